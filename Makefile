@@ -1,0 +1,59 @@
+# Needs Python 3.11 or newer and make. `make` alone lists the targets; ARGS="..." is passed on.
+
+UV_VERSION := 0.13.8
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
+	&& { echo "$$python"; break; }; done)
+TEST_PROCESSES ?= 2
+
+UV := env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never .tools/bin/uv
+SOURCES := layers/shared functions inference_container relay_container cli local tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev test lint bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: .venv/.synced node_modules/.installed ## install everything into .tools, .venv and node_modules
+	@:
+
+dev: setup ## run all of Axon on this machine (ARGS="--engine echo --port 9000")
+	@exec .venv/bin/axon dev $(ARGS)
+
+test: setup ## run the tests (ARGS="tests/unit -k events")
+	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
+
+lint: setup ## check style, types and the size of files
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	@find $(SOURCES) -type f \( -name '*.py' -o -name '*.lua' -o -name '*.sql' -o -name '*.mjs' \) \
+		-exec awk 'FNR == 401 { print FILENAME ": more than 400 lines"; bad = 1 } END { exit bad }' {} +
+
+bench: setup ## measure Axon against its peers
+	.venv/bin/python -m benchmarks $(ARGS)
+
+clean: ## remove what setup and the tools made; your data in .axon stays
+	rm -rf .venv .tools node_modules .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.tools/.uv-$(UV_VERSION):
+	@[ -n "$(PYTHON)" ] || { echo "Axon needs Python 3.11 to 3.14; python3 is $$(python3 -V 2>&1)." \
+		"Name another with: make setup PYTHON=/path/to/python" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks the venv module" \
+		"(on Debian and Ubuntu: apt install python3-venv)." >&2; exit 2; }
+	@echo "setup 1/3: uv $(UV_VERSION) into .tools"
+	@$(PYTHON) -m venv --clear .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.venv/.synced: .tools/.uv-$(UV_VERSION) pyproject.toml uv.lock
+	@echo "setup 2/3: Python packages into .venv (about 1 GB the first time)"
+	@$(UV) sync --locked --python .tools/bin/python
+	@touch $@
+
+node_modules/.installed: .venv/.synced package.json package-lock.json .npmrc
+	@echo "setup 3/3: npm packages into node_modules"
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci
+	@touch $@

@@ -1,0 +1,88 @@
+"""`make bench`: run the cells, print the report, fail when any answer was wrong."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+
+from benchmarks import cells, machine, peers, report
+from benchmarks.model import Pace
+
+_SHORT = {
+    "mock": peers.MOCK,
+    "litellm-1": peers.LITELLM_1,
+    "litellm-2": peers.LITELLM_2,
+    "router": peers.ROUTER,
+    "axon": peers.AXON,
+}
+_PACES = ("0+0", "20+5")
+
+
+def _pace(text: str) -> Pace:
+    ttft_ms, _, token_ms = text.partition("+")
+    return Pace(ttft_ms=float(ttft_ms), token_ms=float(token_ms))
+
+
+def _list(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
+
+
+def plan_from(arguments: Sequence[str]) -> tuple[cells.Plan, Path | None]:
+    """Return the plan that the command line asks for, and where to write the report."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--peers", type=_list, default=list(_SHORT), help=",".join(_SHORT))
+    parser.add_argument("--clients", type=_list, help="default 1,16,64,256; quick 1,64")
+    parser.add_argument("--tokens", type=_list, default=["16", "128"])
+    parser.add_argument("--paces", type=_list, default=list(_PACES), help="TTFT+TOKEN in ms, ...")
+    parser.add_argument("--seconds", type=float, help="least window of a cell; default 6, quick 2")
+    parser.add_argument("--quick", action="store_true", help="few cells, short windows")
+    parser.add_argument("--out", type=Path, help="write the report there too")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.peers) - set(_SHORT):
+        parser.error(f"unknown peers: {', '.join(sorted(unknown))}")
+    clients = options.clients or (["1", "64"] if options.quick else ["1", "16", "64", "256"])
+    try:
+        plan = cells.Plan(
+            peers=tuple(_SHORT[name] for name in _SHORT if name in options.peers),
+            clients=tuple(int(count) for count in clients),
+            tokens=tuple(int(count) for count in options.tokens),
+            paces=tuple(_pace(text) for text in options.paces),
+            seconds=options.seconds or (2.0 if options.quick else 6.0),
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    return plan, options.out
+
+
+def main() -> int:
+    """Run; 1 when any answer in any cell was wrong or missing, 130 when told to stop."""
+    plan, out = plan_from(sys.argv[1:])
+    # Like Ctrl-C, so that the servers are stopped too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _run(plan, out)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(plan: cells.Plan, out: Path | None) -> int:
+    began = monotonic()
+
+    def say(line: str) -> None:
+        print(f"bench {monotonic() - began:5.0f} s: {line}", file=sys.stderr, flush=True)
+
+    results = asyncio.run(cells.run(plan, say))
+    text = report.render(results, machine.describe())
+    print(text)
+    if out is not None:
+        out.write_text(text)
+    for failure in results.failures:
+        print(f"bench: FAILED {failure}", file=sys.stderr)
+    return 1 if results.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

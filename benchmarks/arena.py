@@ -1,0 +1,133 @@
+"""The peers that run at one pace, and the measuring of one of them while the others idle."""
+
+import asyncio
+import json
+import math
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+
+from benchmarks import peers
+from benchmarks.cpu import all_processes, cpu_by_name, spent
+from benchmarks.model import BenchmarkError, Cell, Load, LoadResult, Measurement, Pace
+from benchmarks.peers import Peer
+
+_CAP_S = 30.0
+# The load generator ends by its own caps: this only catches one that hangs.
+_LIMIT_S = 8 * _CAP_S
+_BASELINE_TOKENS = 16
+_WARM_S = 3.0
+_REST_LIMIT_S, _REST_CPU_S = 90, 0.5
+
+
+class LoadError(BenchmarkError):
+    """A peer that answers nothing, or a load generator that broke."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arena:
+    """Running peers; `baseline_ms` is the time to first token of the mock, asked by one client.
+
+    `at_rest` is false when a peer was still busy with nothing asked of it.
+    """
+
+    running: Sequence[Peer]
+    pace: Pace
+    seconds: float
+    baseline_ms: float = math.nan
+    at_rest: bool = True
+
+    async def warm_up(self, *, clients: int) -> None:
+        """Let each peer serve that many for a while: all grow with their load, and grow once."""
+        warm = replace(self, seconds=_WARM_S)
+        for peer in self.running:
+            await warm.measure(peer, clients=clients, tokens=_BASELINE_TOKENS)
+
+    async def measure(self, peer: Peer, *, clients: int, tokens: int) -> Measurement:
+        """Put load on `peer` for one window."""
+        own = peer.roots()
+        others = [root for other in self.running for root in other.roots() if root not in own]
+        roots = dict.fromkeys(others, "others") | own
+        load = Load(
+            kind=peer.kind,
+            url=peer.url,
+            model=peer.model,
+            clients=clients,
+            tokens=tokens,
+            seconds=self.seconds,
+            cap_s=_CAP_S,
+        )
+        result, cpu_s = await _run(load, roots)
+        idle_cpu_s = cpu_s.pop("others", 0.0)
+        return Measurement(
+            peer=peer.name,
+            cell=Cell(pace=self.pace, clients=clients, tokens=tokens),
+            load=result,
+            baseline_ttft_ms=self.baseline_ms,
+            cpu_s=cpu_s,
+            idle_cpu_s=idle_cpu_s,
+        )
+
+
+@asynccontextmanager
+async def open_arena(names: Sequence[str], *, pace: Pace, seconds: float) -> AsyncIterator[Arena]:
+    """Start the mock and the named peers, check that each answers, and stop them afterwards."""
+    async with AsyncExitStack() as stack:
+        mock = await peers.start_mock(pace)
+        stack.callback(mock.stop)
+        running = [mock]
+        for name in (name for name in peers.ALL if name in names and name != peers.MOCK):
+            running.append(await peers.start(name, pace=pace, mock=mock))
+            stack.callback(running[-1].stop)
+        at_rest = await _at_rest(running)
+        first = Arena(running=running, pace=pace, seconds=0.0)
+        for peer in running:
+            probe = await first.measure(peer, clients=1, tokens=2)
+            if probe.load.failures:
+                raise LoadError(f"{peer.name}: {probe.load.failures}; see {peer.server.log}")
+        calm = Arena(running=running, pace=pace, seconds=min(seconds, 3.0))
+        baseline = await calm.measure(mock, clients=1, tokens=_BASELINE_TOKENS)
+        yield Arena(
+            running=running,
+            pace=pace,
+            seconds=seconds,
+            baseline_ms=baseline.load.ttft_p50_ms,
+            at_rest=at_rest,
+        )
+
+
+async def _at_rest(running: Sequence[Peer]) -> bool:
+    """Wait until the peers use less than half a core: workers may still be starting."""
+    for _ in range(_REST_LIMIT_S):
+        roots = {pid: name for peer in running for pid, name in peer.roots().items()}
+        before = cpu_by_name(all_processes(), roots)
+        await asyncio.sleep(1)
+        if sum(spent(before, cpu_by_name(all_processes(), roots)).values()) < _REST_CPU_S:
+            return True
+    return False
+
+
+async def _run(load: Load, roots: Mapping[int, str]) -> tuple[LoadResult, dict[str, float]]:
+    """Run the load generator; return what it saw and the CPU seconds of its window by name."""
+    command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(load))]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        return await asyncio.wait_for(_follow(process.stdout, roots), _LIMIT_S)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _follow(
+    lines: asyncio.StreamReader, roots: Mapping[int, str]
+) -> tuple[LoadResult, dict[str, float]]:
+    readings: list[dict[str, float]] = []
+    async for line in lines:
+        if line.startswith(b"{"):
+            cpu_s = spent(*readings) if len(readings) == 2 else {}
+            return LoadResult(**json.loads(line)), cpu_s
+        readings.append(cpu_by_name(all_processes(), roots))
+    raise LoadError("the load generator ended without a result")

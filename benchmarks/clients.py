@@ -1,0 +1,222 @@
+"""The two clients of the load generator: alike, cheap, and checking every answer they get."""
+
+import asyncio
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import cast
+from urllib.parse import urlsplit
+
+from benchmarks.model import Load, counted_text
+from benchmarks.sse import ResponseParser
+from benchmarks.websocket import FrameParser, Handshake, Opcode, WebSocketError, frame
+
+API_KEY = "sk-axon-local"
+
+
+class WrongAnswerError(Exception):
+    """An answer that is not exactly what was asked for."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What one answer showed; moments in seconds of `perf_counter`."""
+
+    started: float
+    frames: int = 0
+    delta_moments: list[float] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+
+    def delta(self, text: str, now: float) -> None:
+        self.delta_moments.append(now)
+        self.parts.append(text)
+
+    @property
+    def ttft_s(self) -> float:
+        return self.delta_moments[0] - self.started
+
+
+class StreamClient(asyncio.Protocol, ABC):
+    """One connection on which one question at a time is asked."""
+
+    _transport: asyncio.Transport | None = None
+    _waiter: asyncio.Future[None] | None = None
+    _answer: Answer
+
+    def __init__(self, *, load: Load) -> None:
+        url = urlsplit(load.url)
+        self._host, self._port, self._path = url.hostname or "127.0.0.1", url.port or 80, url.path
+        self._loop = asyncio.get_running_loop()
+        self._expected = counted_text(load.tokens)
+
+    async def connect(self) -> None:
+        await self._loop.create_connection(lambda: self, self._host, self._port)
+
+    async def ask(self) -> Answer:
+        """Ask once and return the answer, checked.
+
+        Raises
+        ------
+        WrongAnswerError, HttpStreamError, WebSocketError, ConnectionError
+            On anything but the whole right answer.
+        """
+        if self._transport is None:
+            await self.connect()
+        assert self._transport is not None
+        self._waiter = self._loop.create_future()
+        self._answer = Answer(started=perf_counter())
+        self._transport.write(self._question())
+        await self._waiter
+        if (text := "".join(self._answer.parts)) != self._expected:
+            raise WrongAnswerError(f"expected {self._expected!r}, got {text!r}")
+        self._answer.parts.clear()
+        return self._answer
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._end(exc or ConnectionResetError("the connection was closed"))
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._received(data, perf_counter())
+        except Exception as error:  # whatever it is, it belongs to the question that was asked
+            self._end(error)
+            self.close()
+
+    def _end(self, error: Exception | None = None) -> None:
+        if self._waiter is None or self._waiter.done():
+            return
+        if error is None:
+            self._waiter.set_result(None)
+        else:
+            self._waiter.set_exception(error)
+
+    @abstractmethod
+    def _question(self) -> bytes: ...
+
+    @abstractmethod
+    def _received(self, data: bytes, now: float) -> None: ...
+
+
+class SseClient(StreamClient):
+    """Chat completions, streamed over server-sent events."""
+
+    def __init__(self, *, load: Load) -> None:
+        super().__init__(load=load)
+        message = {"role": "user", "content": f"count to {load.tokens}"}
+        body = json.dumps({"model": load.model, "messages": [message], "stream": True}).encode()
+        head = (
+            f"POST {self._path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+            f"Content-Type: application/json\r\nAuthorization: Bearer {API_KEY}\r\n"
+            f"Accept: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self._request = head.encode() + body
+        self._parser = ResponseParser()
+        self._done = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._parser = ResponseParser()
+
+    def _question(self) -> bytes:
+        self._done = False
+        return self._request
+
+    def _received(self, data: bytes, now: float) -> None:
+        for event in self._parser.feed(data):
+            self._answer.frames += 1
+            if event == b"[DONE]":
+                self._done = True
+                continue
+            chunk = json.loads(event)
+            if not chunk.get("choices"):
+                if "error" in chunk:
+                    raise WrongAnswerError(f"an error event: {event[:300]!r}")
+                continue
+            if content := chunk["choices"][0]["delta"].get("content"):
+                self._answer.delta(content, now)
+        if self._parser.ended:
+            self._end(None if self._done else WrongAnswerError("the stream ended without [DONE]"))
+
+
+class WebSocketClient(StreamClient):
+    """Responses over WebSocket, as Axon serves them."""
+
+    def __init__(self, *, load: Load) -> None:
+        super().__init__(load=load)
+        create = {
+            "type": "response.create",
+            "model": load.model,
+            "input": f"count to {load.tokens}",
+        }
+        self._request = json.dumps(create).encode()
+        self._frames = FrameParser()
+        self._handshake: Handshake | None = None
+        self._head = b""
+        self._next_number = 0
+
+    async def connect(self) -> None:
+        await super().connect()
+        assert self._transport is not None
+        host = f"{self._host}:{self._port}"
+        self._handshake = Handshake(host=host, path=self._path, api_key=API_KEY)
+        self._head, self._frames = b"", FrameParser()
+        self._waiter = self._loop.create_future()
+        self._transport.write(self._handshake.request)
+        await self._waiter
+
+    def _question(self) -> bytes:
+        self._next_number = 0
+        return frame(Opcode.TEXT, self._request)
+
+    def _received(self, data: bytes, now: float) -> None:
+        if self._handshake is not None:
+            data = self._shake(data)
+        for one in self._frames.feed(data):
+            if one.opcode is Opcode.PING:
+                assert self._transport is not None
+                self._transport.write(frame(Opcode.PONG, one.payload))
+            elif one.opcode is Opcode.CLOSE:
+                raise WebSocketError(f"closed by the server: {one.payload!r}")
+            elif one.opcode is not Opcode.PONG and (message := self._frames.joined(one)):
+                self._event(json.loads(message), now)
+
+    def _shake(self, data: bytes) -> bytes:
+        self._head += data
+        head, found, rest = self._head.partition(b"\r\n\r\n")
+        if not found:
+            return b""
+        assert self._handshake is not None
+        self._handshake.check(head)
+        self._handshake = None
+        self._end()
+        return rest
+
+    def _event(self, event: dict[str, object], now: float) -> None:
+        kind, number = event.get("type"), event.get("sequence_number")
+        if kind == "error":
+            raise WrongAnswerError(f"an error event: {event}")
+        if number != self._next_number:
+            raise WrongAnswerError(f"{kind} has number {number}, not {self._next_number}")
+        self._next_number += 1
+        self._answer.frames += 1
+        if kind == "response.output_text.delta":
+            self._answer.delta(str(event["delta"]), now)
+        elif kind == "response.completed":
+            self._end()
+        elif kind in ("response.failed", "response.incomplete"):
+            raise WrongAnswerError(f"ended as {event}")
+
+
+def make_client(load: Load) -> StreamClient:
+    """Return the client that `load.kind` names: `sse` or `websocket`."""
+    kinds: dict[str, type[StreamClient]] = {"sse": SseClient, "websocket": WebSocketClient}
+    return kinds[load.kind](load=load)

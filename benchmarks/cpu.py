@@ -1,0 +1,47 @@
+"""CPU time of named process trees."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A process: its parent, and the CPU seconds of itself and of its children that have ended."""
+
+    parent: int
+    cpu_s: float
+
+
+def all_processes() -> dict[int, Usage]:
+    """Every process of the machine by pid."""
+    found = {}
+    for process in psutil.process_iter(["ppid", "cpu_times"]):
+        if (times := process.info["cpu_times"]) is None:
+            continue
+        cpu_s = times.user + times.system + times.children_user + times.children_system
+        found[process.pid] = Usage(process.info["ppid"], cpu_s)
+    return found
+
+
+def cpu_by_name(processes: Mapping[int, Usage], roots: Mapping[int, str]) -> dict[str, float]:
+    """CPU seconds by name: each process counts for its nearest ancestor, or itself, in `roots`."""
+    totals = dict.fromkeys(roots.values(), 0.0)
+    for pid, usage in processes.items():
+        if (name := _owner(pid, processes, roots)) is not None:
+            totals[name] += usage.cpu_s
+    return totals
+
+
+def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """CPU seconds between two readings of `cpu_by_name`."""
+    return {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}
+
+
+def _owner(pid: int, processes: Mapping[int, Usage], roots: Mapping[int, str]) -> str | None:
+    while pid in processes:
+        if pid in roots:
+            return roots[pid]
+        pid = processes[pid].parent
+    return None

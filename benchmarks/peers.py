@@ -1,0 +1,165 @@
+"""The peers: how each is started, asked, and which processes its CPU time is in."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import environments
+from benchmarks.model import Pace
+from benchmarks.server import Server, free_port
+
+MOCK, AXON = "mock", "axon"
+LITELLM_1, LITELLM_2 = "litellm, 1 worker", "litellm, 2 workers"
+ROUTER = "vllm-router"
+ALL = (MOCK, LITELLM_1, LITELLM_2, ROUTER, AXON)
+
+_QUIET_LOGS = {"version": 1, "disable_existing_loggers": True, "root": {"level": "ERROR"}}
+# No cell's clients wait for each other in Axon's engine: the mock has no such limit either.
+_AXON_SLOTS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A running peer: where and how to ask it, and its processes' pids with the names to show."""
+
+    name: str
+    kind: str
+    url: str
+    model: str
+    server: Server
+    folder: tempfile.TemporaryDirectory[str]
+    roots: Callable[[], dict[int, str]] = field(repr=False)
+
+    def stop(self) -> None:
+        self.server.stop()
+        self.folder.cleanup()
+
+
+async def start_mock(pace: Pace) -> Peer:
+    """Start the engine that the HTTP peers share."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.mock_engine", "--port", str(port)]
+    command += ["--ttft-ms", str(pace.ttft_ms), "--token-ms", str(pace.token_ms)]
+    server = Server(name=MOCK, command=command)
+    await server.ready(f"http://127.0.0.1:{port}/health", within_s=10)
+    return _http_peer(name=MOCK, port=port, server=server, folder=_folder(), engine=None)
+
+
+async def start_litellm(name: str, *, workers: int, mock: Peer) -> Peer:
+    """Start the proxy without a database, with its logs and its telemetry off."""
+    folder, port = _folder(), free_port()
+    parameters = {"model": "openai/mock", "api_base": _base(mock), "api_key": "none"}
+    config = {
+        "model_list": [{"model_name": "mock", "litellm_params": parameters}],
+        "litellm_settings": {"telemetry": False, "set_verbose": False},
+    }
+    (Path(folder.name) / "config.yaml").write_text(json.dumps(config))
+    (Path(folder.name) / "logs.json").write_text(json.dumps(_QUIET_LOGS))
+    environment = {
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_MODE": "PRODUCTION",
+        "LITELLM_TELEMETRY": "False",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+    command = [str(environments.ensure("litellm") / "litellm"), "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--num_workers", str(workers), "--telemetry", "False"]
+    command += [
+        "--config",
+        f"{folder.name}/config.yaml",
+        "--log_config",
+        f"{folder.name}/logs.json",
+    ]
+    # The default, 5 s, drops connections with a request unread when a turn of its loop is longer.
+    command += ["--keepalive_timeout", "300"]
+    server = Server(name=f"litellm-{workers}", command=command, environment=environment)
+    await server.ready(f"http://127.0.0.1:{port}/health/liveliness", within_s=120)
+    return _http_peer(name=name, port=port, server=server, folder=folder, engine=mock)
+
+
+async def start_router(mock: Peer) -> Peer:
+    """Start the router with the mock as its one worker."""
+    folder, port = _folder(), free_port()
+    command = [str(environments.ensure("vllm-router") / "vllm-router"), "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--worker-urls", _base(mock).removesuffix("/v1")]
+    command += ["--policy", "round_robin", "--prometheus-port", str(free_port())]
+    command += ["--log-level", "error", "--worker-startup-check-interval", "1"]
+    server = Server(name=ROUTER, command=command)
+    await server.ready(f"http://127.0.0.1:{port}/health", within_s=60)
+    return _http_peer(name=ROUTER, port=port, server=server, folder=folder, engine=mock)
+
+
+async def start_axon(pace: Pace) -> Peer:
+    """Start the whole local cloud with the echo engine at `pace`, its data forgotten afterwards."""
+    folder, port = _folder(), free_port()
+    data = Path(folder.name) / "data"
+    command = [str(Path(sys.executable).parent / "axon"), "dev", "--engine", "echo"]
+    command += ["--port", str(port), "--data", str(data), "--ephemeral"]
+    environment = {
+        "AXON_ECHO_TTFT_MS": f"{pace.ttft_ms:g}",
+        "AXON_ECHO_TOKEN_MS": f"{pace.token_ms:g}",
+        "AXON_SLOTS": str(_AXON_SLOTS),
+    }
+    server = Server(name=AXON, command=command, environment=environment)
+    await server.ready(f"http://127.0.0.1:{port}/health", within_s=120, says=b"Axon is ready")
+    return Peer(
+        name=AXON,
+        kind="websocket",
+        url=f"ws://127.0.0.1:{port}/v1/responses",
+        model="echo",
+        server=server,
+        folder=folder,
+        roots=lambda: axon_roots(data, server.pid),
+    )
+
+
+def axon_roots(data: Path, supervisor: int) -> dict[int, str]:
+    """Names of Axon's processes by pid, from its pid files; every Lambda function is `lambda`."""
+    roots = {supervisor: "supervisor"}
+    for file in sorted((data / "run").glob("*.pid")):
+        name = "lambda" if file.stem.startswith("lambda") else file.stem
+        roots.setdefault(int(file.read_text()), name)
+    return roots
+
+
+async def start(name: str, *, pace: Pace, mock: Peer) -> Peer:
+    """Start the peer called `name` (not the mock, which the others need running)."""
+    if name == ROUTER:
+        return await start_router(mock)
+    if name == AXON:
+        return await start_axon(pace)
+    return await start_litellm(name, workers=1 if name == LITELLM_1 else 2, mock=mock)
+
+
+def _http_peer(
+    *,
+    name: str,
+    port: int,
+    server: Server,
+    folder: tempfile.TemporaryDirectory[str],
+    engine: Peer | None,
+) -> Peer:
+    roots = {server.pid: name.partition(",")[0]}
+    if engine is not None:
+        roots |= engine.roots()
+    return Peer(
+        name=name,
+        kind="sse",
+        url=f"http://127.0.0.1:{port}/v1/chat/completions",
+        model="mock",
+        server=server,
+        folder=folder,
+        roots=lambda: roots,
+    )
+
+
+def _base(mock: Peer) -> str:
+    return mock.url.removesuffix("/chat/completions")
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(prefix="axon-bench-", ignore_cleanup_errors=True)
+    Path(folder.name).chmod(0o755)  # PostgreSQL runs as another user where Axon is started as root
+    return folder

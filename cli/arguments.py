@@ -1,0 +1,36 @@
+"""Arguments that several commands share."""
+
+import argparse
+from pathlib import Path
+from typing import Protocol
+
+
+class Commands(Protocol):
+    """Where a command adds its parser: what `ArgumentParser.add_subparsers` returns."""
+
+    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser:  # noqa: A002
+        """Return the parser of a new command."""
+        ...
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add --data."""
+    parser.add_argument(
+        "--data", type=Path, default=Path(".axon"), metavar="DIR", help="default: .axon"
+    )
+
+
+def at_least_one(text: str) -> int:
+    """Parse a count."""
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return count
+
+
+def port(text: str) -> int:
+    """Parse a port."""
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError("must be between 1 and 65535")
+    return number

@@ -1,0 +1,114 @@
+"""A conversation over one socket with the OpenAI SDK, turn after turn."""
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from openai import OpenAI, OpenAIError
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from openai.resources.responses.responses import ResponsesConnection
+
+
+class TurnError(Exception):
+    """A turn got no answer; the next may. Its text is one line."""
+
+
+class Conversation:
+    """Keeps the socket, and the response that the next turn continues.
+
+    Parameters
+    ----------
+    url
+        Base URL, as OpenAI's clients take it.
+    """
+
+    def __init__(self, *, url: str, model: str, key: str) -> None:
+        self._url = url
+        self._model = model
+        self._client = OpenAI(api_key=key, base_url=url)
+        self._connection: ResponsesConnection | None = None
+        self._previous: str | None = None
+
+    def __enter__(self) -> Self:
+        self._connection = self._connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._disconnect()
+        self._client.close()
+
+    def turn(self, text: str, output: TextIO) -> None:
+        """Send the text and write its answer as it comes.
+
+        Raises
+        ------
+        TurnError
+            The request was refused, the response failed, or the connection broke off.
+        """
+        try:
+            self._send(text)
+            self._receive(output)
+        except (WebSocketException, OpenAIError, OSError) as error:
+            self._disconnect()
+            raise TurnError(f"the connection broke off: {_one_line(error)}") from error
+
+    def _send(self, text: str) -> None:
+        request: dict[str, Any] = {"model": self._model, "input": text}
+        if self._previous:
+            request["previous_response_id"] = self._previous
+        if self._connection is None:
+            self._connection = self._connect()
+        try:
+            self._connection.response.create(**request)
+        except ConnectionClosed:
+            # The gateway closes a socket that was idle for ten minutes.
+            self._connection = self._connect()
+            self._connection.response.create(**request)
+
+    def _receive(self, output: TextIO) -> None:
+        if self._connection is None:
+            raise TurnError("there is no connection")
+        for event in self._connection:
+            match event.type:
+                case "response.output_text.delta":
+                    output.write(event.delta)
+                    output.flush()
+                case "response.completed" | "response.incomplete":
+                    self._previous = event.response.id
+                    output.write("\n")
+                    return
+                case "response.failed":
+                    output.write("\n")
+                    raise TurnError(_reason(event.response.error))
+                case "error":
+                    raise TurnError(_reason(getattr(event, "error", None) or event))
+        raise TurnError("the connection was closed")
+
+    def _connect(self) -> "ResponsesConnection":
+        try:
+            return self._client.responses.connect().enter()
+        except InvalidStatus as error:
+            status = error.response.status_code
+            reason = "the key was refused" if status in {401, 403} else f"HTTP status {status}"
+            raise CommandError(f"cannot connect to {self._url}: {reason}", code=1) from error
+        except (WebSocketException, OpenAIError, OSError) as error:
+            reason = _one_line(error)
+            raise CommandError(f"cannot connect to {self._url}: {reason}", code=1) from error
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(WebSocketException, OSError):
+                self._connection.close()
+        self._connection = None
+
+
+def _reason(error: object) -> str:
+    code, message = getattr(error, "code", None), getattr(error, "message", None)
+    return _one_line(f"{message or error}" + (f" ({code})" if code else ""))
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,41 @@
+"""`axon dev`: run the local cloud."""
+
+import argparse
+
+from cli.arguments import Commands, add_data, at_least_one, port
+from cli.errors import CommandError
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = commands.add_parser("dev", help="run all of Axon on this machine")
+    parser.add_argument("--engine", choices=("smollm2", "echo"), default="smollm2")
+    parser.add_argument("--port", type=port, default=8000, help="for clients (default: 8000)")
+    add_data(parser)
+    parser.add_argument("--workers", type=at_least_one, default=1, metavar="N")
+    parser.add_argument("--relays", type=at_least_one, default=1, metavar="N")
+    parser.add_argument("--ephemeral", action="store_true", help="forget all data at the end")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run until Ctrl-C."""
+    import asyncio
+
+    from local import cloud
+    from local.errors import LocalCloudError
+    from local.options import Options
+
+    options = Options(
+        engine=arguments.engine,
+        port=arguments.port,
+        data=arguments.data,
+        workers=arguments.workers,
+        relays=arguments.relays,
+        ephemeral=arguments.ephemeral,
+    )
+    try:
+        asyncio.run(cloud.run(options, lambda line: print(line, flush=True)))
+    except LocalCloudError as error:
+        raise CommandError(str(error)) from error
+    return 0

@@ -1,0 +1,52 @@
+"""Request authorizer of ``$connect``: an API key in the Authorization header."""
+
+import os
+from typing import Any
+
+from axon.adapters.postgres import create_pool
+from axon.adapters.postgres_stores import PostgresApiKeyStore
+from axon.adapters.secrets import postgres_dsn
+from axon.adapters.valkey import Valkey
+from axon.adapters.valkey_caches import ValkeyIdentityCache
+from axon.lambdas import Event, run
+from axon.settings import AuthorizerSettings
+from axon.tenants import ApiKeys, Identity
+
+SETTINGS = AuthorizerSettings.from_environ(os.environ)
+KEYS = ApiKeys(
+    store=PostgresApiKeyStore(pool=create_pool(postgres_dsn(SETTINGS), max_size=1)),
+    cache=ValkeyIdentityCache(valkey=Valkey(SETTINGS.valkey_url), ttl_s=SETTINGS.key_cache_s),
+)
+
+
+class Unauthorized(Exception):  # noqa: N818 API Gateway answers 401 to this very text
+    """The key is missing or unknown."""
+
+
+def handler(event: Event, _context: object) -> dict[str, Any]:
+    """Return a policy that lets the key's tenant connect; raise for API Gateway's 401."""
+    scheme, _, secret = _authorization(event).partition(" ")
+    identity = None
+    if scheme.lower() == "bearer" and secret:
+        identity = run(KEYS.authenticate(secret.strip()))
+    if identity is None:
+        raise Unauthorized("Unauthorized")
+    return _policy(identity, event["methodArn"])
+
+
+def _authorization(event: Event) -> str:
+    headers: dict[str, str] = event.get("headers") or {}
+    return next((v for name, v in headers.items() if name.lower() == "authorization"), "")
+
+
+def _policy(identity: Identity, resource: str) -> dict[str, Any]:
+    return {
+        "principalId": identity.key_id,
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": resource}
+            ],
+        },
+        "context": {"tenant_id": identity.tenant_id, "key_id": identity.key_id},
+    }

@@ -1,0 +1,20 @@
+"""``$connect``: enters the connection in the directory."""
+
+import os
+from typing import Any
+
+from axon.adapters.valkey import Valkey
+from axon.adapters.valkey_directories import ValkeyConnectionDirectory
+from axon.lambdas import Event, run
+from axon.settings import ConnectionSettings
+
+SETTINGS = ConnectionSettings.from_environ(os.environ)
+CONNECTIONS = ValkeyConnectionDirectory(valkey=Valkey(SETTINGS.valkey_url))
+
+
+def handler(event: Event, _context: object) -> dict[str, Any]:
+    """Accept the connection."""
+    request = event["requestContext"]
+    tenant_id = request["authorizer"]["tenant_id"]
+    run(CONNECTIONS.enter(request["connectionId"], tenant_id=tenant_id))
+    return {"statusCode": 200}

@@ -1,0 +1,18 @@
+"""Brings the database's schema up to date; invoked by a deployment, and by the local cloud."""
+
+import os
+from typing import Any
+
+from axon.adapters.migrations import migrate
+from axon.adapters.postgres import create_pool
+from axon.adapters.secrets import postgres_dsn
+from axon.lambdas import Event, run
+from axon.settings import PostgresSettings
+
+SETTINGS = PostgresSettings.from_environ(os.environ)
+POOL = create_pool(postgres_dsn(SETTINGS), max_size=1)
+
+
+def handler(_event: Event, _context: object) -> dict[str, Any]:
+    """Apply the missing migrations; return their names."""
+    return {"applied": run(migrate(POOL))}

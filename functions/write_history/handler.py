@@ -1,0 +1,59 @@
+"""history.fifo: applies batches of records to PostgreSQL."""
+
+import os
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from pydantic import ValidationError
+
+from axon.adapters.postgres import create_pool
+from axon.adapters.postgres_stores import PostgresHistoryStore
+from axon.adapters.secrets import postgres_dsn
+from axon.exceptions import AxonError
+from axon.history import HistoryRecord
+from axon.lambdas import Event, run
+from axon.settings import WriteHistorySettings
+
+LOGGER = Logger(service="write_history")
+SETTINGS = WriteHistorySettings.from_environ(os.environ)
+STORE = PostgresHistoryStore(pool=create_pool(postgres_dsn(SETTINGS), max_size=1))
+
+
+def handler(event: Event, _context: object) -> dict[str, Any]:
+    """Write a batch; return the messages that must come again (`batchItemFailures`)."""
+    return {"batchItemFailures": [{"itemIdentifier": i} for i in run(_write(event["Records"]))]}
+
+
+async def _write(messages: list[dict[str, Any]]) -> list[str]:
+    """Write all at once; if that fails, one by one, so that one wrong record stops no other."""
+    records, failed = _parse(messages)
+    try:
+        await STORE.write(list(records.values()))
+    except Exception:
+        LOGGER.warning("batch failed, writing one by one", exc_info=True)
+        failed += [
+            message_id for message_id in records if not await _write_one(records, message_id)
+        ]
+    return failed
+
+
+async def _write_one(records: dict[str, HistoryRecord], message_id: str) -> bool:
+    try:
+        await STORE.write([records[message_id]])
+    except AxonError:
+        return False
+    except Exception:
+        LOGGER.exception("record refused", extra={"response_id": records[message_id].response_id})
+        return False
+    return True
+
+
+def _parse(messages: list[dict[str, Any]]) -> tuple[dict[str, HistoryRecord], list[str]]:
+    records, failed = {}, []
+    for message in messages:
+        try:
+            records[message["messageId"]] = HistoryRecord.model_validate_json(message["body"])
+        except ValidationError:
+            LOGGER.exception("not a record", extra={"message_id": message["messageId"]})
+            failed.append(message["messageId"])
+    return records, failed

@@ -1,0 +1,1 @@
+"""The worker: takes jobs, generates, appends events."""

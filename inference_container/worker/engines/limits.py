@@ -1,0 +1,31 @@
+"""What every engine checks before it generates."""
+
+from collections.abc import Sequence
+
+from worker.engines.protocol import ContextOverflowError, EngineError, GenerateRequest, ModelInfo
+
+
+def find_model(models: Sequence[ModelInfo], model: str) -> ModelInfo:
+    """Return the served model of this name; ``EngineError`` if there is none."""
+    for info in models:
+        if info.id == model:
+            return info
+    raise EngineError(f"this engine does not serve the model {model!r}")
+
+
+def token_budget(request: GenerateRequest, context_window: int) -> int:
+    """Return how many tokens may still be generated, those of earlier attempts counted.
+
+    Raises
+    ------
+    ContextOverflowError
+        The prompt alone fills the context window.
+    """
+    prompt_length = len(request.prompt.token_ids)
+    room = context_window - prompt_length
+    if room <= 0:
+        raise ContextOverflowError(
+            f"the prompt has {prompt_length} tokens or more, "
+            f"the context window of {request.model!r} holds {context_window}"
+        )
+    return max(0, min(request.sampling.max_tokens, room) - len(request.generated_token_ids))

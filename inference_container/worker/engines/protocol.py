@@ -1,0 +1,129 @@
+"""What the worker asks of an engine, and the errors an engine may raise.
+
+EngineError
+    ``EngineDeadError``: the engine cannot serve again; every running request gets it.
+    ``ContextOverflowError``: this prompt leaves no room for an answer.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length"]
+
+
+class EngineError(Exception):
+    """One request failed; the engine goes on serving others."""
+
+
+class ContextOverflowError(EngineError):
+    """The prompt does not fit the model's context window."""
+
+
+class EngineDeadError(EngineError):
+    """The engine is gone for good; the process that holds it should end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model an engine serves; both limits in tokens."""
+
+    id: str
+    context_window: int
+    max_output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine serves, and how many generations it runs at once."""
+
+    models: tuple[ModelInfo, ...]
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message of a conversation, as the model's chat template takes it."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A rendered prompt; ``len(token_ids)`` is the number of input tokens."""
+
+    token_ids: tuple[int, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen; ``None`` leaves the choice to the engine."""
+
+    max_tokens: int
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """A generation to run; ``generated_token_ids`` is what an earlier attempt already made.
+
+    ``sampling.max_tokens`` counts the whole answer, those ids included.
+    """
+
+    request_id: str
+    model: str
+    prompt: Prompt
+    sampling: Sampling
+    generated_token_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenChunk:
+    """New text and the ids of the tokens it came from; only the last chunk has a finish reason."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason | None = None
+
+
+class Engine(Protocol):
+    """Generates answers for one worker.
+
+    Joined chunk texts are the answer, joined ``token_ids`` its tokens without the end token, and
+    no character ever arrives in halves. Continuing after any first ids yields exactly the rest.
+    """
+
+    async def start(self) -> None:
+        """Load what is served; ``EngineError`` if that fails."""
+        ...
+
+    async def close(self) -> None:
+        """Abort what runs and release everything."""
+        ...
+
+    def info(self) -> EngineInfo:
+        """Return models and slots; valid after ``start``."""
+        ...
+
+    def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+        """Render the conversation by the model's own chat template."""
+        ...
+
+    def generate(self, request: GenerateRequest) -> AsyncIterator[TokenChunk]:
+        """Stream the answer; closing or cancelling the iterator frees its slot."""
+        ...
+
+    async def abort(self, request_id: str) -> None:
+        """End a running generation without a further chunk; unknown ids are ignored."""
+        ...
+
+    async def health(self) -> bool:
+        """Return whether a request sent now could be served."""
+        ...

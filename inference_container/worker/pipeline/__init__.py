@@ -1,0 +1,1 @@
+"""The stages of an answer: retrieve, assemble, infer, stream."""

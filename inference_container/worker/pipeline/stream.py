@@ -1,0 +1,88 @@
+"""Coalesces an engine's tokens into flushes; each becomes one delta, which is one post."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from worker.engines.protocol import FinishReason, TokenChunk
+from worker.pipeline.flush import FlushPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """What goes out together; the last flush of an answer carries its finish reason."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason | None
+
+
+class Coalescer:
+    """Reads an engine's chunks as fast as they come and hands them on as the policy says.
+
+    While the consumer is busy with a flush, chunks gather for the next: a slow log costs
+    latency, never the engine's time.
+    """
+
+    def __init__(self, chunks: AsyncIterator[TokenChunk], *, policy: FlushPolicy) -> None:
+        self._chunks = chunks
+        self._policy = policy
+        self._texts: list[str] = []
+        self._token_ids: list[int] = []
+        self._finish_reason: FinishReason | None = None
+        self._news = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    async def flushes(self) -> AsyncGenerator[Flush, None]:
+        """Yield flushes; close this generator to abort the generation.
+
+        Raises
+        ------
+        EngineError : what the engine raised, after what it gave before was flushed.
+        """
+        pump = asyncio.create_task(self._pump())
+        try:
+            first_at: float | None = None
+            while not (self._ended.is_set() and not self._texts):
+                await self._news.wait()
+                flush = self._take()
+                if flush is None:
+                    break
+                now = asyncio.get_running_loop().time()
+                first_at = now if first_at is None else first_at
+                yield flush
+                await self._rest(now + self._policy.interval(now - first_at))
+            await pump
+        finally:
+            pump.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await pump
+
+    async def _pump(self) -> None:
+        try:
+            async for chunk in self._chunks:
+                self._token_ids.extend(chunk.token_ids)
+                self._finish_reason = chunk.finish_reason
+                if chunk.text or chunk.finish_reason:  # half a character waits for its other half
+                    self._texts.append(chunk.text)
+                    self._news.set()
+        finally:
+            self._ended.set()
+            self._news.set()
+
+    def _take(self) -> Flush | None:
+        if not self._texts:
+            return None
+        flush = Flush("".join(self._texts), tuple(self._token_ids), self._finish_reason)
+        self._texts.clear()
+        self._token_ids.clear()
+        if not self._ended.is_set():
+            self._news.clear()
+        return flush
+
+    async def _rest(self, until: float) -> None:
+        """Wait for the next flush's time, or for the end, whichever comes first."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._ended.wait()

@@ -1,0 +1,114 @@
+"""Puts a worker together, runs it, and takes it apart."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import Any
+
+from axon.adapters.composition import event_log, sqs_api
+from axon.adapters.postgres import create_pool
+from axon.adapters.postgres_stores import PostgresTurnStore
+from axon.adapters.secrets import postgres_dsn
+from axon.adapters.sqs import SqsHistorySender, SqsJobQueue
+from axon.adapters.valkey import Valkey
+from axon.adapters.valkey_caches import ValkeyTurnCache
+from axon.adapters.valkey_directories import ValkeyModelDirectory
+from axon.conversations import Conversations
+from axon.settings import WorkerSettings
+from worker.announcer import announce
+from worker.attempt import Services, attempt
+from worker.consumer import Consumer
+from worker.engines import EchoPace, create_engine
+from worker.engines.protocol import Engine
+from worker.health import serve_health
+from worker.pipeline.flush import FlushPolicy
+
+LOGGER = logging.getLogger(__name__)
+
+
+async def serve(settings: WorkerSettings, *, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then drain.
+
+    Raises
+    ------
+    EngineDeadError : the engine has died; its jobs were released.
+    """
+    async with AsyncExitStack() as stack:
+        engine = await _start_engine(settings, stack)
+        valkey = Valkey(settings.valkey_url)
+        stack.push_async_callback(valkey.close)
+        consumer = _consumer(settings, engine=engine, valkey=valkey, stack=stack)
+        if settings.health_port:
+            runner = await serve_health(
+                partial(_health, engine, consumer), port=settings.health_port
+            )
+            stack.push_async_callback(runner.cleanup)
+        models = tuple(model.id for model in engine.info().models)
+        directory = ValkeyModelDirectory(valkey=valkey)
+        announcing = announce(directory, models, retention_s=settings.model_retention_s)
+        LOGGER.info("serving %s with %d slots", ", ".join(models), engine.info().slots)
+        await _until(stop, consumer.consume(), announcing)
+        await consumer.drain(settings.stop_timeout_s)
+
+
+async def _start_engine(settings: WorkerSettings, stack: AsyncExitStack) -> Engine:
+    pace = EchoPace(ttft_s=settings.echo_ttft_ms / 1000, token_s=settings.echo_token_ms / 1000)
+    engine = create_engine(name=settings.engine, slots=settings.slots, echo=pace)
+    stack.push_async_callback(engine.close)
+    await engine.start()
+    return engine
+
+
+def _consumer(
+    settings: WorkerSettings, *, engine: Engine, valkey: Valkey, stack: AsyncExitStack
+) -> Consumer:
+    jobs = sqs_api(settings.jobs_queue_url, region=settings.aws_region)
+    history = sqs_api(settings.history_queue_url, region=settings.aws_region)
+    stack.push_async_callback(jobs.close)
+    stack.push_async_callback(history.close)
+    pool = create_pool(postgres_dsn(settings))
+    stack.push_async_callback(pool.close)
+    log = event_log(settings, valkey=valkey)
+    services = Services(
+        event_log=log,
+        conversations=Conversations(
+            cache=ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s),
+            database=PostgresTurnStore(pool=pool),
+        ),
+        history=SqsHistorySender(api=history),
+        engine=engine,
+        flush_policy=FlushPolicy(
+            first_s=settings.flush_first_s,
+            last_s=settings.flush_last_s,
+            steady_s=settings.flush_steady_s,
+            ramp_s=settings.flush_ramp_s,
+        ),
+    )
+    return Consumer(
+        queue=SqsJobQueue(api=jobs),
+        event_log=log,
+        run=partial(attempt, services=services),
+        slots=engine.info().slots,
+        visibility_timeout_s=settings.visibility_timeout_s,
+    )
+
+
+async def _health(engine: Engine, consumer: Consumer) -> dict[str, object] | None:
+    if not await engine.health():
+        return None
+    return {"models": [model.id for model in engine.info().models], "running": consumer.running}
+
+
+async def _until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run until `stop` is set or one of the coroutines ends, which only an error makes it do."""
+    stopping = asyncio.create_task(stop.wait())
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in (stopping, *tasks):
+        task.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await task
+    for task in done:
+        task.result()

@@ -1,0 +1,1 @@
+"""The library that Axon's Lambda functions and containers share."""

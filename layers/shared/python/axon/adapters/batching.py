@@ -1,0 +1,80 @@
+"""Calls that wait for each other: what arrives while one is under way goes with the next."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Batcher(Generic[T, R]):
+    """Collects items into batches of at most `size` without delaying the first.
+
+    Parameters
+    ----------
+    flush : sends a batch; returns for each item, in order, its result or why it failed.
+    size : most items in a batch (SQS takes 10).
+    weigh, max_weight : an item's weight and the most that a batch may weigh (SQS: bytes); an
+        item that is heavier goes alone.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]],
+        *,
+        size: int = 10,
+        weigh: Callable[[T], int] = lambda _: 0,
+        max_weight: int = 0,
+    ) -> None:
+        self._flush = flush
+        self._size = size
+        self._weigh = weigh
+        self._max_weight = max_weight
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def submit(self, item: T) -> R:
+        """Send an item with the next batch and return its result.
+
+        Raises
+        ------
+        Exception : what `flush` returned for it, or raised.
+        """
+        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, done))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        return await done
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await self._send(self._next_batch())
+        finally:
+            self._task = None
+
+    def _next_batch(self) -> list[tuple[T, asyncio.Future[R]]]:
+        count, weight = 1, self._weigh(self._waiting[0][0])
+        for item, _ in self._waiting[1 : self._size]:
+            weight += self._weigh(item)
+            if weight > self._max_weight:
+                break
+            count += 1
+        batch = self._waiting[:count]
+        del self._waiting[:count]
+        return batch
+
+    async def _send(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        outcomes: Sequence[R | Exception]
+        try:
+            outcomes = await self._flush([item for item, _ in batch])
+        except Exception as error:
+            outcomes = [error] * len(batch)
+        for (_, done), outcome in zip(batch, outcomes, strict=True):
+            if done.done():
+                continue
+            if isinstance(outcome, Exception):
+                done.set_exception(outcome)
+            else:
+                done.set_result(outcome)

@@ -1,0 +1,83 @@
+"""Valkey: one connection on which concurrent commands travel together, and scripts from files."""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as ValkeyConnectionError
+from redis.exceptions import NoScriptError
+from redis.exceptions import TimeoutError as ValkeyTimeoutError
+
+from axon.adapters.batching import Batcher
+from axon.exceptions import UnavailableError
+
+Command = tuple[Any, ...]
+
+_BATCH = 512
+
+
+class Valkey:
+    """A client for one event loop; the first command connects.
+
+    Commands that are issued while others are under way go to the server in one write. Lost
+    connections are retried: every script and command that Axon uses may be repeated without harm.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.redis: Redis = Redis.from_url(
+            url,
+            retry=Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.02), 5),
+            retry_on_error=[ValkeyConnectionError, ValkeyTimeoutError],
+            socket_connect_timeout=2,
+            socket_timeout=5,
+        )
+        self._commands: Batcher[Command, Any] = Batcher(self._send, size=_BATCH)
+
+    async def call(self, *command: Any) -> Any:
+        """Run a command; answers are as the server gives them, strings as bytes.
+
+        Raises
+        ------
+        UnavailableError : the server stayed away.
+        redis.exceptions.ResponseError : the server refused the command.
+        """
+        try:
+            return await self._commands.submit(command)
+        except (ValkeyConnectionError, ValkeyTimeoutError) as error:
+            raise UnavailableError(f"Valkey: {error}") from error
+
+    async def now_ms(self) -> int:
+        """Return the server's time, so that clocks need not agree."""
+        seconds, microseconds = await self.call("TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self.redis.aclose()
+
+    async def _send(self, commands: Sequence[Command]) -> Sequence[Any]:
+        pipeline = self.redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        answers: Sequence[Any] = await pipeline.execute(raise_on_error=False)
+        return answers
+
+
+class Script:
+    """``axon/lua/<name>.lua``, sent once; later calls name it by its hash."""
+
+    def __init__(self, valkey: Valkey, name: str) -> None:
+        self._valkey = valkey
+        self._source = files("axon").joinpath("lua", f"{name}.lua").read_text()
+        self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:
+        """Run the script."""
+        try:
+            return await self._valkey.call("EVALSHA", self._sha, len(keys), *keys, *args)
+        except NoScriptError:  # a server that has started since
+            return await self._valkey.call("EVAL", self._source, len(keys), *keys, *args)

@@ -1,0 +1,82 @@
+"""Who is there, in Valkey: relays with leases, models that workers announce, live connections."""
+
+from axon.adapters import valkey_keys as keys
+from axon.adapters.valkey import Valkey
+from axon.connections_directory import CONNECTION_LIFE_S, ConnectionDirectory
+from axon.models import ModelDirectory
+from axon.relays import RelayDirectory
+
+_TOMBSTONE_S = 120
+"""Longer than a function may handle a message (29 s)."""
+
+
+class ValkeyRelayDirectory(RelayDirectory):
+    """See `axon.relays.RelayDirectory`."""
+
+    def __init__(self, *, valkey: Valkey) -> None:
+        self._valkey = valkey
+
+    async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
+        expires = await self._valkey.now_ms() + int(lease_s * 1000)
+        await self._valkey.call("ZADD", keys.RELAYS, expires, relay_id)
+
+    async def leave(self, relay_id: str) -> None:
+        await self._valkey.call("ZREM", keys.RELAYS, relay_id)
+
+    async def undelivered(self, relay_id: str) -> set[str]:
+        members = await self._valkey.call("SMEMBERS", keys.relay_responses(relay_id))
+        return {member.decode() for member in members}
+
+    async def delivered(self, relay_id: str, response_id: str) -> None:
+        await self._valkey.call("SREM", keys.relay_responses(relay_id), response_id)
+
+    async def take_expired(self) -> list[str]:
+        now = await self._valkey.now_ms()
+        expired = await self._valkey.call("ZRANGEBYSCORE", keys.RELAYS, "-inf", now)
+        # ZREM answers 1 to one caller only: that one takes the relay over.
+        return [
+            member.decode()
+            for member in expired
+            if await self._valkey.call("ZREM", keys.RELAYS, member)
+        ]
+
+    async def forget(self, relay_id: str) -> None:
+        await self._valkey.call("DEL", keys.relay_responses(relay_id))
+
+
+class ValkeyModelDirectory(ModelDirectory):
+    """See `axon.models.ModelDirectory`."""
+
+    def __init__(self, *, valkey: Valkey) -> None:
+        self._valkey = valkey
+
+    async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
+        expires = await self._valkey.now_ms() + int(retention_s * 1000)
+        for model_id in model_ids:
+            await self._valkey.call("ZADD", keys.MODELS, "GT", expires, model_id)
+
+    async def list(self) -> list[str]:
+        now = await self._valkey.now_ms()
+        members = await self._valkey.call("ZRANGEBYSCORE", keys.MODELS, now, "+inf")
+        return sorted(member.decode() for member in members)
+
+
+class ValkeyConnectionDirectory(ConnectionDirectory):
+    """See `axon.connections_directory.ConnectionDirectory`."""
+
+    def __init__(self, *, valkey: Valkey) -> None:
+        self._valkey = valkey
+
+    async def enter(self, connection_id: str, *, tenant_id: str) -> None:
+        key = keys.connection(connection_id)
+        await self._valkey.call("HSET", key, "tenant_id", tenant_id)
+        await self._valkey.call("EXPIRE", key, CONNECTION_LIFE_S)
+
+    async def remove(self, connection_id: str) -> None:
+        turns_key = keys.connection_turns(connection_id)
+        turns = await self._valkey.call("SMEMBERS", turns_key)
+        await self._valkey.call("DEL", turns_key, *(keys.turn(turn.decode()) for turn in turns))
+        # A tombstone, for messages of this connection that are still being handled.
+        key = keys.connection(connection_id)
+        await self._valkey.call("HSET", key, "gone", 1)
+        await self._valkey.call("EXPIRE", key, _TOMBSTONE_S)

@@ -1,0 +1,41 @@
+"""The names of keys and channels in Valkey. Scripts that derive a key from data repeat the form."""
+
+DEADLINES = "axon:deadlines"
+RELAYS = "axon:relays"
+MODELS = "axon:models"
+
+
+def response(response_id: str) -> str:
+    return f"axon:response:{response_id}"
+
+
+def events(response_id: str) -> str:
+    return f"axon:response:{response_id}:events"
+
+
+def connection(connection_id: str) -> str:
+    return f"axon:connection:{connection_id}"
+
+
+def connection_responses(connection_id: str) -> str:
+    return f"axon:connection:{connection_id}:responses"
+
+
+def connection_turns(connection_id: str) -> str:
+    return f"axon:connection:{connection_id}:turns"
+
+
+def relay_responses(relay_id: str) -> str:
+    return f"axon:relay:{relay_id}:responses"
+
+
+def relay_channel(relay_id: str) -> str:
+    return f"axon:relay:{relay_id}"
+
+
+def turn(response_id: str) -> str:
+    return f"axon:turn:{response_id}"
+
+
+def identity(key_hash: str) -> str:
+    return f"axon:identity:{key_hash}"

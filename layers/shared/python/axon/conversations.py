@@ -1,0 +1,109 @@
+"""Conversations: the turns that a response continues, kept in a cache before the database."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from axon.jobs import Job
+from axon.serialization import loads
+
+
+class Turn(BaseModel):
+    """A response that has ended, with what was asked and what was answered.
+
+    Parameters
+    ----------
+    connection_id : set when the turn is not stored: it lives and dies with this connection.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    response_id: str
+    previous_response_id: str | None
+    conversation_id: str
+    tenant_id: str
+    connection_id: str | None = None
+    input: list[dict[str, Any]]
+    output: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, job: Job, *, output: list[dict[str, Any]]) -> "Turn":
+        """Return the turn that a finished job makes."""
+        return cls(
+            response_id=job.response_id,
+            previous_response_id=job.previous_response_id,
+            conversation_id=job.conversation_id,
+            tenant_id=job.tenant_id,
+            connection_id=None if job.stored else job.connection_id,
+            input=job.input,
+            output=output,
+        )
+
+    def visible_to(self, *, tenant_id: str, connection_id: str) -> bool:
+        """Whether a request of this tenant on this connection may continue it."""
+        return self.tenant_id == tenant_id and self.connection_id in (None, connection_id)
+
+    def encode(self) -> bytes:
+        """As it is cached."""
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Turn":
+        """Read what `encode` wrote."""
+        return cls.model_validate(loads(data))
+
+
+class TurnStore(Protocol):
+    """Where turns can be read: the cache and the database."""
+
+    async def chain(self, response_id: str) -> list[Turn]:
+        """Return the turns that lead to this response, oldest first, its own last.
+
+        What is missing is missing from the oldest end; nothing known gives an empty list.
+        """
+        ...
+
+
+class TurnCache(TurnStore, Protocol):
+    """The store in front, which is written first and may forget."""
+
+    async def put(self, turns: Sequence[Turn]) -> None:
+        """Keep turns for a while."""
+        ...
+
+    async def evict(self, response_id: str) -> None:
+        """Forget a turn."""
+        ...
+
+
+class Conversations:
+    """Reads turns through the cache."""
+
+    def __init__(self, *, cache: TurnCache, database: TurnStore) -> None:
+        self._cache = cache
+        self._database = database
+
+    async def chain(
+        self, response_id: str, *, tenant_id: str, connection_id: str
+    ) -> list[Turn] | None:
+        """Return the turns up to this response's, oldest first; None if there is none to see."""
+        turns = await self._cache.chain(response_id)
+        missing = turns[0].previous_response_id if turns else response_id
+        if missing is not None:
+            older = await self._database.chain(missing)
+            if not older or older[0].previous_response_id is not None:
+                return None
+            await self._cache.put(older)
+            turns = older + turns
+        visible = all(t.visible_to(tenant_id=tenant_id, connection_id=connection_id) for t in turns)
+        return turns if visible else None
+
+    async def put(self, turn: Turn) -> None:
+        """Keep a turn that has just ended where the next one will look first."""
+        await self._cache.put([turn])
+
+    async def evict(self, turn: Turn) -> None:
+        """Forget a turn that is not stored."""
+        if turn.connection_id is not None:
+            await self._cache.evict(turn.response_id)

@@ -1,0 +1,50 @@
+"""Axon's exceptions.
+
+AxonError
+├── RequestError            refused: carries what the client's SDK shows
+├── UnavailableError        a part that the request needs is away; worth a retry
+├── SettingsError           wrong or missing configuration; ends the process at start
+├── FencedError             another attempt owns the response now; stop at once
+└── MissingResponseError    the response is not, or no longer, in the event log
+"""
+
+
+class AxonError(Exception):
+    """Root of all errors that Axon raises on purpose."""
+
+
+class RequestError(AxonError):
+    """A request that is refused, as the client will see it.
+
+    Parameters
+    ----------
+    message : what is wrong and how to mend it, in one sentence.
+    code : machine-readable, in OpenAI's vocabulary where it has a word.
+    param : the request's field, in dotted form (``input.0.content``).
+    status : the HTTP status this would have over HTTP.
+    """
+
+    def __init__(
+        self, message: str, *, code: str, param: str | None = None, status: int = 400
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.param = param
+        self.status = status
+
+
+class UnavailableError(AxonError):
+    """A part that the request needs is away; the same request may succeed later."""
+
+
+class SettingsError(AxonError):
+    """Configuration that cannot work; the message names the variable and the remedy."""
+
+
+class FencedError(AxonError):
+    """Another attempt, or the end of the response, has fenced this attempt off."""
+
+
+class MissingResponseError(AxonError):
+    """The response is not in the event log."""

@@ -1,0 +1,78 @@
+"""History: what is written behind, through a queue, into the database."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from axon.jobs import Job
+
+
+def version_of(*, epoch: int, sequence_number: int) -> int:
+    """Return a record's version: a later attempt's record is the newer one."""
+    return epoch << 32 | sequence_number
+
+
+class HistoryRecord(BaseModel):
+    """A response that has ended, as the database keeps it.
+
+    Parameters
+    ----------
+    version : of `version_of`: a later version replaces an earlier one.
+    created_ms, ended_ms : milliseconds of the Unix epoch.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    response_id: str
+    previous_response_id: str | None
+    conversation_id: str
+    tenant_id: str
+    version: int
+    created_ms: int
+    ended_ms: int
+    response: dict[str, Any]
+    input: list[dict[str, Any]]
+
+    @classmethod
+    def of(
+        cls, job: Job, *, response: dict[str, Any], version: int, ended_ms: int
+    ) -> "HistoryRecord":
+        """Return the record of a job's response."""
+        return cls(
+            response_id=job.response_id,
+            previous_response_id=job.previous_response_id,
+            conversation_id=job.conversation_id,
+            tenant_id=job.tenant_id,
+            version=version,
+            created_ms=job.created_ms,
+            ended_ms=ended_ms,
+            response=response,
+            input=job.input,
+        )
+
+
+class HistorySender(Protocol):
+    """The queue before the database."""
+
+    async def send(self, record: HistoryRecord) -> None:
+        """Accept a record: from here on it will reach the database.
+
+        Raises
+        ------
+        UnavailableError : the queue did not take it.
+        """
+        ...
+
+
+class HistoryStore(Protocol):
+    """The database's side."""
+
+    async def write(self, records: Sequence[HistoryRecord]) -> None:
+        """Apply records; repeated and overtaken ones change nothing.
+
+        Raises
+        ------
+        UnavailableError : the database is away; none was applied.
+        """
+        ...

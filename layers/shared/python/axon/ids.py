@@ -1,0 +1,27 @@
+"""Identifiers: a prefix and a UUIDv7 in hex, so that they sort by time of creation."""
+
+import os
+import re
+import time
+
+_PATTERN = re.compile(r"[a-z]+_[0-9a-f]{32}")
+
+
+def new_id(prefix: str) -> str:
+    """Return ``prefix_`` + 32 hex digits of a new UUIDv7 (RFC 9562, section 5.7)."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (
+        milliseconds << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    )
+    return f"{prefix}_{value:032x}"
+
+
+def same_id(prefix: str, other: str) -> str:
+    """Return `other` under another prefix: a response and its message share their unique part."""
+    return f"{prefix}_{other.partition('_')[2]}"
+
+
+def is_id(prefix: str, value: str) -> bool:
+    """Whether `value` has the form of an id with this prefix."""
+    return value.startswith(prefix + "_") and _PATTERN.fullmatch(value) is not None

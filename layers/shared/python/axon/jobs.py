@@ -1,0 +1,140 @@
+"""Jobs: what a worker needs to answer one request, and the queue that carries them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from axon.protocol.requests import CreateResponse
+from axon.protocol.transcript import Transcript
+from axon.serialization import dumps, loads
+
+SAMPLING = {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
+
+
+class Job(BaseModel):
+    """One accepted request: all that its answer and its history need, and nothing more.
+
+    Parameters
+    ----------
+    response : the response object as created.
+    input : the request's input items, as the client sent them (a string as one user message).
+    sampling : what the client said of `SAMPLING`; what it left open is the engine's choice.
+    created_ms : milliseconds of the Unix epoch at which the request was accepted.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tenant_id: str
+    connection_id: str
+    conversation_id: str
+    stream_id: str | None = None
+    created_ms: int
+    response: dict[str, Any]
+    input: list[dict[str, Any]]
+    sampling: dict[str, float] = {}
+
+    @property
+    def response_id(self) -> str:
+        """The response's id."""
+        return str(self.response["id"])
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for."""
+        return str(self.response["model"])
+
+    @property
+    def stored(self) -> bool:
+        """Whether the response outlives its connection."""
+        return bool(self.response["store"])
+
+    @property
+    def previous_response_id(self) -> str | None:
+        """The response that this one continues."""
+        previous: str | None = self.response["previous_response_id"]
+        return previous
+
+    def transcript(self) -> Transcript:
+        """Return the response's events from their beginning."""
+        return Transcript(loads(dumps(self.response)), stream_id=self.stream_id)
+
+    def encode(self) -> bytes:
+        """As it travels."""
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def decode(cls, data: bytes | str) -> Self:
+        """Read what `encode` wrote.
+
+        Raises
+        ------
+        pydantic.ValidationError : it is something else.
+        """
+        return cls.model_validate_json(data)
+
+
+def new_job(
+    request: CreateResponse,
+    *,
+    response: dict[str, Any],
+    tenant_id: str,
+    connection_id: str,
+    conversation_id: str,
+    created_ms: int,
+) -> Job:
+    """Return the job of an accepted request."""
+    items: list[dict[str, Any]]
+    if isinstance(request.input, str):
+        items = [{"type": "message", "role": "user", "content": request.input}]
+    else:
+        items = [item.model_dump(mode="json") for item in request.input]
+    return Job(
+        tenant_id=tenant_id,
+        connection_id=connection_id,
+        conversation_id=conversation_id,
+        stream_id=request.stream_id,
+        created_ms=created_ms,
+        response=response,
+        input=items,
+        sampling=request.model_dump(include=SAMPLING, exclude_none=True),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A job as a worker received it; `receipt` releases, extends or deletes it."""
+
+    body: str
+    receipt: str
+    attempts: int
+
+
+class JobSender(Protocol):
+    """The submitter's side of the queue."""
+
+    async def send(self, job: Job) -> None:
+        """Accept a job for delivery at least once.
+
+        Raises
+        ------
+        UnavailableError : the queue did not take it.
+        """
+        ...
+
+
+class JobQueue(Protocol):
+    """The worker's side of the queue."""
+
+    async def receive(self, *, limit: int) -> Sequence[Delivery]:
+        """Wait for jobs, up to the queue's long-polling time; return at most `limit` (1 to 10)."""
+        ...
+
+    async def delete(self, delivery: Delivery) -> None:
+        """Take a finished job out of the queue."""
+        ...
+
+    async def extend(self, deliveries: Sequence[Delivery], *, timeout_s: int) -> None:
+        """Keep jobs invisible to other workers for `timeout_s` more seconds; 0 releases them."""
+        ...

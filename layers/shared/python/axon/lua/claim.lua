@@ -1,0 +1,21 @@
+-- Take the next epoch; append the event with number 1 when the log holds event 0 alone.
+-- KEYS: response, events
+-- ARGV: response id, in_progress event or ''
+local response, events = unpack(KEYS)
+local meta = redis.call('HMGET', response, 'status', 'next_sequence', 'connection_id', 'relay_id')
+if not meta[1] then
+  return { 'missing' }
+end
+if meta[1] ~= 'queued' and meta[1] ~= 'in_progress' then
+  return { 'fenced' }
+end
+local epoch = redis.call('HINCRBY', response, 'epoch', 1)
+local following = tonumber(meta[2])
+if ARGV[2] ~= '' and following == 1 then
+  redis.call('XADD', events, '2-0', 'e', ARGV[2])
+  redis.call('HSET', response, 'status', 'in_progress', 'next_sequence', 2)
+  redis.call('PUBLISH', 'axon:relay:' .. meta[4],
+    ARGV[1] .. ' ' .. meta[3] .. ' 1 -\n' .. ARGV[2])
+  following = 2
+end
+return { 'claimed', epoch, following }

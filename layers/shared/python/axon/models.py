@@ -1,0 +1,18 @@
+"""The directory of models: what workers announce is what exists."""
+
+from typing import Protocol
+
+
+class ModelDirectory(Protocol):
+    """Kept in Valkey; a fake in `axon.testing`."""
+
+    async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
+        """Enter models; they stay known for `retention_s` after the last announcement.
+
+        A long retention keeps a model known while no worker runs (scaled to zero).
+        """
+        ...
+
+    async def list(self) -> list[str]:
+        """Return the known model ids, sorted."""
+        ...

@@ -1,0 +1,1 @@
+"""OpenAI wire objects: requests, response objects, events, errors."""

@@ -1,0 +1,44 @@
+"""The error frame that every SDK version understands."""
+
+from axon.exceptions import AxonError, RequestError, UnavailableError
+from axon.protocol.objects import Json
+from axon.serialization import dumps
+
+INTERNAL_MESSAGE = "The server had an error while processing your request. Please retry."
+
+
+def error_event(error: BaseException, *, stream_id: str | None = None) -> Json:
+    """Return the ``error`` event for an exception.
+
+    The details are nested for SDKs from 3.x, agents and Codex, and flat for 2.x. Of an exception
+    that was not raised for the client it says nothing but that there was one.
+    """
+    status, kind, code, message, param = _parts(error)
+    details = {"type": kind, "code": code, "message": message, "param": param}
+    event: Json = {
+        "type": "error",
+        "status": status,
+        "error": details,
+        "code": code,
+        "message": message,
+        "param": param,
+        "sequence_number": 0,
+    }
+    if stream_id is not None:
+        event["stream_id"] = stream_id
+    return event
+
+
+def error_frame(error: BaseException, *, stream_id: str | None = None) -> bytes:
+    """Return `error_event` as JSON."""
+    return dumps(error_event(error, stream_id=stream_id))
+
+
+def _parts(error: BaseException) -> tuple[int, str, str, str, str | None]:
+    match error:
+        case RequestError():
+            return error.status, "invalid_request_error", error.code, error.message, error.param
+        case UnavailableError():
+            return 503, "server_error", "server_overloaded", str(error), None
+        case AxonError() | _:
+            return 500, "server_error", "internal_error", INTERNAL_MESSAGE, None

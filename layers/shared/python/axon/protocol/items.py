@@ -1,0 +1,121 @@
+"""Input items of a Responses request: what a client may put into a conversation."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+
+class _Item(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+
+# Tags of unions stand in brackets, so that they can be told from field names in an error's path.
+
+
+def _kind(value: Any, default: str | None = None) -> str | None:
+    kind = value.get("type", default) if isinstance(value, dict) else getattr(value, "type", None)
+    return f"[{kind}]" if isinstance(kind, str) else None
+
+
+def _item_kind(value: Any) -> str | None:
+    return _kind(value, "message")
+
+
+def _shape(value: Any) -> str | None:
+    return "[text]" if isinstance(value, str) else "[list]" if isinstance(value, list) else None
+
+
+TEXT_OR_LIST = Discriminator(
+    _shape, custom_error_type="text_or_list", custom_error_message="must be a string or an array"
+)
+
+
+class TextContent(_Item):
+    """A piece of text, from the client (`input_text`) or an earlier answer (`output_text`)."""
+
+    type: Literal["input_text", "output_text", "text"]
+    text: str
+
+
+class RefusalContent(_Item):
+    """A refusal in an earlier answer."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+Content = Annotated[
+    Annotated[TextContent, Tag("[input_text]")]
+    | Annotated[TextContent, Tag("[output_text]")]
+    | Annotated[TextContent, Tag("[text]")]
+    | Annotated[RefusalContent, Tag("[refusal]")],
+    Discriminator(
+        _kind,
+        custom_error_type="unsupported_content",
+        custom_error_message="only text is supported: input_text, output_text or refusal",
+    ),
+]
+Contents = Annotated[
+    Annotated[str, Tag("[text]")] | Annotated[list[Content], Tag("[list]")], TEXT_OR_LIST
+]
+
+
+def text_of(contents: Contents) -> str:
+    """Return the text, pieces joined by line breaks."""
+    if isinstance(contents, str):
+        return contents
+    return "\n".join(
+        part.text if isinstance(part, TextContent) else part.refusal for part in contents
+    )
+
+
+class Message(_Item):
+    """A message; the client may leave out its type."""
+
+    type: Literal["message"] = "message"
+    role: Literal["user", "assistant", "system", "developer"]
+    content: Contents
+
+    @property
+    def text(self) -> str:
+        """The message's text, its pieces joined by line breaks."""
+        return text_of(self.content)
+
+
+class FunctionCall(_Item):
+    """A call of a function that an earlier answer asked for."""
+
+    type: Literal["function_call"]
+    call_id: Annotated[str, Field(min_length=1, max_length=64)]
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    arguments: str
+
+
+class FunctionCallOutput(_Item):
+    """What such a call returned."""
+
+    type: Literal["function_call_output"]
+    call_id: Annotated[str, Field(min_length=1, max_length=64)]
+    output: Contents
+
+
+class Reasoning(_Item):
+    """Reasoning of an earlier answer: taken, not shown to the model."""
+
+    type: Literal["reasoning"]
+
+
+Item = Annotated[
+    Annotated[Message, Tag("[message]")]
+    | Annotated[FunctionCall, Tag("[function_call]")]
+    | Annotated[FunctionCallOutput, Tag("[function_call_output]")]
+    | Annotated[Reasoning, Tag("[reasoning]")],
+    Discriminator(
+        _item_kind,
+        custom_error_type="unsupported_item",
+        custom_error_message=(
+            "unknown item type; supported are message, function_call, function_call_output, "
+            "reasoning"
+        ),
+    ),
+]

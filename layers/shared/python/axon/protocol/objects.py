@@ -1,0 +1,91 @@
+"""The response object and its parts, as the OpenAI API shows them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from axon.protocol.requests import CreateResponse
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one response."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+    def wire(self) -> Json:
+        """As in the API."""
+        return {
+            "input_tokens": self.input_tokens,
+            "input_tokens_details": {
+                "cached_tokens": self.cached_tokens,
+                "cache_write_tokens": 0,
+            },
+            "output_tokens": self.output_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": self.input_tokens + self.output_tokens,
+        }
+
+
+def response_object(request: CreateResponse, *, response_id: str, created_at: int) -> Json:
+    """Return the response as it is when it is created: the 31 fields of the Open Responses schema.
+
+    `created_at` is in seconds of the Unix epoch.
+    """
+    return {
+        "id": response_id,
+        "object": "response",
+        "created_at": created_at,
+        "completed_at": None,
+        "status": "queued",
+        "incomplete_details": None,
+        "model": request.model,
+        "previous_response_id": request.previous_response_id,
+        "instructions": request.instructions,
+        "output": [],
+        "error": None,
+        "tools": [_tool(tool.model_dump()) for tool in request.tools or ()],
+        "tool_choice": request.tool_choice or "auto",
+        "truncation": request.truncation or "disabled",
+        "parallel_tool_calls": request.parallel_tool_calls is not False,
+        "text": {"format": {"type": "text"}},
+        "top_p": 1.0 if request.top_p is None else request.top_p,
+        "presence_penalty": request.presence_penalty or 0.0,
+        "frequency_penalty": request.frequency_penalty or 0.0,
+        "top_logprobs": 0,
+        "temperature": 1.0 if request.temperature is None else request.temperature,
+        "reasoning": {"effort": None, "summary": None},
+        "usage": None,
+        "max_output_tokens": request.max_output_tokens,
+        "max_tool_calls": request.max_tool_calls,
+        "store": request.stored,
+        "background": False,
+        "service_tier": "default",
+        "metadata": request.metadata or {},
+        "safety_identifier": request.safety_identifier,
+        "prompt_cache_key": request.prompt_cache_key,
+    }
+
+
+def _tool(tool: Json) -> Json:
+    return tool | {"strict": tool["strict"] is not False, "parameters": tool["parameters"] or {}}
+
+
+def message_item(item_id: str, *, text: str | None, status: str) -> Json:
+    """Return an assistant's message; `text` None means that its content has not begun."""
+    content = [] if text is None else [text_part(text)]
+    return {
+        "id": item_id,
+        "type": "message",
+        "status": status,
+        "role": "assistant",
+        "content": content,
+    }
+
+
+def text_part(text: str) -> Json:
+    """Return a message's text part."""
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}

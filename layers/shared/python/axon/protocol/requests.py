@@ -1,0 +1,195 @@
+"""What clients send over the WebSocket: one JSON object a message, told apart by `type`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Tag, ValidationError
+
+from axon.exceptions import RequestError
+from axon.protocol.items import TEXT_OR_LIST, Item
+from axon.serialization import loads
+
+MAX_INPUT_CHARACTERS = 131_072
+"""Of a string input; API Gateway's message limit is 128 KB."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class FunctionTool(_Model):
+    """A function that the model may ask the client to call."""
+
+    type: Literal["function"]
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class TextFormat(_Model):
+    """Only plain text so far."""
+
+    type: Literal["text"] = "text"
+
+
+class TextOptions(_Model):
+    """The `text` field."""
+
+    format: TextFormat = TextFormat()
+    verbosity: Literal["low", "medium", "high"] | None = None
+
+
+Input = Annotated[
+    Annotated[str, Field(max_length=MAX_INPUT_CHARACTERS), Tag("[text]")]
+    | Annotated[list[Item], Tag("[list]")],
+    TEXT_OR_LIST,
+]
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
+    Field(max_length=16),
+]
+
+
+class CreateResponse(_Model):
+    """``response.create``: the Responses API's body, without `stream` and `background`."""
+
+    type: Literal["response.create"] = "response.create"
+    stream_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    generate: bool = True
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    input: Input = Field(default_factory=list)
+    instructions: Annotated[str, Field(max_length=MAX_INPUT_CHARACTERS)] | None = None
+    previous_response_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    conversation: None = None
+    background: Literal[False] | None = None
+
+    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_tool_calls: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    text: TextOptions = TextOptions()
+    truncation: Literal["auto", "disabled"] | None = None
+
+    tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
+    tool_choice: Literal["auto", "none"] | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: dict[str, Any] | None = None
+
+    store: bool | None = None
+    metadata: Metadata | None = None
+    service_tier: Literal["auto", "default", "flex", "priority"] | None = None
+    safety_identifier: Annotated[str, Field(max_length=64)] | None = None
+    prompt_cache_key: Annotated[str, Field(max_length=64)] | None = None
+
+    @property
+    def stored(self) -> bool:
+        """Whether the response outlives its connection; the API's default is that it does."""
+        return self.store is not False
+
+
+class CancelResponse(_Model):
+    """``response.cancel``: end a running response of one's own."""
+
+    type: Literal["response.cancel"]
+    stream_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    response_id: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+ClientEvent = CreateResponse | CancelResponse
+_KINDS: dict[str, type[CreateResponse] | type[CancelResponse]] = {
+    "response.create": CreateResponse,
+    "response.cancel": CancelResponse,
+}
+_UNSUPPORTED = {
+    "conversation": "Continue a conversation with previous_response_id instead.",
+    "background": "Leave it out: responses over a WebSocket are streamed.",
+    "tool_choice": "Use 'auto' or 'none': the served models cannot be made to call a tool.",
+    "top_logprobs": "Leave it out or use 0: log probabilities are not returned.",
+    "text.format.type": "Use 'text': structured output is not supported.",
+}
+
+
+def parse_object(body: str | bytes) -> dict[str, Any]:
+    """Decode a message.
+
+    Raises
+    ------
+    RequestError : not JSON, or not an object.
+    """
+    try:
+        value = loads(body)
+    except ValueError as error:
+        raise RequestError(
+            f"The message is not valid JSON: {error}. Send one JSON object per message.",
+            code="invalid_json",
+        ) from error
+    if not isinstance(value, dict):
+        raise RequestError("The message must be a JSON object with a 'type'.", code="invalid_json")
+    return value
+
+
+def stream_id_of(value: dict[str, Any]) -> str | None:
+    """Return the stream id to echo on events, also on the error about a wrong message."""
+    stream_id = value.get("stream_id")
+    return stream_id if isinstance(stream_id, str) else None
+
+
+def parse_event(value: dict[str, Any]) -> ClientEvent:
+    """Validate a decoded message.
+
+    Raises
+    ------
+    RequestError : an unknown type, or a field that is missing, wrong, too long or unsupported;
+        it names the first such field.
+    """
+    kind = value.get("type")
+    model = _KINDS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        known = ", ".join(f"'{name}'" for name in _KINDS)
+        what = "missing" if kind is None else f"unknown: {str(kind)[:64]!r}"
+        raise RequestError(
+            f"The event's 'type' is {what}. Supported are {known}.",
+            code="missing_required_parameter" if kind is None else "unknown_event_type",
+            param="type",
+        )
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: ValidationError) -> RequestError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    param = _param(first["loc"])
+    message = first["msg"]
+    if remedy := _UNSUPPORTED.get(param):
+        return RequestError(
+            f"Unsupported value for '{param}'. {remedy}", code="unsupported_parameter", param=param
+        )
+    if first["type"] == "missing":
+        return RequestError(
+            f"Missing required parameter: '{param}'.",
+            code="missing_required_parameter",
+            param=param,
+        )
+    if first["type"] in ("string_too_long", "too_long"):
+        return RequestError(
+            f"'{param}' is too long: {message}. Shorten it.",
+            code="string_above_max_length"
+            if "string" in first["type"]
+            else "array_above_max_length",
+            param=param,
+        )
+    return RequestError(f"Invalid '{param}': {message}.", code="invalid_value", param=param)
+
+
+def _param(loc: tuple[int | str, ...]) -> str:
+    """Return the field's dotted path without the tags of unions (`axon.protocol.items`).
+
+    Parts are cut: keys of `metadata` are the client's, as long as a whole message.
+    """
+    return ".".join(str(part)[:64] for part in loc if not str(part).startswith("["))

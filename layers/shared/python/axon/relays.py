@@ -1,0 +1,31 @@
+"""The directory of relays: who is alive, and what each has still to deliver."""
+
+from typing import Protocol
+
+
+class RelayDirectory(Protocol):
+    """Kept in Valkey; a fake in `axon.testing`."""
+
+    async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
+        """Enter the relay, or extend its lease."""
+        ...
+
+    async def leave(self, relay_id: str) -> None:
+        """Take the relay out, so that it gets no new responses; what it has stays its own."""
+        ...
+
+    async def undelivered(self, relay_id: str) -> set[str]:
+        """Return ids of the responses that the relay has not delivered to their end."""
+        ...
+
+    async def delivered(self, relay_id: str, response_id: str) -> None:
+        """Note that a response was delivered to its end, or cannot be delivered any more."""
+        ...
+
+    async def take_expired(self) -> list[str]:
+        """Return relays whose lease has ended; each is returned to exactly one caller."""
+        ...
+
+    async def forget(self, relay_id: str) -> None:
+        """Drop what a relay had to deliver, after it was dealt with."""
+        ...

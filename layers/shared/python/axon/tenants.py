@@ -1,0 +1,118 @@
+"""Tenants and their API keys. A key is shown once, when it is made; only its hash is kept."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from axon.ids import new_id
+
+KEY_PREFIX = "sk-axon-"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is known of a key. `hint` is its last four characters."""
+
+    key_id: str
+    tenant_id: str
+    name: str
+    hint: str
+    created_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a valid key speaks for."""
+
+    tenant_id: str
+    key_id: str
+
+
+class ApiKeyStore(Protocol):
+    """Where keys are kept."""
+
+    async def add(self, key: ApiKey, *, key_hash: str) -> None:
+        """Keep a key, making its tenant if it is new; a hash that is there already stays."""
+        ...
+
+    async def find(self, key_hash: str) -> Identity | None:
+        """Return whom a key speaks for, unless it is unknown or revoked."""
+        ...
+
+    async def list(self) -> Sequence[ApiKey]:
+        """Return all keys, oldest first."""
+        ...
+
+    async def revoke(self, key_id: str) -> str | None:
+        """Revoke a key; return its hash, or None if there is no such key."""
+        ...
+
+
+class IdentityCache(Protocol):
+    """Identities that `ApiKeyStore.find` gave, kept for a short while."""
+
+    async def get(self, key_hash: str) -> Identity | None:
+        """Return a cached identity."""
+        ...
+
+    async def put(self, key_hash: str, identity: Identity) -> None:
+        """Cache an identity."""
+        ...
+
+    async def drop(self, key_hash: str) -> None:
+        """Forget a key."""
+        ...
+
+
+def hash_key(secret: str) -> str:
+    """Return a key's SHA-256 in hex.
+
+    Keys are 192 random bits: a plain hash cannot be searched, a slow one would only cost time.
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class ApiKeys:
+    """Makes, finds and revokes keys."""
+
+    def __init__(self, *, store: ApiKeyStore, cache: IdentityCache) -> None:
+        self._store = store
+        self._cache = cache
+
+    async def create(
+        self, *, tenant_id: str, name: str, secret: str | None = None
+    ) -> tuple[ApiKey, str]:
+        """Make a key; return it and its secret, which is not kept.
+
+        A given `secret` (the local cloud's well-known key) is used as it is.
+        """
+        secret = secret or KEY_PREFIX + secrets.token_urlsafe(24)
+        key = ApiKey(key_id=new_id("key"), tenant_id=tenant_id, name=name, hint=secret[-4:])
+        await self._store.add(key, key_hash=hash_key(secret))
+        return key, secret
+
+    async def authenticate(self, secret: str) -> Identity | None:
+        """Return whom a key speaks for, or None."""
+        key_hash = hash_key(secret)
+        identity = await self._cache.get(key_hash)
+        if identity is None:
+            identity = await self._store.find(key_hash)
+            if identity is not None:
+                await self._cache.put(key_hash, identity)
+        return identity
+
+    async def list(self) -> Sequence[ApiKey]:
+        """Return all keys, oldest first."""
+        return await self._store.list()
+
+    async def revoke(self, key_id: str) -> bool:
+        """Revoke a key at once; False if there is no such key."""
+        key_hash = await self._store.revoke(key_id)
+        if key_hash is None:
+            return False
+        await self._cache.drop(key_hash)
+        return True

@@ -1,0 +1,1 @@
+"""Fakes for unit tests; they pass the same contract tests as the real adapters."""

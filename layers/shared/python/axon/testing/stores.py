@@ -1,0 +1,137 @@
+"""Caches, stores and queues in memory."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from axon.conversations import Turn, TurnCache
+from axon.history import HistoryRecord, HistorySender, HistoryStore
+from axon.jobs import Delivery, Job, JobQueue, JobSender
+from axon.tenants import ApiKey, ApiKeyStore, Identity, IdentityCache
+
+
+class FakeTurns(TurnCache):
+    """Turns, for either side of `axon.conversations.Conversations`."""
+
+    def __init__(self) -> None:
+        self.turns: dict[str, Turn] = {}
+
+    async def chain(self, response_id: str) -> list[Turn]:
+        found: list[Turn] = []
+        key: str | None = response_id
+        while key is not None and (turn := self.turns.get(key)):
+            found.insert(0, turn)
+            key = turn.previous_response_id
+        return found
+
+    async def put(self, turns: Sequence[Turn]) -> None:
+        self.turns.update((turn.response_id, turn) for turn in turns)
+
+    async def evict(self, response_id: str) -> None:
+        self.turns.pop(response_id, None)
+
+
+class FakeIdentityCache(IdentityCache):
+    """Identities that never expire."""
+
+    def __init__(self) -> None:
+        self.identities: dict[str, Identity] = {}
+
+    async def get(self, key_hash: str) -> Identity | None:
+        return self.identities.get(key_hash)
+
+    async def put(self, key_hash: str, identity: Identity) -> None:
+        self.identities[key_hash] = identity
+
+    async def drop(self, key_hash: str) -> None:
+        self.identities.pop(key_hash, None)
+
+
+class FakeApiKeyStore(ApiKeyStore):
+    """API keys."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, ApiKey] = {}
+
+    async def add(self, key: ApiKey, *, key_hash: str) -> None:
+        self._keys.setdefault(key_hash, replace(key, created_at=datetime.now(UTC)))
+
+    async def find(self, key_hash: str) -> Identity | None:
+        key = self._keys.get(key_hash)
+        if key is None or key.revoked_at is not None:
+            return None
+        return Identity(tenant_id=key.tenant_id, key_id=key.key_id)
+
+    async def list(self) -> Sequence[ApiKey]:
+        return list(self._keys.values())
+
+    async def revoke(self, key_id: str) -> str | None:
+        for key_hash, key in self._keys.items():
+            if key.key_id == key_id:
+                revoked_at = key.revoked_at or datetime.now(UTC)
+                self._keys[key_hash] = replace(key, revoked_at=revoked_at)
+                return key_hash
+        return None
+
+
+class FakeJobQueue(JobSender, JobQueue):
+    """A queue whose messages stay invisible until they are released or deleted."""
+
+    def __init__(self) -> None:
+        self.fail_with: Exception | None = None
+        self.in_flight: OrderedDict[str, Delivery] = OrderedDict()
+        self._visible: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._receipts = 0
+
+    async def send(self, job: Job) -> None:
+        if self.fail_with is not None:
+            raise self.fail_with
+        await self.put(job.encode().decode())
+
+    async def put(self, body: str, *, attempts: int = 0) -> None:
+        """Send any body."""
+        self._visible.put_nowait(Delivery(body=body, receipt="", attempts=attempts))
+
+    async def receive(self, *, limit: int) -> Sequence[Delivery]:
+        if self.fail_with is not None:
+            raise self.fail_with
+        received = [await self._visible.get()]
+        while len(received) < limit and not self._visible.empty():
+            received.append(self._visible.get_nowait())
+        return [self._hand_out(delivery) for delivery in received]
+
+    async def delete(self, delivery: Delivery) -> None:
+        self.in_flight.pop(delivery.receipt, None)
+
+    async def extend(self, deliveries: Sequence[Delivery], *, timeout_s: int) -> None:
+        for delivery in deliveries:
+            if timeout_s == 0 and delivery.receipt in self.in_flight:
+                del self.in_flight[delivery.receipt]
+                self._visible.put_nowait(delivery)
+
+    def _hand_out(self, delivery: Delivery) -> Delivery:
+        self._receipts += 1
+        handed = replace(delivery, receipt=str(self._receipts), attempts=delivery.attempts + 1)
+        self.in_flight[handed.receipt] = handed
+        return handed
+
+
+class FakeHistory(HistorySender, HistoryStore):
+    """Records by response id, the latest version of each."""
+
+    def __init__(self) -> None:
+        self.fail_with: Exception | None = None
+        self.records: dict[str, HistoryRecord] = {}
+
+    async def send(self, record: HistoryRecord) -> None:
+        await self.write([record])
+
+    async def write(self, records: Sequence[HistoryRecord]) -> None:
+        if self.fail_with is not None:
+            raise self.fail_with
+        for record in records:
+            known = self.records.get(record.response_id)
+            if known is None or known.version < record.version:
+                self.records[record.response_id] = record

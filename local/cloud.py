@@ -1,0 +1,153 @@
+"""One local cloud from its start to its stop: what `axon dev` runs."""
+
+import asyncio
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from local import bootstrap
+from local.addresses import Addresses
+from local.configurations import API_KEY, TENANT, endpoints
+from local.files import write_json
+from local.folders import Folders, claimed
+from local.guardian import Guardian
+from local.options import Options
+from local.ports import Ports, require_free
+from local.programs import Programs
+from local.supervisor import Supervisor, Task
+from local.topology import ENGINES
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+async def run(options: Options, say: Callable[[str], None]) -> None:
+    """Run a local cloud until a signal asks for its end.
+
+    Raises
+    ------
+    LocalCloudError
+        It could not be started; whatever had started is stopped again.
+    """
+    began = time.monotonic()
+    options.check()
+    require_free(options.port)
+    with ExitStack() as stack:
+        folders = stack.enter_context(_folders(options))
+        ports = stack.enter_context(Ports())
+        addresses = Addresses.choose(
+            ports=ports,
+            folders=folders,
+            client_port=options.port,
+            persistent=not options.ephemeral,
+        )
+        programs = Programs(addresses=addresses, folders=folders, options=options, ports=ports)
+        supervisor = Supervisor(
+            folders=folders, steps=[*programs.all(), *_tasks(addresses)], announce=say
+        )
+        # Each probe waits in a thread, and so many programs start at once.
+        executor = ThreadPoolExecutor(32)
+        asyncio.get_running_loop().set_default_executor(executor)
+        stop = _stop_on_signals(supervisor)
+        say(f"starting in {folders.root}")
+        try:
+            if not await _started(supervisor, stop):
+                return
+            write_json(folders.run / "endpoints.json", endpoints(addresses, options))
+            say(ready_block(addresses, options, took=time.monotonic() - began))
+            await stop.wait()
+        finally:
+            say("stopping")
+            await supervisor.stop()
+    say("stopped")
+
+
+@contextmanager
+def _folders(options: Options) -> Iterator[Folders]:
+    """Make and claim the folders, under a guardian that outlives this process if it is killed."""
+    root = options.data.expanduser().resolve()
+    with ExitStack() as stack:
+        temporary = _temporary(stack) if options.ephemeral else None
+        folders = Folders(root=root, storage=temporary or root)
+        folders.make()
+        stack.enter_context(claimed(folders))
+        stack.enter_context(Guardian(owner=folders.owner, temporary=temporary))
+        yield folders
+
+
+def _temporary(stack: ExitStack) -> Path:
+    # The guardian may have removed it already.
+    folder = tempfile.TemporaryDirectory(prefix="axon-", ignore_cleanup_errors=True)
+    return Path(stack.enter_context(folder))
+
+
+def _tasks(addresses: Addresses) -> list[Task]:
+    async def migrate() -> None:
+        await asyncio.to_thread(bootstrap.migrate, addresses.lambda_endpoint)
+
+    async def create_key() -> None:
+        dsn = addresses.postgres.dsn()
+        await bootstrap.create_key(dsn=dsn, secret=API_KEY, tenant_id=TENANT)
+
+    return [
+        Task(name="schema", run=migrate, after=frozenset({"lambda"})),
+        Task(name="api-key", run=create_key, after=frozenset({"schema"})),
+    ]
+
+
+def _stop_on_signals(supervisor: Supervisor) -> asyncio.Event:
+    """Return an event that the first signal sets; the second stops without waiting for anybody."""
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            supervisor.hurry()
+        stop.set()
+
+    for number in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    return stop
+
+
+async def _started(supervisor: Supervisor, stop: asyncio.Event) -> bool:
+    """Start everything; False when a signal came first."""
+    starting = asyncio.create_task(supervisor.start())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if stopping.done():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return False
+    stopping.cancel()
+    await starting
+    return True
+
+
+def ready_block(addresses: Addresses, options: Options, *, took: float) -> str:
+    """Return what a person needs to begin."""
+    model = ENGINES[options.engine].model
+    base_url = addresses.base_url
+    websocket = base_url.replace("http", "ws", 1)
+    return f"""
+Axon is ready ({took:.1f} s)
+
+  base URL    {base_url}
+  WebSocket   {websocket}/responses
+  API key     {API_KEY}
+  model       {model}
+
+Try it:  axon chat     or, in Python (pip install 'openai[realtime]'):
+
+  from openai import OpenAI
+  client = OpenAI(api_key="{API_KEY}", base_url="{base_url}")
+  with client.responses.connect() as connection:
+      connection.response.create(model="{model}", input="What is the capital of France?")
+      for event in connection:
+          print(getattr(event, "delta", ""), end="", flush=True)
+          if event.type == "response.completed": break
+
+Ctrl-C stops it.
+"""

@@ -1,0 +1,77 @@
+"""The configuration files of the gateway and the Lambda service, and what the CLI reads."""
+
+from local.addresses import STAGE, Addresses
+from local.options import Options
+from local.paths import ROOT
+from local.queues import QUEUES, REGION, queue_url
+from local.topology import ENGINES, EVENT_SOURCES, FUNCTIONS, ROUTES, Function
+
+API_KEY = "sk-axon-local"
+TENANT = "local"
+
+
+def gateway(addresses: Addresses) -> dict[str, object]:
+    """Configure `local.gateway`."""
+    return {
+        "port": addresses.client_port,
+        "management_port": addresses.management_port,
+        "stage": STAGE,
+        "api_id": "local",
+        "region": REGION,
+        "lambda_endpoint": addresses.lambda_endpoint,
+        "authorizer": "authorizer",
+        "route_selection_expression": "$request.body.type",
+        "routes": ROUTES,
+    }
+
+
+def lambda_service(addresses: Addresses, passed: dict[str, str]) -> dict[str, object]:
+    """Configure `local.lambda_service`; `passed` goes into every function's environment."""
+    return {
+        "port": addresses.lambda_port,
+        "region": REGION,
+        "layers": [str(ROOT / "layers" / "shared" / "python")],
+        "functions": {
+            name: _function(name, function, addresses.variables(function.variables) | passed)
+            for name, function in FUNCTIONS.items()
+        },
+        "event_sources": [
+            {
+                "queue_url": queue_url(addresses.fauxqs.endpoint, queue),
+                "function": function,
+                "batch_size": batch_size,
+            }
+            for queue, function, batch_size in EVENT_SOURCES
+        ],
+    }
+
+
+def _function(name: str, function: Function, environment: dict[str, str]) -> dict[str, object]:
+    return {
+        "folder": str(ROOT / "functions" / name),
+        "handler": "handler.handler",
+        "environment": environment,
+        "timeout_s": function.timeout_s,
+        "memory_mb": function.memory_mb,
+        "min_environments": function.fewest,
+        "max_environments": function.most,
+    }
+
+
+def endpoints(addresses: Addresses, options: Options) -> dict[str, object]:
+    """Return what `axon chat`, `axon status` and `axon keys` need to know."""
+    sqs = addresses.fauxqs.endpoint
+    return {
+        "base_url": addresses.base_url,
+        "api_key": API_KEY,
+        "engine": options.engine,
+        "model": ENGINES[options.engine].model,
+        "valkey_url": addresses.valkey.url,
+        "postgres_dsn": addresses.postgres.dsn(),
+        "aws_endpoint": sqs,
+        "queues": {queue.name: queue_url(sqs, queue) for queue in QUEUES},
+        "lambda_endpoint": addresses.lambda_endpoint,
+        "connections_endpoint": addresses.variables(["AXON_CONNECTIONS_ENDPOINT"])[
+            "AXON_CONNECTIONS_ENDPOINT"
+        ],
+    }

@@ -1,0 +1,79 @@
+"""The gateway's configuration file; every limit defaults to API Gateway's own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CONNECT, DISCONNECT, DEFAULT = "$connect", "$disconnect", "$default"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[float, Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(_Frozen):
+    """Sizes in bytes, times in seconds, rates a second with the bursts above them.
+
+    API Gateway does not publish `client_buffer_bytes`, how much may wait for a slow client.
+    """
+
+    frame_bytes: PositiveInt = 32 * 1024
+    message_bytes: PositiveInt = 128 * 1024
+    integration_timeout_s: Positive = 29
+    idle_timeout_s: Positive = 10 * 60
+    connection_duration_s: Positive = 2 * 60 * 60
+    connections_per_s: Positive = 500
+    connections_burst: Positive = 500
+    requests_per_s: Positive = 10_000
+    requests_burst: Positive = 5_000
+    client_buffer_bytes: PositiveInt = 1024 * 1024
+
+
+class RouteConfig(_Frozen):
+    """A Lambda proxy integration; with `route_response` its `body` goes to the client."""
+
+    function: str
+    route_response: bool = False
+
+
+class GatewayConfig(_Frozen):
+    """The whole file.
+
+    `lambda_patience_s` is how long an invocation waits for a Lambda service that is not up, which
+    AWS's always is; `close_timeout_s` how long a client may take over its closing handshake.
+    """
+
+    port: Port
+    management_port: Port
+    stage: str = Field(default="responses", pattern=r"^[A-Za-z0-9_$-]+$")
+    api_id: str = "local"
+    region: str = "us-east-1"
+    account_id: str = "000000000000"
+    lambda_endpoint: str = Field(pattern=r"^http://[^/]+$")
+    authorizer: str | None = None
+    authorizer_header: str = "Authorization"
+    route_selection_expression: str = Field(
+        default="$request.body.type", pattern=r"^\$request\.body(\.[A-Za-z0-9_-]+)+$"
+    )
+    routes: dict[str, RouteConfig]
+    limits: Limits = Limits()
+    lambda_patience_s: Positive = 10
+    close_timeout_s: Positive = 2
+    stop_timeout_s: Positive = 8
+
+    @property
+    def paths(self) -> tuple[str, str]:
+        """Where clients connect: the stage's path, and the same below a mapped /v1."""
+        return f"/{self.stage}", f"/v1/{self.stage}"
+
+    @property
+    def method_arn(self) -> str:
+        """The ARN that a policy has to allow for `$connect`."""
+        api = f"{self.region}:{self.account_id}:{self.api_id}"
+        return f"arn:aws:execute-api:{api}/{self.stage}/{CONNECT}"

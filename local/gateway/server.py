@@ -1,0 +1,118 @@
+"""The gateway: both ports and what is behind them, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from websockets.asyncio.server import Server, serve
+
+from local.gateway.authorizer import Authorizer
+from local.gateway.config import GatewayConfig
+from local.gateway.connections import Connections
+from local.gateway.events import EventFactory
+from local.gateway.functions import FunctionClient
+from local.gateway.lifecycle import Lifecycle
+from local.gateway.management import ManagementApi
+from local.gateway.messages import MessageHandler
+from local.gateway.routes import RouteSelector
+from local.gateway.sockets import socket_class
+from local.gateway.token_bucket import TokenBucket
+from local.lambda_service.http_client import HttpClient
+from local.lambda_service.http_server import HOST, HttpServer
+
+_HANDSHAKE_SLACK_S = 10
+
+
+class Gateway:
+    """One API, as its configuration describes it."""
+
+    def __init__(self, *, config: GatewayConfig) -> None:
+        self._config = config
+        self._client = HttpClient(endpoint=config.lambda_endpoint)
+        limits = config.limits
+        functions = FunctionClient(
+            client=self._client,
+            timeout_s=limits.integration_timeout_s,
+            patience_s=config.lambda_patience_s,
+        )
+        events = EventFactory(config=config)
+        requests = TokenBucket(rate=limits.requests_per_s, burst=limits.requests_burst)
+        connections = Connections()
+        self._lifecycle = Lifecycle(
+            config=config,
+            connections=connections,
+            authorizer=Authorizer(config=config, functions=functions, events=events),
+            functions=functions,
+            events=events,
+        )
+        self._messages = MessageHandler(
+            connections=connections,
+            routes=config.routes,
+            selector=RouteSelector(
+                expression=config.route_selection_expression, routes=config.routes
+            ),
+            functions=functions,
+            events=events,
+            requests=requests,
+        )
+        management = ManagementApi(
+            stage=config.stage, connections=connections, requests=requests, limits=limits
+        )
+        self._management = HttpServer(handler=management.handle)
+        self._clients: Server | None = None
+
+    async def start(self) -> tuple[int, int]:
+        """Listen; return the clients' and the management port.
+
+        Raises
+        ------
+        OSError
+            A port is taken.
+        """
+        management_port = await self._management.start(port=self._config.management_port)
+        self._clients = await self._serve_clients()
+        port: int = next(iter(self._clients.sockets)).getsockname()[1]
+        return port, management_port
+
+    async def _serve_clients(self) -> Server:
+        limits = self._config.limits
+        return await serve(
+            self._messages.receive,
+            HOST,
+            self._config.port,
+            process_request=self._lifecycle.process_request,
+            create_connection=socket_class(limits),
+            compression=None,
+            server_header=None,
+            open_timeout=2 * limits.integration_timeout_s + _HANDSHAKE_SLACK_S,
+            ping_interval=None,
+            close_timeout=self._config.close_timeout_s,
+            logger=_library_logger(),
+            backlog=1024,
+        )
+
+    async def stop(self) -> None:
+        """Close every client with 1001, run their `$disconnect`, in bounded time."""
+        if self._clients is None:
+            return
+        self._clients.close()
+        for socket in self._clients.handlers:
+            if socket.request is None:
+                socket.transport.abort()
+        try:
+            async with asyncio.timeout(self._config.stop_timeout_s):
+                await self._clients.wait_closed()
+                await self._lifecycle.drain()
+        except TimeoutError:
+            self._lifecycle.cancel()
+        self._messages.cancel()
+        self._management.close()
+        self._client.close()
+
+
+def _library_logger() -> logging.Logger:
+    """Return a logger for what the library reports of clients that break off: nothing."""
+    logger = logging.getLogger("local.gateway.websockets")
+    logger.setLevel(logging.CRITICAL)
+    return logger

@@ -1,0 +1,80 @@
+"""The service's configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FunctionConfig(_Frozen):
+    """One function.
+
+    Beyond `max_environments` concurrent invocations requests wait, in order, for a free
+    environment as long as their caller does. (Lambda answers 429 at once; a laptop's few
+    environments would then refuse bursts that the real service takes.)
+    """
+
+    folder: Path
+    handler: str = Field(default="handler.handler", pattern=r"^[^.]+(\.[^.]+)+$")
+    environment: dict[str, str] = {}
+    timeout_s: Annotated[float, Field(gt=0, le=900)] = 3
+    memory_mb: Annotated[int, Field(ge=128, le=10240)] = 128
+    min_environments: Annotated[int, Field(ge=0)] = 0
+    max_environments: Annotated[int, Field(ge=1)] = 8
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.min_environments > self.max_environments:
+            raise ValueError("min_environments exceeds max_environments")
+        if not self.folder.is_dir():
+            raise ValueError(f"no such folder: {self.folder}")
+        return self
+
+
+class EventSourceConfig(_Frozen):
+    """A queue whose messages go to a function; `concurrency` batches at a time."""
+
+    queue_url: str = Field(pattern=r"^https?://[^/]+/[^/]+/[^/]+$")
+    function: str
+    batch_size: Annotated[int, Field(ge=1, le=10)] = 10
+    report_batch_item_failures: bool = True
+    concurrency: Annotated[int, Field(ge=1)] = 1
+    wait_s: Annotated[int, Field(ge=0, le=20)] = 20
+
+    @property
+    def queue_name(self) -> str:
+        """The queue's name."""
+        return self.queue_url.rsplit("/", 1)[1]
+
+
+class LambdaServiceConfig(_Frozen):
+    """The whole file.
+
+    `init_timeout_s` is Lambda's 10 s with room for a laptop that starts everything at once;
+    `event_retry_delays_s` are the pauses before an asynchronous invocation's second and third try.
+    """
+
+    port: Annotated[int, Field(ge=0, le=65535)]
+    region: str = "us-east-1"
+    account_id: str = "000000000000"
+    layers: tuple[Path, ...] = ()
+    functions: dict[str, FunctionConfig]
+    event_sources: tuple[EventSourceConfig, ...] = ()
+    init_timeout_s: Seconds = 30
+    event_retry_delays_s: tuple[Seconds, ...] = (60, 120)
+    stop_timeout_s: Seconds = 5
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for source in self.event_sources:
+            if source.function not in self.functions:
+                raise ValueError(f"an event source names the unknown function {source.function!r}")
+        return self

@@ -1,0 +1,66 @@
+"""What the services' processes have in common: configuration, signals, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import resource
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import uvloop
+from pydantic import BaseModel, ValidationError
+
+Config = TypeVar("Config", bound=BaseModel)
+
+_OPEN_FILES = 8192
+
+
+def run(
+    name: str,
+    config_type: type[Config],
+    serve: Callable[[Config, asyncio.Event], Awaitable[None]],
+) -> int:
+    """Serve what `--config FILE` says until SIGTERM or SIGINT sets the event.
+
+    Returns the process's exit code: 2, after one line, for what cannot be served.
+    """
+    parser = argparse.ArgumentParser(prog=name)
+    parser.add_argument("--config", type=Path, required=True)
+    file: Path = parser.parse_args().config
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+    _raise_open_files_limit()
+    try:
+        config = config_type.model_validate_json(file.read_bytes())
+        uvloop.run(_until_signalled(config, serve))
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        return _refuse(name, f"{file}: {'; '.join(faults)}")
+    except OSError as error:
+        return _refuse(name, str(error))
+    return 0
+
+
+async def _until_signalled(
+    config: Config, serve: Callable[[Config, asyncio.Event], Awaitable[None]]
+) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(config, stop)
+
+
+def _raise_open_files_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _refuse(name: str, message: str) -> int:
+    sys.stderr.write(f"{name}: {message}\n")
+    return 2

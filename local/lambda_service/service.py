@@ -1,0 +1,76 @@
+"""The service: functions, their API and their event sources, put together."""
+
+from __future__ import annotations
+
+import asyncio
+
+from local.lambda_service.config import EventSourceConfig, LambdaServiceConfig
+from local.lambda_service.event_sources import EventSource
+from local.lambda_service.functions import Function
+from local.lambda_service.http_server import HttpServer
+from local.lambda_service.invoke_api import InvokeApi
+from local.lambda_service.sqs_client import SqsQueue
+
+
+class LambdaService:
+    """Everything that one configuration describes."""
+
+    def __init__(self, *, config: LambdaServiceConfig) -> None:
+        self._config = config
+        self._functions = {
+            name: Function(name=name, config=function, service=config)
+            for name, function in config.functions.items()
+        }
+        self._api = InvokeApi(
+            functions=self._functions, event_retry_delays_s=config.event_retry_delays_s
+        )
+        self._server = HttpServer(handler=self._api.handle)
+        self._queues: list[SqsQueue] = []
+        self._sources: list[EventSource] = []
+
+    async def start(self) -> int:
+        """Listen, warm the functions, begin to poll; return the port.
+
+        Raises
+        ------
+        OSError
+            The port is taken.
+        """
+        port = await self._server.start(port=self._config.port)
+        for function in self._functions.values():
+            function.start()
+        self._sources = [self._source(config) for config in self._config.event_sources]
+        for source in self._sources:
+            source.start()
+        return port
+
+    def _source(self, config: EventSourceConfig) -> EventSource:
+        queue = SqsQueue(queue_url=config.queue_url, region=self._config.region)
+        self._queues.append(queue)
+        return EventSource(
+            config=config,
+            queue=queue,
+            invoke=self._functions[config.function].invoke,
+            region=self._config.region,
+            account_id=self._config.account_id,
+        )
+
+    async def stop(self) -> None:
+        """Let what runs finish for a bounded time, then kill every environment."""
+        self._server.stop_listening()
+        self._api.close()
+        try:
+            async with asyncio.timeout(self._config.stop_timeout_s):
+                await asyncio.gather(*(source.stop() for source in self._sources))
+                for function in self._functions.values():
+                    await function.drain()
+        except TimeoutError:
+            for source in self._sources:
+                source.cancel()
+        for function in self._functions.values():
+            function.close()
+        for _ in ("outcomes become responses", "responses are written"):
+            await asyncio.sleep(0)
+        self._server.close()
+        for queue in self._queues:
+            queue.close()

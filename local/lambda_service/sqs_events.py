@@ -1,0 +1,98 @@
+"""The event that Lambda makes of SQS messages, and what the function's answer says of each."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Message = Mapping[str, Any]
+
+
+def batch_event(messages: Iterable[Message], *, queue_arn: str, region: str) -> dict[str, Any]:
+    """Return the event for messages as ReceiveMessage gave them, in their order."""
+    return {"Records": [_record(message, queue_arn, region) for message in messages]}
+
+
+def _record(message: Message, queue_arn: str, region: str) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": dict(message.get("Attributes") or {}),
+        "messageAttributes": {
+            name: _attribute(value)
+            for name, value in (message.get("MessageAttributes") or {}).items()
+        },
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": region,
+    }
+    if message.get("MD5OfMessageAttributes"):
+        record["md5OfMessageAttributes"] = message["MD5OfMessageAttributes"]
+    return record
+
+
+def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
+    attribute: dict[str, Any] = {
+        "stringListValues": [],
+        "binaryListValues": [],
+        "dataType": value["DataType"],
+    }
+    if value.get("StringValue") is not None:
+        attribute["stringValue"] = value["StringValue"]
+    if value.get("BinaryValue") is not None:
+        attribute["binaryValue"] = _base64(value["BinaryValue"])
+    return attribute
+
+
+def _base64(value: str) -> str:
+    """Return a blob of the JSON protocol, base64 already, in the one form Lambda sends."""
+    try:
+        return base64.b64encode(base64.b64decode(value, validate=True)).decode()
+    except binascii.Error:
+        return base64.b64encode(value.encode()).decode()
+
+
+def succeeded(messages: Sequence[Message], answer: bytes, *, partial: bool) -> list[Message]:
+    """Return the messages that the function's answer lets go.
+
+    Without `partial` any answer means all. With it `batchItemFailures` names those that stay; an
+    answer that is not understood, or names a message that was not in the batch, means none.
+    """
+    if not partial:
+        return list(messages)
+    failures = _failures(answer)
+    if failures is None or not failures <= {message["MessageId"] for message in messages}:
+        return []
+    return [message for message in messages if message["MessageId"] not in failures]
+
+
+def _failures(answer: bytes) -> set[str] | None:
+    try:
+        response = json.loads(answer or b"null")
+    except ValueError:
+        return None
+    if response is None:
+        return set()
+    if not isinstance(response, dict):
+        return None
+    entries = response.get("batchItemFailures")
+    if entries is None:
+        return set()
+    if not isinstance(entries, list):
+        return None
+    return _identifiers(entries)
+
+
+def _identifiers(entries: Iterable[Any]) -> set[str] | None:
+    identifiers = set()
+    for entry in entries:
+        identifier = entry.get("itemIdentifier") if isinstance(entry, dict) else None
+        if not (isinstance(identifier, str) and identifier):
+            return None
+        identifiers.add(identifier)
+    return identifiers

@@ -1,0 +1,34 @@
+"""Log files of the processes, kept small."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+LIMIT_BYTES = 8 * 1024 * 1024
+CHECK_EVERY_S = 10.0
+
+
+def rotate(log: Path, *, limit: int = LIMIT_BYTES) -> None:
+    """Move a log that outgrew `limit` to `<log>.1`.
+
+    The process keeps its file open for appending, so the content is copied and the file emptied;
+    what is written in between is lost.
+    """
+    if log.stat().st_size <= limit:
+        return
+    shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+    with log.open("r+b") as file:
+        file.truncate(0)
+
+
+def rotate_all(folder: Path) -> None:
+    """Rotate each log in the folder that needs it."""
+    for log in folder.glob("*.log"):
+        rotate(log)
+
+
+async def keep_small(folder: Path) -> None:
+    """Rotate the logs of a folder, for ever."""
+    while True:
+        await asyncio.to_thread(rotate_all, folder)
+        await asyncio.sleep(CHECK_EVERY_S)

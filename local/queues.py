@@ -1,0 +1,59 @@
+"""The queues and buckets of the local cloud: the only place that defines them."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
+
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+BUCKETS = ("axon",)
+KEPT_S = 14 * 24 * 3600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queue:
+    """An SQS queue. After `max_receives` a message goes to the queue named `dead_letter`."""
+
+    name: str
+    visibility_s: int
+    dead_letter: str | None = None
+    max_receives: int = 3
+
+    def attributes(self, *, dead_letter: str | None = None) -> dict["QueueAttributeNameType", str]:
+        """Return SQS's own attributes; `dead_letter` stands in for the queue's own."""
+        attributes: dict[QueueAttributeNameType, str] = {
+            "VisibilityTimeout": str(self.visibility_s),
+            "MessageRetentionPeriod": str(KEPT_S),
+        }
+        if self.name.endswith(".fifo"):
+            attributes["FifoQueue"] = "true"
+        if target := dead_letter or self.dead_letter:
+            arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{target}"
+            redrive = {"deadLetterTargetArn": arn, "maxReceiveCount": self.max_receives}
+            attributes["RedrivePolicy"] = json.dumps(redrive)
+        return attributes
+
+
+JOBS_DEAD = Queue(name="jobs-dlq", visibility_s=30)
+HISTORY_DEAD = Queue(name="history-dlq.fifo", visibility_s=60)
+JOBS = Queue(name="jobs", visibility_s=30, dead_letter=JOBS_DEAD.name)
+# Refused ten times means poison; a database that restarts takes less than that.
+HISTORY = Queue(
+    name="history.fifo", visibility_s=60, dead_letter=HISTORY_DEAD.name, max_receives=10
+)
+# Dead-letter queues first: a redrive policy names one that exists.
+QUEUES = (JOBS_DEAD, HISTORY_DEAD, JOBS, HISTORY)
+
+
+def queue_url(endpoint: str, queue: Queue) -> str:
+    """Return the queue's URL at a fauxqs that listens on `endpoint`."""
+    return f"{endpoint}/{ACCOUNT}/{queue.name}"
+
+
+def definitions(queues: Iterable[Queue]) -> list[Mapping[str, object]]:
+    """Return the queues as fauxqs's own configuration takes them."""
+    return [{"name": queue.name, "attributes": queue.attributes()} for queue in queues]

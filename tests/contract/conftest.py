@@ -1,0 +1,143 @@
+"""The fakes and the real adapters behind the same names: what holds for one holds for both."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+import redis
+
+from axon.adapters.postgres import Pool, create_pool
+from axon.adapters.valkey import Valkey
+from axon.adapters.valkey_directories import (
+    ValkeyConnectionDirectory,
+    ValkeyModelDirectory,
+    ValkeyRelayDirectory,
+)
+from axon.adapters.valkey_event_log import ValkeyEventLog
+from axon.connections_directory import ConnectionDirectory
+from axon.event_log import EventLog
+from axon.models import ModelDirectory
+from axon.relays import RelayDirectory
+from axon.testing.event_log import FakeValkey
+
+Kind = Literal["fake", "real"]
+MakeBench = Callable[..., AbstractAsyncContextManager["Bench"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What Valkey keeps. `seconds` go by, `published` tells what was since it was last asked."""
+
+    log: EventLog
+    relays: RelayDirectory
+    other_relays: RelayDirectory
+    models: ModelDirectory
+    connections: ConnectionDirectory
+    published: Callable[[], list[tuple[str, bytes]]]
+    seconds: Callable[[float], Awaitable[None]]
+
+
+@pytest.fixture(params=["fake", "real"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    name: Kind = request.param
+    return name
+
+
+@pytest.fixture
+def make_bench(kind: Kind, request: pytest.FixtureRequest) -> MakeBench:
+    """Return a maker of benches: an asynchronous context manager."""
+    if kind == "fake":
+        return _fake
+    url: str = request.getfixturevalue("valkey_url")
+    return lambda *, deadline_s=600.0: _real(url, deadline_s=deadline_s)
+
+
+@pytest.fixture
+async def bench(make_bench: MakeBench) -> AsyncIterator[Bench]:
+    """Relay "r1", model "echo" and connection "c1" are there."""
+    async with make_bench() as made:
+        await made.models.announce(("echo",), retention_s=600)
+        await made.relays.heartbeat("r1", lease_s=600)
+        await made.connections.enter("c1", tenant_id="t")
+        yield made
+
+
+@pytest.fixture
+async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
+    async with aclosing_valkey(valkey_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
+    pool = create_pool(postgres_dsn)
+    yield pool
+    await pool.close()
+
+
+@asynccontextmanager
+async def _fake(*, deadline_s: float = 600.0) -> AsyncIterator[Bench]:
+    now = 1000.0
+
+    async def seconds(count: float) -> None:
+        nonlocal now
+        now += count
+
+    def published() -> list[tuple[str, bytes]]:
+        taken = list(fake.published)
+        fake.published.clear()
+        return taken
+
+    fake = FakeValkey(deadline_s=deadline_s, clock=lambda: now)
+    yield Bench(
+        log=fake,
+        relays=fake,
+        other_relays=fake,
+        models=fake,
+        connections=fake,
+        published=published,
+        seconds=seconds,
+    )
+
+
+@asynccontextmanager
+async def _real(url: str, *, deadline_s: float) -> AsyncIterator[Bench]:
+    async with aclosing_valkey(url) as valkey, aclosing_valkey(url) as other:
+        with redis.Redis.from_url(url) as client, client.pubsub() as subscriber:
+            subscriber.psubscribe("axon:relay:*")
+            _messages(subscriber)
+            yield Bench(
+                log=ValkeyEventLog(valkey=valkey, deadline_s=deadline_s, retention_s=300),
+                relays=ValkeyRelayDirectory(valkey=valkey),
+                other_relays=ValkeyRelayDirectory(valkey=other),
+                models=ValkeyModelDirectory(valkey=valkey),
+                connections=ValkeyConnectionDirectory(valkey=valkey),
+                published=lambda: _messages(subscriber),
+                seconds=asyncio.sleep,
+            )
+
+
+@asynccontextmanager
+async def aclosing_valkey(url: str) -> AsyncIterator[Valkey]:
+    valkey = Valkey(url)
+    try:
+        yield valkey
+    finally:
+        await valkey.close()
+
+
+def _messages(subscriber: "redis.client.PubSub") -> list[tuple[str, bytes]]:
+    """What came so far: the server answers a ping after what it published before."""
+    subscriber.ping()
+    messages: list[tuple[str, bytes]] = []
+    while True:
+        message = subscriber.get_message(timeout=5)
+        assert message is not None
+        if message["type"] == "pong":
+            return messages
+        if message["type"] == "pmessage":
+            channel = message["channel"].decode().removeprefix("axon:relay:")
+            messages.append((channel, message["data"]))

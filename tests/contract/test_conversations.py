@@ -1,0 +1,220 @@
+"""Turns: the cache, the database, and conversations read through one from the other."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from axon.adapters.postgres import Pool
+from axon.adapters.postgres_stores import PostgresHistoryStore, PostgresTurnStore
+from axon.adapters.valkey import Valkey
+from axon.adapters.valkey_caches import ValkeyTurnCache
+from axon.adapters.valkey_directories import ValkeyConnectionDirectory
+from axon.conversations import Conversations, Turn, TurnCache, TurnStore
+from axon.history import HistoryRecord
+from axon.testing.stores import FakeTurns
+from tests.contract.conftest import Kind
+
+HERE = {"tenant_id": "t", "connection_id": "c"}
+
+
+def turn(number: int, *, tenant_id: str = "t", connection_id: str | None = None) -> Turn:
+    return Turn(
+        response_id=f"resp_{number}",
+        previous_response_id=f"resp_{number - 1}" if number else None,
+        conversation_id="conv",
+        tenant_id=tenant_id,
+        connection_id=connection_id,
+        input=[{"type": "message", "role": "user", "content": f"{number}: wörld 🌍"}],
+        output=[{"type": "message", "role": "assistant", "content": [{"n": number}]}],
+    )
+
+
+def record(made: Turn, *, status: str = "completed") -> HistoryRecord:
+    return HistoryRecord(
+        **made.model_dump(exclude={"connection_id", "output"}),
+        version=1,
+        created_ms=1_700_000_000_000,
+        ended_ms=1_700_000_001_000,
+        response={"model": "echo", "status": status, "output": made.output},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    cache: TurnCache
+    database: TurnStore
+    write: Callable[[Sequence[Turn]], Awaitable[None]]
+
+    @property
+    def conversations(self) -> Conversations:
+        return Conversations(cache=self.cache, database=self.database)
+
+    async def numbers(self, response_id: str, **who: str) -> list[int] | None:
+        turns = await self.conversations.chain(response_id, **HERE | who)
+        return None if turns is None else [numbered(made) for made in turns]
+
+
+def numbered(made: Turn) -> int:
+    return int(made.response_id.removeprefix("resp_"))
+
+
+@pytest.fixture
+def stores(kind: Kind, request: pytest.FixtureRequest) -> Stores:
+    if kind == "fake":
+        database = FakeTurns()
+        return Stores(cache=FakeTurns(), database=database, write=database.put)
+    valkey: Valkey = request.getfixturevalue("valkey")
+    pool: Pool = request.getfixturevalue("pool")
+    history = PostgresHistoryStore(pool=pool)
+    return Stores(
+        cache=ValkeyTurnCache(valkey=valkey, ttl_s=60),
+        database=PostgresTurnStore(pool=pool),
+        write=lambda turns: history.write([record(made) for made in turns]),
+    )
+
+
+class TestStores:
+    @pytest.mark.parametrize("front", [True, False])
+    async def test_a_chain_oldest_first(self, stores: Stores, front: bool) -> None:
+        turns = [turn(0), turn(1), turn(2)]
+        await (stores.cache.put(turns) if front else stores.write(turns))
+        store = stores.cache if front else stores.database
+        assert await store.chain("resp_2") == turns
+        assert await store.chain("resp_1") == turns[:2]
+        assert await store.chain("resp_9") == []
+
+    @pytest.mark.parametrize("front", [True, False])
+    async def test_what_is_missing_is_missing_from_the_oldest_end(
+        self, stores: Stores, front: bool
+    ) -> None:
+        turns = [turn(0), turn(2), turn(3)]
+        await (stores.cache.put(turns) if front else stores.write(turns))
+        store = stores.cache if front else stores.database
+        assert await store.chain("resp_3") == turns[1:]
+        assert await store.chain("resp_1") == []
+
+    async def test_evicting(self, stores: Stores) -> None:
+        await stores.cache.put([turn(0), turn(1)])
+        await stores.cache.evict("resp_0")
+        await stores.cache.evict("resp_unknown")
+        assert await stores.cache.chain("resp_1") == [turn(1)]
+
+    async def test_a_turn_put_again_is_the_newer_one(self, stores: Stores) -> None:
+        await stores.cache.put([turn(0)])
+        newer = turn(0).model_copy(update={"output": []})
+        await stores.cache.put([newer])
+        assert await stores.cache.chain("resp_0") == [newer]
+
+
+class TestConversations:
+    async def test_nothing_is_known(self, stores: Stores) -> None:
+        assert await stores.numbers("resp_0") is None
+
+    @pytest.mark.parametrize("cached", [[], [2], [1, 2], [0, 1, 2]])
+    async def test_what_the_cache_lost_comes_from_the_database(
+        self, stores: Stores, cached: list[int]
+    ) -> None:
+        await stores.write([turn(0), turn(1), turn(2)])
+        await stores.cache.put([turn(number) for number in cached])
+        assert await stores.numbers("resp_2") == [0, 1, 2]
+        assert len(await stores.cache.chain("resp_2")) == 3
+
+    async def test_what_the_database_has_not_yet_goes_on_from_it(self, stores: Stores) -> None:
+        await stores.write([turn(0)])
+        await stores.cache.put([turn(1)])
+        assert await stores.numbers("resp_1") == [0, 1]
+
+    async def test_a_chain_without_its_beginning_is_none(self, stores: Stores) -> None:
+        await stores.cache.put([turn(2)])
+        await stores.write([turn(1)])
+        assert await stores.numbers("resp_2") is None
+        assert await stores.numbers("resp_1") is None
+
+    async def test_another_tenant_sees_nothing(self, stores: Stores) -> None:
+        await stores.write([turn(0)])
+        await stores.cache.put([turn(1)])
+        assert await stores.numbers("resp_1", tenant_id="other") is None
+        assert await stores.numbers("resp_0", tenant_id="other") is None
+        assert await stores.numbers("resp_1") == [0, 1]
+
+    async def test_one_foreign_turn_hides_the_chain(self, stores: Stores) -> None:
+        await stores.cache.put([turn(0, tenant_id="other"), turn(1)])
+        assert await stores.numbers("resp_1") is None
+
+    async def test_an_unstored_turn_is_its_connections_own(self, stores: Stores) -> None:
+        await stores.cache.put([turn(0), turn(1, connection_id="c"), turn(2)])
+        assert await stores.numbers("resp_2") == [0, 1, 2]
+        assert await stores.numbers("resp_2", connection_id="other") is None
+        assert await stores.numbers("resp_1", connection_id="other") is None
+        assert await stores.numbers("resp_0", connection_id="other") == [0]
+
+    async def test_only_an_unstored_turn_is_evicted(self, stores: Stores) -> None:
+        unstored, stored = (
+            turn(0, connection_id="c"),
+            turn(0).model_copy(update={"response_id": "resp_8"}),
+        )
+        for made in (unstored, stored):
+            await stores.conversations.put(made)
+            await stores.conversations.evict(made)
+        assert await stores.cache.chain("resp_0") == []
+        assert await stores.cache.chain("resp_8") == [stored]
+
+
+class TestReal:
+    async def test_unstored_turns_go_with_their_connection(self, valkey: Valkey) -> None:
+        cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
+        connections = ValkeyConnectionDirectory(valkey=valkey)
+        await connections.enter("c", tenant_id="t")
+        mine = [turn(0, connection_id="c"), turn(1, connection_id="c")]
+        others = turn(5, connection_id="d").model_copy(update={"previous_response_id": None})
+        stored = turn(7).model_copy(update={"previous_response_id": None})
+        await cache.put([*mine, others, stored])
+        await connections.remove("c")
+        assert await cache.chain("resp_1") == []
+        assert await cache.chain("resp_0") == []
+        assert await cache.chain("resp_5") == [others]
+        assert await cache.chain("resp_7") == [stored]
+
+    async def test_cached_turns_do_not_stay_for_ever(self, valkey: Valkey) -> None:
+        cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
+        await cache.put([turn(0), turn(1, connection_id="c")])
+        assert 0 < await valkey.call("TTL", "axon:turn:resp_0") <= 60
+        assert await valkey.call("TTL", "axon:turn:resp_1") > 7200
+        assert await valkey.call("TTL", "axon:connection:c:turns") > 7200
+
+    async def test_reading_keeps_the_stored_ones_warm(self, valkey: Valkey) -> None:
+        cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
+        await cache.put([turn(0), turn(1), turn(2, connection_id="c")])
+        for number in range(3):
+            await valkey.call("EXPIRE", f"axon:turn:resp_{number}", 10)
+        await cache.chain("resp_2")
+        lives = [await valkey.call("TTL", f"axon:turn:resp_{number}") for number in range(3)]
+        assert lives[0] > 10
+        assert lives[1] > 10
+        assert lives[2] <= 10
+
+    @pytest.mark.parametrize("status", ["completed", "incomplete", "cancelled", "failed"])
+    async def test_a_failed_response_cannot_be_continued(self, pool: Pool, status: str) -> None:
+        await PostgresHistoryStore(pool=pool).write([record(turn(0), status=status)])
+        found = await PostgresTurnStore(pool=pool).chain("resp_0")
+        assert bool(found) is (status != "failed")
+
+    async def test_nul_characters_become_replacement_characters(
+        self, valkey: Valkey, pool: Pool
+    ) -> None:
+        text = "a\x00b\\u0000c\\\x00\x00"
+        made = turn(0).model_copy(
+            update={
+                "input": [{"role": "user", "content": text, text: 1}],
+                "output": [{"type": "message", "text": text}],
+            }
+        )
+        await PostgresHistoryStore(pool=pool).write([record(made)])
+        (found,) = await PostgresTurnStore(pool=pool).chain("resp_0")
+        kept = text.replace("\x00", "\ufffd")
+        assert found.input == [{"role": "user", "content": kept, kept: 1}]
+        assert found.output == [{"type": "message", "text": kept}]
+        cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
+        await cache.put([made])
+        assert await cache.chain("resp_0") == [made]

@@ -1,0 +1,360 @@
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from axon.event_log import Claim, EventLog, LoggedEvent, NewResponse, Opening, Status
+from axon.exceptions import AxonError, FencedError, MissingResponseError
+from tests.contract.conftest import Bench, MakeBench
+
+NEW = NewResponse(
+    response_id="resp_1",
+    tenant_id="t",
+    connection_id="c1",
+    model="echo",
+    job=b'{"job":1}',
+    created=b'{"n":0}',
+)
+IN_PROGRESS = b'{"n":1}'
+
+
+def events(first: int, count: int = 1, *, token_ids: tuple[int, ...] = ()) -> list[LoggedEvent]:
+    numbers = range(first, first + count)
+    return [LoggedEvent(n, b'{"n":%d}' % n, token_ids) for n in numbers]
+
+
+async def open_and_claim(log: EventLog, response_id: str = "resp_1") -> Claim:
+    assert await log.open(replace(NEW, response_id=response_id)) is Opening.OPENED
+    return await log.claim(response_id, in_progress=IN_PROGRESS)
+
+
+async def numbers(log: EventLog, *, after: int = -1) -> list[int]:
+    return [event.sequence_number for event in await log.read("resp_1", after=after)]
+
+
+async def end(log: EventLog, claim: Claim, *, status: Status = Status.COMPLETED) -> None:
+    final = events(claim.next_sequence)
+    await log.append("resp_1", epoch=claim.epoch, events=final, status=status)
+
+
+def payload(response_id: str, first: int, mark: str, lines: Sequence[bytes]) -> bytes:
+    return b"\n".join([f"{response_id} c1 {first} {mark}".encode(), *lines])
+
+
+class TestOpen:
+    async def test_event_0_is_logged_and_published(self, bench: Bench) -> None:
+        assert await bench.log.open(NEW) is Opening.OPENED
+        assert await bench.log.read("resp_1") == [LoggedEvent(0, b'{"n":0}')]
+        assert bench.published() == [("r1", payload("resp_1", 0, "-", [b'{"n":0}']))]
+
+    async def test_it_is_described(self, bench: Bench) -> None:
+        await bench.log.open(NEW)
+        meta = await bench.log.describe("resp_1")
+        assert meta is not None
+        assert meta.response_id == "resp_1"
+        assert meta.tenant_id == "t"
+        assert meta.connection_id == "c1"
+        assert meta.relay_id == "r1"
+        assert meta.status is Status.QUEUED
+        assert (meta.epoch, meta.next_sequence) == (0, 1)
+        assert meta.job == b'{"job":1}'
+
+    async def test_its_relay_has_it_to_deliver(self, bench: Bench) -> None:
+        await bench.log.open(NEW)
+        assert await bench.relays.undelivered("r1") == {"resp_1"}
+
+    async def test_again_changes_nothing(self, bench: Bench) -> None:
+        claim = await open_and_claim(bench.log)
+        bench.published()
+        again = replace(NEW, created=b'{"other":0}', job=b"other")
+        assert await bench.log.open(again) is Opening.OPENED
+        assert bench.published() == []
+        meta = await bench.log.describe("resp_1")
+        assert meta is not None
+        assert (meta.epoch, meta.next_sequence, meta.job) == (claim.epoch, 2, b'{"job":1}')
+
+    @pytest.mark.parametrize(
+        ("change", "opening"),
+        [({"model": "none"}, Opening.UNKNOWN_MODEL), ({"connection_id": "gone"}, Opening.GONE)],
+    )
+    async def test_refused(self, bench: Bench, change: dict[str, str], opening: Opening) -> None:
+        await bench.connections.enter("gone", tenant_id="t")
+        await bench.connections.remove("gone")
+        new = replace(NEW, **change)  # type: ignore[arg-type]
+        assert await bench.log.open(new) is opening
+        assert await bench.log.describe("resp_1") is None
+        assert await bench.log.read("resp_1") == []
+        assert await bench.log.running_for(new.connection_id) == set()
+        assert bench.published() == []
+
+    async def test_a_model_nobody_serves_any_more(self, bench: Bench) -> None:
+        await bench.models.announce(("old",), retention_s=0.01)
+        await bench.seconds(0.03)
+        assert await bench.log.open(replace(NEW, model="old")) is Opening.UNKNOWN_MODEL
+
+    async def test_a_connection_that_left_before_it_was_entered(self, bench: Bench) -> None:
+        await bench.connections.remove("c9")
+        assert await bench.log.open(replace(NEW, connection_id="c9")) is Opening.GONE
+
+    async def test_a_connection_that_valkey_forgot_is_served_on(self, bench: Bench) -> None:
+        assert await bench.log.open(replace(NEW, connection_id="c9")) is Opening.OPENED
+        assert await bench.log.running_for("c9") == {"resp_1"}
+
+    async def test_without_a_relay(self, bench: Bench) -> None:
+        await bench.relays.leave("r1")
+        assert await bench.log.open(NEW) is Opening.NO_RELAY
+        assert await bench.log.describe("resp_1") is None
+
+    async def test_a_relay_whose_lease_ended_is_none(self, bench: Bench) -> None:
+        await bench.relays.heartbeat("r1", lease_s=0.01)
+        await bench.seconds(0.03)
+        assert await bench.log.open(NEW) is Opening.NO_RELAY
+
+
+class TestRelayOfAConnection:
+    async def owner(self, bench: Bench, response_id: str, connection_id: str) -> str:
+        new = replace(NEW, response_id=response_id, connection_id=connection_id)
+        assert await bench.log.open(new) is Opening.OPENED
+        meta = await bench.log.describe(response_id)
+        assert meta is not None
+        return meta.relay_id
+
+    async def test_the_one_with_the_least_to_deliver(self, bench: Bench) -> None:
+        await self.owner(bench, "resp_1", "c1")
+        await bench.relays.heartbeat("r0", lease_s=600)
+        await bench.relays.heartbeat("r2", lease_s=700)
+        owners = set()
+        for number in range(2, 4):
+            await bench.connections.enter(f"c{number}", tenant_id="t")
+            owners.add(await self.owner(bench, f"resp_{number}", f"c{number}"))
+        assert owners == {"r0", "r2"}
+
+    async def test_it_stays_the_same_as_long_as_it_lives(self, bench: Bench) -> None:
+        await self.owner(bench, "resp_1", "c1")
+        await bench.relays.heartbeat("r0", lease_s=600)
+        for number in range(2, 5):
+            assert await self.owner(bench, f"resp_{number}", "c1") == "r1"
+
+    async def test_another_takes_over_when_it_is_gone(self, bench: Bench) -> None:
+        await self.owner(bench, "resp_1", "c1")
+        await bench.relays.heartbeat("r2", lease_s=600)
+        await bench.relays.leave("r1")
+        assert await self.owner(bench, "resp_2", "c1") == "r2"
+        await bench.relays.heartbeat("r1", lease_s=600)
+        assert await self.owner(bench, "resp_3", "c1") == "r2"
+
+
+class TestClaim:
+    async def test_the_first_appends_in_progress(self, bench: Bench) -> None:
+        await bench.log.open(NEW)
+        bench.published()
+        claim = await bench.log.claim("resp_1", in_progress=IN_PROGRESS)
+        assert claim == Claim(epoch=1, next_sequence=2)
+        assert await bench.log.read("resp_1", after=0) == [LoggedEvent(1, IN_PROGRESS)]
+        assert bench.published() == [("r1", payload("resp_1", 1, "-", [IN_PROGRESS]))]
+        meta = await bench.log.describe("resp_1")
+        assert meta is not None
+        assert (meta.status, meta.epoch, meta.next_sequence) == (Status.IN_PROGRESS, 1, 2)
+
+    async def test_a_later_one_appends_nothing(self, bench: Bench) -> None:
+        await open_and_claim(bench.log)
+        bench.published()
+        claim = await bench.log.claim("resp_1", in_progress=b'{"again":1}')
+        assert claim == Claim(epoch=2, next_sequence=2)
+        assert await numbers(bench.log) == [0, 1]
+        assert bench.published() == []
+
+    async def test_without_in_progress(self, bench: Bench) -> None:
+        await bench.log.open(NEW)
+        assert await bench.log.claim("resp_1") == Claim(epoch=1, next_sequence=1)
+        assert await numbers(bench.log) == [0]
+        later = await bench.log.claim("resp_1", in_progress=IN_PROGRESS)
+        assert later == Claim(epoch=2, next_sequence=2)
+
+    async def test_of_nothing(self, bench: Bench) -> None:
+        with pytest.raises(MissingResponseError):
+            await bench.log.claim("resp_1", in_progress=IN_PROGRESS)
+
+    @pytest.mark.parametrize("status", [status for status in Status if status.terminal])
+    async def test_of_what_has_ended(self, bench: Bench, status: Status) -> None:
+        await end(bench.log, await open_and_claim(bench.log), status=status)
+        with pytest.raises(FencedError):
+            await bench.log.claim("resp_1", in_progress=IN_PROGRESS)
+
+    async def test_every_claimant_gets_an_epoch_of_its_own(self, bench: Bench) -> None:
+        await bench.log.open(NEW)
+        claims = await asyncio.gather(
+            *(bench.log.claim("resp_1", in_progress=IN_PROGRESS) for _ in range(20))
+        )
+        assert sorted(claim.epoch for claim in claims) == list(range(1, 21))
+        assert {claim.next_sequence for claim in claims} == {2}
+        assert await numbers(bench.log) == [0, 1]
+
+
+class TestAppend:
+    async def test_events_are_logged_with_their_token_ids_and_published(self, bench: Bench) -> None:
+        claim = await open_and_claim(bench.log)
+        bench.published()
+        batch = [*events(2), *events(3, token_ids=(5, 70000, 0))]
+        await bench.log.append("resp_1", epoch=claim.epoch, events=batch)
+        assert await bench.log.read("resp_1", after=1) == batch
+        lines = [b'{"n":2}', b'{"n":3}']
+        assert bench.published() == [("r1", payload("resp_1", 2, "-", lines))]
+
+    async def test_in_order(self, bench: Bench) -> None:
+        claim = await open_and_claim(bench.log)
+        for first in range(2, 20, 3):
+            await bench.log.append("resp_1", epoch=claim.epoch, events=events(first, 3))
+        assert await numbers(bench.log) == list(range(20))
+
+    async def test_any_bytes(self, bench: Bench) -> None:
+        claim = await open_and_claim(bench.log)
+        data = '{"text":"wörld 🌍 \\u0000\\n\uffff \\\\ %s %d"}'.encode()
+        await bench.log.append("resp_1", epoch=claim.epoch, events=[LoggedEvent(2, data)])
+        assert (await bench.log.read("resp_1", after=1))[0].data == data
+
+    async def test_the_terminal_one_ends_the_log(self, bench: Bench) -> None:
+        claim = await open_and_claim(bench.log)
+        bench.published()
+        await end(bench.log, claim)
+        assert bench.published() == [("r1", payload("resp_1", 2, "T", [b'{"n":2}']))]
+        meta = await bench.log.describe("resp_1")
+        assert meta is not None
+        assert (meta.status, meta.next_sequence, meta.job) == (Status.COMPLETED, 3, b"")
+
+    async def test_again_is_harmless(self, bench: Bench) -> None:
+        claim = await open_and_claim(bench.log)
+        for _ in range(2):
+            await bench.log.append("resp_1", epoch=claim.epoch, events=events(2, 2))
+        await bench.log.append("resp_1", epoch=claim.epoch, events=events(4))
+        await bench.log.append("resp_1", epoch=claim.epoch, events=events(2, 2))
+        assert await numbers(bench.log) == [0, 1, 2, 3, 4]
+
+    async def test_of_the_end_again_is_harmless(self, bench: Bench) -> None:
+        claim = await open_and_claim(bench.log)
+        await end(bench.log, claim)
+        bench.published()
+        await end(bench.log, claim)
+        assert await numbers(bench.log) == [0, 1, 2]
+        assert bench.published() == []
+
+    async def test_after_a_later_claim_is_fenced(self, bench: Bench) -> None:
+        first = await open_and_claim(bench.log)
+        second = await bench.log.claim("resp_1")
+        with pytest.raises(FencedError):
+            await bench.log.append("resp_1", epoch=first.epoch, events=events(2))
+        assert await numbers(bench.log) == [0, 1]
+        await bench.log.append("resp_1", epoch=second.epoch, events=events(2))
+        with pytest.raises(FencedError):
+            await bench.log.append("resp_1", epoch=first.epoch, events=events(3))
+        assert await numbers(bench.log) == [0, 1, 2]
+
+    async def test_after_the_end_is_fenced(self, bench: Bench) -> None:
+        claim = await open_and_claim(bench.log)
+        await end(bench.log, claim)
+        with pytest.raises(FencedError):
+            await bench.log.append("resp_1", epoch=claim.epoch, events=events(3))
+        assert await numbers(bench.log) == [0, 1, 2]
+
+    async def test_to_nothing(self, bench: Bench) -> None:
+        with pytest.raises(MissingResponseError):
+            await bench.log.append("resp_1", epoch=1, events=events(1))
+
+    async def test_with_a_gap_is_an_error(self, bench: Bench) -> None:
+        claim = await open_and_claim(bench.log)
+        with pytest.raises(AxonError, match="gap"):
+            await bench.log.append("resp_1", epoch=claim.epoch, events=events(3))
+        assert await numbers(bench.log) == [0, 1]
+
+    async def test_of_two_attempts_at_once_only_the_newer_gets_through(self, bench: Bench) -> None:
+        older = await open_and_claim(bench.log)
+        newer = await bench.log.claim("resp_1")
+
+        async def attempt(claim: Claim, token: int) -> None:
+            for number in range(2, 12):
+                batch = events(number, token_ids=(token,))
+                await bench.log.append("resp_1", epoch=claim.epoch, events=batch)
+
+        outcomes = await asyncio.gather(
+            attempt(older, 1), attempt(newer, 2), return_exceptions=True
+        )
+        assert isinstance(outcomes[0], FencedError)
+        assert outcomes[1] is None
+        logged = await bench.log.read("resp_1", after=1)
+        assert [event.sequence_number for event in logged] == list(range(2, 12))
+        assert {event.token_ids for event in logged} == {(2,)}
+
+
+class TestRead:
+    async def test_what_follows_a_number(self, bench: Bench) -> None:
+        claim = await open_and_claim(bench.log)
+        await bench.log.append("resp_1", epoch=claim.epoch, events=events(2, 10))
+        assert await numbers(bench.log) == list(range(12))
+        assert await numbers(bench.log, after=0) == list(range(1, 12))
+        assert await numbers(bench.log, after=9) == [10, 11]
+        assert await numbers(bench.log, after=11) == []
+        assert await numbers(bench.log, after=99) == []
+
+    async def test_nothing(self, bench: Bench) -> None:
+        assert await bench.log.read("resp_1") == []
+        assert await bench.log.describe("resp_1") is None
+
+
+class TestRunning:
+    async def test_for_a_connection(self, bench: Bench) -> None:
+        await bench.connections.enter("c2", tenant_id="t")
+        claim = await open_and_claim(bench.log)
+        await open_and_claim(bench.log, "resp_2")
+        await bench.log.open(replace(NEW, response_id="resp_3", connection_id="c2"))
+        assert await bench.log.running_for("c1") == {"resp_1", "resp_2"}
+        await end(bench.log, claim)
+        assert await bench.log.running_for("c1") == {"resp_2"}
+        assert await bench.log.running_for("c2") == {"resp_3"}
+        assert await bench.log.running_for("c3") == set()
+
+    async def test_what_runs_is_found_after_its_connection_is_removed(self, bench: Bench) -> None:
+        await open_and_claim(bench.log)
+        await bench.connections.remove("c1")
+        assert await bench.log.running_for("c1") == {"resp_1"}
+
+
+class TestOverdue:
+    async def prepared(self, bench: Bench) -> None:
+        await bench.models.announce(("echo",), retention_s=600)
+        await bench.relays.heartbeat("r1", lease_s=600)
+        await bench.connections.enter("c1", tenant_id="t")
+
+    async def test_before_and_after_the_deadline(self, make_bench: MakeBench) -> None:
+        async with make_bench(deadline_s=0.5) as bench:
+            await self.prepared(bench)
+            await bench.log.open(NEW)
+            assert await bench.log.overdue() == []
+            await bench.seconds(0.52)
+            assert await bench.log.overdue() == ["resp_1"]
+
+    async def test_what_has_ended_is_not(self, make_bench: MakeBench) -> None:
+        async with make_bench(deadline_s=0.01) as bench:
+            await self.prepared(bench)
+            await end(bench.log, await open_and_claim(bench.log))
+            await bench.log.open(replace(NEW, response_id="resp_2"))
+            await bench.seconds(0.03)
+            assert await bench.log.overdue() == ["resp_2"]
+
+    async def test_no_more_than_asked_for(self, make_bench: MakeBench) -> None:
+        async with make_bench(deadline_s=0.01) as bench:
+            await self.prepared(bench)
+            for number in range(5):
+                await bench.log.open(replace(NEW, response_id=f"resp_{number}"))
+            await bench.seconds(0.03)
+            assert len(await bench.log.overdue(limit=3)) == 3
+            assert len(await bench.log.overdue()) == 5
+
+    async def test_what_was_closed_is_not(self, make_bench: MakeBench) -> None:
+        async with make_bench(deadline_s=0.01) as bench:
+            await self.prepared(bench)
+            await bench.log.open(NEW)
+            await bench.log.close_overdue("resp_1")
+            await bench.log.close_overdue("resp_unknown")
+            await bench.seconds(0.03)
+            assert await bench.log.overdue() == []

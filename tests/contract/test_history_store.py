@@ -1,0 +1,243 @@
+"""History: records arrive repeatedly, late and out of order, and the result is the same."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg.rows import dict_row
+
+from axon.adapters.postgres import Pool, create_pool
+from axon.adapters.postgres_stores import PostgresHistoryStore
+from axon.exceptions import UnavailableError
+from axon.history import HistoryRecord, HistoryStore, version_of
+from axon.testing.stores import FakeHistory
+from tests.contract.conftest import Kind
+
+
+def record(
+    number: int,
+    *,
+    version: int = 1,
+    tokens: int = 1,
+    conversation: str = "conv_0",
+    status: str = "completed",
+) -> HistoryRecord:
+    usage = {"input_tokens": 10 * tokens, "output_tokens": tokens}
+    return HistoryRecord(
+        response_id=f"resp_{number}",
+        previous_response_id=None,
+        conversation_id=conversation,
+        tenant_id="t",
+        version=version,
+        created_ms=1_700_000_000_000 + number,
+        ended_ms=1_700_000_001_000 + number + version % 10,
+        response={"model": "echo", "status": status, "output": [version], "usage": usage},
+        input=[{"n": number}],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    store: HistoryStore
+    versions: Callable[[], Awaitable[dict[str, int]]]
+
+
+@pytest.fixture
+def history(kind: Kind, request: pytest.FixtureRequest) -> History:
+    if kind == "fake":
+        return fake_history()
+    pool: Pool = request.getfixturevalue("pool")
+    return real_history(pool, request.getfixturevalue("postgres_dsn"))
+
+
+def fake_history() -> History:
+    fake = FakeHistory()
+
+    async def versions() -> dict[str, int]:
+        return {key: found.version for key, found in fake.records.items()}
+
+    return History(store=fake, versions=versions)
+
+
+def real_history(pool: Pool, dsn: str) -> History:
+    async def versions() -> dict[str, int]:
+        return {row["response_id"]: row["version"] for row in rows(dsn, "responses")}
+
+    return History(store=PostgresHistoryStore(pool=pool), versions=versions)
+
+
+def rows(dsn: str, table: str) -> list[dict[str, Any]]:
+    with psycopg.connect(dsn, row_factory=dict_row) as connection:
+        return connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+
+
+async def test_nothing_to_write(history: History) -> None:
+    await history.store.write([])
+    assert await history.versions() == {}
+
+
+async def test_repeated_and_overtaken_records_change_nothing(history: History) -> None:
+    await history.store.write([record(1, version=2)])
+    await history.store.write([record(1, version=1), record(1, version=2)])
+    assert await history.versions() == {"resp_1": 2}
+    await history.store.write([record(1, version=3), record(2)])
+    assert await history.versions() == {"resp_1": 3, "resp_2": 1}
+
+
+async def test_a_batch_may_hold_several_versions_in_any_order(history: History) -> None:
+    await history.store.write([record(1, version=3), record(1, version=1), record(1, version=2)])
+    assert await history.versions() == {"resp_1": 3}
+
+
+async def test_shuffled_records_with_duplicates_end_the_same(history: History) -> None:
+    randomness = random.Random(7)
+    events = [record(n, version=v, tokens=n + v) for n in range(20) for v in (1, 2, 3)]
+    events += randomness.sample(events, 30)
+    randomness.shuffle(events)
+    while events:
+        size = randomness.randint(1, 10)
+        await history.store.write(events[:size])
+        del events[:size]
+    assert await history.versions() == {f"resp_{number}": 3 for number in range(20)}
+
+
+class TestPostgres:
+    async def test_a_row_holds_the_record(self, pool: Pool, postgres_dsn: str) -> None:
+        made = record(1, version=version_of(epoch=2**20, sequence_number=7), tokens=3)
+        await PostgresHistoryStore(pool=pool).write([made])
+        (row,) = rows(postgres_dsn, "responses")
+        assert row["tenant_id"] == "t"
+        assert row["conversation_id"] == "conv_0"
+        assert (row["model"], row["status"]) == ("echo", "completed")
+        assert row["version"] == 2**52 + 7
+        assert (row["input_tokens"], row["output_tokens"]) == (30, 3)
+        assert row["input"] == [{"n": 1}]
+        assert row["response"] == made.response
+        assert row["created_at"].timestamp() * 1000 == pytest.approx(made.created_ms)
+        assert row["ended_at"].timestamp() * 1000 == pytest.approx(made.ended_ms)
+
+    async def test_a_response_without_usage_counts_no_tokens(
+        self, pool: Pool, postgres_dsn: str
+    ) -> None:
+        failed = record(1).model_copy(
+            update={"response": {"model": "echo", "status": "failed", "usage": None}}
+        )
+        await PostgresHistoryStore(pool=pool).write([failed])
+        (conversation,) = rows(postgres_dsn, "conversations")
+        assert counters(conversation) == (1, 0, 0)
+
+    async def test_a_newer_version_moves_the_counters_by_what_changed(
+        self, pool: Pool, postgres_dsn: str
+    ) -> None:
+        store = PostgresHistoryStore(pool=pool)
+        await store.write([record(1, version=2, tokens=5), record(2, tokens=1)])
+        await store.write([record(1, version=1, tokens=100)])
+        await store.write([record(1, version=3, tokens=2, status="cancelled")])
+        (conversation,) = rows(postgres_dsn, "conversations")
+        assert counters(conversation) == (2, 30, 3)
+        assert rows(postgres_dsn, "responses")[0]["status"] == "cancelled"
+
+    async def test_a_conversation_spans_its_responses(self, pool: Pool, postgres_dsn: str) -> None:
+        store = PostgresHistoryStore(pool=pool)
+        await store.write([record(5)])
+        await store.write([record(1), record(9)])
+        (conversation,) = rows(postgres_dsn, "conversations")
+        assert conversation["created_at"] == rows(postgres_dsn, "responses")[0]["created_at"]
+        assert conversation["updated_at"] == rows(postgres_dsn, "responses")[2]["ended_at"]
+
+    async def test_a_wrong_record_leaves_nothing_of_its_batch(
+        self, pool: Pool, postgres_dsn: str
+    ) -> None:
+        wrong = record(2).model_copy(update={"version": 2**70})
+        with pytest.raises(psycopg.DataError):
+            await PostgresHistoryStore(pool=pool).write([record(1), wrong])
+        assert rows(postgres_dsn, "responses") == rows(postgres_dsn, "conversations") == []
+
+    async def test_counters_are_exact_with_two_writers(self, pool: Pool, postgres_dsn: str) -> None:
+        randomness = random.Random(11)
+        events = [
+            record(n, version=v, tokens=n * v, conversation=f"conv_{n % 3}")
+            for n in range(30)
+            for v in (1, 2, 3)
+        ]
+        other = create_pool(postgres_dsn)
+        stores = [PostgresHistoryStore(pool=pool), PostgresHistoryStore(pool=other)]
+        shares = [randomness.sample(events, len(events)) for _ in stores]
+        try:
+            await asyncio.gather(*map(write_in_batches, stores, shares))
+        finally:
+            await other.close()
+        for index, conversation in enumerate(rows(postgres_dsn, "conversations")):
+            output = sum(3 * number for number in range(index, 30, 3))
+            assert counters(conversation) == (10, 10 * output, output)
+
+    async def test_a_database_that_is_away(self) -> None:
+        pool = create_pool("postgresql://127.0.0.1:1/none?connect_timeout=1")
+        pool.timeout = 0.2
+        try:
+            with pytest.raises(UnavailableError, match="PostgreSQL"):
+                await PostgresHistoryStore(pool=pool).write([record(1)])
+        finally:
+            await pool.close()
+
+    @settings(
+        max_examples=15,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(
+        events=st.lists(
+            st.builds(
+                record,
+                st.integers(0, 3),
+                version=st.integers(1, 3),
+                conversation=st.just("conv_h"),
+            ),
+            min_size=1,
+            max_size=12,
+        ),
+        size=st.integers(1, 12),
+    )
+    async def test_any_history_of_events_counts_each_response_once(
+        self, pool: Pool, postgres_dsn: str, events: list[HistoryRecord], size: int
+    ) -> None:
+        with psycopg.connect(postgres_dsn) as connection:
+            connection.execute("TRUNCATE responses, conversations")
+        weighted = [weigh(event) for event in events]
+        store = PostgresHistoryStore(pool=pool)
+        for start in range(0, len(weighted), size):
+            await store.write(weighted[start : start + size])
+        latest = {e.response_id: e for e in sorted(weighted, key=lambda e: e.version)}
+        (conversation,) = rows(postgres_dsn, "conversations")
+        output = sum(event.response["usage"]["output_tokens"] for event in latest.values())
+        assert counters(conversation) == (len(latest), 10 * output, output)
+
+
+def weigh(event: HistoryRecord) -> HistoryRecord:
+    """Tokens by version, as every copy of one record has the same."""
+    number = int(event.response_id.removeprefix("resp_"))
+    return record(
+        number,
+        version=event.version,
+        tokens=100 * number + event.version,
+        conversation=event.conversation_id,
+    )
+
+
+async def write_in_batches(store: HistoryStore, events: Sequence[HistoryRecord]) -> None:
+    for start in range(0, len(events), 5):
+        await store.write(events[start : start + 5])
+
+
+def counters(conversation: dict[str, Any]) -> tuple[int, int, int]:
+    return (
+        conversation["responses"],
+        conversation["input_tokens"],
+        conversation["output_tokens"],
+    )

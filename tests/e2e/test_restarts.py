@@ -1,0 +1,127 @@
+"""What dies is restarted, and said; clients are told, and served again."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
+
+from tests.e2e.cloud import API_KEY, Cloud, running_cloud
+
+pytestmark = pytest.mark.xdist_group("restart-cloud")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    data: Path = tmp_path_factory.mktemp("restart-cloud") / "data"
+    environ = {"AXON_ECHO_TOKEN_MS": "20"}
+    with running_cloud(data, "--engine", "echo", environ=environ) as running:
+        yield running
+
+
+def open_socket(cloud: Cloud) -> Connection:
+    return connect(
+        cloud.websocket_url,
+        additional_headers={"Authorization": f"Bearer {API_KEY}"},
+        proxy=None,
+        compression=None,
+    )
+
+
+def ask(socket: Connection, text: str) -> None:
+    socket.send(json.dumps({"type": "response.create", "model": "echo", "input": text}))
+
+
+def answer(cloud: Cloud, text: str) -> dict[str, Any]:
+    """Return the terminal event of one answer on a new socket."""
+    with open_socket(cloud) as socket:
+        ask(socket, text)
+        while True:
+            event: dict[str, Any] = json.loads(socket.recv(timeout=20))
+            if event["type"] in ("response.completed", "response.failed", "error"):
+                return event
+
+
+def answered_within(cloud: Cloud, seconds: float) -> dict[str, Any]:
+    """Ask until it is answered; what is refused or cut off meanwhile is asked again."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            event = answer(cloud, "still there")
+            if event["type"] == "response.completed":
+                return event
+        except (ConnectionClosed, InvalidHandshake, OSError):
+            event = {}
+        assert time.monotonic() < deadline, event
+        time.sleep(0.2)
+
+
+def kill(cloud: Cloud, name: str) -> None:
+    """SIGKILL a process and wait until another has taken its name."""
+    victim = cloud.pid(name)
+    os.kill(victim, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            if cloud.pid(name) != victim and psutil.pid_exists(cloud.pid(name)):
+                return
+        except (FileNotFoundError, ValueError):
+            pass
+        assert time.monotonic() < deadline, f"{name} was not restarted"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "name", ["worker-0", "relay-0", "gateway", "lambda", "fauxqs", "valkey", "postgres"]
+)
+def test_a_killed_process_is_restarted_and_serves(cloud: Cloud, name: str) -> None:
+    kill(cloud, name)
+    event = answered_within(cloud, 30)
+    assert event["response"]["output"][0]["content"][0]["text"] == "still there"
+    output = cloud.data.with_suffix(".out").read_text()
+    assert any(name in line and "restart" in line for line in output.splitlines()), output
+
+
+def test_a_relay_that_dies_leaves_no_client_waiting(cloud: Cloud) -> None:
+    with open_socket(cloud) as socket:
+        ask(socket, "count to 2000")
+        while json.loads(socket.recv(timeout=20))["type"] != "response.output_text.delta":
+            pass
+        kill(cloud, "relay-0")
+        with pytest.raises(ConnectionClosed):
+            while True:
+                socket.recv(timeout=20)
+
+
+def test_lost_valkey_data_leaves_no_client_waiting(cloud: Cloud) -> None:
+    import redis
+
+    endpoints = json.loads((cloud.data / "run" / "endpoints.json").read_text())
+    with open_socket(cloud) as idle, open_socket(cloud) as waiting:
+        ask(waiting, "count to 2000")
+        while json.loads(waiting.recv(timeout=20))["type"] != "response.output_text.delta":
+            pass
+        with redis.Redis.from_url(endpoints["valkey_url"]) as valkey:
+            valkey.flushall()
+        with pytest.raises(ConnectionClosed):
+            while True:
+                waiting.recv(timeout=20)
+        # A socket that was idle meanwhile goes on, once model and relay are known again.
+        deadline = time.monotonic() + 20
+        kind = ""
+        while kind != "response.completed":
+            assert time.monotonic() < deadline, kind
+            ask(idle, "hello")
+            while (kind := json.loads(idle.recv(timeout=20))["type"]) not in (
+                "response.completed",
+                "error",
+            ):
+                pass

@@ -1,0 +1,69 @@
+"""A supervisor of small programs, in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from local.leftovers import owned
+
+DEADLINE_S = 20.0
+SUPERVISED = Path(__file__).with_name("supervised_cloud.py")
+
+
+def eventually(condition: Callable[[], bool], *, within_s: float = DEADLINE_S) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """A supervisor of two programs, `parent` (which starts `grandchild`) and `child`."""
+
+    process: "subprocess.Popen[bytes]"
+    root: Path
+
+    @property
+    def output(self) -> str:
+        return (self.root / "output").read_text()
+
+    @property
+    def owner(self) -> str:
+        return str(self.root / "run")
+
+    def pid(self, name: str) -> int:
+        return int((self.root / "run" / f"{name}.pid").read_text())
+
+    def state(self, name: str) -> dict[str, object]:
+        state = json.loads((self.root / "run" / "state.json").read_text())
+        found: dict[str, object] = state["processes"][name]
+        return found
+
+    def says(self, text: str) -> None:
+        eventually(lambda: text in self.output)
+
+    def says_again(self, text: str, before: int = 1) -> None:
+        eventually(lambda: self.output.count(text) > before)
+
+    def end(self, how: signal.Signals) -> int:
+        os.kill(self.process.pid, how)
+        return self.process.wait(DEADLINE_S)
+
+    def nothing_is_left(self) -> None:
+        eventually(lambda: not owned(self.owner))
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; a process that nobody has buried yet does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

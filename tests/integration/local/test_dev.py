@@ -1,0 +1,221 @@
+"""`axon dev` as a person uses it, with the echo engine."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local.leftovers import owned
+from local.ports import LOOPBACK, Ports
+from tests.integration.local.harness import alive, eventually
+
+pytestmark = [pytest.mark.xdist_group("local-cloud"), pytest.mark.timeout(240)]
+
+READY_WITHIN_S = 120.0
+NAMES = ("valkey", "postgres", "fauxqs", "lambda", "gateway", "relay-0", "worker-0")
+
+
+class Dev:
+    """A running `axon dev` and the other commands on its data folder."""
+
+    def __init__(self, data: Path, *arguments: str) -> None:
+        self.data = data
+        self._output = data.with_suffix(".output")
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                axon("dev", "--engine", "echo", "--data", str(data), *arguments),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def wait_until_ready(self) -> None:
+        def ready_or_dead() -> bool:
+            assert self.process.poll() is None, self.output
+            return (self.data / "run" / "endpoints.json").exists()
+
+        eventually(ready_or_dead, within_s=READY_WITHIN_S)
+
+    def pid(self, name: str) -> int:
+        return int((self.data / "run" / f"{name}.pid").read_text())
+
+    def run(self, *arguments: str, said: str = "") -> "subprocess.CompletedProcess[str]":
+        command = axon(*arguments, "--data", str(self.data))
+        return subprocess.run(command, input=said, capture_output=True, text=True, timeout=60)
+
+    def nothing_is_left(self) -> None:
+        eventually(lambda: not owned(str(self.data / "run")))
+
+
+def axon(*arguments: str) -> list[str]:
+    return [
+        sys.executable,
+        "-c",
+        "import sys; from cli.main import main; sys.exit(main())",
+        *arguments,
+    ]
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[str]:
+    with Ports() as ports:
+        yield str(ports.reserve())
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory, port: str) -> Iterator[Dev]:
+    dev = Dev(tmp_path_factory.mktemp("dev") / "data", "--port", port, "--ephemeral")
+    try:
+        dev.wait_until_ready()
+        yield dev
+    finally:
+        dev.process.kill()
+        dev.process.wait()
+        dev.nothing_is_left()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Dev]]:
+    devs: list[Dev] = []
+
+    def start(*arguments: str) -> Dev:
+        devs.append(Dev(tmp_path / "data", *arguments))
+        return devs[-1]
+
+    yield start
+    for dev in devs:
+        dev.process.kill()
+        dev.process.wait()
+    for dev in devs:
+        dev.nothing_is_left()
+
+
+def test_says_one_ready_block(dev: Dev, port: str) -> None:
+    eventually(lambda: "Ctrl-C stops it." in dev.output)
+    assert dev.output.count("Axon is ready") == 1
+    block = dev.output.partition("Axon is ready")[2]
+    for text in (f"http://127.0.0.1:{port}/v1", "sk-axon-local", "client.responses.connect()"):
+        assert text in block
+
+
+def test_listens_on_the_loopback_interface_only(dev: Dev) -> None:
+    processes = owned(str(dev.data / "run"))
+    listening = [
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections(kind="inet")
+        if connection.status == "LISTEN"
+    ]
+    assert len(listening) >= 8
+    assert set(listening) == {LOOPBACK}
+
+
+def test_chat(dev: Dev) -> None:
+    result = dev.run("chat", said="hello there\ncount to 3\n")
+    assert (result.stdout, result.stderr, result.returncode) == ("hello there\n1 2 3\n", "", 0)
+
+
+def test_chat_shows_errors_in_one_line(dev: Dev) -> None:
+    unknown = dev.run("chat", "--model", "gpt-6", said="hello\n")
+    assert unknown.returncode == 1
+    assert re.fullmatch(r"axon: .*gpt-6.*\(model_not_found\)\n", unknown.stderr)
+    refused = dev.run("chat", "--key", "wrong", said="hello\n")
+    assert refused.returncode == 1
+    assert re.fullmatch(r"axon: cannot connect to .*: the key was refused\n", refused.stderr)
+
+
+def test_status(dev: Dev) -> None:
+    report = json.loads(dev.run("status", "--json").stdout)
+    assert (report["engine"], report["model"]) == ("echo", "echo")
+    assert [process["name"] for process in report["processes"]] == list(NAMES)
+    for process in report["processes"]:
+        assert (process["state"], process["pid"]) == ("ready", dev.pid(process["name"]))
+    names = [queue["name"] for queue in report["queues"]]
+    assert sorted(names) == ["history-dlq.fifo", "history.fifo", "jobs", "jobs-dlq"]
+    assert "no active responses" in dev.run("status").stdout
+
+
+def test_a_new_key_works_until_it_is_revoked(dev: Dev) -> None:
+    secret = dev.run("keys", "create", "mine", "--tenant", "acme").stdout.strip()
+    said = dev.run("chat", "--key", secret, said="hello\n")
+    assert said.stdout == "hello\n", said.stderr
+    line = next(line for line in dev.run("keys", "list").stdout.splitlines() if " mine " in line)
+    assert secret not in line
+    assert f"...{secret[-4:]}" in line
+    assert dev.run("keys", "revoke", line.split()[0]).returncode == 0
+    assert "the key was refused" in dev.run("chat", "--key", secret, said="hello\n").stderr
+    assert dev.run("keys", "revoke", "key_x").returncode == 1
+
+
+def test_a_second_instance_is_refused(dev: Dev) -> None:
+    result = dev.run("dev", "--port", "1")
+    assert result.returncode == 2
+    in_use = f"{dev.data} is in use by another `axon dev` (process {dev.process.pid})"
+    assert result.stderr == f"axon: {in_use}\n"
+
+
+def test_restarts_what_is_killed(dev: Dev) -> None:
+    for name in NAMES:
+        pid = dev.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda name=name: f"{name} is ready again" in dev.output)  # type: ignore[misc]
+        assert dev.pid(name) != pid
+    assert dev.output.count("was killed by SIGKILL; restarting") == len(NAMES)
+    # The worker announces its model again within seconds.
+    eventually(lambda: dev.run("chat", said="hello\n").stdout == "hello\n", within_s=60)
+
+
+def test_leaves_nothing_when_it_is_killed(start: Callable[..., Dev], port: str) -> None:
+    with Ports() as ports:
+        dev = start("--port", str(ports.reserve()))
+    dev.wait_until_ready()
+    processes = owned(str(dev.data / "run"))
+    assert len(processes) > len(NAMES)
+    dev.process.kill()
+    dev.process.wait()
+    eventually(lambda: not any(alive(process.pid) for process in processes))
+
+
+def test_ctrl_c_stops_it_and_the_data_stays(start: Callable[..., Dev]) -> None:
+    with Ports() as ports:
+        port = str(ports.reserve())
+        first = start("--port", port)
+        first.wait_until_ready()
+        secret = first.run("keys", "create", "kept").stdout.strip()
+        processes = owned(str(first.data / "run"))
+        first.process.send_signal(signal.SIGINT)
+        assert first.process.wait(30) == 0
+        assert not any(alive(process.pid) for process in processes)
+        assert first.output.endswith("stopping\nstopped\n")
+        assert [path.name for path in (first.data / "run").iterdir()] == ["lock"]
+
+        second = start("--port", port)
+        second.wait_until_ready()
+        assert second.run("chat", "--key", secret, said="again\n").stdout == "again\n"
+
+
+def test_ctrl_c_while_it_starts(start: Callable[..., Dev]) -> None:
+    with Ports() as ports:
+        dev = start("--port", str(ports.reserve()))
+    eventually(lambda: "valkey ready" in dev.output)
+    dev.process.send_signal(signal.SIGINT)
+    assert dev.process.wait(30) == 0
+    assert not owned(str(dev.data / "run"))
+
+
+def test_a_taken_port_is_refused(start: Callable[..., Dev]) -> None:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+        dev = start("--port", str(port))
+        assert dev.process.wait(30) == 2
+    assert dev.output == f"axon: port {port} is taken; choose another with --port\n"

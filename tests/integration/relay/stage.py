@@ -1,0 +1,140 @@
+"""What the relay's integration tests play on."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from axon.adapters import valkey_keys
+from axon.adapters.valkey import Valkey
+from axon.adapters.valkey_directories import (
+    ValkeyConnectionDirectory,
+    ValkeyModelDirectory,
+    ValkeyRelayDirectory,
+)
+from axon.adapters.valkey_event_log import ValkeyEventLog
+from axon.event_log import Status
+from axon.settings import RelaySettings
+from relay.service import serve
+from tests.unit.axon.adapters.strict_gateway import StrictGateway
+from tests.unit.relay.author import MODEL, TENANT, Author
+
+RELAY = "relay-a"
+CONNECTIONS = tuple(f"c{number}=" for number in range(8))
+
+
+async def until(condition: Callable[[], bool], *, deadline_s: float = 15) -> None:
+    async with asyncio.timeout(deadline_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+class Stage:
+    def __init__(
+        self, *, valkey: Valkey, valkey_url: str, gateway: StrictGateway, history_url: str
+    ) -> None:
+        self.valkey = valkey
+        self.gateway = gateway
+        self.log = ValkeyEventLog(valkey=valkey, deadline_s=60, retention_s=60)
+        self.silent_log = _silent(ValkeyEventLog(valkey=valkey, deadline_s=60, retention_s=60))
+        self.directory = ValkeyRelayDirectory(valkey=valkey)
+        self._environ = {
+            "AXON_VALKEY_URL": valkey_url,
+            "AXON_CONNECTIONS_ENDPOINT": gateway.endpoint,
+            "AXON_HISTORY_QUEUE_URL": history_url,
+            "AXON_RELAY_ID": RELAY,
+            "AXON_STOP_TIMEOUT_S": "10",
+        }
+        self._processes: list[Process] = []
+
+    async def begin(self) -> None:
+        await ValkeyModelDirectory(valkey=self.valkey).announce((MODEL,), retention_s=600)
+        connections = ValkeyConnectionDirectory(valkey=self.valkey)
+        for connection_id in CONNECTIONS:
+            await connections.enter(connection_id, tenant_id=TENANT)
+
+    async def end(self) -> None:
+        for process in self._processes:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    @asynccontextmanager
+    async def relay(self, **changes: str) -> AsyncIterator[None]:
+        """A relay in this process; ends with the block, in its own way."""
+        environ = self._environ | {f"AXON_{name.upper()}": text for name, text in changes.items()}
+        settings = RelaySettings.from_environ(environ)
+        stop = asyncio.Event()
+        serving = asyncio.create_task(serve(settings, stop=stop))
+        try:
+            await self.registered(settings.relay_id)
+            yield
+        finally:
+            stop.set()
+            await serving
+
+    async def spawn(self, **changes: str) -> Process:
+        """A relay in its own process; ready to be killed."""
+        environ = self._environ | {f"AXON_{name.upper()}": text for name, text in changes.items()}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "relay", env={**os.environ, **environ}
+        )
+        self._processes.append(process)
+        return process
+
+    async def kill(self, process: Process) -> None:
+        process.kill()
+        assert await process.wait() == -signal.SIGKILL
+
+    async def registered(self, relay_id: str = RELAY) -> None:
+        async with asyncio.timeout(15):
+            while await self.lease_of(relay_id) is None:
+                await asyncio.sleep(0.01)
+
+    async def lease_of(self, relay_id: str) -> float | None:
+        score: bytes | float | None = await self.valkey.call("ZSCORE", valkey_keys.RELAYS, relay_id)
+        return None if score is None else float(score)
+
+    async def open(self, connection_id: str) -> Author:
+        return await Author.open(self.log, connection_id)
+
+    async def status(self, author: Author) -> Status:
+        meta = await self.log.describe(author.response_id)
+        assert meta is not None
+        return meta.status
+
+    async def reaches(self, author: Author, *statuses: Status) -> None:
+        async with asyncio.timeout(15):
+            while await self.status(author) not in statuses:
+                await asyncio.sleep(0.01)
+
+    async def undelivered(self, relay_id: str = RELAY) -> set[str]:
+        return await self.directory.undelivered(relay_id)
+
+    async def all_delivered(self, relay_id: str = RELAY) -> None:
+        async with asyncio.timeout(15):
+            while await self.undelivered(relay_id):
+                await asyncio.sleep(0.01)
+
+    def check(self, *authors: Author) -> None:
+        """Each client has exactly its events: each response's in order, once."""
+        for connection_id in {author.connection_id for author in authors}:
+            posts = self.gateway.posts[connection_id]
+            written = [
+                author.written for author in authors if author.connection_id == connection_id
+            ]
+            assert len(posts) == sum(map(len, written))
+            for events in written:
+                assert [post for post in posts if post in set(events)] == events
+
+
+def _silent(log: ValkeyEventLog) -> ValkeyEventLog:
+    """The same log, but what it publishes reaches nobody."""
+    for script in (log._open, log._claim, log._append):
+        script._source = script._source.replace("'PUBLISH', 'axon:relay:'", "'PUBLISH', 'lost:'")
+        script._sha = hashlib.sha1(script._source.encode()).hexdigest()
+    return log

@@ -1,0 +1,231 @@
+import asyncio
+import random
+import signal
+
+import aiohttp
+import redis.asyncio
+
+from axon.adapters import valkey_keys
+from axon.event_log import Status
+from tests.integration.relay.stage import CONNECTIONS, RELAY, Stage, until
+from tests.unit.axon.adapters.strict_gateway import HANG_UP
+from tests.unit.relay.author import Author
+
+
+async def write(author: Author, words: int, *, pause_s: float = 0.0) -> None:
+    for number in range(words):
+        await author.say(f"{number} ")
+        await asyncio.sleep(pause_s)
+    await author.complete()
+
+
+async def test_delivers_many_responses_exactly(stage: Stage) -> None:
+    async with stage.relay():
+        authors = [await stage.open(c) for c in CONNECTIONS for _ in range(3)]
+        await asyncio.gather(*(write(author, 20) for author in authors))
+        await stage.all_delivered()
+    stage.check(*authors)
+    assert not stage.gateway.deleted
+
+
+async def test_losing_the_subscription_loses_nothing(stage: Stage) -> None:
+    async with stage.relay():
+        authors = [await stage.open(c) for c in CONNECTIONS]
+        writing = asyncio.gather(*(write(author, 60, pause_s=0.005) for author in authors))
+        for _ in range(5):
+            await asyncio.sleep(0.05)
+            killed = await stage.valkey.call("CLIENT", "KILL", "TYPE", "pubsub")
+        assert killed
+        await writing
+        await stage.all_delivered()
+    stage.check(*authors)
+
+
+async def test_publications_that_nobody_heard_are_read_from_the_log(stage: Stage) -> None:
+    async with stage.relay():
+        first = await Author.open(stage.silent_log, CONNECTIONS[0])  # not a word of it
+        last = await Author.open(stage.log, CONNECTIONS[1])
+        last._log = stage.silent_log  # all but the first word
+        await asyncio.gather(write(first, 3), write(last, 3))
+        await stage.all_delivered()
+    stage.check(first, last)
+
+
+async def test_throttling_and_faults_keep_the_order(stage: Stage) -> None:
+    chance = random.Random(1)
+    for connection_id in CONNECTIONS:
+        answers = chance.choices([200, 200, 200, 429, 500, 503], k=40)
+        stage.gateway.failures[connection_id].extend(answers)
+    async with stage.relay():
+        authors = [await stage.open(c) for c in CONNECTIONS for _ in range(2)]
+        await asyncio.gather(*(write(author, 8) for author in authors))
+        await stage.all_delivered()
+    stage.check(*authors)
+
+
+async def test_a_gone_client_frees_its_worker(stage: Stage) -> None:
+    stage.gateway.gone.add(CONNECTIONS[0])
+    async with stage.relay():
+        gone, there = await stage.open(CONNECTIONS[0]), await stage.open(CONNECTIONS[1])
+        await stage.reaches(gone, Status.CANCELLED)
+        await write(there, 3)
+        await stage.all_delivered()
+    stage.check(there)
+    assert not stage.gateway.posts[CONNECTIONS[0]]
+
+
+async def test_an_uncertain_post_ends_in_a_disconnect(stage: Stage) -> None:
+    stage.gateway.failures[CONNECTIONS[0]].extend([200, HANG_UP])
+    async with stage.relay():
+        author = await stage.open(CONNECTIONS[0])
+        await author.say("one", "two")
+        await stage.reaches(author, Status.CANCELLED)
+        await stage.all_delivered()
+    assert stage.gateway.posts[CONNECTIONS[0]] == author.written[:1]
+    assert stage.gateway.deleted == [CONNECTIONS[0]]
+
+
+async def test_a_large_backlog_passes_a_slow_connection(stage: Stage) -> None:
+    """More than a delivery keeps in memory: the rest comes from the log, in pieces."""
+    async with stage.relay():
+        stage.gateway.delay_s = 0.002
+        author = await stage.open(CONNECTIONS[0])
+        await author.say(*("x" * 3000 for _ in range(38)))
+        await author.complete()
+        await stage.all_delivered()
+    stage.check(author)
+
+
+async def test_another_relay_closes_what_a_dead_one_was_feeding(stage: Stage) -> None:
+    dead = await stage.spawn(relay_id="relay-dead", relay_lease_s="1")
+    await stage.registered("relay-dead")
+    author = await stage.open(CONNECTIONS[0])
+    await until(lambda: len(stage.gateway.posts[CONNECTIONS[0]]) == 1)
+    async with stage.relay(relay_lease_s="1"):
+        await stage.kill(dead)
+        await until(lambda: stage.gateway.deleted == [CONNECTIONS[0]], deadline_s=4)
+        await stage.reaches(author, Status.CANCELLED)
+        later = await stage.open(CONNECTIONS[1])
+        await write(later, 3)
+        await stage.all_delivered()
+        await stage.all_delivered("relay-dead")
+    assert stage.gateway.posts[CONNECTIONS[0]] == author.written
+    stage.check(later)
+
+
+async def test_a_restarted_relay_closes_what_its_former_life_was_feeding(stage: Stage) -> None:
+    former = await stage.spawn()
+    await stage.registered()
+    author = await stage.open(CONNECTIONS[0])
+    await author.say("one")
+    await until(lambda: stage.gateway.posts[CONNECTIONS[0]] == author.written)
+    await stage.kill(former)
+    await author.say("two")
+    unheard = await stage.open(CONNECTIONS[1])  # its lease is alive still
+    async with stage.relay():
+        await until(lambda: sorted(stage.gateway.deleted) == [CONNECTIONS[0], CONNECTIONS[1]])
+        await stage.registered()
+        assert await stage.undelivered() == set()
+        later = await stage.open(CONNECTIONS[2])
+        await write(later, 3)
+        await stage.all_delivered()
+    assert stage.gateway.posts[CONNECTIONS[0]] == author.written[:-1]
+    assert await stage.status(unheard) is Status.CANCELLED
+    stage.check(later)
+
+
+async def test_sigterm_finishes_what_is_being_delivered(stage: Stage) -> None:
+    process = await stage.spawn()
+    await stage.registered()
+    author = await stage.open(CONNECTIONS[0])
+    await author.say("one")
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(5):
+        while await stage.lease_of(RELAY) is not None:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(1.5)  # beats would have come back in this time
+    assert await stage.lease_of(RELAY) is None
+    assert process.returncode is None
+    await write(author, 5, pause_s=0.05)
+    async with asyncio.timeout(5):
+        assert await process.wait() == 0
+    stage.check(author)
+    assert not stage.gateway.deleted
+
+
+async def test_sigterm_closes_what_cannot_be_finished(stage: Stage) -> None:
+    process = await stage.spawn(stop_timeout_s="0.5")
+    await stage.registered()
+    author = await stage.open(CONNECTIONS[0])
+    await until(lambda: stage.gateway.posts[CONNECTIONS[0]] == author.written)
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        assert await process.wait() == 0
+    assert stage.gateway.deleted == [CONNECTIONS[0]]
+    assert await stage.status(author) is Status.CANCELLED
+    assert await stage.undelivered() == set()
+
+
+async def test_sigterm_before_valkey_is_there(stage: Stage) -> None:
+    process = await stage.spawn(valkey_url="redis://127.0.0.1:1/0", health_port="0")
+    await asyncio.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        assert await process.wait() in (0, -signal.SIGTERM)
+
+
+async def test_a_flushed_valkey_ends_in_disconnects_and_the_relay_serves_on(stage: Stage) -> None:
+    async with stage.relay():
+        author = await stage.open(CONNECTIONS[0])
+        await until(lambda: stage.gateway.posts[CONNECTIONS[0]] == author.written)
+        await stage.valkey.call("FLUSHALL")
+        await until(lambda: stage.gateway.deleted == [CONNECTIONS[0]])
+        await stage.registered()
+        await stage.begin()
+        later = await stage.open(CONNECTIONS[1])
+        await write(later, 3)
+        await stage.all_delivered()
+    stage.check(later)
+
+
+async def test_health_follows_the_subscription(stage: Stage, unused_tcp_port: int) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}/health"
+
+    async def healthy(session: aiohttp.ClientSession, status: int) -> dict[str, object]:
+        async with asyncio.timeout(10):
+            while True:
+                async with session.get(url) as answer:
+                    if answer.status == status:
+                        body: dict[str, object] = await answer.json()
+                        return body
+                await asyncio.sleep(0.02)
+
+    async with stage.relay(health_port=str(unused_tcp_port)), aiohttp.ClientSession() as session:
+        assert await healthy(session, 200) == {
+            "status": "ok",
+            "relay_id": RELAY,
+            "undelivered": 0,
+        }
+        await stage.valkey.call("CLIENT", "PAUSE", 4500, "ALL")
+        assert await healthy(session, 503) == {"status": "unavailable"}
+        await healthy(session, 200)
+
+
+async def test_overdue_responses_are_failed(stage: Stage) -> None:
+    async with stage.relay():
+        author = await stage.open(CONNECTIONS[0])
+        await stage.valkey.call("ZADD", valkey_keys.DEADLINES, 1, author.response_id)
+        await stage.reaches(author, Status.FAILED)
+        await stage.all_delivered()
+    last = stage.gateway.posts[CONNECTIONS[0]][-1]
+    assert last.startswith(b'{"type":"response.failed"')
+
+
+async def test_strangers_on_the_channel_do_no_harm(stage: Stage) -> None:
+    async with stage.relay():
+        async with redis.asyncio.Redis(connection_pool=stage.valkey.redis.connection_pool) as other:
+            await other.publish(valkey_keys.relay_channel(RELAY), b"hello")
+        author = await stage.open(CONNECTIONS[0])
+        await write(author, 3)
+        await stage.all_delivered()
+    stage.check(author)

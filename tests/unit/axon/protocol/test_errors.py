@@ -1,0 +1,78 @@
+import pytest
+from openai.types.responses import ResponseErrorEvent
+
+from axon.exceptions import (
+    AxonError,
+    FencedError,
+    MissingResponseError,
+    RequestError,
+    SettingsError,
+    UnavailableError,
+)
+from axon.protocol.errors import INTERNAL_MESSAGE, error_event, error_frame
+from axon.serialization import loads
+
+REFUSED = RequestError(
+    "Previous response with id 'resp_1' not found.",
+    code="previous_response_not_found",
+    param="previous_response_id",
+)
+
+
+def test_a_refused_request_nested_and_flat() -> None:
+    assert loads(error_frame(REFUSED)) == {
+        "type": "error",
+        "status": 400,
+        "error": {
+            "type": "invalid_request_error",
+            "code": "previous_response_not_found",
+            "message": "Previous response with id 'resp_1' not found.",
+            "param": "previous_response_id",
+        },
+        "code": "previous_response_not_found",
+        "message": "Previous response with id 'resp_1' not found.",
+        "param": "previous_response_id",
+        "sequence_number": 0,
+    }
+
+
+def test_the_sdk_takes_it() -> None:
+    frame = error_frame(RequestError("No.", code="model_not_found", status=404), stream_id="s")
+    event = ResponseErrorEvent.model_validate_json(frame, strict=True)
+    assert (event.code, event.message, event.param) == ("model_not_found", "No.", None)
+
+
+def test_the_stream_id_is_echoed() -> None:
+    assert error_event(REFUSED, stream_id="stream-7")["stream_id"] == "stream-7"
+    assert "stream_id" not in error_event(REFUSED)
+
+
+def test_what_may_succeed_later_is_said_to() -> None:
+    event = error_event(UnavailableError("No relay is running. Please retry."))
+    assert event["status"] == 503
+    assert event["error"]["type"] == "server_error"
+    assert event["code"] == "server_overloaded"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("password=secret"),
+        AxonError("secret"),
+        FencedError("secret"),
+        MissingResponseError("secret"),
+        SettingsError("secret"),
+        KeyError("secret"),
+        BaseException("secret"),
+    ],
+)
+def test_of_other_errors_nothing_gets_out(error: BaseException) -> None:
+    event = error_event(error)
+    assert event["status"] == 500
+    assert event["error"] == {
+        "type": "server_error",
+        "code": "internal_error",
+        "message": INTERNAL_MESSAGE,
+        "param": None,
+    }
+    assert b"secret" not in error_frame(error)

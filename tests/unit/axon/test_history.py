@@ -1,0 +1,20 @@
+from axon.history import HistoryRecord, version_of
+from tests.unit.axon.samples import a_job
+
+
+def test_a_later_attempt_makes_the_newer_version() -> None:
+    assert version_of(epoch=2, sequence_number=3) > version_of(epoch=1, sequence_number=2**32 - 1)
+    assert version_of(epoch=1, sequence_number=4) > version_of(epoch=1, sequence_number=3)
+
+
+def test_a_record_is_the_jobs() -> None:
+    job = a_job(previous_response_id="resp_0", input="What?")
+    response = job.response | {"status": "completed"}
+    record = HistoryRecord.of(job, response=response, version=7, ended_ms=9)
+    assert record.response_id == job.response_id
+    assert record.previous_response_id == "resp_0"
+    assert record.conversation_id == job.conversation_id
+    assert record.tenant_id == job.tenant_id
+    assert record.created_ms == job.created_ms
+    assert record.input == [{"type": "message", "role": "user", "content": "What?"}]
+    assert HistoryRecord.model_validate_json(record.model_dump_json()) == record

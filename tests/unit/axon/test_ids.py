@@ -1,0 +1,55 @@
+import time
+import uuid
+
+import pytest
+
+from axon.ids import is_id, new_id, same_id
+
+
+def test_a_new_id_is_a_uuid_of_version_7() -> None:
+    before = time.time_ns() // 1_000_000
+    value = uuid.UUID(new_id("resp").removeprefix("resp_"))
+    after = time.time_ns() // 1_000_000
+    assert value.variant == uuid.RFC_4122
+    assert value.version == 7
+    assert before <= value.int >> 80 <= after
+
+
+def test_ids_differ() -> None:
+    assert len({new_id("resp") for _ in range(1000)}) == 1000
+
+
+def test_ids_sort_by_time() -> None:
+    first = new_id("resp")
+    moment = time.time_ns() // 1_000_000
+    while time.time_ns() // 1_000_000 == moment:
+        pass
+    assert first < new_id("resp")
+
+
+def test_the_same_id_under_another_prefix() -> None:
+    assert same_id("msg", "resp_0123") == "msg_0123"
+
+
+def test_a_new_id_has_an_ids_form() -> None:
+    assert is_id("resp", new_id("resp"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "resp_",
+        "resp_1",
+        "msg_" + "0" * 32,
+        "resp_" + "0" * 31,
+        "resp_" + "0" * 33,
+        "resp_" + "G" * 32,
+        "resp_" + "0" * 31 + "\x00",
+        "resp_" + "0" * 32 + "\n",
+        "resp_" + "0" * 32 + ":events",
+        "xresp_" + "0" * 32,
+    ],
+)
+def test_what_is_no_id(value: str) -> None:
+    assert not is_id("resp", value)

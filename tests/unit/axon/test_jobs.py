@@ -1,0 +1,59 @@
+import pytest
+from pydantic import ValidationError
+
+from axon.jobs import Job
+from axon.serialization import loads
+from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_job
+
+
+def test_a_job_survives_its_journey() -> None:
+    job = a_job(input="wörld 🌍\x00\uffff", stream_id="stream-7", temperature=0.5)
+    assert Job.decode(job.encode()) == job
+    assert Job.decode(job.encode().decode()) == job
+
+
+def test_a_job_knows_what_an_answer_needs() -> None:
+    job = a_job(previous_response_id="resp_0", store=False)
+    assert job.response_id == job.response["id"]
+    assert job.model == MODEL
+    assert job.previous_response_id == "resp_0"
+    assert not job.stored
+    assert (job.tenant_id, job.connection_id) == (TENANT, CONNECTION)
+
+
+def test_a_string_is_one_user_message() -> None:
+    assert a_job(input="hello").input == [{"type": "message", "role": "user", "content": "hello"}]
+
+
+def test_items_are_kept_as_they_came() -> None:
+    content = [{"type": "input_text", "text": "hi", "extra": 1}]
+    job = a_job(input=[{"role": "user", "content": content, "id": "msg_1"}])
+    assert job.input == [{"type": "message", "role": "user", "content": content, "id": "msg_1"}]
+
+
+def test_only_what_the_client_said_of_sampling_is_kept() -> None:
+    assert a_job().sampling == {}
+    job = a_job(temperature=0, top_p=0.5, presence_penalty=1, frequency_penalty=-1)
+    assert job.sampling == {
+        "temperature": 0,
+        "top_p": 0.5,
+        "presence_penalty": 1,
+        "frequency_penalty": -1,
+    }
+
+
+def test_a_transcript_leaves_the_job_alone() -> None:
+    job = a_job(stream_id="stream-7")
+    transcript = job.transcript()
+    transcript.created()
+    assert loads(transcript.in_progress().data)["stream_id"] == "stream-7"
+    transcript.delta("text", [1])
+    transcript.close_message()
+    assert job.response["status"] == "queued"
+    assert job.response["output"] == []
+
+
+@pytest.mark.parametrize("body", ["", "{}", "[]", '{"tenant_id": 5}', "poison"])
+def test_what_is_no_job(body: str) -> None:
+    with pytest.raises(ValidationError):
+        Job.decode(body)

@@ -1,0 +1,75 @@
+import os
+import socket
+
+import pytest
+from pydantic import ValidationError
+
+from axon.exceptions import SettingsError
+from axon.settings import EventLogSettings, RespondSettings, ValkeySettings, WorkerSettings
+
+WORKER = {
+    "AXON_VALKEY_URL": "redis://127.0.0.1:1/0",
+    "AXON_POSTGRES_DSN": "postgresql://",
+    "AXON_JOBS_QUEUE_URL": "http://127.0.0.1/jobs",
+    "AXON_HISTORY_QUEUE_URL": "http://127.0.0.1/history.fifo",
+}
+
+
+def test_variables_are_read_and_the_rest_is_default() -> None:
+    settings = WorkerSettings.from_environ(WORKER | {"AXON_SLOTS": "3", "AXON_ENGINE": "smollm2"})
+    assert settings.valkey_url == "redis://127.0.0.1:1/0"
+    assert settings.slots == 3
+    assert settings.engine == "smollm2"
+    assert settings.visibility_timeout_s == 30
+    assert settings.worker_id == f"{socket.gethostname()}-{os.getpid()}"
+
+
+def test_an_empty_variable_means_the_default() -> None:
+    settings = EventLogSettings.from_environ({"AXON_VALKEY_URL": "x", "AXON_RETENTION_S": ""})
+    assert settings.retention_s == 300
+
+
+@pytest.mark.parametrize(
+    ("environ", "region"),
+    [
+        ({}, "us-east-1"),
+        ({"AWS_REGION": "eu-central-1"}, "eu-central-1"),
+        ({"AWS_REGION": "eu-central-1", "AXON_AWS_REGION": "eu-west-1"}, "eu-west-1"),
+    ],
+)
+def test_the_region(environ: dict[str, str], region: str) -> None:
+    settings = ValkeySettings.from_environ({"AXON_VALKEY_URL": "x"} | environ)
+    assert settings.aws_region == region
+
+
+def test_every_missing_variable_is_named_in_one_line() -> None:
+    with pytest.raises(SettingsError) as caught:
+        RespondSettings.from_environ({})
+    message = str(caught.value)
+    for name in ("AXON_VALKEY_URL", "AXON_JOBS_QUEUE_URL", "AXON_HISTORY_QUEUE_URL"):
+        assert f"{name}: Field required" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AXON_SLOTS", "0"),
+        ("AXON_SLOTS", "many"),
+        ("AXON_ENGINE", "gpt"),
+        ("AXON_LOG_LEVEL", "LOUD"),
+        ("AXON_HEALTH_PORT", "65536"),
+        ("AXON_RETENTION_S", "0"),
+        ("AXON_ECHO_TTFT_MS", "-1"),
+        ("AXON_VISIBILITY_TIMEOUT_S", "1"),
+    ],
+)
+def test_a_wrong_variable_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        WorkerSettings.from_environ(WORKER | {name: value})
+
+
+def test_settings_do_not_change() -> None:
+    settings = ValkeySettings.from_environ({"AXON_VALKEY_URL": "x"})
+    with pytest.raises(ValidationError):
+        settings.valkey_url = "y"  # type: ignore[misc]

@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+
+from benchmarks import environments
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    made: list[str] = []
+
+    def uv(*arguments: str) -> None:
+        made.append(arguments[0])
+        (tmp_path / "bench" / "peer").mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(environments, "BENCH", tmp_path / "bench")
+    monkeypatch.setattr(environments, "_REQUIREMENTS", tmp_path)
+    monkeypatch.setattr(environments, "_uv", uv)
+    (tmp_path / "peer.txt").write_text("peer==1\n")
+    return made
+
+
+def test_an_environment_is_made_once_for_its_pins(tmp_path: Path, calls: list[str]) -> None:
+    assert environments.ensure("peer") == tmp_path / "bench" / "peer" / "bin"
+    environments.ensure("peer")
+    assert calls == ["venv", "pip"]
+    (tmp_path / "peer.txt").write_text("peer==2\n")
+    environments.ensure("peer")
+    assert calls == ["venv", "pip"] * 2
+
+
+def test_a_failed_install_is_tried_again(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    working = environments._uv
+
+    def failing(*arguments: str) -> None:
+        if arguments[0] == "pip":
+            raise OSError("no network")
+        working(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(environments, "_uv", failing)
+        with pytest.raises(OSError, match="no network"):
+            environments.ensure("peer")
+    environments.ensure("peer")
+    assert calls == ["venv", "venv", "pip"]
+
+
+@pytest.mark.parametrize(
+    ("name", "pin"), [("litellm", "litellm==1.83.0"), ("vllm-router", "vllm-router==0.1.17")]
+)
+def test_every_requirement_is_pinned(name: str, pin: str) -> None:
+    folder = Path(environments.__file__).parent / "requirements"
+    lines = (folder / f"{name}.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert pin in pins
+    assert all("==" in line for line in pins)

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from benchmarks import peers
+from benchmarks.__main__ import plan_from
+from benchmarks.model import Pace
+
+
+def test_the_default_is_everything() -> None:
+    plan, out = plan_from([])
+    assert plan.peers == peers.ALL
+    assert plan.clients == (1, 16, 64, 256)
+    assert plan.tokens == (16, 128)
+    assert plan.paces == (Pace(ttft_ms=0, token_ms=0), Pace(ttft_ms=20, token_ms=5))
+    assert plan.seconds == 6.0
+    assert out is None
+
+
+def test_quick_is_smaller_and_choices_stand() -> None:
+    plan, _ = plan_from(["--quick"])
+    assert (plan.clients, plan.seconds) == ((1, 64), 2.0)
+    plan, out = plan_from(
+        [
+            "--quick",
+            "--clients",
+            "3",
+            "--seconds",
+            "1",
+            "--tokens",
+            "5,6",
+            "--paces",
+            "1+2.5",
+            "--peers",
+            "axon,mock",
+            "--out",
+            "x.md",
+        ]
+    )
+    assert (plan.clients, plan.tokens, plan.seconds) == ((3,), (5, 6), 1.0)
+    assert plan.paces == (Pace(ttft_ms=1, token_ms=2.5),)
+    assert plan.peers == (peers.MOCK, peers.AXON)
+    assert out == Path("x.md")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--peers", "nobody"], ["--clients", "many"], ["--paces", "fast"]]
+)
+def test_nonsense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        plan_from(arguments)
+    assert "error" in capsys.readouterr().err

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+from benchmarks.peers import axon_roots
+
+
+def test_processes_are_named_by_their_pid_files(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name, pid in {"worker-0": 11, "relay-0": 12, "lambda": 13, "lambda-respond": 14}.items():
+        (run / f"{name}.pid").write_text(f"{pid}\n")
+    (run / "endpoints.json").write_text("{}")
+    assert axon_roots(tmp_path, 10) == {
+        10: "supervisor",
+        11: "worker-0",
+        12: "relay-0",
+        13: "lambda",
+        14: "lambda",
+    }
+
+
+def test_the_started_process_keeps_its_name_though_it_has_a_pid_file(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "axon.pid").write_text("10")
+    assert axon_roots(tmp_path, 10) == {10: "supervisor"}

@@ -1,0 +1,34 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.endpoints import Endpoints, read_json
+from cli.errors import CommandError
+
+CONTENT = {
+    "base_url": "http://127.0.0.1:8000/v1",
+    "api_key": "sk-axon-local",
+    "engine": "echo",
+    "model": "echo",
+    "valkey_url": "redis://127.0.0.1:1/0",
+    "postgres_dsn": "postgresql://",
+    "aws_endpoint": "http://127.0.0.1:2",
+    "queues": {"jobs": "http://127.0.0.1:2/000000000000/jobs"},
+}
+
+
+def test_takes_what_it_knows(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    content = {**CONTENT, "lambda_endpoint": "http://127.0.0.1:3"}
+    (tmp_path / "run" / "endpoints.json").write_text(json.dumps(content))
+    endpoints = Endpoints.read(tmp_path)
+    assert endpoints.base_url == CONTENT["base_url"]
+    assert endpoints.queues == CONTENT["queues"]
+
+
+def test_a_broken_file(tmp_path: Path) -> None:
+    path = tmp_path / "endpoints.json"
+    path.write_text("{")
+    with pytest.raises(CommandError, match="cannot read"):
+        read_json(path)

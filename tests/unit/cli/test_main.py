@@ -1,0 +1,46 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+
+HEAVY = ("openai", "boto3", "redis", "psycopg", "pydantic", "psutil", "asyncio")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = f"""
+import sys
+from cli.main import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+sys.stderr.write(",".join(name for name in {HEAVY!r} if name in sys.modules))
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.stderr == ""
+    for command in ("dev", "chat", "status", "keys"):
+        assert command in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("status",), ("chat",), ("keys", "list"), ("keys", "create", "me"), ("keys", "revoke", "x")],
+)
+def test_nothing_runs(
+    arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--data", str(tmp_path)]) == 2
+    message = f"axon: no Axon is running on {tmp_path}; start one with `axon dev`\n"
+    assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize(
+    "arguments", [["dev", "--workers", "0"], ["dev", "--port", "70000"], ["dev", "--engine", "x"]]
+)
+def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "error: argument" in capsys.readouterr().err

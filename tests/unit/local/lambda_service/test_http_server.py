@@ -1,0 +1,167 @@
+"""The server and the client, with each other."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from local.lambda_service.http1 import Request, Response
+from local.lambda_service.http_client import HttpClient, HttpClientError, NotConnectedError
+from local.lambda_service.http_server import Answer, Handler, HttpServer
+
+
+@asynccontextmanager
+async def serve(handler: Handler, **options: int) -> AsyncIterator[HttpClient]:
+    server = HttpServer(handler=handler)
+    client = HttpClient(endpoint=f"http://127.0.0.1:{await server.start()}", **options)
+    try:
+        yield client
+    finally:
+        client.close()
+        server.close()
+        await asyncio.sleep(0)
+
+
+def echo(request: Request) -> Answer:
+    return Response(200, request.method.encode() + b" " + request.target.encode() + request.body)
+
+
+async def test_requests_share_a_connection() -> None:
+    server = HttpServer(handler=echo)
+    client = HttpClient(endpoint=f"http://127.0.0.1:{await server.start()}")
+    for n in range(3):
+        response = await client.request("POST", f"/{n}", body=b"!")
+        assert (response.status, response.body) == (200, f"POST /{n}!".encode())
+    assert len(server.connections) == 1
+    client.close()
+    server.close()
+
+
+async def test_an_answer_may_come_later_and_concurrently() -> None:
+    waiting: list[asyncio.Future[Response]] = []
+
+    def handler(request: Request) -> Answer:
+        waiting.append(asyncio.get_running_loop().create_future())
+        return waiting[-1]
+
+    async with serve(handler) as client:
+        calls = [asyncio.ensure_future(client.request("GET", "/", body=b"")) for _ in range(3)]
+        while len(waiting) < 3:
+            await asyncio.sleep(0.001)
+        for n, future in enumerate(reversed(waiting)):
+            future.set_result(Response(200, str(n).encode()))
+        bodies = {(await call).body for call in calls}
+        assert bodies == {b"0", b"1", b"2"}
+
+
+async def test_too_many_requests_at_once_wait() -> None:
+    running = most = 0
+
+    async def slowly() -> Response:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return Response(200)
+
+    def handler(_: Request) -> Answer:
+        return asyncio.ensure_future(slowly())
+
+    async with serve(handler, max_connections=2) as client:
+        await asyncio.gather(*(client.request("GET", "/", body=b"") for _ in range(8)))
+    assert most == 2
+
+
+async def test_a_client_that_goes_away_cancels_the_answer() -> None:
+    waiting: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+    async with serve(lambda _: waiting) as client:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.request("GET", "/", body=b""), 0.05)
+        await asyncio.wait((waiting,), timeout=5)
+    assert waiting.cancelled()
+
+
+async def test_a_handler_that_raises_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    async def later() -> Response:
+        raise ValueError("later")
+
+    def handler(request: Request) -> Answer:
+        if request.target == "/later":
+            return asyncio.ensure_future(later())
+        raise ValueError("at once")
+
+    async with serve(handler) as client:
+        for target in ("/", "/later"):
+            assert (await client.request("GET", target, body=b"")).status == 500
+    assert "at once" in caplog.text
+    assert "later" in caplog.text
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    gate: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+    asked: list[str] = []
+
+    def handler(request: Request) -> Answer:
+        asked.append(request.target)
+        return gate if request.target == "/1" else echo(request)
+
+    server = HttpServer(handler=handler)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start())
+    writer.write(b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(5):
+        while not asked:
+            await asyncio.sleep(0.001)
+    gate.set_result(Response(200, b"first"))
+    answers = await reader.read()
+    assert asked == ["/1", "/2"]
+    assert answers.index(b"first") < answers.index(b"GET /2")
+    writer.close()
+    server.close()
+
+
+async def test_a_malformed_request_ends_the_connection() -> None:
+    server = HttpServer(handler=echo)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start())
+    writer.write(b"nonsense\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 400 Bad Request")
+    writer.close()
+    server.close()
+
+
+async def test_nobody_listens() -> None:
+    server = HttpServer(handler=echo)
+    port = await server.start()
+    server.close()
+    with pytest.raises(NotConnectedError):
+        await HttpClient(endpoint=f"http://127.0.0.1:{port}").request("GET", "/", body=b"")
+
+
+async def test_a_server_that_breaks_off() -> None:
+    server = HttpServer(handler=echo)
+
+    def break_off(_: Request) -> Answer:
+        server.close()
+        return Response(200)
+
+    server.handler = break_off
+    client = HttpClient(endpoint=f"http://127.0.0.1:{await server.start()}")
+    with pytest.raises(HttpClientError):
+        await client.request("GET", "/", body=b"")
+
+
+async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
+    server = HttpServer(handler=echo)
+    port = await server.start()
+    client = HttpClient(endpoint=f"http://127.0.0.1:{port}")
+    await client.request("GET", "/", body=b"")
+    server.close()
+    async with asyncio.timeout(5):
+        while client._idle:
+            await asyncio.sleep(0.001)
+    again = HttpServer(handler=echo)
+    await again.start(port=port)
+    assert (await client.request("GET", "/", body=b"")).status == 200
+    client.close()
+    again.close()

@@ -1,0 +1,111 @@
+import asyncio
+import json
+
+import pytest
+
+from local.lambda_service.http1 import Request, Response
+from local.lambda_service.invocation import Invocation
+from local.lambda_service.runtime_api import RuntimeApi
+
+PREFIX = "/2018-06-01/runtime"
+
+
+class Runtime:
+    """A runtime API and what it told its environment."""
+
+    def __init__(self) -> None:
+        self.idle = 0
+        self.init_errors: list[bytes] = []
+        self.api = RuntimeApi(
+            function_arn="arn", timeout_s=9, on_idle=self.on_idle, on_init_error=self.on_init_error
+        )
+
+    def on_idle(self) -> None:
+        self.idle += 1
+
+    def on_init_error(self, error: bytes) -> None:
+        self.init_errors.append(error)
+
+    def is_idle(self) -> bool:
+        return self.api.idle
+
+    def next(self) -> "asyncio.Future[Response]":
+        answer = self.api.handle(Request("GET", f"{PREFIX}/invocation/next", {}, b""))
+        assert isinstance(answer, asyncio.Future)
+        return answer
+
+    def post(self, path: str, body: bytes = b"{}") -> Response:
+        answer = self.api.handle(Request("POST", f"{PREFIX}/{path}", {}, body))
+        assert isinstance(answer, Response)
+        return answer
+
+
+def invocation(payload: bytes = b"{}") -> Invocation:
+    return Invocation(payload, asyncio.get_running_loop().create_future())
+
+
+async def test_one_invocation_after_another() -> None:
+    runtime = Runtime()
+    for n in range(2):
+        waiting = runtime.next()
+        assert runtime.is_idle()
+        current = invocation(b"[%d]" % n)
+        runtime.api.submit(current)
+        response = waiting.result()
+        assert (response.status, response.body) == (200, b"[%d]" % n)
+        assert response.headers["Lambda-Runtime-Aws-Request-Id"] == current.request_id
+        assert response.headers["Lambda-Runtime-Invoked-Function-Arn"] == "arn"
+        assert int(response.headers["Lambda-Runtime-Deadline-Ms"]) > 1_600_000_000_000
+        assert not runtime.is_idle()
+        assert runtime.post(f"invocation/{current.request_id}/response", b"7").status == 202
+        assert current.outcome.result().payload == b"7"
+        assert not current.outcome.result().failed
+    assert runtime.idle == 2
+
+
+async def test_an_error() -> None:
+    runtime = Runtime()
+    runtime.next()
+    current = invocation()
+    runtime.api.submit(current)
+    assert runtime.post(f"invocation/{current.request_id}/error", b'{"a":1}').status == 202
+    assert current.outcome.result().failed
+    assert current.outcome.result().payload == b'{"a":1}'
+
+
+async def test_an_init_error() -> None:
+    runtime = Runtime()
+    assert runtime.post("init/error", b'{"a":1}').status == 202
+    assert runtime.init_errors == [b'{"a":1}']
+
+
+async def test_a_caller_that_left_changes_nothing() -> None:
+    runtime = Runtime()
+    runtime.next()
+    current = invocation()
+    runtime.api.submit(current)
+    current.outcome.cancel()
+    assert runtime.post(f"invocation/{current.request_id}/response").status == 202
+    runtime.next()
+    assert runtime.is_idle()
+
+
+async def test_what_a_runtime_must_not_do() -> None:
+    runtime = Runtime()
+    assert runtime.post("invocation/unknown/response").status == 400
+    runtime.next()
+    current = invocation()
+    runtime.api.submit(current)
+    again = runtime.api.handle(Request("GET", f"{PREFIX}/invocation/next", {}, b""))
+    assert isinstance(again, Response)
+    assert again.status == 403
+    assert json.loads(again.body)["errorType"] == "InvalidStateTransition"
+    assert runtime.post(f"invocation/{current.request_id}/other").status == 404
+    assert runtime.post("nothing").status == 404
+    assert not current.outcome.done()
+
+
+async def test_nothing_is_submitted_to_a_busy_runtime() -> None:
+    runtime = Runtime()
+    with pytest.raises(RuntimeError):
+        runtime.api.submit(invocation())

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from local.errors import LocalCloudError
+from local.options import Options
+from local.topology import ENGINES, Engine
+
+
+def options(engine: str) -> Options:
+    return Options(
+        engine=engine, port=8000, data=Path("data"), workers=1, relays=1, ephemeral=False
+    )
+
+
+def test_engines_that_are_installed() -> None:
+    options("echo").check()
+    options("smollm2").check()
+
+
+def test_an_unknown_engine() -> None:
+    with pytest.raises(LocalCloudError, match="no engine 'gpt'; there are echo, smollm2"):
+        options("gpt").check()
+
+
+def test_a_missing_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = Engine(model="lost", slots=1, needs=(("local", "*.gguf"),))
+    monkeypatch.setitem(ENGINES, "lost", lost)
+    with pytest.raises(LocalCloudError, match="is not installed; run `make setup`"):
+        options("lost").check()

@@ -1,0 +1,45 @@
+import asyncio
+import socket
+import sys
+
+import pytest
+
+from local.errors import LocalCloudError
+from local.ports import LOOPBACK, Ports, require_free
+
+
+def test_reserves_different_ports() -> None:
+    with Ports() as one, Ports() as other:
+        ports = [one.reserve(), one.reserve(), other.reserve(), other.reserve()]
+    assert len(set(ports)) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ports are not held")
+def test_nobody_else_gets_a_reserved_port() -> None:
+    with Ports() as ports, socket.socket() as other:
+        port = ports.reserve()
+        with pytest.raises(OSError, match="in use"):
+            other.bind((LOOPBACK, port))
+
+
+async def test_its_server_listens_on_a_reserved_port_again_and_again() -> None:
+    with Ports() as ports:
+        port = ports.reserve()
+        for _ in range(2):
+            server = await asyncio.start_server(
+                lambda _reader, writer: writer.close(), LOOPBACK, port
+            )
+            reader, writer = await asyncio.open_connection(LOOPBACK, port)
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+            server.close()
+            await server.wait_closed()
+
+
+def test_a_port_somebody_listens_on_is_taken() -> None:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(LocalCloudError, match=f"port {port} is taken; choose another"):
+            require_free(port)
+    require_free(port)

@@ -1,0 +1,113 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import configurations, topology
+from local.addresses import Addresses
+from local.folders import Folders
+from local.options import Options
+from local.paths import ROOT
+from local.ports import Ports
+from local.program import Program
+from local.programs import Programs
+
+OPTIONS = Options(engine="echo", port=8000, data=Path("data"), workers=2, relays=2, ephemeral=True)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    folders = Folders(root=tmp_path, storage=tmp_path)
+    folders.make()
+    return folders
+
+
+@pytest.fixture
+def ports() -> Iterator[Ports]:
+    with Ports() as ports:
+        yield ports
+
+
+@pytest.fixture
+def addresses(folders: Folders, ports: Ports) -> Addresses:
+    return Addresses.choose(ports=ports, folders=folders, client_port=8000, persistent=False)
+
+
+def build(
+    addresses: Addresses, folders: Folders, ports: Ports, environ: dict[str, str]
+) -> dict[str, Program]:
+    programs = Programs(
+        addresses=addresses, folders=folders, options=OPTIONS, ports=ports, environ=environ
+    )
+    return {program.name: program for program in programs.all()}
+
+
+def test_names(addresses: Addresses, folders: Folders, ports: Ports) -> None:
+    assert list(build(addresses, folders, ports, {})) == [
+        *("valkey", "postgres", "fauxqs", "lambda", "gateway"),
+        *("relay-0", "relay-1", "worker-0", "worker-1"),
+    ]
+
+
+def test_passes_on_only_what_is_named(addresses: Addresses, folders: Folders, ports: Ports) -> None:
+    environ = {
+        "AXON_ECHO_TTFT_MS": "20",
+        "AXON_SLOTS": "3",
+        "AXON_LOG_LEVEL": "DEBUG",
+        "AXON_VALKEY_URL": "redis://production",
+        "AWS_PROFILE": "production",
+        "AWS_ACCESS_KEY_ID": "production",
+    }
+    programs = build(addresses, folders, ports, environ)
+    worker = programs["worker-1"].environment
+    assert (worker["AXON_ECHO_TTFT_MS"], worker["AXON_SLOTS"]) == ("20", "3")
+    assert worker["AXON_VALKEY_URL"] == addresses.valkey.url
+    assert worker["AXON_LOG_LEVEL"] == programs["relay-0"].environment["AXON_LOG_LEVEL"] == "DEBUG"
+    for program in programs.values():
+        assert "production" not in "".join(program.environment.values())
+    assert "AXON_ECHO_TTFT_MS" not in programs["relay-0"].environment
+
+
+def test_each_has_a_name_and_a_health_port_of_its_own(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
+    programs = build(addresses, folders, ports, {})
+    services = [programs[name].environment for name in ("relay-0", "relay-1", "worker-0")]
+    assert len({service["AXON_HEALTH_PORT"] for service in services}) == 3
+    assert [service["AXON_RELAY_ID"] for service in services[:2]] == ["relay-0", "relay-1"]
+
+
+def test_a_function_gets_only_what_it_needs(addresses: Addresses) -> None:
+    functions = configurations.lambda_service(addresses, {})["functions"]
+    assert isinstance(functions, dict)
+    assert list(functions["connect"]["environment"]) == ["AXON_VALKEY_URL"]
+    assert list(functions["migrate"]["environment"]) == ["AXON_POSTGRES_DSN"]
+    assert "AXON_JOBS_QUEUE_URL" in functions["respond"]["environment"]
+
+
+def test_every_function_has_a_handler(addresses: Addresses) -> None:
+    for name in topology.FUNCTIONS:
+        assert (ROOT / "functions" / name / "handler.py").is_file()
+
+
+def test_a_message_stays_hidden_for_as_long_as_its_function_may_run() -> None:
+    for queue, function, _ in topology.EVENT_SOURCES:
+        assert topology.FUNCTIONS[function].timeout_s <= queue.visibility_s
+
+
+def test_configuration_files_are_secret(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
+    build(addresses, folders, ports, {})
+    for name in ("gateway", "lambda"):
+        assert (folders.run / f"{name}.json").stat().st_mode & 0o777 == 0o600
+    gateway = json.loads((folders.run / "gateway.json").read_text())
+    assert gateway["routes"]["response.create"] == {"function": "respond", "route_response": True}
+
+
+def test_endpoints(addresses: Addresses) -> None:
+    endpoints = configurations.endpoints(addresses, OPTIONS)
+    assert endpoints["base_url"] == "http://127.0.0.1:8000/v1"
+    assert endpoints["model"] == "echo"
+    assert endpoints["api_key"] == "sk-axon-local"

@@ -1,0 +1,15 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.unit.relay.world import World
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Connections "c1" and "c2", and one relay that has just registered."""
+    world = World()
+    await world.begin("c1", "c2")
+    yield world
+    world.connections.release()
+    await world.feeds.cancel()

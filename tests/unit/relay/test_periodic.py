@@ -1,0 +1,60 @@
+import asyncio
+
+import pytest
+
+from axon.exceptions import UnavailableError
+from relay.periodic import every
+
+
+class Steps:
+    def __init__(self, *outcomes: Exception | None) -> None:
+        self.until = asyncio.Event()
+        self._outcomes = list(outcomes)
+
+    async def step(self) -> None:
+        outcome = self._outcomes.pop(0)
+        if not self._outcomes:
+            self.until.set()
+        if outcome is not None:
+            raise outcome
+
+
+async def test_goes_on_after_errors_and_ends_between_steps(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    steps = Steps(None, UnavailableError("away"), ZeroDivisionError("defect"), None)
+    async with asyncio.timeout(5):
+        await every(0.001, steps.step, until=steps.until)
+    assert "Steps.step: away" in caplog.text
+    assert "defect" in caplog.text
+
+
+async def test_a_step_is_finished_before_the_end() -> None:
+    until, release = asyncio.Event(), asyncio.Event()
+    finished = []
+
+    async def step() -> None:
+        await release.wait()
+        finished.append(True)
+
+    running = asyncio.create_task(every(60, step, until=until))
+    await asyncio.sleep(0)
+    until.set()
+    await asyncio.sleep(0)
+    assert not running.done()
+    release.set()
+    await running
+    assert finished
+
+
+async def test_the_pause_ends_with_the_end() -> None:
+    until = asyncio.Event()
+
+    async def step() -> None:
+        return
+
+    running = asyncio.create_task(every(60, step, until=until))
+    await asyncio.sleep(0)
+    until.set()
+    async with asyncio.timeout(1):
+        await running

@@ -1,0 +1,126 @@
+import pytest
+
+from relay.rescan import Rescan
+from tests.unit.relay.world import RELAY, World, until
+
+
+@pytest.fixture
+def rescan(world: World) -> Rescan:
+    return Rescan(
+        feeds=world.feeds,
+        log=world.valkey,
+        directory=world.valkey,
+        settlement=world.settlement,
+        clock=lambda: world.now,
+    )
+
+
+async def step(world: World, rescan: Rescan, *, seconds: float = 1.0) -> None:
+    world.now += seconds
+    await rescan.step()
+
+
+async def test_finds_a_response_whose_first_publication_was_lost(
+    world: World, rescan: Rescan
+) -> None:
+    author = await world.open("c1")
+    await author.complete()
+    world.lose()
+    await step(world, rescan)
+    assert not world.feeds.deliveries  # it may be on its way
+    await step(world, rescan)
+    await world.feeds.drain()
+    await world.received(author)
+    assert await world.valkey.undelivered(RELAY) == set()
+
+
+async def test_finds_what_was_lost_last(world: World, rescan: Rescan) -> None:
+    author = await world.open("c1")
+    world.pump()
+    await world.received(author)
+    await author.say("a")
+    world.lose()
+    await step(world, rescan)
+    await step(world, rescan)
+    await world.received(author)
+
+
+async def test_looks_ever_more_rarely_while_nothing_happens(
+    world: World, rescan: Rescan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = await world.open("c1")
+    world.pump()
+    await world.received(author)
+    looks: list[float] = []
+    monkeypatch.setattr(world.feeds, "doubt", lambda _delivery: looks.append(world.now))
+    begun = world.now
+    for _ in range(40):
+        await step(world, rescan)
+    assert [at - begun for at in looks] == [2, 4, 8, 16, 24, 32, 40]
+    await author.say("a")
+    world.pump()
+    looks.clear()
+    await step(world, rescan)
+    await step(world, rescan)
+    assert [at - begun for at in looks] == [42]
+
+
+async def test_a_response_with_news_is_not_looked_after(
+    world: World, rescan: Rescan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = await world.open("c1")
+    looks: list[float] = []
+    monkeypatch.setattr(world.feeds, "doubt", lambda _delivery: looks.append(world.now))
+    for _ in range(5):
+        await author.say("a")
+        world.pump()
+        await step(world, rescan)
+    assert not looks
+
+
+async def test_closes_what_valkey_has_forgotten(world: World, rescan: Rescan) -> None:
+    author = await world.open("c1")
+    world.pump()
+    await world.received(author)
+    await world.valkey.forget(RELAY)
+    await step(world, rescan)
+    assert world.feeds.deliveries
+    await step(world, rescan)
+    await world.feeds.drain()
+    assert world.connections.deleted == ["c1"]
+    assert not world.feeds.deliveries
+
+
+async def test_strikes_out_what_has_no_log_any_more(
+    world: World, rescan: Rescan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_response_id: str) -> None:
+        return
+
+    await world.open("c1")
+    world.lose()
+    monkeypatch.setattr(world.valkey, "describe", nothing)
+    for _ in range(2):
+        await step(world, rescan)
+    assert await world.valkey.undelivered(RELAY) == set()
+    assert not world.feeds.deliveries
+
+
+async def test_strikes_out_what_has_ended_here(world: World, rescan: Rescan) -> None:
+    author = await world.open("c1")
+    world.feeds.ignore([author.response_id])
+    for _ in range(2):
+        await step(world, rescan)
+    assert await world.valkey.undelivered(RELAY) == set()
+    assert not world.connections.posts["c1"]
+
+
+async def test_the_memory_of_ended_responses_is_let_go(world: World, rescan: Rescan) -> None:
+    author = await world.open("c1")
+    world.pump()
+    await step(world, rescan)
+    await author.complete()
+    world.pump()
+    await until(lambda: not world.feeds.deliveries)
+    await step(world, rescan)
+    assert not rescan._quiet
