@@ -13,9 +13,9 @@ from benchmarks.cpu import all_processes, cpu_by_name, spent
 from benchmarks.model import BenchmarkError, Cell, Load, LoadResult, Measurement, Pace
 from benchmarks.peers import Peer
 
-_CAP_S = 30.0
-# The load generator ends by its own caps: this only catches one that hangs.
-_LIMIT_S = 8 * _CAP_S
+_LEAST_CAP_S = 20.0
+# A load generator ends by its own caps, six times the cap in all: this catches one that hangs.
+_CAPS = 8
 _BASELINE_TOKENS = 16
 _WARM_S = 3.0
 _REST_LIMIT_S, _REST_CPU_S = 90, 0.5
@@ -56,7 +56,7 @@ class Arena:
             clients=clients,
             tokens=tokens,
             seconds=self.seconds,
-            cap_s=_CAP_S,
+            cap_s=max(_LEAST_CAP_S, self.seconds * 2.5),
         )
         result, cpu_s = await _run(load, roots)
         idle_cpu_s = cpu_s.pop("others", 0.0)
@@ -74,27 +74,30 @@ class Arena:
 async def open_arena(names: Sequence[str], *, pace: Pace, seconds: float) -> AsyncIterator[Arena]:
     """Start the mock and the named peers, check that each answers, and stop them afterwards."""
     async with AsyncExitStack() as stack:
-        mock = await peers.start_mock(pace)
-        stack.callback(mock.stop)
-        running = [mock]
-        for name in (name for name in peers.ALL if name in names and name != peers.MOCK):
-            running.append(await peers.start(name, pace=pace, mock=mock))
-            stack.callback(running[-1].stop)
+        running = await _start(names, pace, stack)
         at_rest = await _at_rest(running)
-        first = Arena(running=running, pace=pace, seconds=0.0)
+        arena = Arena(running=running, pace=pace, seconds=0.0, at_rest=at_rest)
         for peer in running:
-            probe = await first.measure(peer, clients=1, tokens=2)
-            if probe.load.failures:
-                raise LoadError(f"{peer.name}: {probe.load.failures}; see {peer.server.log}")
-        calm = Arena(running=running, pace=pace, seconds=min(seconds, 3.0))
-        baseline = await calm.measure(mock, clients=1, tokens=_BASELINE_TOKENS)
-        yield Arena(
-            running=running,
-            pace=pace,
-            seconds=seconds,
-            baseline_ms=baseline.load.ttft_p50_ms,
-            at_rest=at_rest,
-        )
+            await _check(arena, peer)
+        calm = replace(arena, seconds=min(seconds, 3.0))
+        baseline = await calm.measure(running[0], clients=1, tokens=_BASELINE_TOKENS)
+        yield replace(arena, seconds=seconds, baseline_ms=baseline.load.ttft_p50_ms)
+
+
+async def _start(names: Sequence[str], pace: Pace, stack: AsyncExitStack) -> list[Peer]:
+    mock = await peers.start_mock(pace)
+    stack.callback(mock.stop)
+    running = [mock]
+    for name in (name for name in peers.ALL if name in names and name != peers.MOCK):
+        running.append(await peers.start(name, pace=pace, mock=mock))
+        stack.callback(running[-1].stop)
+    return running
+
+
+async def _check(arena: Arena, peer: Peer) -> None:
+    probe = await arena.measure(peer, clients=1, tokens=2)
+    if probe.load.failures:
+        raise LoadError(f"{peer.name}: {probe.load.failures}; see {peer.server.log}")
 
 
 async def _at_rest(running: Sequence[Peer]) -> bool:
@@ -113,8 +116,11 @@ async def _run(load: Load, roots: Mapping[int, str]) -> tuple[LoadResult, dict[s
     command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(load))]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
+    limit_s = _CAPS * load.cap_s
     try:
-        return await asyncio.wait_for(_follow(process.stdout, roots), _LIMIT_S)
+        return await asyncio.wait_for(_follow(process.stdout, roots), limit_s)
+    except TimeoutError as error:
+        raise LoadError(f"the load generator did not end in {limit_s:g} s") from error
     finally:
         with suppress(ProcessLookupError):
             process.kill()

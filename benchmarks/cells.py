@@ -13,6 +13,7 @@ LONG_TOKENS = 500
 _LONG_CLIENTS = 4
 # Answers of 10 s in whole rounds: one round, or two in a run of the usual length.
 _LONG_WINDOWS = 2.0
+_WARM_CLIENTS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Results:
         return self.broken + [
             f"{one.peer}, {one.cell.label}: {failure}"
             for one in self.measurements + self.long_answers
-            for failure in one.load.failures
+            for failure in dict.fromkeys(one.load.failures)
         ]
 
 
@@ -69,7 +70,7 @@ async def _run_cells(plan: Plan, results: Results, say: _Say, *, pace: Pace) -> 
     async with open_arena(plan.peers, pace=pace, seconds=plan.seconds) as arena:
         if not arena.at_rest:
             results.warnings.append(f"{pace.label}: a peer was busy with nothing asked of it")
-        await arena.warm_up(clients=max(plan.clients))
+        await arena.warm_up(clients=min(max(plan.clients), _WARM_CLIENTS))
         await _measure_cells(arena, plan, results, say)
 
 

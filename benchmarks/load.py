@@ -28,7 +28,10 @@ async def _connect_all(clients: list[StreamClient]) -> None:
         async with turns:
             await client.connect()
 
-    await asyncio.gather(*(connect(client) for client in clients))
+    tried = await asyncio.gather(*map(connect, clients), return_exceptions=True)
+    for error in tried:
+        if error is not None:
+            raise error
 
 
 async def _closed_loop(client: StreamClient, window: Window) -> None:

@@ -11,8 +11,8 @@ from benchmarks.peers import ALL, AXON
 
 DEFINITIONS = """\
 - Closed loop: each client asks again when its answer has ended. Every answer is checked, text and
-  sequence numbers. Before its cells every peer serves the largest number of clients for 3 s, and
-  each cell has a second of warm-up; a window is some whole rounds of answers.
+  sequence numbers. Before its cells every peer serves up to 64 clients for 3 s, and each
+  cell has a second of warm-up; a window is some whole rounds of answers.
 - Added time to first token: from sending the question to the first piece of text, less what the
   mock engine needs for that (p50) when one client asks it directly at the same pace in this run.
 - Gap: time between two deltas of one answer as they arrive. Axon joins tokens into fewer deltas, so

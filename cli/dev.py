@@ -1,6 +1,7 @@
 """`axon dev`: run the local cloud."""
 
 import argparse
+import contextlib
 
 from cli.arguments import Commands, add_data, at_least_one, port
 from cli.errors import CommandError
@@ -35,7 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
         ephemeral=arguments.ephemeral,
     )
     try:
-        asyncio.run(cloud.run(options, lambda line: print(line, flush=True)))
+        asyncio.run(cloud.run(options, say))
     except LocalCloudError as error:
         raise CommandError(str(error)) from error
     return 0
+
+
+def say(line: str) -> None:
+    """Print it at once; a terminal that is gone is no reason to stop in disorder."""
+    with contextlib.suppress(OSError):
+        print(line, flush=True)

@@ -1,6 +1,7 @@
 """What a running local cloud says about itself in its data folder."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,28 @@ class Endpoints:
     def read(cls, data: Path) -> "Endpoints":
         """Read them; CommandError when nothing runs on this data folder."""
         content = read_json(data / "run" / "endpoints.json")
-        if content is None:
+        if content is None or not _runs(data):
             raise CommandError(f"no Axon is running on {data}; start one with `axon dev`")
         return cls(**{name: content[name] for name in cls.__dataclass_fields__})
+
+
+def _runs(data: Path) -> bool:
+    """Whether the supervisor lives: one that was killed leaves its files."""
+    try:
+        return alive(int((data / "run" / "supervisor.pid").read_text()))
+    except (OSError, ValueError):
+        return False
+
+
+def alive(pid: int) -> bool:
+    """Whether a process with this id runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

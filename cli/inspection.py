@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.endpoints import Endpoints, read_json
+from cli.endpoints import Endpoints, alive, read_json
 from cli.errors import CommandError
 
 LISTED = 20
@@ -85,25 +84,13 @@ def _processes(data: Path) -> tuple[Process, ...]:
         Process(
             name=name,
             pid=process["pid"],
-            state=process["state"] if _alive(process["pid"]) else "dead",
+            # One between two lives has no id, and its state says so.
+            state=process["state"] if process["pid"] is None or alive(process["pid"]) else "dead",
             up_s=time.time() - process["since"],
             restarts=process["restarts"],
         )
         for name, process in processes.items()
     )
-
-
-def _alive(pid: int | None) -> bool:
-    """Whether the process runs; one between two lives has no id and its state says so."""
-    if pid is None:
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _queues(endpoints: Endpoints) -> tuple[Queue, ...]:

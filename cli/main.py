@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         print(f"axon: {error}", file=sys.stderr)
         return error.code
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python would complain again while it exits.
         sys.stderr.close()

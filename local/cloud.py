@@ -17,11 +17,10 @@ from local.folders import Folders, claimed
 from local.guardian import Guardian
 from local.options import Options
 from local.ports import Ports, require_free
+from local.program import Program
 from local.programs import Programs
+from local.ready import ready_block
 from local.supervisor import Supervisor, Task
-from local.topology import ENGINES
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def run(options: Options, say: Callable[[str], None]) -> None:
@@ -45,24 +44,30 @@ async def run(options: Options, say: Callable[[str], None]) -> None:
             persistent=not options.ephemeral,
         )
         programs = Programs(addresses=addresses, folders=folders, options=options, ports=ports)
-        supervisor = Supervisor(
-            folders=folders, steps=[*programs.all(), *_tasks(addresses)], announce=say
-        )
-        # Each probe waits in a thread, and so many programs start at once.
-        executor = ThreadPoolExecutor(32)
-        asyncio.get_running_loop().set_default_executor(executor)
-        stop = _stop_on_signals(supervisor)
-        say(f"starting in {folders.root}")
-        try:
-            if not await _started(supervisor, stop):
-                return
+        steps: list[Program | Task] = [*programs.all(), *_tasks(addresses)]
+
+        def ready() -> None:
             write_json(folders.run / "endpoints.json", endpoints(addresses, options))
-            say(ready_block(addresses, options, took=time.monotonic() - began))
-            await stop.wait()
-        finally:
-            say("stopping")
-            await supervisor.stop()
+            say(ready_block(addresses, options, took_s=time.monotonic() - began))
+
+        say(f"starting in {folders.root}")
+        await _serve(Supervisor(folders=folders, steps=steps, announce=say), ready=ready, say=say)
     say("stopped")
+
+
+async def _serve(
+    supervisor: Supervisor, *, ready: Callable[[], None], say: Callable[[str], None]
+) -> None:
+    # Each probe waits in a thread, and so many programs start at once.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32))
+    stop = _stop_on_signals(supervisor)
+    try:
+        if await _started(supervisor, stop):
+            ready()
+            await stop.wait()
+    finally:
+        say("stopping")
+        await supervisor.stop()
 
 
 @contextmanager
@@ -107,7 +112,10 @@ def _stop_on_signals(supervisor: Supervisor) -> asyncio.Event:
             supervisor.hurry()
         stop.set()
 
-    for number in SIGNALS:
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is under nohup
+        signals.append(signal.SIGHUP)
+    for number in signals:
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     return stop
 
@@ -124,30 +132,3 @@ async def _started(supervisor: Supervisor, stop: asyncio.Event) -> bool:
     stopping.cancel()
     await starting
     return True
-
-
-def ready_block(addresses: Addresses, options: Options, *, took: float) -> str:
-    """Return what a person needs to begin."""
-    model = ENGINES[options.engine].model
-    base_url = addresses.base_url
-    websocket = base_url.replace("http", "ws", 1)
-    return f"""
-Axon is ready ({took:.1f} s)
-
-  base URL    {base_url}
-  WebSocket   {websocket}/responses
-  API key     {API_KEY}
-  model       {model}
-
-Try it:  axon chat     or, in Python (pip install 'openai[realtime]'):
-
-  from openai import OpenAI
-  client = OpenAI(api_key="{API_KEY}", base_url="{base_url}")
-  with client.responses.connect() as connection:
-      connection.response.create(model="{model}", input="What is the capital of France?")
-      for event in connection:
-          print(getattr(event, "delta", ""), end="", flush=True)
-          if event.type == "response.completed": break
-
-Ctrl-C stops it.
-"""

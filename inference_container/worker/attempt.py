@@ -103,7 +103,9 @@ class _Answer:
                 if finish_reason:
                     events += self._transcript.close_message(complete=finish_reason == "stop")
                 await self._append(events=events)
-        return finish_reason or "stop"
+        if finish_reason is None:
+            raise EngineError("The engine ended the answer before its end.")
+        return finish_reason
 
     async def fail(self, code: str, message: str) -> None:
         error = {"code": code, "message": message}

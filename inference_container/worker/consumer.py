@@ -45,6 +45,7 @@ class Consumer:
         self._free = asyncio.Event()
         self._free.set()
         self._dead: asyncio.Future[None] | None = None
+        self._receiving: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> int:
@@ -60,16 +61,19 @@ class Consumer:
         """
         self._dead = asyncio.get_running_loop().create_future()
         heartbeat = asyncio.create_task(self._heartbeat())
-        receiving = asyncio.create_task(self._receive())
+        self._receiving = asyncio.create_task(self._receive())
         try:
             await asyncio.wait(
-                [self._dead, heartbeat, receiving], return_when=asyncio.FIRST_COMPLETED
+                [self._dead, heartbeat, self._receiving], return_when=asyncio.FIRST_COMPLETED
             )
-            for task in (self._dead, heartbeat, receiving):
+            for task in (self._dead, heartbeat, self._receiving):
                 if task.done():
                     task.result()
+        except EngineDeadError:
+            await self.drain(_PAUSE_S)  # the other attempts meet it too, and release their jobs
+            raise
         finally:
-            await _end(receiving)
+            await _end(self._receiving)
             await _end(heartbeat)
 
     async def drain(self, timeout_s: float) -> None:
@@ -114,13 +118,12 @@ class Consumer:
             if await self._done(job):
                 await self._queue.delete(delivery)
         except (EngineDeadError, UnavailableError, asyncio.CancelledError) as error:
-            await self._release(delivery)
             if isinstance(error, EngineDeadError):
-                self._die(error)
-            elif isinstance(error, asyncio.CancelledError):
+                await self._die(error)
+            await self._release(delivery)
+            if isinstance(error, asyncio.CancelledError):
                 raise
-            else:
-                LOGGER.warning("%s released: %s", job.response_id, error)
+            LOGGER.warning("%s released: %s", job.response_id, error)
         except Exception:
             LOGGER.exception("%s failed; another attempt follows", job.response_id)
 
@@ -140,9 +143,12 @@ class Consumer:
         with suppress(UnavailableError):
             await self._queue.extend([delivery], timeout_s=0)
 
-    def _die(self, error: EngineDeadError) -> None:
+    async def _die(self, error: EngineDeadError) -> None:
+        """Receive no more, above all not the jobs that are about to be released."""
         if self._dead is not None and not self._dead.done():
             self._dead.set_exception(error)
+        if self._receiving is not None:
+            await _end(self._receiving)
 
     async def _heartbeat(self) -> None:
         while True:

@@ -89,11 +89,6 @@ class Environment:
         elif not self.started:
             self._timer = loop.call_later(self._init_timeout_s, self._on_init_timeout)
 
-    @property
-    def pid(self) -> int | None:
-        """The process's id once it runs."""
-        return self._pid
-
     def submit(self, invocation: Invocation) -> bool:
         """Run an invocation in the idle environment; False if it turns out to be dead."""
         if not self._runtime.idle or self._is_dead():

@@ -28,7 +28,7 @@ class HttpClient:
     More than `max_connections` requests at once wait, so that a flood costs no file descriptors.
     """
 
-    def __init__(self, *, endpoint: str, max_connections: int = 256) -> None:
+    def __init__(self, *, endpoint: str, max_connections: int = 1024) -> None:
         parts = urlsplit(endpoint)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._authority = parts.netloc

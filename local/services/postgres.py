@@ -8,13 +8,12 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from local.errors import LocalCloudError
 from local.files import replace_file
 from local.ports import LOOPBACK
 from local.probes import postgres_ok
 from local.program import Program
+from local.services.postmaster import forget_dead_server
 from local.services.unprivileged import command_prefix, give_folder
 from local.wheels import program_in
 
@@ -70,7 +69,7 @@ class Postgres:
     def _prepare(self) -> None:
         """Make the data folder the first time: all of it or none."""
         if self.data.is_dir():
-            self._forget_dead_postmaster()
+            forget_dead_server(self.data)
             return
         self._password()
         new = self.folder / "data.new"
@@ -87,16 +86,6 @@ class Postgres:
             f"CREATE DATABASE {DATABASE}",
         )
         new.rename(self.data)
-
-    def _forget_dead_postmaster(self) -> None:
-        """Remove the lock file of a killed server whose process id is somebody else's by now."""
-        lock = self.data / "postmaster.pid"
-        try:
-            name = psutil.Process(int(lock.read_text().split()[0])).name()
-        except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
-            return
-        if name != "postgres":
-            lock.unlink()
 
     def _password(self) -> str:
         if not self._password_file.exists():

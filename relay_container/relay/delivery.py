@@ -89,8 +89,6 @@ class Delivery:
         """
         for event in events:
             expected = self._next + len(self._cache)
-            if event.sequence_number > expected:
-                break
             if event.sequence_number == expected and not self._keep(event.data):
                 break
         if events:

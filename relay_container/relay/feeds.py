@@ -31,6 +31,7 @@ class Feeds:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[ConnectionFeed, asyncio.Task[None]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._accepting = False
 
     @property
     def deliveries(self) -> Mapping[str, Delivery]:
@@ -41,8 +42,14 @@ class Feeds:
         """Whether the response needs nothing more from here."""
         return response_id in self._ended
 
+    def accept(self) -> None:
+        """Deliver what is published from now on; what came earlier was not for this relay."""
+        self._accepting = True
+
     def receive(self, publication: Publication) -> None:
         """Take what was published."""
+        if not self._accepting:
+            return
         delivery = self._deliveries.get(publication.response_id)
         if delivery is None:
             if publication.response_id in self._ended:

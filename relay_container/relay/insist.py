@@ -16,6 +16,9 @@ T = TypeVar("T")
 # Errors after which a call surely had no effect, or has none when it is repeated.
 HARMLESS: tuple[type[Exception], ...] = (PostThrottledError, UnavailableError)
 
+REMARKABLE = 5
+"""The attempt whose failure is worth a warning; a single failure is nothing unusual."""
+
 
 def backoff(*, first_s: float = 0.05, most_s: float = 5.0) -> Iterator[float]:
     """Yield pauses in seconds, without end: each is random below a bound that doubles."""
@@ -29,12 +32,13 @@ async def insist(
     call: Callable[[], Awaitable[T]], *, harmless: tuple[type[Exception], ...] = HARMLESS
 ) -> T:
     """Repeat a call as long as it raises one of the `harmless` errors."""
-    pauses = None
+    pauses, attempt = backoff(), 1
     while True:
         try:
             return await call()
         except harmless as error:
-            pauses = pauses or backoff()
             pause = next(pauses)
-            logger.debug("again in %.3f s: %s", pause, error)
+            level = logging.WARNING if attempt == REMARKABLE else logging.DEBUG
+            logger.log(level, "attempt %d, again in %.3f s: %s", attempt, pause, error)
             await asyncio.sleep(pause)
+            attempt += 1

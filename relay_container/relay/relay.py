@@ -70,10 +70,12 @@ class Relay:
 
     async def _begin(self) -> None:
         await self.subscriber.subscribed.wait()
-        # A former life under the same name may have left responses. Nothing new may come between
-        # looking at them and forgetting them, so its lease ends first.
+        # A former life under the same name may have left responses, which workers may go on with:
+        # nothing of them is delivered. Its lease ends first, so that no new ones come among them.
         await insist(self.lease.end)
-        self.feeds.ignore(await insist(lambda: self.takeover.settle(self.relay_id)))
+        self.feeds.ignore(await insist(lambda: self.takeover.left_by(self.relay_id)))
+        await insist(lambda: self.takeover.settle(self.relay_id))
+        self.feeds.accept()
         await insist(self.lease.beat)
 
     async def _leave(self, beating: asyncio.Task[None], adopting: asyncio.Task[None]) -> None:

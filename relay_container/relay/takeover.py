@@ -31,10 +31,15 @@ class Takeover:
             if relay_id != self._settlement.relay_id:
                 await insist(partial(self.settle, relay_id))
 
-    async def settle(self, relay_id: str) -> set[str]:
-        """Close what the relay was feeding; return its undelivered responses."""
-        undelivered = await self._directory.undelivered(relay_id)
-        logger.info("relay %s left %d responses undelivered", relay_id, len(undelivered))
+    async def left_by(self, relay_id: str) -> set[str]:
+        """Return the responses that the relay has not delivered to their end."""
+        return await self._directory.undelivered(relay_id)
+
+    async def settle(self, relay_id: str) -> None:
+        """Close the connections that the relay was feeding."""
+        undelivered = await self.left_by(relay_id)
+        if undelivered:
+            logger.warning("relay %s left %d responses", relay_id, len(undelivered))
         settlement = replace(self._settlement, relay_id=relay_id)
         connections: dict[str, list[str]] = defaultdict(list)
         for response_id in undelivered:
@@ -45,4 +50,3 @@ class Takeover:
         async with asyncio.TaskGroup() as closing:
             for connection_id, response_ids in connections.items():
                 closing.create_task(settlement.close(connection_id, response_ids))
-        return undelivered

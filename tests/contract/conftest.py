@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 import redis
 
-from axon.adapters.postgres import Pool, create_pool
+from axon.adapters.postgres import Pool
 from axon.adapters.valkey import Valkey
 from axon.adapters.valkey_directories import (
     ValkeyConnectionDirectory,
@@ -22,6 +22,7 @@ from axon.event_log import EventLog
 from axon.models import ModelDirectory
 from axon.relays import RelayDirectory
 from axon.testing.event_log import FakeValkey
+from tests.contract.clients import postgres_pool, valkey_client
 
 Kind = Literal["fake", "real"]
 MakeBench = Callable[..., AbstractAsyncContextManager["Bench"]]
@@ -67,15 +68,14 @@ async def bench(make_bench: MakeBench) -> AsyncIterator[Bench]:
 
 @pytest.fixture
 async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
-    async with aclosing_valkey(valkey_url) as client:
+    async with valkey_client(valkey_url) as client:
         yield client
 
 
 @pytest.fixture
 async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    pool = create_pool(postgres_dsn)
-    yield pool
-    await pool.close()
+    async with postgres_pool(postgres_dsn) as pool:
+        yield pool
 
 
 @asynccontextmanager
@@ -105,7 +105,7 @@ async def _fake(*, deadline_s: float = 600.0) -> AsyncIterator[Bench]:
 
 @asynccontextmanager
 async def _real(url: str, *, deadline_s: float) -> AsyncIterator[Bench]:
-    async with aclosing_valkey(url) as valkey, aclosing_valkey(url) as other:
+    async with valkey_client(url) as valkey, valkey_client(url) as other:
         with redis.Redis.from_url(url) as client, client.pubsub() as subscriber:
             subscriber.psubscribe("axon:relay:*")
             _messages(subscriber)
@@ -118,15 +118,6 @@ async def _real(url: str, *, deadline_s: float) -> AsyncIterator[Bench]:
                 published=lambda: _messages(subscriber),
                 seconds=asyncio.sleep,
             )
-
-
-@asynccontextmanager
-async def aclosing_valkey(url: str) -> AsyncIterator[Valkey]:
-    valkey = Valkey(url)
-    try:
-        yield valkey
-    finally:
-        await valkey.close()
 
 
 def _messages(subscriber: "redis.client.PubSub") -> list[tuple[str, bytes]]:

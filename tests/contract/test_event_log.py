@@ -106,9 +106,24 @@ class TestOpen:
         assert await bench.log.open(NEW) is Opening.NO_RELAY
         assert await bench.log.describe("resp_1") is None
 
-    async def test_a_relay_whose_lease_ended_is_none(self, bench: Bench) -> None:
+    async def test_a_relay_whose_beat_is_late_is_better_than_none(self, bench: Bench) -> None:
         await bench.relays.heartbeat("r1", lease_s=0.01)
         await bench.seconds(0.03)
+        assert await bench.log.open(NEW) is Opening.OPENED
+
+    async def test_a_relay_whose_beat_is_late_is_worse_than_another(self, bench: Bench) -> None:
+        await bench.relays.heartbeat("r1", lease_s=0.01)
+        await bench.seconds(0.03)
+        await bench.relays.heartbeat("r2", lease_s=60)
+        await bench.log.open(NEW)
+        meta = await bench.log.describe("resp_1")
+        assert meta is not None
+        assert meta.relay_id == "r2"
+
+    async def test_a_relay_that_was_taken_over_is_none(self, bench: Bench) -> None:
+        await bench.relays.heartbeat("r1", lease_s=0.01)
+        await bench.seconds(0.03)
+        assert await bench.relays.take_expired() == ["r1"]
         assert await bench.log.open(NEW) is Opening.NO_RELAY
 
 

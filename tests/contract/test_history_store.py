@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
-from axon.adapters.postgres import Pool, create_pool
+from axon.adapters.postgres import Pool
 from axon.adapters.postgres_stores import PostgresHistoryStore
 from axon.exceptions import UnavailableError
 from axon.history import HistoryRecord, HistoryStore, version_of
 from axon.testing.stores import FakeHistory
+from tests.contract.clients import postgres_pool
 from tests.contract.conftest import Kind
 
 
@@ -166,25 +167,19 @@ class TestPostgres:
             for n in range(30)
             for v in (1, 2, 3)
         ]
-        other = create_pool(postgres_dsn)
-        stores = [PostgresHistoryStore(pool=pool), PostgresHistoryStore(pool=other)]
-        shares = [randomness.sample(events, len(events)) for _ in stores]
-        try:
+        async with postgres_pool(postgres_dsn) as other:
+            stores = [PostgresHistoryStore(pool=pool), PostgresHistoryStore(pool=other)]
+            shares = [randomness.sample(events, len(events)) for _ in stores]
             await asyncio.gather(*map(write_in_batches, stores, shares))
-        finally:
-            await other.close()
         for index, conversation in enumerate(rows(postgres_dsn, "conversations")):
             output = sum(3 * number for number in range(index, 30, 3))
             assert counters(conversation) == (10, 10 * output, output)
 
     async def test_a_database_that_is_away(self) -> None:
-        pool = create_pool("postgresql://127.0.0.1:1/none?connect_timeout=1")
-        pool.timeout = 0.2
-        try:
+        async with postgres_pool("postgresql://127.0.0.1:1/none") as pool:
+            pool.timeout = 0.2
             with pytest.raises(UnavailableError, match="PostgreSQL"):
                 await PostgresHistoryStore(pool=pool).write([record(1)])
-        finally:
-            await pool.close()
 
     @settings(
         max_examples=15,

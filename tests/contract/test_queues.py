@@ -185,8 +185,8 @@ class TestSqsJobs:
             answer = client.receive_message(QueueUrl=url, MessageSystemAttributeNames=["All"])
             assert answer["Messages"][0]["Attributes"]["MessageGroupId"] == "tenant-9"
 
-    async def test_one_wrong_deletion_fails_alone(self, jobs_queue_url: str) -> None:
-        async with sqs_api(jobs_queue_url) as api:
+    async def test_one_wrong_deletion_fails_alone(self) -> None:
+        async with moto_queue("jobs") as (url, _), sqs_api(url) as api:
             queue = SqsJobQueue(api=api)
             await SqsJobSender(api=api).send(a_job())
             (delivery,) = await queue.receive(limit=1)
@@ -253,7 +253,7 @@ class TestPartialFailure:
 
     async def test_the_callers_whose_messages_failed_are_told(self) -> None:
         async with sqs_api("http://127.0.0.1:1/0/history.fifo") as api:
-            api.call = failing(lambda body: '"version":3' in body)  # type: ignore[method-assign]
+            api.call = failing(lambda body: '"version":3' in body)  # type: ignore[method-assign,assignment]
             sender = SqsHistorySender(api=api)
             outcomes = await asyncio.gather(
                 *(sender.send(record(number)) for number in range(6)), return_exceptions=True

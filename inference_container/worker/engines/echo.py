@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
@@ -20,11 +21,11 @@ from worker.engines.slots import Generation, Slots
 
 ECHO_MODEL = ModelInfo(id="echo", context_window=32_768, max_output_tokens=32_768)
 
-# Tokens in one chunk at full speed: few enough that other requests get their turn.
+# Tokens in one chunk: few enough that other requests get their turn between two of them.
 _BURST = 64
-_COUNT_TO = re.compile(r"count to (\d{1,9})[.!?]*", re.IGNORECASE)
+_COUNT_TO = re.compile(r"count to (\d{1,9})\s*[.!?]*", re.IGNORECASE | re.ASCII)
 # A timer may fire a little before its time; the token it was set for is due all the same.
-_TIMER_SLACK = 1e-6
+_TIMER_SLACK_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,12 @@ class EchoPace:
         """Return the time of the token with this index."""
         return self.ttft_s + index * self.token_s
 
-    def due_by(self, elapsed_s: float, *, total: int) -> int:
-        """Return how many of the tokens are due by then."""
-        late_s = elapsed_s - self.ttft_s + _TIMER_SLACK
+    def due_by(self, elapsed_s: float) -> int:
+        """Return how many tokens are due by then."""
+        late_s = elapsed_s - self.ttft_s + _TIMER_SLACK_S
         if late_s < 0:
             return 0
-        return total if not self.token_s else min(total, int(late_s / self.token_s) + 1)
+        return int(late_s / self.token_s) + 1 if self.token_s else sys.maxsize
 
 
 class EchoEngine:
@@ -62,7 +63,7 @@ class EchoEngine:
     async def close(self) -> None:
         """End what runs with ``EngineDeadError``."""
         self._serving = False
-        self._slots.end_all(EngineDeadError("the echo engine was closed"))
+        self._slots.end_all(EngineDeadError("The engine was closed."))
 
     def info(self) -> EngineInfo:
         """Return the model and the slots."""
@@ -84,58 +85,71 @@ class EchoEngine:
         return Prompt(token_ids=tuple(range(words)), text=next(texts, ""))
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
-        """Stream the words that are due, several in a chunk when they are."""
-        model = find_model(self._info.models, request.model)
+        """Stream the first word alone, then at each turn those that are due."""
         if not self._serving:
-            raise EngineDeadError("the echo engine does not run")
-        answer = _answer_to(request.prompt.text)
-        start = len(request.generated_token_ids)
-        stop = min(len(answer), start + token_budget(request, model.context_window))
-        reason: FinishReason = "stop" if stop == len(answer) else "length"
-        if start >= stop:
-            yield TokenChunk("", (), reason)
-            return
+            raise EngineDeadError("The engine does not run.")
+        answer = self._answer(request)
         generation = Generation(request.request_id)
         try:
             await self._slots.enter(generation)
             began = asyncio.get_running_loop().time()
-            sent = start
-            while await self._token_due(generation, began, sent - start):
-                end = self._burst_end(began, start, sent, stop)
-                yield TokenChunk(
-                    _join(answer, sent, end),
-                    tuple(range(sent, end)),
-                    reason if end == stop else None,
-                )
-                if end == stop:
+            while not answer.finished:
+                due = await self._tokens_due(generation, began, answer.taken)
+                if not due:
                     return
-                sent = end
+                yield answer.take(due)
         finally:
             self._slots.leave(generation)
 
-    async def _token_due(self, generation: Generation, began: float, index: int) -> bool:
-        """Wait for the token's time and let others run; False if the generation was ended."""
+    def _answer(self, request: GenerateRequest) -> "_Answer":
+        model = find_model(self._info.models, request.model)
+        budget = token_budget(request, model.context_window)
+        return _Answer(
+            _words(request.prompt.text), start=len(request.generated_token_ids), budget=budget
+        )
+
+    async def _tokens_due(self, generation: Generation, began: float, taken: int) -> int:
+        """Wait until more tokens than those taken are due; return how many, 0 if it was ended."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(0)
-        while generation.running and not self._pace.due_by(loop.time() - began, total=index + 1) > index:
-            await generation.wait(until=began + self._pace.due_at(index))
-        return generation.running
-
-    def _burst_end(self, began: float, start: int, sent: int, stop: int) -> int:
-        """Return where the chunk that begins at ``sent`` ends: the first holds one token."""
-        if sent == start:
-            return sent + 1
-        elapsed_s = asyncio.get_running_loop().time() - began
-        due = start + self._pace.due_by(elapsed_s, total=stop - start)
-        return min(due, sent + _BURST)
+        if taken:
+            await asyncio.sleep(0)
+        while generation.goes_on():
+            due = self._pace.due_by(loop.time() - began) - taken
+            if due > 0:
+                return min(due, _BURST) if taken else 1
+            await generation.wait(until=began + self._pace.due_at(taken))
+        return 0
 
 
-def _answer_to(text: str) -> Sequence[object]:
-    """Return the words of the answer; counting makes them only as they are sent."""
+class _Answer:
+    """The words of an answer from ``start`` on, cut at the budget, and how many were taken."""
+
+    def __init__(self, words: Sequence[object], *, start: int, budget: int) -> None:
+        self._words = words
+        self._start = self._next = start
+        self._stop = max(start, min(len(words), start + budget))
+        self.finished = False
+
+    @property
+    def taken(self) -> int:
+        return self._next - self._start
+
+    def take(self, count: int) -> TokenChunk:
+        """Return the next words; the chunk that reaches the end carries the reason."""
+        first, last = self._next, min(self._stop, self._next + count)
+        self._next = last
+        self.finished = last == self._stop
+        text = " ".join([str(word) for word in self._words[first:last]])
+        ids = tuple(range(first, last))
+        return TokenChunk(f" {text}" if first and ids else text, ids, self._reason())
+
+    def _reason(self) -> FinishReason | None:
+        if not self.finished:
+            return None
+        return "stop" if self._stop >= len(self._words) else "length"
+
+
+def _words(text: str) -> Sequence[object]:
+    """Return the answer's words; a count's are only made when they are taken."""
     count = _COUNT_TO.fullmatch(text.strip())
     return range(1, int(count[1]) + 1) if count else text.split()
-
-
-def _join(answer: Sequence[object], start: int, end: int) -> str:
-    text = " ".join([str(word) for word in answer[start:end]])
-    return f" {text}" if start else text

@@ -10,7 +10,7 @@ def find_model(models: Sequence[ModelInfo], model: str) -> ModelInfo:
     for info in models:
         if info.id == model:
             return info
-    raise EngineError(f"this engine does not serve the model {model!r}")
+    raise EngineError(f"This engine does not serve the model '{model}'.")
 
 
 def token_budget(request: GenerateRequest, context_window: int) -> int:
@@ -25,7 +25,7 @@ def token_budget(request: GenerateRequest, context_window: int) -> int:
     room = context_window - prompt_length
     if room <= 0:
         raise ContextOverflowError(
-            f"the prompt has {prompt_length} tokens or more, "
-            f"the context window of {request.model!r} holds {context_window}"
+            f"The prompt has {prompt_length} tokens or more; "
+            f"the context window of '{request.model}' is {context_window}."
         )
     return max(0, min(request.sampling.max_tokens, room) - len(request.generated_token_ids))

@@ -105,7 +105,7 @@ class Engine(Protocol):
         ...
 
     async def close(self) -> None:
-        """Abort what runs and release everything."""
+        """End what runs with ``EngineDeadError`` and release everything."""
         ...
 
     def info(self) -> EngineInfo:
@@ -117,7 +117,7 @@ class Engine(Protocol):
         ...
 
     def generate(self, request: GenerateRequest) -> AsyncIterator[TokenChunk]:
-        """Stream the answer; closing or cancelling the iterator frees its slot."""
+        """Stream the answer; closing, cancelling or aborting it frees its slot."""
         ...
 
     async def abort(self, request_id: str) -> None:

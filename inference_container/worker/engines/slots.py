@@ -41,9 +41,8 @@ class Generation:
             if timer is not None:
                 timer.cancel()
 
-    @property
-    def running(self) -> bool:
-        """Whether it may go on; raises the error that ended it, if one did."""
+    def goes_on(self) -> bool:
+        """Return whether it was not ended; raises the error that ended it, if one did."""
         if self.error is not None:
             raise self.error
         return not self.ended
@@ -65,7 +64,7 @@ class Slots:
             generation.granted = True
             return
         self._waiting.append(generation)
-        while generation.running and not generation.granted:
+        while generation.goes_on() and not generation.granted:
             await generation.wait()
 
     def leave(self, generation: Generation) -> None:

@@ -11,10 +11,10 @@ class FlushPolicy:
     `ramp_s`, the interval grows to `last_s` and stays there.
     """
 
-    first_s: float = 0.036
+    first_s: float = 0.038
     last_s: float = 0.2
     steady_s: float = 1.0
-    ramp_s: float = 1.5
+    ramp_s: float = 0.5
 
     def interval(self, age_s: float) -> float:
         """Return the seconds from a delta to the next one, `age_s` after the first token."""

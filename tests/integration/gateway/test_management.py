@@ -106,6 +106,16 @@ async def test_who_is_forbidden(api: Api, authorization: str, stage: str) -> Non
             assert raw(api, method, path, authorization) == (403, "ForbiddenException")
 
 
+async def test_clients_may_encode_the_path(api: Api) -> None:
+    async with api.connect() as client:
+        path = f"/responses/%40connections/{quote(await id_of(client), safe='')}"
+        connection = http.client.HTTPConnection("127.0.0.1", api.management_port)
+        connection.request("POST", path, b"x", {"Authorization": SCOPE.format("execute-api")})
+        assert connection.getresponse().status == 200
+        connection.close()
+        assert await client.recv() == "x"
+
+
 async def test_requests_are_limited(open_api: OpenApi) -> None:
     limits = {"requests_per_s": 0.001, "requests_burst": 2}
     async with open_api(limits=limits) as api, api.connect() as client:

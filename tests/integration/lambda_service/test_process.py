@@ -64,8 +64,8 @@ def test_no_environment_outlives_a_killed_service(write_function: Write, tmp_pat
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(call, client, "f", {"sleep": 15, "note": str(note)})
             eventually(note.exists)
+            eventually(lambda: len(service.environments()) == 2)
             environments = service.environments()
-            assert len(environments) == 2
             service.process.kill()
             service.process.wait()
             assert answer.exception() is not None

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -106,6 +107,16 @@ def test_says_one_ready_block(dev: Dev, port: str) -> None:
     block = dev.output.partition("Axon is ready")[2]
     for text in (f"http://127.0.0.1:{port}/v1", "sk-axon-local", "client.responses.connect()"):
         assert text in block
+
+
+def test_the_snippet_of_the_ready_block_works(dev: Dev) -> None:
+    eventually(lambda: "Ctrl-C stops it." in dev.output)
+    snippet = dev.output.partition("from openai")[2].partition("Ctrl-C")[0]
+    script = textwrap.dedent("  from openai" + snippet)
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert (result.stdout, result.stderr) == ("What is the capital of France?", "")
 
 
 def test_listens_on_the_loopback_interface_only(dev: Dev) -> None:

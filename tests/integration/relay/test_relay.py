@@ -1,12 +1,14 @@
 import asyncio
 import random
 import signal
+from contextlib import suppress
 
 import aiohttp
 import redis.asyncio
 
 from axon.adapters import valkey_keys
 from axon.event_log import Status
+from axon.exceptions import FencedError
 from tests.integration.relay.stage import CONNECTIONS, RELAY, Stage, until
 from tests.unit.axon.adapters.strict_gateway import HANG_UP
 from tests.unit.relay.author import Author
@@ -32,10 +34,11 @@ async def test_losing_the_subscription_loses_nothing(stage: Stage) -> None:
     async with stage.relay():
         authors = [await stage.open(c) for c in CONNECTIONS]
         writing = asyncio.gather(*(write(author, 60, pause_s=0.005) for author in authors))
-        for _ in range(5):
+        killed = 0
+        while not writing.done():
             await asyncio.sleep(0.05)
-            killed = await stage.valkey.call("CLIENT", "KILL", "TYPE", "pubsub")
-        assert killed
+            killed += await stage.valkey.call("CLIENT", "KILL", "TYPE", "pubsub")
+        assert killed > 2
         await writing
         await stage.all_delivered()
     stage.check(*authors)
@@ -132,6 +135,24 @@ async def test_a_restarted_relay_closes_what_its_former_life_was_feeding(stage: 
     assert stage.gateway.posts[CONNECTIONS[0]] == author.written[:-1]
     assert await stage.status(unheard) is Status.CANCELLED
     stage.check(later)
+
+
+async def test_a_restarted_relay_delivers_nothing_of_what_it_closes(stage: Stage) -> None:
+    former = await stage.spawn()
+    await stage.registered()
+    author = await stage.open(CONNECTIONS[0])
+    await until(lambda: stage.gateway.posts[CONNECTIONS[0]] == author.written)
+    await stage.kill(former)
+    stage.gateway.delay_s = 0.5
+    async with stage.relay():
+        while not stage.gateway.deleted:
+            with suppress(FencedError):
+                await author.say("still there? ")
+            await asyncio.sleep(0.02)
+        await stage.reaches(author, Status.CANCELLED)
+        await until(lambda: stage.gateway.deleted == [CONNECTIONS[0]])
+    assert stage.gateway.posts[CONNECTIONS[0]] == author.written[:1]
+    assert len(stage.gateway.paths) == 2  # one post of the former life, one deletion
 
 
 async def test_sigterm_finishes_what_is_being_delivered(stage: Stage) -> None:

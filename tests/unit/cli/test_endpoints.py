@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,18 @@ def test_takes_what_it_knows(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     content = {**CONTENT, "lambda_endpoint": "http://127.0.0.1:3"}
     (tmp_path / "run" / "endpoints.json").write_text(json.dumps(content))
+    (tmp_path / "run" / "supervisor.pid").write_text(str(os.getpid()))
     endpoints = Endpoints.read(tmp_path)
     assert endpoints.base_url == CONTENT["base_url"]
     assert endpoints.queues == CONTENT["queues"]
+
+
+def test_a_killed_supervisor_leaves_its_files(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "endpoints.json").write_text(json.dumps(CONTENT))
+    (tmp_path / "run" / "supervisor.pid").write_text("999999999")
+    with pytest.raises(CommandError, match="no Axon is running"):
+        Endpoints.read(tmp_path)
 
 
 def test_a_broken_file(tmp_path: Path) -> None:

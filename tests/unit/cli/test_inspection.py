@@ -1,10 +1,9 @@
-import os
 import time
 
 import pytest
 
 from axon.ids import new_id
-from cli.inspection import Active, Process, Queue, Report, _alive, made_at
+from cli.inspection import Active, Process, Queue, Report, made_at
 from cli.status import as_text
 
 REPORT = Report(
@@ -25,11 +24,6 @@ REPORT = Report(
 
 def test_an_id_tells_when_it_was_made() -> None:
     assert made_at(new_id("resp")) == pytest.approx(time.time(), abs=1)
-
-
-def test_alive() -> None:
-    assert _alive(os.getpid())
-    assert not _alive(999_999_999)
 
 
 def test_text() -> None:

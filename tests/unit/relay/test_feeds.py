@@ -10,6 +10,7 @@ from axon.event_log import Status
 from axon.exceptions import UnavailableError
 from axon.serialization import loads
 from relay import feeds as module
+from relay.feeds import Feeds
 from relay.publication import Publication
 from tests.unit.relay.author import Author
 from tests.unit.relay.world import RELAY, World, until
@@ -19,6 +20,14 @@ async def status(world: World, author: Author) -> Status:
     meta = await world.valkey.describe(author.response_id)
     assert meta is not None
     return meta.status
+
+
+async def test_what_comes_too_early_is_not_for_this_relay(world: World) -> None:
+    feeds = Feeds(connections=world.connections, log=world.valkey, settlement=world.settlement)
+    await world.open("c1")
+    for publication in world.publications():
+        feeds.receive(publication)
+    assert not feeds.deliveries
 
 
 async def test_delivers_to_the_end_and_settles(world: World) -> None:

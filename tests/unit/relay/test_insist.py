@@ -44,3 +44,10 @@ def test_pauses_are_random_below_a_bound_that_doubles() -> None:
         pauses = [run[place] for run in runs]
         assert 0 <= min(pauses) < bound * 0.2
         assert bound * 0.8 < max(pauses) <= bound
+
+
+async def test_one_failure_is_nothing_but_many_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    await insist(Call(*[PostThrottledError("429")] * 4))
+    assert not caplog.records
+    await insist(Call(*[PostThrottledError("429")] * 6))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]

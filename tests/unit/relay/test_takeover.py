@@ -66,17 +66,12 @@ async def test_goes_on_when_valkey_was_away(
     assert sorted(world.connections.deleted) == ["c1", "c2"]
 
 
-@pytest.mark.usefixtures("responses")
-async def test_does_not_take_over_itself(world: World) -> None:
-    late = Takeover(
-        log=world.valkey,
-        directory=world.valkey,
-        settlement=world.settlement,
-    )
-    await world.valkey.leave(DEAD)
+async def test_does_not_take_over_itself(world: World, takeover: Takeover) -> None:
+    author = await world.open("c1")
     world.now += 4  # its own lease has ended, too
-    await late.step()
+    await takeover.step()
     assert world.connections.deleted == []
+    assert await world.valkey.undelivered(RELAY) == {author.response_id}
 
 
 async def test_leaves_alone_who_lives(world: World, takeover: Takeover) -> None:
@@ -101,6 +96,7 @@ async def test_what_came_meanwhile_stays(
         return await describe(response_id)
 
     monkeypatch.setattr(world.valkey, "describe", meanwhile)
-    assert await takeover.settle(DEAD) == responses
+    assert await takeover.left_by(DEAD) == responses
+    await takeover.settle(DEAD)
     assert await world.valkey.undelivered(DEAD) == added
     assert sorted(world.connections.deleted) == ["c1", "c2"]

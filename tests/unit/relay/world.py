@@ -36,6 +36,7 @@ class World:
         self.feeds = Feeds(
             connections=self.connections, log=self.valkey, settlement=self.settlement
         )
+        self.feeds.accept()
         self._pumped = 0
 
     async def begin(self, *connection_ids: str, relay_id: str = RELAY) -> None:

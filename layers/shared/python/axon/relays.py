@@ -2,6 +2,9 @@
 
 from typing import Protocol
 
+LATE_RELAY_S = 30
+"""So long after its lease a relay is still given responses, if there is no better one."""
+
 
 class RelayDirectory(Protocol):
     """Kept in Valkey; a fake in `axon.testing`."""

@@ -133,7 +133,7 @@ class WorkerSettings(EventLogSettings, PostgresSettings):
     visibility_timeout_s: Annotated[int, Field(ge=3, le=43200)] = 30
     model_retention_s: Seconds = 7 * 24 * 3600
 
-    flush_first_s: Seconds = 0.036
+    flush_first_s: Seconds = 0.038
     flush_last_s: Seconds = 0.2
     flush_steady_s: Seconds = 1.0
-    flush_ramp_s: Seconds = 1.5
+    flush_ramp_s: Seconds = 0.5

@@ -1,78 +1,95 @@
 import asyncio
+import threading
 
 import pytest
 from botocore.credentials import Credentials, ReadOnlyCredentials
-from botocore.exceptions import CredentialRetrievalError
+from botocore.exceptions import BotoCoreError
 
 from axon.adapters.credentials import RotatingCredentials
 from axon.exceptions import SettingsError
 
 
 class Source(Credentials):
-    """Issues keys "1", "2", ...; may fail."""
+    """Hands out a new key each time; can be made to fail, or to wait."""
 
     def __init__(self) -> None:
-        super().__init__("AKID", "secret")
-        self.issued = 0
-        self.fails = False
+        super().__init__("key", "secret")
+        self.asked = 0
+        self.error: Exception | None = None
+        self.open = threading.Event()
+        self.open.set()
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        if self.fails:
-            raise CredentialRetrievalError(provider="role", error_msg="away")
-        self.issued += 1
-        return ReadOnlyCredentials("AKID", str(self.issued), None)
+        self.asked += 1
+        assert self.open.wait(5)
+        if self.error:
+            raise self.error
+        return ReadOnlyCredentials(f"key-{self.asked}", "secret", None)
 
 
 class Clock:
-    now = 100.0
+    now = 0.0
 
     def __call__(self) -> float:
         return self.now
 
 
-async def refreshed(credentials: RotatingCredentials) -> str | None:
-    """Ask, let the refresh end, and ask again."""
-    credentials.current()
-    if credentials._refreshing is not None:
-        await asyncio.wait([credentials._refreshing])
-    return credentials.current().secret_key
+class Rotation:
+    def __init__(self) -> None:
+        self.source = Source()
+        self.clock = Clock()
+        self.credentials = RotatingCredentials(source=self.source, max_age_s=30, clock=self.clock)
+
+    @property
+    def key(self) -> str:
+        key = self.credentials.current().access_key
+        assert key is not None
+        return key
+
+    async def rotated(self, key: str) -> None:
+        async with asyncio.timeout(5):
+            while self.key != key:
+                await asyncio.sleep(0.001)
 
 
-async def test_asks_the_source_anew_when_they_are_old() -> None:
-    source, clock = Source(), Clock()
-    credentials = RotatingCredentials(source=source, max_age_s=30, clock=clock)
-    assert await refreshed(credentials) == "1"
-    clock.now += 29
-    assert await refreshed(credentials) == "1"
-    clock.now += 1
-    assert [credentials.current().secret_key for _ in range(5)] == ["1"] * 5
-    assert await refreshed(credentials) == "2"
-    assert source.issued == 2
+async def test_they_are_not_asked_for_at_each_use() -> None:
+    rotation = Rotation()
+    assert [rotation.key for _ in range(3)] == ["key-1"] * 3
+    rotation.clock.now = 29.9
+    assert rotation.key == "key-1"
+    assert rotation.source.asked == 1
 
 
-async def test_the_old_ones_stay_when_there_are_no_new_ones(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    source, clock = Source(), Clock()
-    credentials = RotatingCredentials(source=source, max_age_s=30, clock=clock)
-    source.fails = True
-    clock.now += 30
-    assert await refreshed(credentials) == "1"
-    assert "could not be refreshed" in caplog.text
-    source.fails = False
-    clock.now += 30
-    assert await refreshed(credentials) == "2"
+async def test_old_ones_are_replaced_in_the_background() -> None:
+    rotation = Rotation()
+    rotation.source.open.clear()
+    rotation.clock.now = 30
+    assert [rotation.key for _ in range(3)] == ["key-1"] * 3
+    rotation.source.open.set()
+    await rotation.rotated("key-2")
+    assert rotation.source.asked == 2
 
 
-def test_come_from_where_every_client_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "one")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "two")
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "three")
-    found = RotatingCredentials.from_session().current()
-    assert (found.access_key, found.secret_key, found.token) == ("one", "two", "three")
+async def test_while_they_cannot_be_replaced_the_old_ones_serve_on() -> None:
+    rotation = Rotation()
+    rotation.source.error = BotoCoreError()
+    rotation.clock.now = 30
+    assert rotation.key == "key-1"
+    async with asyncio.timeout(5):
+        while rotation.source.asked < 2:
+            await asyncio.sleep(0.001)
+    rotation.source.error = None
+    rotation.clock.now = 90
+    await rotation.rotated("key-3")
 
 
-def test_without_any_the_process_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert RotatingCredentials.from_session().current().access_key == "AKID"
+
+
+def test_without_any_it_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(SettingsError, match="AWS_ACCESS_KEY_ID"):

@@ -9,7 +9,7 @@ from axon.exceptions import (
     SettingsError,
     UnavailableError,
 )
-from axon.protocol.errors import INTERNAL_MESSAGE, error_event, error_frame
+from axon.protocol.errors import INTERNAL_MESSAGE, UNAVAILABLE_MESSAGE, error_event, error_frame
 from axon.serialization import loads
 
 REFUSED = RequestError(
@@ -48,10 +48,11 @@ def test_the_stream_id_is_echoed() -> None:
 
 
 def test_what_may_succeed_later_is_said_to() -> None:
-    event = error_event(UnavailableError("No relay is running. Please retry."))
+    event = error_event(UnavailableError("Valkey: cannot connect to 10.0.0.7"))
     assert event["status"] == 503
     assert event["error"]["type"] == "server_error"
     assert event["code"] == "server_overloaded"
+    assert event["message"] == UNAVAILABLE_MESSAGE
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """SQS: jobs (a standard queue, tenant as message group for fairness) and history (FIFO)."""
 
+import re
 from collections.abc import Sequence
+from json import dumps as escape
 from typing import Any
 
 from axon.adapters.batching import Batcher
@@ -13,6 +15,9 @@ LONG_POLL_S = 20
 _SIZE = 10
 _MAX_BATCH_BYTES = 256 * 1024
 """SQS's limit for a message and a batch was this until 2025 (now 1 MiB); stand-ins keep it."""
+
+_UNWELCOME = re.compile("[\ufffe\uffff\U00010000-\U0010ffff]")
+"""What JSON holds as it is, but SQS (the first two) or a stand-in (emoji) refuses in a message."""
 
 
 class SqsJobSender(JobSender):
@@ -92,8 +97,7 @@ class SqsHistorySender(HistorySender):
 
 
 def _body(json: str) -> str:
-    """Escape the two characters that JSON may hold as they are and SQS refuses."""
-    return json.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
+    return _UNWELCOME.sub(lambda match: escape(match[0])[1:-1], json)
 
 
 def _outcomes(answer: dict[str, Any], count: int) -> list[Exception | None]:

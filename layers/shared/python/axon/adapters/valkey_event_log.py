@@ -16,6 +16,7 @@ from axon.event_log import (
     Status,
 )
 from axon.exceptions import AxonError, FencedError, MissingResponseError
+from axon.relays import LATE_RELAY_S
 
 
 class ValkeyEventLog(EventLog):
@@ -55,6 +56,7 @@ class ValkeyEventLog(EventLog):
             self._deadline_ms,
             self._deadline_ms // 1000 + self._retention_s,
             CONNECTION_LIFE_S,
+            LATE_RELAY_S * 1000,
         ]
         return Opening((await self._open(keys=keys, args=arguments)).decode())
 

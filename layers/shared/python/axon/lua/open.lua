@@ -1,7 +1,7 @@
 -- Open a response's log with event 0. Idempotent by response id.
 -- KEYS: response, events, connection, connection's responses, deadlines, relays, models
 -- ARGV: response id, tenant id, connection id, model, job, event 0, deadline in ms, seconds to keep,
---       seconds that a connection can live
+--       seconds that a connection can live, ms for which a late relay still counts
 local response, events, connection, running, deadlines, relays, models = unpack(KEYS)
 if redis.call('EXISTS', response) == 1 then
   return 'opened'
@@ -26,6 +26,8 @@ if not relay or tonumber(redis.call('ZSCORE', relays, relay) or '0') < now then
       relay, least = candidate, load
     end
   end
+  -- A relay whose beat is late may only be busy. If it is dead, who takes it over tells the client.
+  relay = relay or redis.call('ZREVRANGEBYSCORE', relays, '+inf', now - ARGV[10], 'LIMIT', 0, 1)[1]
   if not relay then
     return 'no_relay'
   end

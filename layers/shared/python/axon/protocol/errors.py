@@ -6,6 +6,8 @@ from axon.serialization import dumps
 
 INTERNAL_MESSAGE = "The server had an error while processing your request. Please retry."
 
+UNAVAILABLE_MESSAGE = "The service cannot take your request at the moment. Please retry."
+
 
 def error_event(error: BaseException, *, stream_id: str | None = None) -> Json:
     """Return the ``error`` event for an exception.
@@ -39,6 +41,6 @@ def _parts(error: BaseException) -> tuple[int, str, str, str, str | None]:
         case RequestError():
             return error.status, "invalid_request_error", error.code, error.message, error.param
         case UnavailableError():
-            return 503, "server_error", "server_overloaded", str(error), None
+            return 503, "server_error", "server_overloaded", UNAVAILABLE_MESSAGE, None
         case AxonError() | _:
             return 500, "server_error", "internal_error", INTERNAL_MESSAGE, None

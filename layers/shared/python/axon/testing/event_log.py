@@ -16,7 +16,7 @@ from axon.event_log import (
 )
 from axon.exceptions import AxonError, FencedError, MissingResponseError
 from axon.models import ModelDirectory
-from axon.relays import RelayDirectory
+from axon.relays import LATE_RELAY_S, RelayDirectory
 
 
 @dataclass
@@ -168,9 +168,13 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         relay_id = self._connections.get(connection_id, "")
         if relay_id not in live:
             load = {relay_id: len(self._undelivered.get(relay_id, ())) for relay_id in live}
-            relay_id = min(load, key=lambda key: load[key], default="")
+            relay_id = min(load, key=lambda key: load[key], default="") or self._late_relay(now)
             self._connections[connection_id] = relay_id
         return relay_id or None
+
+    def _late_relay(self, now: float) -> str:
+        late = {key: until for key, until in self._relays.items() if until >= now - LATE_RELAY_S}
+        return max(late, key=lambda key: late[key], default="")
 
     def _running(self, response_id: str) -> _Log:
         log = self._logs.get(response_id)

@@ -1,0 +1,132 @@
+"""Serves one GGUF model by continuous batching."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Sequence
+
+from worker.engines.limits import find_model, token_budget
+from worker.engines.openvino.answer import Answer
+from worker.engines.openvino.models import SMOLLM2, GgufModel
+from worker.engines.openvino.process import PipelineGeneration, PipelineProcess
+from worker.engines.openvino.sampling import generation_config
+from worker.engines.openvino.tokenizer import ChatTokenizer
+from worker.engines.protocol import (
+    ChatMessage,
+    EngineDeadError,
+    EngineError,
+    EngineInfo,
+    GenerateRequest,
+    Prompt,
+    TokenChunk,
+)
+from worker.engines.slots import Slots
+
+
+class OpenVinoEngine:
+    """The engine's end in the worker; the model runs in a process of its own.
+
+    A continued answer equals the uninterrupted one unless it was sampled or has a presence or
+    frequency penalty: OpenVINO counts these over what the current attempt generated.
+
+    Parameters
+    ----------
+    slots
+        Requests in one batch.
+    cache_tokens
+        Tokens whose keys and values are kept, of running and of earlier requests (45 KB each);
+        at least the context window.
+    """
+
+    def __init__(
+        self, *, slots: int, model: GgufModel = SMOLLM2, cache_tokens: int = 16_384
+    ) -> None:
+        self._model = model
+        self._info = EngineInfo(models=(model.info,), slots=slots)
+        self._cache_tokens = max(cache_tokens, model.info.context_window)
+        self._slots = Slots(slots)
+        self._process: PipelineProcess | None = None
+        self._tokenizer: ChatTokenizer | None = None
+
+    async def start(self) -> None:
+        """Load the model; ``EngineError`` if a package is missing or the model does not load."""
+        path = self._model.path()
+        arguments = (str(path), str(self._info.slots), str(self._cache_tokens))
+        self._process = PipelineProcess(
+            command=(sys.executable, "-m", "worker.engines.openvino.server", *arguments),
+            on_death=self._slots.end_all,
+        )
+        try:
+            self._tokenizer, _ = await asyncio.gather(
+                asyncio.to_thread(ChatTokenizer, path, stop_tokens=self._model.stop_tokens),
+                self._process.start(),
+            )
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """End what runs with ``EngineDeadError`` and free the model's memory."""
+        self._slots.end_all(EngineDeadError("The engine was closed."))
+        if self._process is not None:
+            await self._process.close()
+
+    def info(self) -> EngineInfo:
+        """Return the model and the slots."""
+        return self._info
+
+    async def health(self) -> bool:
+        """Return whether the pipeline's process lives."""
+        return self._process is not None and self._process.alive
+
+    async def abort(self, request_id: str) -> None:
+        """End the generation, if there is one."""
+        self._slots.end(request_id)
+
+    def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+        """Render by the chat template in the model's file.
+
+        What exceeds the context window is counted as exactly the window.
+        """
+        find_model(self._info.models, model)
+        tokenizer, _ = self._running()
+        return tokenizer.render(messages)
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
+        """Stream whole characters, each chunk with the ids of its text."""
+        tokenizer, process = self._running()
+        token_ids = _input_ids(request, tokenizer)
+        budget = token_budget(request, find_model(self._info.models, request.model).context_window)
+        if not budget:
+            yield TokenChunk("", (), "length")
+            return
+        config = generation_config(request, budget=budget, stop_token_ids=tokenizer.stop_token_ids)
+        answer = Answer(
+            vocabulary=tokenizer.vocabulary,
+            stop_token_ids=tokenizer.stop_token_ids,
+            generated_token_ids=request.generated_token_ids,
+        )
+        generation = PipelineGeneration(request.request_id)
+        try:
+            await self._slots.enter(generation)
+            if generation.goes_on():
+                process.submit(generation, token_ids, config)
+            while not answer.finished and (arrived := await generation.tokens()) is not None:
+                chunk = answer.take(*arrived)
+                if chunk is not None:
+                    yield chunk
+        finally:
+            process.cancel(generation)
+            self._slots.leave(generation)
+
+    def _running(self) -> tuple[ChatTokenizer, PipelineProcess]:
+        if self._tokenizer is None or self._process is None or not self._process.alive:
+            raise EngineDeadError("The engine does not run.")
+        return self._tokenizer, self._process
+
+
+def _input_ids(request: GenerateRequest, tokenizer: ChatTokenizer) -> tuple[int, ...]:
+    """Return what the model continues; an id it does not know would end the pipeline."""
+    token_ids = request.prompt.token_ids + request.generated_token_ids
+    if not token_ids or min(token_ids) < 0 or max(token_ids) >= len(tokenizer.vocabulary):
+        raise EngineError("The prompt has no tokens, or tokens that the model does not know.")
+    return token_ids

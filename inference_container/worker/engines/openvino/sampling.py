@@ -1,0 +1,47 @@
+"""A request's sampling in OpenVINO's terms."""
+
+import secrets
+from collections.abc import Collection
+from typing import Any
+
+from worker.engines.protocol import GenerateRequest, Sampling
+
+# Without it the small model says the same again and again.
+_REPETITION_PENALTY = 1.07
+# Below, dividing by the temperature would overflow, and the choice is certain anyway.
+_LEAST_TEMPERATURE = 0.01
+_SEED_BITS = 32
+
+
+def generation_config(
+    request: GenerateRequest, *, budget: int, stop_token_ids: Collection[int]
+) -> dict[str, Any]:
+    """Return the arguments of ``GenerationConfig``, as JSON values.
+
+    Greedy unless a temperature or top_p asks for sampling. ``budget`` is in tokens.
+    """
+    return {
+        "max_new_tokens": budget,
+        "stop_token_ids": sorted(stop_token_ids),
+        "repetition_penalty": _REPETITION_PENALTY,
+        "presence_penalty": request.sampling.presence_penalty or 0.0,
+        "frequency_penalty": request.sampling.frequency_penalty or 0.0,
+        **_choice(request.sampling, resumed_at=len(request.generated_token_ids)),
+    }
+
+
+def _choice(sampling: Sampling, *, resumed_at: int) -> dict[str, Any]:
+    if sampling.temperature is None and sampling.top_p is None:
+        return {"do_sample": False}
+    temperature = 1.0 if sampling.temperature is None else sampling.temperature
+    top_p = 1.0 if sampling.top_p is None else sampling.top_p
+    if temperature < _LEAST_TEMPERATURE or top_p <= 0:
+        return {"do_sample": False}
+    seed = secrets.randbits(_SEED_BITS) if sampling.seed is None else sampling.seed
+    return {
+        "do_sample": True,
+        "temperature": temperature,
+        "top_p": top_p,
+        # A continuation must not draw again the numbers that its beginning drew.
+        "rng_seed": (seed + resumed_at) % 2**_SEED_BITS,
+    }

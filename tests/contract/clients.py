@@ -1,0 +1,25 @@
+"""Clients of the real servers that end with their test."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from axon.adapters.postgres import Pool, create_pool
+from axon.adapters.valkey import Valkey
+
+
+@asynccontextmanager
+async def valkey_client(url: str) -> AsyncIterator[Valkey]:
+    client = Valkey(url)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def postgres_pool(dsn: str) -> AsyncIterator[Pool]:
+    pool = create_pool(dsn)
+    try:
+        yield pool
+    finally:
+        await pool.close()

@@ -1,0 +1,71 @@
+"""An engine under contract, with texts that make it say little, much, or something difficult."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import cast
+
+from worker.engines.protocol import (
+    ChatMessage,
+    Engine,
+    FinishReason,
+    GenerateRequest,
+    Sampling,
+    TokenChunk,
+)
+
+_NAMES = count()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    text: str
+    token_ids: tuple[int, ...]
+    reason: FinishReason | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    engine: Engine
+    brief: str
+    """Answered in a few tokens, of which the last is followed by the end."""
+    long: str
+    """Answered in at least 100 tokens."""
+    beyond: str
+    """More than the context window holds."""
+    model: str = field(init=False)
+    slots: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        info = self.engine.info()
+        object.__setattr__(self, "model", info.models[0].id)
+        object.__setattr__(self, "slots", info.slots)
+
+    def request(
+        self, text: str, *, max_tokens: int = 100, known: tuple[int, ...] = ()
+    ) -> GenerateRequest:
+        return GenerateRequest(
+            request_id=f"r{next(_NAMES)}",
+            model=self.model,
+            prompt=self.engine.assemble(self.model, [ChatMessage("user", text)]),
+            sampling=Sampling(max_tokens=max_tokens),
+            generated_token_ids=known,
+        )
+
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
+        return cast("AsyncGenerator[TokenChunk, None]", self.engine.generate(request))
+
+    async def chunks(self, request: GenerateRequest) -> list[TokenChunk]:
+        async with asyncio.timeout(60):
+            return [chunk async for chunk in self.generate(request)]
+
+    async def answer(
+        self, text: str, *, max_tokens: int = 100, known: tuple[int, ...] = ()
+    ) -> Answer:
+        chunks = await self.chunks(self.request(text, max_tokens=max_tokens, known=known))
+        return Answer(
+            text="".join(chunk.text for chunk in chunks),
+            token_ids=tuple(i for chunk in chunks for i in chunk.token_ids),
+            reason=chunks[-1].finish_reason,
+        )

@@ -1,0 +1,50 @@
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.contract.engines.case import Case
+from worker.engines.echo import EchoEngine, EchoPace
+from worker.engines.factory import create_engine
+
+SLOTS = 2
+# One process of a parallel run loads the model, and no other.
+MODEL_MARKS = (pytest.mark.model, pytest.mark.xdist_group("smollm2"))
+
+
+def _case(name: str) -> Case:
+    if name == "smollm2":
+        return Case(
+            engine=create_engine(name=name, slots=SLOTS),
+            brief="What is the capital of France?",
+            long="Write a long story about the sea.",
+            beyond="word " * 9000,
+        )
+    pace = EchoPace(ttft_s=0.002, token_s=0.001) if name == "echo-paced" else EchoPace()
+    return Case(
+        engine=EchoEngine(slots=SLOTS, pace=pace),
+        brief="What is the capital of France?",
+        long="count to 20000",
+        beyond="word " * 40_000,
+    )
+
+
+@pytest_asyncio.fixture(
+    scope="session",
+    loop_scope="session",
+    params=["echo", "echo-paced", pytest.param("smollm2", marks=MODEL_MARKS)],
+)
+async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    case = _case(request.param)
+    await case.engine.start()
+    yield case
+    await case.engine.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def doomed(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    """An engine of the test's own; the parameter names it."""
+    case = _case(request.param)
+    await case.engine.start()
+    yield case
+    await case.engine.close()

@@ -1,0 +1,133 @@
+"""What every engine's answers are like."""
+
+import asyncio
+
+import pytest
+
+from tests.contract.engines.case import Case
+from worker.engines.protocol import (
+    ChatMessage,
+    ContextOverflowError,
+    EngineDeadError,
+    EngineError,
+    GenerateRequest,
+    Prompt,
+    Sampling,
+    TokenChunk,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_is_healthy_and_knows_its_model(case: Case) -> None:
+    assert await case.engine.health()
+    model = case.engine.info().models[0]
+    assert 0 < model.max_output_tokens <= model.context_window
+
+
+async def test_only_the_last_chunk_carries_the_reason(case: Case) -> None:
+    for text, max_tokens, reason in ((case.brief, 100, "stop"), (case.long, 20, "length")):
+        chunks = await case.chunks(case.request(text, max_tokens=max_tokens))
+        assert [chunk.finish_reason for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+        assert chunks[-1].finish_reason == reason
+
+
+async def test_the_first_chunk_is_one_token_and_others_come_as_they_are_made(case: Case) -> None:
+    chunks = await case.chunks(case.request(case.long, max_tokens=20))
+    assert len(chunks[0].token_ids) == 1
+    assert len(chunks) > 1
+
+
+async def test_every_chunk_but_the_last_has_text(case: Case) -> None:
+    chunks = await case.chunks(case.request(case.long, max_tokens=20))
+    assert all(chunk.text and chunk.token_ids for chunk in chunks[:-1])
+
+
+async def test_the_same_question_gets_the_same_answer(case: Case) -> None:
+    assert await case.answer(case.brief) == await case.answer(case.brief)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 5])
+async def test_max_tokens_is_exact(case: Case, max_tokens: int) -> None:
+    answer = await case.answer(case.long, max_tokens=max_tokens)
+    assert len(answer.token_ids) == max_tokens
+    assert answer.reason == "length"
+
+
+async def test_a_shorter_limit_gives_a_beginning(case: Case) -> None:
+    short = await case.answer(case.long, max_tokens=10)
+    longer = await case.answer(case.long, max_tokens=15)
+    assert longer.text.startswith(short.text)
+    assert longer.token_ids[:10] == short.token_ids
+
+
+async def test_continuing_gives_exactly_the_rest(case: Case) -> None:
+    for text, max_tokens in ((case.brief, 100), (case.long, 40)):
+        chunks = await case.chunks(case.request(text, max_tokens=max_tokens))
+        ids = tuple(i for chunk in chunks for i in chunk.token_ids)
+        for k in {0, 1, len(ids) // 2, len(ids) - 1, len(ids)}:
+            rest = await case.answer(text, max_tokens=max_tokens, known=ids[:k])
+            assert ids[:k] + rest.token_ids == ids
+            assert rest.reason == chunks[-1].finish_reason
+            assert "".join(chunk.text for chunk in chunks).endswith(rest.text)
+            assert rest.text == texts_by_position(chunks).get(k, rest.text)
+
+
+def texts_by_position(chunks: list[TokenChunk]) -> dict[int, str]:
+    """The text that follows each number of tokens at which a chunk begins or the answer ends."""
+    rest = {sum(len(chunk.token_ids) for chunk in chunks): ""}
+    for index in range(len(chunks)):
+        begins = sum(len(chunk.token_ids) for chunk in chunks[:index])
+        rest[begins] = "".join(chunk.text for chunk in chunks[index:])
+    return rest
+
+
+async def test_concurrent_answers_do_not_mix(case: Case) -> None:
+    texts = [case.brief, case.long, f"{case.brief} {case.long}", case.long]
+    alone = [await case.answer(text, max_tokens=15) for text in texts]
+    together = await asyncio.gather(*(case.answer(text, max_tokens=15) for text in texts))
+    assert list(together) == alone
+
+
+async def test_a_prompt_beyond_the_window_is_refused_and_others_served(case: Case) -> None:
+    window = case.engine.info().models[0].context_window
+    with pytest.raises(ContextOverflowError, match=str(window)):
+        await case.answer(case.beyond)
+    assert (await case.answer(case.brief)).reason == "stop"
+
+
+async def test_another_model_is_refused(case: Case) -> None:
+    request = GenerateRequest("r", "another", Prompt((1,), "hi"), Sampling(max_tokens=1))
+    with pytest.raises(EngineError, match="another"):
+        await anext(case.generate(request))
+    with pytest.raises(EngineError, match="another"):
+        case.engine.assemble("another", [])
+
+
+async def test_the_prompt_counts_more_tokens_for_more_messages(case: Case) -> None:
+    turns = [
+        ChatMessage("system", "Be brief."),
+        ChatMessage("user", "Hi."),
+        ChatMessage("assistant", "Hello!"),
+        ChatMessage("user", "Bye."),
+    ]
+    counts = [len(case.engine.assemble(case.model, turns[:n]).token_ids) for n in (2, 3, 4)]
+    assert counts == sorted(set(counts))
+
+
+@pytest.mark.parametrize("doomed", ["echo"], indirect=True)
+async def test_closing_ends_what_runs_as_dead(doomed: Case) -> None:
+    running = [doomed.generate(doomed.request(doomed.long, max_tokens=5000)) for _ in range(2)]
+    for generation in running:
+        await anext(generation)
+    waiting = asyncio.ensure_future(anext(doomed.generate(doomed.request(doomed.brief))))
+    late = doomed.request(doomed.brief)
+    await asyncio.sleep(0)
+    await doomed.engine.close()
+    for generation in (*running, doomed.generate(late)):
+        with pytest.raises(EngineDeadError):
+            await anext(generation)
+    with pytest.raises(EngineDeadError):
+        await waiting
+    assert not await doomed.engine.health()
+    await doomed.engine.close()

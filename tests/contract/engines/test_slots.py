@@ -1,0 +1,129 @@
+"""Each way to end a generation frees its slot."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.contract.engines.case import Answer, Case
+from worker.engines.protocol import GenerateRequest, TokenChunk
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+class Holder:
+    """A generation that keeps its slot; its consumer takes a chunk when told."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.request: GenerateRequest = case.request(case.long, max_tokens=5000)
+        self.generation: AsyncGenerator[TokenChunk, None] = case.generate(self.request)
+
+    async def advance(self) -> None:
+        async with asyncio.timeout(30):
+            await anext(self.generation)
+
+
+@asynccontextmanager
+async def full(case: Case) -> AsyncIterator[list[Holder]]:
+    """Occupy every slot."""
+    holders = [Holder(case) for _ in range(case.slots)]
+    for holder in holders:
+        await holder.advance()
+    try:
+        yield holders
+    finally:
+        for holder in holders:
+            await holder.generation.aclose()
+
+
+async def is_waiting(task: asyncio.Future[Answer], holders: list[Holder]) -> bool:
+    """Whether the task has not begun though those who hold the slots went on."""
+    for _ in range(4):
+        for holder in holders:
+            await holder.advance()
+        await asyncio.sleep(0)
+    return not task.done()
+
+
+async def abort(holder: Holder) -> None:
+    await holder.case.engine.abort(holder.request.request_id)
+    with pytest.raises(StopAsyncIteration):
+        await holder.advance()
+
+
+async def close(holder: Holder) -> None:
+    await holder.generation.aclose()
+
+
+async def cancel(holder: Holder) -> None:
+    async def consume() -> None:
+        async for _ in holder.generation:
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(consume())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    # Where the cancellation met the consumer between two chunks, closing is the consumer's part.
+    await holder.generation.aclose()
+
+
+@pytest.mark.parametrize("end", [abort, close, cancel])
+async def test_the_end_of_one_lets_the_next_begin(
+    case: Case, end: Callable[[Holder], Awaitable[None]]
+) -> None:
+    async with full(case) as holders:
+        next_one = asyncio.ensure_future(case.answer(case.brief))
+        assert await is_waiting(next_one, holders)
+        await end(holders[0])
+        async with asyncio.timeout(30):
+            assert (await next_one).reason == "stop"
+        for holder in holders[1:]:
+            await holder.advance()
+
+
+async def test_a_generation_that_ends_by_itself_frees_its_slot(case: Case) -> None:
+    for _ in range(case.slots * 2):
+        assert (await case.answer(case.long, max_tokens=2)).reason == "length"
+
+
+async def test_abort_reaches_a_generation_that_waits(case: Case) -> None:
+    async with full(case) as holders:
+        request = case.request(case.brief)
+        waiting = asyncio.ensure_future(case.chunks(request))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await case.engine.abort(request.request_id)
+        assert await waiting == []
+        await holders[0].advance()
+
+
+async def test_a_cancelled_wait_takes_no_slot(case: Case) -> None:
+    async with full(case) as holders:
+        impatient = asyncio.ensure_future(case.answer(case.brief))
+        patient = asyncio.ensure_future(case.answer(case.brief))
+        assert await is_waiting(impatient, holders)
+        impatient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+        await close(holders[0])
+        assert (await patient).reason == "stop"
+
+
+async def test_aborting_what_is_unknown_or_over_is_nothing(case: Case) -> None:
+    request = case.request(case.brief)
+    await case.chunks(request)
+    await case.engine.abort(request.request_id)
+    await case.engine.abort("never seen")
+    assert await case.engine.health()
+
+
+async def test_an_iterator_that_never_began_holds_no_slot(case: Case) -> None:
+    idle = [case.generate(case.request(case.brief)) for _ in range(case.slots)]
+    assert (await case.answer(case.brief)).reason == "stop"
+    for generation in idle:
+        await generation.aclose()

@@ -1,0 +1,144 @@
+"""What only the real model shows."""
+
+import asyncio
+import signal
+
+import psutil
+import pytest
+
+from tests.contract.engines.case import Case
+from tests.contract.engines.conftest import MODEL_MARKS
+from worker.engines.protocol import (
+    ChatMessage,
+    EngineDeadError,
+    EngineError,
+    GenerateRequest,
+    Prompt,
+    Sampling,
+)
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), *MODEL_MARKS]
+
+only_smollm2 = pytest.mark.parametrize("case", ["smollm2"], indirect=True, scope="session")
+
+
+def pipeline_processes() -> list[psutil.Process]:
+    children = psutil.Process().children()
+    return [child for child in children if "worker.engines.openvino.server" in child.cmdline()]
+
+
+def tokens_of(case: Case, text: str) -> tuple[int, ...]:
+    """The tokens of a text: where its prompt differs from that of no text."""
+    empty, prompt = (case.request(t).prompt.token_ids for t in ("", text))
+    start = next(i for i, (a, b) in enumerate(zip(empty, prompt, strict=False)) if a != b)
+    return prompt[start : start + len(prompt) - len(empty)]
+
+
+@only_smollm2
+async def test_a_sensible_sentence(case: Case) -> None:
+    answer = await case.answer("What is the capital of France?")
+    assert "Paris" in answer.text
+    assert answer.text.endswith(".")
+    assert answer.reason == "stop"
+
+
+@only_smollm2
+async def test_the_models_own_chat_template(case: Case) -> None:
+    turns = [
+        ChatMessage("user", "Hi"),
+        ChatMessage("assistant", "Yes?"),
+        ChatMessage("user", "Bye"),
+    ]
+    assert case.engine.assemble(case.model, turns).text == (
+        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
+        "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYes?<|im_end|>\n"
+        "<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n"
+    )
+    own = case.engine.assemble(case.model, [ChatMessage("system", "Rhyme."), *turns]).text
+    assert own.startswith("<|im_start|>system\nRhyme.<|im_end|>\n<|im_start|>user\nHi")
+
+
+@only_smollm2
+async def test_what_cannot_be_rendered_is_refused(case: Case) -> None:
+    with pytest.raises(EngineError, match="rendered"):
+        case.request("half of a surrogate pair: \ud800")
+
+
+@only_smollm2
+@pytest.mark.parametrize("text", ["😀😃😄😁😆😅", "你好世界我爱你"])
+async def test_characters_of_several_tokens_stay_whole_wherever_it_continues(
+    case: Case, text: str
+) -> None:
+    known = tokens_of(case, text)
+    for k in range(1, 6):
+        request = case.request(f"Repeat after me: {text}", max_tokens=k + 10, known=known[:k])
+        chunks = await case.chunks(request)
+        assert any(len(chunk.token_ids) > 1 for chunk in chunks)
+        for chunk in chunks:
+            assert "\ufffd" not in chunk.text
+
+
+@only_smollm2
+async def test_a_seed_fixes_what_is_sampled(case: Case) -> None:
+    async def sample(seed: int) -> tuple[int, ...]:
+        asked = case.request(case.long)
+        sampling = Sampling(max_tokens=10, temperature=1.0, seed=seed)
+        request = GenerateRequest(asked.request_id, asked.model, asked.prompt, sampling)
+        return tuple(i for chunk in await case.chunks(request) for i in chunk.token_ids)
+
+    assert await sample(1) == await sample(1) != await sample(2)
+
+
+@only_smollm2
+@pytest.mark.parametrize("token_ids", [(), (1, 60_000), (1, -1)])
+async def test_tokens_that_would_end_the_pipeline_are_refused(
+    case: Case, token_ids: tuple[int, ...]
+) -> None:
+    request = GenerateRequest("r", case.model, Prompt(token_ids, ""), Sampling(max_tokens=1))
+    with pytest.raises(EngineError, match="tokens"):
+        await case.chunks(request)
+    assert (await case.answer(case.brief)).reason == "stop"
+
+
+@only_smollm2
+async def test_parameters_that_openvino_refuses_fail_one_request(case: Case) -> None:
+    asked = case.request(case.brief)
+    sampling = Sampling(max_tokens=1, presence_penalty=9.0)
+    with pytest.raises(EngineError, match="could not run"):
+        await case.chunks(GenerateRequest("r", case.model, asked.prompt, sampling))
+    assert (await case.answer(case.brief)).reason == "stop"
+
+
+@only_smollm2
+async def test_sleeps_when_all_was_cancelled(case: Case) -> None:
+    for _ in range(case.slots):
+        generation = case.generate(case.request(case.long, max_tokens=1000))
+        await anext(generation)
+        await generation.aclose()
+    await case.answer(case.brief)
+    (process,) = pipeline_processes()
+    before = sum(process.cpu_times()[:2])
+    await asyncio.sleep(0.5)
+    assert sum(process.cpu_times()[:2]) - before <= 0.05
+
+
+@pytest.mark.parametrize("doomed", ["smollm2"], indirect=True)
+async def test_the_end_of_its_process_is_told_to_everyone(doomed: Case) -> None:
+    child = max(pipeline_processes(), key=psutil.Process.create_time)
+    child.send_signal(signal.SIGINT)
+    child.send_signal(signal.SIGTERM)
+    generations = [doomed.generate(doomed.request(doomed.long, max_tokens=500)) for _ in range(2)]
+    for generation in generations:
+        await anext(generation)
+    waiting = asyncio.ensure_future(doomed.chunks(doomed.request(doomed.brief)))
+    late = doomed.request(doomed.brief)
+    child.kill()
+    for generation in generations:
+        with pytest.raises(EngineDeadError, match="status -9"):
+            while True:
+                await anext(generation)
+    with pytest.raises(EngineDeadError):
+        await waiting
+    with pytest.raises(EngineDeadError):
+        await doomed.chunks(late)
+    assert not await doomed.engine.health()

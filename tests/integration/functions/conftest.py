@@ -1,0 +1,176 @@
+"""Handlers as Lambda runs them: environment variables, an import, then one event at a time."""
+
+from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from axon.adapters import composition, postgres, valkey
+from axon.adapters.postgres import Pool
+from axon.adapters.sqs_api import SqsApi
+from axon.adapters.valkey import Valkey
+from axon.adapters.valkey_directories import ValkeyModelDirectory, ValkeyRelayDirectory
+from axon.adapters.valkey_event_log import ValkeyEventLog
+from axon.lambdas import run
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.client import SQSClient
+
+FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
+NUMBERS = count()
+
+
+class Functions:
+    """Imports handlers, each time anew, and closes what they opened."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._patch = patch
+        self._clients: list[Valkey | Pool | SqsApi] = []
+        self._track(valkey, "Valkey")
+        self._track(postgres, "create_pool")
+        self._track(composition, "sqs_api")
+
+    def load(self, name: str, **variables: str) -> ModuleType:
+        """Import a handler under these AXON_ variables."""
+        for variable, value in variables.items():
+            self._patch.setenv(f"AXON_{variable.upper()}", value)
+        path = FUNCTIONS / name / "handler.py"
+        spec = spec_from_file_location(f"handler_{next(NUMBERS)}_{name}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    def close(self) -> None:
+        for client in self._clients:
+            run(client.close())
+
+    def _track(self, module: ModuleType, name: str) -> None:
+        make: Callable[..., Any] = getattr(module, name)
+
+        def tracked(*arguments: Any, **options: Any) -> Any:
+            self._clients.append(make(*arguments, **options))
+            return self._clients[-1]
+
+        self._patch.setattr(module, name, tracked)
+
+
+class World:
+    """The real servers behind the handlers, with one relay and the model "echo"."""
+
+    def __init__(
+        self, *, functions: Functions, variables: dict[str, str], sqs: "SQSClient"
+    ) -> None:
+        self.variables = variables
+        self.sqs = sqs
+        self.valkey: Valkey = valkey.Valkey(variables["valkey_url"])
+        self.log = ValkeyEventLog(valkey=self.valkey, deadline_s=600, retention_s=300)
+        self._functions = functions
+        run(ValkeyRelayDirectory(valkey=self.valkey).heartbeat("relay", lease_s=600))
+        run(ValkeyModelDirectory(valkey=self.valkey).announce(("echo",), retention_s=600))
+
+    def load(self, name: str, **changes: str) -> ModuleType:
+        return self._functions.load(name, **self.variables | changes)
+
+    def messages(self, queue: str, *, count: int = 1) -> list[dict[str, Any]]:
+        """Take messages out of a queue, as the records of Lambda's event."""
+        url = self.variables[f"{queue}_queue_url"]
+        records: list[dict[str, Any]] = []
+        while len(records) < count:
+            answer = self.sqs.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"],
+                WaitTimeSeconds=2,
+            )  # fmt: skip
+            assert answer.get("Messages"), f"{len(records)} of {count} messages in {queue}"
+            for message in answer["Messages"]:
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                records.append(sqs_record(message["Body"], message["MessageId"]))
+        return records
+
+    def is_empty(self, queue: str) -> bool:
+        url = self.variables[f"{queue}_queue_url"]
+        return "Messages" not in self.sqs.receive_message(QueueUrl=url)
+
+
+@pytest.fixture
+def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
+    functions = Functions(monkeypatch)
+    yield functions
+    functions.close()
+
+
+@pytest.fixture
+def world(
+    functions: Functions,
+    valkey_url: str,
+    postgres_dsn: str,
+    jobs_queue_url: str,
+    history_queue_url: str,
+    sqs_client: "SQSClient",
+) -> World:
+    variables = {
+        "valkey_url": valkey_url,
+        "postgres_dsn": postgres_dsn,
+        "jobs_queue_url": jobs_queue_url,
+        "history_queue_url": history_queue_url,
+    }
+    return World(functions=functions, variables=variables, sqs=sqs_client)
+
+
+def websocket_event(
+    body: str | None = None,
+    *,
+    route: str = "$default",
+    connection_id: str = "L0SM9cOFvHcCIhw=",
+    tenant_id: str = "t",
+) -> dict[str, Any]:
+    """What API Gateway sends to an integration."""
+    kinds = {"$connect": "CONNECT", "$disconnect": "DISCONNECT"}
+    event: dict[str, Any] = {
+        "requestContext": {
+            "routeKey": route,
+            "eventType": kinds.get(route, "MESSAGE"),
+            "extendedRequestId": "JKJaXmPLvHcESHA=",
+            "requestTime": "21/Nov/2026:09:23:40 +0000",
+            "messageDirection": "IN",
+            "stage": "responses",
+            "connectedAt": 1_795_252_220_000,
+            "requestTimeEpoch": 1_795_252_220_123,
+            "identity": {"sourceIp": "127.0.0.1"},
+            "requestId": "JKJaXmPLvHcESHA=",
+            "domainName": "local.execute-api.us-east-1.amazonaws.com",
+            "connectionId": connection_id,
+            "apiId": "local",
+            "authorizer": {
+                "principalId": "key_1",
+                "tenant_id": tenant_id,
+                "key_id": "key_1",
+                "integrationLatency": 12,
+            },
+        },
+        "isBase64Encoded": False,
+    }
+    if body is not None:
+        event["body"] = body
+        event["requestContext"]["messageId"] = "JKJaXe5KvHcCIhw="
+    return event
+
+
+def sqs_record(body: str, message_id: str) -> dict[str, Any]:
+    """What Lambda makes of a message."""
+    return {
+        "messageId": message_id,
+        "receiptHandle": "receipt",
+        "body": body,
+        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1795252220123"},
+        "messageAttributes": {},
+        "md5OfBody": "0" * 32,
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue",
+        "awsRegion": "us-east-1",
+    }

@@ -1,0 +1,58 @@
+"""connect and disconnect."""
+
+import json
+
+from axon.event_log import Status
+from axon.lambdas import run
+from tests.integration.functions.conftest import World, websocket_event
+
+CREATE = json.dumps({"type": "response.create", "model": "echo", "input": "hello"})
+CONNECTION = "L0SM9cOFvHcCIhw="
+
+
+def connect(world: World, connection_id: str = CONNECTION) -> None:
+    event = websocket_event(route="$connect", connection_id=connection_id)
+    assert world.load("connect").handler(event, None) == {"statusCode": 200}
+
+
+def running(world: World, connection_id: str = CONNECTION) -> set[str]:
+    return run(world.log.running_for(connection_id))
+
+
+def test_connecting_enters_the_connection(world: World) -> None:
+    connect(world)
+    key = f"axon:connection:{CONNECTION}"
+    assert run(world.valkey.call("HGET", key, "tenant_id")) == b"t"
+    assert run(world.valkey.call("TTL", key)) > 7200
+
+
+def test_disconnecting_cancels_what_runs_and_nothing_of_others(world: World) -> None:
+    respond, disconnect = world.load("respond"), world.load("disconnect")
+    connect(world)
+    connect(world, "other")
+    for connection_id in (CONNECTION, CONNECTION, "other"):
+        respond.handler(websocket_event(CREATE, connection_id=connection_id), None)
+    mine, others = running(world), running(world, "other")
+    assert (len(mine), len(others)) == (2, 1)
+    assert disconnect.handler(websocket_event(route="$disconnect"), None) == {"statusCode": 200}
+    metas = [run(world.log.describe(response_id)) for response_id in mine]
+    assert [meta and meta.status for meta in metas] == [Status.CANCELLED] * 2
+    assert running(world, "other") == others
+    records = [json.loads(message["body"]) for message in world.messages("history", count=2)]
+    assert {record["response"]["status"] for record in records} == {"cancelled"}
+
+
+def test_what_still_arrives_after_the_end_is_not_accepted(world: World) -> None:
+    respond = world.load("respond")
+    connect(world)
+    world.load("disconnect").handler(websocket_event(route="$disconnect"), None)
+    assert respond.handler(websocket_event(CREATE), None) == {"statusCode": 200}
+    assert running(world) == set()
+    assert world.is_empty("jobs")
+
+
+def test_disconnecting_twice_or_without_having_connected(world: World) -> None:
+    disconnect = world.load("disconnect")
+    for _ in range(2):
+        event = websocket_event(route="$disconnect", connection_id="never-seen")
+        assert disconnect.handler(event, None) == {"statusCode": 200}

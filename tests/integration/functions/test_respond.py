@@ -1,0 +1,191 @@
+import json
+from types import ModuleType
+from typing import Any
+
+import pytest
+from openai.types.responses import ResponseErrorEvent
+
+from axon.event_log import Status
+from axon.ids import new_id
+from axon.jobs import Job
+from axon.lambdas import run
+from tests.integration.functions.conftest import World, websocket_event
+from tests.unit.axon.sdk_events import validate, validate_stream
+
+CONNECTION = "L0SM9cOFvHcCIhw="
+
+
+@pytest.fixture
+def respond(world: World) -> ModuleType:
+    return world.load("respond")
+
+
+def body(**fields: Any) -> str:
+    return json.dumps({"type": "response.create", "model": "echo", "input": "hello"} | fields)
+
+
+def accepted(respond: ModuleType, world: World, **fields: Any) -> str:
+    """Send a request that is accepted; return the response's id."""
+    before = run(world.log.running_for(CONNECTION))
+    assert respond.handler(websocket_event(body(**fields)), None) == {"statusCode": 200}
+    (response_id,) = run(world.log.running_for(CONNECTION)) - before
+    return response_id
+
+
+def refused(respond: ModuleType, message: str | None, **context: str) -> dict[str, Any]:
+    """Send a message that is refused; return the error frame."""
+    answer = respond.handler(websocket_event(message, **context), None)
+    assert answer["statusCode"] == 200
+    ResponseErrorEvent.model_validate_json(answer["body"], strict=True)
+    frame: dict[str, Any] = json.loads(answer["body"])
+    for name in ("code", "message", "param"):
+        assert frame[name] == frame["error"][name]
+    assert (frame["type"], frame["sequence_number"]) == ("error", 0)
+    return frame
+
+
+WRONG = [
+    (None, "invalid_json", None),
+    ("", "invalid_json", None),
+    ("{", "invalid_json", None),
+    ("[1]", "invalid_json", None),
+    ("{}", "missing_required_parameter", "type"),
+    ('{"type": "session.update"}', "unknown_event_type", "type"),
+    ('{"type": "response.create"}', "missing_required_parameter", "model"),
+    (body(model="x" * 257), "string_above_max_length", "model"),
+    (body(temperature="hot"), "invalid_value", "temperature"),
+    (body(tool_choice="required"), "unsupported_parameter", "tool_choice"),
+    (body(input=[{"role": "user"}]), "missing_required_parameter", "input.0.content"),
+    (body(previous_response_id=new_id("resp")), "previous_response_not_found",
+     "previous_response_id"),
+    (body(previous_response_id="resp_\x00"), "previous_response_not_found",
+     "previous_response_id"),
+    (body(input=[{"type": "function_call_output", "call_id": "c", "output": "4"}]),
+     "tool_call_not_found", "input"),
+]  # fmt: skip
+"""Messages, and the code and the param of the error that each meets."""
+
+
+class TestAccepted:
+    def test_event_0_is_logged_and_the_job_queued(self, respond: ModuleType, world: World) -> None:
+        response_id = accepted(respond, world, input="wörld 🌍", stream_id="s")
+        (created,) = run(world.log.read(response_id))
+        event = validate(created.data)
+        assert event["type"] == "response.created"
+        assert event["stream_id"] == "s"
+        (message,) = world.messages("jobs")
+        job = Job.decode(message["body"])
+        assert job.response_id == response_id
+        assert job.input[0]["content"] == "wörld 🌍"
+        assert (job.tenant_id, job.connection_id) == ("t", CONNECTION)
+
+    def test_a_warm_up_is_answered_at_once(self, respond: ModuleType, world: World) -> None:
+        event = websocket_event(body(generate=False))
+        assert respond.handler(event, None) == {"statusCode": 200}
+        (message,) = world.messages("history")
+        response_id = json.loads(message["body"])["response_id"]
+        decoded = validate_stream(run(world.log.read(response_id)))
+        assert decoded[-1]["type"] == "response.completed"
+        assert world.is_empty("jobs")
+
+    def test_a_conversation_goes_on_from_valkey(self, respond: ModuleType, world: World) -> None:
+        respond.handler(websocket_event(body(generate=False)), None)
+        (message,) = world.messages("history")
+        first = json.loads(message["body"])
+        accepted(respond, world, previous_response_id=first["response_id"])
+        (message,) = world.messages("jobs")
+        assert Job.decode(message["body"]).conversation_id == first["conversation_id"]
+
+    def test_a_conversation_goes_on_though_valkey_lost_it(
+        self, respond: ModuleType, world: World
+    ) -> None:
+        respond.handler(websocket_event(body(generate=False)), None)
+        records = world.messages("history")
+        failures = world.load("write_history").handler({"Records": records}, None)
+        assert failures == {"batchItemFailures": []}
+        run(world.valkey.call("DEL", f"axon:turn:{json.loads(records[0]['body'])['response_id']}"))
+        previous = json.loads(records[0]["body"])["response_id"]
+        accepted(respond, world, previous_response_id=previous)
+        (message,) = world.messages("jobs")
+        assert Job.decode(message["body"]).previous_response_id == previous
+
+
+class TestRefused:
+    def test_what_the_client_did_wrong(self, respond: ModuleType) -> None:
+        for message, code, param in WRONG:
+            frame = refused(respond, message)
+            assert (frame["code"], frame["param"], frame["status"]) == (code, param, 400)
+            assert frame["error"]["type"] == "invalid_request_error"
+            assert "stream_id" not in frame
+
+    def test_an_unknown_model(self, respond: ModuleType, world: World) -> None:
+        frame = refused(respond, body(model="gpt-9"))
+        assert (frame["code"], frame["param"], frame["status"]) == ("model_not_found", "model", 404)
+        assert run(world.log.running_for(CONNECTION)) == set()
+        assert world.is_empty("jobs")
+
+    def test_the_stream_id_is_echoed(self, respond: ModuleType) -> None:
+        for fields in ({"model": "gpt-9"}, {"temperature": 9}, {"type": "x"}):
+            assert refused(respond, body(stream_id="s-1", **fields))["stream_id"] == "s-1"
+
+    def test_another_tenants_response_is_unknown(self, respond: ModuleType, world: World) -> None:
+        respond.handler(websocket_event(body(generate=False)), None)
+        (message,) = world.messages("history")
+        previous = json.loads(message["body"])["response_id"]
+        frame = refused(respond, body(previous_response_id=previous), tenant_id="other")
+        assert frame["code"] == "previous_response_not_found"
+
+
+class TestFaults:
+    def test_what_raises_inside_is_told_without_its_inside(self, respond: ModuleType) -> None:
+        event = websocket_event(body(stream_id="s-1"))
+        del event["requestContext"]["authorizer"]
+        answer = respond.handler(event, None)
+        frame = json.loads(answer["body"])
+        assert (frame["code"], frame["status"]) == ("internal_error", 500)
+        assert frame["stream_id"] == "s-1"
+        assert "authorizer" not in answer["body"]
+
+    def test_valkey_is_away(self, world: World) -> None:
+        respond = world.load("respond", valkey_url="redis://127.0.0.1:1/0")
+        frame = refused(respond, body())
+        assert (frame["code"], frame["status"]) == ("server_overloaded", 503)
+        assert "127.0.0.1" not in json.dumps(frame)
+
+    def test_no_relay_is_there(self, respond: ModuleType, world: World) -> None:
+        run(world.valkey.call("DEL", "axon:relays"))
+        frame = refused(respond, body())
+        assert (frame["code"], frame["status"]) == ("server_overloaded", 503)
+
+    def test_the_queue_is_away(self, world: World) -> None:
+        respond = world.load("respond", jobs_queue_url="http://127.0.0.1:1/0/jobs")
+        assert respond.handler(websocket_event(body()), None) == {"statusCode": 200}
+        (message,) = world.messages("history")
+        response_id = json.loads(message["body"])["response_id"]
+        decoded = validate_stream(run(world.log.read(response_id)))
+        assert decoded[-1]["type"] == "response.failed"
+
+
+class TestCancel:
+    def cancel(self, response_id: str, **fields: str) -> str:
+        return json.dumps({"type": "response.cancel", "response_id": response_id} | fields)
+
+    def test_ones_own(self, respond: ModuleType, world: World) -> None:
+        response_id = accepted(respond, world)
+        event = websocket_event(self.cancel(response_id))
+        assert respond.handler(event, None) == {"statusCode": 200}
+        decoded = validate_stream(run(world.log.read(response_id)))
+        assert decoded[-1]["response"]["status"] == "cancelled"
+
+    def test_another_tenants(self, respond: ModuleType, world: World) -> None:
+        response_id = accepted(respond, world)
+        frame = refused(respond, self.cancel(response_id, stream_id="s"), tenant_id="other")
+        assert (frame["code"], frame["status"]) == ("response_not_found", 404)
+        assert frame["stream_id"] == "s"
+        meta = run(world.log.describe(response_id))
+        assert meta is not None
+        assert meta.status is Status.QUEUED
+
+    def test_what_is_not_there(self, respond: ModuleType) -> None:
+        for response_id in (new_id("resp"), "x", "resp_1:events", "\x00"):
+            assert refused(respond, self.cancel(response_id))["code"] == "response_not_found"

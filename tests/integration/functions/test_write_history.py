@@ -1,0 +1,105 @@
+import json
+from types import ModuleType
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from axon.history import HistoryRecord
+from tests.integration.functions.conftest import World, sqs_record
+
+
+@pytest.fixture
+def write_history(world: World) -> ModuleType:
+    return world.load("write_history")
+
+
+def record(number: int, *, version: int = 1, **changes: Any) -> HistoryRecord:
+    fields = {
+        "response_id": f"resp_{number}",
+        "previous_response_id": f"resp_{number - 1}" if number else None,
+        "conversation_id": "conv_1",
+        "tenant_id": "t",
+        "version": version,
+        "created_ms": 1_700_000_000_000,
+        "ended_ms": 1_700_000_001_000,
+        "response": {
+            "model": "echo",
+            "status": "completed",
+            "usage": {"input_tokens": 2, "output_tokens": version},
+        },
+        "input": [{"role": "user", "content": "a\x00b 🌍"}],
+    }
+    return HistoryRecord.model_validate(fields | changes)
+
+
+def event(*records: HistoryRecord | str) -> dict[str, Any]:
+    bodies = [r if isinstance(r, str) else r.model_dump_json() for r in records]
+    return {"Records": [sqs_record(body, f"m{n}") for n, body in enumerate(bodies)]}
+
+
+def failures(answer: dict[str, Any]) -> list[str]:
+    return [entry["itemIdentifier"] for entry in answer["batchItemFailures"]]
+
+
+def responses(world: World) -> dict[str, dict[str, Any]]:
+    with psycopg.connect(world.variables["postgres_dsn"], row_factory=dict_row) as connection:
+        rows = connection.execute("SELECT * FROM responses").fetchall()
+    return {row["response_id"]: row for row in rows}
+
+
+def test_a_batch(write_history: ModuleType, world: World) -> None:
+    answer = write_history.handler(event(*(record(number) for number in range(10))), None)
+    assert answer == {"batchItemFailures": []}
+    rows = responses(world)
+    assert len(rows) == 10
+    assert rows["resp_3"]["input"][0]["content"] == "a\ufffdb 🌍"
+
+
+def test_an_empty_batch(write_history: ModuleType) -> None:
+    assert write_history.handler({"Records": []}, None) == {"batchItemFailures": []}
+
+
+def test_the_same_batch_again_and_overtaken_records_change_nothing(
+    write_history: ModuleType, world: World
+) -> None:
+    newest = record(1, version=3)
+    for batch in (event(newest), event(newest, record(1, version=2)), event(record(1, version=1))):
+        assert failures(write_history.handler(batch, None)) == []
+    assert responses(world)["resp_1"]["version"] == 3
+    with psycopg.connect(world.variables["postgres_dsn"]) as connection:
+        counted = connection.execute("SELECT responses, output_tokens FROM conversations")
+        assert counted.fetchall() == [(1, 3)]
+
+
+def test_versions_in_one_batch_end_with_the_newest(write_history: ModuleType, world: World) -> None:
+    batch = event(record(1, version=1), record(1, version=3), record(1, version=2))
+    assert failures(write_history.handler(batch, None)) == []
+    assert responses(world)["resp_1"]["version"] == 3
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        "poison",
+        "{}",
+        json.dumps({"response_id": 5}),
+        record(7, response={"status": "completed"}),
+        record(7, version=2**70),
+        record(7, tenant_id="nul\x00"),
+    ],
+)
+def test_one_poisoned_record_fails_alone(
+    write_history: ModuleType, world: World, poison: HistoryRecord | str
+) -> None:
+    answer = write_history.handler(event(record(0), poison, record(1)), None)
+    assert failures(answer) == ["m1"]
+    assert set(responses(world)) == {"resp_0", "resp_1"}
+
+
+def test_a_database_that_is_away_returns_them_all(world: World) -> None:
+    module = world.load("write_history", postgres_dsn="postgresql://127.0.0.1:1/none")
+    module.STORE._pool.timeout = 0.2
+    answer = module.handler(event(record(0), "poison", record(1)), None)
+    assert sorted(failures(answer)) == ["m0", "m1", "m2"]

@@ -1,0 +1,147 @@
+"""A submitter and workers over the real servers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.credentials import ReadOnlyCredentials
+
+from axon.adapters.postgres_stores import PostgresTurnStore
+from axon.adapters.sqs import SqsHistorySender, SqsJobSender
+from axon.adapters.sqs_api import SqsApi
+from axon.adapters.valkey_caches import ValkeyTurnCache
+from axon.adapters.valkey_directories import ValkeyModelDirectory, ValkeyRelayDirectory
+from axon.adapters.valkey_event_log import ValkeyEventLog
+from axon.conversations import Conversations
+from axon.event_log import LoggedEvent
+from axon.responses import ResponseEnder, ResponseService
+from axon.settings import WorkerSettings
+from local.queues import JOBS_DEAD, Queue
+from tests.contract.clients import postgres_pool, valkey_client
+from tests.unit.axon.samples import a_request
+from tests.unit.axon.sdk_events import validate_stream
+from worker.service import serve
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.client import SQSClient
+
+TENANT, CONNECTION = "t", "c1"
+VISIBILITY_S = 3
+
+
+class World:
+    """Submits requests and sees what becomes of them."""
+
+    def __init__(
+        self, *, variables: dict[str, str], service: ResponseService, ender: ResponseEnder,
+        log: ValkeyEventLog, sqs: "SQSClient",
+    ) -> None:  # fmt: skip
+        self.variables = variables
+        self.ender = ender
+        self.log = log
+        self._service = service
+        self._sqs = sqs
+
+    async def submit(self, **fields: Any) -> str:
+        request = a_request(**fields)
+        response_id = await self._service.submit(
+            request, tenant_id=TENANT, connection_id=CONNECTION
+        )
+        assert response_id is not None
+        return response_id
+
+    async def ended(self, response_id: str, *, seconds: float = 20) -> list[dict[str, Any]]:
+        """Wait for the end; return the whole answer, checked."""
+        async with asyncio.timeout(seconds):
+            while not (meta := await self.log.describe(response_id)) or not meta.status.terminal:
+                await asyncio.sleep(0.01)
+        return validate_stream(await self.log.read(response_id))
+
+    async def logged(self, response_id: str, *, count: int) -> list[LoggedEvent]:
+        """Wait until the log holds so many events."""
+        async with asyncio.timeout(20):
+            while len(events := await self.log.read(response_id)) < count:
+                await asyncio.sleep(0.005)
+        return events
+
+    def depth(self, queue: str) -> int:
+        """Messages in a queue, visible or in flight."""
+        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        url = self.variables[f"AXON_{queue.upper()}_QUEUE_URL"]
+        answer = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        return sum(int(answer["Attributes"][name]) for name in names)
+
+    @asynccontextmanager
+    async def worker(self, **changes: str) -> AsyncIterator[None]:
+        """Run a worker in this process; stop it in the end."""
+        changed = {f"AXON_{name.upper()}": value for name, value in changes.items()}
+        settings = WorkerSettings.from_environ(self.variables | changed)
+        stop = asyncio.Event()
+        serving = asyncio.create_task(serve(settings, stop=stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await serving
+
+
+def text_of(decoded: list[dict[str, Any]]) -> str:
+    text: str = decoded[-1]["response"]["output"][0]["content"][0]["text"]
+    return text
+
+
+@pytest.fixture
+def variables(
+    valkey_url: str,
+    postgres_dsn: str,
+    history_queue_url: str,
+    make_queue: Callable[..., str],
+) -> dict[str, str]:
+    """The worker's environment; jobs come back after `VISIBILITY_S`."""
+    dead = make_queue(JOBS_DEAD)
+    jobs = make_queue(
+        Queue(name="jobs", visibility_s=VISIBILITY_S), dead_letter=dead.rpartition("/")[2]
+    )
+    return {
+        "AXON_VALKEY_URL": valkey_url,
+        "AXON_POSTGRES_DSN": postgres_dsn,
+        "AXON_JOBS_QUEUE_URL": jobs,
+        "AXON_HISTORY_QUEUE_URL": history_queue_url,
+        "AXON_VISIBILITY_TIMEOUT_S": str(VISIBILITY_S),
+    }
+
+
+@pytest.fixture
+async def world(variables: dict[str, str], sqs_client: "SQSClient") -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        valkey = await stack.enter_async_context(valkey_client(variables["AXON_VALKEY_URL"]))
+        pool = await stack.enter_async_context(postgres_pool(variables["AXON_POSTGRES_DSN"]))
+        apis = [sqs_api(variables[f"AXON_{name}_QUEUE_URL"]) for name in ("JOBS", "HISTORY")]
+        for api in apis:
+            stack.push_async_callback(api.close)
+        log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300)
+        history = SqsHistorySender(api=apis[1])
+        ender = ResponseEnder(event_log=log, history=history)
+        service = ResponseService(
+            event_log=log,
+            conversations=Conversations(
+                cache=ValkeyTurnCache(valkey=valkey, ttl_s=900),
+                database=PostgresTurnStore(pool=pool),
+            ),
+            jobs=SqsJobSender(api=apis[0]),
+            history=history,
+            ender=ender,
+        )
+        await ValkeyRelayDirectory(valkey=valkey).heartbeat("relay", lease_s=600)
+        await ValkeyModelDirectory(valkey=valkey).announce(("echo",), retention_s=600)
+        yield World(variables=variables, service=service, ender=ender, log=log, sqs=sqs_client)
+
+
+def sqs_api(queue_url: str) -> SqsApi:
+    return SqsApi(
+        queue_url=queue_url,
+        region="us-east-1",
+        credentials=lambda: ReadOnlyCredentials("local", "local", None),
+    )

@@ -1,0 +1,115 @@
+"""``python -m worker``: a process that may be stopped and killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.worker.conftest import World, text_of
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Processes:
+    """Starts workers, and leaves none."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self._variables = variables
+        self._started: list[subprocess.Popen[str]] = []
+
+    def start(self, **changes: str) -> "subprocess.Popen[str]":
+        changed = {f"AXON_{name.upper()}": value for name, value in changes.items()}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker"],
+            env=os.environ | self._variables | changed,
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def processes(variables: dict[str, str]) -> Iterator[Processes]:
+    processes = Processes(variables)
+    yield processes
+    processes.end()
+
+
+async def test_another_worker_goes_on_where_a_killed_one_was(
+    world: World, processes: Processes
+) -> None:
+    first = processes.start(echo_token_ms="20")
+    response_id = await world.submit(input="count to 300")
+    before = await world.logged(response_id, count=10)
+    first.kill()
+    first.wait()
+    processes.start(echo_token_ms="1")
+    decoded = await world.ended(response_id)
+    assert text_of(decoded) == " ".join(map(str, range(1, 301)))
+    assert decoded[-1]["response"]["usage"]["output_tokens"] == 300
+    assert (await world.log.read(response_id))[: len(before)] == before
+    meta = await world.log.describe(response_id)
+    assert meta is not None
+    assert meta.epoch == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_soon(
+    world: World, processes: Processes, number: signal.Signals
+) -> None:
+    process = processes.start()
+    await world.ended(await world.submit())
+    began = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(10) == 0
+    assert time.monotonic() - began < 3
+
+
+def test_wrong_settings_end_it_with_one_line(processes: Processes) -> None:
+    process = processes.start(slots="none", valkey_url="")
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert errors.startswith("worker: AXON_")
+    assert "AXON_SLOTS" in errors
+    assert "AXON_VALKEY_URL" in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_dead_engine_has_an_exit_status_of_its_own() -> None:
+    script = """
+import runpy
+import worker.service
+from worker.engines.protocol import EngineDeadError
+
+async def serve(settings, *, stop):
+    raise EngineDeadError("out of memory")
+
+worker.service.serve = serve
+runpy.run_module("worker", run_name="__main__")
+"""
+    variables = {
+        f"AXON_{name}": "x" for name in ("VALKEY_URL", "JOBS_QUEUE_URL", "HISTORY_QUEUE_URL")
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | variables,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.returncode == 70
+    assert "the engine died: out of memory" in ended.stderr

@@ -1,0 +1,19 @@
+import pytest
+
+from worker.engines.echo import EchoPace
+from worker.engines.factory import create_engine
+from worker.engines.protocol import EngineError
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [("echo", "echo"), ("smollm2", "smollm2-135m-instruct")]
+)
+def test_creates_by_name_without_loading_anything(name: str, model: str) -> None:
+    info = create_engine(name=name, slots=3, echo=EchoPace(ttft_s=1.0)).info()
+    assert [served.id for served in info.models] == [model]
+    assert info.slots == 3
+
+
+def test_an_unknown_name_says_which_there_are() -> None:
+    with pytest.raises(EngineError, match="'vlm': use echo or smollm2"):
+        create_engine(name="vlm", slots=1)

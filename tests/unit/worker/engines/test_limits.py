@@ -1,0 +1,39 @@
+import pytest
+
+from worker.engines.limits import find_model, token_budget
+from worker.engines.protocol import (
+    ContextOverflowError,
+    EngineError,
+    GenerateRequest,
+    ModelInfo,
+    Prompt,
+    Sampling,
+)
+
+
+def request(*, prompt: int, max_tokens: int, known: int = 0) -> GenerateRequest:
+    return GenerateRequest(
+        "r", "m", Prompt((0,) * prompt, ""), Sampling(max_tokens), generated_token_ids=(0,) * known
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "max_tokens", "known", "budget"),
+    [(10, 20, 0, 20), (10, 20, 5, 15), (10, 20, 20, 0), (10, 20, 25, 0), (90, 20, 4, 6)],
+)
+def test_budget(prompt: int, max_tokens: int, known: int, budget: int) -> None:
+    asked = request(prompt=prompt, max_tokens=max_tokens, known=known)
+    assert token_budget(asked, context_window=100) == budget
+
+
+@pytest.mark.parametrize("prompt", [100, 101])
+def test_a_prompt_that_fills_the_window_is_refused(prompt: int) -> None:
+    with pytest.raises(ContextOverflowError, match="100"):
+        token_budget(request(prompt=prompt, max_tokens=1), context_window=100)
+
+
+def test_find_model() -> None:
+    models = (ModelInfo("a", 1, 1), ModelInfo("b", 2, 2))
+    assert find_model(models, "b") == models[1]
+    with pytest.raises(EngineError, match="'c'"):
+        find_model(models, "c")

@@ -1,0 +1,123 @@
+import asyncio
+
+import pytest
+
+from worker.engines.protocol import EngineDeadError
+from worker.engines.slots import Generation, Slots
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def occupy(slots: Slots, name: str) -> Generation:
+    generation = Generation(name)
+    await slots.enter(generation)
+    return generation
+
+
+async def queue(slots: Slots, name: str) -> tuple[Generation, asyncio.Task[None]]:
+    generation = Generation(name)
+    task = asyncio.create_task(slots.enter(generation))
+    await settle()
+    return generation, task
+
+
+async def test_grants_in_the_order_of_arrival() -> None:
+    slots = Slots(1)
+    holder = await occupy(slots, "a")
+    queued = [await queue(slots, name) for name in "bcd"]
+    for generation, task in queued:
+        assert not task.done()
+        slots.leave(holder)
+        await task
+        assert generation.granted
+        holder = generation
+
+
+async def test_a_newcomer_does_not_overtake() -> None:
+    slots = Slots(1)
+    holder = await occupy(slots, "a")
+    first, _ = await queue(slots, "b")
+    slots.leave(holder)
+    newcomer, task = await queue(slots, "c")
+    assert first.granted
+    assert not newcomer.granted
+    task.cancel()
+
+
+async def test_never_more_than_the_slots_at_once() -> None:
+    slots = Slots(3)
+    running = most = 0
+
+    async def work(index: int) -> None:
+        nonlocal running, most
+        generation = Generation(str(index))
+        try:
+            await slots.enter(generation)
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+        finally:
+            slots.leave(generation)
+
+    await asyncio.gather(*(work(index) for index in range(50)))
+    assert most == 3
+
+
+async def test_a_cancelled_wait_gives_up_its_place() -> None:
+    slots = Slots(1)
+    holder = await occupy(slots, "a")
+    impatient, waiting = await queue(slots, "b")
+    patient, _ = await queue(slots, "c")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    slots.leave(impatient)
+    slots.leave(holder)
+    assert patient.granted
+
+
+async def test_a_slot_granted_to_a_wait_being_cancelled_is_passed_on() -> None:
+    slots = Slots(1)
+    holder = await occupy(slots, "a")
+    impatient, waiting = await queue(slots, "b")
+    patient, _ = await queue(slots, "c")
+    waiting.cancel()
+    slots.leave(holder)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    slots.leave(impatient)
+    assert patient.granted
+
+
+async def test_end_reaches_those_who_wait() -> None:
+    slots = Slots(1)
+    await occupy(slots, "a")
+    generation, task = await queue(slots, "b")
+    slots.end("b")
+    await task
+    assert not generation.granted
+    assert not generation.goes_on()
+
+
+async def test_end_leaves_others_alone() -> None:
+    slots = Slots(2)
+    one, other = await occupy(slots, "a"), await occupy(slots, "b")
+    slots.end("a")
+    slots.end("unknown")
+    assert not one.goes_on()
+    assert other.goes_on()
+
+
+async def test_end_all_gives_everyone_the_error() -> None:
+    slots = Slots(1)
+    holder = await occupy(slots, "a")
+    _, task = await queue(slots, "b")
+    slots.end_all(EngineDeadError("gone"))
+    with pytest.raises(EngineDeadError, match="gone"):
+        holder.goes_on()
+    with pytest.raises(EngineDeadError, match="gone"):
+        await task

@@ -1,0 +1,213 @@
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.worker.virtual_time import now, run
+from worker.engines.protocol import EngineError, TokenChunk
+from worker.pipeline.flush import FlushPolicy
+from worker.pipeline.stream import Coalescer, Flush
+
+POLICY = FlushPolicy()
+Timed = list[tuple[float, Flush]]
+
+
+class Engine:
+    """Gives chunks, each after its own delay; notes when it was done and how it was left."""
+
+    def __init__(
+        self, chunks: Sequence[tuple[float, TokenChunk]], *, error: Exception | None = None
+    ) -> None:
+        self.done_at = -1.0
+        self.closed = False
+        self._chunks = chunks
+        self._error = error
+
+    async def generate(self) -> AsyncGenerator[TokenChunk, None]:
+        try:
+            for delay, chunk in self._chunks:
+                await asyncio.sleep(delay)
+                yield chunk
+            self.done_at = now()
+            if self._error:
+                raise self._error
+        finally:
+            self.closed = True
+
+
+def tokens(count: int, every_s: float) -> list[tuple[float, TokenChunk]]:
+    """The first one is there at once, and the end with the last one."""
+    chunks = [(every_s, TokenChunk(f"{index} ", (index,))) for index in range(count)]
+    chunks[0] = (0.0, chunks[0][1])
+    return [*chunks, (0.0, TokenChunk("", (), "stop"))]
+
+
+async def collect(chunks: AsyncIterator[TokenChunk], *, busy_s: float = 0.0) -> Timed:
+    flushes: Timed = []
+    async with aclosing(Coalescer(chunks, policy=POLICY).flushes()) as stream:
+        async for flush in stream:
+            flushes.append((now(), flush))
+            await asyncio.sleep(busy_s)
+    return flushes
+
+
+def answer(flushes: Timed) -> tuple[str, list[int]]:
+    text = "".join(flush.text for _, flush in flushes)
+    return text, [token for _, flush in flushes for token in flush.token_ids]
+
+
+def test_nothing_is_lost_and_only_the_last_flush_has_the_reason() -> None:
+    flushes = run(collect(Engine(tokens(100, 0.01)).generate()))
+    assert answer(flushes) == ("".join(f"{n} " for n in range(100)), list(range(100)))
+    reasons = [flush.finish_reason for _, flush in flushes]
+    assert reasons == [None] * (len(reasons) - 1) + ["stop"]
+
+
+def test_the_first_token_leaves_at_once_and_alone() -> None:
+    flushes = run(collect(Engine([(0.5, TokenChunk("a", (1,))), *tokens(10, 0.001)]).generate()))
+    at, first = flushes[0]
+    assert at == pytest.approx(0.5)
+    assert first == Flush("a", (1,), None)
+
+
+def test_tokens_that_come_together_leave_together() -> None:
+    chunks = [(0.0, TokenChunk("a", (1,))), *[(0.001, TokenChunk("b", (2,)))] * 20]
+    flushes = run(collect(Engine(chunks).generate()))
+    assert [flush.text for _, flush in flushes] == ["a", "b" * 20]
+
+
+def test_what_comes_slower_than_the_interval_leaves_at_once() -> None:
+    flushes = run(collect(Engine(tokens(5, 1.0)).generate()))
+    assert [at for at, _ in flushes[:-1]] == [pytest.approx(float(n)) for n in range(5)]
+
+
+def test_the_interval_grows_as_the_policy_says() -> None:
+    flushes = run(collect(Engine(tokens(5000, 0.001)).generate()))
+    times = [at for at, _ in flushes[:-1]]
+    for earlier, later in pairwise(times):
+        assert later - earlier == pytest.approx(POLICY.interval(earlier), abs=0.002)
+
+
+def test_500_tokens_at_50_a_second_make_at_most_82_deltas() -> None:
+    flushes = run(collect(Engine(tokens(500, 0.02)).generate()))
+    times = [at for at, flush in flushes if flush.text]
+    assert len(times) <= 82
+    first_second = [at for at in times if at <= 1.0]
+    assert len(first_second) > 20
+    assert max(later - earlier for earlier, later in pairwise(first_second)) <= 0.05
+    assert max(later - earlier for earlier, later in pairwise(times)) <= 0.221
+
+
+def test_the_end_does_not_wait_for_the_interval() -> None:
+    chunks = [(0.0, TokenChunk("a", (1,))), (0.001, TokenChunk("b", (2,), "stop"))]
+    flushes = run(collect(Engine(chunks).generate()))
+    assert [(at, flush.text) for at, flush in flushes] == [(0.0, "a"), (pytest.approx(0.001), "b")]
+
+
+def test_a_slow_consumer_gathers_and_does_not_hold_the_engine_up() -> None:
+    engine = Engine(tokens(500, 0.01))
+    flushes = run(collect(engine.generate(), busy_s=1.0))
+    assert engine.done_at == pytest.approx(4.99)
+    assert len(flushes) <= 7
+    assert answer(flushes)[1] == list(range(500))
+
+
+def test_half_a_character_waits_for_its_other_half() -> None:
+    chunks = [
+        (0.0, TokenChunk("", (1,))),
+        (0.1, TokenChunk("ö", (2,))),
+        (0.1, TokenChunk("", (3,))),
+        (0.1, TokenChunk("", (4,), "length")),
+    ]
+    flushes = run(collect(Engine(chunks).generate()))
+    assert [flush for _, flush in flushes] == [
+        Flush("ö", (1, 2), None),
+        Flush("", (3, 4), "length"),
+    ]
+    assert flushes[0][0] == pytest.approx(0.1)
+
+
+def test_an_engine_that_gives_nothing() -> None:
+    assert run(collect(Engine([]).generate())) == []
+
+
+def test_an_engine_that_only_ends() -> None:
+    flushes = run(collect(Engine([(0.0, TokenChunk("", (), "stop"))]).generate()))
+    assert [flush for _, flush in flushes] == [Flush("", (), "stop")]
+
+
+def test_an_error_comes_after_what_came_before_it() -> None:
+    engine = Engine(tokens(3, 0.001)[:-1], error=EngineError("broken"))
+    flushes: list[Flush] = []
+
+    async def consume() -> None:
+        async for flush in Coalescer(engine.generate(), policy=POLICY).flushes():
+            flushes.append(flush)
+
+    with pytest.raises(EngineError, match="broken"):
+        run(consume())
+    assert [flush.text for flush in flushes] == ["0 ", "1 2 "]
+    assert engine.closed
+
+
+def test_an_error_before_any_token() -> None:
+    with pytest.raises(EngineError, match="broken"):
+        run(collect(Engine([], error=EngineError("broken")).generate()))
+
+
+def test_closing_ends_the_generation() -> None:
+    engine = Engine(tokens(1000, 0.02))
+
+    async def consume_two() -> float:
+        async with aclosing(Coalescer(engine.generate(), policy=POLICY).flushes()) as stream:
+            async for flush in stream:
+                if flush.token_ids[0]:
+                    break
+        return now()
+
+    assert run(consume_two()) < 0.1
+    assert engine.closed
+    assert engine.done_at < 0
+
+
+def test_cancelling_the_consumer_ends_the_generation() -> None:
+    engine = Engine(tokens(1000, 0.02))
+
+    async def cancel() -> None:
+        task = asyncio.create_task(collect(engine.generate()))
+        await asyncio.sleep(0.5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert engine.closed
+
+    run(cancel())
+    assert engine.done_at < 0
+
+
+@settings(deadline=None)
+@given(
+    chunks=st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.001, 0.01, 0.05, 0.3, 2.0]),
+            st.builds(
+                TokenChunk,
+                st.text(max_size=3),
+                st.lists(st.integers(0, 9), max_size=3).map(tuple),
+            ),
+        ),
+        max_size=30,
+    ),
+    busy_s=st.sampled_from([0.0, 0.01, 1.0]),
+)
+def test_any_chunks_come_out_whole(chunks: list[tuple[float, TokenChunk]], busy_s: float) -> None:
+    ended = [*chunks, (0.0, TokenChunk("", (), "stop"))]
+    flushes = run(collect(Engine(ended).generate(), busy_s=busy_s))
+    text = "".join(chunk.text for _, chunk in chunks)
+    assert answer(flushes) == (text, [token for _, chunk in chunks for token in chunk.token_ids])
+    assert all(flush.text for _, flush in flushes[:-1])
+    assert flushes[-1][1].finish_reason == "stop"

@@ -1,0 +1,85 @@
+"""An engine that generates what a test tells it to, and fails where it is told to."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from worker.engines.protocol import (
+    ChatMessage,
+    EngineInfo,
+    FinishReason,
+    GenerateRequest,
+    ModelInfo,
+    Prompt,
+    TokenChunk,
+)
+
+
+class ScriptedEngine:
+    """Answers every request with `tokens`, one chunk a token; token n has the id 100 + n.
+
+    `failures` are raised by one generation after the other, after so many tokens of the answer.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[str] = (),
+        *,
+        finish: FinishReason | None = "stop",
+        failures: Sequence[tuple[int, Exception]] = (),
+        token_s: float = 0.0,
+        context_window: int = 1000,
+        max_output_tokens: int = 500,
+    ) -> None:
+        self.tokens = list(tokens)
+        self.requests: list[GenerateRequest] = []
+        self.messages: list[Sequence[ChatMessage]] = []
+        self.running = 0
+        self.given = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._finish = finish
+        self._failures = list(failures)
+        self._token_s = token_s
+        model = ModelInfo(
+            id="echo", context_window=context_window, max_output_tokens=max_output_tokens
+        )
+        self._info = EngineInfo(models=(model,), slots=4)
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def abort(self, request_id: str) -> None: ...
+
+    async def health(self) -> bool:
+        return True
+
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+        self.messages.append(messages)
+        words = " ".join(message.content for message in messages)
+        return Prompt(token_ids=tuple(range(len(words.split()))), text=words)
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
+        self.requests.append(request)
+        stop_at, error = self._failures.pop(0) if self._failures else (-1, None)
+        self.running += 1
+        try:
+            for index in range(len(request.generated_token_ids), len(self.tokens)):
+                if index == stop_at and error:
+                    raise error
+                await self._pace()
+                self.given += 1
+                yield TokenChunk(self.tokens[index], (100 + index,))
+            if error:
+                raise error
+            if self._finish:
+                yield TokenChunk("", (), self._finish)
+        finally:
+            self.running -= 1
+
+    async def _pace(self) -> None:
+        await self.gate.wait()
+        await asyncio.sleep(self._token_s)
