@@ -6,6 +6,7 @@ import pytest
 
 from axon.event_log import Claim, EventLog, LoggedEvent, NewResponse, Opening, Status
 from axon.exceptions import AxonError, FencedError, MissingResponseError
+from axon.relays import LATE_RELAY_S
 from tests.contract.conftest import Bench, MakeBench
 
 NEW = NewResponse(
@@ -119,6 +120,10 @@ class TestOpen:
         meta = await bench.log.describe("resp_1")
         assert meta is not None
         assert meta.relay_id == "r2"
+
+    async def test_a_relay_that_is_too_late_is_none(self, bench: Bench) -> None:
+        await bench.relays.heartbeat("r1", lease_s=-(LATE_RELAY_S + 1))
+        assert await bench.log.open(NEW) is Opening.NO_RELAY
 
     async def test_a_relay_that_was_taken_over_is_none(self, bench: Bench) -> None:
         await bench.relays.heartbeat("r1", lease_s=0.01)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import cast
 
+import pytest
+
 from worker.engines.protocol import (
     ChatMessage,
     Engine,
@@ -15,6 +17,8 @@ from worker.engines.protocol import (
     TokenChunk,
 )
 
+# One process of a parallel run loads the model, and no other.
+MODEL_MARKS = (pytest.mark.model, pytest.mark.xdist_group("smollm2"))
 _NAMES = count()
 
 

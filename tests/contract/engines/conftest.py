@@ -3,13 +3,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.contract.engines.case import Case
+from tests.contract.engines.case import MODEL_MARKS, Case
 from worker.engines.echo import EchoEngine, EchoPace
 from worker.engines.factory import create_engine
 
 SLOTS = 2
-# One process of a parallel run loads the model, and no other.
-MODEL_MARKS = (pytest.mark.model, pytest.mark.xdist_group("smollm2"))
 
 
 def _case(name: str) -> Case:

@@ -6,8 +6,7 @@ import signal
 import psutil
 import pytest
 
-from tests.contract.engines.case import Case
-from tests.contract.engines.conftest import MODEL_MARKS
+from tests.contract.engines.case import MODEL_MARKS, Case
 from worker.engines.protocol import (
     ChatMessage,
     EngineDeadError,

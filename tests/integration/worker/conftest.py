@@ -74,14 +74,14 @@ class World:
         return sum(int(answer["Attributes"][name]) for name in names)
 
     @asynccontextmanager
-    async def worker(self, **changes: str) -> AsyncIterator[None]:
-        """Run a worker in this process; stop it in the end."""
+    async def worker(self, **changes: str) -> AsyncIterator["asyncio.Task[None]"]:
+        """Run a worker in this process, which may end by itself; stop it in the end."""
         changed = {f"AXON_{name.upper()}": value for name, value in changes.items()}
         settings = WorkerSettings.from_environ(self.variables | changed)
         stop = asyncio.Event()
         serving = asyncio.create_task(serve(settings, stop=stop))
         try:
-            yield
+            yield serving
         finally:
             stop.set()
             await serving

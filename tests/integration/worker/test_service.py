@@ -101,8 +101,8 @@ async def test_a_dead_engine_ends_the_worker_and_another_goes_on(
         patch.setattr(service, "create_engine", lambda **_: engine)
         response_id = await world.submit(input="one two three")
         with pytest.raises(EngineDeadError):
-            async with world.worker():
-                await world.logged(response_id, count=5)
+            async with world.worker() as serving, asyncio.timeout(20):
+                await serving
     began = time.monotonic()
     async with world.worker():
         decoded = await world.ended(response_id)

@@ -1,6 +1,6 @@
 """A pipeline without a model, and the process that serves it.
 
-An answer repeats its ids, one a step, and stops. The first id may ask for more:
+An answer repeats its ids, one a step, and stops; COUNT is answered with how many answers run.
 """
 
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 from worker.engines.openvino.server import Lines, sender, serve
 
-CRASH, REFUSE, ENDLESS, DIE_LOADING = 900, 901, 902, "die"
+CRASH, REFUSE, ENDLESS, COUNT, DIE_LOADING = 900, 901, 902, 903, "die"
 
 
 class ScriptedPipeline:
@@ -42,6 +42,8 @@ class ScriptedPipeline:
         if rest[0] == ENDLESS:
             return (key, [ENDLESS], None)
         token_id = rest.pop(0)
+        if token_id == COUNT:
+            token_id = len(self._answers)
         if rest:
             return (key, [token_id], None)
         del self._answers[key]
