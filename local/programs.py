@@ -86,7 +86,7 @@ class Programs:
         )
 
     def _relay(self, name: str) -> Program:
-        return self._service(name, "relay", RELAY, {"AXON_RELAY_ID": name})
+        return self._service(name, "relay", RELAY, {"AXON_RELAY_ID": name}, after=SERVERS)
 
     def _worker(self, name: str) -> Program:
         engine = self._options.engine
@@ -96,10 +96,18 @@ class Programs:
             "AXON_SLOTS": str(ENGINES[engine].slots),
             **self._passed(PASSED_TO_WORKERS),
         }
-        return self._service(name, "worker", WORKER, own)
+        # It loads its model for seconds before it needs any server.
+        return self._service(name, "worker", WORKER, own, uses=SERVERS)
 
     def _service(
-        self, name: str, module: str, variables: Iterable[str], own: Mapping[str, str]
+        self,
+        name: str,
+        module: str,
+        variables: Iterable[str],
+        own: Mapping[str, str],
+        *,
+        after: frozenset[str] = frozenset(),
+        uses: frozenset[str] = frozenset(),
     ) -> Program:
         port = self._ports.reserve()
         return self._python(
@@ -108,7 +116,8 @@ class Programs:
             variables=variables,
             own={**own, "AXON_HEALTH_PORT": str(port), "AXON_STOP_TIMEOUT_S": STOP_TIMEOUT_S},
             ready=http_ok(port),
-            after=SERVERS,
+            after=after,
+            uses=uses,
         )
 
     def _python(

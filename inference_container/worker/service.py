@@ -40,14 +40,17 @@ async def serve(settings: WorkerSettings, *, stop: asyncio.Event) -> None:
         valkey = Valkey(settings.valkey_url)
         stack.push_async_callback(valkey.close)
         consumer = _consumer(settings, engine=engine, valkey=valkey, stack=stack)
+        announced = asyncio.Event()
         if settings.health_port:
             runner = await serve_health(
-                partial(_health, engine, consumer), port=settings.health_port
+                partial(_health, engine, consumer, announced), port=settings.health_port
             )
             stack.push_async_callback(runner.cleanup)
         models = tuple(model.id for model in engine.info().models)
         directory = ValkeyModelDirectory(valkey=valkey)
-        announcing = announce(directory, models, retention_s=settings.model_retention_s)
+        announcing = announce(
+            directory, models, retention_s=settings.model_retention_s, announced=announced
+        )
         LOGGER.info("serving %s with %d slots", ", ".join(models), engine.info().slots)
         await _until(stop, consumer.consume(), announcing)
         await consumer.drain(settings.stop_timeout_s)
@@ -95,8 +98,10 @@ def _consumer(
     )
 
 
-async def _health(engine: Engine, consumer: Consumer) -> dict[str, object] | None:
-    if not await engine.health():
+async def _health(
+    engine: Engine, consumer: Consumer, announced: asyncio.Event
+) -> dict[str, object] | None:
+    if not (announced.is_set() and await engine.health()):
         return None
     return {"models": [model.id for model in engine.info().models], "running": consumer.running}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from local.lambda_service.http_client import HttpClient, HttpClientError, NotConnectedError
+from local.http.client import HttpClient, HttpClientError, NotConnectedError
 
 _RETRY_PAUSE_S = 0.05
 

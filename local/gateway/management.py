@@ -10,7 +10,7 @@ from local.gateway.client import new_id
 from local.gateway.config import Limits
 from local.gateway.connections import BufferFullError, Connection, Connections, GoneError
 from local.gateway.token_bucket import TokenBucket
-from local.lambda_service.http1 import Request, Response
+from local.http.messages import Request, Response
 
 _SIGNATURE, _SCOPE = "AWS4-HMAC-SHA256 ", "/execute-api/aws4_request"
 

@@ -18,8 +18,8 @@ from local.gateway.messages import MessageHandler
 from local.gateway.routes import RouteSelector
 from local.gateway.sockets import socket_class
 from local.gateway.token_bucket import TokenBucket
-from local.lambda_service.http_client import HttpClient
-from local.lambda_service.http_server import HOST, HttpServer
+from local.http.client import HttpClient
+from local.http.server import HOST, HttpServer
 
 _HANDSHAKE_SLACK_S = 10
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, cast
 
-from local.lambda_service.http_server import HOST, HttpServer
+from local.http.server import HOST, HttpServer
 from local.lambda_service.invocation import Invocation
 from local.lambda_service.logs import PrefixedLines
 from local.lambda_service.runtime_api import RuntimeApi

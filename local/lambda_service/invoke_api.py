@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 from uuid import uuid4
 
+from local.http.messages import Request, Response
+from local.http.server import Answer
 from local.lambda_service.functions import Function
-from local.lambda_service.http1 import Request, Response
-from local.lambda_service.http_server import Answer
 from local.lambda_service.invocation import Outcome
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import json
 from collections.abc import Callable
 from urllib.parse import unquote
 
-from local.lambda_service.http1 import Request, Response
-from local.lambda_service.http_server import Answer
+from local.http.messages import Request, Response
+from local.http.server import Answer
 from local.lambda_service.invocation import RESPONSE_LIMIT_BYTES, Invocation, deadline_ms
 
 _PREFIX = "/2018-06-01/runtime/"

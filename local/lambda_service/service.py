@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from local.http.server import HttpServer
 from local.lambda_service.config import EventSourceConfig, LambdaServiceConfig
 from local.lambda_service.event_sources import EventSource
 from local.lambda_service.functions import Function
-from local.lambda_service.http_server import HttpServer
 from local.lambda_service.invoke_api import InvokeApi
 from local.lambda_service.sqs_client import SqsQueue
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.lambda_service.http_client import HttpClient, HttpClientError
+from local.http.client import HttpClient, HttpClientError
 
 _CONTENT_TYPE = "application/x-amz-json-1.0"
 _POLL_SLACK_S = 10.0

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from local.lambda_service.http1 import Request, Response
+from local.http.messages import Request, Response
 from local.lambda_service.invocation import Invocation
 from local.lambda_service.runtime_api import RuntimeApi
 

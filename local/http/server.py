@@ -1,4 +1,4 @@
-"""The server around `http1`: one handler, keep-alive connections, loopback only."""
+"""The server around `messages`: one handler, keep-alive connections, loopback only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
-from local.lambda_service.http1 import MalformedMessageError, Request, RequestParser, Response
+from local.http.messages import MalformedMessageError, Request, RequestParser, Response
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from local.lambda_service.http1 import Request, Response
-from local.lambda_service.http_client import HttpClient, HttpClientError, NotConnectedError
-from local.lambda_service.http_server import Answer, Handler, HttpServer
+from local.http.client import HttpClient, HttpClientError, NotConnectedError
+from local.http.messages import Request, Response
+from local.http.server import Answer, Handler, HttpServer
 
 
 @asynccontextmanager

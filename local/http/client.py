@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
-from local.lambda_service.http1 import MalformedMessageError, Response, ResponseParser
+from local.http.messages import MalformedMessageError, Response, ResponseParser
 
 
 class HttpClientError(Exception):

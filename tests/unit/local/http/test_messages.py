@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.lambda_service.http1 import (
+from local.http.messages import (
     MalformedMessageError,
     Request,
     RequestParser,
