@@ -1,14 +1,13 @@
 """``python -m worker``: one engine, and the consumer that feeds it."""
 
-import asyncio
 import logging
 import os
-import signal
 import sys
 
 import uvloop
 
 from axon.exceptions import SettingsError
+from axon.service import configure_logging, stop_on_signals
 from axon.settings import WorkerSettings
 from worker.engines.protocol import EngineDeadError
 from worker.service import serve
@@ -19,11 +18,7 @@ ENGINE_DIED = 70
 
 async def main(settings: WorkerSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop=stop)
+    await serve(settings, stop=stop_on_signals())
 
 
 if __name__ == "__main__":
@@ -31,9 +26,7 @@ if __name__ == "__main__":
         configured = WorkerSettings.from_environ(os.environ)
     except SettingsError as error:
         sys.exit(f"worker: {error}")
-    logging.basicConfig(
-        level=configured.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    configure_logging(configured.log_level)
     try:
         uvloop.run(main(configured))
     except EngineDeadError as error:

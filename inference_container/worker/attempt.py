@@ -14,6 +14,7 @@ from axon.protocol.objects import Usage
 from axon.protocol.transcript import Transcript
 from axon.responses import now_ms
 from worker.engines.protocol import (
+    ContextOverflowError,
     Engine,
     EngineDeadError,
     EngineError,
@@ -54,6 +55,8 @@ async def attempt(job: Job, services: Services) -> None:
         await answer.generate()
     except EngineDeadError:
         raise
+    except ContextOverflowError as error:
+        await answer.fail("invalid_prompt", str(error))
     except RequestError as error:
         await answer.fail("invalid_prompt", error.message)
     except EngineError as error:
@@ -78,10 +81,11 @@ class _Answer:
         self._epoch = epoch
         self._services = services
         self._append = partial(services.event_log.append, job.response_id, epoch=epoch)
+        self._turns: list[Turn] = []
 
     async def generate(self) -> None:
-        turns = await retrieve(self._job, self._services.conversations)
-        request = self._request(turns)
+        self._turns = await retrieve(self._job, self._services.conversations)
+        request = self._request(self._turns)
         if (status := self._transcript.message_status) is None:
             finish_reason = await self._stream(request)
         else:  # an earlier attempt generated all of it
@@ -108,6 +112,8 @@ class _Answer:
         return finish_reason
 
     async def fail(self, code: str, message: str) -> None:
+        if self._turns:  # a failed continuation takes an unstored parent with it
+            await self._services.conversations.evict(self._turns[-1])
         error = {"code": code, "message": message}
         await self._end(self._transcript.end(Status.FAILED, error=error), Status.FAILED)
 

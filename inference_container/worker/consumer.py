@@ -120,7 +120,9 @@ class Consumer:
         except (EngineDeadError, UnavailableError, asyncio.CancelledError) as error:
             if isinstance(error, EngineDeadError):
                 await self._die(error)
-            await self._release(delivery)
+            # A service that is away will be for a while: the attempts must outlast that.
+            away = isinstance(error, UnavailableError)
+            await self._release(delivery, delay_s=2**delivery.attempts if away else 0)
             if isinstance(error, asyncio.CancelledError):
                 raise
             LOGGER.warning("%s released: %s", job.response_id, error)
@@ -139,9 +141,10 @@ class Consumer:
             return meta is None or meta.status.terminal
         return True
 
-    async def _release(self, delivery: Delivery) -> None:
+    async def _release(self, delivery: Delivery, *, delay_s: int) -> None:
+        delay_s = min(delay_s, self._visibility_timeout_s)
         with suppress(UnavailableError):
-            await self._queue.extend([delivery], timeout_s=0)
+            await self._queue.extend([delivery], timeout_s=delay_s)
 
     async def _die(self, error: EngineDeadError) -> None:
         """Receive no more, above all not the jobs that are about to be released."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from axon.adapters.composition import event_log, sqs_api
+from axon.adapters.health import serve_health
 from axon.adapters.postgres import create_pool
 from axon.adapters.postgres_stores import PostgresTurnStore
 from axon.adapters.secrets import postgres_dsn
@@ -22,7 +23,6 @@ from worker.attempt import Services, attempt
 from worker.consumer import Consumer
 from worker.engines import EchoPace, create_engine
 from worker.engines.protocol import Engine
-from worker.health import serve_health
 from worker.pipeline.flush import FlushPolicy
 
 LOGGER = logging.getLogger(__name__)

@@ -36,7 +36,7 @@ class Relay:
     ender: ResponseEnder
     stop_timeout_s: float
 
-    def state(self) -> dict[str, object] | None:
+    async def state(self) -> dict[str, object] | None:
         """Return what /health tells, or None while responses would be delivered late."""
         if not (self.subscriber.hears and self.lease.alive):
             return None

@@ -5,11 +5,11 @@ from contextlib import AsyncExitStack
 
 from axon.adapters import composition
 from axon.adapters.connections import HttpConnections
+from axon.adapters.health import serve_health
 from axon.adapters.valkey import Valkey
 from axon.adapters.valkey_directories import ValkeyRelayDirectory
 from axon.settings import RelaySettings
 from relay.feeds import Feeds
-from relay.health import serve_health
 from relay.lease import Lease
 from relay.relay import Relay
 from relay.rescan import Rescan

@@ -176,6 +176,17 @@ class TestIncomplete:
 
 
 class TestFailed:
+    @pytest.mark.parametrize("stored", [True, False])
+    async def test_a_failed_continuation_evicts_an_unstored_parent(
+        self, world: Workplace, stored: bool
+    ) -> None:
+        parent = await world.job(store=stored)
+        await attempt(parent, world.services(ScriptedEngine(["one"])))
+        job = await world.job(previous_response_id=parent.response_id, store=stored)
+        engine = ScriptedEngine(["two"], failures=[(0, EngineError("No luck."))])
+        await attempt(job, world.services(engine))
+        assert (parent.response_id in world.turns.turns) is stored
+
     @pytest.mark.parametrize("after", [0, 2])
     async def test_an_engines_error_ends_the_response(self, world: Workplace, after: int) -> None:
         job = await world.job()

@@ -180,13 +180,14 @@ def test_a_heartbeat_that_fails_is_tried_again() -> None:
     run(story())
 
 
-def test_a_service_that_is_away_gives_the_job_back() -> None:
+@pytest.mark.parametrize(("attempts", "delay_s"), [(1, 2), (3, 8), (20, VISIBILITY_S)])
+def test_a_service_that_is_away_gives_the_job_back_for_later(attempts: int, delay_s: int) -> None:
     async def story() -> None:
         bench = Bench()
         bench.fail(UnavailableError("no Valkey"))
-        await bench.queue.send(a_job())
+        await bench.queue.put(a_job().encode().decode(), attempts=attempts - 1)
         await bench.consume(1)
-        assert len(bench.queue.released) == 1
+        assert [timeout for _, _, timeout in bench.queue.extended] == [delay_s]
         assert bench.queue.deleted == []
         assert bench.consumer.running == 0
 
@@ -308,7 +309,7 @@ def test_a_job_that_cannot_be_deleted_is_given_back() -> None:
         bench.queue.refuse_delete = UnavailableError("no queue")
         await bench.queue.send(a_job())
         await bench.consume(1)
-        assert len(bench.queue.released) == 1
+        assert [timeout for _, _, timeout in bench.queue.extended] == [2]
 
     run(story())
 

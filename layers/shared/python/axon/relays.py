@@ -28,7 +28,3 @@ class RelayDirectory(Protocol):
     async def take_expired(self) -> list[str]:
         """Return relays whose lease has ended; each is returned to exactly one caller."""
         ...
-
-    async def forget(self, relay_id: str) -> None:
-        """Drop what a relay had to deliver, after it was dealt with."""
-        ...

@@ -1,5 +1,6 @@
 """ResponseService: accepts requests, and ends responses that no worker will end."""
 
+import logging
 import time
 
 from axon.conversations import Conversations, Turn
@@ -16,6 +17,8 @@ from axon.jobs import Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Usage, response_object
 from axon.protocol.requests import CreateResponse
+
+LOGGER = logging.getLogger(__name__)
 
 OVERDUE = {"code": "server_error", "message": "The response did not finish before its deadline."}
 UNSENT = {"code": "server_error", "message": "The request could not be queued. Please retry."}
@@ -63,7 +66,10 @@ class ResponseEnder:
         """Fail responses past their deadline; return how many."""
         overdue = await self._log.overdue()
         for response_id in overdue:
-            await self.end(response_id, Status.FAILED, error=OVERDUE)
+            try:
+                await self.end(response_id, Status.FAILED, error=OVERDUE)
+            except Exception:  # one that cannot be ended must not keep the others
+                LOGGER.exception("%s is overdue and could not be failed", response_id)
         return len(overdue)
 
     async def end(

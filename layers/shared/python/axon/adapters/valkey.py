@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as ValkeyConnectionError
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ReadOnlyError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from axon.adapters.batching import Batcher
@@ -42,12 +42,12 @@ class Valkey:
 
         Raises
         ------
-        UnavailableError : the server stayed away.
+        UnavailableError : the server stayed away, or is a replica since a failover.
         redis.exceptions.ResponseError : the server refused the command.
         """
         try:
             return await self._commands.submit(command)
-        except (ValkeyConnectionError, ValkeyTimeoutError) as error:
+        except (ValkeyConnectionError, ValkeyTimeoutError, ReadOnlyError) as error:
             raise UnavailableError(f"Valkey: {error}") from error
 
     async def now_ms(self) -> int:

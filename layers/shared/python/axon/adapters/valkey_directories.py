@@ -40,9 +40,6 @@ class ValkeyRelayDirectory(RelayDirectory):
             if await self._valkey.call("ZREM", keys.RELAYS, member)
         ]
 
-    async def forget(self, relay_id: str) -> None:
-        await self._valkey.call("DEL", keys.relay_responses(relay_id))
-
 
 class ValkeyModelDirectory(ModelDirectory):
     """See `axon.models.ModelDirectory`."""

@@ -144,9 +144,6 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
             del self._relays[relay_id]
         return expired
 
-    async def forget(self, relay_id: str) -> None:
-        self._undelivered.pop(relay_id, None)
-
     async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
         for model_id in model_ids:
             until = self._clock() + retention_s

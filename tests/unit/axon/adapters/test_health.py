@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from worker.health import serve_health
+from axon.adapters.health import serve_health
 
 
 class Check:
@@ -32,10 +32,10 @@ async def get(url: str) -> tuple[int, object]:
         return answer.status, await answer.json()
 
 
-async def test_a_worker_that_can_serve(check: Check, url: str) -> None:
+async def test_what_can_serve(check: Check, url: str) -> None:
     check.state = {"models": ["echo"], "running": 3}
     assert await get(url) == (200, {"status": "ok", "models": ["echo"], "running": 3})
 
 
-async def test_a_worker_that_cannot(check: Check, url: str) -> None:
+async def test_what_cannot(check: Check, url: str) -> None:
     assert await get(url) == (503, {"status": "unavailable"})

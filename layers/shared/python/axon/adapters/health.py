@@ -1,4 +1,4 @@
-"""GET /health: whether this worker could serve a request that came now."""
+"""GET /health of a long-running service: whether it could serve what came now."""
 
 from collections.abc import Awaitable, Callable
 
