@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ import pytest
 import redis
 
 from axon.adapters.migrations import migrate
-from axon.adapters.postgres import create_pool
+from axon.adapters.postgres import Pool, create_pool
+from axon.adapters.valkey import Valkey as ValkeyClient
 from local.children import Child
 from local.guardian import Guardian
 from local.ports import Ports
@@ -26,6 +27,7 @@ from local.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_DEAD, REGION, Queue
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
 from local.services.valkey import Valkey
+from tests.clients import postgres_pool, valkey_client
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -135,6 +137,12 @@ def valkey_url(valkey_server: Valkey) -> str:
 
 
 @pytest.fixture
+async def valkey(valkey_url: str) -> AsyncIterator[ValkeyClient]:
+    async with valkey_client(valkey_url) as client:
+        yield client
+
+
+@pytest.fixture
 def postgres_dsn(
     postgres_server: Postgres, postgres_admin: "psycopg.Connection[tuple[object, ...]]"
 ) -> Iterator[str]:
@@ -143,6 +151,12 @@ def postgres_dsn(
     postgres_admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield postgres_server.dsn(name)
     postgres_admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
+    async with postgres_pool(postgres_dsn) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -55,10 +55,8 @@ async def attempt(job: Job, services: Services) -> None:
         await answer.generate()
     except EngineDeadError:
         raise
-    except ContextOverflowError as error:
+    except (ContextOverflowError, RequestError) as error:
         await answer.fail("invalid_prompt", str(error))
-    except RequestError as error:
-        await answer.fail("invalid_prompt", error.message)
     except EngineError as error:
         await answer.fail("server_error", str(error))
 

@@ -117,14 +117,16 @@ class Consumer:
         try:
             if await self._done(job):
                 await self._queue.delete(delivery)
-        except (EngineDeadError, UnavailableError, asyncio.CancelledError) as error:
-            if isinstance(error, EngineDeadError):
-                await self._die(error)
-            # A service that is away will be for a while: the attempts must outlast that.
-            away = isinstance(error, UnavailableError)
-            await self._release(delivery, delay_s=2**delivery.attempts if away else 0)
-            if isinstance(error, asyncio.CancelledError):
-                raise
+        except asyncio.CancelledError:
+            await self._release(delivery)
+            raise
+        except EngineDeadError as error:
+            await self._die(error)
+            await self._release(delivery)
+            LOGGER.warning("%s released: %s", job.response_id, error)
+        except UnavailableError as error:
+            # What is away will be for a while: the attempts must outlast that.
+            await self._release(delivery, delay_s=2**delivery.attempts)
             LOGGER.warning("%s released: %s", job.response_id, error)
         except Exception:
             LOGGER.exception("%s failed; another attempt follows", job.response_id)
@@ -141,7 +143,7 @@ class Consumer:
             return meta is None or meta.status.terminal
         return True
 
-    async def _release(self, delivery: Delivery, *, delay_s: int) -> None:
+    async def _release(self, delivery: Delivery, *, delay_s: int = 0) -> None:
         delay_s = min(delay_s, self._visibility_timeout_s)
         with suppress(UnavailableError):
             await self._queue.extend([delivery], timeout_s=delay_s)

@@ -82,12 +82,7 @@ def _consumer(
         ),
         history=SqsHistorySender(api=history),
         engine=engine,
-        flush_policy=FlushPolicy(
-            first_s=settings.flush_first_s,
-            last_s=settings.flush_last_s,
-            steady_s=settings.flush_steady_s,
-            ramp_s=settings.flush_ramp_s,
-        ),
+        flush_policy=FlushPolicy.of(settings),
     )
     return Consumer(
         queue=SqsJobQueue(api=jobs),

@@ -9,8 +9,6 @@ from typing import Literal
 import pytest
 import redis
 
-from axon.adapters.postgres import Pool
-from axon.adapters.valkey import Valkey
 from axon.adapters.valkey_directories import (
     ValkeyConnectionDirectory,
     ValkeyModelDirectory,
@@ -22,7 +20,7 @@ from axon.event_log import EventLog
 from axon.models import ModelDirectory
 from axon.relays import RelayDirectory
 from axon.testing.event_log import FakeValkey
-from tests.contract.clients import postgres_pool, valkey_client
+from tests.clients import valkey_client
 
 Kind = Literal["fake", "real"]
 MakeBench = Callable[..., AbstractAsyncContextManager["Bench"]]
@@ -64,18 +62,6 @@ async def bench(make_bench: MakeBench) -> AsyncIterator[Bench]:
         await made.relays.heartbeat("r1", lease_s=600)
         await made.connections.enter("c1", tenant_id="t")
         yield made
-
-
-@pytest.fixture
-async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
-    async with valkey_client(valkey_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    async with postgres_pool(postgres_dsn) as pool:
-        yield pool
 
 
 @asynccontextmanager

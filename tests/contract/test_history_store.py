@@ -17,7 +17,7 @@ from axon.adapters.postgres_stores import PostgresHistoryStore
 from axon.exceptions import UnavailableError
 from axon.history import HistoryRecord, HistoryStore, version_of
 from axon.testing.stores import FakeHistory
-from tests.contract.clients import postgres_pool
+from tests.clients import postgres_pool
 from tests.contract.conftest import Kind
 
 

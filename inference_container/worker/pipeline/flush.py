@@ -1,6 +1,9 @@
 """When to flush: latency where a person notices it, cost where nobody does."""
 
 from dataclasses import dataclass
+from typing import Self
+
+from axon.settings import WorkerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,10 +14,20 @@ class FlushPolicy:
     `ramp_s`, the interval grows to `last_s` and stays there.
     """
 
-    first_s: float = 0.038
-    last_s: float = 0.2
-    steady_s: float = 1.0
-    ramp_s: float = 0.5
+    first_s: float
+    last_s: float
+    steady_s: float
+    ramp_s: float
+
+    @classmethod
+    def of(cls, settings: WorkerSettings) -> Self:
+        """Return the policy that the settings say."""
+        return cls(
+            first_s=settings.flush_first_s,
+            last_s=settings.flush_last_s,
+            steady_s=settings.flush_steady_s,
+            ramp_s=settings.flush_ramp_s,
+        )
 
     def interval(self, age_s: float) -> float:
         """Return the seconds from a delta to the next one, `age_s` after the first token."""

@@ -7,7 +7,7 @@ import pytest
 from axon.adapters import migrations
 from axon.adapters.migrations import migrate
 from axon.exceptions import UnavailableError
-from tests.contract.clients import postgres_pool
+from tests.clients import postgres_pool
 
 ALL = [name for name, _ in migrations._migrations()]
 
@@ -26,31 +26,33 @@ def test_they_are_numbered_and_in_order() -> None:
     assert [int(name[:4]) for name in ALL] == list(range(1, len(ALL) + 1))
 
 
-async def test_an_empty_database_gets_them_all_and_only_once(empty_dsn: str) -> None:
-    async with postgres_pool(empty_dsn) as pool:
+async def test_an_empty_database_gets_them_all_and_only_once(empty_postgres_dsn: str) -> None:
+    async with postgres_pool(empty_postgres_dsn) as pool:
         assert await migrate(pool) == ALL
         assert await migrate(pool) == []
-    assert {"tenants", "api_keys", "conversations", "responses"} <= tables(empty_dsn)
-    assert names(empty_dsn, "SELECT name FROM schema_migrations") == set(ALL)
+    assert {"tenants", "api_keys", "conversations", "responses"} <= tables(empty_postgres_dsn)
+    assert names(empty_postgres_dsn, "SELECT name FROM schema_migrations") == set(ALL)
 
 
-async def test_many_migrators_at_once_apply_each_once(empty_dsn: str) -> None:
+async def test_many_migrators_at_once_apply_each_once(empty_postgres_dsn: str) -> None:
     async with AsyncExitStack() as stack:
-        pools = [await stack.enter_async_context(postgres_pool(empty_dsn)) for _ in range(8)]
+        pools = [
+            await stack.enter_async_context(postgres_pool(empty_postgres_dsn)) for _ in range(8)
+        ]
         applied = await asyncio.gather(*map(migrate, pools))
     assert sorted(name for names in applied for name in names) == ALL
 
 
 async def test_a_migration_that_fails_leaves_nothing(
-    empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+    empty_postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = ("0001_good", b"CREATE TABLE good (n int)")
     half = ("0002_half", b"CREATE TABLE half (n int); CREATE TABLE half (n int)")
     monkeypatch.setattr(migrations, "_migrations", lambda: [good, half])
-    async with postgres_pool(empty_dsn) as pool:
+    async with postgres_pool(empty_postgres_dsn) as pool:
         with pytest.raises(psycopg.errors.DuplicateTable):
             await migrate(pool)
-        assert tables(empty_dsn) == {"schema_migrations", "good"}
+        assert tables(empty_postgres_dsn) == {"schema_migrations", "good"}
         whole = ("0002_half", b"CREATE TABLE half (n int)")
         monkeypatch.setattr(migrations, "_migrations", lambda: [good, whole])
         assert await migrate(pool) == ["0002_half"]

@@ -14,7 +14,7 @@ from axon.adapters.valkey_directories import (
 from axon.adapters.valkey_event_log import ValkeyEventLog
 from axon.event_log import LoggedEvent, NewResponse, Opening, Status
 from axon.exceptions import UnavailableError
-from tests.contract.clients import valkey_client
+from tests.clients import valkey_client
 
 NEW = NewResponse(
     response_id="resp_1",

@@ -28,13 +28,6 @@ class Heard:
 
 
 @pytest.fixture
-async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
-    valkey = Valkey(valkey_url)
-    yield valkey
-    await valkey.close()
-
-
-@pytest.fixture
 async def heard(valkey: Valkey) -> AsyncIterator[Heard]:
     heard = Heard(valkey)
     running = asyncio.create_task(heard.subscriber.run())

@@ -19,7 +19,7 @@ from axon.event_log import LoggedEvent
 from axon.responses import ResponseEnder, ResponseService
 from axon.settings import WorkerSettings
 from local.queues import JOBS_DEAD, Queue
-from tests.contract.clients import postgres_pool, valkey_client
+from tests.clients import postgres_pool, valkey_client
 from tests.unit.axon.samples import a_request
 from tests.unit.axon.sdk_events import validate_stream
 from worker.service import serve

@@ -21,7 +21,7 @@ from worker.engines.protocol import ContextOverflowError, EngineDeadError, Engin
 from worker.pipeline.flush import FlushPolicy
 
 DEAD = EngineDeadError("gone")
-EVERY_TOKEN = FlushPolicy(first_s=1e-9, last_s=1e-9)
+EVERY_TOKEN = FlushPolicy(first_s=1e-9, last_s=1e-9, steady_s=1.0, ramp_s=0.5)
 
 
 class Workplace(World):
@@ -288,7 +288,13 @@ class TestGoingOn:
     def test_wherever_attempts_die_the_answer_is_whole(
         self, tokens: list[str], deaths: list[int], first_s: float
     ) -> None:
-        run(self.whole(tokens, sorted(deaths), FlushPolicy(first_s=first_s, last_s=0.1)))
+        run(
+            self.whole(
+                tokens,
+                sorted(deaths),
+                FlushPolicy(first_s=first_s, last_s=0.1, steady_s=1.0, ramp_s=0.5),
+            )
+        )
 
     async def whole(self, tokens: list[str], deaths: list[int], policy: FlushPolicy) -> None:
         world = Workplace()

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.unit.worker.shipped import FLUSH_POLICY
 from worker.pipeline.flush import FlushPolicy
 
 POLICY = FlushPolicy(first_s=0.03, last_s=0.2, steady_s=1.0, ramp_s=2.0)
@@ -16,7 +17,7 @@ def test_the_interval_grows_with_the_answer(age_s: float, interval_s: float) -> 
 
 
 def test_it_never_shrinks() -> None:
-    policy = FlushPolicy()
+    policy = FLUSH_POLICY
     intervals = [policy.interval(age / 10) for age in range(50)]
     assert all(earlier <= later for earlier, later in pairwise(intervals))
     assert intervals[0] <= 0.05

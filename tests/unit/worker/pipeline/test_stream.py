@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.worker.shipped import FLUSH_POLICY
 from tests.unit.worker.virtual_time import now, run
 from worker.engines.protocol import EngineError, TokenChunk
-from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.stream import Coalescer, Flush
 
-POLICY = FlushPolicy()
+POLICY = FLUSH_POLICY
 Timed = list[tuple[float, Flush]]
 
 

@@ -1,0 +1,12 @@
+"""What a worker does when nothing is set but where its servers are."""
+
+from axon.settings import WorkerSettings
+from worker.pipeline.flush import FlushPolicy
+
+FLUSH_POLICY = FlushPolicy.of(
+    WorkerSettings(
+        valkey_url="redis://valkey",
+        jobs_queue_url="http://jobs",
+        history_queue_url="http://history",
+    )
+)
