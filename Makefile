@@ -5,15 +5,16 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
 	&& { echo "$$python"; break; }; done)
 TEST_PROCESSES ?= 2
+ENV ?= dev
 
 UV := env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never .tools/bin/uv
-SOURCES := layers/shared functions inference_container relay_container cli local tests benchmarks
+SOURCES := app.py infra layers/shared functions inference_container relay_container cli local tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test lint bench clean
+.PHONY: help setup dev test test-deploy lint scan bench synth deploy destroy clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: .venv/.synced node_modules/.installed ## install everything into .tools, .venv and node_modules
 	@:
@@ -24,6 +25,9 @@ dev: setup ## run all of Axon on this machine (ARGS="--engine echo --port 9000")
 test: setup ## run the tests (ARGS="tests/unit -k events")
 	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
+test-deploy: setup ## deploy all stacks to an emulator, use them, remove them
+	.venv/bin/python -m tests.deploy $(ARGS)
+
 lint: setup ## check style, types and the size of files
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -31,11 +35,25 @@ lint: setup ## check style, types and the size of files
 	@find $(SOURCES) -type f \( -name '*.py' -o -name '*.lua' -o -name '*.sql' -o -name '*.mjs' \) \
 		-exec awk 'FNR == 401 { print FILENAME ": more than 400 lines"; bad = 1 } END { exit bad }' {} +
 
+scan: setup .tools/checkov/.installed ## look for faults and risks in the templates and images
+	@for environment in dev prod; do .venv/bin/python -m infra.deploy synth $$environment || exit 1; done
+	.venv/bin/cfn-lint --non-zero-exit-code error cdk.out/dev/*.template.json cdk.out/prod/*.template.json
+	.tools/checkov/bin/checkov --config-file .checkov.yaml -d cdk.out/dev -d cdk.out/prod
+
 bench: setup ## measure Axon against its peers
 	.venv/bin/python -m benchmarks $(ARGS)
 
+synth: setup ## write the CloudFormation templates (ENV=dev)
+	@.venv/bin/python -m infra.deploy synth $(ENV) $(ARGS)
+
+deploy: setup ## deploy to AWS: docs/deploy.md (ENV=dev)
+	@.venv/bin/python -m infra.deploy deploy $(ENV) $(ARGS)
+
+destroy: setup ## remove from AWS what ENV=dev deployed
+	@.venv/bin/python -m infra.deploy destroy $(ENV) $(ARGS)
+
 clean: ## remove what setup and the tools made; your data in .axon stays
-	rm -rf .venv .tools node_modules .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools node_modules .bench cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .tools/.uv-$(UV_VERSION):
@@ -46,6 +64,11 @@ clean: ## remove what setup and the tools made; your data in .axon stays
 	@echo "setup 1/3: uv $(UV_VERSION) into .tools"
 	@$(PYTHON) -m venv --clear .tools
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.tools/checkov/.installed: .venv/.synced infra/requirements/checkov.txt
+	@$(UV) venv --quiet --clear --python .venv/bin/python .tools/checkov
+	@$(UV) pip install --quiet --python .tools/checkov/bin/python -r infra/requirements/checkov.txt
 	@touch $@
 
 .venv/.synced: .tools/.uv-$(UV_VERSION) pyproject.toml uv.lock

@@ -18,8 +18,8 @@ class Endpoints:
     engine: str
     model: str
     valkey_url: str
-    postgres_dsn: str
     aws_endpoint: str
+    lambda_endpoint: str
     queues: dict[str, str]
 
     @classmethod

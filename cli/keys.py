@@ -1,21 +1,12 @@
-"""`axon keys`: API keys of a running Axon."""
+"""`axon keys`: API keys of a running Axon, here or on AWS."""
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any
 
 from cli.arguments import Commands, add_data
-from cli.endpoints import Endpoints
 from cli.errors import CommandError
 from cli.tables import table
-
-if TYPE_CHECKING:
-    from axon.tenants import ApiKeys
-
-T = TypeVar("T")
 
 
 def add_to(commands: Commands) -> None:
@@ -24,7 +15,7 @@ def add_to(commands: Commands) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     creating = actions.add_parser("create", help="make a key and show it, this once")
     creating.add_argument("name", help="what it is for")
-    creating.add_argument("--tenant", default="local", help="whose it is (default: local)")
+    creating.add_argument("--tenant", help="whose it is (default: local, on AWS: default)")
     creating.set_defaults(run=create)
     listing = actions.add_parser("list", help="list keys; the keys themselves are not kept")
     listing.set_defaults(run=show)
@@ -33,35 +24,34 @@ def add_to(commands: Commands) -> None:
     revoking.set_defaults(run=revoke)
     for action in (creating, listing, revoking):
         add_data(action)
+        action.add_argument("--env", metavar="NAME", help="an environment on AWS instead")
+        action.add_argument("--region", help="its AWS region (default: as AWS tools find it)")
 
 
 def create(arguments: argparse.Namespace) -> int:
     """Make a key: its secret on standard output, the rest on standard error."""
-    key, secret = _with_keys(
-        arguments.data,
-        lambda keys: keys.create(tenant_id=arguments.tenant, name=arguments.name),
-    )
+    tenant_id = arguments.tenant or ("default" if arguments.env else "local")
+    made = _ask(arguments, action="create", tenant_id=tenant_id, name=arguments.name)
     print(
-        f"{key.key_id} for tenant {key.tenant_id}; keep the key, it is not shown again:",
+        f"{made['key']['key_id']} for tenant {tenant_id}; keep the key, it is not shown again:",
         file=sys.stderr,
     )
-    print(secret)
+    print(made["secret"])
     return 0
 
 
 def show(arguments: argparse.Namespace) -> int:
     """List the keys."""
-    found = _with_keys(arguments.data, lambda keys: keys.list())
     rows = [
         (
-            key.key_id,
-            key.tenant_id,
-            key.name,
-            f"...{key.hint}",
-            _when(key.created_at),
-            "revoked" if key.revoked_at else "valid",
+            key["key_id"],
+            key["tenant_id"],
+            key["name"],
+            f"...{key['hint']}",
+            _when(key["created_at"]),
+            "revoked" if key["revoked_at"] else "valid",
         )
-        for key in found
+        for key in _ask(arguments, action="list")["keys"]
     ]
     print(table(("id", "tenant", "name", "key", "created", "state"), rows))
     return 0
@@ -69,41 +59,22 @@ def show(arguments: argparse.Namespace) -> int:
 
 def revoke(arguments: argparse.Namespace) -> int:
     """Revoke a key."""
-    if not _with_keys(arguments.data, lambda keys: keys.revoke(arguments.id)):
-        raise CommandError(f"there is no key {arguments.id}", code=1)
-    print(f"{arguments.id} is revoked")
+    revoked = _ask(arguments, action="revoke", key_id=arguments.id)["revoked"]
+    print(f"{revoked} is revoked")
     return 0
 
 
-def _with_keys(data: Path, use: Callable[["ApiKeys"], Awaitable[T]]) -> T:
-    """Run `use` with the keys of the Axon that runs on the data folder."""
-    import asyncio
+def _ask(arguments: argparse.Namespace, **event: str) -> dict[str, Any]:
+    """Ask the function of the environment, or of the Axon that runs on the data folder."""
+    from cli.key_function import KeyFunction
 
-    from axon.exceptions import AxonError
-
-    endpoints = Endpoints.read(data)
-    try:
-        return asyncio.run(_use(endpoints, use))
-    except AxonError as error:
-        raise CommandError(str(error), code=1) from error
+    if arguments.env:
+        return KeyFunction.on_aws(arguments.env, region=arguments.region).ask(**event)
+    if arguments.region:
+        raise CommandError("--region needs --env")
+    return KeyFunction.local(arguments.data).ask(**event)
 
 
-async def _use(endpoints: Endpoints, use: Callable[["ApiKeys"], Awaitable[T]]) -> T:
-    from axon.adapters.postgres import create_pool
-    from axon.adapters.postgres_stores import PostgresApiKeyStore
-    from axon.adapters.valkey import Valkey
-    from axon.adapters.valkey_caches import ValkeyIdentityCache
-    from axon.tenants import ApiKeys
-
-    pool = create_pool(endpoints.postgres_dsn, max_size=1)
-    valkey = Valkey(endpoints.valkey_url)
-    try:
-        cache = ValkeyIdentityCache(valkey=valkey, ttl_s=60)
-        return await use(ApiKeys(store=PostgresApiKeyStore(pool=pool), cache=cache))
-    finally:
-        await valkey.close()
-        await pool.close()
-
-
-def _when(moment: datetime | None) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M") if moment else ""
+def _when(moment: str) -> str:
+    """Return an ISO 8601 time to the minute."""
+    return moment[:16].replace("T", " ")

@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from infra.catalog import STAGE
 from local.folders import Folders
 from local.ports import LOOPBACK, Ports
 from local.queues import HISTORY, JOBS, REGION, queue_url
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
 from local.services.valkey import Valkey
-
-STAGE = "responses"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -40,9 +40,10 @@ async def create_key(*, dsn: str, secret: str, tenant_id: str) -> None:
     from axon.adapters.postgres_stores import PostgresApiKeyStore
     from axon.exceptions import AxonError
     from axon.ids import new_id
+    from axon.settings import PostgresSettings
     from axon.tenants import ApiKey, hash_key
 
-    pool = create_pool(dsn, max_size=1)
+    pool = create_pool(PostgresSettings(postgres_dsn=dsn), max_size=1)
     key = ApiKey(key_id=new_id("key"), tenant_id=tenant_id, name="local", hint=secret[-4:])
     try:
         await PostgresApiKeyStore(pool=pool).add(key, key_hash=hash_key(secret))

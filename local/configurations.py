@@ -1,6 +1,7 @@
 """The configuration files of the gateway and the Lambda service, and what the CLI reads."""
 
-from local.addresses import STAGE, Addresses
+from infra.catalog import STAGE
+from local.addresses import Addresses
 from local.options import Options
 from local.paths import ROOT
 from local.queues import QUEUES, REGION, queue_url
@@ -8,6 +9,8 @@ from local.topology import ENGINES, EVENT_SOURCES, FUNCTIONS, ROUTES, Function
 
 API_KEY = "sk-axon-local"
 TENANT = "local"
+QUIET = {"POWERTOOLS_METRICS_DISABLED": "true"}
+"""Nobody reads CloudWatch's metrics out of the functions' log here."""
 
 
 def gateway(addresses: Addresses) -> dict[str, object]:
@@ -50,7 +53,7 @@ def _function(name: str, function: Function, environment: dict[str, str]) -> dic
     return {
         "folder": str(ROOT / "functions" / name),
         "handler": "handler.handler",
-        "environment": environment,
+        "environment": environment | QUIET,
         "timeout_s": function.timeout_s,
         "memory_mb": function.memory_mb,
         "min_environments": function.fewest,

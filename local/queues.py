@@ -1,9 +1,11 @@
-"""The queues and buckets of the local cloud: the only place that defines them."""
+"""The queues of the catalog and the buckets, as the local cloud makes them."""
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from infra import catalog
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.literals import QueueAttributeNameType
@@ -38,13 +40,20 @@ class Queue:
         return attributes
 
 
-JOBS_DEAD = Queue(name="jobs-dlq", visibility_s=30)
-HISTORY_DEAD = Queue(name="history-dlq.fifo", visibility_s=60)
-JOBS = Queue(name="jobs", visibility_s=30, dead_letter=JOBS_DEAD.name)
-# Refused ten times means poison; a database that restarts takes less than that.
-HISTORY = Queue(
-    name="history.fifo", visibility_s=60, dead_letter=HISTORY_DEAD.name, max_receives=10
-)
+def _pair(definition: catalog.Queue) -> tuple[Queue, Queue]:
+    return (
+        Queue(
+            name=definition.name,
+            visibility_s=definition.visibility_s,
+            dead_letter=definition.dead_letter,
+            max_receives=definition.max_receives,
+        ),
+        Queue(name=definition.dead_letter, visibility_s=catalog.DEAD_LETTER_VISIBILITY_S),
+    )
+
+
+JOBS, JOBS_DEAD = _pair(catalog.JOBS)
+HISTORY, HISTORY_DEAD = _pair(catalog.HISTORY)
 # Dead-letter queues first: a redrive policy names one that exists.
 QUEUES = (JOBS_DEAD, HISTORY_DEAD, JOBS, HISTORY)
 

@@ -1,45 +1,75 @@
-"""What the local cloud consists of: which process or function gets what. Data only."""
+"""What the local cloud makes of the catalog: which process or function gets what. Data only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from local.queues import HISTORY, JOBS_DEAD, Queue
+from infra import catalog
+from infra.catalog import Resource
+from local.queues import QUEUES, Queue
 
 AWS = ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 SQS = (*AWS, "AWS_ENDPOINT_URL_SQS")
-VALKEY = ("AXON_VALKEY_URL",)
-POSTGRES = ("AXON_POSTGRES_DSN",)
-JOBS_QUEUE = ("AXON_JOBS_QUEUE_URL", *SQS)
-HISTORY_QUEUE = ("AXON_HISTORY_QUEUE_URL", *SQS)
 
-RELAY = (*VALKEY, *HISTORY_QUEUE, "AXON_CONNECTIONS_ENDPOINT")
-WORKER = (*VALKEY, *POSTGRES, *JOBS_QUEUE, *HISTORY_QUEUE)
+VARIABLES: dict[Resource, tuple[str, ...]] = {
+    Resource.VALKEY: ("AXON_VALKEY_URL",),
+    Resource.POSTGRES: ("AXON_POSTGRES_DSN",),
+    Resource.POSTGRES_OWNER: ("AXON_POSTGRES_DSN",),
+    Resource.SEND_JOBS: ("AXON_JOBS_QUEUE_URL", *SQS),
+    Resource.RECEIVE_JOBS: ("AXON_JOBS_QUEUE_URL", *SQS),
+    Resource.SEND_HISTORY: ("AXON_HISTORY_QUEUE_URL", *SQS),
+    Resource.CONNECTIONS: ("AXON_CONNECTIONS_ENDPOINT",),
+    # There is nothing to wake: the local workers run all the time.
+    Resource.WORKERS: (),
+}
+
+
+def _variables(resources: Iterable[Resource]) -> tuple[str, ...]:
+    names = (name for resource in resources for name in VARIABLES[resource])
+    return tuple(sorted(set(names)))
+
+
+RELAY = _variables(catalog.RELAY)
+WORKER = _variables(catalog.WORKER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Function:
-    """A Lambda function: the variables it needs, and how many environments it has."""
+    """A Lambda function: the variables it needs, its limits, how many environments it has."""
 
     variables: tuple[str, ...]
+    timeout_s: int
+    memory_mb: int
     fewest: int = 0
     most: int = 1
-    timeout_s: int = 29
-    memory_mb: int = 512
 
 
-FUNCTIONS = {
-    "authorizer": Function(variables=(*VALKEY, *POSTGRES), fewest=1, most=4, timeout_s=10),
-    "connect": Function(variables=VALKEY, fewest=1, most=4),
-    "disconnect": Function(variables=(*VALKEY, *HISTORY_QUEUE), fewest=1, most=4),
-    "respond": Function(
-        variables=(*VALKEY, *POSTGRES, *JOBS_QUEUE, *HISTORY_QUEUE), fewest=2, most=8
-    ),
-    "write_history": Function(variables=POSTGRES, fewest=1, most=2),
-    "dead_letter": Function(variables=(*VALKEY, *HISTORY_QUEUE)),
-    "migrate": Function(variables=POSTGRES, timeout_s=300),
+# Functions on the way of a request are warm from the start: (fewest, most).
+ENVIRONMENTS = {
+    "authorizer": (1, 4),
+    "connect": (1, 4),
+    "disconnect": (1, 4),
+    "respond": (2, 8),
+    "write_history": (1, 2),
 }
-EVENT_SOURCES: tuple[tuple[Queue, str, int], ...] = (
-    (HISTORY, "write_history", 10),
-    (JOBS_DEAD, "dead_letter", 10),
+
+
+def _function(name: str, definition: catalog.Function) -> Function:
+    fewest, most = ENVIRONMENTS.get(name, (0, 1))
+    return Function(
+        variables=_variables(definition.uses),
+        timeout_s=definition.timeout_s,
+        memory_mb=definition.memory_mb,
+        fewest=fewest,
+        most=most,
+    )
+
+
+FUNCTIONS = {name: _function(name, definition) for name, definition in catalog.FUNCTIONS.items()}
+EVENT_SOURCES: tuple[tuple[Queue, str, int], ...] = tuple(
+    (queue, source.function, source.batch_size)
+    for source in catalog.EVENT_SOURCES
+    for queue in QUEUES
+    if queue.name == source.queue
 )
 ROUTES = {
     "$connect": {"function": "connect"},

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from axon.adapters.postgres import Pool, create_pool
 from axon.adapters.valkey import Valkey
+from axon.settings import PostgresSettings
 
 
 @asynccontextmanager
@@ -18,7 +19,7 @@ async def valkey_client(url: str) -> AsyncIterator[Valkey]:
 
 @asynccontextmanager
 async def postgres_pool(dsn: str) -> AsyncIterator[Pool]:
-    pool = create_pool(dsn)
+    pool = create_pool(PostgresSettings(postgres_dsn=dsn))
     try:
         yield pool
     finally:

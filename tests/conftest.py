@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 import redis
+from psycopg.conninfo import make_conninfo
 
 from axon.adapters.migrations import migrate
 from axon.adapters.postgres import Pool, create_pool
 from axon.adapters.valkey import Valkey as ValkeyClient
+from axon.settings import PostgresSettings
 from local.children import Child
 from local.guardian import Guardian
 from local.ports import Ports
@@ -99,11 +101,12 @@ def postgres_admin(postgres_server: Postgres) -> Iterator["psycopg.Connection[tu
         # In a thread: the tests' own event loops stay as they are.
         with ThreadPoolExecutor(1) as executor:
             executor.submit(asyncio.run, _migrate(postgres_server.dsn(TEMPLATE))).result()
+        connection.execute("ALTER ROLE axon_app PASSWORD 'axon_app'")
         yield connection
 
 
 async def _migrate(dsn: str) -> None:
-    pool = create_pool(dsn, max_size=1)
+    pool = create_pool(PostgresSettings(postgres_dsn=dsn), max_size=1)
     try:
         await migrate(pool)
     finally:
@@ -154,8 +157,14 @@ def postgres_dsn(
 
 
 @pytest.fixture
-async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    async with postgres_pool(postgres_dsn) as opened:
+def app_dsn(postgres_dsn: str) -> str:
+    """The test's database for the role that functions and workers have on AWS."""
+    return make_conninfo(postgres_dsn, user="axon_app", password="axon_app")
+
+
+@pytest.fixture
+async def pool(app_dsn: str) -> AsyncIterator[Pool]:
+    async with postgres_pool(app_dsn) as opened:
         yield opened
 
 

@@ -5,8 +5,7 @@ from typing import Any
 
 from axon.adapters.postgres import create_pool
 from axon.adapters.postgres_stores import PostgresApiKeyStore
-from axon.adapters.secrets import postgres_dsn
-from axon.adapters.valkey import Valkey
+from axon.adapters.valkey import create_valkey
 from axon.adapters.valkey_caches import ValkeyIdentityCache
 from axon.lambdas import Event, run
 from axon.settings import AuthorizerSettings
@@ -14,8 +13,8 @@ from axon.tenants import ApiKeys, Identity
 
 SETTINGS = AuthorizerSettings.from_environ(os.environ)
 KEYS = ApiKeys(
-    store=PostgresApiKeyStore(pool=create_pool(postgres_dsn(SETTINGS), max_size=1)),
-    cache=ValkeyIdentityCache(valkey=Valkey(SETTINGS.valkey_url), ttl_s=SETTINGS.key_cache_s),
+    store=PostgresApiKeyStore(pool=create_pool(SETTINGS, max_size=1)),
+    cache=ValkeyIdentityCache(valkey=create_valkey(SETTINGS), ttl_s=SETTINGS.key_cache_s),
 )
 
 

@@ -3,13 +3,13 @@
 import os
 from typing import Any
 
-from axon.adapters.valkey import Valkey
+from axon.adapters.valkey import create_valkey
 from axon.adapters.valkey_directories import ValkeyConnectionDirectory
 from axon.lambdas import Event, run
 from axon.settings import ConnectionSettings
 
 SETTINGS = ConnectionSettings.from_environ(os.environ)
-CONNECTIONS = ValkeyConnectionDirectory(valkey=Valkey(SETTINGS.valkey_url))
+CONNECTIONS = ValkeyConnectionDirectory(valkey=create_valkey(SETTINGS))
 
 
 def handler(event: Event, _context: object) -> dict[str, Any]:

@@ -4,13 +4,13 @@ import os
 from typing import Any
 
 from axon.adapters.composition import ender, event_log, sqs_api
-from axon.adapters.valkey import Valkey
+from axon.adapters.valkey import create_valkey
 from axon.adapters.valkey_directories import ValkeyConnectionDirectory
 from axon.lambdas import Event, run
 from axon.settings import DisconnectSettings
 
 SETTINGS = DisconnectSettings.from_environ(os.environ)
-VALKEY = Valkey(SETTINGS.valkey_url)
+VALKEY = create_valkey(SETTINGS)
 CONNECTIONS = ValkeyConnectionDirectory(valkey=VALKEY)
 ENDER = ender(
     log=event_log(SETTINGS, valkey=VALKEY),

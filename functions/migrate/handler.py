@@ -5,12 +5,11 @@ from typing import Any
 
 from axon.adapters.migrations import migrate
 from axon.adapters.postgres import create_pool
-from axon.adapters.secrets import postgres_dsn
 from axon.lambdas import Event, run
 from axon.settings import PostgresSettings
 
 SETTINGS = PostgresSettings.from_environ(os.environ)
-POOL = create_pool(postgres_dsn(SETTINGS), max_size=1)
+POOL = create_pool(SETTINGS, max_size=1)
 
 
 def handler(_event: Event, _context: object) -> dict[str, Any]:

@@ -5,62 +5,77 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from axon.adapters.composition import event_log, sqs_api
+from axon.adapters.composition import event_log, sqs_api, workers
 from axon.adapters.postgres import create_pool
 from axon.adapters.postgres_stores import PostgresTurnStore
-from axon.adapters.secrets import postgres_dsn
 from axon.adapters.sqs import SqsHistorySender, SqsJobSender
-from axon.adapters.valkey import Valkey
+from axon.adapters.telemetry import Telemetry
+from axon.adapters.valkey import create_valkey
 from axon.adapters.valkey_caches import ValkeyTurnCache
 from axon.conversations import Conversations
 from axon.exceptions import RequestError
-from axon.lambdas import Event, run
-from axon.protocol.errors import error_frame
+from axon.lambdas import Event, run, trace_header
+from axon.protocol.errors import error_event
 from axon.protocol.requests import CreateResponse, parse_event, parse_object, stream_id_of
 from axon.responses import ResponseEnder, ResponseService
+from axon.serialization import dumps
 from axon.settings import RespondSettings
 
 LOGGER = Logger(service="respond")
+TELEMETRY = Telemetry(service="respond")
 SETTINGS = RespondSettings.from_environ(os.environ)
-VALKEY = Valkey(SETTINGS.valkey_url)
-LOG = event_log(SETTINGS, valkey=VALKEY)
-HISTORY = SqsHistorySender(api=sqs_api(SETTINGS.history_queue_url, region=SETTINGS.aws_region))
+VALKEY = create_valkey(SETTINGS)
+LOG = event_log(SETTINGS, valkey=VALKEY, models=SETTINGS.models)
+HISTORY = SqsHistorySender(
+    api=sqs_api(SETTINGS.history_queue_url, region=SETTINGS.aws_region), trace_header=trace_header
+)
 ENDER = ResponseEnder(event_log=LOG, history=HISTORY)
 SERVICE = ResponseService(
     event_log=LOG,
     conversations=Conversations(
         cache=ValkeyTurnCache(valkey=VALKEY, ttl_s=SETTINGS.conversation_cache_s),
-        database=PostgresTurnStore(pool=create_pool(postgres_dsn(SETTINGS), max_size=1)),
+        database=PostgresTurnStore(pool=create_pool(SETTINGS, max_size=1)),
     ),
-    jobs=SqsJobSender(api=sqs_api(SETTINGS.jobs_queue_url, region=SETTINGS.aws_region)),
+    jobs=SqsJobSender(
+        api=sqs_api(SETTINGS.jobs_queue_url, region=SETTINGS.aws_region), trace_header=trace_header
+    ),
     history=HISTORY,
     ender=ENDER,
+    workers=workers(SETTINGS, valkey=VALKEY),
 )
 
 
+@TELEMETRY.traced
 def handler(event: Event, _context: object) -> dict[str, Any]:
     """Handle one message; whatever happens, the client is told."""
     stream_id = None
     try:
         value = parse_object(event.get("body") or "")
         stream_id = stream_id_of(value)
-        run(_respond(value, event["requestContext"]))
+        response_id = run(_respond(value, event["requestContext"]))
     except RequestError as error:
-        return _answer(error_frame(error, stream_id=stream_id))
+        return _refuse(error, stream_id)
     except Exception as error:
         LOGGER.exception("message failed")
-        return _answer(error_frame(error, stream_id=stream_id))
+        return _refuse(error, stream_id)
+    if response_id is not None:
+        TELEMETRY.count("accepted")
+        TELEMETRY.annotate(response_id=response_id)
     return {"statusCode": 200}
 
 
-async def _respond(value: dict[str, Any], context: dict[str, Any]) -> None:
+async def _respond(value: dict[str, Any], context: dict[str, Any]) -> str | None:
+    """Do what the message asks for; return the id of a response that it began."""
     request = parse_event(value)
     tenant_id = context["authorizer"]["tenant_id"]
     if isinstance(request, CreateResponse):
-        await SERVICE.submit(request, tenant_id=tenant_id, connection_id=context["connectionId"])
-    else:
-        await ENDER.cancel(request.response_id, tenant_id=tenant_id)
+        connection_id = context["connectionId"]
+        return await SERVICE.submit(request, tenant_id=tenant_id, connection_id=connection_id)
+    await ENDER.cancel(request.response_id, tenant_id=tenant_id)
+    return None
 
 
-def _answer(frame: bytes) -> dict[str, Any]:
-    return {"statusCode": 200, "body": frame.decode()}
+def _refuse(error: Exception, stream_id: str | None) -> dict[str, Any]:
+    event = error_event(error, stream_id=stream_id)
+    TELEMETRY.count("refused", code=event["code"])
+    return {"statusCode": 200, "body": dumps(event).decode()}

@@ -8,20 +8,24 @@ from pydantic import ValidationError
 
 from axon.adapters.postgres import create_pool
 from axon.adapters.postgres_stores import PostgresHistoryStore
-from axon.adapters.secrets import postgres_dsn
+from axon.adapters.telemetry import Telemetry
 from axon.exceptions import AxonError
 from axon.history import HistoryRecord
 from axon.lambdas import Event, run
 from axon.settings import WriteHistorySettings
 
 LOGGER = Logger(service="write_history")
+TELEMETRY = Telemetry(service="write_history")
 SETTINGS = WriteHistorySettings.from_environ(os.environ)
-STORE = PostgresHistoryStore(pool=create_pool(postgres_dsn(SETTINGS), max_size=1))
+STORE = PostgresHistoryStore(pool=create_pool(SETTINGS, max_size=1))
 
 
+@TELEMETRY.traced
 def handler(event: Event, _context: object) -> dict[str, Any]:
     """Write a batch; return the messages that must come again (`batchItemFailures`)."""
-    return {"batchItemFailures": [{"itemIdentifier": i} for i in run(_write(event["Records"]))]}
+    failed = run(_write(event["Records"]))
+    TELEMETRY.count("records_written", len(event["Records"]) - len(failed))
+    return {"batchItemFailures": [{"itemIdentifier": i} for i in failed]}
 
 
 async def _write(messages: list[dict[str, Any]]) -> list[str]:

@@ -18,7 +18,8 @@ ENGINE_DIED = 70
 
 async def main(settings: WorkerSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    await serve(settings, stop=stop_on_signals())
+    agent_uri = os.environ.get("ECS_AGENT_URI") if settings.task_protection else None
+    await serve(settings, stop=stop_on_signals(), agent_uri=agent_uri)
 
 
 if __name__ == "__main__":
@@ -26,7 +27,7 @@ if __name__ == "__main__":
         configured = WorkerSettings.from_environ(os.environ)
     except SettingsError as error:
         sys.exit(f"worker: {error}")
-    configure_logging(configured.log_level)
+    configure_logging(configured)
     try:
         uvloop.run(main(configured))
     except EngineDeadError as error:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from axon.conversations import Conversations, Turn
 from axon.event_log import EventLog, LoggedEvent, Status
@@ -13,6 +14,7 @@ from axon.jobs import Job
 from axon.protocol.objects import Usage
 from axon.protocol.transcript import Transcript
 from axon.responses import now_ms
+from axon.tracing import Tracing
 from worker.engines.protocol import (
     ContextOverflowError,
     Engine,
@@ -22,6 +24,7 @@ from worker.engines.protocol import (
     GenerateRequest,
     Sampling,
 )
+from worker.metrics import WorkerMetrics
 from worker.pipeline.assemble import assemble
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.retrieve import retrieve
@@ -37,11 +40,13 @@ class Services:
     history: HistorySender
     engine: Engine
     flush_policy: FlushPolicy
+    metrics: WorkerMetrics
+    tracing: Tracing
     clock_ms: Callable[[], int] = now_ms
 
 
-async def attempt(job: Job, services: Services) -> None:
-    """Answer a job, from where an earlier attempt left it.
+async def attempt(job: Job, services: Services) -> Status:
+    """Answer a job, from where an earlier attempt left it; return how the response ended.
 
     Raises
     ------
@@ -50,15 +55,16 @@ async def attempt(job: Job, services: Services) -> None:
     UnavailableError : a service is away; the job can be tried again.
     """
     transcript, epoch = await _claim(job, services.event_log)
+    services.tracing.annotate(epoch=epoch)
     answer = _Answer(job=job, transcript=transcript, epoch=epoch, services=services)
     try:
-        await answer.generate()
+        return await answer.generate()
     except EngineDeadError:
         raise
     except (ContextOverflowError, RequestError) as error:
-        await answer.fail("invalid_prompt", str(error))
+        return await answer.fail("invalid_prompt", str(error))
     except EngineError as error:
-        await answer.fail("server_error", str(error))
+        return await answer.fail("server_error", str(error))
 
 
 async def _claim(job: Job, log: EventLog) -> tuple[Transcript, int]:
@@ -81,39 +87,55 @@ class _Answer:
         self._append = partial(services.event_log.append, job.response_id, epoch=epoch)
         self._turns: list[Turn] = []
 
-    async def generate(self) -> None:
-        self._turns = await retrieve(self._job, self._services.conversations)
-        request = self._request(self._turns)
+    async def generate(self) -> Status:
+        tracing = self._services.tracing
+        with tracing.span("assemble"):
+            self._turns = await retrieve(self._job, self._services.conversations)
+            request = self._request(self._turns)
         if (status := self._transcript.message_status) is None:
-            finish_reason = await self._stream(request)
+            with tracing.span("generate"):
+                finish_reason = await self._stream(request)
         else:  # an earlier attempt generated all of it
             finish_reason = "stop" if status == "completed" else "length"
         usage = Usage(
             input_tokens=len(request.prompt.token_ids),
             output_tokens=len(self._transcript.token_ids),
         )
-        await self._finish(finish_reason, usage)
+        return await self._finish(finish_reason, usage)
 
     async def _stream(self, request: GenerateRequest) -> FinishReason:
+        self._count("input", len(request.prompt.token_ids))
         chunks = self._services.engine.generate(request)
         coalescer = Coalescer(chunks, policy=self._services.flush_policy)
         finish_reason: FinishReason | None = None
         async with aclosing(coalescer.flushes()) as flushes:
             async for flush in flushes:
+                first = not self._transcript.text
                 events = self._transcript.delta(flush.text, flush.token_ids)
                 finish_reason = flush.finish_reason
                 if finish_reason:
                     events += self._transcript.close_message(complete=finish_reason == "stop")
                 await self._append(events=events)
+                self._count("output", len(flush.token_ids))
+                if first and flush.text:
+                    self._note_first_token()
         if finish_reason is None:
             raise EngineError("The engine ended the answer before its end.")
         return finish_reason
 
-    async def fail(self, code: str, message: str) -> None:
+    def _count(self, kind: Literal["input", "output"], tokens: int) -> None:
+        self._services.metrics.tokens(kind, tokens, model=self._job.model)
+
+    def _note_first_token(self) -> None:
+        seconds = (self._services.clock_ms() - self._job.created_ms) / 1000
+        self._services.metrics.first_token(seconds)
+        self._services.tracing.annotate(first_token_s=seconds)
+
+    async def fail(self, code: str, message: str) -> Status:
         if self._turns:  # a failed continuation takes an unstored parent with it
             await self._services.conversations.evict(self._turns[-1])
         error = {"code": code, "message": message}
-        await self._end(self._transcript.end(Status.FAILED, error=error), Status.FAILED)
+        return await self._end(self._transcript.end(Status.FAILED, error=error), Status.FAILED)
 
     def _request(self, turns: list[Turn]) -> GenerateRequest:
         engine, response = self._services.engine, self._job.response
@@ -145,20 +167,19 @@ class _Answer:
             generated_token_ids=tuple(self._transcript.token_ids),
         )
 
-    async def _finish(self, reason: FinishReason, usage: Usage) -> None:
+    async def _finish(self, reason: FinishReason, usage: Usage) -> Status:
         complete = reason == "stop"
         closing = self._transcript.close_message(complete=complete)
         if closing:  # nothing was generated
             await self._append(events=closing)
         if complete:
             event = self._transcript.end(Status.COMPLETED, usage=usage)
-            await self._end(event, Status.COMPLETED)
-        else:
-            event = self._transcript.end(Status.INCOMPLETE, usage=usage, reason="max_output_tokens")
-            await self._end(event, Status.INCOMPLETE)
+            return await self._end(event, Status.COMPLETED)
+        event = self._transcript.end(Status.INCOMPLETE, usage=usage, reason="max_output_tokens")
+        return await self._end(event, Status.INCOMPLETE)
 
-    async def _end(self, event: LoggedEvent, status: Status) -> None:
-        """Make the answer durable, then say that it has ended."""
+    async def _end(self, event: LoggedEvent, status: Status) -> Status:
+        """Make the answer durable, then say that it has ended; return `status`."""
         job, response = self._job, self._transcript.response
         if job.stored:
             record = HistoryRecord.of(
@@ -171,3 +192,4 @@ class _Answer:
         if status is not Status.FAILED:
             await self._services.conversations.put(Turn.of(job, output=response["output"]))
         await self._append(events=[event], status=status)
+        return status

@@ -7,10 +7,12 @@ from contextlib import suppress
 
 from pydantic import ValidationError
 
-from axon.event_log import EventLog
+from axon.event_log import EventLog, Status
 from axon.exceptions import FencedError, MissingResponseError, UnavailableError
 from axon.jobs import Delivery, Job, JobQueue
+from axon.tracing import Tracing
 from worker.engines.protocol import EngineDeadError
+from worker.metrics import Outcome, WorkerMetrics
 
 LOGGER = logging.getLogger(__name__)
 
@@ -22,9 +24,10 @@ class Consumer:
 
     Parameters
     ----------
-    run : one attempt at a job.
+    run : one attempt at a job; returns how the response ended.
     visibility_timeout_s : the jobs queue's; extended every third of it, so that a dead worker's
         jobs come back after at most this long.
+    changed : called with `running` whenever that has changed.
     """
 
     def __init__(
@@ -32,15 +35,21 @@ class Consumer:
         *,
         queue: JobQueue,
         event_log: EventLog,
-        run: Callable[[Job], Awaitable[None]],
+        run: Callable[[Job], Awaitable[Status]],
         slots: int,
         visibility_timeout_s: int,
+        metrics: WorkerMetrics,
+        tracing: Tracing,
+        changed: Callable[[int], None],
     ) -> None:
         self._queue = queue
         self._log = event_log
         self._run = run
         self._slots = slots
         self._visibility_timeout_s = visibility_timeout_s
+        self._metrics = metrics
+        self._tracing = tracing
+        self._changed = changed
         self._attempts: dict[asyncio.Task[None], Delivery] = {}
         self._free = asyncio.Event()
         self._free.set()
@@ -101,12 +110,14 @@ class Consumer:
         task = asyncio.create_task(self._attempt(delivery))
         self._attempts[task] = delivery
         task.add_done_callback(self._ended)
+        self._changed(self.running)
         if len(self._attempts) >= self._slots:
             self._free.clear()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._attempts[task]
         self._free.set()
+        self._changed(self.running)
 
     async def _attempt(self, delivery: Delivery) -> None:
         try:
@@ -114,8 +125,16 @@ class Consumer:
         except ValidationError:
             LOGGER.exception("not a job; left to become a dead letter")
             return
+        with self._tracing.receive(
+            "job", header=delivery.trace_header, response_id=job.response_id, model=job.model
+        ):
+            await self._work(job, delivery)
+
+    async def _work(self, job: Job, delivery: Delivery) -> None:
+        outcome = Outcome.RELEASED
         try:
-            if await self._done(job):
+            outcome = await self._outcome(job)
+            if outcome.final:
                 await self._queue.delete(delivery)
         except asyncio.CancelledError:
             await self._release(delivery)
@@ -130,18 +149,22 @@ class Consumer:
             LOGGER.warning("%s released: %s", job.response_id, error)
         except Exception:
             LOGGER.exception("%s failed; another attempt follows", job.response_id)
+        finally:
+            self._metrics.ended(outcome)
+            self._tracing.annotate(outcome=outcome.value)
 
-    async def _done(self, job: Job) -> bool:
-        """Run an attempt; return whether the job is finished with."""
+    async def _outcome(self, job: Job) -> Outcome:
         try:
-            await self._run(job)
+            status = await self._run(job)
         except MissingResponseError:
             LOGGER.warning("%s is not in the event log: nobody can be answered", job.response_id)
+            return Outcome.CANCELLED
         except FencedError:
             meta = await self._log.describe(job.response_id)
-            # Ended from outside: done. A newer attempt: the job is that one's to delete.
-            return meta is None or meta.status.terminal
-        return True
+            # A newer attempt: the job is that one's to delete.
+            ended = meta is None or meta.status.terminal
+            return Outcome.CANCELLED if ended else Outcome.FENCED
+        return Outcome.FAILED if status is Status.FAILED else Outcome.COMPLETED
 
     async def _release(self, delivery: Delivery, *, delay_s: int = 0) -> None:
         delay_s = min(delay_s, self._visibility_timeout_s)

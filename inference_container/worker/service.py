@@ -2,34 +2,46 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from axon.adapters.composition import event_log, sqs_api
+from axon.adapters.ecs_agent import EcsAgent
 from axon.adapters.health import serve_health
+from axon.adapters.metrics import new_registry
 from axon.adapters.postgres import create_pool
 from axon.adapters.postgres_stores import PostgresTurnStore
-from axon.adapters.secrets import postgres_dsn
 from axon.adapters.sqs import SqsHistorySender, SqsJobQueue
-from axon.adapters.valkey import Valkey
+from axon.adapters.valkey import Valkey, create_valkey
 from axon.adapters.valkey_caches import ValkeyTurnCache
 from axon.adapters.valkey_directories import ValkeyModelDirectory
 from axon.conversations import Conversations
 from axon.settings import WorkerSettings
+from axon.tracing import NoTracing, Tracing
 from worker.announcer import announce
 from worker.attempt import Services, attempt
 from worker.consumer import Consumer
 from worker.engines import EchoPace, create_engine
 from worker.engines.protocol import Engine
+from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
+from worker.protection import Protection
 
 LOGGER = logging.getLogger(__name__)
 
 
-async def serve(settings: WorkerSettings, *, stop: asyncio.Event) -> None:
+async def serve(
+    settings: WorkerSettings, *, stop: asyncio.Event, agent_uri: str | None = None
+) -> None:
     """Serve until `stop` is set, then drain.
+
+    Parameters
+    ----------
+    agent_uri : the ECS agent that is to protect this task while it works.
 
     Raises
     ------
@@ -37,14 +49,22 @@ async def serve(settings: WorkerSettings, *, stop: asyncio.Event) -> None:
     """
     async with AsyncExitStack() as stack:
         engine = await _start_engine(settings, stack)
-        valkey = Valkey(settings.valkey_url)
+        valkey = create_valkey(settings)
         stack.push_async_callback(valkey.close)
-        consumer = _consumer(settings, engine=engine, valkey=valkey, stack=stack)
+        registry = new_registry()
+        protection = Protection(EcsAgent(uri=agent_uri)) if agent_uri else None
+        consumer = _consumer(
+            settings,
+            engine=engine,
+            valkey=valkey,
+            registry=registry,
+            changed=protection.changed if protection else lambda _: None,
+            stack=stack,
+        )
         announced = asyncio.Event()
-        if settings.health_port:
-            runner = await serve_health(
-                partial(_health, engine, consumer, announced), port=settings.health_port
-            )
+        if port := settings.health_port:
+            check = partial(_health, engine, consumer, announced)
+            runner = await serve_health(check, port=port, registry=registry)
             stack.push_async_callback(runner.cleanup)
         models = tuple(model.id for model in engine.info().models)
         directory = ValkeyModelDirectory(valkey=valkey)
@@ -52,7 +72,8 @@ async def serve(settings: WorkerSettings, *, stop: asyncio.Event) -> None:
             directory, models, retention_s=settings.model_retention_s, announced=announced
         )
         LOGGER.info("serving %s with %d slots", ", ".join(models), engine.info().slots)
-        await _until(stop, consumer.consume(), announcing)
+        protecting = [protection.run()] if protection else []
+        await _until(stop, consumer.consume(), announcing, *protecting)
         await consumer.drain(settings.stop_timeout_s)
 
 
@@ -65,13 +86,22 @@ async def _start_engine(settings: WorkerSettings, stack: AsyncExitStack) -> Engi
 
 
 def _consumer(
-    settings: WorkerSettings, *, engine: Engine, valkey: Valkey, stack: AsyncExitStack
+    settings: WorkerSettings,
+    *,
+    engine: Engine,
+    valkey: Valkey,
+    registry: CollectorRegistry,
+    changed: Callable[[int], None],
+    stack: AsyncExitStack,
 ) -> Consumer:
+    metrics = WorkerMetrics(registry=registry)
+    tracing = _tracing(settings)
+    stack.push_async_callback(tracing.close)
     jobs = sqs_api(settings.jobs_queue_url, region=settings.aws_region)
     history = sqs_api(settings.history_queue_url, region=settings.aws_region)
     stack.push_async_callback(jobs.close)
     stack.push_async_callback(history.close)
-    pool = create_pool(postgres_dsn(settings))
+    pool = create_pool(settings)
     stack.push_async_callback(pool.close)
     log = event_log(settings, valkey=valkey)
     services = Services(
@@ -80,17 +110,32 @@ def _consumer(
             cache=ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s),
             database=PostgresTurnStore(pool=pool),
         ),
-        history=SqsHistorySender(api=history),
+        history=SqsHistorySender(api=history, trace_header=tracing.header),
         engine=engine,
         flush_policy=FlushPolicy.of(settings),
+        metrics=metrics,
+        tracing=tracing,
     )
-    return Consumer(
+    consumer = Consumer(
         queue=SqsJobQueue(api=jobs),
         event_log=log,
         run=partial(attempt, services=services),
         slots=engine.info().slots,
         visibility_timeout_s=settings.visibility_timeout_s,
+        metrics=metrics,
+        tracing=tracing,
+        changed=changed,
     )
+    metrics.watch(slots=engine.info().slots, used=lambda: consumer.running)
+    return consumer
+
+
+def _tracing(settings: WorkerSettings) -> Tracing:
+    if settings.otlp_endpoint is None:
+        return NoTracing()
+    from axon.adapters.tracing import OtlpTracing
+
+    return OtlpTracing(endpoint=settings.otlp_endpoint, service="axon-worker")
 
 
 async def _health(

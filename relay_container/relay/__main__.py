@@ -19,7 +19,7 @@ async def main(settings: RelaySettings) -> None:
 if __name__ == "__main__":
     try:
         configured = RelaySettings.from_environ(os.environ)
-        configure_logging(configured.log_level)
+        configure_logging(configured)
         uvloop.run(main(configured))
     except SettingsError as error:
         sys.exit(f"relay: {error}")

@@ -25,6 +25,7 @@ class ConnectionFeed:
     Parameters
     ----------
     delivered : called with each delivery that needs no more posts.
+    lagged : called with the seconds that each event was here before it was delivered.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class ConnectionFeed:
         connections: Connections,
         log: EventLog,
         delivered: Callable[[Delivery], Awaitable[None]],
+        lagged: Callable[[float], None],
     ) -> None:
         self.connection_id = connection_id
         self._connections = connections
         self._log = log
         self._delivered = delivered
+        self._lagged = lagged
         self._deliveries: set[Delivery] = set()
         self._ready: OrderedDict[Delivery, None] = OrderedDict()
         self._woken = asyncio.Event()
@@ -86,7 +89,7 @@ class ConnectionFeed:
                 await self._post(_too_large(event))
                 await self._end(delivery)
                 return
-            delivery.posted()
+            self._lagged(delivery.posted())
         if delivery.finished:
             await self._end(delivery)
         else:

@@ -6,8 +6,9 @@ used up. So memory is bounded, and nothing that happens to publications can lose
 reorder an event.
 """
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from axon.event_log import LoggedEvent
 from axon.exceptions import AxonError
@@ -32,7 +33,12 @@ class Delivery:
     """
 
     def __init__(
-        self, *, response_id: str, connection_id: str, cache_bytes: int = 64 * 1024
+        self,
+        *,
+        response_id: str,
+        connection_id: str,
+        cache_bytes: int = 64 * 1024,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.response_id = response_id
         self.connection_id = connection_id
@@ -40,9 +46,10 @@ class Delivery:
         """How many events the log holds, as far as is known here."""
         self._next = 0
         self._end: int | None = None
-        self._cache: deque[bytes] = deque()
+        self._cache: deque[tuple[bytes, float]] = deque()  # with the time of each one's receipt
         self._cached_bytes = 0
         self._cache_bytes = cache_bytes
+        self._clock = clock
         self._doubted = False
         self._known_before_read = 0
 
@@ -99,12 +106,14 @@ class Delivery:
 
     def peek(self) -> bytes | None:
         """Return the event to post next, if it is at hand."""
-        return self._cache[0] if self._cache else None
+        return self._cache[0][0] if self._cache else None
 
-    def posted(self) -> None:
-        """The event that `peek` returned has reached the client."""
-        self._cached_bytes -= len(self._cache.popleft())
+    def posted(self) -> float:
+        """The event that `peek` returned has reached the client; return how long it was here."""
+        event, received_at = self._cache.popleft()
+        self._cached_bytes -= len(event)
         self._next += 1
+        return self._clock() - received_at
 
     def _learn(self, known: int, ended: bool) -> None:
         self.known = max(self.known, known)
@@ -114,6 +123,6 @@ class Delivery:
     def _keep(self, event: bytes) -> bool:
         if self._cache and self._cached_bytes + len(event) > self._cache_bytes:
             return False
-        self._cache.append(event)
+        self._cache.append((event, self._clock()))
         self._cached_bytes += len(event)
         return True

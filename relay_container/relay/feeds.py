@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 from axon.connections import ConnectionGoneError, Connections
 from axon.event_log import EventLog
@@ -20,12 +20,23 @@ REMEMBERED = 10_000
 
 
 class Feeds:
-    """Lives on one event loop; all but `drain` and `close_all` is immediate."""
+    """Lives on one event loop; all but `drain` and `close_all` is immediate.
 
-    def __init__(self, *, connections: Connections, log: EventLog, settlement: Settlement) -> None:
+    `lagged` is told how many seconds each event was here before it was delivered.
+    """
+
+    def __init__(
+        self,
+        *,
+        connections: Connections,
+        log: EventLog,
+        settlement: Settlement,
+        lagged: Callable[[float], None],
+    ) -> None:
         self._connections = connections
         self._log = log
         self._settlement = settlement
+        self._lagged = lagged
         self._deliveries: dict[str, Delivery] = {}
         self._feeds: dict[str, ConnectionFeed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -37,6 +48,11 @@ class Feeds:
     def deliveries(self) -> Mapping[str, Delivery]:
         """What has not been delivered to the end, by response id."""
         return self._deliveries
+
+    @property
+    def connections(self) -> int:
+        """How many connections wait for something."""
+        return len(self._feeds)
 
     def has_ended(self, response_id: str) -> bool:
         """Whether the response needs nothing more from here."""
@@ -114,6 +130,7 @@ class Feeds:
             connections=self._connections,
             log=self._log,
             delivered=self._delivered,
+            lagged=self._lagged,
         )
         feed.add(delivery)
         self._feeds[connection_id] = feed

@@ -5,12 +5,16 @@ from contextlib import AsyncExitStack
 
 from axon.adapters import composition
 from axon.adapters.connections import HttpConnections
+from axon.adapters.credentials import process_credentials
 from axon.adapters.health import serve_health
-from axon.adapters.valkey import Valkey
+from axon.adapters.metrics import new_registry
+from axon.adapters.valkey import create_valkey
 from axon.adapters.valkey_directories import ValkeyRelayDirectory
 from axon.settings import RelaySettings
 from relay.feeds import Feeds
+from relay.http import serve_http
 from relay.lease import Lease
+from relay.metrics import CountedConnections, RelayMetrics
 from relay.relay import Relay
 from relay.rescan import Rescan
 from relay.settlement import Settlement
@@ -21,16 +25,20 @@ from relay.takeover import Takeover
 async def serve(settings: RelaySettings, *, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then drain."""
     async with AsyncExitStack() as stack:
-        relay = await _assemble(settings, stack)
-        if settings.health_port:
-            runner = await serve_health(relay.state, port=settings.health_port)
+        registry = new_registry()
+        relay = await _assemble(settings, RelayMetrics(registry=registry), stack)
+        if port := settings.health_port:
+            runner = await serve_health(relay.state, port=port, registry=registry)
+            stack.push_async_callback(runner.cleanup)
+        if port := settings.http_port:
+            runner = await serve_http(relay.state, port=port)
             stack.push_async_callback(runner.cleanup)
         await relay.run(stop)
 
 
-async def _assemble(settings: RelaySettings, stack: AsyncExitStack) -> Relay:
+async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: AsyncExitStack) -> Relay:
     relay_id = settings.relay_id
-    valkey = Valkey(settings.valkey_url)
+    valkey = create_valkey(settings)
     stack.push_async_callback(valkey.close)
     history = composition.sqs_api(settings.history_queue_url, region=settings.aws_region)
     stack.push_async_callback(history.close)
@@ -38,7 +46,7 @@ async def _assemble(settings: RelaySettings, stack: AsyncExitStack) -> Relay:
         HttpConnections(
             endpoint=settings.connections_endpoint,
             region=settings.aws_region,
-            credentials=composition.credentials().current,
+            credentials=process_credentials().current,
         )
     )
     log = composition.event_log(settings, valkey=valkey)
@@ -47,7 +55,13 @@ async def _assemble(settings: RelaySettings, stack: AsyncExitStack) -> Relay:
     settlement = Settlement(
         relay_id=relay_id, connections=connections, directory=directory, ender=ender
     )
-    feeds = Feeds(connections=connections, log=log, settlement=settlement)
+    feeds = Feeds(
+        connections=CountedConnections(connections, metrics=metrics),
+        log=log,
+        settlement=settlement,
+        lagged=metrics.lag.observe,
+    )
+    metrics.watch(feeds)
     return Relay(
         relay_id=relay_id,
         subscriber=Subscriber(

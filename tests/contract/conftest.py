@@ -1,9 +1,10 @@
 """The fakes and the real adapters behind the same names: what holds for one holds for both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import pytest
@@ -51,7 +52,7 @@ def make_bench(kind: Kind, request: pytest.FixtureRequest) -> MakeBench:
     if kind == "fake":
         return _fake
     url: str = request.getfixturevalue("valkey_url")
-    return lambda *, deadline_s=600.0: _real(url, deadline_s=deadline_s)
+    return partial(_real, url)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ async def bench(make_bench: MakeBench) -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def _fake(*, deadline_s: float = 600.0) -> AsyncIterator[Bench]:
+async def _fake(*, deadline_s: float = 600.0, models: Collection[str] = ()) -> AsyncIterator[Bench]:
     now = 1000.0
 
     async def seconds(count: float) -> None:
@@ -77,7 +78,7 @@ async def _fake(*, deadline_s: float = 600.0) -> AsyncIterator[Bench]:
         fake.published.clear()
         return taken
 
-    fake = FakeValkey(deadline_s=deadline_s, clock=lambda: now)
+    fake = FakeValkey(deadline_s=deadline_s, models=models, clock=lambda: now)
     yield Bench(
         log=fake,
         relays=fake,
@@ -90,13 +91,17 @@ async def _fake(*, deadline_s: float = 600.0) -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def _real(url: str, *, deadline_s: float) -> AsyncIterator[Bench]:
+async def _real(
+    url: str, *, deadline_s: float = 600.0, models: Collection[str] = ()
+) -> AsyncIterator[Bench]:
     async with valkey_client(url) as valkey, valkey_client(url) as other:
         with redis.Redis.from_url(url) as client, client.pubsub() as subscriber:
             subscriber.psubscribe("axon:relay:*")
             _messages(subscriber)
             yield Bench(
-                log=ValkeyEventLog(valkey=valkey, deadline_s=deadline_s, retention_s=300),
+                log=ValkeyEventLog(
+                    valkey=valkey, deadline_s=deadline_s, retention_s=300, models=models
+                ),
                 relays=ValkeyRelayDirectory(valkey=valkey),
                 other_relays=ValkeyRelayDirectory(valkey=other),
                 models=ValkeyModelDirectory(valkey=valkey),

@@ -94,6 +94,36 @@ class TestOpen:
         await bench.seconds(0.03)
         assert await bench.log.open(replace(NEW, model="old")) is Opening.UNKNOWN_MODEL
 
+    async def test_nobody_serves_the_model_but_it_exists(self, make_bench: MakeBench) -> None:
+        async with make_bench(models=("echo", "other")) as bench:
+            await bench.relays.heartbeat("r1", lease_s=600)
+            assert await bench.log.open(NEW) is Opening.UNATTENDED
+            assert await bench.log.open(NEW) is Opening.UNATTENDED
+            assert [p.partition(b"\n")[2] for _, p in bench.published()] == [b'{"n":0}']
+            assert (await bench.log.claim("resp_1")).next_sequence == 1
+            assert await bench.models.list() == []
+            wrong = replace(NEW, response_id="resp_2", model="none")
+            assert await bench.log.open(wrong) is Opening.UNKNOWN_MODEL
+
+    async def test_a_worker_announces_the_model(self, make_bench: MakeBench) -> None:
+        async with make_bench(models=("echo", "other")) as bench:
+            await bench.relays.heartbeat("r1", lease_s=600)
+            await bench.models.announce(("echo",), retention_s=0.01)
+            await bench.seconds(0.03)  # what a worker says of retention is not how long it lives
+            assert await bench.log.open(NEW) is Opening.OPENED
+            other = replace(NEW, response_id="resp_2", model="other")
+            assert await bench.log.open(other) is Opening.UNATTENDED
+
+    async def test_workers_that_fell_silent(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in ("axon.testing.event_log", "axon.adapters.valkey_event_log"):
+            monkeypatch.setattr(f"{module}.SILENCE_S", 0.1)
+        await bench.seconds(0.15)
+        assert await bench.log.open(NEW) is Opening.UNATTENDED
+        await bench.models.announce(("echo",), retention_s=600)
+        assert await bench.log.open(NEW) is Opening.OPENED
+
     async def test_a_connection_that_left_before_it_was_entered(self, bench: Bench) -> None:
         await bench.connections.remove("c9")
         assert await bench.log.open(replace(NEW, connection_id="c9")) is Opening.GONE

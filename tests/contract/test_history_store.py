@@ -160,14 +160,16 @@ class TestPostgres:
             await PostgresHistoryStore(pool=pool).write([record(1), wrong])
         assert rows(postgres_dsn, "responses") == rows(postgres_dsn, "conversations") == []
 
-    async def test_counters_are_exact_with_two_writers(self, pool: Pool, postgres_dsn: str) -> None:
+    async def test_counters_are_exact_with_two_writers(
+        self, pool: Pool, app_dsn: str, postgres_dsn: str
+    ) -> None:
         randomness = random.Random(11)
         events = [
             record(n, version=v, tokens=n * v, conversation=f"conv_{n % 3}")
             for n in range(30)
             for v in (1, 2, 3)
         ]
-        async with postgres_pool(postgres_dsn) as other:
+        async with postgres_pool(app_dsn) as other:
             stores = [PostgresHistoryStore(pool=pool), PostgresHistoryStore(pool=other)]
             shares = [randomness.sample(events, len(events)) for _ in stores]
             await asyncio.gather(*map(write_in_batches, stores, shares))

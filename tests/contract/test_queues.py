@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -17,7 +17,7 @@ from axon.exceptions import UnavailableError
 from axon.history import HistoryRecord
 from axon.jobs import Delivery, Job, JobQueue, JobSender
 from axon.testing.stores import FakeJobQueue
-from tests.contract.moto_sqs import moto_sqs
+from tests.moto_aws import moto_aws
 from tests.unit.axon.samples import a_job
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def sqs_api(queue_url: str) -> AsyncIterator[SqsApi]:
 @asynccontextmanager
 async def moto_queue(name: str, **attributes: str) -> AsyncIterator[tuple[str, "SQSClient"]]:
     """Yield the queue's URL behind moto's port, and boto3's client for the same queue."""
-    async with moto_sqs() as endpoint:
+    async with moto_aws("sqs") as endpoint:
         client = boto3.client("sqs", region_name=REGION)
         url = client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type]
         yield f"{endpoint}/{url.rpartition('/')[2]}", client
@@ -207,6 +207,42 @@ class TestSqsJobs:
                 await SqsJobSender(api=api).send(a_job())
             with pytest.raises(UnavailableError, match="SQS ReceiveMessage"):
                 await SqsJobQueue(api=api).receive(limit=1)
+
+
+TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+
+
+class TestTraceHeader:
+    async def test_a_job_brings_it_along(self) -> None:
+        async with moto_queue("jobs") as (url, _), sqs_api(url) as api:
+            for header in (TRACE, None):
+                await SqsJobSender(api=api, trace_header=lambda header=header: header).send(a_job())  # type: ignore[misc]
+                (delivery,) = await SqsJobQueue(api=api).receive(limit=1)
+                assert delivery.trace_header == header
+
+    async def test_a_queue_that_loses_it_delivers_the_job(self, jobs_queue_url: str) -> None:
+        async with sqs_api(jobs_queue_url) as api:
+            job = a_job()
+            await SqsJobSender(api=api, trace_header=lambda: TRACE).send(job)
+            (delivery,) = await SqsJobQueue(api=api).receive(limit=1)
+            assert Job.decode(delivery.body) == job
+            assert delivery.trace_header in (TRACE, None)
+
+    async def test_each_record_has_its_own(self) -> None:
+        """Seen as it is sent: both stand-ins lose it in a batch."""
+        sent: list[dict[str, Any]] = []
+
+        async def call(_operation: str, *, Entries: list[dict[str, Any]]) -> dict[str, object]:  # noqa: N803
+            sent.extend(Entries)
+            return {}
+
+        headers = iter([TRACE, None])
+        async with sqs_api("http://127.0.0.1:1/0/history.fifo") as api:
+            api.call = call  # type: ignore[method-assign,assignment]
+            sender = SqsHistorySender(api=api, trace_header=lambda: next(headers))
+            await asyncio.gather(*(sender.send(record(number)) for number in range(2)))
+        expected = {"AWSTraceHeader": {"DataType": "String", "StringValue": TRACE}}
+        assert [entry.get("MessageSystemAttributes") for entry in sent] == [expected, None]
 
 
 def record(number: int, *, conversation: str = "conv", text: str = "") -> HistoryRecord:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import cast
 
@@ -38,13 +38,14 @@ class Case:
     """Answered in at least 100 tokens."""
     beyond: str
     """More than the context window holds."""
-    model: str = field(init=False)
-    slots: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        info = self.engine.info()
-        object.__setattr__(self, "model", info.models[0].id)
-        object.__setattr__(self, "slots", info.slots)
+    @property
+    def model(self) -> str:
+        return self.engine.info().models[0].id
+
+    @property
+    def slots(self) -> int:
+        return self.engine.info().slots
 
     def request(
         self, text: str, *, max_tokens: int = 100, known: tuple[int, ...] = ()

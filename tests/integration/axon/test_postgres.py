@@ -44,6 +44,16 @@ async def test_a_read_only_database_means_unavailable(pool: Pool) -> None:
             await connection.execute("INSERT INTO tenants VALUES ('t')")
 
 
+async def test_nothing_is_prepared_on_the_server(pool: Pool) -> None:
+    for number in range(10):
+        async with transaction(pool) as connection:
+            await connection.execute("SELECT %s::int", [number])
+            cursor = await connection.execute(
+                "SELECT count(*) AS count FROM pg_prepared_statements"
+            )
+            assert await cursor.fetchall() == [{"count": 0}]
+
+
 def test_statements_come_from_files() -> None:
     assert b"INSERT INTO conversations" in query("write_conversation")
     with pytest.raises(FileNotFoundError):

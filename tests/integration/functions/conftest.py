@@ -16,6 +16,7 @@ from axon.adapters.valkey import Valkey
 from axon.adapters.valkey_directories import ValkeyModelDirectory, ValkeyRelayDirectory
 from axon.adapters.valkey_event_log import ValkeyEventLog
 from axon.lambdas import run
+from axon.settings import ValkeySettings
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -30,7 +31,7 @@ class Functions:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._patch = patch
         self._clients: list[Valkey | Pool | SqsApi] = []
-        self._track(valkey, "Valkey")
+        self._track(valkey, "create_valkey")
         self._track(postgres, "create_pool")
         self._track(composition, "sqs_api")
 
@@ -68,7 +69,9 @@ class World:
     ) -> None:
         self.variables = variables
         self.sqs = sqs
-        self.valkey: Valkey = valkey.Valkey(variables["valkey_url"])
+        self.valkey: Valkey = valkey.create_valkey(
+            ValkeySettings(valkey_url=variables["valkey_url"])
+        )
         self.log = ValkeyEventLog(valkey=self.valkey, deadline_s=600, retention_s=300)
         self._functions = functions
         run(ValkeyRelayDirectory(valkey=self.valkey).heartbeat("relay", lease_s=600))
@@ -108,14 +111,14 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
 def world(
     functions: Functions,
     valkey_url: str,
-    postgres_dsn: str,
+    app_dsn: str,
     jobs_queue_url: str,
     history_queue_url: str,
     sqs_client: "SQSClient",
 ) -> World:
     variables = {
         "valkey_url": valkey_url,
-        "postgres_dsn": postgres_dsn,
+        "postgres_dsn": app_dsn,
         "jobs_queue_url": jobs_queue_url,
         "history_queue_url": history_queue_url,
     }

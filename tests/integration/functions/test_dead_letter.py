@@ -8,6 +8,7 @@ from axon.event_log import Status
 from axon.jobs import Job
 from axon.lambdas import run
 from tests.integration.functions.conftest import World, sqs_record, websocket_event
+from tests.integration.functions.counts import counted
 from tests.unit.axon.samples import a_job
 from tests.unit.axon.sdk_events import validate_stream
 
@@ -85,11 +86,12 @@ def test_what_nobody_knows_is_done_with(dead_letter: ModuleType) -> None:
     assert handle(dead_letter, sqs_record(a_job().encode().decode(), "m1")) == []
 
 
-def test_valkey_away_returns_them_all(world: World) -> None:
+def test_valkey_away_returns_them_all(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     dead_letter = world.load("dead_letter", valkey_url="redis://127.0.0.1:1/0")
     body = a_job().encode().decode()
     messages = [sqs_record(body, "m1"), sqs_record("poison", "m2"), sqs_record(body, "m3")]
     assert handle(dead_letter, *messages) == ["m1", "m3"]
+    assert counted(capsys) == [{"dead_letters": 1, "service": "dead_letter"}]
 
 
 def test_the_history_queue_away_stops_no_failure(world: World) -> None:

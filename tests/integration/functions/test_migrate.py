@@ -20,5 +20,5 @@ def test_an_empty_database_gets_its_schema_once(
 
 
 def test_without_a_database_it_does_not_start(functions: Functions) -> None:
-    with pytest.raises(Exception, match="AXON_POSTGRES_DSN or AXON_POSTGRES_SECRET_ARN"):
+    with pytest.raises(Exception, match="AXON_POSTGRES_DSN"):
         functions.load("migrate")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from openai.types.responses import ResponseErrorEvent
 
+from axon.adapters.ecs_workers import EcsWorkers
 from axon.event_log import Status
 from axon.ids import new_id
 from axon.jobs import Job
@@ -108,6 +109,39 @@ class TestAccepted:
         accepted(respond, world, previous_response_id=previous)
         (message,) = world.messages("jobs")
         assert Job.decode(message["body"]).previous_response_id == previous
+
+
+class TestScaledToZero:
+    @pytest.fixture
+    def woken(self, monkeypatch: pytest.MonkeyPatch) -> list[EcsWorkers]:
+        woken: list[EcsWorkers] = []
+
+        async def wake(workers: EcsWorkers) -> None:
+            woken.append(workers)
+
+        monkeypatch.setattr(EcsWorkers, "wake", wake)
+        return woken
+
+    @pytest.fixture
+    def on_ecs(self, world: World) -> ModuleType:
+        return world.load(
+            "respond", models="sleeping, other", workers_cluster="c", workers_service="s"
+        )
+
+    def test_a_model_that_nobody_has_announced_yet(
+        self, on_ecs: ModuleType, world: World, woken: list[EcsWorkers]
+    ) -> None:
+        response_id = accepted(on_ecs, world, model="sleeping")
+        (message,) = world.messages("jobs")
+        assert Job.decode(message["body"]).response_id == response_id
+        assert len(woken) == 1
+        assert refused(on_ecs, body(model="none"))["code"] == "model_not_found"
+
+    def test_workers_that_are_there_are_left_alone(
+        self, on_ecs: ModuleType, world: World, woken: list[EcsWorkers]
+    ) -> None:
+        accepted(on_ecs, world, model="echo")
+        assert woken == []
 
 
 class TestRefused:

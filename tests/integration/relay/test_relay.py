@@ -1,6 +1,8 @@
 import asyncio
 import random
 import signal
+import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import aiohttp
@@ -230,6 +232,46 @@ async def test_health_follows_the_subscription(stage: Stage, unused_tcp_port: in
         await stage.valkey.call("CLIENT", "PAUSE", 4500, "ALL")
         assert await healthy(session, 503) == {"status": "unavailable"}
         await healthy(session, 200)
+
+
+async def test_what_the_ports_tell(
+    stage: Stage, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    inside, outside = (f"http://127.0.0.1:{unused_tcp_port_factory()}" for _ in range(2))
+
+    async def get(url: str) -> tuple[int, str]:
+        async with session.get(url) as answer:
+            return answer.status, await answer.text()
+
+    async def told(lines: set[str]) -> None:
+        async with asyncio.timeout(10):
+            while not lines <= set((await get(f"{inside}/metrics"))[1].splitlines()):
+                await asyncio.sleep(0.02)
+
+    ports = {"health_port": inside.rpartition(":")[2], "http_port": outside.rpartition(":")[2]}
+    async with aiohttp.ClientSession() as session:
+        async with stage.relay(**ports):
+            first, second = [await stage.open(CONNECTIONS[n]) for n in range(2)]
+            await write(first, 3)
+            stage.gateway.failures[CONNECTIONS[1]].append(429)
+            await second.say("more")
+            written = len(first.written) + len(second.written)
+            await told(
+                {
+                    f'axon_relay_posts_total{{outcome="delivered"}} {written}.0',
+                    'axon_relay_posts_total{outcome="throttled"} 1.0',
+                    'axon_relay_posts_total{outcome="gone"} 0.0',
+                    f"axon_relay_lag_seconds_count {written}.0",
+                    "axon_relay_connections 1.0",
+                    "axon_relay_responses 1.0",
+                }
+            )
+            assert (await get(f"{outside}/health"))[0] == 200
+            assert (await get(f"{outside}/metrics"))[0] == 404
+            await second.complete()
+            began = time.monotonic()  # the session keeps its connections open
+        assert time.monotonic() - began < 5
+    stage.check(first, second)
 
 
 async def test_overdue_responses_are_failed(stage: Stage) -> None:

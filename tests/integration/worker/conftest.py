@@ -18,6 +18,7 @@ from axon.conversations import Conversations
 from axon.event_log import LoggedEvent
 from axon.responses import ResponseEnder, ResponseService
 from axon.settings import WorkerSettings
+from axon.workers import StandingWorkers
 from local.queues import JOBS_DEAD, Queue
 from tests.clients import postgres_pool, valkey_client
 from tests.unit.axon.samples import a_request
@@ -74,12 +75,14 @@ class World:
         return sum(int(answer["Attributes"][name]) for name in names)
 
     @asynccontextmanager
-    async def worker(self, **changes: str) -> AsyncIterator["asyncio.Task[None]"]:
+    async def worker(
+        self, *, agent_uri: str | None = None, **changes: str
+    ) -> AsyncIterator["asyncio.Task[None]"]:
         """Run a worker in this process, which may end by itself; stop it in the end."""
         changed = {f"AXON_{name.upper()}": value for name, value in changes.items()}
         settings = WorkerSettings.from_environ(self.variables | changed)
         stop = asyncio.Event()
-        serving = asyncio.create_task(serve(settings, stop=stop))
+        serving = asyncio.create_task(serve(settings, stop=stop, agent_uri=agent_uri))
         try:
             yield serving
         finally:
@@ -95,7 +98,7 @@ def text_of(decoded: list[dict[str, Any]]) -> str:
 @pytest.fixture
 def variables(
     valkey_url: str,
-    postgres_dsn: str,
+    app_dsn: str,
     history_queue_url: str,
     make_queue: Callable[..., str],
 ) -> dict[str, str]:
@@ -106,7 +109,7 @@ def variables(
     )
     return {
         "AXON_VALKEY_URL": valkey_url,
-        "AXON_POSTGRES_DSN": postgres_dsn,
+        "AXON_POSTGRES_DSN": app_dsn,
         "AXON_JOBS_QUEUE_URL": jobs,
         "AXON_HISTORY_QUEUE_URL": history_queue_url,
         "AXON_VISIBILITY_TIMEOUT_S": str(VISIBILITY_S),
@@ -133,6 +136,7 @@ async def world(variables: dict[str, str], sqs_client: "SQSClient") -> AsyncIter
             jobs=SqsJobSender(api=apis[0]),
             history=history,
             ender=ender,
+            workers=StandingWorkers(),
         )
         await ValkeyRelayDirectory(valkey=valkey).heartbeat("relay", lease_s=600)
         await ValkeyModelDirectory(valkey=valkey).announce(("echo",), retention_s=600)

@@ -1,5 +1,6 @@
 """``python -m worker``: a process that may be stopped and killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.worker.conftest import World, text_of
+from tests.unit.axon.adapters.ecs_agent_stand_in import ecs_agent_stand_in
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -23,7 +25,10 @@ class Processes:
         self._started: list[subprocess.Popen[str]] = []
 
     def start(self, **changes: str) -> "subprocess.Popen[str]":
-        changed = {f"AXON_{name.upper()}": value for name, value in changes.items()}
+        changed = {
+            name.upper() if name.startswith("ecs_") else f"AXON_{name.upper()}": value
+            for name, value in changes.items()
+        }
         process = subprocess.Popen(
             [sys.executable, "-m", "worker"],
             env=os.environ | self._variables | changed,
@@ -77,6 +82,25 @@ async def test_a_signal_ends_it_soon(
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.parametrize(("wanted", "requests"), [("true", 1), ("false", 0)])
+async def test_the_task_is_protected_where_that_is_wanted(
+    world: World, processes: Processes, wanted: str, requests: int
+) -> None:
+    async with ecs_agent_stand_in() as agent:
+        processes.start(task_protection=wanted, ecs_agent_uri=agent.uri)
+        await world.ended(await world.submit())
+        await agent.was_asked(requests)
+        assert agent.asked == [{"ProtectionEnabled": True, "ExpiresInMinutes": 30}] * requests
+
+
+def test_json_logs(processes: Processes) -> None:
+    process = processes.start(log_format="json")
+    assert process.stderr is not None
+    entry = json.loads(process.stderr.readline())
+    assert (entry["level"], entry["logger"]) == ("INFO", "worker.service")
+    assert entry["message"].startswith("serving echo")
+
+
 def test_wrong_settings_end_it_with_one_line(processes: Processes) -> None:
     process = processes.start(slots="none", valkey_url="")
     _, errors = process.communicate(timeout=20)
@@ -93,14 +117,15 @@ import runpy
 import worker.service
 from worker.engines.protocol import EngineDeadError
 
-async def serve(settings, *, stop):
+async def serve(settings, *, stop, agent_uri):
     raise EngineDeadError("out of memory")
 
 worker.service.serve = serve
 runpy.run_module("worker", run_name="__main__")
 """
     variables = {
-        f"AXON_{name}": "x" for name in ("VALKEY_URL", "JOBS_QUEUE_URL", "HISTORY_QUEUE_URL")
+        f"AXON_{name}": "x"
+        for name in ("VALKEY_URL", "POSTGRES_DSN", "JOBS_QUEUE_URL", "HISTORY_QUEUE_URL")
     }
     ended = subprocess.run(
         [sys.executable, "-c", script],

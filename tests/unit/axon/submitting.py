@@ -10,10 +10,13 @@ from axon.protocol.objects import Usage
 from axon.responses import ResponseEnder, ResponseService
 from axon.testing.event_log import FakeValkey
 from axon.testing.stores import FakeHistory, FakeJobQueue, FakeTurns
+from axon.testing.workers import FakeWorkers
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
 from tests.unit.axon.sdk_events import validate_stream
 
 DEADLINE_S = 600.0
+SLEEPING = "sleeping-model"
+"""Known though no worker has announced it."""
 
 
 class World:
@@ -21,11 +24,12 @@ class World:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.valkey = FakeValkey(deadline_s=DEADLINE_S, clock=lambda: self.now)
+        self.valkey = FakeValkey(deadline_s=DEADLINE_S, models=(SLEEPING,), clock=lambda: self.now)
         self.turns = FakeTurns()
         self.conversations = Conversations(cache=self.turns, database=FakeTurns())
         self.jobs = FakeJobQueue()
         self.history = FakeHistory()
+        self.workers = FakeWorkers()
         self.ender = ResponseEnder(event_log=self.valkey, history=self.history)
         self.service = ResponseService(
             event_log=self.valkey,
@@ -33,6 +37,7 @@ class World:
             jobs=self.jobs,
             history=self.history,
             ender=self.ender,
+            workers=self.workers,
         )
 
     async def begin(self) -> None:

@@ -9,7 +9,17 @@ import pytest
 import axon
 
 PACKAGE = Path(axon.__file__).parent
-DRIVERS = {"boto3", "botocore", "redis", "psycopg", "psycopg_pool", "aiohttp", "awslambdaric"}
+DRIVERS = {
+    "aiohttp",
+    "awslambdaric",
+    "boto3",
+    "botocore",
+    "opentelemetry",
+    "prometheus_client",
+    "psycopg",
+    "psycopg_pool",
+    "redis",
+}
 DOMAIN = [
     path
     for path in sorted(PACKAGE.rglob("*.py"))

@@ -7,10 +7,11 @@ from axon.exceptions import FencedError, RequestError, UnavailableError
 from axon.history import HistoryRecord
 from axon.ids import is_id, new_id
 from axon.jobs import Job
+from axon.models import SILENCE_S
 from axon.responses import OVERDUE, UNSENT, now_ms
-from tests.unit.axon.samples import CONNECTION, TENANT, a_request
+from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
 from tests.unit.axon.sdk_events import validate_stream
-from tests.unit.axon.submitting import DEADLINE_S, World
+from tests.unit.axon.submitting import DEADLINE_S, SLEEPING, World
 
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
 CALL_OUTPUT = {"type": "function_call_output", "call_id": "call_1", "output": "4"}
@@ -176,6 +177,42 @@ class TestCalls:
         assert error.code == "tool_call_not_found"
         error = await world.refusal(previous_response_id=first)
         assert error.code == "previous_response_not_found"
+
+
+class TestWaking:
+    async def test_while_workers_are_heard_of_nobody_is_woken(self, world: World) -> None:
+        await world.submit()
+        assert world.workers.woken == 0
+
+    async def test_workers_are_woken_for_a_job_that_is_queued(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queued: list[int] = []
+
+        async def wake() -> None:
+            queued.append(len(world.jobs_sent()))
+
+        monkeypatch.setattr(world.workers, "wake", wake)
+        await world.submit(model=SLEEPING)
+        assert queued == [1]
+
+    async def test_workers_that_fell_silent_are_woken(self, world: World) -> None:
+        world.now += SILENCE_S + 1
+        await world.submit()
+        assert world.workers.woken == 1
+        await world.valkey.announce((MODEL,), retention_s=100)
+        await world.submit()
+        assert world.workers.woken == 1
+
+    async def test_for_what_needs_no_worker_nobody_is_woken(self, world: World) -> None:
+        await world.submit(model=SLEEPING, generate=False)
+        world.jobs.fail_with = UnavailableError("away")
+        await world.submit(model=SLEEPING)
+        await world.valkey.remove(CONNECTION)
+        request = a_request(model=SLEEPING)
+        gone = await world.service.submit(request, tenant_id=TENANT, connection_id=CONNECTION)
+        assert gone is None
+        assert world.workers.woken == 0
 
 
 class TestWarmUp:

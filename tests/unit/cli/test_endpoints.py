@@ -13,15 +13,15 @@ CONTENT = {
     "engine": "echo",
     "model": "echo",
     "valkey_url": "redis://127.0.0.1:1/0",
-    "postgres_dsn": "postgresql://",
     "aws_endpoint": "http://127.0.0.1:2",
+    "lambda_endpoint": "http://127.0.0.1:3",
     "queues": {"jobs": "http://127.0.0.1:2/000000000000/jobs"},
 }
 
 
 def test_takes_what_it_knows(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    content = {**CONTENT, "lambda_endpoint": "http://127.0.0.1:3"}
+    content = {**CONTENT, "postgres_dsn": "postgresql://"}
     (tmp_path / "run" / "endpoints.json").write_text(json.dumps(content))
     (tmp_path / "run" / "supervisor.pid").write_text(str(os.getpid()))
     endpoints = Endpoints.read(tmp_path)

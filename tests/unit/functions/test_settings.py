@@ -14,13 +14,14 @@ FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 @pytest.mark.parametrize(
     ("name", "variables"),
     [
-        ("authorizer", ["VALKEY_URL"]),
+        ("authorizer", ["VALKEY_URL", "POSTGRES_DSN"]),
         ("connect", ["VALKEY_URL"]),
         ("disconnect", ["VALKEY_URL", "HISTORY_QUEUE_URL"]),
-        ("respond", ["VALKEY_URL", "JOBS_QUEUE_URL", "HISTORY_QUEUE_URL"]),
+        ("respond", ["VALKEY_URL", "POSTGRES_DSN", "JOBS_QUEUE_URL", "HISTORY_QUEUE_URL"]),
         ("write_history", ["POSTGRES_DSN"]),
         ("dead_letter", ["VALKEY_URL", "HISTORY_QUEUE_URL"]),
         ("migrate", ["POSTGRES_DSN"]),
+        ("keys", ["VALKEY_URL", "POSTGRES_DSN"]),
     ],
 )
 def test_what_is_missing_is_named(
@@ -43,4 +44,5 @@ def test_every_function_is_tested_here() -> None:
         "write_history",
         "dead_letter",
         "migrate",
+        "keys",
     }

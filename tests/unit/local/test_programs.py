@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from infra import catalog
 from local import configurations, topology
 from local.addresses import Addresses
 from local.folders import Folders
@@ -81,9 +82,26 @@ def test_each_has_a_name_and_a_health_port_of_its_own(
 def test_a_function_gets_only_what_it_needs(addresses: Addresses) -> None:
     functions = configurations.lambda_service(addresses, {})["functions"]
     assert isinstance(functions, dict)
-    assert list(functions["connect"]["environment"]) == ["AXON_VALKEY_URL"]
-    assert list(functions["migrate"]["environment"]) == ["AXON_POSTGRES_DSN"]
+    quiet = configurations.QUIET
+    assert functions["connect"]["environment"].keys() == {"AXON_VALKEY_URL", *quiet}
+    assert functions["migrate"]["environment"].keys() == {"AXON_POSTGRES_DSN", *quiet}
     assert "AXON_JOBS_QUEUE_URL" in functions["respond"]["environment"]
+
+
+def test_limits_are_those_of_the_catalog(addresses: Addresses) -> None:
+    functions = configurations.lambda_service(addresses, {})["functions"]
+    assert isinstance(functions, dict)
+    limits = {name: (each["timeout_s"], each["memory_mb"]) for name, each in functions.items()}
+    assert limits == {
+        name: (each.timeout_s, each.memory_mb) for name, each in catalog.FUNCTIONS.items()
+    }
+    assert functions["respond"]["min_environments"] > 0
+
+
+def test_queues_invoke_the_functions_of_the_catalog() -> None:
+    assert [
+        (queue.name, function, batch_size) for queue, function, batch_size in topology.EVENT_SOURCES
+    ] == [(each.queue, each.function, each.batch_size) for each in catalog.EVENT_SOURCES]
 
 
 def test_every_function_has_a_handler(addresses: Addresses) -> None:

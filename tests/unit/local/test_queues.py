@@ -1,25 +1,33 @@
 import json
 
+from infra import catalog
 from local.queues import HISTORY, JOBS, JOBS_DEAD, QUEUES, definitions, queue_url
 
 
-def test_jobs_go_to_their_dead_letter_queue_after_three_tries() -> None:
+def test_jobs_go_to_their_dead_letter_queue_as_the_catalog_says() -> None:
     attributes = JOBS.attributes()
-    assert attributes["VisibilityTimeout"] == "30"
+    assert attributes["VisibilityTimeout"] == str(catalog.JOBS.visibility_s)
     assert json.loads(attributes["RedrivePolicy"]) == {
         "deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:jobs-dlq",
-        "maxReceiveCount": 3,
+        "maxReceiveCount": catalog.JOBS.max_receives,
     }
     assert "FifoQueue" not in attributes
 
 
 def test_history_is_fifo() -> None:
     assert HISTORY.attributes()["FifoQueue"] == "true"
-    assert HISTORY.attributes()["VisibilityTimeout"] == "60"
+    assert HISTORY.attributes()["VisibilityTimeout"] == str(catalog.HISTORY.visibility_s)
 
 
 def test_a_dead_letter_queue_has_none_itself() -> None:
-    assert "RedrivePolicy" not in JOBS_DEAD.attributes()
+    attributes = JOBS_DEAD.attributes()
+    assert "RedrivePolicy" not in attributes
+    assert attributes["VisibilityTimeout"] == str(catalog.DEAD_LETTER_VISIBILITY_S)
+
+
+def test_all_queues_of_the_catalog_are_there() -> None:
+    names = {name for queue in catalog.QUEUES for name in (queue.name, queue.dead_letter)}
+    assert {queue.name for queue in QUEUES} == names
 
 
 def test_dead_letter_queues_are_defined_before_those_that_name_them() -> None:

@@ -27,6 +27,7 @@ class Scene:
         self.connections = FakeConnections()
         self.log = _Log()
         self.delivered: list[str] = []
+        self.lags: list[float] = []
         self.settled = asyncio.Event()
         self.settled.set()
         self.feed = ConnectionFeed(
@@ -34,6 +35,7 @@ class Scene:
             connections=self.connections,
             log=self.log,
             delivered=self._deliver,
+            lagged=self.lags.append,
         )
 
     @property
@@ -87,6 +89,7 @@ async def test_posts_in_order_until_the_terminal_event(scene: Scene) -> None:
     await running
     assert scene.posts == [b"0", b"1", b"2", b"3"]
     assert scene.delivered == ["resp_1"]
+    assert len(scene.lags) == 4
 
 
 async def test_responses_take_turns_one_post_at_a_time(scene: Scene) -> None:
@@ -106,6 +109,7 @@ async def test_throttled_posts_are_repeated_in_order(scene: Scene) -> None:
     await scene.feed.run()
     assert scene.posts == [b"0", b"1", b"2"]
     assert scene.connections.attempts == 6
+    assert len(scene.lags) == 3
 
 
 async def test_events_that_were_not_published_come_from_the_log(scene: Scene) -> None:

@@ -1,6 +1,7 @@
 """Whatever happens to publications, the client gets 0..n once and in order."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ def publication(first: int, events: Sequence[bytes], *, terminal: bool = False) 
     return Publication("resp_1", "c1", first, terminal=terminal, events=events)
 
 
-def delivery(**changes: int) -> Delivery:
+def delivery(**changes: Any) -> Delivery:
     return Delivery(response_id="resp_1", connection_id="c1", **changes)
 
 
@@ -49,6 +50,21 @@ def test_hands_out_what_is_published() -> None:
     assert (subject.ready, subject.must_read) == (True, False)
     assert drain(subject) == [event(0), event(1)]
     assert (subject.ready, subject.must_read) == (False, False)
+
+
+def test_tells_how_long_each_event_was_here() -> None:
+    now = 10.0
+    subject = delivery(clock=lambda: now)
+    subject.publish(publication(0, [event(0), event(1)]))
+    now = 10.5
+    subject.publish(publication(2, [event(2)]))
+    subject.publish(publication(4, [event(4)]))
+    now = 11.0
+    assert [subject.posted() for _ in range(3)] == [1.0, 1.0, 0.5]
+    subject.begin_read()
+    subject.end_read([LoggedEvent(3, event(3))])
+    now = 11.25
+    assert subject.posted() == 0.25
 
 
 def test_is_finished_once_the_terminal_event_was_posted() -> None:

@@ -23,11 +23,17 @@ async def status(world: World, author: Author) -> Status:
 
 
 async def test_what_comes_too_early_is_not_for_this_relay(world: World) -> None:
-    feeds = Feeds(connections=world.connections, log=world.valkey, settlement=world.settlement)
+    feeds = Feeds(
+        connections=world.connections,
+        log=world.valkey,
+        settlement=world.settlement,
+        lagged=world.lags.append,
+    )
     await world.open("c1")
     for publication in world.publications():
         feeds.receive(publication)
     assert not feeds.deliveries
+    assert feeds.connections == 0
 
 
 async def test_delivers_to_the_end_and_settles(world: World) -> None:
@@ -43,6 +49,18 @@ async def test_delivers_to_the_end_and_settles(world: World) -> None:
     assert not world.feeds.deliveries
     assert world.feeds.has_ended(author.response_id)
     assert await world.valkey.undelivered(RELAY) == set()
+    assert len(world.lags) == len(author.written)
+
+
+async def test_connections_are_counted_once(world: World) -> None:
+    authors = [await world.open(connection_id) for connection_id in ("c1", "c1", "c2")]
+    world.pump()
+    assert (world.feeds.connections, len(world.feeds.deliveries)) == (2, 3)
+    for author in authors:
+        await author.complete()
+    world.pump()
+    await world.feeds.drain()
+    assert (world.feeds.connections, len(world.feeds.deliveries)) == (0, 0)
 
 
 async def test_responses_of_many_connections_do_not_wait_for_each_other(world: World) -> None:

@@ -33,8 +33,12 @@ class World:
             directory=self.valkey,
             ender=self.ender,
         )
+        self.lags: list[float] = []
         self.feeds = Feeds(
-            connections=self.connections, log=self.valkey, settlement=self.settlement
+            connections=self.connections,
+            log=self.valkey,
+            settlement=self.settlement,
+            lagged=self.lags.append,
         )
         self.feeds.accept()
         self._pumped = 0

@@ -6,6 +6,7 @@ from worker.pipeline.flush import FlushPolicy
 FLUSH_POLICY = FlushPolicy.of(
     WorkerSettings(
         valkey_url="redis://valkey",
+        postgres_dsn="postgresql://postgres",
         jobs_queue_url="http://jobs",
         history_queue_url="http://history",
     )

@@ -1,8 +1,7 @@
 """The consumer over a queue in memory, in virtual time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,86 +10,9 @@ from axon.exceptions import FencedError, MissingResponseError, UnavailableError
 from axon.jobs import Delivery, Job
 from axon.testing.stores import FakeJobQueue
 from tests.unit.axon.samples import a_job
-from tests.unit.axon.submitting import World
-from tests.unit.worker.virtual_time import now, run
-from worker.consumer import Consumer
+from tests.unit.worker.consuming import VISIBILITY_S, Bench
+from tests.unit.worker.virtual_time import run
 from worker.engines.protocol import EngineDeadError
-
-VISIBILITY_S = 30
-
-
-class Queue(FakeJobQueue):
-    """Notes what it was asked, and when."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.limits: list[int] = []
-        self.deleted: list[Delivery] = []
-        self.released: list[Delivery] = []
-        self.extended: list[tuple[float, int, int]] = []
-        self.refuse_delete: Exception | None = None
-        self.release_s = 0.0
-
-    async def receive(self, *, limit: int) -> Sequence[Delivery]:
-        assert limit >= 1
-        self.limits.append(limit)
-        return await super().receive(limit=limit)
-
-    async def delete(self, delivery: Delivery) -> None:
-        if self.refuse_delete:
-            raise self.refuse_delete
-        self.deleted.append(delivery)
-        await super().delete(delivery)
-
-    async def extend(self, deliveries: Sequence[Delivery], *, timeout_s: int) -> None:
-        if timeout_s:
-            self.extended.append((now(), len(deliveries), timeout_s))
-        else:  # they do not come again
-            await asyncio.sleep(self.release_s)
-            self.released += deliveries
-            for delivery in deliveries:
-                self.in_flight.pop(delivery.receipt, None)
-
-
-class Bench:
-    """A consumer whose attempts do what `work` says."""
-
-    def __init__(self, *, slots: int = 2) -> None:
-        self.queue = Queue()
-        self.world = World()
-        self.runs: list[str] = []
-        self.most = 0
-        self.going = asyncio.Event()
-        self.work: Callable[[Job], Awaitable[None]] = self.succeed
-        self.consumer = Consumer(
-            queue=self.queue,
-            event_log=self.world.valkey,
-            run=self._run,
-            slots=slots,
-            visibility_timeout_s=VISIBILITY_S,
-        )
-
-    async def succeed(self, job: Job) -> None: ...
-
-    async def wait(self, job: Job) -> None:
-        await self.going.wait()
-
-    def fail(self, error: Exception) -> None:
-        async def work(job: Job) -> None:
-            raise error
-
-        self.work = work
-
-    async def _run(self, job: Job) -> None:
-        self.runs.append(job.response_id)
-        self.most = max(self.most, self.consumer.running)
-        await self.work(job)
-
-    async def consume(self, seconds: float) -> None:
-        """Consume for so long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.consumer.consume()
 
 
 def test_a_job_is_done_and_deleted() -> None:
@@ -101,6 +23,7 @@ def test_a_job_is_done_and_deleted() -> None:
         await bench.consume(1)
         assert bench.runs == [job.response_id]
         assert len(bench.queue.deleted) == 1
+        assert bench.outcomes() == {"completed": 1}
         assert bench.consumer.running == 0
         assert not bench.queue.in_flight
 
@@ -189,6 +112,7 @@ def test_a_service_that_is_away_gives_the_job_back_for_later(attempts: int, dela
         await bench.consume(1)
         assert [timeout for _, _, timeout in bench.queue.extended] == [delay_s]
         assert bench.queue.deleted == []
+        assert bench.outcomes() == {"released": 1}
         assert bench.consumer.running == 0
 
     run(story())
@@ -210,6 +134,7 @@ def test_a_dead_engine_gives_every_job_back_and_ends_the_consumer() -> None:
             await bench.consumer.consume()
         assert len(bench.queue.released) == 3
         assert bench.queue.deleted == []
+        assert bench.outcomes() == {"released": 3}
 
     run(story())
 
@@ -243,6 +168,7 @@ def test_an_unexpected_error_leaves_the_job_to_the_visibility_timeout() -> None:
         assert bench.queue.deleted == bench.queue.released == []
         assert len(bench.queue.in_flight) == 1
         assert bench.consumer.running == 0
+        assert bench.outcomes() == {"released": 1}
 
     run(story())
 
@@ -268,6 +194,7 @@ def test_a_response_that_nobody_knows_is_done_with() -> None:
         await bench.queue.send(a_job())
         await bench.consume(1)
         assert len(bench.queue.deleted) == 1
+        assert bench.outcomes() == {"cancelled": 1}
 
     run(story())
 
@@ -283,6 +210,7 @@ def test_a_response_that_was_ended_from_outside_is_done_with() -> None:
         await bench.queue.send(job)
         await bench.consume(1)
         assert len(bench.queue.deleted) == 1
+        assert bench.outcomes() == {"cancelled": 1}
 
     run(story())
 
@@ -299,6 +227,7 @@ def test_a_newer_attempt_keeps_the_job() -> None:
         await bench.consume(1)
         assert bench.queue.deleted == bench.queue.released == []
         assert len(bench.queue.in_flight) == 1
+        assert bench.outcomes() == {"fenced": 1}
 
     run(story())
 
@@ -310,6 +239,52 @@ def test_a_job_that_cannot_be_deleted_is_given_back() -> None:
         await bench.queue.send(a_job())
         await bench.consume(1)
         assert [timeout for _, _, timeout in bench.queue.extended] == [2]
+        assert bench.outcomes() == {"completed": 1}
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (Status.COMPLETED, "completed"),
+        (Status.INCOMPLETE, "completed"),
+        (Status.FAILED, "failed"),
+    ],
+)
+def test_the_outcome_is_counted_and_traced(status: Status, outcome: str) -> None:
+    async def story() -> None:
+        bench = Bench()
+        bench.status = status
+        job = a_job()
+        await bench.queue.put(job.encode().decode(), trace_header="Root=1-1-1;Sampled=1")
+        await bench.consume(1)
+        assert bench.outcomes() == {outcome: 1}
+        assert len(bench.queue.deleted) == 1
+        (span,) = bench.tracing.spans
+        assert (span.path, span.header) == (("job",), "Root=1-1-1;Sampled=1")
+        assert span.attributes == {
+            "response_id": job.response_id,
+            "model": job.model,
+            "outcome": outcome,
+        }
+        assert span.ended
+
+    run(story())
+
+
+def test_every_change_of_what_runs_is_told() -> None:
+    async def story() -> None:
+        bench = Bench(slots=2)
+
+        async def work(job: Job) -> None:
+            await asyncio.sleep(len(bench.runs))
+
+        bench.work = work
+        for _ in range(3):
+            await bench.queue.send(a_job())
+        await bench.consume(10)
+        assert bench.changes == [1, 2, 1, 2, 1, 0]
 
     run(story())
 
@@ -336,53 +311,3 @@ def test_a_wrong_queue_ends_the_consumer() -> None:
             await bench.consumer.consume()
 
     run(story())
-
-
-class TestDrain:
-    def test_what_runs_may_end_and_nothing_new_begins(self) -> None:
-        async def story() -> None:
-            bench = Bench(slots=1)
-
-            async def work(job: Job) -> None:
-                await asyncio.sleep(15)
-
-            bench.work = work
-            for _ in range(2):
-                await bench.queue.send(a_job())
-            await bench.consume(1)
-            await bench.consumer.drain(20)
-            assert now() == pytest.approx(15.0)
-            assert len(bench.runs) == len(bench.queue.deleted) == 1
-            kept = [at for at, count, _ in bench.queue.extended if count]
-            assert kept
-            assert max(pause(kept, since=0.0)) <= VISIBILITY_S / 2
-
-        run(story())
-
-    def test_what_does_not_end_in_time_is_given_back(self) -> None:
-        async def story() -> None:
-            bench = Bench(slots=3)
-            bench.work = bench.wait
-            for _ in range(3):
-                await bench.queue.send(a_job())
-            await bench.consume(1)
-            await bench.consumer.drain(20)
-            assert now() == pytest.approx(21.0)
-            assert len(bench.queue.released) == 3
-            assert bench.queue.deleted == []
-            assert bench.consumer.running == 0
-
-        run(story())
-
-    def test_an_idle_worker_is_done_at_once(self) -> None:
-        async def story() -> None:
-            bench = Bench()
-            await bench.consume(1)
-            await bench.consumer.drain(20)
-            assert now() == pytest.approx(1.0)
-
-        run(story())
-
-
-def pause(times: list[float], *, since: float) -> list[float]:
-    return [later - earlier for earlier, later in zip([since, *times], times, strict=False)]

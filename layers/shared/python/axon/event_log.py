@@ -64,9 +64,13 @@ class NewResponse:
 
 
 class Opening(StrEnum):
-    """What became of an attempt to open a log."""
+    """What became of an attempt to open a log.
+
+    Unattended: it is open, but no worker that serves the model has been heard of lately.
+    """
 
     OPENED = "opened"
+    UNATTENDED = "unattended"
     UNKNOWN_MODEL = "unknown_model"
     NO_RELAY = "no_relay"
     GONE = "gone"
@@ -86,7 +90,7 @@ class EventLog(Protocol):
     async def open(self, response: NewResponse) -> Opening:
         """Open a log with event 0, enter it in the deadline index, publish.
 
-        Opening the same response twice changes nothing and answers ``OPENED``.
+        Opening the same response twice changes nothing and answers as if it were the first time.
         """
         ...
 

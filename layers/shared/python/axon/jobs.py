@@ -104,11 +104,15 @@ def new_job(
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A job as a worker received it; `receipt` releases, extends or deletes it."""
+    """A job as a worker received it; `receipt` releases, extends or deletes it.
+
+    `trace_header` is what the submitter's trace goes on with, if there is one.
+    """
 
     body: str
     receipt: str
     attempts: int
+    trace_header: str | None = None
 
 
 class JobSender(Protocol):

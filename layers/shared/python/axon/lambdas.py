@@ -1,6 +1,7 @@
 """What every Lambda handler needs: one event loop a process, and coroutines run on it."""
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -14,3 +15,8 @@ _LOOP = asyncio.new_event_loop()
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end; clients opened on the way live on for the next invocation."""
     return _LOOP.run_until_complete(coroutine)
+
+
+def trace_header() -> str | None:
+    """Return AWS's trace header of the current invocation, for what it sends on."""
+    return os.environ.get("_X_AMZN_TRACE_ID")

@@ -2,6 +2,9 @@
 
 from typing import Protocol
 
+SILENCE_S = 15.0
+"""Workers announce themselves every few seconds: after so long without, none is there."""
+
 
 class ModelDirectory(Protocol):
     """Kept in Valkey; a fake in `axon.testing`."""

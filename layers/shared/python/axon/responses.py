@@ -17,6 +17,7 @@ from axon.jobs import Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Usage, response_object
 from axon.protocol.requests import CreateResponse
+from axon.workers import Workers
 
 LOGGER = logging.getLogger(__name__)
 
@@ -123,8 +124,10 @@ class ResponseService:
         jobs: JobSender,
         history: HistorySender,
         ender: ResponseEnder,
+        workers: Workers,
     ) -> None:
         self._log = event_log
+        self._workers = workers
         self._conversations = conversations
         self._jobs = jobs
         self._history = history
@@ -172,18 +175,22 @@ class ResponseService:
         return turns
 
     async def _queue(self, job: Job) -> str | None:
-        if not await self._open(job, job.transcript().created()):
+        opening = await self._open(job, job.transcript().created())
+        if opening is Opening.GONE:
             return None
         try:
             await self._jobs.send(job)
         except UnavailableError:
             await self._ender.end(job.response_id, Status.FAILED, error=UNSENT)
+            return job.response_id
+        if opening is Opening.UNATTENDED:
+            await self._workers.wake()
         return job.response_id
 
     async def _warm_up(self, job: Job) -> str | None:
         """End at once with an empty response, which the next request may continue."""
         transcript = job.transcript()
-        if not await self._open(job, transcript.created()):
+        if await self._open(job, transcript.created()) is Opening.GONE:
             return None
         in_progress = transcript.in_progress()
         claim = await self._log.claim(job.response_id, in_progress=in_progress.data)
@@ -205,7 +212,8 @@ class ResponseService:
         )
         return job.response_id
 
-    async def _open(self, job: Job, created: LoggedEvent) -> bool:
+    async def _open(self, job: Job, created: LoggedEvent) -> Opening:
+        """Open the log, unless the connection is gone; raise for what else is in the way."""
         response = NewResponse(
             response_id=job.response_id,
             tenant_id=job.tenant_id,
@@ -214,11 +222,7 @@ class ResponseService:
             job=job.encode(),
             created=created.data,
         )
-        match await self._log.open(response):
-            case Opening.OPENED:
-                return True
-            case Opening.GONE:
-                return False
+        match opening := await self._log.open(response):
             case Opening.UNKNOWN_MODEL:
                 raise RequestError(
                     f"The model '{job.model}' does not exist or you do not have access to it.",
@@ -228,6 +232,7 @@ class ResponseService:
                 )
             case Opening.NO_RELAY:
                 raise UnavailableError("No relay is running to answer through. Please retry.")
+        return opening
 
 
 def _job(request: CreateResponse, turns: list[Turn], *, tenant_id: str, connection_id: str) -> Job:

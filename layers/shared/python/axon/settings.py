@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from axon.exceptions import SettingsError
 
@@ -13,6 +13,18 @@ PREFIX = "AXON_"
 
 Seconds = Annotated[float, Field(gt=0)]
 Milliseconds = Annotated[int, Field(ge=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+"""A TCP port to listen on; 0: none."""
+
+
+def _split(value: object) -> object:
+    return (
+        tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+    )
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""Names with commas between them."""
 
 
 def _own_name() -> str:
@@ -25,6 +37,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
     aws_region: str = "us-east-1"
 
     @classmethod
@@ -52,16 +65,26 @@ class Settings(BaseModel):
 
 
 class ValkeySettings(Settings):
-    """Where the event logs, the caches and the directories live."""
+    """Where the event logs, the caches and the directories live.
+
+    With a user, its password is an IAM token for the ElastiCache replication group of that id.
+    """
 
     valkey_url: str
+    valkey_iam_user: str | None = None
+    valkey_iam_cache: str | None = None
 
 
 class PostgresSettings(Settings):
-    """The database: a connection string, or the secret that holds its parts."""
+    """The database: a connection string, and where the password comes from if not from there.
 
-    postgres_dsn: str | None = None
+    From a secret (JSON with ``username`` and ``password``, as RDS keeps it), or, with
+    `postgres_iam`, an IAM token for the string's host, port and user.
+    """
+
+    postgres_dsn: str
     postgres_secret_arn: str | None = None
+    postgres_iam: bool = False
 
 
 class EventLogSettings(ValkeySettings):
@@ -89,10 +112,17 @@ class DisconnectSettings(EventLogSettings):
 
 
 class RespondSettings(EventLogSettings, PostgresSettings):
-    """functions/respond."""
+    """functions/respond.
+
+    `models` are known even while no worker has announced them; the ECS service `workers_service`
+    of `workers_cluster` is woken when it has no task.
+    """
 
     jobs_queue_url: str
     history_queue_url: str
+    models: Names = ()
+    workers_cluster: str | None = None
+    workers_service: str | None = None
 
 
 class WriteHistorySettings(PostgresSettings):
@@ -105,27 +135,43 @@ class DeadLetterSettings(EventLogSettings):
     history_queue_url: str
 
 
+class KeysSettings(ValkeySettings, PostgresSettings):
+    """functions/keys."""
+
+
 class RelaySettings(EventLogSettings):
-    """The relay."""
+    """The relay. `health_port` is for the container itself, `http_port` for the load balancer."""
 
     connections_endpoint: str
     history_queue_url: str
     relay_id: str = Field(default_factory=_own_name)
     relay_lease_s: Seconds = 3
-    health_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    health_port: Port = 0
+    http_port: Port = 0
     stop_timeout_s: Seconds = 20
+    otlp_endpoint: str | None = None
 
 
 class WorkerSettings(EventLogSettings, PostgresSettings):
-    """The inference worker."""
+    """The inference worker.
+
+    `task_protection`: ask the ECS agent to keep this task while it works (on ECS only).
+    `otlp_endpoint`: where traces go (OTLP over HTTP), for example ``http://127.0.0.1:4318``.
+    """
 
     jobs_queue_url: str
     history_queue_url: str
     worker_id: str = Field(default_factory=_own_name)
-    health_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    health_port: Port = 0
     stop_timeout_s: Seconds = 20
+    otlp_endpoint: str | None = None
+    task_protection: bool = False
 
-    engine: Literal["echo", "smollm2"] = "echo"
+    engine: Literal["echo", "smollm2", "vllm"] = "echo"
+    model_name: str | None = None
+    model_uri: str | None = None
+    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
+    max_model_len: Annotated[int, Field(ge=1)] | None = None
     slots: Annotated[int, Field(ge=1)] = 8
     echo_ttft_ms: Milliseconds = 0
     echo_token_ms: Milliseconds = 0

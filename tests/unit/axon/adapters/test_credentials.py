@@ -1,11 +1,14 @@
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
 from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError
 
-from axon.adapters.credentials import RotatingCredentials
+from axon.adapters.credentials import FixedCredentials, RotatingCredentials
 from axon.exceptions import SettingsError
 
 
@@ -94,3 +97,41 @@ def test_without_any_it_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(SettingsError, match="AWS_ACCESS_KEY_ID"):
         RotatingCredentials.from_session()
+
+
+ENVIRON = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+
+class TestFixed:
+    def test_the_environments(self) -> None:
+        fixed = FixedCredentials.from_environ(ENVIRON | {"AWS_SESSION_TOKEN": "token"})
+        assert fixed is not None
+        assert fixed.current() == ("AKID", "secret", "token")
+
+    def test_without_a_token(self) -> None:
+        fixed = FixedCredentials.from_environ(ENVIRON | {"AWS_SESSION_TOKEN": ""})
+        assert fixed == ("AKID", "secret", None)
+
+    @pytest.mark.parametrize(
+        "environ",
+        [
+            {},
+            {"AWS_ACCESS_KEY_ID": "AKID"},
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "secret"},
+            ENVIRON | {"AWS_CREDENTIAL_EXPIRATION": "2026-11-21T10:00:00Z"},
+        ],
+    )
+    def test_what_is_missing_or_does_not_stay_is_botocores_to_find(
+        self, environ: dict[str, str]
+    ) -> None:
+        assert FixedCredentials.from_environ(environ) is None
+
+
+def test_a_process_takes_those_of_its_environment_without_botocore() -> None:
+    script = (
+        "import sys; from axon.adapters.credentials import process_credentials as found;"
+        "assert found().current() == ('AKID', 'secret', None); assert found() is found();"
+        "sys.exit('botocore' in sys.modules)"
+    )
+    environ = ENVIRON | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", script], env=environ, check=True)

@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from prometheus_client import CollectorRegistry, Counter
 
 from axon.adapters.health import serve_health
 
@@ -19,11 +20,16 @@ async def check() -> Check:
 
 
 @pytest.fixture
-async def url(check: Check) -> AsyncIterator[str]:
-    runner = await serve_health(check, port=0)
+async def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def url(check: Check, registry: CollectorRegistry) -> AsyncIterator[str]:
+    runner = await serve_health(check, port=0, registry=registry)
     host, port = runner.addresses[0][:2]
     assert host == "127.0.0.1"
-    yield f"http://127.0.0.1:{port}/health"
+    yield f"http://127.0.0.1:{port}"
     await runner.cleanup()
 
 
@@ -34,8 +40,19 @@ async def get(url: str) -> tuple[int, object]:
 
 async def test_what_can_serve(check: Check, url: str) -> None:
     check.state = {"models": ["echo"], "running": 3}
-    assert await get(url) == (200, {"status": "ok", "models": ["echo"], "running": 3})
+    assert await get(f"{url}/health") == (
+        200,
+        {"status": "ok", "models": ["echo"], "running": 3},
+    )
 
 
 async def test_what_cannot(check: Check, url: str) -> None:
-    assert await get(url) == (503, {"status": "unavailable"})
+    assert await get(f"{url}/health") == (503, {"status": "unavailable"})
+
+
+async def test_metrics_are_told_whatever_the_state(url: str, registry: CollectorRegistry) -> None:
+    Counter("axon_things", "Things.", registry=registry).inc(2)
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert "axon_things_total 2.0\n" in await answer.text()

@@ -15,5 +15,10 @@ def test_creates_by_name_without_loading_anything(name: str, model: str) -> None
 
 
 def test_an_unknown_name_says_which_there_are() -> None:
-    with pytest.raises(EngineError, match="'vlm': use echo or smollm2"):
+    with pytest.raises(EngineError, match="'vlm': use echo, smollm2 or vllm"):
         create_engine(name="vlm", slots=1)
+
+
+def test_vllm_without_a_model_says_what_to_set() -> None:
+    with pytest.raises(EngineError, match="AXON_MODEL_NAME and AXON_MODEL_URI"):
+        create_engine(name="vllm", slots=1)

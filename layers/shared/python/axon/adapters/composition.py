@@ -1,33 +1,58 @@
 """Puts together what several processes use: the event log in Valkey, and who ends responses."""
 
-from functools import cache
+from collections.abc import Collection
 
-from axon.adapters.credentials import RotatingCredentials
+from axon.adapters.aws_json import AwsJsonApi
+from axon.adapters.credentials import process_credentials
+from axon.adapters.ecs_workers import EcsWorkers
 from axon.adapters.sqs import SqsHistorySender
 from axon.adapters.sqs_api import SqsApi
 from axon.adapters.valkey import Valkey
 from axon.adapters.valkey_event_log import ValkeyEventLog
+from axon.exceptions import SettingsError
 from axon.responses import ResponseEnder
-from axon.settings import EventLogSettings
-
-credentials = cache(RotatingCredentials.from_session)
-"""One set of AWS credentials a process, rotated as it serves."""
+from axon.settings import EventLogSettings, RespondSettings
+from axon.workers import StandingWorkers, Workers
 
 
-def event_log(settings: EventLogSettings, *, valkey: Valkey) -> ValkeyEventLog:
-    """Return the event log as the settings say."""
+def event_log(
+    settings: EventLogSettings, *, valkey: Valkey, models: Collection[str] = ()
+) -> ValkeyEventLog:
+    """Return the event log as the settings say; `models` exist though nobody announced them."""
     return ValkeyEventLog(
         valkey=valkey,
         deadline_s=settings.response_deadline_s,
         retention_s=settings.retention_s,
+        models=models,
     )
 
 
 def sqs_api(queue_url: str, *, region: str) -> SqsApi:
     """Return a queue's API, signed with the process's credentials."""
-    return SqsApi(queue_url=queue_url, region=region, credentials=credentials().current)
+    return SqsApi(queue_url=queue_url, region=region, credentials=process_credentials().current)
 
 
 def ender(*, log: ValkeyEventLog, history: SqsApi) -> ResponseEnder:
     """Return the service that ends responses from outside a worker."""
     return ResponseEnder(event_log=log, history=SqsHistorySender(api=history))
+
+
+def workers(settings: RespondSettings, *, valkey: Valkey) -> Workers:
+    """Return the ECS service that the settings name; without one, nobody needs to be woken.
+
+    Raises
+    ------
+    SettingsError : only its cluster is named, or only the service.
+    """
+    cluster, service = settings.workers_cluster, settings.workers_service
+    if cluster is None and service is None:
+        return StandingWorkers()
+    if cluster is None or service is None:
+        raise SettingsError("set both AXON_WORKERS_CLUSTER and AXON_WORKERS_SERVICE, or neither")
+    ecs = AwsJsonApi(
+        service="ecs",
+        target="AmazonEC2ContainerServiceV20141113",
+        region=settings.aws_region,
+        credentials=process_credentials().current,
+    )
+    return EcsWorkers(cluster=cluster, service=service, ecs=ecs, valkey=valkey)

@@ -8,10 +8,9 @@ from typing import Self
 from urllib.parse import quote, urlsplit
 
 import aiohttp
-from botocore.credentials import ReadOnlyCredentials
 from yarl import URL
 
-from axon.adapters.sigv4 import SigV4Signer
+from axon.adapters.sigv4 import Credentials, SigV4Signer
 from axon.connections import (
     ConnectionGoneError,
     Connections,
@@ -43,7 +42,7 @@ class HttpConnections(Connections):
         *,
         endpoint: str,
         region: str,
-        credentials: Callable[[], ReadOnlyCredentials],
+        credentials: Callable[[], Credentials],
         pool_size: int = 256,
         connect_timeout_s: float = 5.0,
         answer_timeout_s: float = 10.0,

@@ -4,35 +4,53 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from axon.adapters.postgres_login import login_of
 from axon.exceptions import UnavailableError
+from axon.settings import PostgresSettings
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
 
-def create_pool(dsn: str, *, max_size: int = 4) -> Pool:
+_OPTIONS: dict[str, Any] = {
+    "row_factory": dict_row,
+    # After a failover the old writer answers read-only: this passes it by.
+    "target_session_attrs": "read-write",
+    "connect_timeout": 5,
+    # A statement prepared on the server would pin the connection behind RDS Proxy.
+    "prepare_threshold": None,
+}
+
+
+def create_pool(settings: PostgresSettings, *, max_size: int = 4) -> Pool:
     """Return a pool that opens with its first use and checks a connection before handing it out.
 
-    After a failover the old writer answers read-only: ``target_session_attrs`` passes it by.
+    Each new connection logs in with credentials of that moment.
+
+    Raises
+    ------
+    SettingsError : the settings do not say how to log in.
     """
+    login = login_of(settings)
+
+    async def options() -> dict[str, Any]:
+        return _OPTIONS | await login()
+
     return AsyncConnectionPool(
-        dsn,
+        settings.postgres_dsn,
         min_size=0,
         max_size=max_size,
         open=False,
         timeout=5,
         connection_class=AsyncConnection[DictRow],
-        kwargs={
-            "row_factory": dict_row,
-            "target_session_attrs": "read-write",
-            "connect_timeout": 5,
-        },
+        kwargs=options,
         check=AsyncConnectionPool.check_connection,
     )
 

@@ -1,34 +1,25 @@
-"""Secrets Manager: where the database's credentials are kept on AWS."""
+"""Secrets Manager: where RDS keeps, and rotates, the password of a database's owner."""
 
-from urllib.parse import quote
+from typing import Any
 
-import boto3
-
-from axon.exceptions import SettingsError
+from axon.adapters.aws_json import AwsJsonApi
+from axon.adapters.credentials import process_credentials
 from axon.serialization import loads
-from axon.settings import PostgresSettings
 
 
-def postgres_dsn(settings: PostgresSettings) -> str:
-    """Return the database's connection string: as set, or from the secret that RDS keeps.
+async def read_secret(arn: str, *, region: str) -> dict[str, Any]:
+    """Return a secret's JSON object.
 
     Raises
     ------
-    SettingsError : neither is set, or the secret lacks a part.
+    UnavailableError : Secrets Manager refused, or did not answer.
     """
-    if settings.postgres_dsn:
-        return settings.postgres_dsn
-    if not settings.postgres_secret_arn:
-        raise SettingsError("set AXON_POSTGRES_DSN or AXON_POSTGRES_SECRET_ARN")
-    client = boto3.client("secretsmanager", region_name=settings.aws_region)
-    answer = client.get_secret_value(SecretId=settings.postgres_secret_arn)
-    secret = loads(answer["SecretString"])
-    try:
-        user, password = quote(secret["username"], safe=""), quote(secret["password"], safe="")
-        host, port, name = secret["host"], secret.get("port", 5432), secret.get("dbname", "axon")
-    except KeyError as error:
-        raise SettingsError(
-            f"the secret {settings.postgres_secret_arn} has no {error}; RDS writes "
-            "username, password, host, port and dbname"
-        ) from error
-    return f"postgresql://{user}:{password}@{host}:{port}/{name}"
+    api = AwsJsonApi(
+        service="secretsmanager",
+        target="secretsmanager",
+        region=region,
+        credentials=process_credentials().current,
+    )
+    answer = await api.call("GetSecretValue", SecretId=arn)
+    secret: dict[str, Any] = loads(answer["SecretString"])
+    return secret

@@ -7,11 +7,34 @@ client receives costs one. Its tests hold it to botocore's signatures byte for b
 import hmac
 import time
 from hashlib import sha256
+from typing import Protocol
 from urllib.parse import quote
 
-from botocore.credentials import ReadOnlyCredentials
-
 ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+class Credentials(Protocol):
+    """What a signature is made with; botocore's own, or a function's from its environment."""
+
+    @property
+    def access_key(self) -> str | None: ...
+    @property
+    def secret_key(self) -> str | None: ...
+    @property
+    def token(self) -> str | None: ...
+
+
+def timestamp_of(second: int) -> str:
+    """Return seconds of the Unix epoch as AWS writes them; the date is its first 8 characters."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+
+
+def signing_key(secret: str, *, date: str, region: str, service: str) -> bytes:
+    """Derive the key that signs a day's requests to a service."""
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 class SigV4Signer:
@@ -38,7 +61,7 @@ class SigV4Signer:
         method: str,
         path: str,
         body: bytes,
-        credentials: ReadOnlyCredentials,
+        credentials: Credentials,
         now: float,
         target: str | None = None,
     ) -> dict[str, str]:
@@ -80,14 +103,12 @@ class SigV4Signer:
 
     def _timestamp_at(self, second: int) -> str:
         if second != self._second:
-            self._timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+            self._timestamp = timestamp_of(second)
             self._second = second
         return self._timestamp
 
     def _key_for(self, date: str, secret: str) -> bytes:
         if self._key_of != (date, secret):
-            key = f"AWS4{secret}".encode()
-            for part in (date, self._region, self._service, "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
-            self._key, self._key_of = key, (date, secret)
+            self._key = signing_key(secret, date=date, region=self._region, service=self._service)
+            self._key_of = (date, secret)
         return self._key

@@ -1,7 +1,7 @@
 """SQS: jobs (a standard queue, tenant as message group for fairness) and history (FIFO)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from json import dumps as escape
 from typing import Any
 
@@ -19,16 +19,23 @@ _MAX_BATCH_BYTES = 256 * 1024
 _UNWELCOME = re.compile("[\ufffe\uffff\U00010000-\U0010ffff]")
 """What JSON holds as it is, but SQS (the first two) or a stand-in (emoji) refuses in a message."""
 
+_TRACE = "AWSTraceHeader"
+
+TraceHeader = Callable[[], str | None]
+"""Tells the trace header that messages sent now are to carry, if any."""
+
 
 class SqsJobSender(JobSender):
     """See `axon.jobs.JobSender`."""
 
-    def __init__(self, *, api: SqsApi) -> None:
+    def __init__(self, *, api: SqsApi, trace_header: TraceHeader = lambda: None) -> None:
         self._api = api
+        self._trace_header = trace_header
 
     async def send(self, job: Job) -> None:
         body = _body(job.encode().decode())
-        await self._api.call("SendMessage", MessageBody=body, MessageGroupId=job.tenant_id)
+        trace = _traced(self._trace_header())
+        await self._api.call("SendMessage", MessageBody=body, MessageGroupId=job.tenant_id, **trace)
 
 
 class SqsJobQueue(JobQueue):
@@ -44,13 +51,14 @@ class SqsJobQueue(JobQueue):
             wait_s=LONG_POLL_S,
             MaxNumberOfMessages=min(limit, _SIZE),
             WaitTimeSeconds=LONG_POLL_S,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            MessageSystemAttributeNames=["ApproximateReceiveCount", _TRACE],
         )
         return [
             Delivery(
                 body=message["Body"],
                 receipt=message["ReceiptHandle"],
                 attempts=int(message["Attributes"]["ApproximateReceiveCount"]),
+                trace_header=message["Attributes"].get(_TRACE),
             )
             for message in answer.get("Messages") or ()
         ]
@@ -74,9 +82,10 @@ class SqsJobQueue(JobQueue):
 class SqsHistorySender(HistorySender):
     """See `axon.history.HistorySender`; a conversation's records stay in order."""
 
-    def __init__(self, *, api: SqsApi) -> None:
+    def __init__(self, *, api: SqsApi, trace_header: TraceHeader = lambda: None) -> None:
         self._api = api
-        self._messages: Batcher[dict[str, str], None] = Batcher(
+        self._trace_header = trace_header
+        self._messages: Batcher[dict[str, Any], None] = Batcher(
             self._send_batch,
             weigh=lambda message: len(message["MessageBody"].encode()),
             max_weight=_MAX_BATCH_BYTES,
@@ -88,12 +97,20 @@ class SqsHistorySender(HistorySender):
                 "MessageBody": _body(record.model_dump_json()),
                 "MessageGroupId": record.conversation_id,
                 "MessageDeduplicationId": f"{record.response_id}-{record.version}",
+                **_traced(self._trace_header()),
             }
         )
 
-    async def _send_batch(self, messages: Sequence[dict[str, str]]) -> Sequence[Exception | None]:
+    async def _send_batch(self, messages: Sequence[dict[str, Any]]) -> Sequence[Exception | None]:
         entries = [{"Id": str(index), **message} for index, message in enumerate(messages)]
         return _outcomes(await self._api.call("SendMessageBatch", Entries=entries), len(entries))
+
+
+def _traced(header: str | None) -> dict[str, Any]:
+    if header is None:
+        return {}
+    value = {"DataType": "String", "StringValue": header}
+    return {"MessageSystemAttributes": {_TRACE: value}}
 
 
 def _body(json: str) -> str:

@@ -12,9 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from botocore.credentials import ReadOnlyCredentials
 
-from axon.adapters.sigv4 import SigV4Signer
+from axon.adapters.sigv4 import Credentials, SigV4Signer
 from axon.exceptions import UnavailableError
 from axon.serialization import dumps, loads
 
@@ -34,7 +33,7 @@ class SqsApi:
     """
 
     def __init__(
-        self, *, queue_url: str, region: str, credentials: Callable[[], ReadOnlyCredentials]
+        self, *, queue_url: str, region: str, credentials: Callable[[], Credentials]
     ) -> None:
         parts = urlsplit(queue_url)
         self._queue_url = queue_url

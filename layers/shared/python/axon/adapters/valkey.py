@@ -8,12 +8,15 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from axon.adapters.batching import Batcher
+from axon.adapters.valkey_login import login_of
 from axon.exceptions import UnavailableError
+from axon.settings import ValkeySettings
 
 Command = tuple[Any, ...]
 
@@ -25,11 +28,17 @@ class Valkey:
 
     Commands that are issued while others are under way go to the server in one write. Lost
     connections are retried: every script and command that Axon uses may be repeated without harm.
+
+    Parameters
+    ----------
+    url : ``redis://`` or, encrypted and the server's certificate verified, ``rediss://``.
+    login : asked for user and password by each new connection; None: as the URL says.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, login: CredentialProvider | None = None) -> None:
         self.redis: Redis = Redis.from_url(
             url,
+            credential_provider=login,
             retry=Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.02), 5),
             retry_on_error=[ValkeyConnectionError, ValkeyTimeoutError],
             socket_connect_timeout=2,
@@ -65,6 +74,16 @@ class Valkey:
             pipeline.execute_command(*command)
         answers: Sequence[Any] = await pipeline.execute(raise_on_error=False)
         return answers
+
+
+def create_valkey(settings: ValkeySettings) -> Valkey:
+    """Return a client as the settings say.
+
+    Raises
+    ------
+    SettingsError : half a login is set, or there are no AWS credentials for it.
+    """
+    return Valkey(settings.valkey_url, login=login_of(settings))
 
 
 class Script:

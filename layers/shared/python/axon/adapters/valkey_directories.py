@@ -48,9 +48,11 @@ class ValkeyModelDirectory(ModelDirectory):
         self._valkey = valkey
 
     async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
-        expires = await self._valkey.now_ms() + int(retention_s * 1000)
+        now = await self._valkey.now_ms()
+        expires = now + int(retention_s * 1000)
         for model_id in model_ids:
             await self._valkey.call("ZADD", keys.MODELS, "GT", expires, model_id)
+            await self._valkey.call("ZADD", keys.MODELS_HEARD_OF, "GT", now, model_id)
 
     async def list(self) -> list[str]:
         now = await self._valkey.now_ms()

@@ -1,6 +1,6 @@
 """The event log in Valkey: one Lua script a step, so that each is atomic."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from axon.adapters import valkey_keys as keys_of
@@ -16,6 +16,7 @@ from axon.event_log import (
     Status,
 )
 from axon.exceptions import AxonError, FencedError, MissingResponseError
+from axon.models import SILENCE_S
 from axon.relays import LATE_RELAY_S
 
 
@@ -26,10 +27,19 @@ class ValkeyEventLog(EventLog):
     ----------
     deadline_s : seconds after which a response that has not ended is overdue.
     retention_s : seconds that a log is kept after its end.
+    models : those that exist even while no worker has announced them.
     """
 
-    def __init__(self, *, valkey: Valkey, deadline_s: float, retention_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        valkey: Valkey,
+        deadline_s: float,
+        retention_s: float,
+        models: Collection[str] = (),
+    ) -> None:
         self._valkey = valkey
+        self._models = frozenset(models)
         self._deadline_ms = int(deadline_s * 1000)
         self._retention_s = int(retention_s)
         self._open = Script(valkey, "open")
@@ -45,6 +55,7 @@ class ValkeyEventLog(EventLog):
             keys_of.DEADLINES,
             keys_of.RELAYS,
             keys_of.MODELS,
+            keys_of.MODELS_HEARD_OF,
         ]
         arguments = [
             response.response_id,
@@ -57,6 +68,8 @@ class ValkeyEventLog(EventLog):
             self._deadline_ms // 1000 + self._retention_s,
             CONNECTION_LIFE_S,
             LATE_RELAY_S * 1000,
+            int(response.model in self._models),
+            int(SILENCE_S * 1000),
         ]
         return Opening((await self._open(keys=keys, args=arguments)).decode())
 

@@ -3,6 +3,8 @@
 DEADLINES = "axon:deadlines"
 RELAYS = "axon:relays"
 MODELS = "axon:models"
+MODELS_HEARD_OF = "axon:models:heard-of"
+WAKING = "axon:waking"
 
 
 def response(response_id: str) -> str:

@@ -1,14 +1,18 @@
 -- Open a response's log with event 0. Idempotent by response id.
--- KEYS: response, events, connection, connection's responses, deadlines, relays, models
+-- KEYS: response, events, connection, connection's responses, deadlines, relays, models,
+--       models heard of
 -- ARGV: response id, tenant id, connection id, model, job, event 0, deadline in ms, seconds to keep,
---       seconds that a connection can live, ms for which a late relay still counts
-local response, events, connection, running, deadlines, relays, models = unpack(KEYS)
-if redis.call('EXISTS', response) == 1 then
-  return 'opened'
-end
+--       seconds that a connection can live, ms for which a late relay still counts,
+--       1 if the model exists though nobody has announced it, ms of silence after which no worker runs
+local response, events, connection, running, deadlines, relays, models, heard_of = unpack(KEYS)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if tonumber(redis.call('ZSCORE', models, ARGV[4]) or '0') < now then
+local heard = tonumber(redis.call('ZSCORE', heard_of, ARGV[4]) or '0')
+local opened = heard < now - ARGV[12] and 'unattended' or 'opened'
+if redis.call('EXISTS', response) == 1 then
+  return opened
+end
+if ARGV[11] ~= '1' and tonumber(redis.call('ZSCORE', models, ARGV[4]) or '0') < now then
   return 'unknown_model'
 end
 if redis.call('HEXISTS', connection, 'gone') == 1 then
@@ -46,4 +50,4 @@ for _, key in ipairs({ response, events, running }) do
   redis.call('EXPIRE', key, ARGV[8])
 end
 redis.call('PUBLISH', 'axon:relay:' .. relay, ARGV[1] .. ' ' .. ARGV[3] .. ' 0 -\n' .. ARGV[6])
-return 'opened'
+return opened

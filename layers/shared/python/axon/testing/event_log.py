@@ -1,7 +1,7 @@
 """The event log and the directories of relays, models and connections, in memory."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from axon.connections_directory import ConnectionDirectory
@@ -15,7 +15,7 @@ from axon.event_log import (
     Status,
 )
 from axon.exceptions import AxonError, FencedError, MissingResponseError
-from axon.models import ModelDirectory
+from axon.models import SILENCE_S, ModelDirectory
 from axon.relays import LATE_RELAY_S, RelayDirectory
 
 
@@ -29,11 +29,16 @@ class _Log:
 class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
     """All that Valkey keeps for the way of a response, with a settable clock.
 
-    `published` records (relay id, payload) of every publish.
+    `published` records (relay id, payload) of every publish. `models` exist even while no worker
+    has announced them.
     """
 
     def __init__(
-        self, *, deadline_s: float = 600, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        deadline_s: float = 600,
+        models: Collection[str] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.published: list[tuple[str, bytes]] = []
         self._clock = clock
@@ -41,14 +46,19 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         self._logs: dict[str, _Log] = {}
         self._relays: dict[str, float] = {}
         self._undelivered: dict[str, set[str]] = {}
+        self._known = frozenset(models)
         self._models: dict[str, float] = {}
+        self._heard_of: dict[str, float] = {}
         self._connections: dict[str, str] = {}
         self._gone: set[str] = set()
 
     async def open(self, response: NewResponse) -> Opening:
+        silence = self._clock() - self._heard_of.get(response.model, float("-inf"))
+        opened = Opening.UNATTENDED if silence > SILENCE_S else Opening.OPENED
         if response.response_id in self._logs:
-            return Opening.OPENED
-        if self._models.get(response.model, 0) < self._clock():
+            return opened
+        announced = self._models.get(response.model, 0) >= self._clock()
+        if not announced and response.model not in self._known:
             return Opening.UNKNOWN_MODEL
         if response.connection_id in self._gone:
             return Opening.GONE
@@ -68,7 +78,7 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         self._logs[response.response_id] = _Log(meta, self._clock() + self._deadline_s)
         self._undelivered.setdefault(relay_id, set()).add(response.response_id)
         self._write(response.response_id, [LoggedEvent(0, response.created)], Status.QUEUED)
-        return Opening.OPENED
+        return opened
 
     async def claim(self, response_id: str, *, in_progress: bytes = b"") -> Claim:
         log = self._running(response_id)
@@ -148,6 +158,7 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         for model_id in model_ids:
             until = self._clock() + retention_s
             self._models[model_id] = max(until, self._models.get(model_id, 0))
+            self._heard_of[model_id] = self._clock()
 
     async def list(self) -> list[str]:
         now = self._clock()

@@ -90,9 +90,11 @@ class FakeJobQueue(JobSender, JobQueue):
             raise self.fail_with
         await self.put(job.encode().decode())
 
-    async def put(self, body: str, *, attempts: int = 0) -> None:
+    async def put(self, body: str, *, attempts: int = 0, trace_header: str | None = None) -> None:
         """Send any body."""
-        self._visible.put_nowait(Delivery(body=body, receipt="", attempts=attempts))
+        self._visible.put_nowait(
+            Delivery(body=body, receipt="", attempts=attempts, trace_header=trace_header)
+        )
 
     async def receive(self, *, limit: int) -> Sequence[Delivery]:
         if self.fail_with is not None:

@@ -1,4 +1,4 @@
-"""SQS by moto, behind a port: what the adapter sends is parsed by moto as a request to AWS."""
+"""AWS by moto, behind a port: what an adapter sends is parsed by moto as a request to AWS."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,12 +11,11 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 REGION = "us-east-1"
-_AWS = "https://sqs.us-east-1.amazonaws.com"
 
 
 @asynccontextmanager
-async def moto_sqs() -> AsyncIterator[str]:
-    """Serve moto's SQS; yields its endpoint. Queues are made by boto3 as on AWS."""
+async def moto_aws(service: str) -> AsyncIterator[str]:
+    """Serve moto's `service`; yields its endpoint. Boto3 makes what lies in it, as on AWS."""
     stubber = BotocoreStubber()
 
     async def answer(request: web.Request) -> web.Response:
@@ -25,7 +24,7 @@ async def moto_sqs() -> AsyncIterator[str]:
             headers[name] = value
         prepared = AWSPreparedRequest(
             method=request.method,
-            url=_AWS + request.path,
+            url=f"https://{service}.{REGION}.amazonaws.com{request.path}",
             headers=headers,
             body=await request.read(),
             stream_output=False,

@@ -1,0 +1,17 @@
+"""Settings of an environment -> stacks -> templates: what ``cdk`` runs (see cdk.json)."""
+
+import sys
+
+from aws_cdk import App
+
+from infra.application import build
+from infra.settings import EnvironmentSettingsError, load
+
+if __name__ == "__main__":
+    app = App()
+    try:
+        settings = load(app.node.try_get_context("env") or "dev")
+    except EnvironmentSettingsError as error:
+        sys.exit(f"axon: {error}")
+    build(app, settings)
+    app.synth()

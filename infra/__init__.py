@@ -1,0 +1,1 @@
+"""The CDK application: settings of an environment in, CloudFormation templates out."""

@@ -1,0 +1,96 @@
+"""Puts the stacks of one environment together: which exist, and what each is given."""
+
+from aws_cdk import App, Environment, Stack, Tags, Validations
+from cdk_nag import AwsSolutionsChecks
+
+from infra.data import DataStack
+from infra.gateway import GatewayStack
+from infra.inference import InferenceStack
+from infra.messaging import MessagingStack
+from infra.network import NetworkStack
+from infra.observability import ObservabilityStack
+from infra.relay import RelayStack
+from infra.settings import EnvironmentSettings
+
+# CDK's own switches for what would otherwise stay as it was in its first versions.
+FLAGS = ("@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy",)
+
+# CloudFormation refuses the tags that CDK would give them.
+UNTAGGED = ["AWS::RDS::DBProxyTargetGroup"]
+
+
+def build(app: App, settings: EnvironmentSettings) -> dict[str, Stack]:
+    """Add the environment's stacks to `app` and return them by their short names.
+
+    cdk-nag looks at them when they are synthesised: what it finds fails the synthesis.
+    """
+    for flag in FLAGS:
+        app.node.set_context(flag, True)
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    for key, value in {**settings.tags, "axon:environment": settings.name}.items():
+        Tags.of(app).add(key, value, exclude_resource_types=UNTAGGED)
+    return _stacks(app, settings)
+
+
+def _stacks(app: App, settings: EnvironmentSettings) -> dict[str, Stack]:
+    def id_of(name: str) -> str:
+        return f"axon-{settings.name}-{name}"
+
+    env = Environment(account=settings.account, region=settings.region)
+    network = NetworkStack(app, id_of("network"), settings=settings, env=env)
+    observability = ObservabilityStack(
+        app, id_of("observability"), settings=settings, network=network, env=env
+    )
+    data = DataStack(
+        app, id_of("data"), settings=settings, network=network, observability=observability, env=env
+    )
+    messaging = MessagingStack(
+        app,
+        id_of("messaging"),
+        settings=settings,
+        key=data.key,
+        observability=observability,
+        env=env,
+    )
+    gateway = GatewayStack(
+        app,
+        id_of("gateway"),
+        settings=settings,
+        network=network,
+        data=data,
+        messaging=messaging,
+        observability=observability,
+        env=env,
+    )
+    relay = RelayStack(
+        app,
+        id_of("relay"),
+        settings=settings,
+        network=network,
+        data=data,
+        messaging=messaging,
+        gateway=gateway,
+        observability=observability,
+        env=env,
+    )
+    inference = InferenceStack(
+        app,
+        id_of("inference"),
+        settings=settings,
+        network=network,
+        data=data,
+        messaging=messaging,
+        observability=observability,
+        env=env,
+    )
+    # Workers log in as a role that the gateway's migrations make.
+    inference.add_dependency(gateway)
+    return {
+        "network": network,
+        "observability": observability,
+        "data": data,
+        "messaging": messaging,
+        "gateway": gateway,
+        "relay": relay,
+        "inference": inference,
+    }

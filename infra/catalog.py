@@ -1,0 +1,124 @@
+"""What Axon consists of, on AWS and in the local cloud alike: functions, queues, time limits.
+
+Data only; the stacks and `local/` both read it, so that neither can drift from the other.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from axon import settings
+
+STAGE = "responses"
+"""Stage of the WebSocket API: OpenAI's SDKs append ``/responses`` to their base URL."""
+
+INTEGRATION_LIMIT_S = 29
+"""Longest that API Gateway waits for a function (AWS quota)."""
+
+
+class Resource(Enum):
+    """What a process may be given: its address in the environment, and the permission to use it."""
+
+    VALKEY = "valkey"
+    POSTGRES = "postgres"
+    POSTGRES_OWNER = "postgres_owner"
+    SEND_JOBS = "send_jobs"
+    RECEIVE_JOBS = "receive_jobs"
+    SEND_HISTORY = "send_history"
+    WORKERS = "workers"
+    CONNECTIONS = "connections"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Function:
+    """A Lambda function; `settings` is what its handler reads from the environment."""
+
+    settings: type[settings.Settings]
+    uses: frozenset[Resource]
+    timeout_s: int = INTEGRATION_LIMIT_S
+    memory_mb: int = 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queue:
+    """An SQS queue and its dead-letter queue. Names ending in ``.fifo`` are first in, first out."""
+
+    name: str
+    visibility_s: int
+    max_receives: int
+    dead_letter: str
+
+    @property
+    def fifo(self) -> bool:
+        """Whether messages of a group arrive in order."""
+        return self.name.endswith(".fifo")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventSource:
+    """A queue whose messages invoke a function."""
+
+    queue: str
+    function: str
+    batch_size: int
+
+
+FUNCTIONS = {
+    "authorizer": Function(
+        settings=settings.AuthorizerSettings,
+        uses=frozenset({Resource.VALKEY, Resource.POSTGRES}),
+        timeout_s=10,
+    ),
+    "connect": Function(
+        settings=settings.ConnectionSettings, uses=frozenset({Resource.VALKEY}), timeout_s=10
+    ),
+    "disconnect": Function(
+        settings=settings.DisconnectSettings,
+        uses=frozenset({Resource.VALKEY, Resource.SEND_HISTORY}),
+    ),
+    "respond": Function(
+        settings=settings.RespondSettings,
+        uses=frozenset(
+            {
+                Resource.VALKEY,
+                Resource.POSTGRES,
+                Resource.SEND_JOBS,
+                Resource.SEND_HISTORY,
+                Resource.WORKERS,
+            }
+        ),
+    ),
+    "write_history": Function(
+        settings=settings.WriteHistorySettings, uses=frozenset({Resource.POSTGRES}), timeout_s=60
+    ),
+    "dead_letter": Function(
+        settings=settings.DeadLetterSettings,
+        uses=frozenset({Resource.VALKEY, Resource.SEND_HISTORY}),
+    ),
+    "migrate": Function(
+        settings=settings.PostgresSettings,
+        uses=frozenset({Resource.POSTGRES_OWNER}),
+        timeout_s=300,
+    ),
+    "keys": Function(
+        settings=settings.KeysSettings, uses=frozenset({Resource.VALKEY, Resource.POSTGRES})
+    ),
+}
+
+RELAY = frozenset({Resource.VALKEY, Resource.SEND_HISTORY, Resource.CONNECTIONS})
+WORKER = frozenset(
+    {Resource.VALKEY, Resource.POSTGRES, Resource.RECEIVE_JOBS, Resource.SEND_HISTORY}
+)
+
+# A worker that dies is noticed when its heartbeat stays out for this long.
+JOBS = Queue(name="jobs", visibility_s=30, max_receives=3, dead_letter="jobs-dlq")
+# A database may be away for an hour before what waits for it goes to the dead letters.
+HISTORY = Queue(
+    name="history.fifo", visibility_s=90, max_receives=40, dead_letter="history-dlq.fifo"
+)
+QUEUES = (JOBS, HISTORY)
+DEAD_LETTER_VISIBILITY_S = 180
+
+EVENT_SOURCES = (
+    EventSource(queue=HISTORY.name, function="write_history", batch_size=10),
+    EventSource(queue=JOBS.dead_letter, function="dead_letter", batch_size=10),
+)

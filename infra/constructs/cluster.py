@@ -1,0 +1,80 @@
+"""An ECS cluster of one service, how the service is deployed, and the metrics that it reports."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from constructs import Construct
+
+MINUTE = Duration.minutes(1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Names:
+    """Names of a service and of its cluster, as metrics and others refer to them."""
+
+    cluster: str
+    service: str
+
+
+def create_cluster(
+    scope: Construct, id: str, *, names: Names, vpc: ec2.IVpc, fargate: bool
+) -> ecs.Cluster:
+    """Make the cluster; Container Insights counts its tasks, which scaling and alarms go by."""
+    return ecs.Cluster(
+        scope,
+        id,
+        cluster_name=names.cluster,
+        vpc=vpc,
+        container_insights_v2=ecs.ContainerInsights.ENABLED,
+        enable_fargate_capacity_providers=fargate,
+    )
+
+
+def rolling(names: Names, *, cluster: ecs.Cluster, group: ec2.ISecurityGroup) -> dict[str, Any]:
+    """Return the properties of a service in private subnets whose deployments undo themselves.
+
+    There is no desired count among them: ECS begins with one task, and a later deployment leaves
+    alone what scaling has decided since.
+    """
+    return {
+        "service_name": names.service,
+        "cluster": cluster,
+        "vpc_subnets": ec2.SubnetSelection(subnet_group_name="private"),
+        "security_groups": [group],
+        "assign_public_ip": False,
+        "circuit_breaker": ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
+        "max_healthy_percent": 200,
+        "enable_ecs_managed_tags": True,
+        "propagate_tags": ecs.PropagatedTagSource.SERVICE,
+    }
+
+
+def task_metric(metric_name: str, *, names: Names) -> cloudwatch.Metric:
+    """Return a count of a service's tasks: ``RunningTaskCount``, ``DesiredTaskCount``.
+
+    Nothing is reported while no task of the service runs: missing means none.
+    """
+    return cloudwatch.Metric(
+        namespace="ECS/ContainerInsights",
+        metric_name=metric_name,
+        dimensions_map={"ClusterName": names.cluster, "ServiceName": names.service},
+        statistic="Average",
+        period=MINUTE,
+    )
+
+
+def missing_tasks(names: Names) -> cloudwatch.MathExpression:
+    """Return how many tasks a service lacks."""
+    return cloudwatch.MathExpression(
+        expression="desired - running",
+        label="missing tasks",
+        period=MINUTE,
+        using_metrics={
+            "desired": task_metric("DesiredTaskCount", names=names),
+            "running": task_metric("RunningTaskCount", names=names),
+        },
+    )

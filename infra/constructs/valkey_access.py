@@ -1,0 +1,26 @@
+"""What Axon may do in Valkey: the access string of its only user.
+
+A test runs all that Axon does as a user of a real server who has exactly this string.
+"""
+
+_COMMANDS = (
+    *("client|setinfo", "time"),
+    *("eval", "evalsha"),
+    *("del", "exists", "expire", "get", "set"),
+    *("hdel", "hexists", "hget", "hgetall", "hincrby", "hmget", "hset"),
+    *("sadd", "scard", "smembers", "srem"),
+    *("zadd", "zrangebyscore", "zrem", "zrevrangebyscore", "zscore"),
+    *("xadd", "xrange"),
+    *("publish", "subscribe"),
+)
+
+ACCESS_STRING = " ".join(
+    (
+        "on",
+        "~axon:*",
+        "resetchannels",
+        "&axon:relay:*",
+        "-@all",
+        *(f"+{name}" for name in _COMMANDS),
+    )
+)

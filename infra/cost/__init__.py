@@ -1,0 +1,1 @@
+"""What an environment costs: while nobody asks, and for a million requests."""

@@ -1,0 +1,81 @@
+"""What an estimate assumes of clients, answers and models; each is a flag of `axon cost`."""
+
+import math
+from dataclasses import dataclass, field, fields
+
+MESSAGE_BYTES = 32 * 1024
+"""API Gateway counts a message once for every 32 KB."""
+
+TEXT_EVENTS = 4
+"""Events at an answer's end that repeat its text: text, part and item done, completed."""
+
+OTHER_EVENTS = 4
+"""created, in_progress, item added, part added."""
+
+TOKEN_BYTES = 5
+EVENT_BYTES = 400
+
+
+def _asked(default: float, what: str) -> float:
+    value: float = field(default=default, metadata={"help": what})
+    return value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assumptions:
+    """Everything that no setting says."""
+
+    tokens: float = _asked(300, "tokens of an answer")
+    seconds: float = _asked(10, "seconds from its first token to its last")
+    request_bytes: float = _asked(2000, "bytes of a request")
+    requests_per_connection: float = _asked(5, "requests on a WebSocket connection")
+    connection_minutes: float = _asked(1, "minutes that a connection is open, for each request")
+    function_ms: float = _asked(50, "milliseconds that an invocation is charged for")
+    history_batch: float = _asked(3, "history records that one invocation writes")
+    http_bytes: float = _asked(1500, "bytes around a call to an AWS API: headers and TLS")
+    log_bytes: float = _asked(4000, "bytes logged for a request, in all places together")
+    busy: float = _asked(0.5, "share of a running worker's slots that are generating")
+    spot_discount: float = _asked(0.6, "what Spot takes off the price; AWS says up to 0.9 or 0.7")
+    idle_log_gb: float = _asked(1, "GB logged in a month in which nobody asks")
+    image_gb: float = _asked(5, "GB of container images that are kept")
+    model_gb: float = _asked(16, "GB of a model in the models bucket, where there is one")
+    series: float = _asked(100, "series that a task tells Prometheus")
+    insights: float = _asked(40, "metrics that Container Insights makes of a running service")
+    traced: float = _asked(0.05, "share of invocations that are traced, as Lambda's default is")
+    editors: float = _asked(1, "editors of Grafana; a workspace is charged for one at least")
+
+    @property
+    def deltas(self) -> int:
+        """Events that carry text: what the flush policy lets through, a token each at least."""
+        return min(_flushes(self.seconds), math.ceil(self.tokens))
+
+    @property
+    def posts(self) -> int:
+        """Events of an answer; each is one post to ``@connections``."""
+        return OTHER_EVENTS + self.deltas + TEXT_EVENTS
+
+    @property
+    def text_bytes(self) -> float:
+        """Bytes of an event that repeats the answer."""
+        return EVENT_BYTES + self.tokens * TOKEN_BYTES
+
+    @property
+    def messages(self) -> int:
+        """What API Gateway counts for a request and its answer."""
+        asked = math.ceil(self.request_bytes / MESSAGE_BYTES)
+        told = TEXT_EVENTS * math.ceil(self.text_bytes / MESSAGE_BYTES)
+        return asked + OTHER_EVENTS + self.deltas + told
+
+
+def _flushes(seconds: float) -> int:
+    """Return how often a worker flushes an answer that takes so long."""
+    from axon.settings import WorkerSettings
+    from worker.pipeline.flush import FlushPolicy
+
+    names = {field.name: f"flush_{field.name}" for field in fields(FlushPolicy)}
+    defaults = WorkerSettings.model_fields
+    policy = FlushPolicy(**{name: defaults[flush].default for name, flush in names.items()})
+    count, age_s = 1, 0.0
+    while (age_s := age_s + policy.interval(age_s)) <= seconds:
+        count += 1
+    return count

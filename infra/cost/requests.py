@@ -1,0 +1,80 @@
+"""What a million requests over WebSocket cost, beyond what an idle month costs anyway."""
+
+from infra.catalog import FUNCTIONS, JOBS
+from infra.cost.assumptions import EVENT_BYTES, TEXT_EVENTS, Assumptions
+from infra.cost.bill import Bill
+from infra.cost.prices import Prices
+from infra.cost.workers import add_workers
+from infra.settings import EnvironmentSettings
+
+MILLION = 1e6
+GB = 1e9
+
+JOB_CALLS = 3
+"""Send, receive, delete."""
+
+
+def per_million(settings: EnvironmentSettings, prices: Prices, assumptions: Assumptions) -> Bill:
+    """Return the bill of a million requests."""
+    bill = Bill(prices)
+    bill.add("API Gateway: messages", "apigateway/messages", assumptions.messages)
+    bill.add("API Gateway: connections", "apigateway/minutes", assumptions.connection_minutes)
+    _functions(bill, settings, assumptions)
+    _queues(bill, settings, assumptions)
+    bill.add("NAT: data", "nat/gb", _nat_bytes(assumptions) * MILLION / GB)
+    _logs(bill, settings, assumptions)
+    busy_s = assumptions.seconds / (settings.inference.slots * assumptions.busy)
+    add_workers(bill, settings, assumptions, hours=MILLION * busy_s / 3600)
+    return bill
+
+
+def invocations(assumptions: Assumptions) -> dict[str, float]:
+    """Return how often each function runs for a request."""
+    connecting = 1 / assumptions.requests_per_connection
+    return {
+        "authorizer": connecting,
+        "connect": connecting,
+        "disconnect": connecting,
+        "respond": 1,
+        "write_history": 1 / assumptions.history_batch,
+    }
+
+
+def _functions(bill: Bill, settings: EnvironmentSettings, assumptions: Assumptions) -> None:
+    runs = invocations(assumptions)
+    seconds = assumptions.function_ms / 1000
+    memory = sum(count * FUNCTIONS[name].memory_mb / 1024 for name, count in runs.items())
+    bill.add("Lambda: invocations", "lambda/requests", sum(runs.values()))
+    bill.add(
+        "Lambda: time", f"lambda/{settings.functions.architecture}", MILLION * memory * seconds
+    )
+
+
+def _queues(bill: Bill, settings: EnvironmentSettings, assumptions: Assumptions) -> None:
+    # One call keeps up to ten jobs of a worker.
+    held = min(max(settings.inference.slots * assumptions.busy, 1), 10)
+    heartbeats = assumptions.seconds / (JOBS.visibility_s / 3) / held
+    bill.add("SQS: jobs", "sqs/standard", JOB_CALLS + heartbeats)
+    bill.add("SQS: fairness between tenants", "sqs/fair", 1)
+    bill.add("SQS: history", "sqs/fifo", 1 + 2 / assumptions.history_batch)
+
+
+def _nat_bytes(assumptions: Assumptions) -> float:
+    """Relays, workers and functions reach AWS's APIs through NAT."""
+    posts = assumptions.posts * (EVENT_BYTES + assumptions.http_bytes)
+    texts = TEXT_EVENTS * (assumptions.text_bytes - EVENT_BYTES)
+    history = assumptions.http_bytes + assumptions.text_bytes
+    jobs = JOB_CALLS * assumptions.http_bytes + 2 * assumptions.request_bytes
+    return posts + texts + history + jobs
+
+
+def _logs(bill: Bill, settings: EnvironmentSettings, assumptions: Assumptions) -> None:
+    observability = settings.observability
+    gb = assumptions.log_bytes * MILLION / GB
+    bill.add("Logs", "logs/ingested", gb)
+    bill.add("Logs that are kept", "logs/stored", gb * observability.log_retention_days / 30)
+    if observability.opensearch_instance_type:
+        bill.add("Logs on their way to OpenSearch", "firehose/gb", gb)
+    if observability.tracing:
+        traced = sum(invocations(assumptions).values()) * assumptions.traced
+        bill.add("Traces", "xray/traces", traced)

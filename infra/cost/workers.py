@@ -1,0 +1,55 @@
+"""What hours of inference workers cost, of whichever kind the settings choose."""
+
+from infra.cost.assumptions import Assumptions
+from infra.cost.bill import Bill
+from infra.settings import EnvironmentSettings, Fargate, Gpu
+
+HOURS = 730
+"""In a month, as AWS's own calculator has it."""
+
+
+def add_workers(
+    bill: Bill, settings: EnvironmentSettings, assumptions: Assumptions, *, hours: float
+) -> None:
+    """Add `hours` of one worker's life."""
+    match settings.inference.capacity:
+        case Fargate() as fargate:
+            _add_fargate(bill, fargate, assumptions, hours=hours)
+        case Gpu() as gpu:
+            _add_gpu(bill, gpu, assumptions, hours=hours)
+
+
+def _add_fargate(bill: Bill, capacity: Fargate, assumptions: Assumptions, *, hours: float) -> None:
+    discount = capacity.spot_percent / 100 * assumptions.spot_discount
+    spot = f", {capacity.spot_percent} % Spot" if capacity.spot_percent else ""
+    for part, amount in (("vcpu", capacity.cpu / 1024), ("gb", capacity.memory_mb / 1024)):
+        bill.add(
+            f"Inference workers on Fargate ({amount:g} {PARTS[part]} each{spot})",
+            f"fargate/{capacity.architecture}/{part}",
+            hours * amount,
+            discount=discount,
+        )
+
+
+def _add_gpu(bill: Bill, capacity: Gpu, assumptions: Assumptions, *, hours: float) -> None:
+    instance = capacity.instance_types[0]
+    hours *= capacity.nodes_per_model
+    spot = f", {capacity.spot_percent} % Spot" if capacity.spot_percent else ""
+    bill.add(
+        f"Inference workers on {instance}{spot}",
+        f"ec2/{instance}",
+        hours,
+        discount=capacity.spot_percent / 100 * assumptions.spot_discount,
+        setting="inference.capacity.instance_types",
+    )
+    months = hours / HOURS
+    bill.add("Disks of inference workers", "ebs/gp3", months * capacity.disk_gb)
+    beyond = DISK_MIB_S - FREE_MIB_S
+    bill.add("Throughput of those disks", "ebs/gp3/throughput", months * beyond)
+
+
+DISK_MIB_S = 500
+FREE_MIB_S = 125
+"""Of a gp3 disk; what it reads beyond that is paid for."""
+
+PARTS = {"vcpu": "vCPU", "gb": "GB"}

@@ -1,0 +1,73 @@
+"""What to say once an environment stands: where it is, and how to talk to it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.settings import EnvironmentSettings
+
+SNIPPET = """\
+from openai import OpenAI  # pip install 'openai[realtime]'
+
+client = OpenAI(
+    api_key="<the key>",
+    base_url="{http}",
+    websocket_base_url="{websocket}",
+)
+with client.responses.connect() as connection:
+    connection.response.create(model="{model}", input="What is the capital of France?")
+    for event in connection:
+        if event.type == "response.output_text.delta":
+            print(event.delta, end="", flush=True)
+        if event.type == "response.completed":
+            break"""
+
+
+def read_outputs(path: Path) -> dict[str, str]:
+    """Read the outputs of all stacks from the file that `cdk deploy` wrote."""
+    stacks: Mapping[str, Mapping[str, str]] = json.loads(path.read_text())
+    return {name: value for outputs in stacks.values() for name, value in outputs.items()}
+
+
+def describe(settings: EnvironmentSettings, outputs: Mapping[str, str], *, region: str) -> str:
+    """Return what a person does next."""
+    websocket, http = outputs["WebSocketUrl"], outputs["HttpUrl"]
+    model = settings.inference.model_name
+    snippet = SNIPPET.format(http=http, websocket=websocket, model=model)
+    key = f".venv/bin/axon keys create --env {settings.name} --region {region} me"
+    addresses = (
+        f"WebSocket  {websocket}  (SDKs append /responses)\n"
+        f"HTTP       {http}  (no API yet, only /health)\n"
+        f"Model      {model}"
+    )
+    parts = [
+        f"Axon {settings.name} stands in {region}.",
+        addresses,
+        *_first(settings, outputs),
+        f"Make the first key:\n\n  {key}",
+        f"Then:\n\n{snippet}",
+    ]
+    return "\n\n".join(parts)
+
+
+def _first(settings: EnvironmentSettings, outputs: Mapping[str, str]) -> list[str]:
+    """Return what must be done before anyone can ask."""
+    steps = []
+    uri = settings.inference.model_uri or ""
+    if uri.startswith("models://") and "ModelsBucket" in outputs:
+        folder = uri.removeprefix("models://")
+        target = f"s3://{outputs['ModelsBucket']}/{folder}"
+        steps.append(
+            f"Workers load the model from {target}; if it is not there yet:\n\n"
+            f"  aws s3 sync ./{folder} {target}"
+        )
+    if "DomainTarget" in outputs:
+        steps.append(
+            f"Point a CNAME record of {settings.gateway.domain_name} to {outputs['DomainTarget']}."
+        )
+    if settings.observability.alarm_email is not None:
+        steps.append(
+            f"Alarms go to {settings.observability.alarm_email} once the e-mail from AWS is "
+            "confirmed."
+        )
+    return steps

@@ -1,0 +1,99 @@
+"""What carries work: the queue of jobs, the queue of history, and what neither could deliver."""
+
+from aws_cdk import Duration, Environment, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.catalog import HISTORY, JOBS
+from infra.constructs.alarms import Alarms
+from infra.constructs.queue import QueuePair
+from infra.observability import ObservabilityStack
+from infra.settings import EnvironmentSettings
+
+# Longer than a first worker takes to start, and half of what a response may take.
+JOBS_AGE_S = 300
+HISTORY_AGE_S = 300
+
+
+class MessagingStack(Stack):
+    """The queues of the catalog, named ``axon-{environment}-...``.
+
+    Attributes
+    ----------
+    jobs, history : what is to be done, and what is to be remembered.
+    jobs_dead_letters, history_dead_letters : what was tried in vain.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: EnvironmentSettings,
+        key: kms.IKey,
+        observability: ObservabilityStack,
+        env: Environment | None = None,
+    ) -> None:
+        super().__init__(scope, id, env=env)
+        jobs = QueuePair(self, "Jobs", settings=settings, definition=JOBS, key=key)
+        history = QueuePair(self, "History", settings=settings, definition=HISTORY, key=key)
+        self.jobs, self.jobs_dead_letters = jobs.queue, jobs.dead_letters
+        self.history, self.history_dead_letters = history.queue, history.dead_letters
+        self._watch(Alarms(self, "Alarms", settings=settings, topic=observability.alarm_topic))
+
+    def _watch(self, alarms: Alarms) -> None:
+        _watch_age(
+            alarms,
+            self.jobs,
+            id="jobs-age",
+            threshold_s=JOBS_AGE_S,
+            description="Requests wait for a worker for minutes. Look at the worker service: does "
+            "it start, may it grow (inference.max_tasks), are there instances to be had?",
+        )
+        _watch_age(
+            alarms,
+            self.history,
+            id="history-age",
+            threshold_s=HISTORY_AGE_S,
+            description="Conversations do not reach PostgreSQL. Look at the log of write_history "
+            "and at the database. After about an hour they become dead letters.",
+        )
+        _watch_dead_letters(
+            alarms,
+            self.jobs_dead_letters,
+            id="jobs-dead-letters",
+            description="Requests killed their workers or outlived them; their clients were told. "
+            "Look for the cause in the workers' log.",
+        )
+        _watch_dead_letters(
+            alarms,
+            self.history_dead_letters,
+            id="history-dead-letters",
+            description="Conversations could not be written. Fix the cause, then start a redrive "
+            "of the dead-letter queue: writing them twice does no harm.",
+        )
+
+
+def _watch_age(
+    alarms: Alarms, queue: sqs.Queue, *, id: str, threshold_s: int, description: str
+) -> None:
+    alarms.on(
+        queue.metric_approximate_age_of_oldest_message(period=Duration.minutes(1)),
+        id=id,
+        threshold=threshold_s,
+        periods=3,
+        description=description,
+    )
+
+
+def _watch_dead_letters(alarms: Alarms, queue: sqs.Queue, *, id: str, description: str) -> None:
+    alarms.on(
+        queue.metric_approximate_number_of_messages_visible(
+            period=Duration.minutes(1), statistic=cloudwatch.Stats.MAXIMUM
+        ),
+        id=id,
+        threshold=1,
+        description=description,
+    )

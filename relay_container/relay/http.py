@@ -1,0 +1,30 @@
+"""The relay's HTTP port, behind the load balancer: /health, and a hint for those who err here."""
+
+from aiohttp import web
+
+from axon.adapters.health import Check, health_handler, listen
+
+_ALL = "0.0.0.0"  # noqa: S104 - the load balancer comes from outside the container
+
+
+async def serve_http(check: Check, *, port: int) -> web.AppRunner:
+    """Serve on every interface; `cleanup()` ends it."""
+    application = web.Application()
+    application.router.add_get("/health", health_handler(check))
+    application.router.add_route("*", r"/{path:[\s\S]*}", _unknown)
+    return await listen(application, host=_ALL, port=port)
+
+
+async def _unknown(request: web.Request) -> web.Response:
+    """Refuse in the form in which OpenAI's API does."""
+    message = (
+        f"Unknown URL ({request.method} {request.path}). Axon answers over WebSocket: "
+        "use client.responses.connect() with the deployment's WebSocketUrl."
+    )
+    error = {
+        "message": message,
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "unknown_url",
+    }
+    return web.json_response({"error": error}, status=404)

@@ -1,0 +1,76 @@
+"""What a relay tells Prometheus."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from axon.connections import (
+    ConnectionGoneError,
+    Connections,
+    ConnectionsError,
+    PostThrottledError,
+)
+from relay.feeds import Feeds
+
+_LAGS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+
+
+class RelayMetrics:
+    """A relay's metrics, in a registry of its own process."""
+
+    def __init__(self, *, registry: CollectorRegistry) -> None:
+        self._connections = Gauge(
+            "axon_relay_connections",
+            "Connections that this relay delivers to now.",
+            registry=registry,
+        )
+        self._responses = Gauge(
+            "axon_relay_responses",
+            "Responses that this relay has not delivered to their end.",
+            registry=registry,
+        )
+        posts = Counter(
+            "axon_relay_posts",
+            "Posts to connections, by what became of them; a throttled one is repeated.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.delivered, self.gone, self.throttled, self.failed = map(
+            posts.labels, ("delivered", "gone", "throttled", "failed")
+        )
+        self.lag = Histogram(
+            "axon_relay_lag_seconds",
+            "From an event's receipt by the relay to its post's success, the wait for earlier "
+            "events of its connection and for repeated posts included. The way from the event log "
+            "to the relay is not.",
+            buckets=_LAGS_S,
+            registry=registry,
+        )
+
+    def watch(self, feeds: Feeds) -> None:
+        """Tell of these feeds whenever somebody asks."""
+        self._connections.set_function(lambda: feeds.connections)
+        self._responses.set_function(lambda: len(feeds.deliveries))
+
+
+class CountedConnections(Connections):
+    """Connections, with each post counted."""
+
+    def __init__(self, connections: Connections, *, metrics: RelayMetrics) -> None:
+        self._connections = connections
+        self._metrics = metrics
+
+    async def post(self, connection_id: str, data: bytes) -> None:
+        try:
+            await self._connections.post(connection_id, data)
+        except ConnectionGoneError:
+            self._metrics.gone.inc()
+            raise
+        except PostThrottledError:
+            self._metrics.throttled.inc()
+            raise
+        except ConnectionsError:
+            self._metrics.failed.inc()
+            raise
+        self._metrics.delivered.inc()
+
+    async def delete(self, connection_id: str) -> None:
+        await self._connections.delete(connection_id)

@@ -1,0 +1,30 @@
+"""``python -m tests.deploy.emulator PLAN``: serve until killed."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.deploy.emulator import buckets, databases, functions, hosts, layers, names, refused
+from tests.deploy.emulator.doors import Doors
+from tests.deploy.emulator.ministack import app
+from tests.deploy.emulator.plan import Plan
+
+
+def main() -> None:
+    """Put ours around ministack, then run it."""
+    plan = Plan.read(Path(sys.argv.pop()))
+    refused.register()
+    buckets.register()
+    databases.register(plan)
+    layers.share(Path(tempfile.mkdtemp(prefix="layers-")))
+    functions.trust(plan.authorities)
+    functions.answer_unauthorized()
+    names.know_apis()
+    names.count_as_tls()
+    hosts.serve_tasks()
+    Doors(plan).start()
+    app.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""What the emulator is told when it starts."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+VALKEY_PORT, POSTGRES_PORT = 6379, 5432
+PATH = "/_axon"
+"""Where, beside AWS's own paths, the emulator serves what a host of ECS serves its tasks."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Where things are.
+
+    Attributes
+    ----------
+    port : of the emulator.
+    names_port : of TLS for AWS's own names (``*.amazonaws.com``).
+    data_host : address of the databases, on the ports that the stacks give them.
+    valkey_port, postgres_port : of the real servers, behind that.
+    owner_password : of the database's master user.
+    certificate, key : files, for `data_host` and AWS's names.
+    authorities : file of what everybody trusts.
+    """
+
+    port: int
+    names_port: int
+    data_host: str
+    valkey_port: int
+    postgres_port: int
+    owner_password: str
+    certificate: str
+    key: str
+    authorities: str
+
+    def write(self, path: Path) -> None:
+        """Save it for the emulator."""
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Return what was saved."""
+        return cls(**json.loads(path.read_text()))

@@ -1,0 +1,67 @@
+"""The deployed services as processes: what ECS would run, with the environment it would give."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local.children import Child
+from local.paths import ROOT
+from local.ports import LOOPBACK
+from local.probes import http_ok
+from local.program import Program
+from tests.deploy.emulator.plan import PATH
+from tests.deploy.machine import Machine
+
+OWN_PORTS = ("AXON_HEALTH_PORT", "AXON_HTTP_PORT")
+"""A container has its ports for itself; here they must be free ones."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What a task definition says of a service's own container."""
+
+    name: str
+    variables: Mapping[str, str]
+    role: str
+
+    @classmethod
+    def read(cls, machine: Machine, *, family: str, container: str) -> "Task":
+        """Ask ECS for the newest definition of the family."""
+        answer = machine.client("ecs").describe_task_definition(taskDefinition=family)
+        definition: dict[str, Any] = answer["taskDefinition"]
+        (found,) = (
+            each for each in definition["containerDefinitions"] if each["name"] == container
+        )
+        return cls(
+            name=container,
+            variables={each["name"]: each["value"] for each in found["environment"]},
+            role=definition["taskRoleArn"].rpartition("/")[2],
+        )
+
+    def start(self, machine: Machine) -> Child:
+        """Run it, and wait until it calls itself healthy."""
+        own = {name: str(machine.ports.reserve()) for name in OWN_PORTS if name in self.variables}
+        plan = machine.plan
+        return machine.start(
+            Program(
+                name=self.name,
+                command=(
+                    *(sys.executable, "-m", "tests.deploy.names", str(plan.names_port)),
+                    self.name,
+                ),
+                environment={**self.variables, **own, **self._given_by_ecs(machine)},
+                folder=ROOT,
+                ready=http_ok(int(own["AXON_HEALTH_PORT"])),
+            )
+        )
+
+    def _given_by_ecs(self, machine: Machine) -> dict[str, str]:
+        """What ECS adds: credentials of the role and its agent; and what leads to the emulator."""
+        aws = f"http://{LOOPBACK}:{machine.plan.port}"
+        return {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{aws}{PATH}/credentials/{self.role}",
+            "ECS_AGENT_URI": f"{aws}{PATH}/{self.name}",
+            "AWS_ENDPOINT_URL": aws,
+            "SSL_CERT_FILE": machine.plan.authorities,
+        }

@@ -1,0 +1,153 @@
+"""What a deployment is for: keys, answers, history, and honest ends."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from infra import catalog
+from local.children import INHERITED, Child
+from tests.deploy import environment
+from tests.deploy.client import complete, connected, refusal, text_of
+from tests.deploy.machine import Machine
+from tests.deploy.steps import StepError, require
+from tests.deploy.tasks import Task
+
+T = TypeVar("T")
+
+UNAUTHORIZED = 401
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deployment:
+    """A deployed environment, used from outside."""
+
+    machine: Machine
+    name: str
+    url: str
+
+    @property
+    def _cluster(self) -> str:
+        return f"axon-{self.name}-inference"
+
+    @property
+    def _service(self) -> str:
+        return f"axon-{self.name}-worker"
+
+    def create_key(self) -> str:
+        """Make an API key by the command that its owner has."""
+        command = [str(Path(sys.executable).with_name("axon")), "keys", "create", "proof"]
+        inherited = {n: v for n, v in environment.with_node().items() if n in INHERITED}
+        done = subprocess.run(
+            [*command, "--env", self.name],
+            capture_output=True,
+            text=True,
+            env={**inherited, **self.machine.aws},
+            check=False,
+        )
+        require(done.returncode == 0, f"axon keys: {done.stderr}")
+        return done.stdout.strip()
+
+    def start_relay(self) -> Child:
+        return self._start("relay")
+
+    def start_worker(self) -> Child:
+        return self._start("worker")
+
+    def _start(self, container: str) -> Child:
+        family = f"axon-{self.name}-{container}"
+        return Task.read(self.machine, family=family, container=container).start(self.machine)
+
+    def refuses_a_wrong_key(self) -> None:
+        status = refusal(self.machine, self.url, "sk-axon-wrong")
+        require(status == UNAUTHORIZED, f"a wrong key was refused with {status}")
+
+    def wakes_for(self, key: str) -> Child:
+        """Ask while no worker runs: the service is told to start one, which then answers."""
+        self._scale_to_zero()
+        with connected(self.machine, self.url, key) as client:
+            client.send(model="echo", input="count to 20")
+            events = client.receive(upto=lambda event: event.type == "response.created")
+            _until(lambda: self._wanted_workers() == 1, "the worker service to be woken")
+            worker = self.start_worker()
+            text = text_of(complete(events + client.receive()))
+        require(text == " ".join(map(str, range(1, 21))), f"the answer was {text!r}")
+        return worker
+
+    def converses(self, key: str) -> list[str]:
+        """Take two turns and be refused a third; return the ids of the responses."""
+        with connected(self.machine, self.url, key) as client:
+            first = client.turn(model="echo", input="one two three")
+            require(text_of(first) == "one two three", f"the answer was {first}")
+            previous = first[-1].response.id
+            second = client.turn(model="echo", input="four", previous_response_id=previous)
+            usage = second[-1].response.usage
+            # Two turns of three words, and the new one.
+            require(usage.input_tokens == 7, f"the conversation did not go on: {usage}")
+            (refused,) = client.turn(model="no-such-model", input="x")
+            require(refused.type == "error", f"an unknown model gave {refused}")
+            require(refused.code == "model_not_found", f"an unknown model gave {refused}")
+        return [previous, second[-1].response.id]
+
+    def keeps_history(self, responses: list[str]) -> None:
+        """Find the responses in PostgreSQL, written through the queue by the function."""
+        _until(lambda: self._written(responses) == len(responses), "history in PostgreSQL")
+
+    def gives_up(self, key: str) -> None:
+        """Let a job fail as often as a worker may, and get an honest end.
+
+        No worker must run.
+        """
+        with connected(self.machine, self.url, key) as client:
+            client.send(model="echo", input="poison")
+            events = client.receive(upto=lambda event: event.type == "response.created")
+            self._fail_job()
+            last = complete(events + client.receive())[-1]
+        require(last.type == "response.failed", f"a poisonous job ended with {last}")
+        self.keeps_history([last.response.id])
+
+    def _fail_job(self) -> None:
+        sqs = self.machine.client("sqs")
+        queue = sqs.get_queue_url(QueueName=f"axon-{self.name}-{catalog.JOBS.name}")["QueueUrl"]
+        for _ in range(catalog.JOBS.max_receives):
+            found = _until(
+                lambda: sqs.receive_message(QueueUrl=queue, VisibilityTimeout=0).get("Messages"),
+                "the job",
+            )
+            require(json.loads(found[0]["Body"]), "the job is empty")
+        # The receive that is one too many moves it to the dead letters.
+        _until(lambda: not sqs.receive_message(QueueUrl=queue).get("Messages"), "the dead letter")
+
+    def _scale_to_zero(self) -> None:
+        """Do what Application Auto Scaling does after a while: ECS begins with one task."""
+        self.machine.client("ecs").update_service(
+            cluster=self._cluster, service=self._service, desiredCount=0
+        )
+
+    def _wanted_workers(self) -> int:
+        answer = self.machine.client("ecs").describe_services(
+            cluster=self._cluster, services=[self._service]
+        )
+        wanted: int = answer["services"][0]["desiredCount"]
+        return wanted
+
+    def _written(self, responses: list[str]) -> int:
+        with self.machine.servers.administrator() as connection:
+            query = "SELECT count(*) FROM responses WHERE response_id = ANY(%s)"
+            row: Any = connection.execute(query, (responses,)).fetchone()
+        written: int = row[0]
+        return written
+
+
+def _until(ask: Callable[[], T], what: str, *, within_s: float = 30) -> T:
+    """Return the first answer that is true."""
+    deadline = time.monotonic() + within_s
+    while not (answer := ask()):
+        if time.monotonic() > deadline:
+            raise StepError(f"waited {within_s:.0f} s for {what}")
+        time.sleep(0.1)
+    return answer

@@ -1,0 +1,48 @@
+"""Reading ECS tasks and services from templates."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk.assertions import Template
+
+from tests.infra.templates import Properties, resources, text
+
+
+def only(template: Template, kind: str) -> Properties:
+    """Return the properties of the only resource of a type."""
+    (properties,) = resources(template, kind).values()
+    return properties
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task definition, by its containers' names."""
+
+    properties: Properties
+
+    @classmethod
+    def of(cls, template: Template) -> "Task":
+        return cls(only(template, "AWS::ECS::TaskDefinition"))
+
+    def container(self, name: str) -> dict[str, Any]:
+        (found,) = (c for c in self.properties["ContainerDefinitions"] if c["Name"] == name)
+        return dict(found)
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return a container's variables as they are after a deployment."""
+        variables = self.container(name)["Environment"]
+        return {variable["Name"]: text(variable["Value"]) for variable in variables}
+
+
+def statements(template: Template, role: str) -> dict[str, dict[str, Any]]:
+    """Return what policies allow the role whose logical id begins with `role`, by the actions."""
+    return {
+        ", ".join(_listed(statement["Action"])): statement
+        for policy in resources(template, "AWS::IAM::Policy").values()
+        if any(reference["Ref"].startswith(role) for reference in policy["Roles"])
+        for statement in policy["PolicyDocument"]["Statement"]
+    }
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

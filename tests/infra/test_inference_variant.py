@@ -1,0 +1,107 @@
+"""The worker service with settings that dev and prod do not use."""
+
+from typing import Any
+
+import pytest
+from aws_cdk.assertions import Template
+
+from axon.settings import WorkerSettings
+from infra.settings import EnvironmentSettings, load
+from tests.infra.conftest import Synthesised, Templates
+from tests.infra.tasks import Task, only, statements
+from tests.infra.templates import resources, text
+from tests.infra.variant import synthesised_variant
+
+pytestmark = pytest.mark.xdist_group("infra")
+
+SERVICE = "AWS::ECS::Service"
+
+
+@pytest.fixture(params=["dev", "prod"])
+def settings(request: pytest.FixtureRequest) -> EnvironmentSettings:
+    return load(str(request.param))
+
+
+@pytest.fixture
+def templates(settings: EnvironmentSettings, dev: Templates, prod: Templates) -> Templates:
+    return {"dev": dev, "prod": prod}[settings.name]
+
+
+@pytest.fixture
+def variant(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+    return synthesised_variant(tmp_path_factory)
+
+
+def launch_template(template: Template) -> dict[str, Any]:
+    data: dict[str, Any] = only(template, "AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+    return data
+
+
+class TestNodesOfOneModel:
+    def test_one_node_needs_no_fabric(self, prod: Templates) -> None:
+        data = launch_template(prod["inference"])
+        assert "NetworkInterfaces" not in data
+        assert "Placement" not in data
+        assert [text(group) for group in data["SecurityGroupIds"]] != []
+        assert resources(prod["inference"], "AWS::EC2::PlacementGroup") == {}
+
+    def test_several_are_neighbours_on_a_fabric(self, variant: Synthesised) -> None:
+        template = variant.templates["inference"]
+        data = launch_template(template)
+        (interface,) = data["NetworkInterfaces"]
+        assert interface["InterfaceType"] == "efa"
+        assert "WorkerGroup" in text(interface["Groups"][0])
+        assert "SecurityGroupIds" not in data
+        assert only(template, "AWS::EC2::PlacementGroup")["Strategy"] == "cluster"
+        assert data["Placement"]["GroupName"]
+        group = only(template, "AWS::AutoScaling::AutoScalingGroup")
+        assert len(group["VPCZoneIdentifier"]) == 1
+        assert group["MaxSize"] == "12"
+
+    def test_their_containers_reach_the_fabric(self, variant: Synthesised) -> None:
+        worker = Task.of(variant.templates["inference"]).container("worker")
+        assert worker["LinuxParameters"]["Devices"] == [
+            {
+                "HostPath": "/dev/infiniband/uverbs0",
+                "ContainerPath": "/dev/infiniband/uverbs0",
+                "Permissions": ["read", "write"],
+            }
+        ]
+        assert {"Name": "memlock", "HardLimit": -1, "SoftLimit": -1} in worker["Ulimits"]
+        assert worker["ResourceRequirements"] == [{"Type": "GPU", "Value": "8"}]
+
+    def test_the_fabrics_group_is_open_to_itself(self, variant: Synthesised) -> None:
+        network = variant.templates["network"]
+        for kind, other in (("Ingress", "Source"), ("Egress", "Destination")):
+            rules = resources(network, f"AWS::EC2::SecurityGroup{kind}").values()
+            assert [
+                rule
+                for rule in rules
+                if rule["IpProtocol"] == "-1"
+                and rule["GroupId"] == rule[f"{other}SecurityGroupId"]
+                and "WorkerGroup" in text(rule["GroupId"])
+            ]
+
+
+class TestVariant:
+    def test_the_worker_takes_its_environment(self, variant: Synthesised) -> None:
+        task = Task.of(variant.templates["inference"])
+        parsed = WorkerSettings.from_environ(task.environment("worker"))
+        assert parsed.model_uri == "s3://their-bucket/models/large"
+        assert parsed.max_model_len == 8192
+        assert parsed.tensor_parallel_size == 16
+        assert parsed.otlp_endpoint is None
+
+    def test_an_own_bucket_may_be_read(self, variant: Synthesised) -> None:
+        allowed = statements(variant.templates["inference"], "WorkersTaskTaskRole")
+        resource = text(allowed["s3:GetObject"]["Resource"])
+        assert resource.endswith(":s3:::their-bucket/models/large/*")
+        assert text(allowed["s3:ListBucket"]["Resource"]).endswith(":s3:::their-bucket")
+
+    def test_a_public_image_is_taken_as_it_is(self, variant: Synthesised) -> None:
+        worker = Task.of(variant.templates["inference"]).container("worker")
+        assert worker["Image"] == "docker.io/example/worker@sha256:0123"
+
+    def test_min_tasks_is_the_floor(self, variant: Synthesised) -> None:
+        target = only(variant.templates["inference"], "AWS::ApplicationAutoScaling::ScalableTarget")
+        assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 3)

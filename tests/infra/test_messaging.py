@@ -1,0 +1,128 @@
+"""The queues are the catalog's: encrypted, TLS only, each with its dead letters and its alarms."""
+
+from typing import Any
+
+import pytest
+from aws_cdk.assertions import Template
+
+from infra import catalog
+from tests.infra.conftest import Templates
+from tests.infra.templates import listed, resources, text
+
+pytestmark = pytest.mark.xdist_group("infra")
+
+FOURTEEN_DAYS_S = 14 * 24 * 3600
+
+
+@pytest.fixture
+def messaging(dev: Templates) -> Template:
+    return dev["messaging"]
+
+
+def queues(template: Template) -> dict[str, dict[str, Any]]:
+    """Return the queues by their names in the catalog."""
+    return {
+        queue["QueueName"].removeprefix("axon-dev-"): {**queue, "id": name}
+        for name, queue in resources(template, "AWS::SQS::Queue").items()
+    }
+
+
+def test_the_queues_are_those_of_the_catalog(messaging: Template) -> None:
+    names = {name for queue in catalog.QUEUES for name in (queue.name, queue.dead_letter)}
+    assert set(queues(messaging)) == names
+    visibility = {name: each["VisibilityTimeout"] for name, each in queues(messaging).items()}
+    assert visibility == {
+        **{queue.name: queue.visibility_s for queue in catalog.QUEUES},
+        **{queue.dead_letter: catalog.DEAD_LETTER_VISIBILITY_S for queue in catalog.QUEUES},
+    }
+
+
+def test_all_are_encrypted_with_the_key_and_kept_for_as_long_as_sqs_allows(
+    messaging: Template,
+) -> None:
+    for queue in queues(messaging).values():
+        assert text(queue["KmsMasterKeyId"]).startswith("{axon-dev-data:ExportsOutputFnGetAttKey")
+        assert queue["MessageRetentionPeriod"] == FOURTEEN_DAYS_S
+
+
+def test_all_refuse_what_comes_without_tls(messaging: Template) -> None:
+    refusing = {
+        text(queue)
+        for policy in resources(messaging, "AWS::SQS::QueuePolicy").values()
+        for queue in policy["Queues"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+        and statement["Action"] == "sqs:*"
+        and statement["Principal"] == {"AWS": "*"}
+        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    }
+    assert refusing == {f"{{{queue['id']}}}" for queue in queues(messaging).values()}
+
+
+@pytest.mark.parametrize("definition", catalog.QUEUES, ids=lambda queue: queue.name)
+def test_what_was_received_in_vain_goes_to_the_queue_s_own_dead_letters(
+    messaging: Template, definition: catalog.Queue
+) -> None:
+    queue, dead = queues(messaging)[definition.name], queues(messaging)[definition.dead_letter]
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": [dead["id"], "Arn"]},
+        "maxReceiveCount": definition.max_receives,
+    }
+    allowed = dead["RedriveAllowPolicy"]
+    assert allowed["redrivePermission"] == "byQueue"
+    assert [text(arn).split(":")[-1] for arn in listed(allowed["sourceQueueArns"])] == [
+        f"axon-dev-{definition.name}"
+    ]
+    assert "RedrivePolicy" not in dead
+
+
+@pytest.mark.parametrize("name", [catalog.HISTORY.name, catalog.HISTORY.dead_letter])
+def test_history_is_fifo_with_high_throughput(messaging: Template, name: str) -> None:
+    queue = queues(messaging)[name]
+    assert queue["FifoQueue"] is True
+    assert queue["DeduplicationScope"] == "messageGroup"
+    assert queue["FifoThroughputLimit"] == "perMessageGroupId"
+    # Two equal messages are two messages: who sends one names it.
+    assert not queue.get("ContentBasedDeduplication")
+
+
+@pytest.mark.parametrize("name", [catalog.JOBS.name, catalog.JOBS.dead_letter])
+def test_jobs_are_a_standard_queue(messaging: Template, name: str) -> None:
+    assert not {"FifoQueue", "DeduplicationScope"} & set(queues(messaging)[name])
+
+
+@pytest.mark.parametrize("source", catalog.EVENT_SOURCES, ids=lambda source: source.queue)
+def test_a_message_is_hidden_for_as_long_as_its_function_may_run(
+    messaging: Template, source: catalog.EventSource
+) -> None:
+    visible_after_s = queues(messaging)[source.queue]["VisibilityTimeout"]
+    assert visible_after_s >= catalog.FUNCTIONS[source.function].timeout_s
+
+
+@pytest.mark.parametrize(
+    ("alarm", "queue", "metric", "threshold"),
+    [
+        ("jobs-age", "jobs", "ApproximateAgeOfOldestMessage", 300),
+        ("history-age", "history.fifo", "ApproximateAgeOfOldestMessage", 300),
+        ("jobs-dead-letters", "jobs-dlq", "ApproximateNumberOfMessagesVisible", 1),
+        ("history-dead-letters", "history-dlq.fifo", "ApproximateNumberOfMessagesVisible", 1),
+    ],
+)
+def test_alarms(messaging: Template, alarm: str, queue: str, metric: str, threshold: int) -> None:
+    name = {"Fn::GetAtt": [queues(messaging)[queue]["id"], "QueueName"]}
+    messaging.has_resource_properties(
+        "AWS::CloudWatch::Alarm",
+        {
+            "AlarmName": f"axon-dev-{alarm}",
+            "MetricName": metric,
+            "Dimensions": [{"Name": "QueueName", "Value": name}],
+            "Threshold": threshold,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        },
+    )
+
+
+def test_prod_keeps_its_messages_and_dev_leaves_nothing(dev: Templates, prod: Templates) -> None:
+    for templates, policy in ((dev, "Delete"), (prod, "Retain")):
+        found = templates["messaging"].find_resources("AWS::SQS::Queue").values()
+        assert {queue["DeletionPolicy"] for queue in found} == {policy}

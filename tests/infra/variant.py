@@ -1,0 +1,54 @@
+"""An environment with what neither dev nor prod has: TLS, Spot, nodes with EFA, own images."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.infra.conftest import Synthesised, synthesise
+
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/relay"
+SETTINGS = f"""
+name = "variant"
+region = "eu-west-1"
+account = "123456789012"
+
+[relay]
+architecture = "x86_64"
+spot = true
+certificate_arn = "{CERTIFICATE}"
+image = "210987654321.dkr.ecr.eu-west-1.amazonaws.com/axon/relay:1.2"
+
+[inference]
+engine = "vllm"
+model_name = "large"
+model_uri = "s3://their-bucket/models/large"
+tensor_parallel_size = 16
+max_model_len = 8192
+min_tasks = 1
+max_tasks = 3
+image = "docker.io/example/worker@sha256:0123"
+
+[inference.capacity]
+kind = "gpu"
+instance_types = ["p5.48xlarge"]
+gpus_per_instance = 8
+nodes_per_model = 2
+spot_percent = 30
+
+[observability]
+tracing = false
+"""
+
+
+def synthesised_variant(factory: pytest.TempPathFactory) -> Synthesised:
+    """Return what becomes of the settings, made once a session."""
+    return _synthesised(factory.getbasetemp() / "variant")
+
+
+@cache
+def _synthesised(folder: Path) -> Synthesised:
+    folder.mkdir()
+    file = folder / "variant.toml"
+    file.write_text(SETTINGS)
+    return synthesise(str(file), folder / "out")

@@ -1,0 +1,152 @@
+"""What a worker tells of itself: metrics, traces, and to ECS that it works."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import pytest
+
+from axon.adapters.sqs import SqsHistorySender, SqsJobQueue
+from axon.jobs import Delivery
+from tests.integration.worker.conftest import TENANT, World, text_of
+from tests.unit.axon.adapters.ecs_agent_stand_in import ecs_agent_stand_in
+from tests.unit.axon.adapters.otlp_collector import Collector, otlp_collector
+from worker import protection
+
+TRACE, PARENT = "5759e988bd862e3fe1be46a994272793", "53995c3f42cd8ad8"
+ON = {"ProtectionEnabled": True, "ExpiresInMinutes": 30}
+OFF = {"ProtectionEnabled": False}
+
+
+async def test_metrics(world: World, unused_tcp_port: int) -> None:
+    async def told() -> set[str]:
+        url = f"http://127.0.0.1:{unused_tcp_port}/metrics"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            assert answer.status == 200
+            return set((await answer.text()).splitlines())
+
+    async def tells(*lines: str) -> None:
+        async with asyncio.timeout(10):
+            while not set(lines) <= await told():
+                await asyncio.sleep(0.01)
+
+    async with world.worker(slots="3", echo_token_ms="20", health_port=str(unused_tcp_port)):
+        long = await world.submit(input="count to 500")
+        await world.logged(long, count=6)
+        await tells("axon_worker_slots 3.0", "axon_worker_slots_used 1.0")
+        await world.ended(await world.submit(input="one two three"))
+        await world.ender.cancel(long, tenant_id=TENANT)
+        await tells(
+            "axon_worker_slots_used 0.0",
+            'axon_jobs_total{outcome="completed"} 1.0',
+            'axon_jobs_total{outcome="cancelled"} 1.0',
+            'axon_jobs_total{outcome="failed"} 0.0',
+            "axon_time_to_first_token_seconds_count 2.0",
+            'axon_inference_tokens_total{kind="input",model="echo"} 6.0',
+        )
+
+
+class Traced:
+    """Has the queue say what a traced submitter would have it say: the local one loses it."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.sampled = 1
+        self.sent: list[str | None] = []
+        receive, send = SqsJobQueue.receive, SqsHistorySender.send
+
+        async def received(queue: SqsJobQueue, *, limit: int) -> Sequence[Delivery]:
+            header = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={PARENT};Sampled={self.sampled}"
+            deliveries = await receive(queue, limit=limit)
+            return [replace(delivery, trace_header=header) for delivery in deliveries]
+
+        async def sending(sender: SqsHistorySender, record: Any) -> None:
+            self.sent.append(sender._trace_header())
+            await send(sender, record)
+
+        patch.setattr(SqsJobQueue, "receive", received)
+        patch.setattr(SqsHistorySender, "send", sending)
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> Traced:
+    return Traced(monkeypatch)
+
+
+@pytest.fixture
+async def collector() -> AsyncIterator[Collector]:
+    async with otlp_collector() as collector:
+        yield collector
+
+
+async def test_a_request_is_one_trace(world: World, traced: Traced, collector: Collector) -> None:
+    async with world.worker(otlp_endpoint=collector.endpoint):
+        response_id = await world.submit(input="hello")
+        await world.ended(response_id)
+    assert sorted(span.name for span in collector.spans) == ["assemble", "generate", "job"]
+    assert {span.trace_id for span in collector.spans} == {TRACE}
+    assert {span.service for span in collector.spans} == {"axon-worker"}
+    job = collector.named("job")
+    assert job.parent_id == PARENT
+    assert job.attributes == {
+        "response_id": response_id,
+        "model": "echo",
+        "epoch": 1,
+        "outcome": "completed",
+    }
+    assert collector.named("assemble").parent_id == job.span_id
+    generate = collector.named("generate")
+    assert generate.parent_id == job.span_id
+    first_token_s = generate.attributes["first_token_s"]
+    assert isinstance(first_token_s, float)
+    assert 0 <= first_token_s < 10
+    assert traced.sent == [f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={job.span_id};Sampled=1"]
+
+
+async def test_what_is_not_sampled_leaves_no_span(
+    world: World, traced: Traced, collector: Collector
+) -> None:
+    traced.sampled = 0
+    async with world.worker(otlp_endpoint=collector.endpoint):
+        await world.ended(await world.submit())
+    assert collector.spans == []
+    assert traced.sent == [None]
+
+
+async def test_a_collector_that_is_away_changes_nothing(world: World, traced: Traced) -> None:
+    async with world.worker(otlp_endpoint="http://127.0.0.1:1"):
+        for _ in range(10):
+            assert text_of(await world.ended(await world.submit(input="hello"))) == "hello"
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert world.depth("jobs") == 0
+    assert len(traced.sent) == 10
+
+
+async def test_the_task_is_protected_while_there_is_work(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protection, "IDLE_S", 0.3)
+    monkeypatch.setattr(protection, "RENEW_S", 0.5)
+    monkeypatch.setattr(protection, "RETRY_S", 0.05)
+    async with ecs_agent_stand_in() as agent:
+        agent.failures = [(500, b"no"), (200, b'{"failure": {"Reason": "TASK_NOT_VALID"}}')]
+        async with world.worker(agent_uri=agent.uri, echo_token_ms="20"):
+            assert agent.asked == []
+            await world.ended(await world.submit(input="count to 50"))  # for a second
+            await agent.was_asked(5)
+            while OFF not in agent.asked:
+                await asyncio.sleep(0.01)
+            assert agent.asked[:4] == [ON] * 4  # two failed, one worked, one renewed it
+            assert agent.asked[-1] == OFF
+            before = len(agent.asked)
+            await world.ended(await world.submit())
+            await agent.was_asked(before + 1)
+            assert agent.asked[before] == ON
+
+
+async def test_an_agent_that_is_away_stops_no_work(world: World) -> None:
+    async with world.worker(agent_uri="http://127.0.0.1:1"):
+        assert text_of(await world.ended(await world.submit(input="hello"))) == "hello"

@@ -1,0 +1,73 @@
+"""Model weights from S3, against a real server of its protocol."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from local.services.fauxqs import Fauxqs
+from worker.engines.protocol import EngineError
+from worker.engines.vllm.weights import model_folder
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BUCKET = "models"
+
+
+@pytest.fixture
+def s3(fauxqs_server: Fauxqs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "S3Client":
+    config = tmp_path / "config"
+    config.write_text("[default]\ns3 =\n    addressing_style = path\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", fauxqs_server.endpoint)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    for name, content in {
+        "small/config.json": b"{}",
+        "small/model-00001.safetensors": b"x" * 100_000,
+        "small/original/params.json": b"{1}",
+        "smaller/config.json": b"another",
+    }.items():
+        client.put_object(Bucket=BUCKET, Key=name, Body=content)
+    return client
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(folder)): path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_copies_the_folder_and_nothing_beside_it(s3: "S3Client", tmp_path: Path) -> None:
+    folder = model_folder(f"s3://{BUCKET}/small", cache=tmp_path / "cache")
+    assert files(folder) == {
+        "config.json": 2,
+        "model-00001.safetensors": 100_000,
+        "original/params.json": 3,
+    }
+
+
+def test_copies_once_and_completes_what_was_interrupted(s3: "S3Client", tmp_path: Path) -> None:
+    folder = model_folder(f"s3://{BUCKET}/small", cache=tmp_path)
+    kept = (folder / "config.json").stat().st_mtime_ns
+    (folder / "model-00001.safetensors").write_bytes(b"cut")
+    assert model_folder(f"s3://{BUCKET}/small/", cache=tmp_path) == folder
+    assert files(folder)["model-00001.safetensors"] == 100_000
+    assert (folder / "config.json").stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize("uri", [f"s3://{BUCKET}/smal", "s3://nothing-here/small"])
+def test_what_is_not_there_is_named(s3: "S3Client", tmp_path: Path, uri: str) -> None:
+    with pytest.raises(EngineError, match=r"is no model|cannot read the model"):
+        model_folder(uri, cache=tmp_path)
+
+
+def test_a_local_folder_is_used_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    assert model_folder(str(tmp_path), cache=tmp_path / "cache") == tmp_path
+    with pytest.raises(EngineError, match=r"no config\.json"):
+        model_folder(str(tmp_path / "elsewhere"), cache=tmp_path)

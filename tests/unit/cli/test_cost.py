@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+
+
+def out(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["cost", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_dev_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    text = out(capsys)
+    assert text.startswith("Axon dev in us-east-1: ")
+    assert "A month in which nobody asks" in text
+    assert "A million requests over WebSocket" in text
+    assert "- data transfer: out to clients" in text
+
+
+def test_every_line_is_there_and_they_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+    text = out(capsys, "--env", "prod")
+    month = text.split("A month in which nobody asks")[1].split("A million")[0]
+    amounts = [
+        float(line.removesuffix(" *").split()[-1].replace(",", ""))
+        for line in month.strip().splitlines()[1:]
+    ]
+    assert amounts[-1] == pytest.approx(sum(amounts[:-1]), abs=0.01 * len(amounts))
+    assert any(line.startswith("NAT gateways ") for line in month.splitlines())
+
+
+def test_what_is_unconfirmed_has_a_footnote(capsys: pytest.CaptureFixture[str]) -> None:
+    text = out(capsys, "--env", "prod")
+    (line,) = [line for line in text.splitlines() if line.startswith("RDS Proxy ")]
+    assert line.endswith(" *")
+    assert "\n- RDS Proxy: " in text.split("* Prices that no dated document confirms")[1]
+
+
+def test_assumptions_are_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads(out(capsys, "--json", "--tokens", "2", "--seconds", "0.1"))
+    assert told["assumptions"]["tokens"] == 2
+    (messages,) = [
+        line["quantity"]
+        for line in told["million_requests"]["lines"]
+        if line["what"] == "API Gateway: messages"
+    ]
+    assert messages == 1 + 4 + 2 + 4
+
+
+def test_a_file_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'name = "mine"\nregion = "eu-central-1"\n[valkey]\nnode_type = "cache.r7g.16xlarge"\n'
+    )
+    text = out(capsys, "--env", str(path))
+    assert text.startswith("Axon mine in eu-central-1: ")
+    assert (
+        "- valkey.node_type: no price is known for cache.r7g.16xlarge in eu-central-1; add it to"
+        in text
+    )
+    assert "total, without what has no known price" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--env", "nowhere"], "axon: there is no environment nowhere: use dev, prod, or the path"),
+        (["--region", "mars-1"], "axon: there are no prices for mars-1: estimate with --region "),
+    ],
+)
+def test_what_cannot_be_estimated_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    assert main(["cost", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(complaint)
+    assert error.count("\n") == 1
+
+
+def test_amounts_are_not_negative(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["cost", "--tokens", "-1"])
+    assert "must be 0 or more" in capsys.readouterr().err

@@ -1,0 +1,90 @@
+import json
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+import infra
+from infra.cost.assumptions import Assumptions
+from infra.cost.estimate import Estimate, estimate
+from infra.cost.prices import PriceError, load
+from infra.settings import EnvironmentSettings
+from infra.settings import load as load_settings
+
+TODAY = date(2026, 11, 21)
+
+
+def of(environment: str, *, region: str | None = None, today: date = TODAY) -> Estimate:
+    return estimate(
+        load_settings(environment), assumptions=Assumptions(), region=region, today=today
+    )
+
+
+def test_the_region_is_the_environments_own() -> None:
+    settings = EnvironmentSettings(name="here", region="eu-central-1")
+    own = estimate(settings, assumptions=Assumptions(), today=TODAY)
+    asked = estimate(settings, assumptions=Assumptions(), region="us-east-1", today=TODAY)
+    assert (own.prices.region, asked.prices.region) == ("eu-central-1", "us-east-1")
+    assert of("dev").prices.region == "us-east-1"
+
+
+def test_a_region_without_prices() -> None:
+    with pytest.raises(PriceError, match="mars-north-1"):
+        of("dev", region="mars-north-1")
+
+
+def test_old_prices_are_told_of() -> None:
+    newest = of("dev").dates[1]
+    assert of("dev", today=newest).warnings == ()
+    oldest = of("dev").dates[0]
+    assert of("dev", today=oldest + timedelta(days=400)).warnings == ()
+    (warning,) = of("dev", today=oldest + timedelta(days=401)).warnings
+    assert warning.startswith("prices seen more than 400 days ago: ")
+    assert "API Gateway: messages" in warning
+    assert "NAT gateways" not in warning
+
+
+def test_unconfirmed_prices_are_named() -> None:
+    unconfirmed = of("prod").unconfirmed
+    assert unconfirmed["PostgreSQL (db.m7g.large with a standby)"].startswith("twice the price")
+    assert "NAT gateways" not in unconfirmed
+
+
+def test_an_instance_type_without_a_price() -> None:
+    settings = EnvironmentSettings.model_validate(
+        {"name": "odd", "valkey": {"node_type": "cache.r7g.16xlarge"}}
+    )
+    made = estimate(settings, assumptions=Assumptions(), today=TODAY)
+    assert made.not_counted[0] == (
+        "valkey.node_type: no price is known for cache.r7g.16xlarge in us-east-1; add it to "
+        "infra/cost/prices.toml"
+    )
+    assert not made.as_dict()["idle_month"]["complete"]
+
+
+def test_for_programs() -> None:
+    made = of("prod")
+    told = json.loads(json.dumps(made.as_dict()))
+    assert told["environment"] == "prod"
+    assert told["idle_month"]["usd"] == round(made.idle.total, 2)
+    assert told["million_requests"]["usd"] == round(made.requests.total, 2)
+    assert told["assumptions"]["tokens"] == 300
+    nat = next(line for line in told["idle_month"]["lines"] if line["what"] == "NAT gateways")
+    assert nat["quantity"] * nat["usd_per_unit"] == pytest.approx(nat["usd"])
+    price = load("us-east-1").find("nat/hour")
+    assert price is not None
+    assert (nat["source"], nat["seen"]) == (price.source, price.seen.isoformat())
+
+
+def test_the_readme_tells_these_figures() -> None:
+    readme = (Path(infra.__file__).parents[1] / "README.md").read_text()
+    dev, prod = of("dev"), of("prod")
+    told = re.search(r"dev costs about ([\d,]+) USD a month and prod about ([\d,]+) USD", readme)
+    assert told
+    months = [float(figure.replace(",", "")) for figure in told.groups()]
+    assert months == pytest.approx([dev.idle.total, prod.idle.total], rel=0.02)
+    told = re.search(r"a million answers of 300 tokens add about (\d+) and (\d+) USD", readme)
+    assert told
+    millions = [float(figure) for figure in told.groups()]
+    assert millions == pytest.approx([dev.requests.total, prod.requests.total], rel=0.02)

@@ -1,0 +1,82 @@
+from typing import Any
+
+import pytest
+
+from infra.cost.assumptions import Assumptions
+from infra.cost.requests import per_million
+from infra.settings import EnvironmentSettings
+from tests.unit.infra.cost.everything import DOLLARS
+
+SHORT = {"seconds": 0.1, "tokens": 100.0}
+"""Three deltas, eleven events."""
+
+
+def quantities(settings: dict[str, Any] | None = None, **assumed: float) -> dict[str, float]:
+    environment = EnvironmentSettings.model_validate({"name": "test", **(settings or {})})
+    made = per_million(environment, DOLLARS, Assumptions(**{**SHORT, **assumed}))
+    assert made.missing == []
+    return {line.what: line.quantity for line in made.lines}
+
+
+def test_the_gateway() -> None:
+    found = quantities(connection_minutes=2.5)
+    assert found["API Gateway: messages"] == 12
+    assert found["API Gateway: connections"] == 2.5
+
+
+def test_functions() -> None:
+    found = quantities(requests_per_connection=3, history_batch=2, function_ms=100)
+    # One respond; authorizer, connect and disconnect for every third; half a write_history.
+    assert found["Lambda: invocations"] == pytest.approx(1 + 3 / 3 + 0.5)
+    # 512 MB each.
+    assert found["Lambda: time"] == pytest.approx(2.5e6 * 0.5 * 0.1)
+
+
+def test_queues() -> None:
+    inference = {"slots": 8}
+    found = quantities({"inference": inference}, seconds=40, busy=0.5, history_batch=4)
+    # Send, receive, delete; four heartbeats, each for four jobs.
+    assert found["SQS: jobs"] == pytest.approx(3 + 1)
+    assert found["SQS: fairness between tenants"] == 1
+    assert found["SQS: history"] == pytest.approx(1 + 2 / 4)
+
+
+def test_a_heartbeat_keeps_ten_jobs_at_most() -> None:
+    found = quantities({"inference": {"slots": 64}}, seconds=40, busy=1)
+    assert found["SQS: jobs"] == pytest.approx(3 + 0.4)
+
+
+def test_nat() -> None:
+    found = quantities(http_bytes=1000, request_bytes=2000)
+    posts = 11 * (400 + 1000) + 4 * 5 * 100
+    history = 1000 + 400 + 500
+    jobs = 3 * 1000 + 2 * 2000
+    assert found["NAT: data"] == pytest.approx((posts + history + jobs) / 1000)
+
+
+def test_logs_and_traces() -> None:
+    found = quantities(
+        {
+            "observability": {
+                "log_retention_days": 60,
+                "opensearch_instance_type": "t3.small.search",
+            }
+        },
+        log_bytes=3000,
+        traced=0.1,
+        requests_per_connection=3,
+        history_batch=1,
+    )
+    assert found["Logs"] == 3
+    assert found["Logs that are kept"] == 6
+    assert found["Logs on their way to OpenSearch"] == 3
+    assert found["Traces"] == pytest.approx(0.3)
+    assert "Traces" not in quantities({"observability": {"tracing": False}})
+
+
+def test_worker_time() -> None:
+    capacity = {"kind": "fargate", "cpu": 2048, "memory_mb": 4096}
+    found = quantities({"inference": {"slots": 8, "capacity": capacity}}, seconds=7.2, busy=0.25)
+    # A million answers of 7.2 s, two at a time: a thousand hours.
+    workers = [amount for what, amount in found.items() if "workers" in what]
+    assert workers == pytest.approx([1000 * 2, 1000 * 4])

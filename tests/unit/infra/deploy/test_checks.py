@@ -1,0 +1,213 @@
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+from botocore.stub import Stubber
+
+from infra.deploy.checks import (
+    BOOTSTRAP_PARAMETER,
+    CheckError,
+    Client,
+    Run,
+    Target,
+    check_bootstrap,
+    check_command,
+    check_docker,
+    find_account,
+    find_region,
+)
+from infra.settings import EnvironmentSettings
+
+ACCOUNT = "123456789012"
+TARGET = Target(account=ACCOUNT, region="eu-central-1")
+BUILT = EnvironmentSettings(name="test")
+
+
+def settings(**given: Any) -> EnvironmentSettings:
+    return EnvironmentSettings.model_validate({"name": "test", **given})
+
+
+class Stubbed:
+    """One AWS client whose answers are given."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._client: Any = boto3.client(
+            service,  # type: ignore[call-overload]
+            region_name="eu-central-1",
+            aws_access_key_id="nobody",
+            aws_secret_access_key="nothing",
+        )
+        self.stub = Stubber(self._client)
+        self.stub.activate()
+
+    def __call__(self, service: str, region: str) -> Any:
+        assert (service, region) == (self._service, "eu-central-1")
+        return self._client
+
+
+def complaint(check: Callable[[], object]) -> str:
+    with pytest.raises(CheckError) as raised:
+        check()
+    text = str(raised.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("own", "variables", "profile", "region"),
+    [
+        ("eu-west-1", {"AWS_REGION": "us-east-1"}, "us-east-2", "eu-west-1"),
+        (None, {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-west-2"}, None, "us-east-1"),
+        (None, {"AWS_DEFAULT_REGION": "us-west-2"}, "us-east-2", "us-west-2"),
+        (None, {}, "us-east-2", "us-east-2"),
+    ],
+)
+def test_the_region(
+    own: str | None, variables: Mapping[str, str], profile: str | None, region: str
+) -> None:
+    assert find_region(settings(region=own), variables, profile) == region
+
+
+def test_no_region() -> None:
+    assert complaint(lambda: find_region(BUILT, {}, None)) == (
+        "no region is set: write region in the environment file of test, or export AWS_REGION"
+    )
+
+
+def test_whose_credentials_these_are() -> None:
+    client = Stubbed("sts")
+    client.stub.add_response("get_caller_identity", {"Account": ACCOUNT})
+    assert find_account(BUILT, client, "eu-central-1") == TARGET
+
+
+def test_another_account() -> None:
+    client = Stubbed("sts")
+    client.stub.add_response("get_caller_identity", {"Account": ACCOUNT})
+    ours = settings(account="210987654321")
+    assert complaint(lambda: find_account(ours, client, "eu-central-1")) == (
+        "the credentials are for account 123456789012, but test belongs to account 210987654321: "
+        "choose another AWS_PROFILE"
+    )
+
+
+def test_expired_credentials() -> None:
+    client = Stubbed("sts")
+    client.stub.add_client_error("get_caller_identity", "ExpiredToken", "The token\nhas expired")
+    text = complaint(lambda: find_account(BUILT, client, "eu-central-1"))
+    assert "The token has expired" in text
+    assert text.endswith("run `aws sso login`, or renew them")
+
+
+def failing(error: Exception) -> Client:
+    def client(service: str, region: str) -> Any:
+        raise error
+
+    return client
+
+
+def test_no_credentials() -> None:
+    client = failing(NoCredentialsError())
+    assert complaint(lambda: find_account(BUILT, client, "eu-central-1")) == (
+        "no AWS credentials: run `aws configure sso`, or export AWS_PROFILE"
+    )
+
+
+def test_no_way_to_aws() -> None:
+    client = failing(EndpointConnectionError(endpoint_url="https://sts.eu-central-1"))
+    text = complaint(lambda: find_account(BUILT, client, "eu-central-1"))
+    assert text.startswith("AWS cannot be reached: ")
+    assert "https://sts.eu-central-1" in text
+
+
+def test_bootstrapped() -> None:
+    client = Stubbed("ssm")
+    client.stub.add_response(
+        "get_parameter", {"Parameter": {"Value": "28"}}, {"Name": BOOTSTRAP_PARAMETER}
+    )
+    check_bootstrap(client, TARGET)
+    client.stub.assert_no_pending_responses()
+
+
+def test_not_bootstrapped() -> None:
+    client = Stubbed("ssm")
+    client.stub.add_client_error("get_parameter", "ParameterNotFound")
+    assert complaint(lambda: check_bootstrap(client, TARGET)) == (
+        "CDK is not bootstrapped in eu-central-1: run `node_modules/.bin/cdk bootstrap "
+        "aws://123456789012/eu-central-1` with .venv/bin first in PATH"
+    )
+
+
+def test_nobody_may_say_whether_it_is_bootstrapped() -> None:
+    client = Stubbed("ssm")
+    client.stub.add_client_error("get_parameter", "AccessDeniedException", "not allowed")
+    text = complaint(lambda: check_bootstrap(client, TARGET))
+    assert text.startswith("cannot see whether CDK is bootstrapped: ")
+    assert "not allowed" in text
+
+
+def docker(answers: Mapping[str, str | None]) -> Run:
+    """Return a docker that answers its subcommands, and fails at those without an answer."""
+
+    def run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        assert command[0] == "docker"
+        answer = answers.get(command[1])
+        return subprocess.CompletedProcess(command, 1 if answer is None else 0, answer or "")
+
+    return run
+
+
+def missing(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    raise FileNotFoundError(command[0])
+
+
+BOTH = {"version": "29.1", "buildx": "Platforms: linux/amd64, linux/arm64"}
+FINISHED = {"relay": {"image": "registry/relay:1"}, "inference": {"image": "registry/worker:1"}}
+
+
+def test_docker_builds_both() -> None:
+    check_docker(BUILT, docker(BOTH), machine="x86_64")
+    check_docker(BUILT, docker(BOTH), machine="aarch64")
+
+
+def test_finished_images_need_no_docker() -> None:
+    check_docker(settings(**FINISHED), missing)
+
+
+@pytest.mark.parametrize("run", [missing, docker({})], ids=["absent", "stopped"])
+def test_no_docker(run: Run) -> None:
+    assert complaint(lambda: check_docker(BUILT, run, machine="x86_64")) == (
+        "Docker is not running, and images must be built: start it, or name finished images as "
+        "relay.image and inference.image"
+    )
+
+
+def test_no_buildx() -> None:
+    run = docker({"version": "29.1"})
+    assert "no buildx" in complaint(lambda: check_docker(BUILT, run, machine="x86_64"))
+
+
+@pytest.mark.parametrize(
+    ("machine", "lacks"), [("x86_64", "arm64"), ("aarch64", "amd64"), ("sparc64", "arm64")]
+)
+def test_docker_builds_for_itself_only(machine: str, lacks: str) -> None:
+    run = docker({"version": "29.1", "buildx": "Platforms: linux/riscv64"})
+    text = complaint(lambda: check_docker(BUILT, run, machine=machine))
+    assert text.startswith(f"Docker cannot build for linux/{lacks} here: run `docker run ")
+    assert f"--install {lacks}`" in text
+
+
+def test_one_processor_needs_no_buildx() -> None:
+    relay = settings(relay={"architecture": "x86_64"})
+    check_docker(relay, docker({"version": "29.1"}), machine="x86_64")
+
+
+def test_cdk_is_installed(tmp_path: Path) -> None:
+    command = tmp_path / "cdk"
+    assert complaint(lambda: check_command(command)) == "there is no cdk command: run `make setup`"
+    command.touch()
+    check_command(command)

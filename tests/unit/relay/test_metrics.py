@@ -1,0 +1,81 @@
+import pytest
+from prometheus_client import CollectorRegistry
+
+from axon.connections import (
+    ConnectionGoneError,
+    ConnectionsError,
+    PayloadTooLargeError,
+    PostThrottledError,
+    PostUncertainError,
+)
+from axon.testing.connections import FakeConnections
+from relay.metrics import CountedConnections, RelayMetrics
+from tests.unit.relay.world import World
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def metrics(registry: CollectorRegistry) -> RelayMetrics:
+    return RelayMetrics(registry=registry)
+
+
+def posts(registry: CollectorRegistry) -> dict[str, float]:
+    return {
+        outcome: registry.get_sample_value("axon_relay_posts_total", {"outcome": outcome}) or 0
+        for outcome in ("delivered", "gone", "throttled", "failed")
+    }
+
+
+NONE = {"delivered": 0, "gone": 0, "throttled": 0, "failed": 0}
+
+
+async def test_what_arrives_is_counted(metrics: RelayMetrics, registry: CollectorRegistry) -> None:
+    fake = FakeConnections()
+    connections = CountedConnections(fake, metrics=metrics)
+    assert posts(registry) == NONE
+    await connections.post("c1", b"one")
+    await connections.post("c1", b"two")
+    assert fake.posts["c1"] == [b"one", b"two"]
+    assert posts(registry) == NONE | {"delivered": 2}
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (ConnectionGoneError("410"), "gone"),
+        (PostThrottledError("429"), "throttled"),
+        (PostUncertainError("?"), "failed"),
+        (PayloadTooLargeError("413"), "failed"),
+        (ConnectionsError("400"), "failed"),
+    ],
+)
+async def test_what_does_not_is_counted_and_raised(
+    metrics: RelayMetrics, registry: CollectorRegistry, error: ConnectionsError, outcome: str
+) -> None:
+    fake = FakeConnections()
+    fake.fail("c1", error)
+    with pytest.raises(type(error)):
+        await CountedConnections(fake, metrics=metrics).post("c1", b"one")
+    assert posts(registry) == NONE | {outcome: 1}
+
+
+async def test_closing_is_no_post(metrics: RelayMetrics, registry: CollectorRegistry) -> None:
+    fake = FakeConnections()
+    await CountedConnections(fake, metrics=metrics).delete("c1")
+    assert fake.deleted == ["c1"]
+    assert posts(registry) == NONE
+
+
+async def test_gauges_follow_the_feeds(
+    metrics: RelayMetrics, registry: CollectorRegistry, world: World
+) -> None:
+    metrics.watch(world.feeds)
+    for connection_id in ("c1", "c1", "c2"):
+        await world.open(connection_id)
+    world.pump()
+    assert registry.get_sample_value("axon_relay_connections") == 2
+    assert registry.get_sample_value("axon_relay_responses") == 3

@@ -1,0 +1,24 @@
+from prometheus_client import CollectorRegistry
+
+from worker.metrics import Outcome, WorkerMetrics
+
+
+def test_slots_are_told_as_they_are_when_asked() -> None:
+    registry = CollectorRegistry()
+    running = 0
+    WorkerMetrics(registry=registry).watch(slots=8, used=lambda: running)
+    running = 3
+    assert registry.get_sample_value("axon_worker_slots") == 8
+    assert registry.get_sample_value("axon_worker_slots_used") == 3
+
+
+def test_every_outcome_is_there_from_the_beginning() -> None:
+    registry = CollectorRegistry()
+    WorkerMetrics(registry=registry)
+    for outcome in ("completed", "failed", "cancelled", "released", "fenced"):
+        assert registry.get_sample_value("axon_jobs_total", {"outcome": outcome}) == 0
+
+
+def test_what_ends_a_job() -> None:
+    final = {outcome for outcome in Outcome if outcome.final}
+    assert final == {Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED}
