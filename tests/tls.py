@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.stream_server import stream_server
+
 LOCALHOST = "localhost"
 _SSL_REQUEST = 80877103
 
@@ -98,30 +100,19 @@ async def terminator(
     port: int, *, authority: Authority, postgres: bool = False
 ) -> AsyncIterator[int]:
     """Serve TLS before a plain server; yields the port. `postgres`: a client asks for TLS first."""
-    tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
         with suppress(OSError, asyncio.IncompleteReadError):
             if postgres:
                 await _accept_tls(reader, writer, authority.context)
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(_pipe(reader, inner_writer), _pipe(inner_reader, writer))
+            try:
+                await asyncio.gather(_pipe(reader, inner_writer), _pipe(inner_reader, writer))
+            finally:
+                inner_writer.close()
 
-    server = await asyncio.start_server(
-        serve, "127.0.0.1", 0, ssl=None if postgres else authority.context
-    )
-    try:
-        own: int = server.sockets[0].getsockname()[1]
+    async with stream_server(serve, context=None if postgres else authority.context) as own:
         yield own
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _accept_tls(

@@ -27,6 +27,7 @@ from worker.attempt import Services, attempt
 from worker.consumer import Consumer
 from worker.engines import EchoPace, create_engine
 from worker.engines.protocol import Engine
+from worker.engines.vllm.engine import VllmModel
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
 from worker.protection import Protection
@@ -79,7 +80,9 @@ async def serve(
 
 async def _start_engine(settings: WorkerSettings, stack: AsyncExitStack) -> Engine:
     pace = EchoPace(ttft_s=settings.echo_ttft_ms / 1000, token_s=settings.echo_token_ms / 1000)
-    engine = create_engine(name=settings.engine, slots=settings.slots, echo=pace)
+    engine = create_engine(
+        name=settings.engine, slots=settings.slots, echo=pace, model=VllmModel.of(settings)
+    )
     stack.push_async_callback(engine.close)
     await engine.start()
     return engine

@@ -2,7 +2,7 @@ import asyncio
 from dataclasses import replace
 
 from tests.contract.conftest import Bench
-from tests.contract.test_event_log import NEW
+from tests.contract.logged import NEW
 
 
 class TestRelays:

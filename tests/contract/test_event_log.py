@@ -1,46 +1,13 @@
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from axon.event_log import Claim, EventLog, LoggedEvent, NewResponse, Opening, Status
+from axon.event_log import Claim, LoggedEvent, Opening, Status
 from axon.exceptions import AxonError, FencedError, MissingResponseError
 from axon.relays import LATE_RELAY_S
 from tests.contract.conftest import Bench, MakeBench
-
-NEW = NewResponse(
-    response_id="resp_1",
-    tenant_id="t",
-    connection_id="c1",
-    model="echo",
-    job=b'{"job":1}',
-    created=b'{"n":0}',
-)
-IN_PROGRESS = b'{"n":1}'
-
-
-def events(first: int, count: int = 1, *, token_ids: tuple[int, ...] = ()) -> list[LoggedEvent]:
-    numbers = range(first, first + count)
-    return [LoggedEvent(n, b'{"n":%d}' % n, token_ids) for n in numbers]
-
-
-async def open_and_claim(log: EventLog, response_id: str = "resp_1") -> Claim:
-    assert await log.open(replace(NEW, response_id=response_id)) is Opening.OPENED
-    return await log.claim(response_id, in_progress=IN_PROGRESS)
-
-
-async def numbers(log: EventLog, *, after: int = -1) -> list[int]:
-    return [event.sequence_number for event in await log.read("resp_1", after=after)]
-
-
-async def end(log: EventLog, claim: Claim, *, status: Status = Status.COMPLETED) -> None:
-    final = events(claim.next_sequence)
-    await log.append("resp_1", epoch=claim.epoch, events=final, status=status)
-
-
-def payload(response_id: str, first: int, mark: str, lines: Sequence[bytes]) -> bytes:
-    return b"\n".join([f"{response_id} c1 {first} {mark}".encode(), *lines])
+from tests.contract.logged import IN_PROGRESS, NEW, end, events, numbers, open_and_claim, payload
 
 
 class TestOpen:
@@ -349,62 +316,3 @@ class TestRead:
     async def test_nothing(self, bench: Bench) -> None:
         assert await bench.log.read("resp_1") == []
         assert await bench.log.describe("resp_1") is None
-
-
-class TestRunning:
-    async def test_for_a_connection(self, bench: Bench) -> None:
-        await bench.connections.enter("c2", tenant_id="t")
-        claim = await open_and_claim(bench.log)
-        await open_and_claim(bench.log, "resp_2")
-        await bench.log.open(replace(NEW, response_id="resp_3", connection_id="c2"))
-        assert await bench.log.running_for("c1") == {"resp_1", "resp_2"}
-        await end(bench.log, claim)
-        assert await bench.log.running_for("c1") == {"resp_2"}
-        assert await bench.log.running_for("c2") == {"resp_3"}
-        assert await bench.log.running_for("c3") == set()
-
-    async def test_what_runs_is_found_after_its_connection_is_removed(self, bench: Bench) -> None:
-        await open_and_claim(bench.log)
-        await bench.connections.remove("c1")
-        assert await bench.log.running_for("c1") == {"resp_1"}
-
-
-class TestOverdue:
-    async def prepared(self, bench: Bench) -> None:
-        await bench.models.announce(("echo",), retention_s=600)
-        await bench.relays.heartbeat("r1", lease_s=600)
-        await bench.connections.enter("c1", tenant_id="t")
-
-    async def test_before_and_after_the_deadline(self, make_bench: MakeBench) -> None:
-        async with make_bench(deadline_s=0.5) as bench:
-            await self.prepared(bench)
-            await bench.log.open(NEW)
-            assert await bench.log.overdue() == []
-            await bench.seconds(0.52)
-            assert await bench.log.overdue() == ["resp_1"]
-
-    async def test_what_has_ended_is_not(self, make_bench: MakeBench) -> None:
-        async with make_bench(deadline_s=0.01) as bench:
-            await self.prepared(bench)
-            await end(bench.log, await open_and_claim(bench.log))
-            await bench.log.open(replace(NEW, response_id="resp_2"))
-            await bench.seconds(0.03)
-            assert await bench.log.overdue() == ["resp_2"]
-
-    async def test_no_more_than_asked_for(self, make_bench: MakeBench) -> None:
-        async with make_bench(deadline_s=0.01) as bench:
-            await self.prepared(bench)
-            for number in range(5):
-                await bench.log.open(replace(NEW, response_id=f"resp_{number}"))
-            await bench.seconds(0.03)
-            assert len(await bench.log.overdue(limit=3)) == 3
-            assert len(await bench.log.overdue()) == 5
-
-    async def test_what_was_closed_is_not(self, make_bench: MakeBench) -> None:
-        async with make_bench(deadline_s=0.01) as bench:
-            await self.prepared(bench)
-            await bench.log.open(NEW)
-            await bench.log.close_overdue("resp_1")
-            await bench.log.close_overdue("resp_unknown")
-            await bench.seconds(0.03)
-            assert await bench.log.overdue() == []

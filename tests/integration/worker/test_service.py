@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -11,7 +12,7 @@ from local.ports import Ports
 from tests.integration.worker.conftest import TENANT, VISIBILITY_S, World, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from worker import service
-from worker.engines.protocol import EngineDeadError
+from worker.engines.protocol import EngineDeadError, EngineError
 
 
 async def test_a_request_is_answered(world: World) -> None:
@@ -108,6 +109,13 @@ async def test_a_dead_engine_ends_the_worker_and_another_goes_on(
         decoded = await world.ended(response_id)
     assert time.monotonic() - began < VISIBILITY_S
     assert text_of(decoded) == "one two three"
+
+
+async def test_vllm_gets_the_model_that_the_settings_name(world: World, tmp_path: Path) -> None:
+    settings = {"engine": "vllm", "model_name": "m", "model_uri": str(tmp_path)}
+    with pytest.raises(EngineError, match=f"{tmp_path} is no model"):
+        async with world.worker(**settings) as serving, asyncio.timeout(20):
+            await serving
 
 
 async def test_an_idle_worker_stops_at_once(world: World) -> None:

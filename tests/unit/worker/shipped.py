@@ -3,11 +3,10 @@
 from axon.settings import WorkerSettings
 from worker.pipeline.flush import FlushPolicy
 
-FLUSH_POLICY = FlushPolicy.of(
-    WorkerSettings(
-        valkey_url="redis://valkey",
-        postgres_dsn="postgresql://postgres",
-        jobs_queue_url="http://jobs",
-        history_queue_url="http://history",
-    )
+SETTINGS = WorkerSettings(
+    valkey_url="redis://valkey",
+    postgres_dsn="postgresql://postgres",
+    jobs_queue_url="http://jobs",
+    history_queue_url="http://history",
 )
+FLUSH_POLICY = FlushPolicy.of(SETTINGS)

@@ -1,83 +1,20 @@
 """Attempts over fakes: what they append is what the SDK takes, wherever they die."""
 
-import asyncio
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
 from axon.event_log import Status
-from axon.exceptions import (
-    FencedError,
-    MissingResponseError,
-    RequestError,
-    UnavailableError,
-)
+from axon.exceptions import UnavailableError
 from axon.history import version_of
-from axon.jobs import Job
-from tests.unit.axon.samples import TENANT, a_job
-from tests.unit.axon.sdk_events import validate_stream
-from tests.unit.axon.submitting import World
-from tests.unit.worker.recorded_tracing import RecordedTracing
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from tests.unit.worker.virtual_time import run
-from worker.attempt import Services, attempt
+from tests.unit.worker.workplace import DEAD, Workplace, text_of
+from worker.attempt import attempt
 from worker.engines.protocol import ContextOverflowError, EngineDeadError, EngineError
-from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
-
-DEAD = EngineDeadError("gone")
-EVERY_TOKEN = FlushPolicy(first_s=1e-9, last_s=1e-9, steady_s=1.0, ramp_s=0.5)
-
-
-class Workplace(World):
-    """A world with a worker in it; time is the loop's. It is `clock_ms` when something ends."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock_ms = 77
-        self.registry = CollectorRegistry()
-        self.metrics = WorkerMetrics(registry=self.registry)
-        self.tracing = RecordedTracing()
-
-    def told(self, name: str, **labels: str) -> float | None:
-        """What Prometheus would be told."""
-        return self.registry.get_sample_value(name, labels)
-
-    def services(self, engine: ScriptedEngine, policy: FlushPolicy = EVERY_TOKEN) -> Services:
-        return Services(
-            event_log=self.valkey,
-            conversations=self.conversations,
-            history=self.history,
-            engine=engine,
-            flush_policy=policy,
-            metrics=self.metrics,
-            tracing=self.tracing,
-            clock_ms=lambda: self.clock_ms,
-        )
-
-    async def job(self, **fields: Any) -> Job:
-        await self.submit(**fields)
-        (job,) = self.jobs_sent()
-        return job
-
-    async def answered(self, job: Job) -> list[dict[str, Any]]:
-        log = await self.valkey.read(job.response_id)
-        return validate_stream(log, stream_id=job.stream_id)
-
-
-@pytest.fixture
-async def world() -> Workplace:
-    world = Workplace()
-    await world.begin()
-    return world
-
-
-def text_of(decoded: list[dict[str, Any]]) -> str:
-    text: str = decoded[-1]["response"]["output"][0]["content"][0]["text"]
-    return text
 
 
 class TestCompleted:
@@ -333,133 +270,3 @@ class TestGoingOn:
         logged = await world.valkey.read(job.response_id)
         ids = [token for event in logged for token in event.token_ids]
         assert ids == [100 + number for number in range(len(tokens))]
-
-
-class TestObserved:
-    """What the metrics and the trace tell of an attempt."""
-
-    async def test_tokens_and_the_wait_for_the_first(self, world: Workplace) -> None:
-        job = await world.job(input="one two three")
-        world.clock_ms = job.created_ms + 1500
-        engine = ScriptedEngine(["a", "", "b", "c"], token_s=0.001)
-        assert await attempt(job, world.services(engine)) is Status.COMPLETED
-        assert world.told("axon_inference_tokens_total", kind="input", model="echo") == 3
-        assert world.told("axon_inference_tokens_total", kind="output", model="echo") == 4
-        assert world.told("axon_time_to_first_token_seconds_count") == 1
-        assert world.told("axon_time_to_first_token_seconds_sum") == 1.5
-        assert world.tracing.one("generate").attributes == {"first_token_s": 1.5}
-        assert world.tracing.one("assemble").error is None
-        assert all(span.ended for span in world.tracing.spans)
-
-    async def test_two_machines_clocks_may_disagree(self, world: Workplace) -> None:
-        job = await world.job()
-        world.clock_ms = job.created_ms - 40
-        await attempt(job, world.services(ScriptedEngine(["a"])))
-        assert world.told("axon_time_to_first_token_seconds_sum") == 0
-
-    async def test_the_wait_for_the_first_token_is_told_once(self, world: Workplace) -> None:
-        job = await world.job()
-        tokens = ["one ", "two ", "three"]
-        engine = ScriptedEngine(tokens, failures=[(0, DEAD), (2, DEAD)], token_s=0.001)
-        for _ in range(2):
-            with pytest.raises(EngineDeadError):
-                await attempt(job, world.services(engine))
-        assert await attempt(job, world.services(engine)) is Status.COMPLETED
-        assert world.told("axon_time_to_first_token_seconds_count") == 1
-        assert world.told("axon_inference_tokens_total", kind="output", model="echo") == 3
-        assert world.told("axon_inference_tokens_total", kind="input", model="echo") == 3 * len(
-            engine.requests[0].prompt.token_ids
-        )
-
-    async def test_an_empty_answer_has_no_first_token(self, world: Workplace) -> None:
-        job = await world.job()
-        await attempt(job, world.services(ScriptedEngine([])))
-        assert world.told("axon_time_to_first_token_seconds_count") == 0
-        assert world.told("axon_inference_tokens_total", kind="output", model="echo") == 0
-
-    async def test_how_it_ended_and_which_attempt_it_was(self, world: Workplace) -> None:
-        engine = ScriptedEngine(["a"], finish="length", failures=[(1, EngineError("No luck."))])
-        for epoch, status in ((1, Status.FAILED), (1, Status.INCOMPLETE)):
-            job = await world.job(max_output_tokens=1)
-            with world.tracing.receive("job", header=None):
-                assert await attempt(job, world.services(engine)) is status
-            job_span = world.tracing.spans[-3]
-            assert job_span.attributes == {"epoch": epoch}
-            assert world.tracing.spans[-1].path == ("job", "generate")
-            assert world.tracing.spans[-1].error is (
-                EngineError if status is Status.FAILED else None
-            )
-
-    async def test_a_later_attempt_says_so(self, world: Workplace) -> None:
-        job = await world.job()
-        await world.valkey.claim(job.response_id)
-        with world.tracing.receive("job", header=None):
-            await attempt(job, world.services(ScriptedEngine(["a"])))
-        assert world.tracing.one("job").attributes == {"epoch": 2}
-
-    async def test_a_prompt_that_cannot_be_made(self, world: Workplace) -> None:
-        job = await world.job(input="one two three")
-        engine = ScriptedEngine(["a"], context_window=3)
-        assert await attempt(job, world.services(engine)) is Status.FAILED
-        assert [span.path for span in world.tracing.spans] == [("assemble",)]
-        assert world.tracing.one("assemble").error is RequestError
-        assert world.told("axon_inference_tokens_total", kind="input", model="echo") is None
-
-
-class TestStopped:
-    async def test_cancelled_by_the_client_amid_text(self, world: Workplace) -> None:
-        job = await world.job()
-        engine = ScriptedEngine(["one ", "two ", "three"], token_s=0.001)
-        running = asyncio.create_task(attempt(job, world.services(engine)))
-        await until_logged(world, job, count=5)
-        engine.gate.clear()
-        await world.ender.cancel(job.response_id, tenant_id=TENANT)
-        engine.gate.set()
-        with pytest.raises(FencedError):
-            await running
-        assert engine.running == 0
-        decoded = await world.answered(job)
-        assert decoded[-1]["response"]["status"] == "cancelled"
-
-    async def test_overtaken_by_a_newer_attempt(self, world: Workplace) -> None:
-        job = await world.job()
-        older = ScriptedEngine(["one ", "two ", "three"])
-        older.gate.clear()
-        running = asyncio.create_task(attempt(job, world.services(older)))
-        async with asyncio.timeout(5):
-            while not older.running:
-                await asyncio.sleep(0)
-        await attempt(job, world.services(ScriptedEngine(["one ", "two ", "three"])))
-        older.gate.set()
-        with pytest.raises(FencedError):
-            await running
-        assert older.running == 0
-        assert text_of(await world.answered(job)) == "one two three"
-
-    async def test_cancelling_the_attempt_frees_the_engine(self, world: Workplace) -> None:
-        job = await world.job()
-        engine = ScriptedEngine(["one ", "two "] * 100, token_s=0.001)
-        running = asyncio.create_task(attempt(job, world.services(engine)))
-        await until_logged(world, job, count=5)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        assert engine.running == 0
-
-    async def test_what_has_ended_is_not_begun(self, world: Workplace) -> None:
-        job = await world.job()
-        await world.ender.cancel(job.response_id, tenant_id=TENANT)
-        engine = ScriptedEngine(["a"])
-        with pytest.raises(FencedError):
-            await attempt(job, world.services(engine))
-        assert engine.requests == []
-
-    async def test_what_is_not_in_the_log_is_not_begun(self, world: Workplace) -> None:
-        with pytest.raises(MissingResponseError):
-            await attempt(a_job(), world.services(ScriptedEngine(["a"])))
-
-
-async def until_logged(world: Workplace, job: Job, *, count: int) -> None:
-    async with asyncio.timeout(5):
-        while len(await world.valkey.read(job.response_id)) < count:
-            await asyncio.sleep(0)

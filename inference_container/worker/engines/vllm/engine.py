@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from axon.settings import WorkerSettings
 from worker.engines.limits import find_model, token_budget
 from worker.engines.protocol import (
     ChatMessage,
@@ -42,6 +43,18 @@ class VllmModel:
     cache: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "models")
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of ``AsyncEngineArgs``."""
+
+    @classmethod
+    def of(cls, settings: WorkerSettings) -> Self | None:
+        """Return what the settings name, None if they do not name a model and its place."""
+        if settings.model_name is None or settings.model_uri is None:
+            return None
+        return cls(
+            name=settings.model_name,
+            uri=settings.model_uri,
+            tensor_parallel_size=settings.tensor_parallel_size,
+            max_model_len=settings.max_model_len,
+        )
 
 
 class VllmEngine:

@@ -6,6 +6,7 @@ import pytest
 from axon.adapters import ecs_agent
 from axon.adapters.ecs_agent import EcsAgent
 from axon.exceptions import UnavailableError
+from tests.stream_server import stream_server
 from tests.unit.axon.adapters.ecs_agent_stand_in import AgentStandIn, ecs_agent_stand_in
 
 
@@ -51,11 +52,9 @@ async def test_nobody_is_there() -> None:
 async def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ecs_agent, "_TIMEOUT_S", 0.05)
 
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with stream_server(hang) as port:
         with pytest.raises(UnavailableError, match="Timeout"):
             await EcsAgent(uri=f"http://127.0.0.1:{port}").protect(minutes=30)

@@ -5,8 +5,6 @@ import socket
 import subprocess
 import sys
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from axon.adapters import probe
 from axon.adapters.health import serve_health
 from axon.adapters.probe import healthy
+from tests.stream_server import stream_server
 
 
 def run(port: int) -> int:
@@ -39,22 +38,13 @@ def test_nobody_is_there() -> None:
         assert run(reserved.getsockname()[1]) == 1
 
 
-@asynccontextmanager
-async def server(
-    answer: Callable[[StreamReader, StreamWriter], Awaitable[None]],
-) -> AsyncIterator[int]:
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
-        yield listening.sockets[0].getsockname()[1]
-
-
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 404 200\r\n\r\n"])
 async def test_what_is_no_good_answer(answer: bytes) -> None:
     async def reply(reader: StreamReader, writer: StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
-        writer.close()
 
-    async with server(reply) as port:
+    async with stream_server(reply) as port:
         assert not await asyncio.to_thread(healthy, port)
 
 
@@ -62,12 +52,11 @@ async def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "TIMEOUT_S", 0.1)
     asked = asyncio.Event()
 
-    async def hang(reader: StreamReader, writer: StreamWriter) -> None:
+    async def hang(reader: StreamReader, _writer: StreamWriter) -> None:
         asked.set()
         await reader.read()  # until the probe gives up
-        writer.close()
 
-    async with server(hang) as port:
+    async with stream_server(hang) as port:
         assert not await asyncio.to_thread(healthy, port)
     assert asked.is_set()
 

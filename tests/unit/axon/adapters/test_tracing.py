@@ -8,6 +8,7 @@ import pytest
 
 from axon.adapters import tracing as module
 from axon.adapters.tracing import OtlpTracing
+from tests.stream_server import stream_server
 from tests.unit.axon.adapters.otlp_collector import Collector, otlp_collector
 
 TRACE, PARENT = "5759e988bd862e3fe1be46a994272793", "53995c3f42cd8ad8"
@@ -111,29 +112,26 @@ async def test_a_collector_that_is_away_blocks_nothing(
     collector: Collector, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(module, "_CLOSE_S", 0.3)
-    connected = asyncio.Event()
 
-    async def silence(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connected.set()
-        await asyncio.sleep(5)
-        writer.close()
-
-    silent = await asyncio.start_server(silence, "127.0.0.1", 0)
-    collector.status = 503
-    endpoint = {
-        "nobody": "http://127.0.0.1:1",
-        "error": collector.endpoint,
-        "silence": f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}",
-    }[fault]
-    tracing = OtlpTracing(endpoint=endpoint, service="axon-test", delay_s=0.001)
-    longest = 0.0
-    for _ in range(3000):  # more than the queue holds
-        began = time.perf_counter()
-        with tracing.receive("job", header=SAMPLED):
+    async def silence(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
             pass
-        longest = max(longest, time.perf_counter() - began)
-    began = time.perf_counter()
-    await tracing.close()
-    assert time.perf_counter() - began < 2
-    assert longest < 0.5
-    silent.close()
+
+    collector.status = 503
+    async with stream_server(silence) as silent:
+        endpoint = {
+            "nobody": "http://127.0.0.1:1",
+            "error": collector.endpoint,
+            "silence": f"http://127.0.0.1:{silent}",
+        }[fault]
+        tracing = OtlpTracing(endpoint=endpoint, service="axon-test", delay_s=0.001)
+        longest = 0.0
+        for _ in range(3000):  # more than the queue holds
+            began = time.perf_counter()
+            with tracing.receive("job", header=SAMPLED):
+                pass
+            longest = max(longest, time.perf_counter() - began)
+        began = time.perf_counter()
+        await tracing.close()
+        assert time.perf_counter() - began < 2
+        assert longest < 0.5

@@ -1,8 +1,10 @@
 import pytest
 
+from tests.unit.worker.shipped import SETTINGS
 from worker.engines.echo import EchoPace
 from worker.engines.factory import create_engine
 from worker.engines.protocol import EngineError
+from worker.engines.vllm.engine import VllmModel
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,14 @@ def test_an_unknown_name_says_which_there_are() -> None:
 def test_vllm_without_a_model_says_what_to_set() -> None:
     with pytest.raises(EngineError, match="AXON_MODEL_NAME and AXON_MODEL_URI"):
         create_engine(name="vllm", slots=1)
+
+
+def test_the_settings_name_vllms_model() -> None:
+    named = {"model_name": "llama", "model_uri": "s3://weights/llama"}
+    assert VllmModel.of(SETTINGS) is None
+    for missing in named:
+        assert VllmModel.of(SETTINGS.model_copy(update=named | {missing: None})) is None
+    more = {"tensor_parallel_size": 4, "max_model_len": 8192}
+    assert VllmModel.of(SETTINGS.model_copy(update=named | more)) == VllmModel(
+        name="llama", uri="s3://weights/llama", tensor_parallel_size=4, max_model_len=8192
+    )

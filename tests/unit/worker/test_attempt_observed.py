@@ -1,0 +1,81 @@
+"""What the metrics and the trace tell of an attempt."""
+
+import pytest
+
+from axon.event_log import Status
+from axon.exceptions import RequestError
+from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.workplace import DEAD, Workplace
+from worker.attempt import attempt
+from worker.engines.protocol import EngineDeadError, EngineError
+
+
+class TestObserved:
+    """What the metrics and the trace tell of an attempt."""
+
+    async def test_tokens_and_the_wait_for_the_first(self, world: Workplace) -> None:
+        job = await world.job(input="one two three")
+        world.clock_ms = job.created_ms + 1500
+        engine = ScriptedEngine(["a", "", "b", "c"], token_s=0.001)
+        assert await attempt(job, world.services(engine)) is Status.COMPLETED
+        assert world.told("axon_inference_tokens_total", kind="input", model="echo") == 3
+        assert world.told("axon_inference_tokens_total", kind="output", model="echo") == 4
+        assert world.told("axon_time_to_first_token_seconds_count") == 1
+        assert world.told("axon_time_to_first_token_seconds_sum") == 1.5
+        assert world.tracing.one("generate").attributes == {"first_token_s": 1.5}
+        assert world.tracing.one("assemble").error is None
+        assert all(span.ended for span in world.tracing.spans)
+
+    async def test_two_machines_clocks_may_disagree(self, world: Workplace) -> None:
+        job = await world.job()
+        world.clock_ms = job.created_ms - 40
+        await attempt(job, world.services(ScriptedEngine(["a"])))
+        assert world.told("axon_time_to_first_token_seconds_sum") == 0
+
+    async def test_the_wait_for_the_first_token_is_told_once(self, world: Workplace) -> None:
+        job = await world.job()
+        tokens = ["one ", "two ", "three"]
+        engine = ScriptedEngine(tokens, failures=[(0, DEAD), (2, DEAD)], token_s=0.001)
+        for _ in range(2):
+            with pytest.raises(EngineDeadError):
+                await attempt(job, world.services(engine))
+        assert await attempt(job, world.services(engine)) is Status.COMPLETED
+        assert world.told("axon_time_to_first_token_seconds_count") == 1
+        assert world.told("axon_inference_tokens_total", kind="output", model="echo") == 3
+        assert world.told("axon_inference_tokens_total", kind="input", model="echo") == 3 * len(
+            engine.requests[0].prompt.token_ids
+        )
+
+    async def test_an_empty_answer_has_no_first_token(self, world: Workplace) -> None:
+        job = await world.job()
+        await attempt(job, world.services(ScriptedEngine([])))
+        assert world.told("axon_time_to_first_token_seconds_count") == 0
+        assert world.told("axon_inference_tokens_total", kind="output", model="echo") == 0
+
+    async def test_how_it_ended_and_which_attempt_it_was(self, world: Workplace) -> None:
+        engine = ScriptedEngine(["a"], finish="length", failures=[(1, EngineError("No luck."))])
+        for epoch, status in ((1, Status.FAILED), (1, Status.INCOMPLETE)):
+            job = await world.job(max_output_tokens=1)
+            with world.tracing.receive("job", header=None):
+                assert await attempt(job, world.services(engine)) is status
+            job_span = world.tracing.spans[-3]
+            assert job_span.attributes == {"epoch": epoch}
+            assert world.tracing.spans[-1].path == ("job", "generate")
+            assert world.tracing.spans[-1].error is (
+                EngineError if status is Status.FAILED else None
+            )
+
+    async def test_a_later_attempt_says_so(self, world: Workplace) -> None:
+        job = await world.job()
+        await world.valkey.claim(job.response_id)
+        with world.tracing.receive("job", header=None):
+            await attempt(job, world.services(ScriptedEngine(["a"])))
+        assert world.tracing.one("job").attributes == {"epoch": 2}
+
+    async def test_a_prompt_that_cannot_be_made(self, world: Workplace) -> None:
+        job = await world.job(input="one two three")
+        engine = ScriptedEngine(["a"], context_window=3)
+        assert await attempt(job, world.services(engine)) is Status.FAILED
+        assert [span.path for span in world.tracing.spans] == [("assemble",)]
+        assert world.tracing.one("assemble").error is RequestError
+        assert world.told("axon_inference_tokens_total", kind="input", model="echo") is None

@@ -1,0 +1,67 @@
+"""Attempts that are cancelled, overtaken or never begun."""
+
+import asyncio
+
+import pytest
+
+from axon.exceptions import (
+    FencedError,
+    MissingResponseError,
+)
+from tests.unit.axon.samples import TENANT, a_job
+from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.workplace import Workplace, text_of, until_logged
+from worker.attempt import attempt
+
+
+class TestStopped:
+    async def test_cancelled_by_the_client_amid_text(self, world: Workplace) -> None:
+        job = await world.job()
+        engine = ScriptedEngine(["one ", "two ", "three"], token_s=0.001)
+        running = asyncio.create_task(attempt(job, world.services(engine)))
+        await until_logged(world, job, count=5)
+        engine.gate.clear()
+        await world.ender.cancel(job.response_id, tenant_id=TENANT)
+        engine.gate.set()
+        with pytest.raises(FencedError):
+            await running
+        assert engine.running == 0
+        decoded = await world.answered(job)
+        assert decoded[-1]["response"]["status"] == "cancelled"
+
+    async def test_overtaken_by_a_newer_attempt(self, world: Workplace) -> None:
+        job = await world.job()
+        older = ScriptedEngine(["one ", "two ", "three"])
+        older.gate.clear()
+        running = asyncio.create_task(attempt(job, world.services(older)))
+        async with asyncio.timeout(5):
+            while not older.running:
+                await asyncio.sleep(0)
+        await attempt(job, world.services(ScriptedEngine(["one ", "two ", "three"])))
+        older.gate.set()
+        with pytest.raises(FencedError):
+            await running
+        assert older.running == 0
+        assert text_of(await world.answered(job)) == "one two three"
+
+    async def test_cancelling_the_attempt_frees_the_engine(self, world: Workplace) -> None:
+        job = await world.job()
+        engine = ScriptedEngine(["one ", "two "] * 100, token_s=0.001)
+        running = asyncio.create_task(attempt(job, world.services(engine)))
+        await until_logged(world, job, count=5)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert engine.running == 0
+
+    async def test_what_has_ended_is_not_begun(self, world: Workplace) -> None:
+        job = await world.job()
+        await world.ender.cancel(job.response_id, tenant_id=TENANT)
+        engine = ScriptedEngine(["a"])
+        with pytest.raises(FencedError):
+            await attempt(job, world.services(engine))
+        assert engine.requests == []
+
+    async def test_what_is_not_in_the_log_is_not_begun(self, world: Workplace) -> None:
+        with pytest.raises(MissingResponseError):
+            await attempt(a_job(), world.services(ScriptedEngine(["a"])))

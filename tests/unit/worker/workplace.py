@@ -1,0 +1,66 @@
+"""A world with a worker in it: attempts over fakes."""
+
+import asyncio
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from axon.jobs import Job
+from tests.unit.axon.sdk_events import validate_stream
+from tests.unit.axon.submitting import World
+from tests.unit.worker.recorded_tracing import RecordedTracing
+from tests.unit.worker.scripted_engine import ScriptedEngine
+from worker.attempt import Services
+from worker.engines.protocol import EngineDeadError
+from worker.metrics import WorkerMetrics
+from worker.pipeline.flush import FlushPolicy
+
+DEAD = EngineDeadError("gone")
+EVERY_TOKEN = FlushPolicy(first_s=1e-9, last_s=1e-9, steady_s=1.0, ramp_s=0.5)
+
+
+class Workplace(World):
+    """A world with a worker in it; time is the loop's. It is `clock_ms` when something ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock_ms = 77
+        self.registry = CollectorRegistry()
+        self.metrics = WorkerMetrics(registry=self.registry)
+        self.tracing = RecordedTracing()
+
+    def told(self, name: str, **labels: str) -> float | None:
+        """What Prometheus would be told."""
+        return self.registry.get_sample_value(name, labels)
+
+    def services(self, engine: ScriptedEngine, policy: FlushPolicy = EVERY_TOKEN) -> Services:
+        return Services(
+            event_log=self.valkey,
+            conversations=self.conversations,
+            history=self.history,
+            engine=engine,
+            flush_policy=policy,
+            metrics=self.metrics,
+            tracing=self.tracing,
+            clock_ms=lambda: self.clock_ms,
+        )
+
+    async def job(self, **fields: Any) -> Job:
+        await self.submit(**fields)
+        (job,) = self.jobs_sent()
+        return job
+
+    async def answered(self, job: Job) -> list[dict[str, Any]]:
+        log = await self.valkey.read(job.response_id)
+        return validate_stream(log, stream_id=job.stream_id)
+
+
+def text_of(decoded: list[dict[str, Any]]) -> str:
+    text: str = decoded[-1]["response"]["output"][0]["content"][0]["text"]
+    return text
+
+
+async def until_logged(world: Workplace, job: Job, *, count: int) -> None:
+    async with asyncio.timeout(5):
+        while len(await world.valkey.read(job.response_id)) < count:
+            await asyncio.sleep(0)
