@@ -5,13 +5,13 @@ import sys
 from aws_cdk import App
 
 from infra.application import build
+from infra.constructs.wheels import WheelsError
 from infra.settings import EnvironmentSettingsError, load
 
 if __name__ == "__main__":
     app = App()
     try:
-        settings = load(app.node.try_get_context("env") or "dev")
-    except EnvironmentSettingsError as error:
+        build(app, load(app.node.try_get_context("env") or "dev"))
+    except (EnvironmentSettingsError, WheelsError) as error:
         sys.exit(f"axon: {error}")
-    build(app, settings)
     app.synth()

@@ -13,7 +13,11 @@ from infra.relay import RelayStack
 from infra.settings import EnvironmentSettings
 
 # CDK's own switches for what would otherwise stay as it was in its first versions.
-FLAGS = ("@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy",)
+FLAGS = {
+    "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,
+    # What another stack uses cannot be taken away beneath it.
+    "@aws-cdk/core:defaultCrossStackReferences": "strong",
+}
 
 # CloudFormation refuses the tags that CDK would give them.
 UNTAGGED = ["AWS::RDS::DBProxyTargetGroup"]
@@ -24,8 +28,8 @@ def build(app: App, settings: EnvironmentSettings) -> dict[str, Stack]:
 
     cdk-nag looks at them when they are synthesised: what it finds fails the synthesis.
     """
-    for flag in FLAGS:
-        app.node.set_context(flag, True)
+    for flag, value in FLAGS.items():
+        app.node.set_context(flag, value)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     for key, value in {**settings.tags, "axon:environment": settings.name}.items():
         Tags.of(app).add(key, value, exclude_resource_types=UNTAGGED)
@@ -84,7 +88,7 @@ def _stacks(app: App, settings: EnvironmentSettings) -> dict[str, Stack]:
         env=env,
     )
     # Workers log in as a role that the gateway's migrations make.
-    inference.add_dependency(gateway)
+    inference.add_stack_dependency(gateway)
     return {
         "network": network,
         "observability": observability,

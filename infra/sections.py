@@ -61,7 +61,10 @@ class Postgres(Section):
 
 
 class Functions(Section):
-    """The Lambda functions. `python` and `architecture` also choose the wheels of their layer."""
+    """The Lambda functions. `python` and `architecture` also choose the wheels of their layer.
+
+    3.11 is for emulators, which run functions by their own interpreter: `infra.deploy` refuses it.
+    """
 
     python: Literal["3.11", "3.12", "3.13", "3.14"] = "3.13"
     architecture: Architecture = "arm64"

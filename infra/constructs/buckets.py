@@ -5,6 +5,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.constructs.findings import acknowledge
+from infra.constructs.providers import EMPTY_BUCKET, tidy
 from infra.settings import EnvironmentSettings
 
 ACCESS_LOGS_DAYS = 90
@@ -25,6 +27,8 @@ class Buckets(Construct):
             encryption=s3.BucketEncryption.S3_MANAGED,
             lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(ACCESS_LOGS_DAYS))],
         )
+        acknowledge(self.access_logs, "CKV_AWS_18", "It holds logs; logging those would not end.")
+        acknowledge(self.access_logs, "CKV_AWS_21", "What is logged is written once, and expires.")
         self.models = self._bucket(
             "models",
             encryption=s3.BucketEncryption.KMS,
@@ -40,6 +44,8 @@ class Buckets(Construct):
                 )
             ],
         )
+        if not settings.protect:
+            tidy(self, settings=settings, provider=EMPTY_BUCKET, logs="data/empty-buckets")
 
     def _bucket(
         self,

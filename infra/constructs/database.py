@@ -14,6 +14,7 @@ from infra.settings import EnvironmentSettings
 
 PORT = 5432
 NAME = "axon"
+MONITORING = Duration.minutes(1)
 OWNER = "axon_owner"
 APPLICATION = "axon_app"
 
@@ -130,9 +131,10 @@ class Database(Construct):
             auto_minor_version_upgrade=True,
             cloudwatch_logs_exports=["postgresql"],
             enable_performance_insights=postgres.performance_insights,
+            monitoring_interval=MONITORING if postgres.performance_insights else None,
             performance_insight_encryption_key=self._key if postgres.performance_insights else None,
             deletion_protection=settings.protect,
-            removal_policy=RemovalPolicy.RETAIN if settings.protect else RemovalPolicy.DESTROY,
+            removal_policy=_removal(settings),
         )
         # RDS would make a group of its own, which nothing ever deletes.
         instance.node.add_dependency(logs)
@@ -150,6 +152,7 @@ class Database(Construct):
                 "shared_preload_libraries": "pg_stat_statements",
                 "log_min_duration_statement": "1000",
             },
+            removal_policy=_removal(settings),
         )
 
     def _make_proxy(
@@ -177,6 +180,11 @@ class Database(Construct):
         )
 
 
+def _removal(settings: EnvironmentSettings) -> RemovalPolicy:
+    """Return what becomes of the database, and of what it uses, when the stack goes."""
+    return RemovalPolicy.RETAIN if settings.protect else RemovalPolicy.DESTROY
+
+
 def _dsn(user: str, host: str, tls: str) -> str:
     return f"postgresql://{user}@{host}:{PORT}/{NAME}?{tls}"
 
@@ -188,10 +196,24 @@ def _accept_findings(instance: rds.DatabaseInstance, settings: EnvironmentSettin
         "Only Axon's own security groups reach the port; another number would hide nothing.",
     )
     if not settings.postgres.multi_az:
+        for rule in ("AwsSolutions-RDS3", "CKV_AWS_157"):
+            acknowledge(
+                instance,
+                rule,
+                "This environment chose a single instance: history waits in its queue meanwhile.",
+            )
+    if settings.postgres.performance_insights:
+        policy = "service-role/AmazonRDSEnhancedMonitoringRole"
         acknowledge(
             instance,
-            "AwsSolutions-RDS3",
-            "This environment chose a single instance: history waits in its queue meanwhile.",
+            f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{policy}]",
+            "RDS takes no narrower policy: all of a region's databases share one log group.",
+        )
+    else:
+        acknowledge(
+            instance,
+            "CKV_AWS_118",
+            "postgres.performance_insights turns it on; CloudWatch's metrics do for the alarms.",
         )
     if not settings.protect:
         acknowledge(

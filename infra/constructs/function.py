@@ -98,6 +98,11 @@ class CatalogFunction(Construct):
             "AwsSolutions-L1",
             "The environment chooses its Python, for which the dependencies' wheels were picked.",
         )
+        acknowledge(
+            self.function,
+            "CKV_AWS_116",
+            "Its caller waits, or is a queue with dead letters of its own.",
+        )
 
     def watch(self, alarms: Alarms) -> None:
         """Alarm when it fails, is throttled, or comes close to its timeout."""

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
-from aws_cdk import CfnResource, Duration, Stack, triggers
+from aws_cdk import Duration, triggers
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -14,10 +13,10 @@ from infra.constructs.findings import acknowledge
 from infra.constructs.function_role import function_role
 from infra.constructs.layers import architecture, runtime
 from infra.constructs.log_groups import log_group
+from infra.constructs.providers import TRIGGER, tidy
 from infra.settings import EnvironmentSettings
 
 FOLDER = Path(__file__).parent.parent / "handlers"
-PROVIDER = "AWSCDK.TriggerCustomResourceProviderCustomResourceProvider"
 
 
 def handler(
@@ -76,14 +75,7 @@ def run_on_change(
     after: Construct,
 ) -> None:
     """Invoke `handler`, new or changed, once `after` is there. Its failure ends the deployment."""
-    triggers.Trigger(scope, id, handler=handler, timeout=handler.timeout, execute_after=[after])
-    provider = Stack.of(scope).node.find_child(PROVIDER)
-    # CDK's own function behind the trigger would keep its logs for ever.
-    logs = log_group(scope, f"{id}TriggerLogs", settings=settings, name="observability/trigger")
-    function = cast("CfnResource", provider.node.find_child("Handler"))
-    function.add_property_override("LoggingConfig", {"LogGroup": logs.log_group_name})
-    acknowledge(
-        provider,
-        "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]",
-        f"CDK's trigger makes its own role; it may write logs and invoke {handler.node.id}.",
+    trigger = triggers.Trigger(
+        scope, id, handler=handler, timeout=handler.timeout, execute_after=[after]
     )
+    tidy(trigger, settings=settings, provider=TRIGGER, logs="observability/trigger")

@@ -12,15 +12,34 @@ CACHES = ["**/__pycache__", "**/*.pyc"]
 
 
 class Layers(Construct):
-    """Attributes: `shared` changes with the library's source, `dependencies` with ``uv.lock``."""
+    """The layers of one environment's functions.
+
+    Attributes
+    ----------
+    shared : changes with the library's source.
+    dependencies : changes with ``uv.lock``.
+
+    Raises
+    ------
+    WheelsError : the packages cannot be put together.
+    """
 
     def __init__(self, scope: Construct, id: str, *, settings: EnvironmentSettings) -> None:
         super().__init__(scope, id)
         self._settings = settings
         self.shared = self._layer("Shared", _shared(), "Axon's library")
-        self.dependencies = self._layer(
-            "Dependencies", _dependencies(settings), "Packages that Axon's library needs"
-        )
+        self.dependencies = self._dependencies()
+
+    def _dependencies(self) -> lambda_.LayerVersion:
+        functions = self._settings.functions
+        wheels = Wheels(python=functions.python, architecture=functions.architecture)
+        try:
+            return self._layer("Dependencies", _bundled(wheels), "Packages that the library needs")
+        except RuntimeError as error:
+            # What jsii makes of whatever is raised within `wheels`.
+            if wheels.failure is not None:
+                raise wheels.failure from error
+            raise
 
     def _layer(self, id: str, code: lambda_.Code, description: str) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(
@@ -49,8 +68,7 @@ def _shared() -> lambda_.Code:
     return lambda_.Code.from_asset(str(ROOT / "layers/shared"), exclude=CACHES)
 
 
-def _dependencies(settings: EnvironmentSettings) -> lambda_.Code:
-    wheels = Wheels(python=settings.functions.python, architecture=settings.functions.architecture)
+def _bundled(wheels: Wheels) -> lambda_.Code:
     return lambda_.Code.from_asset(
         str(ROOT / "layers/dependencies"),
         asset_hash=wheels.fingerprint,

@@ -19,6 +19,7 @@ from constructs import Construct
 from infra.constructs.findings import acknowledge
 from infra.constructs.handlers import handler
 from infra.constructs.log_groups import log_group
+from infra.constructs.providers import EMPTY_BUCKET, tidy
 from infra.constructs.search_domain import SearchDomain
 from infra.handlers.prepare_domain import INDEX
 from infra.settings import EnvironmentSettings
@@ -71,12 +72,20 @@ class LogForwarding(Construct):
             removal_policy=RemovalPolicy.RETAIN if protect else RemovalPolicy.DESTROY,
             auto_delete_objects=not protect,
         )
-        acknowledge(
-            bucket,
-            "AwsSolutions-S1",
+        if not protect:
+            tidy(
+                bucket,
+                settings=self._settings,
+                provider=EMPTY_BUCKET,
+                logs="observability/empty-buckets",
+            )
+        unlogged = (
             "It holds copies of log events, written by Firehose alone and gone after the retention "
-            "of the logs; a log of who reads them would hold less than CloudTrail has.",
+            "of the logs; a log of who reads them would hold less than CloudTrail has."
         )
+        acknowledge(bucket, "AwsSolutions-S1", unlogged)
+        acknowledge(bucket, "CKV_AWS_18", unlogged)
+        acknowledge(bucket, "CKV_AWS_21", "Firehose writes each object once; then they expire.")
         return bucket
 
     def _stream(self, domain: SearchDomain, key: kms.IKey) -> firehose.CfnDeliveryStream:
@@ -188,6 +197,12 @@ class LogForwarding(Construct):
             (f"<{_logical_id(domain.domain)}.Arn>/*", "Paths of the one domain's API."),
         ):
             acknowledge(policy, f"AwsSolutions-IAM5[Resource::{where}]", reason)
+        for rule in ("CKV_AWS_109", "CKV_AWS_111"):
+            acknowledge(
+                policy,
+                rule,
+                "Firehose asks for these actions on interfaces that it has yet to make.",
+            )
         return policy
 
     def _splitter(self) -> lambda_.Function:
@@ -203,6 +218,12 @@ class LogForwarding(Construct):
             iam.PolicyStatement(
                 actions=["firehose:PutRecordBatch"], resources=[self.stream.attr_arn]
             )
+        )
+        acknowledge(function, "CKV_AWS_117", "It calls Firehose, and nothing within the VPC.")
+        acknowledge(
+            function,
+            "CKV_AWS_116",
+            "What it fails to send stays in the log group that it came from; an alarm tells.",
         )
         stack = Stack.of(self)
         function.add_permission(

@@ -70,11 +70,12 @@ def _open_to_clients(groups: SecurityGroups, settings: EnvironmentSettings) -> N
     balancer.add_ingress_rule(internet, HTTP, "clients")
     if settings.relay.certificate_arn is not None:
         balancer.add_ingress_rule(internet, HTTPS, "clients")
-    acknowledge(
-        balancer,
-        "AwsSolutions-EC23",
-        "The load balancer is the public HTTP API; nothing else has a rule for the internet.",
-    )
+    for rule in ("AwsSolutions-EC23", "CKV_AWS_260"):
+        acknowledge(
+            balancer,
+            rule,
+            "The load balancer is the public HTTP API; nothing else has a rule for the internet.",
+        )
     _allow(balancer, groups.relay, RELAY, "HTTP API")
 
 

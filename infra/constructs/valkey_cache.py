@@ -105,6 +105,7 @@ class ValkeyCache(Construct):
         key: kms.IKey,
     ) -> elasticache.CfnReplicationGroup:
         replicated = settings.valkey.nodes > 1
+        parameters, subnets, users = self._parameters(), self._subnets(vpc), self._user_group()
         group = elasticache.CfnReplicationGroup(
             self,
             "Group",
@@ -114,24 +115,26 @@ class ValkeyCache(Construct):
             engine_version=VERSION,
             auto_minor_version_upgrade=True,
             cache_node_type=settings.valkey.node_type,
-            cache_parameter_group_name=self._parameters().ref,
+            cache_parameter_group_name=parameters.ref,
             cluster_mode="disabled",
             num_cache_clusters=settings.valkey.nodes,
             multi_az_enabled=replicated,
             automatic_failover_enabled=replicated,
-            cache_subnet_group_name=self._subnets(vpc).ref,
+            cache_subnet_group_name=subnets.ref,
             security_group_ids=[security_group.security_group_id],
             port=PORT,
             at_rest_encryption_enabled=True,
             kms_key_id=key.key_arn,
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
-            user_group_ids=[self._user_group().ref],
+            user_group_ids=[users.ref],
             snapshot_retention_limit=settings.valkey.snapshot_days,
         )
-        group.apply_removal_policy(
-            RemovalPolicy.RETAIN if settings.protect else RemovalPolicy.DESTROY
-        )
+        # What a kept group uses cannot be deleted either.
+        for resource in (group, parameters, subnets, users, self._user):
+            resource.apply_removal_policy(
+                RemovalPolicy.RETAIN if settings.protect else RemovalPolicy.DESTROY
+            )
         _accept_findings(group, replicated=replicated)
         return group
 

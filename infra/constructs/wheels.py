@@ -31,9 +31,11 @@ class Wheels:
     Attributes
     ----------
     fingerprint : the same for the same lock, Python and architecture, whatever else changes.
+    failure : why `try_bundle` failed, which its caller is not told in full.
     """
 
     def __init__(self, *, python: str, architecture: Architecture) -> None:
+        self.failure: WheelsError | None = None
         self._python = python
         self._platform = PLATFORMS[architecture]
         self._requirements = requirements()
@@ -47,7 +49,11 @@ class Wheels:
         ------
         WheelsError : uv is missing or failed.
         """
-        self.install(Path(output_dir))
+        try:
+            self.install(Path(output_dir))
+        except WheelsError as error:
+            self.failure = error
+            raise
         return True
 
     def install(self, folder: Path) -> None:

@@ -21,7 +21,7 @@ NOT_COUNTED = (
     "Spot's price moves: a fixed discount is assumed",
     "backups beyond the free allowance, CPU credits beyond the baseline of burstable instances",
     "requests to KMS, S3, Secrets Manager and ECS, queries of Prometheus",
-    "metrics that exist only while something happens",
+    "metrics that exist only while something happens, the log of the database's machine",
     "workers that start, wait for work, or are about to be stopped",
     "capacity units of the load balancer, which WebSockets do not use",
 )

@@ -42,6 +42,15 @@ def check_command(path: Path) -> None:
         raise CheckError(f"there is no {path.name} command: run `make setup`")
 
 
+def check_python(settings: EnvironmentSettings) -> None:
+    """Check that the functions' wheels run on the system that Lambda has for their Python."""
+    if settings.functions.python == "3.11":
+        raise CheckError(
+            "functions.python 3.11 runs on Amazon Linux 2, whose C library is too old for psycopg: "
+            "set 3.12 or newer"
+        )
+
+
 def find_region(
     settings: EnvironmentSettings, variables: Mapping[str, str], profile: str | None
 ) -> str:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from redis import Redis
+
 from infra import catalog
 from local.children import INHERITED, Child
 from tests.deploy import environment
-from tests.deploy.client import complete, connected, refusal, text_of
+from tests.deploy.client import Client, complete, connected, refusal, text_of
 from tests.deploy.machine import Machine
 from tests.deploy.steps import StepError, require
 from tests.deploy.tasks import Task
@@ -95,7 +97,20 @@ class Deployment:
 
     def keeps_history(self, responses: list[str]) -> None:
         """Find the responses in PostgreSQL, written through the queue by the function."""
-        _until(lambda: self._written(responses) == len(responses), "history in PostgreSQL")
+        conversations = _until(lambda: self._conversations(responses), "history in PostgreSQL")
+        require(conversations == [len(responses)], f"by conversation: {conversations}")
+
+    def recalls(self, key: str, response: str) -> None:
+        """Empty Valkey, then go on with the conversation, which is in PostgreSQL only."""
+        with Redis(port=self.machine.plan.valkey_port) as valkey:
+            valkey.flushall()
+        with connected(self.machine, self.url, key) as client:
+            # Refused with a plea to retry until the relay has announced itself again.
+            third = _until(lambda: _taken(client, response), "Valkey to know the relay again")
+        require(text_of(third) == "five", f"the answer was {third}")
+        usage = third[-1].response.usage
+        # The second turn's input and answer, and the new word.
+        require(usage.input_tokens == 9, f"the conversation was forgotten: {usage}")
 
     def gives_up(self, key: str) -> None:
         """Let a job fail as often as a worker may, and get an honest end.
@@ -135,12 +150,22 @@ class Deployment:
         wanted: int = answer["services"][0]["desiredCount"]
         return wanted
 
-    def _written(self, responses: list[str]) -> int:
+    def _conversations(self, responses: list[str]) -> list[int]:
+        """Return how many of the responses each of their conversations has; none before all."""
+        query = """
+            SELECT count(*) FROM responses WHERE response_id = ANY(%s) GROUP BY conversation_id
+        """
         with self.machine.servers.administrator() as connection:
-            query = "SELECT count(*) FROM responses WHERE response_id = ANY(%s)"
-            row: Any = connection.execute(query, (responses,)).fetchone()
-        written: int = row[0]
-        return written
+            found: list[Any] = connection.execute(query, (responses,)).fetchall()
+        counts: list[int] = [count for (count,) in found]
+        return counts if sum(counts) == len(responses) else []
+
+
+def _taken(client: Client, previous: str) -> list[Any]:
+    """Ask for one turn more; return its events, or none when Axon is too busy for it."""
+    events = client.turn(model="echo", input="five", previous_response_id=previous)
+    last = events[-1]
+    return [] if last.type == "error" and last.code == "server_overloaded" else events
 
 
 def _until(ask: Callable[[], T], what: str, *, within_s: float = 30) -> T:

@@ -17,7 +17,7 @@ from aws_cdk import App
 from aws_cdk.assertions import Template
 
 from infra.application import build
-from infra.settings import load
+from infra.settings import EnvironmentSettings, load
 
 Templates = Mapping[str, Template]
 """A template for each stack, by its short name: ``network``."""
@@ -77,3 +77,13 @@ def dev(dev_synthesised: Synthesised) -> Templates:
 @pytest.fixture(scope="session")
 def prod(prod_synthesised: Synthesised) -> Templates:
     return prod_synthesised.templates
+
+
+@pytest.fixture(params=["dev", "prod"])
+def settings(request: pytest.FixtureRequest) -> EnvironmentSettings:
+    return load(str(request.param))
+
+
+@pytest.fixture
+def templates(settings: EnvironmentSettings, dev: Templates, prod: Templates) -> Templates:
+    return {"dev": dev, "prod": prod}[settings.name]

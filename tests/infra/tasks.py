@@ -34,6 +34,12 @@ class Task:
         return {variable["Name"]: text(variable["Value"]) for variable in variables}
 
 
+def launch_template(template: Template) -> dict[str, Any]:
+    """Return what the only launch template says of its instances."""
+    data: dict[str, Any] = only(template, "AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+    return data
+
+
 def statements(template: Template, role: str) -> dict[str, dict[str, Any]]:
     """Return what policies allow the role whose logical id begins with `role`, by the actions."""
     return {

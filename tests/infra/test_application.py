@@ -1,12 +1,16 @@
 """All stacks of an environment together: what holds for every template, whoever wrote it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from infra.catalog import FUNCTIONS
+from infra.settings import load
 from tests.infra.conftest import Synthesised, Templates
 from tests.infra.templates import listed, resources, text
+from tests.infra.variant import synthesised_variant
 
 pytestmark = pytest.mark.xdist_group("infra")
 
@@ -45,8 +49,8 @@ ON_EVERYTHING: tuple[tuple[str, set[str], str], ...] = (
     ),
 )
 MANAGED_POLICIES = {
-    # Of CDK's own custom resources, which write a log and nothing else by it.
-    "AWSLambdaBasicExecutionRole",
+    # Of the database's operating system, whose metrics RDS logs.
+    "AmazonRDSEnhancedMonitoringRole",
     # Of API Gateway's account, which writes the logs of all its APIs.
     "AmazonAPIGatewayPushToCloudWatchLogs",
 }
@@ -142,6 +146,23 @@ def test_no_wildcard_action_on_a_wildcard_resource(templates: Templates) -> None
         assert not any(action in ("*", "*:*") or action.endswith(":*") for action in actions), name
 
 
+@pytest.mark.parametrize(
+    ("resource", "everything"),
+    [
+        ("*", True),
+        ("arn:aws:s3:::*", True),
+        ("arn:{AWS::Partition}:sqs:{AWS::Region}:{AWS::AccountId}:*", True),
+        ("arn:{AWS::Partition}:logs:*:*:*:*", True),
+        ("arn:{AWS::Partition}:logs:*:*:log-group:/axon/dev/*", False),
+        ("arn:aws:s3:::models/*", False),
+        ("{Bucket.Arn}/*", False),
+        ("{Key.Arn}", False),
+    ],
+)
+def test_what_counts_as_every_resource(resource: str, everything: bool) -> None:
+    assert _is_everything(resource) is everything
+
+
 def test_what_is_allowed_on_every_resource_has_a_reason(templates: Templates) -> None:
     for name, statement in allowed(templates, identities=True):
         if any(_is_everything(text(each)) for each in listed(statement["Resource"])):
@@ -201,6 +222,48 @@ def test_all_that_keeps_something_is_encrypted(templates: Templates) -> None:
             case "AWS::S3::Bucket":
                 assert properties["BucketEncryption"], name
                 assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}, name
+
+
+def test_every_queue_has_dead_letters_or_holds_them(templates: Templates) -> None:
+    for template in templates.values():
+        queues = resources(template, "AWS::SQS::Queue")
+        feeding = {
+            name: queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+            for name, queue in queues.items()
+            if "RedrivePolicy" in queue
+        }
+        assert feeding.keys() | feeding.values() == queues.keys()
+        # Nothing is fed by two, and none of them is fed by what it feeds.
+        assert len(set(feeding.values())) == len(feeding)
+        assert not feeding.keys() & feeding.values()
+
+
+def test_every_function_logs_to_a_group_that_goes_with_its_stack(
+    environment: str, templates: Templates
+) -> None:
+    days = load(environment).observability.log_retention_days
+    assert_every_function_logs_to_a_group(templates, days)
+
+
+def test_every_function_of_a_log_domain_that_goes_does_too(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    variant = synthesised_variant(tmp_path_factory)
+    assert resources(variant.templates["observability"], "Custom::S3AutoDeleteObjects")
+    assert_every_function_logs_to_a_group(variant.templates, 7)
+
+
+def assert_every_function_logs_to_a_group(templates: Templates, days: int) -> None:
+    """A group of its own and of this stack, since nothing deletes one that Lambda makes itself."""
+    count = 0
+    for stack, template in templates.items():
+        groups = template.find_resources("AWS::Logs::LogGroup")
+        for name, function in resources(template, "AWS::Lambda::Function").items():
+            count += 1
+            group = groups[function["LoggingConfig"]["LogGroup"]["Ref"]]
+            assert group["Properties"]["RetentionInDays"] == days, f"{stack}/{name}"
+            assert group["DeletionPolicy"] == "Delete", f"{stack}/{name}"
+    assert count > len(FUNCTIONS)
 
 
 def test_every_bucket_queue_and_topic_refuses_what_comes_without_tls(templates: Templates) -> None:
@@ -263,12 +326,18 @@ def test_dev_leaves_nothing_behind(dev: Templates) -> None:
 def test_prod_keeps_its_data(prod: Templates) -> None:
     assert kept(prod) == ACCOUNT_WIDE | {
         "observability AWS::APS::Workspace",
+        "observability AWS::EC2::SecurityGroup",
         "observability AWS::KMS::Key",
         "observability AWS::OpenSearchService::Domain",
         "observability AWS::S3::Bucket",
+        "data AWS::ElastiCache::ParameterGroup",
         "data AWS::ElastiCache::ReplicationGroup",
+        "data AWS::ElastiCache::SubnetGroup",
+        "data AWS::ElastiCache::User",
+        "data AWS::ElastiCache::UserGroup",
         "data AWS::KMS::Key",
         "data AWS::RDS::DBInstance",
+        "data AWS::RDS::DBParameterGroup",
         "data AWS::RDS::DBSubnetGroup",
         "data AWS::S3::Bucket",
         "messaging AWS::SQS::Queue",
@@ -277,7 +346,7 @@ def test_prod_keeps_its_data(prod: Templates) -> None:
 
 def _is_everything(resource: str) -> bool:
     """Whether an ARN, or what stands for one, names all resources of a service or more."""
-    parts = resource.split(":", 5)
+    parts = re.sub(r"\{[^}]*\}", "x", resource).split(":", 5)
     return resource == "*" or (parts[0] == "arn" and parts[-1] in ("*", "*:*"))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -13,6 +14,7 @@ from aws_lambda_powertools import Logger
 
 from infra import catalog
 from infra.constructs.function import CERTIFICATES, FAILURES
+from infra.constructs.wheels import ROOT
 from infra.settings import load
 from tests.infra.conftest import Synthesised, Templates, synthesise
 from tests.infra.templates import Properties, listed, resources, text
@@ -102,6 +104,13 @@ def test_environment_satisfies_the_handlers_settings(
     # What no setting is called would be ignored without a word.
     known = {f"AXON_{field.upper()}" for field in model.model_fields}
     assert {key for key in variables if key.startswith("AXON_")} <= known
+
+
+@pytest.mark.parametrize("name", catalog.FUNCTIONS)
+def test_the_handler_reads_the_settings_that_the_catalog_names(name: str) -> None:
+    handler = ROOT / "functions" / name / "handler.py"
+    read = re.findall(r"(\w+)\.from_environ\(os\.environ\)", handler.read_text())
+    assert read == [catalog.FUNCTIONS[name].settings.__name__]
 
 
 def test_respond_knows_models_and_the_service_to_wake(dev: Templates) -> None:

@@ -153,7 +153,10 @@ def test_domain_leads_to_the_stage_by_the_path_that_sdks_append(chosen: Template
     mapping = only(chosen, "AWS::ApiGatewayV2::ApiMapping")
     assert mapping["ApiMappingKey"] == catalog.STAGE
     assert mapping["DomainName"] == {"Ref": domain}
-    assert only(chosen, "AWS::ApiGatewayV2::DomainName")["DomainName"] == "api.example.com"
+    name = only(chosen, "AWS::ApiGatewayV2::DomainName")
+    assert name["DomainName"] == "api.example.com"
+    (endpoint,) = name["DomainNameConfigurations"]
+    assert endpoint["SecurityPolicy"] == "TLS_1_2"
     assert outputs(chosen)["WebSocketUrl"] == f"wss://{{{domain}}}"
     assert outputs(chosen)["DomainTarget"] == f"{{{domain}.RegionalDomainName}}"
     # The relay posts to the API's own address, which therefore stays.

@@ -6,7 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -14,6 +17,8 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from axon.settings import RelaySettings, WorkerSettings
+from local.services.valkey import Valkey
+from tests.conftest import Servers
 from tests.infra.dockerfile import ROOT, Dockerfile
 
 RELAY = "relay_container/Dockerfile"
@@ -129,30 +134,46 @@ def test_the_interpreter_is_one_that_axon_supports(name: str) -> None:
     assert SpecifierSet(project["requires-python"]).contains(f"{version}.0")
 
 
-@pytest.fixture(params=IMAGES)
-def unpacked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Dockerfile, Path]:
-    """A folder with what the image's COPY instructions put into its working directory."""
-    dockerfile = Dockerfile.read(request.param)
+def unpack(name: str, folder: Path) -> Dockerfile:
+    """Put into `folder` what the image's COPY instructions put into its working directory."""
+    dockerfile = Dockerfile.read(name)
     for source, destination in dockerfile.image.copies:
         if (ROOT / source).is_dir():
             ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / source, tmp_path / destination, ignore=ignored)
-    return dockerfile, tmp_path
+            shutil.copytree(ROOT / source, folder / destination, ignore=ignored)
+    return dockerfile
 
 
-def run(folder: Path, command: list[str], **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of an image with this interpreter; only `folder` holds Axon's modules."""
+@pytest.fixture(params=IMAGES)
+def unpacked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Dockerfile, Path]:
+    return unpack(request.param, tmp_path), tmp_path
+
+
+def adapted(folder: Path, command: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return a command of an image for this interpreter; only `folder` holds Axon's modules."""
     site = [path for path in sys.path if path.endswith("site-packages")]
-    environ["PYTHONPATH"] = os.pathsep.join([str(folder), *site])
+    paths = os.pathsep.join([str(folder), *site])
+    return [sys.executable, "-S", *command[1:]], {"PYTHONPATH": paths}
+
+
+def run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    program, environ = adapted(folder, command)
     return subprocess.run(
-        [sys.executable, "-S", *command[1:]],
-        cwd=folder,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+        program, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=60
     )
+
+
+@contextmanager
+def started(
+    folder: Path, command: list[str], environ: dict[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    program, paths = adapted(folder, command)
+    process = subprocess.Popen(program, cwd=folder, env=environ | paths)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_entrypoint_starts_and_asks_for_its_settings(
@@ -163,6 +184,32 @@ def test_the_entrypoint_starts_and_asks_for_its_settings(
     assert done.returncode != 0
     assert "AXON_VALKEY_URL: Field required" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_relay_starts_and_its_health_check_is_answered(
+    tmp_path: Path, valkey_server: Valkey, servers: Servers
+) -> None:
+    image = unpack(RELAY, tmp_path).image
+    health, http = servers.ports.reserve(), servers.ports.reserve()
+    environ = {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_REGION": "eu-central-1",
+        "AXON_VALKEY_URL": valkey_server.url,
+        "AXON_CONNECTIONS_ENDPOINT": "http://127.0.0.1:1/responses",
+        "AXON_HISTORY_QUEUE_URL": "http://127.0.0.1:1/queue",
+        "AXON_HEALTH_PORT": str(health),
+        "AXON_HTTP_PORT": str(http),
+    }
+    probe = [*image.command("HEALTHCHECK")[:-1], str(health)]
+    with started(tmp_path, image.command("ENTRYPOINT"), environ) as relay:
+        deadline = time.monotonic() + 30
+        while run(tmp_path, probe).returncode != 0:
+            assert relay.poll() is None, "the relay ended"
+            assert time.monotonic() < deadline, "the health check is never answered"
+            time.sleep(0.1)
+        relay.terminate()
+        assert relay.wait(timeout=30) == 0
 
 
 # Imports every module of the packages named, but for the prefixes left out; what the image does not

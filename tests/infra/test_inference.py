@@ -14,7 +14,7 @@ from infra.sections import Fargate
 from infra.settings import EnvironmentSettings, load
 from tests.infra.conftest import Synthesised, Templates
 from tests.infra.dockerfile import Dockerfile
-from tests.infra.tasks import Task, only, statements
+from tests.infra.tasks import Task, launch_template, only, statements
 from tests.infra.templates import resources, text
 from tests.infra.variant import synthesised_variant
 
@@ -23,24 +23,9 @@ pytestmark = pytest.mark.xdist_group("infra")
 SERVICE = "AWS::ECS::Service"
 
 
-@pytest.fixture(params=["dev", "prod"])
-def settings(request: pytest.FixtureRequest) -> EnvironmentSettings:
-    return load(str(request.param))
-
-
-@pytest.fixture
-def templates(settings: EnvironmentSettings, dev: Templates, prod: Templates) -> Templates:
-    return {"dev": dev, "prod": prod}[settings.name]
-
-
 @pytest.fixture
 def variant(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
     return synthesised_variant(tmp_path_factory)
-
-
-def launch_template(template: Template) -> dict[str, Any]:
-    data: dict[str, Any] = only(template, "AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
-    return data
 
 
 class TestService:

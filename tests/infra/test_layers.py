@@ -208,7 +208,7 @@ def test_failure_ends_the_synthesis(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
     monkeypatch.setattr(Wheels, "install", fail)
     app = App(outdir=str(tmp_path))
-    with pytest.raises(RuntimeError, match="no such wheel"):
+    with pytest.raises(WheelsError, match=r"^no such wheel$"):
         Layers(Stack(app, "Test"), "Layers", settings=load("dev"))
 
 

@@ -1,4 +1,4 @@
-"""An environment with what neither dev nor prod has: TLS, Spot, nodes with EFA, own images."""
+"""An environment with what neither dev nor prod has: TLS, Spot, nodes with EFA, logs to lose."""
 
 from functools import cache
 from pathlib import Path
@@ -38,6 +38,7 @@ spot_percent = 30
 
 [observability]
 tracing = false
+opensearch_instance_type = "t3.small.search"
 """
 
 

@@ -4,7 +4,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.deploy.emulator import buckets, databases, functions, hosts, layers, names, refused
+from tests.deploy.emulator import (
+    buckets,
+    databases,
+    functions,
+    hosts,
+    layers,
+    names,
+    permissions,
+    polls,
+    refused,
+)
 from tests.deploy.emulator.doors import Doors
 from tests.deploy.emulator.ministack import app
 from tests.deploy.emulator.plan import Plan
@@ -21,7 +31,9 @@ def main() -> None:
     functions.answer_unauthorized()
     names.know_apis()
     names.count_as_tls()
+    permissions.as_aws_checks()
     hosts.serve_tasks()
+    polls.end_with_clients()
     Doors(plan).start()
     app.main()
 

@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Mapping
 from typing import Any
+from xml.sax.saxutils import escape
 
 from tests.deploy.emulator.ministack import elasticache, provisioners, rds, secrets
 from tests.deploy.emulator.plan import Plan
@@ -49,8 +50,10 @@ class _Users:
 
     def create(self, logical_id: str, properties: Mapping[str, Any], stack: str) -> Created:
         created: Created = self._create(logical_id, properties, stack)
-        rules = str(properties["AccessString"]).split()
-        self._acl("SETUSER", str(properties["UserName"]), "reset", "nopass", *rules)
+        rules = str(properties["AccessString"])
+        # ministack puts it into its XML as it is.
+        elasticache._users[created[0]]["AccessString"] = escape(rules)
+        self._acl("SETUSER", str(properties["UserName"]), "reset", "nopass", *rules.split())
         return created
 
     def delete(self, ref: str, properties: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.deploy.emulator.plan import ACCOUNT, PATH
 LIFETIME_S = 6 * 3600
 
 Scope = dict[str, Any]
-Application = Callable[[Scope, Any, Any], Awaitable[None]]
+Application = Callable[[Scope, Any, Any], Coroutine[Any, Any, None]]
 
 
 def serve_tasks() -> None:
@@ -25,7 +25,7 @@ def serve_tasks() -> None:
         if scope["type"] != "http" or not path.startswith(f"{PATH}/"):
             await inner(scope, receive, send)
             return
-        body = await _body(receive)
+        body = await read_body(receive)
         content = _answer(path.removeprefix(f"{PATH}/").split("/"), body)
         await send(
             {
@@ -71,7 +71,8 @@ def _credentials(role: str) -> dict[str, str]:
     }
 
 
-async def _body(receive: Any) -> bytes:
+async def read_body(receive: Any) -> bytes:
+    """Return all of a request's body."""
     parts: list[bytes] = []
     while True:
         message = await receive()

@@ -8,6 +8,7 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"ministack.{name}")
 
 
+actions = _module("core.iam_actions")
 apigateway = _module("services.apigateway")
 app = _module("app")
 evaluator = _module("core.iam_evaluator")

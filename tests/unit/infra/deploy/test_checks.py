@@ -17,6 +17,7 @@ from infra.deploy.checks import (
     check_bootstrap,
     check_command,
     check_docker,
+    check_python,
     find_account,
     find_region,
 )
@@ -204,6 +205,14 @@ def test_docker_builds_for_itself_only(machine: str, lacks: str) -> None:
 def test_one_processor_needs_no_buildx() -> None:
     relay = settings(relay={"architecture": "x86_64"})
     check_docker(relay, docker({"version": "29.1"}), machine="x86_64")
+
+
+def test_the_system_beneath_python_3_11_is_too_old() -> None:
+    for python in ("3.12", "3.13", "3.14"):
+        check_python(settings(functions={"python": python}))
+    text = complaint(lambda: check_python(settings(functions={"python": "3.11"})))
+    assert text.startswith("functions.python 3.11 ")
+    assert text.endswith("set 3.12 or newer")
 
 
 def test_cdk_is_installed(tmp_path: Path) -> None:

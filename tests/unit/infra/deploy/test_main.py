@@ -149,6 +149,17 @@ def test_a_failed_deployment_says_nothing_of_keys(
     assert "axon keys" not in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("_ready")
+def test_a_python_whose_wheels_would_not_run_is_not_deployed(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = stage.root / "old.toml"
+    old.write_text('name = "old"\n[functions]\npython = "3.11"\n')
+    assert deploy.main(["deploy", str(old)]) == 2
+    assert capsys.readouterr().err.startswith("axon: functions.python 3.11 ")
+    assert stage.calls == []
+
+
 def test_nothing_is_deployed_before_the_checks(
     stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

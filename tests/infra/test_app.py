@@ -1,0 +1,41 @@
+"""What ``cdk`` runs: its failures are one line each."""
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import infra
+from infra import application, settings
+from infra.constructs.wheels import WheelsError
+from infra.settings import EnvironmentSettingsError
+
+pytestmark = pytest.mark.xdist_group("infra")
+
+APP = Path(infra.__file__).parents[1] / "app.py"
+
+
+def failure() -> object:
+    with pytest.raises(SystemExit) as raised:
+        runpy.run_path(str(APP), run_name="__main__")
+    return raised.value.code
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_settings_that_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = EnvironmentSettingsError("dev.toml: size: Extra inputs are not permitted")
+    monkeypatch.setattr(settings, "load", failing(error))
+    assert failure() == f"axon: {error}"
+
+
+def test_wheels_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = WheelsError("uv is missing: run `make setup`")
+    monkeypatch.setattr(application, "build", failing(error))
+    assert failure() == f"axon: {error}"
