@@ -17,6 +17,7 @@ import pytest
 import redis
 from psycopg.conninfo import make_conninfo
 
+from axon.adapters.credentials import process_credentials
 from axon.adapters.migrations import migrate
 from axon.adapters.postgres import Pool, create_pool
 from axon.adapters.valkey import Valkey as ValkeyClient
@@ -65,6 +66,12 @@ def _no_real_aws() -> Iterator[None]:
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _own_credentials() -> None:
+    """What one test has put into the environment is not the next one's."""
+    process_credentials.cache_clear()
 
 
 @pytest.fixture(scope="session")

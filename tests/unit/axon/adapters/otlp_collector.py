@@ -1,6 +1,7 @@
 """A collector's OTLP port over HTTP, which keeps what it is sent."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -79,10 +80,17 @@ class Collector:
 
 @asynccontextmanager
 async def otlp_collector() -> AsyncIterator[Collector]:
-    """Serve until the block ends."""
+    """Serve until the block ends; then no thread sends any more.
+
+    Between its attempts such a thread uses the random numbers that other tests draw from.
+    """
     collector = Collector()
     application = web.Application()
     application.router.add_post("/v1/traces", collector._take)
     async with TestServer(application) as server:
         collector.endpoint = str(server.make_url("")).rstrip("/")
         yield collector
+        for thread in threading.enumerate():
+            if thread.name.startswith("OtelBatch"):
+                await asyncio.to_thread(thread.join, 15)
+                assert not thread.is_alive()

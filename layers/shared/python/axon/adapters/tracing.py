@@ -39,7 +39,7 @@ class OtlpTracing(Tracing):
     """
 
     def __init__(self, *, endpoint: str, service: str, delay_s: float = 5.0) -> None:
-        exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=_SEND_S)
+        self._exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=_SEND_S)
         self._provider = TracerProvider(
             sampler=ParentBased(ALWAYS_OFF),
             resource=Resource.create({"service.name": service}),
@@ -47,7 +47,7 @@ class OtlpTracing(Tracing):
         )
         self._provider.add_span_processor(
             BatchSpanProcessor(
-                exporter, max_queue_size=_QUEUE, schedule_delay_millis=delay_s * 1000
+                self._exporter, max_queue_size=_QUEUE, schedule_delay_millis=delay_s * 1000
             )
         )
         self._tracer = self._provider.get_tracer("axon")
@@ -84,6 +84,8 @@ class OtlpTracing(Tracing):
 
         # Not an executor's thread: the loop's end waits for those.
         threading.Thread(target=close, daemon=True).start()
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(_CLOSE_S):
                 await closed.wait()
+        except TimeoutError:
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]  # it tries no more, and the threads end
