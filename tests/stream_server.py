@@ -25,7 +25,9 @@ async def stream_server(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         try:
-            await handle(reader, writer)
+            # asyncio's own callback cannot do with a handler that was cancelled.
+            with suppress(asyncio.CancelledError):
+                await handle(reader, writer)
         finally:
             writer.close()
             with suppress(OSError):

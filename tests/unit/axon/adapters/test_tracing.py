@@ -133,5 +133,5 @@ async def test_a_collector_that_is_away_blocks_nothing(
             longest = max(longest, time.perf_counter() - began)
         began = time.perf_counter()
         await tracing.close()
-        assert time.perf_counter() - began < 2
-        assert longest < 0.5
+        assert time.perf_counter() - began < module._SEND_S
+        assert longest < module._SEND_S
