@@ -6,12 +6,13 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& { echo "$$python"; break; }; done)
 TEST_PROCESSES ?= 2
 ENV ?= dev
+MINUTES ?= 10
 
 UV := env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never .tools/bin/uv
 SOURCES := app.py infra layers/shared functions inference_container relay_container cli local tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-deploy lint scan bench synth deploy destroy clean
+.PHONY: help setup dev test chaos test-deploy lint scan bench synth deploy destroy clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -24,6 +25,9 @@ dev: setup ## run all of Axon on this machine (ARGS="--engine echo --port 9000")
 
 test: setup ## run the tests (ARGS="tests/unit -k events")
 	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
+
+chaos: setup ## break a local cloud for a while and count what is lost (MINUTES=10 SEED=...)
+	.venv/bin/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 test-deploy: setup ## deploy all stacks to an emulator, use them, remove them
 	.venv/bin/python -m tests.deploy $(ARGS)

@@ -6,18 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
+from cli.aws import IF_OLD, LOCAL_REGION, explained, if_missing, session
 from cli.endpoints import Endpoints
 from cli.errors import CommandError
 
-_REFUSED_CREDENTIALS = {
-    "ExpiredTokenException",
-    "InvalidSignatureException",
-    "UnrecognizedClientException",
-}
 # A call is never repeated: a key could be made whose secret nobody has seen.
 _CONFIG = Config(connect_timeout=5, read_timeout=35, retries={"total_max_attempts": 1})
 
@@ -36,9 +30,9 @@ class KeyFunction:
         """Return that of the Axon that runs on the data folder."""
         return cls(
             name="keys",
-            region="us-east-1",
+            region=LOCAL_REGION,
             endpoint=Endpoints.read(data).lambda_endpoint,
-            if_missing="the Axon that runs there is older than this command; restart it",
+            if_missing=IF_OLD,
         )
 
     @classmethod
@@ -47,24 +41,13 @@ class KeyFunction:
         return cls(
             name=f"axon-{environment}-keys",
             region=region or os.environ.get("AWS_REGION"),
-            if_missing=f"no Axon environment {environment!r} is deployed in this account and "
-            "region; choose others with AWS_PROFILE and --region",
+            if_missing=if_missing(environment),
         )
 
     def ask(self, **event: str) -> dict[str, Any]:
         """Invoke it; CommandError with one clear line for whatever is in the way."""
-        try:
+        with explained(self._reason):
             failed, payload = self._invoke(event)
-        except NoCredentialsError as error:
-            raise CommandError(
-                "no AWS credentials found; set AWS_PROFILE, or sign in with `aws sso login`"
-            ) from error
-        except NoRegionError as error:
-            raise CommandError("no AWS region; give one with --region") from error
-        except ClientError as error:
-            raise CommandError(self._reason(error), code=1) from error
-        except BotoCoreError as error:
-            raise CommandError(str(error), code=1) from error
         if failed:
             reason = payload.get("errorMessage", payload)
             raise CommandError(f"the function {self.name} failed: {reason}", code=1)
@@ -74,23 +57,17 @@ class KeyFunction:
 
     def _invoke(self, event: dict[str, str]) -> tuple[bool, dict[str, Any]]:
         """Return whether the function itself failed, and what it answered."""
-        key = "local" if self.endpoint else None
-        session = boto3.Session(
-            aws_access_key_id=key, aws_secret_access_key=key, region_name=self.region
-        )
-        client = session.client("lambda", endpoint_url=self.endpoint, config=_CONFIG)
+        aws = session(region=self.region, local=self.endpoint is not None)
+        client = aws.client("lambda", endpoint_url=self.endpoint, config=_CONFIG)
         try:
             answer = client.invoke(FunctionName=self.name, Payload=json.dumps(event).encode())
             return "FunctionError" in answer, json.loads(answer["Payload"].read())
         finally:
             client.close()
 
-    def _reason(self, error: ClientError) -> str:
-        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    def _reason(self, code: str, _message: str) -> str | None:
         if code == "ResourceNotFoundException":
             return self.if_missing
         if code == "AccessDeniedException":
             return f"access denied; it takes the permission lambda:InvokeFunction on {self.name}"
-        if code in _REFUSED_CREDENTIALS:
-            return f"AWS refuses the credentials: {message}"
-        return f"AWS: {code}: {message}"
+        return None

@@ -23,6 +23,7 @@ class Resource(Enum):
     POSTGRES_OWNER = "postgres_owner"
     SEND_JOBS = "send_jobs"
     RECEIVE_JOBS = "receive_jobs"
+    PARK_JOBS = "park_jobs"
     SEND_HISTORY = "send_history"
     WORKERS = "workers"
     CONNECTIONS = "connections"
@@ -40,17 +41,26 @@ class Function:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queue:
-    """An SQS queue and its dead-letter queue. Names ending in ``.fifo`` are first in, first out."""
+    """An SQS queue and its dead-letter queue. Names ending in ``.fifo`` are first in, first out.
+
+    Where a function serves the dead letters, it moves them to the queue `parked`.
+    """
 
     name: str
     visibility_s: int
     max_receives: int
     dead_letter: str
+    parked: str | None = None
 
     @property
     def fifo(self) -> bool:
         """Whether messages of a group arrive in order."""
         return self.name.endswith(".fifo")
+
+    @property
+    def letters(self) -> str:
+        """The queue in which dead letters wait for the operator."""
+        return self.parked or self.dead_letter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,10 +81,7 @@ FUNCTIONS = {
     "connect": Function(
         settings=settings.ConnectionSettings, uses=frozenset({Resource.VALKEY}), timeout_s=10
     ),
-    "disconnect": Function(
-        settings=settings.DisconnectSettings,
-        uses=frozenset({Resource.VALKEY, Resource.SEND_HISTORY}),
-    ),
+    "disconnect": Function(settings=settings.DisconnectSettings, uses=frozenset({Resource.VALKEY})),
     "respond": Function(
         settings=settings.RespondSettings,
         uses=frozenset(
@@ -92,7 +99,7 @@ FUNCTIONS = {
     ),
     "dead_letter": Function(
         settings=settings.DeadLetterSettings,
-        uses=frozenset({Resource.VALKEY, Resource.SEND_HISTORY}),
+        uses=frozenset({Resource.VALKEY, Resource.SEND_HISTORY, Resource.PARK_JOBS}),
     ),
     "migrate": Function(
         settings=settings.PostgresSettings,
@@ -110,7 +117,9 @@ WORKER = frozenset(
 )
 
 # A worker that dies is noticed when its heartbeat stays out for this long.
-JOBS = Queue(name="jobs", visibility_s=30, max_receives=3, dead_letter="jobs-dlq")
+JOBS = Queue(
+    name="jobs", visibility_s=30, max_receives=3, dead_letter="jobs-dlq", parked="jobs-parked"
+)
 # A database may be away for an hour before what waits for it goes to the dead letters.
 HISTORY = Queue(
     name="history.fifo", visibility_s=90, max_receives=40, dead_letter="history-dlq.fifo"

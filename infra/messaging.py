@@ -8,13 +8,15 @@ from constructs import Construct
 
 from infra.catalog import HISTORY, JOBS
 from infra.constructs.alarms import Alarms
-from infra.constructs.queue import QueuePair
+from infra.constructs.queue import CatalogQueue
 from infra.observability import ObservabilityStack
 from infra.settings import EnvironmentSettings
 
 # Longer than a first worker takes to start, and half of what a response may take.
 JOBS_AGE_S = 300
 HISTORY_AGE_S = 300
+# The function has tried one at least twice by then.
+UNSERVED_AGE_S = 300
 
 
 class MessagingStack(Stack):
@@ -23,7 +25,8 @@ class MessagingStack(Stack):
     Attributes
     ----------
     jobs, history : what is to be done, and what is to be remembered.
-    jobs_dead_letters, history_dead_letters : what was tried in vain.
+    jobs_dead_letters : what was tried in vain, until a function has told the clients.
+    jobs_letters, history_letters : what was tried in vain, for the operator.
     """
 
     def __init__(
@@ -37,10 +40,11 @@ class MessagingStack(Stack):
         env: Environment | None = None,
     ) -> None:
         super().__init__(scope, id, env=env)
-        jobs = QueuePair(self, "Jobs", settings=settings, definition=JOBS, key=key)
-        history = QueuePair(self, "History", settings=settings, definition=HISTORY, key=key)
+        jobs = CatalogQueue(self, "Jobs", settings=settings, definition=JOBS, key=key)
+        history = CatalogQueue(self, "History", settings=settings, definition=HISTORY, key=key)
         self.jobs, self.jobs_dead_letters = jobs.queue, jobs.dead_letters
-        self.history, self.history_dead_letters = history.queue, history.dead_letters
+        self.history = history.queue
+        self.jobs_letters, self.history_letters = jobs.letters, history.letters
         self._watch(Alarms(self, "Alarms", settings=settings, topic=observability.alarm_topic))
 
     def _watch(self, alarms: Alarms) -> None:
@@ -60,19 +64,27 @@ class MessagingStack(Stack):
             description="Conversations do not reach PostgreSQL. Look at the log of write_history "
             "and at the database. After about an hour they become dead letters.",
         )
-        _watch_dead_letters(
+        _watch_age(
             alarms,
             self.jobs_dead_letters,
+            id="jobs-unserved",
+            threshold_s=UNSERVED_AGE_S,
+            description="Requests were given up and their clients were not told. Look at the log "
+            "of dead_letter, at Valkey, and at the function's event source mapping.",
+        )
+        _watch_letters(
+            alarms,
+            self.jobs_letters,
             id="jobs-dead-letters",
             description="Requests killed their workers or outlived them; their clients were told. "
-            "Look for the cause in the workers' log.",
+            "`axon dlq list` shows them; look for the cause in the workers' log.",
         )
-        _watch_dead_letters(
+        _watch_letters(
             alarms,
-            self.history_dead_letters,
+            self.history_letters,
             id="history-dead-letters",
-            description="Conversations could not be written. Fix the cause, then start a redrive "
-            "of the dead-letter queue: writing them twice does no harm.",
+            description="Conversations could not be written. Fix the cause, then `axon dlq "
+            "redrive --all --queue history`: writing them twice does no harm.",
         )
 
 
@@ -88,7 +100,7 @@ def _watch_age(
     )
 
 
-def _watch_dead_letters(alarms: Alarms, queue: sqs.Queue, *, id: str, description: str) -> None:
+def _watch_letters(alarms: Alarms, queue: sqs.Queue, *, id: str, description: str) -> None:
     alarms.on(
         queue.metric_approximate_number_of_messages_visible(
             period=Duration.minutes(1), statistic=cloudwatch.Stats.MAXIMUM

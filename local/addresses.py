@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from infra.catalog import STAGE
 from local.folders import Folders
 from local.ports import LOOPBACK, Ports
-from local.queues import HISTORY, JOBS, REGION, queue_url
+from local.queues import HISTORY, JOBS, JOBS_PARKED, REGION, queue_url
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
 from local.services.valkey import Valkey
@@ -56,6 +56,7 @@ class Addresses:
             "AXON_VALKEY_URL": self.valkey.url,
             "AXON_POSTGRES_DSN": self.postgres.dsn(),
             "AXON_JOBS_QUEUE_URL": queue_url(self.fauxqs.endpoint, JOBS),
+            "AXON_PARKED_QUEUE_URL": queue_url(self.fauxqs.endpoint, JOBS_PARKED),
             "AXON_HISTORY_QUEUE_URL": queue_url(self.fauxqs.endpoint, HISTORY),
             "AXON_CONNECTIONS_ENDPOINT": f"http://{LOOPBACK}:{self.management_port}/{STAGE}",
             "AWS_REGION": REGION,

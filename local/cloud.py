@@ -44,7 +44,7 @@ async def run(options: Options, say: Callable[[str], None]) -> None:
             persistent=not options.ephemeral,
         )
         programs = Programs(addresses=addresses, folders=folders, options=options, ports=ports)
-        steps: list[Program | Task] = [*programs.all(), *_tasks(addresses)]
+        steps: list[Program | Task] = [*programs.all(), *startup_tasks(addresses)]
 
         def ready() -> None:
             write_json(folders.run / "endpoints.json", endpoints(addresses, options))
@@ -89,7 +89,9 @@ def _temporary(stack: ExitStack) -> Path:
     return Path(stack.enter_context(folder))
 
 
-def _tasks(addresses: Addresses) -> list[Task]:
+def startup_tasks(addresses: Addresses) -> list[Task]:
+    """Return what is done once while a local cloud starts."""
+
     async def migrate() -> None:
         await asyncio.to_thread(bootstrap.migrate, addresses.lambda_endpoint)
 

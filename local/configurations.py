@@ -62,7 +62,7 @@ def _function(name: str, function: Function, environment: dict[str, str]) -> dic
 
 
 def endpoints(addresses: Addresses, options: Options) -> dict[str, object]:
-    """Return what `axon chat`, `axon status` and `axon keys` need to know."""
+    """Return what `axon chat`, `status`, `keys` and `dlq` need to know."""
     sqs = addresses.fauxqs.endpoint
     return {
         "base_url": addresses.base_url,

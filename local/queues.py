@@ -40,22 +40,25 @@ class Queue:
         return attributes
 
 
-def _pair(definition: catalog.Queue) -> tuple[Queue, Queue]:
-    return (
-        Queue(
-            name=definition.name,
-            visibility_s=definition.visibility_s,
-            dead_letter=definition.dead_letter,
-            max_receives=definition.max_receives,
-        ),
-        Queue(name=definition.dead_letter, visibility_s=catalog.DEAD_LETTER_VISIBILITY_S),
+def _working(definition: catalog.Queue) -> Queue:
+    return Queue(
+        name=definition.name,
+        visibility_s=definition.visibility_s,
+        dead_letter=definition.dead_letter,
+        max_receives=definition.max_receives,
     )
 
 
-JOBS, JOBS_DEAD = _pair(catalog.JOBS)
-HISTORY, HISTORY_DEAD = _pair(catalog.HISTORY)
+def _last(name: str) -> Queue:
+    """Return a queue that has no dead letters itself."""
+    return Queue(name=name, visibility_s=catalog.DEAD_LETTER_VISIBILITY_S)
+
+
+JOBS, HISTORY = _working(catalog.JOBS), _working(catalog.HISTORY)
+JOBS_DEAD, HISTORY_DEAD = _last(catalog.JOBS.dead_letter), _last(catalog.HISTORY.dead_letter)
+JOBS_PARKED = _last(catalog.JOBS.letters)
 # Dead-letter queues first: a redrive policy names one that exists.
-QUEUES = (JOBS_DEAD, HISTORY_DEAD, JOBS, HISTORY)
+QUEUES = (JOBS_DEAD, JOBS_PARKED, HISTORY_DEAD, JOBS, HISTORY)
 
 
 def queue_url(endpoint: str, queue: Queue) -> str:

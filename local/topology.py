@@ -16,6 +16,7 @@ VARIABLES: dict[Resource, tuple[str, ...]] = {
     Resource.POSTGRES_OWNER: ("AXON_POSTGRES_DSN",),
     Resource.SEND_JOBS: ("AXON_JOBS_QUEUE_URL", *SQS),
     Resource.RECEIVE_JOBS: ("AXON_JOBS_QUEUE_URL", *SQS),
+    Resource.PARK_JOBS: ("AXON_PARKED_QUEUE_URL", *SQS),
     Resource.SEND_HISTORY: ("AXON_HISTORY_QUEUE_URL", *SQS),
     Resource.CONNECTIONS: ("AXON_CONNECTIONS_ENDPOINT",),
     # There is nothing to wake: the local workers run all the time.
@@ -96,6 +97,16 @@ ENGINES = {
     ),
     "echo": Engine(model="echo", slots=256),
 }
-# A tester's own settings of the worker reach it, as do everybody's log levels.
-PASSED_TO_WORKERS = ("AXON_SLOTS", "AXON_ECHO_TTFT_MS", "AXON_ECHO_TOKEN_MS")
-PASSED_TO_ALL = ("AXON_LOG_LEVEL",)
+# A tester's own settings reach whom they are for; log levels and time limits are everybody's.
+PASSED_TO_WORKERS = (
+    "AXON_SLOTS",
+    "AXON_ECHO_TTFT_MS",
+    "AXON_ECHO_TOKEN_MS",
+    "AXON_VISIBILITY_TIMEOUT_S",
+)
+PASSED_TO_ALL = (
+    "AXON_LOG_LEVEL",
+    "AXON_RESPONSE_DEADLINE_S",
+    "AXON_RESUME_WINDOW_S",
+    "AXON_RETENTION_S",
+)

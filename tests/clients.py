@@ -9,8 +9,8 @@ from axon.settings import PostgresSettings
 
 
 @asynccontextmanager
-async def valkey_client(url: str) -> AsyncIterator[Valkey]:
-    client = Valkey(url)
+async def valkey_client(url: str, *, make: type[Valkey] = Valkey) -> AsyncIterator[Valkey]:
+    client = make(url)
     try:
         yield client
     finally:

@@ -26,7 +26,7 @@ from local.children import Child
 from local.guardian import Guardian
 from local.ports import Ports
 from local.program import Program
-from local.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_DEAD, REGION, Queue
+from local.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_DEAD, JOBS_PARKED, REGION, Queue
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
 from local.services.valkey import Valkey
@@ -218,6 +218,11 @@ def jobs_dead_queue_url(make_queue: Callable[..., str]) -> str:
 @pytest.fixture
 def jobs_queue_url(make_queue: Callable[..., str], jobs_dead_queue_url: str) -> str:
     return make_queue(JOBS, dead_letter=jobs_dead_queue_url.rpartition("/")[2])
+
+
+@pytest.fixture
+def parked_queue_url(make_queue: Callable[..., str]) -> str:
+    return make_queue(JOBS_PARKED)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
-"""The jobs' dead letters: a job that failed too often ends in an honest ``response.failed``."""
+"""The jobs' dead letters: their responses fail honestly, then they wait for the operator."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -7,9 +8,11 @@ from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
 from axon.adapters.composition import ender, event_log, sqs_api
+from axon.adapters.sqs import ParkedLetter, SqsParking
 from axon.adapters.telemetry import Telemetry
 from axon.adapters.valkey import create_valkey
 from axon.event_log import Status
+from axon.ids import is_id
 from axon.jobs import Job
 from axon.lambdas import Event, run
 from axon.settings import DeadLetterSettings
@@ -17,25 +20,76 @@ from axon.settings import DeadLetterSettings
 LOGGER = Logger(service="dead_letter")
 TELEMETRY = Telemetry(service="dead_letter")
 SETTINGS = DeadLetterSettings.from_environ(os.environ)
+VALKEY = create_valkey(SETTINGS)
+LOG = event_log(SETTINGS, valkey=VALKEY)
 ENDER = ender(
-    log=event_log(SETTINGS, valkey=create_valkey(SETTINGS)),
+    SETTINGS,
+    valkey=VALKEY,
+    log=LOG,
     history=sqs_api(SETTINGS.history_queue_url, region=SETTINGS.aws_region),
 )
+PARKING = SqsParking(api=sqs_api(SETTINGS.parked_queue_url, region=SETTINGS.aws_region))
+
 GAVE_UP = {"code": "server_error", "message": "The request failed repeatedly and was given up."}
+LONGEST_WHY = 200
 
 
 @TELEMETRY.traced
 def handler(event: Event, _context: object) -> dict[str, Any]:
-    """Fail each job's response; a letter that cannot be read is logged and done with."""
-    failed = []
-    for message in event["Records"]:
-        try:
-            job = Job.decode(message["body"])
-            run(ENDER.end(job.response_id, Status.FAILED, error=GAVE_UP))
-        except ValidationError:
-            LOGGER.exception("not a job", extra={"body": message["body"][:1000]})
-        except Exception:
-            LOGGER.exception("could not fail the response")
-            failed.append({"itemIdentifier": message["messageId"]})
-    TELEMETRY.count("dead_letters", len(event["Records"]) - len(failed))
+    """Serve each letter; what could not be served comes again."""
+    messages = event["Records"]
+    served = run(_serve_all(messages))
+    failed = [
+        {"itemIdentifier": message["messageId"]}
+        for message, done in zip(messages, served, strict=True)
+        if not done
+    ]
+    TELEMETRY.count("dead_letters", len(messages) - len(failed))
     return {"batchItemFailures": failed}
+
+
+async def _serve_all(messages: list[dict[str, Any]]) -> list[bool]:
+    return await asyncio.gather(*map(_serve, messages))
+
+
+async def _serve(message: dict[str, Any]) -> bool:
+    """Fail the response, then park the letter: repeating either does no harm."""
+    try:
+        response_id, why = await _fail(message["body"])
+        letter = ParkedLetter(
+            message_id=message["messageId"],
+            body=message["body"],
+            why=why,
+            # This function's own receive is no attempt.
+            attempts=int(message["attributes"]["ApproximateReceiveCount"]) - 1,
+            response_id=response_id,
+        )
+        await PARKING.park(letter)
+    except Exception:
+        LOGGER.exception("could not serve a dead letter", extra={"letter": message["messageId"]})
+        return False
+    return True
+
+
+async def _fail(body: str) -> tuple[str | None, str]:
+    """Fail the letter's response; return its id, if it has one, and why the letter is here."""
+    try:
+        job = Job.decode(body)
+    except ValidationError as error:
+        return None, f"not a job: {_first(error)}"
+    response_id = str(job.response.get("id"))
+    if not is_id("resp", response_id):
+        return None, "not a job: its response has no valid id"
+    meta = await LOG.describe(response_id)
+    await ENDER.end(response_id, Status.FAILED, error=GAVE_UP)
+    if meta is None:
+        return response_id, "failed repeatedly; nobody could be told"
+    if meta.status.terminal and meta.status is not Status.FAILED:
+        return response_id, f"received repeatedly, though its response is {meta.status}"
+    return response_id, "failed repeatedly"
+
+
+def _first(error: ValidationError) -> str:
+    """Return what is wrong, without what the letter says: attributes hold no such text."""
+    wrong = error.errors(include_input=False, include_url=False)[0]
+    return ": ".join([*map(str, wrong["loc"][:1]), wrong["msg"]])[:LONGEST_WHY]

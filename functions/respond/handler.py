@@ -13,11 +13,19 @@ from axon.adapters.telemetry import Telemetry
 from axon.adapters.valkey import create_valkey
 from axon.adapters.valkey_caches import ValkeyTurnCache
 from axon.conversations import Conversations
+from axon.endings import ResponseEnder
 from axon.exceptions import RequestError
 from axon.lambdas import Event, run, trace_header
 from axon.protocol.errors import error_event
-from axon.protocol.requests import CreateResponse, parse_event, parse_object, stream_id_of
-from axon.responses import ResponseEnder, ResponseService
+from axon.protocol.requests import (
+    CancelResponse,
+    CreateResponse,
+    ResumeResponse,
+    parse_event,
+    parse_object,
+    stream_id_of,
+)
+from axon.responses import ResponseService
 from axon.serialization import dumps
 from axon.settings import RespondSettings
 
@@ -29,12 +37,12 @@ LOG = event_log(SETTINGS, valkey=VALKEY, models=SETTINGS.models)
 HISTORY = SqsHistorySender(
     api=sqs_api(SETTINGS.history_queue_url, region=SETTINGS.aws_region), trace_header=trace_header
 )
-ENDER = ResponseEnder(event_log=LOG, history=HISTORY)
+TURNS = ValkeyTurnCache(valkey=VALKEY, ttl_s=SETTINGS.conversation_cache_s)
+ENDER = ResponseEnder(event_log=LOG, history=HISTORY, turns=TURNS)
 SERVICE = ResponseService(
     event_log=LOG,
     conversations=Conversations(
-        cache=ValkeyTurnCache(valkey=VALKEY, ttl_s=SETTINGS.conversation_cache_s),
-        database=PostgresTurnStore(pool=create_pool(SETTINGS, max_size=1)),
+        cache=TURNS, database=PostgresTurnStore(pool=create_pool(SETTINGS, max_size=1))
     ),
     jobs=SqsJobSender(
         api=sqs_api(SETTINGS.jobs_queue_url, region=SETTINGS.aws_region), trace_header=trace_header
@@ -68,10 +76,14 @@ async def _respond(value: dict[str, Any], context: dict[str, Any]) -> str | None
     """Do what the message asks for; return the id of a response that it began."""
     request = parse_event(value)
     tenant_id = context["authorizer"]["tenant_id"]
-    if isinstance(request, CreateResponse):
-        connection_id = context["connectionId"]
-        return await SERVICE.submit(request, tenant_id=tenant_id, connection_id=connection_id)
-    await ENDER.cancel(request.response_id, tenant_id=tenant_id)
+    connection_id = context["connectionId"]
+    match request:
+        case CreateResponse():
+            return await SERVICE.submit(request, tenant_id=tenant_id, connection_id=connection_id)
+        case ResumeResponse():
+            await SERVICE.resume(request, tenant_id=tenant_id, connection_id=connection_id)
+        case CancelResponse():
+            await ENDER.cancel(request.response_id, tenant_id=tenant_id)
     return None
 
 

@@ -7,16 +7,20 @@ from contextlib import suppress
 
 from pydantic import ValidationError
 
-from axon.event_log import EventLog, Status
-from axon.exceptions import FencedError, MissingResponseError, UnavailableError
+from axon.exceptions import UnavailableError
 from axon.jobs import Delivery, Job, JobQueue
 from axon.tracing import Tracing
 from worker.engines.protocol import EngineDeadError
+from worker.holding import Holding
 from worker.metrics import Outcome, WorkerMetrics
+from worker.patience import Patience
+from worker.shutdown import Shutdown
 
 LOGGER = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
+_HANDING_OVER_S = 5.0
+"""So long attempts may take to append what their engines have made."""
 
 
 class Consumer:
@@ -24,9 +28,8 @@ class Consumer:
 
     Parameters
     ----------
-    run : one attempt at a job; returns how the response ended.
-    visibility_timeout_s : the jobs queue's; extended every third of it, so that a dead worker's
-        jobs come back after at most this long.
+    run : one attempt at a job; returns how that ended.
+    visibility_timeout_s : the jobs queue's: a dead worker's jobs come back after at most this long.
     changed : called with `running` whenever that has changed.
     """
 
@@ -34,23 +37,23 @@ class Consumer:
         self,
         *,
         queue: JobQueue,
-        event_log: EventLog,
-        run: Callable[[Job], Awaitable[Status]],
+        run: Callable[[Job, Delivery], Awaitable[Outcome]],
         slots: int,
         visibility_timeout_s: int,
         metrics: WorkerMetrics,
         tracing: Tracing,
+        shutdown: Shutdown,
         changed: Callable[[int], None],
     ) -> None:
         self._queue = queue
-        self._log = event_log
         self._run = run
         self._slots = slots
-        self._visibility_timeout_s = visibility_timeout_s
+        self._holding = Holding(queue=queue, visibility_timeout_s=visibility_timeout_s)
         self._metrics = metrics
         self._tracing = tracing
+        self._shutdown = shutdown
         self._changed = changed
-        self._attempts: dict[asyncio.Task[None], Delivery] = {}
+        self._attempts: set[asyncio.Task[None]] = set()
         self._free = asyncio.Event()
         self._free.set()
         self._dead: asyncio.Future[None] | None = None
@@ -62,14 +65,14 @@ class Consumer:
         return len(self._attempts)
 
     async def consume(self) -> None:
-        """Work until cancelled; what runs then goes on (`drain`, `release`).
+        """Work until cancelled; what runs then goes on (`drain`).
 
         Raises
         ------
         EngineDeadError : the engine has died; every job was released for another worker.
         """
         self._dead = asyncio.get_running_loop().create_future()
-        heartbeat = asyncio.create_task(self._heartbeat())
+        heartbeat = asyncio.create_task(self._holding.beat())
         self._receiving = asyncio.create_task(self._receive())
         try:
             await asyncio.wait(
@@ -86,13 +89,19 @@ class Consumer:
             await _end(heartbeat)
 
     async def drain(self, timeout_s: float) -> None:
-        """Let running attempts end; release what is still running after `timeout_s`."""
-        heartbeat = asyncio.create_task(self._heartbeat())
-        if self._attempts:
-            await asyncio.wait(self._attempts, timeout=timeout_s)
+        """Let running attempts end; hand over what is still running after `timeout_s`."""
+        self._shutdown.drain()
+        heartbeat = asyncio.create_task(self._holding.beat())
+        await self._wait(timeout_s)
         await _end(heartbeat)
+        self._shutdown.hand_over()
+        await self._wait(_HANDING_OVER_S)
         for task in list(self._attempts):
             await _end(task)
+
+    async def _wait(self, timeout_s: float) -> None:
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=timeout_s)
 
     async def _receive(self) -> None:
         while True:
@@ -107,15 +116,16 @@ class Consumer:
                 self._start(delivery)
 
     def _start(self, delivery: Delivery) -> None:
+        self._holding.hold(delivery)
         task = asyncio.create_task(self._attempt(delivery))
-        self._attempts[task] = delivery
+        self._attempts.add(task)
         task.add_done_callback(self._ended)
         self._changed(self.running)
         if len(self._attempts) >= self._slots:
             self._free.clear()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._attempts[task]
+        self._attempts.discard(task)
         self._free.set()
         self._changed(self.running)
 
@@ -124,28 +134,28 @@ class Consumer:
             job = Job.decode(delivery.body)
         except ValidationError:
             LOGGER.exception("not a job; left to become a dead letter")
-            return
-        with self._tracing.receive(
-            "job", header=delivery.trace_header, response_id=job.response_id, model=job.model
-        ):
-            await self._work(job, delivery)
+        else:
+            with self._tracing.receive(
+                "job", header=delivery.trace_header, response_id=job.response_id, model=job.model
+            ):
+                await self._work(job, delivery)
+        finally:
+            self._holding.drop(delivery)
 
     async def _work(self, job: Job, delivery: Delivery) -> None:
         outcome = Outcome.RELEASED
         try:
-            outcome = await self._outcome(job)
-            if outcome.final:
-                await self._queue.delete(delivery)
+            outcome = await self._run(job, delivery)
+            await self._settle(delivery, outcome)
         except asyncio.CancelledError:
-            await self._release(delivery)
+            await self._holding.release(delivery)
             raise
         except EngineDeadError as error:
             await self._die(error)
-            await self._release(delivery)
+            await self._holding.release(delivery)
             LOGGER.warning("%s released: %s", job.response_id, error)
         except UnavailableError as error:
-            # What is away will be for a while: the attempts must outlast that.
-            await self._release(delivery, delay_s=2**delivery.attempts)
+            await self._holding.release(delivery)
             LOGGER.warning("%s released: %s", job.response_id, error)
         except Exception:
             LOGGER.exception("%s failed; another attempt follows", job.response_id)
@@ -153,23 +163,13 @@ class Consumer:
             self._metrics.ended(outcome)
             self._tracing.annotate(outcome=outcome.value)
 
-    async def _outcome(self, job: Job) -> Outcome:
-        try:
-            status = await self._run(job)
-        except MissingResponseError:
-            LOGGER.warning("%s is not in the event log: nobody can be answered", job.response_id)
-            return Outcome.CANCELLED
-        except FencedError:
-            meta = await self._log.describe(job.response_id)
-            # A newer attempt: the job is that one's to delete.
-            ended = meta is None or meta.status.terminal
-            return Outcome.CANCELLED if ended else Outcome.FENCED
-        return Outcome.FAILED if status is Status.FAILED else Outcome.COMPLETED
-
-    async def _release(self, delivery: Delivery, *, delay_s: int = 0) -> None:
-        delay_s = min(delay_s, self._visibility_timeout_s)
-        with suppress(UnavailableError):
-            await self._queue.extend([delivery], timeout_s=delay_s)
+    async def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        # Who was fenced off leaves the message alone: the newer attempt may depend on it.
+        if outcome.final:
+            patience = Patience(exhausted=self._shutdown.draining)
+            await patience.insist(lambda: self._queue.delete(delivery))
+        elif outcome is Outcome.RELEASED:
+            await self._holding.release(delivery)
 
     async def _die(self, error: EngineDeadError) -> None:
         """Receive no more, above all not the jobs that are about to be released."""
@@ -177,15 +177,6 @@ class Consumer:
             self._dead.set_exception(error)
         if self._receiving is not None:
             await _end(self._receiving)
-
-    async def _heartbeat(self) -> None:
-        while True:
-            await asyncio.sleep(self._visibility_timeout_s / 3)
-            held = list(self._attempts.values())
-            try:
-                await self._queue.extend(held, timeout_s=self._visibility_timeout_s)
-            except UnavailableError as error:
-                LOGGER.warning("cannot extend %d jobs: %s", len(held), error)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -11,12 +11,16 @@ _FIRST_TOKENS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 class Outcome(StrEnum):
-    """How an attempt ended: the first three end the job too."""
+    """How an attempt ended: the first five end the job too."""
 
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
     """The response was ended from outside, by a client, its absence or the deadline."""
+    OVERDUE = "overdue"
+    """The job was older than its deadline, and not run."""
+    DUPLICATE = "duplicate"
+    """A newer attempt has another message of the same job."""
     RELEASED = "released"
     """Another attempt follows."""
     FENCED = "fenced"
@@ -25,7 +29,7 @@ class Outcome(StrEnum):
     @property
     def final(self) -> bool:
         """Whether the job is finished with."""
-        return self in (Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED)
+        return self not in (Outcome.RELEASED, Outcome.FENCED)
 
 
 class WorkerMetrics:
@@ -54,6 +58,12 @@ class WorkerMetrics:
             ["kind", "model"],
             registry=registry,
         )
+        self._regenerated = Counter(
+            "axon_tokens_regenerated",
+            "Tokens that an attempt made but could not append: another one makes them again.",
+            ["model"],
+            registry=registry,
+        )
 
     def watch(self, *, slots: int, used: Callable[[], int]) -> None:
         """Tell of these slots whenever somebody asks."""
@@ -71,3 +81,7 @@ class WorkerMetrics:
     def tokens(self, kind: Literal["input", "output"], count: int, *, model: str) -> None:
         """Count tokens."""
         self._tokens.labels(kind, model).inc(count)
+
+    def regenerated(self, count: int, *, model: str) -> None:
+        """Count tokens that were made in vain."""
+        self._regenerated.labels(model).inc(count)

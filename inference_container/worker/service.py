@@ -9,7 +9,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from axon.adapters.composition import event_log, sqs_api
+from axon.adapters.composition import ender, event_log, sqs_api
 from axon.adapters.ecs_agent import EcsAgent
 from axon.adapters.health import serve_health
 from axon.adapters.metrics import new_registry
@@ -23,7 +23,8 @@ from axon.conversations import Conversations
 from axon.settings import WorkerSettings
 from axon.tracing import NoTracing, Tracing
 from worker.announcer import announce
-from worker.attempt import Services, attempt
+from worker.answering import answer
+from worker.attempt import Services
 from worker.consumer import Consumer
 from worker.engines import EchoPace, create_engine
 from worker.engines.protocol import Engine
@@ -31,6 +32,7 @@ from worker.engines.vllm.engine import VllmModel
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
 from worker.protection import Protection
+from worker.shutdown import Shutdown
 
 LOGGER = logging.getLogger(__name__)
 
@@ -107,6 +109,7 @@ def _consumer(
     pool = create_pool(settings)
     stack.push_async_callback(pool.close)
     log = event_log(settings, valkey=valkey)
+    shutdown = Shutdown()
     services = Services(
         event_log=log,
         conversations=Conversations(
@@ -114,19 +117,22 @@ def _consumer(
             database=PostgresTurnStore(pool=pool),
         ),
         history=SqsHistorySender(api=history, trace_header=tracing.header),
+        ender=ender(settings, valkey=valkey, log=log, history=history),
         engine=engine,
         flush_policy=FlushPolicy.of(settings),
         metrics=metrics,
         tracing=tracing,
+        shutdown=shutdown,
+        deadline_s=settings.response_deadline_s,
     )
     consumer = Consumer(
         queue=SqsJobQueue(api=jobs),
-        event_log=log,
-        run=partial(attempt, services=services),
+        run=partial(answer, services=services),
         slots=engine.info().slots,
         visibility_timeout_s=settings.visibility_timeout_s,
         metrics=metrics,
         tracing=tracing,
+        shutdown=shutdown,
         changed=changed,
     )
     metrics.watch(slots=engine.info().slots, used=lambda: consumer.running)

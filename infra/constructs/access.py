@@ -43,17 +43,29 @@ def grant(
             case Resource.POSTGRES_OWNER:
                 data.postgres.grant_owner(grantee)
                 variables |= data.postgres.owner_variables
-            case Resource.SEND_JOBS:
-                variables["AXON_JOBS_QUEUE_URL"] = _send(grantee, messaging.jobs, data)
-            case Resource.RECEIVE_JOBS:
-                variables["AXON_JOBS_QUEUE_URL"] = _receive(grantee, messaging.jobs, data)
-            case Resource.SEND_HISTORY:
-                variables["AXON_HISTORY_QUEUE_URL"] = _send(grantee, messaging.history, data)
             case Resource.WORKERS:
                 variables |= _wake_workers(grantee, settings, data)
             case Resource.CONNECTIONS:
                 variables["AXON_CONNECTIONS_ENDPOINT"] = _post(grantee, gateway)
+            case _:
+                variables |= _use_queue(grantee, resource, data=data, messaging=messaging)
     return variables
+
+
+def _use_queue(
+    grantee: iam.IGrantable, resource: Resource, *, data: "DataStack", messaging: "MessagingStack"
+) -> dict[str, str]:
+    match resource:
+        case Resource.SEND_JOBS:
+            return {"AXON_JOBS_QUEUE_URL": _send(grantee, messaging.jobs, data)}
+        case Resource.RECEIVE_JOBS:
+            return {"AXON_JOBS_QUEUE_URL": _receive(grantee, messaging.jobs, data)}
+        case Resource.PARK_JOBS:
+            return {"AXON_PARKED_QUEUE_URL": _send(grantee, messaging.jobs_letters, data)}
+        case Resource.SEND_HISTORY:
+            return {"AXON_HISTORY_QUEUE_URL": _send(grantee, messaging.history, data)}
+        case _:
+            raise ValueError(f"nothing grants {resource}")
 
 
 def _send(grantee: iam.IGrantable, queue: sqs.Queue, data: "DataStack") -> str:

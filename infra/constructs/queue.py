@@ -1,4 +1,4 @@
-"""A queue of the catalog and its dead-letter queue: encrypted, TLS only, kept for two weeks."""
+"""A queue of the catalog and its dead letters': encrypted, TLS only, kept for two weeks."""
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_kms as kms
@@ -6,14 +6,21 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra import catalog
+from infra.constructs.findings import acknowledge
 from infra.settings import EnvironmentSettings
 
 # As long as SQS allows.
 KEPT = Duration.days(14)
 
 
-class QueuePair(Construct):
-    """`queue`, and `dead_letters`, which takes what was received in vain too often."""
+class CatalogQueue(Construct):
+    """A queue, and where what was received in vain too often goes.
+
+    Attributes
+    ----------
+    queue, dead_letters : the two that every definition names.
+    letters : where dead letters wait for the operator: `dead_letters`, or a third queue.
+    """
 
     def __init__(
         self,
@@ -41,6 +48,19 @@ class QueuePair(Construct):
                 queue=self.dead_letters, max_receive_count=definition.max_receives
             ),
         )
+        self.letters = self._park(definition.parked) if definition.parked else self.dead_letters
+
+    def _park(self, name: str) -> sqs.Queue:
+        nobody = sqs.RedriveAllowPolicy(redrive_permission=sqs.RedrivePermission.DENY_ALL)
+        parked = self._make(
+            "Parked",
+            name=name,
+            visibility_s=catalog.DEAD_LETTER_VISIBILITY_S,
+            redrive_allow_policy=nobody,
+        )
+        reason = "It holds dead letters, which only the operator receives."
+        acknowledge(parked, "AwsSolutions-SQS3", reason)
+        return parked
 
     def _make(
         self,

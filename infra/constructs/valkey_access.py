@@ -8,7 +8,7 @@ _COMMANDS = (
     *("eval", "evalsha"),
     *("del", "exists", "expire", "get", "set"),
     *("hdel", "hexists", "hget", "hgetall", "hincrby", "hmget", "hset"),
-    *("sadd", "scard", "smembers", "srem"),
+    *("sadd", "scard", "smembers", "smove", "srem"),
     *("zadd", "zrangebyscore", "zrem", "zrevrangebyscore", "zscore"),
     *("xadd", "xrange"),
     *("publish", "subscribe"),
@@ -20,6 +20,7 @@ ACCESS_STRING = " ".join(
         "~axon:*",
         "resetchannels",
         "&axon:relay:*",
+        "&axon:relays:left",
         "-@all",
         *(f"+{name}" for name in _COMMANDS),
     )

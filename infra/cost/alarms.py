@@ -6,7 +6,7 @@ FUNCTIONS = 18
 """Six functions, each with three: the migrations and the keys have someone who waits for them."""
 
 GATEWAY = 1
-QUEUES = 4
+QUEUES = 5
 POSTGRES = 4
 VALKEY_NODE = 4
 REPLICATION = 1

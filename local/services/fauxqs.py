@@ -9,7 +9,7 @@ from local.paths import ROOT
 from local.ports import LOOPBACK
 from local.probes import http_ok
 from local.program import Program
-from local.queues import BUCKETS, QUEUES, REGION, definitions
+from local.queues import BUCKETS, QUEUES, REGION, Queue, definitions
 from local.wheels import program_in
 
 
@@ -20,6 +20,7 @@ class Fauxqs:
     port: int
     folder: Path
     persistent: bool
+    queues: tuple[Queue, ...] = QUEUES
 
     @property
     def endpoint(self) -> str:
@@ -47,7 +48,7 @@ class Fauxqs:
             "port": self.port,
             "region": REGION,
             "folder": str(self.folder) if self.persistent else None,
-            "queues": definitions(QUEUES),
+            "queues": definitions(self.queues),
             "buckets": BUCKETS,
         }
 

@@ -6,24 +6,34 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 
-from axon.connections import Connections, PayloadTooLargeError
-from axon.event_log import EventLog
-from axon.exceptions import RequestError
+from axon.connections import Connections, PayloadTooLargeError, PostThrottledError
+from axon.event_log import EventLog, Mark
+from axon.exceptions import MissingResponseError, MovedError, RequestError
 from axon.protocol.errors import error_frame
 from axon.serialization import loads
-from relay.delivery import Delivery
-from relay.insist import insist
+from relay.delivery import Delivery, LostEventsError
+from relay.insist import HARMLESS, insist
 
 logger = logging.getLogger(__name__)
+
+READ_LIMIT = 256
+"""Events that are read from the log at a time."""
 
 
 class ConnectionFeed:
     """Feeds one connection; `run` is its one task.
 
     Responses take turns, event by event. A post is repeated only when it surely did not arrive.
+    Before each post the log is told its number, and afterwards, unless the next post follows at
+    once, that it has arrived, so that another relay can go on from there. The log refuses that
+    when the response was given to another relay or connection meanwhile: then nothing is posted.
+    While the log knows nothing of the response, because Valkey lost its data, the feed waits:
+    somebody either restores it, or closes this connection.
 
     Parameters
     ----------
+    relay_id : who posts.
+    moved : called with each delivery that is another's now.
     delivered : called with each delivery that needs no more posts.
     lagged : called with the seconds that each event was here before it was delivered.
     """
@@ -31,20 +41,26 @@ class ConnectionFeed:
     def __init__(
         self,
         *,
+        relay_id: str,
         connection_id: str,
         connections: Connections,
         log: EventLog,
         delivered: Callable[[Delivery], Awaitable[None]],
+        moved: Callable[[Delivery], None],
         lagged: Callable[[float], None],
     ) -> None:
+        self._relay_id = relay_id
         self.connection_id = connection_id
         self._connections = connections
         self._log = log
         self._delivered = delivered
+        self._moved = moved
         self._lagged = lagged
         self._deliveries: set[Delivery] = set()
         self._ready: OrderedDict[Delivery, None] = OrderedDict()
+        self._uncertain: set[Delivery] = set()  # their posts have arrived, the log does not say so
         self._woken = asyncio.Event()
+        self._halted = asyncio.Event()
 
     @property
     def deliveries(self) -> AbstractSet[Delivery]:
@@ -54,6 +70,18 @@ class ConnectionFeed:
     def add(self, delivery: Delivery) -> None:
         """Take on a response."""
         self._deliveries.add(delivery)
+
+    def drop(self, delivery: Delivery) -> None:
+        """Post no more of a response; a post under way is not stopped."""
+        self._deliveries.discard(delivery)
+        self._ready.pop(delivery, None)
+        self._uncertain.discard(delivery)
+        self._woken.set()
+
+    def halt(self) -> None:
+        """Begin no more posts; `run` ends after the one under way, when every mark is certain."""
+        self._halted.set()
+        self._woken.set()
 
     def wake(self, delivery: Delivery) -> None:
         """Look after a delivery that may have become ready."""
@@ -70,40 +98,100 @@ class ConnectionFeed:
         ConnectionsError, LostEventsError : what follows is not certain; the client must not
             receive more.
         """
-        while self._deliveries:
-            while self._ready:
+        while self._deliveries and not self._halted.is_set():
+            while self._ready and not self._halted.is_set():
                 delivery, _ = self._ready.popitem(last=False)
-                await self._turn(delivery)
+                await self._unless_moved(delivery, self._turn)
             self._woken.clear()
-            if self._deliveries:
+            if self._deliveries and not self._halted.is_set():
                 await self._woken.wait()
+        for delivery in tuple(self._uncertain):
+            await self._unless_moved(delivery, self._make_certain)
+
+    async def _unless_moved(
+        self, delivery: Delivery, act: Callable[[Delivery], Awaitable[None]]
+    ) -> None:
+        try:
+            await act(delivery)
+        except MovedError:
+            # Who was told so already has dropped it, and may have another one of the response.
+            if delivery in self._deliveries:
+                self.drop(delivery)
+                self._moved(delivery)
 
     async def _turn(self, delivery: Delivery) -> None:
         if delivery.must_read:
             await self._read(delivery)
-        if (event := delivery.peek()) is not None:
-            try:
-                await self._post(event)
-            except PayloadTooLargeError as error:
-                logger.warning("%s cannot go on: %s", delivery.response_id, error)
-                await self._post(_too_large(event))
-                await self._end(delivery)
-                return
-            self._lagged(delivery.posted())
+        if delivery in self._deliveries and (event := delivery.peek()) is not None:
+            await self._tell(delivery, event)
+        if delivery not in self._deliveries:
+            return
         if delivery.finished:
             await self._end(delivery)
-        else:
-            self.wake(delivery)
+            return
+        self.wake(delivery)
+        if delivery not in self._ready:  # otherwise the mark of the next post says it
+            await self._make_certain(delivery)
+
+    async def _tell(self, delivery: Delivery, event: bytes) -> None:
+        await self._mark(delivery, certain=False)
+        if delivery not in self._deliveries:
+            return
+        try:
+            if await self._post(event):
+                self._lagged(delivery.posted())
+        except PayloadTooLargeError as error:
+            logger.warning("%s cannot go on: %s", delivery.response_id, error)
+            if await self._post(_too_large(event)) and delivery in self._deliveries:
+                await self._end(delivery)
+        if delivery in self._deliveries:
+            self._uncertain.add(delivery)
+
+    async def _make_certain(self, delivery: Delivery) -> None:
+        if delivery in self._uncertain:
+            await self._mark(delivery, certain=True)
+            self._uncertain.discard(delivery)
 
     async def _read(self, delivery: Delivery) -> None:
         after = delivery.begin_read()
-        delivery.end_read(await insist(lambda: self._log.read(delivery.response_id, after=after)))
+        events = await insist(
+            lambda: self._log.read(delivery.response_id, after=after, limit=READ_LIMIT)
+        )
+        if not events:
+            await self._check(delivery)
+        delivery.end_read(events, complete=len(events) < READ_LIMIT)
 
-    async def _post(self, data: bytes) -> None:
-        await insist(lambda: self._connections.post(self.connection_id, data))
+    async def _check(self, delivery: Delivery) -> None:
+        """Raise if the log was made anew and never had what the client has got."""
+        meta = await insist(lambda: self._log.describe(delivery.response_id))
+        if meta is not None and meta.next_sequence < delivery.next_sequence:
+            raise LostEventsError(f"{delivery.response_id}: its log has begun anew")
+
+    async def _mark(self, delivery: Delivery, *, certain: bool) -> None:
+        mark = Mark(delivery.next_sequence, certain=certain)
+        await insist(
+            lambda: self._log.mark(
+                delivery.response_id,
+                mark,
+                relay_id=self._relay_id,
+                connection_id=self.connection_id,
+            ),
+            harmless=(*HARMLESS, MissingResponseError),
+        )
+
+    async def _post(self, data: bytes) -> bool:
+        """Return whether it has arrived; otherwise it surely has not, and the feed was halted."""
+        try:
+            await insist(
+                lambda: self._connections.post(self.connection_id, data), until=self._halted
+            )
+        except PostThrottledError:
+            return False
+        return True
 
     async def _end(self, delivery: Delivery) -> None:
         self._deliveries.discard(delivery)
+        self._uncertain.discard(delivery)
         await self._delivered(delivery)
 
 

@@ -25,10 +25,12 @@ class LostEventsError(AxonError):
 
 
 class Delivery:
-    """Hands out events 0, 1, 2, ... of one response, each once.
+    """Hands out the events of one response, in order and each once.
 
     Parameters
     ----------
+    first : the number of the first one.
+    resumed : the log is known to hold what comes before `first`, or `first` itself if that is 0.
     cache_bytes : the most that is kept of what was published (one event at least).
     """
 
@@ -37,21 +39,33 @@ class Delivery:
         *,
         response_id: str,
         connection_id: str,
+        first: int = 0,
+        resumed: bool = False,
         cache_bytes: int = 64 * 1024,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.response_id = response_id
         self.connection_id = connection_id
-        self.known = 0
+        self.first = first
+        self.announced = True
+        """Whether the publication that began it was heard; if not, it may be on its way."""
+        self.known = max(first, 1) if resumed else first
         """How many events the log holds, as far as is known here."""
-        self._next = 0
+        self._next = first
+        self._look_back = resumed and first > 0
         self._end: int | None = None
         self._cache: deque[tuple[bytes, float]] = deque()  # with the time of each one's receipt
         self._cached_bytes = 0
         self._cache_bytes = cache_bytes
         self._clock = clock
-        self._doubted = False
+        self._doubted = resumed
+        self._asked = 0
         self._known_before_read = 0
+
+    @property
+    def next_sequence(self) -> int:
+        """The number of the event that is next."""
+        return self._next
 
     @property
     def finished(self) -> bool:
@@ -82,18 +96,26 @@ class Delivery:
         self._doubted = True
 
     def begin_read(self) -> int:
-        """Return the number after which the log is to be read."""
-        self._doubted = False
-        self._known_before_read = self.known
-        return self._next - 1
+        """Return the number after which the log is to be read.
 
-    def end_read(self, events: Sequence[LoggedEvent]) -> None:
-        """Take what the log holds.
+        The first read of a resumed response begins one event earlier: that may be the last one.
+        """
+        self._doubted = False
+        self._asked = self._next - self._look_back
+        self._known_before_read = self.known
+        return self._asked - 1
+
+    def end_read(self, events: Sequence[LoggedEvent], *, complete: bool = True) -> None:
+        """Take what the log holds; there is more of it if that is not `complete`.
 
         Raises
         ------
         LostEventsError : it does not go on where the client stands.
         """
+        held = events[0].sequence_number if events else self._known_before_read
+        if held > self._asked and not self._cache:
+            raise LostEventsError(f"{self.response_id}: the log has no event {self._asked}")
+        self._look_back = False
         for event in events:
             expected = self._next + len(self._cache)
             if event.sequence_number == expected and not self._keep(event.data):
@@ -101,8 +123,8 @@ class Delivery:
         if events:
             last = events[-1]
             self._learn(last.sequence_number + 1, last.data.startswith(TERMINAL))
-        if not self._cache and (events or self._known_before_read > self._next):
-            raise LostEventsError(f"{self.response_id}: the log has no event {self._next}")
+        if not complete:
+            self.doubt()
 
     def peek(self) -> bytes | None:
         """Return the event to post next, if it is at hand."""

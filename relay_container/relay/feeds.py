@@ -3,24 +3,27 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 
 from axon.connections import ConnectionGoneError, Connections
 from axon.event_log import EventLog
 from axon.exceptions import AxonError
 from relay.connection_feed import ConnectionFeed
 from relay.delivery import Delivery
-from relay.publication import Publication
+from relay.insist import insist
+from relay.publication import Kind, Publication
 from relay.settlement import Settlement
 
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 10_000
 """So many ended responses are remembered, lest late publications revive them."""
+HALT_S = 1.0
+"""So long a halt waits for posts under way; the fate of slower ones stays uncertain."""
 
 
 class Feeds:
-    """Lives on one event loop; all but `drain` and `close_all` is immediate.
+    """Lives on one event loop; all but `find`, `drain`, `halt` and `cancel` is immediate.
 
     `lagged` is told how many seconds each event was here before it was delivered.
     """
@@ -41,7 +44,9 @@ class Feeds:
         self._feeds: dict[str, ConnectionFeed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[ConnectionFeed, asyncio.Task[None]] = {}
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._closing: dict[str, set[str]] = {}
+        self._sought: set[str] = set()
+        self._ended: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._accepting = False
 
     @property
@@ -54,9 +59,9 @@ class Feeds:
         """How many connections wait for something."""
         return len(self._feeds)
 
-    def has_ended(self, response_id: str) -> bool:
-        """Whether the response needs nothing more from here."""
-        return response_id in self._ended
+    def has_ended(self, response_id: str, connection_id: str) -> bool:
+        """Whether the connection needs nothing more of the response from here."""
+        return (response_id, connection_id) in self._ended
 
     def accept(self) -> None:
         """Deliver what is published from now on; what came earlier was not for this relay."""
@@ -66,18 +71,49 @@ class Feeds:
         """Take what was published."""
         if not self._accepting:
             return
-        delivery = self._deliveries.get(publication.response_id)
-        if delivery is None:
-            if publication.response_id in self._ended:
-                return
-            delivery = self._open(publication.response_id, publication.connection_id)
-        delivery.publish(publication)
-        self._wake(delivery)
+        match publication.kind:
+            case Kind.RESUMED:
+                self._resume(publication)
+            case Kind.MOVED:
+                self.drop(publication.response_id, connection_id=publication.connection_id)
+            case _:
+                self._publish(publication)
 
-    def resume(self, response_id: str, connection_id: str) -> None:
-        """Deliver, from the log, a response of which nothing was heard."""
-        if response_id not in self._deliveries and response_id not in self._ended:
-            self.doubt(self._open(response_id, connection_id))
+    def go_on(self, response_id: str, connection_id: str, *, first: int) -> None:
+        """Deliver a response from event `first` on, unless that is under way here."""
+        delivery = self._deliveries.get(response_id)
+        if (
+            delivery is None
+            or delivery.connection_id != connection_id
+            or delivery.next_sequence < first
+        ):
+            self._replace(response_id, connection_id, first=first, announced=True)
+
+    async def find(self, response_id: str) -> None:
+        """Do what the log says with a response that is not, or wrongly, known here."""
+        meta = await insist(lambda: self._log.describe(response_id))
+        if response_id in self._deliveries or not self._accepting:
+            return
+        if meta is None:
+            await self._settlement.strike_out(response_id)
+        elif meta.relay_id != self._settlement.relay_id or meta.connection_id in self._closing:
+            return
+        elif meta.mark.certain:
+            first = meta.mark.next_sequence
+            self._replace(response_id, meta.connection_id, first=first, announced=False)
+        elif self.has_ended(response_id, meta.connection_id):
+            await self._settlement.delivered(response_id, meta.connection_id)
+        else:
+            self.close(meta.connection_id, [response_id])
+
+    def drop(self, response_id: str, *, connection_id: str | None = None) -> None:
+        """Deliver no more of a response, to this connection or at all: it is another's now."""
+        delivery = self._deliveries.get(response_id)
+        if delivery is None or connection_id not in (None, delivery.connection_id):
+            return
+        del self._deliveries[response_id]
+        if feed := self._feeds.get(delivery.connection_id):
+            feed.drop(delivery)
 
     def doubt(self, delivery: Delivery) -> None:
         """Have the delivery look into the log."""
@@ -89,28 +125,34 @@ class Feeds:
         for delivery in self._deliveries.values():
             self.doubt(delivery)
 
-    def ignore(self, response_ids: Iterable[str]) -> None:
-        """Deliver nothing of these responses, whatever is published of them from now on."""
-        self._ended.update(dict.fromkeys(response_ids))
-        while len(self._ended) > REMEMBERED:
-            self._ended.popitem(last=False)
-
-    def close(self, connection_id: str) -> None:
-        """Stop feeding a connection and close it."""
+    def close(self, connection_id: str, response_ids: Collection[str] = ()) -> None:
+        """Close a connection that must not receive more, of these responses or of any."""
+        undelivered = set(response_ids)
         if feed := self._feeds.get(connection_id):
             self._running[feed].cancel()
-            self._start(self._settlement.close(connection_id, self._detach(feed)))
+            undelivered.update(self._detach(feed))
+        self._remember(undelivered, connection_id)
+        if connection_id in self._closing:
+            self._closing[connection_id] |= undelivered
+        else:
+            self._closing[connection_id] = undelivered
+            self._start(self._close(connection_id))
 
     async def drain(self) -> None:
         """Wait until everything is delivered and settled."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def close_all(self) -> None:
-        """Close the connections that still wait for something."""
-        for connection_id in list(self._feeds):
-            self.close(connection_id)
-        await self.drain()
+    async def halt(self) -> None:
+        """Post no more, and note how far everything is: another relay goes on from there."""
+        self._accepting = False
+        for feed in self._running:
+            feed.halt()
+        if feeding := set(self._running.values()):
+            _, hanging = await asyncio.wait(feeding, timeout=HALT_S)
+            for task in hanging:
+                task.cancel()
+            await asyncio.gather(*hanging, return_exceptions=True)
 
     async def cancel(self) -> None:
         """Leave everything as it is."""
@@ -118,24 +160,78 @@ class Feeds:
             task.cancel()
         await self.drain()
 
-    def _open(self, response_id: str, connection_id: str) -> Delivery:
-        delivery = Delivery(response_id=response_id, connection_id=connection_id)
-        self._deliveries[response_id] = delivery
-        feed = self._feeds.get(connection_id)
+    def _publish(self, publication: Publication) -> None:
+        response_id, connection_id = publication.response_id, publication.connection_id
+        if self.has_ended(response_id, connection_id) or connection_id in self._closing:
+            return
+        delivery = self._deliveries.get(response_id)
+        if delivery is not None and delivery.connection_id != connection_id:
+            self.drop(response_id)
+            delivery = None
+        if delivery is None and publication.first > 0:  # what said where to begin was lost
+            self._seek(response_id)
+            return
+        if delivery is None:
+            delivery = Delivery(response_id=response_id, connection_id=connection_id)
+            self._add(delivery)
+        delivery.publish(publication)
+        self._wake(delivery)
+
+    def _resume(self, publication: Publication) -> None:
+        response_id, connection_id = publication.response_id, publication.connection_id
+        if connection_id in self._closing:
+            return
+        delivery = self._deliveries.get(response_id)
+        if (
+            delivery is not None
+            and not delivery.announced
+            and (delivery.connection_id, delivery.first) == (connection_id, publication.first)
+        ):
+            delivery.announced = True
+            return
+        self._replace(response_id, connection_id, first=publication.first, announced=True)
+
+    def _replace(
+        self, response_id: str, connection_id: str, *, first: int, announced: bool
+    ) -> None:
+        self.drop(response_id)
+        self._ended.pop((response_id, connection_id), None)
+        delivery = Delivery(
+            response_id=response_id, connection_id=connection_id, first=first, resumed=True
+        )
+        delivery.announced = announced
+        self._add(delivery)
+        self._wake(delivery)
+
+    def _seek(self, response_id: str) -> None:
+        if response_id not in self._sought:
+            self._sought.add(response_id)
+            self._start(self._find_sought(response_id))
+
+    async def _find_sought(self, response_id: str) -> None:
+        try:
+            await self.find(response_id)
+        finally:
+            self._sought.discard(response_id)
+
+    def _add(self, delivery: Delivery) -> None:
+        self._deliveries[delivery.response_id] = delivery
+        feed = self._feeds.get(delivery.connection_id)
         if feed is not None:
             feed.add(delivery)
-            return delivery
+            return
         feed = ConnectionFeed(
-            connection_id=connection_id,
+            relay_id=self._settlement.relay_id,
+            connection_id=delivery.connection_id,
             connections=self._connections,
             log=self._log,
             delivered=self._delivered,
+            moved=self._moved,
             lagged=self._lagged,
         )
         feed.add(delivery)
-        self._feeds[connection_id] = feed
+        self._feeds[delivery.connection_id] = feed
         self._running[feed] = self._start(self._run(feed))
-        return delivery
 
     def _wake(self, delivery: Delivery) -> None:
         if feed := self._feeds.get(delivery.connection_id):
@@ -150,26 +246,39 @@ class Feeds:
         except Exception as error:
             surprise = not isinstance(error, AxonError)
             logger.warning("closing %s: %r", feed.connection_id, error, exc_info=surprise)
-            await self._settlement.close(feed.connection_id, self._detach(feed))
+            self.close(feed.connection_id, self._detach(feed))
         else:
             self._detach(feed)
 
+    async def _close(self, connection_id: str) -> None:
+        try:
+            await self._settlement.close(connection_id, self._closing[connection_id])
+        finally:
+            del self._closing[connection_id]
+
     async def _delivered(self, delivery: Delivery) -> None:
-        self._forget([delivery.response_id])
-        await self._settlement.delivered(delivery.response_id)
+        del self._deliveries[delivery.response_id]
+        self._remember([delivery.response_id], delivery.connection_id)
+        await self._settlement.delivered(delivery.response_id, delivery.connection_id)
+
+    def _moved(self, delivery: Delivery) -> None:
+        del self._deliveries[delivery.response_id]
+        self._seek(delivery.response_id)  # to another connection of this relay, perhaps
 
     def _detach(self, feed: ConnectionFeed) -> list[str]:
         """Take the feed out, and return what it has not delivered."""
         del self._feeds[feed.connection_id]
         del self._running[feed]
         undelivered = [delivery.response_id for delivery in feed.deliveries]
-        self._forget(undelivered)
+        for response_id in undelivered:
+            del self._deliveries[response_id]
+        self._remember(undelivered, feed.connection_id)
         return undelivered
 
-    def _forget(self, response_ids: Iterable[str]) -> None:
-        for response_id in response_ids:
-            del self._deliveries[response_id]
-        self.ignore(response_ids)
+    def _remember(self, response_ids: Collection[str], connection_id: str) -> None:
+        self._ended.update(((response_id, connection_id), None) for response_id in response_ids)
+        while len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
 
     def _start(self, settling: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(settling)

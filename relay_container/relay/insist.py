@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
+from axon.backoff import pauses
 from axon.connections import PostThrottledError
 from axon.exceptions import UnavailableError
 
@@ -20,25 +21,31 @@ REMARKABLE = 5
 """The attempt whose failure is worth a warning; a single failure is nothing unusual."""
 
 
-def backoff(*, first_s: float = 0.05, most_s: float = 5.0) -> Iterator[float]:
-    """Yield pauses in seconds, without end: each is random below a bound that doubles."""
-    bound = first_s
-    while True:
-        yield random.uniform(0, bound)  # noqa: S311 - spreads load, keeps no secret
-        bound = min(most_s, bound * 2)
-
-
 async def insist(
-    call: Callable[[], Awaitable[T]], *, harmless: tuple[type[Exception], ...] = HARMLESS
+    call: Callable[[], Awaitable[T]],
+    *,
+    harmless: tuple[type[Exception], ...] = HARMLESS,
+    until: asyncio.Event | None = None,
 ) -> T:
-    """Repeat a call as long as it raises one of the `harmless` errors."""
-    pauses, attempt = backoff(), 1
+    """Repeat a call as long as it raises one of the `harmless` errors and `until` is not set."""
+    waits, attempt = pauses(), 1
     while True:
         try:
             return await call()
         except harmless as error:
-            pause = next(pauses)
+            pause = next(waits)
             level = logging.WARNING if attempt == REMARKABLE else logging.DEBUG
             logger.log(level, "attempt %d, again in %.3f s: %s", attempt, pause, error)
-            await asyncio.sleep(pause)
+            await _pause(pause, until)
+            if until is not None and until.is_set():
+                raise
             attempt += 1
+
+
+async def _pause(seconds: float, until: asyncio.Event | None) -> None:
+    if until is None:
+        await asyncio.sleep(seconds)
+    else:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await until.wait()

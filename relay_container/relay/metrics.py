@@ -36,6 +36,13 @@ class RelayMetrics:
         self.delivered, self.gone, self.throttled, self.failed = map(
             posts.labels, ("delivered", "gone", "throttled", "failed")
         )
+        self._adopted = Counter(
+            "axon_relay_adopted_connections",
+            "Connections taken over from relays that died or left: continued, or closed because "
+            "one post's fate was uncertain.",
+            ["outcome"],
+            registry=registry,
+        )
         self.lag = Histogram(
             "axon_relay_lag_seconds",
             "From an event's receipt by the relay to its post's success, the wait for earlier "
@@ -44,6 +51,10 @@ class RelayMetrics:
             buckets=_LAGS_S,
             registry=registry,
         )
+
+    def adopted(self, continued: bool) -> None:
+        """A connection was adopted."""
+        self._adopted.labels("continued" if continued else "closed").inc()
 
     def watch(self, feeds: Feeds) -> None:
         """Tell of these feeds whenever somebody asks."""

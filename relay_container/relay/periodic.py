@@ -11,9 +11,16 @@ logger = logging.getLogger(__name__)
 
 
 async def every(
-    interval_s: float, step: Callable[[], Awaitable[object]], *, until: asyncio.Event
+    interval_s: float,
+    step: Callable[[], Awaitable[object]],
+    *,
+    until: asyncio.Event,
+    sooner: asyncio.Event | None = None,
 ) -> None:
-    """Do the step, pause, and so on; ends between two steps."""
+    """Do the step, pause, and so on; ends between two steps.
+
+    With `sooner`, a pause ends when that is set; whoever sets `until` sets it, too.
+    """
     while not until.is_set():
         try:
             await step()
@@ -22,4 +29,7 @@ async def every(
         except Exception:
             logger.exception("%s failed", step.__qualname__)
         with suppress(TimeoutError):
-            await asyncio.wait_for(until.wait(), interval_s)
+            async with asyncio.timeout(interval_s):
+                await (sooner or until).wait()
+        if sooner:
+            sooner.clear()

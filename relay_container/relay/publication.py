@@ -2,18 +2,37 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Self
+
+
+class Kind(Enum):
+    """What a publication says; the value is its mark in the header.
+
+    Resumed: deliver from event `first` on, to this connection.
+    Moved: deliver nothing more to this connection.
+    """
+
+    EVENTS = b"-"
+    LAST_EVENTS = b"T"
+    RESUMED = b"R"
+    MOVED = b"M"
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Events of one response as they were appended: `first` is the number of the first one."""
+    """News of one response; `events` as they were appended, `first` the number of the first one."""
 
     response_id: str
     connection_id: str
     first: int
-    terminal: bool
-    events: Sequence[bytes]
+    kind: Kind
+    events: Sequence[bytes] = ()
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing follows these events."""
+        return self.kind is Kind.LAST_EVENTS
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
@@ -25,4 +44,4 @@ class Publication:
         """
         header, *events = payload.split(b"\n")
         response_id, connection_id, first, mark = header.split(b" ")
-        return cls(response_id.decode(), connection_id.decode(), int(first), mark == b"T", events)
+        return cls(response_id.decode(), connection_id.decode(), int(first), Kind(mark), events)

@@ -1,4 +1,4 @@
-"""The life of a relay: subscribe, clear up, register, serve; on request leave, finish, go."""
+"""The life of a relay: subscribe, go on, register, serve; on request halt, hand over, go."""
 
 import asyncio
 import logging
@@ -7,20 +7,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from axon.responses import ResponseEnder
+from axon.endings import ResponseEnder
+from axon.relays import RelayDirectory
+from relay.adoption import Adoption
 from relay.feeds import Feeds
 from relay.insist import insist
 from relay.lease import Lease
 from relay.periodic import every
 from relay.rescan import Rescan
 from relay.subscriber import Subscriber
-from relay.takeover import Takeover
 
 logger = logging.getLogger(__name__)
 
 SECOND_S = 1.0
-CLOSING_S = 5.0
-"""How long leaving clients are told so, at most."""
+ADOPTION_S = 0.5
+"""From one look for relays that have died to the next."""
+HANDED_OVER_S = 0.1
+"""From one look to the next whether others have adopted everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +34,11 @@ class Relay:
     subscriber: Subscriber
     feeds: Feeds
     lease: Lease
-    takeover: Takeover
+    adoption: Adoption
+    relay_left: asyncio.Event
     rescan: Rescan
     ender: ResponseEnder
+    directory: RelayDirectory
     stop_timeout_s: float
 
     async def state(self) -> dict[str, object] | None:
@@ -46,49 +51,61 @@ class Relay:
         """Serve until `stop` is set, then let go."""
         always = asyncio.Event()  # is never set: what lasts to the end is cancelled there
         async with asyncio.TaskGroup() as group:
-            tasks = [
+            listening = [
                 group.create_task(self.subscriber.run()),
                 group.create_task(every(SECOND_S, self.subscriber.pulse, until=always)),
             ]
             if await _unless(stop, self._begin()):
                 logger.info("relay %s serves", self.relay_id)
-                tasks.append(group.create_task(every(SECOND_S, self.rescan.step, until=always)))
-                tasks += await self._serve(stop, group)
-            for task in tasks:
+                await self._serve(stop, group)
+            for task in listening:
                 task.cancel()
         await self.feeds.cancel()
 
-    async def _serve(
-        self, stop: asyncio.Event, group: asyncio.TaskGroup
-    ) -> list[asyncio.Task[None]]:
-        beating = group.create_task(every(self.lease.beat_s, self.lease.beat, until=stop))
-        adopting = group.create_task(every(SECOND_S, self.takeover.step, until=stop))
-        failing = group.create_task(every(SECOND_S, self.ender.fail_overdue, until=stop))
+    async def _serve(self, stop: asyncio.Event, group: asyncio.TaskGroup) -> None:
+        delivering = [
+            group.create_task(every(self.lease.beat_s, self.lease.beat, until=stop)),
+            group.create_task(every(SECOND_S, self.rescan.step, until=stop)),
+            group.create_task(
+                every(ADOPTION_S, self.adoption.step, until=stop, sooner=self.relay_left)
+            ),
+        ]
+        ending = [
+            group.create_task(every(SECOND_S, step, until=stop))
+            for step in (self.ender.fail_overdue, self.ender.cancel_abandoned)
+        ]
         await stop.wait()
-        await self._leave(beating, adopting)
-        return [beating, adopting, failing]
+        self.relay_left.set()
+        await self._leave(delivering)
+        for task in (*delivering, *ending):
+            task.cancel()
 
     async def _begin(self) -> None:
         await self.subscriber.subscribed.wait()
-        # A former life under the same name may have left responses, which workers may go on with:
-        # nothing of them is delivered. Its lease ends first, so that no new ones come among them.
+        # A former life under the same name may have left responses. Its lease ends first, so that
+        # no new ones come among them, and begins again before they are delivered, so that no
+        # other relay adopts them meanwhile.
         await insist(self.lease.end)
-        self.feeds.ignore(await insist(lambda: self.takeover.left_by(self.relay_id)))
-        await insist(lambda: self.takeover.settle(self.relay_id))
+        left = await self.adoption.own()
         self.feeds.accept()
         await insist(self.lease.beat)
+        self.adoption.go_on(left)
 
-    async def _leave(self, beating: asyncio.Task[None], adopting: asyncio.Task[None]) -> None:
+    async def _leave(self, delivering: list[asyncio.Task[None]]) -> None:
         logger.info("relay %s leaves %d responses", self.relay_id, len(self.feeds.deliveries))
         with suppress(TimeoutError):
             async with asyncio.timeout(self.stop_timeout_s):
-                await beating  # a beat after the end would bring the relay back
+                # A beat, or an adoption, after the end would bring the relay back.
+                await asyncio.wait(delivering)
+                # First every mark is certain, then others may adopt: no connection is closed.
+                await self.feeds.halt()
                 await insist(self.lease.end)
-                await self.feeds.drain()
-                await adopting
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSING_S):
-                await self.feeds.close_all()
+                await self._handed_over()
+
+    async def _handed_over(self) -> None:
+        """Wait until others have adopted everything."""
+        while await insist(lambda: self.directory.undelivered(self.relay_id)):  # noqa: ASYNC110
+            await asyncio.sleep(HANDED_OVER_S)  # nothing here is told when Valkey changes
 
 
 async def _unless(stop: asyncio.Event, beginning: Coroutine[Any, Any, None]) -> bool:

@@ -8,10 +8,11 @@ from axon.event_log import EventLog
 from axon.relays import RelayDirectory
 from relay.delivery import Delivery
 from relay.feeds import Feeds
-from relay.settlement import Settlement
 
 FIRST_LOOK_S = 1.0
 RAREST_LOOK_S = 8.0
+LOST_AFTER = 4
+"""So many looks in a row have not found a log when nobody will restore it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +38,24 @@ class Rescan:
         feeds: Feeds,
         log: EventLog,
         directory: RelayDirectory,
-        settlement: Settlement,
+        relay_id: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._feeds = feeds
         self._log = log
         self._directory = directory
-        self._settlement = settlement
+        self._relay_id = relay_id
         self._clock = clock
         self._quiet: dict[str, _Quiet] = {}
         self._unknown: set[str] = set()
-        self._not_ours: set[str] = set()
+        self._not_ours: dict[str, int] = {}
 
     async def step(self) -> None:
         """Look once."""
-        ours = await self._directory.undelivered(self._settlement.relay_id)
+        ours = await self._directory.undelivered(self._relay_id)
         known = self._feeds.deliveries
         self._look_after_quiet()
-        self._close_lost(known.keys() - ours)
+        await self._part_with(known.keys() - ours)
         await self._find(ours - known.keys())
 
     def _look_after_quiet(self) -> None:
@@ -73,18 +74,22 @@ class Rescan:
         pause_s = min(RAREST_LOOK_S, quiet.pause_s * 2)
         return _Quiet(delivery.known, now + pause_s, pause_s)
 
-    def _close_lost(self, not_ours: set[str]) -> None:
-        """Valkey has lost them, or another relay took them: their clients would wait in vain."""
-        for response_id in not_ours & self._not_ours:
-            if delivery := self._feeds.deliveries.get(response_id):
+    async def _part_with(self, not_ours: set[str]) -> None:
+        """Another relay has taken them; or Valkey has lost them, and their clients wait in vain."""
+        self._not_ours = {key: self._not_ours.get(key, 0) + 1 for key in not_ours}
+        for response_id, looks in self._not_ours.items():
+            if looks < 2:
+                continue
+            meta = await self._log.describe(response_id)
+            delivery = self._feeds.deliveries.get(response_id)
+            if delivery is None or (meta is None and looks < LOST_AFTER):
+                continue
+            if meta is not None and meta.relay_id != self._relay_id:
+                self._feeds.drop(response_id)
+            else:
                 self._feeds.close(delivery.connection_id)
-        self._not_ours = not_ours
 
     async def _find(self, unknown: set[str]) -> None:
         for response_id in unknown & self._unknown:
-            meta = await self._log.describe(response_id)
-            if meta is None or self._feeds.has_ended(response_id):
-                await self._settlement.delivered(response_id)
-            else:
-                self._feeds.resume(response_id, meta.connection_id)
+            await self._feeds.find(response_id)
         self._unknown = unknown

@@ -11,6 +11,7 @@ from axon.adapters.metrics import new_registry
 from axon.adapters.valkey import create_valkey
 from axon.adapters.valkey_directories import ValkeyRelayDirectory
 from axon.settings import RelaySettings
+from relay.adoption import Adoption
 from relay.feeds import Feeds
 from relay.http import serve_http
 from relay.lease import Lease
@@ -19,7 +20,6 @@ from relay.relay import Relay
 from relay.rescan import Rescan
 from relay.settlement import Settlement
 from relay.subscriber import Subscriber
-from relay.takeover import Takeover
 
 
 async def serve(settings: RelaySettings, *, stop: asyncio.Event) -> None:
@@ -50,10 +50,10 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
         )
     )
     log = composition.event_log(settings, valkey=valkey)
-    ender = composition.ender(log=log, history=history)
+    ender = composition.ender(settings, valkey=valkey, log=log, history=history)
     directory = ValkeyRelayDirectory(valkey=valkey)
     settlement = Settlement(
-        relay_id=relay_id, connections=connections, directory=directory, ender=ender
+        relay_id=relay_id, connections=connections, directory=directory, log=log
     )
     feeds = Feeds(
         connections=CountedConnections(connections, metrics=metrics),
@@ -62,15 +62,29 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
         lagged=metrics.lag.observe,
     )
     metrics.watch(feeds)
+    lease = Lease(relay_id=relay_id, directory=directory, length_s=settings.relay_lease_s)
+    relay_left = asyncio.Event()
     return Relay(
         relay_id=relay_id,
         subscriber=Subscriber(
-            valkey=valkey, relay_id=relay_id, receive=feeds.receive, resubscribed=feeds.doubt_all
+            valkey=valkey,
+            relay_id=relay_id,
+            receive=feeds.receive,
+            resubscribed=feeds.doubt_all,
+            relay_left=relay_left.set,
         ),
         feeds=feeds,
-        lease=Lease(relay_id=relay_id, directory=directory, length_s=settings.relay_lease_s),
-        takeover=Takeover(log=log, directory=directory, settlement=settlement),
-        rescan=Rescan(feeds=feeds, log=log, directory=directory, settlement=settlement),
+        lease=lease,
+        adoption=Adoption(
+            relay_id=relay_id,
+            directory=directory,
+            lease=lease,
+            feeds=feeds,
+            adopted=metrics.adopted,
+        ),
+        relay_left=relay_left,
+        rescan=Rescan(feeds=feeds, log=log, directory=directory, relay_id=relay_id),
         ender=ender,
+        directory=directory,
         stop_timeout_s=settings.stop_timeout_s,
     )

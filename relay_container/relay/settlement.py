@@ -1,8 +1,9 @@
-"""How deliveries end: told to the directory, to the client, and to who ends responses."""
+"""How deliveries end: told to the directory, to the client, and to the log."""
 
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from axon.connections import (
@@ -12,36 +13,56 @@ from axon.connections import (
     PostThrottledError,
     PostUncertainError,
 )
+from axon.event_log import EventLog
+from axon.exceptions import AxonError, RequestError
+from axon.protocol.errors import error_frame
 from axon.relays import RelayDirectory
-from axon.responses import ResponseEnder
 from relay.insist import insist
 
 logger = logging.getLogger(__name__)
 
 CLOSING_S = 30.0
+TELLING_S = 2.0
+INTERRUPTED = RequestError(
+    "The stream was interrupted and may lack an event. Connect again and send response.resume with "
+    "starting_after set to the last sequence_number that you received.",
+    code="stream_interrupted",
+    status=503,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settlement:
-    """Settles what one relay had to deliver, its own or that of one that died."""
+    """Settles what this relay had to deliver."""
 
     relay_id: str
     connections: Connections
     directory: RelayDirectory
-    ender: ResponseEnder
+    log: EventLog
 
-    async def delivered(self, response_id: str) -> None:
-        """Nothing more is to be posted of the response."""
+    async def delivered(self, response_id: str, connection_id: str) -> None:
+        """Nothing more of the response is to be posted to this connection."""
+        await insist(
+            lambda: self.directory.delivered(
+                self.relay_id, response_id, connection_id=connection_id
+            )
+        )
+
+    async def strike_out(self, response_id: str) -> None:
+        """Nothing more of the response is to be posted from here."""
         await insist(lambda: self.directory.delivered(self.relay_id, response_id))
 
     async def gone(self, connection_id: str, response_ids: Iterable[str]) -> None:
-        """The client is gone: what it waited for is in vain."""
-        await insist(lambda: self.ender.abandon(connection_id))
-        for response_id in response_ids:
-            await self.delivered(response_id)
+        """The client is gone; it may come back and resume what it waited for."""
+        await insist(lambda: self.log.abandon(connection_id))
+        for response_id in tuple(response_ids):  # more may have come meanwhile
+            await self.delivered(response_id, connection_id)
 
     async def close(self, connection_id: str, response_ids: Iterable[str]) -> None:
         """Let the client see a disconnect rather than a wrong stream, or none."""
+        with suppress(AxonError, TimeoutError):
+            async with asyncio.timeout(TELLING_S):
+                await insist(lambda: self.connections.post(connection_id, error_frame(INTERRUPTED)))
         try:
             async with asyncio.timeout(CLOSING_S):
                 await insist(

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from axon.adapters import valkey_keys
 from axon.adapters.valkey import Valkey
-from relay.insist import backoff
+from axon.backoff import pauses
 from relay.publication import Publication
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ class Subscriber:
     ----------
     receive : takes each publication.
     resubscribed : called each time that publications begin to arrive; earlier ones may be lost.
+    relay_left : called when a relay has said that it leaves.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Subscriber:
         relay_id: str,
         receive: Callable[[Publication], None],
         resubscribed: Callable[[], None],
+        relay_left: Callable[[], None],
     ) -> None:
         self._valkey = valkey
         self._channel = valkey_keys.relay_channel(relay_id)
         self._receive = receive
         self._resubscribed = resubscribed
+        self._relay_left = relay_left
         self.subscribed = asyncio.Event()
         self._heard_at = 0.0
 
@@ -55,7 +58,7 @@ class Subscriber:
 
     async def run(self) -> None:
         """Subscribe and listen, again and again."""
-        pauses = backoff(most_s=1.0)
+        waits = pauses(most_s=1.0)
         while True:
             try:
                 await self._listen()
@@ -63,21 +66,26 @@ class Subscriber:
                 logger.warning("subscribing anew: %r", error)
             if self.subscribed.is_set():
                 self.subscribed.clear()
-                pauses = backoff(most_s=1.0)
-            await asyncio.sleep(next(pauses))
+                waits = pauses(most_s=1.0)
+            await asyncio.sleep(next(waits))
 
     async def _listen(self) -> None:
         async with self._valkey.redis.pubsub() as pubsub, asyncio.timeout(SILENCE_S) as silence:
-            await pubsub.subscribe(self._channel)
+            await pubsub.subscribe(self._channel, valkey_keys.RELAYS_LEFT)
             while True:
                 # The cheapest way: a third of what the iterator costs a message.
-                kind, _, payload = await pubsub.parse_response(block=True)
+                kind, channel, payload = await pubsub.parse_response(block=True)
                 if kind == b"message" and payload:
-                    self._take(payload)
+                    if channel == valkey_keys.RELAYS_LEFT.encode():
+                        self._relay_left()
+                    else:
+                        self._take(payload)
                     continue
                 self._heard_at = time.monotonic()
                 silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
-                if kind == b"subscribe":  # also after the client has reconnected by itself
+                if (
+                    kind == b"subscribe" and channel == self._channel.encode()
+                ):  # also after the client has reconnected by itself
                     self.subscribed.set()
                     self._resubscribed()
 

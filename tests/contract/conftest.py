@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import redis
 
+from axon.adapters.valkey import Valkey
 from axon.adapters.valkey_directories import (
     ValkeyConnectionDirectory,
     ValkeyModelDirectory,
@@ -23,13 +24,16 @@ from axon.relays import RelayDirectory
 from axon.testing.event_log import FakeValkey
 from tests.clients import valkey_client
 
-Kind = Literal["fake", "real"]
+Kind = Literal["fake", "real", "repeated"]
 MakeBench = Callable[..., AbstractAsyncContextManager["Bench"]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What Valkey keeps. `seconds` go by, `published` tells what was since it was last asked."""
+    """What Valkey keeps. `seconds` go by, `published` tells what was since it was last asked.
+
+    `lose` takes everything away, as a restart without a disk does.
+    """
 
     log: EventLog
     relays: RelayDirectory
@@ -38,9 +42,19 @@ class Bench:
     connections: ConnectionDirectory
     published: Callable[[], list[tuple[str, bytes]]]
     seconds: Callable[[float], Awaitable[None]]
+    lose: Callable[[], None]
 
 
-@pytest.fixture(params=["fake", "real"])
+class RepeatingValkey(Valkey):
+    """Runs each script twice: so does a client that has not received the first answer."""
+
+    async def call(self, *command: Any) -> Any:
+        if command[0] == "EVALSHA":
+            await super().call(*command)
+        return await super().call(*command)
+
+
+@pytest.fixture(params=["fake", "real", "repeated"])
 def kind(request: pytest.FixtureRequest) -> Kind:
     name: Kind = request.param
     return name
@@ -52,7 +66,7 @@ def make_bench(kind: Kind, request: pytest.FixtureRequest) -> MakeBench:
     if kind == "fake":
         return _fake
     url: str = request.getfixturevalue("valkey_url")
-    return partial(_real, url)
+    return partial(_real, url, make=RepeatingValkey if kind == "repeated" else Valkey)
 
 
 @pytest.fixture
@@ -66,7 +80,13 @@ async def bench(make_bench: MakeBench) -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def _fake(*, deadline_s: float = 600.0, models: Collection[str] = ()) -> AsyncIterator[Bench]:
+async def _fake(
+    *,
+    deadline_s: float = 600.0,
+    retention_s: float = 300.0,
+    resume_window_s: float = 60.0,
+    models: Collection[str] = (),
+) -> AsyncIterator[Bench]:
     now = 1000.0
 
     async def seconds(count: float) -> None:
@@ -78,7 +98,13 @@ async def _fake(*, deadline_s: float = 600.0, models: Collection[str] = ()) -> A
         fake.published.clear()
         return taken
 
-    fake = FakeValkey(deadline_s=deadline_s, models=models, clock=lambda: now)
+    fake = FakeValkey(
+        deadline_s=deadline_s,
+        retention_s=retention_s,
+        resume_window_s=resume_window_s,
+        models=models,
+        clock=lambda: now,
+    )
     yield Bench(
         log=fake,
         relays=fake,
@@ -87,20 +113,31 @@ async def _fake(*, deadline_s: float = 600.0, models: Collection[str] = ()) -> A
         connections=fake,
         published=published,
         seconds=seconds,
+        lose=fake.lose,
     )
 
 
 @asynccontextmanager
 async def _real(
-    url: str, *, deadline_s: float = 600.0, models: Collection[str] = ()
+    url: str,
+    *,
+    make: type[Valkey] = Valkey,
+    deadline_s: float = 600.0,
+    retention_s: float = 300.0,
+    resume_window_s: float = 60.0,
+    models: Collection[str] = (),
 ) -> AsyncIterator[Bench]:
-    async with valkey_client(url) as valkey, valkey_client(url) as other:
-        with redis.Redis.from_url(url) as client, client.pubsub() as subscriber:
+    async with valkey_client(url, make=make) as valkey, valkey_client(url) as other:
+        with redis.Redis.from_url(url) as admin, admin.pubsub() as subscriber:
             subscriber.psubscribe("axon:relay:*")
             _messages(subscriber)
             yield Bench(
                 log=ValkeyEventLog(
-                    valkey=valkey, deadline_s=deadline_s, retention_s=300, models=models
+                    valkey=valkey,
+                    deadline_s=deadline_s,
+                    retention_s=retention_s,
+                    resume_window_s=resume_window_s,
+                    models=models,
                 ),
                 relays=ValkeyRelayDirectory(valkey=valkey),
                 other_relays=ValkeyRelayDirectory(valkey=other),
@@ -108,6 +145,7 @@ async def _real(
                 connections=ValkeyConnectionDirectory(valkey=valkey),
                 published=lambda: _messages(subscriber),
                 seconds=asyncio.sleep,
+                lose=admin.flushall,
             )
 
 

@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from axon.event_log import Claim, EventLog, LoggedEvent, NewResponse, Opening, Status
+from axon.event_log import (
+    Claim,
+    EventLog,
+    LoggedEvent,
+    NewResponse,
+    Outcome,
+    ResponseMeta,
+    Status,
+)
+from tests.contract.conftest import Bench
 
 NEW = NewResponse(
     response_id="resp_1",
@@ -21,8 +30,24 @@ def events(first: int, count: int = 1, *, token_ids: tuple[int, ...] = ()) -> li
     return [LoggedEvent(n, b'{"n":%d}' % n, token_ids) for n in numbers]
 
 
-async def open_and_claim(log: EventLog, response_id: str = "resp_1") -> Claim:
-    assert await log.open(replace(NEW, response_id=response_id)) is Opening.OPENED
+async def prepare(bench: Bench) -> None:
+    """Relay "r1", model "echo" and connection "c1" are there."""
+    await bench.models.announce(("echo",), retention_s=600)
+    await bench.relays.heartbeat("r1", lease_s=600)
+    await bench.connections.enter("c1", tenant_id="t")
+
+
+async def described(log: EventLog, response_id: str = "resp_1") -> ResponseMeta:
+    meta = await log.describe(response_id)
+    assert meta is not None
+    return meta
+
+
+async def open_and_claim(
+    log: EventLog, response_id: str = "resp_1", *, new: NewResponse = NEW
+) -> Claim:
+    opening = await log.open(replace(new, response_id=response_id))
+    assert opening.outcome is Outcome.OPENED
     return await log.claim(response_id, in_progress=IN_PROGRESS)
 
 
@@ -30,9 +55,15 @@ async def numbers(log: EventLog, *, after: int = -1) -> list[int]:
     return [event.sequence_number for event in await log.read("resp_1", after=after)]
 
 
-async def end(log: EventLog, claim: Claim, *, status: Status = Status.COMPLETED) -> None:
+async def end(
+    log: EventLog,
+    claim: Claim,
+    *,
+    status: Status = Status.COMPLETED,
+    response_id: str = "resp_1",
+) -> None:
     final = events(claim.next_sequence)
-    await log.append("resp_1", epoch=claim.epoch, events=final, status=status)
+    await log.append(response_id, epoch=claim.epoch, events=final, status=status)
 
 
 def payload(response_id: str, first: int, mark: str, lines: Sequence[bytes]) -> bytes:

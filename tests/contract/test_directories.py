@@ -1,4 +1,3 @@
-import asyncio
 from dataclasses import replace
 
 from tests.contract.conftest import Bench
@@ -7,48 +6,25 @@ from tests.contract.logged import NEW
 
 class TestRelays:
     async def test_none_has_expired_while_its_lease_lasts(self, bench: Bench) -> None:
-        assert await bench.relays.take_expired() == []
+        assert await bench.relays.expired() == []
 
     async def test_a_lease_ends(self, bench: Bench) -> None:
         await bench.relays.heartbeat("r2", lease_s=0.01)
         await bench.seconds(0.03)
-        assert await bench.relays.take_expired() == ["r2"]
-        assert await bench.relays.take_expired() == []
+        for _ in range(2):
+            assert await bench.relays.expired() == ["r2"]
 
     async def test_a_heartbeat_extends_it(self, bench: Bench) -> None:
         await bench.relays.heartbeat("r2", lease_s=0.01)
         await bench.relays.heartbeat("r2", lease_s=600)
         await bench.seconds(0.03)
-        assert await bench.relays.take_expired() == []
+        assert await bench.relays.expired() == []
 
-    async def test_exactly_one_of_many_callers_takes_each(self, bench: Bench) -> None:
-        names = [f"x{number}" for number in range(20)]
-        for name in names:
-            await bench.relays.heartbeat(name, lease_s=0.01)
-        await bench.seconds(0.03)
-        taken = await asyncio.gather(
-            bench.relays.take_expired(),
-            bench.other_relays.take_expired(),
-            bench.relays.take_expired(),
-            bench.other_relays.take_expired(),
-        )
-        assert sorted(name for names in taken for name in names) == sorted(names)
-
-    async def test_one_that_was_taken_may_come_back(self, bench: Bench) -> None:
-        await bench.relays.heartbeat("r2", lease_s=0.01)
-        await bench.seconds(0.03)
-        await bench.relays.take_expired()
-        await bench.relays.heartbeat("r2", lease_s=0.01)
-        await bench.seconds(0.03)
-        assert await bench.relays.take_expired() == ["r2"]
-
-    async def test_one_that_left_does_not_expire_and_keeps_what_it_has(self, bench: Bench) -> None:
+    async def test_one_that_leaves_has_expired_and_keeps_what_it_has(self, bench: Bench) -> None:
         await bench.log.open(NEW)
-        await bench.relays.heartbeat("r1", lease_s=0.01)
-        await bench.relays.leave("r1")
-        await bench.relays.leave("unknown")
-        await bench.seconds(0.03)
-        assert await bench.relays.take_expired() == []
+        for _ in range(2):
+            await bench.relays.leave("r1")
+            assert await bench.relays.expired() == ["r1"]
         assert await bench.relays.undelivered("r1") == {"resp_1"}
 
     async def test_what_was_delivered_is_done_with(self, bench: Bench) -> None:
@@ -58,6 +34,14 @@ class TestRelays:
         await bench.relays.delivered("r1", "resp_unknown")
         await bench.relays.delivered("unknown", "resp_2")
         assert await bench.relays.undelivered("r1") == {"resp_2"}
+
+    async def test_what_was_resumed_elsewhere_is_not_done_with(self, bench: Bench) -> None:
+        await bench.log.open(NEW)
+        await bench.log.resume("resp_1", tenant_id="t", connection_id="c2", first=0)
+        await bench.relays.delivered("r1", "resp_1", connection_id="c1")
+        assert await bench.relays.undelivered("r1") == {"resp_1"}
+        await bench.relays.delivered("r1", "resp_1", connection_id="c2")
+        assert await bench.relays.undelivered("r1") == set()
 
     async def test_an_unknown_relay_has_nothing_to_deliver(self, bench: Bench) -> None:
         assert await bench.relays.undelivered("unknown") == set()

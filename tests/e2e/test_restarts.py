@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from websockets.sync.connection import Connection
 from tests.e2e.cloud import API_KEY, Cloud, running_cloud
 
 pytestmark = pytest.mark.xdist_group("restart-cloud")
+
+COUNT = 150
+"""Words of an answer, 20 ms apart."""
 
 
 @pytest.fixture(scope="module")
@@ -90,30 +93,67 @@ def test_a_killed_process_is_restarted_and_serves(cloud: Cloud, name: str) -> No
     assert any(name in line and "restart" in line for line in output.splitlines()), output
 
 
-def test_a_relay_that_dies_leaves_no_client_waiting(cloud: Cloud) -> None:
-    with open_socket(cloud) as socket:
-        ask(socket, "count to 2000")
-        while json.loads(socket.recv(timeout=20))["type"] != "response.output_text.delta":
-            pass
-        kill(cloud, "relay-0")
-        with pytest.raises(ConnectionClosed):
-            while True:
-                socket.recv(timeout=20)
+def resume(socket: Connection, events: list[dict[str, Any]]) -> None:
+    message = {
+        "type": "response.resume",
+        "response_id": events[0]["response"]["id"],
+        "starting_after": events[-1]["sequence_number"],
+    }
+    socket.send(json.dumps(message))
 
 
-def test_lost_valkey_data_leaves_no_client_waiting(cloud: Cloud) -> None:
+def received(cloud: Cloud, disturb: Callable[[], None]) -> list[dict[str, Any]]:
+    """Ask, disturb amid the answer, and resume where that interrupts it; return all events."""
+    events: list[dict[str, Any]] = []
+    disturbed = False
+    socket = open_socket(cloud)
+    ask(socket, f"count to {COUNT}")
+    deadline = time.monotonic() + 40
+    while not (events and events[-1]["type"] in ("response.completed", "response.failed")):
+        assert time.monotonic() < deadline, events[-1]
+        try:
+            event = json.loads(socket.recv(timeout=20))
+        except ConnectionClosed:
+            socket = open_socket(cloud)
+            resume(socket, events)
+            continue
+        if event["type"] != "error":
+            events.append(event)
+        elif event["code"] == "server_overloaded":  # no relay has announced itself yet
+            time.sleep(0.2)
+            resume(socket, events)
+        else:
+            assert event["code"] == "stream_interrupted", event
+        if event["type"] == "response.output_text.delta" and not disturbed:
+            disturbed = True
+            disturb()
+    socket.close()
+    return events
+
+
+def is_whole(events: list[dict[str, Any]]) -> bool:
+    numbers = [event["sequence_number"] for event in events]
+    text = "".join(event.get("delta", "") for event in events)
+    return numbers == list(range(len(events))) and text == " ".join(map(str, range(1, COUNT + 1)))
+
+
+def test_an_answer_outlives_the_relay(cloud: Cloud) -> None:
+    events = received(cloud, lambda: kill(cloud, "relay-0"))
+    assert is_whole(events)
+
+
+def test_an_answer_outlives_valkeys_data(cloud: Cloud) -> None:
     import redis
 
     endpoints = json.loads((cloud.data / "run" / "endpoints.json").read_text())
-    with open_socket(cloud) as idle, open_socket(cloud) as waiting:
-        ask(waiting, "count to 2000")
-        while json.loads(waiting.recv(timeout=20))["type"] != "response.output_text.delta":
-            pass
+
+    def flush() -> None:
         with redis.Redis.from_url(endpoints["valkey_url"]) as valkey:
             valkey.flushall()
-        with pytest.raises(ConnectionClosed):
-            while True:
-                waiting.recv(timeout=20)
+
+    with open_socket(cloud) as idle:
+        events = received(cloud, flush)
+        assert is_whole(events)
         # A socket that was idle meanwhile goes on, once model and relay are known again.
         deadline = time.monotonic() + 20
         kind = ""

@@ -41,6 +41,10 @@ GIVEN = {
             "kms:Decrypt",
         },
     ),
+    Resource.PARK_JOBS: (
+        {"AXON_PARKED_QUEUE_URL"},
+        {"sqs:SendMessage", "kms:Decrypt", "kms:GenerateDataKey"},
+    ),
     Resource.SEND_HISTORY: (
         {"AXON_HISTORY_QUEUE_URL"},
         {"sqs:SendMessage", "kms:Decrypt", "kms:GenerateDataKey"},

@@ -79,6 +79,8 @@ def test_every_recording_is_read_by_an_alert_or_is_a_figure_for_dashboards() -> 
         "axon:time_to_first_token_seconds:p50_5m",
         "axon:jobs:rate_5m",
         "axon:inference_tokens:rate_5m",
+        "axon:tokens_regenerated:rate_5m",
+        "axon:relay_adopted_connections:rate_5m",
     }
 
 

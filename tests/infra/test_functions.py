@@ -48,7 +48,7 @@ WAKE = {"ecs:DescribeServices", "ecs:UpdateService"}
 ALLOWED = {
     "authorizer": VALKEY | POSTGRES,
     "connect": VALKEY,
-    "disconnect": VALKEY | SEND,
+    "disconnect": VALKEY,
     "respond": VALKEY | POSTGRES | SEND | WAKE,
     "write_history": POSTGRES | CONSUME,
     "dead_letter": VALKEY | SEND | CONSUME,
@@ -164,6 +164,16 @@ def test_senders_use_the_key_through_sqs_only(dev: Templates, name: str) -> None
         if "kms:GenerateDataKey" in listed(statement["Action"]):
             through = text(statement["Condition"]["StringEquals"]["kms:ViaService"])
             assert through.startswith("sqs.")
+
+
+def test_dead_letter_sends_to_history_and_to_what_is_parked(dev: Templates) -> None:
+    queues = {
+        text(statement["Resource"])
+        for statement in statements(dev, "dev", "dead_letter")
+        if listed(statement["Action"]) == ["sqs:SendMessage"]
+    }
+    assert len(queues) == 2
+    assert all(any(name in queue for queue in queues) for name in ("HistoryQueue", "JobsParked"))
 
 
 def test_nothing_but_migrate_reads_the_owners_secret(templates: Templates) -> None:

@@ -28,12 +28,12 @@ def queues(template: Template) -> dict[str, dict[str, Any]]:
 
 
 def test_the_queues_are_those_of_the_catalog(messaging: Template) -> None:
-    names = {name for queue in catalog.QUEUES for name in (queue.name, queue.dead_letter)}
-    assert set(queues(messaging)) == names
+    last = {name for queue in catalog.QUEUES for name in (queue.dead_letter, queue.letters)}
+    assert set(queues(messaging)) == {queue.name for queue in catalog.QUEUES} | last
     visibility = {name: each["VisibilityTimeout"] for name, each in queues(messaging).items()}
     assert visibility == {
         **{queue.name: queue.visibility_s for queue in catalog.QUEUES},
-        **{queue.dead_letter: catalog.DEAD_LETTER_VISIBILITY_S for queue in catalog.QUEUES},
+        **dict.fromkeys(last, catalog.DEAD_LETTER_VISIBILITY_S),
     }
 
 
@@ -76,6 +76,14 @@ def test_what_was_received_in_vain_goes_to_the_queue_s_own_dead_letters(
     assert "RedrivePolicy" not in dead
 
 
+def test_what_was_served_is_parked_and_nothing_else_falls_in(messaging: Template) -> None:
+    assert catalog.JOBS.letters == "jobs-parked"
+    parked = queues(messaging)[catalog.JOBS.letters]
+    assert parked["RedriveAllowPolicy"] == {"redrivePermission": "denyAll"}
+    assert "RedrivePolicy" not in parked
+    assert catalog.HISTORY.letters == catalog.HISTORY.dead_letter
+
+
 @pytest.mark.parametrize("name", [catalog.HISTORY.name, catalog.HISTORY.dead_letter])
 def test_history_is_fifo_with_high_throughput(messaging: Template, name: str) -> None:
     queue = queues(messaging)[name]
@@ -86,7 +94,9 @@ def test_history_is_fifo_with_high_throughput(messaging: Template, name: str) ->
     assert not queue.get("ContentBasedDeduplication")
 
 
-@pytest.mark.parametrize("name", [catalog.JOBS.name, catalog.JOBS.dead_letter])
+@pytest.mark.parametrize(
+    "name", [catalog.JOBS.name, catalog.JOBS.dead_letter, catalog.JOBS.letters]
+)
 def test_jobs_are_a_standard_queue(messaging: Template, name: str) -> None:
     assert not {"FifoQueue", "DeduplicationScope"} & set(queues(messaging)[name])
 
@@ -104,7 +114,8 @@ def test_a_message_is_hidden_for_as_long_as_its_function_may_run(
     [
         ("jobs-age", "jobs", "ApproximateAgeOfOldestMessage", 300),
         ("history-age", "history.fifo", "ApproximateAgeOfOldestMessage", 300),
-        ("jobs-dead-letters", "jobs-dlq", "ApproximateNumberOfMessagesVisible", 1),
+        ("jobs-unserved", "jobs-dlq", "ApproximateAgeOfOldestMessage", 300),
+        ("jobs-dead-letters", "jobs-parked", "ApproximateNumberOfMessagesVisible", 1),
         ("history-dead-letters", "history-dlq.fifo", "ApproximateNumberOfMessagesVisible", 1),
     ],
 )

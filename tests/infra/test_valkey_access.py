@@ -18,7 +18,15 @@ from axon.adapters.valkey_directories import (
 )
 from axon.adapters.valkey_event_log import ValkeyEventLog
 from axon.conversations import Turn
-from axon.event_log import LoggedEvent, NewResponse, Opening, Status
+from axon.event_log import (
+    LoggedEvent,
+    LostResponse,
+    Mark,
+    NewResponse,
+    Outcome,
+    Resumption,
+    Status,
+)
 from axon.tenants import Identity
 from infra.constructs.valkey_access import ACCESS_STRING
 from relay.publication import Publication
@@ -40,6 +48,8 @@ USES = (
 """Files that send commands to Valkey, and how it looks when they do."""
 # Sent by the client library: when it connects and subscribes, and for a script.
 OF_THE_CLIENT = {"client", "eval", "evalsha", "subscribe"}
+# What looks like a command, and is a part of one.
+OPTIONS = {"count"}
 
 
 @pytest.fixture
@@ -64,7 +74,11 @@ def refused(admin: "redis.Redis") -> list[object]:
     return list(admin.acl_log())
 
 
-def new_response(response_id: str) -> NewResponse:
+def event_log(axon: Valkey, *, deadline_s: float = 600) -> ValkeyEventLog:
+    return ValkeyEventLog(valkey=axon, deadline_s=deadline_s, retention_s=300, resume_window_s=0.01)
+
+
+def new_response(response_id: str, *, idempotency: str = "") -> NewResponse:
     return NewResponse(
         response_id=response_id,
         tenant_id="t",
@@ -72,6 +86,8 @@ def new_response(response_id: str) -> NewResponse:
         model="echo",
         job=b"{}",
         created=b"created",
+        idempotency=idempotency,
+        fingerprint="request" if idempotency else "",
     )
 
 
@@ -88,12 +104,12 @@ def turn(response_id: str, *, previous: str | None, connection_id: str | None) -
 
 
 async def test_a_response_from_its_opening_to_its_end(axon: Valkey, admin: "redis.Redis") -> None:
-    log = ValkeyEventLog(valkey=axon, deadline_s=0, retention_s=300)
+    log = event_log(axon, deadline_s=0.001)
     await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
     await ValkeyRelayDirectory(valkey=axon).heartbeat("r1", lease_s=600)
     await ValkeyConnectionDirectory(valkey=axon).enter("c1", tenant_id="t")
 
-    assert await log.open(new_response("resp_1")) is Opening.OPENED
+    assert (await log.open(new_response("resp_1"))).outcome is Outcome.OPENED
     assert await log.overdue() == ["resp_1"]
     claim = await log.claim("resp_1", in_progress=b"in_progress")
     delta = LoggedEvent(sequence_number=2, data=b"delta", token_ids=(1, 2))
@@ -101,7 +117,7 @@ async def test_a_response_from_its_opening_to_its_end(axon: Valkey, admin: "redi
     assert await log.running_for("c1") == {"resp_1"}
     end = LoggedEvent(sequence_number=3, data=b"completed")
     await log.append("resp_1", epoch=claim.epoch, events=[end], status=Status.COMPLETED)
-    await log.close_overdue("resp_1")
+    await log.forget("resp_1")
 
     described = await log.describe("resp_1")
     assert described is not None
@@ -115,30 +131,69 @@ async def test_the_directories(axon: Valkey, admin: "redis.Redis") -> None:
     relays = ValkeyRelayDirectory(valkey=axon)
     models = ValkeyModelDirectory(valkey=axon)
     connections = ValkeyConnectionDirectory(valkey=axon)
-    log = ValkeyEventLog(valkey=axon, deadline_s=600, retention_s=300)
+    log = event_log(axon)
 
     await models.announce(("echo",), retention_s=600)
     assert await models.list() == ["echo"]
     # Late, but alive for want of a better one: the script looks for it by another command.
     await relays.heartbeat("r1", lease_s=-1)
     await connections.enter("c1", tenant_id="t")
-    assert await log.open(new_response("resp_1")) is Opening.OPENED
+    assert (await log.open(new_response("resp_1"))).outcome is Outcome.OPENED
     assert await relays.undelivered("r1") == {"resp_1"}
     await relays.delivered("r1", "resp_1")
-    assert await relays.take_expired() == ["r1"]
+    assert await relays.expired() == ["r1"]
     await relays.leave("r1")
     await connections.remove("c1")
-    assert await log.open(new_response("resp_2")) is Opening.GONE
+    assert (await log.open(new_response("resp_2"))).outcome is Outcome.GONE
+    assert refused(admin) == []
+
+
+async def test_what_continues_after_a_loss(axon: Valkey, admin: "redis.Redis") -> None:
+    log, connections = event_log(axon), ValkeyConnectionDirectory(valkey=axon)
+    relays = ValkeyRelayDirectory(valkey=axon)
+    await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
+    await relays.heartbeat("r1", lease_s=600)
+    for connection_id in ("c1", "c2"):
+        await connections.enter(connection_id, tenant_id="t")
+    opened = new_response("resp_1", idempotency="key")
+    assert (await log.open(opened)).outcome is Outcome.OPENED
+    assert (await log.open(new_response("resp_2", idempotency="key"))).outcome is Outcome.REPEATED
+    assert await log.repeated("key") is not None
+
+    await log.mark("resp_1", Mark(1), relay_id="r1", connection_id="c1")
+    await log.abandon("c1")
+    await asyncio.sleep(0.05)
+    assert await log.abandoned() == ["resp_1"]
+    resumed = await log.resume("resp_1", tenant_id="t", connection_id="c2", first=0)
+    assert resumed is Resumption.RESUMED
+    await relays.heartbeat("r2", lease_s=600)
+    await relays.leave("r1")
+    adopted = await relays.adopt("r1", adopter_id="r2")
+    assert [each.response_id for each in adopted] == ["resp_1"]
+    assert await relays.adopt("r1", adopter_id="r2") == []
+
+    lost = LostResponse(
+        response_id="resp_3",
+        tenant_id="t",
+        connection_id="c2",
+        job=b"{}",
+        deadline_ms=2**41,
+        epoch=1,
+        events=[LoggedEvent(sequence_number=0, data=b"created")],
+        status=Status.IN_PROGRESS,
+    )
+    await log.restore(lost)
+    assert await log.describe("resp_3") is not None
     assert refused(admin) == []
 
 
 async def test_a_relay_is_chosen_by_what_it_has_to_do(axon: Valkey, admin: "redis.Redis") -> None:
     relays = ValkeyRelayDirectory(valkey=axon)
-    log = ValkeyEventLog(valkey=axon, deadline_s=600, retention_s=300)
+    log = event_log(axon)
     await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
     for relay in ("r1", "r2"):
         await relays.heartbeat(relay, lease_s=600)
-    assert await log.open(new_response("resp_1")) is Opening.OPENED
+    assert (await log.open(new_response("resp_1"))).outcome is Outcome.OPENED
     assert refused(admin) == []
 
 
@@ -160,8 +215,13 @@ async def test_the_caches(axon: Valkey, admin: "redis.Redis") -> None:
 
 async def test_a_relay_listens(axon: Valkey, admin: "redis.Redis") -> None:
     received: asyncio.Queue[Publication] = asyncio.Queue()
+    left = asyncio.Event()
     subscriber = Subscriber(
-        valkey=axon, relay_id="r1", receive=received.put_nowait, resubscribed=lambda: None
+        valkey=axon,
+        relay_id="r1",
+        receive=received.put_nowait,
+        resubscribed=lambda: None,
+        relay_left=left.set,
     )
     running = asyncio.create_task(subscriber.run())
     try:
@@ -170,6 +230,8 @@ async def test_a_relay_listens(axon: Valkey, admin: "redis.Redis") -> None:
             await subscriber.pulse()
             await axon.call("PUBLISH", "axon:relay:r1", b"resp_1 c1 0 -\nevent")
             assert (await received.get()).response_id == "resp_1"
+            await ValkeyRelayDirectory(valkey=axon).leave("r2")
+            await left.wait()
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -206,6 +268,7 @@ async def test_a_relay_listens(axon: Valkey, admin: "redis.Redis") -> None:
         "DEL axon other",
         "PUBLISH other x",
         "PUBLISH axon:other x",
+        "PUBLISH axon:relays:other x",
         "SUBSCRIBE axon:other",
     ],
 )
@@ -245,4 +308,4 @@ def test_no_command_is_allowed_that_axon_does_not_use() -> None:
         for file in ROOT.glob(folder)
         for command in re.findall(pattern, file.read_text())
     }
-    assert allowed - OF_THE_CLIENT == used - OF_THE_CLIENT
+    assert allowed - OF_THE_CLIENT == used - OF_THE_CLIENT - OPTIONS

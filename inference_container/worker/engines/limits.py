@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from worker.engines.protocol import ContextOverflowError, EngineError, GenerateRequest, ModelInfo
+from worker.engines.protocol import ContextOverflowError, GenerateRequest, ModelInfo, RefusedError
 
 
 def find_model(models: Sequence[ModelInfo], model: str) -> ModelInfo:
-    """Return the served model of this name; ``EngineError`` if there is none."""
+    """Return the served model of this name; ``RefusedError`` if there is none."""
     for info in models:
         if info.id == model:
             return info
-    raise EngineError(f"This engine does not serve the model '{model}'.")
+    raise RefusedError(f"This engine does not serve the model '{model}'.")
 
 
 def token_budget(request: GenerateRequest, context_window: int) -> int:

@@ -2,7 +2,8 @@
 
 EngineError
     ``EngineDeadError``: the engine cannot serve again; every running request gets it.
-    ``ContextOverflowError``: this prompt leaves no room for an answer.
+    ``RefusedError``: this request cannot be served; the message is for the client.
+        ``ContextOverflowError``: its prompt leaves no room for an answer.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -14,10 +15,14 @@ FinishReason = Literal["stop", "length"]
 
 
 class EngineError(Exception):
-    """One request failed; the engine goes on serving others."""
+    """One request failed; the engine goes on serving others. The message is for the log."""
 
 
-class ContextOverflowError(EngineError):
+class RefusedError(EngineError):
+    """One request cannot be served, as the message tells the client."""
+
+
+class ContextOverflowError(RefusedError):
     """The prompt does not fit the model's context window."""
 
 

@@ -22,7 +22,7 @@ class Coalescer:
     """Reads an engine's chunks as fast as they come and hands them on as the policy says.
 
     While the consumer is busy with a flush, chunks gather for the next: a slow log costs
-    latency, never the engine's time.
+    latency, never the engine's time. `received` is how many tokens the engine gave so far.
     """
 
     def __init__(self, chunks: AsyncIterator[TokenChunk], *, policy: FlushPolicy) -> None:
@@ -33,6 +33,17 @@ class Coalescer:
         self._finish_reason: FinishReason | None = None
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
+        self._pumping: asyncio.Task[None] | None = None
+        self.received = 0
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Abort the generation: what it gave so far comes out, and then the flushes end."""
+        self.stopped = True
+        if self._pumping is not None:
+            self._pumping.cancel()
+        self._ended.set()
+        self._news.set()
 
     async def flushes(self) -> AsyncGenerator[Flush, None]:
         """Yield flushes; close this generator to abort the generation.
@@ -41,7 +52,9 @@ class Coalescer:
         ------
         EngineError : what the engine raised, after what it gave before was flushed.
         """
-        pump = asyncio.create_task(self._pump())
+        if self.stopped:
+            return
+        pump = self._pumping = asyncio.create_task(self._pump())
         try:
             first_at: float | None = None
             while not (self._ended.is_set() and not self._texts):
@@ -53,7 +66,8 @@ class Coalescer:
                 first_at = now if first_at is None else first_at
                 yield flush
                 await self._rest(now + self._policy.interval(now - first_at))
-            await pump
+            if not self.stopped:
+                await pump
         finally:
             pump.cancel()
             with suppress(asyncio.CancelledError, Exception):
@@ -63,6 +77,7 @@ class Coalescer:
         try:
             async for chunk in self._chunks:
                 self._token_ids.extend(chunk.token_ids)
+                self.received += len(chunk.token_ids)
                 self._finish_reason = chunk.finish_reason
                 if chunk.text or chunk.finish_reason:  # half a character waits for its other half
                     self._texts.append(chunk.text)

@@ -12,7 +12,7 @@ from axon.adapters.valkey_directories import (
     ValkeyRelayDirectory,
 )
 from axon.adapters.valkey_event_log import ValkeyEventLog
-from axon.event_log import LoggedEvent, NewResponse, Opening, Status
+from axon.event_log import LoggedEvent, LostResponse, Mark, NewResponse, Outcome, Status
 from axon.exceptions import UnavailableError
 from tests.clients import valkey_client
 
@@ -73,11 +73,11 @@ async def test_a_server_that_forgot_its_scripts_learns_them_again(valkey: Valkey
 
 class TestEventLog:
     async def opened(self, valkey: Valkey) -> ValkeyEventLog:
-        log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300)
+        log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
         await ValkeyModelDirectory(valkey=valkey).announce(("echo",), retention_s=600)
         await ValkeyRelayDirectory(valkey=valkey).heartbeat("r1", lease_s=600)
         await ValkeyConnectionDirectory(valkey=valkey).enter("c1", tenant_id="t")
-        assert await log.open(NEW) is Opening.OPENED
+        assert (await log.open(NEW)).outcome is Outcome.OPENED
         return log
 
     async def lives(self, valkey: Valkey) -> list[int]:
@@ -94,9 +94,79 @@ class TestEventLog:
         await log.append(
             "resp_1", epoch=claim.epoch, events=[LoggedEvent(2, b"{}")], status=Status.COMPLETED
         )
-        assert all(0 < life <= 300 for life in await self.lives(valkey))
+        # Its job may come again until the deadline.
+        response, events = await self.lives(valkey)
+        assert 300 < response <= 600
+        assert 0 < events <= 300
         assert await valkey.call("ZCARD", "axon:deadlines") == 0
         assert await valkey.call("EXISTS", "axon:connection:c1:responses") == 0
+
+    async def everlasting(self, valkey: Valkey) -> set[str]:
+        keys = [key.decode() for key in await valkey.call("KEYS", "*")]
+        return {key for key in keys if await valkey.call("TTL", key) == -1}
+
+    async def test_only_indexes_and_relays_sets_have_no_end(self, valkey: Valkey) -> None:
+        log = await self.opened(valkey)
+        await log.open(replace(NEW, response_id="resp_2", idempotency="k", fingerprint="f"))
+        await log.claim("resp_2")
+        await log.mark("resp_2", Mark(1), relay_id="r1", connection_id="c1")
+        await log.resume("resp_2", tenant_id="t", connection_id="c2", first=1)
+        await log.abandon("c1")
+        lost = LostResponse(
+            response_id="resp_3",
+            tenant_id="t",
+            connection_id="c3",
+            job=b"job",
+            deadline_ms=await valkey.now_ms() + 60_000,
+            epoch=1,
+            events=[LoggedEvent(0, b"{}")],
+            status=Status.IN_PROGRESS,
+        )
+        await log.restore(lost)
+        assert await self.everlasting(valkey) == {
+            "axon:abandoned",
+            "axon:deadlines",
+            "axon:models",
+            "axon:models:heard-of",
+            "axon:relays",
+            "axon:relay:r1:responses",
+        }
+        assert 600 < await valkey.call("TTL", "axon:idempotency:k") <= 900
+
+    async def test_of_what_has_ended_nothing_is_left_but_what_expires(self, valkey: Valkey) -> None:
+        log = await self.opened(valkey)
+        await log.abandon("c1")
+        claim = await log.claim("resp_1", in_progress=b"{}")
+        await log.append(
+            "resp_1", epoch=claim.epoch, events=[LoggedEvent(2, b"{}")], status=Status.COMPLETED
+        )
+        relays = ValkeyRelayDirectory(valkey=valkey)
+        await relays.delivered("r1", "resp_1")
+        await relays.leave("r1")
+        assert await relays.adopt("r1", adopter_id="r2") == []
+        assert await self.everlasting(valkey) == {"axon:models", "axon:models:heard-of"}
+
+    async def test_a_late_repetition_of_a_mark_changes_nothing(
+        self, valkey: Valkey, valkey_url: str
+    ) -> None:
+        log = await self.opened(valkey)
+        late: list[tuple[object, ...]] = []
+
+        class Recording(Valkey):
+            async def call(self, *command: object) -> object:
+                late.append(command)
+                return await super().call(*command)
+
+        async with valkey_client(valkey_url, make=Recording) as recorded:
+            slow = ValkeyEventLog(
+                valkey=recorded, deadline_s=600, retention_s=300, resume_window_s=60
+            )
+            await slow.mark("resp_1", Mark(0), relay_id="r1", connection_id="c1")
+        await log.mark("resp_1", Mark(0, certain=False), relay_id="r1", connection_id="c1")
+        await valkey.call(*late[-1])
+        meta = await log.describe("resp_1")
+        assert meta is not None
+        assert meta.mark == Mark(0, certain=False)
 
     async def test_a_tombstone_goes_after_a_while(self, valkey: Valkey) -> None:
         await self.opened(valkey)
@@ -106,7 +176,7 @@ class TestEventLog:
     async def test_a_connection_that_was_forgotten_gets_a_life_again(self, valkey: Valkey) -> None:
         log = await self.opened(valkey)
         await valkey.call("DEL", "axon:connection:c1")
-        assert await log.open(replace(NEW, response_id="resp_2")) is Opening.OPENED
+        assert (await log.open(replace(NEW, response_id="resp_2"))).outcome is Outcome.OPENED
         assert await valkey.call("TTL", "axon:connection:c1") > 7200
 
     async def test_after_a_flush_it_is_missing_and_the_scripts_work(self, valkey: Valkey) -> None:
@@ -114,7 +184,7 @@ class TestEventLog:
         await valkey.call("FLUSHALL")
         await valkey.call("SCRIPT", "FLUSH")
         assert await log.describe("resp_1") is None
-        assert await log.open(NEW) is Opening.UNKNOWN_MODEL
+        assert (await log.open(NEW)).outcome is Outcome.NO_MODEL
 
     async def test_many_answers_at_once_stay_apart(self, valkey: Valkey) -> None:
         log = await self.opened(valkey)

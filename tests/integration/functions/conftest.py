@@ -72,7 +72,9 @@ class World:
         self.valkey: Valkey = valkey.create_valkey(
             ValkeySettings(valkey_url=variables["valkey_url"])
         )
-        self.log = ValkeyEventLog(valkey=self.valkey, deadline_s=600, retention_s=300)
+        self.log = ValkeyEventLog(
+            valkey=self.valkey, deadline_s=600, retention_s=300, resume_window_s=60
+        )
         self._functions = functions
         run(ValkeyRelayDirectory(valkey=self.valkey).heartbeat("relay", lease_s=600))
         run(ValkeyModelDirectory(valkey=self.valkey).announce(("echo",), retention_s=600))
@@ -114,6 +116,7 @@ def world(
     app_dsn: str,
     jobs_queue_url: str,
     history_queue_url: str,
+    parked_queue_url: str,
     sqs_client: "SQSClient",
 ) -> World:
     variables = {
@@ -121,6 +124,7 @@ def world(
         "postgres_dsn": app_dsn,
         "jobs_queue_url": jobs_queue_url,
         "history_queue_url": history_queue_url,
+        "parked_queue_url": parked_queue_url,
     }
     return World(functions=functions, variables=variables, sqs=sqs_client)
 

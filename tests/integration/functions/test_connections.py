@@ -1,6 +1,7 @@
 """connect and disconnect."""
 
 import json
+import time
 
 from axon.event_log import Status
 from axon.lambdas import run
@@ -26,8 +27,15 @@ def test_connecting_enters_the_connection(world: World) -> None:
     assert run(world.valkey.call("TTL", key)) > 7200
 
 
-def test_disconnecting_cancels_what_runs_and_nothing_of_others(world: World) -> None:
-    respond, disconnect = world.load("respond"), world.load("disconnect")
+def statuses(world: World, response_ids: set[str]) -> set[Status]:
+    metas = [run(world.log.describe(response_id)) for response_id in response_ids]
+    return {meta.status for meta in metas if meta is not None}
+
+
+def test_what_a_connection_waited_for_goes_on_and_is_cancelled_after_the_window(
+    world: World,
+) -> None:
+    respond, disconnect = world.load("respond"), world.load("disconnect", resume_window_s="0.3")
     connect(world)
     connect(world, "other")
     for connection_id in (CONNECTION, CONNECTION, "other"):
@@ -35,11 +43,30 @@ def test_disconnecting_cancels_what_runs_and_nothing_of_others(world: World) -> 
     mine, others = running(world), running(world, "other")
     assert (len(mine), len(others)) == (2, 1)
     assert disconnect.handler(websocket_event(route="$disconnect"), None) == {"statusCode": 200}
-    metas = [run(world.log.describe(response_id)) for response_id in mine]
-    assert [meta and meta.status for meta in metas] == [Status.CANCELLED] * 2
+    ender = respond.ENDER
+    run(ender.cancel_abandoned())
+    assert statuses(world, mine) == {Status.QUEUED}
+    time.sleep(0.32)
+    run(ender.cancel_abandoned())
+    assert statuses(world, mine) == {Status.CANCELLED}
     assert running(world, "other") == others
     records = [json.loads(message["body"]) for message in world.messages("history", count=2)]
     assert {record["response"]["status"] for record in records} == {"cancelled"}
+
+
+def test_what_was_resumed_in_time_goes_on(world: World) -> None:
+    respond, disconnect = world.load("respond"), world.load("disconnect", resume_window_s="0.3")
+    connect(world)
+    respond.handler(websocket_event(CREATE), None)
+    (response_id,) = running(world)
+    disconnect.handler(websocket_event(route="$disconnect"), None)
+    resume = json.dumps({"type": "response.resume", "response_id": response_id})
+    respond.handler(websocket_event(resume, connection_id="other"), None)
+    disconnect.handler(websocket_event(route="$disconnect"), None)  # API Gateway may tell it twice
+    time.sleep(0.32)
+    run(respond.ENDER.cancel_abandoned())
+    assert statuses(world, {response_id}) == {Status.QUEUED}
+    assert running(world, "other") == {response_id}
 
 
 def test_what_still_arrives_after_the_end_is_not_accepted(world: World) -> None:

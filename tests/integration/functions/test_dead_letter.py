@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
@@ -36,6 +37,23 @@ def handle(dead_letter: ModuleType, *messages: dict[str, Any]) -> list[str]:
     return [entry["itemIdentifier"] for entry in answer["batchItemFailures"]]
 
 
+def parked(world: World, count: int = 1) -> list[tuple[str, dict[str, str]]]:
+    """Take letters from where the operator finds them: each one's body and attributes."""
+    url = world.variables["parked_queue_url"]
+    found: list[tuple[str, dict[str, str]]] = []
+    while len(found) < count:
+        answer = world.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], WaitTimeSeconds=2
+        )
+        assert answer.get("Messages"), f"{len(found)} of {count} letters"
+        for message in answer["Messages"]:
+            world.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            attributes = message["MessageAttributes"].items()
+            found.append((message["Body"], {n: value["StringValue"] for n, value in attributes}))
+    assert world.is_empty("parked")
+    return found
+
+
 def test_the_responses_fail_honestly(dead_letter: ModuleType, world: World) -> None:
     messages = submitted(world, 3, stream_id="s")
     assert handle(dead_letter, *messages) == []
@@ -45,6 +63,24 @@ def test_the_responses_fail_honestly(dead_letter: ModuleType, world: World) -> N
         assert decoded[-1]["type"] == "response.failed"
         assert decoded[-1]["response"]["error"]["code"] == "server_error"
     assert len(world.messages("history", count=3)) == 3
+
+
+def test_the_letters_are_kept_for_the_operator(dead_letter: ModuleType, world: World) -> None:
+    messages = submitted(world, 3, input='wörld 🌍 \x00 \ufffe\uffff "\\ ')
+    for message in messages:
+        message["attributes"]["ApproximateReceiveCount"] = "4"
+    before = datetime.now(UTC).replace(microsecond=0)
+    assert handle(dead_letter, *messages) == []
+    letters = dict(parked(world, 3))
+    for message in messages:
+        attributes = letters[message["body"]]
+        assert before <= datetime.fromisoformat(attributes.pop("when")) <= datetime.now(UTC)
+        assert attributes == {
+            "message_id": message["messageId"],
+            "why": "failed repeatedly",
+            "attempts": "3",
+            "response_id": response_id(message),
+        }
 
 
 def test_what_a_worker_began_keeps_its_text(dead_letter: ModuleType, world: World) -> None:
@@ -68,22 +104,74 @@ def test_what_has_ended_stays_as_it_is(dead_letter: ModuleType, world: World) ->
     before = run(world.log.read(response_id(message)))
     assert handle(dead_letter, message) == []
     assert run(world.log.read(response_id(message))) == before
+    assert len(world.messages("history")) == 1
+    assert world.is_empty("history")
+    # SQS knows no way to park it once: both copies say which message they are.
+    copies = parked(world, 2)
+    assert {body for body, _ in copies} == {message["body"]}
+    assert {attributes["message_id"] for _, attributes in copies} == {message["messageId"]}
+    assert {attributes["why"] for _, attributes in copies} == {"failed repeatedly"}
 
 
-def test_what_cannot_be_read_is_done_with_and_stops_no_other(
+def test_the_same_letter_twice_at_a_time(dead_letter: ModuleType, world: World) -> None:
+    (message,) = submitted(world)
+    assert handle(dead_letter, message, message) == []
+    assert validate_stream(run(world.log.read(response_id(message))))[-1]["type"] == (
+        "response.failed"
+    )
+    parked(world, 2)
+
+
+def test_a_job_that_was_done_stays_done(dead_letter: ModuleType, world: World) -> None:
+    (message,) = submitted(world)
+    ended = world.load("dead_letter").ENDER.end(response_id(message), Status.CANCELLED)
+    run(ended)
+    assert handle(dead_letter, message) == []
+    ((_, attributes),) = parked(world)
+    assert attributes["why"] == "received repeatedly, though its response is cancelled"
+    meta = run(world.log.describe(response_id(message)))
+    assert meta is not None
+    assert meta.status is Status.CANCELLED
+
+
+def job_with(**fields: Any) -> str:
+    """Return a job's body with other fields."""
+    return json.dumps(json.loads(a_job().encode()) | fields)
+
+
+def test_what_cannot_be_read_is_kept_and_stops_no_other(
     dead_letter: ModuleType, world: World
 ) -> None:
     (message,) = submitted(world)
-    bodies = ("poison", "{}", "[]", '{"tenant_id": 1}')
-    poison = [sqs_record(body, f"poison-{body}") for body in bodies]
+    reasons = {
+        "poison": "Invalid JSON",
+        "{}": "tenant_id: Field required",
+        "[]": "Input should be an object",
+        '{"tenant_id": 1}': "tenant_id: Input should be a valid string",
+        '{"tenant_id": "wörld\\ud83c\\udf0d"}': "connection_id: Field required",
+        job_with(sampling={"\U0001f30d": "x"}): "sampling: Input should be a valid number",
+        job_with(response={}): "its response has no valid id",
+        job_with(response={"id": "resp_* {}"}): "its response has no valid id",
+    }
+    poison = [sqs_record(body, f"m{number}") for number, body in enumerate(reasons)]
     assert handle(dead_letter, *poison, message) == []
     meta = run(world.log.describe(response_id(message)))
     assert meta is not None
     assert meta.status is Status.FAILED
+    letters = dict(parked(world, len(reasons) + 1))
+    for number, (body, reason) in enumerate(reasons.items()):
+        attributes = letters[body]
+        assert attributes["message_id"] == f"m{number}"
+        assert attributes["why"].startswith(f"not a job: {reason}")
+        assert "response_id" not in attributes
 
 
-def test_what_nobody_knows_is_done_with(dead_letter: ModuleType) -> None:
-    assert handle(dead_letter, sqs_record(a_job().encode().decode(), "m1")) == []
+def test_what_nobody_knows_is_kept(dead_letter: ModuleType, world: World) -> None:
+    body = a_job().encode().decode()
+    assert handle(dead_letter, sqs_record(body, "m1")) == []
+    ((kept, attributes),) = parked(world)
+    assert kept == body
+    assert attributes["why"] == "failed repeatedly; nobody could be told"
 
 
 def test_valkey_away_returns_them_all(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,6 +180,23 @@ def test_valkey_away_returns_them_all(world: World, capsys: pytest.CaptureFixtur
     messages = [sqs_record(body, "m1"), sqs_record("poison", "m2"), sqs_record(body, "m3")]
     assert handle(dead_letter, *messages) == ["m1", "m3"]
     assert counted(capsys) == [{"dead_letters": 1, "service": "dead_letter"}]
+    assert [body for body, _ in parked(world)] == ["poison"]
+
+
+def test_what_could_not_be_parked_comes_again(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (message,) = submitted(world)
+    away = world.load("dead_letter", parked_queue_url="http://127.0.0.1:1/0/jobs-parked")
+    counted(capsys)
+    assert handle(away, message) == [message["messageId"]]
+    assert counted(capsys) == [{"dead_letters": 0, "service": "dead_letter"}]
+    assert validate_stream(run(world.log.read(response_id(message))))
+
+    dead_letter = world.load("dead_letter")
+    assert handle(dead_letter, message) == []
+    ((_, attributes),) = parked(world)
+    assert attributes["why"] == "failed repeatedly"
 
 
 def test_the_history_queue_away_stops_no_failure(world: World) -> None:

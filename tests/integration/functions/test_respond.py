@@ -1,9 +1,7 @@
 import json
 from types import ModuleType
-from typing import Any
 
 import pytest
-from openai.types.responses import ResponseErrorEvent
 
 from axon.adapters.ecs_workers import EcsWorkers
 from axon.event_log import Status
@@ -11,38 +9,13 @@ from axon.ids import new_id
 from axon.jobs import Job
 from axon.lambdas import run
 from tests.integration.functions.conftest import World, websocket_event
+from tests.integration.functions.messages import CONNECTION, accepted, body, refused
 from tests.unit.axon.sdk_events import validate, validate_stream
-
-CONNECTION = "L0SM9cOFvHcCIhw="
 
 
 @pytest.fixture
 def respond(world: World) -> ModuleType:
     return world.load("respond")
-
-
-def body(**fields: Any) -> str:
-    return json.dumps({"type": "response.create", "model": "echo", "input": "hello"} | fields)
-
-
-def accepted(respond: ModuleType, world: World, **fields: Any) -> str:
-    """Send a request that is accepted; return the response's id."""
-    before = run(world.log.running_for(CONNECTION))
-    assert respond.handler(websocket_event(body(**fields)), None) == {"statusCode": 200}
-    (response_id,) = run(world.log.running_for(CONNECTION)) - before
-    return response_id
-
-
-def refused(respond: ModuleType, message: str | None, **context: str) -> dict[str, Any]:
-    """Send a message that is refused; return the error frame."""
-    answer = respond.handler(websocket_event(message, **context), None)
-    assert answer["statusCode"] == 200
-    ResponseErrorEvent.model_validate_json(answer["body"], strict=True)
-    frame: dict[str, Any] = json.loads(answer["body"])
-    for name in ("code", "message", "param"):
-        assert frame[name] == frame["error"][name]
-    assert (frame["type"], frame["sequence_number"]) == ("error", 0)
-    return frame
 
 
 WRONG = [

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 
 from local.leftovers import owned
@@ -152,8 +153,31 @@ def test_status(dev: Dev) -> None:
     for process in report["processes"]:
         assert (process["state"], process["pid"]) == ("ready", dev.pid(process["name"]))
     names = [queue["name"] for queue in report["queues"]]
-    assert sorted(names) == ["history-dlq.fifo", "history.fifo", "jobs", "jobs-dlq"]
+    assert sorted(names) == ["history-dlq.fifo", "history.fifo", "jobs", "jobs-dlq", "jobs-parked"]
     assert "no active responses" in dev.run("status").stdout
+
+
+def test_a_dead_letter_waits_for_the_operator(dev: Dev) -> None:
+    urls = json.loads((dev.data / "run" / "endpoints.json").read_text())["queues"]
+    client = boto3.client("sqs", endpoint_url=urls["jobs"].partition("/0")[0])
+    sent = client.send_message(QueueUrl=urls["jobs-dlq"], MessageBody="poison")
+    client.close()
+
+    def letters() -> list[dict[str, str]]:
+        listed = dev.run("dlq", "list", "--json")
+        assert listed.returncode == 0, listed.stderr
+        found: list[dict[str, str]] = json.loads(listed.stdout)["letters"]
+        return found
+
+    eventually(lambda: bool(letters()), within_s=30)
+    (letter,) = letters()
+    assert (letter["id"], letter["queue"]) == (sent["MessageId"], "jobs")
+    assert letter["why"].startswith("not a job: ")
+    shown = dev.run("dlq", "show", letter["id"][:8])
+    assert shown.stdout.endswith("\n\npoison\n")
+    purged = dev.run("dlq", "purge", letter["id"], said="y\n")
+    assert purged.stdout == "1 letter of jobs deleted\n", purged.stderr
+    assert letters() == []
 
 
 def test_a_new_key_works_until_it_is_revoked(dev: Dev) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,20 +18,30 @@ from axon.adapters.valkey_directories import (
     ValkeyRelayDirectory,
 )
 from axon.adapters.valkey_event_log import ValkeyEventLog
-from axon.event_log import Status
+from axon.event_log import Mark, ResponseMeta, Status
+from axon.serialization import loads
 from axon.settings import RelaySettings
 from relay.service import serve
 from tests.unit.axon.adapters.strict_gateway import StrictGateway
 from tests.unit.relay.author import MODEL, TENANT, Author
 
 RELAY = "relay-a"
+DEADLINE_S = 40
+"""Of every wait: the machine may be very busy."""
 CONNECTIONS = tuple(f"c{number}=" for number in range(8))
 
 
-async def until(condition: Callable[[], bool], *, deadline_s: float = 15) -> None:
+async def until(condition: Callable[[], bool], *, deadline_s: float = DEADLINE_S) -> None:
     async with asyncio.timeout(deadline_s):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def write(author: Author, words: int, *, pause_s: float = 0.0) -> None:
+    for number in range(words):
+        await author.say(f"{number} ")
+        await asyncio.sleep(pause_s)
+    await author.complete()
 
 
 class Stage:
@@ -39,8 +50,8 @@ class Stage:
     ) -> None:
         self.valkey = valkey
         self.gateway = gateway
-        self.log = ValkeyEventLog(valkey=valkey, deadline_s=60, retention_s=60)
-        self.silent_log = _silent(ValkeyEventLog(valkey=valkey, deadline_s=60, retention_s=60))
+        self.log = _new_log(valkey)
+        self.silent_log = _silent(_new_log(valkey))
         self.directory = ValkeyRelayDirectory(valkey=valkey)
         self._environ = {
             "AXON_VALKEY_URL": valkey_url,
@@ -49,7 +60,7 @@ class Stage:
             "AXON_RELAY_ID": RELAY,
             "AXON_STOP_TIMEOUT_S": "10",
         }
-        self._processes: list[Process] = []
+        self.processes: list[Process] = []
 
     async def begin(self) -> None:
         await ValkeyModelDirectory(valkey=self.valkey).announce((MODEL,), retention_s=600)
@@ -58,7 +69,7 @@ class Stage:
             await connections.enter(connection_id, tenant_id=TENANT)
 
     async def end(self) -> None:
-        for process in self._processes:
+        for process in self.processes:
             if process.returncode is None:
                 process.kill()
             await process.wait()
@@ -83,7 +94,7 @@ class Stage:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "relay", env={**os.environ, **environ}
         )
-        self._processes.append(process)
+        self.processes.append(process)
         return process
 
     async def kill(self, process: Process) -> None:
@@ -91,24 +102,34 @@ class Stage:
         assert await process.wait() == -signal.SIGKILL
 
     async def registered(self, relay_id: str = RELAY) -> None:
-        async with asyncio.timeout(15):
-            while await self.lease_of(relay_id) is None:
+        async with asyncio.timeout(DEADLINE_S):
+            while (await self.lease_of(relay_id) or 0) < time.time() * 1000:
                 await asyncio.sleep(0.01)
 
     async def lease_of(self, relay_id: str) -> float | None:
         score: bytes | float | None = await self.valkey.call("ZSCORE", valkey_keys.RELAYS, relay_id)
         return None if score is None else float(score)
 
+    async def describe(self, author: Author) -> ResponseMeta:
+        meta = await self.log.describe(author.response_id)
+        assert meta is not None
+        return meta
+
+    async def settled(self, *authors: Author) -> None:
+        """Wait until the marks say that the clients have everything."""
+        async with asyncio.timeout(DEADLINE_S):
+            for author in authors:
+                while (await self.describe(author)).mark != Mark(len(author.written)):
+                    await asyncio.sleep(0.005)
+
     async def open(self, connection_id: str) -> Author:
         return await Author.open(self.log, connection_id)
 
     async def status(self, author: Author) -> Status:
-        meta = await self.log.describe(author.response_id)
-        assert meta is not None
-        return meta.status
+        return (await self.describe(author)).status
 
     async def reaches(self, author: Author, *statuses: Status) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE_S):
             while await self.status(author) not in statuses:
                 await asyncio.sleep(0.01)
 
@@ -116,7 +137,7 @@ class Stage:
         return await self.directory.undelivered(relay_id)
 
     async def all_delivered(self, relay_id: str = RELAY) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE_S):
             while await self.undelivered(relay_id):
                 await asyncio.sleep(0.01)
 
@@ -131,10 +152,21 @@ class Stage:
             for events in written:
                 assert [post for post in posts if post in set(events)] == events
 
+    def interrupted(self, connection_id: str) -> list[bytes]:
+        """Return what a client got that was told of an interruption and disconnected."""
+        *events, last = self.gateway.posts[connection_id]
+        assert loads(last)["code"] == "stream_interrupted"
+        assert connection_id in self.gateway.deleted
+        return events
+
+
+def _new_log(valkey: Valkey) -> ValkeyEventLog:
+    return ValkeyEventLog(valkey=valkey, deadline_s=60, retention_s=60, resume_window_s=60)
+
 
 def _silent(log: ValkeyEventLog) -> ValkeyEventLog:
     """The same log, but what it publishes reaches nobody."""
-    for script in (log._open, log._claim, log._append):
+    for script in (log._open, log._claim, log._append, log._resume):
         script._source = script._source.replace("'PUBLISH', 'axon:relay:'", "'PUBLISH', 'lost:'")
         script._sha = hashlib.sha1(script._source.encode()).hexdigest()
     return log

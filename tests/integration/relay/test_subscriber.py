@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from axon.adapters.valkey import Valkey
+from axon.adapters.valkey_directories import ValkeyRelayDirectory
 from relay import subscriber as module
 from relay.publication import Publication
 from relay.subscriber import Subscriber
@@ -16,11 +17,13 @@ class Heard:
     def __init__(self, valkey: Valkey) -> None:
         self.publications: list[Publication] = []
         self.subscriptions = 0
+        self.left = asyncio.Event()
         self.subscriber = Subscriber(
             valkey=valkey,
             relay_id="r",
             receive=self.publications.append,
             resubscribed=self._resubscribed,
+            relay_left=self.left.set,
         )
 
     def _resubscribed(self) -> None:
@@ -42,6 +45,13 @@ async def test_hears_publications_in_order(valkey: Valkey, heard: Heard) -> None
         await valkey.call("PUBLISH", CHANNEL, b"resp_1 c %d -\n{}" % number)
     await until(lambda: len(heard.publications) == 100)
     assert [publication.first for publication in heard.publications] == list(range(100))
+
+
+async def test_hears_when_a_relay_leaves(valkey: Valkey, heard: Heard) -> None:
+    await ValkeyRelayDirectory(valkey=valkey).leave("another")
+    async with asyncio.timeout(5):
+        await heard.left.wait()
+    assert not heard.publications
 
 
 async def test_tells_when_it_had_to_subscribe_again(valkey: Valkey, heard: Heard) -> None:

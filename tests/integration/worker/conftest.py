@@ -1,22 +1,30 @@
 """A submitter and workers over the real servers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
+from axon.adapters import valkey_keys as keys_of
 from axon.adapters.postgres_stores import PostgresTurnStore
 from axon.adapters.sqs import SqsHistorySender, SqsJobSender
 from axon.adapters.sqs_api import SqsApi
+from axon.adapters.valkey import Valkey
 from axon.adapters.valkey_caches import ValkeyTurnCache
 from axon.adapters.valkey_directories import ValkeyModelDirectory, ValkeyRelayDirectory
 from axon.adapters.valkey_event_log import ValkeyEventLog
 from axon.conversations import Conversations
-from axon.event_log import LoggedEvent
-from axon.responses import ResponseEnder, ResponseService
+from axon.endings import ResponseEnder
+from axon.event_log import LoggedEvent, ResponseMeta
+from axon.jobs import Job, JobSender
+from axon.responses import ResponseService
 from axon.settings import WorkerSettings
 from axon.workers import StandingWorkers
 from local.queues import JOBS_DEAD, Queue
@@ -28,6 +36,7 @@ from worker.service import serve
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
 
+ROOT = Path(__file__).resolve().parents[3]
 TENANT, CONNECTION = "t", "c1"
 VISIBILITY_S = 3
 
@@ -37,11 +46,13 @@ class World:
 
     def __init__(
         self, *, variables: dict[str, str], service: ResponseService, ender: ResponseEnder,
-        log: ValkeyEventLog, sqs: "SQSClient",
+        log: ValkeyEventLog, jobs: JobSender, valkey: Valkey, sqs: "SQSClient",
     ) -> None:  # fmt: skip
         self.variables = variables
         self.ender = ender
         self.log = log
+        self._jobs = jobs
+        self._valkey = valkey
         self._service = service
         self._sqs = sqs
 
@@ -66,6 +77,41 @@ class World:
             while len(events := await self.log.read(response_id)) < count:
                 await asyncio.sleep(0.005)
         return events
+
+    async def claimed(self, response_id: str, *, epoch: int) -> None:
+        """Wait until this attempt, or a later one, has the response."""
+        async with asyncio.timeout(20):
+            while not (meta := await self.log.describe(response_id)) or meta.epoch < epoch:
+                await asyncio.sleep(0.005)
+
+    async def describe(self, response_id: str) -> ResponseMeta:
+        """Return what the log knows of a response that it knows."""
+        meta = await self.log.describe(response_id)
+        assert meta is not None
+        return meta
+
+    async def dump(self, response_id: str) -> list[object]:
+        """Return all that Valkey holds of a response, byte for byte."""
+        key, events = keys_of.response(response_id), keys_of.events(response_id)
+        return [
+            await self._valkey.call("HGETALL", key),
+            await self._valkey.call("XRANGE", events, "-", "+"),
+        ]
+
+    async def send_again(self, response_id: str) -> None:
+        """Send the job of a running response once more."""
+        meta = await self.describe(response_id)
+        await self._jobs.send(Job.decode(meta.job))
+
+    async def lose(self) -> None:
+        """Have Valkey lose everything; relays tell it again that they are there."""
+        await self._valkey.call("FLUSHALL")
+        await self.begin()
+
+    async def begin(self) -> None:
+        """Have a relay, and a model that may be asked for."""
+        await ValkeyRelayDirectory(valkey=self._valkey).heartbeat("relay", lease_s=600)
+        await ValkeyModelDirectory(valkey=self._valkey).announce(("echo",), retention_s=600)
 
     def depth(self, queue: str) -> int:
         """Messages in a queue, visible or in flight."""
@@ -95,24 +141,66 @@ def text_of(decoded: list[dict[str, Any]]) -> str:
     return text
 
 
+class Processes:
+    """Starts workers, and leaves none."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self._variables = variables
+        self._started: list[subprocess.Popen[str]] = []
+
+    def start(self, **changes: str) -> "subprocess.Popen[str]":
+        changed = {
+            name.upper() if name.startswith("ecs_") else f"AXON_{name.upper()}": value
+            for name, value in changes.items()
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker"],
+            env=os.environ | self._variables | changed,
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def processes(variables: dict[str, str]) -> Iterator[Processes]:
+    processes = Processes(variables)
+    yield processes
+    processes.end()
+
+
+@pytest.fixture
+def visibility_s() -> int:
+    """After so long a dead worker's jobs come back."""
+    return VISIBILITY_S
+
+
 @pytest.fixture
 def variables(
+    visibility_s: int,
     valkey_url: str,
     app_dsn: str,
     history_queue_url: str,
     make_queue: Callable[..., str],
 ) -> dict[str, str]:
-    """The worker's environment; jobs come back after `VISIBILITY_S`."""
+    """The worker's environment."""
     dead = make_queue(JOBS_DEAD)
     jobs = make_queue(
-        Queue(name="jobs", visibility_s=VISIBILITY_S), dead_letter=dead.rpartition("/")[2]
+        Queue(name="jobs", visibility_s=visibility_s), dead_letter=dead.rpartition("/")[2]
     )
     return {
         "AXON_VALKEY_URL": valkey_url,
         "AXON_POSTGRES_DSN": app_dsn,
         "AXON_JOBS_QUEUE_URL": jobs,
         "AXON_HISTORY_QUEUE_URL": history_queue_url,
-        "AXON_VISIBILITY_TIMEOUT_S": str(VISIBILITY_S),
+        "AXON_VISIBILITY_TIMEOUT_S": str(visibility_s),
     }
 
 
@@ -124,23 +212,28 @@ async def world(variables: dict[str, str], sqs_client: "SQSClient") -> AsyncIter
         apis = [sqs_api(variables[f"AXON_{name}_QUEUE_URL"]) for name in ("JOBS", "HISTORY")]
         for api in apis:
             stack.push_async_callback(api.close)
-        log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300)
+        log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
         history = SqsHistorySender(api=apis[1])
-        ender = ResponseEnder(event_log=log, history=history)
+        turns = ValkeyTurnCache(valkey=valkey, ttl_s=900)
+        ender = ResponseEnder(event_log=log, history=history, turns=turns)
+        jobs = SqsJobSender(api=apis[0])
         service = ResponseService(
             event_log=log,
             conversations=Conversations(
-                cache=ValkeyTurnCache(valkey=valkey, ttl_s=900),
+                cache=turns,
                 database=PostgresTurnStore(pool=pool),
             ),
-            jobs=SqsJobSender(api=apis[0]),
+            jobs=jobs,
             history=history,
             ender=ender,
             workers=StandingWorkers(),
         )
-        await ValkeyRelayDirectory(valkey=valkey).heartbeat("relay", lease_s=600)
-        await ValkeyModelDirectory(valkey=valkey).announce(("echo",), retention_s=600)
-        yield World(variables=variables, service=service, ender=ender, log=log, sqs=sqs_client)
+        world = World(
+            variables=variables, service=service, ender=ender, log=log, jobs=jobs, valkey=valkey,
+            sqs=sqs_client,
+        )  # fmt: skip
+        await world.begin()
+        yield world
 
 
 def sqs_api(queue_url: str) -> SqsApi:

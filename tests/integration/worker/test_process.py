@@ -6,68 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.integration.worker.conftest import World, text_of
+from tests.integration.worker.conftest import ROOT, Processes, World
 from tests.unit.axon.adapters.ecs_agent_stand_in import ecs_agent_stand_in
-
-ROOT = Path(__file__).resolve().parents[3]
-
-
-class Processes:
-    """Starts workers, and leaves none."""
-
-    def __init__(self, variables: dict[str, str]) -> None:
-        self._variables = variables
-        self._started: list[subprocess.Popen[str]] = []
-
-    def start(self, **changes: str) -> "subprocess.Popen[str]":
-        changed = {
-            name.upper() if name.startswith("ecs_") else f"AXON_{name.upper()}": value
-            for name, value in changes.items()
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "worker"],
-            env=os.environ | self._variables | changed,
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._started.append(process)
-        return process
-
-    def end(self) -> None:
-        for process in self._started:
-            process.kill()
-            process.communicate()
-
-
-@pytest.fixture
-def processes(variables: dict[str, str]) -> Iterator[Processes]:
-    processes = Processes(variables)
-    yield processes
-    processes.end()
-
-
-async def test_another_worker_goes_on_where_a_killed_one_was(
-    world: World, processes: Processes
-) -> None:
-    first = processes.start(echo_token_ms="20")
-    response_id = await world.submit(input="count to 300")
-    before = await world.logged(response_id, count=10)
-    first.kill()
-    first.wait()
-    processes.start(echo_token_ms="1")
-    decoded = await world.ended(response_id)
-    assert text_of(decoded) == " ".join(map(str, range(1, 301)))
-    assert decoded[-1]["response"]["usage"]["output_tokens"] == 300
-    assert (await world.log.read(response_id))[: len(before)] == before
-    meta = await world.log.describe(response_id)
-    assert meta is not None
-    assert meta.epoch == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

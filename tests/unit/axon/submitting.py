@@ -1,13 +1,16 @@
 """A response service over fakes, with a worker's hands."""
 
+from collections.abc import Collection
 from typing import Any
 
 from axon.conversations import Conversations, Turn
+from axon.endings import ResponseEnder
 from axon.event_log import LoggedEvent, Status
 from axon.exceptions import RequestError
 from axon.jobs import Job
 from axon.protocol.objects import Usage
-from axon.responses import ResponseEnder, ResponseService
+from axon.protocol.requests import ResumeResponse
+from axon.responses import ResponseService
 from axon.testing.event_log import FakeValkey
 from axon.testing.stores import FakeHistory, FakeJobQueue, FakeTurns
 from axon.testing.workers import FakeWorkers
@@ -15,6 +18,7 @@ from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
 from tests.unit.axon.sdk_events import validate_stream
 
 DEADLINE_S = 600.0
+RESUME_WINDOW_S = 60.0
 SLEEPING = "sleeping-model"
 """Known though no worker has announced it."""
 
@@ -22,15 +26,20 @@ SLEEPING = "sleeping-model"
 class World:
     """One relay, one model, one connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, models: Collection[str] = (SLEEPING,)) -> None:
         self.now = 1000.0
-        self.valkey = FakeValkey(deadline_s=DEADLINE_S, models=(SLEEPING,), clock=lambda: self.now)
+        self.valkey = FakeValkey(
+            deadline_s=DEADLINE_S,
+            resume_window_s=RESUME_WINDOW_S,
+            models=models,
+            clock=lambda: self.now,
+        )
         self.turns = FakeTurns()
         self.conversations = Conversations(cache=self.turns, database=FakeTurns())
         self.jobs = FakeJobQueue()
         self.history = FakeHistory()
         self.workers = FakeWorkers()
-        self.ender = ResponseEnder(event_log=self.valkey, history=self.history)
+        self.ender = ResponseEnder(event_log=self.valkey, history=self.history, turns=self.turns)
         self.service = ResponseService(
             event_log=self.valkey,
             conversations=self.conversations,
@@ -53,6 +62,19 @@ class World:
         )
         assert response_id is not None
         return response_id
+
+    async def resume(
+        self,
+        response_id: str,
+        *,
+        starting_after: int = -1,
+        tenant_id: str = TENANT,
+        connection_id: str = CONNECTION,
+    ) -> None:
+        request = ResumeResponse(
+            type="response.resume", response_id=response_id, starting_after=starting_after
+        )
+        await self.service.resume(request, tenant_id=tenant_id, connection_id=connection_id)
 
     async def refusal(self, **arguments: Any) -> RequestError:
         """Submit what is refused; nothing of it may be left."""

@@ -1,17 +1,15 @@
-import time
-
 import pytest
 
 from axon.event_log import Status
-from axon.exceptions import FencedError, RequestError, UnavailableError
+from axon.exceptions import UnavailableError
 from axon.history import HistoryRecord
 from axon.ids import is_id, new_id
 from axon.jobs import Job
 from axon.models import SILENCE_S
-from axon.responses import OVERDUE, UNSENT, now_ms
+from axon.responses import UNSENT
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
 from tests.unit.axon.sdk_events import validate_stream
-from tests.unit.axon.submitting import DEADLINE_S, SLEEPING, World
+from tests.unit.axon.submitting import SLEEPING, World
 
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
 CALL_OUTPUT = {"type": "function_call_output", "call_id": "call_1", "output": "4"}
@@ -22,10 +20,6 @@ async def world() -> World:
     world = World()
     await world.begin()
     return world
-
-
-def test_now_is_in_milliseconds() -> None:
-    assert now_ms() == pytest.approx(time.time() * 1000, abs=1000)
 
 
 class TestSubmit:
@@ -70,6 +64,13 @@ class TestSubmit:
         error = await world.refusal(model="gpt-9")
         assert (error.code, error.param, error.status) == ("model_not_found", "model", 404)
         assert "'gpt-9'" in error.message
+
+    async def test_while_no_model_is_known_the_client_is_told_to_wait(self) -> None:
+        empty = World(models=())
+        await empty.valkey.heartbeat("relay", lease_s=100)
+        with pytest.raises(UnavailableError, match="model"):
+            await empty.submit()
+        assert empty.jobs_sent() == []
 
     async def test_without_a_relay_nothing_is_accepted(self, world: World) -> None:
         await world.valkey.leave("relay")
@@ -237,6 +238,27 @@ class TestWarmUp:
         assert job.previous_response_id == first
         assert (first in world.history.records) is store
 
+    @pytest.mark.parametrize("store", [True, False])
+    async def test_a_history_that_is_away_fails_what_is_to_be_stored(
+        self, world: World, store: bool
+    ) -> None:
+        world.history.fail_with = UnavailableError("no queue")
+        response_id = await world.submit(generate=False, store=store)
+        last = (await world.events(response_id))[-1]
+        assert last["type"] == ("response.failed" if store else "response.completed")
+        assert last["response"]["error"] == (UNSENT if store else None)
+
+    async def test_one_that_was_ended_meanwhile_is_left_alone(self, world: World) -> None:
+        send = world.history.send
+
+        async def end_meanwhile(record: HistoryRecord) -> None:
+            world.history.send = send  # type: ignore[method-assign]
+            await world.ender.end(record.response_id, Status.CANCELLED)
+
+        world.history.send = end_meanwhile  # type: ignore[method-assign]
+        response_id = await world.submit(generate=False)
+        assert await world.status(response_id) is Status.CANCELLED
+
     async def test_of_an_unknown_model(self, world: World) -> None:
         assert (await world.refusal(generate=False, model="gpt-9")).code == "model_not_found"
 
@@ -246,133 +268,3 @@ class TestWarmUp:
         assert (
             await world.service.submit(request, tenant_id=TENANT, connection_id=CONNECTION) is None
         )
-
-
-class TestCancel:
-    async def test_before_any_text(self, world: World) -> None:
-        response_id = await world.submit()
-        await world.ender.cancel(response_id, tenant_id=TENANT)
-        decoded = await world.events(response_id)
-        assert decoded[-1]["type"] == "response.incomplete"
-        assert decoded[-1]["response"]["status"] == "cancelled"
-        assert world.history.records[response_id].response == decoded[-1]["response"]
-
-    async def test_amid_text(self, world: World) -> None:
-        response_id = await world.submit()
-        attempt = await world.say(response_id, "one ", "two")
-        await world.ender.cancel(response_id, tenant_id=TENANT)
-        decoded = await world.events(response_id)
-        assert decoded[-2]["type"] == "response.output_item.done"
-        (item,) = decoded[-1]["response"]["output"]
-        assert item["content"][0]["text"] == "one two"
-        assert item["status"] == "incomplete"
-        with pytest.raises(FencedError):
-            await attempt.append(attempt.transcript.delta("three", [1]))
-
-    async def test_again_changes_nothing(self, world: World) -> None:
-        response_id = await world.submit()
-        await world.ender.cancel(response_id, tenant_id=TENANT)
-        before = await world.valkey.read(response_id)
-        await world.ender.cancel(response_id, tenant_id=TENANT)
-        assert await world.valkey.read(response_id) == before
-
-    async def test_what_has_ended_stays_as_it_is(self, world: World) -> None:
-        response_id = await world.submit()
-        await world.answer(response_id, "done")
-        await world.ender.cancel(response_id, tenant_id=TENANT)
-        assert (await world.events(response_id))[-1]["type"] == "response.completed"
-
-    @pytest.mark.parametrize("response_id", ["resp_" + "0" * 32, "x", "resp_\x00", "y" * 64])
-    async def test_what_is_not_there(self, world: World, response_id: str) -> None:
-        with pytest.raises(RequestError) as caught:
-            await world.ender.cancel(response_id, tenant_id=TENANT)
-        assert (caught.value.code, caught.value.param) == ("response_not_found", "response_id")
-        assert caught.value.status == 404
-
-    async def test_another_tenants_is_not_there(self, world: World) -> None:
-        response_id = await world.submit()
-        with pytest.raises(RequestError, match="not found"):
-            await world.ender.cancel(response_id, tenant_id="other")
-        assert await world.status(response_id) is Status.QUEUED
-
-    async def test_an_unstored_one_leaves_no_history(self, world: World) -> None:
-        response_id = await world.submit(store=False)
-        await world.ender.cancel(response_id, tenant_id=TENANT)
-        assert world.history.records == {}
-
-
-class TestEnd:
-    async def test_a_connection_that_left_has_all_it_waited_for_cancelled(
-        self, world: World
-    ) -> None:
-        await world.valkey.enter("connection-2", tenant_id=TENANT)
-        mine = [await world.submit(), await world.submit(store=False)]
-        others = await world.submit(connection_id="connection-2")
-        done = await world.submit()
-        await world.answer(done, "done")
-        await world.ender.abandon(CONNECTION)
-        assert {await world.status(response_id) for response_id in mine} == {Status.CANCELLED}
-        assert await world.status(others) is Status.QUEUED
-        assert await world.status(done) is Status.COMPLETED
-
-    async def test_what_is_overdue_fails(self, world: World) -> None:
-        queued, begun = await world.submit(), await world.submit()
-        await world.say(begun, "some")
-        world.now += DEADLINE_S - 1
-        late = await world.submit()
-        assert await world.ender.fail_overdue() == 0
-        world.now += 1
-        assert await world.ender.fail_overdue() == 2
-        for response_id in (queued, begun):
-            decoded = await world.events(response_id)
-            assert decoded[-1]["type"] == "response.failed"
-            assert decoded[-1]["response"]["error"] == OVERDUE
-        assert await world.status(late) is Status.QUEUED
-        assert await world.ender.fail_overdue() == 0
-
-    async def test_a_history_that_is_away_stops_no_failure(self, world: World) -> None:
-        response_id = await world.submit()
-        world.history.fail_with = UnavailableError("no queue")
-        world.now += DEADLINE_S
-        assert await world.ender.fail_overdue() == 1
-        assert await world.status(response_id) is Status.FAILED
-
-    async def test_a_history_that_is_away_does_stop_a_cancellation(self, world: World) -> None:
-        response_id = await world.submit()
-        world.history.fail_with = UnavailableError("no queue")
-        with pytest.raises(UnavailableError):
-            await world.ender.cancel(response_id, tenant_id=TENANT)
-        world.history.fail_with = None
-        await world.ender.cancel(response_id, tenant_id=TENANT)
-        assert (await world.events(response_id))[-1]["response"]["status"] == "cancelled"
-
-    async def test_what_is_not_in_the_log_is_let_go(self, world: World) -> None:
-        await world.ender.end(new_id("resp"), Status.FAILED)
-
-    async def test_whoever_claims_last_ends_it(self, world: World) -> None:
-        response_id = await world.submit()
-        attempt = await world.say(response_id, "text")
-        send = world.history.send
-
-        async def complete_meanwhile(record: HistoryRecord) -> None:
-            await send(record)
-            with pytest.raises(FencedError):
-                await attempt.complete()
-
-        world.history.send = complete_meanwhile  # type: ignore[method-assign]
-        await world.ender.cancel(response_id, tenant_id=TENANT)
-        assert (await world.events(response_id))[-1]["response"]["status"] == "cancelled"
-
-    async def test_two_that_end_it_at_once_make_one_end(self, world: World) -> None:
-        response_id = await world.submit()
-        send = world.history.send
-
-        async def end_meanwhile(record: HistoryRecord) -> None:
-            world.history.send = send  # type: ignore[method-assign]
-            await world.ender.end(response_id, Status.FAILED, error=OVERDUE)
-            await send(record)
-
-        world.history.send = end_meanwhile  # type: ignore[method-assign]
-        await world.ender.cancel(response_id, tenant_id=TENANT)
-        assert (await world.events(response_id))[-1]["type"] == "response.failed"
-        assert world.history.records[response_id].response["status"] == "failed"

@@ -21,13 +21,23 @@ sys.stderr.write(",".join(name for name in {HEAVY!r} if name in sys.modules))
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert result.stderr == ""
-    for command in ("dev", "chat", "status", "keys"):
+    for command in ("dev", "chat", "status", "keys", "dlq", "cost"):
         assert command in result.stdout
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("status",), ("chat",), ("keys", "list"), ("keys", "create", "me"), ("keys", "revoke", "x")],
+    [
+        ("status",),
+        ("chat",),
+        ("keys", "list"),
+        ("keys", "create", "me"),
+        ("keys", "revoke", "x"),
+        ("dlq", "list"),
+        ("dlq", "show", "6e1f1a52"),
+        ("dlq", "redrive", "--all"),
+        ("dlq", "purge", "6e1f1a52"),
+    ],
 )
 def test_nothing_runs(
     arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -38,9 +48,24 @@ def test_nothing_runs(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["dev", "--workers", "0"], ["dev", "--port", "70000"], ["dev", "--engine", "x"]]
+    "arguments",
+    [
+        ["dev", "--workers", "0"],
+        ["dev", "--port", "70000"],
+        ["dev", "--engine", "x"],
+        ["dlq", "list", "--limit", "0"],
+        ["dlq", "list", "--queue", "x"],
+        ["dlq", "redrive", "6e1f1a52", "--all"],
+    ],
 )
 def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert "error: argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["redrive", "purge"])
+def test_which_letters_must_be_said(action: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["dlq", action])
+    assert "one of the arguments ID --all is required" in capsys.readouterr().err

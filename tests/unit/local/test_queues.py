@@ -1,7 +1,18 @@
 import json
 
+import pytest
+
 from infra import catalog
-from local.queues import HISTORY, JOBS, JOBS_DEAD, QUEUES, definitions, queue_url
+from local.queues import (
+    HISTORY,
+    JOBS,
+    JOBS_DEAD,
+    JOBS_PARKED,
+    QUEUES,
+    Queue,
+    definitions,
+    queue_url,
+)
 
 
 def test_jobs_go_to_their_dead_letter_queue_as_the_catalog_says() -> None:
@@ -19,14 +30,17 @@ def test_history_is_fifo() -> None:
     assert HISTORY.attributes()["VisibilityTimeout"] == str(catalog.HISTORY.visibility_s)
 
 
-def test_a_dead_letter_queue_has_none_itself() -> None:
-    attributes = JOBS_DEAD.attributes()
+@pytest.mark.parametrize("queue", [JOBS_DEAD, JOBS_PARKED], ids=lambda queue: queue.name)
+def test_a_queue_of_dead_letters_has_none_itself(queue: Queue) -> None:
+    attributes = queue.attributes()
     assert "RedrivePolicy" not in attributes
     assert attributes["VisibilityTimeout"] == str(catalog.DEAD_LETTER_VISIBILITY_S)
 
 
 def test_all_queues_of_the_catalog_are_there() -> None:
-    names = {name for queue in catalog.QUEUES for name in (queue.name, queue.dead_letter)}
+    names = {
+        name for queue in catalog.QUEUES for name in (queue.name, queue.dead_letter, queue.letters)
+    }
     assert {queue.name for queue in QUEUES} == names
 
 

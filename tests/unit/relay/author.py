@@ -1,9 +1,18 @@
 """Writes a response's log as the submitter and a worker do, over any event log."""
 
 import time
+from collections.abc import Sequence
 from typing import Self
 
-from axon.event_log import EventLog, LoggedEvent, NewResponse, Opening, Status
+from axon.event_log import (
+    EventLog,
+    LoggedEvent,
+    LostResponse,
+    NewResponse,
+    Outcome,
+    Resumption,
+    Status,
+)
 from axon.ids import new_id
 from axon.jobs import Job, new_job
 from axon.protocol.objects import response_object
@@ -24,6 +33,7 @@ class Author:
         self._log = log
         self._transcript = transcript
         self._epoch = 0
+        self._job = job
 
     @classmethod
     async def open(cls, log: EventLog, connection_id: str, *, stream_id: str | None = None) -> Self:
@@ -49,7 +59,7 @@ class Author:
                 created=created.data,
             )
         )
-        assert opening is Opening.OPENED
+        assert opening.outcome in (Outcome.OPENED, Outcome.UNATTENDED)
         author.written.append(created.data)
         return author
 
@@ -71,6 +81,36 @@ class Author:
             await self.claim()
         events = self._transcript.close_message()
         await self._append([*events, self._transcript.end(Status.COMPLETED)], Status.COMPLETED)
+
+    async def resume(self, connection_id: str, *, first: int) -> None:
+        """As another client, or the same one on another connection, does."""
+        resumed = await self._log.resume(
+            self.response_id, tenant_id=TENANT, connection_id=connection_id, first=first
+        )
+        assert resumed is Resumption.RESUMED
+
+    async def restore(self) -> None:
+        """As a worker does whose append found no log."""
+        await self._restore(self.written, Status.IN_PROGRESS)
+
+    async def restore_as_failed(self) -> None:
+        """As a worker does that holds nothing of it."""
+        await self._restore(self.written[:2], Status.FAILED)
+
+    async def _restore(self, lines: Sequence[bytes], status: Status) -> None:
+        events = [LoggedEvent(number, data) for number, data in enumerate(lines)]
+        await self._log.restore(
+            LostResponse(
+                response_id=self.response_id,
+                tenant_id=TENANT,
+                connection_id=self.connection_id,
+                job=self._job.encode(),
+                deadline_ms=time.time_ns() // 1_000_000 + 60_000,
+                epoch=self._epoch,
+                events=events,
+                status=status,
+            )
+        )
 
     async def _append(self, events: list[LoggedEvent], status: Status = Status.IN_PROGRESS) -> None:
         await self._log.append(self.response_id, epoch=self._epoch, events=events, status=status)

@@ -11,5 +11,4 @@ async def world() -> AsyncIterator[World]:
     world = World()
     await world.begin("c1", "c2")
     yield world
-    world.connections.release()
-    await world.feeds.cancel()
+    await world.end()

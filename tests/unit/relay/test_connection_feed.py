@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -9,14 +10,14 @@ from axon.connections import (
     PostThrottledError,
     PostUncertainError,
 )
-from axon.event_log import LoggedEvent
-from axon.exceptions import UnavailableError
+from axon.event_log import LoggedEvent, Mark
+from axon.exceptions import MissingResponseError, MovedError, UnavailableError
 from axon.serialization import loads
 from axon.testing.connections import MAX_BYTES, FakeConnections
 from axon.testing.event_log import FakeValkey
-from relay.connection_feed import ConnectionFeed
+from relay.connection_feed import READ_LIMIT, ConnectionFeed
 from relay.delivery import Delivery, LostEventsError
-from relay.publication import Publication
+from relay.publication import Kind, Publication
 from tests.unit.relay.world import until
 
 
@@ -27,15 +28,19 @@ class Scene:
         self.connections = FakeConnections()
         self.log = _Log()
         self.delivered: list[str] = []
+        self.moved: list[str] = []
         self.lags: list[float] = []
+        self.after_post: Callable[[], None] = lambda: None
         self.settled = asyncio.Event()
         self.settled.set()
         self.feed = ConnectionFeed(
+            relay_id="relay-a",
             connection_id="c1",
             connections=self.connections,
             log=self.log,
             delivered=self._deliver,
-            lagged=self.lags.append,
+            moved=lambda delivery: self.moved.append(delivery.response_id),
+            lagged=self._lag,
         )
 
     @property
@@ -50,8 +55,13 @@ class Scene:
     def publish(
         self, delivery: Delivery, first: int, *events: bytes, terminal: bool = False
     ) -> None:
-        delivery.publish(Publication(delivery.response_id, "c1", first, terminal, events))
+        kind = Kind.LAST_EVENTS if terminal else Kind.EVENTS
+        delivery.publish(Publication(delivery.response_id, "c1", first, kind, events))
         self.feed.wake(delivery)
+
+    def _lag(self, seconds: float) -> None:
+        self.lags.append(seconds)
+        self.after_post()
 
     async def _deliver(self, delivery: Delivery) -> None:
         await self.settled.wait()
@@ -59,19 +69,53 @@ class Scene:
 
 
 class _Log(FakeValkey):
-    """Serves `events`, after raising `failures`."""
+    """Serves `events` and keeps `marks`, after raising `failures` or `mark_failures`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.events: list[bytes] = []
         self.failures: list[Exception] = []
+        self.marks: list[tuple[str, str]] = []
+        self.mark_failures: list[Exception | None] = []
+        self.limits: list[int | None] = []
+        self.held = ""
+        self.reached = asyncio.Event()
+        self.released = asyncio.Event()
 
-    async def read(self, response_id: str, *, after: int = -1) -> list[LoggedEvent]:
+    def hold(self, call: str) -> None:
+        """Let calls to `read` or `mark` wait until `released`; `reached` tells of the first."""
+        self.held = call
+
+    async def _pass(self, call: str) -> None:
         await asyncio.sleep(0)
+        if call == self.held:
+            self.reached.set()
+            await self.released.wait()
+
+    async def read(
+        self, response_id: str, *, after: int = -1, limit: int | None = None
+    ) -> list[LoggedEvent]:
+        await self._pass("read")
         if self.failures:
             raise self.failures.pop(0)
+        self.limits.append(limit)
         numbered = [LoggedEvent(number, data) for number, data in enumerate(self.events)]
-        return numbered[after + 1 :]
+        return numbered[after + 1 :][:limit]
+
+    async def mark(
+        self, response_id: str, mark: Mark, *, relay_id: str, connection_id: str
+    ) -> None:
+        assert (relay_id, connection_id) == ("relay-a", "c1")
+        await self._pass("mark")
+        if self.mark_failures and (error := self.mark_failures.pop(0)):
+            raise error
+        certain = "" if mark.certain else "?"
+        self.marks.append((response_id, f"{mark.next_sequence}{certain}"))
+
+    @property
+    def last_marks(self) -> dict[str, str]:
+        """Of each response."""
+        return dict(self.marks)
 
 
 @pytest.fixture
@@ -188,3 +232,141 @@ async def test_cancellation_ends_it(scene: Scene) -> None:
         await running
     assert running.cancelled()
     assert not scene.posts
+
+
+async def test_each_post_has_one_mark_and_one_more_when_nothing_follows(scene: Scene) -> None:
+    delivery = scene.delivery()
+    running = asyncio.create_task(scene.feed.run())
+    scene.publish(delivery, 0, b"0", b"1", b"2")
+    await until(lambda: len(scene.log.marks) == 4)
+    assert [mark for _, mark in scene.log.marks] == ["0?", "1?", "2?", "3"]
+    scene.publish(delivery, 3, b"3", terminal=True)
+    await running
+    assert [mark for _, mark in scene.log.marks[4:]] == ["3?"]
+
+
+async def test_the_mark_is_made_before_the_post(scene: Scene) -> None:
+    scene.connections.hold()
+    delivery = scene.delivery()
+    scene.publish(delivery, 0, b"0", terminal=True)
+    scene.log.mark_failures = [UnavailableError("away")]
+    running = asyncio.create_task(scene.feed.run())
+    await until(lambda: scene.connections.attempts == 1)
+    assert scene.log.marks == [("resp_1", "0?")]
+    scene.connections.release()
+    await running
+
+
+async def test_a_read_that_brings_nothing_leaves_a_certain_mark(scene: Scene) -> None:
+    scene.log.events = [b"0"]
+    delivery = scene.delivery()
+    running = asyncio.create_task(scene.feed.run())
+    scene.connections.hold()
+    scene.publish(delivery, 0, b"0")
+    await until(lambda: scene.connections.attempts == 1)
+    delivery.doubt()
+    scene.connections.release()
+    await until(lambda: scene.log.last_marks == {"resp_1": "1"})
+    running.cancel()
+
+
+async def test_nothing_is_posted_of_what_has_moved(scene: Scene) -> None:
+    moved, other = scene.delivery("resp_1"), scene.delivery("resp_2")
+    scene.log.mark_failures = [None, None, MovedError("resp_1")]
+    scene.publish(moved, 0, b"a0", b"a1", terminal=True)
+    scene.publish(other, 0, b"b0", b"b1", terminal=True)
+    await scene.feed.run()
+    assert scene.posts == [b"a0", b"b0", b"b1"]
+    assert scene.moved == ["resp_1"]
+    assert scene.delivered == ["resp_2"]
+
+
+@pytest.mark.parametrize("call", ["read", "mark"])
+async def test_what_is_dropped_before_its_post_is_not_posted(scene: Scene, call: str) -> None:
+    delivery, other = scene.delivery("resp_1"), scene.delivery("resp_2")
+    scene.log.events = [b"0", b"1"]
+    scene.log.hold(call)
+    scene.publish(delivery, 1, b"1", terminal=True)
+    running = asyncio.create_task(scene.feed.run())
+    await scene.log.reached.wait()
+    scene.feed.drop(delivery)
+    scene.log.released.set()
+    scene.publish(other, 0, b"b", terminal=True)
+    await running
+    assert scene.posts == [b"b"]
+    assert not scene.moved
+    assert scene.delivered == ["resp_2"]
+
+
+async def test_what_is_dropped_during_its_post_is_posted_no_more(scene: Scene) -> None:
+    delivery, other = scene.delivery("resp_1"), scene.delivery("resp_2")
+    scene.connections.hold()
+    scene.publish(delivery, 0, b"0", b"1", terminal=True)
+    running = asyncio.create_task(scene.feed.run())
+    await until(lambda: scene.connections.attempts == 1)
+    scene.feed.drop(delivery)
+    scene.publish(other, 0, b"b", terminal=True)
+    scene.connections.release()
+    await running
+    assert scene.posts == [b"0", b"b"]
+    assert scene.log.marks == [("resp_1", "0?"), ("resp_2", "0?")]
+    assert scene.delivered == ["resp_2"]
+
+
+async def test_it_waits_while_the_log_is_lost(scene: Scene) -> None:
+    scene.log.mark_failures = [MissingResponseError("resp_1")] * 3
+    scene.publish(scene.delivery(), 0, b"0", terminal=True)
+    await scene.feed.run()
+    assert scene.posts == [b"0"]
+    assert not scene.log.mark_failures
+
+
+async def test_halting_finishes_the_post_under_way_and_makes_every_mark_certain(
+    scene: Scene,
+) -> None:
+    first, second = scene.delivery("resp_1"), scene.delivery("resp_2")
+    scene.after_post = scene.connections.hold
+    scene.publish(first, 0, b"a0", b"a1")
+    scene.publish(second, 0, b"b0", b"b1")
+    running = asyncio.create_task(scene.feed.run())
+    await until(lambda: scene.connections.attempts == 2)
+    scene.feed.halt()
+    scene.connections.release()
+    await running
+    assert scene.posts == [b"a0", b"b0"]
+    assert scene.log.last_marks == {"resp_1": "1", "resp_2": "1"}
+    assert scene.feed.deliveries == {first, second}
+
+
+async def test_halting_ends_an_idle_feed(scene: Scene) -> None:
+    scene.delivery()
+    running = asyncio.create_task(scene.feed.run())
+    await asyncio.sleep(0)
+    scene.feed.halt()
+    async with asyncio.timeout(1):
+        await running
+    assert not scene.log.marks
+
+
+async def test_halting_does_not_wait_for_a_throttled_post(scene: Scene) -> None:
+    delivery = scene.delivery()
+    scene.connections.fail("c1", *[PostThrottledError("429")] * 1000)
+    scene.publish(delivery, 0, b"0", terminal=True)
+    running = asyncio.create_task(scene.feed.run())
+    await until(lambda: scene.connections.attempts > 3)
+    scene.feed.halt()
+    async with asyncio.timeout(1):
+        await running
+    assert not scene.posts
+    assert scene.log.last_marks == {"resp_1": "0"}
+    assert scene.feed.deliveries == {delivery}
+
+
+async def test_a_backlog_is_read_in_pieces(scene: Scene) -> None:
+    scene.log.events = [b"%d" % number for number in range(2 * READ_LIMIT + 5)]
+    delivery = scene.delivery()
+    scene.publish(delivery, len(scene.log.events), b'{"type":"response.completed"', terminal=True)
+    scene.log.events.append(b'{"type":"response.completed"')
+    await scene.feed.run()
+    assert scene.posts == scene.log.events
+    assert scene.log.limits == [READ_LIMIT] * 3

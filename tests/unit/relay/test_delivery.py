@@ -13,7 +13,7 @@ from axon.protocol.objects import response_object
 from axon.protocol.requests import CreateResponse
 from axon.protocol.transcript import Transcript
 from relay.delivery import Delivery, LostEventsError
-from relay.publication import Publication
+from relay.publication import Kind, Publication
 
 
 def event(number: int, *, size: int = 1) -> bytes:
@@ -24,7 +24,7 @@ LAST = b'{"type":"response.completed","n":0}'
 
 
 def publication(first: int, events: Sequence[bytes], *, terminal: bool = False) -> Publication:
-    return Publication("resp_1", "c1", first, terminal=terminal, events=events)
+    return Publication("resp_1", "c1", first, Kind.LAST_EVENTS if terminal else Kind.EVENTS, events)
 
 
 def delivery(**changes: Any) -> Delivery:
@@ -165,13 +165,81 @@ def test_a_log_that_is_gone_is_an_error() -> None:
         subject.end_read([])
 
 
+def logged(*events: bytes) -> list[LoggedEvent]:
+    return [LoggedEvent(number, data) for number, data in enumerate(events)]
+
+
+def test_a_resumed_delivery_reads_from_its_first_event() -> None:
+    log = logged(event(0), event(1), event(2), LAST)
+    subject = delivery(first=2, resumed=True)
+    assert subject.ready
+    after = subject.begin_read()
+    subject.end_read(log[after + 1 :])
+    assert drain(subject) == [event(2), LAST]
+    assert subject.finished
+
+
+def test_a_resumed_delivery_of_which_everything_was_told_is_finished() -> None:
+    log = logged(event(0), LAST)
+    subject = delivery(first=2, resumed=True)
+    after = subject.begin_read()
+    subject.end_read(log[after + 1 :])
+    assert subject.peek() is None
+    assert subject.finished
+
+
+def test_a_resumed_delivery_that_has_all_so_far_waits_for_more() -> None:
+    log = logged(event(0), event(1))
+    subject = delivery(first=2, resumed=True)
+    after = subject.begin_read()
+    subject.end_read(log[after + 1 :])
+    assert (subject.ready, subject.finished) == (False, False)
+    subject.doubt()
+    assert subject.begin_read() == 1  # the look back is over
+    subject.end_read([])
+    subject.publish(publication(2, [LAST], terminal=True))
+    assert drain(subject) == [LAST]
+    assert subject.finished
+
+
+@pytest.mark.parametrize("first", [0, 1, 5])
+def test_a_resumed_delivery_whose_log_is_gone_is_an_error(first: int) -> None:
+    subject = delivery(first=first, resumed=True)
+    subject.begin_read()
+    with pytest.raises(LostEventsError):
+        subject.end_read([])
+
+
+def test_a_publication_during_a_resumed_deliverys_read_changes_nothing() -> None:
+    log = logged(event(0), event(1), event(2), LAST)
+    subject = delivery(first=2, resumed=True)
+    after = subject.begin_read()
+    subject.publish(publication(2, [event(2)]))
+    subject.end_read(log[after + 1 :])
+    assert drain(subject) == [event(2), LAST]
+    assert subject.finished
+
+
+def test_a_long_log_is_read_in_pieces() -> None:
+    subject = delivery(first=1, resumed=True)
+    log = logged(*map(event, range(7)), LAST)
+    posted = []
+    while subject.must_read:
+        after = subject.begin_read()
+        piece = log[after + 1 :][:3]
+        subject.end_read(piece, complete=len(piece) < 3)
+        posted += drain(subject)
+    assert posted == [*map(event, range(1, 7)), LAST]
+    assert subject.finished
+
+
 @pytest.mark.parametrize(
     "status", [Status.COMPLETED, Status.FAILED, Status.INCOMPLETE, Status.CANCELLED]
 )
 def test_recognises_terminal_events_as_they_are_written(status: Status) -> None:
     request = CreateResponse(model="echo", input="response.completed")
     transcript = Transcript(response_object(request, response_id="resp_1", created_at=1))
-    logged = [
+    written = [
         transcript.created(),
         transcript.in_progress(),
         *transcript.delta('{"type":"response.completed"}', [1]),
@@ -180,11 +248,11 @@ def test_recognises_terminal_events_as_they_are_written(status: Status) -> None:
     subject = delivery()
     subject.doubt()
     subject.begin_read()
-    subject.end_read(logged)
+    subject.end_read(written)
     drain(subject)
     assert not subject.finished
     subject.doubt()
-    assert subject.begin_read() == len(logged) - 1
+    assert subject.begin_read() == len(written) - 1
     subject.end_read([transcript.end(status)])
     drain(subject)
     assert subject.finished
@@ -193,14 +261,25 @@ def test_recognises_terminal_events_as_they_are_written(status: Status) -> None:
 class Interleavings(RuleBasedStateMachine):
     """Appends, publications that are dropped, repeated or reordered, posts and reads.
 
-    A read answers what the log held at some moment between its beginning and its end.
+    A read answers what the log held at some moment between its beginning and its end, as far as
+    its limit goes. The delivery begins with event 0, or is resumed with any that the log has or
+    will have next.
     """
 
-    @initialize(cache_bytes=st.sampled_from([1, 150, 100_000]), last=st.integers(0, 12))
-    def begin(self, cache_bytes: int, last: int) -> None:
-        self.subject = delivery(cache_bytes=cache_bytes)
+    @initialize(
+        cache_bytes=st.sampled_from([1, 150, 100_000]),
+        last=st.integers(0, 12),
+        limit=st.integers(2, 6),
+        resumed_at=st.none() | st.integers(0, 13),
+    )
+    def begin(self, cache_bytes: int, last: int, limit: int, resumed_at: int | None) -> None:
         self.last = last
-        self.log: list[bytes] = []
+        self.limit = limit
+        self.first = min(resumed_at or 0, last + 1)
+        resumed = resumed_at is not None
+        self.subject = delivery(cache_bytes=cache_bytes, first=self.first, resumed=resumed)
+        numbers = range(max(self.first, 1) if resumed else 0)
+        self.log: list[bytes] = [LAST if number == last else event(number) for number in numbers]
         self.on_the_way: list[Publication] = []
         self.arrived: list[bytes] = []
         self.after: int | None = None
@@ -250,19 +329,20 @@ class Interleavings(RuleBasedStateMachine):
     def read_log(self) -> None:
         first = (-1 if self.after is None else self.after) + 1
         events = enumerate(self.log[first:], start=first)
-        self.read = [LoggedEvent(number, data) for number, data in events]
+        self.read = [LoggedEvent(number, data) for number, data in events][: self.limit]
 
     @precondition(lambda self: self.after is not None)
     @rule()
     def end_read(self) -> None:
         if self.read is None:
             self.read_log()
-        self.subject.end_read(self.read or [])
+        read = self.read or []
+        self.subject.end_read(read, complete=len(read) < self.limit)
         self.after = self.read = None
 
     @invariant()
     def the_client_has_a_beginning_of_the_log(self) -> None:
-        assert self.arrived == self.log[: len(self.arrived)]
+        assert self.arrived == self.log[self.first :][: len(self.arrived)]
 
     def teardown(self) -> None:
         if not hasattr(self, "subject"):
@@ -277,7 +357,7 @@ class Interleavings(RuleBasedStateMachine):
                 self.begin_read()
                 self.end_read()
             self.post()
-        assert self.arrived == self.log
+        assert self.arrived == self.log[self.first :]
         assert self.subject.finished
 
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from axon.connections import ConnectionGoneError, PostThrottledError, PostUncertainError
-from axon.event_log import Status
+from axon.event_log import Mark, Status
 from axon.exceptions import UnavailableError
 from axon.serialization import loads
 from relay import feeds as module
@@ -14,6 +14,12 @@ from relay.feeds import Feeds
 from relay.publication import Publication
 from tests.unit.relay.author import Author
 from tests.unit.relay.world import RELAY, World, until
+
+
+def told(world: World, connection_id: str) -> list[str]:
+    """Return the codes of the errors that the client got, if it got nothing else."""
+    posts = map(loads, world.connections.posts[connection_id])
+    return [post["code"] if post["type"] == "error" else post["type"] for post in posts]
 
 
 async def status(world: World, author: Author) -> Status:
@@ -47,7 +53,7 @@ async def test_delivers_to_the_end_and_settles(world: World) -> None:
     await world.feeds.drain()
     await world.received(author)
     assert not world.feeds.deliveries
-    assert world.feeds.has_ended(author.response_id)
+    assert world.feeds.has_ended(author.response_id, "c1")
     assert await world.valkey.undelivered(RELAY) == set()
     assert len(world.lags) == len(author.written)
 
@@ -102,9 +108,9 @@ async def test_what_is_remembered_of_ended_responses_is_bounded(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 2)
-    world.feeds.ignore(["resp_1", "resp_2", "resp_3"])
-    remembered = [name for name in ("resp_1", "resp_2", "resp_3") if world.feeds.has_ended(name)]
-    assert remembered == ["resp_2", "resp_3"]
+    world.feeds.close("c1", ["resp_1", "resp_2", "resp_3"])
+    names = ("resp_1", "resp_2", "resp_3")
+    assert sum(world.feeds.has_ended(name, "c1") for name in names) == 2
 
 
 async def test_when_the_first_publication_is_lost_the_log_fills_in(world: World) -> None:
@@ -115,15 +121,16 @@ async def test_when_the_first_publication_is_lost_the_log_fills_in(world: World)
     await world.received(author)
 
 
-async def test_resume_delivers_a_response_of_which_nothing_was_heard(world: World) -> None:
+async def test_find_delivers_a_response_of_which_nothing_was_heard(world: World) -> None:
     author = await world.open("c1")
     await author.complete()
     world.lose()
-    world.feeds.resume(author.response_id, "c1")
+    await world.feeds.find(author.response_id)
     await world.feeds.drain()
     await world.received(author)
-    world.feeds.resume(author.response_id, "c1")
-    assert not world.feeds.deliveries
+    await world.feeds.find(author.response_id)
+    await world.feeds.drain()
+    await world.received(author)
 
 
 async def test_doubt_brings_what_was_lost_last(world: World) -> None:
@@ -143,11 +150,16 @@ async def test_a_gone_client_ends_its_deliveries_and_abandons_its_responses(worl
     world.pump()
     await until(lambda: not world.connections.posts["c1"] and len(world.feeds.deliveries) == 1)
     for author in authors:
-        while not (await status(world, author)).terminal:
+        while author.response_id in await world.valkey.undelivered(RELAY):
             await asyncio.sleep(0)
+        await author.say("still there?")
+    world.now += 61
+    await world.relay.lease.beat()
+    await world.ender.cancel_abandoned()
+    for author in authors:
         assert await status(world, author) is Status.CANCELLED
     assert await status(world, other) is Status.QUEUED
-    world.pump()  # the cancellations were published, too
+    world.pump()  # the events and cancellations were published, too
     assert world.feeds.deliveries.keys() == {other.response_id}
     await until(lambda: len(world.connections.posts["c2"]) == 1)
     assert world.connections.deleted == []
@@ -160,9 +172,13 @@ async def test_an_uncertain_post_closes_the_connection(world: World) -> None:
     world.pump()
     await world.feeds.drain()
     assert world.connections.deleted == ["c1"]
-    assert world.connections.posts["c1"] == []
-    assert await status(world, author) is Status.CANCELLED
+    assert told(world, "c1") == ["stream_interrupted"]
     assert await world.valkey.undelivered(RELAY) == set()
+    await author.say("more")
+    world.pump()
+    assert not world.feeds.deliveries
+    world.now += 61
+    assert await world.valkey.abandoned() == [author.response_id]
 
 
 async def test_close_stops_a_post_that_is_under_way(world: World) -> None:
@@ -172,22 +188,12 @@ async def test_close_stops_a_post_that_is_under_way(world: World) -> None:
     world.pump()
     await until(lambda: world.connections.attempts == 1)
     world.feeds.close("c1")
+    await until(lambda: world.connections.attempts == 2)
     world.connections.release()
     await world.feeds.drain()
-    assert world.connections.posts["c1"] == []
+    assert told(world, "c1") == ["stream_interrupted"]
     assert world.connections.deleted == ["c1"]
     assert not world.feeds.deliveries
-
-
-async def test_close_all_closes_only_who_still_waits(world: World) -> None:
-    done, waiting = await world.open("c1"), await world.open("c2")
-    await done.complete()
-    world.pump()
-    await world.received(done)
-    await until(lambda: len(world.feeds.deliveries) == 1)
-    await world.feeds.close_all()
-    assert world.connections.deleted == ["c2"]
-    assert await status(world, waiting) is Status.CANCELLED
 
 
 async def test_an_unforeseen_error_closes_the_connection_too(
@@ -208,10 +214,12 @@ async def test_settling_waits_for_valkey(world: World, monkeypatch: pytest.Monke
     failures = [UnavailableError("away")] * 2
     delivered = world.valkey.delivered
 
-    async def sometimes(relay_id: str, response_id: str) -> None:
+    async def sometimes(
+        relay_id: str, response_id: str, *, connection_id: str | None = None
+    ) -> None:
         if failures:
             raise failures.pop()
-        await delivered(relay_id, response_id)
+        await delivered(relay_id, response_id, connection_id=connection_id)
 
     monkeypatch.setattr(world.valkey, "delivered", sometimes)
     world.pump()
@@ -226,7 +234,7 @@ async def test_errors_while_settling_are_told(
     async def broken(_connection_id: str) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(world.valkey, "running_for", broken)
+    monkeypatch.setattr(world.valkey, "abandon", broken)
     await world.open("c1")
     world.connections.hang_up("c1")
     world.pump()
@@ -260,7 +268,7 @@ async def test_losses_repeats_and_refusals_at_random_change_nothing(
     for author in authors:
         await author.complete()
         await arrive()
-        world.feeds.resume(author.response_id, author.connection_id)
+        await world.feeds.find(author.response_id)
     world.feeds.doubt_all()
     await world.feeds.drain()
     for author in authors:
@@ -272,15 +280,90 @@ async def test_losses_repeats_and_refusals_at_random_change_nothing(
     assert sum(map(len, world.connections.posts.values())) == total
 
 
-async def test_closing_an_unknown_connection_does_nothing(world: World) -> None:
-    world.feeds.close("c1")
-    await world.feeds.drain()
-    assert world.connections.deleted == []
-
-
 async def test_closing_gives_up_on_a_connection_that_is_gone(world: World) -> None:
     await world.open("c1")
     world.connections.fail("c1", PostUncertainError("timeout"), ConnectionGoneError("410"))
     world.pump()
     await world.feeds.drain()
     assert await world.valkey.undelivered(RELAY) == set()
+
+
+async def test_halting_does_not_wait_for_a_post_that_hangs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HALT_S", 0.05)
+    author = await world.open("c1")
+    world.connections.hold()
+    world.pump()
+    await until(lambda: world.connections.attempts == 1)
+    await world.feeds.halt()
+    assert (await world.describe(author)).mark == Mark(0, certain=False)
+    await author.say("a")
+    world.pump()
+    assert world.connections.attempts == 1
+
+
+async def test_a_halted_relay_closes_nothing_and_takes_nothing_on(world: World) -> None:
+    author, later = await world.open("c1"), await world.open("c2")
+    world.pump()
+    await world.settled(author)
+    await world.feeds.halt()
+    await author.say("a")
+    await later.resume("c1", first=0)
+    world.pump()
+    await world.feeds.find(author.response_id)
+    await world.feeds.find(later.response_id)
+    await world.feeds.drain()
+    assert not world.feeds.deliveries
+    assert world.connections.attempts == 2
+    assert not world.connections.deleted
+
+
+async def test_closing_a_connection_stops_all_of_its_responses(world: World) -> None:
+    known, unknown = await world.open("c1"), await world.open("c1")
+    for publication in world.publications()[:1]:
+        world.feeds.receive(publication)
+    await world.settled(known)
+    world.connections.fail("c1", *[PostThrottledError("429")] * 3)
+    world.feeds.close("c1", [unknown.response_id])
+    for author in (known, unknown):
+        await author.say("a")
+        await author.resume("c1", first=0)
+        world.pump()
+        assert not world.feeds.deliveries
+    await world.feeds.drain()
+    assert world.connections.deleted == ["c1"]
+    assert world.connections.posts["c1"][:-1] == known.written[:1]
+    for author in (known, unknown):
+        assert not world.feeds.has_ended(author.response_id, "c2")
+        assert world.feeds.has_ended(author.response_id, "c1")
+
+
+async def test_a_connection_is_closed_once(world: World) -> None:
+    first, second = await world.open("c1"), await world.open("c1")
+    world.lose()
+    world.feeds.close("c1", [first.response_id])
+    world.feeds.close("c1", [second.response_id])  # the fake refuses two posts at a time
+    await world.feeds.drain()
+    assert told(world, "c1") == ["stream_interrupted"]
+    assert world.connections.deleted == ["c1"]
+    assert await world.valkey.undelivered(RELAY) == set()
+
+
+async def test_many_lookups_of_one_response_are_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = await world.open("c1")
+    world.lose()
+    describe, described = world.valkey.describe, []
+
+    async def counted(response_id: str) -> object:
+        described.append(response_id)
+        await asyncio.sleep(0)
+        return await describe(response_id)
+
+    monkeypatch.setattr(world.valkey, "describe", counted)
+    await author.say("a", "b", "c")
+    world.pump()
+    await world.received(author)
+    assert described == [author.response_id]

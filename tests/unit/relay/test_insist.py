@@ -1,10 +1,10 @@
-from itertools import islice
+import asyncio
 
 import pytest
 
 from axon.connections import ConnectionGoneError, PostThrottledError, PostUncertainError
 from axon.exceptions import UnavailableError
-from relay.insist import backoff, insist
+from relay.insist import insist
 
 
 class Call:
@@ -38,12 +38,24 @@ async def test_the_caller_knows_what_is_harmless() -> None:
     assert await insist(call, harmless=(PostUncertainError,)) == "answer"
 
 
-def test_pauses_are_random_below_a_bound_that_doubles() -> None:
-    runs = [list(islice(backoff(first_s=1, most_s=8), 6)) for _ in range(200)]
-    for place, bound in enumerate([1, 2, 4, 8, 8, 8]):
-        pauses = [run[place] for run in runs]
-        assert 0 <= min(pauses) < bound * 0.2
-        assert bound * 0.8 < max(pauses) <= bound
+async def test_it_repeats_nothing_once_it_is_told_to_end() -> None:
+    until = asyncio.Event()
+    call = Call(*[PostThrottledError("429")] * 1000)
+    insisting = asyncio.create_task(insist(call, until=until))
+    while call.calls < 4:
+        await asyncio.sleep(0.001)
+    until.set()
+    calls = call.calls
+    async with asyncio.timeout(1):
+        with pytest.raises(PostThrottledError):
+            await insisting
+    assert call.calls == calls
+
+
+async def test_the_first_attempt_is_always_made() -> None:
+    until = asyncio.Event()
+    until.set()
+    assert await insist(Call(), until=until) == "answer"
 
 
 async def test_one_failure_is_nothing_but_many_are_told(caplog: pytest.LogCaptureFixture) -> None:

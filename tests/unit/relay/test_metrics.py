@@ -79,3 +79,13 @@ async def test_gauges_follow_the_feeds(
     world.pump()
     assert registry.get_sample_value("axon_relay_connections") == 2
     assert registry.get_sample_value("axon_relay_responses") == 3
+
+
+def test_adopted_connections_are_counted(
+    metrics: RelayMetrics, registry: CollectorRegistry
+) -> None:
+    for continued in (True, True, False):
+        metrics.adopted(continued=continued)
+    name = "axon_relay_adopted_connections_total"
+    assert registry.get_sample_value(name, {"outcome": "continued"}) == 2
+    assert registry.get_sample_value(name, {"outcome": "closed"}) == 1

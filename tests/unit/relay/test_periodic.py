@@ -58,3 +58,40 @@ async def test_the_pause_ends_with_the_end() -> None:
     until.set()
     async with asyncio.timeout(1):
         await running
+
+
+async def test_a_pause_can_be_cut_short_again_and_again() -> None:
+    until, sooner = asyncio.Event(), asyncio.Event()
+    begun: asyncio.Queue[None] = asyncio.Queue()
+
+    async def step() -> None:
+        begun.put_nowait(None)
+
+    tasks = len(asyncio.all_tasks())
+    running = asyncio.create_task(every(60, step, until=until, sooner=sooner))
+    async with asyncio.timeout(5):
+        for _ in range(5):
+            await begun.get()
+            assert begun.empty()
+            sooner.set()
+        await begun.get()
+        assert len(asyncio.all_tasks()) == tasks + 1
+        until.set()
+        sooner.set()
+        await running
+
+
+async def test_what_is_told_during_a_step_is_not_forgotten() -> None:
+    until, sooner = asyncio.Event(), asyncio.Event()
+    steps = 0
+
+    async def step() -> None:
+        nonlocal steps
+        steps += 1
+        sooner.set()
+        if steps == 3:
+            until.set()
+
+    async with asyncio.timeout(5):
+        await every(60, step, until=until, sooner=sooner)
+    assert steps == 3

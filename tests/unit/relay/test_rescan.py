@@ -1,18 +1,14 @@
 import pytest
 
+from axon.connections import PostThrottledError, PostUncertainError
+from axon.event_log import Mark
 from relay.rescan import Rescan
 from tests.unit.relay.world import RELAY, World, until
 
 
 @pytest.fixture
 def rescan(world: World) -> Rescan:
-    return Rescan(
-        feeds=world.feeds,
-        log=world.valkey,
-        directory=world.valkey,
-        settlement=world.settlement,
-        clock=lambda: world.now,
-    )
+    return world.relay.rescan
 
 
 async def step(world: World, rescan: Rescan, *, seconds: float = 1.0) -> None:
@@ -108,11 +104,82 @@ async def test_strikes_out_what_has_no_log_any_more(
 
 
 async def test_strikes_out_what_has_ended_here(world: World, rescan: Rescan) -> None:
+    """The terminal event has arrived; only the directory does not know it."""
     author = await world.open("c1")
-    world.feeds.ignore([author.response_id])
+    await author.complete()
+    world.pump()
+    await world.feeds.drain()
+    await author.resume("c1", first=0)
+    world.lose()
+    mark = Mark(len(author.written) - 1, certain=False)
+    await world.valkey.mark(author.response_id, mark, relay_id=RELAY, connection_id="c1")
     for _ in range(2):
         await step(world, rescan)
     assert await world.valkey.undelivered(RELAY) == set()
+    await world.received(author)
+
+
+async def test_finds_a_resumption_that_nobody_heard(world: World, rescan: Rescan) -> None:
+    author = await world.open("c1")
+    await author.say("a", "b")
+    await author.resume("c2", first=2)
+    world.lose()
+    for _ in range(2):
+        await step(world, rescan)
+    await world.received(author, on="c2", first=2)
+    world.valkey.published.append((RELAY, f"{author.response_id} c2 2 R".encode()))
+    world.pump()  # it was only late
+    await author.say("c")
+    world.pump()
+    await world.received(author, on="c2", first=2)
+    assert not world.connections.posts["c1"]
+
+
+async def test_closes_the_connection_of_what_it_finds_uncertain(
+    world: World, rescan: Rescan
+) -> None:
+    """The answer to an adoption was lost: what was adopted is this relay's, and it did not hear."""
+    author = await world.open("c1")
+    mark = Mark(0, certain=False)
+    await world.valkey.mark(author.response_id, mark, relay_id=RELAY, connection_id="c1")
+    world.lose()
+    for _ in range(2):
+        await step(world, rescan)
+    await world.feeds.drain()
+    assert world.connections.deleted == ["c1"]
+    assert await world.valkey.undelivered(RELAY) == set()
+
+
+async def test_drops_what_is_another_relays_now(world: World, rescan: Rescan) -> None:
+    author = await world.open("c1")
+    world.pump()
+    await world.settled(author)
+    other = await world.join("relay-b")
+    world.now += 2
+    await other.lease.beat()
+    world.now += 2
+    await other.adoption.step()
+    for _ in range(2):
+        await step(world, rescan)
+    assert not world.feeds.deliveries
+    assert not world.connections.deleted
+    await author.say("a")
+    world.pump()
+    await world.received(author)
+
+
+async def test_leaves_alone_what_is_being_closed(world: World, rescan: Rescan) -> None:
+    throttled, waiting = await world.open("c1"), await world.open("c1")
+    world.connections.fail("c1", PostUncertainError("?"))
+    world.connections.fail("c1", *[PostThrottledError("429")] * 1000)
+    world.pump()
+    await until(lambda: not world.feeds.deliveries)
+    for _ in range(3):
+        await step(world, rescan)
+    await throttled.say("more")
+    await waiting.say("more")
+    world.pump()
+    assert not world.feeds.deliveries
     assert not world.connections.posts["c1"]
 
 

@@ -1,14 +1,18 @@
-"""A relay's parts over fakes, and the clock that they share."""
+"""Relays' parts over fakes, and the clock that they share."""
 
 import asyncio
 from collections.abc import Callable
 
-from axon.responses import ResponseEnder
+from axon.endings import ResponseEnder
+from axon.event_log import ResponseMeta
 from axon.testing.connections import FakeConnections
 from axon.testing.event_log import FakeValkey
-from axon.testing.stores import FakeHistory
+from axon.testing.stores import FakeHistory, FakeTurns
+from relay.adoption import Adoption
 from relay.feeds import Feeds
+from relay.lease import Lease
 from relay.publication import Publication
+from relay.rescan import Rescan
 from relay.settlement import Settlement
 from tests.unit.relay.author import MODEL, TENANT, Author
 
@@ -21,53 +25,131 @@ async def until(condition: Callable[[], bool], *, deadline_s: float = 5) -> None
             await asyncio.sleep(0.001)
 
 
+class RelayParts:
+    """One relay without its loops: a test takes their steps."""
+
+    def __init__(self, world: "World", relay_id: str) -> None:
+        self.relay_id = relay_id
+        self.lags: list[float] = []
+        self.adopted: list[bool] = []
+        self.settlement = Settlement(
+            relay_id=relay_id,
+            connections=world.connections,
+            directory=world.valkey,
+            log=world.valkey,
+        )
+        self.feeds = Feeds(
+            connections=world.connections,
+            log=world.valkey,
+            settlement=self.settlement,
+            lagged=self.lags.append,
+        )
+        self.lease = Lease(
+            relay_id=relay_id, directory=world.valkey, length_s=3, clock=lambda: world.now
+        )
+        self.adoption = Adoption(
+            relay_id=relay_id,
+            directory=world.valkey,
+            lease=self.lease,
+            feeds=self.feeds,
+            adopted=self.adopted.append,
+        )
+        self.rescan = Rescan(
+            feeds=self.feeds,
+            log=world.valkey,
+            directory=world.valkey,
+            relay_id=relay_id,
+            clock=lambda: world.now,
+        )
+        self.feeds.accept()
+
+
 class World:
+    """`feeds` and `settlement` are those of the first relay."""
+
     def __init__(self) -> None:
         self.now = 1000.0
         self.valkey = FakeValkey(clock=lambda: self.now)
         self.connections = FakeConnections()
-        self.ender = ResponseEnder(event_log=self.valkey, history=FakeHistory())
-        self.settlement = Settlement(
-            relay_id=RELAY,
-            connections=self.connections,
-            directory=self.valkey,
-            ender=self.ender,
-        )
-        self.lags: list[float] = []
-        self.feeds = Feeds(
-            connections=self.connections,
-            log=self.valkey,
-            settlement=self.settlement,
-            lagged=self.lags.append,
-        )
-        self.feeds.accept()
+        self.ender = ResponseEnder(event_log=self.valkey, history=FakeHistory(), turns=FakeTurns())
+        self.relays: dict[str, RelayParts] = {}
+        self.relay = self.make_relay(RELAY)
+        self.feeds = self.relay.feeds
+        self.settlement = self.relay.settlement
+        self.lags = self.relay.lags
         self._pumped = 0
 
-    async def begin(self, *connection_ids: str, relay_id: str = RELAY) -> None:
+    def make_relay(self, relay_id: str) -> RelayParts:
+        self.relays[relay_id] = RelayParts(self, relay_id)
+        return self.relays[relay_id]
+
+    async def join(self, relay_id: str) -> RelayParts:
+        """A relay that has just registered."""
+        relay = self.make_relay(relay_id)
+        await relay.lease.beat()
+        return relay
+
+    async def kill(self, relay: RelayParts) -> None:
+        """It ends as with SIGKILL; its lease ends, and those of the others do not."""
+        del self.relays[relay.relay_id]
+        await relay.feeds.cancel()
+        await self.outlast()
+
+    async def outlast(self) -> None:
+        """Let the leases end of relays that are not there, or do not beat."""
+        self.now += 4
+        for relay in self.relays.values():
+            await relay.lease.beat()
+
+    async def end(self) -> None:
+        self.connections.release()
+        for relay in self.relays.values():
+            await relay.feeds.cancel()
+
+    async def begin(self, *connection_ids: str) -> None:
         await self.valkey.announce((MODEL,), retention_s=10_000)
-        await self.valkey.heartbeat(relay_id, lease_s=3)
+        await self.relay.lease.beat()
         for connection_id in connection_ids:
             await self.valkey.enter(connection_id, tenant_id=TENANT)
 
     async def open(self, connection_id: str, *, stream_id: str | None = None) -> Author:
         return await Author.open(self.valkey, connection_id, stream_id=stream_id)
 
+    async def describe(self, author: Author) -> ResponseMeta:
+        meta = await self.valkey.describe(author.response_id)
+        assert meta is not None
+        return meta
+
     def publications(self) -> list[Publication]:
         """What was published since this was last asked."""
+        return [publication for _, publication in self._published()]
+
+    def _published(self) -> list[tuple[str, Publication]]:
         payloads = self.valkey.published[self._pumped :]
         self._pumped += len(payloads)
-        return [Publication.decode(payload) for _, payload in payloads]
+        return [(relay_id, Publication.decode(payload)) for relay_id, payload in payloads]
 
     def pump(self) -> None:
-        for publication in self.publications():
-            self.feeds.receive(publication)
+        """Each relay hears what was published to it since this was last asked."""
+        for relay_id, publication in self._published():
+            if relay := self.relays.get(relay_id):
+                relay.feeds.receive(publication)
 
     def lose(self) -> None:
         """Nobody hears what was published since it was last asked."""
         self.publications()
 
-    async def received(self, author: Author) -> None:
-        """Wait until the client has exactly what was written."""
-        posts = self.connections.posts[author.connection_id]
-        await until(lambda: len(posts) >= len(author.written))
-        assert posts == author.written
+    async def received(self, author: Author, *, on: str = "", first: int = 0) -> None:
+        """Wait until the client has exactly what was written, from event `first` on."""
+        posts = self.connections.posts[on or author.connection_id]
+        await until(lambda: len(posts) >= len(author.written) - first)
+        assert posts == author.written[first:]
+
+    async def settled(self, author: Author) -> None:
+        """Wait until the mark says that the client has everything."""
+        async with asyncio.timeout(5):
+            while True:
+                mark = (await self.describe(author)).mark
+                if mark.certain and mark.next_sequence == len(author.written):
+                    return
+                await asyncio.sleep(0.001)

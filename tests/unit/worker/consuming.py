@@ -6,14 +6,13 @@ from contextlib import suppress
 
 from prometheus_client import CollectorRegistry
 
-from axon.event_log import Status
 from axon.jobs import Delivery, Job
 from axon.testing.stores import FakeJobQueue
-from tests.unit.axon.submitting import World
 from tests.unit.worker.recorded_tracing import RecordedTracing
 from tests.unit.worker.virtual_time import now
 from worker.consumer import Consumer
 from worker.metrics import Outcome, WorkerMetrics
+from worker.shutdown import Shutdown
 
 VISIBILITY_S = 30
 
@@ -56,23 +55,24 @@ class Bench:
 
     def __init__(self, *, slots: int = 2) -> None:
         self.queue = Queue()
-        self.world = World()
         self.runs: list[str] = []
+        self.deliveries: list[int] = []
         self.most = 0
         self.going = asyncio.Event()
-        self.status = Status.COMPLETED
+        self.outcome = Outcome.COMPLETED
+        self.shutdown = Shutdown()
         self.work: Callable[[Job], Awaitable[None]] = self.succeed
         self.registry = CollectorRegistry()
         self.tracing = RecordedTracing()
         self.changes: list[int] = []
         self.consumer = Consumer(
             queue=self.queue,
-            event_log=self.world.valkey,
             run=self._run,
             slots=slots,
             visibility_timeout_s=VISIBILITY_S,
             metrics=WorkerMetrics(registry=self.registry),
             tracing=self.tracing,
+            shutdown=self.shutdown,
             changed=self.changes.append,
         )
 
@@ -88,6 +88,10 @@ class Bench:
 
     async def succeed(self, job: Job) -> None: ...
 
+    async def hand_over(self, job: Job) -> None:
+        await self.shutdown.handing_over.wait()
+        self.outcome = Outcome.RELEASED
+
     async def wait(self, job: Job) -> None:
         await self.going.wait()
 
@@ -97,11 +101,12 @@ class Bench:
 
         self.work = work
 
-    async def _run(self, job: Job) -> Status:
+    async def _run(self, job: Job, delivery: Delivery) -> Outcome:
         self.runs.append(job.response_id)
+        self.deliveries.append(delivery.attempts)
         self.most = max(self.most, self.consumer.running)
         await self.work(job)
-        return self.status
+        return self.outcome
 
     async def consume(self, seconds: float) -> None:
         """Consume for so long."""

@@ -18,6 +18,7 @@ class ScriptedEngine:
     """Answers every request with `tokens`, one chunk a token; token n has the id 100 + n.
 
     `failures` are raised by one generation after the other, after so many tokens of the answer.
+    While `gate` is clear it waits before each token; after `pass_`, only when those have passed.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class ScriptedEngine:
         self.given = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self._passes: asyncio.Semaphore | None = None
         self._finish = finish
         self._failures = list(failures)
         self._token_s = token_s
@@ -80,6 +82,14 @@ class ScriptedEngine:
         finally:
             self.running -= 1
 
+    def pass_(self, count: int) -> None:
+        """Let so many tokens more pass."""
+        self._passes = self._passes or asyncio.Semaphore(0)
+        for _ in range(count):
+            self._passes.release()
+
     async def _pace(self) -> None:
         await self.gate.wait()
+        if self._passes is not None:
+            await self._passes.acquire()
         await asyncio.sleep(self._token_s)

@@ -12,8 +12,13 @@ from axon.history import version_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from tests.unit.worker.virtual_time import run
 from tests.unit.worker.workplace import DEAD, Workplace, text_of
-from worker.attempt import attempt
-from worker.engines.protocol import ContextOverflowError, EngineDeadError, EngineError
+from worker.attempt import ENGINE_FAILED, attempt
+from worker.engines.protocol import (
+    ContextOverflowError,
+    EngineDeadError,
+    EngineError,
+    RefusedError,
+)
 from worker.pipeline.flush import FlushPolicy
 
 
@@ -146,13 +151,19 @@ class TestFailed:
         assert (parent.response_id in world.turns.turns) is stored
 
     @pytest.mark.parametrize("after", [0, 2])
-    async def test_an_engines_error_ends_the_response(self, world: Workplace, after: int) -> None:
+    @pytest.mark.parametrize(
+        ("error", "message"),
+        [(EngineError("at 0x7f"), ENGINE_FAILED), (RefusedError("No luck."), "No luck.")],
+    )
+    async def test_an_engines_error_ends_the_response(
+        self, world: Workplace, after: int, error: EngineError, message: str
+    ) -> None:
         job = await world.job()
-        engine = ScriptedEngine(["one ", "two "], failures=[(after, EngineError("No luck."))])
+        engine = ScriptedEngine(["one ", "two "], failures=[(after, error)])
         await attempt(job, world.services(engine))
         decoded = await world.answered(job)
         assert decoded[-1]["type"] == "response.failed"
-        assert decoded[-1]["response"]["error"] == {"code": "server_error", "message": "No luck."}
+        assert decoded[-1]["response"]["error"] == {"code": "server_error", "message": message}
         assert len(decoded[-1]["response"]["output"]) == (1 if after else 0)
         assert world.history.records[job.response_id].response["status"] == "failed"
         assert job.response_id not in world.turns.turns
@@ -213,6 +224,7 @@ class TestGoingOn:
         job = await world.job()
         engine = ScriptedEngine(["one ", "two"], finish=finish)
         world.history.fail_with = UnavailableError("no queue")
+        world.shutdown.drain()
         with pytest.raises(UnavailableError):
             await attempt(job, world.services(engine))
         world.history.fail_with = None

@@ -1,13 +1,16 @@
 """What the metrics and the trace tell of an attempt."""
 
+import asyncio
+
 import pytest
 
 from axon.event_log import Status
 from axon.exceptions import RequestError
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from tests.unit.worker.workplace import DEAD, Workplace
+from tests.unit.worker.workplace import DEAD, Workplace, until_logged
 from worker.attempt import attempt
 from worker.engines.protocol import EngineDeadError, EngineError
+from worker.logbook import EndedError
 
 
 class TestObserved:
@@ -64,6 +67,26 @@ class TestObserved:
             assert world.tracing.spans[-1].error is (
                 EngineError if status is Status.FAILED else None
             )
+
+    async def test_what_a_dead_engine_made_is_logged_before(self, world: Workplace) -> None:
+        job = await world.job()
+        engine = ScriptedEngine(["one ", "", "two ", ""], failures=[(4, DEAD)])
+        with pytest.raises(EngineDeadError):
+            await attempt(job, world.services(engine))
+        assert world.told("axon_inference_tokens_total", kind="output", model="echo") == 3
+        assert world.told("axon_tokens_regenerated_total", model="echo") == 1
+
+    async def test_what_is_cancelled_is_not_generated_again(self, world: Workplace) -> None:
+        job = await world.job()
+        engine = ScriptedEngine(["one ", "two "] * 50)
+        engine.pass_(2)
+        running = asyncio.create_task(attempt(job, world.services(engine)))
+        await until_logged(world, job, count=6)
+        await world.ender.end(job.response_id, Status.CANCELLED)
+        engine.pass_(50)
+        with pytest.raises(EndedError):
+            await running
+        assert world.told("axon_tokens_regenerated_total", model="echo") is None
 
     async def test_a_later_attempt_says_so(self, world: Workplace) -> None:
         job = await world.job()

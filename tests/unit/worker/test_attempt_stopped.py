@@ -1,17 +1,59 @@
 """Attempts that are cancelled, overtaken or never begun."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from axon.exceptions import (
-    FencedError,
-    MissingResponseError,
-)
+from axon.event_log import Status
+from axon.exceptions import FencedError, MissingResponseError
+from axon.history import HistoryRecord
 from tests.unit.axon.samples import TENANT, a_job
 from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.shipped import FLUSH_POLICY
+from tests.unit.worker.virtual_time import now, run
 from tests.unit.worker.workplace import Workplace, text_of, until_logged
-from worker.attempt import attempt
+from worker.attempt import HandedOverError, attempt
+from worker.shutdown import Shutdown
+
+
+@pytest.mark.parametrize("token_s", [0.0, 0.02])
+@pytest.mark.parametrize("at_s", [0.0, 0.001, 0.3, 0.33, 1.5, 2.0])
+def test_what_is_handed_over_is_generated_once(at_s: float, token_s: float) -> None:
+    tokens = [f"{number} " for number in range(100)]
+
+    async def story() -> None:
+        world = Workplace()
+        await world.begin()
+        job = await world.job()
+        engine = ScriptedEngine(tokens, token_s=token_s)
+        services = world.services(engine, FLUSH_POLICY)
+        running = asyncio.create_task(attempt(job, services))
+        asyncio.get_running_loop().call_later(at_s, world.shutdown.hand_over)
+        try:
+            await running
+        except HandedOverError:
+            assert now() == pytest.approx(at_s)
+            services = replace(services, shutdown=Shutdown())
+            assert await attempt(job, services) is Status.COMPLETED
+        assert text_of(await world.answered(job)) == "".join(tokens)
+        assert engine.given == len(tokens)
+        assert engine.running == 0
+        assert not world.told("axon_tokens_regenerated_total", model="echo")
+
+    run(story())
+
+
+async def test_what_is_nearly_done_is_not_handed_over(world: Workplace) -> None:
+    job = await world.job()
+    send = world.history.send
+
+    async def stop(record: HistoryRecord) -> None:
+        world.shutdown.hand_over()
+        await send(record)
+
+    world.history.send = stop  # type: ignore[method-assign]
+    assert await attempt(job, world.services(ScriptedEngine(["a"]))) is Status.COMPLETED
 
 
 class TestStopped:

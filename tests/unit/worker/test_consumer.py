@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from axon.event_log import Status
-from axon.exceptions import FencedError, MissingResponseError, UnavailableError
+from axon.exceptions import UnavailableError
 from axon.jobs import Delivery, Job
 from axon.testing.stores import FakeJobQueue
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.consuming import VISIBILITY_S, Bench
-from tests.unit.worker.virtual_time import run
+from tests.unit.worker.virtual_time import now, run
 from worker.engines.protocol import EngineDeadError
+from worker.metrics import Outcome
 
 
 def test_a_job_is_done_and_deleted() -> None:
@@ -103,17 +103,27 @@ def test_a_heartbeat_that_fails_is_tried_again() -> None:
     run(story())
 
 
-@pytest.mark.parametrize(("attempts", "delay_s"), [(1, 2), (3, 8), (20, VISIBILITY_S)])
-def test_a_service_that_is_away_gives_the_job_back_for_later(attempts: int, delay_s: int) -> None:
+def test_a_service_that_is_away_while_the_worker_drains_gives_the_job_back() -> None:
     async def story() -> None:
         bench = Bench()
         bench.fail(UnavailableError("no Valkey"))
-        await bench.queue.put(a_job().encode().decode(), attempts=attempts - 1)
+        await bench.queue.send(a_job())
         await bench.consume(1)
-        assert [timeout for _, _, timeout in bench.queue.extended] == [delay_s]
+        assert len(bench.queue.released) == 1
         assert bench.queue.deleted == []
         assert bench.outcomes() == {"released": 1}
         assert bench.consumer.running == 0
+
+    run(story())
+
+
+def test_an_attempt_is_told_how_often_its_job_was_received() -> None:
+    async def story() -> None:
+        bench = Bench()
+        for attempts in (0, 2):
+            await bench.queue.put(a_job().encode().decode(), attempts=attempts)
+        await bench.consume(1)
+        assert bench.deliveries == [1, 3]
 
     run(story())
 
@@ -187,75 +197,82 @@ def test_poison_is_left_to_become_a_dead_letter(body: str) -> None:
     run(story())
 
 
-def test_a_response_that_nobody_knows_is_done_with() -> None:
+@pytest.mark.parametrize(
+    ("outcome", "deleted"), [(Outcome.DUPLICATE, 1), (Outcome.FENCED, 0), (Outcome.OVERDUE, 1)]
+)
+def test_only_what_nobody_needs_is_deleted(outcome: Outcome, deleted: int) -> None:
     async def story() -> None:
         bench = Bench()
-        bench.fail(MissingResponseError("resp"))
+        bench.outcome = outcome
         await bench.queue.send(a_job())
         await bench.consume(1)
-        assert len(bench.queue.deleted) == 1
-        assert bench.outcomes() == {"cancelled": 1}
+        assert len(bench.queue.deleted) == deleted
+        assert bench.queue.released == []
+        assert len(bench.queue.in_flight) == 1 - deleted
+        assert bench.outcomes() == {outcome.value: 1}
 
     run(story())
 
 
-def test_a_response_that_was_ended_from_outside_is_done_with() -> None:
+def test_a_job_is_deleted_as_soon_as_the_queue_is_back() -> None:
     async def story() -> None:
-        bench = Bench()
-        bench.fail(FencedError("resp"))
-        await bench.world.begin()
-        response_id = await bench.world.submit()
-        (job,) = bench.world.jobs_sent()
-        await bench.world.ender.end(response_id, Status.CANCELLED)
-        await bench.queue.send(job)
-        await bench.consume(1)
-        assert len(bench.queue.deleted) == 1
-        assert bench.outcomes() == {"cancelled": 1}
-
-    run(story())
-
-
-def test_a_newer_attempt_keeps_the_job() -> None:
-    async def story() -> None:
-        bench = Bench()
-        bench.fail(FencedError("resp"))
-        await bench.world.begin()
-        response_id = await bench.world.submit()
-        (job,) = bench.world.jobs_sent()
-        await bench.world.say(response_id, "some")
-        await bench.queue.send(job)
-        await bench.consume(1)
-        assert bench.queue.deleted == bench.queue.released == []
-        assert len(bench.queue.in_flight) == 1
-        assert bench.outcomes() == {"fenced": 1}
-
-    run(story())
-
-
-def test_a_job_that_cannot_be_deleted_is_given_back() -> None:
-    async def story() -> None:
-        bench = Bench()
+        bench = Bench(slots=1)
         bench.queue.refuse_delete = UnavailableError("no queue")
         await bench.queue.send(a_job())
-        await bench.consume(1)
-        assert [timeout for _, _, timeout in bench.queue.extended] == [2]
+        await bench.consume(45)
+        assert bench.consumer.running == 1
+        assert [count for _, count, _ in bench.queue.extended] == [1, 1, 1, 1]
+        bench.queue.refuse_delete = None
+        await bench.consume(6)
+        assert len(bench.queue.deleted) == 1
+        assert len(bench.runs) == 1
         assert bench.outcomes() == {"completed": 1}
 
     run(story())
 
 
-@pytest.mark.parametrize(
-    ("status", "outcome"),
-    [
-        (Status.COMPLETED, "completed"),
-        (Status.INCOMPLETE, "completed"),
-        (Status.FAILED, "failed"),
-    ],
-)
-def test_the_outcome_is_counted_and_traced(status: Status, outcome: str) -> None:
+def test_a_job_that_cannot_be_deleted_before_the_worker_ends_is_given_back() -> None:
     async def story() -> None:
         bench = Bench()
-        bench.status = status
+        bench.queue.refuse_delete = UnavailableError("no queue")
+        await bench.queue.send(a_job())
+        await bench.consume(1)
+        await bench.consumer.drain(20)
+        assert now() == pytest.approx(1.0)
+        assert len(bench.queue.released) == 1
+        assert bench.outcomes() == {"completed": 1}
+
+    run(story())
+
+
+def test_a_heartbeat_under_way_does_not_take_a_released_job_back() -> None:
+    async def story() -> None:
+        bench = Bench()
+        calls: list[int] = []
+
+        async def extend(deliveries: Sequence[Delivery], *, timeout_s: int) -> None:
+            if deliveries:
+                await asyncio.sleep(3)
+                calls.append(timeout_s)
+
+        async def work(job: Job) -> None:
+            await asyncio.sleep(11)
+            bench.outcome = Outcome.RELEASED
+
+        bench.queue.extend = extend  # type: ignore[method-assign]
+        bench.work = work
+        await bench.queue.send(a_job())
+        await bench.consume(100)
+        assert calls == [VISIBILITY_S, 0]
+
+    run(story())
+
+
+@pytest.mark.parametrize("outcome", ["completed", "failed", "cancelled", "overdue"])
+def test_the_outcome_is_counted_and_traced(outcome: str) -> None:
+    async def story() -> None:
+        bench = Bench()
+        bench.outcome = Outcome(outcome)
         job = a_job()
         await bench.queue.put(job.encode().decode(), trace_header="Root=1-1-1;Sampled=1")
         await bench.consume(1)

@@ -31,15 +31,16 @@ class TestDrain:
 
         run(story())
 
-    def test_what_does_not_end_in_time_is_given_back(self) -> None:
+    @pytest.mark.parametrize(("stuck", "seconds"), [(False, 0), (True, 5)])
+    def test_what_does_not_end_in_time_is_handed_over(self, stuck: bool, seconds: int) -> None:
         async def story() -> None:
             bench = Bench(slots=3)
-            bench.work = bench.wait
+            bench.work = bench.wait if stuck else bench.hand_over
             for _ in range(3):
                 await bench.queue.send(a_job())
             await bench.consume(1)
             await bench.consumer.drain(20)
-            assert now() == pytest.approx(21.0)
+            assert now() == pytest.approx(21.0 + seconds)
             assert len(bench.queue.released) == 3
             assert bench.queue.deleted == []
             assert bench.consumer.running == 0

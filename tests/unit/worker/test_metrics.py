@@ -15,10 +15,10 @@ def test_slots_are_told_as_they_are_when_asked() -> None:
 def test_every_outcome_is_there_from_the_beginning() -> None:
     registry = CollectorRegistry()
     WorkerMetrics(registry=registry)
-    for outcome in ("completed", "failed", "cancelled", "released", "fenced"):
+    for outcome in ("completed", "failed", "cancelled", "overdue", "released", "fenced"):
         assert registry.get_sample_value("axon_jobs_total", {"outcome": outcome}) == 0
 
 
 def test_what_ends_a_job() -> None:
-    final = {outcome for outcome in Outcome if outcome.final}
-    assert final == {Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED}
+    following = {outcome for outcome in Outcome if not outcome.final}
+    assert following == {Outcome.RELEASED, Outcome.FENCED}

@@ -7,13 +7,14 @@ from prometheus_client import CollectorRegistry
 
 from axon.jobs import Job
 from tests.unit.axon.sdk_events import validate_stream
-from tests.unit.axon.submitting import World
+from tests.unit.axon.submitting import DEADLINE_S, World
 from tests.unit.worker.recorded_tracing import RecordedTracing
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from worker.attempt import Services
 from worker.engines.protocol import EngineDeadError
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
+from worker.shutdown import Shutdown
 
 DEAD = EngineDeadError("gone")
 EVERY_TOKEN = FlushPolicy(first_s=1e-9, last_s=1e-9, steady_s=1.0, ramp_s=0.5)
@@ -25,6 +26,7 @@ class Workplace(World):
     def __init__(self) -> None:
         super().__init__()
         self.clock_ms = 77
+        self.shutdown = Shutdown()
         self.registry = CollectorRegistry()
         self.metrics = WorkerMetrics(registry=self.registry)
         self.tracing = RecordedTracing()
@@ -38,10 +40,13 @@ class Workplace(World):
             event_log=self.valkey,
             conversations=self.conversations,
             history=self.history,
+            ender=self.ender,
             engine=engine,
             flush_policy=policy,
             metrics=self.metrics,
             tracing=self.tracing,
+            shutdown=self.shutdown,
+            deadline_s=DEADLINE_S,
             clock_ms=lambda: self.clock_ms,
         )
 

@@ -13,10 +13,10 @@ from worker.engines.openvino.tokenizer import ChatTokenizer
 from worker.engines.protocol import (
     ChatMessage,
     EngineDeadError,
-    EngineError,
     EngineInfo,
     GenerateRequest,
     Prompt,
+    RefusedError,
     TokenChunk,
 )
 from worker.engines.slots import Slots
@@ -128,5 +128,5 @@ def _input_ids(request: GenerateRequest, tokenizer: ChatTokenizer) -> tuple[int,
     """Return what the model continues; an id it does not know would end the pipeline."""
     token_ids = request.prompt.token_ids + request.generated_token_ids
     if not token_ids or min(token_ids) < 0 or max(token_ids) >= len(tokenizer.vocabulary):
-        raise EngineError("The prompt has no tokens, or tokens that the model does not know.")
+        raise RefusedError("The prompt has no tokens, or tokens that the model does not know.")
     return token_ids

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from worker.engines.protocol import ChatMessage, EngineError, Prompt
+from worker.engines.protocol import ChatMessage, Prompt, RefusedError
 
 
 class ChatTokenizer:
@@ -36,7 +36,7 @@ class ChatTokenizer:
             text = self._tokenizer.apply_chat_template(history, add_generation_prompt=True)
             tokens = self._tokenizer.encode(text, add_special_tokens=False).input_ids
         except RuntimeError as error:
-            raise EngineError("The conversation cannot be rendered for the model.") from error
+            raise RefusedError("The conversation cannot be rendered for the model.") from error
         return Prompt(token_ids=tuple(tokens.data[0].tolist()), text=text)
 
     def _text_bytes(self, tokens: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -20,6 +20,7 @@ from worker.engines.protocol import (
     GenerateRequest,
     ModelInfo,
     Prompt,
+    RefusedError,
     TokenChunk,
 )
 from worker.engines.slots import Generation, Slots
@@ -128,7 +129,7 @@ class VllmEngine:
                 history, tokenize=False, add_generation_prompt=True
             )
         except Exception as error:  # templates raise what they like
-            raise EngineError("The conversation cannot be rendered for the model.") from error
+            raise RefusedError("The conversation cannot be rendered for the model.") from error
         ids = self._tokenizer.encode(text, add_special_tokens=False)
         return Prompt(token_ids=tuple(ids), text=text)
 

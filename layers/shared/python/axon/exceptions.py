@@ -5,6 +5,7 @@ AxonError
 ├── UnavailableError        a part that the request needs is away; worth a retry
 ├── SettingsError           wrong or missing configuration; ends the process at start
 ├── FencedError             another attempt owns the response now; stop at once
+├── MovedError              another relay, or another connection, gets the response's events now
 └── MissingResponseError    the response is not, or no longer, in the event log
 """
 
@@ -44,6 +45,10 @@ class SettingsError(AxonError):
 
 class FencedError(AxonError):
     """Another attempt, or the end of the response, has fenced this attempt off."""
+
+
+class MovedError(AxonError):
+    """The response is another relay's to deliver now, or goes to another connection."""
 
 
 class MissingResponseError(AxonError):

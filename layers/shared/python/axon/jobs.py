@@ -56,6 +56,10 @@ class Job(BaseModel):
         previous: str | None = self.response["previous_response_id"]
         return previous
 
+    def deadline_ms(self, deadline_s: float) -> int:
+        """Return by when it is to be answered, in milliseconds of the Unix epoch."""
+        return self.created_ms + int(deadline_s * 1000)
+
     def transcript(self) -> Transcript:
         """Return the response's events from their beginning."""
         return Transcript(loads(dumps(self.response)), stream_id=self.stream_id)
@@ -106,12 +110,15 @@ def new_job(
 class Delivery:
     """A job as a worker received it; `receipt` releases, extends or deletes it.
 
-    `trace_header` is what the submitter's trace goes on with, if there is one.
+    `attempts` is how often the message was received, this time included; `message_id`
+    stays the same each time, and a duplicate has another one; `trace_header` is what the
+    submitter's trace goes on with, if there is one.
     """
 
     body: str
     receipt: str
     attempts: int
+    message_id: str = ""
     trace_header: str | None = None
 
 

@@ -1,116 +1,30 @@
-"""ResponseService: accepts requests, and ends responses that no worker will end."""
+"""ResponseService: accepts requests, and has responses delivered to another connection."""
 
-import logging
-import time
+from hashlib import sha256
 
+from axon.clock import now_ms
 from axon.conversations import Conversations, Turn
-from axon.event_log import EventLog, LoggedEvent, NewResponse, Opening, Status
-from axon.exceptions import (
-    FencedError,
-    MissingResponseError,
-    RequestError,
-    UnavailableError,
+from axon.endings import ResponseEnder, unknown_response
+from axon.event_log import (
+    EventLog,
+    NewResponse,
+    Opening,
+    Outcome,
+    Resumption,
+    Status,
 )
+from axon.exceptions import FencedError, RequestError, UnavailableError
 from axon.history import HistoryRecord, HistorySender, version_of
 from axon.ids import is_id, new_id
 from axon.jobs import Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Usage, response_object
-from axon.protocol.requests import CreateResponse
+from axon.protocol.requests import CreateResponse, ResumeResponse
+from axon.serialization import dumps
 from axon.workers import Workers
 
-LOGGER = logging.getLogger(__name__)
-
-OVERDUE = {"code": "server_error", "message": "The response did not finish before its deadline."}
+NO_RELAY = "No relay is running to answer through. Please retry."
 UNSENT = {"code": "server_error", "message": "The request could not be queued. Please retry."}
-
-
-def now_ms() -> int:
-    """Return milliseconds of the Unix epoch."""
-    return time.time_ns() // 1_000_000
-
-
-class ResponseEnder:
-    """Ends responses from outside a worker: cancelled, abandoned, overdue, dead.
-
-    Taking the next epoch fences off whichever worker runs the response; it stops at its next
-    append.
-    """
-
-    def __init__(self, *, event_log: EventLog, history: HistorySender) -> None:
-        self._log = event_log
-        self._history = history
-
-    async def cancel(self, response_id: str, *, tenant_id: str) -> None:
-        """Cancel a running response of this tenant; one that has ended stays as it is.
-
-        Raises
-        ------
-        RequestError : the tenant has no such response.
-        """
-        meta = await self._log.describe(response_id) if is_id("resp", response_id) else None
-        if meta is None or meta.tenant_id != tenant_id:
-            raise RequestError(
-                f"Response with id '{response_id[:64]}' not found.",
-                code="response_not_found",
-                param="response_id",
-                status=404,
-            )
-        await self.end(response_id, Status.CANCELLED)
-
-    async def abandon(self, connection_id: str) -> None:
-        """Cancel what a connection that is gone was waiting for."""
-        for response_id in await self._log.running_for(connection_id):
-            await self.end(response_id, Status.CANCELLED)
-
-    async def fail_overdue(self) -> int:
-        """Fail responses past their deadline; return how many."""
-        overdue = await self._log.overdue()
-        for response_id in overdue:
-            try:
-                await self.end(response_id, Status.FAILED, error=OVERDUE)
-            except Exception:  # one that cannot be ended must not keep the others
-                LOGGER.exception("%s is overdue and could not be failed", response_id)
-        return len(overdue)
-
-    async def end(
-        self, response_id: str, status: Status, *, error: dict[str, str] | None = None
-    ) -> None:
-        """End a response that has not ended yet with what the log holds of it."""
-        meta = await self._log.describe(response_id)
-        if meta is None or not meta.job:
-            await self._log.close_overdue(response_id)
-            return
-        try:
-            await self._end(Job.decode(meta.job), status, error=error)
-        except (FencedError, MissingResponseError):
-            return  # it has just ended, or someone else is ending it
-
-    async def _end(self, job: Job, status: Status, *, error: dict[str, str] | None) -> None:
-        claim = await self._log.claim(job.response_id)
-        transcript = job.transcript()
-        transcript.replay(await self._log.read(job.response_id))
-        events = []
-        if status is Status.CANCELLED and transcript.text:
-            events = transcript.close_message(complete=False)
-        events.append(transcript.end(status, error=error))
-        if job.stored:
-            record = HistoryRecord.of(
-                job,
-                response=transcript.response,
-                version=version_of(epoch=claim.epoch, sequence_number=events[-1].sequence_number),
-                ended_ms=now_ms(),
-            )
-            await self._write(record, status)
-        await self._log.append(job.response_id, epoch=claim.epoch, events=events, status=status)
-
-    async def _write(self, record: HistoryRecord, status: Status) -> None:
-        try:
-            await self._history.send(record)
-        except UnavailableError:
-            # Nothing continues a failed response: telling of it matters more than keeping it.
-            if status is not Status.FAILED:
-                raise
 
 
 class ResponseService:
@@ -145,15 +59,62 @@ class ResponseService:
         RequestError : refused; nothing was accepted.
         UnavailableError : no relay is there to answer through; nothing was accepted.
         """
-        turns = await self._previous(request, tenant_id=tenant_id, connection_id=connection_id)
         try:
-            _check_calls(request, turns)
-            job = _job(request, turns, tenant_id=tenant_id, connection_id=connection_id)
-            return await (self._queue(job) if request.generate else self._warm_up(job))
+            turns = await self._previous(request, tenant_id=tenant_id, connection_id=connection_id)
         except RequestError:
-            if turns:  # a failed continuation takes an unstored parent with it
-                await self._conversations.evict(turns[-1])
-            raise
+            # The conversation may be out of sight by now, and the response nevertheless begun.
+            opening = await self._log.repeated(_idempotency(request, tenant_id))
+            if opening is None:
+                raise
+        else:
+            job, opening = await self._begin(
+                request, turns, tenant_id=tenant_id, connection_id=connection_id
+            )
+        match opening.outcome:
+            case Outcome.GONE:
+                return None
+            case Outcome.REPEATED:
+                return await self._repeat(
+                    opening, request, tenant_id=tenant_id, connection_id=connection_id
+                )
+        await (self._queue(job, opening) if request.generate else self._warm_up(job))
+        return job.response_id
+
+    async def resume(self, request: ResumeResponse, *, tenant_id: str, connection_id: str) -> None:
+        """Deliver a response to this connection from now on, and no longer to its former one.
+
+        Raises
+        ------
+        RequestError : the tenant has no such response, or it has fewer events.
+        UnavailableError : no relay is there to deliver it.
+        """
+        response_id = request.response_id
+        if not is_id("resp", response_id):
+            raise unknown_response(response_id)
+        await self._resume(
+            response_id,
+            tenant_id=tenant_id,
+            connection_id=connection_id,
+            first=request.starting_after + 1,
+        )
+
+    async def _resume(
+        self, response_id: str, *, tenant_id: str, connection_id: str, first: int
+    ) -> None:
+        match await self._log.resume(
+            response_id, tenant_id=tenant_id, connection_id=connection_id, first=first
+        ):
+            case Resumption.MISSING:
+                raise unknown_response(response_id)
+            case Resumption.AHEAD:
+                raise RequestError(
+                    f"The response has no event {first - 1}, or has ended with it. Use the last "
+                    "sequence_number that you received.",
+                    code="invalid_value",
+                    param="starting_after",
+                )
+            case Resumption.NO_RELAY:
+                raise UnavailableError(NO_RELAY)
 
     async def _previous(
         self, request: CreateResponse, *, tenant_id: str, connection_id: str
@@ -174,24 +135,65 @@ class ResponseService:
             )
         return turns
 
-    async def _queue(self, job: Job) -> str | None:
-        opening = await self._open(job, job.transcript().created())
-        if opening is Opening.GONE:
-            return None
+    async def _begin(
+        self, request: CreateResponse, turns: list[Turn], *, tenant_id: str, connection_id: str
+    ) -> tuple[Job, Opening]:
+        try:
+            _check_calls(request, turns)
+            job = _job(request, turns, tenant_id=tenant_id, connection_id=connection_id)
+            return job, await self._open(job, request)
+        except RequestError:
+            if turns:  # a failed continuation takes an unstored parent with it
+                await self._conversations.evict(turns[-1])
+            raise
+
+    async def _queue(self, job: Job, opening: Opening) -> None:
         try:
             await self._jobs.send(job)
         except UnavailableError:
             await self._ender.end(job.response_id, Status.FAILED, error=UNSENT)
-            return job.response_id
-        if opening is Opening.UNATTENDED:
+            return
+        if opening.outcome is Outcome.UNATTENDED:
             await self._workers.wake()
-        return job.response_id
 
-    async def _warm_up(self, job: Job) -> str | None:
+    async def _repeat(
+        self, opening: Opening, request: CreateResponse, *, tenant_id: str, connection_id: str
+    ) -> str:
+        """Answer with the response that the first request of this idempotency key began."""
+        if opening.fingerprint != _fingerprint(request):
+            raise RequestError(
+                "The idempotency key was used for another request. Use a new one.",
+                code="idempotency_key_reused",
+                param="idempotency_key",
+                status=409,
+            )
+        first = await self._log.describe(opening.first_id)
+        if first is None:
+            raise UnavailableError(f"{opening.first_id} has just been lost")
+        # Who began it may have died before it was on its way; twice is harmless.
+        if first.job and not request.generate:
+            await self._warm_up(Job.decode(first.job))
+        elif first.job and first.epoch == 0:
+            await self._jobs.send(Job.decode(first.job))
+            await self._workers.wake()
+        if first.connection_id != connection_id:
+            await self._resume(
+                first.response_id, tenant_id=tenant_id, connection_id=connection_id, first=0
+            )
+        return first.response_id
+
+    async def _warm_up(self, job: Job) -> None:
         """End at once with an empty response, which the next request may continue."""
+        try:
+            await self._complete(job)
+        except FencedError:
+            return  # it has ended already
+        except UnavailableError:
+            await self._ender.end(job.response_id, Status.FAILED, error=UNSENT)
+
+    async def _complete(self, job: Job) -> None:
         transcript = job.transcript()
-        if await self._open(job, transcript.created()) is Opening.GONE:
-            return None
+        transcript.created()
         in_progress = transcript.in_progress()
         claim = await self._log.claim(job.response_id, in_progress=in_progress.data)
         completed = transcript.end(Status.COMPLETED, usage=Usage())
@@ -210,29 +212,48 @@ class ResponseService:
         await self._log.append(
             job.response_id, epoch=claim.epoch, events=[completed], status=Status.COMPLETED
         )
-        return job.response_id
 
-    async def _open(self, job: Job, created: LoggedEvent) -> Opening:
-        """Open the log, unless the connection is gone; raise for what else is in the way."""
+    async def _open(self, job: Job, request: CreateResponse) -> Opening:
+        """Open the log; raise if a model or a relay is missing."""
+        idempotency = _idempotency(request, job.tenant_id)
         response = NewResponse(
             response_id=job.response_id,
             tenant_id=job.tenant_id,
             connection_id=job.connection_id,
             model=job.model,
             job=job.encode(),
-            created=created.data,
+            created=job.transcript().created().data,
+            idempotency=idempotency,
+            fingerprint=_fingerprint(request) if idempotency else "",
         )
-        match opening := await self._log.open(response):
-            case Opening.UNKNOWN_MODEL:
+        opening = await self._log.open(response)
+        match opening.outcome:
+            case Outcome.UNKNOWN_MODEL:
                 raise RequestError(
                     f"The model '{job.model}' does not exist or you do not have access to it.",
                     code="model_not_found",
                     param="model",
                     status=404,
                 )
-            case Opening.NO_RELAY:
-                raise UnavailableError("No relay is running to answer through. Please retry.")
+            case Outcome.NO_MODEL:
+                raise UnavailableError("No worker has announced a model yet. Please retry.")
+            case Outcome.NO_RELAY:
+                raise UnavailableError(NO_RELAY)
         return opening
+
+
+def _idempotency(request: CreateResponse, tenant_id: str) -> str:
+    """Return what names the tenant and the key; nothing if there is no key."""
+    key = request.idempotency_key
+    return _digest(dumps([tenant_id, key])) if key else ""
+
+
+def _fingerprint(request: CreateResponse) -> str:
+    return _digest(request.model_dump_json(exclude={"stream_id"}).encode())
+
+
+def _digest(data: bytes) -> str:
+    return sha256(data).hexdigest()
 
 
 def _job(request: CreateResponse, turns: list[Turn], *, tenant_id: str, connection_id: str) -> Job:

@@ -88,10 +88,14 @@ class PostgresSettings(Settings):
 
 
 class EventLogSettings(ValkeySettings):
-    """How long responses may run and how long their events are kept."""
+    """How long responses may run and how long their events are kept.
+
+    A response whose connection is gone is cancelled after `resume_window_s`, unless it is resumed.
+    """
 
     response_deadline_s: Seconds = 600
     retention_s: Seconds = 300
+    resume_window_s: Seconds = 60
     conversation_cache_s: Seconds = 900
 
 
@@ -107,8 +111,6 @@ class ConnectionSettings(ValkeySettings):
 
 class DisconnectSettings(EventLogSettings):
     """functions/disconnect."""
-
-    history_queue_url: str
 
 
 class RespondSettings(EventLogSettings, PostgresSettings):
@@ -130,9 +132,10 @@ class WriteHistorySettings(PostgresSettings):
 
 
 class DeadLetterSettings(EventLogSettings):
-    """functions/dead_letter."""
+    """functions/dead_letter. `parked_queue_url`: where letters wait for the operator."""
 
     history_queue_url: str
+    parked_queue_url: str
 
 
 class KeysSettings(ValkeySettings, PostgresSettings):
@@ -145,7 +148,7 @@ class RelaySettings(EventLogSettings):
     connections_endpoint: str
     history_queue_url: str
     relay_id: str = Field(default_factory=_own_name)
-    relay_lease_s: Seconds = 3
+    relay_lease_s: Seconds = 2
     health_port: Port = 0
     http_port: Port = 0
     stop_timeout_s: Seconds = 20

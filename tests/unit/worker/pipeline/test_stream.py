@@ -174,6 +174,37 @@ def test_closing_ends_the_generation() -> None:
     assert engine.done_at < 0
 
 
+@pytest.mark.parametrize("at_s", [0.0, 0.3, 0.35, 1.01, 7.3])
+def test_stopping_ends_the_generation_and_keeps_what_it_gave(at_s: float) -> None:
+    engine = Engine(tokens(500, 0.02))
+
+    async def stop() -> Timed:
+        coalescer = Coalescer(engine.generate(), policy=POLICY)
+        asyncio.get_running_loop().call_later(at_s, coalescer.stop)
+        flushes: Timed = []
+        async with aclosing(coalescer.flushes()) as stream:
+            async for flush in stream:
+                flushes.append((now(), flush))
+        assert coalescer.stopped
+        assert coalescer.received == len(answer(flushes)[1])
+        assert now() == pytest.approx(at_s)
+        return flushes
+
+    ids = answer(run(stop()))[1]
+    assert ids == list(range(len(ids)))
+    assert len(ids) == pytest.approx(at_s / 0.02, abs=1.01)
+    assert engine.closed or not ids
+
+
+def test_what_is_stopped_before_it_begins_never_does() -> None:
+    async def stop() -> None:
+        coalescer = Coalescer(Engine(tokens(5, 0.02)).generate(), policy=POLICY)
+        coalescer.stop()
+        assert [flush async for flush in coalescer.flushes()] == []
+
+    run(stop())
+
+
 def test_cancelling_the_consumer_ends_the_generation() -> None:
     engine = Engine(tokens(1000, 0.02))
 

@@ -8,9 +8,10 @@ from axon.adapters.ecs_workers import EcsWorkers
 from axon.adapters.sqs import SqsHistorySender
 from axon.adapters.sqs_api import SqsApi
 from axon.adapters.valkey import Valkey
+from axon.adapters.valkey_caches import ValkeyTurnCache
 from axon.adapters.valkey_event_log import ValkeyEventLog
+from axon.endings import ResponseEnder
 from axon.exceptions import SettingsError
-from axon.responses import ResponseEnder
 from axon.settings import EventLogSettings, RespondSettings
 from axon.workers import StandingWorkers, Workers
 
@@ -23,6 +24,7 @@ def event_log(
         valkey=valkey,
         deadline_s=settings.response_deadline_s,
         retention_s=settings.retention_s,
+        resume_window_s=settings.resume_window_s,
         models=models,
     )
 
@@ -32,9 +34,15 @@ def sqs_api(queue_url: str, *, region: str) -> SqsApi:
     return SqsApi(queue_url=queue_url, region=region, credentials=process_credentials().current)
 
 
-def ender(*, log: ValkeyEventLog, history: SqsApi) -> ResponseEnder:
+def ender(
+    settings: EventLogSettings, *, valkey: Valkey, log: ValkeyEventLog, history: SqsApi
+) -> ResponseEnder:
     """Return the service that ends responses from outside a worker."""
-    return ResponseEnder(event_log=log, history=SqsHistorySender(api=history))
+    return ResponseEnder(
+        event_log=log,
+        history=SqsHistorySender(api=history),
+        turns=ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s),
+    )
 
 
 def workers(settings: RespondSettings, *, valkey: Valkey) -> Workers:

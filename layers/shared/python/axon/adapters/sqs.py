@@ -1,7 +1,9 @@
-"""SQS: jobs (a standard queue, tenant as message group for fairness) and history (FIFO)."""
+"""SQS: jobs (a standard queue, tenant as message group for fairness), history (FIFO), letters."""
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from json import dumps as escape
 from typing import Any
 
@@ -58,6 +60,7 @@ class SqsJobQueue(JobQueue):
                 body=message["Body"],
                 receipt=message["ReceiptHandle"],
                 attempts=int(message["Attributes"]["ApproximateReceiveCount"]),
+                message_id=message["MessageId"],
                 trace_header=message["Attributes"].get(_TRACE),
             )
             for message in answer.get("Messages") or ()
@@ -104,6 +107,54 @@ class SqsHistorySender(HistorySender):
     async def _send_batch(self, messages: Sequence[dict[str, Any]]) -> Sequence[Exception | None]:
         entries = [{"Id": str(index), **message} for index, message in enumerate(messages)]
         return _outcomes(await self._api.call("SendMessageBatch", Entries=entries), len(entries))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParkedLetter:
+    """What nobody could do anything with, as it is kept for the operator.
+
+    Parameters
+    ----------
+    message_id : of the message; one that was parked twice, which happens, is known by it.
+    body : the message, as it came.
+    why : one line.
+    attempts : how often it was received in vain.
+    response_id : if it names a response.
+    """
+
+    message_id: str
+    body: str
+    why: str
+    attempts: int
+    response_id: str | None = None
+
+
+class SqsParking:
+    """The queue in which dead letters wait for the operator."""
+
+    def __init__(self, *, api: SqsApi) -> None:
+        self._api = api
+
+    async def park(self, letter: ParkedLetter) -> None:
+        """Keep a letter.
+
+        Raises
+        ------
+        UnavailableError : the queue did not take it.
+        """
+        values = {
+            "message_id": letter.message_id,
+            "why": letter.why,
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "attempts": str(letter.attempts),
+            "response_id": letter.response_id,
+        }
+        attributes = {
+            name: {"DataType": "String", "StringValue": value}
+            for name, value in values.items()
+            if value
+        }
+        await self._api.call("SendMessage", MessageBody=letter.body, MessageAttributes=attributes)
 
 
 def _traced(header: str | None) -> dict[str, Any]:

@@ -87,11 +87,17 @@ def create_valkey(settings: ValkeySettings) -> Valkey:
 
 
 class Script:
-    """``axon/lua/<name>.lua``, sent once; later calls name it by its hash."""
+    """``axon/lua/<name>.lua``, sent once; later calls name it by its hash.
 
-    def __init__(self, valkey: Valkey, name: str) -> None:
+    `after` names a script whose functions this one uses.
+    """
+
+    def __init__(self, valkey: Valkey, name: str, *, after: str | None = None) -> None:
         self._valkey = valkey
-        self._source = files("axon").joinpath("lua", f"{name}.lua").read_text()
+        folder = files("axon").joinpath("lua")
+        self._source = "".join(
+            folder.joinpath(f"{part}.lua").read_text() for part in (after, name) if part
+        )
         self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:

@@ -1,10 +1,11 @@
 """Who is there, in Valkey: relays with leases, models that workers announce, live connections."""
 
 from axon.adapters import valkey_keys as keys
-from axon.adapters.valkey import Valkey
+from axon.adapters.valkey import Script, Valkey
 from axon.connections_directory import CONNECTION_LIFE_S, ConnectionDirectory
+from axon.event_log import Mark
 from axon.models import ModelDirectory
-from axon.relays import RelayDirectory
+from axon.relays import Adopted, RelayDirectory
 
 _TOMBSTONE_S = 120
 """Longer than a function may handle a message (29 s)."""
@@ -15,29 +16,42 @@ class ValkeyRelayDirectory(RelayDirectory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
+        self._adopt = Script(valkey, "adopt", after="relay_of")
+        self._delivered = Script(valkey, "delivered")
 
     async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
         expires = await self._valkey.now_ms() + int(lease_s * 1000)
         await self._valkey.call("ZADD", keys.RELAYS, expires, relay_id)
 
     async def leave(self, relay_id: str) -> None:
-        await self._valkey.call("ZREM", keys.RELAYS, relay_id)
+        await self._valkey.call("ZADD", keys.RELAYS, 0, relay_id)
+        await self._valkey.call("PUBLISH", keys.RELAYS_LEFT, relay_id)
 
     async def undelivered(self, relay_id: str) -> set[str]:
         members = await self._valkey.call("SMEMBERS", keys.relay_responses(relay_id))
         return {member.decode() for member in members}
 
-    async def delivered(self, relay_id: str, response_id: str) -> None:
-        await self._valkey.call("SREM", keys.relay_responses(relay_id), response_id)
+    async def delivered(
+        self, relay_id: str, response_id: str, *, connection_id: str | None = None
+    ) -> None:
+        await self._delivered(
+            keys=[keys.relay_responses(relay_id), keys.response(response_id)],
+            args=[response_id, connection_id or ""],
+        )
 
-    async def take_expired(self) -> list[str]:
+    async def expired(self) -> list[str]:
         now = await self._valkey.now_ms()
-        expired = await self._valkey.call("ZRANGEBYSCORE", keys.RELAYS, "-inf", now)
-        # ZREM answers 1 to one caller only: that one takes the relay over.
+        members = await self._valkey.call("ZRANGEBYSCORE", keys.RELAYS, "-inf", now)
+        return [member.decode() for member in members]
+
+    async def adopt(self, relay_id: str, *, adopter_id: str, limit: int = 100) -> list[Adopted]:
+        responses_keys = map(keys.relay_responses, (relay_id, adopter_id))
+        rows = await self._adopt(
+            keys=[keys.RELAYS, *responses_keys], args=[relay_id, adopter_id, limit]
+        )
         return [
-            member.decode()
-            for member in expired
-            if await self._valkey.call("ZREM", keys.RELAYS, member)
+            Adopted(response_id.decode(), connection_id.decode(), Mark.decode(mark))
+            for response_id, connection_id, mark in rows
         ]
 
 
@@ -65,11 +79,11 @@ class ValkeyConnectionDirectory(ConnectionDirectory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
+        self._keep = Script(valkey, "keep")
 
     async def enter(self, connection_id: str, *, tenant_id: str) -> None:
         key = keys.connection(connection_id)
-        await self._valkey.call("HSET", key, "tenant_id", tenant_id)
-        await self._valkey.call("EXPIRE", key, CONNECTION_LIFE_S)
+        await self._keep(keys=[key], args=["tenant_id", tenant_id, CONNECTION_LIFE_S])
 
     async def remove(self, connection_id: str) -> None:
         turns_key = keys.connection_turns(connection_id)
@@ -77,5 +91,4 @@ class ValkeyConnectionDirectory(ConnectionDirectory):
         await self._valkey.call("DEL", turns_key, *(keys.turn(turn.decode()) for turn in turns))
         # A tombstone, for messages of this connection that are still being handled.
         key = keys.connection(connection_id)
-        await self._valkey.call("HSET", key, "gone", 1)
-        await self._valkey.call("EXPIRE", key, _TOMBSTONE_S)
+        await self._keep(keys=[key], args=["gone", 1, _TOMBSTONE_S])

@@ -1,7 +1,9 @@
 """The names of keys and channels in Valkey. Scripts that derive a key from data repeat the form."""
 
 DEADLINES = "axon:deadlines"
+ABANDONED = "axon:abandoned"
 RELAYS = "axon:relays"
+RELAYS_LEFT = "axon:relays:left"
 MODELS = "axon:models"
 MODELS_HEARD_OF = "axon:models:heard-of"
 WAKING = "axon:waking"
@@ -41,3 +43,7 @@ def turn(response_id: str) -> str:
 
 def identity(key_hash: str) -> str:
     return f"axon:identity:{key_hash}"
+
+
+def idempotency(digest: str) -> str:
+    return f"axon:idempotency:{digest}"

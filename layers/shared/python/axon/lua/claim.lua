@@ -1,16 +1,22 @@
 -- Take the next epoch; append the event with number 1 when the log holds event 0 alone.
 -- KEYS: response, events
--- ARGV: response id, in_progress event or ''
+-- ARGV: response id, in_progress event or '', what names this claim: repeated, it changes nothing,
+--       id of the message that brought the job or ''
 local response, events = unpack(KEYS)
-local meta = redis.call('HMGET', response, 'status', 'next_sequence', 'connection_id', 'relay_id')
+local meta = redis.call('HMGET', response, 'status', 'next_sequence', 'connection_id', 'relay_id',
+  'claim', 'epoch')
 if not meta[1] then
   return { 'missing' }
 end
 if meta[1] ~= 'queued' and meta[1] ~= 'in_progress' then
   return { 'fenced' }
 end
-local epoch = redis.call('HINCRBY', response, 'epoch', 1)
 local following = tonumber(meta[2])
+if meta[5] == ARGV[3] then
+  return { 'claimed', tonumber(meta[6]), following }
+end
+local epoch = redis.call('HINCRBY', response, 'epoch', 1)
+redis.call('HSET', response, 'claim', ARGV[3], 'message_id', ARGV[4])
 if ARGV[2] ~= '' and following == 1 then
   redis.call('XADD', events, '2-0', 'e', ARGV[2])
   redis.call('HSET', response, 'status', 'in_progress', 'next_sequence', 2)

@@ -1,43 +1,36 @@
--- Open a response's log with event 0. Idempotent by response id.
+-- Open a response's log with event 0. Idempotent by response id, and by idempotency key.
 -- KEYS: response, events, connection, connection's responses, deadlines, relays, models,
---       models heard of
+--       models heard of, idempotency
 -- ARGV: response id, tenant id, connection id, model, job, event 0, deadline in ms, seconds to keep,
 --       seconds that a connection can live, ms for which a late relay still counts,
---       1 if the model exists though nobody has announced it, ms of silence after which no worker runs
-local response, events, connection, running, deadlines, relays, models, heard_of = unpack(KEYS)
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--       1 if the model exists though nobody has announced it, 0 if only others do, '' if that is not
+--       known, ms of silence after which no worker runs, fingerprint of the request that has the idempotency key or ''
+-- Returns what became of it, and of a repeated request the first one's id and fingerprint.
+local response, events, connection, running, deadlines, relays, models, heard_of, first = unpack(KEYS)
+local now = now_ms()
 local heard = tonumber(redis.call('ZSCORE', heard_of, ARGV[4]) or '0')
 local opened = heard < now - ARGV[12] and 'unattended' or 'opened'
 if redis.call('EXISTS', response) == 1 then
-  return opened
-end
-if ARGV[11] ~= '1' and tonumber(redis.call('ZSCORE', models, ARGV[4]) or '0') < now then
-  return 'unknown_model'
+  return { opened }
 end
 if redis.call('HEXISTS', connection, 'gone') == 1 then
-  return 'gone'
+  return { 'gone' }
 end
-
--- One relay serves a connection as long as it lives: posts of one connection must not race.
-local relay = redis.call('HGET', connection, 'relay_id')
-if not relay or tonumber(redis.call('ZSCORE', relays, relay) or '0') < now then
-  relay = nil
-  local least
-  for _, candidate in ipairs(redis.call('ZRANGEBYSCORE', relays, now, '+inf')) do
-    local load = redis.call('SCARD', 'axon:relay:' .. candidate .. ':responses')
-    if not least or load < least then
-      relay, least = candidate, load
-    end
+if ARGV[13] ~= '' then
+  local repeated = redis.call('HMGET', first, 'response_id', 'fingerprint')
+  -- A key counts as long as its response can be delivered.
+  if repeated[1] and redis.call('EXISTS', 'axon:response:' .. repeated[1] .. ':events') == 1 then
+    return { 'repeated', repeated[1], repeated[2] }
   end
-  -- A relay whose beat is late may only be busy. If it is dead, who takes it over tells the client.
-  relay = relay or redis.call('ZREVRANGEBYSCORE', relays, '+inf', now - ARGV[10], 'LIMIT', 0, 1)[1]
-  if not relay then
-    return 'no_relay'
-  end
-  -- The key may have been lost while the client stayed: only a tombstone says that it left.
-  redis.call('HSET', connection, 'relay_id', relay)
-  redis.call('EXPIRE', connection, ARGV[9])
+end
+if ARGV[11] ~= '1' and tonumber(redis.call('ZSCORE', models, ARGV[4]) or '0') < now then
+  -- Without any model at all, Valkey has just started: workers will announce theirs.
+  local known = ARGV[11] == '0' or redis.call('EXISTS', models) == 1
+  return { known and 'unknown_model' or 'no_model' }
+end
+local relay = relay_of(connection, relays, now, ARGV[10], ARGV[9])
+if not relay then
+  return { 'no_relay' }
 end
 
 redis.call('XADD', events, '1-0', 'e', ARGV[6])
@@ -49,5 +42,9 @@ redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
 for _, key in ipairs({ response, events, running }) do
   redis.call('EXPIRE', key, ARGV[8])
 end
+if ARGV[13] ~= '' then
+  redis.call('HSET', first, 'response_id', ARGV[1], 'fingerprint', ARGV[13])
+  redis.call('EXPIRE', first, ARGV[8])
+end
 redis.call('PUBLISH', 'axon:relay:' .. relay, ARGV[1] .. ' ' .. ARGV[3] .. ' 0 -\n' .. ARGV[6])
-return opened
+return { opened }

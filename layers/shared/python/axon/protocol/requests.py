@@ -51,11 +51,16 @@ Metadata = Annotated[
 
 
 class CreateResponse(_Model):
-    """``response.create``: the Responses API's body, without `stream` and `background`."""
+    """``response.create``: the Responses API's body, without `stream` and `background`.
+
+    `idempotency_key` stands for the HTTP header Idempotency-Key, which a WebSocket has no room for:
+    a request that is sent again with the same one gets the same response.
+    """
 
     type: Literal["response.create"] = "response.create"
     stream_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     generate: bool = True
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     input: Input = Field(default_factory=list)
@@ -99,10 +104,23 @@ class CancelResponse(_Model):
     response_id: Annotated[str, Field(min_length=1, max_length=64)]
 
 
-ClientEvent = CreateResponse | CancelResponse
-_KINDS: dict[str, type[CreateResponse] | type[CancelResponse]] = {
+class ResumeResponse(_Model):
+    """``response.resume``: go on with a response on this connection, after an event's number.
+
+    `starting_after` is what OpenAI's HTTP API calls it; without it, everything comes again.
+    """
+
+    type: Literal["response.resume"]
+    stream_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    response_id: Annotated[str, Field(min_length=1, max_length=64)]
+    starting_after: Annotated[int, Field(ge=-1)] = -1
+
+
+ClientEvent = CreateResponse | CancelResponse | ResumeResponse
+_KINDS: dict[str, type[ClientEvent]] = {
     "response.create": CreateResponse,
     "response.cancel": CancelResponse,
+    "response.resume": ResumeResponse,
 }
 _UNSUPPORTED = {
     "conversation": "Continue a conversation with previous_response_id instead.",

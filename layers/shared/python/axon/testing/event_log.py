@@ -9,20 +9,33 @@ from axon.event_log import (
     Claim,
     EventLog,
     LoggedEvent,
+    LostResponse,
+    Mark,
     NewResponse,
     Opening,
+    Outcome,
     ResponseMeta,
+    Resumption,
     Status,
 )
-from axon.exceptions import AxonError, FencedError, MissingResponseError
+from axon.exceptions import (
+    AxonError,
+    FencedError,
+    MissingResponseError,
+    MovedError,
+    UnavailableError,
+)
 from axon.models import SILENCE_S, ModelDirectory
-from axon.relays import LATE_RELAY_S, RelayDirectory
+from axon.relays import LATE_RELAY_S, Adopted, RelayDirectory
 
 
 @dataclass
 class _Log:
     meta: ResponseMeta
     deadline: float
+    expires: float
+    events_expire: float
+    abandoned_until: float = float("inf")
     events: list[LoggedEvent] = field(default_factory=list)
 
 
@@ -37,12 +50,16 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         self,
         *,
         deadline_s: float = 600,
+        retention_s: float = 300,
+        resume_window_s: float = 60,
         models: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.published: list[tuple[str, bytes]] = []
         self._clock = clock
         self._deadline_s = deadline_s
+        self._retention_s = retention_s
+        self._resume_window_s = resume_window_s
         self._logs: dict[str, _Log] = {}
         self._relays: dict[str, float] = {}
         self._undelivered: dict[str, set[str]] = {}
@@ -51,20 +68,24 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         self._heard_of: dict[str, float] = {}
         self._connections: dict[str, str] = {}
         self._gone: set[str] = set()
+        self._repeatable: dict[str, Opening] = {}
 
     async def open(self, response: NewResponse) -> Opening:
         silence = self._clock() - self._heard_of.get(response.model, float("-inf"))
-        opened = Opening.UNATTENDED if silence > SILENCE_S else Opening.OPENED
-        if response.response_id in self._logs:
+        opened = Opening(Outcome.UNATTENDED if silence > SILENCE_S else Outcome.OPENED)
+        if self._find(response.response_id):
             return opened
+        if response.connection_id in self._gone:
+            return Opening(Outcome.GONE)
+        if response.fingerprint and (first := await self.repeated(response.idempotency)):
+            return first
         announced = self._models.get(response.model, 0) >= self._clock()
         if not announced and response.model not in self._known:
-            return Opening.UNKNOWN_MODEL
-        if response.connection_id in self._gone:
-            return Opening.GONE
+            known = self._models or self._known
+            return Opening(Outcome.UNKNOWN_MODEL if known else Outcome.NO_MODEL)
         relay_id = self._relay_for(response.connection_id)
         if relay_id is None:
-            return Opening.NO_RELAY
+            return Opening(Outcome.NO_RELAY)
         meta = ResponseMeta(
             response_id=response.response_id,
             tenant_id=response.tenant_id,
@@ -75,14 +96,24 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
             next_sequence=0,
             job=response.job,
         )
-        self._logs[response.response_id] = _Log(meta, self._clock() + self._deadline_s)
+        self._logs[response.response_id] = self._new_log(meta, self._clock() + self._deadline_s)
+        if response.fingerprint:
+            self._repeatable[response.idempotency] = Opening(
+                Outcome.REPEATED, response.response_id, response.fingerprint
+            )
         self._undelivered.setdefault(relay_id, set()).add(response.response_id)
         self._write(response.response_id, [LoggedEvent(0, response.created)], Status.QUEUED)
         return opened
 
-    async def claim(self, response_id: str, *, in_progress: bytes = b"") -> Claim:
+    async def repeated(self, idempotency: str) -> Opening | None:
+        first = self._repeatable.get(idempotency)
+        return first if first and self._events(first.first_id) else None
+
+    async def claim(
+        self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
+    ) -> Claim:
         log = self._running(response_id)
-        log.meta = replace(log.meta, epoch=log.meta.epoch + 1)
+        log.meta = replace(log.meta, epoch=log.meta.epoch + 1, message_id=message_id)
         if in_progress and log.meta.next_sequence == 1:
             self._write(response_id, [LoggedEvent(1, in_progress)], Status.IN_PROGRESS)
         return Claim(epoch=log.meta.epoch, next_sequence=log.meta.next_sequence)
@@ -94,65 +125,165 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         epoch: int,
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
-    ) -> None:
-        log = self._logs.get(response_id)
+    ) -> str:
+        log = self._find(response_id)
         if log is None:
             raise MissingResponseError(response_id)
         if log.meta.epoch != epoch:
             raise FencedError(response_id)
         if log.meta.next_sequence >= events[0].sequence_number + len(events):
-            return
+            return log.meta.connection_id
         self._running(response_id)
         if log.meta.next_sequence != events[0].sequence_number:
             raise AxonError(f"{response_id}: append out of order (gap)")
         self._write(response_id, events, status)
+        return log.meta.connection_id
 
-    async def read(self, response_id: str, *, after: int = -1) -> list[LoggedEvent]:
-        log = self._logs.get(response_id)
-        return [e for e in log.events if e.sequence_number > after] if log else []
+    async def read(
+        self, response_id: str, *, after: int = -1, limit: int | None = None
+    ) -> list[LoggedEvent]:
+        return [e for e in self._events(response_id) if e.sequence_number > after][:limit]
 
     async def describe(self, response_id: str) -> ResponseMeta | None:
-        log = self._logs.get(response_id)
+        log = self._find(response_id)
         return log.meta if log else None
+
+    async def restore(self, response: LostResponse) -> None:
+        if self._find(response.response_id):
+            return
+        relay_id = self._relay_for(response.connection_id)
+        if relay_id is None:
+            raise UnavailableError("no relay")
+        meta = ResponseMeta(
+            response_id=response.response_id,
+            tenant_id=response.tenant_id,
+            connection_id=response.connection_id,
+            relay_id=relay_id,
+            status=response.status,
+            epoch=response.epoch,
+            next_sequence=len(response.events),
+            job=b"" if response.status.terminal else response.job,
+            mark=Mark(0, certain=False),
+        )
+        log = self._new_log(meta, response.deadline_ms / 1000)
+        log.events.extend(response.events)
+        log.abandoned_until = self._clock() + self._resume_window_s
+        self._logs[response.response_id] = log
+        self._undelivered.setdefault(relay_id, set()).add(response.response_id)
+
+    async def resume(
+        self, response_id: str, *, tenant_id: str, connection_id: str, first: int
+    ) -> Resumption:
+        log = self._find(response_id)
+        if log is None or log.meta.tenant_id != tenant_id or not self._events(response_id):
+            return Resumption.MISSING
+        if first > log.meta.next_sequence - log.meta.status.terminal:
+            return Resumption.AHEAD
+        if connection_id in self._gone:
+            return Resumption.GONE
+        relay_id = self._relay_for(connection_id)
+        if relay_id is None:
+            return Resumption.NO_RELAY
+        former = log.meta
+        self._undelivered.setdefault(former.relay_id, set()).discard(response_id)
+        self._undelivered.setdefault(relay_id, set()).add(response_id)
+        log.abandoned_until = float("inf")
+        if log.meta.status.terminal:
+            self._keep(log)
+        log.meta = replace(former, connection_id=connection_id, relay_id=relay_id, mark=Mark(first))
+        if former.relay_id != relay_id:
+            moved = f"{response_id} {former.connection_id} 0 M"
+            self.published.append((former.relay_id, moved.encode()))
+        self.published.append((relay_id, f"{response_id} {connection_id} {first} R".encode()))
+        return Resumption.RESUMED
+
+    async def mark(
+        self, response_id: str, mark: Mark, *, relay_id: str, connection_id: str
+    ) -> None:
+        log = self._find(response_id)
+        if log is None:
+            raise MissingResponseError(response_id)
+        if (log.meta.relay_id, log.meta.connection_id) != (relay_id, connection_id):
+            raise MovedError(response_id)
+        if mark.next_sequence < log.meta.mark.next_sequence:
+            raise MovedError(response_id)
+        log.meta = replace(log.meta, mark=mark)
+        log.abandoned_until = float("inf")
 
     async def overdue(self, *, limit: int = 100) -> list[str]:
         now = self._clock()
-        late = [
-            key
-            for key, log in self._logs.items()
-            if not log.meta.status.terminal and log.deadline <= now
-        ]
-        return late[:limit]
+        return [key for key, log in self._open_logs() if log.deadline <= now][:limit]
 
-    async def close_overdue(self, response_id: str) -> None:
+    async def abandon(self, connection_id: str) -> None:
+        due = self._clock() + self._resume_window_s
+        for _, log in self._open_logs():
+            if log.meta.connection_id == connection_id:
+                log.abandoned_until = min(due, log.abandoned_until)
+
+    async def abandoned(self, *, limit: int = 100) -> list[str]:
+        now = self._clock()
+        return [key for key, log in self._open_logs() if log.abandoned_until <= now][:limit]
+
+    async def forget(self, response_id: str) -> None:
         if log := self._logs.get(response_id):
-            log.deadline = float("inf")
+            log.deadline = log.abandoned_until = float("inf")
+
+    def lose(self) -> None:
+        """Forget everything but what is announced again and again, as after FLUSHALL."""
+        self._logs.clear()
+        self._undelivered.clear()
+        self._connections.clear()
+        self._gone.clear()
+        self._repeatable.clear()
 
     async def running_for(self, connection_id: str) -> set[str]:
-        return {
-            key
-            for key, log in self._logs.items()
-            if log.meta.connection_id == connection_id and not log.meta.status.terminal
-        }
+        return {key for key, log in self._open_logs() if log.meta.connection_id == connection_id}
 
     async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
         self._relays[relay_id] = self._clock() + lease_s
 
     async def leave(self, relay_id: str) -> None:
-        self._relays.pop(relay_id, None)
+        self._relays[relay_id] = 0.0
 
     async def undelivered(self, relay_id: str) -> set[str]:
         return set(self._undelivered.get(relay_id, ()))
 
-    async def delivered(self, relay_id: str, response_id: str) -> None:
+    async def delivered(
+        self, relay_id: str, response_id: str, *, connection_id: str | None = None
+    ) -> None:
+        log = self._find(response_id)
+        if log and connection_id not in (None, log.meta.connection_id):
+            return
         self._undelivered.get(relay_id, set()).discard(response_id)
 
-    async def take_expired(self) -> list[str]:
+    async def expired(self) -> list[str]:
         now = self._clock()
-        expired = [relay_id for relay_id, until in self._relays.items() if until <= now]
-        for relay_id in expired:
-            del self._relays[relay_id]
-        return expired
+        return [relay_id for relay_id, until in self._relays.items() if until <= now]
+
+    async def adopt(self, relay_id: str, *, adopter_id: str, limit: int = 100) -> list[Adopted]:
+        if self._relays.get(relay_id, 0.0) > self._clock():
+            return []
+        left = self._undelivered.setdefault(relay_id, set())
+        connections: set[str] = set()
+        adopted = []
+        for response_id in sorted(left):
+            log = self._find(response_id)
+            if log is None or log.meta.relay_id != relay_id:
+                left.discard(response_id)
+                continue
+            connection_id = log.meta.connection_id
+            if connection_id not in connections and len(connections) == limit:
+                continue
+            connections.add(connection_id)
+            if self._connections.get(connection_id) == relay_id:
+                self._connections[connection_id] = adopter_id
+            log.meta = replace(log.meta, relay_id=adopter_id)
+            left.discard(response_id)
+            self._undelivered.setdefault(adopter_id, set()).add(response_id)
+            adopted.append(Adopted(response_id, connection_id, log.meta.mark))
+        if relay_id != adopter_id and not left:
+            self._relays.pop(relay_id, None)
+        return adopted
 
     async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
         for model_id in model_ids:
@@ -170,6 +301,9 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
     async def remove(self, connection_id: str) -> None:
         self._gone.add(connection_id)
 
+    def _open_logs(self) -> Sequence[tuple[str, _Log]]:
+        return [(k, log) for k, log in self._logs.items() if not log.meta.status.terminal]
+
     def _relay_for(self, connection_id: str) -> str | None:
         now = self._clock()
         live = [relay_id for relay_id, until in self._relays.items() if until >= now]
@@ -185,12 +319,30 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         return max(late, key=lambda key: late[key], default="")
 
     def _running(self, response_id: str) -> _Log:
-        log = self._logs.get(response_id)
+        log = self._find(response_id)
         if log is None:
             raise MissingResponseError(response_id)
         if log.meta.status.terminal:
             raise FencedError(response_id)
         return log
+
+    def _find(self, response_id: str) -> _Log | None:
+        log = self._logs.get(response_id)
+        return log if log and self._clock() < log.expires else None
+
+    def _events(self, response_id: str) -> Sequence[LoggedEvent]:
+        log = self._find(response_id)
+        return log.events if log and self._clock() < log.events_expire else ()
+
+    def _new_log(self, meta: ResponseMeta, deadline: float) -> _Log:
+        until = self._clock() + self._deadline_s + self._retention_s
+        return _Log(meta, deadline=deadline, expires=until, events_expire=until)
+
+    def _keep(self, log: _Log) -> None:
+        """Let what has ended stay for a while."""
+        now = self._clock()
+        log.expires = now + max(self._retention_s, self._deadline_s)
+        log.events_expire = now + self._retention_s
 
     def _write(self, response_id: str, events: Sequence[LoggedEvent], status: Status) -> None:
         log = self._logs[response_id]
@@ -199,6 +351,7 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         log.meta = replace(log.meta, status=status, next_sequence=first + len(events))
         if status.terminal:
             log.meta = replace(log.meta, job=b"")
+            self._keep(log)
         mark = "T" if status.terminal else "-"
         header = f"{response_id} {log.meta.connection_id} {first} {mark}"
         lines = [header.encode(), *(event.data for event in events)]

@@ -84,6 +84,7 @@ class FakeJobQueue(JobSender, JobQueue):
         self.in_flight: OrderedDict[str, Delivery] = OrderedDict()
         self._visible: asyncio.Queue[Delivery] = asyncio.Queue()
         self._receipts = 0
+        self._sent = 0
 
     async def send(self, job: Job) -> None:
         if self.fail_with is not None:
@@ -92,8 +93,15 @@ class FakeJobQueue(JobSender, JobQueue):
 
     async def put(self, body: str, *, attempts: int = 0, trace_header: str | None = None) -> None:
         """Send any body."""
+        self._sent += 1
         self._visible.put_nowait(
-            Delivery(body=body, receipt="", attempts=attempts, trace_header=trace_header)
+            Delivery(
+                body=body,
+                receipt="",
+                attempts=attempts,
+                message_id=f"message-{self._sent}",
+                trace_header=trace_header,
+            )
         )
 
     async def receive(self, *, limit: int) -> Sequence[Delivery]:

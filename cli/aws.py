@@ -1,0 +1,64 @@
+"""AWS as the commands reach it, and what they say when something is in the way."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from cli.errors import CommandError
+
+LOCAL_REGION = "us-east-1"
+
+_REFUSED_CREDENTIALS = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+
+
+def session(*, region: str | None, local: bool) -> boto3.Session:
+    """Return a session: the local cloud takes any credentials, AWS those of every AWS client."""
+    key = "local" if local else None
+    return boto3.Session(aws_access_key_id=key, aws_secret_access_key=key, region_name=region)
+
+
+def if_missing(environment: str) -> str:
+    """Return what to say when something of an environment is not there."""
+    return (
+        f"no Axon environment {environment!r} is deployed in this account and region; "
+        "choose others with AWS_PROFILE and --region"
+    )
+
+
+IF_OLD = "the Axon that runs there is older than this command; restart it"
+
+
+@contextmanager
+def explained(reason: Callable[[str, str], str | None]) -> Iterator[None]:
+    """Raise CommandError with one clear line for whatever is in the way.
+
+    `reason` is asked first, with the code and the message of a refusal.
+    """
+    try:
+        yield
+    except NoCredentialsError as error:
+        raise CommandError(
+            "no AWS credentials found; set AWS_PROFILE, or sign in with `aws sso login`"
+        ) from error
+    except NoRegionError as error:
+        raise CommandError("no AWS region; give one with --region") from error
+    except ClientError as error:
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        raise CommandError(reason(code, message) or _refusal(code, message), code=1) from error
+    except BotoCoreError as error:
+        raise CommandError(str(error), code=1) from error
+
+
+def _refusal(code: str, message: str) -> str:
+    if code in _REFUSED_CREDENTIALS:
+        return f"AWS refuses the credentials: {message}"
+    return f"AWS: {code}: {message}"

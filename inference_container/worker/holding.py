@@ -1,0 +1,49 @@
+"""Holding jobs: what keeps other workers from receiving them."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from axon.exceptions import UnavailableError
+from axon.jobs import Delivery, JobQueue
+
+LOGGER = logging.getLogger(__name__)
+
+
+class Holding:
+    """Keeps jobs invisible by a heartbeat, every third of the visibility timeout."""
+
+    def __init__(self, *, queue: JobQueue, visibility_timeout_s: int) -> None:
+        self._queue = queue
+        self._timeout_s = visibility_timeout_s
+        self._held: dict[str, Delivery] = {}
+        self._extending = asyncio.Lock()
+
+    def hold(self, delivery: Delivery) -> None:
+        """Hold what was just received."""
+        self._held[delivery.receipt] = delivery
+
+    def drop(self, delivery: Delivery) -> None:
+        """Hold it no longer: after the visibility timeout it comes again, unless it is deleted."""
+        self._held.pop(delivery.receipt, None)
+
+    async def release(self, delivery: Delivery) -> None:
+        """Let another worker receive it at once."""
+        self.drop(delivery)
+        with suppress(UnavailableError):
+            async with self._extending:  # a heartbeat under way must not come after it
+                await self._queue.extend([delivery], timeout_s=0)
+
+    async def beat(self) -> None:
+        """Extend what is held until cancelled."""
+        while True:
+            await asyncio.sleep(self._timeout_s / 3)
+            async with self._extending:
+                await self._extend()
+
+    async def _extend(self) -> None:
+        held = list(self._held.values())
+        try:
+            await self._queue.extend(held, timeout_s=self._timeout_s)
+        except UnavailableError as error:
+            LOGGER.warning("cannot extend %d jobs: %s", len(held), error)

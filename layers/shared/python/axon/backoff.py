@@ -1,0 +1,12 @@
+"""How long to wait before something is tried again."""
+
+import random
+from collections.abc import Iterator
+
+
+def pauses(*, first_s: float = 0.05, most_s: float = 5.0) -> Iterator[float]:
+    """Yield pauses in seconds, without end: each is random below a bound that doubles."""
+    bound = first_s
+    while True:
+        yield random.uniform(0, bound)  # noqa: S311 - spreads load, keeps no secret
+        bound = min(most_s, bound * 2)

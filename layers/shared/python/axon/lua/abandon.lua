@@ -1,0 +1,11 @@
+-- A connection is gone: what it was waiting for is to be cancelled, unless another one resumes it.
+-- KEYS: connection's responses, abandoned
+-- ARGV: connection id, ms until it is to be cancelled
+local due = now_ms() + ARGV[2]
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if redis.call('HGET', 'axon:response:' .. id, 'connection_id') == ARGV[1] then
+    redis.call('ZADD', KEYS[2], 'NX', due, id)
+  else
+    redis.call('SREM', KEYS[1], id)
+  end
+end

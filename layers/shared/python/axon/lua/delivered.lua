@@ -1,0 +1,7 @@
+-- A relay has nothing more to deliver of a response, unless it was resumed at another connection.
+-- KEYS: relay's responses, response
+-- ARGV: response id, connection id or '' for any
+local connection = redis.call('HGET', KEYS[2], 'connection_id')
+if ARGV[2] == '' or not connection or connection == ARGV[2] then
+  redis.call('SREM', KEYS[1], ARGV[1])
+end

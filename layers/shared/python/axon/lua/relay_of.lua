@@ -1,0 +1,30 @@
+-- The relay that serves a connection; chosen now if the connection has none that lives.
+-- Posts of one connection must not race, so it keeps its relay as long as that lives.
+-- now, late: ms; life: seconds that a connection can live. Returns nil if there is no relay.
+local function relay_of(connection, relays, now, late, life)
+  local relay = redis.call('HGET', connection, 'relay_id')
+  if relay and tonumber(redis.call('ZSCORE', relays, relay) or '0') >= now then
+    return relay
+  end
+  relay = nil
+  local least
+  for _, candidate in ipairs(redis.call('ZRANGEBYSCORE', relays, now, '+inf')) do
+    local load = redis.call('SCARD', 'axon:relay:' .. candidate .. ':responses')
+    if not least or load < least then
+      relay, least = candidate, load
+    end
+  end
+  -- A relay whose beat is late may only be busy. If it is dead, another one adopts what it has.
+  relay = relay or redis.call('ZREVRANGEBYSCORE', relays, '+inf', now - late, 'LIMIT', 0, 1)[1]
+  if relay then
+    -- The key may have been lost while the client stayed: only a tombstone says that it left.
+    redis.call('HSET', connection, 'relay_id', relay)
+    redis.call('EXPIRE', connection, life)
+  end
+  return relay
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end

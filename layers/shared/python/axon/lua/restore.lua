@@ -1,0 +1,39 @@
+-- Make a log anew that Valkey has lost, from what a worker holds; nothing if it is there.
+-- What the client has got is unknown, so the mark is uncertain: its relay closes the connection,
+-- and the client resumes.
+-- KEYS: response, events, connection, connection's responses, deadlines, relays, abandoned
+-- ARGV: response id, tenant id, connection id, job, deadline in ms of the Unix epoch,
+--       seconds to keep, seconds that a connection can live, ms for which a late relay still counts,
+--       epoch, status, ms until it is cancelled unless it is resumed, then event and token ids by turns
+local response, events, connection, running, deadlines, relays, abandoned = unpack(KEYS)
+if redis.call('EXISTS', response) == 1 then
+  return 'exists'
+end
+local now = now_ms()
+local relay = relay_of(connection, relays, now, ARGV[8], ARGV[7])
+if not relay then
+  return 'no_relay'
+end
+redis.call('DEL', events)
+local count = (#ARGV - 11) / 2
+for index = 1, count do
+  local event, tokens = ARGV[10 + 2 * index], ARGV[11 + 2 * index]
+  if tokens == '' then
+    redis.call('XADD', events, index .. '-0', 'e', event)
+  else
+    redis.call('XADD', events, index .. '-0', 'e', event, 't', tokens)
+  end
+end
+redis.call('HSET', response, 'tenant_id', ARGV[2], 'connection_id', ARGV[3], 'relay_id', relay,
+  'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count, 'post', '0?')
+if ARGV[10] == 'queued' or ARGV[10] == 'in_progress' then
+  redis.call('HSET', response, 'job', ARGV[4])
+  redis.call('ZADD', deadlines, ARGV[5], ARGV[1])
+  redis.call('SADD', running, ARGV[1])
+  redis.call('EXPIRE', running, ARGV[6])
+  redis.call('ZADD', abandoned, 'NX', now + ARGV[11], ARGV[1])
+end
+redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
+redis.call('EXPIRE', response, ARGV[6])
+redis.call('EXPIRE', events, ARGV[6])
+return 'restored'

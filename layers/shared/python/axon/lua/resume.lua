@@ -1,0 +1,45 @@
+-- Have a response delivered to a connection, from a number on, and no longer to its former one.
+-- KEYS: response, events, connection, connection's responses, relays, abandoned
+-- ARGV: response id, tenant id, connection id, first sequence number to deliver,
+--       seconds that a connection can live, ms for which a late relay still counts,
+--       what names this resumption: repeated, it changes nothing,
+--       seconds to keep the events and the rest of what has ended
+local response, events, connection, running, relays, abandoned = unpack(KEYS)
+local meta = redis.call('HMGET', response, 'tenant_id', 'connection_id', 'relay_id', 'next_sequence',
+  'job', 'resumption')
+if meta[1] ~= ARGV[2] or redis.call('EXISTS', events) == 0 then
+  return 'missing'
+end
+if meta[6] == ARGV[7] then
+  return 'resumed'
+end
+local first, following, ended = tonumber(ARGV[4]), tonumber(meta[4]), not meta[5]
+if first > following or ended and first == following then
+  return 'ahead'
+end
+if redis.call('HEXISTS', connection, 'gone') == 1 then
+  return 'gone'
+end
+local relay = relay_of(connection, relays, now_ms(), ARGV[6], ARGV[5])
+if not relay then
+  return 'no_relay'
+end
+redis.call('SREM', 'axon:connection:' .. meta[2] .. ':responses', ARGV[1])
+if ended then
+  redis.call('EXPIRE', events, ARGV[8], 'GT')
+  redis.call('EXPIRE', response, ARGV[9], 'GT')
+else
+  redis.call('SADD', running, ARGV[1])
+  redis.call('EXPIRE', running, ARGV[5])
+end
+redis.call('SREM', 'axon:relay:' .. meta[3] .. ':responses', ARGV[1])
+redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
+redis.call('HSET', response, 'connection_id', ARGV[3], 'relay_id', relay, 'post', ARGV[4],
+  'resumption', ARGV[7])
+redis.call('ZREM', abandoned, ARGV[1])
+if meta[3] ~= relay then
+  redis.call('HSET', response, 'marked_us', 0)
+  redis.call('PUBLISH', 'axon:relay:' .. meta[3], ARGV[1] .. ' ' .. meta[2] .. ' 0 M')
+end
+redis.call('PUBLISH', 'axon:relay:' .. relay, ARGV[1] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4] .. ' R')
+return 'resumed'

@@ -1,0 +1,48 @@
+"""`make chaos MINUTES=10 SEED=...`: breaks a local cloud for a while and prints what came of it."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.chaos.run import Run, run
+from tests.chaos.schedule import DECK
+
+
+def main() -> int:
+    """Return the exit status: 1 if a promise was broken."""
+    parser = argparse.ArgumentParser(prog="chaos")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", default=str(time.time_ns() % 1_000_000))
+    parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--every", type=float, default=3.0, help="seconds between faults")
+    parser.add_argument("--folder", type=Path, help="new; stays, with logs and transcripts")
+    parser.add_argument("--only", default="", help='faults that say this, like "kill worker"')
+    arguments = parser.parse_args()
+    if arguments.folder is not None and arguments.folder.exists():
+        parser.error(f"{arguments.folder} exists")
+    print(f"seed {arguments.seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="axon-chaos-") as temporary:
+        what = Run(
+            seed=arguments.seed,
+            seconds=60 * arguments.minutes,
+            clients=arguments.clients,
+            every_s=arguments.every,
+            deck=tuple(fault for fault in DECK if arguments.only in str(fault)),
+            root=(arguments.folder or Path(temporary, "data")).resolve(),
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+        report = asyncio.run(run(what))
+        transcripts = "\n\n".join(answer.transcript() for answer in report.answers)
+        (what.root / "transcripts").write_text(transcripts)
+    print(report.figures.render())
+    if report.figures.kept:
+        return 0
+    print(report.explanation())
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

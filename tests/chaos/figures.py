@@ -1,0 +1,120 @@
+"""The figures of a run, and how they are printed."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from benchmarks.report import table
+from benchmarks.stats import percentile
+from tests.chaos.answers import Answer, Fault
+from tests.chaos.faults import Done
+from tests.chaos.schedule import Kind
+from tests.chaos.tokens import Attempt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What happened.
+
+    Parameters
+    ----------
+    regenerated : see the function of that name.
+    recoveries_s : from a process's SIGKILL to the next news of a response that it was serving.
+    leaks : what was left behind, and rows that are nobody's.
+    """
+
+    seconds: float
+    answers: int
+    statuses: Mapping[str, int]
+    failures: Mapping[str, int]
+    done: Mapping[str, int]
+    faults: Mapping[Fault, int]
+    resumed: int
+    regenerated: Mapping[str, Sequence[int]]
+    adopted: Mapping[str, int]
+    recoveries_s: Mapping[str, Sequence[float]]
+    leaks: Sequence[str]
+
+    @property
+    def kills(self) -> int:
+        """How many processes were killed."""
+        return sum(count for what, count in self.done.items() if what.startswith(Kind.KILL))
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was."""
+        return not self.leaks and not any(self.faults.values())
+
+    def render(self) -> str:
+        """Return the table."""
+        rows = [
+            ("seconds", f"{self.seconds:.0f}"),
+            ("answers", f"{self.answers}: {_listed(self.statuses)}"),
+            ("kills (SIGKILL)", str(self.kills)),
+            *((f"  {what}", str(count)) for what, count in sorted(self.done.items())),
+            *((fault.value, str(self.faults.get(fault, 0))) for fault in Fault),
+            ("failed honestly", f"{sum(self.failures.values())} {_listed(self.failures)}".strip()),
+            ("resumes", str(self.resumed)),
+            *(
+                (f"tokens made again, attempts {how}", _tokens(tokens))
+                for how, tokens in self.regenerated.items()
+            ),
+            ("adopted connections", _listed(self.adopted) or "none"),
+            *(
+                (f"recovery from {name} p50 / p99", _times(times))
+                for name, times in sorted(self.recoveries_s.items())
+            ),
+            ("left behind", str(len(self.leaks))),
+        ]
+        return table(("figure", "value"), rows)
+
+
+def regenerated(answers: Iterable[Answer], attempts: Iterable[Attempt]) -> dict[str, list[int]]:
+    """Return, of each attempt that another one followed, how many of its tokens were made again.
+
+    By how it ended: killed, or otherwise (a zombie, a hand-over, a partition).
+    """
+    completed = {answer.response_id for answer in answers if answer.status == "completed"}
+    by_answer: dict[str, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        if attempt.response_id in completed:
+            by_answer[attempt.response_id].append(attempt)
+    found: dict[str, list[int]] = {"killed": [], "ended otherwise": []}
+    for of_one in by_answer.values():
+        for earlier, later in pairwise(sorted(of_one, key=lambda attempt: attempt.epoch)):
+            again = max(earlier.first + earlier.tokens - later.first, 0)
+            found["killed" if earlier.running else "ended otherwise"].append(again)
+    return found
+
+
+def recoveries(answers: Iterable[Answer], done: Iterable[Done]) -> dict[str, list[float]]:
+    """Return the seconds from each kill to the next news of each response that it hit.
+
+    News is an event that the killed process had not made: what was still on its way is none.
+    """
+    by_id = {answer.response_id: answer for answer in answers}
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in done:
+        for response_id, made in one.hit.items() if one.fault.kind is Kind.KILL else ():
+            at = by_id[response_id].news(after=one.at, tokens=made)
+            if at is not None:
+                found[one.fault.target.partition("-")[0]].append(at - one.at)
+    return found
+
+
+def counted(items: Iterable[str]) -> dict[str, int]:
+    """Count equal ones."""
+    return dict(Counter(items))
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()) if count)
+
+
+def _times(seconds: Sequence[float]) -> str:
+    return f"{percentile(seconds, 50):.2f} s / {percentile(seconds, 99):.2f} s of {len(seconds)}"
+
+
+def _tokens(counts: Sequence[int]) -> str:
+    return f"{sum(counts)} of {len(counts)} attempts, at most {max(counts, default=0)}"

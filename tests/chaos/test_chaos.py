@@ -1,0 +1,36 @@
+"""Short runs: nothing is lost, repeated or left unanswered, whatever dies."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.run import Report, Run, run
+from tests.chaos.schedule import LOSS, Kind
+
+pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(420)]
+
+
+def carried_out(what: Run) -> Report:
+    report = asyncio.run(run(what))
+    print(report.figures.render())
+    assert report.figures.kept, report.explanation()
+    return report
+
+
+def test_no_token_is_lost_whatever_dies(tmp_path: Path) -> None:
+    what = Run(seed="short", seconds=35, clients=10, every_s=1.3, root=tmp_path / "data", say=print)
+    figures = carried_out(what).figures
+    assert figures.kills >= 8
+    assert figures.answers >= 10  # more than 100 where nothing else runs
+    killed = {name.partition("-")[0] for name in figures.done if name.startswith(Kind.KILL)}
+    assert killed >= {"kill worker", "kill relay", "kill environment"}
+
+
+def test_valkey_loses_everything(tmp_path: Path) -> None:
+    what = Run(
+        seed="flush", seconds=14, clients=8, every_s=7, deck=LOSS, root=tmp_path / "data", say=print
+    )
+    figures = carried_out(what).figures
+    assert figures.done["flush valkey"] >= 1
+    assert figures.statuses["completed"] >= 3

@@ -1,0 +1,36 @@
+"""Messages to `functions/respond`, and what becomes of them."""
+
+import json
+from types import ModuleType
+from typing import Any
+
+from openai.types.responses import ResponseErrorEvent
+
+from axon.lambdas import run
+from tests.integration.functions.conftest import World, websocket_event
+
+CONNECTION = "L0SM9cOFvHcCIhw="
+
+
+def body(**fields: Any) -> str:
+    return json.dumps({"type": "response.create", "model": "echo", "input": "hello"} | fields)
+
+
+def accepted(respond: ModuleType, world: World, **fields: Any) -> str:
+    """Send a request that is accepted; return the response's id."""
+    before = run(world.log.running_for(CONNECTION))
+    assert respond.handler(websocket_event(body(**fields)), None) == {"statusCode": 200}
+    (response_id,) = run(world.log.running_for(CONNECTION)) - before
+    return response_id
+
+
+def refused(respond: ModuleType, message: str | None, **context: str) -> dict[str, Any]:
+    """Send a message that is refused; return the error frame."""
+    answer = respond.handler(websocket_event(message, **context), None)
+    assert answer["statusCode"] == 200
+    ResponseErrorEvent.model_validate_json(answer["body"], strict=True)
+    frame: dict[str, Any] = json.loads(answer["body"])
+    for name in ("code", "message", "param"):
+        assert frame[name] == frame["error"][name]
+    assert (frame["type"], frame["sequence_number"]) == ("error", 0)
+    return frame

@@ -1,0 +1,126 @@
+"""respond, for clients that come back: response.resume and idempotency_key."""
+
+import json
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from axon.adapters.valkey_directories import ValkeyConnectionDirectory
+from axon.event_log import ResponseMeta
+from axon.ids import new_id
+from axon.jobs import Job
+from axon.lambdas import run
+from tests.integration.functions.conftest import World, websocket_event
+from tests.integration.functions.messages import CONNECTION, accepted, body, refused
+
+OTHER = "L0SN1eOFvHcCIhw="
+
+
+@pytest.fixture
+def respond(world: World) -> ModuleType:
+    return world.load("respond")
+
+
+def resume(response_id: str, **fields: Any) -> str:
+    return json.dumps({"type": "response.resume", "response_id": response_id} | fields)
+
+
+def described(world: World, response_id: str) -> ResponseMeta:
+    meta = run(world.log.describe(response_id))
+    assert meta is not None
+    return meta
+
+
+def answered(respond: ModuleType, message: str, **context: str) -> None:
+    """Send a message that is answered by nothing but events."""
+    assert respond.handler(websocket_event(message, **context), None) == {"statusCode": 200}
+
+
+class TestResume:
+    def test_on_another_connection(self, respond: ModuleType, world: World) -> None:
+        response_id = accepted(respond, world)
+        answered(respond, resume(response_id, starting_after=0), connection_id=OTHER)
+        meta = described(world, response_id)
+        assert (meta.connection_id, meta.mark.next_sequence) == (OTHER, 1)
+        assert run(world.log.running_for(OTHER)) == {response_id}
+
+    def test_after_the_connection_is_gone(self, respond: ModuleType, world: World) -> None:
+        response_id = accepted(respond, world)
+        world.load("disconnect").handler(websocket_event(route="$disconnect"), None)
+        answered(respond, resume(response_id), connection_id=OTHER)
+        assert described(world, response_id).connection_id == OTHER
+        assert run(world.valkey.call("ZCARD", "axon:abandoned")) == 0
+
+    def test_refused(self, respond: ModuleType, world: World) -> None:
+        response_id = accepted(respond, world)
+        for message, code, param, status in (
+            (resume(new_id("resp")), "response_not_found", "response_id", 404),
+            (resume("resp_1:events"), "response_not_found", "response_id", 404),
+            (resume(response_id, starting_after=9), "invalid_value", "starting_after", 400),
+            (resume(response_id, starting_after=-2), "invalid_value", "starting_after", 400),
+            ('{"type": "response.resume"}', "missing_required_parameter", "response_id", 400),
+        ):
+            frame = refused(respond, message, connection_id=OTHER)
+            assert (frame["code"], frame["param"], frame["status"]) == (code, param, status)
+        assert described(world, response_id).connection_id == CONNECTION
+
+    def test_another_tenants(self, respond: ModuleType, world: World) -> None:
+        response_id = accepted(respond, world)
+        frame = refused(
+            respond, resume(response_id, stream_id="s"), tenant_id="other", connection_id=OTHER
+        )
+        assert (frame["code"], frame["status"]) == ("response_not_found", 404)
+        assert frame["stream_id"] == "s"
+        assert described(world, response_id).connection_id == CONNECTION
+
+    def test_no_relay_is_there(self, respond: ModuleType, world: World) -> None:
+        response_id = accepted(respond, world)
+        run(world.valkey.call("DEL", "axon:relays"))
+        frame = refused(respond, resume(response_id), connection_id=OTHER)
+        assert (frame["code"], frame["status"]) == ("server_overloaded", 503)
+
+    def test_on_a_connection_that_is_gone(self, respond: ModuleType, world: World) -> None:
+        response_id = accepted(respond, world)
+        run(ValkeyConnectionDirectory(valkey=world.valkey).remove(OTHER))
+        answered(respond, resume(response_id), connection_id=OTHER)
+        assert described(world, response_id).connection_id == CONNECTION
+
+
+class TestIdempotencyKey:
+    def test_the_same_request_is_the_same_response(self, respond: ModuleType, world: World) -> None:
+        response_id = accepted(respond, world, idempotency_key="k")
+        run(world.log.claim(response_id))
+        world.messages("jobs")
+        answered(respond, body(idempotency_key="k"))
+        assert run(world.log.running_for(CONNECTION)) == {response_id}
+        answered(respond, body(idempotency_key="k"), connection_id=OTHER)
+        assert described(world, response_id).connection_id == OTHER
+        assert world.is_empty("jobs")
+
+    def test_a_job_that_was_never_sent_is_sent(self, world: World) -> None:
+        respond = world.load("respond")
+        response_id = accepted(respond, world, idempotency_key="k")
+        world.messages("jobs")  # as if it had died before
+        answered(respond, body(idempotency_key="k"), connection_id=OTHER)
+        (message,) = world.messages("jobs")
+        assert Job.decode(message["body"]).response_id == response_id
+
+    def test_another_request(self, respond: ModuleType, world: World) -> None:
+        accepted(respond, world, idempotency_key="k")
+        frame = refused(respond, body(idempotency_key="k", input="other", stream_id="s"))
+        assert (frame["code"], frame["param"]) == ("idempotency_key_reused", "idempotency_key")
+        assert (frame["status"], frame["stream_id"]) == (409, "s")
+
+    def test_another_tenants(self, respond: ModuleType, world: World) -> None:
+        mine = accepted(respond, world, idempotency_key="k")
+        message = body(idempotency_key="k")
+        answered(respond, message, tenant_id="other", connection_id=OTHER)
+        (theirs,) = run(world.log.running_for(OTHER))
+        assert theirs != mine
+        assert described(world, mine).connection_id == CONNECTION
+        assert described(world, theirs).tenant_id == "other"
+
+    def test_wrong_ones(self, respond: ModuleType) -> None:
+        for key in ("", "x" * 256, 7):
+            assert refused(respond, body(idempotency_key=key))["param"] == "idempotency_key"
