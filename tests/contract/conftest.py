@@ -49,7 +49,7 @@ class RepeatingValkey(Valkey):
     """Runs each script twice: so does a client that has not received the first answer."""
 
     async def call(self, *command: Any) -> Any:
-        if command[0] == "EVALSHA":
+        if command[0] in ("EVALSHA", "EVAL"):
             await super().call(*command)
         return await super().call(*command)
 
