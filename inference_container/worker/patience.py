@@ -3,10 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 
-from axon.backoff import pauses
+from axon.backoff import pauses, rest
 from axon.clock import now_ms
 from axon.exceptions import UnavailableError
 
@@ -55,9 +54,7 @@ class Patience:
                 LOGGER.log(level, "failure %d, again in %.3f s: %s", failures, pause_s, error)
                 if self._is_over():
                     raise
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._exhausted.wait()
+            await rest(pause_s, until=self._exhausted)
         raise AssertionError  # the pauses never end
 
     def _is_over(self) -> bool:

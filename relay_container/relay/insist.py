@@ -3,10 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 
-from axon.backoff import pauses
+from axon.backoff import pauses, rest
 from axon.connections import PostThrottledError
 from axon.exceptions import UnavailableError
 
@@ -46,6 +45,4 @@ async def _pause(seconds: float, until: asyncio.Event | None) -> None:
     if until is None:
         await asyncio.sleep(seconds)
     else:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await until.wait()
+        await rest(seconds, until=until)

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
+from axon.backoff import rest
 from axon.exceptions import UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -28,8 +28,6 @@ async def every(
             logger.warning("%s: %s", step.__qualname__, error)
         except Exception:
             logger.exception("%s failed", step.__qualname__)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(interval_s):
-                await (sooner or until).wait()
+        await rest(interval_s, until=sooner or until)
         if sooner:
             sooner.clear()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from itertools import islice
 
 from axon.backoff import pauses
@@ -46,20 +47,12 @@ class ResponseEnder:
 
     async def cancel_abandoned(self) -> None:
         """Cancel what nobody has resumed in time."""
-        for response_id in await self._log.abandoned():
-            try:
-                await self.end(response_id, Status.CANCELLED)
-            except Exception:  # one that cannot be ended must not keep the others
-                LOGGER.exception("%s is abandoned and could not be cancelled", response_id)
+        await self._end_each(await self._log.abandoned(), Status.CANCELLED)
 
     async def fail_overdue(self) -> int:
         """Fail responses past their deadline; return how many."""
         overdue = await self._log.overdue()
-        for response_id in overdue:
-            try:
-                await self.end(response_id, Status.FAILED, error=OVERDUE)
-            except Exception:  # one that cannot be ended must not keep the others
-                LOGGER.exception("%s is overdue and could not be failed", response_id)
+        await self._end_each(overdue, Status.FAILED, error=OVERDUE)
         return len(overdue)
 
     async def end(
@@ -85,6 +78,19 @@ class ResponseEnder:
             else:
                 return
         raise UnavailableError(f"{response_id} is claimed again and again")
+
+    async def _end_each(
+        self,
+        response_ids: Sequence[str],
+        status: Status,
+        *,
+        error: dict[str, str] | None = None,
+    ) -> None:
+        for response_id in response_ids:
+            try:
+                await self.end(response_id, status, error=error)
+            except Exception:  # one that cannot be ended must not keep the others
+                LOGGER.exception("%s could not be ended as %s", response_id, status)
 
     async def _end(
         self, meta: ResponseMeta, status: Status, *, error: dict[str, str] | None

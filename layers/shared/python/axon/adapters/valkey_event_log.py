@@ -71,10 +71,7 @@ class ValkeyEventLog(EventLog):
 
     async def open(self, response: NewResponse) -> Opening:
         keys = [
-            keys_of.response(response.response_id),
-            keys_of.events(response.response_id),
-            keys_of.connection(response.connection_id),
-            keys_of.connection_responses(response.connection_id),
+            *_keys(response.response_id, response.connection_id),
             keys_of.DEADLINES,
             keys_of.RELAYS,
             keys_of.MODELS,
@@ -165,10 +162,7 @@ class ValkeyEventLog(EventLog):
 
     async def restore(self, response: LostResponse) -> None:
         keys = [
-            keys_of.response(response.response_id),
-            keys_of.events(response.response_id),
-            keys_of.connection(response.connection_id),
-            keys_of.connection_responses(response.connection_id),
+            *_keys(response.response_id, response.connection_id),
             keys_of.DEADLINES,
             keys_of.RELAYS,
             keys_of.ABANDONED,
@@ -194,10 +188,7 @@ class ValkeyEventLog(EventLog):
         self, response_id: str, *, tenant_id: str, connection_id: str, first: int
     ) -> Resumption:
         keys = [
-            keys_of.response(response_id),
-            keys_of.events(response_id),
-            keys_of.connection(connection_id),
-            keys_of.connection_responses(connection_id),
+            *_keys(response_id, connection_id),
             keys_of.RELAYS,
             keys_of.ABANDONED,
         ]
@@ -268,6 +259,16 @@ class ValkeyEventLog(EventLog):
 def _name() -> str:
     """Return what tells a call apart from others, and not from its own repetition."""
     return secrets.token_hex(8)
+
+
+def _keys(response_id: str, connection_id: str) -> list[str]:
+    """Return a response's keys and its connection's, as every script takes them that uses both."""
+    return [
+        keys_of.response(response_id),
+        keys_of.events(response_id),
+        keys_of.connection(connection_id),
+        keys_of.connection_responses(connection_id),
+    ]
 
 
 def _pairs(events: Sequence[LoggedEvent]) -> list[bytes | str]:
