@@ -62,6 +62,8 @@ async def _fail_lost(job: Job, delivery: Delivery, services: Services) -> Outcom
     if services.overdue(job):
         LOGGER.warning("%s is lost and past its deadline", job.response_id)
         return Outcome.OVERDUE
+    if await _has_ended(job, services):
+        return Outcome.CANCELLED
     logbook = services.logbook(job, message_id=delivery.message_id)
     transcript = job.transcript()
     failed = await logbook.fail_lost(transcript, LOST)
@@ -69,3 +71,14 @@ async def _fail_lost(job: Job, delivery: Delivery, services: Services) -> Outcom
         return Outcome.FENCED
     await services.keep(job, transcript.response, epoch=logbook.epoch, last=failed)
     return Outcome.FAILED
+
+
+async def _has_ended(job: Job, services: Services) -> bool:
+    """Whether the history has an end of it: the client may have been told of that one."""
+    try:
+        turns = await services.conversations.chain(
+            job.response_id, tenant_id=job.tenant_id, connection_id=job.connection_id
+        )
+    except UnavailableError:
+        return False
+    return turns is not None

@@ -1,8 +1,11 @@
 """An attempt's side of the event log, which Valkey may lose at any moment."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from itertools import islice
 
+from axon.backoff import pauses
 from axon.event_log import Claim, EventLog, LoggedEvent, LostResponse, Status
 from axon.exceptions import FencedError, MissingResponseError
 from axon.jobs import Job
@@ -13,6 +16,8 @@ LOGGER = logging.getLogger(__name__)
 
 _CLAIMS = 32
 """More than there are of one log. Epochs stay within 31 bits for 18 hours."""
+_LOOKS = 6
+"""At what became of a claim, within 3.5 s at most."""
 
 
 class EndedError(FencedError):
@@ -95,7 +100,7 @@ class Logbook:
         ------
         EndedError : the response has ended.
         DuplicateError : a newer attempt has another message of the job.
-        FencedError : a newer attempt has it, perhaps by the same message.
+        FencedError : a newer attempt has it by the same message, or an ender that did not end it.
         MissingResponseError : it is lost, and this attempt must not make it again: it is past its
             deadline, or another attempt may have told the client more.
         """
@@ -135,16 +140,22 @@ class Logbook:
                     raise
                 await self._restore(self._events, Status.IN_PROGRESS)
             except FencedError as error:
-                meta = await self._log.describe(response_id)
-                if meta is None:  # whoever fenced this attempt off may have nothing to go on from
-                    raise MissingResponseError(str(error)) from error
-                if meta.status.terminal:
-                    raise EndedError(str(error)) from error
-                if meta is not None and meta.message_id not in ("", self._message_id):
-                    raise DuplicateError(str(error)) from error
-                raise
+                raise await self._fenced_by(error) from error
             else:
                 return
+
+    async def _fenced_by(self, error: FencedError) -> Exception:
+        """Tell who did it: an ender is given the time to end what it has claimed."""
+        for pause_s in islice(pauses(first_s=0.1, most_s=1.0), _LOOKS):
+            meta = await self._log.describe(self._job.response_id)
+            if meta is None:  # whoever fenced this attempt off may have nothing to go on from
+                return MissingResponseError(str(error))
+            if meta.status.terminal:
+                return EndedError(str(error))
+            if meta.message_id:
+                return error if meta.message_id == self._message_id else DuplicateError(str(error))
+            await asyncio.sleep(pause_s)
+        return error
 
     async def _restore(self, events: Sequence[LoggedEvent], status: Status) -> None:
         job = self._job

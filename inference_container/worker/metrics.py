@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """The response was ended from outside, by a client, its absence or the deadline."""
+    """The response had an end: by a client, its absence, the deadline or an earlier attempt."""
     OVERDUE = "overdue"
     """The job was older than its deadline, and not run."""
     DUPLICATE = "duplicate"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axon.endings import OVERDUE
-from axon.event_log import LostResponse, Status
+from axon.event_log import LoggedEvent, LostResponse, Status
 from axon.exceptions import UnavailableError
 from axon.jobs import Delivery, Job
 from tests.unit.axon.samples import a_job
@@ -30,6 +30,16 @@ async def answered(
 ) -> Outcome:
     services = world.services(engine or ScriptedEngine(["a"]))
     return await answer(job, delivered(deliveries), services=services)
+
+
+async def begun(world: Workplace, job: Job, engine: ScriptedEngine) -> asyncio.Task[Outcome]:
+    """Answer a job; the engine waits before its first token."""
+    engine.pass_(0)
+    running = asyncio.create_task(answered(world, job, engine))
+    async with asyncio.timeout(5):
+        while not engine.running:
+            await asyncio.sleep(0)
+    return running
 
 
 def delivered(times: int, *, message_id: str = "message") -> Delivery:
@@ -52,18 +62,53 @@ class TestOutcome:
         await world.ender.end(job.response_id, Status.CANCELLED)
         assert await answered(world, job) is Outcome.CANCELLED
 
-    async def test_a_newer_attempt_has_it(self, world: Workplace) -> None:
+    @pytest.mark.parametrize(
+        ("message_id", "outcome"), [("message", Outcome.FENCED), ("another", Outcome.DUPLICATE)]
+    )
+    async def test_a_newer_attempt_has_it(
+        self, world: Workplace, message_id: str, outcome: Outcome
+    ) -> None:
         job = await world.job()
         engine = ScriptedEngine(["one ", "two"])
-        engine.pass_(0)
-        running = asyncio.create_task(answered(world, job, engine))
-        async with asyncio.timeout(5):
-            while not engine.running:
-                await asyncio.sleep(0)
-        await world.say(job.response_id, "other")
+        running = await begun(world, job, engine)
+        await world.valkey.claim(job.response_id, message_id=message_id)
         engine.pass_(2)
-        assert await running is Outcome.FENCED
+        assert await running is outcome
         assert (world.told("axon_tokens_regenerated_total", model="echo") or 0) >= 1
+
+    @pytest.mark.parametrize("seconds", [0.0, 0.5])
+    def test_an_ender_ends_what_it_has_claimed(self, seconds: float) -> None:
+        async def story() -> None:
+            world = Workplace()
+            await world.begin()
+            job = await world.job()
+            engine = ScriptedEngine(["one ", "two"])
+            running = await begun(world, job, engine)
+            ender = await world.valkey.claim(job.response_id)
+            engine.pass_(2)
+            await asyncio.sleep(seconds)
+            await world.valkey.append(
+                job.response_id,
+                epoch=ender.epoch,
+                events=[LoggedEvent(ender.next_sequence, b"{}")],
+                status=Status.CANCELLED,
+            )
+            assert await running is Outcome.CANCELLED
+
+        run(story())
+
+    def test_an_ender_dies_on_the_way(self) -> None:
+        async def story() -> None:
+            world = Workplace()
+            await world.begin()
+            job = await world.job()
+            engine = ScriptedEngine(["one ", "two"])
+            running = await begun(world, job, engine)
+            await world.valkey.claim(job.response_id)
+            engine.pass_(2)
+            assert await running is Outcome.FENCED
+
+        run(story())
 
     async def test_a_dead_engine(self, world: Workplace) -> None:
         with pytest.raises(EngineDeadError):
@@ -147,6 +192,26 @@ class TestLost:
         assert decoded[-1]["response"]["error"] == LOST
         assert world.history.records[job.response_id].response == decoded[-1]["response"]
         assert await answered(world, job, deliveries=3) is Outcome.CANCELLED
+
+    async def test_its_end_is_history(self, world: Workplace) -> None:
+        job = await world.job()
+        assert await answered(world, job) is Outcome.COMPLETED
+        record = world.history.records[job.response_id]
+        world.valkey.lose()
+        assert await answered(world, job, deliveries=2) is Outcome.CANCELLED
+        assert world.history.records[job.response_id] is record
+        assert await world.valkey.describe(job.response_id) is None
+
+    async def test_the_database_is_away(
+        self, world: Workplace, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def away(*_: object, **__: object) -> None:
+            raise UnavailableError("away")
+
+        job = await world.job()
+        world.valkey.lose()
+        monkeypatch.setattr(world.conversations, "chain", away)
+        assert await answered(world, job, deliveries=2) is Outcome.FAILED
 
     async def test_it_is_lost_again_at_once(self, world: Workplace) -> None:
         job = await world.job()
