@@ -11,7 +11,7 @@ _COMMANDS = (
     *("sadd", "scard", "smembers", "smove", "srem"),
     *("zadd", "zrangebyscore", "zrem", "zrevrangebyscore", "zscore"),
     *("xadd", "xrange"),
-    *("publish", "subscribe"),
+    *("publish", "subscribe", "pubsub|numsub"),
 )
 
 ACCESS_STRING = " ".join(

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 
 from axon.connections import Connections, PayloadTooLargeError, PostThrottledError
-from axon.event_log import EventLog, Mark
+from axon.event_log import EventLog, Later, Mark
 from axon.exceptions import MissingResponseError, MovedError, RequestError
 from axon.protocol.errors import error_frame
 from axon.serialization import loads
@@ -18,15 +19,18 @@ logger = logging.getLogger(__name__)
 
 READ_LIMIT = 256
 """Events that are read from the log at a time."""
+FENCE_S = 0.05
+"""So long a relay may go on posting after its response was given to another."""
 
 
 class ConnectionFeed:
     """Feeds one connection; `run` is its one task.
 
     Responses take turns, event by event. A post is repeated only when it surely did not arrive.
-    Before each post the log is told its number, and afterwards, unless the next post follows at
-    once, that it has arrived, so that another relay can go on from there. The log refuses that
-    when the response was given to another relay or connection meanwhile: then nothing is posted.
+    Before a post the log knows that it may be under way, because it has offered the event or was
+    told so; when nothing follows at once it is told what has arrived, so that another relay can go
+    on from there. It refuses that when the response was given to another relay or connection
+    meanwhile: then nothing more is posted. Whoever posts without a pause asks every `FENCE_S`.
     While the log knows nothing of the response, because Valkey lost its data, the feed waits:
     somebody either restores it, or closes this connection.
 
@@ -36,6 +40,7 @@ class ConnectionFeed:
     moved : called with each delivery that is another's now.
     delivered : called with each delivery that needs no more posts.
     lagged : called with the seconds that each event was here before it was delivered.
+    clock : seconds, for `FENCE_S`.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class ConnectionFeed:
         delivered: Callable[[Delivery], Awaitable[None]],
         moved: Callable[[Delivery], None],
         lagged: Callable[[float], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._relay_id = relay_id
         self.connection_id = connection_id
@@ -56,9 +62,10 @@ class ConnectionFeed:
         self._delivered = delivered
         self._moved = moved
         self._lagged = lagged
+        self._clock = clock
         self._deliveries: set[Delivery] = set()
         self._ready: OrderedDict[Delivery, None] = OrderedDict()
-        self._uncertain: set[Delivery] = set()  # their posts have arrived, the log does not say so
+        self._posting: dict[Delivery, float] = {}  # as the log knows, since then
         self._woken = asyncio.Event()
         self._halted = asyncio.Event()
 
@@ -75,11 +82,11 @@ class ConnectionFeed:
         """Post no more of a response; a post under way is not stopped."""
         self._deliveries.discard(delivery)
         self._ready.pop(delivery, None)
-        self._uncertain.discard(delivery)
+        self._posting.pop(delivery, None)
         self._woken.set()
 
     def halt(self) -> None:
-        """Begin no more posts; `run` ends after the one under way, when every mark is certain."""
+        """Begin no more posts; `run` ends after the one under way, when every mark is sealed."""
         self._halted.set()
         self._woken.set()
 
@@ -105,8 +112,8 @@ class ConnectionFeed:
             self._woken.clear()
             if self._deliveries and not self._halted.is_set():
                 await self._woken.wait()
-        for delivery in tuple(self._uncertain):
-            await self._unless_moved(delivery, self._make_certain)
+        for delivery in tuple(self._deliveries):
+            await self._unless_moved(delivery, self._seal)
 
     async def _unless_moved(
         self, delivery: Delivery, act: Callable[[Delivery], Awaitable[None]]
@@ -130,13 +137,18 @@ class ConnectionFeed:
             await self._end(delivery)
             return
         self.wake(delivery)
-        if delivery not in self._ready:  # otherwise the mark of the next post says it
-            await self._make_certain(delivery)
+        if delivery not in self._ready and delivery in self._posting:
+            await self._mark(delivery, Later.NONE)
+            self._posting.pop(delivery, None)
 
     async def _tell(self, delivery: Delivery, event: bytes) -> None:
-        await self._mark(delivery, certain=False)
-        if delivery not in self._deliveries:
-            return
+        if delivery.offered:
+            self._posting[delivery] = self._clock()
+        elif self._clock() - self._posting.get(delivery, float("-inf")) > FENCE_S:
+            await self._mark(delivery, Later.POSTED)
+            if delivery not in self._deliveries:
+                return
+            self._posting[delivery] = self._clock()
         try:
             if await self._post(event):
                 self._lagged(delivery.posted())
@@ -144,13 +156,9 @@ class ConnectionFeed:
             logger.warning("%s cannot go on: %s", delivery.response_id, error)
             if await self._post(_too_large(event)) and delivery in self._deliveries:
                 await self._end(delivery)
-        if delivery in self._deliveries:
-            self._uncertain.add(delivery)
 
-    async def _make_certain(self, delivery: Delivery) -> None:
-        if delivery in self._uncertain:
-            await self._mark(delivery, certain=True)
-            self._uncertain.discard(delivery)
+    async def _seal(self, delivery: Delivery) -> None:
+        await self._mark(delivery, Later.SEALED)
 
     async def _read(self, delivery: Delivery) -> None:
         after = delivery.begin_read()
@@ -167,8 +175,8 @@ class ConnectionFeed:
         if meta is not None and meta.next_sequence < delivery.next_sequence:
             raise LostEventsError(f"{delivery.response_id}: its log has begun anew")
 
-    async def _mark(self, delivery: Delivery, *, certain: bool) -> None:
-        mark = Mark(delivery.next_sequence, certain=certain)
+    async def _mark(self, delivery: Delivery, later: Later) -> None:
+        mark = Mark(delivery.next_sequence, later)
         await insist(
             lambda: self._log.mark(
                 delivery.response_id,
@@ -191,7 +199,7 @@ class ConnectionFeed:
 
     async def _end(self, delivery: Delivery) -> None:
         self._deliveries.discard(delivery)
-        self._uncertain.discard(delivery)
+        self._posting.pop(delivery, None)
         await self._delivered(delivery)
 
 

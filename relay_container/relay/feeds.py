@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Mapping
 
 from axon.connections import ConnectionGoneError, Connections
-from axon.event_log import EventLog
+from axon.event_log import EventLog, Later, ResponseMeta
 from axon.exceptions import AxonError
 from relay.connection_feed import ConnectionFeed
 from relay.delivery import Delivery
@@ -99,10 +99,11 @@ class Feeds:
         elif meta.relay_id != self._settlement.relay_id or meta.connection_id in self._closing:
             return
         elif meta.mark.certain:
-            first = meta.mark.next_sequence
-            self._replace(response_id, meta.connection_id, first=first, announced=False)
+            self._find(meta)
         elif self.has_ended(response_id, meta.connection_id):
             await self._settlement.delivered(response_id, meta.connection_id)
+        elif meta.mark.later is Later.OFFERED:  # not heard: nobody has posted
+            self._find(meta)
         else:
             self.close(meta.connection_id, [response_id])
 
@@ -176,6 +177,10 @@ class Feeds:
             self._add(delivery)
         delivery.publish(publication)
         self._wake(delivery)
+
+    def _find(self, meta: ResponseMeta) -> None:
+        first = meta.mark.next_sequence
+        self._replace(meta.response_id, meta.connection_id, first=first, announced=False)
 
     def _resume(self, publication: Publication) -> None:
         response_id, connection_id = publication.response_id, publication.connection_id

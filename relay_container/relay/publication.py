@@ -21,13 +21,21 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """News of one response; `events` as they were appended, `first` the number of the first one."""
+    """News of one response.
+
+    Parameters
+    ----------
+    first : the number of the first event.
+    events : as they were appended.
+    offered : all before `first` has surely arrived, and the log knows that these may be posted.
+    """
 
     response_id: str
     connection_id: str
     first: int
     kind: Kind
     events: Sequence[bytes] = ()
+    offered: bool = False
 
     @property
     def terminal(self) -> bool:
@@ -44,4 +52,11 @@ class Publication:
         """
         header, *events = payload.split(b"\n")
         response_id, connection_id, first, mark = header.split(b" ")
-        return cls(response_id.decode(), connection_id.decode(), int(first), Kind(mark), events)
+        return cls(
+            response_id.decode(),
+            connection_id.decode(),
+            int(first),
+            Kind(mark.removesuffix(b"!")),
+            events,
+            offered=mark.endswith(b"!"),
+        )

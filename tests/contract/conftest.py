@@ -17,6 +17,7 @@ from axon.adapters.valkey_directories import (
     ValkeyRelayDirectory,
 )
 from axon.adapters.valkey_event_log import ValkeyEventLog
+from axon.adapters.valkey_keys import relay_channel
 from axon.connections_directory import ConnectionDirectory
 from axon.event_log import EventLog
 from axon.models import ModelDirectory
@@ -25,6 +26,7 @@ from axon.testing.event_log import FakeValkey
 from tests.clients import valkey_client
 
 Kind = Literal["fake", "real", "repeated"]
+RELAYS = ("r0", "r1", "r2", "r3", "ra", "rb", "rc")
 MakeBench = Callable[..., AbstractAsyncContextManager["Bench"]]
 
 
@@ -32,7 +34,8 @@ MakeBench = Callable[..., AbstractAsyncContextManager["Bench"]]
 class Bench:
     """What Valkey keeps. `seconds` go by, `published` tells what was since it was last asked.
 
-    `lose` takes everything away, as a restart without a disk does.
+    All of `RELAYS` listen, unless they are deafened. `lose` takes everything away, as a restart
+    without a disk does.
     """
 
     log: EventLog
@@ -42,6 +45,7 @@ class Bench:
     connections: ConnectionDirectory
     published: Callable[[], list[tuple[str, bytes]]]
     seconds: Callable[[float], Awaitable[None]]
+    deafen: Callable[[str], None]
     lose: Callable[[], None]
 
 
@@ -113,6 +117,7 @@ async def _fake(
         connections=fake,
         published=published,
         seconds=seconds,
+        deafen=fake.deaf.add,
         lose=fake.lose,
     )
 
@@ -129,7 +134,7 @@ async def _real(
 ) -> AsyncIterator[Bench]:
     async with valkey_client(url, make=make) as valkey, valkey_client(url) as other:
         with redis.Redis.from_url(url) as admin, admin.pubsub() as subscriber:
-            subscriber.psubscribe("axon:relay:*")
+            subscriber.subscribe(*map(relay_channel, RELAYS))
             _messages(subscriber)
             yield Bench(
                 log=ValkeyEventLog(
@@ -145,6 +150,7 @@ async def _real(
                 connections=ValkeyConnectionDirectory(valkey=valkey),
                 published=lambda: _messages(subscriber),
                 seconds=asyncio.sleep,
+                deafen=lambda relay_id: subscriber.unsubscribe(relay_channel(relay_id)),
                 lose=admin.flushall,
             )
 
@@ -158,6 +164,6 @@ def _messages(subscriber: "redis.client.PubSub") -> list[tuple[str, bytes]]:
         assert message is not None
         if message["type"] == "pong":
             return messages
-        if message["type"] == "pmessage":
+        if message["type"] == "message":
             channel = message["channel"].decode().removeprefix("axon:relay:")
             messages.append((channel, message["data"]))

@@ -1,14 +1,15 @@
 """Relays and clients as simple as can be: they keep the rules that real ones keep, step by step.
 
-A relay posts an event only after the log has taken its mark; it can die or sleep before, between
-and after. A client resumes with the last number that it has got.
+A relay posts an event only after the log has offered it or has taken a mark, and perhaps others
+without asking again; it can die or sleep before, between and after. A client resumes with the last
+number that it has got.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from axon.event_log import LoggedEvent, Mark, Resumption
+from axon.event_log import Later, LoggedEvent, Mark, Resumption
 from axon.exceptions import MissingResponseError, MovedError
 from axon.relays import Adopted
 from tests.contract.conftest import Bench
@@ -46,11 +47,16 @@ class Clients:
 
 @dataclass
 class Delivery:
-    """What a relay remembers of a response; `stage` is what it did last."""
+    """What a relay remembers of a response; `stage` is what it did last.
+
+    `posting`: the log knows that something from here on may have been posted.
+    """
 
     connection_id: str
     following: int
-    stage: Literal["idle", "marked", "posted"] = "idle"
+    stage: Literal["idle", "begun", "posted"] = "idle"
+    posting: bool = False
+    offered: int | None = None
 
 
 class ModelRelay:
@@ -92,6 +98,16 @@ class ModelRelay:
             else:
                 await self.interrupt(connection_id, [r.response_id for r in responses])
 
+    def hear(self, response_id: str, connection_id: str, offered: int) -> None:
+        """Take an offer, which says itself where to begin."""
+        delivery = self.deliveries.get(response_id)
+        if delivery is None or (delivery.connection_id, delivery.following) != (
+            connection_id,
+            offered,
+        ):
+            self.take(response_id, connection_id, offered)
+        self.deliveries[response_id].offered = offered
+
     def take(self, response_id: str, connection_id: str, first: int) -> None:
         self.deliveries[response_id] = Delivery(connection_id, first)
 
@@ -117,31 +133,40 @@ class ModelRelay:
             meta = await self._bench.log.describe(response_id)
             if meta is None:
                 await self._bench.relays.delivered(self.name, response_id)
-            elif meta.mark.certain:
+            elif meta.mark.certain or meta.mark.later is Later.OFFERED:
                 self.take(response_id, meta.connection_id, meta.mark.next_sequence)
             else:
                 await self.interrupt(meta.connection_id, [response_id])
 
-    async def step(self, response_id: str, *, certain: bool = True, arrives: bool = True) -> bool:
+    async def step(
+        self, response_id: str, *, certain: bool = True, asks: bool = True, arrives: bool = True
+    ) -> bool:
         """Do the next thing for a response; return whether there was one.
 
-        `certain`: say after a post that it has arrived; `arrives`: what becomes of a post.
+        `certain`: say after a post that it has arrived; `asks`: mark each post, though the log
+        knows enough; `arrives`: what becomes of a post.
         """
         delivery = self.deliveries[response_id]
         if delivery.stage == "idle":
-            return await self._begin_post(response_id, delivery)
-        if delivery.stage == "marked":
+            return await self._begin_post(response_id, delivery, asks=asks)
+        if delivery.stage == "begun":
             await self._end_post(response_id, delivery, arrives=arrives)
             return True
-        if not certain or await self._mark(response_id, delivery, certain=True):
+        if not certain:
             delivery.stage = "idle"
+        elif await self._mark(response_id, delivery, Later.NONE):
+            delivery.stage = "idle"
+            delivery.posting = False
         return True
 
-    async def _begin_post(self, response_id: str, delivery: Delivery) -> bool:
-        event = await self._next_event(response_id, delivery)
-        if event is None or not await self._mark(response_id, delivery, certain=False):
+    async def _begin_post(self, response_id: str, delivery: Delivery, *, asks: bool) -> bool:
+        if await self._next_event(response_id, delivery) is None:
             return False
-        delivery.stage = "marked"
+        known = delivery.posting or delivery.offered == delivery.following
+        if (asks or not known) and not await self._mark(response_id, delivery, Later.POSTED):
+            return False
+        delivery.posting = True
+        delivery.stage = "begun"
         return True
 
     async def _end_post(self, response_id: str, delivery: Delivery, *, arrives: bool) -> None:
@@ -164,8 +189,8 @@ class ModelRelay:
             return events[0]
         return None
 
-    async def _mark(self, response_id: str, delivery: Delivery, *, certain: bool) -> bool:
-        mark = Mark(delivery.following, certain=certain)
+    async def _mark(self, response_id: str, delivery: Delivery, later: Later) -> bool:
+        mark = Mark(delivery.following, later)
         try:
             await self._bench.log.mark(
                 response_id, mark, relay_id=self.name, connection_id=delivery.connection_id

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 
 from hypothesis.stateful import RuleBasedStateMachine
 
-from axon.event_log import LoggedEvent, LostResponse, Mark, NewResponse, Outcome, Resumption, Status
+from axon.event_log import (
+    Later,
+    LoggedEvent,
+    LostResponse,
+    Mark,
+    NewResponse,
+    Outcome,
+    Resumption,
+    Status,
+)
 from axon.exceptions import FencedError, MissingResponseError, UnavailableError
 from tests.contract.conftest import MakeBench
 from tests.contract.delivering import TENANT, Clients, ModelRelay, resume
@@ -84,14 +93,19 @@ class Lives(RuleBasedStateMachine):
             self.truth[response_id] = [LoggedEvent(0, b"created")]
             self.epochs[response_id] = 0
             self.clients.wait(response_id, connection_id)
-            meta = await self.bench.log.describe(response_id)
-            assert meta is not None
-            if (relay := self.relays[meta.relay_id]).state == "running":  # it has heard of it
-                relay.take(response_id, connection_id, 0)
+            await self._offer(response_id, first=0)
         else:
             assert opening.outcome is Outcome.NO_RELAY
 
-    async def _append(self, attempt: Attempt) -> None:
+    async def _offer(self, response_id: str, *, first: int) -> None:
+        """Let the relay hear what was just published, also one that is stopped: it will."""
+        meta = await self.bench.log.describe(response_id)
+        assert meta is not None
+        relay = self.relays[meta.relay_id]
+        if relay.state != "dead" and meta.mark == Mark(first, Later.OFFERED):
+            relay.hear(response_id, meta.connection_id, first)
+
+    async def _append(self, attempt: Attempt, *, heard: bool) -> None:
         response_id = attempt.response_id
         newest = attempt.epoch == self.epochs[response_id]
         try:
@@ -110,6 +124,8 @@ class Lives(RuleBasedStateMachine):
         else:
             assert newest
             assert attempt.connection_id == self.clients.waits_at[response_id]
+            if heard and self.truth[response_id] != attempt.events:
+                await self._offer(response_id, first=attempt.last[0].sequence_number)
             self._note(attempt)
 
     async def _restore(self, attempt: Attempt) -> None:
@@ -156,7 +172,7 @@ class Lives(RuleBasedStateMachine):
             meta = await self.bench.log.describe(response_id)
             assert meta is not None
             assert not self.clients.is_open(meta.connection_id) or meta.mark == Mark(
-                0, certain=False
+                0, Later.POSTED
             )
             await self._end(response_id)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from axon.event_log import Mark, Status
+from axon.event_log import Later, Mark, Status
 from axon.exceptions import MovedError
 from axon.relays import Adopted, RelayDirectory
 from tests.contract.conftest import Bench, Kind
@@ -47,14 +47,14 @@ async def test_each_with_its_connection_and_mark(bench: Bench, *, answered: bool
     await bench.log.open(NEW)
     await bench.log.open(replace(NEW, response_id="resp_2"))
     await bench.log.open(replace(NEW, response_id="resp_3", connection_id="c3"))
-    for response_id, mark in (("resp_1", Mark(1)), ("resp_2", Mark(4, certain=False))):
+    for response_id, mark in (("resp_1", Mark(1)), ("resp_2", Mark(4, Later.POSTED))):
         await bench.log.mark(response_id, mark, relay_id="r1", connection_id="c1")
     await bench.relays.leave("r1")
     adopted = await bench.relays.adopt("r1", adopter_id="r2")
     expected = {
         Adopted("resp_1", "c1", Mark(1)),
-        Adopted("resp_2", "c1", Mark(4, certain=False)),
-        Adopted("resp_3", "c3", Mark()),
+        Adopted("resp_2", "c1", Mark(4, Later.POSTED)),
+        Adopted("resp_3", "c3", Mark(0, Later.OFFERED)),
     }
     assert set(adopted) == (expected if answered else set())
     assert await bench.relays.undelivered("r1") == set()

@@ -23,7 +23,7 @@ class TestOpen:
     async def test_event_0_is_logged_and_published(self, bench: Bench) -> None:
         assert (await bench.log.open(NEW)).outcome is Outcome.OPENED
         assert await bench.log.read("resp_1") == [LoggedEvent(0, b'{"n":0}')]
-        assert bench.published() == [("r1", payload("resp_1", 0, "-", [b'{"n":0}']))]
+        assert bench.published() == [("r1", payload("resp_1", 0, "-!", [b'{"n":0}']))]
 
     async def test_it_is_described(self, bench: Bench) -> None:
         await bench.log.open(NEW)

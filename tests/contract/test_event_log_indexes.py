@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from axon.event_log import Mark
+from axon.event_log import Later, Mark
 from tests.contract.conftest import Bench, MakeBench
 from tests.contract.logged import NEW, end, open_and_claim, prepare
 
@@ -134,7 +134,7 @@ class TestAbandoned:
     async def test_where_somebody_is_told_nothing_is_abandoned(self, bench: Bench) -> None:
         await bench.log.open(NEW)
         await bench.log.abandon("c1")
-        mark = Mark(0, certain=False)
+        mark = Mark(0, Later.POSTED)
         await bench.log.mark("resp_1", mark, relay_id="r1", connection_id="c1")
         await bench.seconds(0.52)
         assert await bench.log.abandoned() == []

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from axon.event_log import Claim, LostResponse, Mark, Outcome, Resumption, Status
+from axon.event_log import Claim, Later, LostResponse, Mark, Outcome, Resumption, Status
 from axon.exceptions import FencedError, UnavailableError
 from tests.contract.conftest import Bench, MakeBench
 from tests.contract.logged import (
@@ -56,7 +56,7 @@ async def test_it_is_described(bench: Bench) -> None:
 
 async def test_what_the_client_was_told_is_not_known(bench: Bench) -> None:
     await bench.log.restore(lost())
-    assert (await described(bench.log)).mark == Mark(0, certain=False)
+    assert (await described(bench.log)).mark == Mark(0, Later.POSTED)
 
 
 async def test_a_relay_that_knows_goes_on(bench: Bench) -> None:

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from axon.event_log import Mark, Resumption, Status
+from axon.event_log import Claim, Later, Mark, Resumption, Status
 from axon.exceptions import MissingResponseError, MovedError
 from axon.relays import LATE_RELAY_S
 from tests.contract.conftest import Bench, MakeBench
 from tests.contract.logged import (
+    IN_PROGRESS,
     NEW,
     described,
     end,
@@ -145,73 +146,142 @@ class TestResumeLate:
         assert await resume(bench) is Resumption.MISSING
 
 
+async def mark(
+    bench: Bench,
+    number: int,
+    later: Later = Later.NONE,
+    *,
+    relay_id: str = "r1",
+    connection_id: str = "c1",
+) -> None:
+    await bench.log.mark(
+        "resp_1", Mark(number, later), relay_id=relay_id, connection_id=connection_id
+    )
+
+
+async def marked(bench: Bench) -> Mark:
+    return (await described(bench.log)).mark
+
+
 class TestMark:
-    async def mark(
-        self,
-        bench: Bench,
-        number: int,
-        *,
-        certain: bool = True,
-        relay_id: str = "r1",
-        connection_id: str = "c1",
-    ) -> None:
-        mark = Mark(number, certain=certain)
-        await bench.log.mark("resp_1", mark, relay_id=relay_id, connection_id=connection_id)
-
-    async def marked(self, bench: Bench) -> Mark:
-        return (await described(bench.log)).mark
-
-    async def test_at_first_nothing_was_told(self, bench: Bench) -> None:
-        await bench.log.open(NEW)
-        assert await self.marked(bench) == Mark(0, certain=True)
-
     async def test_what_was_noted_is_known(self, bench: Bench) -> None:
         await bench.log.open(NEW)
-        for mark in (Mark(0, certain=False), Mark(1), Mark(1, certain=False), Mark(12)):
-            await self.mark(bench, mark.next_sequence, certain=mark.certain)
-            assert await self.marked(bench) == mark
+        for noted in (Mark(0, Later.POSTED), Mark(1), Mark(1, Later.POSTED), Mark(9, Later.SEALED)):
+            await mark(bench, noted.next_sequence, noted.later)
+            assert await marked(bench) == noted
 
     async def test_a_post_that_surely_failed(self, bench: Bench) -> None:
         await bench.log.open(NEW)
-        await self.mark(bench, 0, certain=False)
-        await self.mark(bench, 0, certain=True)
-        assert await self.marked(bench) == Mark(0)
+        await mark(bench, 0, Later.POSTED)
+        await mark(bench, 0)
+        assert await marked(bench) == Mark(0)
 
     async def test_of_what_has_ended(self, bench: Bench) -> None:
         await end(bench.log, await open_and_claim(bench.log))
-        await self.mark(bench, 2, certain=False)
-        assert await self.marked(bench) == Mark(2, certain=False)
+        await mark(bench, 2, Later.POSTED)
+        assert await marked(bench) == Mark(2, Later.POSTED)
         assert (await described(bench.log)).status is Status.COMPLETED
 
     async def test_of_nothing(self, bench: Bench) -> None:
         with pytest.raises(MissingResponseError):
-            await self.mark(bench, 0)
+            await mark(bench, 0)
 
     @pytest.mark.parametrize("changes", [{"relay_id": "r2"}, {"connection_id": "c2"}])
     async def test_by_others(self, bench: Bench, changes: dict[str, str]) -> None:
         await bench.log.open(NEW)
         with pytest.raises(MovedError):
-            await self.mark(bench, 1, **changes)  # type: ignore[arg-type]
-        assert await self.marked(bench) == Mark()
+            await mark(bench, 1, **changes)  # type: ignore[arg-type]
+        assert await marked(bench) == Mark(0, Later.OFFERED)
 
     async def test_by_the_former_ones_after_a_resumption(self, bench: Bench) -> None:
         await open_and_claim(bench.log)
         await bench.relays.heartbeat("r2", lease_s=600)
         await resume(bench, first=2)
         with pytest.raises(MovedError):
-            await self.mark(bench, 2, certain=False)
-        await self.mark(bench, 2, certain=False, relay_id="r2", connection_id="c2")
+            await mark(bench, 2, Later.POSTED)
+        await mark(bench, 2, Later.POSTED, relay_id="r2", connection_id="c2")
 
     async def test_one_that_has_slept_cannot_go_back(self, bench: Bench) -> None:
         await open_and_claim(bench.log)
-        await self.mark(bench, 2)
+        await mark(bench, 2)
         with pytest.raises(MovedError):
-            await self.mark(bench, 1, certain=False)
-        assert await self.marked(bench) == Mark(2)
+            await mark(bench, 1, Later.POSTED)
+        assert await marked(bench) == Mark(2)
 
     async def test_a_resumption_goes_back(self, bench: Bench) -> None:
         await open_and_claim(bench.log)
-        await self.mark(bench, 2)
+        await mark(bench, 2)
         await resume(bench, connection_id="c1", first=0)
-        await self.mark(bench, 0, certain=False)
-        assert await self.marked(bench) == Mark(0, certain=False)
+        await mark(bench, 0, Later.POSTED)
+        assert await marked(bench) == Mark(0, Later.POSTED)
+
+
+class TestOffers:
+    """Events that a relay may post without marking that first."""
+
+    def offered(self, bench: Bench) -> list[bool]:
+        """Of each publication of events since this was last asked."""
+        headers = [payload.partition(b"\n")[0] for _, payload in bench.published()]
+        return [header.endswith(b"!") for header in headers]
+
+    async def append(self, bench: Bench, claim: Claim, first: int) -> None:
+        await bench.log.append("resp_1", epoch=claim.epoch, events=events(first))
+
+    async def test_the_first_event_is_offered(self, bench: Bench) -> None:
+        await bench.log.open(NEW)
+        assert self.offered(bench) == [True]
+        assert await marked(bench) == Mark(0, Later.OFFERED)
+
+    async def test_nothing_is_where_the_relay_does_not_listen(self, bench: Bench) -> None:
+        bench.deafen("r1")
+        await bench.log.open(NEW)
+        assert await marked(bench) == Mark()
+
+    async def test_each_one_is_whose_predecessors_have_arrived(self, bench: Bench) -> None:
+        await bench.log.open(NEW)
+        await mark(bench, 1)
+        claim = await bench.log.claim("resp_1", in_progress=IN_PROGRESS)
+        assert await marked(bench) == Mark(1, Later.OFFERED)
+        await mark(bench, 2)
+        await self.append(bench, claim, 2)
+        assert self.offered(bench) == [True, True, True]
+        assert await marked(bench) == Mark(2, Later.OFFERED)
+
+    @pytest.mark.parametrize(
+        ("number", "later"),
+        [(1, Later.NONE), (1, Later.POSTED), (2, Later.POSTED), (2, Later.SEALED)],
+    )
+    async def test_others_are_not(self, bench: Bench, number: int, later: Later) -> None:
+        claim = await open_and_claim(bench.log)
+        await mark(bench, number, later)
+        bench.published()
+        await self.append(bench, claim, 2)
+        assert self.offered(bench) == [False]
+        assert await marked(bench) == Mark(number, later)
+
+    async def test_after_a_resumption_what_the_client_lacks_comes_first(self, bench: Bench) -> None:
+        claim = await open_and_claim(bench.log)
+        await resume(bench, first=1)
+        bench.published()
+        await self.append(bench, claim, 2)
+        assert self.offered(bench) == [False]
+        await resume(bench, first=3)
+        bench.published()
+        await self.append(bench, claim, 3)
+        assert self.offered(bench) == [True]
+
+    async def test_who_has_not_heard_of_it_cannot_take_it_back(self, bench: Bench) -> None:
+        """A call that was answered late, and is repeated."""
+        claim = await open_and_claim(bench.log)
+        await mark(bench, 2)
+        await self.append(bench, claim, 2)
+        await mark(bench, 2)
+        assert await marked(bench) == Mark(2, Later.OFFERED)
+
+    @pytest.mark.parametrize("new", [Mark(2, Later.SEALED), Mark(2, Later.POSTED), Mark(3)])
+    async def test_others_can(self, bench: Bench, new: Mark) -> None:
+        claim = await open_and_claim(bench.log)
+        await mark(bench, 2)
+        await self.append(bench, claim, 2)
+        await mark(bench, new.next_sequence, new.later)
+        assert await marked(bench) == new

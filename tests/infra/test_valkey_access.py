@@ -104,7 +104,7 @@ def turn(response_id: str, *, previous: str | None, connection_id: str | None) -
 
 
 async def test_a_response_from_its_opening_to_its_end(axon: Valkey, admin: "redis.Redis") -> None:
-    log = event_log(axon, deadline_s=0.001)
+    log = event_log(axon, deadline_s=0)
     await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
     await ValkeyRelayDirectory(valkey=axon).heartbeat("r1", lease_s=600)
     await ValkeyConnectionDirectory(valkey=axon).enter("c1", tenant_id="t")

@@ -12,7 +12,7 @@ from axon.adapters.valkey_directories import (
     ValkeyRelayDirectory,
 )
 from axon.adapters.valkey_event_log import ValkeyEventLog
-from axon.event_log import LoggedEvent, LostResponse, Mark, NewResponse, Outcome, Status
+from axon.event_log import Later, LoggedEvent, LostResponse, Mark, NewResponse, Outcome, Status
 from axon.exceptions import UnavailableError
 from tests.clients import valkey_client
 
@@ -162,11 +162,11 @@ class TestEventLog:
                 valkey=recorded, deadline_s=600, retention_s=300, resume_window_s=60
             )
             await slow.mark("resp_1", Mark(0), relay_id="r1", connection_id="c1")
-        await log.mark("resp_1", Mark(0, certain=False), relay_id="r1", connection_id="c1")
+        await log.mark("resp_1", Mark(0, Later.POSTED), relay_id="r1", connection_id="c1")
         await valkey.call(*late[-1])
         meta = await log.describe("resp_1")
         assert meta is not None
-        assert meta.mark == Mark(0, certain=False)
+        assert meta.mark == Mark(0, Later.POSTED)
 
     async def test_a_tombstone_goes_after_a_while(self, valkey: Valkey) -> None:
         await self.opened(valkey)

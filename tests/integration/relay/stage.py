@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 import signal
 import sys
 import time
@@ -61,6 +62,7 @@ class Stage:
             "AXON_STOP_TIMEOUT_S": "10",
         }
         self.processes: list[Process] = []
+        self._names: dict[int, str] = {}
 
     async def begin(self) -> None:
         await ValkeyModelDirectory(valkey=self.valkey).announce((MODEL,), retention_s=600)
@@ -95,11 +97,17 @@ class Stage:
             sys.executable, "-m", "relay", env={**os.environ, **environ}
         )
         self.processes.append(process)
+        self._names[process.pid] = environ["AXON_RELAY_ID"]
         return process
 
     async def kill(self, process: Process) -> None:
+        """Kill it, and wait until Valkey has noticed."""
         process.kill()
         assert await process.wait() == -signal.SIGKILL
+        channel = valkey_keys.relay_channel(self._names[process.pid])
+        async with asyncio.timeout(DEADLINE_S):
+            while (await self.valkey.call("PUBSUB", "NUMSUB", channel))[1]:
+                await asyncio.sleep(0.001)
 
     async def registered(self, relay_id: str = RELAY) -> None:
         async with asyncio.timeout(DEADLINE_S):
@@ -167,6 +175,9 @@ def _new_log(valkey: Valkey) -> ValkeyEventLog:
 def _silent(log: ValkeyEventLog) -> ValkeyEventLog:
     """The same log, but what it publishes reaches nobody."""
     for script in (log._open, log._claim, log._append, log._resume):
-        script._source = script._source.replace("'PUBLISH', 'axon:relay:'", "'PUBLISH', 'lost:'")
+        script._source, changes = re.subn(
+            r"'PUBLISH', [^,]+,", "'PUBLISH', 'lost',", script._source
+        )
+        assert changes
         script._sha = hashlib.sha1(script._source.encode()).hexdigest()
     return log

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from axon.adapters import valkey_keys
-from tests.integration.relay.stage import CONNECTIONS, Stage, until, write
+from tests.integration.relay.stage import CONNECTIONS, RELAY, Stage, until, write
 from tests.unit.axon.adapters.strict_gateway import HANG
 from tests.unit.relay.author import Author
 
@@ -113,9 +113,9 @@ async def test_a_zombie_posts_nothing_more(stage: Stage, unused_tcp_port: int) -
     await asyncio.gather(*(author.say("one", "two") for author in authors))
     await stage.settled(*authors)
     zombie.send_signal(signal.SIGSTOP)
-    await asyncio.gather(*(author.say("three") for author in authors))  # it will hear of this
     async with stage.relay():
-        await asyncio.gather(*(author.say("four") for author in authors))
+        await stage.all_delivered(DOOMED)
+        await asyncio.gather(*(author.say("three", "four") for author in authors))
         await stage.settled(*authors)
         zombie.send_signal(signal.SIGCONT)
         await stage.registered(DOOMED)
@@ -124,6 +124,29 @@ async def test_a_zombie_posts_nothing_more(stage: Stage, unused_tcp_port: int) -
         await stage.all_delivered()
     stage.check(*authors)
     assert not stage.gateway.deleted
+
+
+async def test_what_a_zombie_was_offered_reaches_nobody(stage: Stage, unused_tcp_port: int) -> None:
+    """When it wakes, it hears of an event that it may post at once; the connection is closed."""
+    zombie = await stage.spawn(relay_id=DOOMED, relay_lease_s="1", health_port=str(unused_tcp_port))
+    await stage.registered(DOOMED)
+    author = await stage.open(FIRST)
+    await author.say("one")
+    await stage.settled(author)
+    zombie.send_signal(signal.SIGSTOP)
+    await author.say("two")
+    async with stage.relay():
+        await until(lambda: stage.gateway.deleted == [FIRST])
+        zombie.send_signal(signal.SIGCONT)
+        await stage.registered(DOOMED)
+        await _has_let_go(unused_tcp_port)
+        assert stage.interrupted(FIRST) == author.written[:-1]
+        first = len(author.written) - 1
+        await author.resume(SECOND, first=first)
+        await write(author, 3)
+        for relay_id in (RELAY, DOOMED):
+            await stage.all_delivered(relay_id)
+    assert stage.interrupted(FIRST) + stage.gateway.posts[SECOND] == author.written
 
 
 async def test_a_zombie_with_a_post_under_way_does_no_harm(

@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.unit.relay.scene import Scene
 from tests.unit.relay.world import World
 
 
@@ -12,3 +13,8 @@ async def world() -> AsyncIterator[World]:
     await world.begin("c1", "c2")
     yield world
     await world.end()
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from axon.connections import ConnectionsError, PostThrottledError
-from axon.event_log import Mark
+from axon.event_log import Later, Mark
 from axon.exceptions import UnavailableError
 from axon.serialization import loads
 from tests.unit.relay.author import Author
@@ -82,18 +82,35 @@ async def test_closes_a_connection_with_a_post_of_uncertain_fate(
 
 
 async def test_an_adopted_zombie_posts_nothing_more(world: World, other: RelayParts) -> None:
-    """It sleeps while it is adopted, and wakes with events that it has not posted."""
+    """It sleeps while it is adopted, and wakes with a delivery that it has not finished."""
     author = await begun(world, "c1", "a")
-    await author.say("b")
-    unheard = world.publications()
     await until_adopted(world, other)
-    await world.received(author)
-    for publication in unheard:
-        world.feeds.receive(publication)
+    await author.say("b")
+    world.lose()
     world.feeds.doubt_all()
     await until(lambda: not world.feeds.deliveries)
     await finish(world, author)
     assert not world.connections.deleted
+
+
+async def test_what_a_zombie_was_offered_reaches_nobody(world: World, other: RelayParts) -> None:
+    """It hears only when it wakes up, and may post without asking, but its connection is closed."""
+    author = await begun(world, "c1", "a")
+    had = len(author.written)
+    await author.say("b")
+    unheard = world.publications()
+    await until_adopted(world, other)
+    await other.feeds.drain()
+    assert other.adopted == [False]
+    assert world.connections.deleted == ["c1"]
+    for publication in unheard:
+        world.feeds.receive(publication)
+    await world.feeds.drain()
+    assert world.connections.posts["c1"][:-1] == author.written[:had]
+    await world.valkey.enter("c3", tenant_id="tenant")
+    await author.resume("c3", first=had)
+    world.pump()
+    await finish(world, author, on="c3", first=had)
 
 
 async def until_adopted(world: World, other: RelayParts) -> None:
@@ -106,6 +123,7 @@ async def until_adopted(world: World, other: RelayParts) -> None:
 async def test_a_zombie_is_adopted_back(world: World, other: RelayParts) -> None:
     """It still holds the delivery of its former life, which is behind."""
     author = await begun(world, "c1", "a")
+    world.valkey.deaf.add(RELAY)
     await author.say("b")
     world.lose()
     await until_adopted(world, other)
@@ -161,6 +179,7 @@ async def test_all_connections_are_adopted_in_pieces(world: World, other: RelayP
     connection_ids = [f"x{number}" for number in range(250)]
     for connection_id in connection_ids:
         await world.valkey.enter(connection_id, tenant_id="tenant")
+    world.valkey.deaf.add(RELAY)
     authors = [await world.open(connection_id) for connection_id in connection_ids]
     mine = await world.valkey.undelivered(RELAY)
     world.lose()
@@ -197,7 +216,7 @@ async def test_when_all_leases_have_ended_the_others_are_given_a_beat(
 
 async def test_a_restarted_relay_goes_on_with_its_own(world: World) -> None:
     certain, uncertain = await begun(world, "c1", "a"), await begun(world, "c2", "a")
-    mark = Mark(len(uncertain.written), certain=False)
+    mark = Mark(len(uncertain.written), Later.POSTED)
     await world.valkey.mark(uncertain.response_id, mark, relay_id=RELAY, connection_id="c2")
     await world.relay.feeds.cancel()
     again = world.make_relay(RELAY)
@@ -217,7 +236,7 @@ async def test_closing_goes_on_after_throttling_and_refusals(
         author = await world.open(connection_id)
         await world.valkey.mark(
             author.response_id,
-            Mark(0, certain=False),
+            Mark(0, Later.POSTED),
             relay_id=(await world.describe(author)).relay_id,
             connection_id=connection_id,
         )

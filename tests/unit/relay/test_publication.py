@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from relay.publication import Kind, Publication
@@ -12,6 +14,13 @@ def test_decodes_header_and_events() -> None:
 
 def test_is_not_terminal_without_the_mark() -> None:
     assert not Publication.decode(b"resp_1 c 0 -\n{}").terminal
+
+
+@pytest.mark.parametrize("mark", [b"-", b"T"])
+def test_tells_what_is_offered(mark: bytes) -> None:
+    publication = Publication.decode(b"resp_1 c 4 " + mark + b"!\n{}")
+    assert publication.offered
+    assert publication == replace(Publication.decode(b"resp_1 c 4 " + mark + b"\n{}"), offered=True)
 
 
 @pytest.mark.parametrize(("mark", "kind"), [(b"R", Kind.RESUMED), (b"M", Kind.MOVED)])

@@ -1,7 +1,7 @@
 import pytest
 
 from axon.connections import PostThrottledError, PostUncertainError
-from axon.event_log import Mark
+from axon.event_log import Later, Mark
 from relay.rescan import Rescan
 from tests.unit.relay.world import RELAY, World, until
 
@@ -111,7 +111,7 @@ async def test_strikes_out_what_has_ended_here(world: World, rescan: Rescan) -> 
     await world.feeds.drain()
     await author.resume("c1", first=0)
     world.lose()
-    mark = Mark(len(author.written) - 1, certain=False)
+    mark = Mark(len(author.written) - 1, Later.POSTED)
     await world.valkey.mark(author.response_id, mark, relay_id=RELAY, connection_id="c1")
     for _ in range(2):
         await step(world, rescan)
@@ -140,7 +140,7 @@ async def test_closes_the_connection_of_what_it_finds_uncertain(
 ) -> None:
     """The answer to an adoption was lost: what was adopted is this relay's, and it did not hear."""
     author = await world.open("c1")
-    mark = Mark(0, certain=False)
+    mark = Mark(0, Later.POSTED)
     await world.valkey.mark(author.response_id, mark, relay_id=RELAY, connection_id="c1")
     world.lose()
     for _ in range(2):

@@ -212,10 +212,11 @@ async def test_data_that_valkey_lost_and_a_worker_restored_go_on(world: World) -
 
 async def test_a_post_waits_while_its_log_is_lost(world: World) -> None:
     author = await begun(world, "c1", "a")
+    world.valkey.deaf.add(RELAY)  # otherwise the event is offered, and the log is not asked
     await author.say("b")
     attempts = world.connections.attempts
     world.valkey.lose()
-    world.pump()
+    world.feeds.doubt_all()
     for _ in range(20):
         await asyncio.sleep(0.001)
     assert world.connections.attempts == attempts

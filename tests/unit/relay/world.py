@@ -81,6 +81,7 @@ class World:
 
     def make_relay(self, relay_id: str) -> RelayParts:
         self.relays[relay_id] = RelayParts(self, relay_id)
+        self.valkey.deaf.discard(relay_id)
         return self.relays[relay_id]
 
     async def join(self, relay_id: str) -> RelayParts:
@@ -92,6 +93,7 @@ class World:
     async def kill(self, relay: RelayParts) -> None:
         """It ends as with SIGKILL; its lease ends, and those of the others do not."""
         del self.relays[relay.relay_id]
+        self.valkey.deaf.add(relay.relay_id)
         await relay.feeds.cancel()
         await self.outlast()
 

@@ -37,20 +37,40 @@ class LoggedEvent:
     token_ids: tuple[int, ...] = ()
 
 
+class Later(StrEnum):
+    """What is known of the events from a mark's number on; the value stands behind the number."""
+
+    NONE = ""
+    """None was posted."""
+    SEALED = "="
+    """None was posted, nor will be by this relay."""
+    OFFERED = "!"
+    """They were published to the relay, which may post them without saying so first."""
+    POSTED = "?"
+    """Some were posted, or are just being posted, and may have arrived."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a client is known to have been told.
-
-    It has all events before `next_sequence`; if not `certain`, it may have that one, too.
-    """
+    """How far a client is known to have been told: it has all events before `next_sequence`."""
 
     next_sequence: int = 0
-    certain: bool = True
+    later: Later = Later.NONE
+
+    @property
+    def certain(self) -> bool:
+        """Whether it surely has no other event."""
+        return self.later in (Later.NONE, Later.SEALED)
+
+    def encode(self) -> bytes:
+        """As Valkey keeps it."""
+        return b"%d%b" % (self.next_sequence, self.later.value.encode())
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Read it as Valkey keeps it: with "?" behind it if not certain."""
-        return cls(int(data.removesuffix(b"?")), not data.endswith(b"?"))
+        """Read what `encode` wrote."""
+        number = data.rstrip(b"=!?")
+        return cls(int(number), Later(data[len(number) :].decode()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +179,9 @@ class EventLog(Protocol):
     async def open(self, response: NewResponse) -> Opening:
         """Open a log with event 0, enter it in the deadline index, publish.
 
+        Where nothing was posted after the mark, events are offered as they are published, here as
+        in `claim` and `append`: from then on the relay may post them without marking that.
+
         Opening the same response twice changes nothing and answers as if it were the first time.
         An idempotency key counts as long as its response can be resumed.
         """
@@ -238,6 +261,9 @@ class EventLog(Protocol):
         self, response_id: str, mark: Mark, *, relay_id: str, connection_id: str
     ) -> None:
         """Note how far the relay has told the client on this connection: it is not abandoned.
+
+        An offer stands until more has arrived or the mark is sealed: the relay may not have heard
+        of it yet.
 
         Raises
         ------

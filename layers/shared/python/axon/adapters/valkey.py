@@ -89,14 +89,14 @@ def create_valkey(settings: ValkeySettings) -> Valkey:
 class Script:
     """``axon/lua/<name>.lua``, sent once; later calls name it by its hash.
 
-    `after` names a script whose functions this one uses.
+    `after` names scripts whose functions this one uses.
     """
 
-    def __init__(self, valkey: Valkey, name: str, *, after: str | None = None) -> None:
+    def __init__(self, valkey: Valkey, name: str, *, after: Sequence[str] = ()) -> None:
         self._valkey = valkey
         folder = files("axon").joinpath("lua")
         self._source = "".join(
-            folder.joinpath(f"{part}.lua").read_text() for part in (after, name) if part
+            folder.joinpath(f"{part}.lua").read_text() for part in (*after, name)
         )
         self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 

@@ -16,7 +16,7 @@ class ValkeyRelayDirectory(RelayDirectory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._adopt = Script(valkey, "adopt", after="relay_of")
+        self._adopt = Script(valkey, "adopt", after=("relay_of",))
         self._delivered = Script(valkey, "delivered")
 
     async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:

@@ -61,13 +61,13 @@ class ValkeyEventLog(EventLog):
         # What has ended must be known as long as its job may come again.
         self._keep_s = max(self._retention_s, ceil(deadline_s))
         self._keep_open_s = ceil(deadline_s) + self._retention_s
-        self._open = Script(valkey, "open", after="relay_of")
-        self._claim = Script(valkey, "claim")
-        self._append = Script(valkey, "append")
-        self._restore = Script(valkey, "restore", after="relay_of")
-        self._resume = Script(valkey, "resume", after="relay_of")
+        self._open = Script(valkey, "open", after=("relay_of", "offer"))
+        self._claim = Script(valkey, "claim", after=("offer",))
+        self._append = Script(valkey, "append", after=("offer",))
+        self._restore = Script(valkey, "restore", after=("relay_of",))
+        self._resume = Script(valkey, "resume", after=("relay_of",))
         self._mark = Script(valkey, "mark")
-        self._abandon = Script(valkey, "abandon", after="relay_of")
+        self._abandon = Script(valkey, "abandon", after=("relay_of",))
 
     async def open(self, response: NewResponse) -> Opening:
         keys = [
@@ -156,7 +156,7 @@ class ValkeyEventLog(EventLog):
             epoch=int(fields[b"epoch"]),
             next_sequence=int(fields[b"next_sequence"]),
             job=fields.get(b"job", b""),
-            mark=Mark.decode(fields.get(b"post", b"0")),
+            mark=Mark.decode(fields.get(b"mark", b"0")),
             message_id=fields.get(b"message_id", b"").decode(),
         )
 
@@ -214,7 +214,7 @@ class ValkeyEventLog(EventLog):
             relay_id,
             connection_id,
             mark.next_sequence,
-            "" if mark.certain else "?",
+            mark.later.value,
             time.time_ns() // 1000,
         ]
         outcome = await self._mark(keys=keys, args=arguments)

@@ -10,7 +10,7 @@ end
 local adopted, connections, count = {}, {}, 0
 for _, id in ipairs(redis.call('SMEMBERS', left)) do
   local key = 'axon:response:' .. id
-  local meta = redis.call('HMGET', key, 'relay_id', 'connection_id', 'post')
+  local meta = redis.call('HMGET', key, 'relay_id', 'connection_id', 'mark')
   if meta[1] ~= ARGV[1] then
     redis.call('SREM', left, id)
   else

@@ -4,7 +4,8 @@
 --       after the end, then event and token ids by turns
 -- Returns what became of it, and the connection that waits for it.
 local response, events, deadlines, abandoned = unpack(KEYS)
-local meta = redis.call('HMGET', response, 'status', 'epoch', 'next_sequence', 'connection_id', 'relay_id')
+local meta = redis.call('HMGET', response, 'status', 'epoch', 'next_sequence', 'connection_id',
+  'relay_id', 'mark')
 if not meta[1] then
   return { 'missing' }
 end
@@ -24,7 +25,7 @@ if following ~= first then
 end
 local status = ARGV[4]
 local terminal = status ~= 'in_progress'
-local lines = { ARGV[1] .. ' ' .. meta[4] .. ' ' .. first .. ' ' .. (terminal and 'T' or '-') }
+local lines = {}
 for index = 1, count do
   local event, tokens = ARGV[5 + 2 * index], ARGV[6 + 2 * index]
   local id = (first + index) .. '-0'
@@ -33,7 +34,7 @@ for index = 1, count do
   else
     redis.call('XADD', events, id, 'e', event, 't', tokens)
   end
-  lines[index + 1] = event
+  lines[index] = event
 end
 redis.call('HSET', response, 'status', status, 'next_sequence', first + count)
 if terminal then
@@ -44,5 +45,6 @@ if terminal then
   redis.call('EXPIRE', response, ARGV[6])
   redis.call('EXPIRE', events, ARGV[5])
 end
-redis.call('PUBLISH', 'axon:relay:' .. meta[5], table.concat(lines, '\n'))
+offer(response, meta[5], meta[6], ARGV[1], meta[4], first, terminal and 'T' or '-',
+  table.concat(lines, '\n'))
 return { 'appended', meta[4] }

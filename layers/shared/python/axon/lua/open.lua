@@ -46,5 +46,5 @@ if ARGV[13] ~= '' then
   redis.call('HSET', first, 'response_id', ARGV[1], 'fingerprint', ARGV[13])
   redis.call('EXPIRE', first, ARGV[8])
 end
-redis.call('PUBLISH', 'axon:relay:' .. relay, ARGV[1] .. ' ' .. ARGV[3] .. ' 0 -\n' .. ARGV[6])
+offer(response, relay, false, ARGV[1], ARGV[3], 0, '-', ARGV[6])
 return { opened }

@@ -25,7 +25,7 @@ for index = 1, count do
   end
 end
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'connection_id', ARGV[3], 'relay_id', relay,
-  'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count, 'post', '0?')
+  'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count, 'mark', '0?')
 if ARGV[10] == 'queued' or ARGV[10] == 'in_progress' then
   redis.call('HSET', response, 'job', ARGV[4])
   redis.call('ZADD', deadlines, ARGV[5], ARGV[1])

@@ -34,7 +34,7 @@ else
 end
 redis.call('SREM', 'axon:relay:' .. meta[3] .. ':responses', ARGV[1])
 redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
-redis.call('HSET', response, 'connection_id', ARGV[3], 'relay_id', relay, 'post', ARGV[4],
+redis.call('HSET', response, 'connection_id', ARGV[3], 'relay_id', relay, 'mark', ARGV[4],
   'resumption', ARGV[7])
 redis.call('ZREM', abandoned, ARGV[1])
 if meta[3] ~= relay then

@@ -8,6 +8,7 @@ from axon.connections_directory import ConnectionDirectory
 from axon.event_log import (
     Claim,
     EventLog,
+    Later,
     LoggedEvent,
     LostResponse,
     Mark,
@@ -43,7 +44,7 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
     """All that Valkey keeps for the way of a response, with a settable clock.
 
     `published` records (relay id, payload) of every publish. `models` exist even while no worker
-    has announced them.
+    has announced them. Who is `deaf`, a dead relay for example, is offered nothing.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.published: list[tuple[str, bytes]] = []
+        self.deaf: set[str] = set()
         self._clock = clock
         self._deadline_s = deadline_s
         self._retention_s = retention_s
@@ -163,7 +165,7 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
             epoch=response.epoch,
             next_sequence=len(response.events),
             job=b"" if response.status.terminal else response.job,
-            mark=Mark(0, certain=False),
+            mark=Mark(0, Later.POSTED),
         )
         log = self._new_log(meta, response.deadline_ms / 1000)
         log.events.extend(response.events)
@@ -207,7 +209,8 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
             raise MovedError(response_id)
         if mark.next_sequence < log.meta.mark.next_sequence:
             raise MovedError(response_id)
-        log.meta = replace(log.meta, mark=mark)
+        if mark.later is not Later.NONE or log.meta.mark != replace(mark, later=Later.OFFERED):
+            log.meta = replace(log.meta, mark=mark)
         log.abandoned_until = float("inf")
 
     async def overdue(self, *, limit: int = 100) -> list[str]:
@@ -352,7 +355,11 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         if status.terminal:
             log.meta = replace(log.meta, job=b"")
             self._keep(log)
-        mark = "T" if status.terminal else "-"
-        header = f"{response_id} {log.meta.connection_id} {first} {mark}"
+        kind = "T" if status.terminal else "-"
+        if log.meta.mark == Mark(first):
+            kind += "!"
+            if log.meta.relay_id not in self.deaf:
+                log.meta = replace(log.meta, mark=Mark(first, Later.OFFERED))
+        header = f"{response_id} {log.meta.connection_id} {first} {kind}"
         lines = [header.encode(), *(event.data for event in events)]
         self.published.append((log.meta.relay_id, b"\n".join(lines)))
