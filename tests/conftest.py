@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -31,6 +32,10 @@ from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
 from local.services.valkey import Valkey
 from tests.clients import postgres_pool, valkey_client
+
+# A slow machine is no failure.
+hypothesis.settings.register_profile("axon", deadline=None)
+hypothesis.settings.load_profile("axon")
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient

@@ -28,6 +28,12 @@ WHERE (conversations.responses, conversations.input_tokens, conversations.output
 
 Row = dict[str, Any]
 
+GIVEN_UP = {
+    "code": "server_error",
+    "message": "The request failed repeatedly and was given up.",
+}
+"""What becomes of a job that dies with three workers, whether its client is there or not."""
+
 
 async def compare_database(dsn: str, answers: Iterable[Answer]) -> list[str]:
     """Blame answers whose rows are wrong; return what concerns no answer."""
@@ -56,8 +62,9 @@ def _differences(
             yield "not in the database"
         return
     if answer.left:
-        if row["status"] != "cancelled":
-            yield f"its client left, yet it is {row['status']} in the database"
+        error = row["response"]["error"]
+        if row["status"] != "cancelled" and error != GIVEN_UP:
+            yield f"its client left, yet it is {row['status']} in the database: {error}"
     elif answer.final is not None and row["response"] != answer.final:
         yield f"otherwise in the database: {row}"
     if row["previous_response_id"] != previous:

@@ -220,5 +220,5 @@ def test_whatever_happens(make_bench: MakeBench, kind: Kind) -> None:
     steps: dict[str, Any] = {"max_examples": EXAMPLES[kind], "stateful_step_count": 60}
     run_state_machine_as_test(
         lambda: Machine(make_bench),  # type: ignore[arg-type]
-        settings=settings(deadline=None, derandomize=True, database=None, **steps),
+        settings=settings(derandomize=True, database=None, **steps),
     )

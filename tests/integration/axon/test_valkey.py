@@ -1,11 +1,15 @@
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from redis.asyncio import Redis
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from axon.adapters.valkey import Script, Valkey
+from axon.adapters.valkey_connection import CommandConnection
 from axon.adapters.valkey_directories import (
     ValkeyConnectionDirectory,
     ValkeyModelDirectory,
@@ -57,6 +61,22 @@ async def test_a_server_that_is_away() -> None:
     async with valkey_client("redis://127.0.0.1:1/0") as valkey:
         with pytest.raises(UnavailableError, match="Valkey"):
             await valkey.call("PING")
+
+
+async def test_an_answer_that_comes_too_late_is_nobody_elses(valkey_url: str) -> None:
+    async with valkey_client(valkey_url) as admin:
+        client = Redis.from_url(valkey_url)
+        connection = CommandConnection(client, timeout_s=0.2)
+        assert await connection.exchange([("ECHO", "first")]) == [b"first"]
+        await admin.call("CLIENT", "PAUSE", 400, "ALL")
+        with pytest.raises(ValkeyTimeoutError):
+            await connection.exchange([("ECHO", "late")])
+        while True:
+            with suppress(ValkeyTimeoutError):
+                assert await connection.exchange([("ECHO", "next")]) == [b"next"]
+                break
+        await connection.close()
+        await client.aclose()
 
 
 async def test_the_servers_clock(valkey: Valkey) -> None:

@@ -275,7 +275,7 @@ async def is_honest(world: Workplace, job: Job) -> bool:
     return False
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(faults=FAULTS, deaths=st.lists(st.integers(0, 8), max_size=3))
 def test_every_job_ends_once_and_honestly(faults: Sequence[Fault], deaths: Sequence[int]) -> None:
     async def story() -> None:
@@ -303,7 +303,7 @@ async def _until_final(deliver: Callable[..., Awaitable[Outcome]]) -> list[Outco
     return outcomes
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     faults=FAULTS,
     after_s=st.lists(st.sampled_from([0.01, 0.1, 0.2, 0.5, 2.0]), min_size=1, max_size=3),

@@ -249,7 +249,7 @@ class TestGoingOn:
         assert text_of(await world.answered(job)) == "".join(tokens)
         assert engine.given == 20
 
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(
         tokens=st.lists(st.text(max_size=4), max_size=12),
         deaths=st.lists(st.integers(0, 12), max_size=4),

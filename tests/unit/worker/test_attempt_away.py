@@ -33,7 +33,7 @@ def logged_ids(world: Workplace, response_id: str) -> list[int]:
     return [token for event in events for token in event.token_ids]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(faults=FAULTS, token_s=st.sampled_from([0.0, 0.02, 0.7]))
 def test_whatever_goes_wrong_the_answer_is_whole(faults: Sequence[Fault], token_s: float) -> None:
     async def story() -> None:

@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from axon.event_log import LoggedEvent, Status
@@ -243,7 +243,6 @@ def test_what_was_cut_short_stays_so_for_the_next_attempt() -> None:
     validate_stream([*log, end])
 
 
-@settings(deadline=None)
 @given(
     chunks=st.lists(st.text(max_size=5), max_size=12),
     cuts=st.sets(st.integers(0, 11), max_size=4),

@@ -4,7 +4,7 @@ from contextlib import aclosing
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.worker.shipped import FLUSH_POLICY
@@ -220,7 +220,6 @@ def test_cancelling_the_consumer_ends_the_generation() -> None:
     assert engine.done_at < 0
 
 
-@settings(deadline=None)
 @given(
     chunks=st.lists(
         st.tuples(

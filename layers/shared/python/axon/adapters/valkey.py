@@ -14,13 +14,13 @@ from redis.exceptions import NoScriptError, ReadOnlyError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from axon.adapters.batching import Batcher
+from axon.adapters.valkey_connection import Command, CommandConnection
 from axon.adapters.valkey_login import login_of
 from axon.exceptions import UnavailableError
 from axon.settings import ValkeySettings
 
-Command = tuple[Any, ...]
-
 _BATCH = 512
+_ANSWER_S = 5.0
 
 
 class Valkey:
@@ -39,11 +39,13 @@ class Valkey:
         self.redis: Redis = Redis.from_url(
             url,
             credential_provider=login,
-            retry=Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.02), 5),
+            retry=_retry(),
             retry_on_error=[ValkeyConnectionError, ValkeyTimeoutError],
             socket_connect_timeout=2,
-            socket_timeout=5,
+            socket_timeout=_ANSWER_S,
         )
+        self._connection = CommandConnection(self.redis, timeout_s=_ANSWER_S)
+        self._retry = _retry()
         self._commands: Batcher[Command, Any] = Batcher(self._send, size=_BATCH)
 
     async def call(self, *command: Any) -> Any:
@@ -65,15 +67,22 @@ class Valkey:
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close all connections."""
+        await self._connection.close()
         await self.redis.aclose()
 
     async def _send(self, commands: Sequence[Command]) -> Sequence[Any]:
-        pipeline = self.redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        answers: Sequence[Any] = await pipeline.execute(raise_on_error=False)
-        return answers
+        return await self._retry.call_with_retry(
+            lambda: self._connection.exchange(commands), _leave_closed
+        )
+
+
+def _retry() -> Retry:
+    return Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.02), 5)
+
+
+async def _leave_closed(_: Exception) -> None:
+    """A connection that has failed is closed already."""
 
 
 def create_valkey(settings: ValkeySettings) -> Valkey:
