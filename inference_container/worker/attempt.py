@@ -25,7 +25,6 @@ from worker.engines.protocol import (
     FinishReason,
     GenerateRequest,
     RefusedError,
-    Sampling,
 )
 from worker.logbook import EndedError, Logbook
 from worker.metrics import WorkerMetrics
@@ -161,7 +160,7 @@ class _Answer:
             self._turns = await self._insist(
                 lambda: retrieve(self._job, self._services.conversations)
             )
-            request = self._request(self._turns)
+            request = await self._request(self._turns)
         if (status := self._transcript.message_status) is None:
             with tracing.span("generate"):
                 finish_reason = await self._stream(request)
@@ -213,33 +212,13 @@ class _Answer:
         error = {"code": code, "message": message}
         return await self._end(self._transcript.end(Status.FAILED, error=error), Status.FAILED)
 
-    def _request(self, turns: list[Turn]) -> GenerateRequest:
-        engine, response = self._services.engine, self._job.response
-        model = next((m for m in engine.info().models if m.id == self._job.model), None)
-        if model is None:
-            raise RefusedError(f"This worker does not serve the model '{self._job.model}'.")
-        prompt = engine.assemble(model.id, assemble(self._job, turns))
-        room = model.context_window - len(prompt.token_ids)
-        if room <= 0:
-            raise RequestError(
-                f"The input has {len(prompt.token_ids)} tokens; the model's context window is "
-                f"{model.context_window}. Shorten the input or start a new conversation.",
-                code="context_length_exceeded",
-                param="input",
-            )
-        wanted = response["max_output_tokens"] or model.max_output_tokens
-        chosen = self._job.sampling
-        return GenerateRequest(
+    async def _request(self, turns: list[Turn]) -> GenerateRequest:
+        return await assemble(
+            self._job,
+            turns,
+            engine=self._services.engine,
+            metrics=self._services.metrics,
             request_id=f"{self._job.response_id}-{self._logbook.epoch}",
-            model=model.id,
-            prompt=prompt,
-            sampling=Sampling(
-                max_tokens=min(wanted, model.max_output_tokens, room),
-                temperature=chosen.get("temperature"),
-                top_p=chosen.get("top_p"),
-                presence_penalty=chosen.get("presence_penalty"),
-                frequency_penalty=chosen.get("frequency_penalty"),
-            ),
             generated_token_ids=tuple(self._transcript.token_ids),
         )
 

@@ -64,6 +64,12 @@ class WorkerMetrics:
             ["model"],
             registry=registry,
         )
+        self._truncated = Counter(
+            "axon_turns_truncated",
+            "Turns that were left out because the conversation exceeded the context window.",
+            ["model"],
+            registry=registry,
+        )
 
     def watch(self, *, slots: int, used: Callable[[], int]) -> None:
         """Tell of these slots whenever somebody asks."""
@@ -85,3 +91,7 @@ class WorkerMetrics:
     def regenerated(self, count: int, *, model: str) -> None:
         """Count tokens that were made in vain."""
         self._regenerated.labels(model).inc(count)
+
+    def truncated(self, turns: int, *, model: str) -> None:
+        """Count turns that a model does not see."""
+        self._truncated.labels(model).inc(turns)

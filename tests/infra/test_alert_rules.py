@@ -80,6 +80,7 @@ def test_every_recording_is_read_by_an_alert_or_is_a_figure_for_dashboards() -> 
         "axon:jobs:rate_5m",
         "axon:inference_tokens:rate_5m",
         "axon:tokens_regenerated:rate_5m",
+        "axon:turns_truncated:rate_5m",
         "axon:relay_adopted_connections:rate_5m",
     }
 

@@ -1,41 +1,130 @@
-"""assemble: the chat messages that a model sees, from instructions, earlier turns and input."""
+"""assemble: the generation that a job asks for, of as much of the conversation as fits."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
-
-from pydantic import TypeAdapter
+import asyncio
+import logging
+from collections.abc import Sequence
+from itertools import accumulate
 
 from axon.conversations import Turn
+from axon.exceptions import RequestError
 from axon.jobs import Job
-from axon.protocol.items import FunctionCall, FunctionCallOutput, Item, Message, text_of
-from worker.engines.protocol import ChatMessage
+from worker.engines.protocol import (
+    ChatMessage,
+    Engine,
+    GenerateRequest,
+    ModelInfo,
+    Prompt,
+    RefusedError,
+    Sampling,
+)
+from worker.metrics import WorkerMetrics
+from worker.pipeline.fit import Search, cuts, input_limit
+from worker.pipeline.messages import Conversation
 
-_ITEMS: TypeAdapter[list[Item]] = TypeAdapter(list[Item])
+LOGGER = logging.getLogger(__name__)
+
+# What a chat template adds to a message, about.
+_TEMPLATE_CHARACTERS = 20
+# More is rendered in a thread: it would keep the event loop for more than a few milliseconds.
+_INLINE_CHARACTERS = 8_192
 
 
-def assemble(job: Job, turns: Sequence[Turn]) -> list[ChatMessage]:
-    """Return the messages, oldest first.
+async def assemble(
+    job: Job,
+    turns: Sequence[Turn],
+    *,
+    engine: Engine,
+    metrics: WorkerMetrics,
+    request_id: str,
+    generated_token_ids: tuple[int, ...] = (),
+) -> GenerateRequest:
+    """Return what to ask the engine.
 
-    Instructions are the request's own: those of earlier turns do not carry over, as in the
-    OpenAI API. Reasoning items are not shown to the model.
+    Raises
+    ------
+    RequestError : the prompt leaves no room for an answer.
+    RefusedError : the model is not served here, or its template does not take the conversation.
     """
-    instructions: str | None = job.response["instructions"]
-    messages = [ChatMessage("system", instructions)] if instructions else []
-    for turn in turns:
-        messages += _messages(turn.input)
-        messages += _messages(turn.output)
-    messages += _messages(job.input)
-    return messages
+    model = next((m for m in engine.info().models if m.id == job.model), None)
+    if model is None:
+        raise RefusedError(f"This worker does not serve the model '{job.model}'.")
+    dropped, prompt = await _fitting(job, turns, engine=engine, model=model)
+    room = model.context_window - len(prompt.token_ids)
+    if room <= 0:
+        raise _overflow(job, prompt, model=model, kept=len(turns) - dropped)
+    if dropped:
+        LOGGER.info("%s: %d of %d turns are left out", job.response_id, dropped, len(turns))
+        metrics.truncated(dropped, model=model.id)
+    wanted = job.response["max_output_tokens"] or model.max_output_tokens
+    chosen = job.sampling
+    return GenerateRequest(
+        request_id=request_id,
+        model=model.id,
+        prompt=prompt,
+        sampling=Sampling(
+            max_tokens=min(wanted, model.max_output_tokens, room),
+            temperature=chosen.get("temperature"),
+            top_p=chosen.get("top_p"),
+            presence_penalty=chosen.get("presence_penalty"),
+            frequency_penalty=chosen.get("frequency_penalty"),
+        ),
+        generated_token_ids=generated_token_ids,
+    )
 
 
-def _messages(items: Iterable[dict[str, Any]]) -> Iterator[ChatMessage]:
-    for item in _ITEMS.validate_python(list(items)):
-        match item:
-            case Message(role="developer"):
-                yield ChatMessage("system", item.text)
-            case Message(role="user" | "assistant" | "system" as role):
-                yield ChatMessage(role, item.text)
-            case FunctionCall():
-                yield ChatMessage("assistant", f"{item.name}({item.arguments})")
-            case FunctionCallOutput():
-                yield ChatMessage("tool", text_of(item.output))
+async def _fitting(
+    job: Job, turns: Sequence[Turn], *, engine: Engine, model: ModelInfo
+) -> tuple[int, Prompt]:
+    """Return how many turns to leave out, the fewest or none at all, and the prompt without them.
+
+    If what is always kept does not fit either, it is the prompt.
+    """
+    conversation = Conversation.of(job, turns)
+    places = cuts(turns, job.input) if job.response["truncation"] == "auto" else [0]
+    limit = input_limit(
+        context_window=model.context_window,
+        max_output_tokens=model.max_output_tokens,
+        asked=job.response["max_output_tokens"],
+    )
+    sizes = _sizes(conversation)
+    search = Search([sizes[place] for place in places], limit=limit)
+    best = 0, Prompt((), "")
+    while (probe := search.probe) is not None:
+        dropped = places[probe]
+        messages = conversation.without(dropped)
+        prompt = await _render(engine, model, messages, characters=sizes[dropped])
+        if search.tell(probe, len(prompt.token_ids)) or not search.found:
+            best = dropped, prompt
+    return best
+
+
+async def _render(
+    engine: Engine, model: ModelInfo, messages: Sequence[ChatMessage], *, characters: int
+) -> Prompt:
+    if characters <= _INLINE_CHARACTERS:
+        return engine.assemble(model.id, messages)
+    return await asyncio.to_thread(engine.assemble, model.id, messages)
+
+
+def _sizes(conversation: Conversation) -> list[int]:
+    """Return about how many characters there are without each number of turns."""
+    always = _characters(conversation.instructions) + _characters(conversation.input)
+    newest_first = map(_characters, reversed(conversation.turns))
+    return list(accumulate(newest_first, initial=always))[::-1]
+
+
+def _characters(messages: Sequence[ChatMessage]) -> int:
+    return sum(len(message.content) + _TEMPLATE_CHARACTERS for message in messages)
+
+
+def _overflow(job: Job, prompt: Prompt, *, model: ModelInfo, kept: int) -> RequestError:
+    what = f"instructions, input and {kept} earlier turns" if kept else "instructions and input"
+    truncated = job.response["truncation"] == "auto"
+    truncate = "set 'truncation' to 'auto' to leave out its oldest turns, " if kept else ""
+    return RequestError(
+        f"The conversation exceeds the model's context window of {model.context_window} tokens: "
+        f"{what} have {len(prompt.token_ids)} tokens. "
+        f"Shorten the input, {'' if truncated else truncate}or start a new conversation.",
+        code="context_length_exceeded",
+        param="input",
+    )

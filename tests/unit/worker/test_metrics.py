@@ -22,3 +22,11 @@ def test_every_outcome_is_there_from_the_beginning() -> None:
 def test_what_ends_a_job() -> None:
     following = {outcome for outcome in Outcome if not outcome.final}
     assert following == {Outcome.RELEASED, Outcome.FENCED}
+
+
+def test_turns_that_were_left_out() -> None:
+    registry = CollectorRegistry()
+    metrics = WorkerMetrics(registry=registry)
+    metrics.truncated(3, model="m")
+    metrics.truncated(2, model="m")
+    assert registry.get_sample_value("axon_turns_truncated_total", {"model": "m"}) == 5

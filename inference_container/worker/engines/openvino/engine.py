@@ -57,7 +57,12 @@ class OpenVinoEngine:
         )
         try:
             self._tokenizer, _ = await asyncio.gather(
-                asyncio.to_thread(ChatTokenizer, path, stop_tokens=self._model.stop_tokens),
+                asyncio.to_thread(
+                    ChatTokenizer,
+                    path,
+                    stop_tokens=self._model.stop_tokens,
+                    longest=self._model.info.context_window,
+                ),
                 self._process.start(),
             )
         except BaseException:
@@ -83,10 +88,7 @@ class OpenVinoEngine:
         self._slots.end(request_id)
 
     def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
-        """Render by the chat template in the model's file.
-
-        What exceeds the context window is counted as exactly the window.
-        """
+        """Render by the chat template in the model's file."""
         find_model(self._info.models, model)
         tokenizer, _ = self._running()
         return tokenizer.render(messages)

@@ -1,16 +1,52 @@
+"""What the engine is asked, and how much of the conversation it sees."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from axon.conversations import Turn
+from axon.exceptions import RequestError
 from tests.unit.axon.samples import a_job
-from worker.engines.protocol import ChatMessage
+from tests.unit.worker.scripted_engine import ScriptedEngine
+from worker.engines.protocol import ChatMessage, GenerateRequest, Prompt, RefusedError
+from worker.metrics import WorkerMetrics
 from worker.pipeline.assemble import assemble
 
-USER = ChatMessage("user", "hello")
+
+class Assembling:
+    """An engine of a word per token, and a metric."""
+
+    def __init__(self, *, window: int, most: int = 1000) -> None:
+        self.engine = ScriptedEngine(context_window=window, max_output_tokens=most)
+        self._registry = CollectorRegistry()
+        self._metrics = WorkerMetrics(registry=self._registry)
+
+    @property
+    def truncated(self) -> float | None:
+        return self._registry.get_sample_value("axon_turns_truncated_total", {"model": "echo"})
+
+    async def request(self, turns: Sequence[Turn] = (), **fields: Any) -> GenerateRequest:
+        return await assemble(
+            a_job(**fields), turns, engine=self.engine, metrics=self._metrics, request_id="r"
+        )
 
 
-def turn(*, asked: list[dict[str, Any]], answered: list[dict[str, Any]]) -> Turn:
+def turns_of(*words: int) -> list[Turn]:
+    """Turns of so many words each: ``q0 ...``, answered with ``a0``."""
+    return [
+        a_turn([said("user", " ".join([f"q{n}"] * (count - 1)))], [said("assistant", f"a{n}")])
+        for n, count in enumerate(words)
+    ]
+
+
+def a_turn(asked: list[dict[str, Any]], answered: list[dict[str, Any]]) -> Turn:
     return Turn(
         response_id="resp_0",
         previous_response_id=None,
@@ -21,66 +57,157 @@ def turn(*, asked: list[dict[str, Any]], answered: list[dict[str, Any]]) -> Turn
     )
 
 
-def message(role: str, content: object) -> dict[str, Any]:
+def said(role: str, content: str) -> dict[str, Any]:
     return {"type": "message", "role": role, "content": content}
 
 
-def test_a_string() -> None:
-    assert assemble(a_job(input="hello"), []) == [USER]
+class TestTruncated:
+    async def test_the_oldest_turns_are_left_out_whole(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assembling = Assembling(window=20)
+        with caplog.at_level(logging.INFO):
+            request = await assembling.request(
+                turns_of(4, 5, 6),
+                input="now say",
+                instructions="Be brief.",
+                truncation="auto",
+                max_output_tokens=6,
+            )
+        assert request.prompt.text == "Be brief. q2 q2 q2 q2 q2 a2 now say"
+        assert len(request.prompt.token_ids) == 10
+        assert request.sampling.max_tokens == 6
+        assert assembling.truncated == 2
+        assert "2 of 3 turns" in caplog.text
 
+    @pytest.mark.parametrize(("asked", "kept"), [(None, 2), (4, 3), (1000, 1)])
+    async def test_room_for_the_answer(self, asked: int | None, kept: int) -> None:
+        assembling = Assembling(window=20)  # 15, 16 or 10 tokens for what is shown
+        request = await assembling.request(
+            turns_of(5, 5, 5), input="x", truncation="auto", max_output_tokens=asked
+        )
+        assert len(request.prompt.token_ids) == 5 * kept + 1
+        assert assembling.truncated == (None if kept == 3 else 3 - kept)
 
-def test_instructions_come_first() -> None:
-    messages = assemble(a_job(input="hello", instructions="Be brief."), [])
-    assert messages == [ChatMessage("system", "Be brief."), USER]
+    async def test_what_fits_is_not_truncated(self) -> None:
+        assembling = Assembling(window=100)
+        request = await assembling.request(turns_of(5, 5), input="x", truncation="auto")
+        assert len(request.prompt.token_ids) == 11
+        assert assembling.truncated is None
+        assert len(assembling.engine.messages) == 1
 
-
-def test_earlier_turns_come_before_the_input_in_their_order() -> None:
-    first = turn(
-        asked=[message("user", "one")],
-        answered=[message("assistant", [{"type": "output_text", "text": "1", "annotations": []}])],
-    )
-    second = turn(asked=[message("user", "two")], answered=[message("assistant", "2")])
-    messages = assemble(a_job(input="hello", instructions="Be brief."), [first, second])
-    assert [(m.role, m.content) for m in messages] == [
-        ("system", "Be brief."),
-        ("user", "one"),
-        ("assistant", "1"),
-        ("user", "two"),
-        ("assistant", "2"),
-        ("user", "hello"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("role", "seen"),
-    [("user", "user"), ("assistant", "assistant"), ("system", "system"), ("developer", "system")],
-)
-def test_roles(role: str, seen: str) -> None:
-    (made,) = assemble(a_job(input=[message(role, "hello")]), [])
-    assert (made.role, made.content) == (seen, "hello")
-
-
-def test_pieces_are_joined() -> None:
-    content = [{"type": "input_text", "text": "one"}, {"type": "input_text", "text": "two"}]
-    (made,) = assemble(a_job(input=[message("user", content)]), [])
-    assert made.content == "one\ntwo"
-
-
-def test_calls_outputs_and_reasoning() -> None:
-    job = a_job(
-        input=[
-            message("user", "2 + 2?"),
-            {"type": "reasoning", "id": "rs_1", "summary": []},
-            {"type": "function_call", "call_id": "c", "name": "add", "arguments": "[2,2]"},
-            {"type": "function_call_output", "call_id": "c", "output": "4"},
+    async def test_a_call_and_its_output_stay_together(self) -> None:
+        call = {"type": "function_call", "call_id": "c", "name": "add", "arguments": "[1]"}
+        output = {"type": "function_call_output", "call_id": "c", "output": "one"}
+        turns = [
+            *turns_of(3),
+            a_turn([said("user", "one two three")], [call]),
+            a_turn([output], [said("assistant", "It is one.")]),
         ]
+        assembling = Assembling(window=10)
+        request = await assembling.request(turns, input="x", truncation="auto", max_output_tokens=4)
+        assert request.prompt.text == "x"  # 5 words with the output, 9 with its call
+        request = await assembling.request(
+            turns[:2], input=[output], truncation="auto", max_output_tokens=4
+        )
+        assert request.prompt.text == "one two three add([1]) one"
+
+    async def test_instructions_and_input_may_use_the_answers_share(self) -> None:
+        assembling = Assembling(window=20)
+        request = await assembling.request(
+            turns_of(5), input="word " * 18, instructions="Brief.", truncation="auto"
+        )
+        assert len(request.prompt.token_ids) == 19
+        assert request.sampling.max_tokens == 1
+        assert assembling.truncated == 1
+
+    @given(
+        words=st.lists(st.integers(2, 9), max_size=12),
+        asked=st.integers(0, 12),
+        wanted=st.none() | st.integers(1, 40),
+        window=st.integers(1, 40),
     )
-    assert [(m.role, m.content) for m in assemble(job, [])] == [
-        ("user", "2 + 2?"),
-        ("assistant", "add([2,2])"),
-        ("tool", "4"),
-    ]
+    def test_as_much_as_fits_of_the_newest(
+        self, words: list[int], asked: int, wanted: int | None, window: int
+    ) -> None:
+        assembling = Assembling(window=window)
+        fields = {"input": "now " * asked, "truncation": "auto", "max_output_tokens": wanted}
+        share = max(1, window // 4 if wanted is None else min(wanted, window // 2))
+        lengths = [sum(words[n:]) + asked for n in range(len(words) + 1)]
+        fitting = [n for n, length in enumerate(lengths) if length <= window - share]
+        making = assembling.request(turns_of(*words), **fields)
+        if asked >= window:
+            with pytest.raises(RequestError, match=f"{asked} tokens"):
+                asyncio.run(making)
+            return
+        request = asyncio.run(making)
+        dropped = fitting[0] if fitting else len(words)
+        shown = [f"q{n}" for n, count in enumerate(words) for _ in range(count - 1) if n >= dropped]
+        assert [w for w in request.prompt.text.split() if w.startswith("q")] == shown
+        assert request.prompt.text.split()[len(shown) + len(words) - dropped :] == ["now"] * asked
+        assert len(request.prompt.token_ids) + request.sampling.max_tokens <= window
+        assert (assembling.truncated or 0) == dropped
 
 
-def test_nothing() -> None:
-    assert assemble(a_job(input=[]), []) == []
+class TestRefused:
+    @pytest.mark.parametrize("truncation", [None, "disabled"])
+    async def test_nothing_is_left_out_unasked(self, truncation: str | None) -> None:
+        assembling = Assembling(window=20)
+        request = await assembling.request(turns_of(9, 9), input="x", truncation=truncation)
+        assert (len(request.prompt.token_ids), request.sampling.max_tokens) == (19, 1)
+        with pytest.raises(RequestError) as refused:
+            await assembling.request(turns_of(9, 9, 9), input="x", truncation=truncation)
+        assert refused.value.code == "context_length_exceeded"
+        assert "3 earlier turns have 28 tokens" in refused.value.message
+        assert "window of 20 tokens" in refused.value.message
+        assert "'truncation' to 'auto'" in refused.value.message
+        assert assembling.truncated is None
+
+    @pytest.mark.parametrize("truncation", ["auto", "disabled"])
+    async def test_instructions_and_input_that_do_not_fit(self, truncation: str) -> None:
+        assembling = Assembling(window=20)
+        turns = turns_of(5) if truncation == "auto" else []
+        with pytest.raises(RequestError) as refused:
+            await assembling.request(turns, input="word " * 20, truncation=truncation)
+        assert "instructions and input have 20 tokens" in refused.value.message
+        assert "Shorten the input, or start" in refused.value.message
+        assert assembling.truncated is None
+
+    async def test_a_model_that_is_not_served(self) -> None:
+        with pytest.raises(RefusedError, match="'other'"):
+            await Assembling(window=20).request(model="other")
+
+    async def test_what_the_template_does_not_take(self) -> None:
+        class Refusing(ScriptedEngine):
+            def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+                raise RefusedError("no system messages")
+
+        assembling = Assembling(window=20)
+        assembling.engine = Refusing()
+        with pytest.raises(RefusedError, match="no system messages"):
+            await assembling.request(turns_of(3), truncation="auto")
+
+
+class TestRendering:
+    async def test_a_thousand_turns_are_rendered_a_few_times(self) -> None:
+        assembling = Assembling(window=8192, most=8192)
+        turns = turns_of(*[100] * 1000)
+        request = await assembling.request(turns, input="x", truncation="auto")
+        assert 6144 - 100 < len(request.prompt.token_ids) <= 6144
+        assert len(assembling.engine.messages) <= 6
+
+    @pytest.mark.parametrize(("words", "inline"), [(100, True), (10_000, False)])
+    async def test_what_takes_long_does_not_keep_the_event_loop(
+        self, words: int, inline: bool
+    ) -> None:
+        threads = []
+
+        class Noting(ScriptedEngine):
+            def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+                threads.append(threading.current_thread())
+                return super().assemble(model, messages)
+
+        assembling = Assembling(window=20)
+        assembling.engine = Noting(context_window=20_000)
+        await assembling.request(input="word " * words)
+        assert (threads == [threading.current_thread()]) is inline

@@ -1,0 +1,55 @@
+"""A conversation's chat messages: instructions, earlier turns and input."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import TypeAdapter
+
+from axon.conversations import Turn
+from axon.jobs import Job
+from axon.protocol.items import FunctionCall, FunctionCallOutput, Item, Message, text_of
+from worker.engines.protocol import ChatMessage
+
+_ITEMS: TypeAdapter[list[Item]] = TypeAdapter(list[Item])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """What a model may see of a conversation, the turns oldest first."""
+
+    instructions: Sequence[ChatMessage]
+    turns: Sequence[Sequence[ChatMessage]]
+    input: Sequence[ChatMessage]
+
+    @classmethod
+    def of(cls, job: Job, turns: Iterable[Turn]) -> Self:
+        """Return a job's conversation.
+
+        Instructions are the request's own: those of earlier turns do not carry over, as in the
+        OpenAI API. Reasoning items are not shown to the model.
+        """
+        instructions: str | None = job.response["instructions"]
+        return cls(
+            instructions=[ChatMessage("system", instructions)] if instructions else [],
+            turns=[list(_messages([*turn.input, *turn.output])) for turn in turns],
+            input=list(_messages(job.input)),
+        )
+
+    def without(self, dropped: int) -> list[ChatMessage]:
+        """Return the messages, oldest first, less those of so many of the oldest turns."""
+        history = [message for turn in self.turns[dropped:] for message in turn]
+        return [*self.instructions, *history, *self.input]
+
+
+def _messages(items: list[dict[str, Any]]) -> Iterator[ChatMessage]:
+    for item in _ITEMS.validate_python(items):
+        match item:
+            case Message(role="developer"):
+                yield ChatMessage("system", item.text)
+            case Message(role="user" | "assistant" | "system" as role):
+                yield ChatMessage(role, item.text)
+            case FunctionCall():
+                yield ChatMessage("assistant", f"{item.name}({item.arguments})")
+            case FunctionCallOutput():
+                yield ChatMessage("tool", text_of(item.output))

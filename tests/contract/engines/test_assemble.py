@@ -1,0 +1,89 @@
+"""Every engine's prompts fit its context window, as counted by the engine itself."""
+
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from axon.conversations import Turn
+from axon.exceptions import RequestError
+from tests.contract.engines.case import Case
+from tests.unit.axon.samples import a_job
+from worker.engines.protocol import GenerateRequest
+from worker.metrics import WorkerMetrics
+from worker.pipeline.assemble import assemble
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+MEMBERS = ("The sea is wide and old. " * 5, "I see. 海は広い 🌊, isn't it? " * 3)
+
+
+def turns_of(count: int, *, numbered: bool = True) -> list[Turn]:
+    return [
+        Turn(
+            response_id="resp_0",
+            previous_response_id=None,
+            conversation_id="conv",
+            tenant_id="t",
+            input=[
+                {
+                    "type": "message",
+                    "role": "user",
+                    "content": f"turn {n if numbered else 0}: {MEMBERS[0]}",
+                }
+            ],
+            output=[{"type": "message", "role": "assistant", "content": MEMBERS[1]}],
+        )
+        for n in range(count)
+    ]
+
+
+async def assembled(
+    case: Case, turns: int, *, numbered: bool = True, **fields: Any
+) -> GenerateRequest:
+    return await assemble(
+        a_job(model=case.model, instructions="Be brief.", **fields),
+        turns_of(turns, numbered=numbered),
+        engine=case.engine,
+        metrics=WorkerMetrics(registry=CollectorRegistry()),
+        request_id="r",
+    )
+
+
+async def test_the_newest_turns_fit_exactly(case: Case) -> None:
+    window = case.engine.info().models[0].context_window
+    asked = window // 8
+    full = await assembled(case, 1500, truncation="auto", max_output_tokens=asked)
+    two, three = [len((await assembled(case, turns)).prompt.token_ids) for turns in (2, 3)]
+    room = window - asked - len(full.prompt.token_ids)
+    assert 0 <= room < three - two + 10  # another turn would not fit; numbers differ in length
+    assert full.sampling.max_tokens == asked
+
+
+async def test_what_is_shown_is_a_whole_conversation(case: Case) -> None:
+    if case.model == "echo":
+        pytest.skip("echo shows the last message alone")
+    text = (await assembled(case, 1500, truncation="auto", input="The end?")).prompt.text
+    shown = text.count("turn ")
+    assert 1 < shown < 1500
+    assert text.count(MEMBERS[0].strip()) == text.count(MEMBERS[1].strip()) == shown
+    assert "turn 1499:" in text
+    assert f"turn {1500 - shown}:" in text
+    assert "Be brief." in text
+    assert "The end?" in text
+
+
+async def test_too_long_a_conversation_is_counted_exactly(case: Case) -> None:
+    two, three = [
+        len((await assembled(case, turns, numbered=False)).prompt.token_ids) for turns in (2, 3)
+    ]
+    with pytest.raises(RequestError) as refused:
+        await assembled(case, 1500, numbered=False)
+    assert f"have {two + 1498 * (three - two)} tokens" in refused.value.message
+
+
+async def test_a_truncated_conversation_is_answered(case: Case) -> None:
+    if case.model == "smollm2-135m-instruct":
+        pytest.skip("a full window takes a laptop's processor half a minute")
+    request = await assembled(case, 1500, truncation="auto", input=case.brief, max_output_tokens=5)
+    assert (await case.chunks(request))[-1].finish_reason is not None

@@ -1,0 +1,103 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from axon.conversations import Turn
+from axon.jobs import Job
+from tests.unit.axon.samples import a_job
+from worker.engines.protocol import ChatMessage
+from worker.pipeline.messages import Conversation
+
+USER = ChatMessage("user", "hello")
+
+
+def turn(*, asked: list[dict[str, Any]], answered: list[dict[str, Any]]) -> Turn:
+    return Turn(
+        response_id="resp_0",
+        previous_response_id=None,
+        conversation_id="conv",
+        tenant_id="t",
+        input=asked,
+        output=answered,
+    )
+
+
+def message(role: str, content: object) -> dict[str, Any]:
+    return {"type": "message", "role": role, "content": content}
+
+
+def messages_of(job: Job, turns: Sequence[Turn] = (), *, without: int = 0) -> list[ChatMessage]:
+    return Conversation.of(job, turns).without(without)
+
+
+def test_a_string() -> None:
+    assert messages_of(a_job(input="hello")) == [USER]
+
+
+def test_instructions_come_first() -> None:
+    messages = messages_of(a_job(input="hello", instructions="Be brief."))
+    assert messages == [ChatMessage("system", "Be brief."), USER]
+
+
+def test_earlier_turns_come_before_the_input_in_their_order() -> None:
+    first = turn(
+        asked=[message("user", "one")],
+        answered=[message("assistant", [{"type": "output_text", "text": "1", "annotations": []}])],
+    )
+    second = turn(asked=[message("user", "two")], answered=[message("assistant", "2")])
+    messages = messages_of(a_job(input="hello", instructions="Be brief."), [first, second])
+    assert [(m.role, m.content) for m in messages] == [
+        ("system", "Be brief."),
+        ("user", "one"),
+        ("assistant", "1"),
+        ("user", "two"),
+        ("assistant", "2"),
+        ("user", "hello"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("role", "seen"),
+    [("user", "user"), ("assistant", "assistant"), ("system", "system"), ("developer", "system")],
+)
+def test_roles(role: str, seen: str) -> None:
+    (made,) = messages_of(a_job(input=[message(role, "hello")]))
+    assert (made.role, made.content) == (seen, "hello")
+
+
+def test_pieces_are_joined() -> None:
+    content = [{"type": "input_text", "text": "one"}, {"type": "input_text", "text": "two"}]
+    (made,) = messages_of(a_job(input=[message("user", content)]))
+    assert made.content == "one\ntwo"
+
+
+def test_calls_outputs_and_reasoning() -> None:
+    job = a_job(
+        input=[
+            message("user", "2 + 2?"),
+            {"type": "reasoning", "id": "rs_1", "summary": []},
+            {"type": "function_call", "call_id": "c", "name": "add", "arguments": "[2,2]"},
+            {"type": "function_call_output", "call_id": "c", "output": "4"},
+        ]
+    )
+    assert [(m.role, m.content) for m in messages_of(job)] == [
+        ("user", "2 + 2?"),
+        ("assistant", "add([2,2])"),
+        ("tool", "4"),
+    ]
+
+
+def test_nothing() -> None:
+    assert messages_of(a_job(input=[])) == []
+
+
+def test_the_oldest_turns_can_be_left_out() -> None:
+    turns = [
+        turn(asked=[message("user", f"{n}?")], answered=[message("assistant", f"{n}.")])
+        for n in range(3)
+    ]
+    job = a_job(input="hello", instructions="Be brief.")
+    shown = [m.content for m in messages_of(job, turns, without=2)]
+    assert shown == ["Be brief.", "2?", "2.", "hello"]
+    assert [m.content for m in messages_of(job, turns, without=3)] == ["Be brief.", "hello"]
