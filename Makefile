@@ -9,10 +9,14 @@ ENV ?= dev
 MINUTES ?= 10
 
 UV := env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never .tools/bin/uv
+# PyTorch keeps its CPU wheels on an index of its own; pip may know a folder that has them.
+WHEELS = $(or $(PIP_FIND_LINKS),$(shell .tools/bin/python -m pip config get global.find-links 2>/dev/null))
+TORCH = $(or $(addprefix --find-links=,$(WHEELS)),--torch-backend=cpu)
+VLLM_QUIET := HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1 VLLM_LOGGING_LEVEL=ERROR
 SOURCES := app.py infra layers/shared functions inference_container relay_container cli local tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test chaos test-deploy lint scan bench synth deploy destroy clean
+.PHONY: help setup dev test test-vllm chaos test-deploy lint scan bench synth deploy destroy clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -25,6 +29,10 @@ dev: setup ## run all of Axon on this machine (ARGS="--engine echo --port 9000")
 
 test: setup ## run the tests (ARGS="tests/unit -k events")
 	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
+
+test-vllm: setup ## run the engine's tests on a real vLLM (Linux on x86-64; needs no GPU)
+	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then $(MAKE) --no-print-directory .vllm/.tested; \
+		else echo "test-vllm: skipped, vLLM's CPU wheels are for Linux on x86-64"; fi
 
 chaos: setup ## break a local cloud for a while and count what is lost (MINUTES=10 SEED=...)
 	.venv/bin/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
@@ -58,7 +66,7 @@ destroy: setup ## remove from AWS what ENV=dev deployed
 	@.venv/bin/python -m infra.deploy destroy $(ENV) $(ARGS)
 
 clean: ## remove what setup and the tools made; your data in .axon stays
-	rm -rf .venv .tools node_modules .bench cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .vllm node_modules .bench cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .tools/.uv-$(UV_VERSION):
@@ -80,6 +88,21 @@ clean: ## remove what setup and the tools made; your data in .axon stays
 	@echo "setup 2/3: Python packages into .venv (about 1 GB the first time)"
 	@$(UV) sync --locked --python .tools/bin/python
 	@touch $@
+
+.vllm/.installed: .venv/.synced uv.lock tests/vllm/requirements.txt
+	@echo "test-vllm: vLLM into .vllm (2.5 GB the first time)"
+	@mkdir -p .vllm
+	@$(UV) venv --quiet --clear --python .venv/bin/python .vllm/venv
+	@$(UV) export --quiet --frozen --no-default-groups --no-emit-project --extra service -o .vllm/lock.txt
+	@$(UV) pip install --quiet --python .vllm/venv/bin/python --no-deps $(TORCH) -r tests/vllm/requirements.txt
+	@$(UV) pip install --quiet --python .vllm/venv/bin/python --no-deps -r .vllm/lock.txt
+	@touch $@
+
+.PHONY: .vllm/.tested
+.vllm/.tested: .vllm/.installed
+	@PYTHONPATH=layers/shared/python:inference_container:. $(VLLM_QUIET) .vllm/venv/bin/python -m pytest \
+		-o filterwarnings=default -o timeout=300 -k vllm tests/contract/engines tests/vllm/test_arguments.py $(ARGS)
+	@AXON_VLLM_PYTHON=$(CURDIR)/.vllm/venv/bin/python .venv/bin/python -m pytest tests/vllm/test_cloud.py $(ARGS)
 
 node_modules/.installed: .venv/.synced package.json package-lock.json .npmrc
 	@echo "setup 3/3: npm packages into node_modules"

@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import os
+from pathlib import Path
 
 from cli.arguments import Commands, add_data, at_least_one, port
 from cli.errors import CommandError
@@ -10,7 +12,16 @@ from cli.errors import CommandError
 def add_to(commands: Commands) -> None:
     """Add the command's arguments."""
     parser = commands.add_parser("dev", help="run all of Axon on this machine")
-    parser.add_argument("--engine", choices=("smollm2", "echo"), default="smollm2")
+    parser.add_argument("--engine", choices=("smollm2", "echo", "vllm"), default="smollm2")
+    parser.add_argument(
+        "--model", type=Path, metavar="FOLDER", help="what vLLM loads; the folder's name is its own"
+    )
+    parser.add_argument(
+        "--python",
+        type=Path,
+        default=os.environ.get("AXON_VLLM_PYTHON"),
+        help="an interpreter that has vLLM (default: $AXON_VLLM_PYTHON, else Axon's own)",
+    )
     parser.add_argument("--port", type=port, default=8000, help="for clients (default: 8000)")
     add_data(parser)
     parser.add_argument("--workers", type=at_least_one, default=1, metavar="N")
@@ -34,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         relays=arguments.relays,
         ephemeral=arguments.ephemeral,
+        model=arguments.model,
+        python=arguments.python if arguments.engine == "vllm" else None,
     )
     try:
         asyncio.run(cloud.run(options, say))

@@ -118,6 +118,8 @@ class InferenceStack(Stack):
             )
         if inference.max_model_len is not None:
             variables["AXON_MAX_MODEL_LEN"] = str(inference.max_model_len)
+        for name, value in inference.vllm.items():
+            variables[f"AXON_{name.upper()}"] = str(value)
         return (
             variables
             | common_environment(
@@ -125,6 +127,7 @@ class InferenceStack(Stack):
             )
             | {
                 "AXON_ENGINE": inference.engine,
+                "AXON_MAX_RECEIVES": str(catalog.JOBS.max_receives),
                 "AXON_MODEL_NAME": inference.model_name,
                 "AXON_SLOTS": str(inference.slots),
                 "AXON_TASK_PROTECTION": "true",

@@ -3,8 +3,9 @@
 import ipaddress
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from axon.settings import VllmSettings
 from infra import capacity
 from infra.fields import CertificateArn, Count, Domain, Email, Percent, RetentionDays
 
@@ -143,11 +144,21 @@ class Gpu(Section):
         return self
 
 
+VllmValue = str | int | float | bool
+_SECTIONS_OWN = {
+    "model_name", "model_uri", "tensor_parallel_size", "max_model_len", "lora_adapters",
+    "vllm_arguments",
+}  # fmt: skip
+VLLM_SETTINGS = frozenset(VllmSettings.__annotations__) - _SECTIONS_OWN
+"""The worker's settings for vLLM that `inference.vllm` may have."""
+
+
 class Inference(Section):
     """The worker service: which model, by which engine, on what, and how far it scales.
 
     `model_name` is what requests name. vLLM loads `model_uri`, a folder in S3 (the models bucket
-    of the data stack when it is written as ``models://<folder>``).
+    of the data stack when it is written as ``models://<folder>``). `vllm`: more of the worker's
+    settings for vLLM, by name: docs/engines.md.
     """
 
     engine: Literal["echo", "smollm2", "vllm"] = "smollm2"
@@ -156,6 +167,7 @@ class Inference(Section):
     capacity: Annotated[Fargate | Gpu, Field(discriminator="kind")] = Fargate(kind="fargate")
     tensor_parallel_size: Count = 1
     max_model_len: Annotated[int, Field(ge=256)] | None = None
+    vllm: dict[str, VllmValue] = {}
     slots: Annotated[int, Field(ge=1, le=1024)] = 8
     min_tasks: Annotated[int, Field(ge=0)] = 0
     max_tasks: Count = 2
@@ -169,13 +181,21 @@ class Inference(Section):
             raise ValueError("max_tasks must be at least min_tasks and 1")
         if self.engine == "vllm":
             self._fits_vllm()
-        elif self.model_uri or self.max_model_len or self.tensor_parallel_size > 1:
+        elif self.model_uri or self.max_model_len or self.tensor_parallel_size > 1 or self.vllm:
             raise ValueError(
-                'model_uri, max_model_len and tensor_parallel_size are for engine "vllm" only'
+                'model_uri, max_model_len, tensor_parallel_size and vllm are for engine "vllm" only'
             )
         if self.capacity.kind == "fargate" and self.stop_timeout_s > 110:
             raise ValueError("on Fargate stop_timeout_s is at most 110: a task gets 120 s to stop")
         return self
+
+    @field_validator("vllm")
+    @classmethod
+    def _known(cls, vllm: dict[str, VllmValue]) -> dict[str, VllmValue]:
+        if unknown := sorted(vllm.keys() - VLLM_SETTINGS):
+            raise ValueError(f"no setting {unknown[0]!r}: {', '.join(sorted(VLLM_SETTINGS))}")
+        VllmSettings.model_validate(vllm)
+        return vllm
 
     def _fits_vllm(self) -> None:
         if self.capacity.kind != "gpu":

@@ -5,7 +5,7 @@ from local.addresses import Addresses
 from local.options import Options
 from local.paths import ROOT
 from local.queues import QUEUES, REGION, queue_url
-from local.topology import ENGINES, EVENT_SOURCES, FUNCTIONS, ROUTES, Function
+from local.topology import EVENT_SOURCES, FUNCTIONS, ROUTES, Function
 
 API_KEY = "sk-axon-local"
 TENANT = "local"
@@ -68,7 +68,7 @@ def endpoints(addresses: Addresses, options: Options) -> dict[str, object]:
         "base_url": addresses.base_url,
         "api_key": API_KEY,
         "engine": options.engine,
-        "model": ENGINES[options.engine].model,
+        "model": options.model_name,
         "valkey_url": addresses.valkey.url,
         "postgres_dsn": addresses.postgres.dsn(),
         "aws_endpoint": sqs,

@@ -10,7 +10,10 @@ from local.wheels import program_in
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """The arguments of `axon dev`."""
+    """The arguments of `axon dev`.
+
+    For the engine vLLM: `model` is the folder it loads, `python` the interpreter that has it.
+    """
 
     engine: str
     port: int
@@ -18,6 +21,13 @@ class Options:
     workers: int
     relays: int
     ephemeral: bool
+    model: Path | None = None
+    python: Path | None = None
+
+    @property
+    def model_name(self) -> str:
+        """What requests say."""
+        return self.model.resolve().name if self.model else ENGINES[self.engine].model
 
     def check(self) -> None:
         """Raise LocalCloudError for an engine that is unknown or not installed."""
@@ -25,5 +35,9 @@ class Options:
             raise LocalCloudError(
                 f"no engine {self.engine!r}; there are {', '.join(sorted(ENGINES))}"
             )
+        if (self.engine == "vllm") != (self.model is not None):
+            raise LocalCloudError("--engine vllm and --model (a folder) go together")
+        if self.model and not (self.model / "config.json").is_file():
+            raise LocalCloudError(f"{self.model} is no model: it has no config.json")
         for package, pattern in ENGINES[self.engine].needs:
             program_in(package, pattern)

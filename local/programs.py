@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from local import configurations
@@ -14,6 +15,7 @@ from local.paths import ROOT
 from local.ports import Ports
 from local.probes import http_ok
 from local.program import Program
+from local.queues import JOBS
 from local.topology import (
     AWS,
     ENGINES,
@@ -21,6 +23,7 @@ from local.topology import (
     PASSED_TO_WORKERS,
     RELAY,
     SQS,
+    VLLM,
     WORKER,
 )
 
@@ -89,15 +92,35 @@ class Programs:
         return self._service(name, "relay", RELAY, {"AXON_RELAY_ID": name}, after=SERVERS)
 
     def _worker(self, name: str) -> Program:
-        engine = self._options.engine
+        options = self._options
+        engine = ENGINES[options.engine]
         own = {
             "AXON_WORKER_ID": name,
-            "AXON_ENGINE": engine,
-            "AXON_SLOTS": str(ENGINES[engine].slots),
+            "AXON_ENGINE": options.engine,
+            "AXON_MAX_RECEIVES": str(JOBS.max_receives),
+            "AXON_SLOTS": str(engine.slots),
+            **(self._vllm(options.model) if options.model else {}),
             **self._passed(PASSED_TO_WORKERS),
         }
         # It loads its model for seconds before it needs any server.
-        return self._service(name, "worker", WORKER, own, uses=SERVERS)
+        program = self._service(name, "worker", WORKER, own, uses=SERVERS)
+        python = str(options.python or sys.executable)
+        return replace(
+            program,
+            command=(python, *program.command[1:]),
+            ready_within_s=engine.ready_within_s,
+        )
+
+    @staticmethod
+    def _vllm(model: Path) -> dict[str, str]:
+        """Return what a worker needs in an environment that has vLLM, but not Axon."""
+        paths = (ROOT / "layers" / "shared" / "python", ROOT / "inference_container")
+        return {
+            **VLLM,
+            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            "AXON_MODEL_NAME": model.resolve().name,
+            "AXON_MODEL_URI": str(model.resolve()),
+        }
 
     def _service(
         self,

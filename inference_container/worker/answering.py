@@ -6,10 +6,14 @@ from axon.endings import OVERDUE
 from axon.event_log import Status
 from axon.exceptions import FencedError, MissingResponseError, UnavailableError
 from axon.jobs import Delivery, Job
-from worker.attempt import HandedOverError, Services, attempt
+from worker.attempt import attempt
 from worker.logbook import DuplicateError, EndedError
 from worker.metrics import Outcome
+from worker.overload import ShedError
 from worker.patience import Patience
+from worker.pipeline.stage import StageFullError
+from worker.services import Services
+from worker.shutdown import HandedOverError
 
 LOGGER = logging.getLogger(__name__)
 
@@ -30,9 +34,7 @@ async def answer(job: Job, delivery: Delivery, *, services: Services) -> Outcome
     try:
         if services.overdue(job):
             return await _fail_overdue(job, services)
-        status = await attempt(
-            job, services, untouched=delivery.attempts == 1, message_id=delivery.message_id
-        )
+        return await _attempt(job, delivery, services)
     except MissingResponseError:
         return await _fail_lost(job, delivery, services)
     except EndedError:
@@ -47,6 +49,24 @@ async def answer(job: Job, delivery: Delivery, *, services: Services) -> Outcome
         if services.shutdown.draining.is_set():
             raise
         return await _fail_overdue(job, services)
+
+
+async def _attempt(job: Job, delivery: Delivery, services: Services) -> Outcome:
+    try:
+        status = await attempt(
+            job,
+            services,
+            untouched=delivery.attempts == 1,
+            message_id=delivery.message_id,
+            receives=delivery.attempts,
+        )
+    except StageFullError as full:
+        services.metrics.turned_away(full.stage, "released")
+        return Outcome.DELAYED
+    except ShedError as shed:
+        LOGGER.info("%s failed: %s", job.response_id, shed)
+        services.metrics.turned_away(shed.stage, shed.reason)
+        return Outcome.SHED
     return Outcome.FAILED if status is Status.FAILED else Outcome.COMPLETED
 
 

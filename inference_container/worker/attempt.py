@@ -1,25 +1,18 @@
 """One attempt at a job: claim it, generate, append, and end it."""
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, TypeVar
 
-from axon.clock import now_ms
-from axon.conversations import Conversations, Turn
-from axon.endings import ResponseEnder
-from axon.event_log import EventLog, LoggedEvent, Status
+from axon.conversations import Turn
+from axon.event_log import LoggedEvent, Status
 from axon.exceptions import RequestError
-from axon.history import HistoryRecord, HistorySender, version_of
-from axon.jobs import Job
-from axon.protocol.objects import Json, Usage
+from axon.jobs import PRIORITIES, Job
+from axon.protocol.objects import Usage
 from axon.protocol.transcript import Transcript
-from axon.tracing import Tracing
 from worker.engines.protocol import (
     ContextOverflowError,
-    Engine,
     EngineDeadError,
     EngineError,
     FinishReason,
@@ -27,81 +20,39 @@ from worker.engines.protocol import (
     RefusedError,
 )
 from worker.logbook import EndedError, Logbook
-from worker.metrics import WorkerMetrics
-from worker.patience import Patience
+from worker.overload import OVERLOADED, ShedError
 from worker.pipeline.assemble import assemble
-from worker.pipeline.flush import FlushPolicy
+from worker.pipeline.infer import Inference
+from worker.pipeline.post import post
 from worker.pipeline.retrieve import retrieve
-from worker.pipeline.stream import Coalescer
-from worker.shutdown import Shutdown
+from worker.pipeline.stage import Stage, StageFullError
+from worker.pipeline.stream import Flush, stream
+from worker.services import Services
 
 LOGGER = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 ENGINE_FAILED = "The model failed to answer. Please retry."
 
-
-class HandedOverError(Exception):
-    """The worker ends; another one goes on from what was appended."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """What attempts share; a job that is older than `deadline_s` is not worth one."""
-
-    event_log: EventLog
-    conversations: Conversations
-    history: HistorySender
-    ender: ResponseEnder
-    engine: Engine
-    flush_policy: FlushPolicy
-    metrics: WorkerMetrics
-    tracing: Tracing
-    shutdown: Shutdown
-    deadline_s: float
-    clock_ms: Callable[[], int] = now_ms
-
-    def overdue(self, job: Job) -> bool:
-        """Whether the job's deadline has passed."""
-        return self.clock_ms() >= job.deadline_ms(self.deadline_s)
-
-    def patience(self, job: Job) -> Patience:
-        """Return what the job's attempts have with services that are away."""
-        return Patience(
-            exhausted=self.shutdown.draining,
-            until_ms=job.deadline_ms(self.deadline_s),
-            clock_ms=self.clock_ms,
-        )
-
-    def logbook(self, job: Job, *, message_id: str) -> Logbook:
-        """Return an attempt's side of the job's event log."""
-        return Logbook(
-            job=job,
-            message_id=message_id,
-            log=self.event_log,
-            deadline_ms=job.deadline_ms(self.deadline_s),
-            patience=self.patience(job),
-            clock_ms=self.clock_ms,
-        )
-
-    async def keep(self, job: Job, response: Json, *, epoch: int, last: LoggedEvent) -> None:
-        """Send a response that has ended to the history, if it is to be stored."""
-        if not job.stored:
-            return
-        record = HistoryRecord.of(
-            job,
-            response=response,
-            version=version_of(epoch=epoch, sequence_number=last.sequence_number),
-            ended_ms=self.clock_ms(),
-        )
-        await self.patience(job).insist(lambda: self.history.send(record))
+_BEGUN = max(PRIORITIES.values()) + 1
+"""The priority of an answer that another worker has begun: its client watches it stand still."""
 
 
 async def attempt(
-    job: Job, services: Services, *, untouched: bool = False, message_id: str = ""
+    job: Job,
+    services: Services,
+    *,
+    untouched: bool = False,
+    message_id: str = "",
+    receives: int = 1,
 ) -> Status:
     """Answer a job, from where an earlier attempt left it; return how the response ended.
 
-    `untouched`: no worker had the job before, so that its log begins anew if Valkey has lost it.
+    Parameters
+    ----------
+    untouched : no worker had the job before, so that its log begins anew if Valkey has lost it.
+    receives : how often the job's message was received, this time included.
 
     Raises
     ------
@@ -109,6 +60,8 @@ async def attempt(
     MissingResponseError : Valkey has lost what somebody may have been told.
     HandedOverError, EngineDeadError : the worker, or its engine, cannot go on; another can.
     UnavailableError : a service was away until the deadline, or the worker drains.
+    StageFullError : the worker has no room for it; a later attempt may find some.
+    ShedError : nor can a later one; the response has ended and says so.
     """
     logbook = services.logbook(job, message_id=message_id)
     transcript = await logbook.claim(untouched=untouched)
@@ -118,6 +71,12 @@ async def attempt(
         return await answer.give()
     except EndedError:
         raise
+    except StageFullError as full:
+        reason = services.why_none_follows(job, receives=receives)
+        if reason is None:
+            raise
+        await answer.refuse()
+        raise ShedError(full.stage, reason) from full
     except BaseException:  # another attempt follows
         services.metrics.regenerated(answer.unlogged, model=job.model)
         raise
@@ -131,10 +90,13 @@ class _Answer:
         self._transcript = transcript
         self._logbook = logbook
         self._services = services
+        self._stages = services.stages
+        self._priority = _BEGUN if transcript.token_ids else job.priority
         self._insist = services.patience(job).insist
         self._turns: list[Turn] = []
         self._received: Callable[[], int] = lambda: 0
         self._logged = 0
+        self._usage: Usage | None = None
 
     @property
     def unlogged(self) -> int:
@@ -154,51 +116,79 @@ class _Answer:
             LOGGER.exception("%s has failed", self._job.response_id)
             return await self._fail("server_error", ENGINE_FAILED)
 
+    async def refuse(self) -> None:
+        """End the response; the one that it continues stays, for the client to try again."""
+        await self._end(self._transcript.end(Status.FAILED, error=OVERLOADED), Status.FAILED)
+
     async def _generate(self) -> Status:
         tracing = self._services.tracing
         with tracing.span("assemble"):
             self._turns = await self._insist(
-                lambda: retrieve(self._job, self._services.conversations)
+                lambda: self._run(self._stages.retrieve, self._retrieve)
             )
-            request = await self._request(self._turns)
+            request = await self._run(self._stages.assemble, self._assemble)
         if (status := self._transcript.message_status) is None:
             with tracing.span("generate"):
-                finish_reason = await self._stream(request)
+                finish_reason = await self._infer(request)
         else:  # an earlier attempt generated all of it
             finish_reason = "stop" if status == "completed" else "length"
-        usage = Usage(
+        return await self._finish(finish_reason, self._usage or self._counted(request))
+
+    def _counted(self, request: GenerateRequest) -> Usage | None:
+        if request.prompt.estimated:
+            return None
+        return Usage(
             input_tokens=len(request.prompt.token_ids),
             output_tokens=len(self._transcript.token_ids),
         )
-        return await self._finish(finish_reason, usage)
 
-    async def _stream(self, request: GenerateRequest) -> FinishReason:
-        self._count("input", len(request.prompt.token_ids))
-        chunks = self._services.engine.generate(request)
-        coalescer = Coalescer(chunks, policy=self._services.flush_policy)
-        self._received = lambda: coalescer.received
-        finish_reason: FinishReason | None = None
-        handing_over = self._services.shutdown.handing_over
-        async with _stopped_by(handing_over, coalescer), aclosing(coalescer.flushes()) as flushes:
+    async def _retrieve(self) -> list[Turn]:
+        return await retrieve(self._job, self._services.conversations)
+
+    async def _assemble(self) -> GenerateRequest:
+        return await assemble(
+            self._job,
+            self._turns,
+            engine=self._services.engine,
+            metrics=self._services.metrics,
+            request_id=f"{self._job.response_id}-{self._logbook.epoch}",
+            generated_token_ids=tuple(self._transcript.token_ids),
+        )
+
+    async def _infer(self, request: GenerateRequest) -> FinishReason:
+        services = self._services
+        inference = Inference(
+            request,
+            engine=services.engine,
+            stage=self._stages.infer,
+            priority=self._priority,
+            policy=services.flush_policy,
+            shutdown=services.shutdown,
+            metrics=services.metrics,
+        )
+        self._received = lambda: inference.received
+        finish_reason: FinishReason = "stop"
+        async with aclosing(inference.flushes()) as flushes:
             async for flush in flushes:
-                first = not self._transcript.text
-                events = self._transcript.delta(flush.text, flush.token_ids)
-                finish_reason = flush.finish_reason
-                if finish_reason:
-                    events += self._transcript.close_message(complete=finish_reason == "stop")
-                await self._logbook.append(events)
-                self._logged += len(flush.token_ids)
-                self._count("output", len(flush.token_ids))
-                if first and flush.text:
-                    self._note_first_token()
-        if finish_reason is not None:
-            return finish_reason
-        if coalescer.stopped:
-            raise HandedOverError
-        raise EngineError("The engine ended the answer before its end.")
+                await self._send(flush)
+                finish_reason = flush.finish_reason or finish_reason
+                self._usage = flush.usage
+        return finish_reason
 
-    def _count(self, kind: Literal["input", "output"], tokens: int) -> None:
-        self._services.metrics.tokens(kind, tokens, model=self._job.model)
+    async def _send(self, flush: Flush) -> None:
+        first, processor = not self._transcript.text, self._services.post
+        flush = await self._run(self._stages.post, lambda: post(flush, processor))
+        await self._run(
+            self._stages.stream,
+            lambda: stream(flush, transcript=self._transcript, logbook=self._logbook),
+        )
+        self._logged += len(flush.token_ids)
+        self._services.metrics.tokens("output", len(flush.token_ids), model=self._job.model)
+        if first and flush.text:
+            self._note_first_token()
+
+    async def _run(self, stage: Stage, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return await stage.run(call, priority=self._priority)
 
     def _note_first_token(self) -> None:
         seconds = (self._services.clock_ms() - self._job.created_ms) / 1000
@@ -212,17 +202,7 @@ class _Answer:
         error = {"code": code, "message": message}
         return await self._end(self._transcript.end(Status.FAILED, error=error), Status.FAILED)
 
-    async def _request(self, turns: list[Turn]) -> GenerateRequest:
-        return await assemble(
-            self._job,
-            turns,
-            engine=self._services.engine,
-            metrics=self._services.metrics,
-            request_id=f"{self._job.response_id}-{self._logbook.epoch}",
-            generated_token_ids=tuple(self._transcript.token_ids),
-        )
-
-    async def _finish(self, reason: FinishReason, usage: Usage) -> Status:
+    async def _finish(self, reason: FinishReason, usage: Usage | None) -> Status:
         complete = reason == "stop"
         closing = self._transcript.close_message(complete=complete)
         if closing:  # nothing was generated
@@ -242,16 +222,3 @@ class _Answer:
             await self._insist(lambda: self._services.conversations.put(turn))
         await self._logbook.append([event], status=status)
         return status
-
-
-@asynccontextmanager
-async def _stopped_by(event: asyncio.Event, coalescer: Coalescer) -> AsyncGenerator[None, None]:
-    async def stop() -> None:
-        await event.wait()
-        coalescer.stop()
-
-    watching = asyncio.create_task(stop())
-    try:
-        yield
-    finally:
-        watching.cancel()

@@ -13,6 +13,7 @@ from axon.tracing import Tracing
 from worker.engines.protocol import EngineDeadError
 from worker.holding import Holding
 from worker.metrics import Outcome, WorkerMetrics
+from worker.overload import delay_s
 from worker.patience import Patience
 from worker.shutdown import Shutdown
 
@@ -24,7 +25,7 @@ _HANDING_OVER_S = 5.0
 
 
 class Consumer:
-    """Runs up to `slots` attempts at a time.
+    """Runs up to `slots` attempts at a time, and `prefetch` more that wait for one of those.
 
     Parameters
     ----------
@@ -39,6 +40,7 @@ class Consumer:
         queue: JobQueue,
         run: Callable[[Job, Delivery], Awaitable[Outcome]],
         slots: int,
+        prefetch: int = 0,
         visibility_timeout_s: int,
         metrics: WorkerMetrics,
         tracing: Tracing,
@@ -47,7 +49,7 @@ class Consumer:
     ) -> None:
         self._queue = queue
         self._run = run
-        self._slots = slots
+        self._most = slots + prefetch
         self._holding = Holding(queue=queue, visibility_timeout_s=visibility_timeout_s)
         self._metrics = metrics
         self._tracing = tracing
@@ -107,7 +109,7 @@ class Consumer:
         while True:
             await self._free.wait()
             try:
-                deliveries = await self._queue.receive(limit=self._slots - len(self._attempts))
+                deliveries = await self._queue.receive(limit=self._most - len(self._attempts))
             except UnavailableError as error:
                 LOGGER.warning("cannot receive jobs: %s", error)
                 await asyncio.sleep(_PAUSE_S)
@@ -121,7 +123,7 @@ class Consumer:
         self._attempts.add(task)
         task.add_done_callback(self._ended)
         self._changed(self.running)
-        if len(self._attempts) >= self._slots:
+        if len(self._attempts) >= self._most:
             self._free.clear()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -170,6 +172,8 @@ class Consumer:
             await patience.insist(lambda: self._queue.delete(delivery))
         elif outcome is Outcome.RELEASED:
             await self._holding.release(delivery)
+        elif outcome is Outcome.DELAYED:
+            await self._holding.release(delivery, delay_s=delay_s(delivery.attempts))
 
     async def _die(self, error: EngineDeadError) -> None:
         """Receive no more, above all not the jobs that are about to be released."""

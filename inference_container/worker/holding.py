@@ -27,12 +27,12 @@ class Holding:
         """Hold it no longer: after the visibility timeout it comes again, unless it is deleted."""
         self._held.pop(delivery.receipt, None)
 
-    async def release(self, delivery: Delivery) -> None:
-        """Let another worker receive it at once."""
+    async def release(self, delivery: Delivery, *, delay_s: int = 0) -> None:
+        """Let another worker receive it, at once or after a delay."""
         self.drop(delivery)
         with suppress(UnavailableError):
             async with self._extending:  # a heartbeat under way must not come after it
-                await self._queue.extend([delivery], timeout_s=0)
+                await self._queue.extend([delivery], timeout_s=delay_s)
 
     async def beat(self) -> None:
         """Extend what is held until cancelled."""

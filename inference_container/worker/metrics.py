@@ -2,16 +2,44 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Literal
+from functools import partial
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # Up to minutes: a request may have waited for the first worker to start.
 _FIRST_TOKENS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+_TOKENS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+# From a pass-through to the longest answer.
+_STAGES_S = (
+    0.0001,
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    50,
+    200,
+    500,
+)
+
+TurnedAway = Literal["released", "deadline", "receives"]
+"""Why a stage's queue did not take a job; all but the first tell the client so."""
+
+_TURNED_AWAY: tuple[TurnedAway, ...] = get_args(TurnedAway)
+_REFUSING = ("retrieve", "assemble", "infer")
 
 
 class Outcome(StrEnum):
-    """How an attempt ended: the first five end the job too."""
+    """How an attempt ended: the first six end the job too."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -21,15 +49,88 @@ class Outcome(StrEnum):
     """The job was older than its deadline, and not run."""
     DUPLICATE = "duplicate"
     """A newer attempt has another message of the same job."""
+    SHED = "shed"
+    """A stage's queue was full, and no later attempt can be: the client was told."""
     RELEASED = "released"
     """Another attempt follows."""
+    DELAYED = "delayed"
+    """A stage's queue was full: another attempt follows after a pause."""
     FENCED = "fenced"
     """A newer attempt has the job."""
 
     @property
     def final(self) -> bool:
         """Whether the job is finished with."""
-        return self not in (Outcome.RELEASED, Outcome.FENCED)
+        return self not in (Outcome.RELEASED, Outcome.DELAYED, Outcome.FENCED)
+
+
+class StageMetrics:
+    """One stage's, which share their names and differ in the label `stage`."""
+
+    def __init__(self, name: str, metrics: "_Stages") -> None:
+        self._latency = metrics.latency.labels(name)
+        self._wait = metrics.wait.labels(name)
+        self._depth = metrics.depth.labels(name)
+        self._processed = metrics.processed.labels(name)
+        self._errors = partial(metrics.errors.labels, name)
+
+    def watch(self, *, depth: Callable[[], int]) -> None:
+        """Tell of this queue whenever somebody asks."""
+        self._depth.set_function(depth)
+
+    def waited(self, seconds: float) -> None:
+        """Note how long an item was in the queue."""
+        self._wait.observe(seconds)
+
+    def processed(self, seconds: float) -> None:
+        """Count an item, which took so long without the wait."""
+        self._latency.observe(seconds)
+        self._processed.inc()
+
+    def failed(self, error: Exception, seconds: float) -> None:
+        """Count an item that raised this after so long."""
+        self._latency.observe(seconds)
+        self._errors(type(error).__name__).inc()
+
+
+class _Stages:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.latency = Histogram(
+            "axon_stage_latency_seconds",
+            "What an item takes in a stage, without its wait before it.",
+            ["stage"],
+            buckets=_STAGES_S,
+            registry=registry,
+        )
+        self.wait = Histogram(
+            "axon_queue_wait_seconds",
+            "What an item waits before a stage.",
+            ["stage"],
+            buckets=_STAGES_S,
+            registry=registry,
+        )
+        self.depth = Gauge(
+            "axon_queue_depth", "Items that wait before a stage now.", ["stage"], registry=registry
+        )
+        self.processed = Counter(
+            "axon_requests_processed",
+            "What a stage has done: requests, or flushes in post and stream.",
+            ["stage"],
+            registry=registry,
+        )
+        self.errors = Counter(
+            "axon_errors", "What a stage has raised.", ["stage", "error"], registry=registry
+        )
+        self.shed = Counter(
+            "axon_requests_shed",
+            "Jobs that a full queue turned away: given back to SQS (released), or failed because "
+            "their deadline or their last receive leaves no other attempt.",
+            ["stage", "reason"],
+            registry=registry,
+        )
+        for stage in _REFUSING:
+            for reason in _TURNED_AWAY:
+                self.shed.labels(stage, reason)
 
 
 class WorkerMetrics:
@@ -37,10 +138,10 @@ class WorkerMetrics:
 
     def __init__(self, *, registry: CollectorRegistry) -> None:
         self._slots = Gauge(
-            "axon_worker_slots", "Jobs that this worker runs at a time.", registry=registry
+            "axon_worker_slots", "Generations that the engine runs at a time.", registry=registry
         )
         self._slots_used = Gauge(
-            "axon_worker_slots_used", "Jobs that this worker runs now.", registry=registry
+            "axon_worker_slots_used", "Generations that the engine runs now.", registry=registry
         )
         jobs = Counter(
             "axon_jobs", "Attempts at jobs, by how they ended.", ["outcome"], registry=registry
@@ -50,6 +151,12 @@ class WorkerMetrics:
             "axon_time_to_first_token_seconds",
             "From a request's acceptance to the event log's acceptance of its first delta.",
             buckets=_FIRST_TOKENS_S,
+            registry=registry,
+        )
+        self._token = Histogram(
+            "axon_time_per_output_token_seconds",
+            "From one token of an answer to the next, as the engine gave them: each answer's mean.",
+            buckets=_TOKENS_S,
             registry=registry,
         )
         self._tokens = Counter(
@@ -70,6 +177,15 @@ class WorkerMetrics:
             ["model"],
             registry=registry,
         )
+        self._stages = _Stages(registry)
+
+    def stage(self, name: str) -> StageMetrics:
+        """Return the part that a stage tells."""
+        return StageMetrics(name, self._stages)
+
+    def turned_away(self, stage: str, reason: TurnedAway) -> None:
+        """Count a job that a stage's queue did not take."""
+        self._stages.shed.labels(stage, reason).inc()
 
     def watch(self, *, slots: int, used: Callable[[], int]) -> None:
         """Tell of these slots whenever somebody asks."""
@@ -83,6 +199,10 @@ class WorkerMetrics:
     def first_token(self, seconds: float) -> None:
         """Note how long a client waited for the first token."""
         self._first_token.observe(max(seconds, 0.0))  # two machines' clocks
+
+    def time_per_token(self, seconds: float) -> None:
+        """Note an answer's mean time from one token to the next."""
+        self._token.observe(seconds)
 
     def tokens(self, kind: Literal["input", "output"], count: int, *, model: str) -> None:
         """Count tokens."""

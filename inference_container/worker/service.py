@@ -24,14 +24,17 @@ from axon.settings import WorkerSettings
 from axon.tracing import NoTracing, Tracing
 from worker.announcer import announce
 from worker.answering import answer
-from worker.attempt import Services
 from worker.consumer import Consumer
 from worker.engines import EchoPace, create_engine
+from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import Engine
-from worker.engines.vllm.engine import VllmModel
+from worker.engines.vllm.metrics import EngineMetrics
+from worker.engines.vllm.model import VllmModel
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
+from worker.pipeline.stages import Stages
 from worker.protection import Protection
+from worker.services import Services
 from worker.shutdown import Shutdown
 
 LOGGER = logging.getLogger(__name__)
@@ -55,6 +58,8 @@ async def serve(
         valkey = create_valkey(settings)
         stack.push_async_callback(valkey.close)
         registry = new_registry()
+        if settings.engine == "vllm":
+            registry.register(EngineMetrics())
         protection = Protection(EcsAgent(uri=agent_uri)) if agent_uri else None
         consumer = _consumer(
             settings,
@@ -83,7 +88,11 @@ async def serve(
 async def _start_engine(settings: WorkerSettings, stack: AsyncExitStack) -> Engine:
     pace = EchoPace(ttft_s=settings.echo_ttft_ms / 1000, token_s=settings.echo_token_ms / 1000)
     engine = create_engine(
-        name=settings.engine, slots=settings.slots, echo=pace, model=VllmModel.of(settings)
+        name=settings.engine,
+        slots=settings.slots,
+        echo=pace,
+        model=VllmModel.of(settings),
+        upstream=Upstream.of(settings),
     )
     stack.push_async_callback(engine.close)
     await engine.start()
@@ -110,6 +119,9 @@ def _consumer(
     stack.push_async_callback(pool.close)
     log = event_log(settings, valkey=valkey)
     shutdown = Shutdown()
+    slots = engine.info().slots
+    stages = Stages.of(settings, slots=slots, metrics=metrics)
+    stack.push_async_callback(stages.close)
     services = Services(
         event_log=log,
         conversations=Conversations(
@@ -119,23 +131,26 @@ def _consumer(
         history=SqsHistorySender(api=history, trace_header=tracing.header),
         ender=ender(settings, valkey=valkey, log=log, history=history),
         engine=engine,
+        stages=stages,
         flush_policy=FlushPolicy.of(settings),
         metrics=metrics,
         tracing=tracing,
         shutdown=shutdown,
         deadline_s=settings.response_deadline_s,
+        max_receives=settings.max_receives,
     )
     consumer = Consumer(
         queue=SqsJobQueue(api=jobs),
         run=partial(answer, services=services),
-        slots=engine.info().slots,
+        slots=slots,
+        prefetch=settings.prefetch,
         visibility_timeout_s=settings.visibility_timeout_s,
         metrics=metrics,
         tracing=tracing,
         shutdown=shutdown,
         changed=changed,
     )
-    metrics.watch(slots=engine.info().slots, used=lambda: consumer.running)
+    metrics.watch(slots=slots, used=lambda: stages.infer.running)
     return consumer
 
 

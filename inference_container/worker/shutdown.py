@@ -3,6 +3,10 @@
 import asyncio
 
 
+class HandedOverError(Exception):
+    """The worker ends; another one goes on from what was appended."""
+
+
 class Shutdown:
     """Begins with draining: what runs may end, but waits for no service that is away.
 

@@ -82,6 +82,13 @@ def test_every_recording_is_read_by_an_alert_or_is_a_figure_for_dashboards() -> 
         "axon:tokens_regenerated:rate_5m",
         "axon:turns_truncated:rate_5m",
         "axon:relay_adopted_connections:rate_5m",
+        "axon:time_per_output_token_seconds:p50_5m",
+        "axon:stage_latency_seconds:p99_5m",
+        "axon:queue_wait_seconds:p99_5m",
+        "axon:queue_depth:sum",
+        "axon:requests_processed:rate_5m",
+        "axon:requests_shed:rate_5m",
+        "axon:errors:rate_5m",
     }
 
 

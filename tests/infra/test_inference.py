@@ -7,6 +7,7 @@ from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 
 from axon.settings import WorkerSettings
+from infra import catalog
 from infra.constructs.cluster import Names, create_cluster
 from infra.constructs.workers import FargateWorkers
 from infra.network import NetworkStack
@@ -92,6 +93,7 @@ class TestTask:
         parsed = WorkerSettings.from_environ(task.environment("worker"))
         assert parsed.engine == settings.inference.engine
         assert parsed.model_name == settings.inference.model_name
+        assert parsed.max_receives == catalog.JOBS.max_receives
         assert parsed.slots == settings.inference.slots
         assert parsed.tensor_parallel_size == settings.inference.tensor_parallel_size
         assert parsed.max_model_len == settings.inference.max_model_len

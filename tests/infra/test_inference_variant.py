@@ -71,6 +71,9 @@ class TestVariant:
         assert parsed.model_uri == "s3://their-bucket/models/large"
         assert parsed.max_model_len == 8192
         assert parsed.tensor_parallel_size == 16
+        assert parsed.scheduling_policy == "priority"
+        assert parsed.enable_sleep_mode
+        assert parsed.gpu_memory_utilization == 0.85
         assert parsed.otlp_endpoint is None
 
     def test_an_own_bucket_may_be_read(self, variant: Synthesised) -> None:

@@ -137,12 +137,14 @@ def test_defaults_need_nothing_but_a_name(load_text: Load) -> None:
         ),
         (
             '[inference]\nmodel_uri = "models://m"',
-            'model_uri, max_model_len and tensor_parallel_size are for engine "vllm" only',
+            'model_uri, max_model_len, tensor_parallel_size and vllm are for engine "vllm" only',
         ),
         (
             "[inference]\ntensor_parallel_size = 2",
-            'tensor_parallel_size are for engine "vllm" only',
+            'tensor_parallel_size and vllm are for engine "vllm" only',
         ),
+        ("[inference.vllm]\nspeed = 5", "inference.vllm: no setting 'speed': data_parallel_size, "),
+        ('[inference.vllm]\ndtype = "int3"', "inference.vllm.dtype: "),
         ('[inference]\nmodel_uri = "https://m"', "inference.model_uri: String should match"),
         (
             "[inference]\nstop_timeout_s = 111",

@@ -29,6 +29,11 @@ min_tasks = 1
 max_tasks = 3
 image = "docker.io/example/worker@sha256:0123"
 
+[inference.vllm]
+scheduling_policy = "priority"
+enable_sleep_mode = true
+gpu_memory_utilization = 0.85
+
 [inference.capacity]
 kind = "gpu"
 instance_types = ["p5.48xlarge"]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from worker.engines.limits import find_model, token_budget
+from worker.engines.limits import find_model, refuse_format, token_budget
 from worker.engines.protocol import (
     ChatMessage,
     EngineDeadError,
@@ -77,7 +77,7 @@ class EchoEngine:
         """Return whether it was started and not closed."""
         return self._serving
 
-    def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
         """Take the last user text; the ids only count the words of all messages."""
         find_model(self._info.models, model)
         words = sum(len(message.content.split()) for message in messages)
@@ -88,8 +88,9 @@ class EchoEngine:
         """Stream the first word alone, then at each turn those that are due."""
         if not self._serving:
             raise EngineDeadError("The engine does not run.")
+        refuse_format(request)
         answer = self._answer(request)
-        generation = Generation(request.request_id)
+        generation = Generation(request.request_id, priority=request.priority)
         try:
             await self._slots.enter(generation)
             began = asyncio.get_running_loop().time()

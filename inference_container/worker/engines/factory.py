@@ -1,20 +1,30 @@
 """Makes the engine that the settings name."""
 
 from worker.engines.echo import EchoEngine, EchoPace
+from worker.engines.openai.engine import OpenAiEngine
+from worker.engines.openai.upstream import Upstream
 from worker.engines.openvino.engine import OpenVinoEngine
 from worker.engines.protocol import Engine, EngineError
-from worker.engines.vllm.engine import VllmEngine, VllmModel
+from worker.engines.vllm.engine import VllmEngine
+from worker.engines.vllm.model import VllmModel
 
 
 def create_engine(
-    *, name: str, slots: int, echo: EchoPace | None = None, model: VllmModel | None = None
+    *,
+    name: str,
+    slots: int,
+    echo: EchoPace | None = None,
+    model: VllmModel | None = None,
+    upstream: Upstream | None = None,
 ) -> Engine:
-    """Return the engine of this name, not yet started. `model` is what vLLM serves.
+    """Return the engine of this name, not yet started.
+
+    `model` is what vLLM serves, `upstream` whom the engine openai asks.
 
     Raises
     ------
     EngineError
-        There is no such engine, or vLLM was given no model.
+        There is no such engine, or it was not given what it serves.
     """
     match name:
         case "echo":
@@ -25,5 +35,9 @@ def create_engine(
             return VllmEngine(slots=slots, model=model)
         case "vllm":
             raise EngineError("engine vllm needs AXON_MODEL_NAME and AXON_MODEL_URI")
+        case "openai" if upstream is not None:
+            return OpenAiEngine(slots=slots, upstream=upstream)
+        case "openai":
+            raise EngineError("engine openai needs AXON_UPSTREAM_URL")
         case _:
-            raise EngineError(f"unknown engine '{name}': use echo, smollm2 or vllm")
+            raise EngineError(f"unknown engine '{name}': use echo, smollm2, vllm or openai")

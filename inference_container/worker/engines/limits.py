@@ -29,3 +29,12 @@ def token_budget(request: GenerateRequest, context_window: int) -> int:
             f"the context window of '{request.model}' is {context_window}."
         )
     return max(0, min(request.sampling.max_tokens, room) - len(request.generated_token_ids))
+
+
+def refuse_format(request: GenerateRequest) -> None:
+    """Raise ``RefusedError`` for an answer in a format: for engines that know only plain text."""
+    if request.text_format is not None:
+        raise RefusedError(
+            f"The model '{request.model}' cannot answer in 'text.format' "
+            f"'{request.text_format['type']}'. Use 'text'."
+        )

@@ -6,9 +6,11 @@ EngineError
         ``ContextOverflowError``: its prompt leaves no room for an answer.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+from axon.protocol.objects import Usage
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length"]
@@ -57,10 +59,15 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A rendered prompt; ``len(token_ids)`` is the number of input tokens."""
+    """A rendered prompt; ``len(token_ids)`` is the number of input tokens.
+
+    Where an upstream does not tell its tokens, that number is `estimated`: good enough to see
+    whether something fits, not to be reported as usage.
+    """
 
     token_ids: tuple[int, ...]
     text: str
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +80,15 @@ class Sampling:
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     seed: int | None = None
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
     """A generation to run; ``generated_token_ids`` is what an earlier attempt already made.
 
-    ``sampling.max_tokens`` counts the whole answer, those ids included.
+    ``sampling.max_tokens`` counts the whole answer, those ids included. A higher `priority` goes
+    sooner. `text_format`: the Responses API's `text.format` where it is not plain text.
     """
 
     request_id: str
@@ -87,15 +96,21 @@ class GenerateRequest:
     prompt: Prompt
     sampling: Sampling
     generated_token_ids: tuple[int, ...] = ()
+    priority: int = 0
+    text_format: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenChunk:
-    """New text and the ids of the tokens it came from; only the last chunk has a finish reason."""
+    """New text and the ids of the tokens it came from; only the last chunk has a finish reason.
+
+    It may also have the `usage` of the whole answer, where something else than its ids tells it.
+    """
 
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason | None = None
+    usage: Usage | None = None
 
 
 class Engine(Protocol):
@@ -117,7 +132,7 @@ class Engine(Protocol):
         """Return models and slots; valid after ``start``."""
         ...
 
-    def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
         """Render the conversation by the model's own chat template."""
         ...
 

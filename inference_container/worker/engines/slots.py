@@ -1,7 +1,10 @@
-"""Bounds how many generations run at once, first come first served, and ends them by id."""
+"""Bounds how many generations run at once and ends them by id.
+
+The highest priority goes first, and among equals who came first.
+"""
 
 import asyncio
-from collections import deque
+from bisect import insort
 
 from worker.engines.protocol import EngineDeadError
 
@@ -9,10 +12,11 @@ from worker.engines.protocol import EngineDeadError
 class Generation:
     """One request's wait for what moves it on: a slot, a moment, its tokens, or its end."""
 
-    __slots__ = ("_waiter", "ended", "error", "granted", "request_id")
+    __slots__ = ("_waiter", "ended", "error", "granted", "priority", "request_id")
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, *, priority: int = 0) -> None:
         self.request_id = request_id
+        self.priority = priority
         self.granted = False
         self.ended = False
         self.error: EngineDeadError | None = None
@@ -53,7 +57,7 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self._free = count
-        self._waiting: deque[Generation] = deque()
+        self._waiting: list[Generation] = []
         self._present: set[Generation] = set()
 
     async def enter(self, generation: Generation) -> None:
@@ -63,7 +67,7 @@ class Slots:
             self._free -= 1
             generation.granted = True
             return
-        self._waiting.append(generation)
+        insort(self._waiting, generation, key=lambda waiting: -waiting.priority)
         while generation.goes_on() and not generation.granted:
             await generation.wait()
 
@@ -74,7 +78,7 @@ class Slots:
             if generation in self._waiting:
                 self._waiting.remove(generation)
         elif self._waiting:
-            successor = self._waiting.popleft()
+            successor = self._waiting.pop(0)
             successor.granted = True
             successor.wake()
         else:

@@ -1,1 +1,1 @@
-"""The stages of an answer: retrieve, assemble, infer, stream."""
+"""The stages of an answer: retrieve, assemble, infer, post, stream."""

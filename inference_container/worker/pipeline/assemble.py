@@ -1,9 +1,9 @@
 """assemble: the generation that a job asks for, of as much of the conversation as fits."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from itertools import accumulate
+from zlib import crc32
 
 from axon.conversations import Turn
 from axon.exceptions import RequestError
@@ -25,8 +25,6 @@ LOGGER = logging.getLogger(__name__)
 
 # What a chat template adds to a message, about.
 _TEMPLATE_CHARACTERS = 20
-# More is rendered in a thread: it would keep the event loop for more than a few milliseconds.
-_INLINE_CHARACTERS = 8_192
 
 
 async def assemble(
@@ -57,6 +55,8 @@ async def assemble(
         metrics.truncated(dropped, model=model.id)
     wanted = job.response["max_output_tokens"] or model.max_output_tokens
     chosen = job.sampling
+    text_format = job.response["text"]["format"]
+    formatted = text_format["type"] != "text"
     return GenerateRequest(
         request_id=request_id,
         model=model.id,
@@ -67,8 +67,12 @@ async def assemble(
             top_p=chosen.get("top_p"),
             presence_penalty=chosen.get("presence_penalty"),
             frequency_penalty=chosen.get("frequency_penalty"),
+            # An answer in a format is made again from its beginning to be continued.
+            seed=crc32(job.response_id.encode()) if formatted else None,
         ),
         generated_token_ids=generated_token_ids,
+        priority=job.priority,
+        text_format=text_format if formatted else None,
     )
 
 
@@ -91,19 +95,10 @@ async def _fitting(
     best = 0, Prompt((), "")
     while (probe := search.probe) is not None:
         dropped = places[probe]
-        messages = conversation.without(dropped)
-        prompt = await _render(engine, model, messages, characters=sizes[dropped])
+        prompt = await engine.assemble(model.id, conversation.without(dropped))
         if search.tell(probe, len(prompt.token_ids)) or not search.found:
             best = dropped, prompt
     return best
-
-
-async def _render(
-    engine: Engine, model: ModelInfo, messages: Sequence[ChatMessage], *, characters: int
-) -> Prompt:
-    if characters <= _INLINE_CHARACTERS:
-        return engine.assemble(model.id, messages)
-    return await asyncio.to_thread(engine.assemble, model.id, messages)
 
 
 def _sizes(conversation: Conversation) -> list[int]:
@@ -119,11 +114,12 @@ def _characters(messages: Sequence[ChatMessage]) -> int:
 
 def _overflow(job: Job, prompt: Prompt, *, model: ModelInfo, kept: int) -> RequestError:
     what = f"instructions, input and {kept} earlier turns" if kept else "instructions and input"
+    about = "about " if prompt.estimated else ""
     truncated = job.response["truncation"] == "auto"
     truncate = "set 'truncation' to 'auto' to leave out its oldest turns, " if kept else ""
     return RequestError(
         f"The conversation exceeds the model's context window of {model.context_window} tokens: "
-        f"{what} have {len(prompt.token_ids)} tokens. "
+        f"{what} have {about}{len(prompt.token_ids)} tokens. "
         f"Shorten the input, {'' if truncated else truncate}or start a new conversation.",
         code="context_length_exceeded",
         param="input",

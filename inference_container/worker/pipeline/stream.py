@@ -1,11 +1,15 @@
-"""Coalesces an engine's tokens into flushes; each becomes one delta, which is one post."""
+"""stream: an engine's tokens in flushes; each becomes one delta, which is one post."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
+from axon.protocol.objects import Usage
+from axon.protocol.transcript import Transcript
 from worker.engines.protocol import FinishReason, TokenChunk
+from worker.logbook import Logbook
 from worker.pipeline.flush import FlushPolicy
 
 
@@ -16,6 +20,25 @@ class Flush:
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason | None
+    usage: Usage | None = None
+
+
+async def stream(flush: Flush, *, transcript: Transcript, logbook: Logbook) -> None:
+    """Append a flush to the event log; the last one also closes the message.
+
+    Raises
+    ------
+    FencedError, MissingResponseError, UnavailableError : see `Logbook.append`.
+    """
+    events = transcript.delta(flush.text, flush.token_ids)
+    if flush.finish_reason:
+        events += transcript.close_message(complete=flush.finish_reason == "stop")
+    if events:  # else the token ids go with the next one
+        await logbook.append(events)
+
+
+async def _at_once(read: Callable[[], Awaitable[None]]) -> None:
+    await read()
 
 
 class Coalescer:
@@ -23,27 +46,45 @@ class Coalescer:
 
     While the consumer is busy with a flush, chunks gather for the next: a slow log costs
     latency, never the engine's time. `received` is how many tokens the engine gave so far.
+
+    Parameters
+    ----------
+    run : runs the reading of the chunks, and when.
     """
 
-    def __init__(self, chunks: AsyncIterator[TokenChunk], *, policy: FlushPolicy) -> None:
+    def __init__(
+        self,
+        chunks: AsyncIterator[TokenChunk],
+        *,
+        policy: FlushPolicy,
+        run: Callable[[Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]] = _at_once,
+    ) -> None:
         self._chunks = chunks
         self._policy = policy
+        self._run = run
         self._texts: list[str] = []
         self._token_ids: list[int] = []
         self._finish_reason: FinishReason | None = None
+        self._usage: Usage | None = None
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
         self._pumping: asyncio.Task[None] | None = None
+        self._first_at = self._last_at = 0.0
+        self._first_tokens = 0
         self.received = 0
         self.stopped = False
+
+    @property
+    def seconds_per_token(self) -> float | None:
+        """The mean time from one token to the next so far; None before there are two."""
+        later = self.received - self._first_tokens
+        return (self._last_at - self._first_at) / later if later else None
 
     def stop(self) -> None:
         """Abort the generation: what it gave so far comes out, and then the flushes end."""
         self.stopped = True
         if self._pumping is not None:
             self._pumping.cancel()
-        self._ended.set()
-        self._news.set()
 
     async def flushes(self) -> AsyncGenerator[Flush, None]:
         """Yield flushes; close this generator to abort the generation.
@@ -54,7 +95,8 @@ class Coalescer:
         """
         if self.stopped:
             return
-        pump = self._pumping = asyncio.create_task(self._pump())
+        pump = self._pumping = asyncio.create_task(self._run(self._pump))
+        pump.add_done_callback(lambda _: self._end())  # it may end without having begun
         try:
             first_at: float | None = None
             while not (self._ended.is_set() and not self._texts):
@@ -76,20 +118,34 @@ class Coalescer:
     async def _pump(self) -> None:
         try:
             async for chunk in self._chunks:
+                self._count(chunk)
                 self._token_ids.extend(chunk.token_ids)
-                self.received += len(chunk.token_ids)
                 self._finish_reason = chunk.finish_reason
+                self._usage = chunk.usage
                 if chunk.text or chunk.finish_reason:  # half a character waits for its other half
                     self._texts.append(chunk.text)
                     self._news.set()
         finally:
-            self._ended.set()
-            self._news.set()
+            self._end()
+
+    def _count(self, chunk: TokenChunk) -> None:
+        if not chunk.token_ids:
+            return
+        self._last_at = asyncio.get_running_loop().time()
+        if not self.received:
+            self._first_at, self._first_tokens = self._last_at, len(chunk.token_ids)
+        self.received += len(chunk.token_ids)
+
+    def _end(self) -> None:
+        self._ended.set()
+        self._news.set()
 
     def _take(self) -> Flush | None:
         if not self._texts:
             return None
-        flush = Flush("".join(self._texts), tuple(self._token_ids), self._finish_reason)
+        flush = Flush(
+            "".join(self._texts), tuple(self._token_ids), self._finish_reason, self._usage
+        )
         self._texts.clear()
         self._token_ids.clear()
         if not self._ended.is_set():

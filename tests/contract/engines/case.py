@@ -1,6 +1,7 @@
 """An engine under contract, with texts that make it say little, much, or something difficult."""
 
 import asyncio
+import importlib.util
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from itertools import count
@@ -19,6 +20,9 @@ from worker.engines.protocol import (
 
 # One process of a parallel run loads the model, and no other.
 MODEL_MARKS = (pytest.mark.model, pytest.mark.xdist_group("smollm2"))
+NEEDS_VLLM = pytest.mark.skipif(
+    importlib.util.find_spec("vllm") is None, reason="needs vLLM: make test-vllm"
+)
 _NAMES = count()
 
 
@@ -47,13 +51,13 @@ class Case:
     def slots(self) -> int:
         return self.engine.info().slots
 
-    def request(
+    async def request(
         self, text: str, *, max_tokens: int = 100, known: tuple[int, ...] = ()
     ) -> GenerateRequest:
         return GenerateRequest(
             request_id=f"r{next(_NAMES)}",
             model=self.model,
-            prompt=self.engine.assemble(self.model, [ChatMessage("user", text)]),
+            prompt=await self.engine.assemble(self.model, [ChatMessage("user", text)]),
             sampling=Sampling(max_tokens=max_tokens),
             generated_token_ids=known,
         )
@@ -68,7 +72,7 @@ class Case:
     async def answer(
         self, text: str, *, max_tokens: int = 100, known: tuple[int, ...] = ()
     ) -> Answer:
-        chunks = await self.chunks(self.request(text, max_tokens=max_tokens, known=known))
+        chunks = await self.chunks(await self.request(text, max_tokens=max_tokens, known=known))
         return Answer(
             text="".join(chunk.text for chunk in chunks),
             token_ids=tuple(i for chunk in chunks for i in chunk.token_ids),

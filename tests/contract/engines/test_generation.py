@@ -27,19 +27,19 @@ async def test_is_healthy_and_knows_its_model(case: Case) -> None:
 
 async def test_only_the_last_chunk_carries_the_reason(case: Case) -> None:
     for text, max_tokens, reason in ((case.brief, 100, "stop"), (case.long, 20, "length")):
-        chunks = await case.chunks(case.request(text, max_tokens=max_tokens))
+        chunks = await case.chunks(await case.request(text, max_tokens=max_tokens))
         assert [chunk.finish_reason for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
         assert chunks[-1].finish_reason == reason
 
 
 async def test_the_first_chunk_is_one_token_and_others_come_as_they_are_made(case: Case) -> None:
-    chunks = await case.chunks(case.request(case.long, max_tokens=20))
+    chunks = await case.chunks(await case.request(case.long, max_tokens=20))
     assert len(chunks[0].token_ids) == 1
     assert len(chunks) > 1
 
 
 async def test_every_chunk_but_the_last_has_text(case: Case) -> None:
-    chunks = await case.chunks(case.request(case.long, max_tokens=20))
+    chunks = await case.chunks(await case.request(case.long, max_tokens=20))
     assert all(chunk.text and chunk.token_ids for chunk in chunks[:-1])
 
 
@@ -63,7 +63,7 @@ async def test_a_shorter_limit_gives_a_beginning(case: Case) -> None:
 
 async def test_continuing_gives_exactly_the_rest(case: Case) -> None:
     for text, max_tokens in ((case.brief, 100), (case.long, 40)):
-        chunks = await case.chunks(case.request(text, max_tokens=max_tokens))
+        chunks = await case.chunks(await case.request(text, max_tokens=max_tokens))
         ids = tuple(i for chunk in chunks for i in chunk.token_ids)
         for k in {0, 1, len(ids) // 2, len(ids) - 1, len(ids)}:
             rest = await case.answer(text, max_tokens=max_tokens, known=ids[:k])
@@ -101,7 +101,7 @@ async def test_another_model_is_refused(case: Case) -> None:
     with pytest.raises(EngineError, match="another"):
         await anext(case.generate(request))
     with pytest.raises(EngineError, match="another"):
-        case.engine.assemble("another", [])
+        await case.engine.assemble("another", [])
 
 
 async def test_the_prompt_counts_more_tokens_for_more_messages(case: Case) -> None:
@@ -111,17 +111,20 @@ async def test_the_prompt_counts_more_tokens_for_more_messages(case: Case) -> No
         ChatMessage("assistant", "Hello!"),
         ChatMessage("user", "Bye."),
     ]
-    counts = [len(case.engine.assemble(case.model, turns[:n]).token_ids) for n in (2, 3, 4)]
+    prompts = [await case.engine.assemble(case.model, turns[:n]) for n in (2, 3, 4)]
+    counts = [len(prompt.token_ids) for prompt in prompts]
     assert counts == sorted(set(counts))
 
 
-@pytest.mark.parametrize("doomed", ["echo"], indirect=True)
+@pytest.mark.parametrize("doomed", ["echo", "openai", "openai-vllm"], indirect=True)
 async def test_closing_ends_what_runs_as_dead(doomed: Case) -> None:
-    running = [doomed.generate(doomed.request(doomed.long, max_tokens=5000)) for _ in range(2)]
+    running = [
+        doomed.generate(await doomed.request(doomed.long, max_tokens=5000)) for _ in range(2)
+    ]
     for generation in running:
         await anext(generation)
-    waiting = asyncio.ensure_future(anext(doomed.generate(doomed.request(doomed.brief))))
-    late = doomed.request(doomed.brief)
+    waiting = asyncio.ensure_future(anext(doomed.generate(await doomed.request(doomed.brief))))
+    late = await doomed.request(doomed.brief)
     await asyncio.sleep(0)
     await doomed.engine.close()
     for generation in (*running, doomed.generate(late)):

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 class Holder:
     """A generation that keeps its slot; its consumer takes a chunk when told."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, request: GenerateRequest) -> None:
         self.case = case
-        self.request: GenerateRequest = case.request(case.long, max_tokens=5000)
+        self.request = request
         self.generation: AsyncGenerator[TokenChunk, None] = case.generate(self.request)
 
     async def advance(self) -> None:
@@ -28,7 +28,9 @@ class Holder:
 @asynccontextmanager
 async def full(case: Case) -> AsyncIterator[list[Holder]]:
     """Occupy every slot."""
-    holders = [Holder(case) for _ in range(case.slots)]
+    holders = [
+        Holder(case, await case.request(case.long, max_tokens=5000)) for _ in range(case.slots)
+    ]
     for holder in holders:
         await holder.advance()
     try:
@@ -93,7 +95,7 @@ async def test_a_generation_that_ends_by_itself_frees_its_slot(case: Case) -> No
 
 async def test_abort_reaches_a_generation_that_waits(case: Case) -> None:
     async with full(case) as holders:
-        request = case.request(case.brief)
+        request = await case.request(case.brief)
         waiting = asyncio.ensure_future(case.chunks(request))
         for _ in range(3):
             await asyncio.sleep(0)
@@ -115,7 +117,7 @@ async def test_a_cancelled_wait_takes_no_slot(case: Case) -> None:
 
 
 async def test_aborting_what_is_unknown_or_over_is_nothing(case: Case) -> None:
-    request = case.request(case.brief)
+    request = await case.request(case.brief)
     await case.chunks(request)
     await case.engine.abort(request.request_id)
     await case.engine.abort("never seen")
@@ -123,7 +125,7 @@ async def test_aborting_what_is_unknown_or_over_is_nothing(case: Case) -> None:
 
 
 async def test_an_iterator_that_never_began_holds_no_slot(case: Case) -> None:
-    idle = [case.generate(case.request(case.brief)) for _ in range(case.slots)]
+    idle = [case.generate(await case.request(case.brief)) for _ in range(case.slots)]
     assert (await case.answer(case.brief)).reason == "stop"
     for generation in idle:
         await generation.aclose()

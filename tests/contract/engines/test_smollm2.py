@@ -26,9 +26,9 @@ def pipeline_processes() -> list[psutil.Process]:
     return [child for child in children if "worker.engines.openvino.server" in child.cmdline()]
 
 
-def tokens_of(case: Case, text: str) -> tuple[int, ...]:
+async def tokens_of(case: Case, text: str) -> tuple[int, ...]:
     """The tokens of a text: where its prompt differs from that of no text."""
-    empty, prompt = (case.request(t).prompt.token_ids for t in ("", text))
+    empty, prompt = [(await case.request(t)).prompt.token_ids for t in ("", text)]
     start = next(i for i, (a, b) in enumerate(zip(empty, prompt, strict=False)) if a != b)
     return prompt[start : start + len(prompt) - len(empty)]
 
@@ -48,19 +48,19 @@ async def test_the_models_own_chat_template(case: Case) -> None:
         ChatMessage("assistant", "Yes?"),
         ChatMessage("user", "Bye"),
     ]
-    assert case.engine.assemble(case.model, turns).text == (
+    assert (await case.engine.assemble(case.model, turns)).text == (
         "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
         "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYes?<|im_end|>\n"
         "<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n"
     )
-    own = case.engine.assemble(case.model, [ChatMessage("system", "Rhyme."), *turns]).text
+    own = (await case.engine.assemble(case.model, [ChatMessage("system", "Rhyme."), *turns])).text
     assert own.startswith("<|im_start|>system\nRhyme.<|im_end|>\n<|im_start|>user\nHi")
 
 
 @only_smollm2
 async def test_what_cannot_be_rendered_is_refused(case: Case) -> None:
     with pytest.raises(EngineError, match="rendered"):
-        case.request("half of a surrogate pair: \ud800")
+        await case.request("half of a surrogate pair: \ud800")
 
 
 @only_smollm2
@@ -68,9 +68,9 @@ async def test_what_cannot_be_rendered_is_refused(case: Case) -> None:
 async def test_characters_of_several_tokens_stay_whole_wherever_it_continues(
     case: Case, text: str
 ) -> None:
-    known = tokens_of(case, text)
+    known = await tokens_of(case, text)
     for k in range(1, 6):
-        request = case.request(f"Repeat after me: {text}", max_tokens=k + 10, known=known[:k])
+        request = await case.request(f"Repeat after me: {text}", max_tokens=k + 10, known=known[:k])
         chunks = await case.chunks(request)
         assert any(len(chunk.token_ids) > 1 for chunk in chunks)
         for chunk in chunks:
@@ -80,7 +80,7 @@ async def test_characters_of_several_tokens_stay_whole_wherever_it_continues(
 @only_smollm2
 async def test_a_seed_fixes_what_is_sampled(case: Case) -> None:
     async def sample(seed: int) -> tuple[int, ...]:
-        asked = case.request(case.long)
+        asked = await case.request(case.long)
         sampling = Sampling(max_tokens=10, temperature=1.0, seed=seed)
         request = GenerateRequest(asked.request_id, asked.model, asked.prompt, sampling)
         return tuple(i for chunk in await case.chunks(request) for i in chunk.token_ids)
@@ -101,7 +101,7 @@ async def test_tokens_that_would_end_the_pipeline_are_refused(
 
 @only_smollm2
 async def test_parameters_that_openvino_refuses_fail_one_request(case: Case) -> None:
-    asked = case.request(case.brief)
+    asked = await case.request(case.brief)
     sampling = Sampling(max_tokens=1, presence_penalty=9.0)
     with pytest.raises(EngineError, match="could not run"):
         await case.chunks(GenerateRequest("r", case.model, asked.prompt, sampling))
@@ -111,7 +111,7 @@ async def test_parameters_that_openvino_refuses_fail_one_request(case: Case) -> 
 @only_smollm2
 async def test_sleeps_when_all_was_cancelled(case: Case) -> None:
     for _ in range(case.slots):
-        generation = case.generate(case.request(case.long, max_tokens=1000))
+        generation = case.generate(await case.request(case.long, max_tokens=1000))
         await anext(generation)
         await generation.aclose()
     await case.answer(case.brief)
@@ -126,11 +126,13 @@ async def test_the_end_of_its_process_is_told_to_everyone(doomed: Case) -> None:
     child = max(pipeline_processes(), key=psutil.Process.create_time)
     child.send_signal(signal.SIGINT)
     child.send_signal(signal.SIGTERM)
-    generations = [doomed.generate(doomed.request(doomed.long, max_tokens=500)) for _ in range(2)]
+    generations = [
+        doomed.generate(await doomed.request(doomed.long, max_tokens=500)) for _ in range(2)
+    ]
     for generation in generations:
         await anext(generation)
-    waiting = asyncio.ensure_future(doomed.chunks(doomed.request(doomed.brief)))
-    late = doomed.request(doomed.brief)
+    waiting = asyncio.ensure_future(doomed.chunks(await doomed.request(doomed.brief)))
+    late = await doomed.request(doomed.brief)
     child.kill()
     for generation in generations:
         with pytest.raises(EngineDeadError, match="status -9"):

@@ -1,5 +1,6 @@
 """Model weights from S3, against a real server of its protocol."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,8 @@ import pytest
 
 from local.services.fauxqs import Fauxqs
 from worker.engines.protocol import EngineError
+from worker.engines.vllm import weights
+from worker.engines.vllm.checksums import Checksum
 from worker.engines.vllm.weights import model_folder
 
 if TYPE_CHECKING:
@@ -71,3 +74,20 @@ def test_a_local_folder_is_used_where_it_is(tmp_path: Path) -> None:
     assert model_folder(str(tmp_path), cache=tmp_path / "cache") == tmp_path
     with pytest.raises(EngineError, match=r"no config\.json"):
         model_folder(str(tmp_path / "elsewhere"), cache=tmp_path)
+
+
+def test_what_arrives_damaged_is_no_model(
+    s3: "S3Client", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "checksum_of", lambda _head: Checksum("CRC32", "AAAAAA=="))
+    with pytest.raises(EngineError, match=r"s3://models/small/\S+ arrived damaged: its CRC32"):
+        model_folder(f"s3://{BUCKET}/small", cache=tmp_path / "cache")
+    assert not [name for name in files(tmp_path / "cache") if not name.endswith(".partial")]
+
+
+def test_progress_is_logged_by_tenths(
+    s3: "S3Client", tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=weights.LOGGER.name)
+    model_folder(f"s3://{BUCKET}/small", cache=tmp_path)
+    assert 1 <= len(caplog.messages) <= 10

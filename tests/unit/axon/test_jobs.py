@@ -42,6 +42,31 @@ def test_only_what_the_client_said_of_sampling_is_kept() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("asked", "served", "priority"),
+    [
+        (None, "default", 0),
+        ("auto", "default", 0),
+        ("default", "default", 0),
+        ("scale", "default", 0),
+        ("flex", "flex", -1),
+        ("priority", "priority", 1),
+        ("fast", "priority", 1),
+    ],
+)
+def test_the_service_tier_is_the_priority_and_what_the_response_says(
+    asked: str | None, served: str, priority: int
+) -> None:
+    job = a_job(service_tier=asked)
+    assert (job.response["service_tier"], job.priority) == (served, priority)
+    assert Job.decode(job.encode()).priority == priority
+
+
+def test_a_job_of_before_there_were_priorities() -> None:
+    body = a_job(service_tier="priority").model_dump(exclude={"priority"})
+    assert Job.model_validate(body).priority == 0
+
+
 def test_a_transcript_leaves_the_job_alone() -> None:
     job = a_job(stream_id="stream-7")
     transcript = job.transcript()

@@ -62,6 +62,19 @@ def test_every_missing_variable_is_named_in_one_line() -> None:
         ("AXON_RETENTION_S", "0"),
         ("AXON_ECHO_TTFT_MS", "-1"),
         ("AXON_VISIBILITY_TIMEOUT_S", "1"),
+        ("AXON_UPSTREAM_URL", "127.0.0.1:11434"),
+        ("AXON_UPSTREAM_URL", "http://me:secret@host/v1"),
+        ("AXON_UPSTREAM_KIND", "ollama"),
+        ("AXON_UPSTREAM_CONTEXT_WINDOW", "0"),
+        ("AXON_UPSTREAM_TOKEN_TIMEOUT_S", "0"),
+        ("AXON_UPSTREAM_RETRIES", "-1"),
+        ("AXON_MAX_RECEIVES", "0"),
+        ("AXON_PREFETCH", "-1"),
+        ("AXON_QUEUE_RETRIEVE", "0"),
+        ("AXON_QUEUE_ASSEMBLE", "0"),
+        ("AXON_QUEUE_INFER", "0"),
+        ("AXON_QUEUE_POST", "0"),
+        ("AXON_QUEUE_STREAM", "0"),
     ],
 )
 def test_a_wrong_variable_is_named(name: str, value: str) -> None:
@@ -69,7 +82,58 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
         WorkerSettings.from_environ(WORKER | {name: value})
 
 
+def test_an_upstream() -> None:
+    variables = {
+        "AXON_UPSTREAM_URL": "http://127.0.0.1:11434/v1/",
+        "AXON_UPSTREAM_API_KEY": "sk-secret",
+        "AXON_UPSTREAM_MODELS": "a, b",
+    }
+    settings = WorkerSettings.from_environ(WORKER | variables)
+    assert settings.upstream_url == "http://127.0.0.1:11434/v1"
+    assert settings.upstream_models == ("a", "b")
+    assert "sk-secret" not in repr(settings)
+
+
 def test_settings_do_not_change() -> None:
     settings = ValkeySettings.from_environ({"AXON_VALKEY_URL": "x"})
     with pytest.raises(ValidationError):
         settings.valkey_url = "y"  # type: ignore[misc]
+
+
+def test_lora_adapters_and_further_arguments_are_json() -> None:
+    settings = WorkerSettings.from_environ(
+        WORKER
+        | {
+            "AXON_ENABLE_LORA": "true",
+            "AXON_MAX_LORA_RANK": "32",
+            "AXON_LORA_ADAPTERS": '{"pirate": "s3://models/pirate"}',
+            "AXON_VLLM_ARGUMENTS": '{"seed": 5}',
+        }
+    )
+    assert settings.lora_adapters == {"pirate": "s3://models/pirate"}
+    assert settings.vllm_arguments == {"seed": 5}
+    assert settings.max_lora_rank == 32
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"AXON_LORA_ADAPTERS": '{"a": "s3://b/a"}'}, "LORA_ADAPTERS: .*AXON_ENABLE_LORA=true"),
+        (
+            {
+                "AXON_ENABLE_LORA": "true",
+                "AXON_LORA_ADAPTERS": '{"llama": "s3://b/a"}',
+                "AXON_MODEL_NAME": "llama",
+            },
+            "LORA_ADAPTERS: .*'llama' is the name of the model itself",
+        ),
+        ({"AXON_VLLM_ARGUMENTS": "seed=5"}, "VLLM_ARGUMENTS: .*must be a JSON object"),
+        ({"AXON_VLLM_ARGUMENTS": "[5]"}, "VLLM_ARGUMENTS: "),
+        ({"AXON_MAX_LORA_RANK": "17"}, "MAX_LORA_RANK: "),
+        ({"AXON_GPU_MEMORY_UTILIZATION": "1.5"}, "GPU_MEMORY_UTILIZATION: "),
+        ({"AXON_SCHEDULING_POLICY": "random"}, "SCHEDULING_POLICY: "),
+    ],
+)
+def test_wrong_settings_of_vllm_are_named(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=f"AXON_{message}"):
+        WorkerSettings.from_environ(WORKER | environ)

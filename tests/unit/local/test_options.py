@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,21 @@ def test_engines_that_are_installed() -> None:
 
 
 def test_an_unknown_engine() -> None:
-    with pytest.raises(LocalCloudError, match="no engine 'gpt'; there are echo, smollm2"):
+    with pytest.raises(LocalCloudError, match="no engine 'gpt'; there are echo, smollm2, vllm"):
         options("gpt").check()
+
+
+def test_vllm_serves_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(LocalCloudError, match="--engine vllm and --model"):
+        options("vllm").check()
+    with pytest.raises(LocalCloudError, match="--engine vllm and --model"):
+        replace(options("echo"), model=tmp_path).check()
+    own = replace(options("vllm"), model=tmp_path)
+    with pytest.raises(LocalCloudError, match=r"it has no config\.json"):
+        own.check()
+    (tmp_path / "config.json").write_text("{}")
+    own.check()
+    assert own.model_name == tmp_path.name
 
 
 def test_a_missing_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 import json
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,11 +65,35 @@ def test_passes_on_only_what_is_named(addresses: Addresses, folders: Folders, po
     programs = build(addresses, folders, ports, environ)
     worker = programs["worker-1"].environment
     assert (worker["AXON_ECHO_TTFT_MS"], worker["AXON_SLOTS"]) == ("20", "3")
+    assert worker["AXON_MAX_RECEIVES"] == str(catalog.JOBS.max_receives)
     assert worker["AXON_VALKEY_URL"] == addresses.valkey.url
     assert worker["AXON_LOG_LEVEL"] == programs["relay-0"].environment["AXON_LOG_LEVEL"] == "DEBUG"
     for program in programs.values():
         assert "production" not in "".join(program.environment.values())
     assert "AXON_ECHO_TTFT_MS" not in programs["relay-0"].environment
+
+
+def test_vllm_runs_by_the_interpreter_that_has_it(
+    addresses: Addresses, folders: Folders, ports: Ports, tmp_path: Path
+) -> None:
+    options = replace(
+        OPTIONS, engine="vllm", model=tmp_path / "llama", python=Path("/opt/vllm/bin/python")
+    )
+    environ = {"AXON_ENABLE_LORA": "true", "AXON_MODEL_NAME": "other"}
+    programs = Programs(
+        addresses=addresses, folders=folders, options=options, ports=ports, environ=environ
+    ).all()
+    worker, relay = (
+        next(program for program in programs if program.name == name)
+        for name in ("worker-0", "relay-0")
+    )
+    assert worker.command == ("/opt/vllm/bin/python", "-m", "worker")
+    assert worker.environment["AXON_MODEL_NAME"] == "llama"
+    assert worker.environment["AXON_MODEL_URI"] == str(tmp_path / "llama")
+    assert worker.environment["AXON_ENABLE_LORA"] == "true"
+    assert worker.environment["PYTHONPATH"].startswith(str(ROOT))
+    assert worker.ready_within_s > relay.ready_within_s
+    assert relay.command[0] == sys.executable
 
 
 def test_each_has_a_name_and_a_health_port_of_its_own(

@@ -53,7 +53,7 @@ class Queue(FakeJobQueue):
 class Bench:
     """A consumer whose attempts do what `work` says."""
 
-    def __init__(self, *, slots: int = 2) -> None:
+    def __init__(self, *, slots: int = 2, prefetch: int = 0) -> None:
         self.queue = Queue()
         self.runs: list[str] = []
         self.deliveries: list[int] = []
@@ -69,6 +69,7 @@ class Bench:
             queue=self.queue,
             run=self._run,
             slots=slots,
+            prefetch=prefetch,
             visibility_timeout_s=VISIBILITY_S,
             metrics=WorkerMetrics(registry=self.registry),
             tracing=self.tracing,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+from axon.protocol.objects import Usage
 from worker.engines.protocol import (
     ChatMessage,
     EngineInfo,
@@ -30,6 +31,8 @@ class ScriptedEngine:
         token_s: float = 0.0,
         context_window: int = 1000,
         max_output_tokens: int = 500,
+        usage: Usage | None = None,
+        estimated: bool = False,
     ) -> None:
         self.tokens = list(tokens)
         self.requests: list[GenerateRequest] = []
@@ -40,6 +43,8 @@ class ScriptedEngine:
         self.gate.set()
         self._passes: asyncio.Semaphore | None = None
         self._finish = finish
+        self._usage = usage
+        self._estimated = estimated
         self._failures = list(failures)
         self._token_s = token_s
         model = ModelInfo(
@@ -59,10 +64,11 @@ class ScriptedEngine:
     def info(self) -> EngineInfo:
         return self._info
 
-    def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
         self.messages.append(messages)
         words = " ".join(message.content for message in messages)
-        return Prompt(token_ids=tuple(range(len(words.split()))), text=words)
+        ids = tuple(range(len(words.split())))
+        return Prompt(token_ids=ids, text=words, estimated=self._estimated)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         self.requests.append(request)
@@ -78,7 +84,7 @@ class ScriptedEngine:
             if error:
                 raise error
             if self._finish:
-                yield TokenChunk("", (), self._finish)
+                yield TokenChunk("", (), self._finish, self._usage)
         finally:
             self.running -= 1
 

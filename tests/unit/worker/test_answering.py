@@ -20,9 +20,9 @@ from tests.unit.worker.scripted_engine import ScriptedEngine
 from tests.unit.worker.virtual_time import now, run
 from tests.unit.worker.workplace import DEAD, Workplace, text_of
 from worker.answering import LOST, answer
-from worker.attempt import Services
 from worker.engines.protocol import EngineDeadError, EngineError
 from worker.metrics import Outcome
+from worker.services import Services
 
 
 async def answered(

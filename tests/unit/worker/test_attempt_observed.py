@@ -7,6 +7,7 @@ import pytest
 from axon.event_log import Status
 from axon.exceptions import RequestError
 from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.virtual_time import run
 from tests.unit.worker.workplace import DEAD, Workplace, until_logged
 from worker.attempt import attempt
 from worker.engines.protocol import EngineDeadError, EngineError
@@ -68,13 +69,30 @@ class TestObserved:
                 EngineError if status is Status.FAILED else None
             )
 
-    async def test_what_a_dead_engine_made_is_logged_before(self, world: Workplace) -> None:
-        job = await world.job()
-        engine = ScriptedEngine(["one ", "", "two ", ""], failures=[(4, DEAD)])
-        with pytest.raises(EngineDeadError):
-            await attempt(job, world.services(engine))
-        assert world.told("axon_inference_tokens_total", kind="output", model="echo") == 3
-        assert world.told("axon_tokens_regenerated_total", model="echo") == 1
+    def test_what_a_dead_engine_made_is_logged_before(self) -> None:
+        async def story() -> None:
+            world = Workplace()
+            await world.begin()
+            job = await world.job()
+            engine = ScriptedEngine(["one ", "", "two ", ""], failures=[(4, DEAD)], token_s=0.02)
+            with pytest.raises(EngineDeadError):
+                await attempt(job, world.services(engine))
+            assert world.told("axon_inference_tokens_total", kind="output", model="echo") == 3
+            assert world.told("axon_tokens_regenerated_total", model="echo") == 1
+
+        run(story())
+
+    def test_the_mean_time_from_one_token_to_the_next(self) -> None:
+        async def story() -> None:
+            world = Workplace()
+            await world.begin()
+            for tokens in (["a"], ["a", "b", "c"]):
+                job = await world.job()
+                await attempt(job, world.services(ScriptedEngine(tokens, token_s=0.02)))
+            assert world.told("axon_time_per_output_token_seconds_count") == 1
+            assert world.told("axon_time_per_output_token_seconds_sum") == pytest.approx(0.02)
+
+        run(story())
 
     async def test_what_is_cancelled_is_not_generated_again(self, world: Workplace) -> None:
         job = await world.job()

@@ -13,8 +13,8 @@ from tests.unit.worker.scripted_engine import ScriptedEngine
 from tests.unit.worker.shipped import FLUSH_POLICY
 from tests.unit.worker.virtual_time import now, run
 from tests.unit.worker.workplace import Workplace, text_of, until_logged
-from worker.attempt import HandedOverError, attempt
-from worker.shutdown import Shutdown
+from worker.attempt import attempt
+from worker.shutdown import HandedOverError, Shutdown
 
 
 @pytest.mark.parametrize("token_s", [0.0, 0.02])

@@ -64,6 +64,37 @@ def test_a_full_worker_asks_for_nothing() -> None:
     run(story())
 
 
+def test_a_prefetching_worker_takes_more_than_its_slots() -> None:
+    async def story() -> None:
+        bench = Bench(slots=2, prefetch=3)
+        bench.work = bench.wait
+        for _ in range(9):
+            await bench.queue.send(a_job())
+        await bench.consume(100)
+        assert bench.consumer.running == 5
+        assert len(bench.queue.in_flight) == 5
+        bench.going.set()
+        await bench.consumer.drain(1)
+
+    run(story())
+
+
+def test_a_job_that_found_no_room_stays_away_longer_each_time() -> None:
+    async def story() -> None:
+        bench = Bench()
+        bench.outcome = Outcome.DELAYED
+        for attempts in (0, 1, 9):
+            await bench.queue.put(a_job().encode().decode(), attempts=attempts)
+        await bench.consume(1)
+        delays = sorted(timeout_s for _, _, timeout_s in bench.queue.extended)
+        assert 1 <= delays[0] <= 2 <= delays[1] <= 4
+        assert 15 <= delays[2] <= 30
+        assert bench.queue.deleted == bench.queue.released == []
+        assert bench.outcomes() == {"delayed": 3}
+
+    run(story())
+
+
 def test_jobs_are_kept_for_as_long_as_they_take() -> None:
     async def story() -> None:
         bench = Bench()
@@ -198,7 +229,8 @@ def test_poison_is_left_to_become_a_dead_letter(body: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "deleted"), [(Outcome.DUPLICATE, 1), (Outcome.FENCED, 0), (Outcome.OVERDUE, 1)]
+    ("outcome", "deleted"),
+    [(Outcome.DUPLICATE, 1), (Outcome.FENCED, 0), (Outcome.OVERDUE, 1), (Outcome.SHED, 1)],
 )
 def test_only_what_nobody_needs_is_deleted(outcome: Outcome, deleted: int) -> None:
     async def story() -> None:

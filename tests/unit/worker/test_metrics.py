@@ -15,13 +15,22 @@ def test_slots_are_told_as_they_are_when_asked() -> None:
 def test_every_outcome_is_there_from_the_beginning() -> None:
     registry = CollectorRegistry()
     WorkerMetrics(registry=registry)
-    for outcome in ("completed", "failed", "cancelled", "overdue", "released", "fenced"):
+    for outcome in (
+        "completed",
+        "failed",
+        "cancelled",
+        "overdue",
+        "shed",
+        "released",
+        "delayed",
+        "fenced",
+    ):
         assert registry.get_sample_value("axon_jobs_total", {"outcome": outcome}) == 0
 
 
 def test_what_ends_a_job() -> None:
     following = {outcome for outcome in Outcome if not outcome.final}
-    assert following == {Outcome.RELEASED, Outcome.FENCED}
+    assert following == {Outcome.RELEASED, Outcome.DELAYED, Outcome.FENCED}
 
 
 def test_turns_that_were_left_out() -> None:

@@ -10,10 +10,12 @@ from tests.unit.axon.sdk_events import validate_stream
 from tests.unit.axon.submitting import DEADLINE_S, World
 from tests.unit.worker.recorded_tracing import RecordedTracing
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from worker.attempt import Services
+from tests.unit.worker.shipped import SETTINGS
 from worker.engines.protocol import EngineDeadError
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
+from worker.pipeline.stages import Stages
+from worker.services import Services
 from worker.shutdown import Shutdown
 
 DEAD = EngineDeadError("gone")
@@ -35,18 +37,24 @@ class Workplace(World):
         """What Prometheus would be told."""
         return self.registry.get_sample_value(name, labels)
 
-    def services(self, engine: ScriptedEngine, policy: FlushPolicy = EVERY_TOKEN) -> Services:
+    def services(
+        self, engine: ScriptedEngine, policy: FlushPolicy = EVERY_TOKEN, **sizes: int
+    ) -> Services:
+        """`sizes` are those of the stages' queues, where they differ from the settings'."""
+        settings = SETTINGS.model_copy(update=sizes)
         return Services(
             event_log=self.valkey,
             conversations=self.conversations,
             history=self.history,
             ender=self.ender,
             engine=engine,
+            stages=Stages.of(settings, slots=engine.info().slots, metrics=self.metrics),
             flush_policy=policy,
             metrics=self.metrics,
             tracing=self.tracing,
             shutdown=self.shutdown,
             deadline_s=DEADLINE_S,
+            max_receives=SETTINGS.max_receives,
             clock_ms=lambda: self.clock_ms,
         )
 

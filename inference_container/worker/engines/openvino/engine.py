@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Sequence
 
-from worker.engines.limits import find_model, token_budget
+from worker.engines.limits import find_model, refuse_format, token_budget
 from worker.engines.openvino.answer import Answer
 from worker.engines.openvino.models import SMOLLM2, GgufModel
 from worker.engines.openvino.process import PipelineGeneration, PipelineProcess
@@ -19,6 +19,7 @@ from worker.engines.protocol import (
     RefusedError,
     TokenChunk,
 )
+from worker.engines.rendering import rendered
 from worker.engines.slots import Slots
 
 
@@ -87,15 +88,16 @@ class OpenVinoEngine:
         """End the generation, if there is one."""
         self._slots.end(request_id)
 
-    def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
         """Render by the chat template in the model's file."""
         find_model(self._info.models, model)
         tokenizer, _ = self._running()
-        return tokenizer.render(messages)
+        return await rendered(tokenizer.render, messages)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         """Stream whole characters, each chunk with the ids of its text."""
         tokenizer, process = self._running()
+        refuse_format(request)
         token_ids = _input_ids(request, tokenizer)
         budget = token_budget(request, find_model(self._info.models, request.model).context_window)
         if not budget:
@@ -107,7 +109,7 @@ class OpenVinoEngine:
             stop_token_ids=tokenizer.stop_token_ids,
             generated_token_ids=request.generated_token_ids,
         )
-        generation = PipelineGeneration(request.request_id)
+        generation = PipelineGeneration(request.request_id, priority=request.priority)
         try:
             await self._slots.enter(generation)
             if generation.goes_on():

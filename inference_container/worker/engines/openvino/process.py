@@ -17,8 +17,8 @@ class PipelineGeneration(Generation):
 
     __slots__ = ("_arrived", "_reason", "key")
 
-    def __init__(self, request_id: str) -> None:
-        super().__init__(request_id)
+    def __init__(self, request_id: str, *, priority: int = 0) -> None:
+        super().__init__(request_id, priority=priority)
         self.key = 0
         self._arrived: list[int] = []
         self._reason: PipelineReason | None = None

@@ -2,14 +2,10 @@
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from axon.settings import WorkerSettings
 from worker.engines.limits import find_model, token_budget
 from worker.engines.protocol import (
     ChatMessage,
@@ -23,9 +19,13 @@ from worker.engines.protocol import (
     RefusedError,
     TokenChunk,
 )
+from worker.engines.rendering import rendered
 from worker.engines.slots import Generation, Slots
-from worker.engines.vllm.sampling import sampling_arguments
-from worker.engines.vllm.text import TokenText
+from worker.engines.vllm.adapters import Adapters
+from worker.engines.vllm.errors import dead_errors, refusals
+from worker.engines.vllm.model import VllmModel, engine_arguments
+from worker.engines.vllm.sampling import output_constraint, resumed_at, sampling_arguments
+from worker.engines.vllm.text import Repeated, TokenText
 from worker.engines.vllm.weights import model_folder
 
 LOGGER = logging.getLogger(__name__)
@@ -33,42 +33,19 @@ LOGGER = logging.getLogger(__name__)
 _REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VllmModel:
-    """What to serve. `uri`: a local folder or ``s3://bucket/folder``; `name`: what requests say."""
-
-    name: str
-    uri: str
-    tensor_parallel_size: int = 1
-    max_model_len: int | None = None
-    cache: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "models")
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    """Further arguments of ``AsyncEngineArgs``."""
-
-    @classmethod
-    def of(cls, settings: WorkerSettings) -> Self | None:
-        """Return what the settings name, None if they do not name a model and its place."""
-        if settings.model_name is None or settings.model_uri is None:
-            return None
-        return cls(
-            name=settings.model_name,
-            uri=settings.model_uri,
-            tensor_parallel_size=settings.tensor_parallel_size,
-            max_model_len=settings.max_model_len,
-        )
-
-
 class VllmEngine:
     """vLLM's engine core runs in a process of its own, as vLLM starts it.
 
     A continued answer equals the uninterrupted one when it is greedy; presence and frequency
-    penalties count what the current attempt generated.
+    penalties count what the current attempt generated. An answer in a format is generated anew,
+    and what is known of it left out.
     """
 
     def __init__(self, *, slots: int, model: VllmModel) -> None:
         self._model = model
         self._count = slots
         self._slots = Slots(slots)
+        self._adapters = Adapters(model.adapters)
         self._info = EngineInfo(models=(), slots=slots)
         self._vllm: Any = None
         self._tokenizer: Any = None
@@ -79,17 +56,24 @@ class VllmEngine:
         """Fetch the weights and load them; ``EngineError`` if that fails."""
         model = self._model
         folder = await asyncio.to_thread(model_folder, model.uri, cache=model.cache)
+        await asyncio.to_thread(self._adapters.fetch, cache=model.cache)
         try:
-            self._vllm = _load(folder, model=model, slots=self._count)
+            self._vllm = _load(engine_arguments(model, folder=folder, slots=self._count))
             self._tokenizer = self._vllm.get_tokenizer()
+            await self._adapters.load(self._vllm)
         except Exception as error:
             await self.close()
             raise EngineError(f"vLLM cannot serve {model.uri}: {error}") from error
         config = self._vllm.model_config
         self._defaults = config.get_diff_sampling_param()
         window = config.max_model_len
-        info = ModelInfo(id=model.name, context_window=window, max_output_tokens=window)
-        self._info = EngineInfo(models=(info,), slots=self._count)
+        self._info = EngineInfo(
+            models=tuple(
+                ModelInfo(id=name, context_window=window, max_output_tokens=window)
+                for name in (model.name, *model.adapters)
+            ),
+            slots=self._count,
+        )
 
     async def close(self) -> None:
         """End what runs with ``EngineDeadError`` and free the model's memory."""
@@ -114,15 +98,35 @@ class VllmEngine:
             return False
         return True
 
+    async def sleep(self, level: int = 1) -> None:
+        """Free the GPU's memory: level 1 keeps the weights in main memory, 2 forgets them.
+
+        Raises
+        ------
+        EngineError : AXON_ENABLE_SLEEP_MODE is not set, or something runs.
+        """
+        if not self._model.arguments.get("enable_sleep_mode"):
+            raise EngineError("the engine can sleep only with AXON_ENABLE_SLEEP_MODE=true")
+        if self._running:
+            raise EngineError(f"the engine cannot sleep: it runs {len(self._running)} requests")
+        await self._vllm.sleep(level)
+
+    async def wake_up(self) -> None:
+        """Take the memory again; after level 2 the weights must be loaded anew."""
+        await self._vllm.wake_up()
+
     async def abort(self, request_id: str) -> None:
         """End the generation, if there is one."""
         self._slots.end(request_id)
         if request_id in self._running and self._vllm is not None:
             await self._vllm.abort(request_id)
 
-    def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
         """Render by the model's own chat template."""
         find_model(self._info.models, model)
+        return await rendered(self._render, messages)
+
+    def _render(self, messages: Sequence[ChatMessage]) -> Prompt:
         history = [{"role": message.role, "content": message.content} for message in messages]
         try:
             text = self._tokenizer.apply_chat_template(
@@ -141,7 +145,7 @@ class VllmEngine:
         if not budget:
             yield TokenChunk("", (), "length")
             return
-        generation = Generation(request.request_id)
+        generation = Generation(request.request_id, priority=request.priority)
         try:
             await self._slots.enter(generation)
             if generation.goes_on():
@@ -157,62 +161,64 @@ class VllmEngine:
         text = TokenText(
             self._tokenizer.backend_tokenizer, generated_token_ids=request.generated_token_ids
         )
+        repeated = Repeated(request.generated_token_ids[resumed_at(request) :])
         self._running.add(request.request_id)
-        outputs = self._outputs(request, budget)
         try:
-            async for output in outputs:
-                completion = output.outputs[0]
-                if not generation.goes_on():
-                    return
-                reason = _reason(completion.finish_reason)
-                chunk = text.take(_without_stop(completion), reason)
-                if chunk is not None:
-                    yield chunk
+            async with aclosing(self._outputs(request, budget)) as outputs:
+                async for output in outputs:
+                    completion = output.outputs[0]
+                    if not generation.goes_on():
+                        return
+                    reason = _reason(completion.finish_reason)
+                    chunk = text.take(repeated.skip(_without_stop(completion)), reason)
+                    if chunk is not None:
+                        yield chunk
             generation.goes_on()
-        except ValueError as error:  # vLLM's refusal of a request
-            raise EngineError(str(error)) from error
-        except _dead_error() as error:
+        except refusals() as error:
+            raise _refusal(request, error) from error
+        except dead_errors() as error:
             raise EngineDeadError(f"vLLM has died: {error}") from error
         finally:
             self._running.discard(request.request_id)
-            await outputs.aclose()
 
     def _outputs(self, request: GenerateRequest, budget: int) -> AsyncGenerator[Any, None]:
         from vllm.inputs import TokensPrompt
-        from vllm.sampling_params import RequestOutputKind, SamplingParams
+        from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
-        arguments = sampling_arguments(request, budget=budget, defaults=self._defaults)
+        known = request.generated_token_ids[: resumed_at(request)]
+        arguments = sampling_arguments(
+            request,
+            budget=budget + len(request.generated_token_ids) - len(known),
+            defaults=self._defaults,
+        )
+        if request.text_format is not None:
+            constraint = output_constraint(request.text_format)
+            arguments["structured_outputs"] = StructuredOutputsParams(**constraint)
         outputs: AsyncGenerator[Any, None] = self._vllm.generate(
-            TokensPrompt(
-                prompt_token_ids=[*request.prompt.token_ids, *request.generated_token_ids]
-            ),
+            TokensPrompt(prompt_token_ids=[*request.prompt.token_ids, *known]),
             SamplingParams(output_kind=RequestOutputKind.DELTA, **arguments),
             request.request_id,
+            lora_request=self._adapters.of(request.model),
+            priority=-request.priority if self._prioritised else 0,
         )
         return outputs
 
+    @property
+    def _prioritised(self) -> bool:
+        return self._model.arguments.get("scheduling_policy") == "priority"
 
-def _load(folder: Path, *, model: VllmModel, slots: int) -> Any:
-    from vllm.engine.arg_utils import AsyncEngineArgs
+
+def _load(arguments: Any) -> Any:
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    arguments: dict[str, Any] = {
-        "model": str(folder),
-        "served_model_name": model.name,
-        "max_num_seqs": slots,
-        "tensor_parallel_size": model.tensor_parallel_size,
-        "max_model_len": model.max_model_len,
-        "enable_prefix_caching": True,
-        **model.arguments,
-    }
-    return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+    return AsyncLLM.from_engine_args(arguments)
 
 
-def _dead_error() -> type[Exception]:
-    from vllm.v1.engine.exceptions import EngineDeadError as VllmDeadError
-
-    dead: type[Exception] = VllmDeadError
-    return dead
+def _refusal(request: GenerateRequest, error: Exception) -> EngineError:
+    """Tell the client what it can change: the format is its own, the rest Axon's."""
+    if request.text_format is not None:
+        return RefusedError(f"The model cannot answer in this 'text.format': {error}")
+    return EngineError(str(error))
 
 
 def _reason(reason: str | None) -> FinishReason | None:

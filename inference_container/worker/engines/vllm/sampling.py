@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from worker.engines.protocol import GenerateRequest
+from worker.engines.protocol import GenerateRequest, RefusedError
 
 _SEED_BITS = 32
 
@@ -22,11 +22,32 @@ def sampling_arguments(
         "top_p": sampling.top_p,
         "presence_penalty": sampling.presence_penalty,
         "frequency_penalty": sampling.frequency_penalty,
-        "seed": _seed(sampling.seed, resumed_at=len(request.generated_token_ids)),
+        "seed": _seed(sampling.seed, resumed_at=resumed_at(request)),
     }
     given = {name: value for name, value in asked.items() if value is not None}
     known = {name: value for name, value in defaults.items() if name != "max_tokens"}
     return {**known, **given, "max_tokens": budget, "detokenize": False}
+
+
+def resumed_at(request: GenerateRequest) -> int:
+    """Return after how many tokens of its answer vLLM goes on.
+
+    An answer in a format is generated from its beginning: a grammar cannot begin in the middle.
+    """
+    return 0 if request.text_format else len(request.generated_token_ids)
+
+
+def output_constraint(text_format: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of ``StructuredOutputsParams``; ``RefusedError`` if there are none."""
+    match text_format:
+        case {"type": "json_schema", "schema": dict() as schema}:
+            return {"json": schema}
+        case {"type": "json_object"}:
+            return {"json_object": True}
+    raise RefusedError(
+        f"'text.format' {text_format.get('type')!r} is not known: use 'json_schema', "
+        "'json_object' or 'text'."
+    )
 
 
 def _seed(seed: int | None, *, resumed_at: int) -> int | None:

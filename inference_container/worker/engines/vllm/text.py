@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from worker.engines.protocol import FinishReason, TokenChunk
+from worker.engines.protocol import EngineError, FinishReason, TokenChunk
 
 
 class TokenText:
@@ -47,3 +47,24 @@ class TokenText:
             return None
         ids, self._held = tuple(self._held[:whole]), self._held[whole:]
         return TokenChunk(text, ids, reason)
+
+
+class Repeated:
+    """Leaves out the beginning of an answer that is generated anew.
+
+    Parameters
+    ----------
+    token_ids
+        The beginning.
+    """
+
+    def __init__(self, token_ids: Sequence[int]) -> None:
+        self._left = list(token_ids)
+
+    def skip(self, token_ids: Sequence[int]) -> Sequence[int]:
+        """Return what of these is new; ``EngineError`` if the beginning is another now."""
+        count = min(len(self._left), len(token_ids))
+        if list(token_ids[:count]) != self._left[:count]:
+            raise EngineError("The answer's beginning cannot be generated again.")
+        del self._left[:count]
+        return token_ids[count:]

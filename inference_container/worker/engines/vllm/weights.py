@@ -1,6 +1,7 @@
 """Model weights: a local folder, or a folder in S3 that is copied here once."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from worker.engines.protocol import EngineError
+from worker.engines.vllm.checksums import checksum_of, computed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -17,44 +19,55 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger(__name__)
 
 
-def model_folder(uri: str, *, cache: Path) -> Path:
+def model_folder(uri: str, *, cache: Path, holds: str = "config.json") -> Path:
     """Return the folder of ``s3://bucket/prefix``, copied under `cache`, or of a local path.
 
-    What is there in full size is not copied again; a file under way has another name.
+    What is there in full size is not copied again; a file under way has another name. Sizes are
+    compared, and checksums where S3 has one of the whole file.
 
     Raises
     ------
-    EngineError : there is no such folder, or it cannot be read.
+    EngineError : there is no such folder, or it cannot be read, or arrived damaged.
     """
     if not uri.startswith("s3://"):
-        return _local(Path(uri))
+        return _local(Path(uri), holds)
     parts = urlsplit(uri)
     folder = cache / parts.netloc / parts.path.strip("/")
     try:
         _copy(boto3.client("s3"), bucket=parts.netloc, prefix=parts.path.strip("/"), to=folder)
     except (BotoCoreError, ClientError) as error:
         raise EngineError(f"cannot read the model {uri}: {error}") from error
-    return _local(folder)
+    return _local(folder, holds)
 
 
-def _local(folder: Path) -> Path:
-    if not (folder / "config.json").is_file():
-        raise EngineError(f"{folder} is no model: it has no config.json")
+def _local(folder: Path, holds: str) -> Path:
+    if not (folder / holds).is_file():
+        raise EngineError(f"{folder} is no model: it has no {holds}")
     return folder
 
 
 def _copy(s3: "S3Client", *, bucket: str, prefix: str, to: Path) -> None:
     objects = list(_objects(s3, bucket=bucket, prefix=f"{prefix}/"))
-    total, done = sum(size for _, size in objects), 0
+    progress = _Progress(prefix, total=sum(size for _, size in objects))
     for key, size in objects:
         target = to / key.removeprefix(f"{prefix}/")
-        if not (target.is_file() and target.stat().st_size == size):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(target.name + ".partial")
-            s3.download_file(bucket, key, str(partial))
-            partial.rename(target)
-        done += size
-        LOGGER.info("model %s: %d of %d MB", prefix, done // 10**6, total // 10**6)
+        if target.is_file() and target.stat().st_size == size:
+            progress.add(size)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(target.name + ".partial")
+        s3.download_file(bucket, key, str(partial), Callback=progress.add)
+        _verify(s3, partial, bucket=bucket, key=key, size=size)
+        partial.rename(target)
+
+
+def _verify(s3: "S3Client", file: Path, *, bucket: str, key: str, size: int) -> None:
+    where = f"s3://{bucket}/{key}"
+    if (arrived := file.stat().st_size) != size:
+        raise EngineError(f"{where} arrived damaged: {arrived} of {size} bytes")
+    expected = checksum_of(s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED"))
+    if expected is not None and computed(file, expected.algorithm) != expected.value:
+        raise EngineError(f"{where} arrived damaged: its {expected.algorithm} is another")
 
 
 def _objects(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
@@ -62,3 +75,20 @@ def _objects(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[tuple[str,
         for found in page.get("Contents", []):
             if not found["Key"].endswith("/"):
                 yield found["Key"], found["Size"]
+
+
+class _Progress:
+    """Logs each tenth of the way; boto3 calls it from its own threads."""
+
+    def __init__(self, name: str, *, total: int) -> None:
+        self._name = name
+        self._total = total
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def add(self, size: int) -> None:
+        with self._lock:
+            before, self._done = self._done, self._done + size
+            if self._done * 10 // self._total > before * 10 // self._total:
+                done, total = self._done // 10**6, self._total // 10**6
+                LOGGER.info("model %s: %d of %d MB", self._name, done, total)

@@ -6,11 +6,12 @@ from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from axon.protocol.requests import CreateResponse
+from axon.protocol.requests import CreateResponse, ServiceTier
 from axon.protocol.transcript import Transcript
 from axon.serialization import dumps, loads
 
 SAMPLING = {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
+PRIORITIES: dict[ServiceTier, int] = {"flex": -1, "default": 0, "priority": 1}
 
 
 class Job(BaseModel):
@@ -21,6 +22,7 @@ class Job(BaseModel):
     response : the response object as created.
     input : the request's input items, as the client sent them (a string as one user message).
     sampling : what the client said of `SAMPLING`; what it left open is the engine's choice.
+    priority : higher ones pass lower ones where jobs wait.
     created_ms : milliseconds of the Unix epoch at which the request was accepted.
     """
 
@@ -34,6 +36,7 @@ class Job(BaseModel):
     response: dict[str, Any]
     input: list[dict[str, Any]]
     sampling: dict[str, float] = {}
+    priority: int = 0
 
     @property
     def response_id(self) -> str:
@@ -103,6 +106,7 @@ def new_job(
         response=response,
         input=items,
         sampling=request.model_dump(include=SAMPLING, exclude_none=True),
+        priority=PRIORITIES[request.tier],
     )
 
 

@@ -1,11 +1,23 @@
 """Settings of every process: read once from the environment at its edge, validated and frozen."""
 
+import json
 import os
 import socket
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from axon.exceptions import SettingsError
 
@@ -13,6 +25,7 @@ PREFIX = "AXON_"
 
 Seconds = Annotated[float, Field(gt=0)]
 Milliseconds = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 """A TCP port to listen on; 0: none."""
 
@@ -25,6 +38,32 @@ def _split(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Names with commas between them."""
+
+
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("give a base URL, for example http://127.0.0.1:11434/v1")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("give the URL without a password: it has a setting of its own")
+    return url.rstrip("/")
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+"""An HTTP URL to which paths are added."""
+
+
+def _object(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"must be a JSON object: {error}") from error
+
+
+JsonObject = BeforeValidator(_object)
+"""A mapping, written as a JSON object."""
 
 
 def _own_name() -> str:
@@ -155,11 +194,56 @@ class RelaySettings(EventLogSettings):
     otlp_endpoint: str | None = None
 
 
-class WorkerSettings(EventLogSettings, PostgresSettings):
+class VllmSettings(Settings):
+    """What vLLM serves, and how: other fields are ``AsyncEngineArgs`` of the same name.
+
+    None leaves it to vLLM. `lora_adapters` are models of their own: a name, and a folder here or
+    in S3. `vllm_arguments`: further ``AsyncEngineArgs``.
+    """
+
+    model_name: str | None = None
+    model_uri: str | None = None
+    tensor_parallel_size: Count = 1
+    pipeline_parallel_size: Count = 1
+    data_parallel_size: Count = 1
+    max_model_len: Count | None = None
+    max_num_batched_tokens: Count | None = None
+    enable_prefix_caching: bool = True
+    scheduling_policy: Literal["fcfs", "priority"] = "fcfs"
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
+    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = "auto"
+    quantization: str | None = None
+    enable_sleep_mode: bool = False
+    enable_lora: bool = False
+    max_loras: Count = 1
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 16
+    lora_adapters: Annotated[dict[str, str], JsonObject] = {}
+    vllm_arguments: Annotated[dict[str, Any], JsonObject] = {}
+
+    @field_validator("max_lora_rank", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+    @field_validator("lora_adapters")
+    @classmethod
+    def _served(cls, adapters: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if adapters and not info.data.get("enable_lora"):
+            raise ValueError("needs AXON_ENABLE_LORA=true")
+        if (name := info.data.get("model_name")) in adapters:
+            raise ValueError(f"{name!r} is the name of the model itself")
+        return adapters
+
+
+class WorkerSettings(VllmSettings, EventLogSettings, PostgresSettings):
     """The inference worker.
 
     `task_protection`: ask the ECS agent to keep this task while it works (on ECS only).
+    `queue_...`: how many requests, or flushes in the last two, wait before a stage at most.
+    `prefetch`: jobs received beyond the free slots, so that their first stages are done early.
+    `max_receives`: the jobs queue's: after so many a message becomes a dead letter.
     `otlp_endpoint`: where traces go (OTLP over HTTP), for example ``http://127.0.0.1:4318``.
+    `upstream_*` are for the engine ``openai``: docs/upstream.md.
     """
 
     jobs_queue_url: str
@@ -170,16 +254,30 @@ class WorkerSettings(EventLogSettings, PostgresSettings):
     otlp_endpoint: str | None = None
     task_protection: bool = False
 
-    engine: Literal["echo", "smollm2", "vllm"] = "echo"
-    model_name: str | None = None
-    model_uri: str | None = None
-    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
-    max_model_len: Annotated[int, Field(ge=1)] | None = None
+    engine: Literal["echo", "smollm2", "vllm", "openai"] = "echo"
     slots: Annotated[int, Field(ge=1)] = 8
     echo_ttft_ms: Milliseconds = 0
     echo_token_ms: Milliseconds = 0
 
+    upstream_url: BaseUrl | None = None
+    upstream_api_key: SecretStr | None = None
+    upstream_models: Names = ()
+    upstream_kind: Literal["auto", "vllm", "openai"] = "auto"
+    upstream_context_window: Annotated[int, Field(ge=1)] = 8192
+    upstream_connect_timeout_s: Seconds = 5
+    upstream_first_token_timeout_s: Seconds = 120
+    upstream_token_timeout_s: Seconds = 30
+    upstream_retries: Annotated[int, Field(ge=0, le=10)] = 2
+
     visibility_timeout_s: Annotated[int, Field(ge=3, le=43200)] = 30
+    max_receives: Count = 3
+    prefetch: Annotated[int, Field(ge=0)] = 0
+    queue_retrieve: Count = 512
+    queue_assemble: Count = 512
+    queue_infer: Count = 1024
+    queue_post: Count = 512
+    queue_stream: Count = 256
+
     model_retention_s: Seconds = 7 * 24 * 3600
 
     flush_first_s: Seconds = 0.038

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from axon.exceptions import RequestError
+from axon.protocol.objects import response_object
 from axon.protocol.requests import (
     MAX_INPUT_CHARACTERS,
     CancelResponse,
@@ -171,11 +172,7 @@ def test_a_wrong_value_or_type(field: str, value: object) -> None:
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "name": "f"}}, "tool_choice"),
         ({"top_logprobs": 3}, "top_logprobs"),
-        ({"text": {"format": {"type": "json_object"}}}, "text.format.type"),
-        (
-            {"text": {"format": {"type": "json_schema", "name": "n", "schema": {}}}},
-            "text.format.type",
-        ),
+        ({"text": {"format": {"type": "grammar"}}}, "text.format"),
     ],
 )
 def test_what_is_not_supported_says_what_to_do_instead(fields: dict[str, Any], param: str) -> None:
@@ -327,3 +324,35 @@ def test_a_message_from_the_wire() -> None:
     message = json.dumps(CREATE | {"input": [{"role": "user", "content": "hello"}]})
     request = parse_event(parse_object(message))
     assert isinstance(request, CreateResponse)
+
+
+@pytest.mark.parametrize(
+    "text_format",
+    [
+        {"type": "text"},
+        {"type": "json_object"},
+        {
+            "type": "json_schema", "name": "n", "schema": {"type": "object"},
+            "description": "d", "strict": True,
+        },
+    ],
+)  # fmt: skip
+def test_the_answer_echoes_its_format(text_format: dict[str, Any]) -> None:
+    request = parse_event(
+        {"type": "response.create", "model": "m", "text": {"format": text_format}}
+    )
+    assert isinstance(request, CreateResponse)
+    response = response_object(request, response_id="r", created_at=1)
+    assert response["text"] == {"format": text_format}
+
+
+@pytest.mark.parametrize(
+    ("text_format", "param"),
+    [
+        ({"type": "json_schema", "schema": {}}, "text.format.name"),
+        ({"type": "json_schema", "name": "n"}, "text.format.schema"),
+        ({"type": "json_schema", "name": "a b", "schema": {}}, "text.format.name"),
+    ],
+)
+def test_a_wrong_format_names_the_field(text_format: dict[str, Any], param: str) -> None:
+    assert refusal(text={"format": text_format}).param == param

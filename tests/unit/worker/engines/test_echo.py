@@ -112,7 +112,7 @@ def test_the_context_window_limits_prompt_and_answer() -> None:
 
 async def test_a_prompt_beyond_the_context_window_is_refused() -> None:
     engine = await serving()
-    prompt = engine.assemble("echo", [ChatMessage("user", "word " * 32_768)])
+    prompt = await engine.assemble("echo", [ChatMessage("user", "word " * 32_768)])
     overflowing = GenerateRequest("r", "echo", prompt, Sampling(max_tokens=1))
     with pytest.raises(ContextOverflowError, match="32768"):
         await anext(engine.generate(overflowing))
@@ -197,7 +197,7 @@ async def test_close_ends_what_runs_and_refuses_what_comes() -> None:
 
 async def test_the_prompt_is_the_last_user_text_and_counts_every_word() -> None:
     engine = await serving()
-    prompt = engine.assemble(
+    prompt = await engine.assemble(
         "echo",
         [
             ChatMessage("system", "be kind"),
@@ -214,4 +214,4 @@ async def test_the_prompt_is_the_last_user_text_and_counts_every_word() -> None:
 async def test_other_models_are_refused() -> None:
     engine = await serving()
     with pytest.raises(EngineError, match="gpt"):
-        engine.assemble("gpt", [])
+        await engine.assemble("gpt", [])

@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import pytest
 
-from worker.engines.limits import find_model, token_budget
+from worker.engines.limits import find_model, refuse_format, token_budget
 from worker.engines.protocol import (
     ContextOverflowError,
     EngineError,
     GenerateRequest,
     ModelInfo,
     Prompt,
+    RefusedError,
     Sampling,
 )
 
@@ -37,3 +40,10 @@ def test_find_model() -> None:
     assert find_model(models, "b") == models[1]
     with pytest.raises(EngineError, match="'c'"):
         find_model(models, "c")
+
+
+def test_a_format_that_an_engine_does_not_know_is_named() -> None:
+    plain = request(prompt=1, max_tokens=1)
+    refuse_format(plain)
+    with pytest.raises(RefusedError, match=r"'text\.format' 'json_object'"):
+        refuse_format(replace(plain, text_format={"type": "json_object"}))

@@ -121,3 +121,23 @@ async def test_end_all_gives_everyone_the_error() -> None:
         holder.goes_on()
     with pytest.raises(EngineDeadError, match="gone"):
         await task
+
+
+async def test_a_higher_priority_goes_first_and_equals_by_arrival() -> None:
+    slots = Slots(1)
+    holder = await occupy(slots, "a")
+    waiting = {}
+    for name, priority in (("b", 0), ("c", 5), ("d", -1), ("e", 5)):
+        generation = Generation(name, priority=priority)
+        waiting[name] = generation, asyncio.create_task(slots.enter(generation))
+        await settle()
+    granted: list[str] = []
+    while len(granted) < len(waiting):
+        slots.leave(holder)
+        await settle()
+        (name,) = [
+            name for name, (_, task) in waiting.items() if task.done() and name not in granted
+        ]
+        granted.append(name)
+        holder = waiting[name][0]
+    assert granted == ["c", "e", "b", "d"]

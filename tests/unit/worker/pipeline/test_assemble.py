@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -179,7 +178,7 @@ class TestRefused:
 
     async def test_what_the_template_does_not_take(self) -> None:
         class Refusing(ScriptedEngine):
-            def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+            async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
                 raise RefusedError("no system messages")
 
         assembling = Assembling(window=20)
@@ -195,19 +194,3 @@ class TestRendering:
         request = await assembling.request(turns, input="x", truncation="auto")
         assert 6144 - 100 < len(request.prompt.token_ids) <= 6144
         assert len(assembling.engine.messages) <= 6
-
-    @pytest.mark.parametrize(("words", "inline"), [(100, True), (10_000, False)])
-    async def test_what_takes_long_does_not_keep_the_event_loop(
-        self, words: int, inline: bool
-    ) -> None:
-        threads = []
-
-        class Noting(ScriptedEngine):
-            def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
-                threads.append(threading.current_thread())
-                return super().assemble(model, messages)
-
-        assembling = Assembling(window=20)
-        assembling.engine = Noting(context_window=20_000)
-        await assembling.request(input="word " * words)
-        assert (threads == [threading.current_thread()]) is inline

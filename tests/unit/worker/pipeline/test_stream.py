@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from axon.protocol.objects import Usage
 from tests.unit.worker.shipped import FLUSH_POLICY
 from tests.unit.worker.virtual_time import now, run
 from worker.engines.protocol import EngineError, TokenChunk
@@ -129,6 +130,13 @@ def test_half_a_character_waits_for_its_other_half() -> None:
         Flush("", (3, 4), "length"),
     ]
     assert flushes[0][0] == pytest.approx(0.1)
+
+
+def test_the_last_flush_has_the_usage() -> None:
+    usage = Usage(input_tokens=1, output_tokens=2)
+    chunks = [*tokens(3, 1.0)[:-1], (0.0, TokenChunk("", (), "stop", usage))]
+    flushes = run(collect(Engine(chunks).generate()))
+    assert [flush.usage for _, flush in flushes] == [None] * (len(flushes) - 1) + [usage]
 
 
 def test_an_engine_that_gives_nothing() -> None:

@@ -51,7 +51,7 @@ def response_object(request: CreateResponse, *, response_id: str, created_at: in
         "tool_choice": request.tool_choice or "auto",
         "truncation": request.truncation or "disabled",
         "parallel_tool_calls": request.parallel_tool_calls is not False,
-        "text": {"format": {"type": "text"}},
+        "text": {"format": _format(request.text.format.model_dump())},
         "top_p": 1.0 if request.top_p is None else request.top_p,
         "presence_penalty": request.presence_penalty or 0.0,
         "frequency_penalty": request.frequency_penalty or 0.0,
@@ -63,7 +63,7 @@ def response_object(request: CreateResponse, *, response_id: str, created_at: in
         "max_tool_calls": request.max_tool_calls,
         "store": request.stored,
         "background": False,
-        "service_tier": "default",
+        "service_tier": request.tier,
         "metadata": request.metadata or {},
         "safety_identifier": request.safety_identifier,
         "prompt_cache_key": request.prompt_cache_key,
@@ -72,6 +72,12 @@ def response_object(request: CreateResponse, *, response_id: str, created_at: in
 
 def _tool(tool: Json) -> Json:
     return tool | {"strict": tool["strict"] is not False, "parameters": tool["parameters"] or {}}
+
+
+def _format(text_format: Json) -> Json:
+    if text_format["type"] != "json_schema":
+        return text_format
+    return text_format | {"strict": text_format["strict"] is True}
 
 
 def message_item(item_id: str, *, text: str | None, status: str) -> Json:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from axon.exceptions import RequestError
 from axon.protocol.items import TEXT_OR_LIST, Item
@@ -10,6 +10,10 @@ from axon.serialization import loads
 
 MAX_INPUT_CHARACTERS = 131_072
 """Of a string input; API Gateway's message limit is 128 KB."""
+
+
+ServiceTier = Literal["flex", "default", "priority"]
+"""How soon a request is served compared with others, later ones first."""
 
 
 class _Model(BaseModel):
@@ -26,16 +30,47 @@ class FunctionTool(_Model):
     strict: bool | None = None
 
 
-class TextFormat(_Model):
-    """Only plain text so far."""
+class PlainText(_Model):
+    """Text as the model likes."""
 
     type: Literal["text"] = "text"
 
 
-class TextOptions(_Model):
-    """The `text` field."""
+class JsonObject(_Model):
+    """A JSON object."""
 
-    format: TextFormat = TextFormat()
+    type: Literal["json_object"]
+
+
+class JsonSchema(_Model):
+    """A JSON value that the schema describes."""
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
+    type: Literal["json_schema"]
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    schema_: dict[str, Any] = Field(alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
+def _format(value: Any) -> str | None:
+    kind = value.get("type", "text") if isinstance(value, dict) else getattr(value, "type", None)
+    return f"[{kind}]" if isinstance(kind, str) else None
+
+
+TextFormat = Annotated[
+    Annotated[PlainText, Tag("[text]")]
+    | Annotated[JsonObject, Tag("[json_object]")]
+    | Annotated[JsonSchema, Tag("[json_schema]")],
+    Discriminator(_format),
+]
+
+
+class TextOptions(_Model):
+    """The `text` field; not every model knows each format."""
+
+    format: TextFormat = PlainText()
     verbosity: Literal["low", "medium", "high"] | None = None
 
 
@@ -86,7 +121,7 @@ class CreateResponse(_Model):
 
     store: bool | None = None
     metadata: Metadata | None = None
-    service_tier: Literal["auto", "default", "flex", "priority"] | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
     safety_identifier: Annotated[str, Field(max_length=64)] | None = None
     prompt_cache_key: Annotated[str, Field(max_length=64)] | None = None
 
@@ -94,6 +129,17 @@ class CreateResponse(_Model):
     def stored(self) -> bool:
         """Whether the response outlives its connection; the API's default is that it does."""
         return self.store is not False
+
+    @property
+    def tier(self) -> ServiceTier:
+        """What it is served as, which is what the response says: the API has more names."""
+        match self.service_tier:
+            case "flex":
+                return "flex"
+            case "priority" | "fast":
+                return "priority"
+            case _:
+                return "default"
 
 
 class CancelResponse(_Model):
@@ -127,7 +173,7 @@ _UNSUPPORTED = {
     "background": "Leave it out: responses over a WebSocket are streamed.",
     "tool_choice": "Use 'auto' or 'none': the served models cannot be made to call a tool.",
     "top_logprobs": "Leave it out or use 0: log probabilities are not returned.",
-    "text.format.type": "Use 'text': structured output is not supported.",
+    "text.format": "Use 'text', 'json_object' or 'json_schema'.",
 }
 
 

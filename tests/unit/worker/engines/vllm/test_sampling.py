@@ -1,5 +1,7 @@
-from worker.engines.protocol import GenerateRequest, Prompt, Sampling
-from worker.engines.vllm.sampling import sampling_arguments
+import pytest
+
+from worker.engines.protocol import GenerateRequest, Prompt, RefusedError, Sampling
+from worker.engines.vllm.sampling import output_constraint, resumed_at, sampling_arguments
 
 
 def arguments(
@@ -30,3 +32,21 @@ def test_a_continuation_does_not_draw_the_same_numbers_again() -> None:
     sampling = Sampling(max_tokens=9, seed=2**32 - 1)
     assert arguments(sampling)["seed"] == 2**32 - 1
     assert arguments(sampling, known=(5, 6))["seed"] == 1
+
+
+def test_an_answer_in_a_format_is_generated_from_its_beginning() -> None:
+    request = GenerateRequest(
+        "r", "m", Prompt((1,), "hi"), Sampling(max_tokens=9, seed=3), (5, 6),
+        text_format={"type": "json_object"},
+    )  # fmt: skip
+    assert resumed_at(request) == 0
+    assert sampling_arguments(request, budget=7, defaults={})["seed"] == 3
+
+
+def test_formats_in_vllms_terms() -> None:
+    schema = {"type": "object"}
+    given = {"type": "json_schema", "name": "n", "schema": schema, "strict": True}
+    assert output_constraint(given) == {"json": schema}
+    assert output_constraint({"type": "json_object"}) == {"json_object": True}
+    with pytest.raises(RefusedError, match=r"'text\.format' 'grammar'"):
+        output_constraint({"type": "grammar"})

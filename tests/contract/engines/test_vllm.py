@@ -1,0 +1,176 @@
+"""What only vLLM shows: adapters, priorities, formats, its metrics and its end."""
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+
+from axon.adapters.metrics import exposition, new_registry
+from tests.contract.engines.case import NEEDS_VLLM, Case
+from tests.vllm.on_cpu import ADAPTERS
+from worker.engines.protocol import EngineDeadError, EngineError, RefusedError, TokenChunk
+from worker.engines.vllm.engine import VllmEngine
+from worker.engines.vllm.metrics import EngineMetrics
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+only_vllm = pytest.mark.parametrize(
+    "case", [pytest.param("vllm", marks=NEEDS_VLLM)], indirect=True, scope="session"
+)
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"enum": ["Paris", "Rome"]}, "river": {"type": "boolean"}},
+    "required": ["city", "river"],
+    "additionalProperties": False,
+}
+FORMAT = {"type": "json_schema", "name": "answer", "schema": SCHEMA}
+
+
+def ids_of(chunks: list[TokenChunk]) -> tuple[int, ...]:
+    return tuple(i for chunk in chunks for i in chunk.token_ids)
+
+
+def text_of(chunks: list[TokenChunk]) -> str:
+    return "".join(chunk.text for chunk in chunks)
+
+
+@only_vllm
+async def test_an_adapter_is_a_model_of_its_own(case: Case) -> None:
+    names = [model.id for model in case.engine.info().models]
+    assert names == ["small", *ADAPTERS]
+    asked = await case.request(case.long, max_tokens=20)
+    answers = [ids_of(await case.chunks(replace(asked, model=name))) for name in names]
+    assert len(set(answers)) == 3
+    assert ids_of(await case.chunks(replace(asked, model=ADAPTERS[0]))) == answers[1]
+
+
+@only_vllm
+async def test_a_higher_priority_goes_first(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among those that wait for a slot; vLLM is told too, and counts the other way round."""
+    assert isinstance(case.engine, VllmEngine)
+    told: dict[str, int] = {}
+    generate = case.engine._vllm.generate
+
+    def spy(prompt: Any, parameters: Any, request_id: str, **more: Any) -> Any:
+        told[request_id] = more["priority"]
+        return generate(prompt, parameters, request_id, **more)
+
+    monkeypatch.setattr(case.engine._vllm, "generate", spy)
+    assert case.engine._vllm.vllm_config.scheduler_config.policy == "priority"
+    holders = [
+        case.generate(await case.request(case.long, max_tokens=900)) for _ in range(case.slots)
+    ]
+    for holder in holders:
+        await anext(holder)
+    low = await case.request(case.brief)
+    high = replace(await case.request(case.brief), priority=7)
+    running = [asyncio.create_task(case.chunks(request)) for request in (low, high)]
+    await asyncio.sleep(0)
+    for holder in holders:
+        await holder.aclose()
+    await asyncio.gather(*running)
+    assert [name for name in told if name in (low.request_id, high.request_id)] == [
+        high.request_id,
+        low.request_id,
+    ]
+    assert (told[high.request_id], told[low.request_id]) == (-7, 0)
+
+
+@only_vllm
+async def test_an_answer_by_a_schema(case: Case) -> None:
+    request = replace(await case.request(case.brief, max_tokens=200), text_format=FORMAT)
+    chunks = await case.chunks(request)
+    answer = json.loads(text_of(chunks))
+    assert answer.keys() == {"city", "river"}
+    assert answer["city"] in ("Paris", "Rome")
+    assert chunks[-1].finish_reason == "stop"
+
+
+@only_vllm
+async def test_an_answer_by_a_schema_goes_on_where_it_was(case: Case) -> None:
+    request = replace(await case.request(case.brief, max_tokens=200), text_format=FORMAT)
+    chunks = await case.chunks(request)
+    ids = ids_of(chunks)
+    for k in (1, len(ids) // 2, len(ids)):
+        rest = await case.chunks(replace(request, request_id=f"r-{k}", generated_token_ids=ids[:k]))
+        assert ids_of(rest) == ids[k:]
+        assert text_of(chunks).endswith(text_of(rest))
+        assert rest[-1].finish_reason == "stop"
+
+
+@only_vllm
+async def test_a_beginning_that_does_not_come_again_is_an_error(case: Case) -> None:
+    request = replace(
+        await case.request(case.brief), text_format=FORMAT, generated_token_ids=(5, 5, 5)
+    )
+    with pytest.raises(EngineError, match="cannot be generated again"):
+        await case.chunks(request)
+    assert (await case.answer(case.brief)).reason == "stop"
+
+
+@only_vllm
+async def test_a_schema_that_cannot_be_is_refused(case: Case) -> None:
+    request = replace(
+        await case.request(case.brief), text_format={**FORMAT, "schema": {"type": "nonsense"}}
+    )
+    with pytest.raises(RefusedError, match=r"text\.format"):
+        await case.chunks(request)
+    assert (await case.answer(case.brief)).reason == "stop"
+
+
+@only_vllm
+async def test_vllms_metrics_stand_beside_the_workers(case: Case) -> None:
+    registry = new_registry()
+    registry.register(EngineMetrics())
+    await case.answer(case.brief)
+    lines = exposition(registry).decode().splitlines()
+    names = {line.split("{")[0] for line in lines if not line.startswith("#")}
+    assert {
+        "vllm:num_requests_running",
+        "vllm:num_requests_waiting",
+        "vllm:kv_cache_usage_perc",
+        "vllm:prefix_cache_hits_total",
+        "vllm:time_to_first_token_seconds_bucket",
+        "vllm:inter_token_latency_seconds_bucket",
+    } <= names
+    assert all(name.startswith("vllm:") for name in names)
+
+
+@only_vllm
+async def test_sleeps_only_where_that_is_set(case: Case) -> None:
+    assert isinstance(case.engine, VllmEngine)
+    with pytest.raises(EngineError, match="AXON_ENABLE_SLEEP_MODE"):
+        await case.engine.sleep()
+
+
+def engine_core() -> psutil.Process:
+    children = psutil.Process().children(recursive=True)
+    (core,) = [child for child in children if "EngineCore" in " ".join(child.cmdline())]
+    return core
+
+
+@only_vllm
+async def test_the_end_of_its_process_is_told_to_everyone(case: Case) -> None:
+    """The last test: nobody has the engine afterwards."""
+    running = [
+        case.generate(await case.request(case.long, max_tokens=900)) for _ in range(case.slots)
+    ]
+    for generation in running:
+        await anext(generation)
+    waiting = asyncio.ensure_future(case.chunks(await case.request(case.brief)))
+    late = await case.request(case.brief)
+    engine_core().kill()
+    for generation in running:
+        async with asyncio.timeout(30):
+            with pytest.raises(EngineDeadError):
+                while True:
+                    await anext(generation)
+    with pytest.raises(EngineDeadError):
+        await waiting
+    with pytest.raises(EngineDeadError):
+        await case.chunks(late)
+    assert not await case.engine.health()

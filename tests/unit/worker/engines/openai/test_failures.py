@@ -1,0 +1,202 @@
+"""What goes wrong at the upstream, and what becomes of the answer."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.contract.engines.echo_upstream import Fault
+from tests.unit.worker.engines.openai.serving import ask, chunks_of, generate, joined, serving
+from worker.engines.openai.engine import OpenAiEngine
+from worker.engines.openai.upstream import Upstream
+from worker.engines.protocol import ContextOverflowError, EngineError, RefusedError
+
+KINDS = pytest.mark.parametrize("kind", ["openai", "vllm"])
+ONCE = {"retries": 0}
+TEXT = "one two three four five"
+
+
+def told(message: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "BadRequestError"}}
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+async def test_a_refusal_has_the_upstreams_words_and_is_not_repeated(status: int) -> None:
+    async with serving(faults=[Fault(status=status, body=told("no such thing"))]) as (engine, up):
+        with pytest.raises(RefusedError, match=r"^no such thing$"):
+            await chunks_of(engine, TEXT)
+        assert len(up.requests) == 1
+        assert joined(await chunks_of(engine, TEXT)) == TEXT
+
+
+@KINDS
+async def test_a_prompt_that_only_the_upstream_knows_to_be_too_long(kind: str) -> None:
+    body = told("This model's maximum context length is 32768 tokens. However, ...")
+    async with serving(kind=kind, faults=[Fault(status=400, body=body)]) as (engine, _):
+        with pytest.raises(ContextOverflowError, match="context window of 'echo'"):
+            await chunks_of(engine, TEXT)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_names_the_setting(status: int) -> None:
+    async with serving(faults=[Fault(status=status, body=told("bad key"))]) as (engine, up):
+        with pytest.raises(EngineError, match="AXON_UPSTREAM_API_KEY") as caught:
+            await chunks_of(engine, TEXT)
+        assert not isinstance(caught.value, RefusedError)
+        assert len(up.requests) == 1
+
+
+async def test_the_key_is_sent() -> None:
+    async with serving(key="secret", patience={"api_key": "secret"}) as (engine, _):
+        assert joined(await chunks_of(engine, TEXT)) == TEXT
+    with pytest.raises(EngineError, match="AXON_UPSTREAM_API_KEY"):
+        async with serving(key="secret", patience={"api_key": "other"}):
+            pass
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_busy_upstream_is_asked_again(status: int) -> None:
+    faults = [Fault(status=status, body=told("busy"))] * 2
+    async with serving(faults=faults) as (engine, up):
+        assert joined(await chunks_of(engine, TEXT)) == TEXT
+        assert len(up.requests) == 3
+
+
+async def test_an_upstream_that_stays_busy_fails_the_request() -> None:
+    faults = [Fault(status=503, body=told("busy"))] * 3
+    async with serving(faults=faults, slots=1) as (engine, up):
+        with pytest.raises(EngineError, match="HTTP 503: busy") as caught:
+            await chunks_of(engine, TEXT)
+        assert not isinstance(caught.value, RefusedError)
+        assert len(up.requests) == 3
+        assert joined(await chunks_of(engine, TEXT)) == TEXT
+
+
+async def test_retry_after_is_waited_for() -> None:
+    faults = [Fault(status=429, headers={"Retry-After": "0.5"}, body=told("slow down"))]
+    async with serving(faults=faults) as (engine, _):
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await chunks_of(engine, TEXT)
+        assert loop.time() - began >= 0.5
+
+
+async def test_a_retry_after_beyond_all_patience_fails_at_once() -> None:
+    faults = [Fault(status=429, headers={"Retry-After": "3600"}, body=told("come tomorrow"))]
+    async with serving(faults=faults) as (engine, up):
+        with pytest.raises(EngineError, match="come tomorrow"):
+            await chunks_of(engine, TEXT)
+        assert len(up.requests) == 1
+
+
+async def test_abort_ends_the_pause_before_a_retry(caplog: pytest.LogCaptureFixture) -> None:
+    faults = [Fault(status=429, headers={"Retry-After": "60"}, body=told("slow down"))]
+    async with serving(faults=faults) as (engine, up):
+        waiting = asyncio.ensure_future(chunks_of(engine, TEXT))
+        while "Asking again" not in caplog.text:
+            await asyncio.sleep(0.001)
+        await engine.abort("r")
+        async with asyncio.timeout(10):
+            assert await waiting == []
+        assert len(up.requests) == 1
+
+
+@KINDS
+async def test_a_connection_that_fails_is_made_again(kind: str) -> None:
+    async with serving(kind=kind, faults=[Fault(then="cut")]) as (engine, up):
+        assert joined(await chunks_of(engine, TEXT)) == TEXT
+        assert len(up.requests) == 2
+
+
+async def test_an_upstream_that_is_away_fails_the_request_and_is_not_healthy() -> None:
+    async with serving(patience=ONCE) as (engine, up):
+        assert await engine.health()
+        request = await ask(engine, TEXT)
+        await up.stop()
+        with pytest.raises(EngineError, match="AXON_UPSTREAM_URL"):
+            await anext(generate(engine, request))
+        assert not await engine.health()
+        await up.start()
+        assert await engine.health()
+        assert joined(await chunks_of(engine, TEXT)) == TEXT
+
+
+@KINDS
+@pytest.mark.parametrize("then", ["cut", "end", "error", "hang"])
+@pytest.mark.parametrize("after", [1, 3, 5])
+async def test_a_stream_that_breaks_is_continued_without_a_repeated_word(
+    kind: str, then: Any, after: int
+) -> None:
+    fault = Fault(after=after, then=then, body=told("out of memory"))
+    patience = {"token_timeout_s": 0.3}
+    async with serving(kind=kind, faults=[fault], patience=patience) as (engine, up):
+        whole = await chunks_of(engine, TEXT, max_tokens=50)
+        assert joined(whole) == TEXT
+        assert whole[-1].finish_reason == "stop"
+        assert len(up.requests) == 2
+        up.requests.clear()
+        assert [c.token_ids for c in await chunks_of(engine, TEXT) if c.text] == [
+            c.token_ids for c in whole if c.text
+        ]
+
+
+@KINDS
+async def test_streams_that_break_again_and_again_fail_the_answer(kind: str) -> None:
+    async with serving(kind=kind, faults=[Fault(after=1, then="cut")] * 3) as (engine, up):
+        taken: list[str] = []
+        with pytest.raises(EngineError, match="broke"):
+            async for chunk in engine.generate(await ask(engine, TEXT)):
+                taken.append(chunk.text)
+        assert "".join(taken) == "one two three"
+        assert len(up.requests) == 3
+
+
+@KINDS
+async def test_a_break_after_the_limit_needs_no_second_request(kind: str) -> None:
+    async with serving(kind=kind, faults=[Fault(after=2, then="cut")]) as (engine, up):
+        chunks = await chunks_of(engine, TEXT, max_tokens=2)
+        assert joined(chunks) == "one two"
+        assert chunks[-1].finish_reason == "length"
+        assert len(up.requests) == 1
+
+
+@pytest.mark.parametrize("then", ["mute", "hang"])
+async def test_an_upstream_that_never_begins_is_given_up_and_not_asked_again(then: Any) -> None:
+    patience = {"first_token_timeout_s": 0.1}
+    async with serving(faults=[Fault(then=then)], patience=patience) as (engine, up):
+        with pytest.raises(EngineError, match=r"nothing for 0\.1 s"):
+            await chunks_of(engine, TEXT)
+        assert len(up.requests) == 1
+        await up.idle()
+
+
+async def test_an_upstream_that_stops_between_tokens_is_given_up() -> None:
+    patience = {"token_timeout_s": 0.1, **ONCE}
+    async with serving(faults=[Fault(after=2, then="hang")], patience=patience) as (engine, up):
+        with pytest.raises(EngineError, match=r"nothing for 0\.1 s"):
+            await chunks_of(engine, TEXT)
+        await up.idle()
+
+
+async def test_a_slow_consumer_is_not_a_slow_upstream() -> None:
+    async with serving(patience={"token_timeout_s": 0.1, **ONCE}) as (engine, _):
+        taken = []
+        async for chunk in engine.generate(await ask(engine, TEXT)):
+            taken.append(chunk.text)
+            await asyncio.sleep(0.15)
+        assert "".join(taken) == TEXT
+
+
+async def test_a_content_filter_is_no_end_of_an_answer() -> None:
+    async with serving(faults=[Fault(reason="content_filter")]) as (engine, _):
+        with pytest.raises(RefusedError, match="content filter"):
+            await chunks_of(engine, TEXT)
+
+
+async def test_an_unreachable_upstream_cannot_be_started() -> None:
+    async with serving() as (_, up):
+        port = up.port
+    engine = OpenAiEngine(slots=1, upstream=Upstream(url=f"http://127.0.0.1:{port}/v1"))
+    with pytest.raises(EngineError, match="AXON_UPSTREAM_URL"):
+        await engine.start()
+    assert not await engine.health()

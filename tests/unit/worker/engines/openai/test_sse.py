@@ -1,0 +1,26 @@
+import pytest
+
+from worker.engines.openai.sse import EventReader
+
+STREAM = (
+    b': ping\n\nevent: x\ndata: {"a": "\xf0\x9f\x98\x80"}\n\ndata:1\r\n\r\ndata: 2\ndata: 3\n\n\n'
+)
+EVENTS = [b'{"a": "\xf0\x9f\x98\x80"}', b"1", b"2\n3"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, len(STREAM)])
+def test_events_in_any_pieces(size: int) -> None:
+    reader = EventReader()
+    pieces = [STREAM[start : start + size] for start in range(0, len(STREAM), size)]
+    assert [event for piece in pieces for event in reader.feed(piece)] == EVENTS
+
+
+def test_half_an_event_is_none() -> None:
+    assert list(EventReader().feed(b"data: 1\n")) == []
+
+
+def test_what_never_ends_is_not_kept() -> None:
+    reader = EventReader()
+    with pytest.raises(ValueError, match="1 MiB"):
+        for _ in range(100):
+            list(reader.feed(b"x" * 65_536))

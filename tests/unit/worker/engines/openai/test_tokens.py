@@ -1,0 +1,67 @@
+"""vLLM's streams, event by event."""
+
+from typing import Any
+
+from worker.engines.openai.tokens import TokenAnswer
+from worker.engines.protocol import GenerateRequest, ModelInfo, Prompt, Sampling, TokenChunk
+
+MODEL = ModelInfo(id="m", context_window=100, max_output_tokens=100)
+
+
+def answer(*, stop: tuple[str, ...] = (), known: tuple[int, ...] = ()) -> TokenAnswer:
+    sampling = Sampling(max_tokens=10, stop=stop, seed=5)
+    return TokenAnswer(GenerateRequest("r", "m", Prompt((1, 2), ""), sampling, known), MODEL)
+
+
+def event(text: str, *ids: int, **choice: Any) -> dict[str, Any]:
+    return {"choices": [{"text": text, "token_ids": list(ids), **choice}]}
+
+
+def test_tokens_of_half_a_character_go_out_with_the_whole() -> None:
+    made = answer()
+    assert made.take(event("", 7)) is None
+    assert made.take(event("é", 8)) == TokenChunk("é", (7, 8))
+    assert made.take(event("", 9, 3, finish_reason="stop")) is None
+    assert made.last() == TokenChunk("", (9,), "stop")
+
+
+def test_the_token_that_ends_an_answer_is_left_out_but_not_the_last_of_a_cut_one() -> None:
+    ended, cut = answer(), answer()
+    ended.take(event("", 3, finish_reason="stop", stop_reason=None))
+    cut.take(event("a", 3, finish_reason="length"))
+    assert ended.last() == TokenChunk("", (), "stop")
+    assert cut.last() == TokenChunk("a", (3,), "length")
+
+
+def test_a_stop_string_across_tokens_is_not_shown() -> None:
+    made = answer(stop=("END", "###"))
+    assert made.take(event("a E", 4)) is None
+    assert made.take(event("NO b", 5)) == TokenChunk("a ENO b", (4, 5))
+    assert made.take(event(" EN", 6)) is None
+    made.take(event("D", 7, finish_reason="stop", stop_reason="END"))
+    assert made.last() == TokenChunk(" ", (6, 7), "stop")
+
+
+def test_what_only_looked_like_a_stop_string_is_shown_at_the_end() -> None:
+    made = answer(stop=("END",))
+    made.take(event("EN", 6, finish_reason="length"))
+    assert made.last() == TokenChunk("EN", (6,), "length")
+
+
+def test_what_was_held_back_when_the_stream_broke_is_made_again() -> None:
+    made = answer(known=(4,))
+    made.take(event("a", 5))
+    made.take(event("", 6))
+    call = made.call()
+    assert call is not None
+    assert call.path == "completions"
+    assert call.body["prompt"] == [1, 2, 4, 5]
+    assert call.body["max_tokens"] == 8
+    assert call.body["seed"] == 7
+    assert made.take(event("b", 9)) == TokenChunk("b", (9,))
+
+
+def test_a_limit_reached_needs_no_call() -> None:
+    made = answer(known=tuple(range(10)))
+    assert made.call() is None
+    assert made.last() == TokenChunk("", (), "length")

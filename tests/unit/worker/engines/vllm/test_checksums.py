@@ -1,0 +1,34 @@
+import base64
+import hashlib
+import zlib
+from pathlib import Path
+
+import pytest
+
+from worker.engines.vllm.checksums import Checksum, checksum_of, computed
+
+CONTENT = b"weights" * 300_000
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "digest"),
+    [
+        ("SHA256", hashlib.sha256(CONTENT).digest()),
+        ("SHA1", hashlib.sha1(CONTENT).digest()),
+        ("CRC32", zlib.crc32(CONTENT).to_bytes(4, "big")),
+    ],
+)
+def test_computes_what_s3_says(tmp_path: Path, algorithm: str, digest: bytes) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(CONTENT)
+    value = base64.b64encode(digest).decode()
+    found = checksum_of({f"Checksum{algorithm}": value, "ContentLength": len(CONTENT)})
+    assert found == Checksum(algorithm, value)
+    assert computed(file, algorithm) == value
+
+
+@pytest.mark.parametrize(
+    "head", [{}, {"ChecksumCRC32": "AAAAAA==-5"}, {"ChecksumCRC64NVME": "AAAAAAAAAAA="}]
+)
+def test_what_cannot_be_compared_is_none(head: dict[str, str]) -> None:
+    assert checksum_of(head) is None

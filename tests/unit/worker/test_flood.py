@@ -1,0 +1,49 @@
+"""10,000 jobs at once upon a slow engine: none is lost, and those that it takes go as ever."""
+
+import pytest
+
+from tests.unit.worker.flooding import SLOTS, Flood
+from tests.unit.worker.virtual_time import run
+
+JOBS = 10_000
+SIZES = {"queue_retrieve": 16, "queue_assemble": 16, "queue_infer": 32}
+PREFETCH = 100
+SECONDS = 12
+
+
+def flooded(count: int, **sizes: int) -> Flood:
+    async def story() -> Flood:
+        flood = Flood(count, prefetch=PREFETCH, **SIZES | sizes)
+        await flood.pass_by()
+        return flood
+
+    return run(story())
+
+
+def test_every_job_is_answered_or_told_and_the_memory_stays_flat() -> None:
+    flood = flooded(JOBS)
+    answered = flood.log.ends.count("completed")
+    told = flood.log.ends.count("server_overloaded")
+    assert answered + told == JOBS
+    assert flood.queue.dead == []
+    assert flood.outcomes.keys() == {"completed", "delayed", "shed"}
+    assert (flood.outcomes["completed"], flood.outcomes["shed"]) == (answered, told)
+    assert sum(flood.queue.receives) == sum(flood.outcomes.values())
+
+    shed = "axon_requests_shed_total"
+    assert flood.told(shed, stage="infer", reason="receives") == told
+    assert flood.told(shed, stage="infer", reason="released") == flood.outcomes["delayed"]
+    assert flood.told("axon_requests_processed_total", stage="infer") == answered
+
+    assert flood.most_running <= SLOTS + PREFETCH
+    assert len(flood.memory) > 20
+    early, later = max(flood.memory[:3]), max(flood.memory[3:])
+    assert later - early < 4 * 2**20
+
+
+def test_the_engine_answers_as_many_as_without_a_flood() -> None:
+    flood, calm = flooded(1_000), flooded(SLOTS * SECONDS, queue_infer=SLOTS * SECONDS)
+    assert calm.outcomes == {"completed": SLOTS * SECONDS}
+    assert flood.outcomes["shed"]
+    assert calm.log.completed_at[-1] == pytest.approx(SECONDS, abs=0.1)
+    assert flood.log.completed_at[: SLOTS * SECONDS] == pytest.approx(calm.log.completed_at)
