@@ -113,6 +113,13 @@ class World:
         await ValkeyRelayDirectory(valkey=self._valkey).heartbeat("relay", lease_s=600)
         await ValkeyModelDirectory(valkey=self._valkey).announce(("echo",), retention_s=600)
 
+    async def done(self, *, jobs: int = 0) -> None:
+        """Wait until so many jobs are left: a worker deletes its own after the end."""
+        async with asyncio.timeout(10):
+            while self.depth("jobs") > jobs:
+                await asyncio.sleep(0.01)
+        assert self.depth("jobs") == jobs
+
     def depth(self, queue: str) -> int:
         """Messages in a queue, visible or in flight."""
         names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

@@ -17,7 +17,7 @@ async def test_a_running_answer_goes_on_from_what_its_worker_holds(world: World)
     meta = await world.describe(response_id)
     assert (meta.tenant_id, meta.connection_id, meta.epoch) == (TENANT, CONNECTION, 1)
     assert not meta.mark.certain
-    assert world.depth("jobs") == 0
+    await world.done()
     assert world.depth("history") == 1
 
 
@@ -51,7 +51,7 @@ async def test_what_a_dead_worker_had_told_fails_honestly(
         decoded = await world.ended(response_id)
     assert [event["type"] for event in decoded] == ["response.created", "response.failed"]
     assert decoded[-1]["response"]["error"] == LOST
-    assert world.depth("jobs") == 0
+    await world.done()
     assert world.depth("history") == 1
 
 
@@ -64,4 +64,4 @@ async def test_a_job_past_its_deadline_is_failed_and_not_run(world: World) -> No
             assert decoded[-1]["type"] == "response.failed"
             assert "deadline" in decoded[-1]["response"]["error"]["message"]
             assert decoded[-1]["response"]["output"] == []
-    assert world.depth("jobs") == 0
+    await world.done()

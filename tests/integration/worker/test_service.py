@@ -22,7 +22,7 @@ async def test_a_request_is_answered(world: World) -> None:
         assert text_of(decoded) == "hello wörld 🌍"
         assert decoded[-1]["type"] == "response.completed"
         assert decoded[-1]["response"]["usage"]["output_tokens"] == 3
-    assert world.depth("jobs") == 0
+    await world.done()
     assert world.depth("history") == 1
 
 
@@ -33,7 +33,7 @@ async def test_more_requests_than_slots_are_all_answered(world: World) -> None:
     assert answers == [
         " ".join(str(word) for word in range(1, number + 1)) for number in range(1, 21)
     ]
-    assert world.depth("jobs") == 0
+    await world.done()
 
 
 async def test_a_conversation(world: World) -> None:
@@ -56,7 +56,7 @@ async def test_a_cancelled_request_frees_its_slot_at_once(world: World) -> None:
         assert text_of(await world.ended(short)) == "next"
         assert time.monotonic() - began < 2
         assert (await world.ended(long))[-1]["response"]["status"] == "cancelled"
-    assert world.depth("jobs") == 0
+    await world.done()
 
 
 async def test_a_long_answer_keeps_its_job(world: World) -> None:

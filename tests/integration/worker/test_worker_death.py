@@ -37,7 +37,7 @@ async def test_another_worker_goes_on_where_a_killed_one_was(
     assert (await world.log.read(response_id))[: len(logged)] == logged
     assert logged[: len(before)] == before
     assert (await world.describe(response_id)).epoch == 2
-    assert world.depth("jobs") == 0
+    await world.done()
 
 
 async def test_who_wakes_after_the_end_changes_nothing(world: World, processes: Processes) -> None:
@@ -71,7 +71,7 @@ async def test_who_wakes_amid_anothers_attempt_leaves_it_alone(
     following = await world.submit(input="count to 5")
     await exactly(world, following, count=5)
     assert (await world.describe(response_id)).status is Status.IN_PROGRESS
-    assert world.depth("jobs") == 1
+    await world.done(jobs=1)
     await exactly(world, response_id, count=300)
     assert (await world.describe(response_id)).epoch == 2
     assert world.depth("history") == 2
@@ -89,5 +89,5 @@ async def test_a_duplicate_of_a_job_changes_hands_and_nothing_else(world: World)
         for each in following:
             await exactly(world, each, count=5)
     assert (await world.describe(response_id)).epoch == 2
-    assert world.depth("jobs") == 0
+    await world.done()
     assert world.depth("history") == 5
