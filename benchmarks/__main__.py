@@ -1,4 +1,8 @@
-"""`make bench`: run the cells, print the report, fail when any answer was wrong."""
+"""`make bench`: run the cells, print the report, fail when any answer was wrong.
+
+`make bench ARGS="engine ..."` and `ARGS="overload ..."` are benchmarks of their own: their --help
+tells more.
+"""
 
 import argparse
 import asyncio
@@ -9,7 +13,9 @@ from pathlib import Path
 from time import monotonic
 
 from benchmarks import cells, machine, peers, report
+from benchmarks.engine import command as engine
 from benchmarks.model import Pace
+from benchmarks.overload import command as overload
 
 _SHORT = {
     "mock": peers.MOCK,
@@ -59,11 +65,16 @@ def plan_from(arguments: Sequence[str]) -> tuple[cells.Plan, Path | None]:
 
 def main() -> int:
     """Run; 1 when any answer in any cell was wrong or missing, 130 when told to stop."""
-    plan, out = plan_from(sys.argv[1:])
     # Like Ctrl-C, so that the servers are stopped too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _run(plan, out)
+        match sys.argv[1:]:
+            case ["engine", *arguments]:
+                return engine.main(arguments)
+            case ["overload", *arguments]:
+                return overload.main(arguments)
+            case arguments:
+                return _run(*plan_from(arguments))
     except KeyboardInterrupt:
         return 130
 

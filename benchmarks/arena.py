@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 
-from benchmarks import peers
+from benchmarks import peers, worker
 from benchmarks.cpu import all_processes, cpu_by_name, spent
-from benchmarks.model import BenchmarkError, Cell, Load, LoadResult, Measurement, Pace
+from benchmarks.follow import LoadError, follow
+from benchmarks.model import Cell, Load, LoadResult, Measurement, Pace
 from benchmarks.peers import Peer
 
 _LEAST_CAP_S = 20.0
@@ -21,15 +22,12 @@ _WARM_S = 3.0
 _REST_LIMIT_S, _REST_CPU_S = 90, 0.5
 
 
-class LoadError(BenchmarkError):
-    """A peer that answers nothing, or a load generator that broke."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arena:
     """Running peers; `baseline_ms` is the time to first token of the mock, asked by one client.
 
-    `at_rest` is false when a peer was still busy with nothing asked of it.
+    `at_rest` is false when a peer was still busy with nothing asked of it; `worker_mb` is the
+    memory of Axon's worker then.
     """
 
     running: Sequence[Peer]
@@ -37,6 +35,7 @@ class Arena:
     seconds: float
     baseline_ms: float = math.nan
     at_rest: bool = True
+    worker_mb: float = math.nan
 
     async def warm_up(self, *, clients: int) -> None:
         """Let each peer serve that many for a while: all grow with their load, and grow once."""
@@ -49,6 +48,8 @@ class Arena:
         own = peer.roots()
         others = [root for other in self.running for root in other.roots() if root not in own]
         roots = dict.fromkeys(others, "others") | own
+        pid = worker.worker_pid(own)
+        before = worker.stages_of(pid) if pid else {}
         load = Load(
             kind=peer.kind,
             url=peer.url,
@@ -67,6 +68,7 @@ class Arena:
             baseline_ttft_ms=self.baseline_ms,
             cpu_s=cpu_s,
             idle_cpu_s=idle_cpu_s,
+            worker=worker.window(pid, idle_mb=self.worker_mb, before=before) if pid else None,
         )
 
 
@@ -76,7 +78,8 @@ async def open_arena(names: Sequence[str], *, pace: Pace, seconds: float) -> Asy
     async with AsyncExitStack() as stack:
         running = await _start(names, pace, stack)
         at_rest = await _at_rest(running)
-        arena = Arena(running=running, pace=pace, seconds=0.0, at_rest=at_rest)
+        mb = sum(worker.rss_mb(pid) for one in running if (pid := worker.worker_pid(one.roots())))
+        arena = Arena(running=running, pace=pace, seconds=0.0, at_rest=at_rest, worker_mb=mb)
         for peer in running:
             await _check(arena, peer)
         calm = replace(arena, seconds=min(seconds, 3.0))
@@ -118,22 +121,11 @@ async def _run(load: Load, roots: Mapping[int, str]) -> tuple[LoadResult, dict[s
     assert process.stdout is not None
     limit_s = _CAPS * load.cap_s
     try:
-        return await asyncio.wait_for(_follow(process.stdout, roots), limit_s)
+        seen, cpu_s = await asyncio.wait_for(follow(process.stdout, roots), limit_s)
+        return LoadResult(**seen), cpu_s
     except TimeoutError as error:
         raise LoadError(f"the load generator did not end in {limit_s:g} s") from error
     finally:
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-
-
-async def _follow(
-    lines: asyncio.StreamReader, roots: Mapping[int, str]
-) -> tuple[LoadResult, dict[str, float]]:
-    readings: list[dict[str, float]] = []
-    async for line in lines:
-        if line.startswith(b"{"):
-            cpu_s = spent(*readings) if len(readings) == 2 else {}
-            return LoadResult(**json.loads(line)), cpu_s
-        readings.append(cpu_by_name(all_processes(), roots))
-    raise LoadError("the load generator ended without a result")

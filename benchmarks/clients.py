@@ -5,7 +5,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from benchmarks.model import Load, counted_text
@@ -13,6 +13,7 @@ from benchmarks.sse import ResponseParser
 from benchmarks.websocket import FrameParser, Handshake, Opcode, WebSocketError, frame
 
 API_KEY = "sk-axon-local"
+_LAST = ("response.completed", "response.failed", "response.incomplete")
 
 
 class WrongAnswerError(Exception):
@@ -61,6 +62,13 @@ class StreamClient(asyncio.Protocol, ABC):
         WrongAnswerError, HttpStreamError, WebSocketError, ConnectionError
             On anything but the whole right answer.
         """
+        answer = await self._exchange()
+        if (text := "".join(answer.parts)) != self._expected:
+            raise WrongAnswerError(f"expected {self._expected!r}, got {text!r}")
+        answer.parts.clear()
+        return answer
+
+    async def _exchange(self) -> Answer:
         if self._transport is None:
             await self.connect()
         assert self._transport is not None
@@ -68,9 +76,6 @@ class StreamClient(asyncio.Protocol, ABC):
         self._answer = Answer(started=perf_counter())
         self._transport.write(self._question())
         await self._waiter
-        if (text := "".join(self._answer.parts)) != self._expected:
-            raise WrongAnswerError(f"expected {self._expected!r}, got {text!r}")
-        self._answer.parts.clear()
         return self._answer
 
     def close(self) -> None:
@@ -200,7 +205,7 @@ class WebSocketClient(StreamClient):
         self._end()
         return rest
 
-    def _event(self, event: dict[str, object], now: float) -> None:
+    def _event(self, event: dict[str, Any], now: float) -> None:
         kind, number = event.get("type"), event.get("sequence_number")
         if kind == "error":
             raise WrongAnswerError(f"an error event: {event}")
@@ -210,10 +215,13 @@ class WebSocketClient(StreamClient):
         self._answer.frames += 1
         if kind == "response.output_text.delta":
             self._answer.delta(str(event["delta"]), now)
-        elif kind == "response.completed":
-            self._end()
-        elif kind in ("response.failed", "response.incomplete"):
+        elif kind in _LAST:
+            self._over(event)
+
+    def _over(self, event: dict[str, Any]) -> None:
+        if event["type"] != "response.completed":
             raise WrongAnswerError(f"ended as {event}")
+        self._end()
 
 
 def make_client(load: Load) -> StreamClient:

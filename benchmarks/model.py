@@ -1,7 +1,10 @@
 """The words of the benchmark: a pace, a cell, what one answer showed, what a cell showed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+
+from benchmarks.histogram import Histogram
 
 
 class BenchmarkError(Exception):
@@ -91,11 +94,24 @@ class LoadResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerWindow:
+    """A worker during one measurement.
+
+    `idle_mb` is its memory (RSS) before it was asked anything, `mb` that at the end of the window;
+    `stages` is what each stage took for what passed it.
+    """
+
+    idle_mb: float
+    mb: float
+    stages: Mapping[str, Histogram]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """One peer in one cell.
 
     `cpu_s` is the window's CPU seconds by process, the load generator's excluded; `idle_cpu_s` is
-    what the other peers' processes used meanwhile.
+    what the other peers' processes used meanwhile. `worker` is of the peer that has one.
     """
 
     peer: str
@@ -104,6 +120,7 @@ class Measurement:
     baseline_ttft_ms: float
     cpu_s: dict[str, float]
     idle_cpu_s: float
+    worker: WorkerWindow | None = None
 
     @property
     def requests_per_s(self) -> float:

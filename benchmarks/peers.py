@@ -3,7 +3,7 @@
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ ALL = (MOCK, LITELLM_1, LITELLM_2, ROUTER, AXON)
 _QUIET_LOGS = {"version": 1, "disable_existing_loggers": True, "root": {"level": "ERROR"}}
 # No cell's clients wait for each other in Axon's engine: the mock has no such limit either.
 _AXON_SLOTS = 256
+_NO_SETTINGS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,24 +92,32 @@ async def start_router(mock: Peer) -> Peer:
     return _http_peer(name=ROUTER, port=port, server=server, folder=folder, engine=mock)
 
 
-async def start_axon(pace: Pace) -> Peer:
+async def start_axon(pace: Pace, settings: Mapping[str, str] = _NO_SETTINGS) -> Peer:
     """Start the whole local cloud with the echo engine at `pace`, its data forgotten afterwards."""
-    folder, port = _folder(), free_port()
-    data = Path(folder.name) / "data"
-    command = [str(Path(sys.executable).parent / "axon"), "dev", "--engine", "echo"]
-    command += ["--port", str(port), "--data", str(data), "--ephemeral"]
     environment = {
         "AXON_ECHO_TTFT_MS": f"{pace.ttft_ms:g}",
         "AXON_ECHO_TOKEN_MS": f"{pace.token_ms:g}",
         "AXON_SLOTS": str(_AXON_SLOTS),
+        **settings,
     }
-    server = Server(name=AXON, command=command, environment=environment)
-    await server.ready(f"http://127.0.0.1:{port}/health", within_s=120, says=b"Axon is ready")
+    return await start_cloud("--engine", "echo", model="echo", settings=environment)
+
+
+async def start_cloud(
+    *arguments: str, model: str, settings: Mapping[str, str], within_s: float = 120.0
+) -> Peer:
+    """Start `axon dev` with these arguments and environment variables."""
+    folder, port = _folder(), free_port()
+    data = Path(folder.name) / "data"
+    command = [str(Path(sys.executable).parent / "axon"), "dev", *arguments]
+    command += ["--port", str(port), "--data", str(data), "--ephemeral"]
+    server = Server(name=AXON, command=command, environment=settings)
+    await server.ready(f"http://127.0.0.1:{port}/health", within_s=within_s, says=b"Axon is ready")
     return Peer(
         name=AXON,
         kind="websocket",
         url=f"ws://127.0.0.1:{port}/v1/responses",
-        model="echo",
+        model=model,
         server=server,
         folder=folder,
         roots=lambda: axon_roots(data, server.pid),

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from benchmarks import worker_aims
 from benchmarks.aims import evaluate
 from benchmarks.cells import Results
 from benchmarks.model import Measurement
@@ -22,6 +23,11 @@ DEFINITIONS = """\
   `total`. `idle` is the CPU use of the other peers' processes meanwhile, in % of one core.
 - Posts: frames an answer arrives in; each is one @connections post.
 - `*`: the window was ended by its time limit, not by whole rounds of answers."""
+
+STAGES = """\
+What each stage of the worker takes, p99 of its histogram in the cell (warm-up included), without
+the wait before it: a request in the first two, a generation in infer, a flush in the last two.
+MB: the worker's resident memory (RSS) at the end of the cell."""
 
 _CELL_HEADERS = (
     "clients", "peer", "requests/s", "added p50 ms", "added p99 ms", "gap p99 ms",
@@ -46,7 +52,11 @@ def render(results: Results, machine: Iterable[str]) -> str:
     if results.long_answers:
         parts.append("## Answers of 500 tokens at 50 tokens/s")
         parts.append(table(_LONG_HEADERS, [_long_row(one) for one in results.long_answers]))
+    if stages := worker_aims.rows(results.measurements):
+        parts.append(f"## Stages of the worker\n\n{STAGES}")
+        parts.append(table(worker_aims.HEADERS, stages))
     aims = evaluate(results.measurements, results.long_answers)
+    aims += worker_aims.evaluate(results.measurements)
     parts.append("## Aims")
     rows = [(aim.text, aim.figure, aim.verdict) for aim in aims]
     parts.append(table(("aim", "figure", "verdict"), rows))
@@ -78,14 +88,14 @@ def _cell_row(one: Measurement) -> tuple[str, ...]:
     return (
         str(one.cell.clients),
         one.peer,
-        f"{_number(one.requests_per_s)}{'*' if one.load.capped else ''}",
-        _number(one.added_p50_ms),
-        _number(one.added_p99_ms),
-        _number(one.load.gap_p99_ms),
-        _number(one.total_cpu_ms),
-        ", ".join(f"{name} {_number(cpu)}" for cpu, name in by_process),
-        _number(one.client_cpu_ms),
-        _number(one.idle_cpu_s / one.load.window_s * 100),
+        f"{number(one.requests_per_s)}{'*' if one.load.capped else ''}",
+        number(one.added_p50_ms),
+        number(one.added_p99_ms),
+        number(one.load.gap_p99_ms),
+        number(one.total_cpu_ms),
+        ", ".join(f"{name} {number(cpu)}" for cpu, name in by_process),
+        number(one.client_cpu_ms),
+        number(one.idle_cpu_s / one.load.window_s * 100),
         f"{one.load.frames_per_answer:.1f}" if one.peer == AXON else "-",
     )
 
@@ -98,13 +108,13 @@ def _long_row(one: Measurement) -> tuple[str, ...]:
         str(one.load.finished),
         f"{one.load.frames_per_answer:.1f}",
         str(one.load.frames_max),
-        _number(one.load.first_second_gap_p99_ms),
-        _number(one.load.first_second_gap_max_ms),
-        _number(one.load.gap_p99_ms),
+        number(one.load.first_second_gap_p99_ms),
+        number(one.load.first_second_gap_max_ms),
+        number(one.load.gap_p99_ms),
     )
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three figures or so; a dash for what there is none of."""
     if math.isnan(value):
         return "-"

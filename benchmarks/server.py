@@ -15,7 +15,8 @@ import psutil
 from benchmarks.environments import BENCH
 from benchmarks.model import BenchmarkError
 
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens URLs without a proxy."""
 
 
 class ServerError(BenchmarkError):
@@ -102,7 +103,7 @@ class Server:
 
 def _answers(url: str) -> bool:
     try:
-        with _DIRECT.open(url, timeout=2) as reply:
+        with DIRECT.open(url, timeout=2) as reply:
             return bool(reply.status == 200)
     except OSError:
         return False

@@ -1,9 +1,10 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from benchmarks import peers
-from benchmarks.__main__ import plan_from
+from benchmarks.__main__ import main, plan_from
 from benchmarks.model import Pace
 
 
@@ -50,3 +51,20 @@ def test_nonsense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit, match="2"):
         plan_from(arguments)
     assert "error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["engine", "overload"])
+def test_the_other_benchmarks_get_the_rest_of_the_line(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[Sequence[str]] = []
+
+    def run(arguments: Sequence[str]) -> int:
+        got.append(arguments)
+        return 7
+
+    monkeypatch.setattr(f"benchmarks.{name}.command.main", run)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # pytest's own stay
+    monkeypatch.setattr("sys.argv", ["benchmarks", name, "--out", "x.md"])
+    assert main() == 7
+    assert got == [["--out", "x.md"]]

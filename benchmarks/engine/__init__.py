@@ -1,0 +1,1 @@
+"""`python -m benchmarks engine`: an engine asked through Axon, and asked directly."""

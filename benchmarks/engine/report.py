@@ -1,0 +1,116 @@
+"""The report of the engine's benchmark, as Markdown."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from statistics import median
+
+from benchmarks.aims import Aim
+from benchmarks.engine.model import Leg, Pair, tokens_per_s
+from benchmarks.report import number, table
+from benchmarks.stats import percentile
+
+_CLIENTS, _SHARE = 32, 0.95
+_ADDED_MS = 15.0
+
+DEFINITIONS = """\
+- Both sides have the same engine with the same settings loaded, and get the same prompts for
+  answers of the same length, one side after the other, by turns first. Direct: the engine's class
+  in a process of its own. Axon: the whole local cloud, its WebSocket clients on the same machine.
+- Requests: so many at a time, each client asks again when its answer has ended.
+- tokens/s: tokens of all answers, from the first question to the last answer. Ratio: Axon's as a
+  share of the engine's own, the median of the pairs (least to most).
+- First token: from the question to the first piece of text, p50. Added: Axon's less the engine's
+  own, the median of the pairs (least to most).
+- CPU: milliseconds per answer of each process with its children. `load`: the clients' own. `idle`:
+  CPU use of the other side meanwhile, in % of one core."""
+
+_HEADERS = (
+    "requests", "pairs", "tokens/s direct", "tokens/s Axon", "ratio", "first token direct ms",
+    "first token Axon ms", "added ms",
+)  # fmt: skip
+_CPU_HEADERS = ("requests", "side", "answers", "CPU total", "CPU by process", "load", "idle %")
+
+
+def render(pairs: Sequence[Pair], head: Iterable[str]) -> str:
+    """Return the whole report."""
+    groups = [list(group) for _, group in groupby(pairs, key=clients_of)]
+    rows = [(aim.text, aim.figure, aim.verdict) for aim in evaluate(pairs)]
+    parts = [
+        "## Through Axon against the engine alone",
+        "\n".join(f"- {line}" for line in head) + f"\n{DEFINITIONS}",
+        table(_HEADERS, [_row(group) for group in groups]),
+        table(_CPU_HEADERS, [row for group in groups for row in _cpu_rows(group)]),
+        table(("aim", "figure", "verdict"), rows),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def clients_of(pair: Pair) -> int:
+    return pair.direct.work.clients
+
+
+def added_ms(pair: Pair) -> float:
+    """What Axon adds to the time to first token, p50 against p50."""
+    return _first_ms([pair.axon]) - _first_ms([pair.direct])
+
+
+def evaluate(pairs: Sequence[Pair]) -> list[Aim]:
+    """Hold the pairs against the aims: the throughput at 32 requests, the first token at any."""
+    text = f"tokens/s at {_CLIENTS} requests: at least {_SHARE:g} of the engine's own"
+    crowded = [pair.throughput for pair in pairs if clients_of(pair) == _CLIENTS]
+    share = median(crowded) if crowded else 0.0
+    figure = _spread(crowded, "{:.3f}") if crowded else ""
+    aims = [Aim(text, figure, share >= _SHARE if crowded else None)]
+    for clients, group in groupby(pairs, key=clients_of):
+        added = [added_ms(pair) for pair in group]
+        text = f"added time to first token, p50 at {clients} requests: under {_ADDED_MS:g} ms"
+        aims.append(Aim(text, f"{_spread(added, '{:.1f}')} ms", median(added) < _ADDED_MS))
+    return aims
+
+
+def _row(group: Sequence[Pair]) -> tuple[str, ...]:
+    direct, axon = [pair.direct for pair in group], [pair.axon for pair in group]
+    return (
+        str(clients_of(group[0])),
+        str(len(group)),
+        number(tokens_per_s(direct)),
+        number(tokens_per_s(axon)),
+        _spread([pair.throughput for pair in group], "{:.3f}"),
+        number(_first_ms(direct)),
+        number(_first_ms(axon)),
+        _spread([added_ms(pair) for pair in group], "{:.1f}"),
+    )
+
+
+def _cpu_rows(group: Sequence[Pair]) -> list[tuple[str, ...]]:
+    return [_cpu_row([pair.direct for pair in group]), _cpu_row([pair.axon for pair in group])]
+
+
+def _cpu_row(legs: Sequence[Leg]) -> tuple[str, ...]:
+    answers = sum(leg.work.answers for leg in legs)
+    names = legs[0].cpu_s
+    by_process = {name: sum(leg.cpu_s[name] for leg in legs) * 1000 / answers for name in names}
+    ordered = sorted(by_process.items(), key=lambda item: -item[1])
+    seconds = sum(leg.seen.seconds for leg in legs)
+    return (
+        str(legs[0].work.clients),
+        legs[0].side,
+        str(answers),
+        number(sum(by_process.values())),
+        ", ".join(f"{name} {number(cpu)}" for name, cpu in ordered),
+        # The engine alone is its own client.
+        number(sum(leg.seen.client_cpu_s for leg in legs) * 1000 / answers)
+        if legs[0].side == "axon"
+        else "-",
+        number(sum(leg.idle_cpu_s for leg in legs) / seconds * 100),
+    )
+
+
+def _first_ms(legs: Sequence[Leg]) -> float:
+    return percentile((ms for leg in legs for ms in leg.seen.first_tokens_ms), 50)
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    parts = (median(values), min(values), max(values))
+    middle, least, most = (form.format(value) for value in parts)
+    return f"{middle} ({least} to {most})"

@@ -1,0 +1,69 @@
+"""The run: the same work for both sides, one after the other, by turns first."""
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+
+from benchmarks.engine.model import AXON, DIRECT, Leg, Pair, Work, tokens_per_s
+from benchmarks.model import BenchmarkError
+
+_MOST_QUESTIONS = 200
+# As many digits in all prompts, and so as many tokens.
+_FIRST_NUMBER = 10_000
+
+_Say = Callable[[str], None]
+_Ask = Callable[[str, Work], Awaitable[Leg]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to run: so many pairs of legs of about `seconds` for each number of requests."""
+
+    clients: tuple[int, ...]
+    tokens: int
+    pairs: int
+    seconds: float
+
+
+def order(pair: int) -> tuple[str, str]:
+    """Who goes first: direct, Axon, Axon, direct, ... so that a drift of the machine hits both."""
+    return (DIRECT, AXON) if pair % 2 == 0 else (AXON, DIRECT)
+
+
+def questions(plan: Plan, warm_up: Leg) -> int:
+    """How many questions a client needs to ask for a leg of about the planned length."""
+    each_s = warm_up.seen.seconds / warm_up.work.questions
+    return min(max(math.ceil(plan.seconds / each_s), 1), _MOST_QUESTIONS)
+
+
+async def run(plan: Plan, ask: _Ask, say: _Say) -> list[Pair]:
+    """Run the whole plan; `ask` lets a side do its work.
+
+    Raises
+    ------
+    BenchmarkError
+        A leg failed: half a pair says nothing.
+    """
+    pairs, prompts = [], count(_FIRST_NUMBER, max(plan.clients) * _MOST_QUESTIONS)
+    for clients in plan.clients:
+        warm_up = Work(clients=clients, questions=1, tokens=plan.tokens, first=next(prompts))
+        for side in (AXON, DIRECT):
+            warm = await _leg(side, warm_up, ask, say)
+        asked = questions(plan, warm)
+        for number in range(plan.pairs):
+            work = Work(clients=clients, questions=asked, tokens=plan.tokens, first=next(prompts))
+            legs = {side: await _leg(side, work, ask, say) for side in order(number)}
+            pairs.append(Pair(direct=legs[DIRECT], axon=legs[AXON]))
+    return pairs
+
+
+async def _leg(side: str, work: Work, ask: _Ask, say: _Say) -> Leg:
+    leg = await ask(side, work)
+    if leg.seen.failures:
+        raise BenchmarkError(f"{side}, {work}: {leg.seen.failures[0]}")
+    say(
+        f"{side}, {work.clients} requests, {work.answers} answers: {tokens_per_s([leg]):.0f} "
+        f"tokens/s in {leg.seen.seconds:.1f} s"
+    )
+    return leg

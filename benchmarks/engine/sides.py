@@ -1,0 +1,134 @@
+"""The two sides: Axon as a whole with the engine inside, and the engine alone. Both stay loaded."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks import peers
+from benchmarks.engine.model import AXON, DIRECT, Leg, Seen, Work
+from benchmarks.environments import BENCH, ROOT
+from benchmarks.follow import LoadError, follow
+from benchmarks.peers import Peer
+from benchmarks.worker import worker_pid
+
+_LOADING_S = 600.0
+_LEG_S = 300.0
+# An engine's threads spin for a while after their last work: not in the other side's leg.
+_REST_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """Both, ready to be asked; never at the same time."""
+
+    cloud: Peer
+    alone: asyncio.subprocess.Process
+
+    async def leg(self, side: str, work: Work) -> Leg:
+        """Let one side do the work.
+
+        Raises
+        ------
+        LoadError
+            It took too long, or what asks has ended.
+        """
+        await asyncio.sleep(_REST_S)
+        ask = {DIRECT: self._direct, AXON: self._axon}[side]
+        try:
+            seen, cpu_s = await asyncio.wait_for(ask(work), _LEG_S)
+        except TimeoutError as error:
+            raise LoadError(f"{side}: {work} did not end in {_LEG_S:g} s") from error
+        idle_cpu_s = cpu_s.pop("idle", 0.0)
+        return Leg(side=side, work=work, seen=seen, cpu_s=cpu_s, idle_cpu_s=idle_cpu_s)
+
+    async def _direct(self, work: Work) -> tuple[Seen, dict[str, float]]:
+        assert self.alone.stdin is not None
+        assert self.alone.stdout is not None
+        self.alone.stdin.write(json.dumps(asdict(work)).encode() + b"\n")
+        roots = dict.fromkeys(self.cloud.roots(), "idle") | {self.alone.pid: "engine"}
+        seen, cpu_s = await follow(self.alone.stdout, roots)
+        return Seen(**seen), cpu_s
+
+    async def _axon(self, work: Work) -> tuple[Seen, dict[str, float]]:
+        told = json.dumps({"url": self.cloud.url, "model": self.cloud.model, "work": asdict(work)})
+        command = [sys.executable, "-m", "benchmarks.engine.through", told]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        try:
+            seen, cpu_s = await follow(
+                process.stdout, self.cloud.roots() | {self.alone.pid: "idle"}
+            )
+        finally:
+            await _end(process)
+        return Seen(**seen), cpu_s
+
+
+@asynccontextmanager
+async def open_sides(cloud: Peer) -> AsyncIterator[Sides]:
+    """Start the engine alone as the cloud's worker has it: same interpreter, same environment."""
+    pid = worker_pid(cloud.roots())
+    if pid is None:
+        raise LoadError("the local cloud has no worker")
+    worker = psutil.Process(pid)
+    with (BENCH / "log" / "engine.log").open("wb") as log:
+        alone = await asyncio.create_subprocess_exec(
+            worker.cmdline()[0],
+            "-m",
+            "benchmarks.engine.direct",
+            env=worker.environ(),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+        )
+    try:
+        await _ready(alone)
+        yield Sides(cloud=cloud, alone=alone)
+    finally:
+        await _end(alone)
+
+
+async def start_cloud(
+    engine: str, *, name: str, model: Path | None, python: Path | None, settings: dict[str, str]
+) -> Peer:
+    """Start the local cloud with this engine, whose model requests call `name`."""
+    arguments = ["--engine", engine]
+    if model is not None:
+        arguments += ["--model", str(model)]
+    if python is not None:
+        arguments += ["--python", str(python)]
+    return await peers.start_cloud(*arguments, model=name, settings=settings, within_s=_LOADING_S)
+
+
+async def _ready(alone: asyncio.subprocess.Process) -> None:
+    assert alone.stdout is not None
+    try:
+        line = await asyncio.wait_for(alone.stdout.readline(), _LOADING_S)
+    except TimeoutError:
+        line = b""
+    if line.strip() != b"ready":
+        raise LoadError(f"the engine alone did not start: {BENCH / 'log' / 'engine.log'}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Close its input, which ends the engine's; kill what is left of it."""
+    tree = []
+    with suppress(psutil.NoSuchProcess):
+        tree = psutil.Process(process.pid).children(recursive=True)
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), 20)
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    for left in tree:
+        with suppress(psutil.NoSuchProcess):
+            left.kill()

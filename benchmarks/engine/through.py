@@ -1,0 +1,76 @@
+"""The load generator of Axon's side, a process of its own: WebSocket clients that ask a model.
+
+Told a URL, a model and a `Work` as JSON in its argument, it writes `window`, `end` and the `Seen`.
+"""
+
+import gc
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import uvloop
+
+from benchmarks.clients import Answer, WebSocketClient, WrongAnswerError
+from benchmarks.engine.asking import Asker, Told, perform
+from benchmarks.engine.model import Seen, Work
+from benchmarks.model import Load
+
+
+class ModelClient(WebSocketClient, Asker):
+    """Takes any answer that has an end and whose deltas are its text."""
+
+    def __init__(self, *, url: str, model: str) -> None:
+        load = Load(kind="websocket", url=url, model=model, clients=1, tokens=1, seconds=0, cap_s=0)
+        super().__init__(load=load)
+        self._model = model
+        self._ended: dict[str, Any] = {}
+
+    async def put(self, prompt: str, *, tokens: int) -> Told:
+        create = {
+            "type": "response.create",
+            "model": self._model,
+            "input": prompt,
+            "max_output_tokens": tokens,
+        }
+        self._request = json.dumps(create).encode()
+        answer = await self._exchange()
+        self._check(answer)
+        return Told(answer.ttft_s, self._ended["usage"]["output_tokens"])
+
+    def _check(self, answer: Answer) -> None:
+        parts = (part for item in self._ended["output"] for part in item["content"])
+        text = "".join(part["text"] for part in parts)
+        if not answer.delta_moments or "".join(answer.parts) != text:
+            raise WrongAnswerError(f"the deltas are not the text: {text!r}")
+
+    def _over(self, event: dict[str, Any]) -> None:
+        if event["type"] == "response.failed":
+            raise WrongAnswerError(f"ended as {event}")
+        self._ended = event["response"]
+        self._end()
+
+
+async def run(work: Work, *, url: str, model: str, announce: Callable[[str], None]) -> Seen:
+    """Connect, and do the work."""
+    clients = [ModelClient(url=url, model=model) for _ in range(work.clients)]
+    try:
+        for client in clients:
+            await client.connect()
+        return await perform(work, clients, announce)
+    finally:
+        for client in clients:
+            client.close()
+
+
+def main() -> None:
+    told = json.loads(sys.argv[1])
+    gc.disable()  # a pause of the generator would be measured as one of the server
+    work = Work(**told.pop("work"))
+    seen = uvloop.run(run(work, **told, announce=lambda line: print(line, flush=True)))
+    print(json.dumps(asdict(seen)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from benchmarks.engine import sides
+from benchmarks.engine.model import AXON, DIRECT, Work
+from benchmarks.follow import LoadError
+from benchmarks.peers import Peer
+from tests.unit.benchmarks.engine.test_through import answer, axon
+
+WORK = Work(clients=2, questions=2, tokens=5, first=1)
+ECHO = {
+    "AXON_ENGINE": "echo",
+    "AXON_SLOTS": "2",
+    "AXON_VALKEY_URL": "redis://127.0.0.1:1",
+    "AXON_POSTGRES_DSN": "host=127.0.0.1 port=1",
+    "AXON_JOBS_QUEUE_URL": "http://127.0.0.1:1/jobs",
+    "AXON_HISTORY_QUEUE_URL": "http://127.0.0.1:1/history.fifo",
+}
+
+
+@asynccontextmanager
+async def cloud(settings: dict[str, str]) -> AsyncIterator[Peer]:
+    """A cloud that answers, and whose worker does nothing but have these settings."""
+    program = "import time; time.sleep(100)"
+    environment = os.environ | settings
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=environment)
+    async with axon(answer("a", text="a", last="response.completed")) as (url, _):
+        peer: Any = SimpleNamespace(url=url, model="m", roots=lambda: {worker.pid: "worker-0"})
+        try:
+            yield cast("Peer", peer)
+        finally:
+            worker.kill()
+            await worker.wait()
+
+
+async def test_each_side_does_the_work_in_its_own_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sides, "_REST_S", 0)
+    async with cloud(ECHO) as peer, sides.open_sides(peer) as both:
+        direct, through = await both.leg(DIRECT, WORK), await both.leg(AXON, WORK)
+        again = await both.leg(DIRECT, WORK)
+    assert direct.seen.failures == through.seen.failures == again.seen.failures == []
+    assert direct.seen.tokens == through.seen.tokens == 20
+    assert set(direct.cpu_s) == {"engine"}
+    assert set(through.cpu_s) == {"worker-0"}
+    assert len(again.seen.first_tokens_ms) == 4
+
+
+async def test_an_engine_that_does_not_start_is_told() -> None:
+    settings = ECHO | {"AXON_ENGINE": "vllm"}  # without a model
+    async with cloud(settings) as peer:
+        with pytest.raises(LoadError, match="did not start"):
+            async with sides.open_sides(peer):
+                pass
