@@ -1,30 +1,12 @@
 """HTTP/1.1 responses that stream server-sent events, taken apart without I/O."""
 
-from collections.abc import Iterator
+from worker.engines.openai.sse import EventReader
 
 _SPLIT = b"\r\n"
 
 
 class HttpStreamError(Exception):
     """The peer sent what is not a successful, chunked or sized HTTP/1.1 response."""
-
-
-class EventParser:
-    """Bytes of an event stream in, the data of its complete events out."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._data: list[bytes] = []
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            line = line.removesuffix(b"\r")
-            if line.startswith(b"data:"):
-                self._data.append(line[5:].removeprefix(b" "))
-            elif not line and self._data:
-                yield b"\n".join(self._data)
-                self._data.clear()
 
 
 class ResponseParser:
@@ -35,7 +17,7 @@ class ResponseParser:
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._events = EventParser()
+        self._events = EventReader()
         self._in_body = False
         self._remaining: int | None = None
         self._status = 0
@@ -74,7 +56,7 @@ class ResponseParser:
                 raise HttpStreamError(f"status {self._status}, a body of unknown length")
             self._remaining = int(fields[b"content-length"])
         self._buffer, self._in_body, self.ended = rest, True, False
-        self._events = EventParser()
+        self._events = EventReader()
         return True
 
     def _read_sized(self) -> bytes:

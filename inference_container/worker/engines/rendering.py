@@ -1,4 +1,4 @@
-"""Rendering a prompt without keeping the event loop."""
+"""Rendering a prompt: from messages as templates and APIs take them, beside the event loop."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,6 +7,11 @@ from worker.engines.protocol import ChatMessage, Prompt
 
 # Takes a tokenizer a few milliseconds.
 _INLINE_CHARACTERS = 8_192
+
+
+def plain_messages(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
+    """Return the messages as chat templates and OpenAI's API take them."""
+    return [{"role": message.role, "content": message.content} for message in messages]
 
 
 async def rendered(

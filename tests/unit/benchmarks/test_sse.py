@@ -1,6 +1,7 @@
 import pytest
 
-from benchmarks.sse import EventParser, HttpStreamError, ResponseParser
+from benchmarks.sse import HttpStreamError, ResponseParser
+from worker.engines.openai.sse import EventReader
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -10,7 +11,7 @@ def chunked(*parts: bytes) -> bytes:
 
 
 def test_events_are_split_at_blank_lines() -> None:
-    parser = EventParser()
+    parser = EventReader()
     assert list(parser.feed(b"data: one\n\ndata:two\r\n\r\n: comment\nevent: x\ndata: th")) == [
         b"one",
         b"two",

@@ -9,21 +9,12 @@ from axon.event_log import Later, Mark
 from axon.exceptions import UnavailableError
 from axon.serialization import loads
 from tests.unit.relay.author import Author
-from tests.unit.relay.world import RELAY, RelayParts, World, until
+from tests.unit.relay.world import RELAY, RelayParts, World, begun, until
 
 
 @pytest.fixture
 async def other(world: World) -> RelayParts:
     return await world.join("relay-b")
-
-
-async def begun(world: World, connection_id: str, *words: str) -> Author:
-    """Return a response of which the client has all that was written."""
-    author = await world.open(connection_id)
-    await author.say(*words)
-    world.pump()
-    await world.settled(author)
-    return author
 
 
 async def finish(world: World, author: Author, *, on: str = "", first: int = 0) -> None:

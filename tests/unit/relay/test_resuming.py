@@ -7,7 +7,7 @@ import pytest
 from axon.connections import PostUncertainError
 from relay.rescan import LOST_AFTER
 from tests.unit.relay.author import Author
-from tests.unit.relay.world import RELAY, RelayParts, World, until
+from tests.unit.relay.world import RELAY, RelayParts, World, begun, until
 
 
 @pytest.fixture
@@ -22,15 +22,6 @@ async def other(world: World) -> RelayParts:
     await other.feeds.drain()
     world.connections.posts.clear()
     return other
-
-
-async def begun(world: World, connection_id: str, *words: str) -> Author:
-    """Return a response of which the client has all that was written."""
-    author = await world.open(connection_id)
-    await author.say(*words)
-    world.pump()
-    await world.settled(author)
-    return author
 
 
 async def finish(world: World, author: Author, *, on: str, first: int) -> None:

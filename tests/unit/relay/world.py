@@ -155,3 +155,12 @@ class World:
                 if mark.certain and mark.next_sequence == len(author.written):
                     return
                 await asyncio.sleep(0.001)
+
+
+async def begun(world: World, connection_id: str, *words: str) -> Author:
+    """Return a response of which the client has all that was written."""
+    author = await world.open(connection_id)
+    await author.say(*words)
+    world.pump()
+    await world.settled(author)
+    return author

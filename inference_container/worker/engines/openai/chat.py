@@ -7,8 +7,7 @@ from axon.protocol.objects import Usage
 from axon.serialization import dumps, loads
 from worker.engines.limits import token_budget
 from worker.engines.openai.client import Call
-from worker.engines.openai.dialect import choice_of, reason_of, wire_messages
-from worker.engines.openai.sampling import sampling_fields
+from worker.engines.openai.dialect import choice_of, reason_of, sampling_fields
 from worker.engines.openai.texts import ids_of, text_of
 from worker.engines.protocol import (
     ChatMessage,
@@ -18,6 +17,7 @@ from worker.engines.protocol import (
     Prompt,
     TokenChunk,
 )
+from worker.engines.rendering import plain_messages
 
 _BYTES_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4
@@ -30,7 +30,7 @@ class ChatDialect:
         """Keep the messages; the ids are as many as the tokens are likely to be."""
         size = sum(len(message.content.encode()) for message in messages)
         tokens = size // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages)
-        text = dumps(wire_messages(messages)).decode()
+        text = dumps(plain_messages(messages)).decode()
         return Prompt(token_ids=(0,) * tokens, text=text, estimated=True)
 
     def answer(self, request: GenerateRequest, model: ModelInfo) -> "ChatAnswer":

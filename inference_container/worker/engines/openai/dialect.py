@@ -13,8 +13,10 @@ from worker.engines.protocol import (
     ModelInfo,
     Prompt,
     RefusedError,
+    Sampling,
     TokenChunk,
 )
+from worker.engines.sampling import given_fields
 
 _REASONS: Mapping[str, FinishReason] = {"stop": "stop", "eos_token": "stop", "length": "length"}
 
@@ -57,9 +59,10 @@ class Dialect(Protocol):
         ...
 
 
-def wire_messages(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """Return the messages as the API takes them."""
-    return [{"role": message.role, "content": message.content} for message in messages]
+def sampling_fields(sampling: Sampling, *, resumed_at: int) -> dict[str, Any]:
+    """Return the body's fields for sampling, without those that are left to the upstream."""
+    stop = {"stop": list(sampling.stop)} if sampling.stop else {}
+    return given_fields(sampling, resumed_at=resumed_at) | stop
 
 
 def choice_of(event: Mapping[str, Any]) -> Mapping[str, Any]:

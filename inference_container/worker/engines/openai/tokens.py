@@ -6,8 +6,7 @@ from typing import Any
 
 from worker.engines.limits import token_budget
 from worker.engines.openai.client import Call, UpstreamClient
-from worker.engines.openai.dialect import choice_of, reason_of, wire_messages
-from worker.engines.openai.sampling import sampling_fields
+from worker.engines.openai.dialect import choice_of, reason_of, sampling_fields
 from worker.engines.protocol import (
     ChatMessage,
     EngineError,
@@ -17,6 +16,7 @@ from worker.engines.protocol import (
     Prompt,
     TokenChunk,
 )
+from worker.engines.rendering import plain_messages
 
 
 class TokenDialect:
@@ -29,7 +29,7 @@ class TokenDialect:
 
     async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
         """Have the upstream render by the model's own chat template."""
-        body = {"model": model, "messages": wire_messages(messages), "add_generation_prompt": True}
+        body = {"model": model, "messages": plain_messages(messages), "add_generation_prompt": True}
         told = await self._client.post(self._url, body, timeout_s=self._timeout_s)
         if not isinstance(told, dict) or not isinstance(told.get("tokens"), list):
             raise EngineError("The upstream's /tokenize tells no tokens: AXON_UPSTREAM_KIND=openai")

@@ -5,12 +5,12 @@ from collections.abc import Collection
 from typing import Any
 
 from worker.engines.protocol import GenerateRequest, Sampling
+from worker.engines.sampling import SEED_BITS, shifted_seed
 
 # Without it the small model says the same again and again.
 _REPETITION_PENALTY = 1.07
 # Below, dividing by the temperature would overflow, and the choice is certain anyway.
 _LEAST_TEMPERATURE = 0.01
-_SEED_BITS = 32
 
 
 def generation_config(
@@ -37,11 +37,10 @@ def _choice(sampling: Sampling, *, resumed_at: int) -> dict[str, Any]:
     top_p = 1.0 if sampling.top_p is None else sampling.top_p
     if temperature < _LEAST_TEMPERATURE or top_p <= 0:
         return {"do_sample": False}
-    seed = secrets.randbits(_SEED_BITS) if sampling.seed is None else sampling.seed
+    seed = secrets.randbits(SEED_BITS) if sampling.seed is None else sampling.seed
     return {
         "do_sample": True,
         "temperature": temperature,
         "top_p": top_p,
-        # A continuation must not draw again the numbers that its beginning drew.
-        "rng_seed": (seed + resumed_at) % 2**_SEED_BITS,
+        "rng_seed": shifted_seed(seed, resumed_at=resumed_at),
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.engines.protocol import ChatMessage, Prompt, RefusedError
+from worker.engines.rendering import plain_messages
 
 # OpenVINO cuts a text to the context window, so that a longer one is encoded in pieces. They end
 # where no token can span: after a special token, or before the space of a new word. A message of a
@@ -41,7 +42,7 @@ class ChatTokenizer:
 
     def render(self, messages: Sequence[ChatMessage]) -> Prompt:
         """Render by the model's template, open for the assistant's answer."""
-        history = [{"role": message.role, "content": message.content} for message in messages]
+        history = plain_messages(messages)
         try:
             text: str = self._tokenizer.apply_chat_template(history, add_generation_prompt=True)
             token_ids = self._encode(text)

@@ -19,7 +19,7 @@ from worker.engines.protocol import (
     RefusedError,
     TokenChunk,
 )
-from worker.engines.rendering import rendered
+from worker.engines.rendering import plain_messages, rendered
 from worker.engines.slots import Generation, Slots
 from worker.engines.vllm.adapters import Adapters
 from worker.engines.vllm.errors import dead_errors, refusals
@@ -127,10 +127,9 @@ class VllmEngine:
         return await rendered(self._render, messages)
 
     def _render(self, messages: Sequence[ChatMessage]) -> Prompt:
-        history = [{"role": message.role, "content": message.content} for message in messages]
         try:
             text = self._tokenizer.apply_chat_template(
-                history, tokenize=False, add_generation_prompt=True
+                plain_messages(messages), tokenize=False, add_generation_prompt=True
             )
         except Exception as error:  # templates raise what they like
             raise RefusedError("The conversation cannot be rendered for the model.") from error

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.engines.protocol import GenerateRequest, RefusedError
-
-_SEED_BITS = 32
+from worker.engines.sampling import given_fields
 
 
 def sampling_arguments(
@@ -16,15 +15,7 @@ def sampling_arguments(
     What the request leaves open is as the model's own ``generation_config.json`` says
     (`defaults`), else as vLLM's.
     """
-    sampling = request.sampling
-    asked = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "seed": _seed(sampling.seed, resumed_at=resumed_at(request)),
-    }
-    given = {name: value for name, value in asked.items() if value is not None}
+    given = given_fields(request.sampling, resumed_at=resumed_at(request))
     known = {name: value for name, value in defaults.items() if name != "max_tokens"}
     return {**known, **given, "max_tokens": budget, "detokenize": False}
 
@@ -48,8 +39,3 @@ def output_constraint(text_format: Mapping[str, Any]) -> dict[str, Any]:
         f"'text.format' {text_format.get('type')!r} is not known: use 'json_schema', "
         "'json_object' or 'text'."
     )
-
-
-def _seed(seed: int | None, *, resumed_at: int) -> int | None:
-    """Shift it: a continuation must not draw again the numbers that its beginning drew."""
-    return None if seed is None else (seed + resumed_at) % 2**_SEED_BITS

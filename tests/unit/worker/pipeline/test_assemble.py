@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from axon.conversations import Turn
 from axon.exceptions import RequestError
 from tests.unit.axon.samples import a_job
+from tests.unit.worker.pipeline.items import message, turn
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from worker.engines.protocol import ChatMessage, GenerateRequest, Prompt, RefusedError
 from worker.metrics import WorkerMetrics
@@ -40,24 +41,12 @@ class Assembling:
 def turns_of(*words: int) -> list[Turn]:
     """Turns of so many words each: ``q0 ...``, answered with ``a0``."""
     return [
-        a_turn([said("user", " ".join([f"q{n}"] * (count - 1)))], [said("assistant", f"a{n}")])
+        turn(
+            asked=[message("user", " ".join([f"q{n}"] * (count - 1)))],
+            answered=[message("assistant", f"a{n}")],
+        )
         for n, count in enumerate(words)
     ]
-
-
-def a_turn(asked: list[dict[str, Any]], answered: list[dict[str, Any]]) -> Turn:
-    return Turn(
-        response_id="resp_0",
-        previous_response_id=None,
-        conversation_id="conv",
-        tenant_id="t",
-        input=asked,
-        output=answered,
-    )
-
-
-def said(role: str, content: str) -> dict[str, Any]:
-    return {"type": "message", "role": role, "content": content}
 
 
 class TestTruncated:
@@ -100,8 +89,8 @@ class TestTruncated:
         output = {"type": "function_call_output", "call_id": "c", "output": "one"}
         turns = [
             *turns_of(3),
-            a_turn([said("user", "one two three")], [call]),
-            a_turn([output], [said("assistant", "It is one.")]),
+            turn(asked=[message("user", "one two three")], answered=[call]),
+            turn(asked=[output], answered=[message("assistant", "It is one.")]),
         ]
         assembling = Assembling(window=10)
         request = await assembling.request(turns, input="x", truncation="auto", max_output_tokens=4)

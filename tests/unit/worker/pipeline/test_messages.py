@@ -1,30 +1,15 @@
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
 from axon.conversations import Turn
 from axon.jobs import Job
 from tests.unit.axon.samples import a_job
+from tests.unit.worker.pipeline.items import message, turn
 from worker.engines.protocol import ChatMessage
 from worker.pipeline.messages import Conversation
 
 USER = ChatMessage("user", "hello")
-
-
-def turn(*, asked: list[dict[str, Any]], answered: list[dict[str, Any]]) -> Turn:
-    return Turn(
-        response_id="resp_0",
-        previous_response_id=None,
-        conversation_id="conv",
-        tenant_id="t",
-        input=asked,
-        output=answered,
-    )
-
-
-def message(role: str, content: object) -> dict[str, Any]:
-    return {"type": "message", "role": role, "content": content}
 
 
 def messages_of(job: Job, turns: Sequence[Turn] = (), *, without: int = 0) -> list[ChatMessage]:
