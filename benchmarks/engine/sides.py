@@ -76,7 +76,8 @@ async def open_sides(cloud: Peer) -> AsyncIterator[Sides]:
     if pid is None:
         raise LoadError("the local cloud has no worker")
     worker = psutil.Process(pid)
-    with (BENCH / "log" / "engine.log").open("wb") as log:
+    _log().parent.mkdir(parents=True, exist_ok=True)
+    with _log().open("wb") as log:
         alone = await asyncio.create_subprocess_exec(
             worker.cmdline()[0],
             "-m",
@@ -113,7 +114,11 @@ async def _ready(alone: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         line = b""
     if line.strip() != b"ready":
-        raise LoadError(f"the engine alone did not start: {BENCH / 'log' / 'engine.log'}")
+        raise LoadError(f"the engine alone did not start: {_log()}")
+
+
+def _log() -> Path:
+    return BENCH / "log" / "engine.log"
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -3,6 +3,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -23,6 +24,11 @@ ECHO = {
     "AXON_JOBS_QUEUE_URL": "http://127.0.0.1:1/jobs",
     "AXON_HISTORY_QUEUE_URL": "http://127.0.0.1:1/history.fifo",
 }
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sides, "BENCH", tmp_path / "not made yet")
 
 
 @asynccontextmanager
