@@ -8,7 +8,7 @@ import boto3
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, ReadOnlyCredentials
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from axon.adapters.iam_tokens import postgres_token, valkey_token
@@ -19,6 +19,8 @@ VISIBLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1
 CREDENTIALS = st.builds(
     ReadOnlyCredentials, access_key=VISIBLE, secret_key=VISIBLE, token=st.none() | VISIBLE
 )
+KEY = ReadOnlyCredentials("AKIA", "secret", None)
+HOSTS = ["axon.abc.eu-central-1.rds.amazonaws.com", "Axon.example.com"]
 
 
 def at(now: int) -> AbstractContextManager[object]:
@@ -42,12 +44,12 @@ def test_valkeys(
     assert token == str(request.url).removeprefix("http://")
 
 
-@given(user=VISIBLE, port=st.integers(1, 65535), region=REGIONS, now=SECONDS,
-       credentials=CREDENTIALS)  # fmt: skip
+@given(user=VISIBLE, host=st.sampled_from(HOSTS), port=st.integers(1, 65535), region=REGIONS,
+       now=SECONDS, credentials=CREDENTIALS)  # fmt: skip
+@example(user="axon_app", host=HOSTS[0], port=443, region="us-east-1", now=0, credentials=KEY)
 def test_postgresqls(
-    user: str, port: int, region: str, now: int, credentials: ReadOnlyCredentials
+    user: str, host: str, port: int, region: str, now: int, credentials: ReadOnlyCredentials
 ) -> None:
-    host = "axon.abc.eu-central-1.rds.amazonaws.com"
     client = boto3.client(
         "rds",
         region_name=region,

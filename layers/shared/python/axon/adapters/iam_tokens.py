@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from axon.adapters.sigv4 import ALGORITHM, Credentials, signing_key, timestamp_of
 
 _EXPIRES_S = 900
+_HTTPS = 443  # which the header "host" leaves out
 _NO_BODY = sha256(b"").hexdigest()
 
 
@@ -32,7 +33,8 @@ def postgres_token(
 ) -> str:
     """Return the password of an RDS database's user."""
     return _presigned(
-        host=f"{host}:{port}",
+        host=host,
+        port=port,
         parameters={"Action": "connect", "DBUser": user},
         scope=("rds-db", region),
         credentials=credentials,
@@ -43,6 +45,7 @@ def postgres_token(
 def _presigned(
     *,
     host: str,
+    port: int | None = None,
     parameters: dict[str, str],
     scope: tuple[str, str],
     credentials: Credentials,
@@ -62,12 +65,16 @@ def _presigned(
     }
     if credentials.token:
         parameters["X-Amz-Security-Token"] = credentials.token
-    request = f"GET\n/\n{_query(sorted(parameters.items()))}\nhost:{host}\n\nhost\n{_NO_BODY}"
+    place = host if port is None else f"{host}:{port}"
+    signed_host = (host if port == _HTTPS else place).lower()
+    request = (
+        f"GET\n/\n{_query(sorted(parameters.items()))}\nhost:{signed_host}\n\nhost\n{_NO_BODY}"
+    )
     digest = sha256(request.encode()).hexdigest()
     to_sign = f"{ALGORITHM}\n{timestamp}\n{credential_scope}\n{digest}"
     key = signing_key(credentials.secret_key or "", date=date, region=region, service=service)
     parameters["X-Amz-Signature"] = hmac.digest(key, to_sign.encode(), "sha256").hex()
-    return f"{host}/?{_query(list(parameters.items()))}"
+    return f"{place}/?{_query(list(parameters.items()))}"
 
 
 def _query(parameters: list[tuple[str, str]]) -> str:
