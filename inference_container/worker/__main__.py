@@ -1,35 +1,68 @@
-"""``python -m worker``: one engine, and the consumer that feeds it."""
+"""``python -m worker``: one engine, and the consumer that feeds it.
+
+``python -m worker serve``: the same engine behind SageMaker's HTTP interface instead. SageMaker
+runs a container with this argument (`worker.endpoint.http`).
+"""
 
 import logging
 import os
 import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
 
 import uvloop
 
 from axon.exceptions import SettingsError
 from axon.service import configure_logging, stop_on_signals
-from axon.settings import WorkerSettings
+from axon.settings import EndpointSettings, WorkerSettings
 from worker.engines.protocol import EngineDeadError
-from worker.service import serve
 
 ENGINE_DIED = 70
 """Exit status (EX_SOFTWARE) that tells a dead engine from other failures."""
 
 
-async def main(settings: WorkerSettings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def consume(settings: WorkerSettings) -> None:
+    """Work jobs off until SIGTERM or SIGINT."""
+    from worker.service import serve
+
     agent_uri = os.environ.get("ECS_AGENT_URI") if settings.task_protection else None
     await serve(settings, stop=stop_on_signals(), agent_uri=agent_uri)
 
 
+async def answer(settings: EndpointSettings) -> None:
+    """Answer invocations until SIGTERM or SIGINT."""
+    from worker.endpoint.service import serve
+
+    await serve(settings, stop=stop_on_signals())
+
+
+def configured(arguments: Sequence[str], environ: Mapping[str, str]) -> Coroutine[Any, Any, None]:
+    """Return what the arguments ask for, with logging set up.
+
+    Raises
+    ------
+    SettingsError : an unknown argument, or wrong settings.
+    """
+    match arguments:
+        case []:
+            worker = WorkerSettings.from_environ(environ)
+            configure_logging(worker)
+            return consume(worker)
+        case ["serve"]:
+            endpoint = EndpointSettings.from_environ(environ)
+            configure_logging(endpoint)
+            return answer(endpoint)
+    raise SettingsError(
+        f"unknown arguments {' '.join(arguments)!r}: use none, or 'serve' for a SageMaker endpoint"
+    )
+
+
 if __name__ == "__main__":
     try:
-        configured = WorkerSettings.from_environ(os.environ)
+        main = configured(sys.argv[1:], os.environ)
+        uvloop.run(main)
     except SettingsError as error:
         sys.exit(f"worker: {error}")
-    configure_logging(configured)
-    try:
-        uvloop.run(main(configured))
     except EngineDeadError as error:
         logging.getLogger("worker").critical("the engine died: %s", error)
         sys.exit(ENGINE_DIED)

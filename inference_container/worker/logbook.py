@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import Protocol
 
 from axon.backoff import pauses
-from axon.event_log import Claim, EventLog, LoggedEvent, LostResponse, Status
+from axon.event_log import Claim, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.exceptions import FencedError, MissingResponseError
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
@@ -28,6 +29,41 @@ class DuplicateError(FencedError):
     """A newer attempt has another message of the same job: this one is not needed."""
 
 
+class AttemptLog(Protocol):
+    """What an attempt uses of the event log (`axon.event_log.EventLog`)."""
+
+    async def claim(
+        self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
+    ) -> Claim:
+        """Take the next epoch."""
+        ...
+
+    async def append(
+        self,
+        response_id: str,
+        *,
+        epoch: int,
+        events: Sequence[LoggedEvent],
+        status: Status = Status.IN_PROGRESS,
+    ) -> str:
+        """Append and publish; a terminal `status` ends the log."""
+        ...
+
+    async def read(
+        self, response_id: str, *, after: int = -1, limit: int | None = None
+    ) -> list[LoggedEvent]:
+        """Return the events."""
+        ...
+
+    async def describe(self, response_id: str) -> ResponseMeta | None:
+        """Return what is known of the response, or None."""
+        ...
+
+    async def restore(self, response: LostResponse) -> None:
+        """Make a log again that was lost."""
+        ...
+
+
 class Logbook:
     """Claims and appends; keeps what the log holds, to make it again when Valkey has lost it.
 
@@ -43,7 +79,7 @@ class Logbook:
         *,
         job: Job,
         message_id: str,
-        log: EventLog,
+        log: AttemptLog,
         deadline_ms: int,
         patience: Patience,
         clock_ms: Callable[[], int],

@@ -2,17 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from axon.adapters.composition import ender, event_log, sqs_api
 from axon.adapters.ecs_agent import EcsAgent
 from axon.adapters.health import serve_health
-from axon.adapters.metrics import new_registry
 from axon.adapters.postgres import create_pool
 from axon.adapters.postgres_stores import PostgresTurnStore
 from axon.adapters.sqs import SqsHistorySender, SqsJobQueue
@@ -21,18 +19,14 @@ from axon.adapters.valkey_caches import ValkeyTurnCache
 from axon.adapters.valkey_directories import ValkeyModelDirectory
 from axon.conversations import Conversations
 from axon.settings import WorkerSettings
-from axon.tracing import NoTracing, Tracing
 from worker.announcer import announce
 from worker.answering import answer
 from worker.consumer import Consumer
-from worker.engines import EchoPace, create_engine
-from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import Engine
-from worker.engines.vllm.metrics import EngineMetrics
-from worker.engines.vllm.model import VllmModel
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.stages import Stages
+from worker.process import engine_registry, start_engine, tracing_of, until
 from worker.protection import Protection
 from worker.services import Services
 from worker.shutdown import Shutdown
@@ -54,12 +48,10 @@ async def serve(
     EngineDeadError : the engine has died; its jobs were released.
     """
     async with AsyncExitStack() as stack:
-        engine = await _start_engine(settings, stack)
+        engine = await start_engine(settings, stack)
         valkey = create_valkey(settings)
         stack.push_async_callback(valkey.close)
-        registry = new_registry()
-        if settings.engine == "vllm":
-            registry.register(EngineMetrics())
+        registry = engine_registry(settings)
         protection = Protection(EcsAgent(uri=agent_uri)) if agent_uri else None
         consumer = _consumer(
             settings,
@@ -81,22 +73,8 @@ async def serve(
         )
         LOGGER.info("serving %s with %d slots", ", ".join(models), engine.info().slots)
         protecting = [protection.run()] if protection else []
-        await _until(stop, consumer.consume(), announcing, *protecting)
+        await until(stop, consumer.consume(), announcing, *protecting)
         await consumer.drain(settings.stop_timeout_s)
-
-
-async def _start_engine(settings: WorkerSettings, stack: AsyncExitStack) -> Engine:
-    pace = EchoPace(ttft_s=settings.echo_ttft_ms / 1000, token_s=settings.echo_token_ms / 1000)
-    engine = create_engine(
-        name=settings.engine,
-        slots=settings.slots,
-        echo=pace,
-        model=VllmModel.of(settings),
-        upstream=Upstream.of(settings),
-    )
-    stack.push_async_callback(engine.close)
-    await engine.start()
-    return engine
 
 
 def _consumer(
@@ -109,7 +87,7 @@ def _consumer(
     stack: AsyncExitStack,
 ) -> Consumer:
     metrics = WorkerMetrics(registry=registry)
-    tracing = _tracing(settings)
+    tracing = tracing_of(settings)
     stack.push_async_callback(tracing.close)
     jobs = sqs_api(settings.jobs_queue_url, region=settings.aws_region)
     history = sqs_api(settings.history_queue_url, region=settings.aws_region)
@@ -154,30 +132,9 @@ def _consumer(
     return consumer
 
 
-def _tracing(settings: WorkerSettings) -> Tracing:
-    if settings.otlp_endpoint is None:
-        return NoTracing()
-    from axon.adapters.tracing import OtlpTracing
-
-    return OtlpTracing(endpoint=settings.otlp_endpoint, service="axon-worker")
-
-
 async def _health(
     engine: Engine, consumer: Consumer, announced: asyncio.Event
 ) -> dict[str, object] | None:
     if not (announced.is_set() and await engine.health()):
         return None
     return {"models": [model.id for model in engine.info().models], "running": consumer.running}
-
-
-async def _until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run until `stop` is set or one of the coroutines ends, which only an error makes it do."""
-    stopping = asyncio.create_task(stop.wait())
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    for task in (stopping, *tasks):
-        task.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await task
-    for task in done:
-        task.result()

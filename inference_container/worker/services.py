@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from axon.clock import now_ms
 from axon.conversations import Conversations
-from axon.endings import ResponseEnder
-from axon.event_log import EventLog, LoggedEvent
+from axon.event_log import LoggedEvent, Status
 from axon.history import HistoryRecord, HistorySender, version_of
 from axon.jobs import Job
 from axon.protocol.objects import Json
 from axon.tracing import Tracing
 from worker.engines.protocol import Engine
-from worker.logbook import Logbook
+from worker.logbook import AttemptLog, Logbook
 from worker.metrics import WorkerMetrics
 from worker.overload import LastReason, why_none_follows
 from worker.patience import Patience
@@ -22,6 +22,16 @@ from worker.pipeline.stages import Stages
 from worker.shutdown import Shutdown
 
 
+class Ender(Protocol):
+    """Ends responses from outside an attempt (`axon.endings.ResponseEnder`)."""
+
+    async def end(
+        self, response_id: str, status: Status, *, error: dict[str, str] | None = None
+    ) -> None:
+        """End a response that has not ended yet."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What attempts share; a job that is older than `deadline_s` is not worth one.
@@ -29,10 +39,10 @@ class Services:
     After `max_receives` of a message its next receive makes it a dead letter.
     """
 
-    event_log: EventLog
+    event_log: AttemptLog
     conversations: Conversations
     history: HistorySender
-    ender: ResponseEnder
+    ender: Ender
     engine: Engine
     stages: Stages
     flush_policy: FlushPolicy

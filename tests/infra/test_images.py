@@ -5,11 +5,8 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from axon.settings import RelaySettings, WorkerSettings
 from local.services.valkey import Valkey
 from tests.conftest import Servers
 from tests.infra.dockerfile import ROOT, Dockerfile
+from tests.infra.unpacked import run, started, unpack
 
 RELAY = "relay_container/Dockerfile"
 CPU = "inference_container/Dockerfile.cpu"
@@ -110,6 +108,7 @@ def test_packages_resolve_to_wheels_from_the_lock(name: str, machine: str, tmp_p
     )  # fmt: skip
     assert "Would install" in answer
     assert ("+ openvino-genai==" in answer) == (name == CPU)
+    assert "telemetry==" not in answer
 
 
 def test_packages_of_the_gpu_image_fit_those_of_vllm(tmp_path: Path) -> None:
@@ -134,46 +133,9 @@ def test_the_interpreter_is_one_that_axon_supports(name: str) -> None:
     assert SpecifierSet(project["requires-python"]).contains(f"{version}.0")
 
 
-def unpack(name: str, folder: Path) -> Dockerfile:
-    """Put into `folder` what the image's COPY instructions put into its working directory."""
-    dockerfile = Dockerfile.read(name)
-    for source, destination in dockerfile.image.copies:
-        if (ROOT / source).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / source, folder / destination, ignore=ignored)
-    return dockerfile
-
-
 @pytest.fixture(params=IMAGES)
 def unpacked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Dockerfile, Path]:
     return unpack(request.param, tmp_path), tmp_path
-
-
-def adapted(folder: Path, command: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Return a command of an image for this interpreter; only `folder` holds Axon's modules."""
-    site = [path for path in sys.path if path.endswith("site-packages")]
-    paths = os.pathsep.join([str(folder), *site])
-    return [sys.executable, "-S", *command[1:]], {"PYTHONPATH": paths}
-
-
-def run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
-    program, environ = adapted(folder, command)
-    return subprocess.run(
-        program, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=60
-    )
-
-
-@contextmanager
-def started(
-    folder: Path, command: list[str], environ: dict[str, str]
-) -> Iterator["subprocess.Popen[bytes]"]:
-    program, paths = adapted(folder, command)
-    process = subprocess.Popen(program, cwd=folder, env=environ | paths)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_the_entrypoint_starts_and_asks_for_its_settings(

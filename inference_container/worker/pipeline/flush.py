@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from axon.settings import WorkerSettings
+from axon.settings import EngineSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class FlushPolicy:
     ramp_s: float
 
     @classmethod
-    def of(cls, settings: WorkerSettings) -> Self:
+    def of(cls, settings: EngineSettings) -> Self:
         """Return the policy that the settings say."""
         return cls(
             first_s=settings.flush_first_s,

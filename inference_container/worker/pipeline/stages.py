@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from axon.settings import WorkerSettings
+from axon.settings import EngineSettings
 from worker.metrics import WorkerMetrics
 from worker.pipeline.stage import Stage
 
@@ -23,7 +23,7 @@ class Stages:
     stream: Stage
 
     @classmethod
-    def of(cls, settings: WorkerSettings, *, slots: int, metrics: WorkerMetrics) -> Self:
+    def of(cls, settings: EngineSettings, *, slots: int, metrics: WorkerMetrics) -> Self:
         """Return the stages that the settings say, before an engine with so many slots."""
 
         def stage(name: str, size: int, *, patient: bool = False) -> Stage:

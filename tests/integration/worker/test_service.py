@@ -11,7 +11,7 @@ from axon.event_log import Status
 from local.ports import Ports
 from tests.integration.worker.conftest import TENANT, VISIBILITY_S, World, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from worker import service
+from worker import process
 from worker.engines.protocol import EngineDeadError, EngineError
 
 
@@ -99,7 +99,7 @@ async def test_a_dead_engine_ends_the_worker_and_another_goes_on(
 ) -> None:
     engine = ScriptedEngine(["one", " two"], failures=[(1, EngineDeadError("gone"))])
     with monkeypatch.context() as patch:
-        patch.setattr(service, "create_engine", lambda **_: engine)
+        patch.setattr(process, "create_engine", lambda **_: engine)
         response_id = await world.submit(input="one two three")
         with pytest.raises(EngineDeadError):
             async with world.worker() as serving, asyncio.timeout(20):

@@ -5,7 +5,14 @@ import pytest
 from pydantic import ValidationError
 
 from axon.exceptions import SettingsError
-from axon.settings import EventLogSettings, RespondSettings, ValkeySettings, WorkerSettings
+from axon.settings import (
+    EndpointSettings,
+    EngineSettings,
+    EventLogSettings,
+    RespondSettings,
+    ValkeySettings,
+    WorkerSettings,
+)
 
 WORKER = {
     "AXON_VALKEY_URL": "redis://127.0.0.1:1/0",
@@ -137,3 +144,35 @@ def test_lora_adapters_and_further_arguments_are_json() -> None:
 def test_wrong_settings_of_vllm_are_named(environ: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=f"AXON_{message}"):
         WorkerSettings.from_environ(WORKER | environ)
+
+
+def test_an_endpoint_needs_no_stores() -> None:
+    settings = EndpointSettings.from_environ({"AXON_SLOTS": "3"})
+    assert (settings.http_port, settings.slots) == (8080, 3)
+    assert not any(field.is_required() for field in EndpointSettings.model_fields.values())
+
+
+def test_an_endpoint_shares_the_workers_engine_and_stages() -> None:
+    for name, field in EngineSettings.model_fields.items():
+        assert WorkerSettings.model_fields[name].default == field.default
+        assert EndpointSettings.model_fields[name].default == field.default
+
+
+@pytest.mark.parametrize(
+    ("environ", "port"),
+    [
+        ({"SAGEMAKER_BIND_TO_PORT": "8081"}, 8081),
+        ({"SAGEMAKER_BIND_TO_PORT": ""}, 8080),
+        ({"SAGEMAKER_BIND_TO_PORT": "8081", "AXON_HTTP_PORT": "9000"}, 9000),
+    ],
+)
+def test_the_port_of_an_endpoint(environ: dict[str, str], port: int) -> None:
+    assert EndpointSettings.from_environ(environ).http_port == port
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("AXON_HTTP_PORT", "0"), ("AXON_STREAM_TIMEOUT_S", "0")]
+)
+def test_a_wrong_setting_of_an_endpoint_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        EndpointSettings.from_environ({name: value})

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from axon.settings import WorkerSettings
+from axon.settings import EngineSettings
 
 Kind = Literal["vllm", "openai"]
 
@@ -27,7 +27,7 @@ class Upstream:
     retries: int = 2
 
     @classmethod
-    def of(cls, settings: WorkerSettings) -> Self | None:
+    def of(cls, settings: EngineSettings) -> Self | None:
         """Return what the settings name, None if they name no server."""
         if settings.upstream_url is None:
             return None

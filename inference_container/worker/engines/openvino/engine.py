@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from worker.engines.limits import find_model, refuse_format, token_budget
 from worker.engines.openvino.answer import Answer
-from worker.engines.openvino.models import SMOLLM2, GgufModel
+from worker.engines.openvino.models import SMOLLM2, GgufModel, openable
 from worker.engines.openvino.process import PipelineGeneration, PipelineProcess
 from worker.engines.openvino.sampling import generation_config
 from worker.engines.openvino.tokenizer import ChatTokenizer
@@ -50,7 +50,7 @@ class OpenVinoEngine:
 
     async def start(self) -> None:
         """Load the model; ``EngineError`` if a package is missing or the model does not load."""
-        path = self._model.path()
+        path = await asyncio.to_thread(openable, self._model.path())
         arguments = (str(path), str(self._info.slots), str(self._cache_tokens))
         self._process = PipelineProcess(
             command=(sys.executable, "-m", "worker.engines.openvino.server", *arguments),

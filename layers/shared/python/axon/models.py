@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from axon.exceptions import RequestError
+
 SILENCE_S = 15.0
 """Workers announce themselves every few seconds: after so long without, none is there."""
 
@@ -19,3 +21,13 @@ class ModelDirectory(Protocol):
     async def list(self) -> list[str]:
         """Return the known model ids, sorted."""
         ...
+
+
+def unknown_model(model: str) -> RequestError:
+    """Return the refusal of a model that nobody serves."""
+    return RequestError(
+        f"The model '{model}' does not exist or you do not have access to it.",
+        code="model_not_found",
+        param="model",
+        status=404,
+    )

@@ -1,5 +1,6 @@
 """ResponseService: accepts requests, and has responses delivered to another connection."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from axon.clock import now_ms
@@ -17,6 +18,7 @@ from axon.exceptions import FencedError, RequestError, UnavailableError
 from axon.history import HistoryRecord, HistorySender, version_of
 from axon.ids import is_id, new_id
 from axon.jobs import Job, JobSender, new_job
+from axon.models import unknown_model
 from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Usage, response_object
 from axon.protocol.requests import CreateResponse, ResumeResponse
@@ -139,7 +141,7 @@ class ResponseService:
         self, request: CreateResponse, turns: list[Turn], *, tenant_id: str, connection_id: str
     ) -> tuple[Job, Opening]:
         try:
-            _check_calls(request, turns)
+            check_calls(request, turns)
             job = _job(request, turns, tenant_id=tenant_id, connection_id=connection_id)
             return job, await self._open(job, request)
         except RequestError:
@@ -229,12 +231,7 @@ class ResponseService:
         opening = await self._log.open(response)
         match opening.outcome:
             case Outcome.UNKNOWN_MODEL:
-                raise RequestError(
-                    f"The model '{job.model}' does not exist or you do not have access to it.",
-                    code="model_not_found",
-                    param="model",
-                    status=404,
-                )
+                raise unknown_model(job.model)
             case Outcome.NO_MODEL:
                 raise UnavailableError("No worker has announced a model yet. Please retry.")
             case Outcome.NO_RELAY:
@@ -269,7 +266,7 @@ def _job(request: CreateResponse, turns: list[Turn], *, tenant_id: str, connecti
     )
 
 
-def _check_calls(request: CreateResponse, turns: list[Turn]) -> None:
+def check_calls(request: CreateResponse, turns: Sequence[Turn]) -> None:
     """Refuse a function's output that answers no call."""
     if isinstance(request.input, str):
         return

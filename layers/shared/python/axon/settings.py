@@ -235,24 +235,17 @@ class VllmSettings(Settings):
         return adapters
 
 
-class WorkerSettings(VllmSettings, EventLogSettings, PostgresSettings):
-    """The inference worker.
+class EngineSettings(VllmSettings):
+    """An engine and the stages before and behind it, wherever its requests come from.
 
-    `task_protection`: ask the ECS agent to keep this task while it works (on ECS only).
     `queue_...`: how many requests, or flushes in the last two, wait before a stage at most.
-    `prefetch`: jobs received beyond the free slots, so that their first stages are done early.
-    `max_receives`: the jobs queue's: after so many a message becomes a dead letter.
     `otlp_endpoint`: where traces go (OTLP over HTTP), for example ``http://127.0.0.1:4318``.
     `upstream_*` are for the engine ``openai``: docs/upstream.md.
     """
 
-    jobs_queue_url: str
-    history_queue_url: str
-    worker_id: str = Field(default_factory=_own_name)
     health_port: Port = 0
     stop_timeout_s: Seconds = 20
     otlp_endpoint: str | None = None
-    task_protection: bool = False
 
     engine: Literal["echo", "smollm2", "vllm", "openai"] = "echo"
     slots: Annotated[int, Field(ge=1)] = 8
@@ -269,18 +262,48 @@ class WorkerSettings(VllmSettings, EventLogSettings, PostgresSettings):
     upstream_token_timeout_s: Seconds = 30
     upstream_retries: Annotated[int, Field(ge=0, le=10)] = 2
 
-    visibility_timeout_s: Annotated[int, Field(ge=3, le=43200)] = 30
-    max_receives: Count = 3
-    prefetch: Annotated[int, Field(ge=0)] = 0
     queue_retrieve: Count = 512
     queue_assemble: Count = 512
     queue_infer: Count = 1024
     queue_post: Count = 512
     queue_stream: Count = 256
 
-    model_retention_s: Seconds = 7 * 24 * 3600
-
     flush_first_s: Seconds = 0.038
     flush_last_s: Seconds = 0.2
     flush_steady_s: Seconds = 1.0
     flush_ramp_s: Seconds = 0.5
+
+
+class WorkerSettings(EngineSettings, EventLogSettings, PostgresSettings):
+    """The inference worker.
+
+    `task_protection`: ask the ECS agent to keep this task while it works (on ECS only).
+    `prefetch`: jobs received beyond the free slots, so that their first stages are done early.
+    `max_receives`: the jobs queue's: after so many a message becomes a dead letter.
+    """
+
+    jobs_queue_url: str
+    history_queue_url: str
+    worker_id: str = Field(default_factory=_own_name)
+    task_protection: bool = False
+    visibility_timeout_s: Annotated[int, Field(ge=3, le=43200)] = 30
+    max_receives: Count = 3
+    prefetch: Annotated[int, Field(ge=0)] = 0
+    model_retention_s: Seconds = 7 * 24 * 3600
+
+
+class EndpointSettings(EngineSettings):
+    """``python -m worker serve``: an engine behind a SageMaker endpoint (docs/sagemaker.md).
+
+    The time limits are SageMaker's own for an answer as a whole and for a stream.
+    """
+
+    http_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    invocation_timeout_s: Seconds = 60
+    stream_timeout_s: Seconds = 480
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read and validate; an endpoint of several containers tells each its port."""
+        port = environ.get("SAGEMAKER_BIND_TO_PORT")
+        return super().from_environ({PREFIX + "HTTP_PORT": port, **environ} if port else environ)

@@ -170,7 +170,7 @@ _KINDS: dict[str, type[ClientEvent]] = {
 }
 _UNSUPPORTED = {
     "conversation": "Continue a conversation with previous_response_id instead.",
-    "background": "Leave it out: responses over a WebSocket are streamed.",
+    "background": "Leave it out: a response is made while its client waits.",
     "tool_choice": "Use 'auto' or 'none': the served models cannot be made to call a tool.",
     "top_logprobs": "Leave it out or use 0: log probabilities are not returned.",
     "text.format": "Use 'text', 'json_object' or 'json_schema'.",
@@ -192,7 +192,7 @@ def parse_object(body: str | bytes) -> dict[str, Any]:
             code="invalid_json",
         ) from error
     if not isinstance(value, dict):
-        raise RequestError("The message must be a JSON object with a 'type'.", code="invalid_json")
+        raise RequestError("The message must be a JSON object.", code="invalid_json")
     return value
 
 
@@ -222,6 +222,19 @@ def parse_event(value: dict[str, Any]) -> ClientEvent:
         )
     try:
         return model.model_validate(value)
+    except ValidationError as error:
+        raise _refusal(error) from error
+
+
+def parse_body(value: dict[str, Any]) -> CreateResponse:
+    """Validate a decoded body of ``POST /v1/responses``.
+
+    Raises
+    ------
+    RequestError : as `parse_event`.
+    """
+    try:
+        return CreateResponse.model_validate(value)
     except ValidationError as error:
         raise _refusal(error) from error
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.engines.openvino.models import SMOLLM2, GgufModel
+from worker.engines.openvino.models import SMOLLM2, GgufModel, openable
 from worker.engines.protocol import EngineError
 
 
@@ -27,3 +27,35 @@ def test_a_package_without_a_model_is_refused(
     hollow = GgufModel(info=SMOLLM2.info, package="hollow_model", stop_tokens=())
     with pytest.raises(EngineError, match="holds 0 GGUF files"):
         hollow.path()
+
+
+class TestOpenable:
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "package"
+        folder.mkdir()
+        model = folder / "model.gguf"
+        model.write_bytes(b"GGUF")
+        return model
+
+    def test_a_file_that_may_be_written_to_is_used_in_place(self, model: Path) -> None:
+        assert openable(model) == model
+
+    def test_another_is_copied_once(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        scratch = model.parent.parent / "scratch"
+        scratch.mkdir()
+        monkeypatch.setattr("os.access", lambda *_: False)
+        monkeypatch.setattr("tempfile.gettempdir", lambda: str(scratch))
+        copy = openable(model)
+        assert copy.read_bytes() == b"GGUF"
+        written = copy.stat().st_mtime_ns
+        assert openable(model) == copy
+        assert copy.stat().st_mtime_ns == written
+        assert list(scratch.iterdir()) == [copy]
+
+    def test_half_a_copy_is_made_again(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        scratch = model.parent.parent
+        monkeypatch.setattr("os.access", lambda *_: False)
+        monkeypatch.setattr("tempfile.gettempdir", lambda: str(scratch))
+        (scratch / model.name).write_bytes(b"GG")
+        assert openable(model).read_bytes() == b"GGUF"
