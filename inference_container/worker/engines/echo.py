@@ -1,17 +1,16 @@
 """Repeats the last user text, or counts: the engine for tests, demonstrations and load."""
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
+from worker.engines.echo_answer import EchoAnswer
 from worker.engines.limits import find_model, refuse_format, token_budget
 from worker.engines.protocol import (
     ChatMessage,
     EngineDeadError,
     EngineInfo,
-    FinishReason,
     GenerateRequest,
     ModelInfo,
     Prompt,
@@ -23,7 +22,6 @@ ECHO_MODEL = ModelInfo(id="echo", context_window=32_768, max_output_tokens=32_76
 
 # Tokens in one chunk: few enough that other requests get their turn between two of them.
 _BURST = 64
-_COUNT_TO = re.compile(r"count to (\d{1,9})\s*[.!?]*", re.IGNORECASE | re.ASCII)
 # A timer may fire a little before its time; the token it was set for is due all the same.
 _TIMER_SLACK_S = 1e-6
 
@@ -48,7 +46,10 @@ class EchoPace:
 
 
 class EchoEngine:
-    """Serves the model ``echo``, a token per word; ``count to N`` answers ``1 2 ... N``."""
+    """Serves the model ``echo``, a token per word; ``count to N`` answers ``1 2 ... N``.
+
+    ``spell: TEXT`` answers TEXT as it stands, a token per byte of its UTF-8.
+    """
 
     def __init__(self, *, slots: int, pace: EchoPace | None = None) -> None:
         self._info = EngineInfo(models=(ECHO_MODEL,), slots=slots)
@@ -89,25 +90,19 @@ class EchoEngine:
         if not self._serving:
             raise EngineDeadError("The engine does not run.")
         refuse_format(request)
-        answer = self._answer(request)
+        model = find_model(self._info.models, request.model)
+        answer = EchoAnswer(request, budget=token_budget(request, model.context_window))
         generation = Generation(request.request_id, priority=request.priority)
         try:
             await self._slots.enter(generation)
             began = asyncio.get_running_loop().time()
-            while not answer.finished:
-                due = await self._tokens_due(generation, began, answer.taken)
-                if not due:
+            while due := await self._tokens_due(generation, began, answer.taken):
+                if chunk := answer.take(due):
+                    yield chunk
+                if answer.finished:
                     return
-                yield answer.take(due)
         finally:
             self._slots.leave(generation)
-
-    def _answer(self, request: GenerateRequest) -> "_Answer":
-        model = find_model(self._info.models, request.model)
-        budget = token_budget(request, model.context_window)
-        return _Answer(
-            _words(request.prompt.text), start=len(request.generated_token_ids), budget=budget
-        )
 
     async def _tokens_due(self, generation: Generation, began: float, taken: int) -> int:
         """Wait until more tokens than those taken are due; return how many, 0 if it was ended."""
@@ -120,37 +115,3 @@ class EchoEngine:
                 return min(due, _BURST) if taken else 1
             await generation.wait(until=began + self._pace.due_at(taken))
         return 0
-
-
-class _Answer:
-    """The words of an answer from ``start`` on, cut at the budget, and how many were taken."""
-
-    def __init__(self, words: Sequence[object], *, start: int, budget: int) -> None:
-        self._words = words
-        self._start = self._next = start
-        self._stop = max(start, min(len(words), start + budget))
-        self.finished = False
-
-    @property
-    def taken(self) -> int:
-        return self._next - self._start
-
-    def take(self, count: int) -> TokenChunk:
-        """Return the next words; the chunk that reaches the end carries the reason."""
-        first, last = self._next, min(self._stop, self._next + count)
-        self._next = last
-        self.finished = last == self._stop
-        text = " ".join([str(word) for word in self._words[first:last]])
-        ids = tuple(range(first, last))
-        return TokenChunk(f" {text}" if first and ids else text, ids, self._reason())
-
-    def _reason(self) -> FinishReason | None:
-        if not self.finished:
-            return None
-        return "stop" if self._stop >= len(self._words) else "length"
-
-
-def _words(text: str) -> Sequence[object]:
-    """Return the answer's words; a count's are only made when they are taken."""
-    count = _COUNT_TO.fullmatch(text.strip())
-    return range(1, int(count[1]) + 1) if count else text.split()

@@ -72,7 +72,10 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are chosen; ``None`` leaves the choice to the engine."""
+    """How tokens are chosen; ``None`` leaves the choice to the engine.
+
+    The answer ends before the first of the `stop` strings in its text (see ``stops``).
+    """
 
     max_tokens: int
     temperature: float | None = None
@@ -117,7 +120,9 @@ class Engine(Protocol):
     """Generates answers for one worker.
 
     Joined chunk texts are the answer, joined ``token_ids`` its tokens without the end token, and
-    no character ever arrives in halves. Continuing after any first ids yields exactly the rest.
+    no character ever arrives in halves. The tokens of a stop string count, its text is not shown.
+    Continuing after any first ids yields exactly the rest; with stop strings, and where only an
+    upstream knows the text of ids, after those of any first chunks.
     """
 
     async def start(self) -> None:

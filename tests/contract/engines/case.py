@@ -2,18 +2,21 @@
 
 import asyncio
 import importlib.util
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, replace
 from itertools import count
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from tests.contract.engines.echo_upstream import EchoUpstream
 from worker.engines.protocol import (
     ChatMessage,
     Engine,
+    EngineDeadError,
     FinishReason,
     GenerateRequest,
+    Prompt,
     Sampling,
     TokenChunk,
 )
@@ -23,6 +26,8 @@ MODEL_MARKS = (pytest.mark.model, pytest.mark.xdist_group("smollm2"))
 NEEDS_VLLM = pytest.mark.skipif(
     importlib.util.find_spec("vllm") is None, reason="needs vLLM: make test-vllm"
 )
+CHARACTERS = "é😀你好🌊 e\u0301👩‍👩‍👧"
+"""Of two, three and four bytes, combined and joined."""
 _NAMES = count()
 
 
@@ -31,6 +36,22 @@ class Answer:
     text: str
     token_ids: tuple[int, ...]
     reason: FinishReason | None
+
+
+def answer_of(chunks: list[TokenChunk]) -> Answer:
+    return Answer(
+        text="".join(chunk.text for chunk in chunks),
+        token_ids=tuple(i for chunk in chunks for i in chunk.token_ids),
+        reason=chunks[-1].finish_reason,
+    )
+
+
+def in_a_format(request: GenerateRequest) -> GenerateRequest:
+    return replace(request, text_format={"type": "json_object"})
+
+
+def with_an_impossible_penalty(request: GenerateRequest) -> GenerateRequest:
+    return replace(request, sampling=replace(request.sampling, presence_penalty=9.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +63,16 @@ class Case:
     """Answered in at least 100 tokens."""
     beyond: str
     """More than the context window holds."""
+    spell: str = "spell: {}"
+    """Answered with characters that tokens split."""
+    spell_format: Mapping[str, Any] | None = None
+    spell_begun: bool = False
+    """Whether the answer must have begun for that."""
+    failing: Callable[[GenerateRequest], GenerateRequest] = in_a_format
+    """Makes of a request one that fails alone."""
+    upstream: EchoUpstream | None = None
+    slow: bool = False
+    """Whether only samples of what is the same are worth their time."""
 
     @property
     def model(self) -> str:
@@ -51,14 +82,29 @@ class Case:
     def slots(self) -> int:
         return self.engine.info().slots
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether ids are the model's tokens, and not pieces of text."""
+        return self.upstream is None or self.upstream.kind == "vllm"
+
+    @property
+    def knows_texts(self) -> bool:
+        """Whether the text of ids is known without asking."""
+        return self.upstream is None or self.upstream.kind == "openai"
+
     async def request(
-        self, text: str, *, max_tokens: int = 100, known: tuple[int, ...] = ()
+        self,
+        text: str,
+        *,
+        max_tokens: int = 100,
+        known: tuple[int, ...] = (),
+        stop: tuple[str, ...] = (),
     ) -> GenerateRequest:
         return GenerateRequest(
             request_id=f"r{next(_NAMES)}",
             model=self.model,
             prompt=await self.engine.assemble(self.model, [ChatMessage("user", text)]),
-            sampling=Sampling(max_tokens=max_tokens),
+            sampling=Sampling(max_tokens=max_tokens, stop=stop),
             generated_token_ids=known,
         )
 
@@ -70,11 +116,36 @@ class Case:
             return [chunk async for chunk in self.generate(request)]
 
     async def answer(
-        self, text: str, *, max_tokens: int = 100, known: tuple[int, ...] = ()
+        self,
+        text: str,
+        *,
+        max_tokens: int = 100,
+        known: tuple[int, ...] = (),
+        stop: tuple[str, ...] = (),
     ) -> Answer:
-        chunks = await self.chunks(await self.request(text, max_tokens=max_tokens, known=known))
-        return Answer(
-            text="".join(chunk.text for chunk in chunks),
-            token_ids=tuple(i for chunk in chunks for i in chunk.token_ids),
-            reason=chunks[-1].finish_reason,
-        )
+        request = await self.request(text, max_tokens=max_tokens, known=known, stop=stop)
+        return answer_of(await self.chunks(request))
+
+    async def tokens_of(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text: where its prompt differs from that of no text."""
+        empty, prompt = [(await self.request(t)).prompt.token_ids for t in ("", text)]
+        start = next(i for i, (a, b) in enumerate(zip(empty, prompt, strict=False)) if a != b)
+        return prompt[start : start + len(prompt) - len(empty)]
+
+    async def lives(self) -> None:
+        """Start it, use it and close it; it is healthy only between."""
+        engine = self.engine
+        early = GenerateRequest("early", "any", Prompt((1,), "hi"), Sampling(max_tokens=1))
+        assert not await engine.health()
+        with pytest.raises(EngineDeadError):
+            await self.chunks(early)
+        await engine.start()
+        assert await engine.health()
+        running = self.generate(await self.request(self.long, max_tokens=900))
+        await anext(running)
+        late = await self.request(self.brief)
+        await engine.close()
+        assert not await engine.health()
+        for generation in (running, self.generate(late)):
+            with pytest.raises(EngineDeadError):
+                await anext(generation)

@@ -4,12 +4,19 @@ from contextlib import asynccontextmanager
 import pytest
 import pytest_asyncio
 
-from tests.contract.engines.case import MODEL_MARKS, NEEDS_VLLM, Case
-from tests.contract.engines.echo_upstream import echo_upstream
+from tests.contract.engines.case import (
+    CHARACTERS,
+    MODEL_MARKS,
+    NEEDS_VLLM,
+    Case,
+    with_an_impossible_penalty,
+)
+from tests.contract.engines.echo_upstream import Fault, echo_upstream
 from tests.vllm.on_cpu import EVERYTHING, NO_BLANKS, tiny_adapters, tiny_model
 from worker.engines.echo import EchoEngine, EchoPace
 from worker.engines.factory import create_engine
 from worker.engines.openai.upstream import Upstream
+from worker.engines.protocol import GenerateRequest
 from worker.engines.vllm.model import VllmModel
 
 SLOTS = 2
@@ -26,6 +33,10 @@ def _case(name: str) -> Case:
             brief=BRIEF,
             long="Write a long story about the sea.",
             beyond="word " * 9000,
+            spell="Repeat after me: {}",
+            spell_begun=True,
+            slow=True,
+            failing=with_an_impossible_penalty,
         )
     if name == "vllm":
         model = VllmModel(
@@ -40,6 +51,8 @@ def _case(name: str) -> Case:
             brief=BRIEF,
             long="Write a long story about the sea.",
             beyond="word " * 2000,
+            spell_format={"type": "json_schema", "name": "it", "schema": {"enum": [CHARACTERS]}},
+            failing=with_an_impossible_penalty,
         )
     pace = EchoPace(ttft_s=0.002, token_s=0.001) if name == "echo-paced" else EchoPace()
     return Case(
@@ -51,26 +64,35 @@ def _case(name: str) -> Case:
 
 
 @asynccontextmanager
-async def _started(name: str) -> AsyncGenerator[Case]:
-    if name.startswith("openai"):
-        kind = "vllm" if name == "openai-vllm" else "openai"
-        async with echo_upstream(kind=kind) as server:
-            upstream = Upstream(url=server.url, context_window=server.window)
-            engine = create_engine(name="openai", slots=SLOTS, upstream=upstream)
-            async with _running(Case(engine=engine, brief=BRIEF, long=COUNT, beyond=FAR)) as case:
-                yield case
-    else:
-        async with _running(_case(name)) as case:
-            yield case
+async def _unstarted(name: str) -> AsyncGenerator[Case]:
+    if not name.startswith("openai"):
+        yield _case(name)
+        return
+    async with echo_upstream(kind="vllm" if name == "openai-vllm" else "openai") as server:
+
+        def failing(request: GenerateRequest) -> GenerateRequest:
+            server.faults.append(Fault(status=409, body={"error": {"message": "not now"}}))
+            return request
+
+        upstream = Upstream(url=server.url, context_window=server.window)
+        yield Case(
+            engine=create_engine(name="openai", slots=SLOTS, upstream=upstream),
+            brief=BRIEF,
+            long=COUNT,
+            beyond=FAR,
+            failing=failing,
+            upstream=server,
+        )
 
 
 @asynccontextmanager
-async def _running(case: Case) -> AsyncGenerator[Case]:
-    await case.engine.start()
-    try:
-        yield case
-    finally:
-        await case.engine.close()
+async def _started(name: str) -> AsyncGenerator[Case]:
+    async with _unstarted(name) as case:
+        await case.engine.start()
+        try:
+            yield case
+        finally:
+            await case.engine.close()
 
 
 @pytest_asyncio.fixture(
@@ -95,3 +117,11 @@ async def doomed(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     """An engine of the test's own; the parameter names it."""
     async with _started(request.param) as case:
         yield case
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def unstarted(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    """An engine that was not started; the parameter names it."""
+    async with _unstarted(request.param) as case:
+        yield case
+        await case.engine.close()

@@ -1,11 +1,13 @@
 """A server that answers as the echo engine does, over OpenAI's API: as vLLM's does, or plainly.
 
-It can be told to fail: each generation takes the next of `faults`.
+It can be told to fail: each generation takes the next of `faults`. Its tokens are text, in which
+the bytes of characters beyond ASCII stand as lone surrogates.
 """
 
 import asyncio
+import codecs
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -17,6 +19,7 @@ from axon.serialization import dumps
 
 MODEL = "echo"
 _COUNT_TO = re.compile(r"count to (\d+)")
+_SPELL = "spell: "
 _USER, _OTHER, _ASSISTANT = "<user>", "<other>", "<assistant>"
 _END = 0
 
@@ -35,7 +38,10 @@ class Fault:
 
 
 class EchoUpstream:
-    """`url` is its base; `requests` are the bodies of the generations it was asked for."""
+    """`url` is its base; `requests` are the bodies of the generations it was asked for.
+
+    `counted` is the usage of those that have ended.
+    """
 
     def __init__(
         self,
@@ -53,6 +59,7 @@ class EchoUpstream:
         self.port = 0
         self.faults = list(faults)
         self.requests: list[dict[str, Any]] = []
+        self.counted: list[dict[str, int]] = []
         self.asked = 0
         self.models: list[dict[str, Any]] = [
             {"id": MODEL} | ({"max_model_len": window} if kind == "vllm" else {})
@@ -114,9 +121,10 @@ class EchoUpstream:
             assert body["add_generation_prompt"] is False
             known = messages.pop()["content"]
         words = _answer([m["content"] for m in messages if m["role"] == "user"][-1])
-        size = len(_rendered(messages)) + len(known.split())
-        assert _joined(words[: len(known.split())]) == known
-        return await self._generate(request, body, words, start=len(known.split()), size=size)
+        words, start = _split(words, len(_word(known)))
+        assert "".join(words[:start]) == _word(known)
+        size = len(_rendered(messages)) + start
+        return await self._generate(request, body, words, start=start, size=size)
 
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -125,7 +133,7 @@ class EchoUpstream:
         known = prompt[prompt.index(_ASSISTANT, prompt.index(_USER)) + 1 :]
         asked = prompt[prompt.index(_USER) + 1 : len(prompt) - len(known) - 1]
         words = _answer(" ".join(asked))
-        assert "".join(known) == _joined(words[: len(known)])
+        assert known == words[: len(known)]
         return await self._generate(request, body, words, start=len(known), size=len(prompt))
 
     async def _generate(
@@ -147,11 +155,12 @@ class EchoUpstream:
             return _error(404, f"The model `{body['model']}` does not exist.")
         if size >= self.window:
             return _error(400, f"This model's maximum context length is {self.window} tokens.")
-        stop = min(len(words), start + body.get("max_tokens", self.window - size))
+        most = body.get("max_tokens", self.window - size)
+        answer = _Answer(words, start=start, most=most, stops=body.get("stop", []))
         self.running += 1
         self._idle.clear()
         try:
-            return await self._stream(request, body, words, (start, stop), size, fault)
+            return await self._stream(request, body, answer, size, fault)
         finally:
             self.running -= 1
             if not self.running:
@@ -161,8 +170,7 @@ class EchoUpstream:
         self,
         request: web.Request,
         body: dict[str, Any],
-        words: Sequence[str],
-        part: tuple[int, int],
+        answer: "_Answer",
         size: int,
         fault: Fault,
     ) -> web.StreamResponse:
@@ -170,19 +178,19 @@ class EchoUpstream:
             await asyncio.Event().wait()
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        start, stop = part
-        for index in range(start, stop):
-            if fault.then != "go on" and index - start == fault.after:
+        for made, (word, text) in enumerate(answer.pieces(whole="prompt" in body)):
+            if fault.then != "go on" and made == fault.after:
                 return await self._break(request, response, fault)
-            text = words[index] if index == 0 else f" {words[index]}"
-            await self._send(response, self._piece(body, text))
+            if text or "prompt" in body:
+                await self._send(response, self._piece(body, word, text))
             await asyncio.sleep(0)
         if fault.then != "go on":
             return await self._break(request, response, fault)
-        reason = fault.reason or ("stop" if stop == len(words) else "length")
-        await self._send(response, self._piece(body, "", reason))
+        reason = fault.reason or answer.reason
+        await self._send(response, self._piece(body, "", "", reason, stop=answer.found))
+        usage = {"prompt_tokens": size, "completion_tokens": answer.made}
+        self.counted.append(usage)
         if self._usage and body.get("stream_options", {}).get("include_usage"):
-            usage = {"prompt_tokens": size, "completion_tokens": stop - start}
             await self._send(response, {"choices": [], "usage": usage})
         await response.write(b"data: [DONE]\n\n")
         return response
@@ -199,12 +207,21 @@ class EchoUpstream:
             await self._send(response, fault.body)
         return response
 
-    def _piece(self, body: Mapping[str, Any], text: str, reason: str | None = None) -> object:
+    def _piece(
+        self,
+        body: Mapping[str, Any],
+        word: str,
+        text: str,
+        reason: str | None = None,
+        *,
+        stop: str | None = None,
+    ) -> object:
         if "prompt" not in body:
             return {"choices": [{"delta": {"content": text}, "finish_reason": reason}]}
-        choice: dict[str, Any] = {"text": text, "finish_reason": reason}
+        choice: dict[str, Any] = {"text": text, "finish_reason": reason, "stop_reason": stop}
         if body.get("return_token_ids") and self.ids:
-            choice["token_ids"] = [] if reason == "length" else [self._id(text)]
+            ended = reason == "length" or stop
+            choice["token_ids"] = [] if ended else [self._id(word)]
         return {"choices": [choice]}
 
     async def _send(self, response: web.StreamResponse, event: object) -> None:
@@ -247,9 +264,63 @@ def _rendered(messages: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _answer(text: str) -> list[str]:
-    counting = _COUNT_TO.fullmatch(text.strip())
-    return [str(n + 1) for n in range(int(counting[1]))] if counting else text.split()
+    if counting := _COUNT_TO.fullmatch(text.strip()):
+        words = [str(n + 1) for n in range(int(counting[1]))]
+    elif text.startswith(_SPELL):
+        return list(_word(text.removeprefix(_SPELL)))
+    else:
+        words = text.split()
+    return [f" {word}" if index else word for index, word in enumerate(words)]
 
 
-def _joined(words: Sequence[str]) -> str:
-    return " ".join(words)
+def _split(words: list[str], length: int) -> tuple[list[str], int]:
+    """Return the words, cut so that the first of them have this length, and how many these are."""
+    for number, word in enumerate(words):
+        if not length:
+            return words, number
+        if length < len(word):
+            return [*words[:number], word[:length], word[length:], *words[number + 1 :]], number + 1
+        length -= len(word)
+    return words, len(words)
+
+
+def _word(text: str) -> str:
+    return text.encode().decode("ascii", errors="surrogateescape")
+
+
+def _bytes(word: str) -> bytes:
+    return word.encode(errors="surrogateescape")
+
+
+class _Answer:
+    """The words from `start` on, and where a stop string or the limit ends them."""
+
+    def __init__(
+        self, words: Sequence[str], *, start: int, most: int, stops: Sequence[str]
+    ) -> None:
+        self._words = words[start : start + most]
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._decoder.decode(_bytes("".join(words[:start])))
+        known = _bytes("".join(words[:start])).decode(errors="ignore")
+        text = _bytes("".join(words[: start + most])).decode(errors="ignore")[len(known) :]
+        self.made = 0
+        ends = {stop: text.find(stop) + len(stop) for stop in stops if stop in text}
+        self.found = min(ends, key=ends.__getitem__, default=None)
+        self._end = ends[self.found] if self.found else len(text)
+        self._more = start + most < len(words)
+
+    @property
+    def reason(self) -> str:
+        return "length" if self._more and not self.found else "stop"
+
+    def pieces(self, *, whole: bool) -> Iterator[tuple[str, str]]:
+        """Yield tokens and the text that they complete, the stop string's only if `whole`."""
+        shown = self._end if whole or not self.found else self._end - len(self.found)
+        position = 0
+        for word in self._words:
+            if self.found and position >= self._end:
+                return
+            text = self._decoder.decode(_bytes(word))
+            yield word, text[: max(0, shown - position)]
+            position += len(text)
+            self.made += 1

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.contract.engines.case import Case
+from axon.protocol.objects import Usage
+from tests.contract.engines.case import Case, answer_of
 from worker.engines.protocol import (
     ChatMessage,
     ContextOverflowError,
@@ -87,6 +88,39 @@ async def test_concurrent_answers_do_not_mix(case: Case) -> None:
     alone = [await case.answer(text, max_tokens=15) for text in texts]
     together = await asyncio.gather(*(case.answer(text, max_tokens=15) for text in texts))
     assert list(together) == alone
+
+
+async def test_answers_that_are_read_in_turns_do_not_mix(case: Case) -> None:
+    texts = (case.long, f"{case.brief} {case.long}")
+    alone = [await case.answer(text, max_tokens=15) for text in texts]
+    requests = [await case.request(text, max_tokens=15) for text in texts]
+    taken: dict[str, list[TokenChunk]] = {request.request_id: [] for request in requests}
+    running = {request.request_id: case.generate(request) for request in requests}
+    while running:
+        for name, generation in list(running.items()):
+            chunk = await anext(generation, None)
+            if chunk is None:
+                del running[name]
+            else:
+                taken[name].append(chunk)
+    assert [answer_of(chunks) for chunks in taken.values()] == alone
+
+
+@pytest.mark.parametrize(
+    ("text", "max_tokens"), [("brief", 100), ("long", 7)], ids=["stop", "length"]
+)
+async def test_usage_is_what_the_upstream_counts(case: Case, text: str, max_tokens: int) -> None:
+    if case.upstream is None:
+        pytest.skip("counts itself")
+    request = await case.request(getattr(case, text), max_tokens=max_tokens)
+    chunks = await case.chunks(request)
+    counted = case.upstream.counted[-1]
+    usage = chunks[-1].usage or Usage(
+        input_tokens=len(request.prompt.token_ids), output_tokens=len(answer_of(chunks).token_ids)
+    )
+    assert request.prompt.estimated == (chunks[-1].usage is not None)
+    assert usage.input_tokens == counted["prompt_tokens"]
+    assert usage.output_tokens == counted["completion_tokens"]
 
 
 async def test_a_prompt_beyond_the_window_is_refused_and_others_served(case: Case) -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import psutil
 import pytest
 
-from tests.contract.engines.case import MODEL_MARKS, Case
+from tests.contract.engines.case import MODEL_MARKS, Case, answer_of
+from worker.engines.openvino.process import PipelineGeneration, PipelineProcess, PipelineReason
 from worker.engines.protocol import (
     ChatMessage,
     EngineDeadError,
@@ -24,13 +27,6 @@ only_smollm2 = pytest.mark.parametrize("case", ["smollm2"], indirect=True, scope
 def pipeline_processes() -> list[psutil.Process]:
     children = psutil.Process().children()
     return [child for child in children if "worker.engines.openvino.server" in child.cmdline()]
-
-
-async def tokens_of(case: Case, text: str) -> tuple[int, ...]:
-    """The tokens of a text: where its prompt differs from that of no text."""
-    empty, prompt = [(await case.request(t)).prompt.token_ids for t in ("", text)]
-    start = next(i for i, (a, b) in enumerate(zip(empty, prompt, strict=False)) if a != b)
-    return prompt[start : start + len(prompt) - len(empty)]
 
 
 @only_smollm2
@@ -68,7 +64,7 @@ async def test_what_cannot_be_rendered_is_refused(case: Case) -> None:
 async def test_characters_of_several_tokens_stay_whole_wherever_it_continues(
     case: Case, text: str
 ) -> None:
-    known = await tokens_of(case, text)
+    known = await case.tokens_of(text)
     for k in range(1, 6):
         request = await case.request(f"Repeat after me: {text}", max_tokens=k + 10, known=known[:k])
         chunks = await case.chunks(request)
@@ -106,6 +102,37 @@ async def test_parameters_that_openvino_refuses_fail_one_request(case: Case) -> 
     with pytest.raises(EngineError, match="could not run"):
         await case.chunks(GenerateRequest("r", case.model, asked.prompt, sampling))
     assert (await case.answer(case.brief)).reason == "stop"
+
+
+@only_smollm2
+@pytest.mark.parametrize(("text", "reason"), [("brief", "stop"), ("long", "length")])
+async def test_usage_is_what_the_pipeline_takes_and_makes(
+    case: Case, text: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    taken: list[int] = []
+    deliver, submit = PipelineGeneration.deliver, PipelineProcess.submit
+
+    def delivering(self: PipelineGeneration, ids: Sequence[int], reason: PipelineReason) -> None:
+        made.extend(ids)
+        deliver(self, ids, reason)
+
+    def submitting(
+        self: PipelineProcess,
+        generation: PipelineGeneration,
+        ids: Sequence[int],
+        config: Mapping[str, Any],
+    ) -> None:
+        taken.extend(ids)
+        submit(self, generation, ids, config)
+
+    monkeypatch.setattr(PipelineGeneration, "deliver", delivering)
+    monkeypatch.setattr(PipelineProcess, "submit", submitting)
+    request = await case.request(getattr(case, text), max_tokens=30)
+    answer = answer_of(await case.chunks(request))
+    assert answer.reason == reason
+    assert list(request.prompt.token_ids) == taken
+    assert len(answer.token_ids) == len(made) - (reason == "stop")
 
 
 @only_smollm2

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
@@ -141,6 +142,40 @@ async def test_vllms_metrics_stand_beside_the_workers(case: Case) -> None:
 
 
 @only_vllm
+@pytest.mark.parametrize(("text", "reason"), [("brief", "stop"), ("long", "length")])
+async def test_usage_is_what_vllm_takes_and_makes(
+    case: Case, text: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(case.engine, VllmEngine)
+    outputs: list[Any] = []
+    generate = case.engine._vllm.generate
+
+    async def spy(*arguments: Any, **more: Any) -> AsyncGenerator[Any, None]:
+        async for output in generate(*arguments, **more):
+            outputs.append(output)
+            yield output
+
+    monkeypatch.setattr(case.engine._vllm, "generate", spy)
+    request = await case.request(getattr(case, text), max_tokens=30)
+    chunks = await case.chunks(request)
+    assert chunks[-1].finish_reason == reason
+    assert list(request.prompt.token_ids) == outputs[0].prompt_token_ids
+    made = sum(len(output.outputs[0].token_ids) for output in outputs)
+    assert len(ids_of(chunks)) == made - (reason == "stop")
+
+
+@only_vllm
+async def test_vllm_ends_what_a_stop_string_has_ended(case: Case) -> None:
+    assert isinstance(case.engine, VllmEngine)
+    text = (await case.answer(case.long, max_tokens=30)).text
+    answer = await case.answer(case.long, max_tokens=900, stop=(text[10:14],))
+    assert answer.text == text[: text.index(text[10:14])]
+    async with asyncio.timeout(30):
+        while case.engine._vllm.output_processor.has_unfinished_requests():
+            await asyncio.sleep(0.01)
+
+
+@only_vllm
 async def test_sleeps_only_where_that_is_set(case: Case) -> None:
     assert isinstance(case.engine, VllmEngine)
     with pytest.raises(EngineError, match="AXON_ENABLE_SLEEP_MODE"):
@@ -174,3 +209,5 @@ async def test_the_end_of_its_process_is_told_to_everyone(case: Case) -> None:
     with pytest.raises(EngineDeadError):
         await case.chunks(late)
     assert not await case.engine.health()
+    await case.engine.close()
+    await case.lives()

@@ -1,6 +1,7 @@
 """Upstreams that tell text only, over ``/chat/completions``: Ollama, TGI, llama.cpp, gateways."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from axon.protocol.objects import Usage
@@ -18,6 +19,7 @@ from worker.engines.protocol import (
     TokenChunk,
 )
 from worker.engines.rendering import plain_messages
+from worker.engines.stops import Chunks
 
 _BYTES_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4
@@ -42,7 +44,8 @@ class ChatAnswer:
     """One answer by chat completions.
 
     It is continued by showing the model its own text as the last message. Servers that begin a
-    new message there unless told otherwise understand `continue_final_message`.
+    new message there unless told otherwise understand `continue_final_message`. Stop strings are
+    looked for here, too: the upstream sees none that began before it was asked.
     """
 
     def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
@@ -50,6 +53,7 @@ class ChatAnswer:
         self.full = False
         self._request = request
         self._ids = list(request.generated_token_ids)
+        self._chunks = Chunks()
         self._budget = token_budget(request, model.context_window) + len(self._ids)
         # A limit that only the window sets comes from an estimate: the upstream knows its own.
         limit = request.sampling.max_tokens + len(request.prompt.token_ids)
@@ -65,9 +69,12 @@ class ChatAnswer:
     def call(self) -> Call | None:
         """Return the request for what is still to come, None if nothing is."""
         request, left = self._request, self._budget - len(self._ids)
-        if left <= 0:
-            self.reason = self.reason or "length"
         if self.reason is not None:
+            return None
+        known = text_of(self._ids)
+        self._chunks = Chunks(request.sampling.stop, known=known)
+        if self._chunks.stopped or left <= 0:
+            self.reason = "stop" if self._chunks.stopped else "length"
             return None
         self._asked_at = len(self._ids)
         messages = loads(request.prompt.text)
@@ -77,7 +84,7 @@ class ChatAnswer:
         if self._limited:
             body["max_tokens"] = left
         if self._ids:
-            messages.append({"role": "assistant", "content": text_of(self._ids)})
+            messages.append({"role": "assistant", "content": known})
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         return Call("chat/completions", body)
 
@@ -90,16 +97,19 @@ class ChatAnswer:
             self.reason = reason_of(choice)
         if not text:
             return None
-        ids = ids_of(text)
-        if len(self._ids) >= self._budget:
+        if len(self._ids) + self._chunks.held >= self._budget:
             self.reason, self.full = "length", True
             return None
-        self._ids += ids
-        return TokenChunk(text, ids)
+        self._chunks.add(ids_of(text), text)
+        if self._chunks.stopped:
+            self.reason, self.full = "stop", self.reason is None
+        chunk = self._chunks.take()
+        self._ids += chunk.token_ids if chunk else ()
+        return chunk
 
     def last(self) -> TokenChunk:
         """Return the chunk that ends the answer, with what the upstream counted."""
-        return TokenChunk("", (), self.reason, usage=self._usage)
+        return replace(self._chunks.last(self.reason), usage=self._usage)
 
 
 def _usage(told: dict[str, Any] | None, *, known: int) -> Usage | None:

@@ -1,7 +1,6 @@
 """vLLM's server: prompts and answers as token ids, over ``/tokenize`` and ``/completions``."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from worker.engines.limits import token_budget
@@ -17,6 +16,7 @@ from worker.engines.protocol import (
     TokenChunk,
 )
 from worker.engines.rendering import plain_messages
+from worker.engines.stops import Chunks
 
 
 class TokenDialect:
@@ -43,9 +43,8 @@ class TokenDialect:
 class TokenAnswer:
     """One answer by completions.
 
-    Tokens that complete no character go out with the one that does, and text that may begin a stop
-    string waits, so that the ids of a chunk are exactly those of its text. vLLM itself would hold
-    back the text only.
+    vLLM looks for stop strings itself, but tells ids of text that it holds back: it is asked to
+    show it all, and what may begin a stop string waits here.
     """
 
     def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
@@ -53,8 +52,7 @@ class TokenAnswer:
         self.full = False
         self._request = request
         self._ids = list(request.generated_token_ids)
-        self._held: list[int] = []
-        self._text = ""
+        self._chunks = Chunks(request.sampling.stop)
         self._budget = token_budget(request, model.context_window) + len(self._ids)
 
     @property
@@ -69,7 +67,7 @@ class TokenAnswer:
             self.reason = self.reason or "length"
         if self.reason is not None:
             return None
-        self._held, self._text = [], ""
+        self._chunks = Chunks(request.sampling.stop)
         body: dict[str, Any] = {
             "model": request.model,
             "prompt": [*request.prompt.token_ids, *self._ids],
@@ -93,30 +91,14 @@ class TokenAnswer:
             raise EngineError(
                 "The upstream tells no token ids: update it, or set AXON_UPSTREAM_KIND=openai."
             )
-        stop = choice.get("stop_reason")
-        ended_by_token = self.reason == "stop" and not isinstance(stop, str)
-        self._held += (ids or [])[:-1] if ended_by_token else ids or []
-        self._text += text
-        if self.reason is not None:
-            self._text = self._text.removesuffix(stop) if isinstance(stop, str) else self._text
-            return None
-        return self._take() if self._text and not self._may_stop() else None
+        ended_by_token = self.reason == "stop" and not isinstance(choice.get("stop_reason"), str)
+        self._chunks.add((ids or [])[:-1] if ended_by_token else ids or [], text)
+        if self._chunks.stopped:
+            self.reason, self.full = "stop", self.reason is None
+        chunk = None if self.reason is not None else self._chunks.take()
+        self._ids += chunk.token_ids if chunk else ()
+        return chunk
 
     def last(self) -> TokenChunk:
         """Return the chunk that ends the answer; a character that the end cuts is dropped."""
-        return replace(self._take(), finish_reason=self.reason)
-
-    def _take(self) -> TokenChunk:
-        chunk = TokenChunk(self._text, tuple(self._held))
-        self._ids += self._held
-        self._held, self._text = [], ""
-        return chunk
-
-    def _may_stop(self) -> bool:
-        """Whether the text ends with the beginning of a stop string."""
-        beginnings = (
-            stop[:length]
-            for stop in self._request.sampling.stop
-            for length in range(1, len(stop) + 1)
-        )
-        return self._text.endswith(tuple(beginnings))
+        return self._chunks.last(self.reason)

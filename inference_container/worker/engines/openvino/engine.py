@@ -100,15 +100,16 @@ class OpenVinoEngine:
         refuse_format(request)
         token_ids = _input_ids(request, tokenizer)
         budget = token_budget(request, find_model(self._info.models, request.model).context_window)
-        if not budget:
-            yield TokenChunk("", (), "length")
-            return
-        config = generation_config(request, budget=budget, stop_token_ids=tokenizer.stop_token_ids)
         answer = Answer(
             vocabulary=tokenizer.vocabulary,
             stop_token_ids=tokenizer.stop_token_ids,
             generated_token_ids=request.generated_token_ids,
+            stop=request.sampling.stop,
         )
+        if answer.finished or not budget:
+            yield TokenChunk("", (), "stop" if answer.finished else "length")
+            return
+        config = generation_config(request, budget=budget, stop_token_ids=tokenizer.stop_token_ids)
         generation = PipelineGeneration(request.request_id, priority=request.priority)
         try:
             await self._slots.enter(generation)

@@ -21,11 +21,12 @@ from worker.engines.protocol import (
 )
 from worker.engines.rendering import plain_messages, rendered
 from worker.engines.slots import Generation, Slots
+from worker.engines.token_text import TokenText
 from worker.engines.vllm.adapters import Adapters
 from worker.engines.vllm.errors import dead_errors, refusals
 from worker.engines.vllm.model import VllmModel, engine_arguments
 from worker.engines.vllm.sampling import output_constraint, resumed_at, sampling_arguments
-from worker.engines.vllm.text import Repeated, TokenText
+from worker.engines.vllm.text import Repeated, decoder
 from worker.engines.vllm.weights import model_folder
 
 LOGGER = logging.getLogger(__name__)
@@ -141,25 +142,27 @@ class VllmEngine:
         if self._vllm is None:
             raise EngineDeadError("The engine does not run.")
         budget = token_budget(request, find_model(self._info.models, request.model).context_window)
-        if not budget:
-            yield TokenChunk("", (), "length")
+        text = TokenText(
+            decoder(self._tokenizer.backend_tokenizer),
+            stop=request.sampling.stop,
+            generated_token_ids=request.generated_token_ids,
+        )
+        if text.finished or not budget:
+            yield TokenChunk("", (), "stop" if text.finished else "length")
             return
         generation = Generation(request.request_id, priority=request.priority)
         try:
             await self._slots.enter(generation)
             if generation.goes_on():
-                async with aclosing(self._stream(request, budget, generation)) as chunks:
+                async with aclosing(self._stream(request, budget, generation, text)) as chunks:
                     async for chunk in chunks:
                         yield chunk
         finally:
             self._slots.leave(generation)
 
     async def _stream(
-        self, request: GenerateRequest, budget: int, generation: Generation
+        self, request: GenerateRequest, budget: int, generation: Generation, text: TokenText
     ) -> AsyncGenerator[TokenChunk, None]:
-        text = TokenText(
-            self._tokenizer.backend_tokenizer, generated_token_ids=request.generated_token_ids
-        )
         repeated = Repeated(request.generated_token_ids[resumed_at(request) :])
         self._running.add(request.request_id)
         try:
@@ -172,6 +175,8 @@ class VllmEngine:
                     chunk = text.take(repeated.skip(_without_stop(completion)), reason)
                     if chunk is not None:
                         yield chunk
+                    if text.finished and completion.finish_reason is None:
+                        return  # a stop string, which vLLM does not look for
             generation.goes_on()
         except refusals() as error:
             raise _refusal(request, error) from error

@@ -1,52 +1,23 @@
-"""An answer's tokens as text: whole characters, each chunk with the ids that made it."""
+"""vLLM's tokens as text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from worker.engines.protocol import EngineError, FinishReason, TokenChunk
+from worker.engines.protocol import EngineError
 
 
-class TokenText:
-    """Cuts an answer into chunks.
-
-    A token that completes no character goes out with the one that does, so that the ids of a chunk
-    are exactly those of its text. Ids of an earlier attempt are read first: text depends on what
-    stands before it.
+def decoder(tokenizer: Any) -> Callable[[int], str]:
+    """Return what tells the characters that one more token completes.
 
     Parameters
     ----------
     tokenizer
         A `tokenizers.Tokenizer`.
-    generated_token_ids
-        What an earlier attempt made; its text is not given again.
     """
+    from tokenizers.decoders import DecodeStream
 
-    def __init__(self, tokenizer: Any, *, generated_token_ids: Sequence[int] = ()) -> None:
-        from tokenizers.decoders import DecodeStream
-
-        self._tokenizer = tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
-        self._held: list[int] = []
-        for token_id in generated_token_ids:
-            self._stream.step(tokenizer, token_id)
-
-    def take(self, token_ids: Sequence[int], reason: FinishReason | None) -> TokenChunk | None:
-        """Return the next chunk, or None as long as there is nothing to show.
-
-        A character that the end of the answer cuts is dropped.
-        """
-        text, whole = "", 0
-        self._held += token_ids
-        for number, token_id in enumerate(token_ids, start=len(self._held) - len(token_ids) + 1):
-            piece = self._stream.step(self._tokenizer, token_id)
-            if piece:
-                text, whole = text + piece, number
-        if reason is not None:
-            whole = len(self._held)
-        if not text and reason is None:
-            return None
-        ids, self._held = tuple(self._held[:whole]), self._held[whole:]
-        return TokenChunk(text, ids, reason)
+    stream = DecodeStream(skip_special_tokens=True)
+    return lambda token_id: stream.step(tokenizer, token_id) or ""
 
 
 class Repeated:

@@ -83,7 +83,16 @@ def test_repeats_what_is_no_plain_count(text: str) -> None:
     assert joined(answer(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "count to 0"])
+@given(st.text(), st.integers(0, 8))
+def test_spells_byte_by_byte_wherever_it_goes_on(text: str, known: int) -> None:
+    spelled = f"a{text}".strip().encode(errors="replace")
+    chunks = answer(f"spell: a{text}", known=known)
+    shown = spelled[:known].decode(errors="ignore")
+    assert joined(chunks) == spelled.decode()[len(shown) :]
+    assert sum(len(chunk.token_ids) for chunk in chunks) == max(0, len(spelled) - known)
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "count to 0", "spell:"])
 def test_nothing_to_say(text: str) -> None:
     assert answer(text) == [TokenChunk("", (), "stop")]
 

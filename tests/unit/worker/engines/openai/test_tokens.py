@@ -48,6 +48,15 @@ def test_what_only_looked_like_a_stop_string_is_shown_at_the_end() -> None:
     assert made.last() == TokenChunk("EN", (6,), "length")
 
 
+def test_a_stop_string_that_the_upstream_overlooks_ends_the_answer() -> None:
+    """It sees only what it generates itself, and may choose another of several."""
+    made = answer(stop=("END",))
+    assert made.take(event("a END b", 4)) is None
+    assert made.full
+    assert made.call() is None
+    assert made.last() == TokenChunk("a ", (4,), "stop")
+
+
 def test_what_was_held_back_when_the_stream_broke_is_made_again() -> None:
     made = answer(known=(4,))
     made.take(event("a", 5))
