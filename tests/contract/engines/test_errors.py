@@ -3,6 +3,7 @@
 import pytest
 
 from tests.contract.engines.case import MODEL_MARKS, Case, answer_of
+from tests.contract.engines.echo_upstream import Fault
 from worker.engines.protocol import EngineDeadError, EngineError
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -34,7 +35,8 @@ async def test_is_healthy_from_its_start_to_its_end(unstarted: Case) -> None:
 @pytest.mark.parametrize("doomed", ["openai", "openai-vllm"], indirect=True)
 async def test_an_upstream_that_goes_away_may_come_back(doomed: Case) -> None:
     assert doomed.upstream is not None
-    running = doomed.generate(await doomed.request(doomed.long, max_tokens=20_000))
+    doomed.upstream.faults.append(Fault(then="hang", after=2))
+    running = doomed.generate(await doomed.request(doomed.long, max_tokens=900))
     await anext(running)
     late = await doomed.request(doomed.brief)
     await doomed.upstream.stop()
