@@ -53,7 +53,7 @@ scan: setup .tools/checkov/.installed ## look for faults and risks in the templa
 	.venv/bin/cfn-lint --non-zero-exit-code error --ignore-checks W3005 -- cdk.out/dev/*.template.json cdk.out/prod/*.template.json
 	.tools/checkov/bin/checkov --config-file .checkov.yaml -d cdk.out/dev -d cdk.out/prod
 
-bench: setup ## measure Axon against its peers (ARGS="engine ..." or ARGS=overload: others)
+bench: setup ## measure Axon against its peers (ARGS="engine ...", overload or affinity: others)
 	.venv/bin/python -m benchmarks $(ARGS)
 
 synth: setup ## write the CloudFormation templates (ENV=dev)

@@ -1,7 +1,7 @@
 """`make bench`: run the cells, print the report, fail when any answer was wrong.
 
-`make bench ARGS="engine ..."` and `ARGS="overload ..."` are benchmarks of their own: their --help
-tells more.
+`make bench ARGS="engine ..."`, `ARGS="overload ..."` and `ARGS="affinity ..."` are benchmarks of
+their own: their --help tells more.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 
 from benchmarks import cells, machine, peers, report
+from benchmarks.affinity import command as affinity
 from benchmarks.engine import command as engine
 from benchmarks.model import Pace
 from benchmarks.overload import command as overload
@@ -73,6 +74,8 @@ def main() -> int:
                 return engine.main(arguments)
             case ["overload", *arguments]:
                 return overload.main(arguments)
+            case ["affinity", *arguments]:
+                return affinity.main(arguments)
             case arguments:
                 return _run(*plan_from(arguments))
     except KeyboardInterrupt:

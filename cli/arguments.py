@@ -1,6 +1,7 @@
 """Arguments that several commands share."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Protocol
 
@@ -20,12 +21,27 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add --data, and --env and --region for a place on AWS."""
+    add_data(parser)
+    parser.add_argument("--env", metavar="NAME", help="an environment on AWS instead")
+    parser.add_argument("--region", help="its AWS region (default: as AWS tools find it)")
+
+
 def at_least_one(text: str) -> int:
     """Parse a count."""
     count = int(text)
     if count < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return count
+
+
+def seconds(text: str) -> float:
+    """Parse a time span."""
+    span = float(text)
+    if not 0 <= span < math.inf:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return span
 
 
 def port(text: str) -> int:

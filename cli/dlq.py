@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from cli.arguments import Commands, add_data, at_least_one
+from cli.arguments import Commands, add_place, at_least_one
 from cli.errors import CommandError
 from cli.tables import table
 
@@ -53,9 +53,7 @@ def add_to(commands: Commands) -> None:
         action.add_argument("--json", action="store_true", help="for programs")
     for action in (listing, showing, redriving, purging):
         action.add_argument("--queue", choices=QUEUES, help="default: both")
-        add_data(action)
-        action.add_argument("--env", metavar="NAME", help="an environment on AWS instead")
-        action.add_argument("--region", help="its AWS region (default: as AWS tools find it)")
+        add_place(action)
 
 
 def show_all(arguments: argparse.Namespace) -> int:

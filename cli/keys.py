@@ -4,8 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from cli.arguments import Commands, add_data
-from cli.errors import CommandError
+from cli.arguments import Commands, add_place
 from cli.tables import table
 
 
@@ -23,9 +22,7 @@ def add_to(commands: Commands) -> None:
     revoking.add_argument("id", help="the key's id, as `axon keys list` shows it")
     revoking.set_defaults(run=revoke)
     for action in (creating, listing, revoking):
-        add_data(action)
-        action.add_argument("--env", metavar="NAME", help="an environment on AWS instead")
-        action.add_argument("--region", help="its AWS region (default: as AWS tools find it)")
+        add_place(action)
 
 
 def create(arguments: argparse.Namespace) -> int:
@@ -65,14 +62,9 @@ def revoke(arguments: argparse.Namespace) -> int:
 
 
 def _ask(arguments: argparse.Namespace, **event: str) -> dict[str, Any]:
-    """Ask the function of the environment, or of the Axon that runs on the data folder."""
-    from cli.key_function import KeyFunction
+    from cli.functions import Function
 
-    if arguments.env:
-        return KeyFunction.on_aws(arguments.env, region=arguments.region).ask(**event)
-    if arguments.region:
-        raise CommandError("--region needs --env")
-    return KeyFunction.local(arguments.data).ask(**event)
+    return Function.chosen("keys", arguments).ask(**event)
 
 
 def _when(moment: str) -> str:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cli import chat, cost, dev, dlq, keys, status
+from cli import chat, cost, dev, dlq, keys, models, status
 from cli.errors import CommandError
 
 
@@ -14,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
         prog="axon", description="Serve your own language models to any OpenAI client."
     )
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (dev, chat, status, keys, dlq, cost):
+    for command in (dev, chat, status, keys, models, dlq, cost):
         command.add_to(commands)
     return root
 

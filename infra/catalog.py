@@ -109,6 +109,9 @@ FUNCTIONS = {
     "keys": Function(
         settings=settings.KeysSettings, uses=frozenset({Resource.VALKEY, Resource.POSTGRES})
     ),
+    "models": Function(
+        settings=settings.ModelsSettings, uses=frozenset({Resource.VALKEY, Resource.POSTGRES})
+    ),
 }
 
 RELAY = frozenset({Resource.VALKEY, Resource.SEND_HISTORY, Resource.CONNECTIONS})

@@ -6,6 +6,7 @@ from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from axon.serialization import dumps
 from infra.catalog import EVENT_SOURCES, FUNCTIONS, HISTORY, JOBS, EventSource
 from infra.constructs.alarms import Alarms
 from infra.constructs.function import CatalogFunction
@@ -18,7 +19,7 @@ from infra.network import NetworkStack
 from infra.observability import ObservabilityStack
 from infra.settings import EnvironmentSettings
 
-AWAITED = ("migrate", "keys")
+AWAITED = ("migrate", "keys", "models")
 """Functions whose caller waits and sees how they end: they need no alarms."""
 
 BOUNDED = ("write_history",)
@@ -104,11 +105,12 @@ class GatewayStack(Stack):
         self._api.watch(alarms)
 
     def _tell(self) -> None:
-        keys = self._functions["keys"].function
+        keys, models = (self._functions[name].function for name in ("keys", "models"))
         outputs = {
             "WebSocketUrl": (self._api.url, "websocket_base_url of an OpenAI SDK"),
             "ConnectionsEndpoint": (self.connections_endpoint, "Where the relay posts"),
             "KeysFunction": (keys.function_name, "What `axon keys` invokes"),
+            "ModelsFunction": (models.function_name, "What `axon models` invokes"),
         }
         if self._api.domain is not None:
             target = self._api.domain.regional_domain_name
@@ -119,7 +121,12 @@ class GatewayStack(Stack):
 
 def _variables(name: str, settings: EnvironmentSettings) -> dict[str, str]:
     """Return the variables that come with no resource."""
-    return {"AXON_MODELS": settings.inference.model_name} if name == "respond" else {}
+    if name != "respond":
+        return {}
+    variables = {"AXON_MODELS": settings.inference.model_name}
+    if aliases := settings.inference.model_aliases:
+        variables["AXON_MODEL_ALIASES"] = dumps(aliases).decode()
+    return variables
 
 
 def _event_source(

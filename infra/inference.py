@@ -116,6 +116,8 @@ class InferenceStack(Stack):
             variables["AXON_MODEL_URI"] = grant_model(
                 role, inference.model_uri, models=data.models, key=data.key
             )
+        for folder in inference.model_folders:
+            grant_model(role, folder, models=data.models, key=data.key)
         if inference.max_model_len is not None:
             variables["AXON_MAX_MODEL_LEN"] = str(inference.max_model_len)
         for name, value in inference.vllm.items():

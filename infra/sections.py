@@ -3,8 +3,17 @@
 import ipaddress
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from axon.aliases import ModelAliases, check_free
+from axon.serialization import dumps
 from axon.settings import VllmSettings
 from infra import capacity
 from infra.fields import CertificateArn, Count, Domain, Email, Percent, RetentionDays
@@ -153,17 +162,26 @@ VLLM_SETTINGS = frozenset(VllmSettings.__annotations__) - _SECTIONS_OWN
 """The worker's settings for vLLM that `inference.vllm` may have."""
 
 
+MOST_ALIASES_BYTES = 2048
+"""Lambda's limit for all variables of a function is 4 KB."""
+
+
 class Inference(Section):
     """The worker service: which model, by which engine, on what, and how far it scales.
 
     `model_name` is what requests name. vLLM loads `model_uri`, a folder in S3 (the models bucket
-    of the data stack when it is written as ``models://<folder>``). `vllm`: more of the worker's
-    settings for vLLM, by name: docs/engines.md.
+    of the data stack when it is written as ``models://<folder>``). `model_folders`: where further
+    models may be loaded from while workers run (docs/models.md), written alike; ``models://`` is
+    the whole bucket. `vllm`: more of the worker's settings for vLLM, by name: docs/engines.md.
+    `model_aliases`: further names that requests may give, each with the models that it stands for
+    and their weights; a model may be loaded later.
     """
 
     engine: Literal["echo", "smollm2", "vllm"] = "smollm2"
     model_name: str = "smollm2-135m-instruct"
     model_uri: Annotated[str, Field(pattern=r"^(s3|models)://.+")] | None = None
+    model_folders: tuple[Annotated[str, Field(pattern=r"^(s3://.+|models://.*)")], ...] = ()
+    model_aliases: ModelAliases = {}
     capacity: Annotated[Fargate | Gpu, Field(discriminator="kind")] = Fargate(kind="fargate")
     tensor_parallel_size: Count = 1
     max_model_len: Annotated[int, Field(ge=256)] | None = None
@@ -181,13 +199,27 @@ class Inference(Section):
             raise ValueError("max_tasks must be at least min_tasks and 1")
         if self.engine == "vllm":
             self._fits_vllm()
-        elif self.model_uri or self.max_model_len or self.tensor_parallel_size > 1 or self.vllm:
+        elif self.tensor_parallel_size > 1 or any(
+            (self.model_uri, self.model_folders, self.max_model_len, self.vllm)
+        ):
             raise ValueError(
-                'model_uri, max_model_len, tensor_parallel_size and vllm are for engine "vllm" only'
+                "model_uri, model_folders, max_model_len, tensor_parallel_size and vllm are for "
+                'engine "vllm" only'
             )
         if self.capacity.kind == "fargate" and self.stop_timeout_s > 110:
             raise ValueError("on Fargate stop_timeout_s is at most 110: a task gets 120 s to stop")
         return self
+
+    @field_validator("model_aliases")
+    @classmethod
+    def _free(cls, aliases: ModelAliases, info: ValidationInfo) -> ModelAliases:
+        check_free(aliases, (info.data.get("model_name", ""),))
+        if (length := len(dumps(aliases))) > MOST_ALIASES_BYTES:
+            raise ValueError(
+                f"{length} bytes as JSON, and a function's environment has room for "
+                f"{MOST_ALIASES_BYTES} of them: use fewer, or shorter names"
+            )
+        return aliases
 
     @field_validator("vllm")
     @classmethod

@@ -1,7 +1,12 @@
 """The configuration files of the gateway and the Lambda service, and what the CLI reads."""
 
+from collections.abc import Mapping
+
+from axon.exceptions import SettingsError
+from infra import catalog
 from infra.catalog import STAGE
 from local.addresses import Addresses
+from local.errors import LocalCloudError
 from local.options import Options
 from local.paths import ROOT
 from local.queues import QUEUES, REGION, queue_url
@@ -28,14 +33,29 @@ def gateway(addresses: Addresses) -> dict[str, object]:
     }
 
 
-def lambda_service(addresses: Addresses, passed: dict[str, str]) -> dict[str, object]:
-    """Configure `local.lambda_service`; `passed` goes into every function's environment."""
+def lambda_service(
+    addresses: Addresses, passed: dict[str, str], own: Mapping[str, dict[str, str]] | None = None
+) -> dict[str, object]:
+    """Configure `local.lambda_service`.
+
+    `passed` goes into every function's environment, `own` into that of the function it names.
+
+    Raises
+    ------
+    LocalCloudError : a setting that was passed is wrong; its function would not start.
+    """
+    environments = {
+        name: addresses.variables(function.variables) | passed | (own or {}).get(name, {})
+        for name, function in FUNCTIONS.items()
+    }
+    for name, environment in environments.items():
+        _check(name, environment)
     return {
         "port": addresses.lambda_port,
         "region": REGION,
         "layers": [str(ROOT / "layers" / "shared" / "python")],
         "functions": {
-            name: _function(name, function, addresses.variables(function.variables) | passed)
+            name: _function(name, function, environments[name])
             for name, function in FUNCTIONS.items()
         },
         "event_sources": [
@@ -47,6 +67,13 @@ def lambda_service(addresses: Addresses, passed: dict[str, str]) -> dict[str, ob
             for queue, function, batch_size in EVENT_SOURCES
         ],
     }
+
+
+def _check(name: str, environment: Mapping[str, str]) -> None:
+    try:
+        catalog.FUNCTIONS[name].settings.from_environ(environment)
+    except SettingsError as error:
+        raise LocalCloudError(str(error)) from error
 
 
 def _function(name: str, function: Function, environment: dict[str, str]) -> dict[str, object]:
@@ -62,7 +89,7 @@ def _function(name: str, function: Function, environment: dict[str, str]) -> dic
 
 
 def endpoints(addresses: Addresses, options: Options) -> dict[str, object]:
-    """Return what `axon chat`, `status`, `keys` and `dlq` need to know."""
+    """Return what `axon chat`, `status`, `keys`, `models` and `dlq` need to know."""
     sqs = addresses.fauxqs.endpoint
     return {
         "base_url": addresses.base_url,

@@ -20,6 +20,7 @@ from local.topology import (
     AWS,
     ENGINES,
     PASSED_TO_ALL,
+    PASSED_TO_FUNCTIONS,
     PASSED_TO_WORKERS,
     RELAY,
     SQS,
@@ -69,7 +70,11 @@ class Programs:
         ]
 
     def _lambda_service(self) -> Program:
-        content = configurations.lambda_service(self._addresses, self._passed(PASSED_TO_ALL))
+        content = configurations.lambda_service(
+            self._addresses,
+            self._passed(PASSED_TO_ALL),
+            {name: self._passed(names) for name, names in PASSED_TO_FUNCTIONS.items()},
+        )
         return self._python(
             "lambda",
             ("local.lambda_service", "--config", self._configuration("lambda", content)),

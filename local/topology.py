@@ -112,6 +112,7 @@ PASSED_TO_WORKERS = (
     "AXON_ECHO_TOKEN_MS",
     "AXON_VISIBILITY_TIMEOUT_S",
     "AXON_PREFETCH",
+    "AXON_PREFIX_AFFINITY",
     "AXON_QUEUE_RETRIEVE",
     "AXON_QUEUE_ASSEMBLE",
     "AXON_QUEUE_INFER",
@@ -119,6 +120,7 @@ PASSED_TO_WORKERS = (
     "AXON_QUEUE_STREAM",
     *(f"AXON_{name.upper()}" for name in VllmSettings.__annotations__ if name not in _OWN),
 )
+PASSED_TO_FUNCTIONS = {"respond": ("AXON_MODEL_ALIASES",)}
 # vLLM asks nobody on the network, and says less.
 VLLM = {
     "HF_HUB_OFFLINE": "1",

@@ -17,8 +17,8 @@ from benchmarks.engine.sides import open_sides, start_cloud
 from benchmarks.model import BenchmarkError
 from local.topology import ENGINES
 
-# Small, and nothing compiled: what vLLM needs on a machine without a GPU.
-_ON_CPU = {"block_size": 32, "enforce_eager": True, "kv_cache_memory_bytes": 2**28}
+ON_CPU = {"block_size": 32, "enforce_eager": True, "kv_cache_memory_bytes": 2**28}
+"""Small, and nothing compiled: what vLLM needs on a machine without a GPU."""
 _PROGRAM = "python -m benchmarks engine"
 
 
@@ -57,7 +57,7 @@ def settings_for(engine: str, plan: Plan) -> dict[str, str]:
     """Return the worker's environment; what is set in this process's own stays."""
     settings = {"AXON_SLOTS": str(max(plan.clients))}
     if engine == "vllm":
-        settings |= {"AXON_VLLM_ARGUMENTS": json.dumps(_ON_CPU), "AXON_MAX_MODEL_LEN": "1024"}
+        settings |= {"AXON_VLLM_ARGUMENTS": json.dumps(ON_CPU), "AXON_MAX_MODEL_LEN": "1024"}
     return {name: os.environ.get(name, value) for name, value in settings.items()}
 
 

@@ -42,7 +42,7 @@ class EngineAsker(Asker):
             prompt=await self._engine.assemble(model, [ChatMessage("user", prompt)]),
             sampling=Sampling(max_tokens=tokens),
         )
-        async with aclosing(self._engine.generate(request)) as chunks:  # type: ignore[type-var]
+        async with aclosing(self._engine.generate(request)) as chunks:
             async for chunk in chunks:
                 if chunk.text and not first_s:
                     first_s = perf_counter() - began

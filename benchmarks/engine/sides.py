@@ -96,10 +96,16 @@ async def open_sides(cloud: Peer) -> AsyncIterator[Sides]:
 
 
 async def start_cloud(
-    engine: str, *, name: str, model: Path | None, python: Path | None, settings: dict[str, str]
+    engine: str,
+    *,
+    name: str,
+    model: Path | None,
+    python: Path | None,
+    settings: dict[str, str],
+    workers: int = 1,
 ) -> Peer:
     """Start the local cloud with this engine, whose model requests call `name`."""
-    arguments = ["--engine", engine]
+    arguments = ["--engine", engine, "--workers", str(workers)]
     if model is not None:
         arguments += ["--model", str(model)]
     if python is not None:

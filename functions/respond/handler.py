@@ -50,6 +50,7 @@ SERVICE = ResponseService(
     history=HISTORY,
     ender=ENDER,
     workers=workers(SETTINGS, valkey=VALKEY),
+    aliases=SETTINGS.model_aliases,
 )
 
 

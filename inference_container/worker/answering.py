@@ -7,6 +7,7 @@ from axon.event_log import Status
 from axon.exceptions import FencedError, MissingResponseError, UnavailableError
 from axon.jobs import Delivery, Job
 from worker.attempt import attempt
+from worker.engines.protocol import UnloadedError
 from worker.logbook import DuplicateError, EndedError
 from worker.metrics import Outcome
 from worker.overload import ShedError
@@ -44,6 +45,9 @@ async def answer(job: Job, delivery: Delivery, *, services: Services) -> Outcome
     except FencedError:
         return Outcome.FENCED
     except HandedOverError:
+        return Outcome.RELEASED
+    except UnloadedError as unloaded:
+        LOGGER.info("%s released: %s", job.response_id, unloaded)
         return Outcome.RELEASED
     except UnavailableError:
         if services.shutdown.draining.is_set():

@@ -18,6 +18,7 @@ from worker.engines.protocol import (
     FinishReason,
     GenerateRequest,
     RefusedError,
+    UnloadedError,
 )
 from worker.logbook import EndedError, Logbook
 from worker.overload import OVERLOADED, ShedError
@@ -59,6 +60,7 @@ async def attempt(
     FencedError : the response has ended (`EndedError`), or belongs to a newer attempt.
     MissingResponseError : Valkey has lost what somebody may have been told.
     HandedOverError, EngineDeadError : the worker, or its engine, cannot go on; another can.
+    UnloadedError : the model has left this worker, or is replaced; another attempt can go on.
     UnavailableError : a service was away until the deadline, or the worker drains.
     StageFullError : the worker has no room for it; a later attempt may find some.
     ShedError : nor can a later one; the response has ended and says so.
@@ -106,7 +108,7 @@ class _Answer:
     async def give(self) -> Status:
         try:
             return await self._generate()
-        except EngineDeadError:
+        except (EngineDeadError, UnloadedError):
             raise
         except (ContextOverflowError, RequestError) as error:
             return await self._fail("invalid_prompt", str(error))

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -26,6 +27,8 @@ _HANDING_OVER_S = 5.0
 
 class Consumer:
     """Runs up to `slots` attempts at a time, and `prefetch` more that wait for one of those.
+
+    What other workers hand over comes on top (`accept`); nothing is received meanwhile.
 
     Parameters
     ----------
@@ -56,6 +59,7 @@ class Consumer:
         self._shutdown = shutdown
         self._changed = changed
         self._attempts: set[asyncio.Task[None]] = set()
+        self._settlements: set[asyncio.Task[None]] = set()
         self._free = asyncio.Event()
         self._free.set()
         self._dead: asyncio.Future[None] | None = None
@@ -65,6 +69,20 @@ class Consumer:
     def running(self) -> int:
         """Attempts under way."""
         return len(self._attempts)
+
+    def accept(self, delivery: Delivery) -> None:
+        """Run a job that another worker has handed over, though no slot may be free.
+
+        A worker that drains gives it back to the queue.
+        """
+        if self._holding.holds(delivery):
+            return
+        self._metrics.arrived()
+        if self._shutdown.draining.is_set():
+            self._settling(self._holding.release(delivery))
+            return
+        self._start(delivery)
+        self._settling(self._holding.renew(delivery))
 
     async def consume(self) -> None:
         """Work until cancelled; what runs then goes on (`drain`).
@@ -100,6 +118,17 @@ class Consumer:
         await self._wait(_HANDING_OVER_S)
         for task in list(self._attempts):
             await _end(task)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Wait until what was accepted is extended, or given back."""
+        if self._settlements:
+            await asyncio.wait(self._settlements, timeout=_HANDING_OVER_S)
+
+    def _settling(self, step: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(step)
+        self._settlements.add(task)
+        task.add_done_callback(self._settlements.discard)
 
     async def _wait(self, timeout_s: float) -> None:
         if self._attempts:
@@ -128,7 +157,8 @@ class Consumer:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._attempts.discard(task)
-        self._free.set()
+        if len(self._attempts) < self._most:
+            self._free.set()
         self._changed(self.running)
 
     async def _attempt(self, delivery: Delivery) -> None:
@@ -166,7 +196,8 @@ class Consumer:
             self._tracing.annotate(outcome=outcome.value)
 
     async def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
-        # Who was fenced off leaves the message alone: the newer attempt may depend on it.
+        # Who handed it over, or was fenced off, leaves the message alone: another attempt may
+        # depend on it.
         if outcome.final:
             patience = Patience(exhausted=self._shutdown.draining)
             await patience.insist(lambda: self._queue.delete(delivery))

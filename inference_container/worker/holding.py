@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 
 from axon.exceptions import UnavailableError
@@ -17,11 +18,25 @@ class Holding:
         self._queue = queue
         self._timeout_s = visibility_timeout_s
         self._held: dict[str, Delivery] = {}
+        self._stale: dict[str, Delivery] = {}
         self._extending = asyncio.Lock()
 
     def hold(self, delivery: Delivery) -> None:
         """Hold what was just received."""
         self._held[delivery.receipt] = delivery
+
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether it is held already."""
+        return delivery.receipt in self._held
+
+    async def renew(self, delivery: Delivery) -> None:
+        """Extend at once what may have been on its way for a while, if it is still held."""
+        self._stale[delivery.receipt] = delivery
+        async with self._extending:  # those that come meanwhile go together
+            stale = [each for each in self._stale.values() if self.holds(each)]
+            self._stale.clear()
+            if stale:
+                await self._extend(stale)
 
     def drop(self, delivery: Delivery) -> None:
         """Hold it no longer: after the visibility timeout it comes again, unless it is deleted."""
@@ -39,10 +54,9 @@ class Holding:
         while True:
             await asyncio.sleep(self._timeout_s / 3)
             async with self._extending:
-                await self._extend()
+                await self._extend(list(self._held.values()))
 
-    async def _extend(self) -> None:
-        held = list(self._held.values())
+    async def _extend(self, held: Sequence[Delivery]) -> None:
         try:
             await self._queue.extend(held, timeout_s=self._timeout_s)
         except UnavailableError as error:

@@ -34,6 +34,9 @@ _STAGES_S = (
 TurnedAway = Literal["released", "deadline", "receives"]
 """Why a stage's queue did not take a job; all but the first tell the client so."""
 
+Forwarded = Literal["model", "prefix"]
+"""Why a job was handed over: another worker serves its model, or has its conversation."""
+
 _TURNED_AWAY: tuple[TurnedAway, ...] = get_args(TurnedAway)
 _REFUSING = ("retrieve", "assemble", "infer")
 
@@ -57,11 +60,16 @@ class Outcome(StrEnum):
     """A stage's queue was full: another attempt follows after a pause."""
     FENCED = "fenced"
     """A newer attempt has the job."""
+    FORWARDED = "forwarded"
+    """Another worker runs it."""
 
     @property
     def final(self) -> bool:
         """Whether the job is finished with."""
-        return self not in (Outcome.RELEASED, Outcome.DELAYED, Outcome.FENCED)
+        return self not in _GOING_ON
+
+
+_GOING_ON = (Outcome.RELEASED, Outcome.DELAYED, Outcome.FENCED, Outcome.FORWARDED)
 
 
 class StageMetrics:
@@ -147,6 +155,17 @@ class WorkerMetrics:
             "axon_jobs", "Attempts at jobs, by how they ended.", ["outcome"], registry=registry
         )
         self._jobs = {outcome: jobs.labels(outcome.value) for outcome in Outcome}
+        forwarded = Counter(
+            "axon_jobs_forwarded",
+            "Jobs that were handed over to another worker: to one that serves the model, or to "
+            "the one that has the conversation's beginning (prefix).",
+            ["reason"],
+            registry=registry,
+        )
+        self._forwarded = {reason: forwarded.labels(reason) for reason in get_args(Forwarded)}
+        self._arrived = Counter(
+            "axon_jobs_arrived", "Jobs that other workers handed over.", registry=registry
+        )
         self._first_token = Histogram(
             "axon_time_to_first_token_seconds",
             "From a request's acceptance to the event log's acceptance of its first delta.",
@@ -195,6 +214,14 @@ class WorkerMetrics:
     def ended(self, outcome: Outcome) -> None:
         """Count an attempt."""
         self._jobs[outcome].inc()
+
+    def forwarded(self, reason: Forwarded) -> None:
+        """Count a job that was handed over."""
+        self._forwarded[reason].inc()
+
+    def arrived(self) -> None:
+        """Count a job that another worker handed over."""
+        self._arrived.inc()
 
     def first_token(self, seconds: float) -> None:
         """Note how long a client waited for the first token."""

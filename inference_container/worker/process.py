@@ -11,32 +11,43 @@ from axon.adapters.metrics import new_registry
 from axon.settings import EngineSettings
 from axon.tracing import NoTracing, Tracing
 from worker.engines import EchoPace, create_engine
+from worker.engines.echo import ECHO
 from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import Engine
 from worker.engines.vllm.metrics import EngineMetrics
 from worker.engines.vllm.model import VllmModel
 
 
-async def start_engine(settings: EngineSettings, stack: AsyncExitStack) -> Engine:
-    """Return the engine that the settings say; the stack closes it."""
+def engine_of(settings: EngineSettings) -> Engine:
+    """Return the engine that the settings say, not yet started.
+
+    Raises
+    ------
+    EngineError : they do not say what it is to serve.
+    """
     pace = EchoPace(ttft_s=settings.echo_ttft_ms / 1000, token_s=settings.echo_token_ms / 1000)
-    engine = create_engine(
+    return create_engine(
         name=settings.engine,
         slots=settings.slots,
         echo=pace,
+        echo_model=settings.model_name or ECHO,
         model=VllmModel.of(settings),
         upstream=Upstream.of(settings),
     )
+
+
+async def start_engine(settings: EngineSettings, stack: AsyncExitStack) -> Engine:
+    """Return the engine that the settings say; the stack closes it."""
+    engine = engine_of(settings)
     stack.push_async_callback(engine.close)
     await engine.start()
     return engine
 
 
-def engine_registry(settings: EngineSettings) -> CollectorRegistry:
-    """Return a registry with the engine's own metrics."""
+def engine_registry() -> CollectorRegistry:
+    """Return a registry with the engines' own metrics."""
     registry = new_registry()
-    if settings.engine == "vllm":
-        registry.register(EngineMetrics())
+    registry.register(EngineMetrics())
     return registry
 
 

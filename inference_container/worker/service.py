@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 
 from prometheus_client import CollectorRegistry
@@ -11,23 +12,32 @@ from prometheus_client import CollectorRegistry
 from axon.adapters.composition import ender, event_log, sqs_api
 from axon.adapters.ecs_agent import EcsAgent
 from axon.adapters.health import serve_health
-from axon.adapters.postgres import create_pool
-from axon.adapters.postgres_stores import PostgresTurnStore
+from axon.adapters.postgres import Pool, create_pool
+from axon.adapters.postgres_stores import PostgresTurnStore, PostgresWantedModels
 from axon.adapters.sqs import SqsHistorySender, SqsJobQueue
 from axon.adapters.valkey import Valkey, create_valkey
 from axon.adapters.valkey_caches import ValkeyTurnCache
 from axon.adapters.valkey_directories import ValkeyModelDirectory
+from axon.adapters.valkey_workers import ValkeyWorkerDirectory
+from axon.clock import now_ms
 from axon.conversations import Conversations
+from axon.jobs import Delivery, Job
 from axon.settings import WorkerSettings
-from worker.announcer import announce
+from worker.announcer import Announcer
 from worker.answering import answer
 from worker.consumer import Consumer
 from worker.engines.protocol import Engine
-from worker.metrics import WorkerMetrics
+from worker.hosting.host import ModelHost
+from worker.hosting.metrics import HostingMetrics
+from worker.hosting.reconciler import Reconciler
+from worker.hosting.start import reconciler, start_host
+from worker.inbox import Inbox
+from worker.metrics import Outcome, WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.stages import Stages
-from worker.process import engine_registry, start_engine, tracing_of, until
+from worker.process import engine_of, engine_registry, tracing_of, until
 from worker.protection import Protection
+from worker.routing import Router
 from worker.services import Services
 from worker.shutdown import Shutdown
 
@@ -48,33 +58,141 @@ async def serve(
     EngineDeadError : the engine has died; its jobs were released.
     """
     async with AsyncExitStack() as stack:
-        engine = await start_engine(settings, stack)
+        host = await start_host(settings, stack, create=engine_of)
         valkey = create_valkey(settings)
         stack.push_async_callback(valkey.close)
-        registry = engine_registry(settings)
+        registry = engine_registry()
+        pool = create_pool(settings)
+        stack.push_async_callback(pool.close)
         protection = Protection(EcsAgent(uri=agent_uri)) if agent_uri else None
-        consumer = _consumer(
+        parts = _parts(
             settings,
-            engine=engine,
+            host=host,
             valkey=valkey,
+            pool=pool,
             registry=registry,
             changed=protection.changed if protection else lambda _: None,
             stack=stack,
         )
-        announced = asyncio.Event()
         if port := settings.health_port:
-            check = partial(_health, engine, consumer, announced)
+            check = partial(_health, host, parts)
             runner = await serve_health(check, port=port, registry=registry)
             stack.push_async_callback(runner.cleanup)
-        models = tuple(model.id for model in engine.info().models)
-        directory = ValkeyModelDirectory(valkey=valkey)
-        announcing = announce(
-            directory, models, retention_s=settings.model_retention_s, announced=announced
-        )
-        LOGGER.info("serving %s with %d slots", ", ".join(models), engine.info().slots)
-        protecting = [protection.run()] if protection else []
-        await until(stop, consumer.consume(), announcing, *protecting)
-        await consumer.drain(settings.stop_timeout_s)
+        LOGGER.info("serving %s with %d slots", ", ".join(_served(host)), settings.slots)
+        await _work(parts, settings, stop=stop, protection=protection)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Parts:
+    consumer: Consumer
+    announcer: Announcer
+    inbox: Inbox
+    reconciler: Reconciler
+
+
+async def _work(
+    parts: _Parts,
+    settings: WorkerSettings,
+    *,
+    stop: asyncio.Event,
+    protection: Protection | None,
+) -> None:
+    """Run the parts; what others hand over is taken, or given back, until the end."""
+    listening = asyncio.create_task(parts.inbox.run())
+    protecting = [protection.run()] if protection else []
+    try:
+        try:
+            await until(
+                stop,
+                parts.consumer.consume(),
+                parts.announcer.run(),
+                parts.reconciler.run(),
+                _ended(listening),
+                *protecting,
+            )
+        finally:
+            await parts.announcer.leave()
+        await asyncio.gather(parts.consumer.drain(settings.stop_timeout_s), parts.inbox.catch_up())
+        await parts.consumer.settled()
+    finally:
+        listening.cancel()
+        await asyncio.wait([listening])
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    await asyncio.shield(task)
+
+
+def _parts(
+    settings: WorkerSettings,
+    *,
+    host: ModelHost,
+    valkey: Valkey,
+    pool: Pool,
+    registry: CollectorRegistry,
+    changed: Callable[[int], None],
+    stack: AsyncExitStack,
+) -> _Parts:
+    metrics = WorkerMetrics(registry=registry)
+    shutdown = Shutdown()
+    models_changed = asyncio.Event()
+    workers = ValkeyWorkerDirectory(valkey=valkey)
+    announcer = Announcer(
+        worker_id=settings.worker_id,
+        models=ValkeyModelDirectory(valkey=valkey),
+        workers=workers,
+        held=host.models,
+        slots=settings.slots,
+        load=lambda: consumer.running,
+        listens=lambda: inbox.hears,
+        retention_s=settings.model_retention_s,
+    )
+    host.watch(announcer.announce_soon)
+    router = Router(
+        worker_id=settings.worker_id,
+        directory=workers,
+        neighbours=announcer,
+        host=host,
+        prefix_affinity=settings.prefix_affinity,
+        most_waiting=max(settings.slots // 2, 1),
+        max_receives=settings.max_receives,
+        left_s=lambda job: (job.deadline_ms(settings.response_deadline_s) - now_ms()) / 1000,
+        metrics=metrics,
+        shutdown=shutdown,
+    )
+
+    def running_changed(running: int) -> None:
+        announcer.load_changed()
+        changed(running)
+
+    consumer = _consumer(
+        settings,
+        engine=host,
+        valkey=valkey,
+        pool=pool,
+        router=router,
+        metrics=metrics,
+        shutdown=shutdown,
+        changed=running_changed,
+        stack=stack,
+    )
+    inbox = Inbox(
+        valkey=valkey,
+        worker_id=settings.worker_id,
+        accept=consumer.accept,
+        models_changed=models_changed.set,
+        listening=announcer.announce_soon,
+        latest_s=settings.visibility_timeout_s / 2,
+    )
+    reconciling = reconciler(
+        settings,
+        host=host,
+        create=engine_of,
+        wanted=PostgresWantedModels(pool=pool),
+        changed=models_changed,
+        metrics=HostingMetrics(registry=registry, models=host.models),
+    )
+    return _Parts(consumer=consumer, announcer=announcer, inbox=inbox, reconciler=reconciling)
 
 
 def _consumer(
@@ -82,21 +200,20 @@ def _consumer(
     *,
     engine: Engine,
     valkey: Valkey,
-    registry: CollectorRegistry,
+    pool: Pool,
+    router: Router,
+    metrics: WorkerMetrics,
+    shutdown: Shutdown,
     changed: Callable[[int], None],
     stack: AsyncExitStack,
 ) -> Consumer:
-    metrics = WorkerMetrics(registry=registry)
     tracing = tracing_of(settings)
     stack.push_async_callback(tracing.close)
     jobs = sqs_api(settings.jobs_queue_url, region=settings.aws_region)
     history = sqs_api(settings.history_queue_url, region=settings.aws_region)
     stack.push_async_callback(jobs.close)
     stack.push_async_callback(history.close)
-    pool = create_pool(settings)
-    stack.push_async_callback(pool.close)
     log = event_log(settings, valkey=valkey)
-    shutdown = Shutdown()
     slots = engine.info().slots
     stages = Stages.of(settings, slots=slots, metrics=metrics)
     stack.push_async_callback(stages.close)
@@ -119,7 +236,7 @@ def _consumer(
     )
     consumer = Consumer(
         queue=SqsJobQueue(api=jobs),
-        run=partial(answer, services=services),
+        run=partial(_run, router=router, services=services),
         slots=slots,
         prefetch=settings.prefetch,
         visibility_timeout_s=settings.visibility_timeout_s,
@@ -132,9 +249,15 @@ def _consumer(
     return consumer
 
 
-async def _health(
-    engine: Engine, consumer: Consumer, announced: asyncio.Event
-) -> dict[str, object] | None:
-    if not (announced.is_set() and await engine.health()):
+async def _run(job: Job, delivery: Delivery, *, router: Router, services: Services) -> Outcome:
+    return await router.route(job, delivery) or await answer(job, delivery, services=services)
+
+
+async def _health(engine: Engine, parts: _Parts) -> dict[str, object] | None:
+    if not (parts.announcer.announced.is_set() and await engine.health()):
         return None
-    return {"models": [model.id for model in engine.info().models], "running": consumer.running}
+    return {"models": _served(engine), "running": parts.consumer.running}
+
+
+def _served(engine: Engine) -> list[str]:
+    return [model.id for model in engine.info().models]

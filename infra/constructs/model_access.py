@@ -1,4 +1,4 @@
-"""Where a worker's model lies, and the permission to read it there and nowhere else."""
+"""Where a worker's models lie, and the permission to read them there and nowhere else."""
 
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ MODELS_SCHEME = "models"
 
 
 def grant_model(role: iam.IRole, uri: str, *, models: s3.Bucket, key: kms.IKey) -> str:
-    """Let `role` read the folder `uri`; return it as ``s3://...``.
+    """Let `role` read the folder, or bucket, `uri`; return it as ``s3://...``.
 
     A bucket of one's own (``s3://``) under a key of one's own needs a key policy that lets the
     role decrypt.
@@ -31,16 +31,17 @@ def grant_model(role: iam.IRole, uri: str, *, models: s3.Bucket, key: kms.IKey) 
 
 def _read(role: iam.IRole, bucket: str, folder: str) -> None:
     arn = Stack.of(role).format_arn(service="s3", region="", account="", resource=bucket)
-    objects = f"{arn}/{folder}/*"
+    files = f"{folder}/*" if folder else "*"
+    objects = f"{arn}/{files}"
     role.add_to_principal_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=[objects]))
     role.add_to_principal_policy(
         iam.PolicyStatement(
             actions=["s3:ListBucket"],
             resources=[arn],
-            conditions={"StringLike": {"s3:prefix": [f"{folder}/*"]}},
+            conditions={"StringLike": {"s3:prefix": [files]}},
         )
     )
-    acknowledge_below(role, objects, "The files of the one model that the worker serves.")
+    acknowledge_below(role, objects, "The files of the models that the worker may serve.")
 
 
 def _decrypt(role: iam.IRole, key: kms.IKey) -> None:

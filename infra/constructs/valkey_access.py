@@ -21,6 +21,8 @@ ACCESS_STRING = " ".join(
         "resetchannels",
         "&axon:relay:*",
         "&axon:relays:left",
+        "&axon:worker:*",
+        "&axon:models:changed",
         "-@all",
         *(f"+{name}" for name in _COMMANDS),
     )

@@ -3,7 +3,7 @@
 from infra.settings import EnvironmentSettings
 
 FUNCTIONS = 18
-"""Six functions, each with three: the migrations and the keys have someone who waits for them."""
+"""Six functions, each with three: someone waits for the migrations, the keys and the models."""
 
 GATEWAY = 1
 QUEUES = 5

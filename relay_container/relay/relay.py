@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from axon.endings import ResponseEnder
+from axon.periodic import every
 from axon.relays import RelayDirectory
 from relay.adoption import Adoption
 from relay.feeds import Feeds
 from relay.insist import insist
 from relay.lease import Lease
-from relay.periodic import every
 from relay.rescan import Rescan
 from relay.subscriber import Subscriber
 

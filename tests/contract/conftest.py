@@ -113,7 +113,7 @@ async def _fake(
         log=fake,
         relays=fake,
         other_relays=fake,
-        models=fake,
+        models=fake.directory,
         connections=fake,
         published=published,
         seconds=seconds,

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from axon.event_log import Outcome
 from tests.contract.conftest import Bench
 from tests.contract.logged import NEW
 
@@ -62,3 +63,37 @@ class TestModels:
         await bench.models.announce(("echo",), retention_s=0.01)
         await bench.seconds(0.03)
         assert await bench.models.list() == ["echo"]
+
+    async def test_what_is_expected_is_known_and_wakes_workers(self, bench: Bench) -> None:
+        await bench.models.expect(("asleep",), retention_s=600)
+        await bench.models.expect((), retention_s=600)
+        assert await bench.models.list() == ["asleep", "echo"]
+        opening = await bench.log.open(replace(NEW, model="asleep"))
+        assert opening.outcome is Outcome.UNATTENDED
+
+    async def test_for_a_while_too(self, bench: Bench) -> None:
+        await bench.models.expect(("asleep",), retention_s=0.01)
+        await bench.seconds(0.03)
+        assert await bench.models.list() == ["echo"]
+
+    async def test_what_is_served_is_not_taken_for_asleep(self, bench: Bench) -> None:
+        await bench.models.expect(("echo",), retention_s=600)
+        assert (await bench.log.open(NEW)).outcome is Outcome.OPENED
+
+    async def test_what_was_forgotten_is_unknown(self, bench: Bench) -> None:
+        await bench.models.announce(("small", "big"), retention_s=600)
+        for _ in range(2):
+            await bench.models.forget(("echo", "small", "never"))
+        await bench.models.forget(())
+        assert await bench.models.list() == ["big"]
+        opening = await bench.log.open(NEW)
+        assert opening.outcome is Outcome.UNKNOWN_MODEL
+
+    async def test_until_it_is_announced_again(self, bench: Bench) -> None:
+        await bench.models.forget(("echo",))
+        await bench.models.expect(("echo",), retention_s=600)
+        assert (await bench.log.open(NEW)).outcome is Outcome.UNATTENDED
+        await bench.models.announce(("echo",), retention_s=600)
+        assert await bench.models.list() == ["echo"]
+        opening = await bench.log.open(replace(NEW, response_id="resp_2"))
+        assert opening.outcome is Outcome.OPENED

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from infra.constructs.prometheus import RULES
 from relay.metrics import RelayMetrics
+from worker.hosting.metrics import HostingMetrics
 from worker.metrics import WorkerMetrics
 
 pytestmark = pytest.mark.xdist_group("infra")
@@ -32,6 +33,7 @@ def served() -> Served:
     registry = CollectorRegistry()
     RelayMetrics(registry=registry)
     WorkerMetrics(registry=registry).tokens("input", 0, model="m")
+    HostingMetrics(registry=registry, models=list)
     found: Served = {}
     for family in registry.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name
@@ -81,7 +83,9 @@ def test_every_recording_is_read_by_an_alert_or_is_a_figure_for_dashboards() -> 
         "axon:inference_tokens:rate_5m",
         "axon:tokens_regenerated:rate_5m",
         "axon:turns_truncated:rate_5m",
+        "axon:models:sum",
         "axon:relay_adopted_connections:rate_5m",
+        "axon:jobs_forwarded:rate_5m",
         "axon:time_per_output_token_seconds:p50_5m",
         "axon:stage_latency_seconds:p99_5m",
         "axon:queue_wait_seconds:p99_5m",

@@ -54,6 +54,7 @@ ALLOWED = {
     "dead_letter": VALKEY | SEND | CONSUME,
     "migrate": {"secretsmanager:GetSecretValue", "kms:Decrypt"},
     "keys": VALKEY | POSTGRES,
+    "models": VALKEY | POSTGRES,
 }
 
 
@@ -116,6 +117,7 @@ def test_the_handler_reads_the_settings_that_the_catalog_names(name: str) -> Non
 def test_respond_knows_models_and_the_service_to_wake(dev: Templates) -> None:
     variables = function(dev, "dev", "respond")["Environment"]["Variables"]
     assert variables["AXON_MODELS"] == load("dev").inference.model_name
+    assert "AXON_MODEL_ALIASES" not in variables
     assert variables["AXON_WORKERS_CLUSTER"] == "axon-dev-inference"
     assert variables["AXON_WORKERS_SERVICE"] == "axon-dev-worker"
 
@@ -241,7 +243,7 @@ def test_alarms_watch_what_runs_unseen(templates: Templates, environment: str) -
     alarms = resources(templates["gateway"], "AWS::CloudWatch::Alarm").values()
     watched = {
         f"{full_name(environment, name)}-{what}"
-        for name in set(catalog.FUNCTIONS) - {"migrate", "keys"}
+        for name in set(catalog.FUNCTIONS) - {"migrate", "keys", "models"}
         for what in ("failures", "throttles", "duration")
     }
     assert {alarm["AlarmName"] for alarm in alarms} == watched | {

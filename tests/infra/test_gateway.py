@@ -130,20 +130,23 @@ def test_outputs_are_what_sdks_and_the_relay_need(gateway: Template) -> None:
     # An SDK appends /responses to the first, and must then be at the stage.
     assert told["WebSocketUrl"] == f"wss://{host}"
     assert told["ConnectionsEndpoint"] == f"https://{host}/{catalog.STAGE}"
-    keys = told["KeysFunction"].strip("{}")
-    assert resources(gateway, "AWS::Lambda::Function")[keys]["FunctionName"] == "axon-dev-keys"
+    functions = resources(gateway, "AWS::Lambda::Function")
+    for name in ("keys", "models"):
+        function = told[f"{name.title()}Function"].strip("{}")
+        assert functions[function]["FunctionName"] == f"axon-dev-{name}"
     assert "DomainTarget" not in told
 
 
 @pytest.fixture(scope="module")
 def chosen(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """Return the gateway of an environment with a domain, without tracing."""
+    """Return the gateway of an environment with a domain and an alias, without tracing."""
     folder = tmp_path_factory.mktemp("chosen")
     environment = folder / "chosen.toml"
     environment.write_text(
         'name = "chosen"\n[observability]\ntracing = false\n'
         '[gateway]\ndomain_name = "api.example.com"\n'
         'certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"\n'
+        "[inference.model_aliases.default]\nsmollm2-135m-instruct = 90\nnew = 10\n"
     )
     return synthesise(str(environment), folder / "out").templates["gateway"]
 
@@ -162,6 +165,20 @@ def test_domain_leads_to_the_stage_by_the_path_that_sdks_append(chosen: Template
     # The relay posts to the API's own address, which therefore stays.
     assert "execute-api" in outputs(chosen)["ConnectionsEndpoint"]
     assert "DisableExecuteApiEndpoint" not in only(chosen, "AWS::ApiGatewayV2::Api")
+
+
+def test_aliases_reach_the_function_that_resolves_them(chosen: Template) -> None:
+    functions = resources(chosen, "AWS::Lambda::Function").values()
+    variables = {
+        each.get("FunctionName"): each.get("Environment", {}).get("Variables", {})
+        for each in functions
+    }
+    told = {
+        name: json.loads(given["AXON_MODEL_ALIASES"])
+        for name, given in variables.items()
+        if "AXON_MODEL_ALIASES" in given
+    }
+    assert told == {"axon-chosen-respond": {"default": {"smollm2-135m-instruct": 90, "new": 10}}}
 
 
 def test_without_tracing_nothing_is_traced(chosen: Template) -> None:

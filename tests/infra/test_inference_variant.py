@@ -4,8 +4,8 @@ import pytest
 
 from axon.settings import WorkerSettings
 from tests.infra.conftest import Synthesised, Templates
-from tests.infra.tasks import Task, launch_template, only, statements
-from tests.infra.templates import resources, text
+from tests.infra.tasks import Task, launch_template, only
+from tests.infra.templates import listed, resources, text
 from tests.infra.variant import synthesised_variant
 
 pytestmark = pytest.mark.xdist_group("infra")
@@ -76,11 +76,32 @@ class TestVariant:
         assert parsed.gpu_memory_utilization == 0.85
         assert parsed.otlp_endpoint is None
 
-    def test_an_own_bucket_may_be_read(self, variant: Synthesised) -> None:
-        allowed = statements(variant.templates["inference"], "WorkersTaskTaskRole")
-        resource = text(allowed["s3:GetObject"]["Resource"])
-        assert resource.endswith(":s3:::their-bucket/models/large/*")
-        assert text(allowed["s3:ListBucket"]["Resource"]).endswith(":s3:::their-bucket")
+    def test_its_model_and_those_to_be_loaded_may_be_read(self, variant: Synthesised) -> None:
+        template = variant.templates["inference"]
+        of_s3 = [
+            statement
+            for policy in resources(template, "AWS::IAM::Policy").values()
+            for statement in policy["PolicyDocument"]["Statement"]
+            if any(action.startswith("s3:") for action in listed(statement["Action"]))
+        ]
+        read, looked = (
+            {
+                text(resource).partition(":s3:::")[2]
+                for statement in of_s3
+                if listed(statement["Action"]) == [action]
+                for resource in listed(statement["Resource"])
+            }
+            for action in ("s3:GetObject", "s3:ListBucket")
+        )
+        own = next(bucket for bucket in looked if "BucketsModels" in bucket)
+        assert read == {"their-bucket/models/large/*", "other-bucket/tried/*", f"{own}/*"}
+        assert looked == {"their-bucket", "other-bucket", own}
+        prefixes = [each["Condition"] for each in of_s3 if "Condition" in each]
+        assert sorted(each["StringLike"]["s3:prefix"][0] for each in prefixes) == [
+            "*",
+            "models/large/*",
+            "tried/*",
+        ]
 
     def test_a_public_image_is_taken_as_it_is(self, variant: Synthesised) -> None:
         worker = Task.of(variant.templates["inference"]).container("worker")

@@ -104,6 +104,28 @@ def test_defaults_need_nothing_but_a_name(load_text: Load) -> None:
             "[relay]\ncpu = 1024\nmemory_mb = 2500",
             "cpu = 1024: memory_mb can be 2048 to 8192 in steps of 1024",
         ),
+        # What clients may name.
+        (
+            "[inference.model_aliases.default]\nnew = -1",
+            "inference.model_aliases.default.new: Input should be greater than or equal to 0",
+        ),
+        (
+            "[inference.model_aliases.default]\nnew = 0",
+            "inference.model_aliases: 'default' stands for nothing: give a model a weight above 0",
+        ),
+        (
+            "[inference.model_aliases]\nx = { y = 1 }\ny = { new = 1 }",
+            "inference.model_aliases: 'x' names 'y', which is an alias: name a model",
+        ),
+        (
+            '[inference]\nmodel_name = "own"\n[inference.model_aliases.own]\nnew = 1',
+            "inference.model_aliases: 'own' is the name of a model: choose another alias",
+        ),
+        (
+            f"[inference.model_aliases.default]\n{'x' * 256} = 1\n"
+            + "".join(f"{'y' * 200}{number} = 1\n" for number in range(9)),
+            "bytes as JSON, and a function's environment has room for 2048 of them: use fewer",
+        ),
         # The workers.
         (
             '[inference.capacity]\nkind = "fargate"\ncpu = 8192\nmemory_mb = 18432',
@@ -137,7 +159,11 @@ def test_defaults_need_nothing_but_a_name(load_text: Load) -> None:
         ),
         (
             '[inference]\nmodel_uri = "models://m"',
-            'model_uri, max_model_len, tensor_parallel_size and vllm are for engine "vllm" only',
+            "model_uri, model_folders, max_model_len, tensor_parallel_size and vllm are for engine",
+        ),
+        (
+            '[inference]\nmodel_folders = ["models://"]',
+            'tensor_parallel_size and vllm are for engine "vllm" only',
         ),
         (
             "[inference]\ntensor_parallel_size = 2",
@@ -146,6 +172,7 @@ def test_defaults_need_nothing_but_a_name(load_text: Load) -> None:
         ("[inference.vllm]\nspeed = 5", "inference.vllm: no setting 'speed': data_parallel_size, "),
         ('[inference.vllm]\ndtype = "int3"', "inference.vllm.dtype: "),
         ('[inference]\nmodel_uri = "https://m"', "inference.model_uri: String should match"),
+        ('[inference]\nmodel_folders = ["s3://"]', "model_folders.0: String should match"),
         (
             "[inference]\nstop_timeout_s = 111",
             "inference: on Fargate stop_timeout_s is at most 110",

@@ -13,10 +13,12 @@ from axon.adapters.valkey import Valkey
 from axon.adapters.valkey_caches import ValkeyIdentityCache, ValkeyTurnCache
 from axon.adapters.valkey_directories import (
     ValkeyConnectionDirectory,
+    ValkeyModelChanges,
     ValkeyModelDirectory,
     ValkeyRelayDirectory,
 )
 from axon.adapters.valkey_event_log import ValkeyEventLog
+from axon.adapters.valkey_workers import ValkeyWorkerDirectory
 from axon.conversations import Turn
 from axon.event_log import (
     LoggedEvent,
@@ -27,11 +29,14 @@ from axon.event_log import (
     Resumption,
     Status,
 )
+from axon.jobs import Delivery
 from axon.tenants import Identity
+from axon.worker_directory import HeldModel, ModelState, WorkerState
 from infra.constructs.valkey_access import ACCESS_STRING
 from relay.publication import Publication
 from relay.subscriber import Subscriber
 from tests.clients import valkey_client
+from worker.inbox import Inbox
 
 pytestmark = pytest.mark.xdist_group("infra")
 
@@ -134,7 +139,10 @@ async def test_the_directories(axon: Valkey, admin: "redis.Redis") -> None:
     log = event_log(axon)
 
     await models.announce(("echo",), retention_s=600)
-    assert await models.list() == ["echo"]
+    await models.expect(("asleep",), retention_s=600)
+    assert await models.list() == ["asleep", "echo"]
+    await models.forget(("asleep",))
+    await ValkeyModelChanges(valkey=axon).publish()
     # Late, but alive for want of a better one: the script looks for it by another command.
     await relays.heartbeat("r1", lease_s=-1)
     await connections.enter("c1", tenant_id="t")
@@ -238,6 +246,45 @@ async def test_a_relay_listens(axon: Valkey, admin: "redis.Redis") -> None:
     assert refused(admin) == []
 
 
+async def test_workers_hand_jobs_over(axon: Valkey, admin: "redis.Redis") -> None:
+    received: asyncio.Queue[Delivery] = asyncio.Queue()
+    listening, changed = asyncio.Event(), asyncio.Event()
+    inbox = Inbox(
+        valkey=axon,
+        worker_id="w1",
+        accept=received.put_nowait,
+        models_changed=changed.set,
+        listening=listening.set,
+        latest_s=10,
+    )
+    directory = ValkeyWorkerDirectory(valkey=axon)
+    running = asyncio.create_task(inbox.run())
+    try:
+        async with asyncio.timeout(10):
+            await listening.wait()
+            changed.clear()
+            worker = WorkerState("w1", slots=2, load=0, models=[HeldModel("m", ModelState.SERVING)])
+            await directory.announce(worker, lease_s=0.001)
+            await asyncio.sleep(0.05)
+            await directory.announce(worker)
+            await directory.note_load("w1", 1)
+            assert len(await directory.list()) == 1
+            delivery = Delivery(body="", receipt="r", attempts=1, message_id="m")
+            for _ in range(2):
+                chosen = await directory.hand_over(delivery, own_id="w2", order=["w1"])
+                assert chosen == "w1"
+            assert (await received.get()).forwarded
+            await axon.call("PUBLISH", "axon:models:changed", b"x")
+            await changed.wait()
+            await inbox.catch_up()
+            await directory.leave("w1")
+            assert await directory.list() == []
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert refused(admin) == []
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -269,6 +316,7 @@ async def test_a_relay_listens(axon: Valkey, admin: "redis.Redis") -> None:
         "PUBLISH other x",
         "PUBLISH axon:other x",
         "PUBLISH axon:relays:other x",
+        "PUBLISH axon:models:other x",
         "SUBSCRIBE axon:other",
     ],
 )

@@ -23,6 +23,7 @@ image = "210987654321.dkr.ecr.eu-west-1.amazonaws.com/axon/relay:1.2"
 engine = "vllm"
 model_name = "large"
 model_uri = "s3://their-bucket/models/large"
+model_folders = ["models://", "s3://other-bucket/tried"]
 tensor_parallel_size = 16
 max_model_len = 8192
 min_tasks = 1

@@ -40,7 +40,7 @@ async def serve(settings: EndpointSettings, *, stop: asyncio.Event, host: str = 
     """
     async with AsyncExitStack() as stack:
         engine = await start_engine(settings, stack)
-        registry = engine_registry(settings)
+        registry = engine_registry()
         shutdown = Shutdown()
         died: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         endpoint = create_endpoint(

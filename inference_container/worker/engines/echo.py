@@ -18,7 +18,9 @@ from worker.engines.protocol import (
 )
 from worker.engines.slots import Generation, Slots
 
-ECHO_MODEL = ModelInfo(id="echo", context_window=32_768, max_output_tokens=32_768)
+ECHO = "echo"
+
+_WINDOW = 32_768
 
 # Tokens in one chunk: few enough that other requests get their turn between two of them.
 _BURST = 64
@@ -46,13 +48,14 @@ class EchoPace:
 
 
 class EchoEngine:
-    """Serves the model ``echo``, a token per word; ``count to N`` answers ``1 2 ... N``.
+    """Serves one model, a token per word; ``count to N`` answers ``1 2 ... N``.
 
     ``spell: TEXT`` answers TEXT as it stands, a token per byte of its UTF-8.
     """
 
-    def __init__(self, *, slots: int, pace: EchoPace | None = None) -> None:
-        self._info = EngineInfo(models=(ECHO_MODEL,), slots=slots)
+    def __init__(self, *, slots: int, pace: EchoPace | None = None, model: str = ECHO) -> None:
+        info = ModelInfo(id=model, context_window=_WINDOW, max_output_tokens=_WINDOW)
+        self._info = EngineInfo(models=(info,), slots=slots)
         self._slots = Slots(slots)
         self._pace = pace or EchoPace()
         self._serving = False

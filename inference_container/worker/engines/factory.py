@@ -1,6 +1,6 @@
 """Makes the engine that the settings name."""
 
-from worker.engines.echo import EchoEngine, EchoPace
+from worker.engines.echo import ECHO, EchoEngine, EchoPace
 from worker.engines.openai.engine import OpenAiEngine
 from worker.engines.openai.upstream import Upstream
 from worker.engines.openvino.engine import OpenVinoEngine
@@ -14,12 +14,14 @@ def create_engine(
     name: str,
     slots: int,
     echo: EchoPace | None = None,
+    echo_model: str = ECHO,
     model: VllmModel | None = None,
     upstream: Upstream | None = None,
 ) -> Engine:
     """Return the engine of this name, not yet started.
 
-    `model` is what vLLM serves, `upstream` whom the engine openai asks.
+    `echo_model` is the name of what echo serves, `model` what vLLM does; `upstream` is whom the
+    engine openai asks.
 
     Raises
     ------
@@ -28,7 +30,7 @@ def create_engine(
     """
     match name:
         case "echo":
-            return EchoEngine(slots=slots, pace=echo)
+            return EchoEngine(slots=slots, pace=echo, model=echo_model)
         case "smollm2":
             return OpenVinoEngine(slots=slots)
         case "vllm" if model is not None:

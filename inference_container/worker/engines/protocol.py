@@ -2,13 +2,14 @@
 
 EngineError
     ``EngineDeadError``: the engine cannot serve again; every running request gets it.
+    ``UnloadedError``: the model was unloaded or replaced; another attempt at the request is due.
     ``RefusedError``: this request cannot be served; the message is for the client.
         ``ContextOverflowError``: its prompt leaves no room for an answer.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from axon.protocol.objects import Usage
 
@@ -30,6 +31,10 @@ class ContextOverflowError(RefusedError):
 
 class EngineDeadError(EngineError):
     """The engine is gone for good; the process that holds it should end."""
+
+
+class UnloadedError(EngineError):
+    """The model was unloaded, or replaced, before this answer's end; another attempt goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,8 @@ class GenerateRequest:
     """A generation to run; ``generated_token_ids`` is what an earlier attempt already made.
 
     ``sampling.max_tokens`` counts the whole answer, those ids included. A higher `priority` goes
-    sooner. `text_format`: the Responses API's `text.format` where it is not plain text.
+    sooner. `text_format`: the Responses API's `text.format` where it is not plain text. Requests
+    of one `conversation_id` begin alike.
     """
 
     request_id: str
@@ -101,6 +107,7 @@ class GenerateRequest:
     generated_token_ids: tuple[int, ...] = ()
     priority: int = 0
     text_format: Mapping[str, Any] | None = None
+    conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,7 @@ class Engine(Protocol):
         """Render the conversation by the model's own chat template."""
         ...
 
-    def generate(self, request: GenerateRequest) -> AsyncIterator[TokenChunk]:
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         """Stream the answer; closing, cancelling or aborting it frees its slot."""
         ...
 
@@ -151,4 +158,17 @@ class Engine(Protocol):
 
     async def health(self) -> bool:
         """Return whether a request sent now could be served."""
+        ...
+
+
+@runtime_checkable
+class AdaptableEngine(Protocol):
+    """An engine that takes LoRA adapters while it serves."""
+
+    async def load_adapter(self, name: str, uri: str) -> None:
+        """Serve an adapter under this name, from now on this one; ``EngineError`` if it cannot."""
+        ...
+
+    async def unload_adapter(self, name: str) -> None:
+        """Forget an adapter; answers that it has begun go on."""
         ...

@@ -73,6 +73,7 @@ async def assemble(
         generated_token_ids=generated_token_ids,
         priority=job.priority,
         text_format=text_format if formatted else None,
+        conversation_id=job.conversation_id,
     )
 
 

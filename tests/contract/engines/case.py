@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -109,7 +109,7 @@ class Case:
         )
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
-        return cast("AsyncGenerator[TokenChunk, None]", self.engine.generate(request))
+        return self.engine.generate(request)
 
     async def chunks(self, request: GenerateRequest) -> list[TokenChunk]:
         async with asyncio.timeout(60):

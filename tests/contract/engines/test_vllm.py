@@ -11,7 +11,7 @@ import pytest
 
 from axon.adapters.metrics import exposition, new_registry
 from tests.contract.engines.case import NEEDS_VLLM, Case
-from tests.vllm.on_cpu import ADAPTERS
+from tests.vllm.on_cpu import ADAPTERS, tiny_adapters
 from worker.engines.protocol import EngineDeadError, EngineError, RefusedError, TokenChunk
 from worker.engines.vllm.engine import VllmEngine
 from worker.engines.vllm.metrics import EngineMetrics
@@ -47,6 +47,27 @@ async def test_an_adapter_is_a_model_of_its_own(case: Case) -> None:
     answers = [ids_of(await case.chunks(replace(asked, model=name))) for name in names]
     assert len(set(answers)) == 3
     assert ids_of(await case.chunks(replace(asked, model=ADAPTERS[0]))) == answers[1]
+
+
+@only_vllm
+async def test_an_adapter_can_come_change_and_go_while_others_are_served(case: Case) -> None:
+    engine = case.engine
+    assert isinstance(engine, VllmEngine)
+    places = tiny_adapters()
+    asked = await case.request(case.long, max_tokens=20)
+    known = [ids_of(await case.chunks(replace(asked, model=name))) for name in ADAPTERS]
+    for name, answer in zip(ADAPTERS, known, strict=True):  # the second takes the first's place
+        await engine.load_adapter("guest", places[name])
+        assert ids_of(await case.chunks(replace(asked, model="guest"))) == answer
+    running = case.generate(replace(asked, model="guest"))
+    begun = [await anext(running)]
+    await engine.unload_adapter("guest")
+    assert ids_of(begun + [chunk async for chunk in running]) == known[1]
+    with pytest.raises(RefusedError):
+        await case.chunks(replace(asked, model="guest"))
+    assert [model.id for model in engine.info().models] == ["small", *ADAPTERS]
+    with pytest.raises(EngineError, match=r"no adapter_config\.json"):
+        await engine.load_adapter("guest", "/nowhere")
 
 
 @only_vllm

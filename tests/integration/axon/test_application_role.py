@@ -40,6 +40,8 @@ def app(app_dsn: str) -> Iterator[Connection]:
         "CREATE ROLE mine",
         "DELETE FROM responses",
         "DELETE FROM api_keys",
+        "DELETE FROM wanted_models",
+        "TRUNCATE wanted_models",
         "UPDATE api_keys SET tenant_id = 'another'",
         "UPDATE tenants SET tenant_id = 'another'",
         "SELECT name FROM schema_migrations",

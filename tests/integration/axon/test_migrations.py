@@ -30,7 +30,9 @@ async def test_an_empty_database_gets_them_all_and_only_once(empty_postgres_dsn:
     async with postgres_pool(empty_postgres_dsn) as pool:
         assert await migrate(pool) == ALL
         assert await migrate(pool) == []
-    assert {"tenants", "api_keys", "conversations", "responses"} <= tables(empty_postgres_dsn)
+    assert {"tenants", "api_keys", "conversations", "responses", "wanted_models"} <= tables(
+        empty_postgres_dsn
+    )
     assert names(empty_postgres_dsn, "SELECT name FROM schema_migrations") == set(ALL)
 
 

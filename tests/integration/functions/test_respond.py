@@ -53,6 +53,13 @@ class TestAccepted:
         assert job.input[0]["content"] == "wörld 🌍"
         assert (job.tenant_id, job.connection_id) == ("t", CONNECTION)
 
+    def test_an_alias_is_a_model_that_is_there(self, world: World) -> None:
+        respond = world.load("respond", model_aliases='{"default": {"unloaded": 99, "echo": 1}}')
+        response_id = accepted(respond, world, model="default")
+        (created,) = run(world.log.read(response_id))
+        assert validate(created.data)["response"]["model"] == "echo"
+        assert Job.decode(world.messages("jobs")[0]["body"]).model == "echo"
+
     def test_a_warm_up_is_answered_at_once(self, respond: ModuleType, world: World) -> None:
         event = websocket_event(body(generate=False))
         assert respond.handler(event, None) == {"statusCode": 200}

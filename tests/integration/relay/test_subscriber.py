@@ -3,9 +3,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from axon.adapters import valkey_subscriber
 from axon.adapters.valkey import Valkey
 from axon.adapters.valkey_directories import ValkeyRelayDirectory
-from relay import subscriber as module
 from relay.publication import Publication
 from relay.subscriber import Subscriber
 from tests.integration.relay.stage import until
@@ -65,7 +65,7 @@ async def test_tells_when_it_had_to_subscribe_again(valkey: Valkey, heard: Heard
 async def test_silence_makes_it_subscribe_again(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SILENCE_S", 0.3)
+    monkeypatch.setattr(valkey_subscriber, "SILENCE_S", 0.3)
     heard = Heard(valkey)
     running = asyncio.create_task(heard.subscriber.run())
     await until(lambda: heard.subscriptions == 3)  # nobody pulses

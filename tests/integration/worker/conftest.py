@@ -100,8 +100,11 @@ class World:
 
     async def send_again(self, response_id: str) -> None:
         """Send the job of a running response once more."""
-        meta = await self.describe(response_id)
-        await self._jobs.send(Job.decode(meta.job))
+        await self._jobs.send(await self.job(response_id))
+
+    async def job(self, response_id: str) -> Job:
+        """Return the job of a running response."""
+        return Job.decode((await self.describe(response_id)).job)
 
     async def lose(self) -> None:
         """Have Valkey lose everything; relays tell it again that they are there."""

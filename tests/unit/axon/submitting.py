@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+from axon.aliases import ModelAliases
 from axon.conversations import Conversations, Turn
 from axon.endings import ResponseEnder
 from axon.event_log import LoggedEvent, Status
@@ -40,6 +41,10 @@ class World:
         self.history = FakeHistory()
         self.workers = FakeWorkers()
         self.ender = ResponseEnder(event_log=self.valkey, history=self.history, turns=self.turns)
+        self.alias({})
+
+    def alias(self, aliases: ModelAliases) -> None:
+        """Deploy the service with these aliases; all that it keeps elsewhere stays."""
         self.service = ResponseService(
             event_log=self.valkey,
             conversations=self.conversations,
@@ -47,10 +52,11 @@ class World:
             history=self.history,
             ender=self.ender,
             workers=self.workers,
+            aliases=aliases,
         )
 
     async def begin(self) -> None:
-        await self.valkey.announce((MODEL,), retention_s=10_000)
+        await self.valkey.directory.announce((MODEL,), retention_s=10_000)
         await self.valkey.heartbeat("relay", lease_s=10_000)
         await self.valkey.enter(CONNECTION, tenant_id=TENANT)
 

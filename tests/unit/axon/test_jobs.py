@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 
-from axon.jobs import Job
+from axon.jobs import Delivery, Job
 from axon.serialization import loads
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_job
 
@@ -10,6 +12,25 @@ def test_a_job_survives_its_journey() -> None:
     job = a_job(input="wörld 🌍\x00\uffff", stream_id="stream-7", temperature=0.5)
     assert Job.decode(job.encode()) == job
     assert Job.decode(job.encode().decode()) == job
+
+
+@pytest.mark.parametrize("trace_header", [None, "Root=1-1-1;Sampled=1"])
+def test_a_delivery_survives_the_way_to_another_worker(trace_header: str | None) -> None:
+    delivery = Delivery(
+        body=a_job(input="wörld 🌍\x00\uffff").encode().decode(),
+        receipt="receipt",
+        attempts=2,
+        message_id="message",
+        trace_header=trace_header,
+    )
+    for sent in (delivery, replace(delivery, forwarded=True)):
+        assert Delivery.decode(sent.encode()) == replace(delivery, forwarded=True)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"body": 1, "receipt": "", "attempts": 1}'])
+def test_what_is_no_delivery_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="Delivery"):
+        Delivery.decode(data)
 
 
 def test_a_job_knows_what_an_answer_needs() -> None:

@@ -201,7 +201,7 @@ class TestWaking:
         world.now += SILENCE_S + 1
         await world.submit()
         assert world.workers.woken == 1
-        await world.valkey.announce((MODEL,), retention_s=100)
+        await world.valkey.directory.announce((MODEL,), retention_s=100)
         await world.submit()
         assert world.workers.woken == 1
 

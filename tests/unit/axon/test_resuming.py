@@ -231,7 +231,7 @@ class TestIdempotency:
     async def test_after_a_loss_the_key_is_new(self, world: World) -> None:
         first = await world.submit(idempotency_key="k")
         world.valkey.lose()
-        await world.valkey.announce((MODEL,), retention_s=100)
+        await world.valkey.directory.announce((MODEL,), retention_s=100)
         assert await world.submit(idempotency_key="k") != first
 
     async def test_one_that_is_lost_between_two_looks(

@@ -146,6 +146,49 @@ def test_wrong_settings_of_vllm_are_named(environ: dict[str, str], message: str)
         WorkerSettings.from_environ(WORKER | environ)
 
 
+RESPOND = WORKER
+"""What functions/respond needs is the same."""
+
+
+def test_aliases_are_json() -> None:
+    environ = RESPOND | {
+        "AXON_MODELS": "a,b",
+        "AXON_MODEL_ALIASES": '{"default": {"a": 90, "b": 10}, "next": {"b": 0.5, "a": 0}}',
+    }
+    settings = RespondSettings.from_environ(environ)
+    assert settings.model_aliases == {"default": {"a": 90, "b": 10}, "next": {"b": 0.5, "a": 0}}
+    assert RespondSettings.from_environ(RESPOND).model_aliases == {}
+
+
+@pytest.mark.parametrize(
+    ("aliases", "message"),
+    [
+        ("default=a", ": .*must be a JSON object"),
+        ('["a"]', ": .*valid dictionary"),
+        ('{"default": "a"}', r"\.default: .*valid dictionary"),
+        ('{"default": {}}', ": .*'default' stands for nothing: give a model a weight above 0"),
+        ('{"default": {"a": 0, "b": 0}}', ": .*'default' stands for nothing"),
+        ('{"default": {"a": 1, "b": -1}}', r"\.default\.b: .*greater than or equal to 0"),
+        ('{"default": {"a": NaN}}', r"\.default\.a: .*finite"),
+        ('{"default": {"a": Infinity}}', r"\.default\.a: .*finite"),
+        ('{"default": {"a": 1e999}}', r"\.default\.a: .*finite"),
+        ('{"default": {"a": "90"}}', r"\.default\.a: .*valid number"),
+        ('{"default": {"a": true}}', r"\.default\.a: .*valid number"),
+        ('{"default": {"": 1}}', r"\.default\.+\[key\]: .*at least 1 character"),
+        ('{"": {"a": 1}}', r"\.+\[key\]: .*at least 1 character"),
+        ('{"a": {"a": 1}}', ": .*'a' names 'a', which is an alias: name a model"),
+        ('{"x": {"y": 1}, "y": {"a": 1}}', ": .*'x' names 'y', which is an alias"),
+        ('{"x": {"a": 1}, "x": {"b": 1}}', ": .*'x' is there twice"),
+        ('{"x": {"a": 1, "a": 2}}', ": .*'a' is there twice"),
+        ('{"own": {"a": 1}}', ": .*'own' is the name of a model: choose another alias"),
+    ],
+)
+def test_wrong_aliases_are_named(aliases: str, message: str) -> None:
+    environ = RESPOND | {"AXON_MODELS": "own", "AXON_MODEL_ALIASES": aliases}
+    with pytest.raises(SettingsError, match=f"^AXON_MODEL_ALIASES{message}"):
+        RespondSettings.from_environ(environ)
+
+
 def test_an_endpoint_needs_no_stores() -> None:
     settings = EndpointSettings.from_environ({"AXON_SLOTS": "3"})
     assert (settings.http_port, settings.slots) == (8080, 3)

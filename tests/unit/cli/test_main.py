@@ -21,7 +21,7 @@ sys.stderr.write(",".join(name for name in {HEAVY!r} if name in sys.modules))
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert result.stderr == ""
-    for command in ("dev", "chat", "status", "keys", "dlq", "cost"):
+    for command in ("dev", "chat", "status", "keys", "models", "dlq", "cost"):
         assert command in result.stdout
 
 
@@ -33,6 +33,9 @@ sys.stderr.write(",".join(name for name in {HEAVY!r} if name in sys.modules))
         ("keys", "list"),
         ("keys", "create", "me"),
         ("keys", "revoke", "x"),
+        ("models", "list"),
+        ("models", "load", "x", "--engine", "echo"),
+        ("models", "unload", "x"),
         ("dlq", "list"),
         ("dlq", "show", "6e1f1a52"),
         ("dlq", "redrive", "--all"),

@@ -22,6 +22,7 @@ FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
         ("dead_letter", ["VALKEY_URL", "HISTORY_QUEUE_URL", "PARKED_QUEUE_URL"]),
         ("migrate", ["POSTGRES_DSN"]),
         ("keys", ["VALKEY_URL", "POSTGRES_DSN"]),
+        ("models", ["VALKEY_URL", "POSTGRES_DSN"]),
     ],
 )
 def test_what_is_missing_is_named(
@@ -45,4 +46,5 @@ def test_every_function_is_tested_here() -> None:
         "dead_letter",
         "migrate",
         "keys",
+        "models",
     }

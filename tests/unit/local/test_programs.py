@@ -9,6 +9,7 @@ import pytest
 from infra import catalog
 from local import configurations, topology
 from local.addresses import Addresses
+from local.errors import LocalCloudError
 from local.folders import Folders
 from local.options import Options
 from local.paths import ROOT
@@ -112,6 +113,24 @@ def test_a_function_gets_only_what_it_needs(addresses: Addresses) -> None:
     assert functions["connect"]["environment"].keys() == {"AXON_VALKEY_URL", *quiet}
     assert functions["migrate"]["environment"].keys() == {"AXON_POSTGRES_DSN", *quiet}
     assert "AXON_JOBS_QUEUE_URL" in functions["respond"]["environment"]
+
+
+def test_aliases_are_for_the_function_that_resolves_them(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
+    aliases = '{"default": {"echo": 1}}'
+    build(addresses, folders, ports, {"AXON_MODEL_ALIASES": aliases})
+    written = json.loads((folders.run / "lambda.json").read_text())["functions"]
+    assert written["respond"]["environment"]["AXON_MODEL_ALIASES"] == aliases
+    assert "AXON_MODEL_ALIASES" not in written["connect"]["environment"]
+
+
+def test_a_setting_that_a_function_would_refuse_is_told_at_once(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
+    wrong = {"AXON_MODEL_ALIASES": '{"default": {"echo": -1}}'}
+    with pytest.raises(LocalCloudError, match=r"^AXON_MODEL_ALIASES\.default\.echo: "):
+        build(addresses, folders, ports, wrong)
 
 
 def test_limits_are_those_of_the_catalog(addresses: Addresses) -> None:

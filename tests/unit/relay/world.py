@@ -109,7 +109,7 @@ class World:
             await relay.feeds.cancel()
 
     async def begin(self, *connection_ids: str) -> None:
-        await self.valkey.announce((MODEL,), retention_s=10_000)
+        await self.valkey.directory.announce((MODEL,), retention_s=10_000)
         await self.relay.lease.beat()
         for connection_id in connection_ids:
             await self.valkey.enter(connection_id, tenant_id=TENANT)

@@ -57,6 +57,36 @@ def test_what_is_dropped_is_not_extended() -> None:
     run(story())
 
 
+def test_what_is_renewed_is_extended_at_once_and_together() -> None:
+    async def story() -> None:
+        queue = Queue(takes_s=5)
+        holding = Holding(queue=queue, visibility_timeout_s=TIMEOUT_S)
+        deliveries = [Delivery(body="", receipt=str(number), attempts=1) for number in range(5)]
+        for delivery in deliveries:
+            holding.hold(delivery)
+        renewing = [asyncio.create_task(holding.renew(delivery)) for delivery in deliveries]
+        await asyncio.sleep(1)
+        holding.drop(deliveries[1])
+        await asyncio.gather(*renewing)
+        assert queue.calls == [(1, TIMEOUT_S), (3, TIMEOUT_S)]
+
+    run(story())
+
+
+def test_what_was_released_is_not_renewed() -> None:
+    async def story() -> None:
+        queue = Queue()
+        holding = Holding(queue=queue, visibility_timeout_s=TIMEOUT_S)
+        holding.hold(A_JOB)
+        releasing = asyncio.create_task(holding.release(A_JOB))
+        await asyncio.sleep(0)
+        await holding.renew(A_JOB)
+        await releasing
+        assert queue.calls == [(1, 0)]
+
+    run(story())
+
+
 def test_a_release_comes_after_an_extension_under_way() -> None:
     async def story() -> None:
         queue = Queue(takes_s=5)

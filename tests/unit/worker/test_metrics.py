@@ -24,13 +24,26 @@ def test_every_outcome_is_there_from_the_beginning() -> None:
         "released",
         "delayed",
         "fenced",
+        "forwarded",
     ):
         assert registry.get_sample_value("axon_jobs_total", {"outcome": outcome}) == 0
 
 
 def test_what_ends_a_job() -> None:
     following = {outcome for outcome in Outcome if not outcome.final}
-    assert following == {Outcome.RELEASED, Outcome.DELAYED, Outcome.FENCED}
+    assert following == {Outcome.RELEASED, Outcome.DELAYED, Outcome.FENCED, Outcome.FORWARDED}
+
+
+def test_what_goes_from_worker_to_worker_is_there_from_the_beginning() -> None:
+    registry = CollectorRegistry()
+    metrics = WorkerMetrics(registry=registry)
+    for reason in ("model", "prefix"):
+        labels = {"reason": reason}
+        assert registry.get_sample_value("axon_jobs_forwarded_total", labels) == 0
+    metrics.forwarded("prefix")
+    metrics.arrived()
+    assert registry.get_sample_value("axon_jobs_forwarded_total", {"reason": "prefix"}) == 1
+    assert registry.get_sample_value("axon_jobs_arrived_total") == 1
 
 
 def test_turns_that_were_left_out() -> None:

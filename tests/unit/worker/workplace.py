@@ -9,9 +9,8 @@ from axon.jobs import Job
 from tests.unit.axon.sdk_events import validate_stream
 from tests.unit.axon.submitting import DEADLINE_S, World
 from tests.unit.worker.recorded_tracing import RecordedTracing
-from tests.unit.worker.scripted_engine import ScriptedEngine
 from tests.unit.worker.shipped import SETTINGS
-from worker.engines.protocol import EngineDeadError
+from worker.engines.protocol import Engine, EngineDeadError
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.stages import Stages
@@ -37,9 +36,7 @@ class Workplace(World):
         """What Prometheus would be told."""
         return self.registry.get_sample_value(name, labels)
 
-    def services(
-        self, engine: ScriptedEngine, policy: FlushPolicy = EVERY_TOKEN, **sizes: int
-    ) -> Services:
+    def services(self, engine: Engine, policy: FlushPolicy = EVERY_TOKEN, **sizes: int) -> Services:
         """`sizes` are those of the stages' queues, where they differ from the settings'."""
         settings = SETTINGS.model_copy(update=sizes)
         return Services(

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from worker.engines.limits import find_model, token_budget
@@ -24,7 +25,9 @@ from worker.engines.slots import Generation, Slots
 from worker.engines.token_text import TokenText
 from worker.engines.vllm.adapters import Adapters
 from worker.engines.vllm.errors import dead_errors, refusals
-from worker.engines.vllm.model import VllmModel, engine_arguments
+from worker.engines.vllm.loading import load
+from worker.engines.vllm.model import VllmModel
+from worker.engines.vllm.ranks import Ranks
 from worker.engines.vllm.sampling import output_constraint, resumed_at, sampling_arguments
 from worker.engines.vllm.text import Repeated, decoder
 from worker.engines.vllm.weights import model_folder
@@ -47,6 +50,7 @@ class VllmEngine:
         self._count = slots
         self._slots = Slots(slots)
         self._adapters = Adapters(model.adapters)
+        self._ranks = Ranks(int(model.arguments.get("data_parallel_size", 1)))
         self._info = EngineInfo(models=(), slots=slots)
         self._vllm: Any = None
         self._tokenizer: Any = None
@@ -59,7 +63,7 @@ class VllmEngine:
         folder = await asyncio.to_thread(model_folder, model.uri, cache=model.cache)
         await asyncio.to_thread(self._adapters.fetch, cache=model.cache)
         try:
-            self._vllm = _load(engine_arguments(model, folder=folder, slots=self._count))
+            self._vllm = await load(model, folder=folder, slots=self._count)
             self._tokenizer = self._vllm.get_tokenizer()
             await self._adapters.load(self._vllm)
         except Exception as error:
@@ -67,11 +71,14 @@ class VllmEngine:
             raise EngineError(f"vLLM cannot serve {model.uri}: {error}") from error
         config = self._vllm.model_config
         self._defaults = config.get_diff_sampling_param()
-        window = config.max_model_len
-        self._info = EngineInfo(
+        self._info = self._served()
+
+    def _served(self) -> EngineInfo:
+        window = self._vllm.model_config.max_model_len
+        return EngineInfo(
             models=tuple(
                 ModelInfo(id=name, context_window=window, max_output_tokens=window)
-                for name in (model.name, *model.adapters)
+                for name in (self._model.name, *self._adapters.names)
             ),
             slots=self._count,
         )
@@ -98,6 +105,24 @@ class VllmEngine:
             LOGGER.exception("vLLM is not healthy")
             return False
         return True
+
+    async def load_adapter(self, name: str, uri: str) -> None:
+        """Serve a LoRA adapter under this name, from now on this one."""
+        model = self._model
+        if not model.arguments.get("enable_lora"):
+            raise EngineError(f"{model.name} takes adapters only with the setting enable_lora")
+        try:
+            await self._adapters.add(self._vllm, name, uri, cache=model.cache)
+        except dead_errors() as error:
+            raise EngineDeadError(f"vLLM has died: {error}") from error
+        except Exception as error:
+            raise EngineError(f"vLLM cannot serve the adapter {uri}: {error}") from error
+        self._info = self._served()
+
+    async def unload_adapter(self, name: str) -> None:
+        """Forget an adapter; answers that it has begun go on."""
+        await self._adapters.remove(self._vllm, name)
+        self._info = self._served()
 
     async def sleep(self, level: int = 1) -> None:
         """Free the GPU's memory: level 1 keeps the weights in main memory, 2 forgets them.
@@ -150,33 +175,40 @@ class VllmEngine:
         if text.finished or not budget:
             yield TokenChunk("", (), "stop" if text.finished else "length")
             return
+        adapter = self._adapters.of(request.model)  # it may be unloaded before there is a slot
         generation = Generation(request.request_id, priority=request.priority)
         try:
             await self._slots.enter(generation)
             if generation.goes_on():
-                async with aclosing(self._stream(request, budget, generation, text)) as chunks:
+                ask = partial(self._outputs, request, budget, adapter)
+                async with aclosing(self._stream(request, ask, generation, text)) as chunks:
                     async for chunk in chunks:
                         yield chunk
         finally:
             self._slots.leave(generation)
 
     async def _stream(
-        self, request: GenerateRequest, budget: int, generation: Generation, text: TokenText
+        self,
+        request: GenerateRequest,
+        ask: Callable[[int | None], AsyncGenerator[Any, None]],
+        generation: Generation,
+        text: TokenText,
     ) -> AsyncGenerator[TokenChunk, None]:
         repeated = Repeated(request.generated_token_ids[resumed_at(request) :])
         self._running.add(request.request_id)
         try:
-            async with aclosing(self._outputs(request, budget)) as outputs:
-                async for output in outputs:
-                    completion = output.outputs[0]
-                    if not generation.goes_on():
-                        return
-                    reason = _reason(completion.finish_reason)
-                    chunk = text.take(repeated.skip(_without_stop(completion)), reason)
-                    if chunk is not None:
-                        yield chunk
-                    if text.finished and completion.finish_reason is None:
-                        return  # a stop string, which vLLM does not look for
+            with self._ranks.taken(request.conversation_id) as rank:
+                async with aclosing(ask(rank)) as outputs:
+                    async for output in outputs:
+                        completion = output.outputs[0]
+                        if not generation.goes_on():
+                            return
+                        reason = _reason(completion.finish_reason)
+                        chunk = text.take(repeated.skip(_without_stop(completion)), reason)
+                        if chunk is not None:
+                            yield chunk
+                        if text.finished and completion.finish_reason is None:
+                            return  # a stop string, which vLLM does not look for
             generation.goes_on()
         except refusals() as error:
             raise _refusal(request, error) from error
@@ -185,7 +217,9 @@ class VllmEngine:
         finally:
             self._running.discard(request.request_id)
 
-    def _outputs(self, request: GenerateRequest, budget: int) -> AsyncGenerator[Any, None]:
+    def _outputs(
+        self, request: GenerateRequest, budget: int, adapter: Any, rank: int | None
+    ) -> AsyncGenerator[Any, None]:
         from vllm.inputs import TokensPrompt
         from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
@@ -202,20 +236,15 @@ class VllmEngine:
             TokensPrompt(prompt_token_ids=[*request.prompt.token_ids, *known]),
             SamplingParams(output_kind=RequestOutputKind.DELTA, **arguments),
             request.request_id,
-            lora_request=self._adapters.of(request.model),
+            lora_request=adapter,
             priority=-request.priority if self._prioritised else 0,
+            data_parallel_rank=rank,
         )
         return outputs
 
     @property
     def _prioritised(self) -> bool:
         return self._model.arguments.get("scheduling_policy") == "priority"
-
-
-def _load(arguments: Any) -> Any:
-    from vllm.v1.engine.async_llm import AsyncLLM
-
-    return AsyncLLM.from_engine_args(arguments)
 
 
 def _refusal(request: GenerateRequest, error: Exception) -> EngineError:

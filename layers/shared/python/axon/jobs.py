@@ -1,10 +1,10 @@
 """Jobs: what a worker needs to answer one request, and the queue that carries them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from axon.protocol.requests import CreateResponse, ServiceTier
 from axon.protocol.transcript import Transcript
@@ -45,7 +45,7 @@ class Job(BaseModel):
 
     @property
     def model(self) -> str:
-        """The model that was asked for."""
+        """The model that is to answer: of an alias, the one that it stood for."""
         return str(self.response["model"])
 
     @property
@@ -116,7 +116,8 @@ class Delivery:
 
     `attempts` is how often the message was received, this time included; `message_id`
     stays the same each time, and a duplicate has another one; `trace_header` is what the
-    submitter's trace goes on with, if there is one.
+    submitter's trace goes on with, if there is one. `forwarded`: another worker received it, and
+    handed it over.
     """
 
     body: str
@@ -124,6 +125,24 @@ class Delivery:
     attempts: int
     message_id: str = ""
     trace_header: str | None = None
+    forwarded: bool = False
+
+    def encode(self) -> bytes:
+        """As it travels to another worker."""
+        return _DELIVERIES.dump_json(self, exclude={"forwarded"})
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Delivery":
+        """Read what `encode` wrote, for who was handed it over.
+
+        Raises
+        ------
+        ValueError : it is something else.
+        """
+        return replace(_DELIVERIES.validate_json(data), forwarded=True)
+
+
+_DELIVERIES = TypeAdapter(Delivery)
 
 
 class JobSender(Protocol):

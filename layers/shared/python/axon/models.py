@@ -18,6 +18,14 @@ class ModelDirectory(Protocol):
         """
         ...
 
+    async def expect(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
+        """Enter models that no worker has announced: a request for one wakes a worker."""
+        ...
+
+    async def forget(self, model_ids: tuple[str, ...]) -> None:
+        """Take models out, unless a worker announces them again: requests for them are refused."""
+        ...
+
     async def list(self) -> list[str]:
         """Return the known model ids, sorted."""
         ...

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from hashlib import sha256
 
+from axon.aliases import ModelAliases, resolve
 from axon.clock import now_ms
 from axon.conversations import Conversations, Turn
 from axon.endings import ResponseEnder, unknown_response
@@ -30,7 +31,12 @@ UNSENT = {"code": "server_error", "message": "The request could not be queued. P
 
 
 class ResponseService:
-    """Accepts requests: validated, entered in the event log, queued; in this order."""
+    """Accepts requests: validated, entered in the event log, queued; in this order.
+
+    Parameters
+    ----------
+    aliases : what requests may name instead of a model.
+    """
 
     def __init__(
         self,
@@ -41,8 +47,10 @@ class ResponseService:
         history: HistorySender,
         ender: ResponseEnder,
         workers: Workers,
+        aliases: ModelAliases | None = None,
     ) -> None:
         self._log = event_log
+        self._aliases = aliases or {}
         self._workers = workers
         self._conversations = conversations
         self._jobs = jobs
@@ -140,10 +148,22 @@ class ResponseService:
     async def _begin(
         self, request: CreateResponse, turns: list[Turn], *, tenant_id: str, connection_id: str
     ) -> tuple[Job, Opening]:
+        conversation_id = turns[-1].conversation_id if turns else new_id("conv")
         try:
             check_calls(request, turns)
-            job = _job(request, turns, tenant_id=tenant_id, connection_id=connection_id)
-            return job, await self._open(job, request)
+            for model in resolve(
+                request.model, conversation_id=conversation_id, aliases=self._aliases
+            ):
+                job = _job(
+                    request.model_copy(update={"model": model}),
+                    tenant_id=tenant_id,
+                    connection_id=connection_id,
+                    conversation_id=conversation_id,
+                )
+                opening = await self._open(job, request)
+                if opening.outcome is not Outcome.UNKNOWN_MODEL:
+                    return job, opening
+            raise unknown_model(request.model)
         except RequestError:
             if turns:  # a failed continuation takes an unstored parent with it
                 await self._conversations.evict(turns[-1])
@@ -216,7 +236,10 @@ class ResponseService:
         )
 
     async def _open(self, job: Job, request: CreateResponse) -> Opening:
-        """Open the log; raise if a model or a relay is missing."""
+        """Open the log, unless the model is unknown; raise if none is known, or no relay there.
+
+        `request` is in the client's own words: its fingerprint does not depend on an alias's.
+        """
         idempotency = _idempotency(request, job.tenant_id)
         response = NewResponse(
             response_id=job.response_id,
@@ -230,8 +253,6 @@ class ResponseService:
         )
         opening = await self._log.open(response)
         match opening.outcome:
-            case Outcome.UNKNOWN_MODEL:
-                raise unknown_model(job.model)
             case Outcome.NO_MODEL:
                 raise UnavailableError("No worker has announced a model yet. Please retry.")
             case Outcome.NO_RELAY:
@@ -253,7 +274,9 @@ def _digest(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
-def _job(request: CreateResponse, turns: list[Turn], *, tenant_id: str, connection_id: str) -> Job:
+def _job(
+    request: CreateResponse, *, tenant_id: str, connection_id: str, conversation_id: str
+) -> Job:
     created_ms = now_ms()
     response_id = new_id("resp")
     return new_job(
@@ -261,7 +284,7 @@ def _job(request: CreateResponse, turns: list[Turn], *, tenant_id: str, connecti
         response=response_object(request, response_id=response_id, created_at=created_ms // 1000),
         tenant_id=tenant_id,
         connection_id=connection_id,
-        conversation_id=turns[-1].conversation_id if turns else new_id("conv"),
+        conversation_id=conversation_id,
         created_ms=created_ms,
     )
 

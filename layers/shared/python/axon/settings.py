@@ -19,9 +19,11 @@ from pydantic import (
     field_validator,
 )
 
+from axon.aliases import ModelAliases, check_free
 from axon.exceptions import SettingsError
 
 PREFIX = "AXON_"
+MODEL_RETENTION_S = 7 * 24 * 3600.0
 
 Seconds = Annotated[float, Field(gt=0)]
 Milliseconds = Annotated[int, Field(ge=0)]
@@ -57,9 +59,17 @@ def _object(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return json.loads(value, object_pairs_hook=_once)
     except ValueError as error:
         raise ValueError(f"must be a JSON object: {error}") from error
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is there twice")
+    return members
 
 
 JsonObject = BeforeValidator(_object)
@@ -96,11 +106,12 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            wrong = (
-                f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}"
-                for e in error.errors()
-            )
+            wrong = (f"{_variable(*e['loc'])}: {e['msg']}" for e in error.errors())
             raise SettingsError("; ".join(wrong)) from error
+
+
+def _variable(field: int | str, *within: int | str) -> str:
+    return ".".join([f"{PREFIX}{field}".upper(), *map(str, within)])
 
 
 class ValkeySettings(Settings):
@@ -162,8 +173,15 @@ class RespondSettings(EventLogSettings, PostgresSettings):
     jobs_queue_url: str
     history_queue_url: str
     models: Names = ()
+    model_aliases: Annotated[ModelAliases, JsonObject] = {}
     workers_cluster: str | None = None
     workers_service: str | None = None
+
+    @field_validator("model_aliases")
+    @classmethod
+    def _free(cls, aliases: ModelAliases, info: ValidationInfo) -> ModelAliases:
+        check_free(aliases, info.data.get("models", ()))
+        return aliases
 
 
 class WriteHistorySettings(PostgresSettings):
@@ -179,6 +197,12 @@ class DeadLetterSettings(EventLogSettings):
 
 class KeysSettings(ValkeySettings, PostgresSettings):
     """functions/keys."""
+
+
+class ModelsSettings(ValkeySettings, PostgresSettings):
+    """functions/models. `model_retention_s`: how long a model is known that no worker serves."""
+
+    model_retention_s: Seconds = MODEL_RETENTION_S
 
 
 class RelaySettings(EventLogSettings):
@@ -238,6 +262,8 @@ class VllmSettings(Settings):
 class EngineSettings(VllmSettings):
     """An engine and the stages before and behind it, wherever its requests come from.
 
+    A worker serves its engine's only model as `model_name` if that is set. An endpoint uses the
+    engine's own name for it, which for ``echo`` is `model_name`, too.
     `queue_...`: how many requests, or flushes in the last two, wait before a stage at most.
     `otlp_endpoint`: where traces go (OTLP over HTTP), for example ``http://127.0.0.1:4318``.
     `upstream_*` are for the engine ``openai``: docs/upstream.md.
@@ -280,6 +306,7 @@ class WorkerSettings(EngineSettings, EventLogSettings, PostgresSettings):
     `task_protection`: ask the ECS agent to keep this task while it works (on ECS only).
     `prefetch`: jobs received beyond the free slots, so that their first stages are done early.
     `max_receives`: the jobs queue's: after so many a message becomes a dead letter.
+    `prefix_affinity`: the turns of a conversation go to one worker, if that has room.
     """
 
     jobs_queue_url: str
@@ -289,7 +316,8 @@ class WorkerSettings(EngineSettings, EventLogSettings, PostgresSettings):
     visibility_timeout_s: Annotated[int, Field(ge=3, le=43200)] = 30
     max_receives: Count = 3
     prefetch: Annotated[int, Field(ge=0)] = 0
-    model_retention_s: Seconds = 7 * 24 * 3600
+    prefix_affinity: bool = True
+    model_retention_s: Seconds = MODEL_RETENTION_S
 
 
 class EndpointSettings(EngineSettings):

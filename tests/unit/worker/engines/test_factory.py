@@ -18,6 +18,11 @@ def test_creates_by_name_without_loading_anything(name: str, model: str) -> None
     assert info.slots == 3
 
 
+def test_an_echo_model_may_have_any_name() -> None:
+    info = create_engine(name="echo", slots=3, echo_model="other").info()
+    assert [served.id for served in info.models] == ["other"]
+
+
 def test_an_unknown_name_says_which_there_are() -> None:
     with pytest.raises(EngineError, match="'vlm': use echo, smollm2, vllm or openai"):
         create_engine(name="vlm", slots=1)

@@ -1,7 +1,7 @@
-"""What PostgreSQL keeps: API keys, turns, history."""
+"""What PostgreSQL keeps: API keys, turns, history, which models are wanted."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from axon.conversations import Turn, TurnStore
 from axon.history import HistoryRecord, HistoryStore
 from axon.serialization import dumps
 from axon.tenants import ApiKey, ApiKeyStore, Identity
+from axon.wanted_models import WantedModel, WantedModels
 
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -85,6 +86,28 @@ class PostgresHistoryStore(HistoryStore):
         async with transaction(self._pool) as connection, connection.cursor() as cursor:
             await cursor.executemany(query("write_conversation"), rows)
             await cursor.executemany(query("write_response"), rows)
+
+
+class PostgresWantedModels(WantedModels):
+    """See `axon.wanted_models.WantedModels`."""
+
+    def __init__(self, *, pool: Pool) -> None:
+        self._pool = pool
+
+    async def list(self) -> Sequence[WantedModel]:
+        async with transaction(self._pool) as connection:
+            cursor = await connection.execute(
+                'SELECT name, settings, version FROM wanted_models ORDER BY name COLLATE "C"'
+            )
+            return [WantedModel(**row) for row in await cursor.fetchall()]
+
+    async def put(self, name: str, settings: Mapping[str, Any] | None) -> WantedModel:
+        values = {"name": name, "settings": None if settings is None else _jsonb(dict(settings))}
+        async with transaction(self._pool) as connection:
+            await connection.execute("LOCK TABLE wanted_models IN SHARE ROW EXCLUSIVE MODE")
+            cursor = await connection.execute(query("put_model"), values)
+            (row,) = await cursor.fetchall()
+        return WantedModel(**row)
 
 
 def _row(record: HistoryRecord) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from axon.connections_directory import CONNECTION_LIFE_S, ConnectionDirectory
 from axon.event_log import Mark
 from axon.models import ModelDirectory
 from axon.relays import Adopted, RelayDirectory
+from axon.wanted_models import ModelChanges
 
 _TOMBSTONE_S = 120
 """Longer than a function may handle a message (29 s)."""
@@ -16,7 +17,7 @@ class ValkeyRelayDirectory(RelayDirectory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._adopt = Script(valkey, "adopt", after=("relay_of",))
+        self._adopt = Script(valkey, "adopt", after=("now_ms",))
         self._delivered = Script(valkey, "delivered")
 
     async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
@@ -62,16 +63,40 @@ class ValkeyModelDirectory(ModelDirectory):
         self._valkey = valkey
 
     async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
-        now = await self._valkey.now_ms()
-        expires = now + int(retention_s * 1000)
+        now = await self._enter(model_ids, retention_s)
         for model_id in model_ids:
-            await self._valkey.call("ZADD", keys.MODELS, "GT", expires, model_id)
             await self._valkey.call("ZADD", keys.MODELS_HEARD_OF, "GT", now, model_id)
+
+    async def expect(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
+        await self._enter(model_ids, retention_s)
+
+    async def forget(self, model_ids: tuple[str, ...]) -> None:
+        if model_ids:
+            await self._valkey.call("ZREM", keys.MODELS, *model_ids)
+            await self._valkey.call("ZREM", keys.MODELS_HEARD_OF, *model_ids)
 
     async def list(self) -> list[str]:
         now = await self._valkey.now_ms()
         members = await self._valkey.call("ZRANGEBYSCORE", keys.MODELS, now, "+inf")
         return sorted(member.decode() for member in members)
+
+    async def _enter(self, model_ids: tuple[str, ...], retention_s: float) -> int:
+        """Make models known; return the server's time."""
+        now = await self._valkey.now_ms()
+        expires = now + int(retention_s * 1000)
+        for model_id in model_ids:
+            await self._valkey.call("ZADD", keys.MODELS, "GT", expires, model_id)
+        return now
+
+
+class ValkeyModelChanges(ModelChanges):
+    """See `axon.wanted_models.ModelChanges`."""
+
+    def __init__(self, *, valkey: Valkey) -> None:
+        self._valkey = valkey
+
+    async def publish(self) -> None:
+        await self._valkey.call("PUBLISH", keys.MODELS_CHANGED, b"")
 
 
 class ValkeyConnectionDirectory(ConnectionDirectory):

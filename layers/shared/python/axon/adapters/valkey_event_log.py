@@ -61,13 +61,13 @@ class ValkeyEventLog(EventLog):
         # What has ended must be known as long as its job may come again.
         self._keep_s = max(self._retention_s, ceil(deadline_s))
         self._keep_open_s = ceil(deadline_s) + self._retention_s
-        self._open = Script(valkey, "open", after=("relay_of", "offer"))
+        self._open = Script(valkey, "open", after=("now_ms", "relay_of", "offer"))
         self._claim = Script(valkey, "claim", after=("offer",))
         self._append = Script(valkey, "append", after=("offer",))
-        self._restore = Script(valkey, "restore", after=("relay_of",))
-        self._resume = Script(valkey, "resume", after=("relay_of",))
+        self._restore = Script(valkey, "restore", after=("now_ms", "relay_of"))
+        self._resume = Script(valkey, "resume", after=("now_ms", "relay_of"))
         self._mark = Script(valkey, "mark")
-        self._abandon = Script(valkey, "abandon", after=("relay_of",))
+        self._abandon = Script(valkey, "abandon", after=("now_ms",))
 
     async def open(self, response: NewResponse) -> Opening:
         keys = [

@@ -6,6 +6,8 @@ RELAYS = "axon:relays"
 RELAYS_LEFT = "axon:relays:left"
 MODELS = "axon:models"
 MODELS_HEARD_OF = "axon:models:heard-of"
+MODELS_CHANGED = "axon:models:changed"
+WORKERS = "axon:workers"
 WAKING = "axon:waking"
 
 
@@ -47,3 +49,12 @@ def identity(key_hash: str) -> str:
 
 def idempotency(digest: str) -> str:
     return f"axon:idempotency:{digest}"
+
+
+def worker(worker_id: str) -> str:
+    """Return the key of what a worker announces, which is also its channel's name."""
+    return f"axon:worker:{worker_id}"
+
+
+def handed_over(message_id: str, attempts: int) -> str:
+    return f"axon:handed-over:{message_id}:{attempts}"

@@ -24,7 +24,3 @@ local function relay_of(connection, relays, now, late, life)
   return relay
 end
 
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end

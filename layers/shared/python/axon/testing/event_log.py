@@ -1,4 +1,4 @@
-"""The event log and the directories of relays, models and connections, in memory."""
+"""The event log and the directories of relays and connections, in memory."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -26,8 +26,9 @@ from axon.exceptions import (
     MovedError,
     UnavailableError,
 )
-from axon.models import SILENCE_S, ModelDirectory
+from axon.models import SILENCE_S
 from axon.relays import LATE_RELAY_S, Adopted, RelayDirectory
+from axon.testing.models import FakeModelDirectory
 
 
 @dataclass
@@ -40,11 +41,12 @@ class _Log:
     events: list[LoggedEvent] = field(default_factory=list)
 
 
-class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
+class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
     """All that Valkey keeps for the way of a response, with a settable clock.
 
     `published` records (relay id, payload) of every publish. `models` exist even while no worker
-    has announced them. Who is `deaf`, a dead relay for example, is offered nothing.
+    has announced them in the `directory`. Who is `deaf`, a dead relay for example, is offered
+    nothing.
     """
 
     def __init__(
@@ -66,25 +68,24 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         self._relays: dict[str, float] = {}
         self._undelivered: dict[str, set[str]] = {}
         self._known = frozenset(models)
-        self._models: dict[str, float] = {}
-        self._heard_of: dict[str, float] = {}
+        self.directory = FakeModelDirectory(clock=clock)
         self._connections: dict[str, str] = {}
         self._gone: set[str] = set()
         self._repeatable: dict[str, Opening] = {}
 
     async def open(self, response: NewResponse) -> Opening:
-        silence = self._clock() - self._heard_of.get(response.model, float("-inf"))
-        opened = Opening(Outcome.UNATTENDED if silence > SILENCE_S else Outcome.OPENED)
+        silent = self.directory.silence(response.model) > SILENCE_S
+        opened = Opening(Outcome.UNATTENDED if silent else Outcome.OPENED)
         if self._find(response.response_id):
             return opened
         if response.connection_id in self._gone:
             return Opening(Outcome.GONE)
         if response.fingerprint and (first := await self.repeated(response.idempotency)):
             return first
-        announced = self._models.get(response.model, 0) >= self._clock()
+        announced = response.model in await self.directory.list()
         if not announced and response.model not in self._known:
-            known = self._models or self._known
-            return Opening(Outcome.UNKNOWN_MODEL if known else Outcome.NO_MODEL)
+            starting = self.directory.empty and not self._known
+            return Opening(Outcome.NO_MODEL if starting else Outcome.UNKNOWN_MODEL)
         relay_id = self._relay_for(response.connection_id)
         if relay_id is None:
             return Opening(Outcome.NO_RELAY)
@@ -287,16 +288,6 @@ class FakeValkey(EventLog, RelayDirectory, ModelDirectory, ConnectionDirectory):
         if relay_id != adopter_id and not left:
             self._relays.pop(relay_id, None)
         return adopted
-
-    async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
-        for model_id in model_ids:
-            until = self._clock() + retention_s
-            self._models[model_id] = max(until, self._models.get(model_id, 0))
-            self._heard_of[model_id] = self._clock()
-
-    async def list(self) -> list[str]:
-        now = self._clock()
-        return sorted(model_id for model_id, until in self._models.items() if until >= now)
 
     async def enter(self, connection_id: str, *, tenant_id: str) -> None:
         self._connections.setdefault(connection_id, "")

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from axon.conversations import Turn, TurnCache
 from axon.history import HistoryRecord, HistorySender, HistoryStore
 from axon.jobs import Delivery, Job, JobQueue, JobSender
 from axon.tenants import ApiKey, ApiKeyStore, Identity, IdentityCache
+from axon.wanted_models import WantedModel, WantedModels
 
 
 class FakeTurns(TurnCache):
@@ -145,3 +147,24 @@ class FakeHistory(HistorySender, HistoryStore):
             known = self.records.get(record.response_id)
             if known is None or known.version < record.version:
                 self.records[record.response_id] = record
+
+
+class FakeWantedModels(WantedModels):
+    """The last word on each model."""
+
+    def __init__(self) -> None:
+        self.fail_with: Exception | None = None
+        self._models: dict[str, WantedModel] = {}
+        self._version = 0
+
+    async def list(self) -> Sequence[WantedModel]:
+        if self.fail_with is not None:
+            raise self.fail_with
+        return [self._models[name] for name in sorted(self._models)]
+
+    async def put(self, name: str, settings: Mapping[str, Any] | None) -> WantedModel:
+        if self.fail_with is not None:
+            raise self.fail_with
+        self._version += 1
+        self._models[name] = WantedModel(name, settings, self._version)
+        return self._models[name]

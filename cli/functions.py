@@ -1,5 +1,6 @@
-"""The function that keeps API keys: the local cloud's, or an environment's on AWS."""
+"""A function for operators: the local cloud's, or an environment's on AWS."""
 
+import argparse
 import json
 import os
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from cli.aws import IF_OLD, LOCAL_REGION, explained, if_missing, session
 from cli.endpoints import Endpoints
 from cli.errors import CommandError
 
-# A call is never repeated: a key could be made whose secret nobody has seen.
+# A call is never repeated: what it does could be done twice, and the first answer is lost.
 _CONFIG = Config(connect_timeout=5, read_timeout=35, retries={"total_max_attempts": 1})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeyFunction:
+class Function:
     """Where the function is. `endpoint` is the local cloud's; it takes any credentials."""
 
     name: str
@@ -26,25 +27,34 @@ class KeyFunction:
     if_missing: str
 
     @classmethod
-    def local(cls, data: Path) -> "KeyFunction":
+    def chosen(cls, name: str, arguments: argparse.Namespace) -> "Function":
+        """Return that of the place that the arguments name (`cli.arguments.add_place`)."""
+        if arguments.env:
+            return cls.on_aws(name, arguments.env, region=arguments.region)
+        if arguments.region:
+            raise CommandError("--region needs --env")
+        return cls.local(name, arguments.data)
+
+    @classmethod
+    def local(cls, name: str, data: Path) -> "Function":
         """Return that of the Axon that runs on the data folder."""
         return cls(
-            name="keys",
+            name=name,
             region=LOCAL_REGION,
             endpoint=Endpoints.read(data).lambda_endpoint,
             if_missing=IF_OLD,
         )
 
     @classmethod
-    def on_aws(cls, environment: str, *, region: str | None) -> "KeyFunction":
+    def on_aws(cls, name: str, environment: str, *, region: str | None) -> "Function":
         """Return that of a deployed environment; credentials as every AWS client finds them."""
         return cls(
-            name=f"axon-{environment}-keys",
+            name=f"axon-{environment}-{name}",
             region=region or os.environ.get("AWS_REGION"),
             if_missing=if_missing(environment),
         )
 
-    def ask(self, **event: str) -> dict[str, Any]:
+    def ask(self, **event: Any) -> dict[str, Any]:
         """Invoke it; CommandError with one clear line for whatever is in the way."""
         with explained(self._reason):
             failed, payload = self._invoke(event)
@@ -55,7 +65,7 @@ class KeyFunction:
             raise CommandError(payload["error"]["message"], code=1)
         return payload
 
-    def _invoke(self, event: dict[str, str]) -> tuple[bool, dict[str, Any]]:
+    def _invoke(self, event: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
         """Return whether the function itself failed, and what it answered."""
         aws = session(region=self.region, local=self.endpoint is not None)
         client = aws.client("lambda", endpoint_url=self.endpoint, config=_CONFIG)

@@ -1,59 +1,15 @@
-"""`axon keys` before an HTTP server that plays Lambda's API."""
+"""`axon keys`, and what every command that asks a function says, before a stand-in for Lambda."""
 
 import json
 import os
 import re
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from cli.key_function import KeyFunction
+from cli.functions import Function
 from cli.main import main
-
-
-class Lambda(HTTPServer):
-    """Answers every invocation as told; keeps what was asked."""
-
-    status, payload = 200, b'{"keys": []}'
-    headers: dict[str, str]
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.headers = {}
-        self.asked: list[tuple[str, object]] = []
-        self.signed_with = ""
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Lambda
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append((self.path.split("/")[3], json.loads(body)))
-        self.server.signed_with = self.headers["Authorization"]
-        self.send_response(self.server.status)
-        for name, value in self.server.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(self.server.payload)))
-        self.end_headers()
-        self.wfile.write(self.server.payload)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lambda]:
-    with Lambda() as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+from tests.unit.cli.conftest import Lambda
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -174,8 +130,8 @@ def test_here_it_asks_the_local_cloud(
     endpoint = os.environ["AWS_ENDPOINT_URL_LAMBDA"]
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    function = KeyFunction(name="keys", region="us-east-1", endpoint=endpoint, if_missing="old")
-    monkeypatch.setattr(KeyFunction, "local", lambda _: function)
+    function = Function(name="keys", region="us-east-1", endpoint=endpoint, if_missing="old")
+    monkeypatch.setattr(Function, "local", lambda *_: function)
     service.payload = b'{"key": {"key_id": "key_1"}, "secret": "sk-axon-1"}'
     assert main(["keys", "create", "me", "--data", str(tmp_path)]) == 0
     event = {"action": "create", "tenant_id": "local", "name": "me"}

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from axon.exceptions import UnavailableError
-from relay.periodic import every
+from axon.periodic import every
 
 
 class Steps:

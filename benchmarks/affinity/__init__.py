@@ -1,0 +1,1 @@
+"""`python -m benchmarks affinity`: what it is worth that a conversation stays with its worker."""

@@ -1,0 +1,110 @@
+"""How far the workers are with a change of a model, told while it is waited for."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cli.errors import CommandError
+from cli.functions import Function
+from cli.letters import printable
+
+LOOK_EVERY_S = 1.0
+_WAITING = "waiting"
+
+
+def follow(function: Function, changed: Mapping[str, Any], *, timeout_s: float) -> str:
+    """Wait until every worker has done what was asked; return one line about how it ended.
+
+    Raises
+    ------
+    CommandError : a worker could not, the time was not enough, or someone changed it again.
+    """
+    progress = Progress(changed["model"])
+    progress.see(changed["model"], changed["workers"])
+    until = time.monotonic() + timeout_s
+    while not progress.done:
+        if time.monotonic() >= until:
+            raise CommandError(progress.too_late(timeout_s), code=1)
+        time.sleep(LOOK_EVERY_S)
+        try:
+            told = function.ask(action="list")
+        except CommandError as error:  # away for a moment, perhaps
+            progress.tell(function.name, str(error))
+        else:
+            (model,) = (each for each in told["models"] if each["name"] == progress.name)
+            progress.see(model, told["workers"])
+    return progress.ended
+
+
+class Progress:
+    """What each worker has made of a change, as far as it was seen; says what is new."""
+
+    def __init__(self, model: Mapping[str, Any]) -> None:
+        self.name: str = model["name"]
+        self._version: int = model["version"]
+        self._wish = "unloaded" if model["wanted"] is None else "serving"
+        self._states: dict[str, str] = {}
+        self._told: dict[str, str] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether all workers that live have done it."""
+        return all(state == self._wish for state in self._states.values())
+
+    @property
+    def ended(self) -> str:
+        """One line, once it is done."""
+        if self._wish == "unloaded":
+            return f"{self.name} is unloaded"
+        if not self._states:
+            return f"{self.name} is loaded when a request starts a worker: none runs now"
+        return f"{self.name} is served by {_workers(len(self._states))}"
+
+    def see(self, model: Mapping[str, Any], workers: Sequence[str]) -> None:
+        """Look at the model as it is now.
+
+        Raises
+        ------
+        CommandError : it cannot be done, or is no longer wanted.
+        """
+        if model["version"] != self._version:
+            raise CommandError(
+                f"{self.name} was changed again, to version {model['version']}", code=1
+            )
+        self._states = {each: self._state(model["states"].get(each)) for each in workers}
+        for worker_id, state in self._states.items():
+            self.tell(worker_id, state)
+        for worker_id, each in model["states"].items():
+            if each["state"] == "failed" and each["version"] == self._version:
+                raise CommandError(
+                    printable(f"{worker_id} cannot serve {self.name}: {each['reason']}"), code=1
+                )
+
+    def tell(self, who: str, what: str) -> None:
+        """Print what is new."""
+        if self._told.get(who, _WAITING) != what:
+            print(printable(f"{who}: {what}"), file=sys.stderr, flush=True)
+        self._told[who] = what
+
+    def too_late(self, timeout_s: float) -> str:
+        """Return what to say when it took too long."""
+        done = sum(state == self._wish for state in self._states.values())
+        return (
+            f"after {timeout_s:g} s {self.name} is {self._wish} on {done} of "
+            f"{_workers(len(self._states))}; they go on: axon models list"
+        )
+
+    def _state(self, has: Mapping[str, Any] | None) -> str:
+        if self._wish == "unloaded":
+            if has is None:
+                return "unloaded"
+            # It serves until it has heard of the change.
+            return _WAITING if has["state"] == "serving" else "unloading"
+        if has is None or has["version"] < self._version:
+            return _WAITING
+        return str(has["state"])
+
+
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"

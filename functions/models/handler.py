@@ -1,0 +1,35 @@
+"""Lists, loads, swaps and unloads models; invoked by ``axon models``."""
+
+import os
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from axon.adapters.postgres import create_pool
+from axon.adapters.postgres_stores import PostgresWantedModels
+from axon.adapters.valkey import create_valkey
+from axon.adapters.valkey_directories import ValkeyModelChanges, ValkeyModelDirectory
+from axon.adapters.valkey_workers import ValkeyWorkerDirectory
+from axon.lambdas import Event, run
+from axon.model_commands import answer
+from axon.model_control import ModelControl
+from axon.settings import ModelsSettings
+
+LOGGER = Logger(service="models")
+SETTINGS = ModelsSettings.from_environ(os.environ)
+VALKEY = create_valkey(SETTINGS)
+CONTROL = ModelControl(
+    wanted=PostgresWantedModels(pool=create_pool(SETTINGS, max_size=1)),
+    changes=ValkeyModelChanges(valkey=VALKEY),
+    workers=ValkeyWorkerDirectory(valkey=VALKEY),
+    directory=ValkeyModelDirectory(valkey=VALKEY),
+    retention_s=SETTINGS.model_retention_s,
+)
+
+
+def handler(event: Event, _context: object) -> dict[str, Any]:
+    """Do what the event asks, and note what was changed; see `axon.model_commands`."""
+    answered = run(answer(event, control=CONTROL))
+    noted = ("model", "told", "error")
+    LOGGER.info("answered", extra={name: answered.get(name) for name in noted})
+    return answered

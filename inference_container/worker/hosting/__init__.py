@@ -1,0 +1,1 @@
+"""Several models in one worker: an engine each, loaded and unloaded while others serve."""

@@ -1,0 +1,78 @@
+"""The directory of workers, in memory."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from axon.jobs import Delivery
+from axon.rendezvous import most_load
+from axon.worker_directory import LEASE_S, WorkerDirectory, WorkerState
+
+
+@dataclass
+class _Entry:
+    state: WorkerState
+    expires: float
+
+
+class FakeWorkerDirectory(WorkerDirectory):
+    """With a settable clock; `handed_over` records (worker id, delivery). Who is `deaf` gets none.
+
+    `fail_with` is what every call raises.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.handed_over: list[tuple[str, Delivery]] = []
+        self.deaf: set[str] = set()
+        self.fail_with: Exception | None = None
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+
+    async def announce(self, worker: WorkerState, *, lease_s: float = LEASE_S) -> None:
+        self._check()
+        state = replace(worker, models=tuple(worker.models))
+        self._entries[worker.worker_id] = _Entry(state, self._clock() + lease_s)
+
+    async def leave(self, worker_id: str) -> None:
+        self._check()
+        self._entries.pop(worker_id, None)
+
+    async def list(self) -> Sequence[WorkerState]:
+        self._check()
+        alive = (e.state for e in self._entries.values() if e.expires >= self._clock())
+        return sorted(alive, key=lambda state: state.worker_id)
+
+    async def note_load(self, worker_id: str, load: int) -> None:
+        self._check()
+        if entry := self._entries.get(worker_id):
+            entry.state = replace(entry.state, load=load)
+
+    async def hand_over(
+        self, delivery: Delivery, *, own_id: str, order: Sequence[str], bounded: bool = True
+    ) -> str:
+        self._check()
+        if not order or order[0] == own_id:
+            return own_id
+        states = await self.list()
+        loads = {state.worker_id: state.load for state in states}
+        slots = {state.worker_id: state.slots for state in states}
+        # The job is in the own load, or on its way there.
+        loads[own_id] = max(loads.get(own_id, 0) - 1, 0)
+        loads = {worker_id: loads[worker_id] for worker_id in order if worker_id in loads}
+        most = most_load(sum(loads.values()) + 1, len(loads)) if loads else 0
+        for worker_id, load in loads.items():
+            if bounded and load + 1 > most:
+                continue
+            if worker_id == own_id:
+                return own_id
+            if bounded and load + 1 > slots[worker_id]:
+                continue
+            if worker_id not in self.deaf:
+                await self.note_load(worker_id, load + 1)
+                self.handed_over.append((worker_id, replace(delivery, forwarded=True)))
+                return worker_id
+        return own_id
+
+    def _check(self) -> None:
+        if self.fail_with is not None:
+            raise self.fail_with

@@ -1,0 +1,288 @@
+"""Who works, and to whom a job is handed over: one contract for Valkey and for the fake."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+import redis
+
+from axon.adapters.valkey import Valkey
+from axon.adapters.valkey_keys import worker as channel_of
+from axon.adapters.valkey_workers import HandedOver, ValkeyWorkerDirectory
+from axon.jobs import Delivery
+from axon.testing.worker_directory import FakeWorkerDirectory
+from axon.worker_directory import HeldModel, ModelState, WorkerDirectory, WorkerState
+from tests.clients import valkey_client
+from tests.contract.conftest import Kind, RepeatingValkey
+
+WORKERS = ("w1", "w2", "w3", "w4")
+DELIVERY = Delivery(
+    body='{"text": "wörld 🌍\\n\\u0000"}',
+    receipt="receipt",
+    attempts=2,
+    message_id="message",
+    trace_header="Root=1-1-1;Sampled=1",
+)
+MODELS = (
+    HeldModel("echo", ModelState.SERVING),
+    HeldModel("big 🌍", ModelState.FAILED, version=7, reason="no room"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A directory. All of `WORKERS` listen unless deafened; `handed_over` tells what came since."""
+
+    directory: WorkerDirectory
+    handed_over: Callable[[], list[tuple[str, Delivery]]]
+    seconds: Callable[[float], Awaitable[None]]
+    deafen: Callable[[str], None]
+
+    async def enter(self, *loads: int, lease_s: float = 600) -> None:
+        """Enter w1, w2 and so on with these loads."""
+        for worker_id, load in zip(WORKERS, loads, strict=False):
+            await self.directory.announce(a_worker(worker_id, load=load), lease_s=lease_s)
+
+    async def loads(self) -> list[int]:
+        return [worker.load for worker in await self.directory.list()]
+
+    async def hand_over(
+        self, order: Sequence[str], *, own_id: str = "w1", bounded: bool = True, number: int = 0
+    ) -> str:
+        delivery = replace(DELIVERY, message_id=f"message-{number}") if number else DELIVERY
+        return await self.directory.hand_over(delivery, own_id=own_id, order=order, bounded=bounded)
+
+
+def a_worker(worker_id: str, *, load: int = 0) -> WorkerState:
+    return WorkerState(worker_id=worker_id, slots=8, load=load, models=MODELS)
+
+
+@contextmanager
+def listening(url: str) -> Iterator["redis.client.PubSub"]:
+    with redis.Redis.from_url(url) as admin, admin.pubsub() as subscriber:
+        subscriber.subscribe(*map(channel_of, WORKERS))
+        received(subscriber)
+        yield subscriber
+
+
+def received(subscriber: "redis.client.PubSub") -> list[tuple[str, Delivery]]:
+    """What came so far: the server answers a ping after what it published before."""
+    subscriber.ping()
+    found: list[tuple[str, Delivery]] = []
+    while True:
+        message = subscriber.get_message(timeout=5)
+        assert message is not None
+        if message["type"] == "pong":
+            return found
+        if message["type"] == "message":
+            worker_id = message["channel"].decode().removeprefix("axon:worker:")
+            found.append((worker_id, HandedOver.decode(message["data"]).delivery))
+
+
+def deafen(subscriber: "redis.client.PubSub", worker_id: str) -> None:
+    unsubscribe: Callable[[str], None] = subscriber.unsubscribe
+    unsubscribe(channel_of(worker_id))
+
+
+@pytest.fixture
+async def place(kind: Kind, request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    if kind == "fake":
+        yield fake_place()
+        return
+    url: str = request.getfixturevalue("valkey_url")
+    make = RepeatingValkey if kind == "repeated" else Valkey
+    async with valkey_client(url, make=make) as valkey:
+        with listening(url) as subscriber:
+            yield Place(
+                directory=ValkeyWorkerDirectory(valkey=valkey),
+                handed_over=lambda: received(subscriber),
+                seconds=asyncio.sleep,
+                deafen=lambda worker_id: deafen(subscriber, worker_id),
+            )
+
+
+def fake_place() -> Place:
+    now = 1000.0
+
+    async def seconds(count: float) -> None:
+        nonlocal now
+        now += count
+
+    def handed_over() -> list[tuple[str, Delivery]]:
+        taken = list(directory.handed_over)
+        directory.handed_over.clear()
+        return taken
+
+    directory = FakeWorkerDirectory(clock=lambda: now)
+    return Place(
+        directory=directory,
+        handed_over=handed_over,
+        seconds=seconds,
+        deafen=directory.deaf.add,
+    )
+
+
+class TestAnnouncing:
+    async def test_those_who_are_there_are_known_by_id(self, place: Place) -> None:
+        assert await place.directory.list() == []
+        for worker_id in ("w2", "w1"):
+            await place.directory.announce(a_worker(worker_id, load=3))
+        assert await place.directory.list() == [a_worker("w1", load=3), a_worker("w2", load=3)]
+
+    async def test_what_has_become_of_one(self, place: Place) -> None:
+        await place.enter(3)
+        later = WorkerState(worker_id="w1", slots=2, load=1, models=())
+        await place.directory.announce(later)
+        assert await place.directory.list() == [later]
+
+    async def test_a_lease_ends(self, place: Place) -> None:
+        await place.enter(0, 0)
+        await place.directory.announce(a_worker("w2"), lease_s=0.02)
+        await place.seconds(0.05)
+        assert [worker.worker_id for worker in await place.directory.list()] == ["w1"]
+        await place.enter(0)  # takes the ended ones out
+        assert [worker.worker_id for worker in await place.directory.list()] == ["w1"]
+
+    async def test_who_left_is_not_there_and_may_come_again(self, place: Place) -> None:
+        await place.enter(0, 0)
+        for _ in range(2):
+            await place.directory.leave("w1")
+        assert [worker.worker_id for worker in await place.directory.list()] == ["w2"]
+        await place.enter(5)
+        assert await place.loads() == [5, 0]
+
+    async def test_a_load_is_noted(self, place: Place) -> None:
+        await place.enter(0, 0)
+        await place.directory.note_load("w2", 7)
+        assert await place.loads() == [0, 7]
+
+    async def test_a_load_of_nobody_is_not(self, place: Place) -> None:
+        await place.enter(0)
+        await place.directory.note_load("w2", 7)
+        await place.directory.leave("w1")
+        await place.directory.note_load("w1", 7)
+        assert await place.directory.list() == []
+
+
+async def test_nothing_stays_for_ever(valkey_url: str) -> None:
+    async with valkey_client(valkey_url) as valkey:
+        directory = ValkeyWorkerDirectory(valkey=valkey)
+        with listening(valkey_url):
+            await directory.announce(a_worker("w1"))
+            assert await directory.hand_over(DELIVERY, own_id="w2", order=["w1"]) == "w1"
+        await directory.note_load("w1", 2)
+        lives = [await valkey.call("TTL", key) for key in await valkey.call("KEYS", "*")]
+        assert len(lives) == 3
+        assert all(0 < life <= 3600 for life in lives)
+
+
+class TestHandingOver:
+    async def test_a_delivery_arrives_whole_and_is_counted(self, place: Place) -> None:
+        await place.enter(1, 0)
+        assert await place.hand_over(["w2", "w1"]) == "w2"
+        assert place.handed_over() == [("w2", replace(DELIVERY, forwarded=True))]
+        assert await place.loads() == [1, 1]
+
+    async def test_one_without_a_trace_too(self, place: Place) -> None:
+        await place.enter(1, 0)
+        delivery = Delivery(body="", receipt="r", attempts=1, message_id="m")
+        await place.directory.hand_over(delivery, own_id="w1", order=["w2", "w1"])
+        assert place.handed_over() == [("w2", replace(delivery, forwarded=True))]
+
+    async def test_the_own_id_first_is_here(self, place: Place) -> None:
+        await place.enter(9, 0)
+        assert await place.hand_over(["w1", "w2"]) == "w1"
+        assert place.handed_over() == []
+        assert await place.loads() == [9, 0]
+
+    async def test_no_order_is_here(self, place: Place) -> None:
+        assert await place.hand_over([]) == "w1"
+
+    async def test_who_has_no_room_is_passed_over(self, place: Place) -> None:
+        # 1 + 2 + 0 jobs of 3 workers: no more than 2 each.
+        await place.enter(1, 2, 0)
+        assert await place.hand_over(["w2", "w3", "w1"]) == "w3"
+        assert await place.loads() == [1, 2, 1]
+
+    async def test_the_bound_is_reached_but_not_passed(self, place: Place) -> None:
+        await place.enter(4, 0)
+        taken = [await place.hand_over(["w2", "w1"], number=number) for number in range(1, 5)]
+        # 4 + n jobs of 2 workers: no more than 3, then 4, 4 and 5 each.
+        assert taken == ["w2", "w2", "w2", "w2"]
+        await place.directory.note_load("w1", 1)
+        # 1 + 4 jobs: no more than 4 each.
+        assert await place.hand_over(["w2", "w1"], number=5) == "w1"
+
+    async def test_the_own_place_in_the_order_counts(self, place: Place) -> None:
+        await place.enter(1, 3, 0)
+        assert await place.hand_over(["w2", "w1", "w3"]) == "w1"
+
+    async def test_one_that_has_too_much_itself_passes_on(self, place: Place) -> None:
+        # 6 + 4 + 0 jobs: no more than 5 each.
+        await place.enter(6, 5, 0)
+        assert await place.hand_over(["w2", "w1", "w3"]) == "w3"
+
+    async def test_a_job_in_hand_counts_though_it_is_not_noted(self, place: Place) -> None:
+        await place.enter(0, 0)
+        assert await place.hand_over(["w2", "w1"]) == "w2"
+
+    async def test_one_without_a_free_slot_gets_none(self, place: Place) -> None:
+        # 8 + 8 jobs: no more than 10 each; but a worker has 8 slots.
+        await place.enter(8, 8)
+        assert await place.hand_over(["w2", "w1"]) == "w1"
+        await place.directory.note_load("w2", 7)
+        assert await place.hand_over(["w2", "w1"]) == "w2"
+
+    async def test_without_a_bound_the_first_gets_it(self, place: Place) -> None:
+        await place.enter(1, 50, 0)
+        assert await place.hand_over(["w2", "w3"], bounded=False) == "w2"
+
+    async def test_some_worker_that_may_have_it_has_room(self, place: Place) -> None:
+        await place.enter(9, 3, 3, 3)  # w1 cannot run it
+        assert await place.hand_over(["w3", "w2", "w4"]) == "w3"
+
+    async def test_nobody_listening_is_passed_over(self, place: Place) -> None:
+        await place.enter(1, 0, 0)
+        place.deafen("w2")
+        assert await place.hand_over(["w2", "w3", "w1"]) == "w3"
+        place.deafen("w3")
+        assert await place.hand_over(["w2", "w3", "w1"], number=1) == "w1"
+        assert await place.loads() == [1, 0, 1]
+
+    async def test_who_is_not_there_is_passed_over(self, place: Place) -> None:
+        await place.enter(1, 0)
+        await place.directory.announce(a_worker("w3"), lease_s=0.02)
+        await place.seconds(0.05)
+        assert await place.hand_over(["w3", "w4", "w2", "w1"]) == "w2"
+
+    async def test_who_has_not_announced_itself_may_hand_over(self, place: Place) -> None:
+        await place.enter(0, 0)
+        assert await place.hand_over(["w2", "w4"], own_id="w4") == "w2"
+
+    async def test_nobody_can_have_it(self, place: Place) -> None:
+        assert await place.hand_over(["w2", "w3"]) == "w1"
+        assert place.handed_over() == []
+
+
+class TestRepeating:
+    async def test_a_repeated_hand_over_publishes_nothing(
+        self, place: Place, request: pytest.FixtureRequest
+    ) -> None:
+        if "fake" in request.node.callspec.id:
+            pytest.skip("the fake loses no answers")
+        await place.enter(1, 0, 0)
+        assert await place.hand_over(["w2", "w3", "w1"]) == "w2"
+        assert await place.hand_over(["w3", "w2", "w1"]) == "w2"
+        assert len(place.handed_over()) == 1
+        assert await place.loads() == [1, 1, 0]
+        again = replace(DELIVERY, attempts=3)
+        await place.directory.hand_over(again, own_id="w1", order=["w3", "w1"])
+        assert len(place.handed_over()) == 1
+
+
+@pytest.mark.parametrize("payload", [b"", b"x", b"1\n", b"1\n{}", b"x\n{}", b"1\n[]"])
+def test_what_is_no_delivery_is_refused(payload: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        HandedOver.decode(payload)

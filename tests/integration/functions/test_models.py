@@ -1,0 +1,97 @@
+import json
+from types import ModuleType
+from typing import Any
+
+import pytest
+import redis
+
+from axon.adapters.valkey_directories import ValkeyModelDirectory
+from axon.lambdas import run
+from tests.integration.functions.conftest import World
+
+SETTINGS = {"engine": "vllm", "model_uri": "s3://models/llama", "max_model_len": 4096}
+LOAD: dict[str, Any] = {"action": "load", "name": "llama", "settings": SETTINGS}
+UNLOAD = {"action": "unload", "name": "llama"}
+LIST = {"action": "list"}
+
+
+@pytest.fixture
+def models(world: World) -> ModuleType:
+    return world.load("models")
+
+
+def announce(world: World, worker_id: str, *held: dict[str, Any]) -> None:
+    """Enter a worker as it enters itself."""
+
+    async def enter() -> None:
+        expires = await world.valkey.now_ms() + 15_000
+        await world.valkey.call("ZADD", "axon:workers", expires, worker_id)
+        fields = ("slots", 8, "load", 0, "models", json.dumps(held))
+        await world.valkey.call("HSET", f"axon:worker:{worker_id}", *fields)
+
+    run(enter())
+
+
+def known(world: World) -> list[str]:
+    return run(ValkeyModelDirectory(valkey=world.valkey).list())
+
+
+def test_a_model_from_its_loading_to_its_unloading(world: World, models: ModuleType) -> None:
+    with redis.Redis.from_url(world.variables["valkey_url"]) as client, client.pubsub() as heard:
+        heard.subscribe("axon:models:changed")
+        heard.get_message(timeout=5)
+        announce(world, "w1")
+        loaded = models.handler(LOAD, None)
+        assert (loaded["told"], loaded["workers"]) == (True, ["w1"])
+        message = heard.get_message(timeout=5)
+        assert message is not None
+        assert message["type"] == "message"
+    state = {"state": "serving", "version": loaded["model"]["version"], "reason": ""}
+    announce(world, "w1", {"name": "llama"} | state)
+    listed = models.handler(LIST, None)
+    assert listed["workers"] == ["w1"]
+    echo, llama = listed["models"]
+    assert (echo["name"], echo["version"]) == ("echo", 0)
+    assert llama == loaded["model"] | {"serving": 1, "states": {"w1": state}}
+
+    swapped = models.handler(LOAD | {"action": "swap", "in_place": True}, None)
+    assert swapped["model"]["version"] > loaded["model"]["version"]
+    assert swapped["model"]["wanted"] == SETTINGS | {"in_place": True}
+    unloaded = models.handler(UNLOAD, None)
+    assert unloaded["model"]["wanted"] is None
+    assert unloaded["model"]["version"] > swapped["model"]["version"]
+
+
+def test_without_workers_requests_can_name_it(world: World, models: ModuleType) -> None:
+    models.handler(LOAD, None)
+    assert known(world) == ["echo", "llama"]
+    models.handler(UNLOAD, None)
+    assert known(world) == ["echo"]
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        (LOAD | {"name": "echo"}, "model_exists"),
+        (UNLOAD, "model_not_found"),
+        (LOAD | {"settings": {"engine": "vllm"}}, "invalid_settings"),
+        (LOAD | {"name": ""}, "invalid_request"),
+    ],
+)
+def test_what_is_refused(models: ModuleType, event: dict[str, Any], code: str) -> None:
+    assert models.handler(event, None)["error"]["code"] == code
+
+
+@pytest.mark.parametrize("event", [LIST, LOAD])
+def test_a_database_that_is_away(world: World, event: dict[str, Any]) -> None:
+    models = world.load("models", postgres_dsn="postgresql://127.0.0.1:1/none")
+    models.CONTROL._wanted._pool.timeout = 0.2
+    assert models.handler(event, None)["error"]["code"] == "unavailable"
+    assert known(world) == ["echo"]
+
+
+def test_what_was_changed_is_logged(models: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        models.handler(LOAD, None)
+    (record,) = (vars(each) for each in caplog.records if each.message == "answered")
+    assert (record["model"]["name"], record["told"]) == ("llama", True)

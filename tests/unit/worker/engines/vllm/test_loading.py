@@ -1,0 +1,59 @@
+import asyncio
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from worker.engines.vllm import loading
+from worker.engines.vllm.model import VllmModel
+
+MODEL = VllmModel(name="m", uri="/m")
+
+
+class Loaded:
+    """What stands for an engine, and can be told to take its time."""
+
+    def __init__(self) -> None:
+        self.go, self.down = Event(), Event()
+
+    def load(self, *_: Any) -> "Loaded":
+        assert self.go.wait(10)
+        return self
+
+    def shutdown(self) -> None:
+        self.down.set()
+
+
+async def test_the_loop_goes_on_while_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Loaded()
+    monkeypatch.setattr(loading, "_load", engine.load)
+    running = asyncio.create_task(loading.load(MODEL, folder=Path("/m"), slots=1))
+    await asyncio.sleep(0)
+    engine.go.set()  # nobody could, if the loop were blocked
+    assert await running is engine
+    assert not engine.down.is_set()
+
+
+async def test_an_engine_that_nobody_waits_for_is_shut_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Loaded()
+    monkeypatch.setattr(loading, "_load", engine.load)
+    running = asyncio.create_task(loading.load(MODEL, folder=Path("/m"), slots=1))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not engine.down.is_set()
+    engine.go.set()
+    assert await asyncio.to_thread(engine.down.wait, 10)
+
+
+async def test_what_does_not_load_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("no weights")
+
+    monkeypatch.setattr(loading, "_load", fail)
+    with pytest.raises(ValueError, match="no weights"):
+        await loading.load(MODEL, folder=Path("/m"), slots=1)
