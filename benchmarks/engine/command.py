@@ -36,6 +36,12 @@ def options_from(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
     parser.add_argument("--tokens", type=int, default=64, help="of an answer; default 64")
     parser.add_argument("--pairs", type=int, default=4, help="of legs; default 4")
     parser.add_argument("--seconds", type=float, default=6.0, help="of a leg, about; default 6")
+    parser.add_argument(
+        "--engine-core",
+        type=int,
+        choices=sorted(os.sched_getaffinity(0)),
+        help="leave this core to the engine's own processes, as if they had a GPU",
+    )
     parser.add_argument("--out", type=Path, help="write the report there too")
     options = parser.parse_args(arguments)
     if (options.engine == "vllm") != (options.model is not None):
@@ -48,6 +54,8 @@ def options_from(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
         pairs=options.pairs,
         seconds=options.seconds,
     )
+    if options.engine_core is not None and len(os.sched_getaffinity(0)) == 1:
+        parser.error("--engine-core needs two cores")
     if not plan.clients or min(*plan.clients, plan.tokens, plan.pairs) < 1:
         parser.error("--clients, --tokens and --pairs must be at least 1")
     return options, plan
@@ -65,6 +73,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run; 1 when anything went wrong."""
     options, plan = options_from(arguments)
     settings = settings_for(options.engine, plan)
+    if options.engine_core is not None:  # what is started from now on stays off it
+        os.sched_setaffinity(0, os.sched_getaffinity(0) - {options.engine_core})
     name = options.model.resolve().name if options.model else ENGINES[options.engine].model
     began = monotonic()
 
@@ -77,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
             options.engine, name=name, model=options.model, python=options.python, settings=settings
         )
         try:
-            async with open_sides(cloud) as sides:
+            async with open_sides(cloud, engine_core=options.engine_core) as sides:
                 return await run(plan, sides.leg, say)
         finally:
             cloud.stop()
@@ -89,9 +99,10 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     what = f"Engine: {options.engine}, {name}"
     said = ", ".join(f"{name}={value}" for name, value in settings.items())
-    text = report.render(
-        pairs, [*machine.describe(), f"{what}; answers of up to {plan.tokens} tokens; {said}"]
-    )
+    head = [*machine.describe(), f"{what}; answers of up to {plan.tokens} tokens; {said}"]
+    if (core := options.engine_core) is not None:
+        head.append(f"Both engines' own processes run on core {core} only, all else on the others.")
+    text = report.render(pairs, head)
     print(text)
     if options.out is not None:
         options.out.write_text(text)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -70,8 +71,13 @@ class Sides:
 
 
 @asynccontextmanager
-async def open_sides(cloud: Peer) -> AsyncIterator[Sides]:
-    """Start the engine alone as the cloud's worker has it: same interpreter, same environment."""
+async def open_sides(cloud: Peer, *, engine_core: int | None = None) -> AsyncIterator[Sides]:
+    """Start the engine alone as the cloud's worker has it: same interpreter, same environment.
+
+    Parameters
+    ----------
+    engine_core : where both engines' own processes run, if not anywhere.
+    """
     pid = worker_pid(cloud.roots())
     if pid is None:
         raise LoadError("the local cloud has no worker")
@@ -90,9 +96,19 @@ async def open_sides(cloud: Peer) -> AsyncIterator[Sides]:
         )
     try:
         await _ready(alone)
+        if engine_core is not None:
+            pin_children(pid, engine_core)
+            pin_children(alone.pid, engine_core)
         yield Sides(cloud=cloud, alone=alone)
     finally:
         await _end(alone)
+
+
+def pin_children(pid: int, core: int) -> None:
+    """Keep the processes that a process has started to one core, with all their threads."""
+    for child in psutil.Process(pid).children(recursive=True):
+        for thread in child.threads():
+            os.sched_setaffinity(thread.id, {core})
 
 
 async def start_cloud(

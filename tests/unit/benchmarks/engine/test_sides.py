@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import psutil
 import pytest
 
 from benchmarks.engine import sides
@@ -66,3 +67,25 @@ async def test_an_engine_that_does_not_start_is_told() -> None:
         with pytest.raises(LoadError, match="did not start"):
             async with sides.open_sides(peer):
                 pass
+
+
+async def test_an_engines_own_processes_keep_to_their_core() -> None:
+    core = min(os.sched_getaffinity(0))
+    child = "import time; print(flush=True); time.sleep(100)"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    inner: psutil.Process | None = None
+    try:
+        await parent.stdout.readline()
+        inner = psutil.Process(parent.pid).children()[0]
+        sides.pin_children(parent.pid, core)
+        assert os.sched_getaffinity(inner.pid) == {core}
+        assert os.sched_getaffinity(parent.pid) == os.sched_getaffinity(0)
+    finally:
+        if inner is not None:
+            inner.kill()
+        parent.kill()
+        await parent.wait()
