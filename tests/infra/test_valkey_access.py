@@ -274,7 +274,7 @@ async def test_workers_hand_jobs_over(axon: Valkey, admin: "redis.Redis") -> Non
                 chosen = await directory.hand_over(delivery, own_id="w2", order=["w1"])
                 assert chosen == "w1"
             assert (await received.get()).forwarded
-            await axon.call("PUBLISH", "axon:models:changed", b"x")
+            await ValkeyModelChanges(valkey=axon).publish()
             await changed.wait()
             await inbox.catch_up()
             await directory.leave("w1")

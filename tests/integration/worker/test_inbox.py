@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from axon.adapters.valkey import Valkey
+from axon.adapters.valkey_directories import ValkeyModelChanges
 from axon.adapters.valkey_workers import ValkeyWorkerDirectory
 from axon.jobs import Delivery
 from axon.worker_directory import WorkerState
@@ -77,7 +78,7 @@ async def test_what_is_handed_over_is_handed_on_in_order(mail: Mail) -> None:
 async def test_a_change_of_the_models_is_told(mail: Mail) -> None:
     assert mail.changed.is_set()  # it may have missed one
     mail.changed.clear()
-    await mail.valkey.call("PUBLISH", "axon:models:changed", b"x")
+    await ValkeyModelChanges(valkey=mail.valkey).publish()
     async with asyncio.timeout(5):
         await mail.changed.wait()
     assert not mail.accepted

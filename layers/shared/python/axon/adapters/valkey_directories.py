@@ -96,7 +96,8 @@ class ValkeyModelChanges(ModelChanges):
         self._valkey = valkey
 
     async def publish(self) -> None:
-        await self._valkey.call("PUBLISH", keys.MODELS_CHANGED, b"")
+        # Not empty: that is a subscriber's own pulse.
+        await self._valkey.call("PUBLISH", keys.MODELS_CHANGED, b"changed")
 
 
 class ValkeyConnectionDirectory(ConnectionDirectory):
