@@ -215,11 +215,12 @@ async def test_the_end_of_its_process_is_told_to_everyone(case: Case) -> None:
     running = [
         case.generate(await case.request(case.long, max_tokens=900)) for _ in range(case.slots)
     ]
-    for generation in running:
-        await anext(generation)
-    waiting = asyncio.ensure_future(case.chunks(await case.request(case.brief)))
-    late = await case.request(case.brief)
-    engine_core().kill()
+    brief, late = [await case.request(case.brief) for _ in range(2)]
+    core = engine_core()
+    await asyncio.gather(*(anext(generation) for generation in running))
+    waiting = asyncio.ensure_future(case.chunks(brief))
+    await asyncio.sleep(0)  # it waits now; and no answer may end before the engine does
+    core.kill()
     for generation in running:
         async with asyncio.timeout(30):
             with pytest.raises(EngineDeadError):
