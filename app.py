@@ -5,8 +5,8 @@ import sys
 from aws_cdk import App
 
 from infra.application import build
-from infra.constructs.wheels import WheelsError
-from infra.settings import EnvironmentSettingsError, load
+from infra.constructs.functions.wheels import WheelsError
+from infra.settings.environment import EnvironmentSettingsError, load
 
 if __name__ == "__main__":
     app = App()

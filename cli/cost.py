@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     from infra.cost.assumptions import Assumptions
     from infra.cost.estimate import estimate
     from infra.cost.prices import PriceError
-    from infra.settings import EnvironmentSettingsError, load
+    from infra.settings.environment import EnvironmentSettingsError, load
 
     names = [field.name for field in fields(Assumptions)]
     try:

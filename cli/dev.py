@@ -34,9 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run until Ctrl-C."""
     import asyncio
 
-    from local import cloud
     from local.errors import LocalCloudError
-    from local.options import Options
+    from local.stack import cloud
+    from local.stack.options import Options
 
     options = Options(
         engine=arguments.engine,

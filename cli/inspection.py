@@ -115,7 +115,7 @@ def _queues(endpoints: Endpoints) -> tuple[Queue, ...]:
 def _active(valkey_url: str) -> tuple[int, tuple[Active, ...]]:
     import redis
 
-    from axon.adapters import valkey_keys as keys
+    from axon.adapters.valkey import keys
 
     try:
         with redis.Redis.from_url(

@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cli import chat, cost, dev, dlq, keys, models, status
+from cli import chat, cost, dev, keys, models, status
+from cli.dlq import command as dlq
 from cli.errors import CommandError
 
 

@@ -5,9 +5,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cli.dlq.message import printable
 from cli.errors import CommandError
 from cli.functions import Function
-from cli.letters import printable
 
 LOOK_EVERY_S = 1.0
 _WAITING = "waiting"

@@ -59,8 +59,8 @@ def _add_settings(action: argparse.ArgumentParser) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     """List the models, then what failed."""
+    from cli.dlq.message import printable
     from cli.functions import Function
-    from cli.letters import printable
 
     models = Function.chosen("models", arguments).ask(action="list")["models"]
     rows = [tuple(printable(str(cell)) for cell in _row(model)) for model in models]

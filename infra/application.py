@@ -3,14 +3,14 @@
 from aws_cdk import App, Environment, Stack, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
-from infra.data import DataStack
-from infra.gateway import GatewayStack
-from infra.inference import InferenceStack
-from infra.messaging import MessagingStack
-from infra.network import NetworkStack
-from infra.observability import ObservabilityStack
-from infra.relay import RelayStack
-from infra.settings import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings
+from infra.stacks.data import DataStack
+from infra.stacks.gateway import GatewayStack
+from infra.stacks.inference import InferenceStack
+from infra.stacks.messaging import MessagingStack
+from infra.stacks.network import NetworkStack
+from infra.stacks.observability import ObservabilityStack
+from infra.stacks.relay import RelayStack
 
 # CDK's own switches for what would otherwise stay as it was in its first versions.
 FLAGS = {

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from axon.adapters.postgres import Pool, create_pool
-from axon.adapters.valkey import Valkey
+from axon.adapters.postgres.pool import Pool, create_pool
+from axon.adapters.valkey.client import Valkey
 from axon.settings import PostgresSettings
 
 

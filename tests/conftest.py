@@ -18,19 +18,19 @@ import pytest
 import redis
 from psycopg.conninfo import make_conninfo
 
-from axon.adapters.credentials import process_credentials
-from axon.adapters.migrations import migrate
-from axon.adapters.postgres import Pool, create_pool
-from axon.adapters.valkey import Valkey as ValkeyClient
+from axon.adapters.aws.credentials import process_credentials
+from axon.adapters.postgres.migrations import migrate
+from axon.adapters.postgres.pool import Pool, create_pool
+from axon.adapters.valkey.client import Valkey as ValkeyClient
 from axon.settings import PostgresSettings
-from local.children import Child
-from local.guardian import Guardian
 from local.ports import Ports
-from local.program import Program
-from local.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_DEAD, JOBS_PARKED, REGION, Queue
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
 from local.services.valkey import Valkey
+from local.stack.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_DEAD, JOBS_PARKED, REGION, Queue
+from local.supervision.children import Child
+from local.supervision.guardian import Guardian
+from local.supervision.program import Program
 from tests.clients import postgres_pool, valkey_client
 
 # A slow machine is no failure.

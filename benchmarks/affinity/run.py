@@ -12,7 +12,7 @@ from benchmarks.model import BenchmarkError
 from benchmarks.peers import Peer
 from benchmarks.prometheus import values
 from benchmarks.worker import metrics_of
-from local.topology import ENGINES
+from local.stack.topology import ENGINES
 
 _LEG_S = 900.0
 _SETTLING_S, _LOOK_S = 5.0, 0.1

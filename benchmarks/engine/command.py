@@ -15,7 +15,7 @@ from benchmarks.engine.model import Pair
 from benchmarks.engine.run import Plan, run
 from benchmarks.engine.sides import open_sides, start_cloud
 from benchmarks.model import BenchmarkError
-from local.topology import ENGINES
+from local.stack.topology import ENGINES
 
 ON_CPU = {"block_size": 32, "enforce_eager": True, "kv_cache_memory_bytes": 2**28}
 """Small, and nothing compiled: what vLLM needs on a machine without a GPU."""

@@ -3,13 +3,13 @@
 import os
 from typing import Any
 
-from axon.adapters.postgres import create_pool
-from axon.adapters.postgres_stores import PostgresApiKeyStore
-from axon.adapters.valkey import create_valkey
-from axon.adapters.valkey_caches import ValkeyIdentityCache
+from axon.adapters.postgres.pool import create_pool
+from axon.adapters.postgres.stores import PostgresApiKeyStore
+from axon.adapters.valkey.caches import ValkeyIdentityCache
+from axon.adapters.valkey.client import create_valkey
 from axon.lambdas import Event, run
 from axon.settings import AuthorizerSettings
-from axon.tenants import ApiKeys, Identity
+from axon.tenants.api_keys import ApiKeys, Identity
 
 SETTINGS = AuthorizerSettings.from_environ(os.environ)
 KEYS = ApiKeys(

@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-from axon.adapters.valkey import create_valkey
-from axon.adapters.valkey_directories import ValkeyConnectionDirectory
+from axon.adapters.valkey.client import create_valkey
+from axon.adapters.valkey.directories import ValkeyConnectionDirectory
 from axon.lambdas import Event, run
 from axon.settings import ConnectionSettings
 

@@ -7,11 +7,11 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
-from axon.adapters.composition import ender, event_log, sqs_api
-from axon.adapters.sqs import ParkedLetter, SqsParking
-from axon.adapters.telemetry import Telemetry
-from axon.adapters.valkey import create_valkey
-from axon.event_log import Status
+from axon.adapters.aws.sqs import ParkedLetter, SqsParking
+from axon.adapters.composition import event_log, sqs_api, terminator
+from axon.adapters.observability.telemetry import Telemetry
+from axon.adapters.valkey.client import create_valkey
+from axon.event_log.log import Status
 from axon.ids import is_id
 from axon.jobs import Job
 from axon.lambdas import Event, run
@@ -22,7 +22,7 @@ TELEMETRY = Telemetry(service="dead_letter")
 SETTINGS = DeadLetterSettings.from_environ(os.environ)
 VALKEY = create_valkey(SETTINGS)
 LOG = event_log(SETTINGS, valkey=VALKEY)
-ENDER = ender(
+ENDER = terminator(
     SETTINGS,
     valkey=VALKEY,
     log=LOG,

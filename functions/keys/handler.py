@@ -5,14 +5,14 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from axon.adapters.postgres import create_pool
-from axon.adapters.postgres_stores import PostgresApiKeyStore
-from axon.adapters.valkey import create_valkey
-from axon.adapters.valkey_caches import ValkeyIdentityCache
-from axon.key_commands import answer
+from axon.adapters.postgres.pool import create_pool
+from axon.adapters.postgres.stores import PostgresApiKeyStore
+from axon.adapters.valkey.caches import ValkeyIdentityCache
+from axon.adapters.valkey.client import create_valkey
 from axon.lambdas import Event, run
 from axon.settings import KeysSettings
-from axon.tenants import ApiKeys
+from axon.tenants.api_keys import ApiKeys
+from axon.tenants.commands import answer
 
 LOGGER = Logger(service="keys")
 SETTINGS = KeysSettings.from_environ(os.environ)
@@ -23,7 +23,7 @@ KEYS = ApiKeys(
 
 
 def handler(event: Event, _context: object) -> dict[str, Any]:
-    """Do what the event asks, and note who got or lost a key; see `axon.key_commands`."""
+    """Do what the event asks, and note who got or lost a key; see `axon.tenants.commands`."""
     answered = run(answer(event, keys=KEYS))
     noted = ("key", "revoked", "error")
     LOGGER.info("answered", extra={name: answered.get(name) for name in noted})

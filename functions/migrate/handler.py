@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-from axon.adapters.migrations import migrate
-from axon.adapters.postgres import create_pool
+from axon.adapters.postgres.migrations import migrate
+from axon.adapters.postgres.pool import create_pool
 from axon.lambdas import Event, run
 from axon.settings import PostgresSettings
 

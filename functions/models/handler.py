@@ -5,14 +5,14 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from axon.adapters.postgres import create_pool
-from axon.adapters.postgres_stores import PostgresWantedModels
-from axon.adapters.valkey import create_valkey
-from axon.adapters.valkey_directories import ValkeyModelChanges, ValkeyModelDirectory
-from axon.adapters.valkey_workers import ValkeyWorkerDirectory
+from axon.adapters.postgres.pool import create_pool
+from axon.adapters.postgres.stores import PostgresWantedModels
+from axon.adapters.valkey.client import create_valkey
+from axon.adapters.valkey.directories import ValkeyModelChanges, ValkeyModelDirectory
+from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.lambdas import Event, run
-from axon.model_commands import answer
-from axon.model_control import ModelControl
+from axon.models.admin import ModelControl
+from axon.models.commands import answer
 from axon.settings import ModelsSettings
 
 LOGGER = Logger(service="models")
@@ -28,7 +28,7 @@ CONTROL = ModelControl(
 
 
 def handler(event: Event, _context: object) -> dict[str, Any]:
-    """Do what the event asks, and note what was changed; see `axon.model_commands`."""
+    """Do what the event asks, and note what was changed; see `axon.models.commands`."""
     answered = run(answer(event, control=CONTROL))
     noted = ("model", "told", "error")
     LOGGER.info("answered", extra={name: answered.get(name) for name in noted})

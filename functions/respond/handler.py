@@ -5,15 +5,14 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from axon.adapters.aws.sqs import SqsHistorySender, SqsJobSender
 from axon.adapters.composition import event_log, sqs_api, workers
-from axon.adapters.postgres import create_pool
-from axon.adapters.postgres_stores import PostgresTurnStore
-from axon.adapters.sqs import SqsHistorySender, SqsJobSender
-from axon.adapters.telemetry import Telemetry
-from axon.adapters.valkey import create_valkey
-from axon.adapters.valkey_caches import ValkeyTurnCache
+from axon.adapters.observability.telemetry import Telemetry
+from axon.adapters.postgres.pool import create_pool
+from axon.adapters.postgres.stores import PostgresTurnStore
+from axon.adapters.valkey.caches import ValkeyTurnCache
+from axon.adapters.valkey.client import create_valkey
 from axon.conversations import Conversations
-from axon.endings import ResponseEnder
 from axon.exceptions import RequestError
 from axon.lambdas import Event, run, trace_header
 from axon.protocol.errors import error_event
@@ -25,7 +24,8 @@ from axon.protocol.requests import (
     parse_object,
     stream_id_of,
 )
-from axon.responses import ResponseService
+from axon.responses.service import ResponseService
+from axon.responses.terminator import ResponseTerminator
 from axon.serialization import dumps
 from axon.settings import RespondSettings
 
@@ -38,7 +38,7 @@ HISTORY = SqsHistorySender(
     api=sqs_api(SETTINGS.history_queue_url, region=SETTINGS.aws_region), trace_header=trace_header
 )
 TURNS = ValkeyTurnCache(valkey=VALKEY, ttl_s=SETTINGS.conversation_cache_s)
-ENDER = ResponseEnder(event_log=LOG, history=HISTORY, turns=TURNS)
+ENDER = ResponseTerminator(event_log=LOG, history=HISTORY, turns=TURNS)
 SERVICE = ResponseService(
     event_log=LOG,
     conversations=Conversations(
@@ -48,7 +48,7 @@ SERVICE = ResponseService(
         api=sqs_api(SETTINGS.jobs_queue_url, region=SETTINGS.aws_region), trace_header=trace_header
     ),
     history=HISTORY,
-    ender=ENDER,
+    terminator=ENDER,
     workers=workers(SETTINGS, valkey=VALKEY),
     aliases=SETTINGS.model_aliases,
 )

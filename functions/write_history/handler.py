@@ -6,9 +6,9 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
-from axon.adapters.postgres import create_pool
-from axon.adapters.postgres_stores import PostgresHistoryStore
-from axon.adapters.telemetry import Telemetry
+from axon.adapters.observability.telemetry import Telemetry
+from axon.adapters.postgres.pool import create_pool
+from axon.adapters.postgres.stores import PostgresHistoryStore
 from axon.exceptions import AxonError
 from axon.history import HistoryRecord
 from axon.lambdas import Event, run

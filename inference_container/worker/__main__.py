@@ -1,7 +1,7 @@
 """``python -m worker``: one engine, and the consumer that feeds it.
 
 ``python -m worker serve``: the same engine behind SageMaker's HTTP interface instead. SageMaker
-runs a container with this argument (`worker.endpoint.http`).
+runs a container with this argument (`worker.sagemaker.http`).
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import Any
 import uvloop
 
 from axon.exceptions import SettingsError
-from axon.service import configure_logging, stop_on_signals
+from axon.service_process import configure_logging, stop_on_signals
 from axon.settings import EndpointSettings, WorkerSettings
 from worker.engines.protocol import EngineDeadError
 
@@ -23,7 +23,7 @@ ENGINE_DIED = 70
 
 async def consume(settings: WorkerSettings) -> None:
     """Work jobs off until SIGTERM or SIGINT."""
-    from worker.service import serve
+    from worker.app import serve
 
     agent_uri = os.environ.get("ECS_AGENT_URI") if settings.task_protection else None
     await serve(settings, stop=stop_on_signals(), agent_uri=agent_uri)
@@ -31,7 +31,7 @@ async def consume(settings: WorkerSettings) -> None:
 
 async def answer(settings: EndpointSettings) -> None:
     """Answer invocations until SIGTERM or SIGINT."""
-    from worker.endpoint.service import serve
+    from worker.sagemaker.app import serve
 
     await serve(settings, stop=stop_on_signals())
 

@@ -1,11 +1,12 @@
 """What a worker tells Prometheus."""
 
 from collections.abc import Callable
-from enum import StrEnum
 from functools import partial
 from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from worker.attempt.outcome import AttemptOutcome
 
 # Up to minutes: a request may have waited for the first worker to start.
 _FIRST_TOKENS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -39,37 +40,6 @@ Forwarded = Literal["model", "prefix"]
 
 _TURNED_AWAY: tuple[TurnedAway, ...] = get_args(TurnedAway)
 _REFUSING = ("retrieve", "assemble", "infer")
-
-
-class Outcome(StrEnum):
-    """How an attempt ended: the first six end the job too."""
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    """The response had an end: by a client, its absence, the deadline or an earlier attempt."""
-    OVERDUE = "overdue"
-    """The job was older than its deadline, and not run."""
-    DUPLICATE = "duplicate"
-    """A newer attempt has another message of the same job."""
-    SHED = "shed"
-    """A stage's queue was full, and no later attempt can be: the client was told."""
-    RELEASED = "released"
-    """Another attempt follows."""
-    DELAYED = "delayed"
-    """A stage's queue was full: another attempt follows after a pause."""
-    FENCED = "fenced"
-    """A newer attempt has the job."""
-    FORWARDED = "forwarded"
-    """Another worker runs it."""
-
-    @property
-    def final(self) -> bool:
-        """Whether the job is finished with."""
-        return self not in _GOING_ON
-
-
-_GOING_ON = (Outcome.RELEASED, Outcome.DELAYED, Outcome.FENCED, Outcome.FORWARDED)
 
 
 class StageMetrics:
@@ -154,7 +124,7 @@ class WorkerMetrics:
         jobs = Counter(
             "axon_jobs", "Attempts at jobs, by how they ended.", ["outcome"], registry=registry
         )
-        self._jobs = {outcome: jobs.labels(outcome.value) for outcome in Outcome}
+        self._jobs = {outcome: jobs.labels(outcome.value) for outcome in AttemptOutcome}
         forwarded = Counter(
             "axon_jobs_forwarded",
             "Jobs that were handed over to another worker: to one that serves the model, or to "
@@ -211,7 +181,7 @@ class WorkerMetrics:
         self._slots.set(slots)
         self._slots_used.set_function(used)
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: AttemptOutcome) -> None:
         """Count an attempt."""
         self._jobs[outcome].inc()
 

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from axon.backoff import pauses, rest
 from axon.clock import now_ms
 from axon.exceptions import UnavailableError
+from axon.retry import pauses, rest
 
 LOGGER = logging.getLogger(__name__)
 

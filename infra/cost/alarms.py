@@ -1,6 +1,6 @@
 """How many metrics the alarms of an environment watch: CloudWatch charges for each."""
 
-from infra.settings import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings
 
 FUNCTIONS = 18
 """Six functions, each with three: someone waits for the migrations, the keys and the models."""

@@ -11,7 +11,7 @@ from infra.cost.bill import Bill, Line
 from infra.cost.idle import idle
 from infra.cost.prices import STALE, Prices
 from infra.cost.requests import per_million
-from infra.settings import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings
 
 DEFAULT_REGION = "us-east-1"
 

@@ -1,12 +1,12 @@
 """What a month costs in which nobody asks anything: what is there whether it is used or not."""
 
-from infra.catalog import EVENT_SOURCES
+from axon.catalog import EVENT_SOURCES
 from infra.cost.alarms import alarm_metrics
 from infra.cost.assumptions import Assumptions
 from infra.cost.bill import Bill
 from infra.cost.prices import Prices
 from infra.cost.workers import HOURS, PARTS, add_workers
-from infra.settings import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings
 
 POLLERS = 5
 """Long polls that Lambda keeps up at a queue that invokes a function."""

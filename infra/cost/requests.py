@@ -1,11 +1,11 @@
 """What a million requests over WebSocket cost, beyond what an idle month costs anyway."""
 
-from infra.catalog import FUNCTIONS, JOBS
+from axon.catalog import FUNCTIONS, JOBS
 from infra.cost.assumptions import EVENT_BYTES, TEXT_EVENTS, Assumptions
 from infra.cost.bill import Bill
 from infra.cost.prices import Prices
 from infra.cost.workers import add_workers
-from infra.settings import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings
 
 MILLION = 1e6
 GB = 1e9

@@ -2,7 +2,7 @@
 
 from infra.cost.assumptions import Assumptions
 from infra.cost.bill import Bill
-from infra.settings import EnvironmentSettings, Fargate, Gpu
+from infra.settings.environment import EnvironmentSettings, Fargate, Gpu
 
 HOURS = 730
 """In a month, as AWS's own calculator has it."""

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError
 
 from infra.deploy import checks, report
 from infra.deploy.templates import Templates
-from infra.settings import EnvironmentSettings, EnvironmentSettingsError, load
+from infra.settings.environment import EnvironmentSettings, EnvironmentSettingsError, load
 
 ROOT = Path(__file__).parents[2]
 CDK = ROOT / "node_modules" / ".bin" / "cdk"

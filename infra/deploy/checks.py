@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 
-from infra.settings import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings
 
 BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
 WORKER_ARCHITECTURE = "x86_64"

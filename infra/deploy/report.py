@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.settings import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings
 
 SNIPPET = """\
 from openai import OpenAI  # pip install 'openai[realtime]'

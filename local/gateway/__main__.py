@@ -8,7 +8,7 @@ import sys
 
 from local.gateway.config import GatewayConfig
 from local.gateway.server import Gateway
-from local.service_process import run
+from local.services.process import run
 
 logger = logging.getLogger("gateway")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from local.errors import LocalCloudError
 from local.paths import ROOT
 from local.ports import LOOPBACK
-from local.probes import http_ok
-from local.program import Program
-from local.queues import BUCKETS, QUEUES, REGION, Queue, definitions
-from local.wheels import program_in
+from local.services.wheels import program_in
+from local.stack.queues import BUCKETS, QUEUES, REGION, Queue, definitions
+from local.supervision.probes import http_ok
+from local.supervision.program import Program
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

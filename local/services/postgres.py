@@ -11,11 +11,11 @@ from pathlib import Path
 from local.errors import LocalCloudError
 from local.files import replace_file
 from local.ports import LOOPBACK
-from local.probes import postgres_ok
-from local.program import Program
 from local.services.postmaster import forget_dead_server
 from local.services.unprivileged import command_prefix, give_folder
-from local.wheels import program_in
+from local.services.wheels import program_in
+from local.supervision.probes import postgres_ok
+from local.supervision.program import Program
 
 DATABASE = "axon"
 USER = "axon"

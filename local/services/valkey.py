@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.ports import LOOPBACK
-from local.probes import valkey_ok
-from local.program import Program
-from local.wheels import program_in
+from local.services.wheels import program_in
+from local.supervision.probes import valkey_ok
+from local.supervision.program import Program
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

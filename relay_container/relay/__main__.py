@@ -6,9 +6,9 @@ import sys
 import uvloop
 
 from axon.exceptions import SettingsError
-from axon.service import configure_logging, stop_on_signals
+from axon.service_process import configure_logging, stop_on_signals
 from axon.settings import RelaySettings
-from relay.service import serve
+from relay.app import serve
 
 
 async def main(settings: RelaySettings) -> None:

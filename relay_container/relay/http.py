@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from axon.adapters.health import Check, health_handler, listen
+from axon.adapters.observability.health import Check, health_handler, listen
 
 _ALL = "0.0.0.0"  # noqa: S104 - the load balancer comes from outside the container
 

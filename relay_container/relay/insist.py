@@ -5,9 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from axon.backoff import pauses, rest
-from axon.connections import PostThrottledError
 from axon.exceptions import UnavailableError
+from axon.management_api import PostThrottledError
+from axon.retry import pauses, rest
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from axon.relays import RelayDirectory
+from axon.directory.relays import RelayDirectory
 
 
 class Lease:

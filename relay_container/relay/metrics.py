@@ -2,13 +2,13 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from axon.connections import (
+from axon.management_api import (
     ConnectionGoneError,
-    Connections,
-    ConnectionsError,
+    ConnectionsApi,
+    ConnectionsApiError,
     PostThrottledError,
 )
-from relay.feeds import Feeds
+from relay.dispatcher import Dispatcher
 
 _LAGS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
@@ -19,7 +19,7 @@ class RelayMetrics:
     def __init__(self, *, registry: CollectorRegistry) -> None:
         self._connections = Gauge(
             "axon_relay_connections",
-            "Connections that this relay delivers to now.",
+            "ConnectionsApi that this relay delivers to now.",
             registry=registry,
         )
         self._responses = Gauge(
@@ -38,7 +38,7 @@ class RelayMetrics:
         )
         self._adopted = Counter(
             "axon_relay_adopted_connections",
-            "Connections taken over from relays that died or left: continued, or closed because "
+            "ConnectionsApi taken over from relays that died or left: continued, or closed because "
             "one post's fate was uncertain.",
             ["outcome"],
             registry=registry,
@@ -56,16 +56,16 @@ class RelayMetrics:
         """A connection was adopted."""
         self._adopted.labels("continued" if continued else "closed").inc()
 
-    def watch(self, feeds: Feeds) -> None:
-        """Tell of these feeds whenever somebody asks."""
-        self._connections.set_function(lambda: feeds.connections)
-        self._responses.set_function(lambda: len(feeds.deliveries))
+    def watch(self, dispatcher: Dispatcher) -> None:
+        """Tell of these dispatcher whenever somebody asks."""
+        self._connections.set_function(lambda: dispatcher.connections)
+        self._responses.set_function(lambda: len(dispatcher.deliveries))
 
 
-class CountedConnections(Connections):
-    """Connections, with each post counted."""
+class CountedConnections(ConnectionsApi):
+    """ConnectionsApi, with each post counted."""
 
-    def __init__(self, connections: Connections, *, metrics: RelayMetrics) -> None:
+    def __init__(self, connections: ConnectionsApi, *, metrics: RelayMetrics) -> None:
         self._connections = connections
         self._metrics = metrics
 
@@ -78,7 +78,7 @@ class CountedConnections(Connections):
         except PostThrottledError:
             self._metrics.throttled.inc()
             raise
-        except ConnectionsError:
+        except ConnectionsApiError:
             self._metrics.failed.inc()
             raise
         self._metrics.delivered.inc()

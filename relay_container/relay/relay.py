@@ -7,15 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from axon.endings import ResponseEnder
+from axon.directory.relays import RelayDirectory
 from axon.periodic import every
-from axon.relays import RelayDirectory
-from relay.adoption import Adoption
-from relay.feeds import Feeds
+from axon.responses.terminator import ResponseTerminator
+from relay.dispatcher import Dispatcher
+from relay.failover import Failover
 from relay.insist import insist
 from relay.lease import Lease
-from relay.rescan import Rescan
-from relay.subscriber import Subscriber
+from relay.reconciler import DeliveryReconciler
+from relay.subscriber import RelaySubscriber
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +31,13 @@ class Relay:
     """The parts of a relay, put together."""
 
     relay_id: str
-    subscriber: Subscriber
-    feeds: Feeds
+    subscriber: RelaySubscriber
+    dispatcher: Dispatcher
     lease: Lease
-    adoption: Adoption
+    failover: Failover
     relay_left: asyncio.Event
-    rescan: Rescan
-    ender: ResponseEnder
+    reconciler: DeliveryReconciler
+    terminator: ResponseTerminator
     directory: RelayDirectory
     stop_timeout_s: float
 
@@ -45,7 +45,7 @@ class Relay:
         """Return what /health tells, or None while responses would be delivered late."""
         if not (self.subscriber.hears and self.lease.alive):
             return None
-        return {"relay_id": self.relay_id, "undelivered": len(self.feeds.deliveries)}
+        return {"relay_id": self.relay_id, "undelivered": len(self.dispatcher.deliveries)}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then let go."""
@@ -60,19 +60,19 @@ class Relay:
                 await self._serve(stop, group)
             for task in listening:
                 task.cancel()
-        await self.feeds.cancel()
+        await self.dispatcher.cancel()
 
     async def _serve(self, stop: asyncio.Event, group: asyncio.TaskGroup) -> None:
         delivering = [
             group.create_task(every(self.lease.beat_s, self.lease.beat, until=stop)),
-            group.create_task(every(SECOND_S, self.rescan.step, until=stop)),
+            group.create_task(every(SECOND_S, self.reconciler.step, until=stop)),
             group.create_task(
-                every(ADOPTION_S, self.adoption.step, until=stop, sooner=self.relay_left)
+                every(ADOPTION_S, self.failover.step, until=stop, sooner=self.relay_left)
             ),
         ]
         ending = [
             group.create_task(every(SECOND_S, step, until=stop))
-            for step in (self.ender.fail_overdue, self.ender.cancel_abandoned)
+            for step in (self.terminator.fail_overdue, self.terminator.cancel_abandoned)
         ]
         await stop.wait()
         self.relay_left.set()
@@ -86,19 +86,19 @@ class Relay:
         # no new ones come among them, and begins again before they are delivered, so that no
         # other relay adopts them meanwhile.
         await insist(self.lease.end)
-        left = await self.adoption.own()
-        self.feeds.accept()
+        left = await self.failover.own()
+        self.dispatcher.accept()
         await insist(self.lease.beat)
-        self.adoption.go_on(left)
+        self.failover.go_on(left)
 
     async def _leave(self, delivering: list[asyncio.Task[None]]) -> None:
-        logger.info("relay %s leaves %d responses", self.relay_id, len(self.feeds.deliveries))
+        logger.info("relay %s leaves %d responses", self.relay_id, len(self.dispatcher.deliveries))
         with suppress(TimeoutError):
             async with asyncio.timeout(self.stop_timeout_s):
-                # A beat, or an adoption, after the end would bring the relay back.
+                # A beat, or an failover, after the end would bring the relay back.
                 await asyncio.wait(delivering)
                 # First every mark is certain, then others may adopt: no connection is closed.
-                await self.feeds.halt()
+                await self.dispatcher.halt()
                 await insist(self.lease.end)
                 await self._handed_over()
 

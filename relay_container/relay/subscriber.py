@@ -3,14 +3,14 @@
 import logging
 from collections.abc import Callable
 
-from axon.adapters import valkey_keys, valkey_subscriber
-from axon.adapters.valkey import Valkey
-from relay.publication import Publication
+from axon.adapters.valkey import keys, subscriber
+from axon.adapters.valkey.client import Valkey
+from axon.event_log.publication import Publication
 
 logger = logging.getLogger(__name__)
 
 
-class Subscriber(valkey_subscriber.Subscriber):
+class RelaySubscriber(subscriber.Subscriber):
     """Listens until it is cancelled.
 
     Parameters
@@ -29,13 +29,13 @@ class Subscriber(valkey_subscriber.Subscriber):
         resubscribed: Callable[[], None],
         relay_left: Callable[[], None],
     ) -> None:
-        channel = valkey_keys.relay_channel(relay_id)
+        channel = keys.relay_channel(relay_id)
         super().__init__(
             valkey=valkey,
             channel=channel,
             receivers={
                 channel: self._take,
-                valkey_keys.RELAYS_LEFT: lambda _: relay_left(),
+                keys.RELAYS_LEFT: lambda _: relay_left(),
             },
             resubscribed=resubscribed,
         )

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import psutil
 
-from local.addresses import Addresses
-from local.cloud import startup_tasks
-from local.configurations import API_KEY
-from local.folders import Folders, claimed
-from local.guardian import Guardian
-from local.options import Options
 from local.ports import Ports
-from local.program import Program
-from local.programs import Programs
-from local.queues import QUEUES, Queue
-from local.supervisor import Supervisor
+from local.stack.addresses import Addresses
+from local.stack.cloud import startup_tasks
+from local.stack.configurations import API_KEY
+from local.stack.folders import Folders, claimed
+from local.stack.options import Options
+from local.stack.programs import Programs
+from local.stack.queues import QUEUES, Queue
+from local.supervision.guardian import Guardian
+from local.supervision.program import Program
+from local.supervision.supervisor import Supervisor
 from tests.chaos.proxy import FaultProxy
 from tests.chaos.tokens import FOLDER_VARIABLE
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
-from axon.adapters import valkey_keys
-from axon.adapters.valkey import Valkey
+from axon.adapters.valkey import keys
+from axon.adapters.valkey.client import Valkey
 from axon.exceptions import UnavailableError
 from tests.chaos.cloud import RELAYS, ChaosCloud
 from tests.chaos.proxy import FaultProxy
@@ -110,7 +110,7 @@ class Faults:
     async def _delivered_by(self, target: str) -> dict[str, int]:
         active = self.active()
         if target in RELAYS:
-            key = valkey_keys.relay_responses(target)
+            key = keys.relay_responses(target)
             with suppress(UnavailableError):
                 members = await self.valkey.call("SMEMBERS", key)
                 return dict.fromkeys(active & {member.decode() for member in members}, -1)

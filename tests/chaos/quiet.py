@@ -6,20 +6,20 @@ from collections.abc import AsyncIterator
 
 from botocore.credentials import Credentials
 
-from axon.adapters import valkey_keys
-from axon.adapters.sqs_api import SqsApi
-from axon.adapters.valkey import Valkey
+from axon.adapters.aws.sqs_api import SqsApi
+from axon.adapters.valkey import keys
+from axon.adapters.valkey.client import Valkey
 from axon.exceptions import UnavailableError
-from local.queues import QUEUES, REGION, Queue, queue_url
+from local.stack.queues import QUEUES, REGION, Queue, queue_url
 from tests.chaos.cloud import RELAYS, ChaosCloud
 from tests.chaos.metrics import Watch
 
 LASTING = {
-    valkey_keys.DEADLINES,
-    valkey_keys.ABANDONED,
-    valkey_keys.RELAYS,
-    valkey_keys.MODELS,
-    valkey_keys.MODELS_HEARD_OF,
+    keys.DEADLINES,
+    keys.ABANDONED,
+    keys.RELAYS,
+    keys.MODELS,
+    keys.MODELS_HEARD_OF,
 }
 """Keys that do not expire."""
 PARKED = "jobs-parked"
@@ -58,15 +58,13 @@ class Quiet:
         return [key.decode() for key in await self._valkey.call("KEYS", pattern)]
 
     async def _under_way(self) -> AsyncIterator[str]:
-        for index in (valkey_keys.DEADLINES, valkey_keys.ABANDONED):
+        for index in (keys.DEADLINES, keys.ABANDONED):
             for response_id in await self._valkey.call("ZRANGE", index, 0, -1):
                 yield f"{index} has {response_id.decode()}"
         for pattern in ("axon:relay:*:responses", "axon:connection:*:responses"):
             for key in await self._keys(pattern):
                 yield f"{key} has {await self._valkey.call('SMEMBERS', key)}"
-        relays = await self._valkey.call(
-            "ZRANGEBYSCORE", valkey_keys.RELAYS, time.time() * 1000, "+inf"
-        )
+        relays = await self._valkey.call("ZRANGEBYSCORE", keys.RELAYS, time.time() * 1000, "+inf")
         if sorted(relay.decode() for relay in relays) != sorted(RELAYS):
             yield f"the relays are {relays}"
         for queue in QUEUES:

@@ -10,7 +10,7 @@ from random import Random
 
 from openai import AsyncOpenAI
 
-from axon.adapters.valkey import Valkey
+from axon.adapters.valkey.client import Valkey
 from tests.chaos.answers import Answer, Fault
 from tests.chaos.client import Client
 from tests.chaos.cloud import DEADLINE_S, ChaosCloud, running_cloud

@@ -6,8 +6,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from axon.adapters import valkey_keys
-from axon.adapters.valkey import Valkey
+from axon.adapters.valkey import keys
+from axon.adapters.valkey.client import Valkey
 from tests.chaos.answers import Answer, Fault
 
 _RESPONSES = """
@@ -80,7 +80,7 @@ async def compare_logs(valkey: Valkey, answers: Iterable[Answer], *, forgotten: 
     """
     for answer in answers:
         if answer.response_id:
-            entries = await valkey.call("XRANGE", valkey_keys.events(answer.response_id), "-", "+")
+            entries = await valkey.call("XRANGE", keys.events(answer.response_id), "-", "+")
             logged = [fields[b"e"] for _, fields in entries]
             received = [event.data for event in answer.events]
             if not logged and forgotten:

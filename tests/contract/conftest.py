@@ -10,18 +10,18 @@ from typing import Any, Literal
 import pytest
 import redis
 
-from axon.adapters.valkey import Valkey
-from axon.adapters.valkey_directories import (
+from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.directories import (
     ValkeyConnectionDirectory,
     ValkeyModelDirectory,
     ValkeyRelayDirectory,
 )
-from axon.adapters.valkey_event_log import ValkeyEventLog
-from axon.adapters.valkey_keys import relay_channel
-from axon.connections_directory import ConnectionDirectory
-from axon.event_log import EventLog
-from axon.models import ModelDirectory
-from axon.relays import RelayDirectory
+from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.adapters.valkey.keys import relay_channel
+from axon.directory.connections import ConnectionDirectory
+from axon.directory.models import ModelDirectory
+from axon.directory.relays import RelayDirectory
+from axon.event_log.log import EventLog
 from axon.testing.event_log import FakeValkey
 from tests.clients import valkey_client
 

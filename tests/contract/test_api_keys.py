@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from axon.adapters.postgres import Pool
-from axon.adapters.postgres_stores import PostgresApiKeyStore
-from axon.adapters.valkey import Valkey
-from axon.adapters.valkey_caches import ValkeyIdentityCache
-from axon.tenants import ApiKey, ApiKeys, ApiKeyStore, Identity, IdentityCache
+from axon.adapters.postgres.pool import Pool
+from axon.adapters.postgres.stores import PostgresApiKeyStore
+from axon.adapters.valkey.caches import ValkeyIdentityCache
+from axon.adapters.valkey.client import Valkey
+from axon.tenants.api_keys import ApiKey, ApiKeys, ApiKeyStore, Identity, IdentityCache
 from axon.testing.stores import FakeApiKeyStore, FakeIdentityCache
 from tests.contract.conftest import Kind
 

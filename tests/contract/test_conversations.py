@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from axon.adapters.postgres import Pool
-from axon.adapters.postgres_stores import PostgresHistoryStore, PostgresTurnStore
-from axon.adapters.valkey import Valkey
-from axon.adapters.valkey_caches import ValkeyTurnCache
-from axon.adapters.valkey_directories import ValkeyConnectionDirectory
+from axon.adapters.postgres.pool import Pool
+from axon.adapters.postgres.stores import PostgresHistoryStore, PostgresTurnStore
+from axon.adapters.valkey.caches import ValkeyTurnCache
+from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.directories import ValkeyConnectionDirectory
 from axon.conversations import Conversations, Turn, TurnCache, TurnStore
 from axon.history import HistoryRecord
 from axon.testing.stores import FakeTurns

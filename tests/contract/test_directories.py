@@ -1,8 +1,8 @@
 from dataclasses import replace
 
-from axon.event_log import Outcome
+from axon.event_log.log import OpenResult
 from tests.contract.conftest import Bench
-from tests.contract.logged import NEW
+from tests.contract.event_log_samples import NEW
 
 
 class TestRelays:
@@ -69,7 +69,7 @@ class TestModels:
         await bench.models.expect((), retention_s=600)
         assert await bench.models.list() == ["asleep", "echo"]
         opening = await bench.log.open(replace(NEW, model="asleep"))
-        assert opening.outcome is Outcome.UNATTENDED
+        assert opening.outcome is OpenResult.UNATTENDED
 
     async def test_for_a_while_too(self, bench: Bench) -> None:
         await bench.models.expect(("asleep",), retention_s=0.01)
@@ -78,7 +78,7 @@ class TestModels:
 
     async def test_what_is_served_is_not_taken_for_asleep(self, bench: Bench) -> None:
         await bench.models.expect(("echo",), retention_s=600)
-        assert (await bench.log.open(NEW)).outcome is Outcome.OPENED
+        assert (await bench.log.open(NEW)).outcome is OpenResult.OPENED
 
     async def test_what_was_forgotten_is_unknown(self, bench: Bench) -> None:
         await bench.models.announce(("small", "big"), retention_s=600)
@@ -87,13 +87,13 @@ class TestModels:
         await bench.models.forget(())
         assert await bench.models.list() == ["big"]
         opening = await bench.log.open(NEW)
-        assert opening.outcome is Outcome.UNKNOWN_MODEL
+        assert opening.outcome is OpenResult.UNKNOWN_MODEL
 
     async def test_until_it_is_announced_again(self, bench: Bench) -> None:
         await bench.models.forget(("echo",))
         await bench.models.expect(("echo",), retention_s=600)
-        assert (await bench.log.open(NEW)).outcome is Outcome.UNATTENDED
+        assert (await bench.log.open(NEW)).outcome is OpenResult.UNATTENDED
         await bench.models.announce(("echo",), retention_s=600)
         assert await bench.models.list() == ["echo"]
         opening = await bench.log.open(replace(NEW, response_id="resp_2"))
-        assert opening.outcome is Outcome.OPENED
+        assert opening.outcome is OpenResult.OPENED

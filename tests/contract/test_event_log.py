@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import pytest
 
-from axon.event_log import Claim, LoggedEvent, Outcome, Status
+from axon.directory.relays import LATE_RELAY_S
+from axon.event_log.log import Claim, LoggedEvent, OpenResult, Status
 from axon.exceptions import AxonError, FencedError, MissingResponseError
-from axon.relays import LATE_RELAY_S
 from tests.contract.conftest import Bench, MakeBench
-from tests.contract.logged import (
+from tests.contract.event_log_samples import (
     IN_PROGRESS,
     NEW,
     end,
@@ -21,7 +21,7 @@ from tests.contract.logged import (
 
 class TestOpen:
     async def test_event_0_is_logged_and_published(self, bench: Bench) -> None:
-        assert (await bench.log.open(NEW)).outcome is Outcome.OPENED
+        assert (await bench.log.open(NEW)).outcome is OpenResult.OPENED
         assert await bench.log.read("resp_1") == [LoggedEvent(0, b'{"n":0}')]
         assert bench.published() == [("r1", payload("resp_1", 0, "-!", [b'{"n":0}']))]
 
@@ -45,7 +45,7 @@ class TestOpen:
         claim = await open_and_claim(bench.log)
         bench.published()
         again = replace(NEW, created=b'{"other":0}', job=b"other")
-        assert (await bench.log.open(again)).outcome is Outcome.OPENED
+        assert (await bench.log.open(again)).outcome is OpenResult.OPENED
         assert bench.published() == []
         meta = await bench.log.describe("resp_1")
         assert meta is not None
@@ -53,9 +53,12 @@ class TestOpen:
 
     @pytest.mark.parametrize(
         ("change", "outcome"),
-        [({"model": "none"}, Outcome.UNKNOWN_MODEL), ({"connection_id": "gone"}, Outcome.GONE)],
+        [
+            ({"model": "none"}, OpenResult.UNKNOWN_MODEL),
+            ({"connection_id": "gone"}, OpenResult.GONE),
+        ],
     )
-    async def test_refused(self, bench: Bench, change: dict[str, str], outcome: Outcome) -> None:
+    async def test_refused(self, bench: Bench, change: dict[str, str], outcome: OpenResult) -> None:
         await bench.connections.enter("gone", tenant_id="t")
         await bench.connections.remove("gone")
         new = replace(NEW, **change)  # type: ignore[arg-type]
@@ -68,61 +71,61 @@ class TestOpen:
     async def test_a_model_nobody_serves_any_more(self, bench: Bench) -> None:
         await bench.models.announce(("old",), retention_s=0.01)
         await bench.seconds(0.03)
-        assert (await bench.log.open(replace(NEW, model="old"))).outcome is Outcome.UNKNOWN_MODEL
+        assert (await bench.log.open(replace(NEW, model="old"))).outcome is OpenResult.UNKNOWN_MODEL
 
     async def test_no_model_at_all(self, make_bench: MakeBench) -> None:
         async with make_bench() as bench:
             await bench.relays.heartbeat("r1", lease_s=600)
-            assert (await bench.log.open(NEW)).outcome is Outcome.NO_MODEL
+            assert (await bench.log.open(NEW)).outcome is OpenResult.NO_MODEL
             assert await bench.log.describe("resp_1") is None
 
     async def test_nobody_serves_the_model_but_it_exists(self, make_bench: MakeBench) -> None:
         async with make_bench(models=("echo", "other")) as bench:
             await bench.relays.heartbeat("r1", lease_s=600)
-            assert (await bench.log.open(NEW)).outcome is Outcome.UNATTENDED
-            assert (await bench.log.open(NEW)).outcome is Outcome.UNATTENDED
+            assert (await bench.log.open(NEW)).outcome is OpenResult.UNATTENDED
+            assert (await bench.log.open(NEW)).outcome is OpenResult.UNATTENDED
             assert [p.partition(b"\n")[2] for _, p in bench.published()] == [b'{"n":0}']
             assert (await bench.log.claim("resp_1")).next_sequence == 1
             assert await bench.models.list() == []
             wrong = replace(NEW, response_id="resp_2", model="none")
-            assert (await bench.log.open(wrong)).outcome is Outcome.UNKNOWN_MODEL
+            assert (await bench.log.open(wrong)).outcome is OpenResult.UNKNOWN_MODEL
 
     async def test_a_worker_announces_the_model(self, make_bench: MakeBench) -> None:
         async with make_bench(models=("echo", "other")) as bench:
             await bench.relays.heartbeat("r1", lease_s=600)
             await bench.models.announce(("echo",), retention_s=0.01)
             await bench.seconds(0.03)  # what a worker says of retention is not how long it lives
-            assert (await bench.log.open(NEW)).outcome is Outcome.OPENED
+            assert (await bench.log.open(NEW)).outcome is OpenResult.OPENED
             other = replace(NEW, response_id="resp_2", model="other")
-            assert (await bench.log.open(other)).outcome is Outcome.UNATTENDED
+            assert (await bench.log.open(other)).outcome is OpenResult.UNATTENDED
 
     async def test_workers_that_fell_silent(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for module in ("axon.testing.event_log", "axon.adapters.valkey_event_log"):
+        for module in ("axon.testing.event_log", "axon.adapters.valkey.event_log"):
             monkeypatch.setattr(f"{module}.SILENCE_S", 0.1)
         await bench.seconds(0.15)
-        assert (await bench.log.open(NEW)).outcome is Outcome.UNATTENDED
+        assert (await bench.log.open(NEW)).outcome is OpenResult.UNATTENDED
         await bench.models.announce(("echo",), retention_s=600)
-        assert (await bench.log.open(NEW)).outcome is Outcome.OPENED
+        assert (await bench.log.open(NEW)).outcome is OpenResult.OPENED
 
     async def test_a_connection_that_left_before_it_was_entered(self, bench: Bench) -> None:
         await bench.connections.remove("c9")
-        assert (await bench.log.open(replace(NEW, connection_id="c9"))).outcome is Outcome.GONE
+        assert (await bench.log.open(replace(NEW, connection_id="c9"))).outcome is OpenResult.GONE
 
     async def test_a_connection_that_valkey_forgot_is_served_on(self, bench: Bench) -> None:
-        assert (await bench.log.open(replace(NEW, connection_id="c9"))).outcome is Outcome.OPENED
+        assert (await bench.log.open(replace(NEW, connection_id="c9"))).outcome is OpenResult.OPENED
         assert await bench.log.running_for("c9") == {"resp_1"}
 
     async def test_without_a_relay(self, bench: Bench) -> None:
         await bench.relays.leave("r1")
-        assert (await bench.log.open(NEW)).outcome is Outcome.NO_RELAY
+        assert (await bench.log.open(NEW)).outcome is OpenResult.NO_RELAY
         assert await bench.log.describe("resp_1") is None
 
     async def test_a_relay_whose_beat_is_late_is_better_than_none(self, bench: Bench) -> None:
         await bench.relays.heartbeat("r1", lease_s=0.01)
         await bench.seconds(0.03)
-        assert (await bench.log.open(NEW)).outcome is Outcome.OPENED
+        assert (await bench.log.open(NEW)).outcome is OpenResult.OPENED
 
     async def test_a_relay_whose_beat_is_late_is_worse_than_another(self, bench: Bench) -> None:
         await bench.relays.heartbeat("r1", lease_s=0.01)
@@ -135,19 +138,19 @@ class TestOpen:
 
     async def test_a_relay_that_is_too_late_is_none(self, bench: Bench) -> None:
         await bench.relays.heartbeat("r1", lease_s=-(LATE_RELAY_S + 1))
-        assert (await bench.log.open(NEW)).outcome is Outcome.NO_RELAY
+        assert (await bench.log.open(NEW)).outcome is OpenResult.NO_RELAY
 
     async def test_a_relay_of_which_nothing_is_left_is_none(self, bench: Bench) -> None:
         await bench.relays.heartbeat("r1", lease_s=0.01)
         await bench.seconds(0.03)
         assert await bench.relays.adopt("r1", adopter_id="r2") == []
-        assert (await bench.log.open(NEW)).outcome is Outcome.NO_RELAY
+        assert (await bench.log.open(NEW)).outcome is OpenResult.NO_RELAY
 
 
 class TestRelayOfAConnection:
     async def owner(self, bench: Bench, response_id: str, connection_id: str) -> str:
         new = replace(NEW, response_id=response_id, connection_id=connection_id)
-        assert (await bench.log.open(new)).outcome is Outcome.OPENED
+        assert (await bench.log.open(new)).outcome is OpenResult.OPENED
         meta = await bench.log.describe(response_id)
         assert meta is not None
         return meta.relay_id

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from axon.event_log import Later, Mark
+from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from tests.contract.conftest import Bench, MakeBench
-from tests.contract.logged import NEW, end, open_and_claim, prepare
+from tests.contract.event_log_samples import NEW, end, open_and_claim, prepare
 
 
 class TestRunning:
@@ -134,7 +134,7 @@ class TestAbandoned:
     async def test_where_somebody_is_told_nothing_is_abandoned(self, bench: Bench) -> None:
         await bench.log.open(NEW)
         await bench.log.abandon("c1")
-        mark = Mark(0, Later.POSTED)
+        mark = DeliveryCheckpoint(0, TailState.POSTED)
         await bench.log.mark("resp_1", mark, relay_id="r1", connection_id="c1")
         await bench.seconds(0.52)
         assert await bench.log.abandoned() == []

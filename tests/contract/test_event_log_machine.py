@@ -12,10 +12,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from axon.event_log import Later, LoggedEvent, Mark, Status
+from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
+from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import FencedError, MissingResponseError
 from tests.contract.conftest import Kind, MakeBench
-from tests.contract.lives import RELAYS, Attempt, Lives
+from tests.contract.event_log_model import RELAYS, Attempt, Lives
 
 EXAMPLES = {"fake": 60, "real": 6, "repeated": 6}
 PICK = st.integers(0, 5)
@@ -197,7 +198,7 @@ class Machine(Lives):
             assert meta is not None
             got, mark = len(self.clients.received[response_id]), meta.mark
             if (
-                mark == Mark(0, Later.POSTED)
+                mark == DeliveryCheckpoint(0, TailState.POSTED)
                 or meta.connection_id != self.clients.waits_at[response_id]
             ):
                 continue  # it was restored: nothing is known

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from axon.event_log import Claim, Later, Mark, Resumption, Status
+from axon.directory.relays import LATE_RELAY_S
+from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
+from axon.event_log.log import Claim, Resumption, Status
 from axon.exceptions import MissingResponseError, MovedError
-from axon.relays import LATE_RELAY_S
 from tests.contract.conftest import Bench, MakeBench
-from tests.contract.logged import (
+from tests.contract.event_log_samples import (
     IN_PROGRESS,
     NEW,
     described,
@@ -41,7 +42,7 @@ class TestResume:
         assert await resume(bench, first=1) is Resumption.RESUMED
         assert bench.published() == [("r1", resumed(1))]
         meta = await described(bench.log)
-        assert (meta.connection_id, meta.relay_id, meta.mark) == ("c2", "r1", Mark(1))
+        assert (meta.connection_id, meta.relay_id, meta.mark) == ("c2", "r1", DeliveryCheckpoint(1))
         assert await bench.log.running_for("c1") == set()
         assert await bench.log.running_for("c2") == {"resp_1"}
         assert await bench.relays.undelivered("r1") == {"resp_1"}
@@ -149,37 +150,42 @@ class TestResumeLate:
 async def mark(
     bench: Bench,
     number: int,
-    later: Later = Later.NONE,
+    later: TailState = TailState.NONE,
     *,
     relay_id: str = "r1",
     connection_id: str = "c1",
 ) -> None:
     await bench.log.mark(
-        "resp_1", Mark(number, later), relay_id=relay_id, connection_id=connection_id
+        "resp_1", DeliveryCheckpoint(number, later), relay_id=relay_id, connection_id=connection_id
     )
 
 
-async def marked(bench: Bench) -> Mark:
+async def marked(bench: Bench) -> DeliveryCheckpoint:
     return (await described(bench.log)).mark
 
 
 class TestMark:
     async def test_what_was_noted_is_known(self, bench: Bench) -> None:
         await bench.log.open(NEW)
-        for noted in (Mark(0, Later.POSTED), Mark(1), Mark(1, Later.POSTED), Mark(9, Later.SEALED)):
+        for noted in (
+            DeliveryCheckpoint(0, TailState.POSTED),
+            DeliveryCheckpoint(1),
+            DeliveryCheckpoint(1, TailState.POSTED),
+            DeliveryCheckpoint(9, TailState.SEALED),
+        ):
             await mark(bench, noted.next_sequence, noted.later)
             assert await marked(bench) == noted
 
     async def test_a_post_that_surely_failed(self, bench: Bench) -> None:
         await bench.log.open(NEW)
-        await mark(bench, 0, Later.POSTED)
+        await mark(bench, 0, TailState.POSTED)
         await mark(bench, 0)
-        assert await marked(bench) == Mark(0)
+        assert await marked(bench) == DeliveryCheckpoint(0)
 
     async def test_of_what_has_ended(self, bench: Bench) -> None:
         await end(bench.log, await open_and_claim(bench.log))
-        await mark(bench, 2, Later.POSTED)
-        assert await marked(bench) == Mark(2, Later.POSTED)
+        await mark(bench, 2, TailState.POSTED)
+        assert await marked(bench) == DeliveryCheckpoint(2, TailState.POSTED)
         assert (await described(bench.log)).status is Status.COMPLETED
 
     async def test_of_nothing(self, bench: Bench) -> None:
@@ -191,29 +197,29 @@ class TestMark:
         await bench.log.open(NEW)
         with pytest.raises(MovedError):
             await mark(bench, 1, **changes)  # type: ignore[arg-type]
-        assert await marked(bench) == Mark(0, Later.OFFERED)
+        assert await marked(bench) == DeliveryCheckpoint(0, TailState.OFFERED)
 
     async def test_by_the_former_ones_after_a_resumption(self, bench: Bench) -> None:
         await open_and_claim(bench.log)
         await bench.relays.heartbeat("r2", lease_s=600)
         await resume(bench, first=2)
         with pytest.raises(MovedError):
-            await mark(bench, 2, Later.POSTED)
-        await mark(bench, 2, Later.POSTED, relay_id="r2", connection_id="c2")
+            await mark(bench, 2, TailState.POSTED)
+        await mark(bench, 2, TailState.POSTED, relay_id="r2", connection_id="c2")
 
     async def test_one_that_has_slept_cannot_go_back(self, bench: Bench) -> None:
         await open_and_claim(bench.log)
         await mark(bench, 2)
         with pytest.raises(MovedError):
-            await mark(bench, 1, Later.POSTED)
-        assert await marked(bench) == Mark(2)
+            await mark(bench, 1, TailState.POSTED)
+        assert await marked(bench) == DeliveryCheckpoint(2)
 
     async def test_a_resumption_goes_back(self, bench: Bench) -> None:
         await open_and_claim(bench.log)
         await mark(bench, 2)
         await resume(bench, connection_id="c1", first=0)
-        await mark(bench, 0, Later.POSTED)
-        assert await marked(bench) == Mark(0, Later.POSTED)
+        await mark(bench, 0, TailState.POSTED)
+        assert await marked(bench) == DeliveryCheckpoint(0, TailState.POSTED)
 
 
 class TestOffers:
@@ -230,34 +236,34 @@ class TestOffers:
     async def test_the_first_event_is_offered(self, bench: Bench) -> None:
         await bench.log.open(NEW)
         assert self.offered(bench) == [True]
-        assert await marked(bench) == Mark(0, Later.OFFERED)
+        assert await marked(bench) == DeliveryCheckpoint(0, TailState.OFFERED)
 
     async def test_nothing_is_where_the_relay_does_not_listen(self, bench: Bench) -> None:
         bench.deafen("r1")
         await bench.log.open(NEW)
-        assert await marked(bench) == Mark()
+        assert await marked(bench) == DeliveryCheckpoint()
 
     async def test_each_one_is_whose_predecessors_have_arrived(self, bench: Bench) -> None:
         await bench.log.open(NEW)
         await mark(bench, 1)
         claim = await bench.log.claim("resp_1", in_progress=IN_PROGRESS)
-        assert await marked(bench) == Mark(1, Later.OFFERED)
+        assert await marked(bench) == DeliveryCheckpoint(1, TailState.OFFERED)
         await mark(bench, 2)
         await self.append(bench, claim, 2)
         assert self.offered(bench) == [True, True, True]
-        assert await marked(bench) == Mark(2, Later.OFFERED)
+        assert await marked(bench) == DeliveryCheckpoint(2, TailState.OFFERED)
 
     @pytest.mark.parametrize(
         ("number", "later"),
-        [(1, Later.NONE), (1, Later.POSTED), (2, Later.POSTED), (2, Later.SEALED)],
+        [(1, TailState.NONE), (1, TailState.POSTED), (2, TailState.POSTED), (2, TailState.SEALED)],
     )
-    async def test_others_are_not(self, bench: Bench, number: int, later: Later) -> None:
+    async def test_others_are_not(self, bench: Bench, number: int, later: TailState) -> None:
         claim = await open_and_claim(bench.log)
         await mark(bench, number, later)
         bench.published()
         await self.append(bench, claim, 2)
         assert self.offered(bench) == [False]
-        assert await marked(bench) == Mark(number, later)
+        assert await marked(bench) == DeliveryCheckpoint(number, later)
 
     async def test_after_a_resumption_what_the_client_lacks_comes_first(self, bench: Bench) -> None:
         claim = await open_and_claim(bench.log)
@@ -276,10 +282,17 @@ class TestOffers:
         await mark(bench, 2)
         await self.append(bench, claim, 2)
         await mark(bench, 2)
-        assert await marked(bench) == Mark(2, Later.OFFERED)
+        assert await marked(bench) == DeliveryCheckpoint(2, TailState.OFFERED)
 
-    @pytest.mark.parametrize("new", [Mark(2, Later.SEALED), Mark(2, Later.POSTED), Mark(3)])
-    async def test_others_can(self, bench: Bench, new: Mark) -> None:
+    @pytest.mark.parametrize(
+        "new",
+        [
+            DeliveryCheckpoint(2, TailState.SEALED),
+            DeliveryCheckpoint(2, TailState.POSTED),
+            DeliveryCheckpoint(3),
+        ],
+    )
+    async def test_others_can(self, bench: Bench, new: DeliveryCheckpoint) -> None:
         claim = await open_and_claim(bench.log)
         await mark(bench, 2)
         await self.append(bench, claim, 2)

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
-from axon.adapters.postgres import Pool
-from axon.adapters.postgres_stores import PostgresHistoryStore
+from axon.adapters.postgres.pool import Pool
+from axon.adapters.postgres.stores import PostgresHistoryStore
 from axon.exceptions import UnavailableError
 from axon.history import HistoryRecord, HistoryStore, version_of
 from axon.testing.stores import FakeHistory

@@ -11,11 +11,11 @@ import boto3
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
-from axon.adapters.sqs import SqsHistorySender, SqsJobQueue, SqsJobSender
-from axon.adapters.sqs_api import SqsApi
+from axon.adapters.aws.sqs import SqsHistorySender, SqsJobQueue, SqsJobSender
+from axon.adapters.aws.sqs_api import SqsApi
 from axon.exceptions import UnavailableError
 from axon.history import HistoryRecord
-from axon.jobs import Delivery, Job, JobQueue, JobSender
+from axon.jobs import Job, JobQueue, JobSender, ReceivedJob
 from axon.testing.stores import FakeJobQueue
 from tests.moto_aws import moto_aws
 from tests.unit.axon.samples import a_job
@@ -33,9 +33,9 @@ class Jobs:
     sender: JobSender
     queue: JobQueue
 
-    async def receive(self, count: int) -> list[Delivery]:
+    async def receive(self, count: int) -> list[ReceivedJob]:
         """Receive until there are `count`, as SQS may return fewer at a time."""
-        received: list[Delivery] = []
+        received: list[ReceivedJob] = []
         async with asyncio.timeout(10):
             while len(received) < count:
                 received += await self.queue.receive(limit=count - len(received))
@@ -123,7 +123,7 @@ class TestJobs:
         await jobs.sender.send(job)
         (delivery,) = await jobs.receive(1)
         assert Job.decode(delivery.body) == job
-        assert delivery.attempts == 1
+        assert delivery.receive_count == 1
 
     async def test_no_more_than_asked_for(self, jobs: Jobs) -> None:
         sent = [a_job() for _ in range(5)]
@@ -147,7 +147,7 @@ class TestJobs:
         await jobs.queue.extend([first], timeout_s=0)
         (second,) = await jobs.receive(1)
         assert second.body == first.body
-        assert second.attempts == 2
+        assert second.receive_count == 2
 
     async def test_a_deleted_job_is_gone(self, jobs: Jobs) -> None:
         gone, stays = a_job(), a_job()
@@ -190,9 +190,9 @@ class TestSqsJobs:
             queue = SqsJobQueue(api=api)
             await SqsJobSender(api=api).send(a_job())
             (delivery,) = await queue.receive(limit=1)
-            wrong = Delivery(body="", receipt="not a receipt", attempts=1)
+            wrong = ReceivedJob(body="", receipt_handle="not a receipt", receive_count=1)
             outcomes = await asyncio.gather(
-                queue.delete(Delivery(body="", receipt="neither", attempts=1)),
+                queue.delete(ReceivedJob(body="", receipt_handle="neither", receive_count=1)),
                 queue.delete(delivery),
                 queue.delete(wrong),
                 return_exceptions=True,

@@ -8,26 +8,26 @@ from dataclasses import dataclass, replace
 import pytest
 import redis
 
-from axon.adapters.valkey import Valkey
-from axon.adapters.valkey_keys import worker as channel_of
-from axon.adapters.valkey_workers import HandedOver, ValkeyWorkerDirectory
-from axon.jobs import Delivery
+from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.keys import worker as channel_of
+from axon.adapters.valkey.workers import HandedOver, ValkeyWorkerDirectory
+from axon.directory.workers import ModelState, ModelStatus, WorkerDirectory, WorkerState
+from axon.jobs import ReceivedJob
 from axon.testing.worker_directory import FakeWorkerDirectory
-from axon.worker_directory import HeldModel, ModelState, WorkerDirectory, WorkerState
 from tests.clients import valkey_client
 from tests.contract.conftest import Kind, RepeatingValkey
 
 WORKERS = ("w1", "w2", "w3", "w4")
-DELIVERY = Delivery(
+DELIVERY = ReceivedJob(
     body='{"text": "wörld 🌍\\n\\u0000"}',
-    receipt="receipt",
-    attempts=2,
+    receipt_handle="receipt",
+    receive_count=2,
     message_id="message",
     trace_header="Root=1-1-1;Sampled=1",
 )
 MODELS = (
-    HeldModel("echo", ModelState.SERVING),
-    HeldModel("big 🌍", ModelState.FAILED, version=7, reason="no room"),
+    ModelStatus("echo", ModelState.SERVING),
+    ModelStatus("big 🌍", ModelState.FAILED, version=7, reason="no room"),
 )
 
 
@@ -36,7 +36,7 @@ class Place:
     """A directory. All of `WORKERS` listen unless deafened; `handed_over` tells what came since."""
 
     directory: WorkerDirectory
-    handed_over: Callable[[], list[tuple[str, Delivery]]]
+    handed_over: Callable[[], list[tuple[str, ReceivedJob]]]
     seconds: Callable[[float], Awaitable[None]]
     deafen: Callable[[str], None]
 
@@ -67,10 +67,10 @@ def listening(url: str) -> Iterator["redis.client.PubSub"]:
         yield subscriber
 
 
-def received(subscriber: "redis.client.PubSub") -> list[tuple[str, Delivery]]:
+def received(subscriber: "redis.client.PubSub") -> list[tuple[str, ReceivedJob]]:
     """What came so far: the server answers a ping after what it published before."""
     subscriber.ping()
-    found: list[tuple[str, Delivery]] = []
+    found: list[tuple[str, ReceivedJob]] = []
     while True:
         message = subscriber.get_message(timeout=5)
         assert message is not None
@@ -110,7 +110,7 @@ def fake_place() -> Place:
         nonlocal now
         now += count
 
-    def handed_over() -> list[tuple[str, Delivery]]:
+    def handed_over() -> list[tuple[str, ReceivedJob]]:
         taken = list(directory.handed_over)
         directory.handed_over.clear()
         return taken
@@ -187,7 +187,7 @@ class TestHandingOver:
 
     async def test_one_without_a_trace_too(self, place: Place) -> None:
         await place.enter(1, 0)
-        delivery = Delivery(body="", receipt="r", attempts=1, message_id="m")
+        delivery = ReceivedJob(body="", receipt_handle="r", receive_count=1, message_id="m")
         await place.directory.hand_over(delivery, own_id="w1", order=["w2", "w1"])
         assert place.handed_over() == [("w2", replace(delivery, forwarded=True))]
 
@@ -277,7 +277,7 @@ class TestRepeating:
         assert await place.hand_over(["w3", "w2", "w1"]) == "w2"
         assert len(place.handed_over()) == 1
         assert await place.loads() == [1, 1, 0]
-        again = replace(DELIVERY, attempts=3)
+        again = replace(DELIVERY, receive_count=3)
         await place.directory.hand_over(again, own_id="w1", order=["w3", "w1"])
         assert len(place.handed_over()) == 1
 

@@ -6,8 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra import catalog
-from local.children import Child
+from axon import catalog
+from local.supervision.children import Child
 from tests.deploy import environment
 from tests.deploy.cdk import Cdk
 from tests.deploy.leftovers import holdings, left, unseen

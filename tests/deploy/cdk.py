@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.paths import ROOT
-from local.program import OWNER_VARIABLE
+from local.supervision.program import OWNER_VARIABLE
 from tests.deploy import environment
 from tests.deploy.emulator.plan import ACCOUNT, REGION
 from tests.deploy.machine import Machine

@@ -12,12 +12,12 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.children import Child
-from local.guardian import Guardian
 from local.paths import ROOT
 from local.ports import LOOPBACK, Ports
-from local.probes import http_ok
-from local.program import Program
+from local.supervision.children import Child
+from local.supervision.guardian import Guardian
+from local.supervision.probes import http_ok
+from local.supervision.program import Program
 from tests.deploy import environment
 from tests.deploy.emulator.plan import POSTGRES_PORT, REGION, VALKEY_PORT, Plan
 from tests.deploy.servers import Servers

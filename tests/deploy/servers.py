@@ -5,9 +5,9 @@ from pathlib import Path
 
 import psycopg
 
-from local.program import Program
 from local.services.postgres import Postgres
 from local.services.valkey import Valkey
+from local.supervision.program import Program
 
 OWNER = "axon_owner"
 DATABASE = "axon"

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.children import Child
 from local.paths import ROOT
 from local.ports import LOOPBACK
-from local.probes import http_ok
-from local.program import Program
+from local.supervision.children import Child
+from local.supervision.probes import http_ok
+from local.supervision.program import Program
 from tests.deploy.emulator.plan import PATH
 from tests.deploy.machine import Machine
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from redis import Redis
 
-from infra import catalog
-from local.children import INHERITED, Child
+from axon import catalog
+from local.supervision.children import INHERITED, Child
 from tests.deploy import environment
 from tests.deploy.client import Client, complete, connected, refusal, text_of
 from tests.deploy.machine import Machine

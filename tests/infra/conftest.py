@@ -17,7 +17,7 @@ from aws_cdk import App
 from aws_cdk.assertions import Template
 
 from infra.application import build
-from infra.settings import EnvironmentSettings, load
+from infra.settings.environment import EnvironmentSettings, load
 
 Templates = Mapping[str, Template]
 """A template for each stack, by its short name: ``network``."""

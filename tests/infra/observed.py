@@ -5,10 +5,10 @@ from typing import Any
 from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 
-from infra.constructs.log_groups import log_group
-from infra.network import NetworkStack
-from infra.observability import ObservabilityStack
-from infra.settings import EnvironmentSettings, Network, Observability
+from infra.constructs.observability.log_groups import log_group
+from infra.settings.environment import EnvironmentSettings, Network, Observability
+from infra.stacks.network import NetworkStack
+from infra.stacks.observability import ObservabilityStack
 from tests.infra.templates import Properties, listed, resources, text
 
 

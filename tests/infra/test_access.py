@@ -6,14 +6,14 @@ import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
 
-from infra import catalog
+from axon import catalog
+from axon.catalog import Resource
 from infra.application import build
-from infra.catalog import Resource
-from infra.constructs.access import grant
-from infra.data import DataStack
-from infra.gateway import GatewayStack
-from infra.messaging import MessagingStack
-from infra.settings import load
+from infra.constructs.security.grants import grant
+from infra.settings.environment import load
+from infra.stacks.data import DataStack
+from infra.stacks.gateway import GatewayStack
+from infra.stacks.messaging import MessagingStack
 from tests.infra.templates import listed
 
 pytestmark = pytest.mark.xdist_group("infra")

@@ -6,8 +6,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Match, Template
 
-from infra.constructs.alarms import AT_MOST, Alarms
-from infra.settings import EnvironmentSettings
+from infra.constructs.observability.alarms import AT_MOST, Alarms
+from infra.settings.environment import EnvironmentSettings
 from tests.infra.conftest import Templates
 from tests.infra.templates import Properties, resources, text
 

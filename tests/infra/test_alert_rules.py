@@ -12,10 +12,10 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from infra.constructs.prometheus import RULES
+from infra.constructs.observability.prometheus import RULES
 from relay.metrics import RelayMetrics
-from worker.hosting.metrics import HostingMetrics
 from worker.metrics import WorkerMetrics
+from worker.models.metrics import HostingMetrics
 
 pytestmark = pytest.mark.xdist_group("infra")
 

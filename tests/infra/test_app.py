@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import infra
-from infra import application, settings
-from infra.constructs.wheels import WheelsError
-from infra.settings import EnvironmentSettingsError
+from infra import application
+from infra.constructs.functions.wheels import WheelsError
+from infra.settings import environment
+from infra.settings.environment import EnvironmentSettingsError
 
 pytestmark = pytest.mark.xdist_group("infra")
 
@@ -31,7 +32,7 @@ def failing(error: Exception) -> Callable[..., None]:
 
 def test_settings_that_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     error = EnvironmentSettingsError("dev.toml: size: Extra inputs are not permitted")
-    monkeypatch.setattr(settings, "load", failing(error))
+    monkeypatch.setattr(environment, "load", failing(error))
     assert failure() == f"axon: {error}"
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from infra.catalog import FUNCTIONS
-from infra.settings import load
+from axon.catalog import FUNCTIONS
+from infra.settings.environment import load
 from tests.infra.conftest import Synthesised, Templates
 from tests.infra.templates import listed, resources, text
 from tests.infra.variant import synthesised_variant

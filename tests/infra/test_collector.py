@@ -10,11 +10,11 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_ecs as ecs
 from aws_cdk.assertions import Template
 
-from infra.constructs import collector
-from infra.constructs.log_groups import log_group
-from infra.network import NetworkStack
-from infra.observability import ObservabilityStack
-from infra.settings import EnvironmentSettings, Observability
+from infra.constructs.observability.log_groups import log_group
+from infra.constructs.tasks import collector
+from infra.settings.environment import EnvironmentSettings, Observability
+from infra.stacks.network import NetworkStack
+from infra.stacks.observability import ObservabilityStack
 from tests.infra.conftest import Templates
 from tests.infra.templates import Properties, listed, resources, text
 

@@ -8,8 +8,8 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_ecs as ecs
 from aws_cdk.assertions import Template
 
-from infra.constructs.images import container_image
-from infra.sections import Architecture
+from infra.constructs.tasks.images import container_image
+from infra.settings.sections import Architecture
 from tests.infra.dockerfile import Dockerfile
 from tests.infra.tasks import Task, statements
 from tests.infra.templates import text

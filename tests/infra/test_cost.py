@@ -12,7 +12,7 @@ from infra.cost.assumptions import Assumptions
 from infra.cost.idle import SCRAPE_S, SEARCH_DISK_GB, idle
 from infra.cost.prices import load as load_prices
 from infra.cost.workers import DISK_MIB_S
-from infra.settings import load as load_settings
+from infra.settings.environment import load as load_settings
 from tests.infra.conftest import Templates
 
 pytestmark = pytest.mark.xdist_group("infra")
@@ -266,7 +266,7 @@ def test_disks_of_gpu_instances(prod: Templates) -> None:
 
 
 def test_how_often_metrics_are_read() -> None:
-    collector = Path(infra.__file__).with_name("collector.yaml")
+    collector = Path(infra.__file__).parent / "constructs/tasks/collector.yaml"
     assert f"scrape_interval: {SCRAPE_S}s" in collector.read_text()
 
 

@@ -5,12 +5,12 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Match, Template
 
-from infra.constructs.data_alarms import memory
-from infra.constructs.valkey_access import ACCESS_STRING
-from infra.data import DataStack
-from infra.network import NetworkStack
-from infra.observability import ObservabilityStack
-from infra.settings import EnvironmentSettings, load
+from infra.constructs.data.alarms import memory
+from infra.constructs.data.valkey_access import ACCESS_STRING
+from infra.settings.environment import EnvironmentSettings, load
+from infra.stacks.data import DataStack
+from infra.stacks.network import NetworkStack
+from infra.stacks.observability import ObservabilityStack
 from tests.infra.conftest import Templates
 from tests.infra.templates import Properties, listed, resources, text
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import infra
-from infra.catalog import FUNCTIONS
+from axon.catalog import FUNCTIONS
 from infra.deploy.report import describe
-from infra.settings import load
+from infra.settings.environment import load
 from tests.infra.conftest import Templates
 
 pytestmark = pytest.mark.xdist_group("infra")
@@ -51,7 +51,7 @@ def test_every_alarm_is_explained(prod: Templates) -> None:
 
 
 def test_every_alert_is_named() -> None:
-    rules = (ROOT / "infra" / "alert_rules.yaml").read_text()
+    rules = (ROOT / "infra/constructs/observability/alert_rules.yaml").read_text()
     alerts = re.findall(r"- alert: (\w+)$", rules, re.MULTILINE)
     assert alerts
     assert [alert for alert in alerts if f"`{alert}`" not in GUIDE] == []

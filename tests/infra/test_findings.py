@@ -8,7 +8,7 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
-from infra.constructs.findings import acknowledge
+from infra.constructs.security.findings import acknowledge
 from tests.infra.conftest import Templates
 
 pytestmark = pytest.mark.xdist_group("infra")

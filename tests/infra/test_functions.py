@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 
-from infra import catalog
-from infra.constructs.function import CERTIFICATES, FAILURES
-from infra.constructs.wheels import ROOT
-from infra.settings import load
+from axon import catalog
+from infra.constructs.functions.function import CERTIFICATES, FAILURES
+from infra.constructs.functions.wheels import ROOT
+from infra.settings.environment import load
 from tests.infra.conftest import Synthesised, Templates, synthesise
 from tests.infra.templates import Properties, listed, resources, text
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from aws_cdk.assertions import Template
 
-from infra import catalog
-from infra.constructs import layers
-from infra.constructs.access_log import FIELDS
-from infra.constructs.wheels import ROOT
-from infra.settings import load
+from axon import catalog
+from infra.constructs.functions import layers
+from infra.constructs.functions.wheels import ROOT
+from infra.constructs.observability.access_log import FIELDS
+from infra.settings.environment import load
 from tests.infra.conftest import Templates, synthesise
 from tests.infra.templates import Properties, listed, resources, text
 
@@ -248,7 +248,7 @@ def test_a_new_migration_is_run(
 ) -> None:
     changed = tmp_path / "repository"
     shutil.copytree(ROOT / "layers", changed / "layers")
-    migrations = changed / "layers/shared/python/axon/sql/migrations"
+    migrations = changed / "layers/shared/python/axon/adapters/postgres/sql/migrations"
     (migrations / "9999_more.sql").write_text("SELECT 1;\n")
     monkeypatch.setattr(layers, "ROOT", changed)
 

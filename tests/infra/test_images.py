@@ -215,7 +215,7 @@ def test_all_modules_can_be_imported_with_what_the_image_installs(
     arguments = [",".join(absent), f"{package},axon.adapters", ",".join(left_out)]
     done = run(folder, ["python", "-c", IMPORT_ALL, *arguments])
     assert done.returncode == 0, done.stderr
-    assert f"{package}.service" in done.stdout.split()
+    assert f"{package}.app" in done.stdout.split()
 
 
 @pytest.mark.parametrize("name", IMAGES)

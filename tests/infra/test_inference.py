@@ -6,13 +6,13 @@ import pytest
 from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 
+from axon import catalog
 from axon.settings import WorkerSettings
-from infra import catalog
-from infra.constructs.cluster import Names, create_cluster
-from infra.constructs.workers import FargateWorkers
-from infra.network import NetworkStack
-from infra.sections import Fargate
-from infra.settings import EnvironmentSettings, load
+from infra.constructs.tasks.cluster import Names, create_cluster
+from infra.constructs.tasks.workers import FargateWorkers
+from infra.settings.environment import EnvironmentSettings, load
+from infra.settings.sections import Fargate
+from infra.stacks.network import NetworkStack
 from tests.infra.conftest import Synthesised, Templates
 from tests.infra.dockerfile import Dockerfile
 from tests.infra.tasks import Task, launch_template, only, statements

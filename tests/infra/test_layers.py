@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from aws_cdk import App, Stack
 
-from infra import catalog
-from infra.constructs import wheels
-from infra.constructs.function import CERTIFICATES
-from infra.constructs.layers import Layers
-from infra.constructs.wheels import ROOT, Wheels, WheelsError
-from infra.settings import load
+from axon import catalog
+from infra.constructs.functions import wheels
+from infra.constructs.functions.function import CERTIFICATES
+from infra.constructs.functions.layers import Layers
+from infra.constructs.functions.wheels import ROOT, Wheels, WheelsError
+from infra.settings.environment import load
 from tests.infra.conftest import Templates
 from tests.infra.templates import resources
 
@@ -221,7 +221,7 @@ def test_assets(tmp_path: Path) -> None:
     folders = [each for each in tmp_path.iterdir() if each.name.startswith("asset.")]
     assert sorted(each.name for folder in folders for each in folder.iterdir()) == ["python"] * 2
     assert not [file for folder in folders for file in folder.rglob("*.pyc")]
-    assert any((folder / "python/axon/sql/migrations").exists() for folder in folders)
+    assert any((folder / "python/axon/adapters/postgres/sql/migrations").exists() for folder in folders)
     assert any((folder / "python/psycopg_binary").exists() for folder in folders)
 
 

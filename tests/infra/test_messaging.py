@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Template
 
-from infra import catalog
+from axon import catalog
 from tests.infra.conftest import Templates
 from tests.infra.templates import listed, resources, text
 

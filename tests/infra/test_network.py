@@ -6,8 +6,8 @@ import pytest
 from aws_cdk import App
 from aws_cdk.assertions import Match, Template
 
-from infra.network import NetworkStack
-from infra.settings import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings
+from infra.stacks.network import NetworkStack
 from tests.infra.conftest import Templates
 from tests.infra.templates import listed, resources, text
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from aws_cdk.assertions import Template
 
-from infra.constructs.prometheus import RULES
+from infra.constructs.observability.prometheus import RULES
 from tests.infra.conftest import Templates
 from tests.infra.observed import allowed, named, only, stack
 from tests.infra.templates import listed, resources, text

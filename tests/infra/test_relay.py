@@ -5,7 +5,7 @@ import json
 import pytest
 
 from axon.settings import EventLogSettings, RelaySettings
-from infra.settings import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings
 from tests.infra.conftest import Synthesised, Templates
 from tests.infra.tasks import Task, only, statements
 from tests.infra.templates import resources, text
@@ -138,7 +138,7 @@ class TestTask:
         relay = Task.of(templates["relay"]).container("relay")
         port = Task.of(templates["relay"]).environment("relay")["AXON_HEALTH_PORT"]
         assert relay["HealthCheck"]["Command"] == [
-            "CMD", "python", "-m", "axon.adapters.probe", port,
+            "CMD", "python", "-m", "axon.adapters.observability.probe", port,
         ]  # fmt: skip
 
     def test_the_collector_may_die_and_takes_no_processor_from_the_relay(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.catalog import JOBS
-from infra.settings import load
+from axon.catalog import JOBS
+from infra.settings.environment import load
 from tests.infra.autoscaling import Policies, Simulation
 from tests.infra.conftest import Templates
 from tests.infra.metric_math import Point, Series, evaluate

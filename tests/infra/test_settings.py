@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra import settings
-from infra.settings import EnvironmentSettings, EnvironmentSettingsError, load
+from infra.settings import environment
+from infra.settings.environment import EnvironmentSettings, EnvironmentSettingsError, load
 
 pytestmark = pytest.mark.xdist_group("infra")
 
@@ -238,7 +238,7 @@ def test_a_file_that_is_no_toml_is_named(load_text: Load) -> None:
 def test_a_copied_environment_must_get_a_name_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "staging.toml").write_text((settings.ENVIRONMENTS / "prod.toml").read_text())
-    monkeypatch.setattr(settings, "ENVIRONMENTS", tmp_path)
+    (tmp_path / "staging.toml").write_text((environment.ENVIRONMENTS / "prod.toml").read_text())
+    monkeypatch.setattr(environment, "ENVIRONMENTS", tmp_path)
     with pytest.raises(EnvironmentSettingsError, match='name: is "prod", must be "staging"'):
         load("staging")

@@ -9,34 +9,34 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from axon.adapters.valkey import Valkey
-from axon.adapters.valkey_caches import ValkeyIdentityCache, ValkeyTurnCache
-from axon.adapters.valkey_directories import (
+from axon.adapters.valkey.caches import ValkeyIdentityCache, ValkeyTurnCache
+from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.directories import (
     ValkeyConnectionDirectory,
     ValkeyModelChanges,
     ValkeyModelDirectory,
     ValkeyRelayDirectory,
 )
-from axon.adapters.valkey_event_log import ValkeyEventLog
-from axon.adapters.valkey_workers import ValkeyWorkerDirectory
+from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.conversations import Turn
-from axon.event_log import (
+from axon.directory.workers import ModelState, ModelStatus, WorkerState
+from axon.event_log.checkpoint import DeliveryCheckpoint
+from axon.event_log.log import (
     LoggedEvent,
     LostResponse,
-    Mark,
     NewResponse,
-    Outcome,
+    OpenResult,
     Resumption,
     Status,
 )
-from axon.jobs import Delivery
-from axon.tenants import Identity
-from axon.worker_directory import HeldModel, ModelState, WorkerState
-from infra.constructs.valkey_access import ACCESS_STRING
-from relay.publication import Publication
-from relay.subscriber import Subscriber
+from axon.event_log.publication import Publication
+from axon.jobs import ReceivedJob
+from axon.tenants.api_keys import Identity
+from infra.constructs.data.valkey_access import ACCESS_STRING
+from relay.subscriber import RelaySubscriber
 from tests.clients import valkey_client
-from worker.inbox import Inbox
+from worker.cluster.peer_jobs import PeerJobSubscriber
 
 pytestmark = pytest.mark.xdist_group("infra")
 
@@ -44,8 +44,8 @@ USER = "axon-test"
 PASSWORD = "secret"
 ROOT = Path(__file__).parents[2]
 USES = (
-    ("layers/shared/python/axon/lua/*.lua", r"redis\.call\('([A-Z]+)'"),
-    ("layers/shared/python/axon/adapters/valkey*.py", r"\(\s*\"([A-Z]+)\""),
+    ("layers/shared/python/axon/adapters/valkey/lua/*.lua", r"redis\.call\('([A-Z]+)'"),
+    ("layers/shared/python/axon/adapters/valkey/*.py", r"\(\s*\"([A-Z]+)\""),
     ("relay_container/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
     ("inference_container/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
     ("functions/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
@@ -114,7 +114,7 @@ async def test_a_response_from_its_opening_to_its_end(axon: Valkey, admin: "redi
     await ValkeyRelayDirectory(valkey=axon).heartbeat("r1", lease_s=600)
     await ValkeyConnectionDirectory(valkey=axon).enter("c1", tenant_id="t")
 
-    assert (await log.open(new_response("resp_1"))).outcome is Outcome.OPENED
+    assert (await log.open(new_response("resp_1"))).outcome is OpenResult.OPENED
     assert await log.overdue() == ["resp_1"]
     claim = await log.claim("resp_1", in_progress=b"in_progress")
     delta = LoggedEvent(sequence_number=2, data=b"delta", token_ids=(1, 2))
@@ -146,13 +146,13 @@ async def test_the_directories(axon: Valkey, admin: "redis.Redis") -> None:
     # Late, but alive for want of a better one: the script looks for it by another command.
     await relays.heartbeat("r1", lease_s=-1)
     await connections.enter("c1", tenant_id="t")
-    assert (await log.open(new_response("resp_1"))).outcome is Outcome.OPENED
+    assert (await log.open(new_response("resp_1"))).outcome is OpenResult.OPENED
     assert await relays.undelivered("r1") == {"resp_1"}
     await relays.delivered("r1", "resp_1")
     assert await relays.expired() == ["r1"]
     await relays.leave("r1")
     await connections.remove("c1")
-    assert (await log.open(new_response("resp_2"))).outcome is Outcome.GONE
+    assert (await log.open(new_response("resp_2"))).outcome is OpenResult.GONE
     assert refused(admin) == []
 
 
@@ -164,11 +164,13 @@ async def test_what_continues_after_a_loss(axon: Valkey, admin: "redis.Redis") -
     for connection_id in ("c1", "c2"):
         await connections.enter(connection_id, tenant_id="t")
     opened = new_response("resp_1", idempotency="key")
-    assert (await log.open(opened)).outcome is Outcome.OPENED
-    assert (await log.open(new_response("resp_2", idempotency="key"))).outcome is Outcome.REPEATED
+    assert (await log.open(opened)).outcome is OpenResult.OPENED
+    assert (
+        await log.open(new_response("resp_2", idempotency="key"))
+    ).outcome is OpenResult.REPEATED
     assert await log.repeated("key") is not None
 
-    await log.mark("resp_1", Mark(1), relay_id="r1", connection_id="c1")
+    await log.mark("resp_1", DeliveryCheckpoint(1), relay_id="r1", connection_id="c1")
     await log.abandon("c1")
     await asyncio.sleep(0.05)
     assert await log.abandoned() == ["resp_1"]
@@ -201,7 +203,7 @@ async def test_a_relay_is_chosen_by_what_it_has_to_do(axon: Valkey, admin: "redi
     await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
     for relay in ("r1", "r2"):
         await relays.heartbeat(relay, lease_s=600)
-    assert (await log.open(new_response("resp_1"))).outcome is Outcome.OPENED
+    assert (await log.open(new_response("resp_1"))).outcome is OpenResult.OPENED
     assert refused(admin) == []
 
 
@@ -224,7 +226,7 @@ async def test_the_caches(axon: Valkey, admin: "redis.Redis") -> None:
 async def test_a_relay_listens(axon: Valkey, admin: "redis.Redis") -> None:
     received: asyncio.Queue[Publication] = asyncio.Queue()
     left = asyncio.Event()
-    subscriber = Subscriber(
+    subscriber = RelaySubscriber(
         valkey=axon,
         relay_id="r1",
         receive=received.put_nowait,
@@ -247,9 +249,9 @@ async def test_a_relay_listens(axon: Valkey, admin: "redis.Redis") -> None:
 
 
 async def test_workers_hand_jobs_over(axon: Valkey, admin: "redis.Redis") -> None:
-    received: asyncio.Queue[Delivery] = asyncio.Queue()
+    received: asyncio.Queue[ReceivedJob] = asyncio.Queue()
     listening, changed = asyncio.Event(), asyncio.Event()
-    inbox = Inbox(
+    peer_jobs = PeerJobSubscriber(
         valkey=axon,
         worker_id="w1",
         accept=received.put_nowait,
@@ -258,25 +260,27 @@ async def test_workers_hand_jobs_over(axon: Valkey, admin: "redis.Redis") -> Non
         latest_s=10,
     )
     directory = ValkeyWorkerDirectory(valkey=axon)
-    running = asyncio.create_task(inbox.run())
+    running = asyncio.create_task(peer_jobs.run())
     try:
         async with asyncio.timeout(10):
             await listening.wait()
             changed.clear()
-            worker = WorkerState("w1", slots=2, load=0, models=[HeldModel("m", ModelState.SERVING)])
+            worker = WorkerState(
+                "w1", slots=2, load=0, models=[ModelStatus("m", ModelState.SERVING)]
+            )
             await directory.announce(worker, lease_s=0.001)
             await asyncio.sleep(0.05)
             await directory.announce(worker)
             await directory.note_load("w1", 1)
             assert len(await directory.list()) == 1
-            delivery = Delivery(body="", receipt="r", attempts=1, message_id="m")
+            delivery = ReceivedJob(body="", receipt_handle="r", receive_count=1, message_id="m")
             for _ in range(2):
                 chosen = await directory.hand_over(delivery, own_id="w2", order=["w1"])
                 assert chosen == "w1"
             assert (await received.get()).forwarded
             await ValkeyModelChanges(valkey=axon).publish()
             await changed.wait()
-            await inbox.catch_up()
+            await peer_jobs.catch_up()
             await directory.leave("w1")
             assert await directory.list() == []
     finally:

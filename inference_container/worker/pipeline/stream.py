@@ -9,7 +9,7 @@ from typing import Any
 from axon.protocol.objects import Usage
 from axon.protocol.transcript import Transcript
 from worker.engines.protocol import FinishReason, TokenChunk
-from worker.logbook import Logbook
+from worker.event_writer import EventWriter
 from worker.pipeline.flush import FlushPolicy
 
 
@@ -23,18 +23,18 @@ class Flush:
     usage: Usage | None = None
 
 
-async def stream(flush: Flush, *, transcript: Transcript, logbook: Logbook) -> None:
+async def stream(flush: Flush, *, transcript: Transcript, event_writer: EventWriter) -> None:
     """Append a flush to the event log; the last one also closes the message.
 
     Raises
     ------
-    FencedError, MissingResponseError, UnavailableError : see `Logbook.append`.
+    FencedError, MissingResponseError, UnavailableError : see `EventWriter.append`.
     """
     events = transcript.delta(flush.text, flush.token_ids)
     if flush.finish_reason:
         events += transcript.close_message(complete=flush.finish_reason == "stop")
     if events:  # else the token ids go with the next one
-        await logbook.append(events)
+        await event_writer.append(events)
 
 
 async def _at_once(read: Callable[[], Awaitable[None]]) -> None:

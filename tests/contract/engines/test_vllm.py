@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from axon.adapters.metrics import exposition, new_registry
+from axon.adapters.observability.metrics import exposition, new_registry
 from tests.contract.engines.case import NEEDS_VLLM, Case
 from tests.vllm.on_cpu import ADAPTERS, tiny_adapters
 from worker.engines.protocol import EngineDeadError, EngineError, RefusedError, TokenChunk

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from axon import catalog
 from axon.ids import new_id
-from cli import letter_boxes
+from cli.dlq import location
 from cli.main import main
-from infra import catalog
-from local.queues import QUEUES
+from local.stack.queues import QUEUES
 from tests.unit.axon.samples import a_job
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def dlq(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Command]:
-    monkeypatch.setattr(letter_boxes, "WAIT_S", 0)
+    monkeypatch.setattr(location, "WAIT_S", 0)
     urls = {}
     for queue in QUEUES:
         attributes = queue.attributes()

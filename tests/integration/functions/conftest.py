@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from axon.adapters import composition, postgres, valkey
-from axon.adapters.postgres import Pool
-from axon.adapters.sqs_api import SqsApi
-from axon.adapters.valkey import Valkey
-from axon.adapters.valkey_directories import ValkeyModelDirectory, ValkeyRelayDirectory
-from axon.adapters.valkey_event_log import ValkeyEventLog
+from axon.adapters import composition
+from axon.adapters.aws.sqs_api import SqsApi
+from axon.adapters.postgres import pool as postgres
+from axon.adapters.postgres.pool import Pool
+from axon.adapters.valkey import client as valkey
+from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.directories import ValkeyModelDirectory, ValkeyRelayDirectory
+from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.lambdas import run
 from axon.settings import ValkeySettings
 

@@ -3,7 +3,7 @@
 import json
 import time
 
-from axon.event_log import Status
+from axon.event_log.log import Status
 from axon.lambdas import run
 from tests.integration.functions.conftest import World, websocket_event
 
@@ -43,11 +43,11 @@ def test_what_a_connection_waited_for_goes_on_and_is_cancelled_after_the_window(
     mine, others = running(world), running(world, "other")
     assert (len(mine), len(others)) == (2, 1)
     assert disconnect.handler(websocket_event(route="$disconnect"), None) == {"statusCode": 200}
-    ender = respond.ENDER
-    run(ender.cancel_abandoned())
+    terminator = respond.ENDER
+    run(terminator.cancel_abandoned())
     assert statuses(world, mine) == {Status.QUEUED}
     time.sleep(0.32)
-    run(ender.cancel_abandoned())
+    run(terminator.cancel_abandoned())
     assert statuses(world, mine) == {Status.CANCELLED}
     assert running(world, "other") == others
     records = [json.loads(message["body"]) for message in world.messages("history", count=2)]

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from axon.event_log import Status
+from axon.event_log.log import Status
 from axon.jobs import Job
 from axon.lambdas import run
 from tests.integration.functions.conftest import World, sqs_record, websocket_event
-from tests.integration.functions.counts import counted
+from tests.integration.functions.embedded_metrics import counted
 from tests.unit.axon.samples import a_job
 from tests.unit.axon.sdk_events import validate_stream
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import redis
 
-from axon.adapters.valkey_directories import ValkeyModelDirectory
+from axon.adapters.valkey.directories import ValkeyModelDirectory
 from axon.lambdas import run
 from tests.integration.functions.conftest import World
 

@@ -3,13 +3,13 @@ from types import ModuleType
 
 import pytest
 
-from axon.adapters.ecs_workers import EcsWorkers
-from axon.event_log import Status
+from axon.adapters.aws.ecs_scaler import EcsWorkerScaler
+from axon.event_log.log import Status
 from axon.ids import new_id
 from axon.jobs import Job
 from axon.lambdas import run
 from tests.integration.functions.conftest import World, websocket_event
-from tests.integration.functions.messages import CONNECTION, accepted, body, refused
+from tests.integration.functions.respond_harness import CONNECTION, accepted, body, refused
 from tests.unit.axon.sdk_events import validate, validate_stream
 
 
@@ -93,13 +93,13 @@ class TestAccepted:
 
 class TestScaledToZero:
     @pytest.fixture
-    def woken(self, monkeypatch: pytest.MonkeyPatch) -> list[EcsWorkers]:
-        woken: list[EcsWorkers] = []
+    def woken(self, monkeypatch: pytest.MonkeyPatch) -> list[EcsWorkerScaler]:
+        woken: list[EcsWorkerScaler] = []
 
-        async def wake(workers: EcsWorkers) -> None:
+        async def wake(workers: EcsWorkerScaler) -> None:
             woken.append(workers)
 
-        monkeypatch.setattr(EcsWorkers, "wake", wake)
+        monkeypatch.setattr(EcsWorkerScaler, "wake", wake)
         return woken
 
     @pytest.fixture
@@ -109,7 +109,7 @@ class TestScaledToZero:
         )
 
     def test_a_model_that_nobody_has_announced_yet(
-        self, on_ecs: ModuleType, world: World, woken: list[EcsWorkers]
+        self, on_ecs: ModuleType, world: World, woken: list[EcsWorkerScaler]
     ) -> None:
         response_id = accepted(on_ecs, world, model="sleeping")
         (message,) = world.messages("jobs")
@@ -118,7 +118,7 @@ class TestScaledToZero:
         assert refused(on_ecs, body(model="none"))["code"] == "model_not_found"
 
     def test_workers_that_are_there_are_left_alone(
-        self, on_ecs: ModuleType, world: World, woken: list[EcsWorkers]
+        self, on_ecs: ModuleType, world: World, woken: list[EcsWorkerScaler]
     ) -> None:
         accepted(on_ecs, world, model="echo")
         assert woken == []

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from axon.adapters.valkey_directories import ValkeyConnectionDirectory
-from axon.event_log import ResponseMeta
+from axon.adapters.valkey.directories import ValkeyConnectionDirectory
+from axon.event_log.log import ResponseMeta
 from axon.ids import new_id
 from axon.jobs import Job
 from axon.lambdas import run
 from tests.integration.functions.conftest import World, websocket_event
-from tests.integration.functions.messages import CONNECTION, accepted, body, refused
+from tests.integration.functions.respond_harness import CONNECTION, accepted, body, refused
 
 OTHER = "L0SN1eOFvHcCIhw="
 

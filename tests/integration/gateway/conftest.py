@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from local.gateway.config import GatewayConfig
 from local.gateway.server import Gateway
-from tests.integration.lambda_service.running import Running, eventually, running
+from tests.integration.lambda_service.service_harness import Running, eventually, running
 
 ALLOW = "Bearer allow"
 ROUTES = {

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.integration.gateway.conftest import Api, OpenApi, ask, id_of, management_client
 from tests.integration.gateway.test_management import post
-from tests.integration.lambda_service.running import refused, running
+from tests.integration.lambda_service.service_harness import refused, running
 
 MODULE = "local.gateway"
 

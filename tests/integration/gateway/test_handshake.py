@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.parser.models import APIGatewayWebSocketCon
 from websockets.exceptions import InvalidStatus
 
 from tests.integration.gateway.conftest import ALLOW, Api, OpenApi, ask, id_of
-from tests.integration.lambda_service.running import eventually
+from tests.integration.lambda_service.service_harness import eventually
 
 
 async def refusal(

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from tests.integration.gateway.conftest import Api, OpenApi, ask, id_of
-from tests.integration.lambda_service.running import running
+from tests.integration.lambda_service.service_harness import running
 
 
 async def test_the_event_of_a_message(api: Api) -> None:

@@ -11,7 +11,7 @@ from botocore.config import Config
 from mypy_boto3_lambda.client import LambdaClient
 
 from local.lambda_service.config import LambdaServiceConfig
-from tests.integration.lambda_service.running import Running, running
+from tests.integration.lambda_service.service_harness import Running, running
 
 HANDLER = """
     import os, sys, time

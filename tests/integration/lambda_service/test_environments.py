@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.integration.lambda_service.conftest import Invoke
-from tests.integration.lambda_service.running import Running, eventually, wait_until_dead
+from tests.integration.lambda_service.service_harness import Running, eventually, wait_until_dead
 
 
 def test_an_environment_is_used_again(invoke: Invoke) -> None:

@@ -9,7 +9,7 @@ from mypy_boto3_lambda.client import LambdaClient
 
 from local.lambda_service.invoke_api import EVENT_LIMIT_BYTES, REQUEST_LIMIT_BYTES
 from tests.integration.lambda_service.conftest import Invoke
-from tests.integration.lambda_service.running import Running, eventually
+from tests.integration.lambda_service.service_harness import Running, eventually
 
 
 def test_a_result(client: LambdaClient) -> None:

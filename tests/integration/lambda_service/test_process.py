@@ -14,7 +14,12 @@ from urllib.request import urlopen
 import pytest
 
 from tests.integration.lambda_service.conftest import HANDLER, call, lambda_client
-from tests.integration.lambda_service.running import eventually, refused, running, wait_until_dead
+from tests.integration.lambda_service.service_harness import (
+    eventually,
+    refused,
+    running,
+    wait_until_dead,
+)
 
 MODULE = "local.lambda_service"
 Write = Callable[[str], Path]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from local.leftovers import owned
+from local.supervision.leftovers import owned
 
 DEADLINE_S = 20.0
 SUPERVISED = Path(__file__).with_name("supervised_cloud.py")

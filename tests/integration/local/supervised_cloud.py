@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from local.errors import LocalCloudError
-from local.folders import Folders, claimed
-from local.guardian import Guardian
-from local.program import Program
-from local.supervisor import Supervisor
+from local.stack.folders import Folders, claimed
+from local.supervision.guardian import Guardian
+from local.supervision.program import Program
+from local.supervision.supervisor import Supervisor
 
 STOPPING = """
 import pathlib, signal, sys

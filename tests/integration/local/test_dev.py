@@ -14,8 +14,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from local.leftovers import owned
 from local.ports import LOOPBACK, Ports
+from local.supervision.leftovers import owned
 from tests.integration.local.harness import alive, eventually
 
 pytestmark = [pytest.mark.xdist_group("local-cloud"), pytest.mark.timeout(240)]

@@ -10,14 +10,14 @@ import psycopg
 import pytest
 import redis
 
-from local.children import Child
 from local.errors import LocalCloudError
 from local.ports import LOOPBACK, Ports
-from local.program import Program
-from local.queues import JOBS, QUEUES, REGION, queue_url
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
 from local.services.valkey import Valkey
+from local.stack.queues import JOBS, QUEUES, REGION, queue_url
+from local.supervision.children import Child
+from local.supervision.program import Program
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient

@@ -90,7 +90,7 @@ def test_ends_what_a_dead_supervisor_could_not(cloud: Cloud, start_cloud: StartC
     guardian = next(
         process.pid
         for process in psutil.Process(cloud.process.pid).children()
-        if "local.guardian" in process.cmdline()
+        if "local.supervision.guardian" in process.cmdline()
     )
     leftovers = [cloud.pid("parent"), cloud.pid("child")]
     os.kill(guardian, signal.SIGKILL)

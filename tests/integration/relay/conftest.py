@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from axon.adapters.valkey import Valkey
-from tests.integration.relay.stage import Stage
-from tests.unit.axon.adapters.strict_gateway import StrictGateway
+from axon.adapters.valkey.client import Valkey
+from tests.integration.relay.relay_harness import Stage
+from tests.unit.axon.adapters.aws.strict_gateway import StrictGateway
 
 
 @pytest.fixture

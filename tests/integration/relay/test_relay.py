@@ -7,11 +7,11 @@ from collections.abc import Callable
 import aiohttp
 import redis.asyncio
 
-from axon.adapters import valkey_keys
-from axon.event_log import Status
-from tests.integration.relay.stage import CONNECTIONS, RELAY, Stage, until, write
-from tests.unit.axon.adapters.strict_gateway import HANG_UP
-from tests.unit.relay.author import Author
+from axon.adapters.valkey import keys
+from axon.event_log.log import Status
+from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, Stage, until, write
+from tests.unit.axon.adapters.aws.strict_gateway import HANG_UP
+from tests.unit.relay.log_author import Author
 
 
 async def test_delivers_many_responses_exactly(stage: Stage) -> None:
@@ -166,7 +166,7 @@ async def test_what_the_ports_tell(
 async def test_overdue_responses_are_failed(stage: Stage) -> None:
     async with stage.relay():
         author = await stage.open(CONNECTIONS[0])
-        await stage.valkey.call("ZADD", valkey_keys.DEADLINES, 1, author.response_id)
+        await stage.valkey.call("ZADD", keys.DEADLINES, 1, author.response_id)
         await stage.reaches(author, Status.FAILED)
         await stage.all_delivered()
     last = stage.gateway.posts[CONNECTIONS[0]][-1]
@@ -176,7 +176,7 @@ async def test_overdue_responses_are_failed(stage: Stage) -> None:
 async def test_strangers_on_the_channel_do_no_harm(stage: Stage) -> None:
     async with stage.relay():
         async with redis.asyncio.Redis(connection_pool=stage.valkey.redis.connection_pool) as other:
-            await other.publish(valkey_keys.relay_channel(RELAY), b"hello")
+            await other.publish(keys.relay_channel(RELAY), b"hello")
         author = await stage.open(CONNECTIONS[0])
         await write(author, 3)
         await stage.all_delivered()

@@ -3,12 +3,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from axon.adapters import valkey_subscriber
-from axon.adapters.valkey import Valkey
-from axon.adapters.valkey_directories import ValkeyRelayDirectory
-from relay.publication import Publication
-from relay.subscriber import Subscriber
-from tests.integration.relay.stage import until
+from axon.adapters.valkey import subscriber
+from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.directories import ValkeyRelayDirectory
+from axon.event_log.publication import Publication
+from relay.subscriber import RelaySubscriber
+from tests.integration.relay.relay_harness import until
 
 CHANNEL = "axon:relay:r"
 
@@ -18,7 +18,7 @@ class Heard:
         self.publications: list[Publication] = []
         self.subscriptions = 0
         self.left = asyncio.Event()
-        self.subscriber = Subscriber(
+        self.subscriber = RelaySubscriber(
             valkey=valkey,
             relay_id="r",
             receive=self.publications.append,
@@ -65,7 +65,7 @@ async def test_tells_when_it_had_to_subscribe_again(valkey: Valkey, heard: Heard
 async def test_silence_makes_it_subscribe_again(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(valkey_subscriber, "SILENCE_S", 0.3)
+    monkeypatch.setattr(subscriber, "SILENCE_S", 0.3)
     heard = Heard(valkey)
     running = asyncio.create_task(heard.subscriber.run())
     await until(lambda: heard.subscriptions == 3)  # nobody pulses

@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
-from axon.adapters import valkey_keys as keys_of
-from axon.adapters.postgres_stores import PostgresTurnStore
-from axon.adapters.sqs import SqsHistorySender, SqsJobSender
-from axon.adapters.sqs_api import SqsApi
-from axon.adapters.valkey import Valkey
-from axon.adapters.valkey_caches import ValkeyTurnCache
-from axon.adapters.valkey_directories import ValkeyModelDirectory, ValkeyRelayDirectory
-from axon.adapters.valkey_event_log import ValkeyEventLog
+from axon.adapters.aws.sqs import SqsHistorySender, SqsJobSender
+from axon.adapters.aws.sqs_api import SqsApi
+from axon.adapters.postgres.stores import PostgresTurnStore
+from axon.adapters.valkey import keys as keys_of
+from axon.adapters.valkey.caches import ValkeyTurnCache
+from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.directories import ValkeyModelDirectory, ValkeyRelayDirectory
+from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.conversations import Conversations
-from axon.endings import ResponseEnder
-from axon.event_log import LoggedEvent, ResponseMeta
+from axon.event_log.log import LoggedEvent, ResponseMeta
 from axon.jobs import Job, JobSender
-from axon.responses import ResponseService
+from axon.responses.service import ResponseService
+from axon.responses.terminator import ResponseTerminator
+from axon.scaling import FixedWorkers
 from axon.settings import WorkerSettings
-from axon.workers import StandingWorkers
-from local.queues import JOBS_DEAD, Queue
+from local.stack.queues import JOBS_DEAD, Queue
 from tests.clients import postgres_pool, valkey_client
 from tests.unit.axon.samples import a_request
 from tests.unit.axon.sdk_events import validate_stream
-from worker.service import serve
+from worker.app import serve
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -45,11 +45,12 @@ class World:
     """Submits requests and sees what becomes of them."""
 
     def __init__(
-        self, *, variables: dict[str, str], service: ResponseService, ender: ResponseEnder,
+        self, *, variables: dict[str, str], service: ResponseService,
+        terminator: ResponseTerminator,
         log: ValkeyEventLog, jobs: JobSender, valkey: Valkey, sqs: "SQSClient",
     ) -> None:  # fmt: skip
         self.variables = variables
-        self.ender = ender
+        self.terminator = terminator
         self.log = log
         self._jobs = jobs
         self._valkey = valkey
@@ -225,7 +226,7 @@ async def world(variables: dict[str, str], sqs_client: "SQSClient") -> AsyncIter
         log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
         history = SqsHistorySender(api=apis[1])
         turns = ValkeyTurnCache(valkey=valkey, ttl_s=900)
-        ender = ResponseEnder(event_log=log, history=history, turns=turns)
+        terminator = ResponseTerminator(event_log=log, history=history, turns=turns)
         jobs = SqsJobSender(api=apis[0])
         service = ResponseService(
             event_log=log,
@@ -235,12 +236,12 @@ async def world(variables: dict[str, str], sqs_client: "SQSClient") -> AsyncIter
             ),
             jobs=jobs,
             history=history,
-            ender=ender,
-            workers=StandingWorkers(),
+            terminator=terminator,
+            workers=FixedWorkers(),
         )
         world = World(
-            variables=variables, service=service, ender=ender, log=log, jobs=jobs, valkey=valkey,
-            sqs=sqs_client,
+            variables=variables, service=service, terminator=terminator, log=log, jobs=jobs,
+            valkey=valkey, sqs=sqs_client,
         )  # fmt: skip
         await world.begin()
         yield world

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from axon.adapters.postgres import Pool
-from axon.adapters.postgres_stores import PostgresWantedModels
+from axon.adapters.postgres.pool import Pool
+from axon.adapters.postgres.stores import PostgresWantedModels
 from axon.exceptions import RequestError
 from tests.integration.worker.conftest import World, text_of
 

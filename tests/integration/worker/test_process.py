@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.integration.worker.conftest import ROOT, Processes, World
-from tests.unit.axon.adapters.ecs_agent_stand_in import ecs_agent_stand_in
+from tests.unit.axon.adapters.aws.ecs_agent_stand_in import ecs_agent_stand_in
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -40,7 +40,7 @@ def test_json_logs(processes: Processes) -> None:
     process = processes.start(log_format="json")
     assert process.stderr is not None
     entry = json.loads(process.stderr.readline())
-    assert (entry["level"], entry["logger"]) == ("INFO", "worker.service")
+    assert (entry["level"], entry["logger"]) == ("INFO", "worker.app")
     assert entry["message"].startswith("serving echo")
 
 
@@ -57,13 +57,13 @@ def test_wrong_settings_end_it_with_one_line(processes: Processes) -> None:
 def test_a_dead_engine_has_an_exit_status_of_its_own() -> None:
     script = """
 import runpy
-import worker.service
+import worker.app
 from worker.engines.protocol import EngineDeadError
 
 async def serve(settings, *, stop, agent_uri):
     raise EngineDeadError("out of memory")
 
-worker.service.serve = serve
+worker.app.serve = serve
 runpy.run_module("worker", run_name="__main__")
 """
     variables = {

@@ -9,12 +9,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from axon.adapters.sqs import SqsHistorySender, SqsJobQueue
-from axon.jobs import Delivery
+from axon.adapters.aws.sqs import SqsHistorySender, SqsJobQueue
+from axon.jobs import ReceivedJob
 from tests.integration.worker.conftest import TENANT, World, text_of
-from tests.unit.axon.adapters.ecs_agent_stand_in import ecs_agent_stand_in
-from tests.unit.axon.adapters.otlp_collector import Collector, otlp_collector
-from worker import protection
+from tests.unit.axon.adapters.aws.ecs_agent_stand_in import ecs_agent_stand_in
+from tests.unit.axon.adapters.observability.otlp_collector import Collector, otlp_collector
+from worker.cluster import task_protection
 
 TRACE, PARENT = "5759e988bd862e3fe1be46a994272793", "53995c3f42cd8ad8"
 ON = {"ProtectionEnabled": True, "ExpiresInMinutes": 30}
@@ -38,7 +38,7 @@ async def test_metrics(world: World, unused_tcp_port: int) -> None:
         await world.logged(long, count=6)
         await tells("axon_worker_slots 3.0", "axon_worker_slots_used 1.0")
         await world.ended(await world.submit(input="one two three"))
-        await world.ender.cancel(long, tenant_id=TENANT)
+        await world.terminator.cancel(long, tenant_id=TENANT)
         await tells(
             "axon_worker_slots_used 0.0",
             'axon_jobs_total{outcome="completed"} 1.0',
@@ -57,7 +57,7 @@ class Traced:
         self.sent: list[str | None] = []
         receive, send = SqsJobQueue.receive, SqsHistorySender.send
 
-        async def received(queue: SqsJobQueue, *, limit: int) -> Sequence[Delivery]:
+        async def received(queue: SqsJobQueue, *, limit: int) -> Sequence[ReceivedJob]:
             header = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={PARENT};Sampled={self.sampled}"
             deliveries = await receive(queue, limit=limit)
             return [replace(delivery, trace_header=header) for delivery in deliveries]
@@ -128,9 +128,9 @@ async def test_a_collector_that_is_away_changes_nothing(world: World, traced: Tr
 async def test_the_task_is_protected_while_there_is_work(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protection, "IDLE_S", 0.3)
-    monkeypatch.setattr(protection, "RENEW_S", 0.5)
-    monkeypatch.setattr(protection, "RETRY_S", 0.05)
+    monkeypatch.setattr(task_protection, "IDLE_S", 0.3)
+    monkeypatch.setattr(task_protection, "RENEW_S", 0.5)
+    monkeypatch.setattr(task_protection, "RETRY_S", 0.05)
     async with ecs_agent_stand_in() as agent:
         agent.failures = [(500, b"no"), (200, b'{"failure": {"Reason": "TASK_NOT_VALID"}}')]
         async with world.worker(agent_uri=agent.uri, echo_token_ms="20"):

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from axon.event_log import Status
+from axon.event_log.log import Status
 from tests.integration.worker.conftest import Processes, World, text_of
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
-from axon.event_log import LoggedEvent
+from axon.event_log.log import LoggedEvent
 from axon.serialization import loads
 
 _EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)

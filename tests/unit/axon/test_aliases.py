@@ -3,12 +3,12 @@ from collections import Counter
 import pytest
 
 from axon.aliases import check_free, resolve
-from axon.event_log import Status
+from axon.event_log.log import Status
 from axon.exceptions import UnavailableError
 from axon.rendezvous import weighted
 from axon.serialization import loads
+from tests.unit.axon.responses.service_harness import SLEEPING, World
 from tests.unit.axon.samples import MODEL
-from tests.unit.axon.submitting import SLEEPING, World
 
 CONVERSATIONS = [f"conv_{number}" for number in range(4000)]
 FIRST, SECOND = "model-a", "model-b"

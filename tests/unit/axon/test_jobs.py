@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from axon.jobs import Delivery, Job
+from axon.jobs import Job, ReceivedJob
 from axon.serialization import loads
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_job
 
@@ -16,21 +16,23 @@ def test_a_job_survives_its_journey() -> None:
 
 @pytest.mark.parametrize("trace_header", [None, "Root=1-1-1;Sampled=1"])
 def test_a_delivery_survives_the_way_to_another_worker(trace_header: str | None) -> None:
-    delivery = Delivery(
+    delivery = ReceivedJob(
         body=a_job(input="wörld 🌍\x00\uffff").encode().decode(),
-        receipt="receipt",
-        attempts=2,
+        receipt_handle="receipt",
+        receive_count=2,
         message_id="message",
         trace_header=trace_header,
     )
     for sent in (delivery, replace(delivery, forwarded=True)):
-        assert Delivery.decode(sent.encode()) == replace(delivery, forwarded=True)
+        assert ReceivedJob.decode(sent.encode()) == replace(delivery, forwarded=True)
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"body": 1, "receipt": "", "attempts": 1}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[]", b'{"body": 1, "receipt_handle": "", "receive_count": 1}']
+)
 def test_what_is_no_delivery_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="Delivery"):
-        Delivery.decode(data)
+    with pytest.raises(ValueError, match="ReceivedJob"):
+        ReceivedJob.decode(data)
 
 
 def test_a_job_knows_what_an_answer_needs() -> None:

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client import Histogram as Recorded
 
-from axon.adapters.metrics import exposition
+from axon.adapters.observability.metrics import exposition
 from benchmarks.histogram import Histogram
 from benchmarks.prometheus import histograms, read_metrics
 

@@ -2,8 +2,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.unit.relay.scene import Scene
-from tests.unit.relay.world import World
+from tests.unit.relay.connection_writer_harness import Scene
+from tests.unit.relay.relay_harness import World
 
 
 @pytest.fixture

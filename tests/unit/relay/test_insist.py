@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from axon.connections import ConnectionGoneError, PostThrottledError, PostUncertainError
 from axon.exceptions import UnavailableError
+from axon.management_api import ConnectionGoneError, PostThrottledError, PostUncertainError
 from relay.insist import insist
 
 

@@ -1,5 +1,5 @@
 from relay.lease import Lease
-from tests.unit.relay.world import World
+from tests.unit.relay.relay_harness import World
 
 
 async def test_lives_as_long_as_the_relay_in_the_directory(world: World) -> None:

@@ -1,16 +1,16 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from axon.connections import (
+from axon.management_api import (
     ConnectionGoneError,
-    ConnectionsError,
+    ConnectionsApiError,
     PayloadTooLargeError,
     PostThrottledError,
     PostUncertainError,
 )
-from axon.testing.connections import FakeConnections
+from axon.testing.management_api import FakeConnections
 from relay.metrics import CountedConnections, RelayMetrics
-from tests.unit.relay.world import World
+from tests.unit.relay.relay_harness import World
 
 
 @pytest.fixture
@@ -50,11 +50,11 @@ async def test_what_arrives_is_counted(metrics: RelayMetrics, registry: Collecto
         (PostThrottledError("429"), "throttled"),
         (PostUncertainError("?"), "failed"),
         (PayloadTooLargeError("413"), "failed"),
-        (ConnectionsError("400"), "failed"),
+        (ConnectionsApiError("400"), "failed"),
     ],
 )
 async def test_what_does_not_is_counted_and_raised(
-    metrics: RelayMetrics, registry: CollectorRegistry, error: ConnectionsError, outcome: str
+    metrics: RelayMetrics, registry: CollectorRegistry, error: ConnectionsApiError, outcome: str
 ) -> None:
     fake = FakeConnections()
     fake.fail("c1", error)
@@ -73,7 +73,7 @@ async def test_closing_is_no_post(metrics: RelayMetrics, registry: CollectorRegi
 async def test_gauges_follow_the_feeds(
     metrics: RelayMetrics, registry: CollectorRegistry, world: World
 ) -> None:
-    metrics.watch(world.feeds)
+    metrics.watch(world.dispatcher)
     for connection_id in ("c1", "c1", "c2"):
         await world.open(connection_id)
     world.pump()

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.worker.workplace import Workplace
+from tests.unit.worker.attempt.attempt_harness import Workplace
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.worker.flooding import SLOTS, Flood
+from tests.unit.worker.flood_harness import SLOTS, Flood
 from tests.unit.worker.virtual_time import run
 
 JOBS = 10_000

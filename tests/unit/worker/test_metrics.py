@@ -1,6 +1,7 @@
 from prometheus_client import CollectorRegistry
 
-from worker.metrics import Outcome, WorkerMetrics
+from worker.attempt.outcome import AttemptOutcome
+from worker.metrics import WorkerMetrics
 
 
 def test_slots_are_told_as_they_are_when_asked() -> None:
@@ -30,8 +31,13 @@ def test_every_outcome_is_there_from_the_beginning() -> None:
 
 
 def test_what_ends_a_job() -> None:
-    following = {outcome for outcome in Outcome if not outcome.final}
-    assert following == {Outcome.RELEASED, Outcome.DELAYED, Outcome.FENCED, Outcome.FORWARDED}
+    following = {outcome for outcome in AttemptOutcome if not outcome.final}
+    assert following == {
+        AttemptOutcome.RELEASED,
+        AttemptOutcome.DELAYED,
+        AttemptOutcome.FENCED,
+        AttemptOutcome.FORWARDED,
+    }
 
 
 def test_what_goes_from_worker_to_worker_is_there_from_the_beginning() -> None:

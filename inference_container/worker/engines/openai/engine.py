@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from axon.backoff import pauses
+from axon.retry import pauses
 from worker.engines.limits import find_model, refuse_format, token_budget
 from worker.engines.openai.chat import ChatDialect
 from worker.engines.openai.client import UpstreamClient

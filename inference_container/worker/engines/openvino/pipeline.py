@@ -11,7 +11,7 @@ import openvino_genai
 
 # The block size of OpenVINO's cache on the CPU.
 _TOKENS_A_BLOCK = 32
-# With these the numbers of one request depend neither on its neighbours in the batch nor on how
+# With these the numbers of one request depend neither on its peers in the batch nor on how
 # its prompt was cut into steps, so a continued answer equals the uninterrupted one.
 _REPRODUCIBLE = {
     "INFERENCE_PRECISION_HINT": "f32",

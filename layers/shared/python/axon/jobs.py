@@ -111,18 +111,18 @@ def new_job(
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """A job as a worker received it; `receipt` releases, extends or deletes it.
+class ReceivedJob:
+    """A job as a worker received it; `receipt_handle` releases, extends or deletes it.
 
-    `attempts` is how often the message was received, this time included; `message_id`
+    `receive_count` is how often the message was received, this time included; `message_id`
     stays the same each time, and a duplicate has another one; `trace_header` is what the
     submitter's trace goes on with, if there is one. `forwarded`: another worker received it, and
     handed it over.
     """
 
     body: str
-    receipt: str
-    attempts: int
+    receipt_handle: str
+    receive_count: int
     message_id: str = ""
     trace_header: str | None = None
     forwarded: bool = False
@@ -132,7 +132,7 @@ class Delivery:
         return _DELIVERIES.dump_json(self, exclude={"forwarded"})
 
     @classmethod
-    def decode(cls, data: bytes) -> "Delivery":
+    def decode(cls, data: bytes) -> "ReceivedJob":
         """Read what `encode` wrote, for who was handed it over.
 
         Raises
@@ -142,7 +142,7 @@ class Delivery:
         return replace(_DELIVERIES.validate_json(data), forwarded=True)
 
 
-_DELIVERIES = TypeAdapter(Delivery)
+_DELIVERIES = TypeAdapter(ReceivedJob)
 
 
 class JobSender(Protocol):
@@ -161,14 +161,14 @@ class JobSender(Protocol):
 class JobQueue(Protocol):
     """The worker's side of the queue."""
 
-    async def receive(self, *, limit: int) -> Sequence[Delivery]:
+    async def receive(self, *, limit: int) -> Sequence[ReceivedJob]:
         """Wait for jobs, up to the queue's long-polling time; return at most `limit` (1 to 10)."""
         ...
 
-    async def delete(self, delivery: Delivery) -> None:
+    async def delete(self, delivery: ReceivedJob) -> None:
         """Take a finished job out of the queue."""
         ...
 
-    async def extend(self, deliveries: Sequence[Delivery], *, timeout_s: int) -> None:
+    async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
         """Keep jobs invisible to other workers for `timeout_s` more seconds; 0 releases them."""
         ...

@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from axon.backoff import rest
 from axon.exceptions import UnavailableError
+from axon.retry import rest
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axon.event_log import LoggedEvent, Status
+from axon.event_log.log import LoggedEvent, Status
 from axon.protocol.objects import Usage
 from axon.protocol.transcript import Transcript
 from axon.serialization import loads

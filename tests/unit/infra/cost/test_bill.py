@@ -2,7 +2,7 @@ import pytest
 
 from infra.cost.bill import Bill
 from infra.cost.prices import Prices
-from tests.unit.infra.cost.everything import DOLLAR
+from tests.unit.infra.cost.full_settings import DOLLAR
 
 PRICES = Prices(region="here-1", entries={"nat/hour": DOLLAR, "ec2/g6.xlarge": DOLLAR}, vcpus={})
 

@@ -9,8 +9,8 @@ import infra
 from infra.cost.assumptions import Assumptions
 from infra.cost.estimate import Estimate, estimate
 from infra.cost.prices import PriceError, load
-from infra.settings import EnvironmentSettings
-from infra.settings import load as load_settings
+from infra.settings.environment import EnvironmentSettings
+from infra.settings.environment import load as load_settings
 
 TODAY = date(2026, 11, 21)
 

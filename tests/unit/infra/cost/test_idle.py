@@ -6,9 +6,9 @@ from infra.cost.assumptions import Assumptions
 from infra.cost.bill import Bill
 from infra.cost.idle import idle
 from infra.cost.prices import Prices, load
-from infra.settings import EnvironmentSettings
-from infra.settings import load as load_settings
-from tests.unit.infra.cost.everything import DOLLARS
+from infra.settings.environment import EnvironmentSettings
+from infra.settings.environment import load as load_settings
+from tests.unit.infra.cost.full_settings import DOLLARS
 
 HOURS = 730
 

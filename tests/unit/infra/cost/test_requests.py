@@ -4,8 +4,8 @@ import pytest
 
 from infra.cost.assumptions import Assumptions
 from infra.cost.requests import per_million
-from infra.settings import EnvironmentSettings
-from tests.unit.infra.cost.everything import DOLLARS
+from infra.settings.environment import EnvironmentSettings
+from tests.unit.infra.cost.full_settings import DOLLARS
 
 SHORT = {"seconds": 0.1, "tokens": 100.0}
 """Three deltas, eleven events."""

@@ -21,7 +21,7 @@ from infra.deploy.checks import (
     find_account,
     find_region,
 )
-from infra.settings import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings
 
 ACCOUNT = "123456789012"
 TARGET = Target(account=ACCOUNT, region="eu-central-1")

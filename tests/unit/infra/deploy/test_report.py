@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.deploy.report import describe, read_outputs
-from infra.settings import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings
 
 OUTPUTS = {
     "WebSocketUrl": "wss://abc.execute-api.eu-central-1.amazonaws.com",

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
+from tests.unit.worker.attempt.attempt_harness import Workplace, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from tests.unit.worker.workplace import Workplace, text_of
-from worker.attempt import attempt
+from worker.attempt.attempt import attempt
 from worker.pipeline.post import PostProcessor, Unchanged, post
 from worker.pipeline.stream import Flush
 

@@ -2,18 +2,18 @@
 
 from collections.abc import Collection
 
-from axon.adapters.aws_json import AwsJsonApi
-from axon.adapters.credentials import process_credentials
-from axon.adapters.ecs_workers import EcsWorkers
-from axon.adapters.sqs import SqsHistorySender
-from axon.adapters.sqs_api import SqsApi
-from axon.adapters.valkey import Valkey
-from axon.adapters.valkey_caches import ValkeyTurnCache
-from axon.adapters.valkey_event_log import ValkeyEventLog
-from axon.endings import ResponseEnder
+from axon.adapters.aws.aws_json import AwsJsonApi
+from axon.adapters.aws.credentials import process_credentials
+from axon.adapters.aws.ecs_scaler import EcsWorkerScaler
+from axon.adapters.aws.sqs import SqsHistorySender
+from axon.adapters.aws.sqs_api import SqsApi
+from axon.adapters.valkey.caches import ValkeyTurnCache
+from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.exceptions import SettingsError
+from axon.responses.terminator import ResponseTerminator
+from axon.scaling import FixedWorkers, WorkerScaler
 from axon.settings import EventLogSettings, RespondSettings
-from axon.workers import StandingWorkers, Workers
 
 
 def event_log(
@@ -34,18 +34,18 @@ def sqs_api(queue_url: str, *, region: str) -> SqsApi:
     return SqsApi(queue_url=queue_url, region=region, credentials=process_credentials().current)
 
 
-def ender(
+def terminator(
     settings: EventLogSettings, *, valkey: Valkey, log: ValkeyEventLog, history: SqsApi
-) -> ResponseEnder:
+) -> ResponseTerminator:
     """Return the service that ends responses from outside a worker."""
-    return ResponseEnder(
+    return ResponseTerminator(
         event_log=log,
         history=SqsHistorySender(api=history),
         turns=ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s),
     )
 
 
-def workers(settings: RespondSettings, *, valkey: Valkey) -> Workers:
+def workers(settings: RespondSettings, *, valkey: Valkey) -> WorkerScaler:
     """Return the ECS service that the settings name; without one, nobody needs to be woken.
 
     Raises
@@ -54,7 +54,7 @@ def workers(settings: RespondSettings, *, valkey: Valkey) -> Workers:
     """
     cluster, service = settings.workers_cluster, settings.workers_service
     if cluster is None and service is None:
-        return StandingWorkers()
+        return FixedWorkers()
     if cluster is None or service is None:
         raise SettingsError("set both AXON_WORKERS_CLUSTER and AXON_WORKERS_SERVICE, or neither")
     ecs = AwsJsonApi(
@@ -63,4 +63,4 @@ def workers(settings: RespondSettings, *, valkey: Valkey) -> Workers:
         region=settings.aws_region,
         credentials=process_credentials().current,
     )
-    return EcsWorkers(cluster=cluster, service=service, ecs=ecs, valkey=valkey)
+    return EcsWorkerScaler(cluster=cluster, service=service, ecs=ecs, valkey=valkey)

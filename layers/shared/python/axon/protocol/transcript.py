@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from axon.event_log import LoggedEvent, Status
+from axon.event_log.log import LoggedEvent, Status
 from axon.ids import same_id
 from axon.protocol.objects import Json, Usage, message_item, text_part
 from axon.serialization import dumps, loads

@@ -4,17 +4,18 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from axon.connections_directory import ConnectionDirectory
-from axon.event_log import (
+from axon.directory.connections import ConnectionDirectory
+from axon.directory.models import SILENCE_S
+from axon.directory.relays import LATE_RELAY_S, RelayDirectory, TakenOver
+from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
+from axon.event_log.log import (
     Claim,
     EventLog,
-    Later,
     LoggedEvent,
     LostResponse,
-    Mark,
     NewResponse,
     Opening,
-    Outcome,
+    OpenResult,
     ResponseMeta,
     Resumption,
     Status,
@@ -26,8 +27,6 @@ from axon.exceptions import (
     MovedError,
     UnavailableError,
 )
-from axon.models import SILENCE_S
-from axon.relays import LATE_RELAY_S, Adopted, RelayDirectory
 from axon.testing.models import FakeModelDirectory
 
 
@@ -75,20 +74,20 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
 
     async def open(self, response: NewResponse) -> Opening:
         silent = self.directory.silence(response.model) > SILENCE_S
-        opened = Opening(Outcome.UNATTENDED if silent else Outcome.OPENED)
+        opened = Opening(OpenResult.UNATTENDED if silent else OpenResult.OPENED)
         if self._find(response.response_id):
             return opened
         if response.connection_id in self._gone:
-            return Opening(Outcome.GONE)
+            return Opening(OpenResult.GONE)
         if response.fingerprint and (first := await self.repeated(response.idempotency)):
             return first
         announced = response.model in await self.directory.list()
         if not announced and response.model not in self._known:
             starting = self.directory.empty and not self._known
-            return Opening(Outcome.NO_MODEL if starting else Outcome.UNKNOWN_MODEL)
+            return Opening(OpenResult.NO_MODEL if starting else OpenResult.UNKNOWN_MODEL)
         relay_id = self._relay_for(response.connection_id)
         if relay_id is None:
-            return Opening(Outcome.NO_RELAY)
+            return Opening(OpenResult.NO_RELAY)
         meta = ResponseMeta(
             response_id=response.response_id,
             tenant_id=response.tenant_id,
@@ -102,7 +101,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         self._logs[response.response_id] = self._new_log(meta, self._clock() + self._deadline_s)
         if response.fingerprint:
             self._repeatable[response.idempotency] = Opening(
-                Outcome.REPEATED, response.response_id, response.fingerprint
+                OpenResult.REPEATED, response.response_id, response.fingerprint
             )
         self._undelivered.setdefault(relay_id, set()).add(response.response_id)
         self._write(response.response_id, [LoggedEvent(0, response.created)], Status.QUEUED)
@@ -166,7 +165,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             epoch=response.epoch,
             next_sequence=len(response.events),
             job=b"" if response.status.terminal else response.job,
-            mark=Mark(0, Later.POSTED),
+            mark=DeliveryCheckpoint(0, TailState.POSTED),
         )
         log = self._new_log(meta, response.deadline_ms / 1000)
         log.events.extend(response.events)
@@ -193,7 +192,9 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         log.abandoned_until = float("inf")
         if log.meta.status.terminal:
             self._keep(log)
-        log.meta = replace(former, connection_id=connection_id, relay_id=relay_id, mark=Mark(first))
+        log.meta = replace(
+            former, connection_id=connection_id, relay_id=relay_id, mark=DeliveryCheckpoint(first)
+        )
         if former.relay_id != relay_id:
             moved = f"{response_id} {former.connection_id} 0 M"
             self.published.append((former.relay_id, moved.encode()))
@@ -201,7 +202,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         return Resumption.RESUMED
 
     async def mark(
-        self, response_id: str, mark: Mark, *, relay_id: str, connection_id: str
+        self, response_id: str, mark: DeliveryCheckpoint, *, relay_id: str, connection_id: str
     ) -> None:
         log = self._find(response_id)
         if log is None:
@@ -210,7 +211,9 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             raise MovedError(response_id)
         if mark.next_sequence < log.meta.mark.next_sequence:
             raise MovedError(response_id)
-        if mark.later is not Later.NONE or log.meta.mark != replace(mark, later=Later.OFFERED):
+        if mark.later is not TailState.NONE or log.meta.mark != replace(
+            mark, later=TailState.OFFERED
+        ):
             log.meta = replace(log.meta, mark=mark)
         log.abandoned_until = float("inf")
 
@@ -264,7 +267,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         now = self._clock()
         return [relay_id for relay_id, until in self._relays.items() if until <= now]
 
-    async def adopt(self, relay_id: str, *, adopter_id: str, limit: int = 100) -> list[Adopted]:
+    async def adopt(self, relay_id: str, *, adopter_id: str, limit: int = 100) -> list[TakenOver]:
         if self._relays.get(relay_id, 0.0) > self._clock():
             return []
         left = self._undelivered.setdefault(relay_id, set())
@@ -284,7 +287,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             log.meta = replace(log.meta, relay_id=adopter_id)
             left.discard(response_id)
             self._undelivered.setdefault(adopter_id, set()).add(response_id)
-            adopted.append(Adopted(response_id, connection_id, log.meta.mark))
+            adopted.append(TakenOver(response_id, connection_id, log.meta.mark))
         if relay_id != adopter_id and not left:
             self._relays.pop(relay_id, None)
         return adopted
@@ -347,10 +350,10 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             log.meta = replace(log.meta, job=b"")
             self._keep(log)
         kind = "T" if status.terminal else "-"
-        if log.meta.mark == Mark(first):
+        if log.meta.mark == DeliveryCheckpoint(first):
             kind += "!"
             if log.meta.relay_id not in self.deaf:
-                log.meta = replace(log.meta, mark=Mark(first, Later.OFFERED))
+                log.meta = replace(log.meta, mark=DeliveryCheckpoint(first, TailState.OFFERED))
         header = f"{response_id} {log.meta.connection_id} {first} {kind}"
         lines = [header.encode(), *(event.data for event in events)]
         self.published.append((log.meta.relay_id, b"\n".join(lines)))

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable
 
-from axon.models import ModelDirectory
-from axon.wanted_models import ModelChanges
+from axon.directory.models import ModelDirectory
+from axon.models.desired import ModelChanges
 
 
 class FakeModelDirectory(ModelDirectory):
-    """See `axon.models.ModelDirectory`; with a settable clock."""
+    """See `axon.directory.models.ModelDirectory`; with a settable clock."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

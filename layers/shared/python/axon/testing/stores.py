@@ -9,9 +9,9 @@ from typing import Any
 
 from axon.conversations import Turn, TurnCache
 from axon.history import HistoryRecord, HistorySender, HistoryStore
-from axon.jobs import Delivery, Job, JobQueue, JobSender
-from axon.tenants import ApiKey, ApiKeyStore, Identity, IdentityCache
-from axon.wanted_models import WantedModel, WantedModels
+from axon.jobs import Job, JobQueue, JobSender, ReceivedJob
+from axon.models.desired import DesiredModel, DesiredModels
+from axon.tenants.api_keys import ApiKey, ApiKeyStore, Identity, IdentityCache
 
 
 class FakeTurns(TurnCache):
@@ -83,8 +83,8 @@ class FakeJobQueue(JobSender, JobQueue):
 
     def __init__(self) -> None:
         self.fail_with: Exception | None = None
-        self.in_flight: OrderedDict[str, Delivery] = OrderedDict()
-        self._visible: asyncio.Queue[Delivery] = asyncio.Queue()
+        self.in_flight: OrderedDict[str, ReceivedJob] = OrderedDict()
+        self._visible: asyncio.Queue[ReceivedJob] = asyncio.Queue()
         self._receipts = 0
         self._sent = 0
 
@@ -93,20 +93,22 @@ class FakeJobQueue(JobSender, JobQueue):
             raise self.fail_with
         await self.put(job.encode().decode())
 
-    async def put(self, body: str, *, attempts: int = 0, trace_header: str | None = None) -> None:
+    async def put(
+        self, body: str, *, receive_count: int = 0, trace_header: str | None = None
+    ) -> None:
         """Send any body."""
         self._sent += 1
         self._visible.put_nowait(
-            Delivery(
+            ReceivedJob(
                 body=body,
-                receipt="",
-                attempts=attempts,
+                receipt_handle="",
+                receive_count=receive_count,
                 message_id=f"message-{self._sent}",
                 trace_header=trace_header,
             )
         )
 
-    async def receive(self, *, limit: int) -> Sequence[Delivery]:
+    async def receive(self, *, limit: int) -> Sequence[ReceivedJob]:
         if self.fail_with is not None:
             raise self.fail_with
         received = [await self._visible.get()]
@@ -114,19 +116,21 @@ class FakeJobQueue(JobSender, JobQueue):
             received.append(self._visible.get_nowait())
         return [self._hand_out(delivery) for delivery in received]
 
-    async def delete(self, delivery: Delivery) -> None:
-        self.in_flight.pop(delivery.receipt, None)
+    async def delete(self, delivery: ReceivedJob) -> None:
+        self.in_flight.pop(delivery.receipt_handle, None)
 
-    async def extend(self, deliveries: Sequence[Delivery], *, timeout_s: int) -> None:
+    async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
         for delivery in deliveries:
-            if timeout_s == 0 and delivery.receipt in self.in_flight:
-                del self.in_flight[delivery.receipt]
+            if timeout_s == 0 and delivery.receipt_handle in self.in_flight:
+                del self.in_flight[delivery.receipt_handle]
                 self._visible.put_nowait(delivery)
 
-    def _hand_out(self, delivery: Delivery) -> Delivery:
+    def _hand_out(self, delivery: ReceivedJob) -> ReceivedJob:
         self._receipts += 1
-        handed = replace(delivery, receipt=str(self._receipts), attempts=delivery.attempts + 1)
-        self.in_flight[handed.receipt] = handed
+        handed = replace(
+            delivery, receipt_handle=str(self._receipts), receive_count=delivery.receive_count + 1
+        )
+        self.in_flight[handed.receipt_handle] = handed
         return handed
 
 
@@ -149,22 +153,22 @@ class FakeHistory(HistorySender, HistoryStore):
                 self.records[record.response_id] = record
 
 
-class FakeWantedModels(WantedModels):
+class FakeWantedModels(DesiredModels):
     """The last word on each model."""
 
     def __init__(self) -> None:
         self.fail_with: Exception | None = None
-        self._models: dict[str, WantedModel] = {}
+        self._models: dict[str, DesiredModel] = {}
         self._version = 0
 
-    async def list(self) -> Sequence[WantedModel]:
+    async def list(self) -> Sequence[DesiredModel]:
         if self.fail_with is not None:
             raise self.fail_with
         return [self._models[name] for name in sorted(self._models)]
 
-    async def put(self, name: str, settings: Mapping[str, Any] | None) -> WantedModel:
+    async def put(self, name: str, settings: Mapping[str, Any] | None) -> DesiredModel:
         if self.fail_with is not None:
             raise self.fail_with
         self._version += 1
-        self._models[name] = WantedModel(name, settings, self._version)
+        self._models[name] = DesiredModel(name, settings, self._version)
         return self._models[name]

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from axon.jobs import Delivery
+from axon.directory.workers import LEASE_S, WorkerDirectory, WorkerState
+from axon.jobs import ReceivedJob
 from axon.rendezvous import most_load
-from axon.worker_directory import LEASE_S, WorkerDirectory, WorkerState
 
 
 @dataclass
@@ -22,7 +22,7 @@ class FakeWorkerDirectory(WorkerDirectory):
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.handed_over: list[tuple[str, Delivery]] = []
+        self.handed_over: list[tuple[str, ReceivedJob]] = []
         self.deaf: set[str] = set()
         self.fail_with: Exception | None = None
         self._clock = clock
@@ -48,7 +48,7 @@ class FakeWorkerDirectory(WorkerDirectory):
             entry.state = replace(entry.state, load=load)
 
     async def hand_over(
-        self, delivery: Delivery, *, own_id: str, order: Sequence[str], bounded: bool = True
+        self, delivery: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
     ) -> str:
         self._check()
         if not order or order[0] == own_id:

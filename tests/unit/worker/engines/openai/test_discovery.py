@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from tests.unit.worker.engines.openai.serving import chunks_of, joined, serving
+from tests.unit.worker.engines.openai.upstream_harness import chunks_of, joined, serving
 from worker.engines.openai.engine import OpenAiEngine
 from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import EngineError, ModelInfo

@@ -4,7 +4,7 @@ import pytest
 
 from axon.protocol.objects import Usage
 from tests.contract.engines.echo_upstream import Fault
-from tests.unit.worker.engines.openai.serving import chunks_of, joined, serving
+from tests.unit.worker.engines.openai.upstream_harness import chunks_of, joined, serving
 from worker.engines.protocol import ChatMessage, ContextOverflowError, EngineError
 
 TEXT = "one two three four five"

@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from tests.contract.engines.echo_upstream import Fault
-from tests.unit.worker.engines.openai.serving import ask, chunks_of, generate, joined, serving
+from tests.unit.worker.engines.openai.upstream_harness import (
+    ask,
+    chunks_of,
+    generate,
+    joined,
+    serving,
+)
 from worker.engines.openai.engine import OpenAiEngine
 from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import ContextOverflowError, EngineError, RefusedError

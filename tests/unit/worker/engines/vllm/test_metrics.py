@@ -1,6 +1,6 @@
 from prometheus_client import CollectorRegistry, Counter
 
-from axon.adapters.metrics import exposition, new_registry
+from axon.adapters.observability.metrics import exposition, new_registry
 from worker.engines.vllm.metrics import EngineMetrics
 
 

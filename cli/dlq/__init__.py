@@ -1,0 +1,1 @@
+"""`axon dlq`: dead-letter queues here or on AWS."""

@@ -1,0 +1,1 @@
+"""A worker among its peers: registration, routing, and jobs that peers hand over."""

@@ -1,1 +1,0 @@
-"""An engine behind a SageMaker real-time endpoint: HTTP instead of queue, log and history."""

@@ -1,0 +1,73 @@
+"""What a worker's process has, wherever its requests come from."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from axon.adapters.observability.metrics import new_registry
+from axon.settings import EngineSettings
+from axon.tracing import NoTracing, Tracing
+from worker.engines import EchoPace, create_engine
+from worker.engines.echo import ECHO
+from worker.engines.openai.upstream import Upstream
+from worker.engines.protocol import Engine
+from worker.engines.vllm.metrics import EngineMetrics
+from worker.engines.vllm.model import VllmModel
+
+
+def engine_of(settings: EngineSettings) -> Engine:
+    """Return the engine that the settings say, not yet started.
+
+    Raises
+    ------
+    EngineError : they do not say what it is to serve.
+    """
+    pace = EchoPace(ttft_s=settings.echo_ttft_ms / 1000, token_s=settings.echo_token_ms / 1000)
+    return create_engine(
+        name=settings.engine,
+        slots=settings.slots,
+        echo=pace,
+        echo_model=settings.model_name or ECHO,
+        model=VllmModel.of(settings),
+        upstream=Upstream.of(settings),
+    )
+
+
+async def start_engine(settings: EngineSettings, stack: AsyncExitStack) -> Engine:
+    """Return the engine that the settings say; the stack closes it."""
+    engine = engine_of(settings)
+    stack.push_async_callback(engine.close)
+    await engine.start()
+    return engine
+
+
+def engine_registry() -> CollectorRegistry:
+    """Return a registry with the engines' own metrics."""
+    registry = new_registry()
+    registry.register(EngineMetrics())
+    return registry
+
+
+def tracing_of(settings: EngineSettings) -> Tracing:
+    """Return where traces go."""
+    if settings.otlp_endpoint is None:
+        return NoTracing()
+    from axon.adapters.observability.otlp import OtlpTracing
+
+    return OtlpTracing(endpoint=settings.otlp_endpoint, service="axon-worker")
+
+
+async def until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run until `stop` is set or one of the coroutines ends, which only an error makes it do."""
+    stopping = asyncio.create_task(stop.wait())
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in (stopping, *tasks):
+        task.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await task
+    for task in done:
+        task.result()

@@ -1,1 +1,0 @@
-"""Several models in one worker: an engine each, loaded and unloaded while others serve."""

@@ -1,0 +1,1 @@
+"""Models of a worker: loaded, swapped and unloaded as the desired state says."""

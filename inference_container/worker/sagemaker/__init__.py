@@ -1,0 +1,1 @@
+"""The worker as a SageMaker endpoint: /ping and /invocations."""

@@ -1,0 +1,143 @@
+"""Puts an endpoint together, runs it, and takes it apart."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from axon.adapters.observability.health import serve_health
+from axon.conversations import Conversations
+from axon.settings import EndpointSettings
+from worker.attempt.context import AttemptContext
+from worker.engines.protocol import Engine, EngineDeadError
+from worker.factories import engine_registry, start_engine, tracing_of, until
+from worker.metrics import WorkerMetrics
+from worker.pipeline.flush import FlushPolicy
+from worker.pipeline.stages import Stages
+from worker.sagemaker.answer_log import AnswerLog, NoStore
+from worker.sagemaker.http import Endpoint
+from worker.sagemaker.invocation import Invocation
+from worker.sagemaker.requests import Accepted
+from worker.shutdown import Shutdown
+
+LOGGER = logging.getLogger(__name__)
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - SageMaker asks from outside the container
+
+_ENDING_S = 2.0
+"""So long answers may take to end once they must."""
+
+
+async def serve(settings: EndpointSettings, *, stop: asyncio.Event, host: str = EVERYWHERE) -> None:
+    """Serve until `stop` is set, then drain.
+
+    Raises
+    ------
+    EngineDeadError : the engine has died.
+    """
+    async with AsyncExitStack() as stack:
+        engine = await start_engine(settings, stack)
+        registry = engine_registry()
+        shutdown = Shutdown()
+        died: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        endpoint = create_endpoint(
+            settings,
+            engine=engine,
+            registry=registry,
+            shutdown=shutdown,
+            died=partial(_settle, died),
+            stack=stack,
+        )
+        if port := settings.health_port:
+            health = await serve_health(
+                partial(_health, engine, endpoint), port=port, registry=registry
+            )
+            stack.push_async_callback(health.cleanup)
+        runner = await endpoint.listen(host=host, port=settings.http_port)
+        stack.push_async_callback(runner.cleanup)
+        models = ", ".join(model.id for model in engine.info().models)
+        LOGGER.info(
+            "serving %s with %d slots on %d", models, engine.info().slots, settings.http_port
+        )
+        try:
+            await until(stop, _wait(died))
+        except EngineDeadError:
+            await _drain(endpoint, shutdown, 0)
+            raise
+        await _drain(endpoint, shutdown, settings.stop_timeout_s)
+
+
+def create_endpoint(
+    settings: EndpointSettings,
+    *,
+    engine: Engine,
+    registry: CollectorRegistry,
+    shutdown: Shutdown,
+    died: Callable[[EngineDeadError], None],
+    stack: AsyncExitStack,
+) -> Endpoint:
+    """Return an endpoint before a started engine; the stack ends what it leaves behind.
+
+    Parameters
+    ----------
+    died : called with what ended the engine, if an answer meets that.
+    """
+    metrics = WorkerMetrics(registry=registry)
+    tracing = tracing_of(settings)
+    stack.push_async_callback(tracing.close)
+    slots = engine.info().slots
+    stages = Stages.of(settings, slots=slots, metrics=metrics)
+    stack.push_async_callback(stages.close)
+    metrics.watch(slots=slots, used=lambda: stages.infer.running)
+    policy, nothing = FlushPolicy.of(settings), NoStore()
+    conversations = Conversations(cache=nothing, database=nothing)
+
+    def services(log: AnswerLog) -> AttemptContext:
+        return AttemptContext(
+            event_log=log,
+            conversations=conversations,
+            history=nothing,
+            terminator=log,
+            engine=engine,
+            stages=stages,
+            flush_policy=policy,
+            metrics=metrics,
+            tracing=tracing,
+            shutdown=shutdown,
+            deadline_s=settings.stream_timeout_s,
+            max_receives=1,  # whom a full stage turns away hears so at once
+        )
+
+    def invoke(accepted: Accepted) -> Invocation:
+        timeout_s = (
+            settings.stream_timeout_s if accepted.streamed else settings.invocation_timeout_s
+        )
+        return Invocation(accepted.job, services=services, timeout_s=timeout_s, died=died)
+
+    return Endpoint(engine=engine, invoke=invoke, shutdown=shutdown)
+
+
+async def _health(engine: Engine, endpoint: Endpoint) -> dict[str, object] | None:
+    if not await endpoint.healthy():
+        return None
+    return {"models": [model.id for model in engine.info().models], "running": endpoint.running}
+
+
+async def _wait(died: "asyncio.Future[None]") -> None:
+    await died
+
+
+def _settle(died: "asyncio.Future[None]", error: EngineDeadError) -> None:
+    if not died.done():
+        died.set_exception(error)
+
+
+async def _drain(endpoint: Endpoint, shutdown: Shutdown, timeout_s: float) -> None:
+    """Let what runs end; tell what still runs after `timeout_s` to ask again."""
+    shutdown.drain()
+    await endpoint.wait(timeout_s)
+    shutdown.hand_over()
+    await endpoint.wait(_ENDING_S)

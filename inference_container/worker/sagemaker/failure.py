@@ -1,0 +1,54 @@
+"""Failures as an HTTP client sees them: a status, and the error object of OpenAI's API."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from axon.protocol.errors import error_event
+from axon.protocol.objects import Json
+from axon.responses.terminator import OVERDUE
+from worker.attempt.attempt import ENGINE_FAILED
+from worker.attempt.retry_policy import OVERLOADED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why there is no answer, or no whole one; fields as in the API, and the status of a reply."""
+
+    status: int
+    type: str
+    code: str
+    message: str
+    param: str | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Return what an exception is to the client."""
+        if isinstance(error, TimeoutError):
+            return cls.of_response(OVERDUE)
+        event = error_event(error)
+        return cls(status=event["status"], **event["error"])
+
+    @classmethod
+    def of_response(cls, error: Json) -> Self:
+        """Return what a failed response's `error` is to the client."""
+        code, message = error["code"], error["message"]
+        if code == "invalid_prompt":
+            return cls(status=400, type="invalid_request_error", code=code, message=message)
+        if error.get("type") == OVERLOADED["type"]:
+            return cls(status=503, type="server_error", code=OVERLOADED["type"], message=message)
+        if message in (OVERDUE["message"], ENGINE_FAILED):
+            status = 504 if message == OVERDUE["message"] else 500
+            return cls(status=status, type="server_error", code=code, message=message)
+        # The engine refused the request, and says why.
+        return cls(status=400, type="invalid_request_error", code="invalid_value", message=message)
+
+    def wire(self) -> Json:
+        """As the body of a reply."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }

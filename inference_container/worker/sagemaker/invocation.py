@@ -1,0 +1,104 @@
+"""One invocation: a job's only attempt, whose events go to the client that waits for them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+
+from axon.event_log.log import LoggedEvent, Status
+from axon.exceptions import UnavailableError
+from axon.jobs import Job, ReceivedJob
+from axon.serialization import loads
+from worker.attempt.context import AttemptContext
+from worker.attempt.outcome import AttemptOutcome
+from worker.attempt.runner import answer
+from worker.engines.protocol import EngineDeadError
+from worker.sagemaker.answer_log import AnswerLog
+from worker.sagemaker.failure import Failure
+
+LOGGER = logging.getLogger(__name__)
+
+ONLY = ReceivedJob(body="", receipt_handle="", receive_count=1)
+
+
+class Invocation:
+    """Answers a job by the worker's own stages.
+
+    Parameters
+    ----------
+    services : makes what attempts share around this answer's log.
+    died : called with what ended the engine, if that happens.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        services: Callable[[AnswerLog], AttemptContext],
+        timeout_s: float,
+        died: Callable[[EngineDeadError], None],
+    ) -> None:
+        self._job = job
+        self._log = AnswerLog(job)
+        self._services = services(self._log)
+        self._timeout_s = timeout_s
+        self._died = died
+        self._raised: Failure | None = None
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the response has failed, if it has: the events up to then may still be read."""
+        if self._log.status is not Status.FAILED:
+            return None
+        return self._raised or Failure.of_response(loads(self._log.last.data)["response"]["error"])
+
+    async def events(self) -> AsyncGenerator[LoggedEvent, None]:
+        """Yield all events; close this to abort the generation, which frees its slot."""
+        running = asyncio.create_task(self._run(), name=self._job.response_id)
+        running.add_done_callback(lambda _: self._log.close())
+        try:
+            async with aclosing(self._log.follow()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            if self._log.status.terminal:
+                await running
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+    async def _run(self) -> None:
+        services, job = self._services, self._job
+        outcome = AttemptOutcome.CANCELLED
+        try:
+            with services.tracing.receive(
+                "invocation", header=None, response_id=job.response_id, model=job.model
+            ):
+                outcome = await self._answer()
+        finally:
+            services.metrics.ended(outcome)
+
+    async def _answer(self) -> AttemptOutcome:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                outcome = await answer(self._job, ONLY, services=self._services)
+        except TimeoutError as error:
+            await self._fail(error)
+            return AttemptOutcome.OVERDUE
+        except EngineDeadError as error:
+            await self._fail(error)
+            self._died(error)
+            return AttemptOutcome.FAILED
+        except Exception as error:
+            LOGGER.exception("%s has failed", self._job.response_id)
+            await self._fail(error)
+            return AttemptOutcome.FAILED
+        if outcome is AttemptOutcome.RELEASED:
+            await self._fail(UnavailableError("the endpoint ends"))
+        return outcome
+
+    async def _fail(self, error: Exception) -> None:
+        self._raised = failure = Failure.of(error)
+        # The codes that a failed response may have are fewer than a reply's.
+        wire = {"code": "server_error", "message": failure.message}
+        await self._log.end(self._job.response_id, Status.FAILED, error=wire)

@@ -1,0 +1,72 @@
+"""What an invocation asks for: the body of ``POST /v1/responses``, validated as everywhere."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from axon.clock import now_ms
+from axon.directory.models import unknown_model
+from axon.exceptions import RequestError
+from axon.ids import new_id
+from axon.jobs import Job, new_job
+from axon.protocol.objects import Json, response_object
+from axon.protocol.requests import CreateResponse, parse_body, parse_object
+from axon.responses.service import check_calls
+
+_OF_THE_WEBSOCKET = {"type", "stream_id", "generate", "idempotency_key"}
+_STATEFUL = ("previous_response_id", "conversation")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A job, and whether its client wants it told as it is made."""
+
+    job: Job
+    streamed: bool
+
+
+def accept(body: bytes, *, models: Collection[str]) -> Accepted:
+    """Return the job of a body; nothing of it will be stored.
+
+    Raises
+    ------
+    RequestError : it is refused.
+    """
+    value = parse_object(body)
+    for name in _STATEFUL:
+        if value.get(name) is not None:
+            raise RequestError(
+                f"Unsupported parameter: '{name}'. This endpoint keeps nothing between requests. "
+                "Send the whole conversation as 'input'.",
+                code="unsupported_parameter",
+                param=name,
+            )
+    streamed = _streamed(value)
+    fields = {name: field for name, field in value.items() if name not in _OF_THE_WEBSOCKET}
+    request = parse_body(fields | {"store": False})
+    if request.model not in models:
+        raise unknown_model(request.model)
+    check_calls(request, [])
+    return Accepted(_job(request), streamed)
+
+
+def _streamed(value: Json) -> bool:
+    stream = value.get("stream")
+    if not isinstance(stream, bool | None):
+        raise RequestError(
+            "Invalid 'stream': must be true or false.", code="invalid_value", param="stream"
+        )
+    return stream is True
+
+
+def _job(request: CreateResponse) -> Job:
+    created_ms = now_ms()
+    return new_job(
+        request,
+        response=response_object(
+            request, response_id=new_id("resp"), created_at=created_ms // 1000
+        ),
+        tenant_id="",  # AWS knows who asks
+        connection_id="",
+        conversation_id=new_id("conv"),
+        created_ms=created_ms,
+    )

@@ -1,0 +1,1 @@
+"""Queues, buckets, Valkey and PostgreSQL."""

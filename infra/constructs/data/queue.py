@@ -1,0 +1,104 @@
+"""A queue of the catalog and its dead letters': encrypted, TLS only, kept for two weeks."""
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from axon import catalog
+from infra.constructs.security.findings import acknowledge
+from infra.settings.environment import EnvironmentSettings
+
+# As long as SQS allows.
+KEPT = Duration.days(14)
+
+
+class CatalogQueue(Construct):
+    """A queue, and where what was received in vain too often goes.
+
+    Attributes
+    ----------
+    queue, dead_letters : the two that every definition names.
+    letters : where dead letters wait for the operator: `dead_letters`, or a third queue.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: EnvironmentSettings,
+        definition: catalog.Queue,
+        key: kms.IKey,
+    ) -> None:
+        super().__init__(scope, id)
+        self._settings = settings
+        self._key = key
+        self.dead_letters = self._make(
+            "DeadLetters",
+            name=definition.dead_letter,
+            visibility_s=catalog.DEAD_LETTER_VISIBILITY_S,
+            redrive_allow_policy=self._only_from(definition.name),
+        )
+        self.queue = self._make(
+            "Queue",
+            name=definition.name,
+            visibility_s=definition.visibility_s,
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead_letters, max_receive_count=definition.max_receives
+            ),
+        )
+        self.letters = self._park(definition.parked) if definition.parked else self.dead_letters
+
+    def _park(self, name: str) -> sqs.Queue:
+        nobody = sqs.RedriveAllowPolicy(redrive_permission=sqs.RedrivePermission.DENY_ALL)
+        parked = self._make(
+            "Parked",
+            name=name,
+            visibility_s=catalog.DEAD_LETTER_VISIBILITY_S,
+            redrive_allow_policy=nobody,
+        )
+        reason = "It holds dead letters, which only the operator receives."
+        acknowledge(parked, "AwsSolutions-SQS3", reason)
+        return parked
+
+    def _make(
+        self,
+        id: str,
+        *,
+        name: str,
+        visibility_s: int,
+        dead_letter_queue: sqs.DeadLetterQueue | None = None,
+        redrive_allow_policy: sqs.RedriveAllowPolicy | None = None,
+    ) -> sqs.Queue:
+        fifo = name.endswith(".fifo")
+        return sqs.Queue(
+            self,
+            id,
+            queue_name=self._full(name),
+            visibility_timeout=Duration.seconds(visibility_s),
+            retention_period=KEPT,
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=self._key,
+            data_key_reuse=Duration.hours(1),
+            enforce_ssl=True,
+            dead_letter_queue=dead_letter_queue,
+            redrive_allow_policy=redrive_allow_policy,
+            # High throughput: each group has its own order, its own duplicates and its own limit.
+            deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP if fifo else None,
+            fifo_throughput_limit=(sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID if fifo else None),
+            removal_policy=(
+                RemovalPolicy.RETAIN if self._settings.protect else RemovalPolicy.DESTROY
+            ),
+        )
+
+    def _only_from(self, name: str) -> sqs.RedriveAllowPolicy:
+        """Name the source rather than refer to it: it refers to its dead letters already."""
+        arn = Stack.of(self).format_arn(service="sqs", resource=self._full(name))
+        source = sqs.Queue.from_queue_arn(self, "Source", arn)
+        return sqs.RedriveAllowPolicy(
+            redrive_permission=sqs.RedrivePermission.BY_QUEUE, source_queues=[source]
+        )
+
+    def _full(self, name: str) -> str:
+        return f"axon-{self._settings.name}-{name}"

@@ -1,0 +1,1 @@
+"""Lambda functions: code, layers, roles, and those of the deployment itself."""

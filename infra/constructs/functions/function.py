@@ -1,0 +1,146 @@
+"""A function of the catalog as AWS runs it: its code, its role, its logs, its alarms."""
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from axon import catalog
+from infra.constructs.functions.function_role import function_role
+from infra.constructs.functions.layers import CACHES, Layers, architecture, runtime
+from infra.constructs.functions.wheels import ROOT
+from infra.constructs.observability.alarms import Alarms
+from infra.constructs.observability.log_groups import log_group
+from infra.constructs.security.findings import acknowledge
+from infra.constructs.security.grants import grant
+from infra.settings.environment import EnvironmentSettings
+from infra.stacks.data import DataStack
+from infra.stacks.messaging import MessagingStack
+from infra.stacks.network import NetworkStack
+from infra.stacks.observability import ObservabilityStack
+
+NAMESPACE = "Axon"
+PERIOD = Duration.minutes(5)
+
+# What a function logs of its failures, those that its handler answers included; with "Unauthorized"
+# the authorizer only has API Gateway answer 401.
+FAILURES = (
+    '{ ($.level = "ERROR" && $.errorType NOT EXISTS)'
+    ' || ($.level = "ERROR" && $.errorType != "Unauthorized")'
+    ' || ($.record.status = "timeout") || ($.record.status = "failure") }'
+)
+
+# The C library within psycopg's wheel knows no authorities of its own, unlike Python here.
+CERTIFICATES = "/opt/python/botocore/cacert.pem"
+
+
+class CatalogFunction(Construct):
+    """The function `name` of `axon.catalog`, with what it uses and nothing more.
+
+    Parameters
+    ----------
+    variables : of its environment, beyond those that come with what it uses.
+
+    Attributes
+    ----------
+    function, log_group : what was made.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        name: str,
+        settings: EnvironmentSettings,
+        network: NetworkStack,
+        data: DataStack,
+        messaging: MessagingStack,
+        observability: ObservabilityStack,
+        layers: Layers,
+        variables: Mapping[str, str],
+    ) -> None:
+        super().__init__(scope, id)
+        self._name = name.replace("_", "-")
+        self._catalog = catalog.FUNCTIONS[name]
+        self.log_group = log_group(self, "Logs", settings=settings, name=f"functions/{name}")
+        observability.watch_logs(self.log_group)
+        self._full_name = f"axon-{settings.name}-{self._name}"
+        role = function_role(self, "Role", function_name=self._full_name, log_group=self.log_group)
+        given = grant(role, self._catalog.uses, settings=settings, data=data, messaging=messaging)
+        tracing = settings.observability.tracing
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            function_name=self._full_name,
+            code=lambda_.Code.from_asset(str(ROOT / "functions" / name), exclude=CACHES),
+            handler="handler.handler",
+            runtime=runtime(settings),
+            architecture=architecture(settings),
+            layers=[layers.dependencies, layers.shared],
+            role=role,
+            vpc=network.vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
+            security_groups=[network.groups.functions],
+            timeout=Duration.seconds(self._catalog.timeout_s),
+            memory_size=self._catalog.memory_mb,
+            environment={**given, **variables, **_common(name)},
+            log_group=self.log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            tracing=lambda_.Tracing.ACTIVE if tracing else lambda_.Tracing.DISABLED,
+        )
+        acknowledge(
+            self.function,
+            "AwsSolutions-L1",
+            "The environment chooses its Python, for which the dependencies' wheels were picked.",
+        )
+        acknowledge(
+            self.function,
+            "CKV_AWS_116",
+            "Its caller waits, or is a queue with dead letters of its own.",
+        )
+
+    def watch(self, alarms: Alarms) -> None:
+        """Alarm when it fails, is throttled, or comes close to its timeout."""
+        alarms.on(
+            self._failures(),
+            id=f"{self._name}-failures",
+            threshold=1,
+            description=f"{self._name} failed: search its log group for ERROR.",
+        )
+        alarms.on(
+            self.function.metric_throttles(period=PERIOD),
+            id=f"{self._name}-throttles",
+            threshold=1,
+            description=f"{self._name} was throttled: raise the account's Lambda concurrency.",
+        )
+        alarms.on(
+            self.function.metric_duration(period=PERIOD, statistic="p99"),
+            id=f"{self._name}-duration",
+            threshold=0.8 * 1000 * self._catalog.timeout_s,
+            description=f"{self._name} nears its timeout: look at Valkey and PostgreSQL first.",
+            periods=3,
+            breaching=2,
+        )
+
+    def _failures(self) -> cloudwatch.Metric:
+        filtered = self.log_group.add_metric_filter(
+            "Failures",
+            filter_pattern=logs.FilterPattern.literal(FAILURES),
+            metric_namespace=NAMESPACE,
+            metric_name=f"{self._full_name}-failures",
+        )
+        return filtered.metric(period=PERIOD, statistic="Sum")
+
+
+def _common(name: str) -> dict[str, str]:
+    return {
+        "POWERTOOLS_SERVICE_NAME": name,
+        "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+        "SSL_CERT_FILE": CERTIFICATES,
+    }

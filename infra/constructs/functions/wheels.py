@@ -1,0 +1,106 @@
+"""The wheels of the lock, for the machine that Lambda is, put together without Docker."""
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jsii
+from aws_cdk import ILocalBundling
+
+from infra.settings.environment import Architecture
+
+ROOT = Path(__file__).resolve().parents[3]
+
+# The C library of Lambda's machines (Amazon Linux 2023) is newer than 2.28.
+PLATFORMS: dict[Architecture, str] = {
+    "arm64": "aarch64-manylinux_2_28",
+    "x86_64": "x86_64-manylinux_2_28",
+}
+
+
+class WheelsError(Exception):
+    """The wheels cannot be put together; the text says why, in one line."""
+
+
+@jsii.implements(ILocalBundling)
+class Wheels:
+    """Installs what the lock demands of production into the ``python`` folder of a layer.
+
+    Attributes
+    ----------
+    fingerprint : the same for the same lock, Python and architecture, whatever else changes.
+    failure : why `try_bundle` failed, which its caller is not told in full.
+    """
+
+    def __init__(self, *, python: str, architecture: Architecture) -> None:
+        self.failure: WheelsError | None = None
+        self._python = python
+        self._platform = PLATFORMS[architecture]
+        self._requirements = requirements()
+        text = "\n".join((self._python, self._platform, self._requirements))
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+
+    def try_bundle(self, output_dir: str, *_args: Any, **_options: Any) -> bool:
+        """Fill `output_dir`, as CDK demands: it is never told to use Docker instead.
+
+        Raises
+        ------
+        WheelsError : uv is missing or failed.
+        """
+        try:
+            self.install(Path(output_dir))
+        except WheelsError as error:
+            self.failure = error
+            raise
+        return True
+
+    def install(self, folder: Path) -> None:
+        """Install into ``<folder>/python``.
+
+        Raises
+        ------
+        WheelsError : uv is missing or failed.
+        """
+        target = folder / "python"
+        _uv(
+            *("pip", "install", "--requirements", "-", "--require-hashes", "--no-deps"),
+            *("--target", str(target), "--only-binary", ":all:", "--no-compile-bytecode"),
+            *("--python-version", self._python, "--python-platform", self._platform),
+            given=self._requirements,
+        )
+        # Console scripts, which name the interpreter of the machine that built them.
+        shutil.rmtree(target / "bin", ignore_errors=True)
+        (target / ".lock").unlink(missing_ok=True)
+
+
+def requirements() -> str:
+    """Return what production needs, exactly, with the hashes of the lock.
+
+    Raises
+    ------
+    WheelsError : uv is missing or failed.
+    """
+    return _uv(
+        "export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate"
+    )
+
+
+def _uv(*arguments: str, given: str = "") -> str:
+    own = ROOT / ".tools/bin/uv"
+    program = str(own) if own.exists() else shutil.which("uv")
+    if program is None:
+        raise WheelsError("uv is missing: run `make setup`")
+    done = subprocess.run(
+        [program, "--quiet", *arguments],
+        cwd=ROOT,
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = " ".join(done.stderr.split())
+        raise WheelsError(f"uv {arguments[0]} failed: {said}")
+    return done.stdout

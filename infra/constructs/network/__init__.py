@@ -1,0 +1,1 @@
+"""Security groups and the ways in: the WebSocket API and the load balancer."""

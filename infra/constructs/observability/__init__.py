@@ -1,0 +1,1 @@
+"""Alarms, metrics, logs and dashboards."""

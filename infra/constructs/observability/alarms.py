@@ -1,0 +1,58 @@
+"""Alarms of a stack: each one tells the alarm topic, and says what to do first."""
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from infra.settings.environment import EnvironmentSettings
+
+AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+AT_MOST = cloudwatch.ComparisonOperator.LESS_THAN_OR_EQUAL_TO_THRESHOLD
+
+
+class Alarms(Construct):
+    """Makes alarms named ``axon-{environment}-{id}``; `topic` hears of them, and of their end."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, settings: EnvironmentSettings, topic: sns.ITopic
+    ) -> None:
+        super().__init__(scope, id)
+        self._prefix = f"axon-{settings.name}"
+        self._action = actions.SnsAction(topic)
+
+    def on(
+        self,
+        metric: cloudwatch.IMetric,
+        *,
+        id: str,
+        threshold: float,
+        description: str,
+        comparison: cloudwatch.ComparisonOperator = AT_LEAST,
+        periods: int = 1,
+        breaching: int | None = None,
+        missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
+    ) -> cloudwatch.Alarm:
+        """Alarm when `metric` is beyond `threshold` in `breaching` (all) of `periods` periods.
+
+        Parameters
+        ----------
+        id : in words with hyphens, unique in the environment: part of the alarm's name.
+        description : what it means and what to do first; it is the text that people get.
+        missing : by default no data is no alarm, since a service at zero reports nothing.
+        """
+        alarm = cloudwatch.Alarm(
+            self,
+            id,
+            metric=metric,
+            alarm_name=f"{self._prefix}-{id}",
+            alarm_description=description,
+            comparison_operator=comparison,
+            threshold=threshold,
+            evaluation_periods=periods,
+            datapoints_to_alarm=breaching,
+            treat_missing_data=missing,
+        )
+        alarm.add_alarm_action(self._action)
+        alarm.add_ok_action(self._action)
+        return alarm

@@ -1,0 +1,1 @@
+"""Permissions, and the findings that are accepted on purpose."""

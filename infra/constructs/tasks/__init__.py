@@ -1,0 +1,1 @@
+"""ECS tasks: clusters, containers, images, capacity and scaling."""

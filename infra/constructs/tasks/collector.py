@@ -1,0 +1,147 @@
+"""The collector beside a task: metrics to Prometheus and CloudWatch, traces to X-Ray.
+
+It is configured by ``infra/collector.yaml``. A task goes on without it, and it is restarted.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+
+from infra.constructs.security.findings import acknowledge
+from infra.settings.environment import EnvironmentSettings, Observability
+from infra.stacks.observability import ObservabilityStack
+
+CONFIG = Path(__file__).with_name("collector.yaml")
+IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.49.0"
+USER = "4317:4317"
+"""The image's own user, ``aoc``."""
+
+METRICS_PORT = 9464
+"""Where the main container serves ``/metrics``, on 127.0.0.1 (its AXON_HEALTH_PORT)."""
+
+OTLP_ENDPOINT = "http://127.0.0.1:4318"
+"""Where the main container sends its traces (its AXON_OTLP_ENDPOINT)."""
+
+NAMESPACE = "Axon"
+CONNECTIONS = "axon_relay_connections"
+"""CloudWatch metric, dimensions ClusterName and ServiceName: its Average is the mean a task."""
+
+MEMORY_MIB = 192
+# Above the collector's own limit (collector.yaml), below the container's.
+GO_MEMORY_LIMIT = "160MiB"
+
+
+def add_collector(
+    task_definition: ecs.TaskDefinition,
+    *,
+    settings: EnvironmentSettings,
+    observability: ObservabilityStack,
+    cluster: str,
+    service: str,
+    log_group: logs.ILogGroup,
+) -> ecs.ContainerDefinition:
+    """Add the sidecar "collector" and give the task role what it needs.
+
+    Add the main container before: it is then stopped before the collector is.
+
+    Parameters
+    ----------
+    cluster, service : names of the ECS cluster and service (``axon-dev-relay``), which become
+        the dimensions ClusterName and ServiceName of `CONNECTIONS`; `service` is also the label
+        ``job`` in Prometheus.
+    log_group : gets the collector's own log, and the metric `CONNECTIONS` as log events.
+    """
+    variables = {
+        "AOT_CONFIG_CONTENT": configuration(settings.observability),
+        "AWS_REGION": Stack.of(task_definition).region,
+        "AXON_CLUSTER": cluster,
+        "AXON_LOG_GROUP": log_group.log_group_name,
+        "AXON_SERVICE": service,
+        "GOMEMLIMIT": GO_MEMORY_LIMIT,
+    }
+    if observability.prometheus_remote_write_url is not None:
+        variables["AXON_REMOTE_WRITE_URL"] = observability.prometheus_remote_write_url
+    main = task_definition.default_container
+    collector = _container(task_definition, variables=variables, log_group=log_group)
+    if main is not None:
+        main.add_container_dependencies(
+            ecs.ContainerDependency(
+                container=collector, condition=ecs.ContainerDependencyCondition.START
+            )
+        )
+    _grant(task_definition.task_role, settings, observability, log_group)
+    acknowledge(
+        task_definition,
+        "CloudFormation-Validate::E1029",
+        "The collector resolves ${env:...} in its configuration, not CloudFormation.",
+    )
+    return collector
+
+
+def configuration(settings: Observability) -> str:
+    """Read ``collector.yaml`` without the pipelines that `settings` do not ask for."""
+    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
+    if not settings.tracing:
+        del config["service"]["pipelines"]["traces"]
+        del config["receivers"]["otlp"]
+        del config["exporters"]["awsxray"]
+    if not settings.prometheus:
+        del config["service"]["pipelines"]["metrics/prometheus"]
+        del config["exporters"]["prometheus_remote_write"]
+        del config["extensions"]["sigv4auth"]
+        config["service"]["extensions"].remove("sigv4auth")
+    text: str = yaml.safe_dump(config, sort_keys=False)
+    return text
+
+
+def _container(
+    task_definition: ecs.TaskDefinition, *, variables: dict[str, str], log_group: logs.ILogGroup
+) -> ecs.ContainerDefinition:
+    return task_definition.add_container(
+        "collector",
+        container_name="collector",
+        image=ecs.ContainerImage.from_registry(IMAGE),
+        essential=False,
+        enable_restart_policy=True,
+        cpu=32,
+        memory_limit_mib=MEMORY_MIB,
+        user=USER,
+        readonly_root_filesystem=True,
+        environment=variables,
+        logging=ecs.LogDrivers.aws_logs(stream_prefix="collector", log_group=log_group),
+        health_check=ecs.HealthCheck(
+            command=["CMD", "/healthcheck"],
+            interval=Duration.seconds(30),
+            retries=3,
+            start_period=Duration.seconds(15),
+        ),
+    )
+
+
+def _grant(
+    role: iam.IRole,
+    settings: EnvironmentSettings,
+    observability: ObservabilityStack,
+    log_group: logs.ILogGroup,
+) -> None:
+    log_group.grant_write(role)
+    if observability.prometheus_workspace_arn is not None:
+        iam.Grant.add_to_principal(
+            grantee=role,
+            actions=["aps:RemoteWrite"],
+            resource_arns=[observability.prometheus_workspace_arn],
+        )
+    if settings.observability.tracing:
+        iam.Grant.add_to_principal(
+            grantee=role, actions=["xray:PutTraceSegments"], resource_arns=["*"]
+        )
+        acknowledge(
+            role,
+            "AwsSolutions-IAM5[Resource::*]",
+            "X-Ray knows no resources: xray:PutTraceSegments works on * only.",
+        )

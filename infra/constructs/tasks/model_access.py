@@ -1,0 +1,53 @@
+"""Where a worker's models lie, and the permission to read them there and nowhere else."""
+
+from urllib.parse import urlsplit
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+
+from infra.constructs.security.wildcards import acknowledge_below
+
+MODELS_SCHEME = "models"
+
+
+def grant_model(role: iam.IRole, uri: str, *, models: s3.Bucket, key: kms.IKey) -> str:
+    """Let `role` read the folder, or bucket, `uri`; return it as ``s3://...``.
+
+    A bucket of one's own (``s3://``) under a key of one's own needs a key policy that lets the
+    role decrypt.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == MODELS_SCHEME:
+        bucket = Stack.of(models).export_value(models.bucket_name)
+        folder = f"{parts.netloc}{parts.path}".strip("/")
+        _decrypt(role, key)
+    else:
+        bucket, folder = parts.netloc, parts.path.strip("/")
+    _read(role, bucket, folder)
+    return f"s3://{bucket}/{folder}"
+
+
+def _read(role: iam.IRole, bucket: str, folder: str) -> None:
+    arn = Stack.of(role).format_arn(service="s3", region="", account="", resource=bucket)
+    files = f"{folder}/*" if folder else "*"
+    objects = f"{arn}/{files}"
+    role.add_to_principal_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=[objects]))
+    role.add_to_principal_policy(
+        iam.PolicyStatement(
+            actions=["s3:ListBucket"],
+            resources=[arn],
+            conditions={"StringLike": {"s3:prefix": [files]}},
+        )
+    )
+    acknowledge_below(role, objects, "The files of the models that the worker may serve.")
+
+
+def _decrypt(role: iam.IRole, key: kms.IKey) -> None:
+    """Allow what S3 does with the key for its reader; the key has other uses, which stay shut."""
+    stack = Stack.of(role)
+    via = {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}}
+    iam.Grant.add_to_principal(
+        grantee=role, actions=["kms:Decrypt"], resource_arns=[key.key_arn], conditions=via
+    )

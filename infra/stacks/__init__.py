@@ -1,0 +1,1 @@
+"""The CloudFormation stacks. They compose constructs and nothing else."""

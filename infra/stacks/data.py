@@ -1,0 +1,77 @@
+"""What keeps data: the key, the buckets, Valkey and PostgreSQL, and the alarms on them."""
+
+from aws_cdk import CfnOutput, Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.constructs.data.alarms import watch_database, watch_valkey
+from infra.constructs.data.buckets import Buckets
+from infra.constructs.data.database import Database
+from infra.constructs.data.valkey_cache import ValkeyCache
+from infra.constructs.observability.alarms import Alarms
+from infra.settings.environment import EnvironmentSettings
+from infra.stacks.network import NetworkStack
+from infra.stacks.observability import ObservabilityStack
+
+
+class DataStack(Stack):
+    """Everything that would be missed.
+
+    Attributes
+    ----------
+    key : encrypts the database, the cache, the queues, the secrets and the models.
+    models : the bucket that workers load models from.
+    access_logs : the bucket that other buckets and load balancers log to.
+    valkey, postgres : their addresses are `variables`, their ways in are `grant_connect`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: EnvironmentSettings,
+        network: NetworkStack,
+        observability: ObservabilityStack,
+        env: Environment | None = None,
+    ) -> None:
+        super().__init__(scope, id, env=env)
+        self.key = self._make_key(settings)
+        buckets = Buckets(self, "Buckets", settings=settings, key=self.key)
+        self.models, self.access_logs = buckets.models, buckets.access_logs
+        self.valkey = ValkeyCache(
+            self,
+            "Valkey",
+            settings=settings,
+            vpc=network.vpc,
+            security_group=network.groups.valkey,
+            key=self.key,
+        )
+        self.postgres = Database(
+            self,
+            "Postgres",
+            settings=settings,
+            vpc=network.vpc,
+            groups=network.groups,
+            key=self.key,
+        )
+        alarms = Alarms(self, "Alarms", settings=settings, topic=observability.alarm_topic)
+        watch_valkey(alarms, self.valkey, settings=settings)
+        watch_database(alarms, self.postgres, settings=settings)
+        CfnOutput(
+            self,
+            "ModelsBucket",
+            value=self.models.bucket_name,
+            description="Put a model here in a folder of its own; models://<folder> names it",
+        )
+
+    def _make_key(self, settings: EnvironmentSettings) -> kms.Key:
+        return kms.Key(
+            self,
+            "Key",
+            alias=f"axon-{settings.name}",
+            description=f"Axon {settings.name}: data at rest",
+            enable_key_rotation=True,
+            pending_window=Duration.days(30 if settings.protect else 7),
+            removal_policy=RemovalPolicy.RETAIN if settings.protect else RemovalPolicy.DESTROY,
+        )

@@ -1,0 +1,146 @@
+"""Clients' way in, and the functions behind it and behind the queues."""
+
+from aws_cdk import CfnOutput, Duration, Environment, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from axon.catalog import EVENT_SOURCES, FUNCTIONS, HISTORY, JOBS, EventSource
+from axon.serialization import dumps
+from infra.constructs.functions.function import CatalogFunction
+from infra.constructs.functions.layers import Layers
+from infra.constructs.functions.migration import RECOGNIZE_LAYERS, Migration
+from infra.constructs.network.websocket_api import WebSocketApi
+from infra.constructs.observability.alarms import Alarms
+from infra.settings.environment import EnvironmentSettings
+from infra.stacks.data import DataStack
+from infra.stacks.messaging import MessagingStack
+from infra.stacks.network import NetworkStack
+from infra.stacks.observability import ObservabilityStack
+
+AWAITED = ("migrate", "keys", "models")
+"""Functions whose caller waits and sees how they end: they need no alarms."""
+
+BOUNDED = ("write_history",)
+"""Functions that a full queue must not let loose on the database."""
+
+
+class GatewayStack(Stack):
+    """The WebSocket API, the functions of the catalog, and what invokes them.
+
+    Attributes
+    ----------
+    connections_endpoint : where messages to clients are posted.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: EnvironmentSettings,
+        network: NetworkStack,
+        data: DataStack,
+        messaging: MessagingStack,
+        observability: ObservabilityStack,
+        env: Environment | None = None,
+    ) -> None:
+        super().__init__(scope, id, env=env)
+        self.node.set_context(RECOGNIZE_LAYERS, True)
+        layers = Layers(self, "Layers", settings=settings)
+        self._functions = {
+            name: CatalogFunction(
+                self,
+                name.title().replace("_", ""),
+                name=name,
+                settings=settings,
+                network=network,
+                data=data,
+                messaging=messaging,
+                observability=observability,
+                layers=layers,
+                variables=_variables(name, settings),
+            )
+            for name in FUNCTIONS
+        }
+        self._migrate(settings)
+        self._consume(settings, messaging)
+        self._api = WebSocketApi(
+            self,
+            "WebSocket",
+            settings=settings,
+            functions={name: made.function for name, made in self._functions.items()},
+        )
+        observability.watch_logs(self._api.log_group)
+        self.connections_endpoint = self._api.connections_endpoint
+        self._watch(Alarms(self, "Alarms", settings=settings, topic=observability.alarm_topic))
+        self._tell()
+
+    def grant_manage_connections(self, grantee: iam.IGrantable) -> None:
+        """Allow posting to clients and closing their connections."""
+        self._api.grant_manage_connections(grantee)
+
+    def _migrate(self, settings: EnvironmentSettings) -> None:
+        others = [made for name, made in self._functions.items() if name != "migrate"]
+        Migration(
+            self,
+            "Migration",
+            settings=settings,
+            migrate=self._functions["migrate"].function,
+            timeout=Duration.seconds(FUNCTIONS["migrate"].timeout_s),
+            before=others,
+        )
+
+    def _consume(self, settings: EnvironmentSettings, messaging: MessagingStack) -> None:
+        queues = {HISTORY.name: messaging.history, JOBS.dead_letter: messaging.jobs_dead_letters}
+        for source in EVENT_SOURCES:
+            function = self._functions[source.function].function
+            function.add_event_source(_event_source(source, queues[source.queue], settings))
+
+    def _watch(self, alarms: Alarms) -> None:
+        for name, made in self._functions.items():
+            if name not in AWAITED:
+                made.watch(alarms)
+        self._api.watch(alarms)
+
+    def _tell(self) -> None:
+        keys, models = (self._functions[name].function for name in ("keys", "models"))
+        outputs = {
+            "WebSocketUrl": (self._api.url, "websocket_base_url of an OpenAI SDK"),
+            "ConnectionsEndpoint": (self.connections_endpoint, "Where the relay posts"),
+            "KeysFunction": (keys.function_name, "What `axon keys` invokes"),
+            "ModelsFunction": (models.function_name, "What `axon models` invokes"),
+        }
+        if self._api.domain is not None:
+            target = self._api.domain.regional_domain_name
+            outputs["DomainTarget"] = (target, "What the domain's CNAME record points to")
+        for name, (value, description) in outputs.items():
+            CfnOutput(self, name, value=value, description=description)
+
+
+def _variables(name: str, settings: EnvironmentSettings) -> dict[str, str]:
+    """Return the variables that come with no resource."""
+    if name != "respond":
+        return {}
+    variables = {"AXON_MODELS": settings.inference.model_name}
+    if aliases := settings.inference.model_aliases:
+        variables["AXON_MODEL_ALIASES"] = dumps(aliases).decode()
+    return variables
+
+
+def _event_source(
+    source: EventSource, queue: sqs.IQueue, settings: EnvironmentSettings
+) -> event_sources.SqsEventSource:
+    """Read by batches; the database is protected by a bound on what is read at a time.
+
+    What cannot run yet stays in the queue. Reserved concurrency would refuse it instead, each
+    refusal counts as a receive, and enough of them send a good record to the dead letters.
+    """
+    bound = settings.functions.write_history_concurrency if source.function in BOUNDED else None
+    return event_sources.SqsEventSource(
+        queue,
+        batch_size=source.batch_size,
+        report_batch_item_failures=True,
+        max_concurrency=bound,
+    )

@@ -1,0 +1,67 @@
+"""Where everything lives: the VPC, its way out, its flow logs, and its security groups."""
+
+from aws_cdk import Environment, Fn, Stack
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from infra.constructs.network import security_groups
+from infra.constructs.observability.log_groups import log_group
+from infra.settings.environment import EnvironmentSettings
+
+
+class NetworkStack(Stack):
+    """The VPC and who may talk to whom in it.
+
+    Attributes
+    ----------
+    vpc : subnet groups "public", "private" (which reach out through NAT) and "isolated".
+    groups : the security groups; all rules are made here.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: EnvironmentSettings,
+        env: Environment | None = None,
+    ) -> None:
+        super().__init__(scope, id, env=env)
+        self.vpc = self._vpc(settings)
+        self.groups = security_groups.create(self, settings=settings, vpc=self.vpc)
+
+    def _vpc(self, settings: EnvironmentSettings) -> ec2.Vpc:
+        network = settings.network
+        return ec2.Vpc(
+            self,
+            "Vpc",
+            vpc_name=f"axon-{settings.name}",
+            ip_addresses=ec2.IpAddresses.cidr(network.cidr),
+            # Resolved at deployment: no template depends on what an account was looked up to have.
+            availability_zones=[Fn.select(zone, Fn.get_azs()) for zone in range(network.zones)],
+            nat_gateways=network.nat_gateways,
+            subnet_configuration=[
+                ec2.SubnetConfiguration(
+                    name="public",
+                    subnet_type=ec2.SubnetType.PUBLIC,
+                    map_public_ip_on_launch=False,
+                ),
+                ec2.SubnetConfiguration(
+                    name="private", subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS
+                ),
+                ec2.SubnetConfiguration(
+                    name="isolated", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED
+                ),
+            ],
+            gateway_endpoints={
+                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)
+            },
+            flow_logs={"All": self._flow_logs(settings)},
+        )
+
+    def _flow_logs(self, settings: EnvironmentSettings) -> ec2.FlowLogOptions:
+        group = log_group(self, "FlowLogs", settings=settings, name="network/flows")
+        return ec2.FlowLogOptions(
+            destination=ec2.FlowLogDestination.to_cloud_watch_logs(group),
+            traffic_type=ec2.FlowLogTrafficType.ALL,
+        )

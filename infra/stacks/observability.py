@@ -1,0 +1,82 @@
+"""What watches: alarms, metrics, logs that can be searched, dashboards."""
+
+from aws_cdk import Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.constructs.observability.alarm_topic import AlarmTopic
+from infra.constructs.observability.alarms import Alarms
+from infra.constructs.observability.grafana import Grafana
+from infra.constructs.observability.log_alarms import watch_log_forwarding
+from infra.constructs.observability.log_forwarding import LogForwarding
+from infra.constructs.observability.prometheus import Prometheus
+from infra.constructs.observability.search_domain import SearchDomain
+from infra.settings.environment import EnvironmentSettings
+from infra.stacks.network import NetworkStack
+
+
+class ObservabilityStack(Stack):
+    """The alarm topic, Prometheus, the log domain and Grafana, as far as the settings ask.
+
+    X-Ray needs nothing: the services choose which traces they record, so no sampling rule of
+    X-Ray's would be read.
+
+    Attributes
+    ----------
+    alarm_topic : hears of every alarm; give it to `Alarms`.
+    prometheus_remote_write_url, prometheus_workspace_arn : None without Prometheus.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: EnvironmentSettings,
+        network: NetworkStack,
+        env: Environment | None = None,
+    ) -> None:
+        super().__init__(scope, id, env=env)
+        self.alarm_topic = AlarmTopic(self, "Alarm", settings=settings).topic
+        self.prometheus_remote_write_url: str | None = None
+        self.prometheus_workspace_arn: str | None = None
+        if settings.observability.prometheus:
+            prometheus = Prometheus(self, "Prometheus", settings=settings, topic=self.alarm_topic)
+            self.prometheus_remote_write_url = prometheus.remote_write_url
+            self.prometheus_workspace_arn = prometheus.workspace_arn
+        self._forwarding: LogForwarding | None = None
+        if settings.observability.opensearch_instance_type is not None:
+            self._forwarding = self._forward_logs(settings, network)
+        if settings.observability.grafana:
+            Grafana(
+                self,
+                "Grafana",
+                settings=settings,
+                topic=self.alarm_topic,
+                prometheus_workspace_arn=self.prometheus_workspace_arn,
+            )
+
+    def watch_logs(self, log_group: logs.LogGroup) -> None:
+        """Send `log_group` to the log domain; the filter is made beside the group.
+
+        Does nothing where the settings ask for no OpenSearch.
+        """
+        if self._forwarding is not None:
+            self._forwarding.watch(log_group)
+
+    def _forward_logs(self, settings: EnvironmentSettings, network: NetworkStack) -> LogForwarding:
+        key = kms.Key(
+            self,
+            "LogKey",
+            alias=f"axon-{settings.name}-logs",
+            description=f"Axon {settings.name}: logs in OpenSearch and on their way to it",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.RETAIN if settings.protect else RemovalPolicy.DESTROY,
+            pending_window=None if settings.protect else Duration.days(7),
+        )
+        domain = SearchDomain(self, "Logs", settings=settings, vpc=network.vpc, key=key)
+        forwarding = LogForwarding(self, "Forwarding", settings=settings, domain=domain, key=key)
+        alarms = Alarms(self, "Alarms", settings=settings, topic=self.alarm_topic)
+        watch_log_forwarding(alarms, domain, forwarding)
+        return forwarding

@@ -1,0 +1,176 @@
+"""SQS: jobs (a standard queue, tenant as message group for fairness), history (FIFO), letters."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from json import dumps as escape
+from typing import Any
+
+from axon.adapters.aws.batching import Batcher
+from axon.adapters.aws.sqs_api import SqsApi
+from axon.exceptions import UnavailableError
+from axon.history import HistoryRecord, HistorySender
+from axon.jobs import Job, JobQueue, JobSender, ReceivedJob
+
+LONG_POLL_S = 20
+_SIZE = 10
+_MAX_BATCH_BYTES = 256 * 1024
+"""SQS's limit for a message and a batch was this until 2025 (now 1 MiB); stand-ins keep it."""
+
+_UNWELCOME = re.compile("[\ufffe\uffff\U00010000-\U0010ffff]")
+"""What JSON holds as it is, but SQS (the first two) or a stand-in (emoji) refuses in a message."""
+
+_TRACE = "AWSTraceHeader"
+
+TraceHeader = Callable[[], str | None]
+"""Tells the trace header that messages sent now are to carry, if any."""
+
+
+class SqsJobSender(JobSender):
+    """See `axon.jobs.JobSender`."""
+
+    def __init__(self, *, api: SqsApi, trace_header: TraceHeader = lambda: None) -> None:
+        self._api = api
+        self._trace_header = trace_header
+
+    async def send(self, job: Job) -> None:
+        body = _body(job.encode().decode())
+        trace = _traced(self._trace_header())
+        await self._api.call("SendMessage", MessageBody=body, MessageGroupId=job.tenant_id, **trace)
+
+
+class SqsJobQueue(JobQueue):
+    """See `axon.jobs.JobQueue`; deletions that come together go together."""
+
+    def __init__(self, *, api: SqsApi) -> None:
+        self._api = api
+        self._deletions: Batcher[str, None] = Batcher(self._delete_batch)
+
+    async def receive(self, *, limit: int) -> Sequence[ReceivedJob]:
+        answer = await self._api.call(
+            "ReceiveMessage",
+            wait_s=LONG_POLL_S,
+            MaxNumberOfMessages=min(limit, _SIZE),
+            WaitTimeSeconds=LONG_POLL_S,
+            MessageSystemAttributeNames=["ApproximateReceiveCount", _TRACE],
+        )
+        return [
+            ReceivedJob(
+                body=message["Body"],
+                receipt_handle=message["ReceiptHandle"],
+                receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
+                message_id=message["MessageId"],
+                trace_header=message["Attributes"].get(_TRACE),
+            )
+            for message in answer.get("Messages") or ()
+        ]
+
+    async def delete(self, delivery: ReceivedJob) -> None:
+        await self._deletions.submit(delivery.receipt_handle)
+
+    async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+        for start in range(0, len(deliveries), _SIZE):
+            entries = [
+                {"Id": str(i), "ReceiptHandle": d.receipt_handle, "VisibilityTimeout": timeout_s}
+                for i, d in enumerate(deliveries[start : start + _SIZE])
+            ]
+            await self._api.call("ChangeMessageVisibilityBatch", Entries=entries)
+
+    async def _delete_batch(self, receipts: Sequence[str]) -> Sequence[Exception | None]:
+        entries = [{"Id": str(i), "ReceiptHandle": r} for i, r in enumerate(receipts)]
+        return _outcomes(await self._api.call("DeleteMessageBatch", Entries=entries), len(entries))
+
+
+class SqsHistorySender(HistorySender):
+    """See `axon.history.HistorySender`; a conversation's records stay in order."""
+
+    def __init__(self, *, api: SqsApi, trace_header: TraceHeader = lambda: None) -> None:
+        self._api = api
+        self._trace_header = trace_header
+        self._messages: Batcher[dict[str, Any], None] = Batcher(
+            self._send_batch,
+            weigh=lambda message: len(message["MessageBody"].encode()),
+            max_weight=_MAX_BATCH_BYTES,
+        )
+
+    async def send(self, record: HistoryRecord) -> None:
+        await self._messages.submit(
+            {
+                "MessageBody": _body(record.model_dump_json()),
+                "MessageGroupId": record.conversation_id,
+                "MessageDeduplicationId": f"{record.response_id}-{record.version}",
+                **_traced(self._trace_header()),
+            }
+        )
+
+    async def _send_batch(self, messages: Sequence[dict[str, Any]]) -> Sequence[Exception | None]:
+        entries = [{"Id": str(index), **message} for index, message in enumerate(messages)]
+        return _outcomes(await self._api.call("SendMessageBatch", Entries=entries), len(entries))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParkedLetter:
+    """What nobody could do anything with, as it is kept for the operator.
+
+    Parameters
+    ----------
+    message_id : of the message; one that was parked twice, which happens, is known by it.
+    body : the message, as it came.
+    why : one line.
+    attempts : how often it was received in vain.
+    response_id : if it names a response.
+    """
+
+    message_id: str
+    body: str
+    why: str
+    attempts: int
+    response_id: str | None = None
+
+
+class SqsParking:
+    """The queue in which dead letters wait for the operator."""
+
+    def __init__(self, *, api: SqsApi) -> None:
+        self._api = api
+
+    async def park(self, letter: ParkedLetter) -> None:
+        """Keep a letter.
+
+        Raises
+        ------
+        UnavailableError : the queue did not take it.
+        """
+        values = {
+            "message_id": letter.message_id,
+            "why": letter.why,
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "attempts": str(letter.attempts),
+            "response_id": letter.response_id,
+        }
+        attributes = {
+            name: {"DataType": "String", "StringValue": value}
+            for name, value in values.items()
+            if value
+        }
+        await self._api.call("SendMessage", MessageBody=letter.body, MessageAttributes=attributes)
+
+
+def _traced(header: str | None) -> dict[str, Any]:
+    if header is None:
+        return {}
+    value = {"DataType": "String", "StringValue": header}
+    return {"MessageSystemAttributes": {_TRACE: value}}
+
+
+def _body(json: str) -> str:
+    return _UNWELCOME.sub(lambda match: escape(match[0])[1:-1], json)
+
+
+def _outcomes(answer: dict[str, Any], count: int) -> list[Exception | None]:
+    outcomes: list[Exception | None] = [None] * count
+    for failure in answer.get("Failed") or ():
+        reason = f"SQS: {failure['Code']}: {failure.get('Message', '')}"
+        outcomes[int(failure["Id"])] = UnavailableError(reason)
+    return outcomes

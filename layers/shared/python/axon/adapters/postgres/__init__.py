@@ -1,0 +1,1 @@
+"""PostgreSQL: the pool, logins, stores, migrations, and their SQL."""

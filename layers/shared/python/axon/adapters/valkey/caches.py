@@ -1,0 +1,67 @@
+"""Caches in Valkey, each before a table in PostgreSQL: turns and identities."""
+
+import asyncio
+from collections.abc import Sequence
+
+from axon.adapters.valkey import keys
+from axon.adapters.valkey.client import Script, Valkey
+from axon.conversations import Turn, TurnCache
+from axon.directory.connections import CONNECTION_LIFE_S
+from axon.tenants.api_keys import Identity, IdentityCache
+
+
+class ValkeyTurnCache(TurnCache):
+    """See `axon.conversations.TurnCache`; stored turns stay `ttl_s` seconds after use."""
+
+    def __init__(self, *, valkey: Valkey, ttl_s: float) -> None:
+        self._valkey = valkey
+        self._ttl_s = int(ttl_s)
+        self._chain = Script(valkey, "chain")
+
+    async def chain(self, response_id: str) -> list[Turn]:
+        newest_first = await self._chain(args=[response_id, self._ttl_s])
+        return [Turn.decode(turn) for turn in reversed(newest_first)]
+
+    async def put(self, turns: Sequence[Turn]) -> None:
+        await asyncio.gather(*(self._put(turn) for turn in turns))
+
+    async def evict(self, response_id: str) -> None:
+        await self._valkey.call("DEL", keys.turn(response_id))
+
+    async def _put(self, turn: Turn) -> None:
+        key = keys.turn(turn.response_id)
+        fields = (
+            *("turn", turn.encode()),
+            *("previous", turn.previous_response_id or ""),
+            *("connection_id", turn.connection_id or ""),
+        )
+        # A turn that is not stored has no database behind it.
+        life_s = CONNECTION_LIFE_S if turn.connection_id else self._ttl_s
+        commands: list[tuple[object, ...]] = [("HSET", key, *fields), ("EXPIRE", key, life_s)]
+        if turn.connection_id:
+            turns_key = keys.connection_turns(turn.connection_id)
+            commands.append(("SADD", turns_key, turn.response_id))
+            commands.append(("EXPIRE", turns_key, life_s))
+        await asyncio.gather(*(self._valkey.call(*command) for command in commands))
+
+
+class ValkeyIdentityCache(IdentityCache):
+    """See `axon.tenants.api_keys.IdentityCache`; an identity stays `ttl_s` seconds."""
+
+    def __init__(self, *, valkey: Valkey, ttl_s: float) -> None:
+        self._valkey = valkey
+        self._ttl_s = int(ttl_s)
+
+    async def get(self, key_hash: str) -> Identity | None:
+        value: bytes | None = await self._valkey.call("GET", keys.identity(key_hash))
+        if value is None:
+            return None
+        tenant_id, _, key_id = value.decode().partition("\n")
+        return Identity(tenant_id=tenant_id, key_id=key_id)
+
+    async def put(self, key_hash: str, identity: Identity) -> None:
+        value = f"{identity.tenant_id}\n{identity.key_id}"
+        await self._valkey.call("SET", keys.identity(key_hash), value, "EX", self._ttl_s)
+
+    async def drop(self, key_hash: str) -> None:
+        await self._valkey.call("DEL", keys.identity(key_hash))

@@ -1,0 +1,117 @@
+"""Valkey: one connection on which concurrent commands travel together, and scripts from files."""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.credentials import CredentialProvider
+from redis.exceptions import ConnectionError as ValkeyConnectionError
+from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import TimeoutError as ValkeyTimeoutError
+
+from axon.adapters.aws.batching import Batcher
+from axon.adapters.valkey.connection import Command, CommandConnection
+from axon.adapters.valkey.login import login_of
+from axon.exceptions import UnavailableError
+from axon.settings import ValkeySettings
+
+_BATCH = 512
+_ANSWER_S = 5.0
+
+
+class Valkey:
+    """A client for one event loop; the first command connects.
+
+    Commands that are issued while others are under way go to the server in one write. Lost
+    connections are retried: every script and command that Axon uses may be repeated without harm.
+
+    Parameters
+    ----------
+    url : ``redis://`` or, encrypted and the server's certificate verified, ``rediss://``.
+    login : asked for user and password by each new connection; None: as the URL says.
+    """
+
+    def __init__(self, url: str, *, login: CredentialProvider | None = None) -> None:
+        self.redis: Redis = Redis.from_url(
+            url,
+            credential_provider=login,
+            retry=_retry(),
+            retry_on_error=[ValkeyConnectionError, ValkeyTimeoutError],
+            socket_connect_timeout=2,
+            socket_timeout=_ANSWER_S,
+        )
+        self._connection = CommandConnection(self.redis, timeout_s=_ANSWER_S)
+        self._retry = _retry()
+        self._commands: Batcher[Command, Any] = Batcher(self._send, size=_BATCH)
+
+    async def call(self, *command: Any) -> Any:
+        """Run a command; answers are as the server gives them, strings as bytes.
+
+        Raises
+        ------
+        UnavailableError : the server stayed away, or is a replica since a failover.
+        redis.exceptions.ResponseError : the server refused the command.
+        """
+        try:
+            return await self._commands.submit(command)
+        except (ValkeyConnectionError, ValkeyTimeoutError, ReadOnlyError) as error:
+            raise UnavailableError(f"Valkey: {error}") from error
+
+    async def now_ms(self) -> int:
+        """Return the server's time, so that clocks need not agree."""
+        seconds, microseconds = await self.call("TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._connection.close()
+        await self.redis.aclose()
+
+    async def _send(self, commands: Sequence[Command]) -> Sequence[Any]:
+        return await self._retry.call_with_retry(
+            lambda: self._connection.exchange(commands), _leave_closed
+        )
+
+
+def _retry() -> Retry:
+    return Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.02), 5)
+
+
+async def _leave_closed(_: Exception) -> None:
+    """A connection that has failed is closed already."""
+
+
+def create_valkey(settings: ValkeySettings) -> Valkey:
+    """Return a client as the settings say.
+
+    Raises
+    ------
+    SettingsError : half a login is set, or there are no AWS credentials for it.
+    """
+    return Valkey(settings.valkey_url, login=login_of(settings))
+
+
+class Script:
+    """``axon/lua/<name>.lua``, sent once; later calls name it by its hash.
+
+    `after` names scripts whose functions this one uses.
+    """
+
+    def __init__(self, valkey: Valkey, name: str, *, after: Sequence[str] = ()) -> None:
+        self._valkey = valkey
+        folder = files("axon.adapters.valkey").joinpath("lua")
+        self._source = "".join(
+            folder.joinpath(f"{part}.lua").read_text() for part in (*after, name)
+        )
+        self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:
+        """Run the script."""
+        try:
+            return await self._valkey.call("EVALSHA", self._sha, len(keys), *keys, *args)
+        except NoScriptError:  # a server that has started since
+            return await self._valkey.call("EVAL", self._source, len(keys), *keys, *args)

@@ -1,0 +1,120 @@
+"""Who is there, in Valkey: relays with leases, models that workers announce, live connections."""
+
+from axon.adapters.valkey import keys
+from axon.adapters.valkey.client import Script, Valkey
+from axon.directory.connections import CONNECTION_LIFE_S, ConnectionDirectory
+from axon.directory.models import ModelDirectory
+from axon.directory.relays import RelayDirectory, TakenOver
+from axon.event_log.checkpoint import DeliveryCheckpoint
+from axon.models.desired import ModelChanges
+
+_TOMBSTONE_S = 120
+"""Longer than a function may handle a message (29 s)."""
+
+
+class ValkeyRelayDirectory(RelayDirectory):
+    """See `axon.directory.relays.RelayDirectory`."""
+
+    def __init__(self, *, valkey: Valkey) -> None:
+        self._valkey = valkey
+        self._adopt = Script(valkey, "adopt", after=("now_ms",))
+        self._delivered = Script(valkey, "delivered")
+
+    async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
+        expires = await self._valkey.now_ms() + int(lease_s * 1000)
+        await self._valkey.call("ZADD", keys.RELAYS, expires, relay_id)
+
+    async def leave(self, relay_id: str) -> None:
+        await self._valkey.call("ZADD", keys.RELAYS, 0, relay_id)
+        await self._valkey.call("PUBLISH", keys.RELAYS_LEFT, relay_id)
+
+    async def undelivered(self, relay_id: str) -> set[str]:
+        members = await self._valkey.call("SMEMBERS", keys.relay_responses(relay_id))
+        return {member.decode() for member in members}
+
+    async def delivered(
+        self, relay_id: str, response_id: str, *, connection_id: str | None = None
+    ) -> None:
+        await self._delivered(
+            keys=[keys.relay_responses(relay_id), keys.response(response_id)],
+            args=[response_id, connection_id or ""],
+        )
+
+    async def expired(self) -> list[str]:
+        now = await self._valkey.now_ms()
+        members = await self._valkey.call("ZRANGEBYSCORE", keys.RELAYS, "-inf", now)
+        return [member.decode() for member in members]
+
+    async def adopt(self, relay_id: str, *, adopter_id: str, limit: int = 100) -> list[TakenOver]:
+        responses_keys = map(keys.relay_responses, (relay_id, adopter_id))
+        rows = await self._adopt(
+            keys=[keys.RELAYS, *responses_keys], args=[relay_id, adopter_id, limit]
+        )
+        return [
+            TakenOver(response_id.decode(), connection_id.decode(), DeliveryCheckpoint.decode(mark))
+            for response_id, connection_id, mark in rows
+        ]
+
+
+class ValkeyModelDirectory(ModelDirectory):
+    """See `axon.directory.models.ModelDirectory`."""
+
+    def __init__(self, *, valkey: Valkey) -> None:
+        self._valkey = valkey
+
+    async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
+        now = await self._enter(model_ids, retention_s)
+        for model_id in model_ids:
+            await self._valkey.call("ZADD", keys.MODELS_HEARD_OF, "GT", now, model_id)
+
+    async def expect(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
+        await self._enter(model_ids, retention_s)
+
+    async def forget(self, model_ids: tuple[str, ...]) -> None:
+        if model_ids:
+            await self._valkey.call("ZREM", keys.MODELS, *model_ids)
+            await self._valkey.call("ZREM", keys.MODELS_HEARD_OF, *model_ids)
+
+    async def list(self) -> list[str]:
+        now = await self._valkey.now_ms()
+        members = await self._valkey.call("ZRANGEBYSCORE", keys.MODELS, now, "+inf")
+        return sorted(member.decode() for member in members)
+
+    async def _enter(self, model_ids: tuple[str, ...], retention_s: float) -> int:
+        """Make models known; return the server's time."""
+        now = await self._valkey.now_ms()
+        expires = now + int(retention_s * 1000)
+        for model_id in model_ids:
+            await self._valkey.call("ZADD", keys.MODELS, "GT", expires, model_id)
+        return now
+
+
+class ValkeyModelChanges(ModelChanges):
+    """See `axon.models.desired.ModelChanges`."""
+
+    def __init__(self, *, valkey: Valkey) -> None:
+        self._valkey = valkey
+
+    async def publish(self) -> None:
+        # Not empty: that is a subscriber's own pulse.
+        await self._valkey.call("PUBLISH", keys.MODELS_CHANGED, b"changed")
+
+
+class ValkeyConnectionDirectory(ConnectionDirectory):
+    """See `axon.directory.connections.ConnectionDirectory`."""
+
+    def __init__(self, *, valkey: Valkey) -> None:
+        self._valkey = valkey
+        self._keep = Script(valkey, "keep")
+
+    async def enter(self, connection_id: str, *, tenant_id: str) -> None:
+        key = keys.connection(connection_id)
+        await self._keep(keys=[key], args=["tenant_id", tenant_id, CONNECTION_LIFE_S])
+
+    async def remove(self, connection_id: str) -> None:
+        turns_key = keys.connection_turns(connection_id)
+        turns = await self._valkey.call("SMEMBERS", turns_key)
+        await self._valkey.call("DEL", turns_key, *(keys.turn(turn.decode()) for turn in turns))
+        # A tombstone, for messages of this connection that are still being handled.
+        key = keys.connection(connection_id)
+        await self._keep(keys=[key], args=["gone", 1, _TOMBSTONE_S])

@@ -1,0 +1,296 @@
+"""The event log in Valkey: one Lua script a step, so that each is atomic."""
+
+import secrets
+import time
+from collections.abc import Collection, Sequence
+from math import ceil
+from typing import Any
+
+from axon.adapters.valkey import keys as keys_of
+from axon.adapters.valkey.client import Script, Valkey
+from axon.directory.connections import CONNECTION_LIFE_S
+from axon.directory.models import SILENCE_S
+from axon.directory.relays import LATE_RELAY_S
+from axon.event_log.checkpoint import DeliveryCheckpoint
+from axon.event_log.log import (
+    Claim,
+    EventLog,
+    LoggedEvent,
+    LostResponse,
+    NewResponse,
+    Opening,
+    OpenResult,
+    ResponseMeta,
+    Resumption,
+    Status,
+)
+from axon.exceptions import (
+    AxonError,
+    FencedError,
+    MissingResponseError,
+    MovedError,
+    UnavailableError,
+)
+
+
+class ValkeyEventLog(EventLog):
+    """See `axon.event_log.log.EventLog`.
+
+    Parameters
+    ----------
+    deadline_s : seconds after which a response that has not ended is overdue.
+    retention_s : seconds that a log is kept after its end.
+    resume_window_s : seconds after which what nobody waits for any more is abandoned.
+    models : those that exist even while no worker has announced them.
+    """
+
+    def __init__(
+        self,
+        *,
+        valkey: Valkey,
+        deadline_s: float,
+        retention_s: float,
+        resume_window_s: float,
+        models: Collection[str] = (),
+    ) -> None:
+        self._valkey = valkey
+        self._models = frozenset(models)
+        self._deadline_ms = int(deadline_s * 1000)
+        self._retention_s = ceil(retention_s)
+        self._resume_window_ms = int(resume_window_s * 1000)
+        # What has ended must be known as long as its job may come again.
+        self._keep_s = max(self._retention_s, ceil(deadline_s))
+        self._keep_open_s = ceil(deadline_s) + self._retention_s
+        self._open = Script(valkey, "open", after=("now_ms", "relay_of", "offer"))
+        self._claim = Script(valkey, "claim", after=("offer",))
+        self._append = Script(valkey, "append", after=("offer",))
+        self._restore = Script(valkey, "restore", after=("now_ms", "relay_of"))
+        self._resume = Script(valkey, "resume", after=("now_ms", "relay_of"))
+        self._mark = Script(valkey, "mark")
+        self._abandon = Script(valkey, "abandon", after=("now_ms",))
+
+    async def open(self, response: NewResponse) -> Opening:
+        keys = [
+            *_keys(response.response_id, response.connection_id),
+            keys_of.DEADLINES,
+            keys_of.RELAYS,
+            keys_of.MODELS,
+            keys_of.MODELS_HEARD_OF,
+            keys_of.idempotency(response.idempotency),
+        ]
+        arguments = [
+            response.response_id,
+            response.tenant_id,
+            response.connection_id,
+            response.model,
+            response.job,
+            response.created,
+            self._deadline_ms,
+            self._keep_open_s,
+            CONNECTION_LIFE_S,
+            LATE_RELAY_S * 1000,
+            1 if response.model in self._models else 0 if self._models else "",
+            int(SILENCE_S * 1000),
+            response.fingerprint,
+        ]
+        outcome, *first = map(bytes.decode, await self._open(keys=keys, args=arguments))
+        return Opening(OpenResult(outcome), *first)
+
+    async def claim(
+        self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
+    ) -> Claim:
+        keys = [keys_of.response(response_id), keys_of.events(response_id)]
+        arguments = [response_id, in_progress, _name(), message_id]
+        outcome, *numbers = await self._claim(keys=keys, args=arguments)
+        _check(outcome, response_id)
+        return Claim(epoch=numbers[0], next_sequence=numbers[1])
+
+    async def append(
+        self,
+        response_id: str,
+        *,
+        epoch: int,
+        events: Sequence[LoggedEvent],
+        status: Status = Status.IN_PROGRESS,
+    ) -> str:
+        keys = [
+            keys_of.response(response_id),
+            keys_of.events(response_id),
+            keys_of.DEADLINES,
+            keys_of.ABANDONED,
+        ]
+        arguments: list[Any] = [
+            response_id,
+            epoch,
+            events[0].sequence_number,
+            status.value,
+            self._retention_s,
+            self._keep_s,
+        ]
+        arguments += _pairs(events)
+        outcome, *connection = await self._append(keys=keys, args=arguments)
+        _check(outcome, response_id)
+        return bytes(connection[0]).decode()
+
+    async def read(
+        self, response_id: str, *, after: int = -1, limit: int | None = None
+    ) -> list[LoggedEvent]:
+        count = () if limit is None else ("COUNT", limit)
+        entries = await self._valkey.call(
+            "XRANGE", keys_of.events(response_id), f"{after + 2}-0", "+", *count
+        )
+        return [_event(entry_id, fields) for entry_id, fields in entries]
+
+    async def describe(self, response_id: str) -> ResponseMeta | None:
+        fields: dict[bytes, bytes] = await self._valkey.call(
+            "HGETALL", keys_of.response(response_id)
+        )
+        if not fields:
+            return None
+        return ResponseMeta(
+            response_id=response_id,
+            tenant_id=fields[b"tenant_id"].decode(),
+            connection_id=fields[b"connection_id"].decode(),
+            relay_id=fields[b"relay_id"].decode(),
+            status=Status(fields[b"status"].decode()),
+            epoch=int(fields[b"epoch"]),
+            next_sequence=int(fields[b"next_sequence"]),
+            job=fields.get(b"job", b""),
+            mark=DeliveryCheckpoint.decode(fields.get(b"mark", b"0")),
+            message_id=fields.get(b"message_id", b"").decode(),
+        )
+
+    async def restore(self, response: LostResponse) -> None:
+        keys = [
+            *_keys(response.response_id, response.connection_id),
+            keys_of.DEADLINES,
+            keys_of.RELAYS,
+            keys_of.ABANDONED,
+        ]
+        arguments = [
+            response.response_id,
+            response.tenant_id,
+            response.connection_id,
+            response.job,
+            response.deadline_ms,
+            self._keep_open_s,
+            CONNECTION_LIFE_S,
+            LATE_RELAY_S * 1000,
+            response.epoch,
+            response.status.value,
+            self._resume_window_ms,
+            *_pairs(response.events),
+        ]
+        if await self._restore(keys=keys, args=arguments) == b"no_relay":
+            raise UnavailableError(f"{response.response_id}: no relay to deliver it")
+
+    async def resume(
+        self, response_id: str, *, tenant_id: str, connection_id: str, first: int
+    ) -> Resumption:
+        keys = [
+            *_keys(response_id, connection_id),
+            keys_of.RELAYS,
+            keys_of.ABANDONED,
+        ]
+        arguments = [
+            response_id,
+            tenant_id,
+            connection_id,
+            first,
+            CONNECTION_LIFE_S,
+            LATE_RELAY_S * 1000,
+            _name(),
+            self._retention_s,
+            self._keep_s,
+        ]
+        return Resumption((await self._resume(keys=keys, args=arguments)).decode())
+
+    async def mark(
+        self, response_id: str, mark: DeliveryCheckpoint, *, relay_id: str, connection_id: str
+    ) -> None:
+        keys = [keys_of.response(response_id), keys_of.ABANDONED]
+        arguments = [
+            response_id,
+            relay_id,
+            connection_id,
+            mark.next_sequence,
+            mark.later.value,
+            time.time_ns() // 1000,
+        ]
+        outcome = await self._mark(keys=keys, args=arguments)
+        if outcome == b"moved":
+            raise MovedError(f"{response_id} is delivered elsewhere")
+        _check(outcome, response_id)
+
+    async def repeated(self, idempotency: str) -> Opening | None:
+        first_id, fingerprint = await self._valkey.call(
+            "HMGET", keys_of.idempotency(idempotency), "response_id", "fingerprint"
+        )
+        if first_id is None:
+            return None
+        first = Opening(OpenResult.REPEATED, first_id.decode(), fingerprint.decode())
+        known = await self._valkey.call("EXISTS", keys_of.events(first.first_id))
+        return first if known else None
+
+    async def overdue(self, *, limit: int = 100) -> list[str]:
+        return await self._due(keys_of.DEADLINES, limit)
+
+    async def abandon(self, connection_id: str) -> None:
+        keys = [keys_of.connection_responses(connection_id), keys_of.ABANDONED]
+        await self._abandon(keys=keys, args=[connection_id, self._resume_window_ms])
+
+    async def abandoned(self, *, limit: int = 100) -> list[str]:
+        return await self._due(keys_of.ABANDONED, limit)
+
+    async def forget(self, response_id: str) -> None:
+        await self._valkey.call("ZREM", keys_of.DEADLINES, response_id)
+        await self._valkey.call("ZREM", keys_of.ABANDONED, response_id)
+
+    async def _due(self, index: str, limit: int) -> list[str]:
+        now = await self._valkey.now_ms()
+        ids = await self._valkey.call("ZRANGEBYSCORE", index, "-inf", now, "LIMIT", 0, limit)
+        return [member.decode() for member in ids]
+
+    async def running_for(self, connection_id: str) -> set[str]:
+        members = await self._valkey.call("SMEMBERS", keys_of.connection_responses(connection_id))
+        return {member.decode() for member in members}
+
+
+def _name() -> str:
+    """Return what tells a call apart from others, and not from its own repetition."""
+    return secrets.token_hex(8)
+
+
+def _keys(response_id: str, connection_id: str) -> list[str]:
+    """Return a response's keys and its connection's, as every script takes them that uses both."""
+    return [
+        keys_of.response(response_id),
+        keys_of.events(response_id),
+        keys_of.connection(connection_id),
+        keys_of.connection_responses(connection_id),
+    ]
+
+
+def _pairs(events: Sequence[LoggedEvent]) -> list[bytes | str]:
+    return [part for event in events for part in (event.data, ",".join(map(str, event.token_ids)))]
+
+
+def _check(outcome: bytes, response_id: str) -> None:
+    match outcome:
+        case b"claimed" | b"appended" | b"marked":
+            return
+        case b"missing":
+            raise MissingResponseError(f"{response_id} is not in the event log")
+        case b"fenced":
+            raise FencedError(f"{response_id} has a newer attempt or has ended")
+        case _:
+            raise AxonError(f"{response_id}: append out of order ({outcome.decode()})")
+
+
+def _event(entry_id: bytes, fields: dict[bytes, bytes]) -> LoggedEvent:
+    tokens = fields.get(b"t", b"")
+    return LoggedEvent(
+        sequence_number=int(entry_id.partition(b"-")[0]) - 1,
+        data=fields[b"e"],
+        token_ids=tuple(map(int, tokens.split(b","))) if tokens else (),
+    )

@@ -1,0 +1,83 @@
+"""A subscription to channels of Valkey that notices when it is deaf, and begins anew."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from redis.exceptions import RedisError
+
+from axon.adapters.valkey.client import Valkey
+from axon.retry import pauses
+
+LOGGER = logging.getLogger(__name__)
+
+SILENCE_S = 3.0
+
+
+class Subscriber:
+    """Listens until it is cancelled.
+
+    A connection can be dead without a sign, so whoever listens publishes a pulse, an empty message,
+    to itself; when it stays away, the subscription is made anew.
+
+    Parameters
+    ----------
+    channel : one's own, where the pulses come.
+    receivers : take what is published, by channel; must not raise.
+    resubscribed : called each time that messages begin to arrive; earlier ones may be lost.
+    """
+
+    def __init__(
+        self,
+        *,
+        valkey: Valkey,
+        channel: str,
+        receivers: Mapping[str, Callable[[bytes], None]],
+        resubscribed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._valkey = valkey
+        self._channel = channel
+        self._receivers = {name.encode(): receive for name, receive in receivers.items()}
+        self._resubscribed = resubscribed
+        self.subscribed = asyncio.Event()
+        self._heard_at = 0.0
+
+    @property
+    def hears(self) -> bool:
+        """Whether a message would be heard."""
+        return self.subscribed.is_set() and time.monotonic() - self._heard_at < SILENCE_S
+
+    async def pulse(self) -> None:
+        """Publish one pulse; to be called each second or so."""
+        await self._valkey.call("PUBLISH", self._channel, b"")
+
+    async def run(self) -> None:
+        """Subscribe and listen, again and again."""
+        waits = pauses(most_s=1.0)
+        while True:
+            try:
+                await self._listen()
+            except (RedisError, OSError, TimeoutError) as error:
+                LOGGER.warning("subscribing anew: %r", error)
+            if self.subscribed.is_set():
+                self.subscribed.clear()
+                waits = pauses(most_s=1.0)
+            await asyncio.sleep(next(waits))
+
+    async def _listen(self) -> None:
+        own = self._channel.encode()
+        async with self._valkey.redis.pubsub() as pubsub, asyncio.timeout(SILENCE_S) as silence:
+            await pubsub.subscribe(*self._receivers)
+            while True:
+                # The cheapest way: a third of what the iterator costs a message.
+                kind, channel, payload = await pubsub.parse_response(block=True)
+                if kind == b"message" and payload:
+                    self._receivers[channel](payload)
+                    continue
+                self._heard_at = time.monotonic()
+                silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
+                # Also after the client has reconnected by itself.
+                if kind == b"subscribe" and channel == own:
+                    self.subscribed.set()
+                    self._resubscribed()

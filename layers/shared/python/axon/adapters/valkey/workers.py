@@ -1,0 +1,100 @@
+"""The directory of workers, in Valkey."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import TypeAdapter
+
+from axon.adapters.valkey import keys
+from axon.adapters.valkey.client import Script, Valkey
+from axon.directory.workers import LEASE_S, ModelStatus, WorkerDirectory, WorkerState
+from axon.jobs import ReceivedJob
+from axon.rendezvous import LOAD_FACTOR
+
+_MODELS = TypeAdapter(tuple[ModelStatus, ...])
+_REMEMBERED_S = 60
+"""Longer than a client repeats a script whose answer it has not received."""
+
+
+class ValkeyWorkerDirectory(WorkerDirectory):
+    """See `axon.directory.workers.WorkerDirectory`."""
+
+    def __init__(self, *, valkey: Valkey) -> None:
+        self._valkey = valkey
+        self._announce = Script(valkey, "announce_worker", after=("now_ms",))
+        self._list = Script(valkey, "list_workers", after=("now_ms",))
+        self._note_load = Script(valkey, "note_load")
+        self._hand_over = Script(valkey, "hand_over", after=("now_ms",))
+
+    async def announce(self, worker: WorkerState, *, lease_s: float = LEASE_S) -> None:
+        await self._announce(
+            keys=[keys.WORKERS, keys.worker(worker.worker_id)],
+            args=[
+                worker.worker_id,
+                int(lease_s * 1000),
+                worker.slots,
+                worker.load,
+                _MODELS.dump_json(tuple(worker.models)),
+            ],
+        )
+
+    async def leave(self, worker_id: str) -> None:
+        await self._valkey.call("ZREM", keys.WORKERS, worker_id)
+        await self._valkey.call("DEL", keys.worker(worker_id))
+
+    async def list(self) -> Sequence[WorkerState]:
+        rows = await self._list(keys=[keys.WORKERS])
+        workers = [
+            WorkerState(
+                worker_id=worker_id.decode(),
+                slots=int(slots),
+                load=int(load),
+                models=_MODELS.validate_json(models),
+            )
+            for worker_id, slots, load, models in rows
+        ]
+        return sorted(workers, key=lambda worker: worker.worker_id)
+
+    async def note_load(self, worker_id: str, load: int) -> None:
+        await self._note_load(keys=[keys.worker(worker_id)], args=[load])
+
+    async def hand_over(
+        self, delivery: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
+    ) -> str:
+        if not order or order[0] == own_id:
+            return own_id
+        worker_id: bytes = await self._hand_over(
+            keys=[
+                keys.WORKERS,
+                keys.handed_over(delivery.message_id, delivery.receive_count),
+                *map(keys.worker, order),
+            ],
+            args=[
+                own_id,
+                delivery.encode(),
+                LOAD_FACTOR if bounded else "",
+                _REMEMBERED_S,
+                *order,
+            ],
+        )
+        return worker_id.decode()
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A job as it arrives; `sent_ms` by the server's clock."""
+
+    delivery: ReceivedJob
+    sent_ms: int
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Self:
+        """Read what the script has published.
+
+        Raises
+        ------
+        ValueError : it is something else.
+        """
+        sent_ms, _, delivery = payload.partition(b"\n")
+        return cls(delivery=ReceivedJob.decode(delivery), sent_ms=int(sent_ms))

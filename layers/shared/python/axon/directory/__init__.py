@@ -1,0 +1,1 @@
+"""Directories of what is alive: relays, workers, models, client connections."""

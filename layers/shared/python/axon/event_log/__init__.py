@@ -1,0 +1,1 @@
+"""The event log of a response: the protocol, delivery checkpoints, and what is published."""

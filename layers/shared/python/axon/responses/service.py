@@ -1,0 +1,303 @@
+"""ResponseService: accepts requests, and has responses delivered to another connection."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from axon.aliases import ModelAliases, resolve
+from axon.clock import now_ms
+from axon.conversations import Conversations, Turn
+from axon.directory.models import unknown_model
+from axon.event_log.log import EventLog, NewResponse, Opening, OpenResult, Resumption, Status
+from axon.exceptions import FencedError, RequestError, UnavailableError
+from axon.history import HistoryRecord, HistorySender, version_of
+from axon.ids import is_id, new_id
+from axon.jobs import Job, JobSender, new_job
+from axon.protocol.items import FunctionCall, FunctionCallOutput
+from axon.protocol.objects import Usage, response_object
+from axon.protocol.requests import CreateResponse, ResumeResponse
+from axon.responses.terminator import ResponseTerminator, unknown_response
+from axon.scaling import WorkerScaler
+from axon.serialization import dumps
+
+NO_RELAY = "No relay is running to answer through. Please retry."
+UNSENT = {"code": "server_error", "message": "The request could not be queued. Please retry."}
+
+
+class ResponseService:
+    """Accepts requests: validated, entered in the event log, queued; in this order.
+
+    Parameters
+    ----------
+    aliases : what requests may name instead of a model.
+    """
+
+    def __init__(
+        self,
+        *,
+        event_log: EventLog,
+        conversations: Conversations,
+        jobs: JobSender,
+        history: HistorySender,
+        terminator: ResponseTerminator,
+        workers: WorkerScaler,
+        aliases: ModelAliases | None = None,
+    ) -> None:
+        self._log = event_log
+        self._aliases = aliases or {}
+        self._workers = workers
+        self._conversations = conversations
+        self._jobs = jobs
+        self._history = history
+        self._terminator = terminator
+
+    async def submit(
+        self, request: CreateResponse, *, tenant_id: str, connection_id: str
+    ) -> str | None:
+        """Accept a request; its events go to the connection. Return the response's id.
+
+        None: the connection is gone, so nothing was accepted.
+
+        Raises
+        ------
+        RequestError : refused; nothing was accepted.
+        UnavailableError : no relay is there to answer through; nothing was accepted.
+        """
+        try:
+            turns = await self._previous(request, tenant_id=tenant_id, connection_id=connection_id)
+        except RequestError:
+            # The conversation may be out of sight by now, and the response nevertheless begun.
+            opening = await self._log.repeated(_idempotency(request, tenant_id))
+            if opening is None:
+                raise
+        else:
+            job, opening = await self._begin(
+                request, turns, tenant_id=tenant_id, connection_id=connection_id
+            )
+        match opening.outcome:
+            case OpenResult.GONE:
+                return None
+            case OpenResult.REPEATED:
+                return await self._repeat(
+                    opening, request, tenant_id=tenant_id, connection_id=connection_id
+                )
+        await (self._queue(job, opening) if request.generate else self._warm_up(job))
+        return job.response_id
+
+    async def resume(self, request: ResumeResponse, *, tenant_id: str, connection_id: str) -> None:
+        """Deliver a response to this connection from now on, and no longer to its former one.
+
+        Raises
+        ------
+        RequestError : the tenant has no such response, or it has fewer events.
+        UnavailableError : no relay is there to deliver it.
+        """
+        response_id = request.response_id
+        if not is_id("resp", response_id):
+            raise unknown_response(response_id)
+        await self._resume(
+            response_id,
+            tenant_id=tenant_id,
+            connection_id=connection_id,
+            first=request.starting_after + 1,
+        )
+
+    async def _resume(
+        self, response_id: str, *, tenant_id: str, connection_id: str, first: int
+    ) -> None:
+        match await self._log.resume(
+            response_id, tenant_id=tenant_id, connection_id=connection_id, first=first
+        ):
+            case Resumption.MISSING:
+                raise unknown_response(response_id)
+            case Resumption.AHEAD:
+                raise RequestError(
+                    f"The response has no event {first - 1}, or has ended with it. Use the last "
+                    "sequence_number that you received.",
+                    code="invalid_value",
+                    param="starting_after",
+                )
+            case Resumption.NO_RELAY:
+                raise UnavailableError(NO_RELAY)
+
+    async def _previous(
+        self, request: CreateResponse, *, tenant_id: str, connection_id: str
+    ) -> list[Turn]:
+        previous = request.previous_response_id
+        if previous is None:
+            return []
+        turns = None
+        if is_id("resp", previous):  # anything may stand there, and not all of it is safe in a key
+            turns = await self._conversations.chain(
+                previous, tenant_id=tenant_id, connection_id=connection_id
+            )
+        if turns is None:
+            raise RequestError(
+                f"Previous response with id '{previous}' not found.",
+                code="previous_response_not_found",
+                param="previous_response_id",
+            )
+        return turns
+
+    async def _begin(
+        self, request: CreateResponse, turns: list[Turn], *, tenant_id: str, connection_id: str
+    ) -> tuple[Job, Opening]:
+        conversation_id = turns[-1].conversation_id if turns else new_id("conv")
+        try:
+            check_calls(request, turns)
+            for model in resolve(
+                request.model, conversation_id=conversation_id, aliases=self._aliases
+            ):
+                job = _job(
+                    request.model_copy(update={"model": model}),
+                    tenant_id=tenant_id,
+                    connection_id=connection_id,
+                    conversation_id=conversation_id,
+                )
+                opening = await self._open(job, request)
+                if opening.outcome is not OpenResult.UNKNOWN_MODEL:
+                    return job, opening
+            raise unknown_model(request.model)
+        except RequestError:
+            if turns:  # a failed continuation takes an unstored parent with it
+                await self._conversations.evict(turns[-1])
+            raise
+
+    async def _queue(self, job: Job, opening: Opening) -> None:
+        try:
+            await self._jobs.send(job)
+        except UnavailableError:
+            await self._terminator.end(job.response_id, Status.FAILED, error=UNSENT)
+            return
+        if opening.outcome is OpenResult.UNATTENDED:
+            await self._workers.wake()
+
+    async def _repeat(
+        self, opening: Opening, request: CreateResponse, *, tenant_id: str, connection_id: str
+    ) -> str:
+        """Answer with the response that the first request of this idempotency key began."""
+        if opening.fingerprint != _fingerprint(request):
+            raise RequestError(
+                "The idempotency key was used for another request. Use a new one.",
+                code="idempotency_key_reused",
+                param="idempotency_key",
+                status=409,
+            )
+        first = await self._log.describe(opening.first_id)
+        if first is None:
+            raise UnavailableError(f"{opening.first_id} has just been lost")
+        # Who began it may have died before it was on its way; twice is harmless.
+        if first.job and not request.generate:
+            await self._warm_up(Job.decode(first.job))
+        elif first.job and first.epoch == 0:
+            await self._jobs.send(Job.decode(first.job))
+            await self._workers.wake()
+        if first.connection_id != connection_id:
+            await self._resume(
+                first.response_id, tenant_id=tenant_id, connection_id=connection_id, first=0
+            )
+        return first.response_id
+
+    async def _warm_up(self, job: Job) -> None:
+        """End at once with an empty response, which the next request may continue."""
+        try:
+            await self._complete(job)
+        except FencedError:
+            return  # it has ended already
+        except UnavailableError:
+            await self._terminator.end(job.response_id, Status.FAILED, error=UNSENT)
+
+    async def _complete(self, job: Job) -> None:
+        transcript = job.transcript()
+        transcript.created()
+        in_progress = transcript.in_progress()
+        claim = await self._log.claim(job.response_id, in_progress=in_progress.data)
+        completed = transcript.end(Status.COMPLETED, usage=Usage())
+        if job.stored:
+            await self._history.send(
+                HistoryRecord.of(
+                    job,
+                    response=transcript.response,
+                    version=version_of(
+                        epoch=claim.epoch, sequence_number=completed.sequence_number
+                    ),
+                    ended_ms=now_ms(),
+                )
+            )
+        await self._conversations.put(Turn.of(job, output=[]))
+        await self._log.append(
+            job.response_id, epoch=claim.epoch, events=[completed], status=Status.COMPLETED
+        )
+
+    async def _open(self, job: Job, request: CreateResponse) -> Opening:
+        """Open the log, unless the model is unknown; raise if none is known, or no relay there.
+
+        `request` is in the client's own words: its fingerprint does not depend on an alias's.
+        """
+        idempotency = _idempotency(request, job.tenant_id)
+        response = NewResponse(
+            response_id=job.response_id,
+            tenant_id=job.tenant_id,
+            connection_id=job.connection_id,
+            model=job.model,
+            job=job.encode(),
+            created=job.transcript().created().data,
+            idempotency=idempotency,
+            fingerprint=_fingerprint(request) if idempotency else "",
+        )
+        opening = await self._log.open(response)
+        match opening.outcome:
+            case OpenResult.NO_MODEL:
+                raise UnavailableError("No worker has announced a model yet. Please retry.")
+            case OpenResult.NO_RELAY:
+                raise UnavailableError(NO_RELAY)
+        return opening
+
+
+def _idempotency(request: CreateResponse, tenant_id: str) -> str:
+    """Return what names the tenant and the key; nothing if there is no key."""
+    key = request.idempotency_key
+    return _digest(dumps([tenant_id, key])) if key else ""
+
+
+def _fingerprint(request: CreateResponse) -> str:
+    return _digest(request.model_dump_json(exclude={"stream_id"}).encode())
+
+
+def _digest(data: bytes) -> str:
+    return sha256(data).hexdigest()
+
+
+def _job(
+    request: CreateResponse, *, tenant_id: str, connection_id: str, conversation_id: str
+) -> Job:
+    created_ms = now_ms()
+    response_id = new_id("resp")
+    return new_job(
+        request,
+        response=response_object(request, response_id=response_id, created_at=created_ms // 1000),
+        tenant_id=tenant_id,
+        connection_id=connection_id,
+        conversation_id=conversation_id,
+        created_ms=created_ms,
+    )
+
+
+def check_calls(request: CreateResponse, turns: Sequence[Turn]) -> None:
+    """Refuse a function's output that answers no call."""
+    if isinstance(request.input, str):
+        return
+    known = {
+        item.get("call_id")
+        for turn in turns
+        for item in (*turn.input, *turn.output)
+        if item.get("type") == "function_call"
+    }
+    for item in request.input:
+        if isinstance(item, FunctionCall):
+            known.add(item.call_id)
+        elif isinstance(item, FunctionCallOutput) and item.call_id not in known:
+            raise RequestError(
+                f"No tool call found for function call output with call_id {item.call_id}.",
+                code="tool_call_not_found",
+                param="input",
+            )

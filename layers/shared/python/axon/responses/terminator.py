@@ -1,0 +1,158 @@
+"""ResponseTerminator: ends responses from outside a worker."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from itertools import islice
+
+from axon.clock import now_ms
+from axon.conversations import Turn, TurnCache
+from axon.event_log.log import EventLog, LoggedEvent, LostResponse, ResponseMeta, Status
+from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
+from axon.history import HistoryRecord, HistorySender, version_of
+from axon.ids import is_id
+from axon.jobs import Job
+from axon.retry import pauses
+
+_TRIES = 6
+
+LOGGER = logging.getLogger(__name__)
+
+OVERDUE = {"code": "server_error", "message": "The response did not finish before its deadline."}
+
+
+class ResponseTerminator:
+    """Ends responses from outside a worker: cancelled, abandoned, overdue, dead.
+
+    Taking the next epoch fences off whichever worker runs the response; it stops at its next
+    append.
+    """
+
+    def __init__(self, *, event_log: EventLog, history: HistorySender, turns: TurnCache) -> None:
+        self._log = event_log
+        self._history = history
+        self._turns = turns
+
+    async def cancel(self, response_id: str, *, tenant_id: str) -> None:
+        """Cancel a running response of this tenant; one that has ended stays as it is.
+
+        Raises
+        ------
+        RequestError : the tenant has no such response.
+        """
+        meta = await self._log.describe(response_id) if is_id("resp", response_id) else None
+        if meta is None or meta.tenant_id != tenant_id:
+            raise unknown_response(response_id)
+        await self.end(response_id, Status.CANCELLED)
+
+    async def cancel_abandoned(self) -> None:
+        """Cancel what nobody has resumed in time."""
+        await self._end_each(await self._log.abandoned(), Status.CANCELLED)
+
+    async def fail_overdue(self) -> int:
+        """Fail responses past their deadline; return how many."""
+        overdue = await self._log.overdue()
+        await self._end_each(overdue, Status.FAILED, error=OVERDUE)
+        return len(overdue)
+
+    async def end(
+        self, response_id: str, status: Status, *, error: dict[str, str] | None = None
+    ) -> None:
+        """End a response that has not ended yet with what the log holds of it.
+
+        Raises
+        ------
+        UnavailableError : others claim it again and again.
+        """
+        for pause in islice(pauses(first_s=0.1, most_s=1.0), _TRIES):
+            meta = await self._log.describe(response_id)
+            if meta is None or not meta.job:
+                await self._log.forget(response_id)
+                return
+            try:
+                await self._end(meta, status, error=error)
+            except MissingResponseError:  # it has just been lost
+                return
+            except (
+                FencedError
+            ):  # it has just ended, or a worker or another terminator has claimed it
+                await asyncio.sleep(pause)
+            else:
+                return
+        raise UnavailableError(f"{response_id} is claimed again and again")
+
+    async def _end_each(
+        self,
+        response_ids: Sequence[str],
+        status: Status,
+        *,
+        error: dict[str, str] | None = None,
+    ) -> None:
+        for response_id in response_ids:
+            try:
+                await self.end(response_id, status, error=error)
+            except Exception:  # one that cannot be ended must not keep the others
+                LOGGER.exception("%s could not be ended as %s", response_id, status)
+
+    async def _end(
+        self, meta: ResponseMeta, status: Status, *, error: dict[str, str] | None
+    ) -> None:
+        job = Job.decode(meta.job)
+        claim = await self._log.claim(job.response_id)
+        logged = await self._log.read(job.response_id)
+        if len(logged) != claim.next_sequence:  # lost meanwhile: the history must not tell of this
+            raise MissingResponseError(f"{job.response_id} lacks events")
+        transcript = job.transcript()
+        transcript.replay(logged)
+        events = []
+        if status is Status.CANCELLED and transcript.text:
+            events = transcript.close_message(complete=False)
+        events.append(transcript.end(status, error=error))
+        if job.stored:
+            record = HistoryRecord.of(
+                job,
+                response=transcript.response,
+                version=version_of(epoch=claim.epoch, sequence_number=events[-1].sequence_number),
+                ended_ms=now_ms(),
+            )
+            await self._write(record, status)
+        if status is Status.CANCELLED:  # what was said so far can be continued at once
+            await self._turns.put([Turn.of(job, output=transcript.response["output"])])
+        try:
+            await self._log.append(job.response_id, epoch=claim.epoch, events=events, status=status)
+        except MissingResponseError:  # lost just now, but the history has this end
+            await self._restore(meta, [*logged, *events], epoch=claim.epoch, status=status)
+
+    async def _write(self, record: HistoryRecord, status: Status) -> None:
+        try:
+            await self._history.send(record)
+        except UnavailableError:
+            # Nothing continues a failed response: telling of it matters more than keeping it.
+            if status is not Status.FAILED:
+                raise
+
+    async def _restore(
+        self, meta: ResponseMeta, events: list[LoggedEvent], *, epoch: int, status: Status
+    ) -> None:
+        await self._log.restore(
+            LostResponse(
+                response_id=meta.response_id,
+                tenant_id=meta.tenant_id,
+                connection_id=meta.connection_id,
+                job=meta.job,
+                deadline_ms=now_ms(),
+                epoch=epoch,
+                events=events,
+                status=status,
+            )
+        )
+
+
+def unknown_response(response_id: str) -> RequestError:
+    """Return the refusal of an id that the tenant has no response of."""
+    return RequestError(
+        f"Response with id '{response_id[:64]}' not found.",
+        code="response_not_found",
+        param="response_id",
+        status=404,
+    )

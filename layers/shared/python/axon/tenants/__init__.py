@@ -1,0 +1,1 @@
+"""Tenants: who may ask, and the API keys that prove it."""

@@ -1,0 +1,83 @@
+"""What functions/keys is asked, and what it answers: JSON both ways."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, assert_never
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from axon.exceptions import UnavailableError
+from axon.tenants.api_keys import ApiKey, ApiKeys
+
+TenantId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+KeyName = Annotated[str, Field(pattern=r"^[^\p{Cc}]{1,100}$")]
+"""Anything that fits on a line."""
+
+
+class _Command(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CreateKey(_Command):
+    """Make a key; the answer is the only place where its secret appears."""
+
+    action: Literal["create"]
+    tenant_id: TenantId
+    name: KeyName
+
+
+class ListKeys(_Command):
+    """Tell of all keys, oldest first."""
+
+    action: Literal["list"]
+
+
+class RevokeKey(_Command):
+    """Make a key useless at once."""
+
+    action: Literal["revoke"]
+    key_id: str
+
+
+Command = Annotated[CreateKey | ListKeys | RevokeKey, Field(discriminator="action")]
+_COMMANDS: TypeAdapter[CreateKey | ListKeys | RevokeKey] = TypeAdapter(Command)
+
+
+async def answer(event: Mapping[str, Any], *, keys: ApiKeys) -> dict[str, Any]:
+    """Do what the event asks; what is refused is answered with ``error``, never raised."""
+    try:
+        command = _COMMANDS.validate_python(event)
+        return await _run(command, keys)
+    except ValidationError as error:
+        return _error("invalid_request", "; ".join(map(_describe, error.errors())))
+    except UnavailableError as error:
+        return _error("unavailable", str(error))
+
+
+async def _run(command: CreateKey | ListKeys | RevokeKey, keys: ApiKeys) -> dict[str, Any]:
+    match command:
+        case CreateKey():
+            key, secret = await keys.create(tenant_id=command.tenant_id, name=command.name)
+            return {"key": _plain(key), "secret": secret}
+        case ListKeys():
+            return {"keys": [_plain(key) for key in await keys.list()]}
+        case RevokeKey():
+            if await keys.revoke(command.key_id):
+                return {"revoked": command.key_id}
+            return _error("not_found", f"there is no key {command.key_id[:64]}")
+    assert_never(command)
+
+
+def _plain(key: ApiKey) -> dict[str, Any]:
+    times = {"created_at": key.created_at, "revoked_at": key.revoked_at}
+    return asdict(key) | {name: time and time.isoformat() for name, time in times.items()}
+
+
+def _error(code: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message}}
+
+
+def _describe(error: Mapping[str, Any]) -> str:
+    # The first part of the place is the action, unless that itself is wrong.
+    field = ".".join(map(str, error["loc"][1:])) or "action"
+    return f"{field}: {error['msg']}"

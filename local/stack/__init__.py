@@ -1,0 +1,1 @@
+"""The local cloud's parts: what runs, with which configuration, where."""

@@ -1,0 +1,67 @@
+"""Where everything in one local cloud listens, and the environment variables that say so."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from axon.catalog import STAGE
+from local.ports import LOOPBACK, Ports
+from local.services.fauxqs import Fauxqs
+from local.services.postgres import Postgres
+from local.services.valkey import Valkey
+from local.stack.folders import Folders
+from local.stack.queues import HISTORY, JOBS, JOBS_PARKED, REGION, queue_url
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Addresses:
+    """The three servers and the ports of the rest."""
+
+    valkey: Valkey
+    postgres: Postgres
+    fauxqs: Fauxqs
+    client_port: int
+    management_port: int
+    lambda_port: int
+
+    @classmethod
+    def choose(
+        cls, *, ports: Ports, folders: Folders, client_port: int, persistent: bool
+    ) -> "Addresses":
+        """Choose free ports for all but the clients', which a person chose."""
+        storage = folders.storage
+        return cls(
+            valkey=Valkey(port=ports.reserve(), folder=storage / "valkey", persistent=persistent),
+            postgres=Postgres(
+                port=ports.reserve(), folder=storage / "postgres", persistent=persistent
+            ),
+            fauxqs=Fauxqs(port=ports.reserve(), folder=storage / "fauxqs", persistent=persistent),
+            client_port=client_port,
+            management_port=ports.reserve(),
+            lambda_port=ports.reserve(),
+        )
+
+    @property
+    def base_url(self) -> str:
+        """What OpenAI's clients are given."""
+        return f"http://{LOOPBACK}:{self.client_port}/v1"
+
+    @property
+    def lambda_endpoint(self) -> str:
+        """The Lambda Invoke API."""
+        return f"http://{LOOPBACK}:{self.lambda_port}"
+
+    def variables(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the named environment variables; KeyError for one that nobody defines."""
+        known = {
+            "AXON_VALKEY_URL": self.valkey.url,
+            "AXON_POSTGRES_DSN": self.postgres.dsn(),
+            "AXON_JOBS_QUEUE_URL": queue_url(self.fauxqs.endpoint, JOBS),
+            "AXON_PARKED_QUEUE_URL": queue_url(self.fauxqs.endpoint, JOBS_PARKED),
+            "AXON_HISTORY_QUEUE_URL": queue_url(self.fauxqs.endpoint, HISTORY),
+            "AXON_CONNECTIONS_ENDPOINT": f"http://{LOOPBACK}:{self.management_port}/{STAGE}",
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_ENDPOINT_URL_SQS": self.fauxqs.endpoint,
+        }
+        return {name: known[name] for name in names}

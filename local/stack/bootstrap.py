@@ -1,0 +1,53 @@
+"""What a deployment does once the servers run: the schema, and here the well-known API key."""
+
+import json
+
+from local.errors import LocalCloudError
+from local.stack.queues import REGION
+
+LOCAL = "local"
+
+
+def migrate(lambda_endpoint: str) -> None:
+    """Invoke the function that brings the schema up to date; blocks until it has."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = boto3.client(
+        "lambda",
+        endpoint_url=lambda_endpoint,
+        region_name=REGION,
+        aws_access_key_id=LOCAL,
+        aws_secret_access_key=LOCAL,
+        config=Config(read_timeout=300, retries={"total_max_attempts": 1}),
+    )
+    try:
+        answer = client.invoke(FunctionName="migrate", Payload=b"{}")
+        payload = answer["Payload"].read()
+    except (BotoCoreError, ClientError) as error:
+        raise LocalCloudError(f"the database could not be migrated: {error}") from error
+    finally:
+        client.close()
+    if "FunctionError" in answer:
+        reason = json.loads(payload).get("errorMessage", payload)
+        raise LocalCloudError(f"the database could not be migrated: {reason}")
+
+
+async def create_key(*, dsn: str, secret: str, tenant_id: str) -> None:
+    """Make the well-known key unless it is there."""
+    from axon.adapters.postgres.pool import create_pool
+    from axon.adapters.postgres.stores import PostgresApiKeyStore
+    from axon.exceptions import AxonError
+    from axon.ids import new_id
+    from axon.settings import PostgresSettings
+    from axon.tenants.api_keys import ApiKey, hash_key
+
+    pool = create_pool(PostgresSettings(postgres_dsn=dsn), max_size=1)
+    key = ApiKey(key_id=new_id("key"), tenant_id=tenant_id, name="local", hint=secret[-4:])
+    try:
+        await PostgresApiKeyStore(pool=pool).add(key, key_hash=hash_key(secret))
+    except AxonError as error:
+        raise LocalCloudError(f"the API key could not be made: {error}") from error
+    finally:
+        await pool.close()

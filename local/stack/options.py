@@ -1,0 +1,43 @@
+"""What a person chooses when starting a local cloud."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.errors import LocalCloudError
+from local.services.wheels import program_in
+from local.stack.topology import ENGINES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The arguments of `axon dev`.
+
+    For the engine vLLM: `model` is the folder it loads, `python` the interpreter that has it.
+    """
+
+    engine: str
+    port: int
+    data: Path
+    workers: int
+    relays: int
+    ephemeral: bool
+    model: Path | None = None
+    python: Path | None = None
+
+    @property
+    def model_name(self) -> str:
+        """What requests say."""
+        return self.model.resolve().name if self.model else ENGINES[self.engine].model
+
+    def check(self) -> None:
+        """Raise LocalCloudError for an engine that is unknown or not installed."""
+        if self.engine not in ENGINES:
+            raise LocalCloudError(
+                f"no engine {self.engine!r}; there are {', '.join(sorted(ENGINES))}"
+            )
+        if (self.engine == "vllm") != (self.model is not None):
+            raise LocalCloudError("--engine vllm and --model (a folder) go together")
+        if self.model and not (self.model / "config.json").is_file():
+            raise LocalCloudError(f"{self.model} is no model: it has no config.json")
+        for package, pattern in ENGINES[self.engine].needs:
+            program_in(package, pattern)

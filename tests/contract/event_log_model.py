@@ -1,0 +1,256 @@
+"""All that can happen to responses: workers, clients, relays and Valkey come, go and fail."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from hypothesis.stateful import RuleBasedStateMachine
+
+from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
+from axon.event_log.log import (
+    LoggedEvent,
+    LostResponse,
+    NewResponse,
+    OpenResult,
+    Resumption,
+    Status,
+)
+from axon.exceptions import FencedError, MissingResponseError, UnavailableError
+from tests.contract.conftest import MakeBench
+from tests.contract.delivery_model import TENANT, Clients, ModelRelay, resume
+
+RELAYS = ("ra", "rb", "rc")
+
+
+@dataclass
+class Attempt:
+    """A worker's attempt: the events that it holds, those of its last append among them."""
+
+    response_id: str
+    connection_id: str
+    epoch: int
+    events: list[LoggedEvent]
+    last: list[LoggedEvent] = field(default_factory=list)
+    status: Status = Status.IN_PROGRESS
+
+
+class Lives(RuleBasedStateMachine):
+    """`truth` is what the logs must hold, `epochs` the last claim of each response."""
+
+    def __init__(self, make_bench: MakeBench) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.context = make_bench(resume_window_s=0.0)
+        self.bench = self.runner.run(self.context.__aenter__())
+        self.bench.lose()
+        self.truth: dict[str, list[LoggedEvent]] = {}
+        self.epochs: dict[str, int] = {}
+        self.ended: set[str] = set()
+        self.lost: set[str] = set()
+        self.attempts: list[Attempt] = []
+        self.connections = 0
+        self.clients = Clients()
+        self.relays = {
+            name: ModelRelay(name, bench=self.bench, clients=self.clients) for name in RELAYS
+        }
+
+    def teardown(self) -> None:
+        try:
+            if not self.lost:
+                self.runner.run(self.settle())
+        finally:
+            self.runner.run(self.context.__aexit__(None, None, None))
+            self.runner.close()
+
+    def relay(self, pick: int) -> ModelRelay:
+        return self.relays[RELAYS[pick % len(RELAYS)]]
+
+    def running(self) -> list[ModelRelay]:
+        return [relay for relay in self.relays.values() if relay.state == "running"]
+
+    def there(self) -> list[str]:
+        return [key for key in self.truth if key not in self.lost]
+
+    def new_connection(self) -> str:
+        self.connections += 1
+        return f"c{self.connections}"
+
+    async def _announce(self) -> None:
+        await self.bench.models.announce(("echo",), retention_s=600)
+
+    async def _open(self, response_id: str, connection_id: str) -> None:
+        new = NewResponse(
+            response_id=response_id,
+            tenant_id=TENANT,
+            connection_id=connection_id,
+            model="echo",
+            job=b"job",
+            created=b"created",
+        )
+        opening = await self.bench.log.open(new)
+        if opening.outcome is OpenResult.OPENED:
+            self.truth[response_id] = [LoggedEvent(0, b"created")]
+            self.epochs[response_id] = 0
+            self.clients.wait(response_id, connection_id)
+            await self._offer(response_id, first=0)
+        else:
+            assert opening.outcome is OpenResult.NO_RELAY
+
+    async def _offer(self, response_id: str, *, first: int) -> None:
+        """Let the relay hear what was just published, also one that is stopped: it will."""
+        meta = await self.bench.log.describe(response_id)
+        assert meta is not None
+        relay = self.relays[meta.relay_id]
+        if relay.state != "dead" and meta.mark == DeliveryCheckpoint(first, TailState.OFFERED):
+            relay.hear(response_id, meta.connection_id, first)
+
+    async def _append(self, attempt: Attempt, *, heard: bool) -> None:
+        response_id = attempt.response_id
+        newest = attempt.epoch == self.epochs[response_id]
+        try:
+            attempt.connection_id = await self.bench.log.append(
+                response_id, epoch=attempt.epoch, events=attempt.last, status=attempt.status
+            )
+        except FencedError:
+            assert not newest or (response_id in self.ended and not attempt.status.terminal)
+            self.attempts.remove(attempt)
+        except MissingResponseError:
+            assert response_id in self.lost
+            if newest:
+                await self._restore(attempt)
+            else:
+                self.attempts.remove(attempt)
+        else:
+            assert newest
+            assert attempt.connection_id == self.clients.waits_at[response_id]
+            if heard and self.truth[response_id] != attempt.events:
+                await self._offer(response_id, first=attempt.last[0].sequence_number)
+            self._note(attempt)
+
+    async def _restore(self, attempt: Attempt) -> None:
+        response = LostResponse(
+            response_id=attempt.response_id,
+            tenant_id=TENANT,
+            connection_id=attempt.connection_id,
+            job=b"job",
+            deadline_ms=int(time.time() * 1000) + 600_000,
+            epoch=attempt.epoch,
+            events=attempt.events,
+            status=attempt.status,
+        )
+        try:
+            await self.bench.log.restore(response)
+        except UnavailableError:
+            assert not self.running()
+            return
+        self.lost.discard(attempt.response_id)
+        self._note(attempt)
+
+    def _note(self, attempt: Attempt) -> None:
+        self.truth[attempt.response_id] = list(attempt.events)
+        if attempt.status.terminal:
+            self.ended.add(attempt.response_id)
+
+    async def _end(self, response_id: str) -> None:
+        try:
+            claim = await self.bench.log.claim(response_id)
+        except FencedError:
+            assert response_id in self.ended
+            return
+        truth = self.truth[response_id]
+        final = LoggedEvent(len(truth), b"end")
+        await self.bench.log.append(
+            response_id, epoch=claim.epoch, events=[final], status=Status.FAILED
+        )
+        truth.append(final)
+        self.epochs[response_id] = claim.epoch
+        self.ended.add(response_id)
+
+    async def _cancel_abandoned(self) -> None:
+        for response_id in await self.bench.log.abandoned():
+            meta = await self.bench.log.describe(response_id)
+            assert meta is not None
+            assert not self.clients.is_open(meta.connection_id) or meta.mark == DeliveryCheckpoint(
+                0, TailState.POSTED
+            )
+            await self._end(response_id)
+
+    async def _disconnect(self, connection_id: str) -> None:
+        await self.bench.connections.remove(connection_id)
+        await self.bench.log.abandon(connection_id)
+
+    async def _resume(self, response_id: str, *, heard: bool) -> None:
+        resumption = await resume(
+            response_id,
+            self.new_connection(),
+            bench=self.bench,
+            clients=self.clients,
+            relays=self.relays,
+            heard=heard,
+        )
+        match resumption:
+            case Resumption.MISSING:
+                assert response_id in self.lost
+            case Resumption.AHEAD:
+                complete = self.truth[response_id] == self.clients.received[response_id]
+                assert response_id in self.ended
+                assert complete
+            case Resumption.NO_RELAY:
+                assert not self.running()
+
+    def under_way(self) -> list[tuple[ModelRelay, str]]:
+        return [(relay, key) for relay in self.running() for key in relay.deliveries]
+
+    async def _deliver(self, relay: ModelRelay, count: int) -> bool:
+        went_on = False
+        for response_id in list(relay.deliveries):
+            for _ in range(count):
+                if response_id not in relay.deliveries or not await relay.step(response_id):
+                    break
+                went_on = True
+        return went_on
+
+    async def _adopt(self, adopter: ModelRelay, *, limit: int, dies: bool) -> None:
+        for victim in await self.bench.relays.expired():
+            if dies:
+                await self.bench.relays.adopt(victim, adopter_id=adopter.name, limit=limit)
+                await adopter.halt(dead=True)
+                return
+            await adopter.adopt(victim, limit=limit)
+
+    async def _adopt_at_once(self, limit: int) -> None:
+        for victim in await self.bench.relays.expired():
+            await asyncio.gather(*(relay.adopt(victim, limit=limit) for relay in self.running()))
+
+    async def _return_after_loss(self) -> None:
+        await self._announce()
+        for relay in self.running():
+            await relay.beat()
+
+    async def settle(self) -> None:
+        """Everything comes to its end, everybody who comes back gets all, and nothing is left."""
+        for response_id in self.truth:
+            await self._end(response_id)
+        for relay in self.relays.values():
+            if relay.state == "stopped":
+                await relay.halt(dead=True)
+            if relay.state == "dead":
+                await relay.start()
+        await self._quiet()
+        for response_id, events in self.truth.items():
+            if self.clients.received[response_id] != events:
+                assert not self.clients.is_open(self.clients.waits_at[response_id]), "silence"
+                await self._resume(response_id, heard=False)
+        await self._quiet()
+        assert self.clients.received == self.truth
+        for relay in self.relays.values():
+            assert await self.bench.relays.undelivered(relay.name) == set()
+        assert await self.bench.log.abandoned() == []
+        for number in range(self.connections + 1):
+            assert await self.bench.log.running_for(f"c{number}") == set()
+
+    async def _quiet(self) -> None:
+        for relay in [*self.relays.values()] * 2:  # a first round shows them what is not theirs
+            await relay.rescan()
+            while await self._deliver(relay, 100):
+                pass

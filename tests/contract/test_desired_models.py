@@ -1,0 +1,105 @@
+"""What was last said about models, in memory and in PostgreSQL."""
+
+import asyncio
+
+import pytest
+
+from axon.adapters.postgres.pool import Pool
+from axon.adapters.postgres.stores import PostgresWantedModels
+from axon.exceptions import UnavailableError
+from axon.models.desired import DesiredModel, DesiredModels
+from axon.testing.stores import FakeWantedModels
+from tests.clients import postgres_pool
+
+SETTINGS = {
+    "engine": "vllm",
+    "model_uri": "s3://models/große 🌍",
+    "max_model_len": 4096,
+    "gpu_memory_utilization": 0.45,
+    "enable_lora": True,
+    "lora_adapters": {"pirate": "s3://models/pirate"},
+}
+
+
+@pytest.fixture(params=["fake", "real"])
+def wanted(request: pytest.FixtureRequest) -> DesiredModels:
+    if request.param == "fake":
+        return FakeWantedModels()
+    pool: Pool = request.getfixturevalue("pool")
+    return PostgresWantedModels(pool=pool)
+
+
+async def test_nothing_is_wanted_at_first(wanted: DesiredModels) -> None:
+    assert list(await wanted.list()) == []
+
+
+async def test_what_was_said_is_read_again(wanted: DesiredModels) -> None:
+    put = await wanted.put("llama", SETTINGS)
+    assert (put.name, put.settings) == ("llama", SETTINGS)
+    assert list(await wanted.list()) == [put]
+
+
+async def test_models_are_listed_by_name(wanted: DesiredModels) -> None:
+    for name in ("b", "a/z", "B", "ä", "a:1", "_"):
+        await wanted.put(name, {"engine": "echo"})
+    assert [each.name for each in await wanted.list()] == ["B", "_", "a/z", "a:1", "b", "ä"]
+
+
+async def test_the_last_word_counts_and_the_version_grows(wanted: DesiredModels) -> None:
+    first = await wanted.put("llama", SETTINGS)
+    unloaded = await wanted.put("llama", None)
+    assert list(await wanted.list()) == [DesiredModel("llama", None, unloaded.version)]
+    again = await wanted.put("llama", {"engine": "echo"})
+    assert list(await wanted.list()) == [again]
+    assert 0 < first.version < unloaded.version < again.version
+
+
+async def test_the_same_said_again_is_a_change(wanted: DesiredModels) -> None:
+    first, second = [await wanted.put("llama", SETTINGS) for _ in range(2)]
+    assert first.version < second.version
+
+
+async def test_versions_grow_across_models(wanted: DesiredModels) -> None:
+    versions = [(await wanted.put(name, None)).version for name in ("a", "b", "a", "c")]
+    assert versions == sorted(set(versions))
+
+
+async def test_many_at_once(wanted: DesiredModels) -> None:
+    names = [f"m{n % 3}" for n in range(30)]
+    put = await asyncio.gather(*(wanted.put(name, {"engine": "echo"}) for name in names))
+    assert len({each.version for each in put}) == len(put)
+    last = {each.name: each for each in sorted(put, key=lambda each: each.version)}
+    assert list(await wanted.list()) == [last[name] for name in sorted(last)]
+
+
+async def test_a_later_version_is_never_seen_before_an_earlier_one(pool: Pool) -> None:
+    """Who has seen a version has seen all below it, whichever model they are of."""
+    wanted = PostgresWantedModels(pool=pool)
+    seen: list[set[int]] = [set()]
+
+    async def change(writer: int) -> None:
+        for n in range(30):
+            await wanted.put(f"{writer}-{n}", None)
+
+    async def look() -> None:
+        while len(seen[-1]) < 3 * 30:
+            seen.append({each.version for each in await wanted.list()})
+
+    await asyncio.gather(look(), *map(change, range(3)))
+    assert len({len(versions) for versions in seen}) > 2
+    for versions in seen:
+        assert versions == set(range(1, len(versions) + 1))
+
+
+async def test_a_character_that_postgresql_cannot_keep_is_replaced(pool: Pool) -> None:
+    put = await PostgresWantedModels(pool=pool).put("llama", {"model_uri": "a\x00b"})
+    assert put.settings == {"model_uri": "a\ufffdb"}
+
+
+async def test_a_database_that_is_away() -> None:
+    async with postgres_pool("postgresql://127.0.0.1:1/none") as pool:
+        pool.timeout = 0.2
+        wanted = PostgresWantedModels(pool=pool)
+        for asked in (wanted.list(), wanted.put("llama", None)):
+            with pytest.raises(UnavailableError):
+                await asked

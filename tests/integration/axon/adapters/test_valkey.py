@@ -1,0 +1,231 @@
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as ValkeyTimeoutError
+
+from axon.adapters.valkey.client import Script, Valkey
+from axon.adapters.valkey.connection import CommandConnection
+from axon.adapters.valkey.directories import (
+    ValkeyConnectionDirectory,
+    ValkeyModelDirectory,
+    ValkeyRelayDirectory,
+)
+from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
+from axon.event_log.log import LoggedEvent, LostResponse, NewResponse, OpenResult, Status
+from axon.exceptions import UnavailableError
+from tests.clients import valkey_client
+
+NEW = NewResponse(
+    response_id="resp_1",
+    tenant_id="t",
+    connection_id="c1",
+    model="echo",
+    job=b"job",
+    created=b"{}",
+)
+
+
+async def test_a_thousand_calls_at_once_each_get_their_answer(valkey: Valkey) -> None:
+    answers = await asyncio.gather(*(valkey.call("ECHO", number) for number in range(1000)))
+    assert answers == [str(number).encode() for number in range(1000)]
+
+
+async def test_a_refused_command_fails_alone(valkey: Valkey) -> None:
+    await valkey.call("SET", "text", "x")
+    outcomes = await asyncio.gather(
+        valkey.call("GET", "text"),
+        valkey.call("INCR", "text"),
+        valkey.call("GET", "text"),
+        return_exceptions=True,
+    )
+    assert outcomes[0] == outcomes[2] == b"x"
+    assert isinstance(outcomes[1], ResponseError)
+
+
+async def test_a_broken_connection_is_replaced(valkey: Valkey, valkey_url: str) -> None:
+    own = await valkey.call("CLIENT", "ID")
+    await valkey.call("SET", "text", "x")
+    async with valkey_client(valkey_url) as killer:
+        await killer.call("CLIENT", "KILL", "ID", own)
+    answers = await asyncio.gather(*(valkey.call("GET", "text") for _ in range(10)))
+    assert answers == [b"x"] * 10
+    assert await valkey.call("CLIENT", "ID") != own
+
+
+async def test_a_server_that_is_away() -> None:
+    async with valkey_client("redis://127.0.0.1:1/0") as valkey:
+        with pytest.raises(UnavailableError, match="Valkey"):
+            await valkey.call("PING")
+
+
+async def test_an_answer_that_comes_too_late_is_nobody_elses(valkey_url: str) -> None:
+    async with valkey_client(valkey_url) as admin:
+        client = Redis.from_url(valkey_url)
+        connection = CommandConnection(client, timeout_s=0.2)
+        assert await connection.exchange([("ECHO", "first")]) == [b"first"]
+        await admin.call("CLIENT", "PAUSE", 400, "ALL")
+        with pytest.raises(ValkeyTimeoutError):
+            await connection.exchange([("ECHO", "late")])
+        while True:
+            with suppress(ValkeyTimeoutError):
+                assert await connection.exchange([("ECHO", "next")]) == [b"next"]
+                break
+        await connection.close()
+        await client.aclose()
+
+
+async def test_the_servers_clock(valkey: Valkey) -> None:
+    assert await valkey.now_ms() == pytest.approx(time.time() * 1000, abs=1000)
+
+
+async def test_a_server_that_forgot_its_scripts_learns_them_again(valkey: Valkey) -> None:
+    chain = Script(valkey, "chain")
+    for _ in range(2):
+        await valkey.call("SCRIPT", "FLUSH")
+        assert await chain(args=["resp_1", 60]) == []
+    assert await chain(args=["resp_1", 60]) == []
+
+
+class TestEventLog:
+    async def opened(self, valkey: Valkey) -> ValkeyEventLog:
+        log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
+        await ValkeyModelDirectory(valkey=valkey).announce(("echo",), retention_s=600)
+        await ValkeyRelayDirectory(valkey=valkey).heartbeat("r1", lease_s=600)
+        await ValkeyConnectionDirectory(valkey=valkey).enter("c1", tenant_id="t")
+        assert (await log.open(NEW)).outcome is OpenResult.OPENED
+        return log
+
+    async def lives(self, valkey: Valkey) -> list[int]:
+        keys = ["axon:response:resp_1", "axon:response:resp_1:events"]
+        return [await valkey.call("TTL", key) for key in keys]
+
+    async def test_nothing_stays_for_ever(self, valkey: Valkey) -> None:
+        log = await self.opened(valkey)
+        assert all(600 < life <= 900 for life in await self.lives(valkey))
+        assert 600 < await valkey.call("TTL", "axon:connection:c1:responses") <= 900
+        assert 7200 < await valkey.call("TTL", "axon:connection:c1") <= 7500
+        claim = await log.claim("resp_1", in_progress=b"{}")
+        assert all(600 < life <= 900 for life in await self.lives(valkey))
+        await log.append(
+            "resp_1", epoch=claim.epoch, events=[LoggedEvent(2, b"{}")], status=Status.COMPLETED
+        )
+        # Its job may come again until the deadline.
+        response, events = await self.lives(valkey)
+        assert 300 < response <= 600
+        assert 0 < events <= 300
+        assert await valkey.call("ZCARD", "axon:deadlines") == 0
+        assert await valkey.call("EXISTS", "axon:connection:c1:responses") == 0
+
+    async def everlasting(self, valkey: Valkey) -> set[str]:
+        keys = [key.decode() for key in await valkey.call("KEYS", "*")]
+        return {key for key in keys if await valkey.call("TTL", key) == -1}
+
+    async def test_only_indexes_and_relays_sets_have_no_end(self, valkey: Valkey) -> None:
+        log = await self.opened(valkey)
+        await log.open(replace(NEW, response_id="resp_2", idempotency="k", fingerprint="f"))
+        await log.claim("resp_2")
+        await log.mark("resp_2", DeliveryCheckpoint(1), relay_id="r1", connection_id="c1")
+        await log.resume("resp_2", tenant_id="t", connection_id="c2", first=1)
+        await log.abandon("c1")
+        lost = LostResponse(
+            response_id="resp_3",
+            tenant_id="t",
+            connection_id="c3",
+            job=b"job",
+            deadline_ms=await valkey.now_ms() + 60_000,
+            epoch=1,
+            events=[LoggedEvent(0, b"{}")],
+            status=Status.IN_PROGRESS,
+        )
+        await log.restore(lost)
+        assert await self.everlasting(valkey) == {
+            "axon:abandoned",
+            "axon:deadlines",
+            "axon:models",
+            "axon:models:heard-of",
+            "axon:relays",
+            "axon:relay:r1:responses",
+        }
+        assert 600 < await valkey.call("TTL", "axon:idempotency:k") <= 900
+
+    async def test_of_what_has_ended_nothing_is_left_but_what_expires(self, valkey: Valkey) -> None:
+        log = await self.opened(valkey)
+        await log.abandon("c1")
+        claim = await log.claim("resp_1", in_progress=b"{}")
+        await log.append(
+            "resp_1", epoch=claim.epoch, events=[LoggedEvent(2, b"{}")], status=Status.COMPLETED
+        )
+        relays = ValkeyRelayDirectory(valkey=valkey)
+        await relays.delivered("r1", "resp_1")
+        await relays.leave("r1")
+        assert await relays.adopt("r1", adopter_id="r2") == []
+        assert await self.everlasting(valkey) == {"axon:models", "axon:models:heard-of"}
+
+    async def test_a_late_repetition_of_a_mark_changes_nothing(
+        self, valkey: Valkey, valkey_url: str
+    ) -> None:
+        log = await self.opened(valkey)
+        late: list[tuple[object, ...]] = []
+
+        class Recording(Valkey):
+            async def call(self, *command: object) -> object:
+                late.append(command)
+                return await super().call(*command)
+
+        async with valkey_client(valkey_url, make=Recording) as recorded:
+            slow = ValkeyEventLog(
+                valkey=recorded, deadline_s=600, retention_s=300, resume_window_s=60
+            )
+            await slow.mark("resp_1", DeliveryCheckpoint(0), relay_id="r1", connection_id="c1")
+        await log.mark(
+            "resp_1", DeliveryCheckpoint(0, TailState.POSTED), relay_id="r1", connection_id="c1"
+        )
+        await valkey.call(*late[-1])
+        meta = await log.describe("resp_1")
+        assert meta is not None
+        assert meta.mark == DeliveryCheckpoint(0, TailState.POSTED)
+
+    async def test_a_tombstone_goes_after_a_while(self, valkey: Valkey) -> None:
+        await self.opened(valkey)
+        await ValkeyConnectionDirectory(valkey=valkey).remove("c1")
+        assert 29 < await valkey.call("TTL", "axon:connection:c1") <= 120
+
+    async def test_a_connection_that_was_forgotten_gets_a_life_again(self, valkey: Valkey) -> None:
+        log = await self.opened(valkey)
+        await valkey.call("DEL", "axon:connection:c1")
+        assert (await log.open(replace(NEW, response_id="resp_2"))).outcome is OpenResult.OPENED
+        assert await valkey.call("TTL", "axon:connection:c1") > 7200
+
+    async def test_after_a_flush_it_is_missing_and_the_scripts_work(self, valkey: Valkey) -> None:
+        log = await self.opened(valkey)
+        await valkey.call("FLUSHALL")
+        await valkey.call("SCRIPT", "FLUSH")
+        assert await log.describe("resp_1") is None
+        assert (await log.open(NEW)).outcome is OpenResult.NO_MODEL
+
+    async def test_many_answers_at_once_stay_apart(self, valkey: Valkey) -> None:
+        log = await self.opened(valkey)
+
+        async def answer(number: int) -> None:
+            response_id = f"resp_many_{number}"
+            await log.open(replace(NEW, response_id=response_id))
+            claim = await log.claim(response_id, in_progress=b"{}")
+            for index in range(2, 12):
+                data = b"%d:%d" % (number, index)
+                await log.append(
+                    response_id, epoch=claim.epoch, events=[LoggedEvent(index, data, (number,))]
+                )
+
+        await asyncio.gather(*(answer(number) for number in range(50)))
+        for number in range(50):
+            events = await log.read(f"resp_many_{number}", after=1)
+            assert [event.data for event in events] == [
+                b"%d:%d" % (number, i) for i in range(2, 12)
+            ]
+            assert {event.token_ids for event in events} == {(number,)}

@@ -1,0 +1,76 @@
+"""Workers beside each other, in this process: where jobs were run, and what became of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from axon.jobs import Job, ReceivedJob
+from tests.integration.worker.conftest import World
+from worker import app
+from worker.attempt.outcome import AttemptOutcome
+from worker.cluster.registration import WorkerRegistration
+from worker.cluster.router import Router
+
+TOGETHER = {"model_retention_s": "0.6"}
+"""Has a worker look for others several times a second."""
+
+
+class Beside:
+    """Notes where jobs are run: (conversation, worker, whether it was handed over) by response."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world = world
+        self.ran: dict[str, list[tuple[str, str, bool]]] = {}
+        self.forwarded: set[str] = set()
+        self.announcers: dict[str, WorkerRegistration] = {}
+        self._watch(monkeypatch)
+
+    def _watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        announcers = self.announcers
+        workers: dict[Router, str] = {}
+
+        class WatchedRouter(Router):
+            def __init__(self, *, worker_id: str, **parts: Any) -> None:
+                super().__init__(worker_id=worker_id, **parts)
+                workers[self] = worker_id
+
+            async def route(router, job: Job, delivery: ReceivedJob) -> AttemptOutcome | None:  # noqa: N805
+                outcome = await super().route(job, delivery)
+                if outcome is AttemptOutcome.FORWARDED:
+                    self.forwarded.add(job.response_id)
+                elif outcome is None:
+                    place = (job.conversation_id, workers[router], delivery.forwarded)
+                    self.ran.setdefault(job.response_id, []).append(place)
+                return outcome
+
+        class WatchedAnnouncer(WorkerRegistration):
+            def __init__(self, *, worker_id: str, **parts: Any) -> None:
+                super().__init__(worker_id=worker_id, **parts)
+                announcers[worker_id] = self
+
+        monkeypatch.setattr(app, "Router", WatchedRouter)
+        monkeypatch.setattr(app, "WorkerRegistration", WatchedAnnouncer)
+
+    @asynccontextmanager
+    async def workers(self, *names: str, **changes: str) -> AsyncIterator[None]:
+        """Run workers in this process that know each other."""
+        async with AsyncExitStack() as stack:
+            for name in names:
+                changed = TOGETHER | {"worker_id": name} | changes
+                await stack.enter_async_context(self.world.worker(**changed))
+            await self.known(len(names) - 1, by=names)
+            yield
+
+    async def known(self, others: int, *, by: Sequence[str]) -> None:
+        """Wait until these workers here know so many others."""
+        async with asyncio.timeout(20):
+            while any(
+                not (registration := self.announcers.get(name))
+                or not registration.announced.is_set()
+                or len(registration.others) < others
+                for name in by
+            ):
+                await asyncio.sleep(0.01)

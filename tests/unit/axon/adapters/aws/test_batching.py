@@ -1,0 +1,115 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from axon.adapters.aws.batching import Batcher
+
+
+class Batches:
+    """A flush that records what it is given, and waits where it is told to."""
+
+    def __init__(self) -> None:
+        self.flushed: list[list[int]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.error: Exception | None = None
+
+    async def __call__(self, items: Sequence[int]) -> Sequence[int | Exception]:
+        self.flushed.append(list(items))
+        await self.open.wait()
+        if self.error:
+            raise self.error
+        return [ValueError(str(item)) if item < 0 else item * 10 for item in items]
+
+
+async def begun(batches: Batches, count: int) -> None:
+    """Let tasks run until `count` batches were begun."""
+    async with asyncio.timeout(5):
+        while len(batches.flushed) < count:
+            await asyncio.sleep(0)
+
+
+async def test_the_first_goes_at_once_and_alone() -> None:
+    batches = Batches()
+    assert await Batcher(batches).submit(1) == 10
+    assert batches.flushed == [[1]]
+
+
+async def test_what_comes_while_one_is_under_way_goes_together() -> None:
+    batches = Batches()
+    batcher = Batcher(batches)
+    batches.open.clear()
+    first = asyncio.create_task(batcher.submit(1))
+    await begun(batches, 1)
+    rest = [asyncio.create_task(batcher.submit(number)) for number in (2, 3, 4)]
+    await asyncio.sleep(0)
+    batches.open.set()
+    assert await asyncio.gather(first, *rest) == [10, 20, 30, 40]
+    assert batches.flushed == [[1], [2, 3, 4]]
+
+
+async def test_no_batch_is_larger_than_its_size() -> None:
+    batches = Batches()
+    batcher = Batcher(batches, size=3)
+    results = await asyncio.gather(*(batcher.submit(number) for number in range(8)))
+    assert results == [number * 10 for number in range(8)]
+    assert batches.flushed == [[0, 1, 2], [3, 4, 5], [6, 7]]
+
+
+async def test_no_batch_is_heavier_than_its_weight() -> None:
+    batches = Batches()
+    batcher = Batcher(batches, weigh=lambda item: item, max_weight=10)
+    await asyncio.gather(*(batcher.submit(number) for number in (4, 6, 1, 9, 99, 5)))
+    assert batches.flushed == [[4, 6], [1, 9], [99], [5]]
+
+
+async def test_each_caller_gets_its_own_failure() -> None:
+    batcher = Batcher(Batches())
+    outcomes = await asyncio.gather(
+        *(batcher.submit(number) for number in (1, -2, 3)), return_exceptions=True
+    )
+    assert outcomes[0] == 10
+    assert isinstance(outcomes[1], ValueError)
+    assert str(outcomes[1]) == "-2"
+    assert outcomes[2] == 30
+
+
+async def test_a_failed_flush_fails_its_batch_only() -> None:
+    batches = Batches()
+    batcher = Batcher(batches)
+    batches.error = OSError("away")
+    with pytest.raises(OSError, match="away"):
+        await batcher.submit(1)
+    batches.error = None
+    assert await batcher.submit(2) == 20
+
+
+async def test_a_caller_that_goes_away_takes_nobody_along() -> None:
+    batches = Batches()
+    batcher = Batcher(batches)
+    batches.open.clear()
+    first = asyncio.create_task(batcher.submit(1))
+    await begun(batches, 1)
+    gone = asyncio.create_task(batcher.submit(2))
+    stays = asyncio.create_task(batcher.submit(3))
+    await asyncio.sleep(0)
+    gone.cancel()
+    batches.open.set()
+    results = await asyncio.gather(first, stays)
+    assert list(results) == [10, 30]
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+
+
+async def test_a_thousand_callers_each_get_their_own() -> None:
+    batches = Batches()
+    batcher = Batcher(batches, size=7)
+
+    async def call(number: int) -> int:
+        await asyncio.sleep(0)
+        return await batcher.submit(number)
+
+    results = await asyncio.gather(*(call(number) for number in range(1000)))
+    assert results == [number * 10 for number in range(1000)]
+    assert sum(map(len, batches.flushed)) == 1000

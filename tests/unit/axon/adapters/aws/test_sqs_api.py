@@ -1,0 +1,144 @@
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from botocore.credentials import ReadOnlyCredentials
+
+from axon.adapters.aws import sqs_api
+from axon.adapters.aws.sqs_api import SqsApi
+from axon.exceptions import UnavailableError
+from axon.serialization import loads
+
+
+class Service:
+    """Answers as told, one request after the other; then with `{}`."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, bytes] | Literal["hang", "hang up"]] = []
+        self.requests: list[tuple[dict[str, str], dict[str, object]]] = []
+        self.arrived = asyncio.Event()
+        self.abandoned = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.requests.append((dict(request.headers), loads(await request.read())))
+        self.arrived.set()
+        answer = self.answers.pop(0) if self.answers else (200, b"{}")
+        match answer:
+            case (status, body):
+                return web.Response(status=status, body=body)
+            case "hang up":
+                assert request.transport is not None
+                request.transport.abort()
+                return web.Response()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.abandoned.set()
+        raise AssertionError
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+async def api(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqsApi]:
+    monkeypatch.setattr(sqs_api, "_LONGEST_BACKOFF_S", 0)
+    application = web.Application()
+    application.router.add_post("/", service.answer)
+    async with TestServer(application) as server:
+        api = client(str(server.make_url("/000000000000/jobs")))
+        yield api
+        await api.close()
+
+
+def client(queue_url: str) -> SqsApi:
+    return SqsApi(
+        queue_url=queue_url,
+        region="eu-central-1",
+        credentials=lambda: ReadOnlyCredentials("AKID", "secret", "token"),
+    )
+
+
+async def test_a_call_is_signed_and_names_operation_and_queue(
+    api: SqsApi, service: Service
+) -> None:
+    service.answers = [(200, b'{"MessageId": "1"}')]
+    assert await api.call("SendMessage", MessageBody="hello") == {"MessageId": "1"}
+    headers, body = service.requests[0]
+    assert headers["X-Amz-Target"] == "AmazonSQS.SendMessage"
+    assert headers["Content-Type"] == "application/x-amz-json-1.0"
+    assert headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKID/")
+    assert "/eu-central-1/sqs/aws4_request" in headers["Authorization"]
+    assert headers["X-Amz-Security-Token"] == "token"
+    assert body["MessageBody"] == "hello"
+    assert str(body["QueueUrl"]).endswith("/000000000000/jobs")
+
+
+async def test_an_empty_answer_is_an_empty_object(api: SqsApi, service: Service) -> None:
+    service.answers = [(200, b"")]
+    assert await api.call("DeleteMessage") == {}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        (500, b""),
+        (503, b""),
+        (429, b""),
+        (400, b'{"__type": "com.amazonaws.sqs#RequestThrottled"}'),
+        (400, b'{"__type": "com.amazon.coral.availability#ThrottlingException"}'),
+        "hang up",
+    ],
+)
+async def test_passing_faults_are_tried_again(
+    api: SqsApi, service: Service, fault: tuple[int, bytes] | Literal["hang up"]
+) -> None:
+    service.answers = [fault, fault, fault, (200, b'{"done": 1}')]
+    assert await api.call("SendMessage") == {"done": 1}
+    assert len(service.requests) == 4
+
+
+async def test_not_for_ever(api: SqsApi, service: Service) -> None:
+    service.answers = [(500, b"down")] * 9
+    with pytest.raises(UnavailableError, match=r"SQS SendMessage.*500.*down"):
+        await api.call("SendMessage")
+    assert len(service.requests) == 4
+
+
+async def test_a_refusal_is_final(api: SqsApi, service: Service) -> None:
+    service.answers = [(400, b'{"__type": "com.amazonaws.sqs#QueueDoesNotExist"}')]
+    with pytest.raises(UnavailableError, match="QueueDoesNotExist"):
+        await api.call("SendMessage")
+    assert len(service.requests) == 1
+
+
+async def test_nobody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqs_api, "_LONGEST_BACKOFF_S", 0)
+    api = client("http://127.0.0.1:1/0/jobs")
+    with pytest.raises(UnavailableError, match="SQS SendMessage"):
+        await api.call("SendMessage")
+    await api.close()
+
+
+async def test_a_cancelled_long_poll_ends_at_the_service(api: SqsApi, service: Service) -> None:
+    service.answers = ["hang"]
+    poll = asyncio.create_task(api.call("ReceiveMessage", wait_s=20))
+    async with asyncio.timeout(5):
+        await service.arrived.wait()
+        poll.cancel()
+        await service.abandoned.wait()
+    with pytest.raises(asyncio.CancelledError):
+        await poll
+
+
+async def test_closed_it_may_be_used_again(api: SqsApi, service: Service) -> None:
+    await api.call("SendMessage")
+    await api.close()
+    await api.close()
+    await api.call("SendMessage")
+    assert len(service.requests) == 2

@@ -1,0 +1,36 @@
+from dataclasses import replace
+
+import pytest
+
+from axon.event_log.publication import Kind, Publication
+
+
+def test_decodes_header_and_events() -> None:
+    payload = b'resp_1 L0SM9cOFvHcCIhw= 41 T\n{"type":"a"}\n{"type":"b c"}'
+    assert Publication.decode(payload) == Publication(
+        "resp_1", "L0SM9cOFvHcCIhw=", 41, Kind.LAST_EVENTS, [b'{"type":"a"}', b'{"type":"b c"}']
+    )
+
+
+def test_is_not_terminal_without_the_mark() -> None:
+    assert not Publication.decode(b"resp_1 c 0 -\n{}").terminal
+
+
+@pytest.mark.parametrize("mark", [b"-", b"T"])
+def test_tells_what_is_offered(mark: bytes) -> None:
+    publication = Publication.decode(b"resp_1 c 4 " + mark + b"!\n{}")
+    assert publication.offered
+    assert publication == replace(Publication.decode(b"resp_1 c 4 " + mark + b"\n{}"), offered=True)
+
+
+@pytest.mark.parametrize(("mark", "kind"), [(b"R", Kind.RESUMED), (b"M", Kind.MOVED)])
+def test_decodes_what_is_no_event(mark: bytes, kind: Kind) -> None:
+    assert Publication.decode(b"resp_1 c 5 " + mark) == Publication("resp_1", "c", 5, kind, [])
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"resp_1 c 0\n{}", b"resp_1 c x -\n{}", b"resp_1 c 0 X\n{}", b"\xff c 0 -\n"]
+)
+def test_refuses_what_is_no_publication(payload: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Publication.decode(payload)

@@ -1,0 +1,292 @@
+import json
+from typing import Any
+
+import pytest
+
+from axon.exceptions import UnavailableError
+from axon.models.admin import ModelControl
+from axon.models.commands import answer
+from axon.testing.models import FakeModelChanges, FakeModelDirectory
+from axon.testing.stores import FakeWantedModels
+from tests.unit.axon.models.worker_directory_stub import Workers, worker
+
+SETTINGS = {"engine": "vllm", "model_uri": "s3://models/llama", "max_model_len": 4096}
+LOAD: dict[str, Any] = {"action": "load", "name": "llama", "settings": SETTINGS}
+SWAP = LOAD | {"action": "swap", "settings": {"engine": "echo"}}
+UNLOAD = {"action": "unload", "name": "llama"}
+LIST = {"action": "list"}
+RETENTION_S = 1000
+
+
+class World:
+    """The function's parts, in memory; two workers serve the deployment's model "own"."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.wanted = FakeWantedModels()
+        self.changes = FakeModelChanges()
+        self.workers = Workers()
+        self.directory = FakeModelDirectory(clock=lambda: self.now)
+        self._control = ModelControl(
+            wanted=self.wanted,
+            changes=self.changes,
+            workers=self.workers,
+            directory=self.directory,
+            retention_s=RETENTION_S,
+        )
+
+    async def begin(self) -> None:
+        for worker_id in ("w1", "w2"):
+            await self.workers.announce(worker(worker_id, ("own", "serving", 0)))
+        await self.directory.announce(("own",), retention_s=RETENTION_S)
+
+    async def ask(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Ask as Lambda does: JSON both ways."""
+        answered = await answer(json.loads(json.dumps(event)), control=self._control)
+        told: dict[str, Any] = json.loads(json.dumps(answered))
+        return told
+
+    async def model(self, name: str) -> dict[str, Any]:
+        """Return the only model of this name in the list."""
+        (found,) = (m for m in (await self.ask(LIST))["models"] if m["name"] == name)
+        model: dict[str, Any] = found
+        return model
+
+    async def said(self) -> list[tuple[str, Any]]:
+        return [(model.name, model.settings) for model in await self.wanted.list()]
+
+
+@pytest.fixture
+async def world() -> World:
+    world = World()
+    await world.begin()
+    return world
+
+
+class TestLoading:
+    async def test_is_written_and_told(self, world: World) -> None:
+        answered = await world.ask(LOAD)
+        assert answered == {
+            "model": {
+                "name": "llama",
+                "wanted": SETTINGS,
+                "version": 1,
+                "serving": 0,
+                "workers": 2,
+                "states": {},
+            },
+            "workers": ["w1", "w2"],
+            "told": True,
+        }
+        assert await world.said() == [("llama", SETTINGS)]
+        assert world.changes.published == 1
+
+    async def test_requests_wait_for_the_first_worker_that_serves_it(self, world: World) -> None:
+        await world.ask(LOAD)
+        assert await world.directory.list() == ["own"]
+
+    async def test_without_workers_a_request_for_it_wakes_one(self, world: World) -> None:
+        world.workers.there.clear()
+        assert (await world.ask(LOAD))["workers"] == []
+        assert await world.directory.list() == ["llama", "own"]
+        assert world.directory.silence("llama") > RETENTION_S
+        world.now = RETENTION_S - 1
+        assert "llama" in await world.directory.list()
+
+    @pytest.mark.parametrize("in_place", [True, False])
+    async def test_in_place_is_kept_with_the_settings(self, world: World, in_place: bool) -> None:
+        answered = await world.ask(LOAD | {"in_place": in_place})
+        kept = SETTINGS | ({"in_place": True} if in_place else {})
+        assert answered["model"]["wanted"] == kept
+        assert await world.said() == [("llama", kept)]
+
+    @pytest.mark.parametrize("name", ["own", "llama", "loading", "asleep"])
+    async def test_what_is_there_already_is_refused(self, world: World, name: str) -> None:
+        await world.ask(LOAD)
+        await world.workers.announce(worker("w2", ("loading", "loading", 0)))
+        await world.directory.expect(("asleep",), retention_s=1)
+        before = await world.said()
+        answered = await world.ask(LOAD | {"name": name})
+        message = f"{name} is served or wanted already; swap it for one with other settings"
+        assert answered == {"error": {"code": "model_exists", "message": message}}
+        assert await world.said() == before
+        assert world.changes.published == 1
+
+    async def test_after_unloading_it_can_be_loaded_again(self, world: World) -> None:
+        await world.ask(UNLOAD | {"name": "own"})
+        # The workers have not heard of it yet.
+        assert "error" not in await world.ask(LOAD | {"name": "own"})
+
+
+class TestSwapping:
+    @pytest.mark.parametrize("name", ["own", "llama"])
+    async def test_what_is_there(self, world: World, name: str) -> None:
+        await world.ask(LOAD)
+        answered = await world.ask(SWAP | {"name": name, "in_place": True})
+        assert answered["model"]["wanted"] == {"engine": "echo", "in_place": True}
+        assert answered["model"]["version"] == 2
+        assert world.changes.published == 2
+
+    async def test_what_is_not_there_is_refused(self, world: World) -> None:
+        refused = {"code": "model_not_found", "message": "nobody wants or serves llama; load it"}
+        assert await world.ask(SWAP) == {"error": refused}
+        await world.ask(LOAD)
+        await world.ask(UNLOAD)
+        assert await world.ask(SWAP) == {"error": refused}
+
+    async def test_without_workers_it_is_known_for_longer(self, world: World) -> None:
+        world.workers.there.clear()
+        world.now = RETENTION_S / 2
+        await world.ask(SWAP | {"name": "own"})
+        world.now = RETENTION_S + 1
+        assert await world.directory.list() == ["own"]
+
+
+class TestUnloading:
+    @pytest.mark.parametrize("name", ["own", "llama"])
+    async def test_it_is_forgotten(self, world: World, name: str) -> None:
+        await world.ask(LOAD)
+        await world.directory.announce(("llama",), retention_s=1)
+        answered = await world.ask(UNLOAD | {"name": name})
+        assert answered["model"]["wanted"] is None
+        assert answered["told"] is True
+        assert name not in await world.directory.list()
+        assert world.changes.published == 2
+
+    async def test_what_is_not_there_is_refused(self, world: World) -> None:
+        message = "nobody wants or serves llama; there is nothing to unload"
+        refused = {"error": {"code": "model_not_found", "message": message}}
+        assert await world.ask(UNLOAD) == refused
+        await world.ask(LOAD)
+        assert "error" not in await world.ask(UNLOAD)
+        assert await world.ask(UNLOAD) == refused
+
+
+class TestListing:
+    async def test_the_deployments_own(self, world: World) -> None:
+        state = {"state": "serving", "version": 0, "reason": ""}
+        assert await world.ask(LIST) == {
+            "models": [
+                {
+                    "name": "own",
+                    "wanted": None,
+                    "version": 0,
+                    "serving": 2,
+                    "workers": 2,
+                    "states": {"w1": state, "w2": state},
+                }
+            ],
+            "workers": ["w1", "w2"],
+        }
+
+    async def test_all_that_are_wanted_held_or_known_by_name(self, world: World) -> None:
+        await world.ask(LOAD)
+        await world.ask(UNLOAD)
+        await world.directory.expect(("asleep",), retention_s=1)
+        await world.workers.announce(worker("w1", ("stray", "unloading", 4)))
+        names = [model["name"] for model in (await world.ask(LIST))["models"]]
+        assert names == ["asleep", "llama", "own", "stray"]
+        assert (await world.model("llama"))["wanted"] is None
+        assert (await world.model("llama"))["version"] == 2
+
+    async def test_how_far_workers_are(self, world: World) -> None:
+        await world.ask(LOAD)
+        await world.workers.announce(worker("w1", ("llama", "loading", 1)))
+        await world.workers.announce(worker("w2", ("llama", "failed", 1)))
+        model = await world.model("llama")
+        assert (model["serving"], model["workers"]) == (0, 2)
+        assert model["states"] == {
+            "w1": {"state": "loading", "version": 1, "reason": ""},
+            "w2": {"state": "failed", "version": 1, "reason": "no memory"},
+        }
+
+    @pytest.mark.parametrize("turned", [False, True])
+    async def test_the_later_of_two_versions_in_a_worker(self, world: World, turned: bool) -> None:
+        """A swap that fails leaves the old one where it is."""
+        held = [("own", "serving", 3), ("own", "failed", 5)]
+        await world.workers.announce(worker("w1", *(held[::-1] if turned else held)))
+        model = await world.model("own")
+        assert model["serving"] == 2
+        assert model["states"]["w1"] == {"state": "failed", "version": 5, "reason": "no memory"}
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "Qwen/Qwen2.5-7B-Instruct", "llama3.2:1b", "große Müllerin 🌍", "x" * 256]
+)
+async def test_good_names(world: World, name: str) -> None:
+    assert (await world.ask(LOAD | {"name": name}))["model"]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        *(
+            (LOAD | {"name": name}, "name: ")
+            for name in (
+                *("", " ", " a", "a ", "a\n", "a\nb", "a\x00", "\x1b[2J", "a\u2028b", "a\u202eb"),
+                *("x" * 257, 7, None),
+            )
+        ),
+        (UNLOAD | {"name": ""}, "name: "),
+        (LOAD | {"settings": None}, "settings: "),
+        (LOAD | {"settings": "engine=echo"}, "settings: "),
+        (LOAD | {"in_place": "perhaps"}, "in_place: "),
+        (LOAD | {"secret": "x"}, "secret: Extra inputs are not permitted"),
+        (UNLOAD | {"settings": {}}, "settings: Extra inputs are not permitted"),
+        ({"action": "load", "name": "llama"}, "settings: Field required"),
+        ({"action": "drop"}, "action: Input tag 'drop'"),
+        ({}, "action: Unable to extract tag"),
+    ],
+)
+async def test_what_cannot_be_asked(world: World, event: dict[str, Any], said: str) -> None:
+    answered = await world.ask(event)
+    assert set(answered) == {"error"}
+    assert answered["error"]["code"] == "invalid_request"
+    assert answered["error"]["message"].startswith(said)
+    assert await world.said() == []
+
+
+@pytest.mark.parametrize("action", ["load", "swap"])
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "engine: must be said"),
+        ({"engine": "gpt"}, "engine: Input should be"),
+        ({"engine": "vllm"}, "model_uri: must be said for the engine vllm"),
+        ({"engine": "openai"}, "upstream_url: must be said for the engine openai"),
+        ({"engine": "echo", "in_place": True}, "in_place: no such setting"),
+        ({"engine": "echo", "upstream_api_key": "k"}, "upstream_api_key: no such setting"),
+        ({"engine": "echo", "slots": 0}, "slots: "),
+        ({"engine": "openai", "upstream_url": "http://u:p@h/v1"}, "upstream_url: "),
+        (SETTINGS | {"vllm_arguments": {"hf_token": "k"}}, "vllm_arguments: hf_token"),
+    ],
+)
+async def test_settings_that_cannot_work(
+    world: World, action: str, settings: dict[str, Any], said: str
+) -> None:
+    name = {"load": "llama", "swap": "own"}[action]
+    answered = await world.ask({"action": action, "name": name, "settings": settings})
+    assert answered["error"]["code"] == "invalid_settings"
+    assert said in answered["error"]["message"]
+    assert await world.said() == []
+    assert world.changes.published == 0
+
+
+@pytest.mark.parametrize("event", [LIST, LOAD, SWAP | {"name": "own"}, UNLOAD | {"name": "own"}])
+async def test_a_database_that_is_away(world: World, event: dict[str, Any]) -> None:
+    world.wanted.fail_with = UnavailableError("PostgreSQL: away")
+    error = {"code": "unavailable", "message": "PostgreSQL: away"}
+    assert await world.ask(event) == {"error": error}
+    assert world.changes.published == 0
+    assert await world.directory.list() == ["own"]
+
+
+@pytest.mark.parametrize("event", [LOAD, SWAP | {"name": "own"}, UNLOAD | {"name": "own"}])
+async def test_what_is_written_counts_though_nobody_was_told(
+    world: World, event: dict[str, Any]
+) -> None:
+    world.changes.fail_with = UnavailableError("Valkey: away")
+    answered = await world.ask(event)
+    assert answered["told"] is False
+    assert answered["model"]["version"] == 1
+    assert [name for name, _ in await world.said()] == [event["name"]]

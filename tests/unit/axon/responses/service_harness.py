@@ -1,0 +1,155 @@
+"""A response service over fakes, with a worker's hands."""
+
+from collections.abc import Collection
+from typing import Any
+
+from axon.aliases import ModelAliases
+from axon.conversations import Conversations, Turn
+from axon.event_log.log import LoggedEvent, Status
+from axon.exceptions import RequestError
+from axon.jobs import Job
+from axon.protocol.objects import Usage
+from axon.protocol.requests import ResumeResponse
+from axon.responses.service import ResponseService
+from axon.responses.terminator import ResponseTerminator
+from axon.testing.event_log import FakeValkey
+from axon.testing.scaling import FakeWorkerScaler
+from axon.testing.stores import FakeHistory, FakeJobQueue, FakeTurns
+from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
+from tests.unit.axon.sdk_events import validate_stream
+
+DEADLINE_S = 600.0
+RESUME_WINDOW_S = 60.0
+SLEEPING = "sleeping-model"
+"""Known though no worker has announced it."""
+
+
+class World:
+    """One relay, one model, one connection."""
+
+    def __init__(self, *, models: Collection[str] = (SLEEPING,)) -> None:
+        self.now = 1000.0
+        self.valkey = FakeValkey(
+            deadline_s=DEADLINE_S,
+            resume_window_s=RESUME_WINDOW_S,
+            models=models,
+            clock=lambda: self.now,
+        )
+        self.turns = FakeTurns()
+        self.conversations = Conversations(cache=self.turns, database=FakeTurns())
+        self.jobs = FakeJobQueue()
+        self.history = FakeHistory()
+        self.workers = FakeWorkerScaler()
+        self.terminator = ResponseTerminator(
+            event_log=self.valkey, history=self.history, turns=self.turns
+        )
+        self.alias({})
+
+    def alias(self, aliases: ModelAliases) -> None:
+        """Deploy the service with these aliases; all that it keeps elsewhere stays."""
+        self.service = ResponseService(
+            event_log=self.valkey,
+            conversations=self.conversations,
+            jobs=self.jobs,
+            history=self.history,
+            terminator=self.terminator,
+            workers=self.workers,
+            aliases=aliases,
+        )
+
+    async def begin(self) -> None:
+        await self.valkey.directory.announce((MODEL,), retention_s=10_000)
+        await self.valkey.heartbeat("relay", lease_s=10_000)
+        await self.valkey.enter(CONNECTION, tenant_id=TENANT)
+
+    async def submit(
+        self, *, tenant_id: str = TENANT, connection_id: str = CONNECTION, **fields: Any
+    ) -> str:
+        response_id = await self.service.submit(
+            a_request(**fields), tenant_id=tenant_id, connection_id=connection_id
+        )
+        assert response_id is not None
+        return response_id
+
+    async def resume(
+        self,
+        response_id: str,
+        *,
+        starting_after: int = -1,
+        tenant_id: str = TENANT,
+        connection_id: str = CONNECTION,
+    ) -> None:
+        request = ResumeResponse(
+            type="response.resume", response_id=response_id, starting_after=starting_after
+        )
+        await self.service.resume(request, tenant_id=tenant_id, connection_id=connection_id)
+
+    async def refusal(self, **arguments: Any) -> RequestError:
+        """Submit what is refused; nothing of it may be left."""
+        published = len(self.valkey.published)
+        try:
+            await self.submit(**arguments)
+        except RequestError as error:
+            assert len(self.valkey.published) == published
+            assert self.jobs_sent() == []
+            return error
+        raise AssertionError("it was accepted")
+
+    def jobs_sent(self) -> list[Job]:
+        """Take the jobs out of the queue."""
+        waiting = self.jobs._visible
+        return [Job.decode(waiting.get_nowait().body) for _ in range(waiting.qsize())]
+
+    async def events(self, response_id: str) -> list[dict[str, Any]]:
+        """Return a whole answer, checked."""
+        return validate_stream(await self.valkey.read(response_id))
+
+    async def status(self, response_id: str) -> Status:
+        meta = await self.valkey.describe(response_id)
+        assert meta is not None
+        return meta.status
+
+    async def say(self, response_id: str, *pieces: str) -> "Attempt":
+        """A worker claims the response and appends some text."""
+        meta = await self.valkey.describe(response_id)
+        assert meta is not None
+        attempt = Attempt(self, Job.decode(meta.job))
+        await attempt.begin()
+        for piece in pieces:
+            await attempt.append(attempt.transcript.delta(piece, [1]))
+        return attempt
+
+    async def answer(self, response_id: str, *pieces: str) -> None:
+        """A worker answers the response."""
+        await (await self.say(response_id, *pieces)).complete()
+
+
+class Attempt:
+    """A worker's attempt, step by step."""
+
+    def __init__(self, world: World, job: Job) -> None:
+        self.transcript = job.transcript()
+        self._world = world
+        self._job = job
+        self._epoch = 0
+
+    async def begin(self) -> None:
+        self.transcript.created()
+        in_progress = self.transcript.in_progress()
+        log = self._world.valkey
+        claim = await log.claim(self._job.response_id, in_progress=in_progress.data)
+        self._epoch = claim.epoch
+
+    async def append(
+        self, events: list[LoggedEvent], *, status: Status = Status.IN_PROGRESS
+    ) -> None:
+        await self._world.valkey.append(
+            self._job.response_id, epoch=self._epoch, events=events, status=status
+        )
+
+    async def complete(self) -> None:
+        await self.append(self.transcript.close_message())
+        end = self.transcript.end(Status.COMPLETED, usage=Usage(1, 1))
+        output = self.transcript.response["output"]
+        await self._world.conversations.put(Turn.of(self._job, output=output))
+        await self.append([end], status=Status.COMPLETED)

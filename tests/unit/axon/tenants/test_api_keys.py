@@ -1,0 +1,70 @@
+import hashlib
+
+from axon.tenants.api_keys import KEY_PREFIX, ApiKeys, Identity, hash_key
+from axon.testing.stores import FakeApiKeyStore, FakeIdentityCache
+
+
+def api_keys() -> tuple[ApiKeys, FakeApiKeyStore, FakeIdentityCache]:
+    store, cache = FakeApiKeyStore(), FakeIdentityCache()
+    return ApiKeys(store=store, cache=cache), store, cache
+
+
+async def test_a_new_key_speaks_for_its_tenant() -> None:
+    keys, _, _ = api_keys()
+    key, secret = await keys.create(tenant_id="t", name="laptop")
+    assert secret.startswith(KEY_PREFIX)
+    assert key.hint == secret[-4:]
+    assert (key.tenant_id, key.name) == ("t", "laptop")
+    assert await keys.authenticate(secret) == Identity(tenant_id="t", key_id=key.key_id)
+
+
+async def test_secrets_differ() -> None:
+    keys, _, _ = api_keys()
+    secrets = {(await keys.create(tenant_id="t", name="n"))[1] for _ in range(20)}
+    assert len(secrets) == 20
+    assert min(map(len, secrets)) >= len(KEY_PREFIX) + 32
+
+
+async def test_a_key_may_be_given() -> None:
+    keys, _, _ = api_keys()
+    _, secret = await keys.create(tenant_id="t", name="local", secret="sk-axon-local")
+    assert secret == "sk-axon-local"
+    assert await keys.authenticate("sk-axon-local") is not None
+
+
+async def test_an_unknown_key_is_nobodys_and_is_not_cached() -> None:
+    keys, _, cache = api_keys()
+    assert await keys.authenticate("sk-axon-wrong") is None
+    assert cache.identities == {}
+
+
+async def test_a_found_key_is_asked_of_the_store_once() -> None:
+    keys, store, cache = api_keys()
+    key, secret = await keys.create(tenant_id="t", name="n")
+    await keys.authenticate(secret)
+    await store.revoke(key.key_id)
+    assert await keys.authenticate(secret) == Identity(tenant_id="t", key_id=key.key_id)
+    assert list(cache.identities) == [hash_key(secret)]
+
+
+async def test_a_revoked_key_is_refused_at_once() -> None:
+    keys, _, _ = api_keys()
+    key, secret = await keys.create(tenant_id="t", name="n")
+    await keys.authenticate(secret)
+    assert await keys.revoke(key.key_id)
+    assert await keys.authenticate(secret) is None
+    (listed,) = await keys.list()
+    assert listed.revoked_at is not None
+
+
+async def test_revoking_what_is_not_there() -> None:
+    keys, _, _ = api_keys()
+    assert not await keys.revoke("key_unknown")
+
+
+async def test_neither_store_nor_cache_has_the_secret() -> None:
+    keys, store, cache = api_keys()
+    _, secret = await keys.create(tenant_id="t", name="n")
+    await keys.authenticate(secret)
+    assert secret not in f"{vars(store)} {vars(cache)}"
+    assert hash_key(secret) == hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,94 @@
+import json
+from typing import Any
+
+import pytest
+
+from axon.exceptions import UnavailableError
+from axon.tenants.api_keys import ApiKeys, Identity
+from axon.tenants.commands import answer
+from axon.testing.stores import FakeApiKeyStore, FakeIdentityCache
+
+CREATE: dict[str, object] = {"action": "create", "tenant_id": "acme", "name": "laptop"}
+
+
+@pytest.fixture
+def keys() -> ApiKeys:
+    return ApiKeys(store=FakeApiKeyStore(), cache=FakeIdentityCache())
+
+
+async def ask(keys: ApiKeys, **event: Any) -> dict[str, Any]:
+    """Ask as Lambda does: JSON both ways."""
+    answered = await answer(json.loads(json.dumps(event)), keys=keys)
+    told: dict[str, Any] = json.loads(json.dumps(answered))
+    return told
+
+
+async def test_a_new_key(keys: ApiKeys) -> None:
+    made = await ask(keys, **CREATE)
+    assert set(made) == {"key", "secret"}
+    key = made["key"]
+    assert (key["tenant_id"], key["name"], key["hint"]) == ("acme", "laptop", made["secret"][-4:])
+    assert await keys.authenticate(made["secret"]) == Identity(
+        tenant_id="acme", key_id=key["key_id"]
+    )
+
+
+async def test_the_list_has_no_secrets(keys: ApiKeys) -> None:
+    made = [await ask(keys, **CREATE) for _ in range(2)]
+    listed = await ask(keys, action="list")
+    assert [key["key_id"] for key in listed["keys"]] == [it["key"]["key_id"] for it in made]
+    assert listed["keys"][0]["created_at"].startswith("20")
+    assert listed["keys"][0]["revoked_at"] is None
+    assert not any(it["secret"] in json.dumps(listed) for it in made)
+
+
+async def test_a_revoked_key_is_useless(keys: ApiKeys) -> None:
+    made = await ask(keys, **CREATE)
+    key_id = made["key"]["key_id"]
+    assert await keys.authenticate(made["secret"])
+    assert await ask(keys, action="revoke", key_id=key_id) == {"revoked": key_id}
+    assert await keys.authenticate(made["secret"]) is None
+
+
+async def test_a_key_that_is_not_there(keys: ApiKeys) -> None:
+    answered = await ask(keys, action="revoke", key_id="key_x")
+    assert answered == {"error": {"code": "not_found", "message": "there is no key key_x"}}
+
+
+@pytest.mark.parametrize("tenant_id", ["a", "A" * 64, "0", "acme-2_x.y"])
+@pytest.mark.parametrize("name", ["laptop", "Müllers Büro 🌍", "x" * 100])
+async def test_good_names(keys: ApiKeys, tenant_id: str, name: str) -> None:
+    made = await ask(keys, action="create", tenant_id=tenant_id, name=name)
+    assert (made["key"]["tenant_id"], made["key"]["name"]) == (tenant_id, name)
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        *(
+            (CREATE | {"tenant_id": tenant_id}, "tenant_id: ")
+            for tenant_id in ("", "-a", ".a", "a b", "a/b", "a\n", "ä", "A" * 65, 7, None)
+        ),
+        *((CREATE | {"name": name}, "name: ") for name in ("", "a\nb", "a\x00", "x" * 101, None)),
+        ({"action": "create", "name": "n"}, "tenant_id: Field required"),
+        (CREATE | {"secret": "sk-mine"}, "secret: Extra inputs are not permitted"),
+        ({"action": "revoke"}, "key_id: Field required"),
+        ({"action": "drop"}, "action: Input tag 'drop'"),
+        ({}, "action: Unable to extract tag"),
+    ],
+)
+async def test_what_is_refused(keys: ApiKeys, event: dict[str, Any], said: str) -> None:
+    answered = await ask(keys, **event)
+    assert set(answered) == {"error"}
+    assert answered["error"]["code"] == "invalid_request"
+    assert said in answered["error"]["message"]
+    assert await keys.list() == []
+
+
+async def test_a_database_that_is_away(keys: ApiKeys, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise UnavailableError("PostgreSQL: away")
+
+    monkeypatch.setattr(FakeApiKeyStore, "list", away)
+    answered = await ask(keys, action="list")
+    assert answered == {"error": {"code": "unavailable", "message": "PostgreSQL: away"}}

@@ -1,8 +1,0 @@
-from axon.event_log import Status
-
-
-def test_what_has_ended() -> None:
-    assert {status for status in Status if not status.terminal} == {
-        Status.QUEUED,
-        Status.IN_PROGRESS,
-    }

@@ -1,0 +1,67 @@
+import asyncio
+import json
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from axon.service_process import configure_logging, stop_on_signals
+from axon.settings import Settings
+
+
+@contextmanager
+def configured(**settings: str) -> Iterator[None]:
+    """Log as a service does, not as the tests do."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers.clear()
+    try:
+        configure_logging(Settings.model_validate(settings))
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def test_a_line_a_record(capsys: pytest.CaptureFixture[str]) -> None:
+    with configured(log_level="INFO"):
+        logging.getLogger("worker").info("%s ends", "resp_1")
+        logging.getLogger("worker").debug("nothing")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(" INFO worker resp_1 ends")
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("worker")
+    with configured(log_level="WARNING", log_format="json"):
+        logger.warning('two\nlines, "quoted" %s \ud800', "wörld")
+        logger.info("nothing")
+        try:
+            raise KeyError("x")
+        except KeyError:
+            logger.exception("failed")
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    at = datetime.fromisoformat(first.pop("timestamp"))
+    assert timedelta() <= datetime.now(UTC) - at < timedelta(minutes=1)
+    assert first == {
+        "level": "WARNING",
+        "logger": "worker",
+        "message": 'two\nlines, "quoted" wörld \ud800',
+    }
+    assert second["exception"].startswith("Traceback")
+    assert second["exception"].endswith("KeyError: 'x'")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_asks_to_stop(number: signal.Signals) -> None:
+    stop = stop_on_signals()
+    assert not stop.is_set()
+    os.kill(os.getpid(), number)
+    async with asyncio.timeout(5):
+        await stop.wait()
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)

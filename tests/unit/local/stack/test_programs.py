@@ -1,0 +1,176 @@
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from axon import catalog
+from local.errors import LocalCloudError
+from local.paths import ROOT
+from local.ports import Ports
+from local.stack import configurations, topology
+from local.stack.addresses import Addresses
+from local.stack.folders import Folders
+from local.stack.options import Options
+from local.stack.programs import Programs
+from local.supervision.program import Program
+
+OPTIONS = Options(engine="echo", port=8000, data=Path("data"), workers=2, relays=2, ephemeral=True)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    folders = Folders(root=tmp_path, storage=tmp_path)
+    folders.make()
+    return folders
+
+
+@pytest.fixture
+def ports() -> Iterator[Ports]:
+    with Ports() as ports:
+        yield ports
+
+
+@pytest.fixture
+def addresses(folders: Folders, ports: Ports) -> Addresses:
+    return Addresses.choose(ports=ports, folders=folders, client_port=8000, persistent=False)
+
+
+def build(
+    addresses: Addresses, folders: Folders, ports: Ports, environ: dict[str, str]
+) -> dict[str, Program]:
+    programs = Programs(
+        addresses=addresses, folders=folders, options=OPTIONS, ports=ports, environ=environ
+    )
+    return {program.name: program for program in programs.all()}
+
+
+def test_names(addresses: Addresses, folders: Folders, ports: Ports) -> None:
+    assert list(build(addresses, folders, ports, {})) == [
+        *("valkey", "postgres", "fauxqs", "lambda", "gateway"),
+        *("relay-0", "relay-1", "worker-0", "worker-1"),
+    ]
+
+
+def test_passes_on_only_what_is_named(addresses: Addresses, folders: Folders, ports: Ports) -> None:
+    environ = {
+        "AXON_ECHO_TTFT_MS": "20",
+        "AXON_SLOTS": "3",
+        "AXON_LOG_LEVEL": "DEBUG",
+        "AXON_VALKEY_URL": "redis://production",
+        "AWS_PROFILE": "production",
+        "AWS_ACCESS_KEY_ID": "production",
+    }
+    programs = build(addresses, folders, ports, environ)
+    worker = programs["worker-1"].environment
+    assert (worker["AXON_ECHO_TTFT_MS"], worker["AXON_SLOTS"]) == ("20", "3")
+    assert worker["AXON_MAX_RECEIVES"] == str(catalog.JOBS.max_receives)
+    assert worker["AXON_VALKEY_URL"] == addresses.valkey.url
+    assert worker["AXON_LOG_LEVEL"] == programs["relay-0"].environment["AXON_LOG_LEVEL"] == "DEBUG"
+    for program in programs.values():
+        assert "production" not in "".join(program.environment.values())
+    assert "AXON_ECHO_TTFT_MS" not in programs["relay-0"].environment
+
+
+def test_vllm_runs_by_the_interpreter_that_has_it(
+    addresses: Addresses, folders: Folders, ports: Ports, tmp_path: Path
+) -> None:
+    options = replace(
+        OPTIONS, engine="vllm", model=tmp_path / "llama", python=Path("/opt/vllm/bin/python")
+    )
+    environ = {"AXON_ENABLE_LORA": "true", "AXON_MODEL_NAME": "other"}
+    programs = Programs(
+        addresses=addresses, folders=folders, options=options, ports=ports, environ=environ
+    ).all()
+    worker, relay = (
+        next(program for program in programs if program.name == name)
+        for name in ("worker-0", "relay-0")
+    )
+    assert worker.command == ("/opt/vllm/bin/python", "-m", "worker")
+    assert worker.environment["AXON_MODEL_NAME"] == "llama"
+    assert worker.environment["AXON_MODEL_URI"] == str(tmp_path / "llama")
+    assert worker.environment["AXON_ENABLE_LORA"] == "true"
+    assert worker.environment["PYTHONPATH"].startswith(str(ROOT))
+    assert worker.ready_within_s > relay.ready_within_s
+    assert relay.command[0] == sys.executable
+
+
+def test_each_has_a_name_and_a_health_port_of_its_own(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
+    programs = build(addresses, folders, ports, {})
+    services = [programs[name].environment for name in ("relay-0", "relay-1", "worker-0")]
+    assert len({service["AXON_HEALTH_PORT"] for service in services}) == 3
+    assert [service["AXON_RELAY_ID"] for service in services[:2]] == ["relay-0", "relay-1"]
+
+
+def test_a_function_gets_only_what_it_needs(addresses: Addresses) -> None:
+    functions = configurations.lambda_service(addresses, {})["functions"]
+    assert isinstance(functions, dict)
+    quiet = configurations.QUIET
+    assert functions["connect"]["environment"].keys() == {"AXON_VALKEY_URL", *quiet}
+    assert functions["migrate"]["environment"].keys() == {"AXON_POSTGRES_DSN", *quiet}
+    assert "AXON_JOBS_QUEUE_URL" in functions["respond"]["environment"]
+
+
+def test_aliases_are_for_the_function_that_resolves_them(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
+    aliases = '{"default": {"echo": 1}}'
+    build(addresses, folders, ports, {"AXON_MODEL_ALIASES": aliases})
+    written = json.loads((folders.run / "lambda.json").read_text())["functions"]
+    assert written["respond"]["environment"]["AXON_MODEL_ALIASES"] == aliases
+    assert "AXON_MODEL_ALIASES" not in written["connect"]["environment"]
+
+
+def test_a_setting_that_a_function_would_refuse_is_told_at_once(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
+    wrong = {"AXON_MODEL_ALIASES": '{"default": {"echo": -1}}'}
+    with pytest.raises(LocalCloudError, match=r"^AXON_MODEL_ALIASES\.default\.echo: "):
+        build(addresses, folders, ports, wrong)
+
+
+def test_limits_are_those_of_the_catalog(addresses: Addresses) -> None:
+    functions = configurations.lambda_service(addresses, {})["functions"]
+    assert isinstance(functions, dict)
+    limits = {name: (each["timeout_s"], each["memory_mb"]) for name, each in functions.items()}
+    assert limits == {
+        name: (each.timeout_s, each.memory_mb) for name, each in catalog.FUNCTIONS.items()
+    }
+    assert functions["respond"]["min_environments"] > 0
+
+
+def test_queues_invoke_the_functions_of_the_catalog() -> None:
+    assert [
+        (queue.name, function, batch_size) for queue, function, batch_size in topology.EVENT_SOURCES
+    ] == [(each.queue, each.function, each.batch_size) for each in catalog.EVENT_SOURCES]
+
+
+def test_every_function_has_a_handler(addresses: Addresses) -> None:
+    for name in topology.FUNCTIONS:
+        assert (ROOT / "functions" / name / "handler.py").is_file()
+
+
+def test_a_message_stays_hidden_for_as_long_as_its_function_may_run() -> None:
+    for queue, function, _ in topology.EVENT_SOURCES:
+        assert topology.FUNCTIONS[function].timeout_s <= queue.visibility_s
+
+
+def test_configuration_files_are_secret(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
+    build(addresses, folders, ports, {})
+    for name in ("gateway", "lambda"):
+        assert (folders.run / f"{name}.json").stat().st_mode & 0o777 == 0o600
+    gateway = json.loads((folders.run / "gateway.json").read_text())
+    assert gateway["routes"]["response.create"] == {"function": "respond", "route_response": True}
+
+
+def test_endpoints(addresses: Addresses) -> None:
+    endpoints = configurations.endpoints(addresses, OPTIONS)
+    assert endpoints["base_url"] == "http://127.0.0.1:8000/v1"
+    assert endpoints["model"] == "echo"
+    assert endpoints["api_key"] == "sk-axon-local"

@@ -1,0 +1,22 @@
+from pathlib import Path
+
+from local.supervision.logs import rotate
+
+
+def test_a_small_log_stays(tmp_path: Path) -> None:
+    log = tmp_path / "worker-0.log"
+    log.write_text("x" * 10)
+    rotate(log, limit=10)
+    assert log.read_text() == "x" * 10
+    assert list(tmp_path.iterdir()) == [log]
+
+
+def test_a_large_log_is_moved_while_it_is_written(tmp_path: Path) -> None:
+    log = tmp_path / "worker-0.log"
+    with log.open("a") as writer:
+        writer.write("x" * 11)
+        writer.flush()
+        rotate(log, limit=10)
+        writer.write("later")
+    assert log.read_text() == "later"
+    assert (tmp_path / "worker-0.log.1").read_text() == "x" * 11

@@ -1,8 +1,0 @@
-import signal
-
-from local.supervised import how_it_ended
-
-
-def test_how_it_ended() -> None:
-    assert how_it_ended(-signal.SIGKILL) == "was killed by SIGKILL"
-    assert how_it_ended(3) == "ended by itself with exit code 3"

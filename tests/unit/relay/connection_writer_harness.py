@@ -1,0 +1,117 @@
+"""One connection's writer over fakes."""
+
+import asyncio
+from collections.abc import Callable
+
+from axon.event_log.checkpoint import DeliveryCheckpoint
+from axon.event_log.log import LoggedEvent
+from axon.event_log.publication import Kind, Publication
+from axon.testing.event_log import FakeValkey
+from axon.testing.management_api import FakeConnections
+from relay.connection_writer import ConnectionWriter
+from relay.cursor import DeliveryCursor
+
+
+class Scene:
+    """One connection's writer; `delivered` are the responses that need no more posts."""
+
+    def __init__(self) -> None:
+        self.connections = FakeConnections()
+        self.log = ScriptedLog()
+        self.now = 1000.0
+        self.delivered: list[str] = []
+        self.moved: list[str] = []
+        self.lags: list[float] = []
+        self.after_post: Callable[[], None] = lambda: None
+        self.settled = asyncio.Event()
+        self.settled.set()
+        self.writer = ConnectionWriter(
+            relay_id="relay-a",
+            connection_id="c1",
+            connections=self.connections,
+            log=self.log,
+            delivered=self._deliver,
+            moved=lambda delivery: self.moved.append(delivery.response_id),
+            lagged=self._lag,
+            clock=lambda: self.now,
+        )
+
+    @property
+    def posts(self) -> list[bytes]:
+        return self.connections.posts["c1"]
+
+    def delivery(self, response_id: str = "resp_1") -> DeliveryCursor:
+        delivery = DeliveryCursor(response_id=response_id, connection_id="c1")
+        self.writer.add(delivery)
+        return delivery
+
+    def publish(
+        self,
+        delivery: DeliveryCursor,
+        first: int,
+        *events: bytes,
+        terminal: bool = False,
+        offered: bool = False,
+    ) -> None:
+        kind = Kind.LAST_EVENTS if terminal else Kind.EVENTS
+        delivery.publish(
+            Publication(delivery.response_id, "c1", first, kind, events, offered=offered)
+        )
+        self.writer.wake(delivery)
+
+    def _lag(self, seconds: float) -> None:
+        self.lags.append(seconds)
+        self.after_post()
+
+    async def _deliver(self, delivery: DeliveryCursor) -> None:
+        await self.settled.wait()
+        self.delivered.append(delivery.response_id)
+
+
+class ScriptedLog(FakeValkey):
+    """Serves `events` and keeps `marks`, after raising `failures` or `mark_failures`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[bytes] = []
+        self.failures: list[Exception] = []
+        self.marks: list[tuple[str, str]] = []
+        self.mark_failures: list[Exception | None] = []
+        self.limits: list[int | None] = []
+        self.held = ""
+        self.reached = asyncio.Event()
+        self.released = asyncio.Event()
+
+    def hold(self, call: str) -> None:
+        """Let calls to `read` or `mark` wait until `released`; `reached` tells of the first."""
+        self.held = call
+
+    async def _pass(self, call: str) -> None:
+        await asyncio.sleep(0)
+        if call == self.held:
+            self.reached.set()
+            await self.released.wait()
+
+    async def read(
+        self, response_id: str, *, after: int = -1, limit: int | None = None
+    ) -> list[LoggedEvent]:
+        await self._pass("read")
+        if self.failures:
+            raise self.failures.pop(0)
+        self.limits.append(limit)
+        numbered = [LoggedEvent(number, data) for number, data in enumerate(self.events)]
+        return numbered[after + 1 :][:limit]
+
+    async def mark(
+        self, response_id: str, mark: DeliveryCheckpoint, *, relay_id: str, connection_id: str
+    ) -> None:
+        assert (relay_id, connection_id) == ("relay-a", "c1")
+        await self._pass("mark")
+        if self.mark_failures and (error := self.mark_failures.pop(0)):
+            raise error
+        self.marks.append((response_id, mark.encode().decode()))
+
+    @property
+    def last_marks(self) -> dict[str, str]:
+        """Of each response."""
+        return dict(self.marks)

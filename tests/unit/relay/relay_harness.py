@@ -1,0 +1,168 @@
+"""Relays' parts over fakes, and the clock that they share."""
+
+import asyncio
+from collections.abc import Callable
+
+from axon.event_log.log import ResponseMeta
+from axon.event_log.publication import Publication
+from axon.responses.terminator import ResponseTerminator
+from axon.testing.event_log import FakeValkey
+from axon.testing.management_api import FakeConnections
+from axon.testing.stores import FakeHistory, FakeTurns
+from relay.completion import DeliveryCompletion
+from relay.dispatcher import Dispatcher
+from relay.failover import Failover
+from relay.lease import Lease
+from relay.reconciler import DeliveryReconciler
+from tests.unit.relay.log_author import MODEL, TENANT, Author
+
+RELAY = "relay-a"
+
+
+async def until(condition: Callable[[], bool], *, deadline_s: float = 5) -> None:
+    async with asyncio.timeout(deadline_s):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+class RelayParts:
+    """One relay without its loops: a test takes their steps."""
+
+    def __init__(self, world: "World", relay_id: str) -> None:
+        self.relay_id = relay_id
+        self.lags: list[float] = []
+        self.adopted: list[bool] = []
+        self.completion = DeliveryCompletion(
+            relay_id=relay_id,
+            connections=world.connections,
+            directory=world.valkey,
+            log=world.valkey,
+        )
+        self.dispatcher = Dispatcher(
+            connections=world.connections,
+            log=world.valkey,
+            completion=self.completion,
+            lagged=self.lags.append,
+        )
+        self.lease = Lease(
+            relay_id=relay_id, directory=world.valkey, length_s=3, clock=lambda: world.now
+        )
+        self.failover = Failover(
+            relay_id=relay_id,
+            directory=world.valkey,
+            lease=self.lease,
+            dispatcher=self.dispatcher,
+            adopted=self.adopted.append,
+        )
+        self.reconciler = DeliveryReconciler(
+            dispatcher=self.dispatcher,
+            log=world.valkey,
+            directory=world.valkey,
+            relay_id=relay_id,
+            clock=lambda: world.now,
+        )
+        self.dispatcher.accept()
+
+
+class World:
+    """`dispatcher` and `completion` are those of the first relay."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.valkey = FakeValkey(clock=lambda: self.now)
+        self.connections = FakeConnections()
+        self.terminator = ResponseTerminator(
+            event_log=self.valkey, history=FakeHistory(), turns=FakeTurns()
+        )
+        self.relays: dict[str, RelayParts] = {}
+        self.relay = self.make_relay(RELAY)
+        self.dispatcher = self.relay.dispatcher
+        self.completion = self.relay.completion
+        self.lags = self.relay.lags
+        self._pumped = 0
+
+    def make_relay(self, relay_id: str) -> RelayParts:
+        self.relays[relay_id] = RelayParts(self, relay_id)
+        self.valkey.deaf.discard(relay_id)
+        return self.relays[relay_id]
+
+    async def join(self, relay_id: str) -> RelayParts:
+        """A relay that has just registered."""
+        relay = self.make_relay(relay_id)
+        await relay.lease.beat()
+        return relay
+
+    async def kill(self, relay: RelayParts) -> None:
+        """It ends as with SIGKILL; its lease ends, and those of the others do not."""
+        del self.relays[relay.relay_id]
+        self.valkey.deaf.add(relay.relay_id)
+        await relay.dispatcher.cancel()
+        await self.outlast()
+
+    async def outlast(self) -> None:
+        """Let the leases end of relays that are not there, or do not beat."""
+        self.now += 4
+        for relay in self.relays.values():
+            await relay.lease.beat()
+
+    async def end(self) -> None:
+        self.connections.release()
+        for relay in self.relays.values():
+            await relay.dispatcher.cancel()
+
+    async def begin(self, *connection_ids: str) -> None:
+        await self.valkey.directory.announce((MODEL,), retention_s=10_000)
+        await self.relay.lease.beat()
+        for connection_id in connection_ids:
+            await self.valkey.enter(connection_id, tenant_id=TENANT)
+
+    async def open(self, connection_id: str, *, stream_id: str | None = None) -> Author:
+        return await Author.open(self.valkey, connection_id, stream_id=stream_id)
+
+    async def describe(self, author: Author) -> ResponseMeta:
+        meta = await self.valkey.describe(author.response_id)
+        assert meta is not None
+        return meta
+
+    def publications(self) -> list[Publication]:
+        """What was published since this was last asked."""
+        return [publication for _, publication in self._published()]
+
+    def _published(self) -> list[tuple[str, Publication]]:
+        payloads = self.valkey.published[self._pumped :]
+        self._pumped += len(payloads)
+        return [(relay_id, Publication.decode(payload)) for relay_id, payload in payloads]
+
+    def pump(self) -> None:
+        """Each relay hears what was published to it since this was last asked."""
+        for relay_id, publication in self._published():
+            if relay := self.relays.get(relay_id):
+                relay.dispatcher.receive(publication)
+
+    def lose(self) -> None:
+        """Nobody hears what was published since it was last asked."""
+        self.publications()
+
+    async def received(self, author: Author, *, on: str = "", first: int = 0) -> None:
+        """Wait until the client has exactly what was written, from event `first` on."""
+        posts = self.connections.posts[on or author.connection_id]
+        await until(lambda: len(posts) >= len(author.written) - first)
+        assert posts == author.written[first:]
+
+    async def settled(self, author: Author) -> None:
+        """Wait until the mark says that the client has everything."""
+        async with asyncio.timeout(5):
+            while True:
+                mark = (await self.describe(author)).mark
+                if mark.certain and mark.next_sequence == len(author.written):
+                    return
+                await asyncio.sleep(0.001)
+
+
+async def begun(world: World, connection_id: str, *words: str) -> Author:
+    """Return a response of which the client has all that was written."""
+    author = await world.open(connection_id)
+    await author.say(*words)
+    world.pump()
+    await world.settled(author)
+    return author

@@ -1,0 +1,383 @@
+"""Whatever happens to publications, the client gets 0..n once and in order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from axon.event_log.log import LoggedEvent, Status
+from axon.event_log.publication import Kind, Publication
+from axon.protocol.objects import response_object
+from axon.protocol.requests import CreateResponse
+from axon.protocol.transcript import Transcript
+from relay.cursor import DeliveryCursor, LostEventsError
+
+
+def event(number: int, *, size: int = 1) -> bytes:
+    return b'{"type":"response.output_text.delta","n":%d,"delta":"%s"}' % (number, b"x" * size)
+
+
+LAST = b'{"type":"response.completed","n":0}'
+
+
+def publication(first: int, events: Sequence[bytes], *, terminal: bool = False) -> Publication:
+    return Publication("resp_1", "c1", first, Kind.LAST_EVENTS if terminal else Kind.EVENTS, events)
+
+
+def delivery(**changes: Any) -> DeliveryCursor:
+    return DeliveryCursor(response_id="resp_1", connection_id="c1", **changes)
+
+
+def drain(subject: DeliveryCursor) -> list[bytes]:
+    posted = []
+    while (following := subject.peek()) is not None:
+        posted.append(following)
+        subject.posted()
+    return posted
+
+
+def test_a_new_delivery_has_nothing_to_do() -> None:
+    subject = delivery()
+    assert (subject.ready, subject.finished, subject.peek()) == (False, False, None)
+
+
+def test_hands_out_what_is_published() -> None:
+    subject = delivery()
+    subject.publish(publication(0, [event(0), event(1)]))
+    assert (subject.ready, subject.must_read) == (True, False)
+    assert drain(subject) == [event(0), event(1)]
+    assert (subject.ready, subject.must_read) == (False, False)
+
+
+def test_tells_how_long_each_event_was_here() -> None:
+    now = 10.0
+    subject = delivery(clock=lambda: now)
+    subject.publish(publication(0, [event(0), event(1)]))
+    now = 10.5
+    subject.publish(publication(2, [event(2)]))
+    subject.publish(publication(4, [event(4)]))
+    now = 11.0
+    assert [subject.posted() for _ in range(3)] == [1.0, 1.0, 0.5]
+    subject.begin_read()
+    subject.end_read([LoggedEvent(3, event(3))])
+    now = 11.25
+    assert subject.posted() == 0.25
+
+
+def test_is_finished_once_the_terminal_event_was_posted() -> None:
+    subject = delivery()
+    subject.publish(publication(0, [event(0), LAST], terminal=True))
+    assert (subject.peek(), subject.finished) == (event(0), False)
+    assert drain(subject) == [event(0), LAST]
+    assert (subject.ready, subject.finished) == (False, True)
+
+
+def test_drops_duplicates_and_overlaps() -> None:
+    subject = delivery()
+    subject.publish(publication(0, [event(0), event(1)]))
+    subject.publish(publication(0, [event(0), event(1)]))
+    subject.publish(publication(1, [event(1), event(2)]))
+    assert drain(subject) == [event(0), event(1), event(2)]
+
+
+def test_a_gap_asks_for_the_log_once_the_cache_is_used_up() -> None:
+    subject = delivery()
+    subject.publish(publication(0, [event(0)]))
+    subject.publish(publication(2, [event(2)]))
+    assert (subject.peek(), subject.must_read) == (event(0), False)
+    assert drain(subject) == [event(0)]
+    assert (subject.peek(), subject.must_read) == (None, True)
+    assert subject.begin_read() == 0
+    subject.end_read([LoggedEvent(1, event(1)), LoggedEvent(2, event(2))])
+    assert drain(subject) == [event(1), event(2)]
+    assert (subject.ready, subject.must_read) == (False, False)
+
+
+def test_a_publication_during_a_read_is_neither_lost_nor_repeated() -> None:
+    subject = delivery()
+    subject.publish(publication(1, [event(1)]))
+    subject.begin_read()
+    subject.publish(publication(2, [event(2)]))
+    subject.end_read([LoggedEvent(0, event(0)), LoggedEvent(1, event(1))])
+    assert drain(subject) == [event(0), event(1)]
+    assert subject.must_read
+
+
+def test_doubt_asks_for_the_log_even_without_a_gap() -> None:
+    subject = delivery()
+    subject.doubt()
+    assert subject.must_read
+    assert subject.begin_read() == -1
+    subject.end_read([])
+    assert not subject.ready
+
+
+def test_doubt_during_a_read_asks_again() -> None:
+    subject = delivery()
+    subject.doubt()
+    subject.begin_read()
+    subject.doubt()
+    subject.end_read([])
+    assert subject.must_read
+
+
+def test_a_full_cache_leaves_the_rest_to_the_log() -> None:
+    subject = delivery(cache_bytes=200)
+    events = [event(number, size=60) for number in range(10)]
+    subject.publish(publication(0, events[:5]))
+    subject.publish(publication(5, [*events[5:], LAST], terminal=True))
+    assert drain(subject) == events[:1]
+    posted = events[:1]
+    reads = 0
+    while subject.must_read:
+        reads += 1
+        after = subject.begin_read()
+        log = [*events, LAST][after + 1 :]
+        subject.end_read([LoggedEvent(after + 1 + i, data) for i, data in enumerate(log)])
+        posted += drain(subject)
+    assert posted == [*events, LAST]
+    assert subject.finished
+    assert reads > 1
+
+
+def test_an_event_larger_than_the_cache_passes() -> None:
+    subject = delivery(cache_bytes=10)
+    subject.publish(publication(0, [event(0, size=100)]))
+    assert drain(subject) == [event(0, size=100)]
+
+
+def test_an_event_that_the_log_has_lost_is_an_error() -> None:
+    subject = delivery()
+    subject.publish(publication(3, [event(3)]))
+    subject.begin_read()
+    with pytest.raises(LostEventsError):
+        subject.end_read([LoggedEvent(1, event(1)), LoggedEvent(2, event(2))])
+
+
+def test_a_log_that_is_gone_is_an_error() -> None:
+    subject = delivery()
+    subject.publish(publication(1, [event(1)]))
+    subject.begin_read()
+    with pytest.raises(LostEventsError):
+        subject.end_read([])
+
+
+def logged(*events: bytes) -> list[LoggedEvent]:
+    return [LoggedEvent(number, data) for number, data in enumerate(events)]
+
+
+def test_a_resumed_delivery_reads_from_its_first_event() -> None:
+    log = logged(event(0), event(1), event(2), LAST)
+    subject = delivery(first=2, resumed=True)
+    assert subject.ready
+    after = subject.begin_read()
+    subject.end_read(log[after + 1 :])
+    assert drain(subject) == [event(2), LAST]
+    assert subject.finished
+
+
+def test_a_resumed_delivery_of_which_everything_was_told_is_finished() -> None:
+    log = logged(event(0), LAST)
+    subject = delivery(first=2, resumed=True)
+    after = subject.begin_read()
+    subject.end_read(log[after + 1 :])
+    assert subject.peek() is None
+    assert subject.finished
+
+
+def test_a_resumed_delivery_that_has_all_so_far_waits_for_more() -> None:
+    log = logged(event(0), event(1))
+    subject = delivery(first=2, resumed=True)
+    after = subject.begin_read()
+    subject.end_read(log[after + 1 :])
+    assert (subject.ready, subject.finished) == (False, False)
+    subject.doubt()
+    assert subject.begin_read() == 1  # the look back is over
+    subject.end_read([])
+    subject.publish(publication(2, [LAST], terminal=True))
+    assert drain(subject) == [LAST]
+    assert subject.finished
+
+
+@pytest.mark.parametrize("first", [0, 1, 5])
+def test_a_resumed_delivery_whose_log_is_gone_is_an_error(first: int) -> None:
+    subject = delivery(first=first, resumed=True)
+    subject.begin_read()
+    with pytest.raises(LostEventsError):
+        subject.end_read([])
+
+
+def test_a_publication_during_a_resumed_deliverys_read_changes_nothing() -> None:
+    log = logged(event(0), event(1), event(2), LAST)
+    subject = delivery(first=2, resumed=True)
+    after = subject.begin_read()
+    subject.publish(publication(2, [event(2)]))
+    subject.end_read(log[after + 1 :])
+    assert drain(subject) == [event(2), LAST]
+    assert subject.finished
+
+
+def test_a_long_log_is_read_in_pieces() -> None:
+    subject = delivery(first=1, resumed=True)
+    log = logged(*map(event, range(7)), LAST)
+    posted = []
+    while subject.must_read:
+        after = subject.begin_read()
+        piece = log[after + 1 :][:3]
+        subject.end_read(piece, complete=len(piece) < 3)
+        posted += drain(subject)
+    assert posted == [*map(event, range(1, 7)), LAST]
+    assert subject.finished
+
+
+@pytest.mark.parametrize(
+    "status", [Status.COMPLETED, Status.FAILED, Status.INCOMPLETE, Status.CANCELLED]
+)
+def test_recognises_terminal_events_as_they_are_written(status: Status) -> None:
+    request = CreateResponse(model="echo", input="response.completed")
+    transcript = Transcript(response_object(request, response_id="resp_1", created_at=1))
+    written = [
+        transcript.created(),
+        transcript.in_progress(),
+        *transcript.delta('{"type":"response.completed"}', [1]),
+        *transcript.close_message(),
+    ]
+    subject = delivery()
+    subject.doubt()
+    subject.begin_read()
+    subject.end_read(written)
+    drain(subject)
+    assert not subject.finished
+    subject.doubt()
+    assert subject.begin_read() == len(written) - 1
+    subject.end_read([transcript.end(status)])
+    drain(subject)
+    assert subject.finished
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Appends, publications that are dropped, repeated or reordered, posts and reads.
+
+    A read answers what the log held at some moment between its beginning and its end, as far as
+    its limit goes. The delivery begins with event 0, or is resumed with any that the log has or
+    will have next.
+    """
+
+    @initialize(
+        cache_bytes=st.sampled_from([1, 150, 100_000]),
+        last=st.integers(0, 12),
+        limit=st.integers(2, 6),
+        resumed_at=st.none() | st.integers(0, 13),
+    )
+    def begin(self, cache_bytes: int, last: int, limit: int, resumed_at: int | None) -> None:
+        self.last = last
+        self.limit = limit
+        self.first = min(resumed_at or 0, last + 1)
+        resumed = resumed_at is not None
+        self.subject = delivery(cache_bytes=cache_bytes, first=self.first, resumed=resumed)
+        numbers = range(max(self.first, 1) if resumed else 0)
+        self.log: list[bytes] = [LAST if number == last else event(number) for number in numbers]
+        self.on_the_way: list[Publication] = []
+        self.arrived: list[bytes] = []
+        self.after: int | None = None
+        self.read: list[LoggedEvent] | None = None
+
+    @precondition(lambda self: len(self.log) <= self.last)
+    @rule(count=st.integers(1, 4))
+    def append(self, count: int) -> None:
+        first = len(self.log)
+        numbers = range(first, min(first + count, self.last + 1))
+        self.log += [LAST if number == self.last else event(number) for number in numbers]
+        ended = len(self.log) > self.last
+        self.on_the_way.append(publication(first, self.log[first:], terminal=ended))
+
+    @precondition(lambda self: self.on_the_way)
+    @rule(data=st.data(), keep=st.booleans())
+    def arrive(self, data: st.DataObject, keep: bool) -> None:
+        index = data.draw(st.integers(0, len(self.on_the_way) - 1))
+        self.subject.publish(self.on_the_way[index])
+        if not keep:
+            del self.on_the_way[index]
+
+    @precondition(lambda self: self.on_the_way)
+    @rule(data=st.data())
+    def drop(self, data: st.DataObject) -> None:
+        del self.on_the_way[data.draw(st.integers(0, len(self.on_the_way) - 1))]
+
+    @rule()
+    def doubt(self) -> None:
+        self.subject.doubt()
+
+    @precondition(lambda self: self.after is None)
+    @rule()
+    def post(self) -> None:
+        following = self.subject.peek()
+        if following is not None:
+            self.arrived.append(following)
+            self.subject.posted()
+
+    @precondition(lambda self: self.after is None and self.subject.must_read)
+    @rule()
+    def begin_read(self) -> None:
+        self.after = self.subject.begin_read()
+
+    @precondition(lambda self: self.after is not None)
+    @rule()
+    def read_log(self) -> None:
+        first = (-1 if self.after is None else self.after) + 1
+        events = enumerate(self.log[first:], start=first)
+        self.read = [LoggedEvent(number, data) for number, data in events][: self.limit]
+
+    @precondition(lambda self: self.after is not None)
+    @rule()
+    def end_read(self) -> None:
+        if self.read is None:
+            self.read_log()
+        read = self.read or []
+        self.subject.end_read(read, complete=len(read) < self.limit)
+        self.after = self.read = None
+
+    @invariant()
+    def the_client_has_a_beginning_of_the_log(self) -> None:
+        assert self.arrived == self.log[self.first :][: len(self.arrived)]
+
+    def teardown(self) -> None:
+        if not hasattr(self, "subject"):
+            return
+        while len(self.log) <= self.last:
+            self.append(4)
+        if self.after is not None:
+            self.end_read()
+        self.subject.doubt()  # what the reconciler does to a delivery without news
+        while self.subject.ready:
+            if self.subject.must_read:
+                self.begin_read()
+                self.end_read()
+            self.post()
+        assert self.arrived == self.log[self.first :]
+        assert self.subject.finished
+
+
+test_interleavings = Interleavings.TestCase
+
+
+@given(sizes=st.lists(st.integers(1, 3), min_size=1, max_size=8), data=st.data())
+def test_without_losses_the_log_is_never_read(sizes: list[int], data: st.DataObject) -> None:
+    subject = delivery()
+    total = sum(sizes)
+    arrived: list[bytes] = []
+    first = 0
+    for size in sizes:
+        subject.publish(publication(first, [event(n) for n in range(first, first + size)]))
+        first += size
+        assert not subject.must_read
+        for _ in range(data.draw(st.integers(0, 4))):
+            if (following := subject.peek()) is not None:
+                arrived.append(following)
+                subject.posted()
+    arrived += drain(subject)
+    assert arrived == [event(n) for n in range(total)]
+    assert not subject.must_read

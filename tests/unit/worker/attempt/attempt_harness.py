@@ -1,0 +1,78 @@
+"""A world with a worker in it: attempts over fakes."""
+
+import asyncio
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from axon.jobs import Job
+from tests.unit.axon.responses.service_harness import DEADLINE_S, World
+from tests.unit.axon.sdk_events import validate_stream
+from tests.unit.worker.default_settings import SETTINGS
+from tests.unit.worker.recorded_tracing import RecordedTracing
+from worker.attempt.context import AttemptContext
+from worker.engines.protocol import Engine, EngineDeadError
+from worker.metrics import WorkerMetrics
+from worker.pipeline.flush import FlushPolicy
+from worker.pipeline.stages import Stages
+from worker.shutdown import Shutdown
+
+DEAD = EngineDeadError("gone")
+EVERY_TOKEN = FlushPolicy(first_s=1e-9, last_s=1e-9, steady_s=1.0, ramp_s=0.5)
+
+
+class Workplace(World):
+    """A world with a worker in it; time is the loop's. It is `clock_ms` when something ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock_ms = 77
+        self.shutdown = Shutdown()
+        self.registry = CollectorRegistry()
+        self.metrics = WorkerMetrics(registry=self.registry)
+        self.tracing = RecordedTracing()
+
+    def told(self, name: str, **labels: str) -> float | None:
+        """What Prometheus would be told."""
+        return self.registry.get_sample_value(name, labels)
+
+    def services(
+        self, engine: Engine, policy: FlushPolicy = EVERY_TOKEN, **sizes: int
+    ) -> AttemptContext:
+        """`sizes` are those of the stages' queues, where they differ from the settings'."""
+        settings = SETTINGS.model_copy(update=sizes)
+        return AttemptContext(
+            event_log=self.valkey,
+            conversations=self.conversations,
+            history=self.history,
+            terminator=self.terminator,
+            engine=engine,
+            stages=Stages.of(settings, slots=engine.info().slots, metrics=self.metrics),
+            flush_policy=policy,
+            metrics=self.metrics,
+            tracing=self.tracing,
+            shutdown=self.shutdown,
+            deadline_s=DEADLINE_S,
+            max_receives=SETTINGS.max_receives,
+            clock_ms=lambda: self.clock_ms,
+        )
+
+    async def job(self, **fields: Any) -> Job:
+        await self.submit(**fields)
+        (job,) = self.jobs_sent()
+        return job
+
+    async def answered(self, job: Job) -> list[dict[str, Any]]:
+        log = await self.valkey.read(job.response_id)
+        return validate_stream(log, stream_id=job.stream_id)
+
+
+def text_of(decoded: list[dict[str, Any]]) -> str:
+    text: str = decoded[-1]["response"]["output"][0]["content"][0]["text"]
+    return text
+
+
+async def until_logged(world: Workplace, job: Job, *, count: int) -> None:
+    async with asyncio.timeout(5):
+        while len(await world.valkey.read(job.response_id)) < count:
+            await asyncio.sleep(0)

@@ -1,0 +1,33 @@
+"""How long a job that found no room stays away, and when there is no other attempt at it."""
+
+import pytest
+
+from worker.attempt.retry_policy import delay_s, why_none_follows
+
+
+@pytest.mark.parametrize(
+    ("receives", "least", "most"), [(1, 1, 2), (2, 2, 4), (4, 8, 16), (5, 15, 30), (5000, 15, 30)]
+)
+def test_the_delay_doubles_up_to_half_a_minute(receives: int, least: int, most: int) -> None:
+    delays = {delay_s(receives) for _ in range(300)}
+    assert min(delays) >= least
+    assert max(delays) <= most
+    assert len(delays) > 1
+
+
+@pytest.mark.parametrize(
+    ("receives", "left_ms", "why"),
+    [
+        (1, 600_000, None),
+        (2, 600_000, None),
+        (3, 600_000, "receives"),
+        (4, 600_000, "receives"),
+        (1, 2001, None),
+        (1, 2000, "deadline"),
+        (2, 4000, "deadline"),
+        (2, -1, "deadline"),
+        (3, 10, "receives"),
+    ],
+)
+def test_why_none_follows(receives: int, left_ms: int, why: str | None) -> None:
+    assert why_none_follows(receives=receives, most_receives=3, left_ms=left_ms) == why

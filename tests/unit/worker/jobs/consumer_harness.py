@@ -1,0 +1,121 @@
+"""A consumer over a queue in memory, whose attempts do what a test says."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from prometheus_client import CollectorRegistry
+
+from axon.jobs import Job, ReceivedJob
+from axon.testing.stores import FakeJobQueue
+from tests.unit.worker.recorded_tracing import RecordedTracing
+from tests.unit.worker.virtual_time import now
+from worker.attempt.outcome import AttemptOutcome
+from worker.jobs.consumer import Consumer
+from worker.metrics import WorkerMetrics
+from worker.shutdown import Shutdown
+
+VISIBILITY_S = 30
+
+
+class Queue(FakeJobQueue):
+    """Notes what it was asked, and when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits: list[int] = []
+        self.deleted: list[ReceivedJob] = []
+        self.released: list[ReceivedJob] = []
+        self.extended: list[tuple[float, int, int]] = []
+        self.refuse_delete: Exception | None = None
+        self.release_s = 0.0
+
+    async def receive(self, *, limit: int) -> Sequence[ReceivedJob]:
+        assert limit >= 1
+        self.limits.append(limit)
+        return await super().receive(limit=limit)
+
+    async def delete(self, delivery: ReceivedJob) -> None:
+        if self.refuse_delete:
+            raise self.refuse_delete
+        self.deleted.append(delivery)
+        await super().delete(delivery)
+
+    async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+        if timeout_s:
+            self.extended.append((now(), len(deliveries), timeout_s))
+        else:  # they do not come again
+            await asyncio.sleep(self.release_s)
+            self.released += deliveries
+            for delivery in deliveries:
+                self.in_flight.pop(delivery.receipt_handle, None)
+
+
+class Bench:
+    """A consumer whose attempts do what `work` says."""
+
+    def __init__(self, *, slots: int = 2, prefetch: int = 0) -> None:
+        self.queue = Queue()
+        self.runs: list[str] = []
+        self.deliveries: list[int] = []
+        self.most = 0
+        self.going = asyncio.Event()
+        self.outcome = AttemptOutcome.COMPLETED
+        self.shutdown = Shutdown()
+        self.work: Callable[[Job], Awaitable[None]] = self.succeed
+        self.registry = CollectorRegistry()
+        self.tracing = RecordedTracing()
+        self.changes: list[int] = []
+        self.consumer = Consumer(
+            queue=self.queue,
+            run=self._run,
+            slots=slots,
+            prefetch=prefetch,
+            visibility_timeout_s=VISIBILITY_S,
+            metrics=WorkerMetrics(registry=self.registry),
+            tracing=self.tracing,
+            shutdown=self.shutdown,
+            changed=self.changes.append,
+        )
+
+    def outcomes(self) -> dict[str, float]:
+        """How many attempts ended how."""
+        counted = {
+            outcome.value: self.registry.get_sample_value(
+                "axon_jobs_total", {"outcome": outcome.value}
+            )
+            for outcome in AttemptOutcome
+        }
+        return {outcome: count for outcome, count in counted.items() if count}
+
+    async def succeed(self, job: Job) -> None: ...
+
+    async def hand_over(self, job: Job) -> None:
+        await self.shutdown.handing_over.wait()
+        self.outcome = AttemptOutcome.RELEASED
+
+    async def wait(self, job: Job) -> None:
+        await self.going.wait()
+
+    def fail(self, error: Exception) -> None:
+        async def work(job: Job) -> None:
+            raise error
+
+        self.work = work
+
+    async def _run(self, job: Job, delivery: ReceivedJob) -> AttemptOutcome:
+        self.runs.append(job.response_id)
+        self.deliveries.append(delivery.receive_count)
+        self.most = max(self.most, self.consumer.running)
+        await self.work(job)
+        return self.outcome
+
+    async def consume(self, seconds: float) -> None:
+        """Consume for so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.consumer.consume()
+
+
+def pause(times: list[float], *, since: float) -> list[float]:
+    return [later - earlier for earlier, later in zip([since, *times], times, strict=False)]

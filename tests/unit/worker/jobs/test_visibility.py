@@ -1,0 +1,122 @@
+"""What a worker holds, and when it can be sure of it; in virtual time."""
+
+import asyncio
+from collections.abc import Sequence
+
+from axon.exceptions import UnavailableError
+from axon.jobs import JobQueue, ReceivedJob
+from tests.unit.worker.virtual_time import run
+from worker.jobs.visibility import VisibilityExtender
+
+TIMEOUT_S = 30
+A_JOB = ReceivedJob(body="", receipt_handle="a", receive_count=1)
+
+
+class Queue(JobQueue):
+    """Takes a while for each extension; those numbered in `refused` fail in the end."""
+
+    def __init__(self, *, takes_s: float = 0.0, refused: Sequence[int] = ()) -> None:
+        self.calls: list[tuple[int, int]] = []
+        self._takes_s = takes_s
+        self._refused = refused
+
+    async def receive(self, *, limit: int) -> Sequence[ReceivedJob]:
+        raise NotImplementedError
+
+    async def delete(self, delivery: ReceivedJob) -> None:
+        raise NotImplementedError
+
+    async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+        self.calls.append((len(deliveries), timeout_s))
+        number = len(self.calls)
+        await asyncio.sleep(self._takes_s)
+        if number in self._refused:
+            raise UnavailableError("away")
+
+
+async def held(queue: Queue, *, seconds: float) -> VisibilityExtender:
+    """Hold a job for so long."""
+    holding = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
+    holding.hold(A_JOB)
+    beating = asyncio.create_task(holding.beat())
+    await asyncio.sleep(seconds)
+    beating.cancel()
+    return holding
+
+
+def test_what_is_dropped_is_not_extended() -> None:
+    async def story() -> None:
+        queue = Queue()
+        holding = await held(queue, seconds=11)
+        holding.drop(A_JOB)
+        beating = asyncio.create_task(holding.beat())
+        await asyncio.sleep(11)
+        beating.cancel()
+        assert queue.calls == [(1, TIMEOUT_S), (0, TIMEOUT_S)]
+
+    run(story())
+
+
+def test_what_is_renewed_is_extended_at_once_and_together() -> None:
+    async def story() -> None:
+        queue = Queue(takes_s=5)
+        holding = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
+        deliveries = [
+            ReceivedJob(body="", receipt_handle=str(number), receive_count=1) for number in range(5)
+        ]
+        for delivery in deliveries:
+            holding.hold(delivery)
+        renewing = [asyncio.create_task(holding.renew(delivery)) for delivery in deliveries]
+        await asyncio.sleep(1)
+        holding.drop(deliveries[1])
+        await asyncio.gather(*renewing)
+        assert queue.calls == [(1, TIMEOUT_S), (3, TIMEOUT_S)]
+
+    run(story())
+
+
+def test_what_was_released_is_not_renewed() -> None:
+    async def story() -> None:
+        queue = Queue()
+        holding = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
+        holding.hold(A_JOB)
+        releasing = asyncio.create_task(holding.release(A_JOB))
+        await asyncio.sleep(0)
+        await holding.renew(A_JOB)
+        await releasing
+        assert queue.calls == [(1, 0)]
+
+    run(story())
+
+
+def test_a_release_comes_after_an_extension_under_way() -> None:
+    async def story() -> None:
+        queue = Queue(takes_s=5)
+        holding = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
+        holding.hold(A_JOB)
+        beating = asyncio.create_task(holding.beat())
+        await asyncio.sleep(12)
+        releasing = asyncio.create_task(holding.release(A_JOB))
+        await asyncio.sleep(2)
+        assert queue.calls == [(1, TIMEOUT_S)]
+        await releasing
+        assert queue.calls == [(1, TIMEOUT_S), (1, 0)]
+        await asyncio.sleep(10)
+        assert queue.calls[2:] == [(0, TIMEOUT_S)]
+        beating.cancel()
+
+    run(story())
+
+
+def test_a_release_that_fails_is_left_to_the_timeout() -> None:
+    async def story() -> None:
+        queue = Queue(refused=[1])
+        holding = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
+        holding.hold(A_JOB)
+        await holding.release(A_JOB)
+        beating = asyncio.create_task(holding.beat())
+        await asyncio.sleep(11)
+        beating.cancel()
+        assert queue.calls[-1] == (0, TIMEOUT_S)
+
+    run(story())

@@ -1,0 +1,29 @@
+from prometheus_client import CollectorRegistry
+
+from axon.directory.workers import ModelState, ModelStatus
+from worker.models.metrics import HostingMetrics
+
+
+def test_models_are_counted_by_state_whenever_somebody_asks() -> None:
+    registry, models = CollectorRegistry(), list[ModelStatus]()
+    HostingMetrics(registry=registry, models=lambda: models)
+    models += [ModelStatus(name, ModelState.SERVING) for name in "ab"]
+    models.append(ModelStatus("c", ModelState.FAILED, 3, "no"))
+    counted = {
+        state: registry.get_sample_value("axon_models", {"state": state.value})
+        for state in ModelState
+    }
+    assert counted == {
+        ModelState.SERVING: 2,
+        ModelState.FAILED: 1,
+        ModelState.LOADING: 0,
+        ModelState.UNLOADING: 0,
+    }
+
+
+def test_loads_are_counted_from_zero() -> None:
+    registry = CollectorRegistry()
+    metrics = HostingMetrics(registry=registry, models=list)
+    metrics.failed()
+    for outcome, count in (("loaded", 0), ("failed", 1)):
+        assert registry.get_sample_value("axon_model_loads_total", {"outcome": outcome}) == count

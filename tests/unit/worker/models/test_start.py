@@ -1,0 +1,115 @@
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+from axon.exceptions import SettingsError
+from axon.models.desired import DesiredModel
+from axon.settings import EngineSettings
+from axon.testing.stores import FakeWantedModels
+from tests.unit.worker.default_settings import SETTINGS
+from tests.unit.worker.models.stub_engines import Loadable
+from tests.unit.worker.virtual_time import run
+from worker.engines.protocol import Engine, EngineError
+from worker.factories import engine_of
+from worker.models.host import ModelHost
+from worker.models.metrics import HostingMetrics
+from worker.models.start import reconciler, settings_of, start_host
+
+KEY = SecretStr("secret")
+URL, ELSEWHERE = "http://upstream/v1", "http://elsewhere/v1"
+
+
+def started(settings: EngineSettings, engine: Engine | None = None) -> tuple[ModelHost, list[str]]:
+    """A host that was started and closed, and the names under which it served."""
+
+    async def story() -> tuple[ModelHost, list[str]]:
+        async with AsyncExitStack() as stack:
+            host = await start_host(settings, stack, create=lambda s: engine or engine_of(s))
+            assert await host.health()
+            return host, [model.id for model in host.info().models]
+
+    return run(story())
+
+
+class TestStartHost:
+    def test_the_own_model_has_its_engines_name_or_that_of_the_settings(self) -> None:
+        assert started(SETTINGS)[1] == ["echo"]
+        named = SETTINGS.model_copy(update={"model_name": "mine"})
+        assert started(named)[1] == ["mine"]
+        assert started(named, Loadable())[1] == ["mine"]
+        assert started(SETTINGS, Loadable())[1] == ["inner"]
+
+    def test_an_engine_of_several_models_is_declared_as_one(self) -> None:
+        host, served = started(SETTINGS, Loadable(models=["a", "b"]))
+        assert served == ["a", "b"]
+        assert host.versions() == {"echo": 0}  # the engine's name in the settings
+
+    def test_it_has_the_workers_slots_and_is_closed_in_the_end(self) -> None:
+        engine = Loadable()
+        host, _ = started(SETTINGS, engine)
+        assert host.info().slots == SETTINGS.slots
+        assert engine.closed == 1
+
+    def test_an_own_model_that_cannot_be_served_is_an_error(self) -> None:
+        engine = Loadable(error=EngineError("no weights"))
+        with pytest.raises(EngineError, match="no weights"):
+            started(SETTINGS, engine)
+        assert engine.closed == 1
+
+
+class TestSettings:
+    def test_the_own_model_has_the_deployments(self) -> None:
+        assert settings_of(DesiredModel("echo", {}, 0), deployment=SETTINGS) is SETTINGS
+
+    def test_another_has_what_was_said_and_the_workers_slots(self) -> None:
+        deployment = SETTINGS.model_copy(update={"slots": 33, "model_uri": "s3://other"})
+        said = {"engine": "echo", "echo_token_ms": 5, "in_place": True}
+        settings = settings_of(DesiredModel("a", said, 1), deployment=deployment)
+        assert (settings.model_name, settings.echo_token_ms) == ("a", 5)
+        assert (settings.slots, settings.model_uri) == (33, None)
+        said["slots"] = 2
+        assert settings_of(DesiredModel("a", said, 1), deployment=deployment).slots == 2
+
+    @pytest.mark.parametrize(
+        ("own", "given"),
+        [(None, KEY), (URL, KEY), (ELSEWHERE, None)],
+        ids=["none", "same", "other"],
+    )
+    def test_no_other_upstream_sees_the_deployments_key(
+        self, own: str | None, given: SecretStr | None
+    ) -> None:
+        deployment = SETTINGS.model_copy(update={"upstream_api_key": KEY, "upstream_url": own})
+        said = {"engine": "openai", "upstream_url": URL}
+        settings = settings_of(DesiredModel("a", said, 1), deployment=deployment)
+        assert settings.upstream_api_key == given
+
+    def test_what_cannot_be_done_says_why(self) -> None:
+        with pytest.raises(SettingsError, match="slots"):
+            settings_of(DesiredModel("a", {"engine": "echo", "slots": 0}, 1), deployment=SETTINGS)
+
+
+def test_several_echo_models_are_served_beside_the_own_one() -> None:
+    async def story() -> None:
+        async with AsyncExitStack() as stack:
+            host = await start_host(SETTINGS, stack, create=engine_of)
+            wanted, registry = FakeWantedModels(), CollectorRegistry()
+            await wanted.put("a", {"engine": "echo"})
+            await wanted.put("b", {"engine": "echo", "in_place": True})
+            running = asyncio.create_task(
+                reconciler(
+                    SETTINGS,
+                    host=host,
+                    create=engine_of,
+                    wanted=wanted,
+                    changed=asyncio.Event(),
+                    metrics=HostingMetrics(registry=registry, models=host.models),
+                ).run()
+            )
+            assert await host.ready("b")
+            assert [model.id for model in host.info().models] == ["echo", "a", "b"]
+            running.cancel()
+
+    run(story())
