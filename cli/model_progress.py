@@ -18,7 +18,8 @@ def follow(function: Function, changed: Mapping[str, Any], *, timeout_s: float) 
 
     Raises
     ------
-    CommandError : a worker could not, the time was not enough, or someone changed it again.
+    CommandError
+        A worker could not, the time was not enough, or someone changed it again.
     """
     progress = Progress(changed["model"])
     progress.see(changed["model"], changed["workers"])
@@ -66,7 +67,8 @@ class Progress:
 
         Raises
         ------
-        CommandError : it cannot be done, or is no longer wanted.
+        CommandError
+            It cannot be done, or is no longer wanted.
         """
         if model["version"] != self._version:
             raise CommandError(

@@ -76,7 +76,8 @@ async def open_sides(cloud: Peer, *, engine_core: int | None = None) -> AsyncIte
 
     Parameters
     ----------
-    engine_core : where both engines' own processes run, if not anywhere.
+    engine_core : int | None
+        Where both engines' own processes run, if not anywhere.
     """
     pid = worker_pid(cloud.roots())
     if pid is None:

@@ -69,7 +69,8 @@ class Place:
 
         Raises
         ------
-        CommandError : whatever is in the way, then or within the block; one clear line.
+        CommandError
+            Whatever is in the way, then or within the block; one clear line.
         """
         with explained(self._reason), ExitStack() as stack:
             aws = session(region=self.region, local=self.endpoint is not None)

@@ -25,12 +25,18 @@ class DeadLetter:
 
     Parameters
     ----------
-    id : of the message that died.
-    queue : `jobs` or `history`: where it was tried in vain.
-    when : it came here; of history on the laptop, when it was sent.
-    attempts : how often it was received in vain; of history, looking at it counts, too.
-    group : the message group that it goes back to.
-    receipts : what gives it back or deletes it, one for each copy of it.
+    id : str
+        Of the message that died.
+    queue : str
+        `jobs` or `history`: where it was tried in vain.
+    when : datetime
+        It came here; of history on the laptop, when it was sent.
+    attempts : int
+        How often it was received in vain; of history, looking at it counts, too.
+    group : str | None
+        The message group that it goes back to.
+    receipts : list[str]
+        What gives it back or deletes it, one for each copy of it.
     """
 
     id: str

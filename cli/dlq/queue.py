@@ -36,9 +36,12 @@ class DeadLetterQueue:
 
     Parameters
     ----------
-    definition : the queue in the catalog.
-    url_of : finds the URL of a queue by its name in the catalog.
-    wait_s : how long SQS looks for letters before it says that there are none.
+    definition : catalog.Queue
+        The queue in the catalog.
+    url_of : Callable[[str], str]
+        Finds the URL of a queue by its name in the catalog.
+    wait_s : int
+        How long SQS looks for letters before it says that there are none.
     """
 
     def __init__(

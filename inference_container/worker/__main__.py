@@ -41,7 +41,8 @@ def configured(arguments: Sequence[str], environ: Mapping[str, str]) -> Coroutin
 
     Raises
     ------
-    SettingsError : an unknown argument, or wrong settings.
+    SettingsError
+        An unknown argument, or wrong settings.
     """
     match arguments:
         case []:

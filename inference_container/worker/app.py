@@ -52,11 +52,13 @@ async def serve(
 
     Parameters
     ----------
-    agent_uri : the ECS agent that is to protect this task while it works.
+    agent_uri : str | None
+        The ECS agent that is to protect this task while it works.
 
     Raises
     ------
-    EngineDeadError : the engine has died; its jobs were released.
+    EngineDeadError
+        The engine has died; its jobs were released.
     """
     async with AsyncExitStack() as stack:
         host = await start_host(settings, stack, create=engine_of)

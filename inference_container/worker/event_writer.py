@@ -69,9 +69,12 @@ class EventWriter:
 
     Parameters
     ----------
-    message_id : of the message that brought the job.
-    deadline_ms : the job's; what is missing afterwards has ended and was forgotten.
-    patience : with a Valkey that is away.
+    message_id : str
+        Of the message that brought the job.
+    deadline_ms : int
+        The job's; what is missing afterwards has ended and was forgotten.
+    patience : Patience
+        With a Valkey that is away.
     """
 
     def __init__(
@@ -101,8 +104,10 @@ class EventWriter:
 
         Raises
         ------
-        EndedError : the response has ended.
-        MissingResponseError : Valkey has lost what somebody may have been told.
+        EndedError
+            The response has ended.
+        MissingResponseError
+            Valkey has lost what somebody may have been told.
         """
         fresh = self._job.transcript()
         events = [fresh.created(), fresh.in_progress()]
@@ -134,12 +139,15 @@ class EventWriter:
 
         Raises
         ------
-        EndedError : the response has ended.
-        DuplicateError : a newer attempt has another message of the job.
-        FencedError : a newer attempt has it by the same message, or a terminator that did
-            not end it.
-        MissingResponseError : it is lost, and this attempt must not make it again: it is past its
-            deadline, or another attempt may have told the client more.
+        EndedError
+            The response has ended.
+        DuplicateError
+            A newer attempt has another message of the job.
+        FencedError
+            A newer attempt has it by the same message, or a terminator that did not end it.
+        MissingResponseError
+            It is lost, and this attempt must not make it again: it is past its deadline, or another
+            attempt may have told the client more.
         """
         await self._patience.insist(lambda: self._append(events, status))
         self._events += events

@@ -23,7 +23,8 @@ def engine_of(settings: EngineSettings) -> Engine:
 
     Raises
     ------
-    EngineError : they do not say what it is to serve.
+    EngineError
+        They do not say what it is to serve.
     """
     pace = EchoPace(ttft_s=settings.echo_ttft_ms / 1000, token_s=settings.echo_token_ms / 1000)
     return create_engine(

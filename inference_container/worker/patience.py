@@ -22,8 +22,10 @@ class Patience:
 
     Parameters
     ----------
-    exhausted : set once waiting is over.
-    until_ms, clock_ms : when it is over in any case.
+    exhausted : asyncio.Event
+        Set once waiting is over.
+    until_ms, clock_ms
+        When it is over in any case.
     """
 
     def __init__(
@@ -42,7 +44,8 @@ class Patience:
 
         Raises
         ------
-        UnavailableError : it was not, as long as there was patience.
+        UnavailableError
+            It was not, as long as there was patience.
         """
         failures = 0
         for pause_s in pauses():

@@ -84,7 +84,8 @@ def estimate(
 
     Raises
     ------
-    PriceError : there are no prices for the region.
+    PriceError
+        There are no prices for the region.
     """
     prices = price_table.load(region or settings.region or DEFAULT_REGION)
     month = idle(settings, prices, assumptions)

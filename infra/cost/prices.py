@@ -54,7 +54,8 @@ def load(region: str, *, table: Path = TABLE) -> Prices:
 
     Raises
     ------
-    PriceError : the table does not have the region.
+    PriceError
+        The table does not have the region.
     """
     content: dict[str, Any] = tomllib.loads(table.read_text())
     sources: dict[str, str] = content.pop("sources")

@@ -47,7 +47,8 @@ class Domain:
 
         Raises
         ------
-        DomainError : it was refused.
+        DomainError
+            It was refused.
         """
         status, reply = self.request("PUT", path, body)
         if status >= 300:

@@ -53,7 +53,8 @@ def forward(event: Mapping[str, Any], *, firehose: Firehose, stream: str) -> Non
 
     Raises
     ------
-    UndeliveredError : some were refused, again and again.
+    UndeliveredError
+        Some were refused, again and again.
     """
     batch = json.loads(gzip.decompress(base64.b64decode(event["awslogs"]["data"])))
     if batch["messageType"] != "DATA_MESSAGE":

@@ -121,7 +121,8 @@ def load(name_or_path: str) -> EnvironmentSettings:
 
     Raises
     ------
-    EnvironmentSettingsError : there is no such file, or a setting is wrong.
+    EnvironmentSettingsError
+        There is no such file, or a setting is wrong.
     """
     path = Path(name_or_path)
     named = path.suffix != ".toml"

@@ -19,10 +19,14 @@ class DataStack(Stack):
 
     Attributes
     ----------
-    key : encrypts the database, the cache, the queues, the secrets and the models.
-    models : the bucket that workers load models from.
-    access_logs : the bucket that other buckets and load balancers log to.
-    valkey, postgres : their addresses are `variables`, their ways in are `grant_connect`.
+    key
+        Encrypts the database, the cache, the queues, the secrets and the models.
+    models
+        The bucket that workers load models from.
+    access_logs
+        The bucket that other buckets and load balancers log to.
+    valkey, postgres
+        Their addresses are `variables`, their ways in are `grant_connect`.
     """
 
     def __init__(

@@ -31,7 +31,8 @@ class GatewayStack(Stack):
 
     Attributes
     ----------
-    connections_endpoint : where messages to clients are posted.
+    connections_endpoint
+        Where messages to clients are posted.
     """
 
     def __init__(

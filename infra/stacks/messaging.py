@@ -24,9 +24,12 @@ class MessagingStack(Stack):
 
     Attributes
     ----------
-    jobs, history : what is to be done, and what is to be remembered.
-    jobs_dead_letters : what was tried in vain, until a function has told the clients.
-    jobs_letters, history_letters : what was tried in vain, for the operator.
+    jobs, history
+        What is to be done, and what is to be remembered.
+    jobs_dead_letters
+        What was tried in vain, until a function has told the clients.
+    jobs_letters, history_letters
+        What was tried in vain, for the operator.
     """
 
     def __init__(

@@ -14,8 +14,10 @@ class NetworkStack(Stack):
 
     Attributes
     ----------
-    vpc : subnet groups "public", "private" (which reach out through NAT) and "isolated".
-    groups : the security groups; all rules are made here.
+    vpc
+        Subnet groups "public", "private" (which reach out through NAT) and "isolated".
+    groups
+        The security groups; all rules are made here.
     """
 
     def __init__(

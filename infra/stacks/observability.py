@@ -24,8 +24,10 @@ class ObservabilityStack(Stack):
 
     Attributes
     ----------
-    alarm_topic : hears of every alarm; give it to `Alarms`.
-    prometheus_remote_write_url, prometheus_workspace_arn : None without Prometheus.
+    alarm_topic
+        Hears of every alarm; give it to `Alarms`.
+    prometheus_remote_write_url, prometheus_workspace_arn : str | None
+        None without Prometheus.
     """
 
     def __init__(

@@ -42,7 +42,8 @@ def lambda_service(
 
     Raises
     ------
-    LocalCloudError : a setting that was passed is wrong; its function would not start.
+    LocalCloudError
+        A setting that was passed is wrong; its function would not start.
     """
     environments = {
         name: addresses.variables(function.variables) | passed | (own or {}).get(name, {})

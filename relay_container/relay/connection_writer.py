@@ -37,11 +37,16 @@ class ConnectionWriter:
 
     Parameters
     ----------
-    relay_id : who posts.
-    moved : called with each delivery that is another's now.
-    delivered : called with each delivery that needs no more posts.
-    lagged : called with the seconds that each event was here before it was delivered.
-    clock : seconds, for `FENCE_S`.
+    relay_id : str
+        Who posts.
+    moved : Callable[[DeliveryCursor], None]
+        Called with each delivery that is another's now.
+    delivered : Callable[[DeliveryCursor], Awaitable[None]]
+        Called with each delivery that needs no more posts.
+    lagged : Callable[[float], None]
+        Called with the seconds that each event was here before it was delivered.
+    clock : Callable[[], float]
+        Seconds, for `FENCE_S`.
     """
 
     def __init__(
@@ -102,9 +107,10 @@ class ConnectionWriter:
 
         Raises
         ------
-        ConnectionGoneError : nobody is there any more.
-        ConnectionsError, LostEventsError : what follows is not certain; the client must not
-            receive more.
+        ConnectionGoneError
+            Nobody is there any more.
+        ConnectionsError, LostEventsError
+            What follows is not certain; the client must not receive more.
         """
         while self._deliveries and not self._halted.is_set():
             while self._ready and not self._halted.is_set():

@@ -29,9 +29,12 @@ class DeliveryCursor:
 
     Parameters
     ----------
-    first : the number of the first one.
-    resumed : the log is known to hold what comes before `first`, or `first` itself if that is 0.
-    cache_bytes : the most that is kept of what was published (one event at least).
+    first : int
+        The number of the first one.
+    resumed : bool
+        The log is known to hold what comes before `first`, or `first` itself if that is 0.
+    cache_bytes : int
+        The most that is kept of what was published (one event at least).
     """
 
     def __init__(
@@ -118,7 +121,8 @@ class DeliveryCursor:
 
         Raises
         ------
-        LostEventsError : it does not go on where the client stands.
+        LostEventsError
+            It does not go on where the client stands.
         """
         held = events[0].sequence_number if events else self._known_before_read
         if held > self._asked and not self._cache:

@@ -23,7 +23,8 @@ class Failover:
 
     Parameters
     ----------
-    adopted : told of each connection whether it goes on.
+    adopted : Callable[[bool], None]
+        Told of each connection whether it goes on.
     """
 
     def __init__(

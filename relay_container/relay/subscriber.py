@@ -15,9 +15,12 @@ class RelaySubscriber(subscriber.Subscriber):
 
     Parameters
     ----------
-    receive : takes each publication.
-    resubscribed : called each time that publications begin to arrive; earlier ones may be lost.
-    relay_left : called when a relay has said that it leaves.
+    receive : Callable[[Publication], None]
+        Takes each publication.
+    resubscribed : Callable[[], None]
+        Called each time that publications begin to arrive; earlier ones may be lost.
+    relay_left : Callable[[], None]
+        Called when a relay has said that it leaves.
     """
 
     def __init__(

@@ -35,8 +35,10 @@ class Answer:
 
     Parameters
     ----------
-    name : of the client and the question; the idempotency key too.
-    previous : the answer that it continues.
+    name : str
+        Of the client and the question; the idempotency key too.
+    previous : Answer | None
+        The answer that it continues.
     """
 
     name: str

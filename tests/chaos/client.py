@@ -27,10 +27,13 @@ class Client:
 
     Parameters
     ----------
-    silent_s : seconds after which an answer that has not ended counts as silent.
-    patience_s : for how long what the cloud does not know is asked for again, because it may have
-        lost all that Valkey held; without it, that is a fault.
-    noted : gets each answer when it is asked for.
+    silent_s : float
+        Seconds after which an answer that has not ended counts as silent.
+    patience_s : float
+        For how long what the cloud does not know is asked for again, because it may have lost all
+        that Valkey held; without it, that is a fault.
+    noted : Callable[[Answer], None]
+        Gets each answer when it is asked for.
     """
 
     def __init__(

@@ -49,8 +49,10 @@ class Faults:
 
     Parameters
     ----------
-    valkey : not through a proxy.
-    active : returns the responses that clients are waiting for.
+    valkey : Valkey
+        Not through a proxy.
+    active : Callable[[], frozenset[str]]
+        Returns the responses that clients are waiting for.
     """
 
     cloud: ChaosCloud

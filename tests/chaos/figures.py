@@ -19,9 +19,12 @@ class Figures:
 
     Parameters
     ----------
-    regenerated : see the function of that name.
-    recoveries_s : from a process's SIGKILL to the next news of a response that it was serving.
-    leaks : what was left behind, and rows that are nobody's.
+    regenerated : Mapping[str, Sequence[int]]
+        See the function of that name.
+    recoveries_s : Mapping[str, Sequence[float]]
+        From a process's SIGKILL to the next news of a response that it was serving.
+    leaks : Sequence[str]
+        What was left behind, and rows that are nobody's.
     """
 
     seconds: float

@@ -15,7 +15,8 @@ class FaultProxy:
 
     Parameters
     ----------
-    lost : asked for each message that Valkey publishes through it whether that gets lost.
+    lost : Callable[[], bool]
+        Asked for each message that Valkey publishes through it whether that gets lost.
     """
 
     def __init__(

@@ -13,7 +13,8 @@ class PublicationFilter:
 
     Parameters
     ----------
-    lost : asked for each message to a relay.
+    lost : Callable[[], bool]
+        Asked for each message to a relay.
     """
 
     def __init__(self, lost: Callable[[], bool]) -> None:

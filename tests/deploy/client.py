@@ -34,7 +34,8 @@ class Client:
 
         Parameters
         ----------
-        upto : return as soon as this is true of an event.
+        upto : Callable[[Any], bool] | None
+            Return as soon as this is true of an event.
         """
         events: list[Any] = []
         while not events or events[-1].type not in TERMINAL:

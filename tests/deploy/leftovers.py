@@ -20,7 +20,8 @@ class Kind:
 
     Attributes
     ----------
-    deployed : whether the stacks have some of it; what they have none of may still be left over.
+    deployed : bool
+        Whether the stacks have some of it; what they have none of may still be left over.
     """
 
     service: str

@@ -221,7 +221,9 @@ def test_assets(tmp_path: Path) -> None:
     folders = [each for each in tmp_path.iterdir() if each.name.startswith("asset.")]
     assert sorted(each.name for folder in folders for each in folder.iterdir()) == ["python"] * 2
     assert not [file for folder in folders for file in folder.rglob("*.pyc")]
-    assert any((folder / "python/axon/adapters/postgres/sql/migrations").exists() for folder in folders)
+    assert any(
+        (folder / "python/axon/adapters/postgres/sql/migrations").exists() for folder in folders
+    )
     assert any((folder / "python/psycopg_binary").exists() for folder in folders)
 
 

@@ -52,18 +52,27 @@ async def attempt(
 
     Parameters
     ----------
-    untouched : no worker had the job before, so that its log begins anew if Valkey has lost it.
-    receives : how often the job's message was received, this time included.
+    untouched : bool
+        No worker had the job before, so that its log begins anew if Valkey has lost it.
+    receives : int
+        How often the job's message was received, this time included.
 
     Raises
     ------
-    FencedError : the response has ended (`EndedError`), or belongs to a newer attempt.
-    MissingResponseError : Valkey has lost what somebody may have been told.
-    HandedOverError, EngineDeadError : the worker, or its engine, cannot go on; another can.
-    UnloadedError : the model has left this worker, or is replaced; another attempt can go on.
-    UnavailableError : a service was away until the deadline, or the worker drains.
-    StageFullError : the worker has no room for it; a later attempt may find some.
-    ShedError : nor can a later one; the response has ended and says so.
+    FencedError
+        The response has ended (`EndedError`), or belongs to a newer attempt.
+    MissingResponseError
+        Valkey has lost what somebody may have been told.
+    HandedOverError, EngineDeadError
+        The worker, or its engine, cannot go on; another can.
+    UnloadedError
+        The model has left this worker, or is replaced; another attempt can go on.
+    UnavailableError
+        A service was away until the deadline, or the worker drains.
+    StageFullError
+        The worker has no room for it; a later attempt may find some.
+    ShedError
+        Nor can a later one; the response has ended and says so.
     """
     event_writer = services.event_writer(job, message_id=message_id)
     transcript = await event_writer.claim(untouched=untouched)

@@ -37,7 +37,8 @@ def why_none_follows(*, receives: int, most_receives: int, left_ms: int) -> Last
 
     Parameters
     ----------
-    left_ms : until the job's deadline.
+    left_ms : int
+        Until the job's deadline.
     """
     if receives >= most_receives:  # the next receive would make it a dead letter
         return "receives"

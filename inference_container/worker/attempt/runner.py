@@ -29,8 +29,10 @@ async def answer(job: Job, delivery: ReceivedJob, *, services: AttemptContext) -
 
     Raises
     ------
-    EngineDeadError : the engine cannot go on; another worker can.
-    UnavailableError : a service is away, and the worker drains.
+    EngineDeadError
+        The engine cannot go on; another worker can.
+    UnavailableError
+        A service is away, and the worker drains.
     """
     try:
         if services.overdue(job):

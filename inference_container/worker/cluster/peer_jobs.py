@@ -28,10 +28,14 @@ class PeerJobSubscriber:
 
     Parameters
     ----------
-    accept : takes each job.
-    models_changed : called when models may have changed.
-    listening : called each time that a subscription stands.
-    latest_s : so long a job may have been on its way.
+    accept : Callable[[ReceivedJob], None]
+        Takes each job.
+    models_changed : Callable[[], None]
+        Called when models may have changed.
+    listening : Callable[[], None]
+        Called each time that a subscription stands.
+    latest_s : float
+        So long a job may have been on its way.
     """
 
     def __init__(

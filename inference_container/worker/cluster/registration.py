@@ -24,14 +24,19 @@ class WorkerRegistration:
 
     Parameters
     ----------
-    held : the models here, and how far they are.
-    load : how many jobs are in hand.
-    listens : whether jobs that others hand over would arrive; only then others may.
+    held : Callable[[], Sequence[ModelStatus]]
+        The models here, and how far they are.
+    load : Callable[[], int]
+        How many jobs are in hand.
+    listens : Callable[[], bool]
+        Whether jobs that others hand over would arrive; only then others may.
 
     Attributes
     ----------
-    announced : set with the first success: before, nobody could ask for a model.
-    others : the workers beside this one, when last seen; none while Valkey is away.
+    announced
+        Set with the first success: before, nobody could ask for a model.
+    others : Sequence[WorkerState]
+        The workers beside this one, when last seen; none while Valkey is away.
     """
 
     def __init__(

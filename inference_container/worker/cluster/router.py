@@ -47,10 +47,14 @@ class Router:
 
     Parameters
     ----------
-    prefix_affinity : a conversation's turns go to one worker, whose engine knows the beginning.
-    most_waiting : jobs that may wait here for a model that is being loaded.
-    max_receives : after so many a message becomes a dead letter.
-    left_s : seconds until a job's deadline.
+    prefix_affinity : bool
+        A conversation's turns go to one worker, whose engine knows the beginning.
+    most_waiting : int
+        Jobs that may wait here for a model that is being loaded.
+    max_receives : int
+        After so many a message becomes a dead letter.
+    left_s : Callable[[Job], float]
+        Seconds until a job's deadline.
     """
 
     def __init__(

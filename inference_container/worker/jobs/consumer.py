@@ -33,9 +33,12 @@ class Consumer:
 
     Parameters
     ----------
-    run : one attempt at a job; returns how that ended.
-    visibility_timeout_s : the jobs queue's: a dead worker's jobs come back after at most this long.
-    changed : called with `running` whenever that has changed.
+    run : Callable[[Job, ReceivedJob], Awaitable[AttemptOutcome]]
+        One attempt at a job; returns how that ended.
+    visibility_timeout_s : int
+        The jobs queue's: a dead worker's jobs come back after at most this long.
+    changed : Callable[[int], None]
+        Called with `running` whenever that has changed.
     """
 
     def __init__(
@@ -90,7 +93,8 @@ class Consumer:
 
         Raises
         ------
-        EngineDeadError : the engine has died; every job was released for another worker.
+        EngineDeadError
+            The engine has died; every job was released for another worker.
         """
         self._dead = asyncio.get_running_loop().create_future()
         heartbeat = asyncio.create_task(self._holding.beat())

@@ -43,8 +43,10 @@ class ModelHost(Engine):
 
     Parameters
     ----------
-    slots : the worker's own: what all models together run at once.
-    stop_timeout_s : so long answers may go on when their model is unloaded or replaced.
+    slots : int
+        The worker's own: what all models together run at once.
+    stop_timeout_s : float
+        So long answers may go on when their model is unloaded or replaced.
     """
 
     def __init__(self, *, slots: int, stop_timeout_s: float) -> None:
@@ -78,7 +80,8 @@ class ModelHost(Engine):
 
         Raises
         ------
-        Exception : whatever kept it from starting; it is closed again.
+        Exception
+            Whatever kept it from starting; it is closed again.
         """
         await start(engine)
         self.adopt(name, version, engine)
@@ -95,7 +98,8 @@ class ModelHost(Engine):
 
         Raises
         ------
-        EngineError : that is not served here, or the adapter is not one for it.
+        EngineError
+            That is not served here, or the adapter is not one for it.
         """
         member = self._serving.get(base)
         if member is None:
@@ -219,8 +223,10 @@ class ModelHost(Engine):
 
         Raises
         ------
-        UnloadedError : that one has left, or is to; a new attempt finds another.
-        RefusedError : nobody serves the model here.
+        UnloadedError
+            That one has left, or is to; a new attempt finds another.
+        RefusedError
+            Nobody serves the model here.
         """
         prompt, member = request.prompt, None
         if isinstance(prompt, HostedPrompt):

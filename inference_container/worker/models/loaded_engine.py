@@ -65,7 +65,8 @@ class LoadedEngine:
 
         Raises
         ------
-        EngineError : the engine cannot.
+        EngineError
+            The engine cannot.
         """
         if not isinstance(self.engine, AdaptableEngine):
             raise EngineError(f"adapter_of: the engine of '{self.name}' takes no adapters")
@@ -97,7 +98,8 @@ class LoadedEngine:
 
         Raises
         ------
-        UnloadedError : the member left before the answer's end.
+        UnloadedError
+            The member left before the answer's end.
         """
         if request.model not in self.models:
             raise UnloadedError(f"The adapter '{request.model}' was unloaded.")

@@ -40,8 +40,10 @@ def plan(
 
     Parameters
     ----------
-    held : which version of each model is served.
-    resting : the versions that failed to load, and are not tried again yet.
+    held : Mapping[str, int]
+        Which version of each model is served.
+    resting : Mapping[str, int] | None
+        The versions that failed to load, and are not tried again yet.
     """
     resting = resting or {}
     unloads = [Unload(name) for name in sorted(held) if name not in wanted]

@@ -45,9 +45,12 @@ class Reconciler:
 
     Parameters
     ----------
-    own : the deployment's model, which the host serves already.
-    create : makes the engine of a wanted model; not yet started.
-    changed : set it to have the reconciler look at once.
+    own : DesiredModel
+        The deployment's model, which the host serves already.
+    create : Callable[[DesiredModel], Engine]
+        Makes the engine of a wanted model; not yet started.
+    changed : asyncio.Event
+        Set it to have the reconciler look at once.
     """
 
     def __init__(

@@ -25,7 +25,8 @@ async def start_host(
 
     Raises
     ------
-    EngineError : the model cannot be served.
+    EngineError
+        The model cannot be served.
     """
     host = ModelHost(slots=settings.slots, stop_timeout_s=settings.stop_timeout_s)
     engine = create(settings)
@@ -64,7 +65,8 @@ def settings_of(model: DesiredModel, *, deployment: EngineSettings) -> EngineSet
 
     Raises
     ------
-    SettingsError : what was said cannot be done.
+    SettingsError
+        What was said cannot be done.
     """
     if model.version == OWN_VERSION:
         return deployment

@@ -40,8 +40,10 @@ async def assemble(
 
     Raises
     ------
-    RequestError : the prompt leaves no room for an answer.
-    RefusedError : the model is not served here, or its template does not take the conversation.
+    RequestError
+        The prompt leaves no room for an answer.
+    RefusedError
+        The model is not served here, or its template does not take the conversation.
     """
     model = next((m for m in engine.info().models if m.id == job.model), None)
     if model is None:

@@ -18,9 +18,11 @@ class Inference:
 
     Parameters
     ----------
-    priority : the request's place in the stage's queue.
-    shutdown : when it drains, what still waits does not begin; when it hands over, what runs ends
-        with what it gave so far.
+    priority : int
+        The request's place in the stage's queue.
+    shutdown : Shutdown
+        When it drains, what still waits does not begin; when it hands over, what runs ends with
+        what it gave so far.
     """
 
     def __init__(
@@ -52,9 +54,12 @@ class Inference:
 
         Raises
         ------
-        StageFullError : it has not begun, for want of room.
-        HandedOverError : the worker ends.
-        EngineError : the engine's own, after what it gave before; or it ended without a reason.
+        StageFullError
+            It has not begun, for want of room.
+        HandedOverError
+            The worker ends.
+        EngineError
+            The engine's own, after what it gave before; or it ended without a reason.
         """
         coalescer, finished = self._coalescer, False
         async with self._stopping(), aclosing(coalescer.flushes()) as flushes:

@@ -10,7 +10,8 @@ async def retrieve(job: Job, conversations: Conversations) -> list[Turn]:
 
     Raises
     ------
-    RequestError : they were there when the request was accepted, but are gone.
+    RequestError
+        They were there when the request was accepted, but are gone.
     """
     previous = job.previous_response_id
     if previous is None:

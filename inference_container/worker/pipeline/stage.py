@@ -40,8 +40,10 @@ class Stage:
 
     Parameters
     ----------
-    patient : wait for room in a full queue instead of raising.
-    clock : seconds, for the metrics.
+    patient : bool
+        Wait for room in a full queue instead of raising.
+    clock : Callable[[], float]
+        Seconds, for the metrics.
     """
 
     def __init__(
@@ -88,7 +90,8 @@ class Stage:
 
         Raises
         ------
-        StageFullError : the queue is full, or a later item of a higher priority took its place.
+        StageFullError
+            The queue is full, or a later item of a higher priority took its place.
         """
         arrived = self._clock()
         if self._free:

@@ -28,7 +28,8 @@ async def stream(flush: Flush, *, transcript: Transcript, event_writer: EventWri
 
     Raises
     ------
-    FencedError, MissingResponseError, UnavailableError : see `EventWriter.append`.
+    FencedError, MissingResponseError, UnavailableError
+        See `EventWriter.append`.
     """
     events = transcript.delta(flush.text, flush.token_ids)
     if flush.finish_reason:
@@ -49,7 +50,8 @@ class Coalescer:
 
     Parameters
     ----------
-    run : runs the reading of the chunks, and when.
+    run : Callable[[Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]]
+        Runs the reading of the chunks, and when.
     """
 
     def __init__(
@@ -91,7 +93,8 @@ class Coalescer:
 
         Raises
         ------
-        EngineError : what the engine raised, after what it gave before was flushed.
+        EngineError
+            What the engine raised, after what it gave before was flushed.
         """
         if self.stopped:
             return

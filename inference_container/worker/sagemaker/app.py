@@ -36,7 +36,8 @@ async def serve(settings: EndpointSettings, *, stop: asyncio.Event, host: str = 
 
     Raises
     ------
-    EngineDeadError : the engine has died.
+    EngineDeadError
+        The engine has died.
     """
     async with AsyncExitStack() as stack:
         engine = await start_engine(settings, stack)
@@ -83,7 +84,8 @@ def create_endpoint(
 
     Parameters
     ----------
-    died : called with what ended the engine, if an answer meets that.
+    died : Callable[[EngineDeadError], None]
+        Called with what ended the engine, if an answer meets that.
     """
     metrics = WorkerMetrics(registry=registry)
     tracing = tracing_of(settings)

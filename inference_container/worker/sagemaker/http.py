@@ -46,7 +46,8 @@ class Endpoint:
 
     Parameters
     ----------
-    invoke : returns an accepted request's invocation, not yet begun.
+    invoke : Callable[[Accepted], Invocation]
+        Returns an accepted request's invocation, not yet begun.
     """
 
     def __init__(

@@ -26,8 +26,10 @@ class Invocation:
 
     Parameters
     ----------
-    services : makes what attempts share around this answer's log.
-    died : called with what ended the engine, if that happens.
+    services : Callable[[AnswerLog], AttemptContext]
+        Makes what attempts share around this answer's log.
+    died : Callable[[EngineDeadError], None]
+        Called with what ended the engine, if that happens.
     """
 
     def __init__(

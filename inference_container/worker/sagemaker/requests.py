@@ -29,7 +29,8 @@ def accept(body: bytes, *, models: Collection[str]) -> Accepted:
 
     Raises
     ------
-    RequestError : it is refused.
+    RequestError
+        It is refused.
     """
     value = parse_object(body)
     for name in _STATEFUL:

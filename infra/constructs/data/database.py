@@ -28,8 +28,10 @@ class Database(Construct):
 
     Attributes
     ----------
-    variables : for processes that work with it: as `APPLICATION`, with an IAM token.
-    owner_variables : for migrations: as `OWNER`, with the secret that RDS keeps and rotates.
+    variables
+        For processes that work with it: as `APPLICATION`, with an IAM token.
+    owner_variables
+        For migrations: as `OWNER`, with the secret that RDS keeps and rotates.
     """
 
     def __init__(

@@ -18,8 +18,10 @@ class CatalogQueue(Construct):
 
     Attributes
     ----------
-    queue, dead_letters : the two that every definition names.
-    letters : where dead letters wait for the operator: `dead_letters`, or a third queue.
+    queue, dead_letters
+        The two that every definition names.
+    letters
+        Where dead letters wait for the operator: `dead_letters`, or a third queue.
     """
 
     def __init__(

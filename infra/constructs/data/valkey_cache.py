@@ -25,7 +25,8 @@ class ValkeyCache(Construct):
 
     Attributes
     ----------
-    variables : where it is, and as whom to enter.
+    variables
+        Where it is, and as whom to enter.
     """
 
     def __init__(

@@ -43,11 +43,13 @@ class CatalogFunction(Construct):
 
     Parameters
     ----------
-    variables : of its environment, beyond those that come with what it uses.
+    variables : Mapping[str, str]
+        Of its environment, beyond those that come with what it uses.
 
     Attributes
     ----------
-    function, log_group : what was made.
+    function, log_group
+        What was made.
     """
 
     def __init__(

@@ -16,12 +16,15 @@ class Layers(Construct):
 
     Attributes
     ----------
-    shared : changes with the library's source.
-    dependencies : changes with ``uv.lock``.
+    shared
+        Changes with the library's source.
+    dependencies
+        Changes with ``uv.lock``.
 
     Raises
     ------
-    WheelsError : the packages cannot be put together.
+    WheelsError
+        The packages cannot be put together.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: EnvironmentSettings) -> None:

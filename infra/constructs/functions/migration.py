@@ -23,7 +23,8 @@ class Migration(Construct):
 
     Parameters
     ----------
-    before : what is made or updated only after the migrations.
+    before : Sequence[Construct]
+        What is made or updated only after the migrations.
     """
 
     def __init__(

@@ -30,8 +30,10 @@ class Wheels:
 
     Attributes
     ----------
-    fingerprint : the same for the same lock, Python and architecture, whatever else changes.
-    failure : why `try_bundle` failed, which its caller is not told in full.
+    fingerprint
+        The same for the same lock, Python and architecture, whatever else changes.
+    failure : WheelsError | None
+        Why `try_bundle` failed, which its caller is not told in full.
     """
 
     def __init__(self, *, python: str, architecture: Architecture) -> None:
@@ -47,7 +49,8 @@ class Wheels:
 
         Raises
         ------
-        WheelsError : uv is missing or failed.
+        WheelsError
+            Uv is missing or failed.
         """
         try:
             self.install(Path(output_dir))
@@ -61,7 +64,8 @@ class Wheels:
 
         Raises
         ------
-        WheelsError : uv is missing or failed.
+        WheelsError
+            Uv is missing or failed.
         """
         target = folder / "python"
         _uv(
@@ -80,7 +84,8 @@ def requirements() -> str:
 
     Raises
     ------
-    WheelsError : uv is missing or failed.
+    WheelsError
+        Uv is missing or failed.
     """
     return _uv(
         "export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate"

@@ -39,8 +39,10 @@ class LoadBalancer(Construct):
 
     Attributes
     ----------
-    url : base URL to give to an OpenAI SDK.
-    targets : the group that the relays join.
+    url
+        Base URL to give to an OpenAI SDK.
+    targets
+        The group that the relays join.
     """
 
     def __init__(

@@ -29,11 +29,15 @@ class WebSocketApi(Construct):
 
     Attributes
     ----------
-    url : what an SDK is given as ``websocket_base_url``; it appends ``/responses`` by itself, and
-        so the stage, or the path of the domain, has that name.
-    connections_endpoint : where messages to clients are posted.
-    domain : None where the settings name none.
-    log_group : of who did what.
+    url
+        What an SDK is given as ``websocket_base_url``; it appends ``/responses`` by itself, and so
+        the stage, or the path of the domain, has that name.
+    connections_endpoint
+        Where messages to clients are posted.
+    domain
+        None where the settings name none.
+    log_group
+        Of who did what.
     """
 
     def __init__(

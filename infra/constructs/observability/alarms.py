@@ -37,9 +37,12 @@ class Alarms(Construct):
 
         Parameters
         ----------
-        id : in words with hyphens, unique in the environment: part of the alarm's name.
-        description : what it means and what to do first; it is the text that people get.
-        missing : by default no data is no alarm, since a service at zero reports nothing.
+        id : str
+            In words with hyphens, unique in the environment: part of the alarm's name.
+        description : str
+            What it means and what to do first; it is the text that people get.
+        missing : cloudwatch.TreatMissingData
+            By default no data is no alarm, since a service at zero reports nothing.
         """
         alarm = cloudwatch.Alarm(
             self,

@@ -37,9 +37,12 @@ class SearchDomain(Construct):
 
     Attributes
     ----------
-    domain, writer, reader : what was made.
-    clients : the security group whose members may connect.
-    subnets : where the domain is: one a zone that it spans.
+    domain, writer, reader
+        What was made.
+    clients
+        The security group whose members may connect.
+    subnets
+        Where the domain is: one a zone that it spans.
     """
 
     def __init__(

@@ -27,9 +27,12 @@ def grant(
 
     Parameters
     ----------
-    grantee : the function, or the role of the task.
-    resources : what it uses, as the catalog says.
-    gateway : needed for `Resource.CONNECTIONS` only.
+    grantee : iam.IGrantable
+        The function, or the role of the task.
+    resources : frozenset[Resource]
+        What it uses, as the catalog says.
+    gateway : GatewayStack | None
+        Needed for `Resource.CONNECTIONS` only.
     """
     variables: dict[str, str] = {}
     for resource in sorted(resources, key=lambda each: each.value):

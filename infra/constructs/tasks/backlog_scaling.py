@@ -29,8 +29,9 @@ class BacklogScaling(Construct):
 
     Parameters
     ----------
-    start : how long a task needs to run, from nothing. Until the metrics show it running, they
-        ask for what was ordered already, so every next step waits as long.
+    start : Duration
+        How long a task needs to run, from nothing. Until the metrics show it running, they ask for
+        what was ordered already, so every next step waits as long.
     """
 
     def __init__(

@@ -51,10 +51,12 @@ def add_collector(
 
     Parameters
     ----------
-    cluster, service : names of the ECS cluster and service (``axon-dev-relay``), which become
-        the dimensions ClusterName and ServiceName of `CONNECTIONS`; `service` is also the label
-        ``job`` in Prometheus.
-    log_group : gets the collector's own log, and the metric `CONNECTIONS` as log events.
+    cluster, service : str
+        Names of the ECS cluster and service (``axon-dev-relay``), which become the dimensions
+        ClusterName and ServiceName of `CONNECTIONS`; `service` is also the label ``job`` in
+        Prometheus.
+    log_group : logs.ILogGroup
+        Gets the collector's own log, and the metric `CONNECTIONS` as log events.
     """
     variables = {
         "AOT_CONFIG_CONTENT": configuration(settings.observability),

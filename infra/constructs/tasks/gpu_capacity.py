@@ -22,7 +22,8 @@ class GpuCapacity(Construct):
 
     Attributes
     ----------
-    provider_name : for the capacity provider strategy of a service.
+    provider_name
+        For the capacity provider strategy of a service.
     """
 
     def __init__(

@@ -18,13 +18,20 @@ class Plan:
 
     Attributes
     ----------
-    port : of the emulator.
-    names_port : of TLS for AWS's own names (``*.amazonaws.com``).
-    data_host : address of the databases, on the ports that the stacks give them.
-    valkey_port, postgres_port : of the real servers, behind that.
-    owner_password : of the database's master user.
-    certificate, key : files, for `data_host` and AWS's names.
-    authorities : file of what everybody trusts.
+    port : int
+        Of the emulator.
+    names_port : int
+        Of TLS for AWS's own names (``*.amazonaws.com``).
+    data_host : str
+        Address of the databases, on the ports that the stacks give them.
+    valkey_port, postgres_port : int
+        Of the real servers, behind that.
+    owner_password : str
+        Of the database's master user.
+    certificate, key : str
+        Files, for `data_host` and AWS's names.
+    authorities : str
+        File of what everybody trusts.
     """
 
     port: int

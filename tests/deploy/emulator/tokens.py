@@ -24,7 +24,8 @@ def check(token: str, *, service: str, host: str, parameters: dict[str, str]) ->
 
     Parameters
     ----------
-    host : what the token is for; `parameters` are those of its query that say for whom.
+    host : str
+        What the token is for; `parameters` are those of its query that say for whom.
     """
     url = urlsplit(f"//{token}")
     query = dict(parse_qsl(url.query, keep_blank_values=True))

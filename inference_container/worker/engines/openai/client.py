@@ -64,9 +64,12 @@ class UpstreamClient:
 
         Raises
         ------
-        TransientError : the connection failed or broke; HTTP 429 or 5xx.
-        StalledError : no first event, or no next one, in time.
-        EngineError : what `failure` makes of another answer.
+        TransientError
+            The connection failed or broke; HTTP 429 or 5xx.
+        StalledError
+            No first event, or no next one, in time.
+        EngineError
+            What `failure` makes of another answer.
         """
         upstream, loop = self._upstream, asyncio.get_running_loop()
         limit_s = upstream.first_token_timeout_s

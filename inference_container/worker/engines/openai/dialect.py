@@ -78,8 +78,10 @@ def reason_of(choice: Mapping[str, Any]) -> FinishReason | None:
 
     Raises
     ------
-    RefusedError : the upstream's filter ended it.
-    EngineError : another reason, which is no end of a text.
+    RefusedError
+        The upstream's filter ended it.
+    EngineError
+        Another reason, which is no end of a text.
     """
     told = choice.get("finish_reason")
     if not told:

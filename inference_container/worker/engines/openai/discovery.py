@@ -18,7 +18,8 @@ async def served_models(client: UpstreamClient, upstream: Upstream) -> tuple[Mod
 
     Raises
     ------
-    EngineError : it does not tell, or serves none.
+    EngineError
+        It does not tell, or serves none.
     """
     told = await client.get(f"{upstream.url}/models", timeout_s=upstream.connect_timeout_s)
     windows = _windows(told)

@@ -129,7 +129,8 @@ class VllmEngine:
 
         Raises
         ------
-        EngineError : AXON_ENABLE_SLEEP_MODE is not set, or something runs.
+        EngineError
+            AXON_ENABLE_SLEEP_MODE is not set, or something runs.
         """
         if not self._model.arguments.get("enable_sleep_mode"):
             raise EngineError("the engine can sleep only with AXON_ENABLE_SLEEP_MODE=true")

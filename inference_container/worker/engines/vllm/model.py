@@ -52,7 +52,8 @@ def engine_arguments(model: VllmModel, *, folder: Path, slots: int) -> Any:
 
     Raises
     ------
-    EngineError : AXON_VLLM_ARGUMENTS has a name that vLLM does not know, or that Axon sets.
+    EngineError
+        AXON_VLLM_ARGUMENTS has a name that vLLM does not know, or that Axon sets.
     """
     from vllm.config import StructuredOutputsConfig
     from vllm.engine.arg_utils import AsyncEngineArgs

@@ -27,7 +27,8 @@ def model_folder(uri: str, *, cache: Path, holds: str = "config.json") -> Path:
 
     Raises
     ------
-    EngineError : there is no such folder, or it cannot be read, or arrived damaged.
+    EngineError
+        There is no such folder, or it cannot be read, or arrived damaged.
     """
     if not uri.startswith("s3://"):
         return _local(Path(uri), holds)

@@ -14,7 +14,8 @@ class Turn(BaseModel):
 
     Parameters
     ----------
-    connection_id : set when the turn is not stored: it lives and dies with this connection.
+    connection_id : str | None
+        Set when the turn is not stored: it lives and dies with this connection.
     """
 
     model_config = ConfigDict(frozen=True)

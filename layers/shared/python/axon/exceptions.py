@@ -19,10 +19,14 @@ class RequestError(AxonError):
 
     Parameters
     ----------
-    message : what is wrong and how to mend it, in one sentence.
-    code : machine-readable, in OpenAI's vocabulary where it has a word.
-    param : the request's field, in dotted form (``input.0.content``).
-    status : the HTTP status this would have over HTTP.
+    message : str
+        What is wrong and how to mend it, in one sentence.
+    code : str
+        Machine-readable, in OpenAI's vocabulary where it has a word.
+    param : str | None
+        The request's field, in dotted form (``input.0.content``).
+    status : int
+        The HTTP status this would have over HTTP.
     """
 
     def __init__(

@@ -18,8 +18,10 @@ class HistoryRecord(BaseModel):
 
     Parameters
     ----------
-    version : of `version_of`: a later version replaces an earlier one.
-    created_ms, ended_ms : milliseconds of the Unix epoch.
+    version : int
+        Of `version_of`: a later version replaces an earlier one.
+    created_ms, ended_ms : int
+        Milliseconds of the Unix epoch.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,7 +62,8 @@ class HistorySender(Protocol):
 
         Raises
         ------
-        UnavailableError : the queue did not take it.
+        UnavailableError
+            The queue did not take it.
         """
         ...
 
@@ -73,6 +76,7 @@ class HistoryStore(Protocol):
 
         Raises
         ------
-        UnavailableError : the database is away; none was applied.
+        UnavailableError
+            The database is away; none was applied.
         """
         ...

@@ -19,11 +19,16 @@ class Job(BaseModel):
 
     Parameters
     ----------
-    response : the response object as created.
-    input : the request's input items, as the client sent them (a string as one user message).
-    sampling : what the client said of `SAMPLING`; what it left open is the engine's choice.
-    priority : higher ones pass lower ones where jobs wait.
-    created_ms : milliseconds of the Unix epoch at which the request was accepted.
+    response : dict[str, Any]
+        The response object as created.
+    input : list[dict[str, Any]]
+        The request's input items, as the client sent them (a string as one user message).
+    sampling : dict[str, float]
+        What the client said of `SAMPLING`; what it left open is the engine's choice.
+    priority : int
+        Higher ones pass lower ones where jobs wait.
+    created_ms : int
+        Milliseconds of the Unix epoch at which the request was accepted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,7 +82,8 @@ class Job(BaseModel):
 
         Raises
         ------
-        pydantic.ValidationError : it is something else.
+        pydantic.ValidationError
+            It is something else.
         """
         return cls.model_validate_json(data)
 
@@ -137,7 +143,8 @@ class ReceivedJob:
 
         Raises
         ------
-        ValueError : it is something else.
+        ValueError
+            It is something else.
         """
         return replace(_DELIVERIES.validate_json(data), forwarded=True)
 
@@ -153,7 +160,8 @@ class JobSender(Protocol):
 
         Raises
         ------
-        UnavailableError : the queue did not take it.
+        UnavailableError
+            The queue did not take it.
         """
         ...
 

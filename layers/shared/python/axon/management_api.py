@@ -43,7 +43,8 @@ class ConnectionsApi(Protocol):
 
         Raises
         ------
-        ConnectionsApiError : in one of its kinds.
+        ConnectionsApiError
+            In one of its kinds.
         """
         ...
 
@@ -52,6 +53,7 @@ class ConnectionsApi(Protocol):
 
         Raises
         ------
-        ConnectionsApiError : in one of its kinds.
+        ConnectionsApiError
+            In one of its kinds.
         """
         ...

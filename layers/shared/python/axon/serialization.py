@@ -17,6 +17,7 @@ def loads(data: bytes | str) -> Any:
 
     Raises
     ------
-    ValueError : not JSON.
+    ValueError
+        Not JSON.
     """
     return from_json(data, allow_inf_nan=False)

@@ -95,7 +95,8 @@ class Settings(BaseModel):
 
         Raises
         ------
-        SettingsError : one line that names every wrong variable.
+        SettingsError
+            One line that names every wrong variable.
         """
         values = {
             name: environ[PREFIX + name.upper()]

@@ -50,7 +50,8 @@ def workers(settings: RespondSettings, *, valkey: Valkey) -> WorkerScaler:
 
     Raises
     ------
-    SettingsError : only its cluster is named, or only the service.
+    SettingsError
+        Only its cluster is named, or only the service.
     """
     cluster, service = settings.workers_cluster, settings.workers_service
     if cluster is None and service is None:

@@ -64,8 +64,10 @@ class NewResponse:
 
     Parameters
     ----------
-    idempotency : names the tenant and its idempotency key, if the client gave one.
-    fingerprint : of the request, to tell a repeated one from another under the same key.
+    idempotency : str
+        Names the tenant and its idempotency key, if the client gave one.
+    fingerprint : str
+        Of the request, to tell a repeated one from another under the same key.
     """
 
     response_id: str
@@ -167,8 +169,10 @@ class EventLog(Protocol):
 
         Raises
         ------
-        MissingResponseError : no such log.
-        FencedError : the response has ended.
+        MissingResponseError
+            No such log.
+        FencedError
+            The response has ended.
         """
         ...
 
@@ -186,8 +190,10 @@ class EventLog(Protocol):
 
         Raises
         ------
-        MissingResponseError : no such log.
-        FencedError : a higher epoch was claimed, or the response has ended.
+        MissingResponseError
+            No such log.
+        FencedError
+            A higher epoch was claimed, or the response has ended.
         """
         ...
 
@@ -209,7 +215,8 @@ class EventLog(Protocol):
 
         Raises
         ------
-        UnavailableError : no relay is there.
+        UnavailableError
+            No relay is there.
         """
         ...
 
@@ -233,9 +240,11 @@ class EventLog(Protocol):
 
         Raises
         ------
-        MovedError : the response is not this relay's and connection's any more, or the client was
-            told more already.
-        MissingResponseError : no such log.
+        MovedError
+            The response is not this relay's and connection's any more, or the client was told more
+            already.
+        MissingResponseError
+            No such log.
         """
         ...
 

@@ -25,9 +25,12 @@ class Publication:
 
     Parameters
     ----------
-    first : the number of the first event.
-    events : as they were appended.
-    offered : all before `first` has surely arrived, and the log knows that these may be posted.
+    first : int
+        The number of the first event.
+    events : Sequence[bytes]
+        As they were appended.
+    offered : bool
+        All before `first` has surely arrived, and the log knows that these may be posted.
     """
 
     response_id: str
@@ -48,7 +51,8 @@ class Publication:
 
         Raises
         ------
-        ValueError : not a publication.
+        ValueError
+            Not a publication.
         """
         header, *events = payload.split(b"\n")
         response_id, connection_id, first, mark = header.split(b" ")

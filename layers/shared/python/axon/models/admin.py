@@ -17,10 +17,13 @@ class ModelOverview:
 
     Parameters
     ----------
-    wanted : the settings that the operator gave, `axon.models.settings.packed`; None: those of the
+    wanted : Mapping[str, Any] | None
+        The settings that the operator gave, `axon.models.settings.packed`; None: those of the
         deployment (version 0), or it is unloaded.
-    states : how far workers are with it, by their ids; of two versions in one the later.
-    serving, workers : how many answer requests for it, with whichever version, of how many.
+    states : Mapping[str, ModelStatus]
+        How far workers are with it, by their ids; of two versions in one the later.
+    serving, workers : int
+        How many answer requests for it, with whichever version, of how many.
     """
 
     name: str
@@ -50,7 +53,8 @@ class ModelControl:
 
     Parameters
     ----------
-    retention_s : how long a model is known that is loaded while no worker runs.
+    retention_s : float
+        How long a model is known that is loaded while no worker runs.
     """
 
     def __init__(
@@ -83,8 +87,10 @@ class ModelControl:
 
         Raises
         ------
-        RequestError : it is served or wanted already.
-        SettingsError : its settings cannot work.
+        RequestError
+            It is served or wanted already.
+        SettingsError
+            Its settings cannot work.
         """
         engine_settings(name, settings)
         if await self._is_there(name):
@@ -100,8 +106,10 @@ class ModelControl:
 
         Raises
         ------
-        RequestError : nobody wants or serves it.
-        SettingsError : its settings cannot work.
+        RequestError
+            Nobody wants or serves it.
+        SettingsError
+            Its settings cannot work.
         """
         engine_settings(name, settings)
         await self._must_be_there(name, "load it")
@@ -112,7 +120,8 @@ class ModelControl:
 
         Raises
         ------
-        RequestError : nobody wants or serves it.
+        RequestError
+            Nobody wants or serves it.
         """
         await self._must_be_there(name, "there is nothing to unload")
         return await self._say(name, None)

@@ -11,10 +11,13 @@ class DesiredModel:
 
     Parameters
     ----------
-    name : what requests call it.
-    settings : how a worker's engine is to serve it, by the names of `axon.settings.EngineSettings`
+    name : str
+        What requests call it.
+    settings : Mapping[str, Any] | None
+        How a worker's engine is to serve it, by the names of `axon.settings.EngineSettings`
         (`axon.models.settings`); None: it is to be unloaded, even if the deployment names it.
-    version : grows with every change of any model; who serves another version swaps it.
+    version : int
+        Grows with every change of any model; who serves another version swaps it.
     """
 
     name: str
@@ -30,7 +33,8 @@ class DesiredModels(Protocol):
 
         Raises
         ------
-        UnavailableError : the database is away; what was read last still holds.
+        UnavailableError
+            The database is away; what was read last still holds.
         """
         ...
 
@@ -47,6 +51,7 @@ class ModelChanges(Protocol):
 
         Raises
         ------
-        UnavailableError : they were not told.
+        UnavailableError
+            They were not told.
         """
         ...

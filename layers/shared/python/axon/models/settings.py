@@ -50,7 +50,8 @@ def engine_settings(name: str, settings: Mapping[str, Any]) -> EngineSettings:
 
     Raises
     ------
-    SettingsError : one line that names every wrong field.
+    SettingsError
+        One line that names every wrong field.
     """
     if unknown := sorted(settings.keys() - FIELDS):
         known = ", ".join(sorted(FIELDS))

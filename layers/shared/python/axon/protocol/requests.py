@@ -182,7 +182,8 @@ def parse_object(body: str | bytes) -> dict[str, Any]:
 
     Raises
     ------
-    RequestError : not JSON, or not an object.
+    RequestError
+        Not JSON, or not an object.
     """
     try:
         value = loads(body)
@@ -207,8 +208,9 @@ def parse_event(value: dict[str, Any]) -> ClientEvent:
 
     Raises
     ------
-    RequestError : an unknown type, or a field that is missing, wrong, too long or unsupported;
-        it names the first such field.
+    RequestError
+        An unknown type, or a field that is missing, wrong, too long or unsupported; it names the
+        first such field.
     """
     kind = value.get("type")
     model = _KINDS.get(kind) if isinstance(kind, str) else None
@@ -231,7 +233,8 @@ def parse_body(value: dict[str, Any]) -> CreateResponse:
 
     Raises
     ------
-    RequestError : as `parse_event`.
+    RequestError
+        As `parse_event`.
     """
     try:
         return CreateResponse.model_validate(value)

@@ -25,8 +25,10 @@ class Transcript:
 
     Parameters
     ----------
-    response : the response object as it was created; this object changes with the events.
-    stream_id : echoed on every event when the client sent one.
+    response : Json
+        The response object as it was created; this object changes with the events.
+    stream_id : str | None
+        Echoed on every event when the client sent one.
     """
 
     def __init__(self, response: Json, *, stream_id: str | None = None) -> None:
@@ -123,8 +125,10 @@ class Transcript:
 
         Parameters
         ----------
-        reason : why an incomplete response is (``max_output_tokens``).
-        error : ``{"code", "message"}`` of a failed one.
+        reason : str | None
+            Why an incomplete response is (``max_output_tokens``).
+        error : Json | None
+            ``{"code", "message"}`` of a failed one.
         """
         if self._stage == "open":
             self._close(complete=False)

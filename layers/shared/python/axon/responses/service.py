@@ -28,7 +28,8 @@ class ResponseService:
 
     Parameters
     ----------
-    aliases : what requests may name instead of a model.
+    aliases : ModelAliases | None
+        What requests may name instead of a model.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class ResponseService:
 
         Raises
         ------
-        RequestError : refused; nothing was accepted.
-        UnavailableError : no relay is there to answer through; nothing was accepted.
+        RequestError
+            Refused; nothing was accepted.
+        UnavailableError
+            No relay is there to answer through; nothing was accepted.
         """
         try:
             turns = await self._previous(request, tenant_id=tenant_id, connection_id=connection_id)
@@ -88,8 +91,10 @@ class ResponseService:
 
         Raises
         ------
-        RequestError : the tenant has no such response, or it has fewer events.
-        UnavailableError : no relay is there to deliver it.
+        RequestError
+            The tenant has no such response, or it has fewer events.
+        UnavailableError
+            No relay is there to deliver it.
         """
         response_id = request.response_id
         if not is_id("resp", response_id):

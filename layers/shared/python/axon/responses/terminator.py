@@ -38,7 +38,8 @@ class ResponseTerminator:
 
         Raises
         ------
-        RequestError : the tenant has no such response.
+        RequestError
+            The tenant has no such response.
         """
         meta = await self._log.describe(response_id) if is_id("resp", response_id) else None
         if meta is None or meta.tenant_id != tenant_id:
@@ -62,7 +63,8 @@ class ResponseTerminator:
 
         Raises
         ------
-        UnavailableError : others claim it again and again.
+        UnavailableError
+            Others claim it again and again.
         """
         for pause in islice(pauses(first_s=0.1, most_s=1.0), _TRIES):
             meta = await self._log.describe(response_id)

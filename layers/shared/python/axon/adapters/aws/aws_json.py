@@ -23,11 +23,16 @@ class AwsJsonApi:
 
     Parameters
     ----------
-    service : as in its host name, for example ``ecs``.
-    target : what stands before an operation's name in ``X-Amz-Target``.
-    region : whose endpoint is called, and that requests are signed for.
-    credentials : asked for each request.
-    endpoint : another than the region's.
+    service : str
+        As in its host name, for example ``ecs``.
+    target : str
+        What stands before an operation's name in ``X-Amz-Target``.
+    region : str
+        Whose endpoint is called, and that requests are signed for.
+    credentials : Callable[[], Credentials]
+        Asked for each request.
+    endpoint : str | None
+        Another than the region's.
     """
 
     def __init__(
@@ -51,7 +56,8 @@ class AwsJsonApi:
 
         Raises
         ------
-        UnavailableError : the service refused, or did not answer in time.
+        UnavailableError
+            The service refused, or did not answer in time.
         """
         try:
             return await self._call(operation, dumps(parameters))

@@ -13,10 +13,13 @@ class Batcher(Generic[T, R]):
 
     Parameters
     ----------
-    flush : sends a batch; returns for each item, in order, its result or why it failed.
-    size : most items in a batch (SQS takes 10).
-    weigh, max_weight : an item's weight and the most that a batch may weigh (SQS: bytes); an
-        item that is heavier goes alone.
+    flush : Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
+        Sends a batch; returns for each item, in order, its result or why it failed.
+    size : int
+        Most items in a batch (SQS takes 10).
+    weigh, max_weight
+        An item's weight and the most that a batch may weigh (SQS: bytes); an item that is heavier
+        goes alone.
     """
 
     def __init__(
@@ -39,7 +42,8 @@ class Batcher(Generic[T, R]):
 
         Raises
         ------
-        Exception : what `flush` returned for it, or raised.
+        Exception
+            What `flush` returned for it, or raised.
         """
         done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))

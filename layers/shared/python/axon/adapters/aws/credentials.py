@@ -47,8 +47,10 @@ class RotatingCredentials:
 
     Parameters
     ----------
-    source : what botocore's chain of providers found.
-    max_age_s : seconds after which the source is asked again.
+    source : CredentialsSource
+        What botocore's chain of providers found.
+    max_age_s : float
+        Seconds after which the source is asked again.
     """
 
     def __init__(
@@ -71,7 +73,8 @@ class RotatingCredentials:
 
         Raises
         ------
-        SettingsError : there are none.
+        SettingsError
+            There are none.
         """
         from botocore.session import get_session
 
@@ -107,6 +110,7 @@ def process_credentials() -> FixedCredentials | RotatingCredentials:
 
     Raises
     ------
-    SettingsError : there are none.
+    SettingsError
+        There are none.
     """
     return FixedCredentials.from_environ(os.environ) or RotatingCredentials.from_session()

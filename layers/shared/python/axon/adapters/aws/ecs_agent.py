@@ -12,7 +12,8 @@ class EcsAgent:
 
     Parameters
     ----------
-    uri : what ECS puts into ``ECS_AGENT_URI``.
+    uri : str
+        What ECS puts into ``ECS_AGENT_URI``.
     """
 
     def __init__(self, *, uri: str) -> None:
@@ -23,7 +24,8 @@ class EcsAgent:
 
         Raises
         ------
-        UnavailableError : the agent, or ECS behind it, did not do it.
+        UnavailableError
+            The agent, or ECS behind it, did not do it.
         """
         state: dict[str, object] = {"ProtectionEnabled": minutes is not None}
         if minutes is not None:

@@ -27,7 +27,8 @@ class EcsWorkerScaler(WorkerScaler):
 
     Parameters
     ----------
-    valkey : where the processes agree on who looks.
+    valkey : Valkey
+        Where the processes agree on who looks.
     """
 
     def __init__(

@@ -29,12 +29,18 @@ class HttpConnections(ConnectionsApi):
 
     Parameters
     ----------
-    endpoint : ``https://{api}.execute-api.{region}.amazonaws.com/{stage}``, or a stand-in's URL.
-    region : the region that requests are signed for.
-    credentials : asked for each request, so it must not block.
-    pool_size : the most requests in flight; more wait for their turn.
-    connect_timeout_s : seconds to wait for a connection, its turn included.
-    answer_timeout_s : seconds to wait for the answer once the request was sent.
+    endpoint : str
+        ``https://{api}.execute-api.{region}.amazonaws.com/{stage}``, or a stand-in's URL.
+    region : str
+        The region that requests are signed for.
+    credentials : Callable[[], Credentials]
+        Asked for each request, so it must not block.
+    pool_size : int
+        The most requests in flight; more wait for their turn.
+    connect_timeout_s : float
+        Seconds to wait for a connection, its turn included.
+    answer_timeout_s : float
+        Seconds to wait for the answer once the request was sent.
     """
 
     def __init__(

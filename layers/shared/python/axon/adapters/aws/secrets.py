@@ -12,7 +12,8 @@ async def read_secret(arn: str, *, region: str) -> dict[str, Any]:
 
     Raises
     ------
-    UnavailableError : Secrets Manager refused, or did not answer.
+    UnavailableError
+        Secrets Manager refused, or did not answer.
     """
     api = AwsJsonApi(
         service="secretsmanager",

@@ -42,8 +42,10 @@ class SigV4Signer:
 
     Parameters
     ----------
-    service, region : the credential scope, for example ``execute-api`` and ``eu-central-1``.
-    host : the ``Host`` header, with the port unless it is the scheme's own.
+    service, region : str
+        The credential scope, for example ``execute-api`` and ``eu-central-1``.
+    host : str
+        The ``Host`` header, with the port unless it is the scheme's own.
     """
 
     def __init__(self, *, service: str, region: str, host: str) -> None:
@@ -69,9 +71,12 @@ class SigV4Signer:
 
         Parameters
         ----------
-        path : as it is sent: percent-encoded, without ``.`` or empty segments.
-        now : seconds of the Unix epoch.
-        target : the operation, for services that take it in ``X-Amz-Target``.
+        path : str
+            As it is sent: percent-encoded, without ``.`` or empty segments.
+        now : float
+            Seconds of the Unix epoch.
+        target : str | None
+            The operation, for services that take it in ``X-Amz-Target``.
         """
         timestamp = self._timestamp_at(int(now))
         date = timestamp[:8]

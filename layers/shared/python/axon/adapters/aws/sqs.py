@@ -115,11 +115,16 @@ class ParkedLetter:
 
     Parameters
     ----------
-    message_id : of the message; one that was parked twice, which happens, is known by it.
-    body : the message, as it came.
-    why : one line.
-    attempts : how often it was received in vain.
-    response_id : if it names a response.
+    message_id : str
+        Of the message; one that was parked twice, which happens, is known by it.
+    body : str
+        The message, as it came.
+    why : str
+        One line.
+    attempts : int
+        How often it was received in vain.
+    response_id : str | None
+        If it names a response.
     """
 
     message_id: str
@@ -140,7 +145,8 @@ class SqsParking:
 
         Raises
         ------
-        UnavailableError : the queue did not take it.
+        UnavailableError
+            The queue did not take it.
         """
         values = {
             "message_id": letter.message_id,

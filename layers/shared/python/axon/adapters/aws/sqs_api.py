@@ -27,9 +27,12 @@ class SqsApi:
 
     Parameters
     ----------
-    queue_url : names the queue and, by its host, the endpoint.
-    region : the region that requests are signed for.
-    credentials : asked for each request.
+    queue_url : str
+        Names the queue and, by its host, the endpoint.
+    region : str
+        The region that requests are signed for.
+    credentials : Callable[[], Credentials]
+        Asked for each request.
     """
 
     def __init__(
@@ -49,7 +52,8 @@ class SqsApi:
 
         Raises
         ------
-        UnavailableError : the service refused, or stayed away.
+        UnavailableError
+            The service refused, or stayed away.
         """
         body = dumps({"QueueUrl": self._queue_url, **parameters})
         for attempt in range(1, _ATTEMPTS + 1):

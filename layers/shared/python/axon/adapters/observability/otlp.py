@@ -33,9 +33,12 @@ class OtlpTracing(Tracing):
 
     Parameters
     ----------
-    endpoint : the collector's base URL, for example ``http://127.0.0.1:4318``.
-    service : the name that the spans bear.
-    delay_s : how long a span waits for others to be sent with it.
+    endpoint : str
+        The collector's base URL, for example ``http://127.0.0.1:4318``.
+    service : str
+        The name that the spans bear.
+    delay_s : float
+        How long a span waits for others to be sent with it.
     """
 
     def __init__(self, *, endpoint: str, service: str, delay_s: float = 5.0) -> None:

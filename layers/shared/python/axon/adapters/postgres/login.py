@@ -19,7 +19,8 @@ def login_of(settings: PostgresSettings) -> Login:
 
     Raises
     ------
-    SettingsError : IAM needs what the connection string or the environment does not have.
+    SettingsError
+        IAM needs what the connection string or the environment does not have.
     """
     if settings.postgres_secret_arn:
         return _by_secret(settings.postgres_secret_arn, region=settings.aws_region)

@@ -13,7 +13,8 @@ async def migrate(pool: Pool) -> list[str]:
 
     Raises
     ------
-    UnavailableError : the database is away; finished migrations stay, none is half done.
+    UnavailableError
+        The database is away; finished migrations stay, none is half done.
     """
     async with transaction(pool) as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])

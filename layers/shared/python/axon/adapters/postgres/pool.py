@@ -36,7 +36,8 @@ def create_pool(settings: PostgresSettings, *, max_size: int = 4) -> Pool:
 
     Raises
     ------
-    SettingsError : the settings do not say how to log in.
+    SettingsError
+        The settings do not say how to log in.
     """
     login = login_of(settings)
 
@@ -61,9 +62,9 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
 
     Raises
     ------
-    UnavailableError : the database is away or read-only; the transaction did not happen, or, when
-        the connection broke while it was committed, may have: callers repeat only what is
-        idempotent.
+    UnavailableError
+        The database is away or read-only; the transaction did not happen, or, when the connection
+        broke while it was committed, may have: callers repeat only what is idempotent.
     """
     await pool.open()
     try:

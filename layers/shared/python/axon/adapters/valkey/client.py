@@ -31,8 +31,10 @@ class Valkey:
 
     Parameters
     ----------
-    url : ``redis://`` or, encrypted and the server's certificate verified, ``rediss://``.
-    login : asked for user and password by each new connection; None: as the URL says.
+    url : str
+        ``redis://`` or, encrypted and the server's certificate verified, ``rediss://``.
+    login : CredentialProvider | None
+        Asked for user and password by each new connection; None: as the URL says.
     """
 
     def __init__(self, url: str, *, login: CredentialProvider | None = None) -> None:
@@ -53,8 +55,10 @@ class Valkey:
 
         Raises
         ------
-        UnavailableError : the server stayed away, or is a replica since a failover.
-        redis.exceptions.ResponseError : the server refused the command.
+        UnavailableError
+            The server stayed away, or is a replica since a failover.
+        redis.exceptions.ResponseError
+            The server refused the command.
         """
         try:
             return await self._commands.submit(command)
@@ -90,7 +94,8 @@ def create_valkey(settings: ValkeySettings) -> Valkey:
 
     Raises
     ------
-    SettingsError : half a login is set, or there are no AWS credentials for it.
+    SettingsError
+        Half a login is set, or there are no AWS credentials for it.
     """
     return Valkey(settings.valkey_url, login=login_of(settings))
 

@@ -21,8 +21,10 @@ class CommandConnection:
 
     Parameters
     ----------
-    redis : says how to connect, and how a command's answer is read.
-    timeout_s : seconds that a batch may take, connecting included.
+    redis : Redis
+        Says how to connect, and how a command's answer is read.
+    timeout_s : float
+        Seconds that a batch may take, connecting included.
     """
 
     def __init__(self, redis: Redis, *, timeout_s: float) -> None:
@@ -38,8 +40,8 @@ class CommandConnection:
 
         Raises
         ------
-        redis.exceptions.ConnectionError, redis.exceptions.TimeoutError : it is not known which
-            commands have had an effect.
+        redis.exceptions.ConnectionError, redis.exceptions.TimeoutError
+            It is not known which commands have had an effect.
         """
         connection = self._connection
         try:

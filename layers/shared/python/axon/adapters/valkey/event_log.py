@@ -38,10 +38,14 @@ class ValkeyEventLog(EventLog):
 
     Parameters
     ----------
-    deadline_s : seconds after which a response that has not ended is overdue.
-    retention_s : seconds that a log is kept after its end.
-    resume_window_s : seconds after which what nobody waits for any more is abandoned.
-    models : those that exist even while no worker has announced them.
+    deadline_s : float
+        Seconds after which a response that has not ended is overdue.
+    retention_s : float
+        Seconds that a log is kept after its end.
+    resume_window_s : float
+        Seconds after which what nobody waits for any more is abandoned.
+    models : Collection[str]
+        Those that exist even while no worker has announced them.
     """
 
     def __init__(

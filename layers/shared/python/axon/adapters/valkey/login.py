@@ -43,7 +43,8 @@ def login_of(settings: ValkeySettings) -> IamLogin | None:
 
     Raises
     ------
-    SettingsError : half of one is set, or there are no AWS credentials for it.
+    SettingsError
+        Half of one is set, or there are no AWS credentials for it.
     """
     user, cache = settings.valkey_iam_user, settings.valkey_iam_cache
     if user is None and cache is None:

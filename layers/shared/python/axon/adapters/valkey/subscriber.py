@@ -23,9 +23,12 @@ class Subscriber:
 
     Parameters
     ----------
-    channel : one's own, where the pulses come.
-    receivers : take what is published, by channel; must not raise.
-    resubscribed : called each time that messages begin to arrive; earlier ones may be lost.
+    channel : str
+        One's own, where the pulses come.
+    receivers : Mapping[str, Callable[[bytes], None]]
+        Take what is published, by channel; must not raise.
+    resubscribed : Callable[[], None]
+        Called each time that messages begin to arrive; earlier ones may be lost.
     """
 
     def __init__(

@@ -94,7 +94,8 @@ class HandedOver:
 
         Raises
         ------
-        ValueError : it is something else.
+        ValueError
+            It is something else.
         """
         sent_ms, _, delivery = payload.partition(b"\n")
         return cls(delivery=ReceivedJob.decode(delivery), sent_ms=int(sent_ms))
