@@ -10,8 +10,7 @@ from axon.event_log.log import Claim, LoggedEvent, LostResponse, ResponseMeta, S
 from axon.exceptions import FencedError, MissingResponseError
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
-from axon.retry import pauses
-from worker.patience import Patience
+from axon.retry import RetryPolicy, backoff
 
 LOGGER = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ class EventWriter:
         Of the message that brought the job.
     deadline_ms : int
         The job's; what is missing afterwards has ended and was forgotten.
-    patience : Patience
+    retry : RetryPolicy
         With a Valkey that is away.
     """
 
@@ -84,7 +83,7 @@ class EventWriter:
         message_id: str,
         log: AttemptLog,
         deadline_ms: int,
-        patience: Patience,
+        retry: RetryPolicy,
         clock_ms: Callable[[], int],
     ) -> None:
         self.epoch = 0
@@ -92,7 +91,7 @@ class EventWriter:
         self._message_id = message_id
         self._log = log
         self._deadline_ms = deadline_ms
-        self._patience = patience
+        self._retry = retry
         self._clock_ms = clock_ms
         self._connection_id = job.connection_id
         self._events: list[LoggedEvent] = []
@@ -113,19 +112,19 @@ class EventWriter:
         events = [fresh.created(), fresh.in_progress()]
         while True:
             try:
-                claim = await self._patience.insist(lambda: self._claim(events[1]))
+                claim = await self._retry.run(lambda: self._claim(events[1]))
             except MissingResponseError:
                 if not untouched:
                     raise
                 self.epoch = self._new_epoch()
-                await self._patience.insist(lambda: self._restore(events[:1], Status.QUEUED))
+                await self._retry.run(lambda: self._restore(events[:1], Status.QUEUED))
                 continue
             self.epoch = claim.epoch
             if claim.next_sequence == len(events):
                 self._events = events
                 return fresh
             untouched = False
-            logged = await self._patience.insist(lambda: self._log.read(self._job.response_id))
+            logged = await self._retry.run(lambda: self._log.read(self._job.response_id))
             if len(logged) >= claim.next_sequence:  # else it was lost since the claim
                 self._events = logged
                 transcript = self._job.transcript()
@@ -149,7 +148,7 @@ class EventWriter:
             It is lost, and this attempt must not make it again: it is past its deadline, or another
             attempt may have told the client more.
         """
-        await self._patience.insist(lambda: self._append(events, status))
+        await self._retry.run(lambda: self._append(events, status))
         self._events += events
 
     async def fail_lost(self, transcript: Transcript, error: dict[str, str]) -> LoggedEvent | None:
@@ -161,8 +160,8 @@ class EventWriter:
         self.epoch = self._new_epoch()
         meta = None
         while meta is None:  # it may be lost again at once
-            await self._patience.insist(lambda: self._restore(events, Status.FAILED))
-            meta = await self._patience.insist(lambda: self._log.describe(self._job.response_id))
+            await self._retry.run(lambda: self._restore(events, Status.FAILED))
+            meta = await self._retry.run(lambda: self._log.describe(self._job.response_id))
         return events[1] if meta.epoch == self.epoch else None
 
     async def _claim(self, in_progress: LoggedEvent) -> Claim:
@@ -191,7 +190,7 @@ class EventWriter:
 
     async def _fenced_by(self, error: FencedError) -> Exception:
         """Tell who did it: a terminator is given the time to end what it has claimed."""
-        for pause_s in islice(pauses(first_s=0.1, most_s=1.0), _LOOKS):
+        for pause_s in islice(backoff(first_s=0.1, longest_s=1.0), _LOOKS):
             meta = await self._log.describe(self._job.response_id)
             if meta is None:  # whoever fenced this attempt off may have nothing to go on from
                 return MissingResponseError(str(error))

@@ -80,7 +80,7 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
             directory=directory,
             lease=lease,
             dispatcher=dispatcher,
-            adopted=metrics.adopted,
+            taken_over=metrics.taken_over,
         ),
         relay_left=relay_left,
         reconciler=DeliveryReconciler(

@@ -13,11 +13,9 @@ from axon.management_api import (
     ConnectionGoneError,
     ConnectionsApi,
     ConnectionsApiError,
-    PostThrottledError,
-    PostUncertainError,
 )
 from axon.protocol.errors import error_frame
-from relay.insist import insist
+from relay.retries import UNTIL_CLOSED, UNTIL_DONE
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +40,7 @@ class DeliveryCompletion:
 
     async def delivered(self, response_id: str, connection_id: str) -> None:
         """Nothing more of the response is to be posted to this connection."""
-        await insist(
+        await UNTIL_DONE.run(
             lambda: self.directory.delivered(
                 self.relay_id, response_id, connection_id=connection_id
             )
@@ -50,11 +48,11 @@ class DeliveryCompletion:
 
     async def forget_delivery(self, response_id: str) -> None:
         """Nothing more of the response is to be posted from here."""
-        await insist(lambda: self.directory.delivered(self.relay_id, response_id))
+        await UNTIL_DONE.run(lambda: self.directory.delivered(self.relay_id, response_id))
 
     async def gone(self, connection_id: str, response_ids: Iterable[str]) -> None:
         """The client is gone; it may come back and resume what it waited for."""
-        await insist(lambda: self.log.abandon(connection_id))
+        await UNTIL_DONE.run(lambda: self.log.abandon(connection_id))
         for response_id in tuple(response_ids):  # more may have come meanwhile
             await self.delivered(response_id, connection_id)
 
@@ -62,13 +60,12 @@ class DeliveryCompletion:
         """Let the client see a disconnect rather than a wrong stream, or none."""
         with suppress(AxonError, TimeoutError):
             async with asyncio.timeout(TELLING_S):
-                await insist(lambda: self.connections.post(connection_id, error_frame(INTERRUPTED)))
+                await UNTIL_DONE.run(
+                    lambda: self.connections.post(connection_id, error_frame(INTERRUPTED))
+                )
         try:
             async with asyncio.timeout(CLOSING_S):
-                await insist(
-                    lambda: self.connections.delete(connection_id),
-                    harmless=(PostThrottledError, PostUncertainError),
-                )
+                await UNTIL_CLOSED.run(lambda: self.connections.delete(connection_id))
         except ConnectionGoneError:
             pass
         except (ConnectionsApiError, TimeoutError) as error:

@@ -6,15 +6,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import EventLog
-from axon.exceptions import MissingResponseError, MovedError, RequestError
+from axon.exceptions import MovedError, RequestError
 from axon.management_api import ConnectionsApi, PayloadTooLargeError, PostThrottledError
 from axon.protocol.errors import error_frame
 from axon.serialization import loads
 from relay.cursor import DeliveryCursor, LostEventsError
-from relay.insist import HARMLESS, insist
+from relay.retries import UNTIL_DONE, UNTIL_FOUND
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class ConnectionWriter:
     """Feeds one connection; `run` is its one task.
 
     Responses take turns, event by event. A post is repeated only when it surely did not arrive.
-    Before a post the log knows that it may be under way, because it has offered the event or was
+    Before a post the log knows that it may be under way, because it has granted the event or was
     told so; when nothing follows at once it is told what has arrived, so that another relay can go
     on from there. It refuses that when the response was given to another relay or connection
     meanwhile: then nothing more is posted. Whoever posts without a pause asks every `FENCE_S`.
@@ -92,7 +93,7 @@ class ConnectionWriter:
         self._woken.set()
 
     def halt(self) -> None:
-        """Begin no more posts; `run` ends after the one under way, when every mark is sealed."""
+        """Begin no more posts; `run` ends after the current one, with every checkpoint closed."""
         self._halted.set()
         self._woken.set()
 
@@ -145,14 +146,14 @@ class ConnectionWriter:
             return
         self.wake(delivery)
         if delivery not in self._ready and delivery in self._posting:
-            await self._mark(delivery, TailState.NONE)
+            await self._checkpoint(delivery, TailState.NONE)
             self._posting.pop(delivery, None)
 
     async def _tell(self, delivery: DeliveryCursor, event: bytes) -> None:
-        if delivery.offered:
+        if delivery.granted:
             self._posting[delivery] = self._clock()
         elif self._clock() - self._posting.get(delivery, float("-inf")) > FENCE_S:
-            await self._mark(delivery, TailState.POSTED)
+            await self._checkpoint(delivery, TailState.IN_DOUBT)
             if delivery not in self._deliveries:
                 return
             self._posting[delivery] = self._clock()
@@ -165,11 +166,11 @@ class ConnectionWriter:
                 await self._end(delivery)
 
     async def _seal(self, delivery: DeliveryCursor) -> None:
-        await self._mark(delivery, TailState.SEALED)
+        await self._checkpoint(delivery, TailState.CLOSED)
 
     async def _read(self, delivery: DeliveryCursor) -> None:
         after = delivery.begin_read()
-        events = await insist(
+        events = await UNTIL_DONE.run(
             lambda: self._log.read(delivery.response_id, after=after, limit=READ_LIMIT)
         )
         if not events:
@@ -178,28 +179,26 @@ class ConnectionWriter:
 
     async def _check(self, delivery: DeliveryCursor) -> None:
         """Raise if the log was made anew and never had what the client has got."""
-        meta = await insist(lambda: self._log.describe(delivery.response_id))
+        meta = await UNTIL_DONE.run(lambda: self._log.describe(delivery.response_id))
         if meta is not None and meta.next_sequence < delivery.next_sequence:
             raise LostEventsError(f"{delivery.response_id}: its log has begun anew")
 
-    async def _mark(self, delivery: DeliveryCursor, later: TailState) -> None:
-        mark = DeliveryCheckpoint(delivery.next_sequence, later)
-        await insist(
-            lambda: self._log.mark(
+    async def _checkpoint(self, delivery: DeliveryCursor, tail: TailState) -> None:
+        checkpoint = DeliveryCheckpoint(delivery.next_sequence, tail)
+        await UNTIL_FOUND.run(
+            lambda: self._log.checkpoint(
                 delivery.response_id,
-                mark,
+                checkpoint,
                 relay_id=self._relay_id,
                 connection_id=self.connection_id,
-            ),
-            harmless=(*HARMLESS, MissingResponseError),
+            )
         )
 
     async def _post(self, data: bytes) -> bool:
         """Return whether it has arrived; otherwise it surely has not, and the writer was halted."""
         try:
-            await insist(
-                lambda: self._connections.post(self.connection_id, data), until=self._halted
-            )
+            retry = replace(UNTIL_DONE, stop=self._halted)
+            await retry.run(lambda: self._connections.post(self.connection_id, data))
         except PostThrottledError:
             return False
         return True

@@ -55,7 +55,7 @@ class DeliveryCursor:
         self.known = max(first, 1) if resumed else first
         """How many events the log holds, as far as is known here."""
         self._next = first
-        self._offered: int | None = None
+        self._granted: int | None = None
         self._look_back = resumed and first > 0
         self._end: int | None = None
         self._cache: deque[tuple[bytes, float]] = deque()  # with the time of each one's receipt
@@ -72,9 +72,9 @@ class DeliveryCursor:
         return self._next
 
     @property
-    def offered(self) -> bool:
+    def granted(self) -> bool:
         """Whether the log knows, without being told, that the next event may be posted."""
-        return self._next == self._offered
+        return self._next == self._granted
 
     @property
     def finished(self) -> bool:
@@ -93,8 +93,8 @@ class DeliveryCursor:
 
     def publish(self, publication: Publication) -> None:
         """Take what was published, as far as it follows on what is known."""
-        if publication.offered:
-            self._offered = publication.first
+        if publication.granted:
+            self._granted = publication.first
         self._learn(publication.first + len(publication.events), publication.terminal)
         skip = self._next + len(self._cache) - publication.first
         if skip >= 0:

@@ -13,7 +13,7 @@ from axon.management_api import ConnectionGoneError, ConnectionsApi
 from relay.completion import DeliveryCompletion
 from relay.connection_writer import ConnectionWriter
 from relay.cursor import DeliveryCursor
-from relay.insist import insist
+from relay.retries import UNTIL_DONE
 
 logger = logging.getLogger(__name__)
 
@@ -92,18 +92,18 @@ class Dispatcher:
 
     async def find(self, response_id: str) -> None:
         """Do what the log says with a response that is not, or wrongly, known here."""
-        meta = await insist(lambda: self._log.describe(response_id))
+        meta = await UNTIL_DONE.run(lambda: self._log.describe(response_id))
         if response_id in self._deliveries or not self._accepting:
             return
         if meta is None:
             await self._completion.forget_delivery(response_id)
         elif meta.relay_id != self._completion.relay_id or meta.connection_id in self._closing:
             return
-        elif meta.mark.certain:
+        elif meta.checkpoint.certain:
             self._find(meta)
         elif self.has_ended(response_id, meta.connection_id):
             await self._completion.delivered(response_id, meta.connection_id)
-        elif meta.mark.later is TailState.OFFERED:  # not heard: nobody has posted
+        elif meta.checkpoint.tail is TailState.GRANTED:  # not heard: nobody has posted
             self._find(meta)
         else:
             self.close(meta.connection_id, [response_id])
@@ -180,7 +180,7 @@ class Dispatcher:
         self._wake(delivery)
 
     def _find(self, meta: ResponseMeta) -> None:
-        first = meta.mark.next_sequence
+        first = meta.checkpoint.next_sequence
         self._replace(meta.response_id, meta.connection_id, first=first, announced=False)
 
     def _resume(self, publication: Publication) -> None:

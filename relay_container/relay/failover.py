@@ -7,8 +7,8 @@ from functools import partial
 
 from axon.directory.relays import RelayDirectory, TakenOver
 from relay.dispatcher import Dispatcher
-from relay.insist import insist
 from relay.lease import Lease
+from relay.retries import UNTIL_DONE
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Failover:
 
     Parameters
     ----------
-    adopted : Callable[[bool], None]
+    taken_over : Callable[[bool], None]
         Told of each connection whether it goes on.
     """
 
@@ -34,13 +34,13 @@ class Failover:
         directory: RelayDirectory,
         lease: Lease,
         dispatcher: Dispatcher,
-        adopted: Callable[[bool], None],
+        taken_over: Callable[[bool], None],
     ) -> None:
         self._relay_id = relay_id
         self._directory = directory
         self._lease = lease
         self._dispatcher = dispatcher
-        self._adopted = adopted
+        self._adopted = taken_over
 
     async def step(self) -> None:
         """Deal with every relay whose lease has ended.
@@ -53,24 +53,26 @@ class Failover:
         for relay_id in expired:
             if relay_id == self._relay_id:
                 continue  # the clocks disagree
-            while adopted := await self._directory.adopt(relay_id, adopter_id=self._relay_id):
-                logger.warning("adopted %d responses of relay %s", len(adopted), relay_id)
-                self.go_on(adopted)
+            while taken_over := await self._directory.take_over(
+                relay_id, successor_id=self._relay_id
+            ):
+                logger.warning("taken_over %d responses of relay %s", len(taken_over), relay_id)
+                self.go_on(taken_over)
 
     async def own(self) -> list[TakenOver]:
         """Adopt what a former life under the same name has left."""
         adopt = partial(
-            self._directory.adopt, self._relay_id, adopter_id=self._relay_id, limit=EVERYTHING
+            self._directory.take_over, self._relay_id, successor_id=self._relay_id, limit=EVERYTHING
         )
-        return await insist(adopt)
+        return await UNTIL_DONE.run(adopt)
 
-    def go_on(self, adopted: Iterable[TakenOver]) -> None:
+    def go_on(self, taken_over: Iterable[TakenOver]) -> None:
         """Deliver, or close connections."""
         connections: dict[str, list[TakenOver]] = defaultdict(list)
-        for response in adopted:
+        for response in taken_over:
             connections[response.connection_id].append(response)
         for connection_id, responses in connections.items():
-            certain = all(response.mark.certain for response in responses)
+            certain = all(response.checkpoint.certain for response in responses)
             self._adopted(certain)
             if not certain:
                 self._dispatcher.close(
@@ -78,5 +80,5 @@ class Failover:
                 )
                 continue
             for response in responses:
-                first = response.mark.next_sequence
+                first = response.checkpoint.next_sequence
                 self._dispatcher.go_on(response.response_id, connection_id, first=first)

@@ -52,8 +52,8 @@ class RelayMetrics:
             registry=registry,
         )
 
-    def adopted(self, continued: bool) -> None:
-        """A connection was adopted."""
+    def taken_over(self, continued: bool) -> None:
+        """A connection was taken over."""
         self._adopted.labels("continued" if continued else "closed").inc()
 
     def watch(self, dispatcher: Dispatcher) -> None:

@@ -12,9 +12,9 @@ from axon.periodic import every
 from axon.responses.terminator import ResponseTerminator
 from relay.dispatcher import Dispatcher
 from relay.failover import Failover
-from relay.insist import insist
 from relay.lease import Lease
 from relay.reconciler import DeliveryReconciler
+from relay.retries import UNTIL_DONE
 from relay.subscriber import RelaySubscriber
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ SECOND_S = 1.0
 ADOPTION_S = 0.5
 """From one look for relays that have died to the next."""
 HANDED_OVER_S = 0.1
-"""From one look to the next whether others have adopted everything."""
+"""From one look to the next whether others have taken over everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,26 +85,26 @@ class Relay:
         # A former life under the same name may have left responses. Its lease ends first, so that
         # no new ones come among them, and begins again before they are delivered, so that no
         # other relay adopts them meanwhile.
-        await insist(self.lease.end)
+        await UNTIL_DONE.run(self.lease.end)
         left = await self.failover.own()
         self.dispatcher.accept()
-        await insist(self.lease.beat)
+        await UNTIL_DONE.run(self.lease.beat)
         self.failover.go_on(left)
 
     async def _leave(self, delivering: list[asyncio.Task[None]]) -> None:
         logger.info("relay %s leaves %d responses", self.relay_id, len(self.dispatcher.deliveries))
         with suppress(TimeoutError):
             async with asyncio.timeout(self.stop_timeout_s):
-                # A beat, or an failover, after the end would bring the relay back.
+                # A beat, or a takeover, after the end would bring the relay back.
                 await asyncio.wait(delivering)
-                # First every mark is certain, then others may adopt: no connection is closed.
+                # First every checkpoint is certain, then others may adopt: no connection is closed.
                 await self.dispatcher.halt()
-                await insist(self.lease.end)
+                await UNTIL_DONE.run(self.lease.end)
                 await self._handed_over()
 
     async def _handed_over(self) -> None:
-        """Wait until others have adopted everything."""
-        while await insist(lambda: self.directory.undelivered(self.relay_id)):  # noqa: ASYNC110
+        """Wait until others have taken over everything."""
+        while await UNTIL_DONE.run(lambda: self.directory.undelivered(self.relay_id)):  # noqa: ASYNC110
             await asyncio.sleep(HANDED_OVER_S)  # nothing here is told when Valkey changes
 
 

@@ -35,7 +35,7 @@ class Figures:
     faults: Mapping[Fault, int]
     resumed: int
     regenerated: Mapping[str, Sequence[int]]
-    adopted: Mapping[str, int]
+    taken_over: Mapping[str, int]
     recoveries_s: Mapping[str, Sequence[float]]
     leaks: Sequence[str]
 
@@ -63,7 +63,7 @@ class Figures:
                 (f"tokens made again, attempts {how}", _tokens(tokens))
                 for how, tokens in self.regenerated.items()
             ),
-            ("adopted connections", _listed(self.adopted) or "none"),
+            ("taken_over connections", _listed(self.taken_over) or "none"),
             *(
                 (f"recovery from {name} p50 / p99", _times(times))
                 for name, times in sorted(self.recoveries_s.items())

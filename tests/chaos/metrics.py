@@ -23,8 +23,8 @@ class Watch:
         self._adopted: dict[int, Counter[str]] = {}
 
     @property
-    def adopted(self) -> Counter[str]:
-        """Connections that relays have adopted, by outcome."""
+    def taken_over(self) -> Counter[str]:
+        """Connections that relays have taken over, by outcome."""
         return sum(self._adopted.values(), Counter())
 
     async def run(self) -> None:

@@ -170,7 +170,7 @@ class _Course:
                 what.startswith("response.resume") for answer in answers for _, what in answer.trail
             ),
             regenerated=regenerated(answers, attempts(self._cloud.tokens)),
-            adopted=self._watch.adopted,
+            taken_over=self._watch.taken_over,
             recoveries_s=recoveries(answers, done),
             leaks=leaks,
         )

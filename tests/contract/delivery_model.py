@@ -1,8 +1,8 @@
 """Relays and clients as simple as can be: they keep the rules that real ones keep, step by step.
 
-A relay posts an event only after the log has offered it or has taken a mark, and perhaps others
-without asking again; it can die or sleep before, between and after. A client resumes with the last
-number that it has got.
+A relay posts an event only after the log has granted it or has taken a checkpoint,
+and perhaps others without asking again; it can die or sleep before, between and after. A client
+resumes with the last number that it has got.
 """
 
 from collections.abc import Iterable
@@ -57,7 +57,7 @@ class Delivery:
     following: int
     stage: Literal["idle", "begun", "posted"] = "idle"
     posting: bool = False
-    offered: int | None = None
+    granted: int | None = None
 
 
 class ModelRelay:
@@ -72,7 +72,7 @@ class ModelRelay:
 
     async def start(self) -> None:
         self.state = "running"
-        await self.go_on(await self._bench.relays.adopt(self.name, adopter_id=self.name))
+        await self.go_on(await self._bench.relays.take_over(self.name, successor_id=self.name))
         await self.beat()
 
     async def beat(self) -> None:
@@ -85,29 +85,33 @@ class ModelRelay:
             self.deliveries.clear()
         await self._bench.relays.leave(self.name)
 
-    async def adopt(self, victim: str, *, limit: int) -> None:
-        await self.go_on(await self._bench.relays.adopt(victim, adopter_id=self.name, limit=limit))
+    async def take_over(self, victim: str, *, limit: int) -> None:
+        await self.go_on(
+            await self._bench.relays.take_over(victim, successor_id=self.name, limit=limit)
+        )
 
-    async def go_on(self, adopted: Iterable[TakenOver]) -> None:
+    async def go_on(self, taken_over: Iterable[TakenOver]) -> None:
         connections: dict[str, list[TakenOver]] = {}
-        for response in adopted:
+        for response in taken_over:
             connections.setdefault(response.connection_id, []).append(response)
         for connection_id, responses in connections.items():
-            if all(response.mark.certain for response in responses):
+            if all(response.checkpoint.certain for response in responses):
                 for response in responses:
-                    self.take(response.response_id, connection_id, response.mark.next_sequence)
+                    self.take(
+                        response.response_id, connection_id, response.checkpoint.next_sequence
+                    )
             else:
                 await self.interrupt(connection_id, [r.response_id for r in responses])
 
-    def hear(self, response_id: str, connection_id: str, offered: int) -> None:
-        """Take an offer, which says itself where to begin."""
+    def hear(self, response_id: str, connection_id: str, granted: int) -> None:
+        """Take a grant, which says itself where to begin."""
         delivery = self.deliveries.get(response_id)
         if delivery is None or (delivery.connection_id, delivery.following) != (
             connection_id,
-            offered,
+            granted,
         ):
-            self.take(response_id, connection_id, offered)
-        self.deliveries[response_id].offered = offered
+            self.take(response_id, connection_id, granted)
+        self.deliveries[response_id].granted = granted
 
     def take(self, response_id: str, connection_id: str, first: int) -> None:
         self.deliveries[response_id] = Delivery(connection_id, first)
@@ -134,8 +138,8 @@ class ModelRelay:
             meta = await self._bench.log.describe(response_id)
             if meta is None:
                 await self._bench.relays.delivered(self.name, response_id)
-            elif meta.mark.certain or meta.mark.later is TailState.OFFERED:
-                self.take(response_id, meta.connection_id, meta.mark.next_sequence)
+            elif meta.checkpoint.certain or meta.checkpoint.tail is TailState.GRANTED:
+                self.take(response_id, meta.connection_id, meta.checkpoint.next_sequence)
             else:
                 await self.interrupt(meta.connection_id, [response_id])
 
@@ -144,8 +148,8 @@ class ModelRelay:
     ) -> bool:
         """Do the next thing for a response; return whether there was one.
 
-        `certain`: say after a post that it has arrived; `asks`: mark each post, though the log
-        knows enough; `arrives`: what becomes of a post.
+        `certain`: say after a post that it has arrived; `asks`: checkpoint each post, though the
+        log knows enough; `arrives`: what becomes of a post.
         """
         delivery = self.deliveries[response_id]
         if delivery.stage == "idle":
@@ -155,7 +159,7 @@ class ModelRelay:
             return True
         if not certain:
             delivery.stage = "idle"
-        elif await self._mark(response_id, delivery, TailState.NONE):
+        elif await self._checkpoint(response_id, delivery, TailState.NONE):
             delivery.stage = "idle"
             delivery.posting = False
         return True
@@ -163,8 +167,10 @@ class ModelRelay:
     async def _begin_post(self, response_id: str, delivery: Delivery, *, asks: bool) -> bool:
         if await self._next_event(response_id, delivery) is None:
             return False
-        known = delivery.posting or delivery.offered == delivery.following
-        if (asks or not known) and not await self._mark(response_id, delivery, TailState.POSTED):
+        known = delivery.posting or delivery.granted == delivery.following
+        if (asks or not known) and not await self._checkpoint(
+            response_id, delivery, TailState.IN_DOUBT
+        ):
             return False
         delivery.posting = True
         delivery.stage = "begun"
@@ -190,11 +196,11 @@ class ModelRelay:
             return events[0]
         return None
 
-    async def _mark(self, response_id: str, delivery: Delivery, later: TailState) -> bool:
-        mark = DeliveryCheckpoint(delivery.following, later)
+    async def _checkpoint(self, response_id: str, delivery: Delivery, tail: TailState) -> bool:
+        checkpoint = DeliveryCheckpoint(delivery.following, tail)
         try:
-            await self._bench.log.mark(
-                response_id, mark, relay_id=self.name, connection_id=delivery.connection_id
+            await self._bench.log.checkpoint(
+                response_id, checkpoint, relay_id=self.name, connection_id=delivery.connection_id
             )
         except MovedError:
             del self.deliveries[response_id]

@@ -101,7 +101,9 @@ class Lives(RuleBasedStateMachine):
         meta = await self.bench.log.describe(response_id)
         assert meta is not None
         relay = self.relays[meta.relay_id]
-        if relay.state != "dead" and meta.mark == DeliveryCheckpoint(first, TailState.OFFERED):
+        if relay.state != "dead" and meta.checkpoint == DeliveryCheckpoint(
+            first, TailState.GRANTED
+        ):
             relay.hear(response_id, meta.connection_id, first)
 
     async def _append(self, attempt: Attempt, *, heard: bool) -> None:
@@ -170,9 +172,9 @@ class Lives(RuleBasedStateMachine):
         for response_id in await self.bench.log.abandoned():
             meta = await self.bench.log.describe(response_id)
             assert meta is not None
-            assert not self.clients.is_open(meta.connection_id) or meta.mark == DeliveryCheckpoint(
-                0, TailState.POSTED
-            )
+            assert not self.clients.is_open(
+                meta.connection_id
+            ) or meta.checkpoint == DeliveryCheckpoint(0, TailState.IN_DOUBT)
             await self._end(response_id)
 
     async def _disconnect(self, connection_id: str) -> None:
@@ -210,17 +212,19 @@ class Lives(RuleBasedStateMachine):
                 went_on = True
         return went_on
 
-    async def _adopt(self, adopter: ModelRelay, *, limit: int, dies: bool) -> None:
+    async def _take_over(self, adopter: ModelRelay, *, limit: int, dies: bool) -> None:
         for victim in await self.bench.relays.expired():
             if dies:
-                await self.bench.relays.adopt(victim, adopter_id=adopter.name, limit=limit)
+                await self.bench.relays.take_over(victim, successor_id=adopter.name, limit=limit)
                 await adopter.halt(dead=True)
                 return
-            await adopter.adopt(victim, limit=limit)
+            await adopter.take_over(victim, limit=limit)
 
     async def _adopt_at_once(self, limit: int) -> None:
         for victim in await self.bench.relays.expired():
-            await asyncio.gather(*(relay.adopt(victim, limit=limit) for relay in self.running()))
+            await asyncio.gather(
+                *(relay.take_over(victim, limit=limit) for relay in self.running())
+            )
 
     async def _return_after_loss(self) -> None:
         await self._announce()

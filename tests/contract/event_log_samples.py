@@ -66,5 +66,5 @@ async def end(
     await log.append(response_id, epoch=claim.epoch, events=final, status=status)
 
 
-def payload(response_id: str, first: int, mark: str, lines: Sequence[bytes]) -> bytes:
-    return b"\n".join([f"{response_id} c1 {first} {mark}".encode(), *lines])
+def payload(response_id: str, first: int, checkpoint: str, lines: Sequence[bytes]) -> bytes:
+    return b"\n".join([f"{response_id} c1 {first} {checkpoint}".encode(), *lines])

@@ -143,7 +143,7 @@ class TestOpen:
     async def test_a_relay_of_which_nothing_is_left_is_none(self, bench: Bench) -> None:
         await bench.relays.heartbeat("r1", lease_s=0.01)
         await bench.seconds(0.03)
-        assert await bench.relays.adopt("r1", adopter_id="r2") == []
+        assert await bench.relays.take_over("r1", successor_id="r2") == []
         assert (await bench.log.open(NEW)).outcome is OpenResult.NO_RELAY
 
 

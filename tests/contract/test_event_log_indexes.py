@@ -134,7 +134,7 @@ class TestAbandoned:
     async def test_where_somebody_is_told_nothing_is_abandoned(self, bench: Bench) -> None:
         await bench.log.open(NEW)
         await bench.log.abandon("c1")
-        mark = DeliveryCheckpoint(0, TailState.POSTED)
-        await bench.log.mark("resp_1", mark, relay_id="r1", connection_id="c1")
+        checkpoint = DeliveryCheckpoint(0, TailState.IN_DOUBT)
+        await bench.log.checkpoint("resp_1", checkpoint, relay_id="r1", connection_id="c1")
         await bench.seconds(0.52)
         assert await bench.log.abandoned() == []

@@ -160,8 +160,8 @@ class Machine(Lives):
 
     @rule(dies=st.integers(0, 3), limit=st.integers(1, 2))
     @precondition(lambda self: 0 < len(self.running()) < len(RELAYS))
-    def adopt(self, dies: int, limit: int) -> None:
-        self.runner.run(self._adopt(self.running()[0], limit=limit, dies=dies == 3))
+    def take_over(self, dies: int, limit: int) -> None:
+        self.runner.run(self._take_over(self.running()[0], limit=limit, dies=dies == 3))
 
     @rule(limit=st.integers(1, 2))
     @precondition(lambda self: len(self.running()) == 2)
@@ -196,13 +196,15 @@ class Machine(Lives):
         for response_id in self.there():
             meta = self.runner.run(self.bench.log.describe(response_id))
             assert meta is not None
-            got, mark = len(self.clients.received[response_id]), meta.mark
+            got, checkpoint = len(self.clients.received[response_id]), meta.checkpoint
             if (
-                mark == DeliveryCheckpoint(0, TailState.POSTED)
+                checkpoint == DeliveryCheckpoint(0, TailState.IN_DOUBT)
                 or meta.connection_id != self.clients.waits_at[response_id]
             ):
                 continue  # it was restored: nothing is known
-            assert got == mark.next_sequence or (not mark.certain and got > mark.next_sequence)
+            assert got == checkpoint.next_sequence or (
+                not checkpoint.certain and got > checkpoint.next_sequence
+            )
 
     @invariant()
     def each_response_is_one_relays(self) -> None:

@@ -57,20 +57,20 @@ async def test_it_is_described(bench: Bench) -> None:
 
 async def test_what_the_client_was_told_is_not_known(bench: Bench) -> None:
     await bench.log.restore(lost())
-    assert (await described(bench.log)).mark == DeliveryCheckpoint(0, TailState.POSTED)
+    assert (await described(bench.log)).checkpoint == DeliveryCheckpoint(0, TailState.IN_DOUBT)
 
 
 async def test_a_relay_that_knows_goes_on(bench: Bench) -> None:
     await bench.log.restore(lost())
-    await bench.log.mark("resp_1", DeliveryCheckpoint(3), relay_id="r1", connection_id="c1")
-    assert (await described(bench.log)).mark == DeliveryCheckpoint(3)
+    await bench.log.checkpoint("resp_1", DeliveryCheckpoint(3), relay_id="r1", connection_id="c1")
+    assert (await described(bench.log)).checkpoint == DeliveryCheckpoint(3)
 
 
 async def test_the_client_resumes(bench: Bench) -> None:
     await bench.log.restore(lost())
     resumption = await bench.log.resume("resp_1", tenant_id="t", connection_id="c2", first=3)
     assert resumption is Resumption.RESUMED
-    assert (await described(bench.log)).mark == DeliveryCheckpoint(3)
+    assert (await described(bench.log)).checkpoint == DeliveryCheckpoint(3)
 
 
 async def test_what_was_not_lost_stays(bench: Bench) -> None:
@@ -128,7 +128,9 @@ async def test_it_is_abandoned_unless_somebody_is_told(make_bench: MakeBench) ->
         for number in (1, 2, 3):
             await bench.log.restore(replace(lost(), response_id=f"resp_{number}"))
         await bench.log.restore(replace(lost(status=Status.FAILED), response_id="resp_4"))
-        await bench.log.mark("resp_2", DeliveryCheckpoint(2), relay_id="r1", connection_id="c1")
+        await bench.log.checkpoint(
+            "resp_2", DeliveryCheckpoint(2), relay_id="r1", connection_id="c1"
+        )
         await bench.log.resume("resp_3", tenant_id="t", connection_id="c2", first=2)
         assert await bench.log.abandoned() == []
         await bench.seconds(0.32)

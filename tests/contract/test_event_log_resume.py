@@ -42,7 +42,11 @@ class TestResume:
         assert await resume(bench, first=1) is Resumption.RESUMED
         assert bench.published() == [("r1", resumed(1))]
         meta = await described(bench.log)
-        assert (meta.connection_id, meta.relay_id, meta.mark) == ("c2", "r1", DeliveryCheckpoint(1))
+        assert (meta.connection_id, meta.relay_id, meta.checkpoint) == (
+            "c2",
+            "r1",
+            DeliveryCheckpoint(1),
+        )
         assert await bench.log.running_for("c1") == set()
         assert await bench.log.running_for("c2") == {"resp_1"}
         assert await bench.relays.undelivered("r1") == {"resp_1"}
@@ -147,85 +151,85 @@ class TestResumeLate:
         assert await resume(bench) is Resumption.MISSING
 
 
-async def mark(
+async def checkpoint(
     bench: Bench,
     number: int,
-    later: TailState = TailState.NONE,
+    tail: TailState = TailState.NONE,
     *,
     relay_id: str = "r1",
     connection_id: str = "c1",
 ) -> None:
-    await bench.log.mark(
-        "resp_1", DeliveryCheckpoint(number, later), relay_id=relay_id, connection_id=connection_id
+    await bench.log.checkpoint(
+        "resp_1", DeliveryCheckpoint(number, tail), relay_id=relay_id, connection_id=connection_id
     )
 
 
-async def marked(bench: Bench) -> DeliveryCheckpoint:
-    return (await described(bench.log)).mark
+async def checkpointed(bench: Bench) -> DeliveryCheckpoint:
+    return (await described(bench.log)).checkpoint
 
 
-class TestMark:
+class TestCheckpoint:
     async def test_what_was_noted_is_known(self, bench: Bench) -> None:
         await bench.log.open(NEW)
         for noted in (
-            DeliveryCheckpoint(0, TailState.POSTED),
+            DeliveryCheckpoint(0, TailState.IN_DOUBT),
             DeliveryCheckpoint(1),
-            DeliveryCheckpoint(1, TailState.POSTED),
-            DeliveryCheckpoint(9, TailState.SEALED),
+            DeliveryCheckpoint(1, TailState.IN_DOUBT),
+            DeliveryCheckpoint(9, TailState.CLOSED),
         ):
-            await mark(bench, noted.next_sequence, noted.later)
-            assert await marked(bench) == noted
+            await checkpoint(bench, noted.next_sequence, noted.tail)
+            assert await checkpointed(bench) == noted
 
     async def test_a_post_that_surely_failed(self, bench: Bench) -> None:
         await bench.log.open(NEW)
-        await mark(bench, 0, TailState.POSTED)
-        await mark(bench, 0)
-        assert await marked(bench) == DeliveryCheckpoint(0)
+        await checkpoint(bench, 0, TailState.IN_DOUBT)
+        await checkpoint(bench, 0)
+        assert await checkpointed(bench) == DeliveryCheckpoint(0)
 
     async def test_of_what_has_ended(self, bench: Bench) -> None:
         await end(bench.log, await open_and_claim(bench.log))
-        await mark(bench, 2, TailState.POSTED)
-        assert await marked(bench) == DeliveryCheckpoint(2, TailState.POSTED)
+        await checkpoint(bench, 2, TailState.IN_DOUBT)
+        assert await checkpointed(bench) == DeliveryCheckpoint(2, TailState.IN_DOUBT)
         assert (await described(bench.log)).status is Status.COMPLETED
 
     async def test_of_nothing(self, bench: Bench) -> None:
         with pytest.raises(MissingResponseError):
-            await mark(bench, 0)
+            await checkpoint(bench, 0)
 
     @pytest.mark.parametrize("changes", [{"relay_id": "r2"}, {"connection_id": "c2"}])
     async def test_by_others(self, bench: Bench, changes: dict[str, str]) -> None:
         await bench.log.open(NEW)
         with pytest.raises(MovedError):
-            await mark(bench, 1, **changes)  # type: ignore[arg-type]
-        assert await marked(bench) == DeliveryCheckpoint(0, TailState.OFFERED)
+            await checkpoint(bench, 1, **changes)  # type: ignore[arg-type]
+        assert await checkpointed(bench) == DeliveryCheckpoint(0, TailState.GRANTED)
 
     async def test_by_the_former_ones_after_a_resumption(self, bench: Bench) -> None:
         await open_and_claim(bench.log)
         await bench.relays.heartbeat("r2", lease_s=600)
         await resume(bench, first=2)
         with pytest.raises(MovedError):
-            await mark(bench, 2, TailState.POSTED)
-        await mark(bench, 2, TailState.POSTED, relay_id="r2", connection_id="c2")
+            await checkpoint(bench, 2, TailState.IN_DOUBT)
+        await checkpoint(bench, 2, TailState.IN_DOUBT, relay_id="r2", connection_id="c2")
 
     async def test_one_that_has_slept_cannot_go_back(self, bench: Bench) -> None:
         await open_and_claim(bench.log)
-        await mark(bench, 2)
+        await checkpoint(bench, 2)
         with pytest.raises(MovedError):
-            await mark(bench, 1, TailState.POSTED)
-        assert await marked(bench) == DeliveryCheckpoint(2)
+            await checkpoint(bench, 1, TailState.IN_DOUBT)
+        assert await checkpointed(bench) == DeliveryCheckpoint(2)
 
     async def test_a_resumption_goes_back(self, bench: Bench) -> None:
         await open_and_claim(bench.log)
-        await mark(bench, 2)
+        await checkpoint(bench, 2)
         await resume(bench, connection_id="c1", first=0)
-        await mark(bench, 0, TailState.POSTED)
-        assert await marked(bench) == DeliveryCheckpoint(0, TailState.POSTED)
+        await checkpoint(bench, 0, TailState.IN_DOUBT)
+        assert await checkpointed(bench) == DeliveryCheckpoint(0, TailState.IN_DOUBT)
 
 
 class TestOffers:
     """Events that a relay may post without marking that first."""
 
-    def offered(self, bench: Bench) -> list[bool]:
+    def granted(self, bench: Bench) -> list[bool]:
         """Of each publication of events since this was last asked."""
         headers = [payload.partition(b"\n")[0] for _, payload in bench.published()]
         return [header.endswith(b"!") for header in headers]
@@ -235,66 +239,71 @@ class TestOffers:
 
     async def test_the_first_event_is_offered(self, bench: Bench) -> None:
         await bench.log.open(NEW)
-        assert self.offered(bench) == [True]
-        assert await marked(bench) == DeliveryCheckpoint(0, TailState.OFFERED)
+        assert self.granted(bench) == [True]
+        assert await checkpointed(bench) == DeliveryCheckpoint(0, TailState.GRANTED)
 
     async def test_nothing_is_where_the_relay_does_not_listen(self, bench: Bench) -> None:
         bench.deafen("r1")
         await bench.log.open(NEW)
-        assert await marked(bench) == DeliveryCheckpoint()
+        assert await checkpointed(bench) == DeliveryCheckpoint()
 
     async def test_each_one_is_whose_predecessors_have_arrived(self, bench: Bench) -> None:
         await bench.log.open(NEW)
-        await mark(bench, 1)
+        await checkpoint(bench, 1)
         claim = await bench.log.claim("resp_1", in_progress=IN_PROGRESS)
-        assert await marked(bench) == DeliveryCheckpoint(1, TailState.OFFERED)
-        await mark(bench, 2)
+        assert await checkpointed(bench) == DeliveryCheckpoint(1, TailState.GRANTED)
+        await checkpoint(bench, 2)
         await self.append(bench, claim, 2)
-        assert self.offered(bench) == [True, True, True]
-        assert await marked(bench) == DeliveryCheckpoint(2, TailState.OFFERED)
+        assert self.granted(bench) == [True, True, True]
+        assert await checkpointed(bench) == DeliveryCheckpoint(2, TailState.GRANTED)
 
     @pytest.mark.parametrize(
-        ("number", "later"),
-        [(1, TailState.NONE), (1, TailState.POSTED), (2, TailState.POSTED), (2, TailState.SEALED)],
+        ("number", "tail"),
+        [
+            (1, TailState.NONE),
+            (1, TailState.IN_DOUBT),
+            (2, TailState.IN_DOUBT),
+            (2, TailState.CLOSED),
+        ],
     )
-    async def test_others_are_not(self, bench: Bench, number: int, later: TailState) -> None:
+    async def test_others_are_not(self, bench: Bench, number: int, tail: TailState) -> None:
         claim = await open_and_claim(bench.log)
-        await mark(bench, number, later)
+        await checkpoint(bench, number, tail)
         bench.published()
         await self.append(bench, claim, 2)
-        assert self.offered(bench) == [False]
-        assert await marked(bench) == DeliveryCheckpoint(number, later)
+        assert self.granted(bench) == [False]
+        assert await checkpointed(bench) == DeliveryCheckpoint(number, tail)
 
     async def test_after_a_resumption_what_the_client_lacks_comes_first(self, bench: Bench) -> None:
         claim = await open_and_claim(bench.log)
         await resume(bench, first=1)
         bench.published()
         await self.append(bench, claim, 2)
-        assert self.offered(bench) == [False]
+        assert self.granted(bench) == [False]
         await resume(bench, first=3)
         bench.published()
         await self.append(bench, claim, 3)
-        assert self.offered(bench) == [True]
+        assert self.granted(bench) == [True]
 
     async def test_who_has_not_heard_of_it_cannot_take_it_back(self, bench: Bench) -> None:
         """A call that was answered late, and is repeated."""
         claim = await open_and_claim(bench.log)
-        await mark(bench, 2)
+        await checkpoint(bench, 2)
         await self.append(bench, claim, 2)
-        await mark(bench, 2)
-        assert await marked(bench) == DeliveryCheckpoint(2, TailState.OFFERED)
+        await checkpoint(bench, 2)
+        assert await checkpointed(bench) == DeliveryCheckpoint(2, TailState.GRANTED)
 
     @pytest.mark.parametrize(
         "new",
         [
-            DeliveryCheckpoint(2, TailState.SEALED),
-            DeliveryCheckpoint(2, TailState.POSTED),
+            DeliveryCheckpoint(2, TailState.CLOSED),
+            DeliveryCheckpoint(2, TailState.IN_DOUBT),
             DeliveryCheckpoint(3),
         ],
     )
     async def test_others_can(self, bench: Bench, new: DeliveryCheckpoint) -> None:
         claim = await open_and_claim(bench.log)
-        await mark(bench, 2)
+        await checkpoint(bench, 2)
         await self.append(bench, claim, 2)
-        await mark(bench, new.next_sequence, new.later)
-        assert await marked(bench) == new
+        await checkpoint(bench, new.next_sequence, new.tail)
+        assert await checkpointed(bench) == new

@@ -170,7 +170,7 @@ async def test_what_continues_after_a_loss(axon: Valkey, admin: "redis.Redis") -
     ).outcome is OpenResult.REPEATED
     assert await log.repeated("key") is not None
 
-    await log.mark("resp_1", DeliveryCheckpoint(1), relay_id="r1", connection_id="c1")
+    await log.checkpoint("resp_1", DeliveryCheckpoint(1), relay_id="r1", connection_id="c1")
     await log.abandon("c1")
     await asyncio.sleep(0.05)
     assert await log.abandoned() == ["resp_1"]
@@ -178,9 +178,9 @@ async def test_what_continues_after_a_loss(axon: Valkey, admin: "redis.Redis") -
     assert resumed is Resumption.RESUMED
     await relays.heartbeat("r2", lease_s=600)
     await relays.leave("r1")
-    adopted = await relays.adopt("r1", adopter_id="r2")
-    assert [each.response_id for each in adopted] == ["resp_1"]
-    assert await relays.adopt("r1", adopter_id="r2") == []
+    taken_over = await relays.take_over("r1", successor_id="r2")
+    assert [each.response_id for each in taken_over] == ["resp_1"]
+    assert await relays.take_over("r1", successor_id="r2") == []
 
     lost = LostResponse(
         response_id="resp_3",

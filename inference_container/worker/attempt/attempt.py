@@ -108,7 +108,7 @@ class _Answer:
         self._services = services
         self._stages = services.stages
         self._priority = _BEGUN if transcript.token_ids else job.priority
-        self._insist = services.patience(job).insist
+        self._retry = services.retry_policy(job)
         self._turns: list[Turn] = []
         self._received: Callable[[], int] = lambda: 0
         self._logged = 0
@@ -139,7 +139,7 @@ class _Answer:
     async def _generate(self) -> Status:
         tracing = self._services.tracing
         with tracing.span("assemble"):
-            self._turns = await self._insist(
+            self._turns = await self._retry.run(
                 lambda: self._run(self._stages.retrieve, self._retrieve)
             )
             request = await self._run(self._stages.assemble, self._assemble)
@@ -214,7 +214,7 @@ class _Answer:
     async def _fail(self, code: str, message: str) -> Status:
         if self._turns:  # a failed continuation takes an unstored parent with it
             parent = self._turns[-1]
-            await self._insist(lambda: self._services.conversations.evict(parent))
+            await self._retry.run(lambda: self._services.conversations.evict(parent))
         error = {"code": code, "message": message}
         return await self._end(self._transcript.end(Status.FAILED, error=error), Status.FAILED)
 
@@ -235,6 +235,6 @@ class _Answer:
         await self._services.keep(job, response, epoch=self._event_writer.epoch, last=event)
         if status is not Status.FAILED:
             turn = Turn.of(job, output=response["output"])
-            await self._insist(lambda: self._services.conversations.put(turn))
+            await self._retry.run(lambda: self._services.conversations.put(turn))
         await self._event_writer.append([event], status=status)
         return status

@@ -10,12 +10,12 @@ from axon.event_log.log import LoggedEvent, Status
 from axon.history import HistoryRecord, HistorySender, version_of
 from axon.jobs import Job
 from axon.protocol.objects import Json
+from axon.retry import RetryPolicy
 from axon.tracing import Tracing
 from worker.attempt.retry_policy import LastReason, why_none_follows
 from worker.engines.protocol import Engine
 from worker.event_writer import AttemptLog, EventWriter
 from worker.metrics import WorkerMetrics
-from worker.patience import Patience
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.post import PostProcessor, Unchanged
 from worker.pipeline.stages import Stages
@@ -66,11 +66,11 @@ class AttemptContext:
             left_ms=job.deadline_ms(self.deadline_s) - self.clock_ms(),
         )
 
-    def patience(self, job: Job) -> Patience:
+    def retry_policy(self, job: Job) -> RetryPolicy:
         """Return what the job's attempts have with services that are away."""
-        return Patience(
-            exhausted=self.shutdown.draining,
-            until_ms=job.deadline_ms(self.deadline_s),
+        return RetryPolicy(
+            stop=self.shutdown.draining,
+            deadline_ms=job.deadline_ms(self.deadline_s),
             clock_ms=self.clock_ms,
         )
 
@@ -81,7 +81,7 @@ class AttemptContext:
             message_id=message_id,
             log=self.event_log,
             deadline_ms=job.deadline_ms(self.deadline_s),
-            patience=self.patience(job),
+            retry=self.retry_policy(job),
             clock_ms=self.clock_ms,
         )
 
@@ -95,4 +95,4 @@ class AttemptContext:
             version=version_of(epoch=epoch, sequence_number=last.sequence_number),
             ended_ms=self.clock_ms(),
         )
-        await self.patience(job).insist(lambda: self.history.send(record))
+        await self.retry_policy(job).run(lambda: self.history.send(record))

@@ -6,13 +6,13 @@ from axon.event_log.log import Status
 from axon.exceptions import FencedError, MissingResponseError, UnavailableError
 from axon.jobs import Job, ReceivedJob
 from axon.responses.terminator import OVERDUE
+from axon.retry import RetryPolicy
 from worker.attempt.attempt import attempt
 from worker.attempt.context import AttemptContext
 from worker.attempt.outcome import AttemptOutcome
 from worker.attempt.retry_policy import ShedError
 from worker.engines.protocol import UnloadedError
 from worker.event_writer import DuplicateError, EndedError
-from worker.patience import Patience
 from worker.pipeline.stage import StageFullError
 from worker.shutdown import HandedOverError
 
@@ -78,10 +78,8 @@ async def _attempt(job: Job, delivery: ReceivedJob, services: AttemptContext) ->
 
 async def _fail_overdue(job: Job, services: AttemptContext) -> AttemptOutcome:
     LOGGER.warning("%s is past its deadline", job.response_id)
-    patience = Patience(exhausted=services.shutdown.draining)
-    await patience.insist(
-        lambda: services.terminator.end(job.response_id, Status.FAILED, error=OVERDUE)
-    )
+    retry = RetryPolicy(stop=services.shutdown.draining)
+    await retry.run(lambda: services.terminator.end(job.response_id, Status.FAILED, error=OVERDUE))
     return AttemptOutcome.OVERDUE
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from axon.directory.models import ModelDirectory
 from axon.directory.workers import ModelState, ModelStatus, WorkerDirectory, WorkerState
 from axon.exceptions import UnavailableError
-from axon.retry import rest
+from axon.retry import sleep_unless
 
 LOGGER = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class WorkerRegistration:
         """Announce, and look who else is there, again and again."""
         while True:
             self._sooner.clear()
-            await rest(await self._step(), until=self._sooner)
+            await sleep_unless(self._sooner, await self._step())
 
     def announce_soon(self) -> None:
         """Announce what has changed without waiting for the next time."""

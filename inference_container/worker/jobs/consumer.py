@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from axon.exceptions import UnavailableError
 from axon.jobs import Job, JobQueue, ReceivedJob
+from axon.retry import RetryPolicy
 from axon.tracing import Tracing
 from worker.attempt.outcome import AttemptOutcome
 from worker.attempt.retry_policy import delay_s
 from worker.engines.protocol import EngineDeadError
 from worker.jobs.visibility import VisibilityExtender
 from worker.metrics import WorkerMetrics
-from worker.patience import Patience
 from worker.shutdown import Shutdown
 
 LOGGER = logging.getLogger(__name__)
@@ -204,8 +204,8 @@ class Consumer:
         # Who handed it over, or was fenced off, leaves the message alone: another attempt may
         # depend on it.
         if outcome.final:
-            patience = Patience(exhausted=self._shutdown.draining)
-            await patience.insist(lambda: self._queue.delete(delivery))
+            retry = RetryPolicy(stop=self._shutdown.draining)
+            await retry.run(lambda: self._queue.delete(delivery))
         elif outcome is AttemptOutcome.RELEASED:
             await self._holding.release(delivery)
         elif outcome is AttemptOutcome.DELAYED:

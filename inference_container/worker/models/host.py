@@ -84,9 +84,9 @@ class ModelHost(Engine):
             Whatever kept it from starting; it is closed again.
         """
         await start(engine)
-        self.adopt(name, version, engine)
+        self.take_over(name, version, engine)
 
-    def adopt(self, name: str, version: int, engine: Engine) -> None:
+    def take_over(self, name: str, version: int, engine: Engine) -> None:
         """Serve by an engine that was started."""
         member = LoadedEngine(name, version, engine)
         self.unload(name)

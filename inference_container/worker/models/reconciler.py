@@ -9,7 +9,7 @@ from axon.directory.workers import ModelState, ModelStatus
 from axon.exceptions import UnavailableError
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.models.settings import adapter_of, engine_settings, unpacked
-from axon.retry import pauses, rest
+from axon.retry import backoff, sleep_unless
 from worker.engines.protocol import Engine
 from worker.models.host import ModelHost
 from worker.models.metrics import HostingMetrics
@@ -33,7 +33,7 @@ class _Failure:
     reason: str = ""
     until: float = 0.0
     pauses: Iterator[float] = field(
-        default_factory=lambda: pauses(first_s=_LEAST_S, most_s=_MOST_S - _LEAST_S)
+        default_factory=lambda: backoff(first_s=_LEAST_S, longest_s=_MOST_S - _LEAST_S)
     )
 
 
@@ -81,7 +81,7 @@ class Reconciler:
                 await self._do(actions[0])
                 if self._changed.is_set():
                     await self.look()
-            await rest(self._pause_s(), until=self._changed)
+            await sleep_unless(self._changed, self._pause_s())
 
     async def look(self) -> None:
         """Read what is wanted."""
@@ -139,7 +139,7 @@ class Reconciler:
         loading = asyncio.create_task(self._start(model))
         try:
             while not loading.done():
-                looking = asyncio.create_task(rest(LOOK_S, until=self._changed))
+                looking = asyncio.create_task(sleep_unless(self._changed, LOOK_S))
                 await asyncio.wait((loading, looking), return_when=asyncio.FIRST_COMPLETED)
                 looking.cancel()
                 if loading.done():

@@ -32,7 +32,7 @@ async def start_host(
     engine = create(settings)
     stack.push_async_callback(host.close)
     await start(engine)
-    host.adopt(_own_name(settings, engine.info()), OWN_VERSION, engine)
+    host.take_over(_own_name(settings, engine.info()), OWN_VERSION, engine)
     return host
 
 

@@ -42,7 +42,7 @@ class TestResume:
         response_id = accepted(respond, world)
         answered(respond, resume(response_id, starting_after=0), connection_id=OTHER)
         meta = described(world, response_id)
-        assert (meta.connection_id, meta.mark.next_sequence) == (OTHER, 1)
+        assert (meta.connection_id, meta.checkpoint.next_sequence) == (OTHER, 1)
         assert run(world.log.running_for(OTHER)) == {response_id}
 
     def test_after_the_connection_is_gone(self, respond: ModuleType, world: World) -> None:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from axon.adapters.valkey import keys
@@ -31,12 +31,6 @@ RELAY = "relay-a"
 DEADLINE_S = 40
 """Of every wait: the machine may be very busy."""
 CONNECTIONS = tuple(f"c{number}=" for number in range(8))
-
-
-async def until(condition: Callable[[], bool], *, deadline_s: float = DEADLINE_S) -> None:
-    async with asyncio.timeout(deadline_s):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def write(author: Author, words: int, *, pause_s: float = 0.0) -> None:
@@ -125,10 +119,12 @@ class Stage:
         return meta
 
     async def settled(self, *authors: Author) -> None:
-        """Wait until the marks say that the clients have everything."""
+        """Wait until the checkpoints say that the clients have everything."""
         async with asyncio.timeout(DEADLINE_S):
             for author in authors:
-                while (await self.describe(author)).mark != DeliveryCheckpoint(len(author.written)):
+                while (await self.describe(author)).checkpoint != DeliveryCheckpoint(
+                    len(author.written)
+                ):
                     await asyncio.sleep(0.005)
 
     async def open(self, connection_id: str) -> Author:

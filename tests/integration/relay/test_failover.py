@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 
 from axon.adapters.valkey import keys
-from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, Stage, until, write
+from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, Stage, write
+from tests.support.eventually import eventually
 from tests.unit.axon.adapters.aws.strict_gateway import HANG
 from tests.unit.relay.log_author import Author
 
@@ -34,7 +35,7 @@ async def post_under_way(stage: Stage, doomed: Process) -> Author:
     stage.gateway.failures[FIRST].append(HANG)
     paths = len(stage.gateway.paths)
     await author.say("two")
-    await until(lambda: len(stage.gateway.paths) == paths + 1)
+    await eventually(lambda: len(stage.gateway.paths) == paths + 1)
     return author
 
 
@@ -72,10 +73,10 @@ async def test_a_post_of_uncertain_fate_ends_in_a_disconnect_and_can_be_resumed(
         stage.gateway.failures[FIRST].append(HANG)
     paths = len(stage.gateway.paths)
     await author.say("two")
-    await until(lambda: len(stage.gateway.paths) == paths + 1)
+    await eventually(lambda: len(stage.gateway.paths) == paths + 1)
     await stage.kill(doomed)
     async with stage.relay():
-        await until(lambda: stage.gateway.deleted == [FIRST])
+        await eventually(lambda: stage.gateway.deleted == [FIRST])
         got = stage.interrupted(FIRST)
         assert (author.written[-1] in got) == arrives
         await stage.valkey.call("DEL", f"axon:connection:{THIRD}")
@@ -99,7 +100,7 @@ async def test_a_post_of_uncertain_fate_ends_in_a_disconnect_and_can_be_resumed(
 async def test_what_nobody_resumes_is_abandoned(stage: Stage, post_under_way: Author) -> None:
     await stage.kill(stage.processes[0])
     async with stage.relay():
-        await until(lambda: stage.gateway.deleted == [FIRST])
+        await eventually(lambda: stage.gateway.deleted == [FIRST])
         await stage.all_delivered()
         due = await stage.valkey.call("ZSCORE", keys.ABANDONED, post_under_way.response_id)
         assert 50 < float(due) / 1000 - time.time() < 61
@@ -136,7 +137,7 @@ async def test_what_a_zombie_was_offered_reaches_nobody(stage: Stage, unused_tcp
     zombie.send_signal(signal.SIGSTOP)
     await author.say("two")
     async with stage.relay():
-        await until(lambda: stage.gateway.deleted == [FIRST])
+        await eventually(lambda: stage.gateway.deleted == [FIRST])
         zombie.send_signal(signal.SIGCONT)
         await stage.registered(DOOMED)
         await _has_let_go(unused_tcp_port)
@@ -157,7 +158,7 @@ async def test_a_zombie_with_a_post_under_way_does_no_harm(
     zombie = stage.processes[0]
     zombie.send_signal(signal.SIGSTOP)
     async with stage.relay():
-        await until(lambda: stage.gateway.deleted == [FIRST])
+        await eventually(lambda: stage.gateway.deleted == [FIRST])
         got = stage.interrupted(FIRST)
         await author.resume(SECOND, first=len(got))
         await author.say("three")
@@ -178,8 +179,8 @@ async def test_when_the_adopter_dies_too_a_third_one_goes_on(stage: Stage, doome
     await asyncio.gather(*(author.say("two") for author in authors))
     await stage.directory.leave(DOOMED)
     await stage.directory.heartbeat("relay-too", lease_s=1)
-    adopted = await stage.directory.adopt(DOOMED, adopter_id="relay-too")
-    assert len(adopted) == len(authors)  # and there it ends
+    taken_over = await stage.directory.take_over(DOOMED, successor_id="relay-too")
+    assert len(taken_over) == len(authors)  # and there it ends
     async with stage.relay():
         await stage.settled(*authors)
         await asyncio.gather(*(write(author, 3) for author in authors))
@@ -216,7 +217,7 @@ async def test_a_restarted_relay_delivers_nothing_of_what_it_closes(
     await stage.settled(author)
     stage.gateway.failures[FIRST].append(HANG)
     await author.say("two")
-    await until(lambda: len(stage.gateway.paths) == 2)
+    await eventually(lambda: len(stage.gateway.paths) == 2)
     await stage.kill(former)
     stage.gateway.delay_s = 0.3
     async with stage.relay():

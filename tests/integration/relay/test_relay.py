@@ -9,7 +9,8 @@ import redis.asyncio
 
 from axon.adapters.valkey import keys
 from axon.event_log.log import Status
-from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, Stage, until, write
+from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, Stage, write
+from tests.support.eventually import eventually
 from tests.unit.axon.adapters.aws.strict_gateway import HANG_UP
 from tests.unit.relay.log_author import Author
 
@@ -75,7 +76,7 @@ async def test_an_uncertain_post_ends_in_a_disconnect(stage: Stage) -> None:
     async with stage.relay():
         author = await stage.open(CONNECTIONS[0])
         await author.say("one", "two")
-        await until(lambda: stage.gateway.deleted == [CONNECTIONS[0]])
+        await eventually(lambda: stage.gateway.deleted == [CONNECTIONS[0]])
         await stage.all_delivered()
     assert stage.interrupted(CONNECTIONS[0]) == author.written[:1]
 

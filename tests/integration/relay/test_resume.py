@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from axon.exceptions import UnavailableError
-from tests.integration.relay.relay_harness import CONNECTIONS, Stage, until, write
+from tests.integration.relay.relay_harness import CONNECTIONS, Stage, write
+from tests.support.eventually import eventually
 from tests.unit.relay.log_author import Author
 
 FIRST, SECOND, THIRD = CONNECTIONS[:3]
@@ -66,7 +67,7 @@ async def test_while_posts_are_under_way(stage: Stage, two_relays: None, to: str
     author = await stage.open(FIRST)
     stage.gateway.delay_s = 0.01
     writing = asyncio.create_task(write(author, 60, pause_s=0.005))
-    await until(lambda: len(stage.gateway.posts[FIRST]) > 10)
+    await eventually(lambda: len(stage.gateway.posts[FIRST]) > 10)
     first = len(stage.gateway.posts[FIRST])
     await author.resume(to, first=first)
     await writing
@@ -121,7 +122,7 @@ async def test_a_flushed_valkey_ends_in_disconnects_and_the_relay_serves_on(stag
         author = await stage.open(FIRST)
         await stage.settled(author)
         await stage.valkey.call("FLUSHALL")
-        await until(lambda: stage.gateway.deleted == [FIRST])
+        await eventually(lambda: stage.gateway.deleted == [FIRST])
         assert stage.interrupted(FIRST) == author.written
         await stage.registered()
         await stage.begin()
@@ -169,7 +170,7 @@ async def test_a_restored_response_that_its_relay_does_not_know_can_be_resumed(
     async with stage.relay(relay_id=OTHER):
         await _restored(author)
         await author.say("three")
-        await until(lambda: stage.gateway.deleted == [FIRST])
+        await eventually(lambda: stage.gateway.deleted == [FIRST])
         got = stage.interrupted(FIRST)
         await author.resume(SECOND, first=len(got))
         await write(author, 3)

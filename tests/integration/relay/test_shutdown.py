@@ -4,7 +4,8 @@ import asyncio
 import signal
 import time
 
-from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, Stage, until, write
+from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, Stage, write
+from tests.support.eventually import eventually
 from tests.unit.axon.adapters.aws.strict_gateway import HANG
 
 LEAVING = "relay-leaving"
@@ -18,7 +19,7 @@ async def test_another_relay_goes_on_at_once(stage: Stage) -> None:
     stage.gateway.delay_s = 0.02
     async with stage.relay():
         writing = asyncio.gather(*(write(author, 40, pause_s=0.02) for author in authors))
-        await until(lambda: all(len(stage.gateway.posts[c]) > 10 for c in CONNECTIONS[:4]))
+        await eventually(lambda: all(len(stage.gateway.posts[c]) > 10 for c in CONNECTIONS[:4]))
         leaving.send_signal(signal.SIGTERM)
         told = time.monotonic()
         assert await leaving.wait() == 0
@@ -40,7 +41,7 @@ async def test_a_post_that_hangs_does_not_keep_the_others(stage: Stage) -> None:
     paths = len(stage.gateway.paths)
     await hanging.say("one")
     await throttled.say("one")
-    await until(lambda: len(stage.gateway.paths) >= paths + 4)
+    await eventually(lambda: len(stage.gateway.paths) >= paths + 4)
     async with stage.relay():
         leaving.send_signal(signal.SIGTERM)
         assert await leaving.wait() == 0

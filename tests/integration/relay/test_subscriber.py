@@ -8,7 +8,7 @@ from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyRelayDirectory
 from axon.event_log.publication import Publication
 from relay.subscriber import RelaySubscriber
-from tests.integration.relay.relay_harness import until
+from tests.support.eventually import eventually
 
 CHANNEL = "axon:relay:r"
 
@@ -43,7 +43,7 @@ async def heard(valkey: Valkey) -> AsyncIterator[Heard]:
 async def test_hears_publications_in_order(valkey: Valkey, heard: Heard) -> None:
     for number in range(100):
         await valkey.call("PUBLISH", CHANNEL, b"resp_1 c %d -\n{}" % number)
-    await until(lambda: len(heard.publications) == 100)
+    await eventually(lambda: len(heard.publications) == 100)
     assert [publication.first for publication in heard.publications] == list(range(100))
 
 
@@ -57,9 +57,9 @@ async def test_hears_when_a_relay_leaves(valkey: Valkey, heard: Heard) -> None:
 async def test_tells_when_it_had_to_subscribe_again(valkey: Valkey, heard: Heard) -> None:
     for expected in (2, 3):
         await valkey.call("CLIENT", "KILL", "TYPE", "pubsub")
-        await until(lambda expected=expected: heard.subscriptions == expected)  # type: ignore[misc]
+        await eventually(lambda expected=expected: heard.subscriptions == expected)  # type: ignore[misc]
     await valkey.call("PUBLISH", CHANNEL, b"resp_1 c 0 -\n{}")
-    await until(lambda: len(heard.publications) == 1)
+    await eventually(lambda: len(heard.publications) == 1)
 
 
 async def test_silence_makes_it_subscribe_again(
@@ -68,7 +68,7 @@ async def test_silence_makes_it_subscribe_again(
     monkeypatch.setattr(subscriber, "SILENCE_S", 0.3)
     heard = Heard(valkey)
     running = asyncio.create_task(heard.subscriber.run())
-    await until(lambda: heard.subscriptions == 3)  # nobody pulses
+    await eventually(lambda: heard.subscriptions == 3)  # nobody pulses
     assert heard.subscriber.hears
     for _ in range(10):
         await heard.subscriber.pulse()
@@ -88,5 +88,5 @@ async def test_what_is_no_publication_is_told_and_left(
 ) -> None:
     await valkey.call("PUBLISH", CHANNEL, b"nonsense")
     await valkey.call("PUBLISH", CHANNEL, b"resp_1 c 0 -\n{}")
-    await until(lambda: len(heard.publications) == 1)
+    await eventually(lambda: len(heard.publications) == 1)
     assert "nonsense" in caplog.text

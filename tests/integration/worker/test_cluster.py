@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
 
 import pytest
 
@@ -10,17 +9,12 @@ from axon.rendezvous import ranked
 from tests.integration.worker.cluster_harness import TOGETHER, Beside
 from tests.integration.worker.conftest import Processes, World, text_of
 from tests.integration.worker.test_worker_death import exactly
+from tests.support.eventually import eventually
 
 
 @pytest.fixture
 def beside(world: World, monkeypatch: pytest.MonkeyPatch) -> Beside:
     return Beside(world, monkeypatch)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def talk(world: World, *, turns: int) -> list[str]:
@@ -70,7 +64,7 @@ async def test_one_that_is_left_alone_keeps_all(world: World, beside: Beside) ->
     async with beside.workers("w1"):
         async with beside.workers("w2"):
             await beside.known(1, by=["w1"])
-        await until(lambda: not beside.announcers["w1"].others)
+        await eventually(lambda: not beside.announcers["w1"].others)
         beside.ran.clear()
         for _ in range(3):
             await talk(world, turns=2)
@@ -125,7 +119,7 @@ async def test_one_that_wakes_too_late_leaves_what_it_was_given(
         for each in every:
             await exactly(world, each, count=150)
         other.send_signal(signal.SIGCONT)
-        await until(lambda: beside.announcers["w1"].others)
+        await eventually(lambda: beside.announcers["w1"].others)
         for each in [await world.submit(input="count to 3") for _ in range(8)]:
             await exactly(world, each, count=3)
         assert (await world.describe(response_id)).epoch == 1

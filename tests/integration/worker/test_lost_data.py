@@ -16,7 +16,7 @@ async def test_a_running_answer_goes_on_from_what_its_worker_holds(world: World)
     assert (await world.log.read(response_id))[: len(before)] == before
     meta = await world.describe(response_id)
     assert (meta.tenant_id, meta.connection_id, meta.epoch) == (TENANT, CONNECTION, 1)
-    assert not meta.mark.certain
+    assert not meta.checkpoint.certain
     await world.done()
     assert world.depth("history") == 1
 

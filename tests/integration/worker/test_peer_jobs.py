@@ -1,7 +1,7 @@
 """A worker's subscription: what arrives, what is too late, and what it does after a loss."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,6 +11,7 @@ from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.directory.workers import WorkerState
 from axon.jobs import ReceivedJob
 from tests.clients import valkey_client
+from tests.support.eventually import eventually
 from worker.cluster.peer_jobs import PeerJobSubscriber
 
 CHANNEL = "axon:worker:w1"
@@ -56,16 +57,10 @@ async def mail(valkey: Valkey) -> AsyncIterator[Mail]:
     mail = Mail(valkey)
     await mail.directory.announce(WorkerState("w1", slots=1, load=0, models=()))
     running = asyncio.create_task(mail.peer_jobs.run())
-    await until(lambda: mail.listening)
+    await eventually(lambda: mail.listening)
     yield mail
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_what_is_handed_over_is_handed_on_in_order(mail: Mail) -> None:
@@ -89,11 +84,11 @@ async def test_a_change_of_the_models_is_told(mail: Mail) -> None:
 async def test_it_listens_again_after_a_loss(mail: Mail) -> None:
     mail.changed.clear()
     await mail.valkey.call("CLIENT", "KILL", "TYPE", "pubsub")
-    await until(lambda: mail.listening == 2)
+    await eventually(lambda: mail.listening == 2)
     assert mail.peer_jobs.hears
     assert mail.changed.is_set()
     assert await mail.send(1) == "w1"
-    await until(lambda: mail.accepted)
+    await eventually(lambda: mail.accepted)
 
 
 async def test_nobody_listens_before_it_does_or_after(valkey: Valkey) -> None:
@@ -102,7 +97,7 @@ async def test_nobody_listens_before_it_does_or_after(valkey: Valkey) -> None:
     assert not mail.peer_jobs.hears
     assert await mail.send(1) == "w2"
     running = asyncio.create_task(mail.peer_jobs.run())
-    await until(lambda: mail.peer_jobs.hears)
+    await eventually(lambda: mail.peer_jobs.hears)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await deaf(mail)

@@ -51,11 +51,11 @@ class Scene:
         first: int,
         *events: bytes,
         terminal: bool = False,
-        offered: bool = False,
+        granted: bool = False,
     ) -> None:
         kind = Kind.LAST_EVENTS if terminal else Kind.EVENTS
         delivery.publish(
-            Publication(delivery.response_id, "c1", first, kind, events, offered=offered)
+            Publication(delivery.response_id, "c1", first, kind, events, granted=granted)
         )
         self.writer.wake(delivery)
 
@@ -69,13 +69,13 @@ class Scene:
 
 
 class ScriptedLog(FakeValkey):
-    """Serves `events` and keeps `marks`, after raising `failures` or `mark_failures`."""
+    """Serves `events` and keeps `checkpoints`, after raising `failures` or `mark_failures`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.events: list[bytes] = []
         self.failures: list[Exception] = []
-        self.marks: list[tuple[str, str]] = []
+        self.checkpoints: list[tuple[str, str]] = []
         self.mark_failures: list[Exception | None] = []
         self.limits: list[int | None] = []
         self.held = ""
@@ -83,7 +83,7 @@ class ScriptedLog(FakeValkey):
         self.released = asyncio.Event()
 
     def hold(self, call: str) -> None:
-        """Let calls to `read` or `mark` wait until `released`; `reached` tells of the first."""
+        """Hold calls to `read` or `checkpoint` until `released`; `reached` tells of the first."""
         self.held = call
 
     async def _pass(self, call: str) -> None:
@@ -102,16 +102,16 @@ class ScriptedLog(FakeValkey):
         numbered = [LoggedEvent(number, data) for number, data in enumerate(self.events)]
         return numbered[after + 1 :][:limit]
 
-    async def mark(
-        self, response_id: str, mark: DeliveryCheckpoint, *, relay_id: str, connection_id: str
+    async def checkpoint(
+        self, response_id: str, checkpoint: DeliveryCheckpoint, *, relay_id: str, connection_id: str
     ) -> None:
         assert (relay_id, connection_id) == ("relay-a", "c1")
-        await self._pass("mark")
+        await self._pass("checkpoint")
         if self.mark_failures and (error := self.mark_failures.pop(0)):
             raise error
-        self.marks.append((response_id, mark.encode().decode()))
+        self.checkpoints.append((response_id, checkpoint.encode().decode()))
 
     @property
     def last_marks(self) -> dict[str, str]:
         """Of each response."""
-        return dict(self.marks)
+        return dict(self.checkpoints)

@@ -1,7 +1,6 @@
 """Relays' parts over fakes, and the clock that they share."""
 
 import asyncio
-from collections.abc import Callable
 
 from axon.event_log.log import ResponseMeta
 from axon.event_log.publication import Publication
@@ -14,15 +13,10 @@ from relay.dispatcher import Dispatcher
 from relay.failover import Failover
 from relay.lease import Lease
 from relay.reconciler import DeliveryReconciler
+from tests.support.eventually import eventually
 from tests.unit.relay.log_author import MODEL, TENANT, Author
 
 RELAY = "relay-a"
-
-
-async def until(condition: Callable[[], bool], *, deadline_s: float = 5) -> None:
-    async with asyncio.timeout(deadline_s):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 class RelayParts:
@@ -31,7 +25,7 @@ class RelayParts:
     def __init__(self, world: "World", relay_id: str) -> None:
         self.relay_id = relay_id
         self.lags: list[float] = []
-        self.adopted: list[bool] = []
+        self.taken_over: list[bool] = []
         self.completion = DeliveryCompletion(
             relay_id=relay_id,
             connections=world.connections,
@@ -52,7 +46,7 @@ class RelayParts:
             directory=world.valkey,
             lease=self.lease,
             dispatcher=self.dispatcher,
-            adopted=self.adopted.append,
+            taken_over=self.taken_over.append,
         )
         self.reconciler = DeliveryReconciler(
             dispatcher=self.dispatcher,
@@ -146,15 +140,15 @@ class World:
     async def received(self, author: Author, *, on: str = "", first: int = 0) -> None:
         """Wait until the client has exactly what was written, from event `first` on."""
         posts = self.connections.posts[on or author.connection_id]
-        await until(lambda: len(posts) >= len(author.written) - first)
+        await eventually(lambda: len(posts) >= len(author.written) - first)
         assert posts == author.written[first:]
 
     async def settled(self, author: Author) -> None:
-        """Wait until the mark says that the client has everything."""
+        """Wait until the checkpoint says that the client has everything."""
         async with asyncio.timeout(5):
             while True:
-                mark = (await self.describe(author)).mark
-                if mark.certain and mark.next_sequence == len(author.written):
+                checkpoint = (await self.describe(author)).checkpoint
+                if checkpoint.certain and checkpoint.next_sequence == len(author.written):
                     return
                 await asyncio.sleep(0.001)
 

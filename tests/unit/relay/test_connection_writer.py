@@ -14,15 +14,15 @@ from axon.serialization import loads
 from axon.testing.management_api import MAX_BYTES
 from relay.connection_writer import READ_LIMIT
 from relay.cursor import LostEventsError
+from tests.support.eventually import eventually
 from tests.unit.relay.connection_writer_harness import Scene
-from tests.unit.relay.relay_harness import until
 
 
 async def test_posts_in_order_until_the_terminal_event(scene: Scene) -> None:
     delivery = scene.delivery()
     running = asyncio.create_task(scene.writer.run())
     scene.publish(delivery, 0, b"0", b"1")
-    await until(lambda: len(scene.posts) == 2)
+    await eventually(lambda: len(scene.posts) == 2)
     assert not running.done()
     scene.publish(delivery, 2, b"2", b"3", terminal=True)
     await running
@@ -110,7 +110,7 @@ async def test_a_response_that_comes_while_the_last_one_is_settled_is_delivered(
     scene.settled.clear()
     scene.publish(scene.delivery("resp_1"), 0, b"a", terminal=True)
     running = asyncio.create_task(scene.writer.run())
-    await until(lambda: not scene.writer.deliveries)
+    await eventually(lambda: not scene.writer.deliveries)
     scene.publish(scene.delivery("resp_2"), 0, b"b", terminal=True)
     scene.settled.set()
     await running
@@ -121,7 +121,7 @@ async def test_cancellation_ends_it(scene: Scene) -> None:
     scene.connections.hold()
     scene.publish(scene.delivery(), 0, b"0")
     running = asyncio.create_task(scene.writer.run())
-    await until(lambda: scene.connections.attempts == 1)
+    await eventually(lambda: scene.connections.attempts == 1)
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

@@ -6,45 +6,47 @@ import pytest
 
 from axon.exceptions import MissingResponseError, MovedError, UnavailableError
 from axon.management_api import PostThrottledError
+from tests.support.eventually import eventually
 from tests.unit.relay.connection_writer_harness import Scene
-from tests.unit.relay.relay_harness import until
 
 
 async def test_posts_without_a_pause_have_one_mark_before_and_one_after(scene: Scene) -> None:
     delivery = scene.delivery()
     running = asyncio.create_task(scene.writer.run())
     scene.publish(delivery, 0, b"0", b"1", b"2")
-    await until(lambda: len(scene.log.marks) == 2)
-    assert [mark for _, mark in scene.log.marks] == ["0?", "3"]
+    await eventually(lambda: len(scene.log.checkpoints) == 2)
+    assert [checkpoint for _, checkpoint in scene.log.checkpoints] == ["0?", "3"]
     scene.publish(delivery, 3, b"3", terminal=True)
     await running
-    assert [mark for _, mark in scene.log.marks[2:]] == ["3?"]
+    assert [checkpoint for _, checkpoint in scene.log.checkpoints[2:]] == ["3?"]
 
 
 async def test_what_is_offered_needs_no_mark_before(scene: Scene) -> None:
     delivery = scene.delivery()
     running = asyncio.create_task(scene.writer.run())
-    scene.publish(delivery, 0, b"0", b"1", offered=True)
-    await until(lambda: bool(scene.log.marks))
+    scene.publish(delivery, 0, b"0", b"1", granted=True)
+    await eventually(lambda: bool(scene.log.checkpoints))
     assert scene.posts == [b"0", b"1"]
-    assert [mark for _, mark in scene.log.marks] == ["2"]
-    scene.publish(delivery, 2, b"2", terminal=True, offered=True)
+    assert [checkpoint for _, checkpoint in scene.log.checkpoints] == ["2"]
+    scene.publish(delivery, 2, b"2", terminal=True, granted=True)
     await running
-    assert len(scene.log.marks) == 1
+    assert len(scene.log.checkpoints) == 1
 
 
 async def test_an_offer_holds_for_its_own_event(scene: Scene) -> None:
     scene.log.events = [b"0", b"1"]
     delivery = scene.delivery()
-    scene.publish(delivery, 1, b"1", terminal=True, offered=True)
+    scene.publish(delivery, 1, b"1", terminal=True, granted=True)
     await scene.writer.run()
     assert scene.posts == [b"0", b"1"]
-    assert [mark for _, mark in scene.log.marks] == ["0?"]
+    assert [checkpoint for _, checkpoint in scene.log.checkpoints] == ["0?"]
 
 
-@pytest.mark.parametrize(("pause_s", "marks"), [(0.04, ["0?", "2?"]), (0.06, ["0?", "1?", "2?"])])
+@pytest.mark.parametrize(
+    ("pause_s", "checkpoints"), [(0.04, ["0?", "2?"]), (0.06, ["0?", "1?", "2?"])]
+)
 async def test_who_posts_on_and_on_asks_now_and_then(
-    scene: Scene, pause_s: float, marks: list[str]
+    scene: Scene, pause_s: float, checkpoints: list[str]
 ) -> None:
     def pause() -> None:
         scene.now += pause_s
@@ -52,7 +54,7 @@ async def test_who_posts_on_and_on_asks_now_and_then(
     scene.after_post = pause
     scene.publish(scene.delivery(), 0, b"0", b"1", b"2", terminal=True)
     await scene.writer.run()
-    assert [mark for _, mark in scene.log.marks] == marks
+    assert [checkpoint for _, checkpoint in scene.log.checkpoints] == checkpoints
 
 
 async def test_the_mark_is_made_before_the_post(scene: Scene) -> None:
@@ -61,8 +63,8 @@ async def test_the_mark_is_made_before_the_post(scene: Scene) -> None:
     scene.publish(delivery, 0, b"0", terminal=True)
     scene.log.mark_failures = [UnavailableError("away")]
     running = asyncio.create_task(scene.writer.run())
-    await until(lambda: scene.connections.attempts == 1)
-    assert scene.log.marks == [("resp_1", "0?")]
+    await eventually(lambda: scene.connections.attempts == 1)
+    assert scene.log.checkpoints == [("resp_1", "0?")]
     scene.connections.release()
     await running
 
@@ -73,10 +75,10 @@ async def test_a_read_that_brings_nothing_leaves_a_certain_mark(scene: Scene) ->
     running = asyncio.create_task(scene.writer.run())
     scene.connections.hold()
     scene.publish(delivery, 0, b"0")
-    await until(lambda: scene.connections.attempts == 1)
+    await eventually(lambda: scene.connections.attempts == 1)
     delivery.doubt()
     scene.connections.release()
-    await until(lambda: scene.log.last_marks == {"resp_1": "1"})
+    await eventually(lambda: scene.log.last_marks == {"resp_1": "1"})
     running.cancel()
 
 
@@ -95,7 +97,7 @@ async def test_nothing_is_posted_of_what_has_moved(scene: Scene) -> None:
     assert scene.delivered == ["resp_2"]
 
 
-@pytest.mark.parametrize("call", ["read", "mark"])
+@pytest.mark.parametrize("call", ["read", "checkpoint"])
 async def test_what_is_dropped_before_its_post_is_not_posted(scene: Scene, call: str) -> None:
     delivery, other = scene.delivery("resp_1"), scene.delivery("resp_2")
     scene.log.events = [b"0", b"1"]
@@ -117,13 +119,13 @@ async def test_what_is_dropped_during_its_post_is_posted_no_more(scene: Scene) -
     scene.connections.hold()
     scene.publish(delivery, 0, b"0", b"1", terminal=True)
     running = asyncio.create_task(scene.writer.run())
-    await until(lambda: scene.connections.attempts == 1)
+    await eventually(lambda: scene.connections.attempts == 1)
     scene.writer.drop(delivery)
     scene.publish(other, 0, b"b", terminal=True)
     scene.connections.release()
     await running
     assert scene.posts == [b"0", b"b"]
-    assert scene.log.marks == [("resp_1", "0?"), ("resp_2", "0?")]
+    assert scene.log.checkpoints == [("resp_1", "0?"), ("resp_2", "0?")]
     assert scene.delivered == ["resp_2"]
 
 
@@ -143,7 +145,7 @@ async def test_halting_finishes_the_post_under_way_and_seals_every_mark(
     scene.publish(first, 0, b"a0", b"a1")
     scene.publish(second, 0, b"b0", b"b1")
     running = asyncio.create_task(scene.writer.run())
-    await until(lambda: scene.connections.attempts == 2)
+    await eventually(lambda: scene.connections.attempts == 2)
     scene.writer.halt()
     scene.connections.release()
     await running
@@ -159,7 +161,7 @@ async def test_halting_ends_an_idle_feed(scene: Scene) -> None:
     scene.writer.halt()
     async with asyncio.timeout(1):
         await running
-    assert scene.log.marks == [("resp_1", "0=")]
+    assert scene.log.checkpoints == [("resp_1", "0=")]
 
 
 async def test_halting_does_not_wait_for_a_throttled_post(scene: Scene) -> None:
@@ -167,7 +169,7 @@ async def test_halting_does_not_wait_for_a_throttled_post(scene: Scene) -> None:
     scene.connections.fail("c1", *[PostThrottledError("429")] * 1000)
     scene.publish(delivery, 0, b"0", terminal=True)
     running = asyncio.create_task(scene.writer.run())
-    await until(lambda: scene.connections.attempts > 3)
+    await eventually(lambda: scene.connections.attempts > 3)
     scene.writer.halt()
     async with asyncio.timeout(1):
         await running

@@ -8,8 +8,9 @@ from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.exceptions import UnavailableError
 from axon.management_api import ConnectionsApiError, PostThrottledError
 from axon.serialization import loads
+from tests.support.eventually import eventually
 from tests.unit.relay.log_author import Author
-from tests.unit.relay.relay_harness import RELAY, RelayParts, World, begun, until
+from tests.unit.relay.relay_harness import RELAY, RelayParts, World, begun
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def test_goes_on_where_it_is_known_what_arrived(world: World, other: Relay
     await other.failover.step()
     await finish(world, author)
     assert not world.connections.deleted
-    assert other.adopted == [True]
+    assert other.taken_over == [True]
     await other.dispatcher.drain()
     assert await world.valkey.undelivered("relay-b") == set()
     assert RELAY not in await world.valkey.expired()
@@ -50,17 +51,17 @@ async def test_closes_a_connection_with_a_post_of_uncertain_fate(
     await uncertain.say("b")
     world.pump()
     attempts = world.connections.attempts
-    await until(lambda: world.connections.attempts == attempts + 1)
+    await eventually(lambda: world.connections.attempts == attempts + 1)
     await world.kill(world.relay)
     world.connections.release()
     await other.failover.step()
-    assert other.adopted == [False]
+    assert other.taken_over == [False]
     await certain.say("stale")
     world.pump()
-    await until(lambda: world.connections.deleted == ["c1"])
+    await eventually(lambda: world.connections.deleted == ["c1"])
     assert world.connections.posts["c1"][:-1] == had
     assert loads(world.connections.posts["c1"][-1])["code"] == "stream_interrupted"
-    await until(lambda: set(other.dispatcher.deliveries) == {elsewhere.response_id})
+    await eventually(lambda: set(other.dispatcher.deliveries) == {elsewhere.response_id})
     await world.valkey.enter("c3", tenant_id="tenant")
     for author in (certain, uncertain):
         first = len(author.written) - 1
@@ -73,13 +74,13 @@ async def test_closes_a_connection_with_a_post_of_uncertain_fate(
 
 
 async def test_an_adopted_zombie_posts_nothing_more(world: World, other: RelayParts) -> None:
-    """It sleeps while it is adopted, and wakes with a delivery that it has not finished."""
+    """It sleeps while it is taken_over, and wakes with a delivery that it has not finished."""
     author = await begun(world, "c1", "a")
     await until_adopted(world, other)
     await author.say("b")
     world.lose()
     world.dispatcher.doubt_all()
-    await until(lambda: not world.dispatcher.deliveries)
+    await eventually(lambda: not world.dispatcher.deliveries)
     await finish(world, author)
     assert not world.connections.deleted
 
@@ -92,7 +93,7 @@ async def test_what_a_zombie_was_offered_reaches_nobody(world: World, other: Rel
     unheard = world.publications()
     await until_adopted(world, other)
     await other.dispatcher.drain()
-    assert other.adopted == [False]
+    assert other.taken_over == [False]
     assert world.connections.deleted == ["c1"]
     for publication in unheard:
         world.dispatcher.receive(publication)
@@ -133,8 +134,8 @@ async def test_when_the_adopter_dies_before_it_does_anything_a_third_one_goes_on
     author = await begun(world, "c1", "a")
     third = await world.join("relay-c")
     await world.kill(world.relay)
-    adopted = await world.valkey.adopt(RELAY, adopter_id="relay-b")
-    assert [response.response_id for response in adopted] == [author.response_id]
+    taken_over = await world.valkey.take_over(RELAY, successor_id="relay-b")
+    assert [response.response_id for response in taken_over] == [author.response_id]
     await world.kill(other)
     await third.failover.step()
     await finish(world, author)
@@ -146,7 +147,7 @@ async def test_when_the_answer_to_an_adoption_is_lost_the_rescan_goes_on(
 ) -> None:
     author = await begun(world, "c1", "a")
     await world.kill(world.relay)
-    await world.valkey.adopt(RELAY, adopter_id="relay-b")
+    await world.valkey.take_over(RELAY, successor_id="relay-b")
     for _ in range(2):
         await other.reconciler.step()
     await finish(world, author)
@@ -157,11 +158,11 @@ async def test_an_event_may_overtake_the_answer_to_an_adoption(
 ) -> None:
     author = await begun(world, "c1", "a")
     await world.kill(world.relay)
-    adopted = await world.valkey.adopt(RELAY, adopter_id="relay-b")
+    taken_over = await world.valkey.take_over(RELAY, successor_id="relay-b")
     await author.say("b")
     world.pump()
     await world.settled(author)
-    other.failover.go_on(adopted)
+    other.failover.go_on(taken_over)
     await finish(world, author)
     assert not world.connections.deleted
 
@@ -176,7 +177,7 @@ async def test_all_connections_are_adopted_in_pieces(world: World, other: RelayP
     world.lose()
     await world.kill(world.relay)
     await other.failover.step()
-    assert len(other.adopted) == len(mine) > 100
+    assert len(other.taken_over) == len(mine) > 100
     for author in authors:
         if author.response_id in mine:
             await world.received(author)
@@ -187,7 +188,7 @@ async def test_does_not_adopt_from_itself_or_from_who_lives(world: World) -> Non
     await world.relay.failover.step()
     world.now += 4  # its own lease has ended, too
     await world.relay.failover.step()
-    assert not world.relay.adopted
+    assert not world.relay.taken_over
     assert await world.valkey.undelivered(RELAY) == {author.response_id}
 
 
@@ -201,14 +202,16 @@ async def test_when_all_leases_have_ended_the_others_are_given_a_beat(
     await other.lease.beat()
     await world.relay.lease.beat()
     await other.failover.step()
-    assert not other.adopted
+    assert not other.taken_over
     assert await world.valkey.undelivered(RELAY) == {author.response_id}
 
 
 async def test_a_restarted_relay_goes_on_with_its_own(world: World) -> None:
     certain, uncertain = await begun(world, "c1", "a"), await begun(world, "c2", "a")
-    mark = DeliveryCheckpoint(len(uncertain.written), TailState.POSTED)
-    await world.valkey.mark(uncertain.response_id, mark, relay_id=RELAY, connection_id="c2")
+    checkpoint = DeliveryCheckpoint(len(uncertain.written), TailState.IN_DOUBT)
+    await world.valkey.checkpoint(
+        uncertain.response_id, checkpoint, relay_id=RELAY, connection_id="c2"
+    )
     await world.relay.dispatcher.cancel()
     again = world.make_relay(RELAY)
     await again.lease.end()
@@ -217,7 +220,7 @@ async def test_a_restarted_relay_goes_on_with_its_own(world: World) -> None:
     await again.lease.beat()
     again.failover.go_on(left)
     await finish(world, certain)
-    await until(lambda: world.connections.deleted == ["c2"])
+    await eventually(lambda: world.connections.deleted == ["c2"])
 
 
 async def test_closing_goes_on_after_throttling_and_refusals(
@@ -225,9 +228,9 @@ async def test_closing_goes_on_after_throttling_and_refusals(
 ) -> None:
     for connection_id in ("c1", "c2"):
         author = await world.open(connection_id)
-        await world.valkey.mark(
+        await world.valkey.checkpoint(
             author.response_id,
-            DeliveryCheckpoint(0, TailState.POSTED),
+            DeliveryCheckpoint(0, TailState.IN_DOUBT),
             relay_id=(await world.describe(author)).relay_id,
             connection_id=connection_id,
         )
@@ -247,16 +250,16 @@ async def test_goes_on_when_valkey_was_away(
     world: World, other: RelayParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     author = await begun(world, "c1", "a")
-    adopt = world.valkey.adopt
+    adopt = world.valkey.take_over
     failures = [UnavailableError("away")]
 
-    async def sometimes(relay_id: str, *, adopter_id: str, limit: int = 100) -> object:
+    async def sometimes(relay_id: str, *, successor_id: str, limit: int = 100) -> object:
         if failures:
             raise failures.pop()
-        return await adopt(relay_id, adopter_id=adopter_id, limit=limit)
+        return await adopt(relay_id, successor_id=successor_id, limit=limit)
 
     await world.kill(world.relay)
-    monkeypatch.setattr(world.valkey, "adopt", sometimes)
+    monkeypatch.setattr(world.valkey, "take_over", sometimes)
     with pytest.raises(UnavailableError):
         await other.failover.step()
     await other.failover.step()
@@ -274,7 +277,7 @@ async def test_a_halted_relay_hands_over_without_closing_or_repeating(
         await author.say("b", "c", "d")
     world.pump()
     attempts = world.connections.attempts
-    await until(lambda: world.connections.attempts == attempts + 1)
+    await eventually(lambda: world.connections.attempts == attempts + 1)
     halting = asyncio.create_task(world.dispatcher.halt())
     await asyncio.sleep(0)
     world.connections.release()
@@ -287,7 +290,7 @@ async def test_a_halted_relay_hands_over_without_closing_or_repeating(
         await author.complete()
     world.pump()
     await other.dispatcher.drain()
-    assert other.adopted == [True]
+    assert other.taken_over == [True]
     assert not world.connections.deleted
     for author in authors:
         assert [post for post in posts if post in author.written] == author.written

@@ -85,7 +85,7 @@ def test_adopted_connections_are_counted(
     metrics: RelayMetrics, registry: CollectorRegistry
 ) -> None:
     for continued in (True, True, False):
-        metrics.adopted(continued=continued)
+        metrics.taken_over(continued=continued)
     name = "axon_relay_adopted_connections_total"
     assert registry.get_sample_value(name, {"outcome": "continued"}) == 2
     assert registry.get_sample_value(name, {"outcome": "closed"}) == 1

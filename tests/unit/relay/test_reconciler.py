@@ -3,7 +3,8 @@ import pytest
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.management_api import PostThrottledError, PostUncertainError
 from relay.reconciler import DeliveryReconciler
-from tests.unit.relay.relay_harness import RELAY, World, until
+from tests.support.eventually import eventually
+from tests.unit.relay.relay_harness import RELAY, World
 
 
 @pytest.fixture
@@ -115,8 +116,10 @@ async def test_strikes_out_what_has_ended_here(
     await world.dispatcher.drain()
     await author.resume("c1", first=0)
     world.lose()
-    mark = DeliveryCheckpoint(len(author.written) - 1, TailState.POSTED)
-    await world.valkey.mark(author.response_id, mark, relay_id=RELAY, connection_id="c1")
+    checkpoint = DeliveryCheckpoint(len(author.written) - 1, TailState.IN_DOUBT)
+    await world.valkey.checkpoint(
+        author.response_id, checkpoint, relay_id=RELAY, connection_id="c1"
+    )
     for _ in range(2):
         await step(world, reconciler)
     assert await world.valkey.undelivered(RELAY) == set()
@@ -144,10 +147,12 @@ async def test_finds_a_resumption_that_nobody_heard(
 async def test_closes_the_connection_of_what_it_finds_uncertain(
     world: World, reconciler: DeliveryReconciler
 ) -> None:
-    """The answer to an failover was lost: what was adopted is this relay's, and it did not hear."""
+    """The reply to a takeover was lost: the responses are this relay's, and it does not know."""
     author = await world.open("c1")
-    mark = DeliveryCheckpoint(0, TailState.POSTED)
-    await world.valkey.mark(author.response_id, mark, relay_id=RELAY, connection_id="c1")
+    checkpoint = DeliveryCheckpoint(0, TailState.IN_DOUBT)
+    await world.valkey.checkpoint(
+        author.response_id, checkpoint, relay_id=RELAY, connection_id="c1"
+    )
     world.lose()
     for _ in range(2):
         await step(world, reconciler)
@@ -183,7 +188,7 @@ async def test_leaves_alone_what_is_being_closed(
     world.connections.fail("c1", PostUncertainError("?"))
     world.connections.fail("c1", *[PostThrottledError("429")] * 1000)
     world.pump()
-    await until(lambda: not world.dispatcher.deliveries)
+    await eventually(lambda: not world.dispatcher.deliveries)
     for _ in range(3):
         await step(world, reconciler)
     await throttled.say("more")
@@ -201,6 +206,6 @@ async def test_the_memory_of_ended_responses_is_let_go(
     await step(world, reconciler)
     await author.complete()
     world.pump()
-    await until(lambda: not world.dispatcher.deliveries)
+    await eventually(lambda: not world.dispatcher.deliveries)
     await step(world, reconciler)
     assert not reconciler._quiet

@@ -6,8 +6,9 @@ import pytest
 
 from axon.management_api import PostUncertainError
 from relay.reconciler import LOST_AFTER
+from tests.support.eventually import eventually
 from tests.unit.relay.log_author import Author
-from tests.unit.relay.relay_harness import RELAY, RelayParts, World, begun, until
+from tests.unit.relay.relay_harness import RELAY, RelayParts, World, begun
 
 
 @pytest.fixture
@@ -74,13 +75,13 @@ async def test_while_a_post_is_under_way(world: World, other: RelayParts, on: st
     under_way = author.written[-2]
     attempts = world.connections.attempts
     world.pump()
-    await until(lambda: world.connections.attempts == attempts + 1)
+    await eventually(lambda: world.connections.attempts == attempts + 1)
     had = list(world.connections.posts["c1"])
     first = len(author.written) - 2
     await author.resume(on, first=first)
     world.pump()
     world.connections.release()
-    await until(lambda: len(world.connections.posts["c1"]) > len(had))
+    await eventually(lambda: len(world.connections.posts["c1"]) > len(had))
     assert world.connections.posts["c1"][len(had)] == under_way
     if on == "c1":
         del world.connections.posts["c1"][: len(had) + 1]
@@ -165,7 +166,7 @@ async def test_after_an_interruption(world: World) -> None:
     world.connections.fail("c1", None, PostUncertainError("?"))
     await author.say("a")
     world.pump()
-    await until(lambda: world.connections.deleted == ["c1"])
+    await eventually(lambda: world.connections.deleted == ["c1"])
     world.connections.deleted.clear()
     assert world.connections.posts["c1"][:-1] == author.written[:1]
     await author.resume("c2", first=1)
@@ -203,7 +204,7 @@ async def test_data_that_valkey_lost_and_a_worker_restored_go_on(world: World) -
 
 async def test_a_post_waits_while_its_log_is_lost(world: World) -> None:
     author = await begun(world, "c1", "a")
-    world.valkey.deaf.add(RELAY)  # otherwise the event is offered, and the log is not asked
+    world.valkey.deaf.add(RELAY)  # otherwise the event is granted, and the log is not asked
     await author.say("b")
     attempts = world.connections.attempts
     world.valkey.lose()
@@ -223,13 +224,13 @@ async def test_data_that_valkey_lost_for_good_end_in_a_disconnect(world: World) 
     for _ in range(LOST_AFTER):
         assert not world.connections.deleted
         await world.relay.reconciler.step()
-    await until(lambda: world.connections.deleted == ["c1"])
+    await eventually(lambda: world.connections.deleted == ["c1"])
     assert world.connections.posts["c1"][:-1] == author.written[:-1]
 
 
-@pytest.mark.parametrize("mark", ["restored first", "heard first"])
+@pytest.mark.parametrize("checkpoint", ["restored first", "heard first"])
 async def test_a_restored_response_of_unknown_fate_closes_its_connection(
-    world: World, mark: str
+    world: World, checkpoint: str
 ) -> None:
     """Its relay has no memory of it."""
     author = await begun(world, "c1", "a")
@@ -238,13 +239,13 @@ async def test_a_restored_response_of_unknown_fate_closes_its_connection(
     again = world.make_relay(RELAY)
     world.valkey.lose()
     await author.restore()
-    if mark == "heard first":
+    if checkpoint == "heard first":
         await author.say("b")
         world.pump()
     else:
         for _ in range(2):
             await again.reconciler.step()
-    await until(lambda: world.connections.deleted == ["c1"])
+    await eventually(lambda: world.connections.deleted == ["c1"])
     assert world.connections.posts["c1"][:-1] == had
     world.connections.deleted.clear()
     await author.resume("c2", first=len(had))

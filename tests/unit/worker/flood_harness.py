@@ -19,11 +19,11 @@ from axon.serialization import loads
 from axon.testing.event_log import FakeValkey
 from axon.testing.stores import FakeHistory, FakeTurns
 from axon.tracing import NoTracing
+from tests.support.virtual_time import now
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.attempt.attempt_harness import EVERY_TOKEN
 from tests.unit.worker.default_settings import SETTINGS
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from tests.unit.worker.virtual_time import now
 from worker.attempt.context import AttemptContext
 from worker.attempt.runner import answer
 from worker.engines.protocol import GenerateRequest, TokenChunk

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.support.virtual_time import run
 from tests.unit.worker.flood_harness import SLOTS, Flood
-from tests.unit.worker.virtual_time import run
 
 JOBS = 10_000
 SIZES = {"queue_retrieve": 16, "queue_assemble": 16, "queue_infer": 32}

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from axon.retry import pauses
+from axon.retry import backoff
 from worker.engines.limits import find_model, refuse_format, token_budget
 from worker.engines.openai.chat import ChatDialect
 from worker.engines.openai.client import UpstreamClient
@@ -153,7 +153,7 @@ class _Trials:
     def __init__(self, upstream: Upstream) -> None:
         self._left = upstream.retries
         self._patience_s = upstream.first_token_timeout_s
-        self._pauses = pauses(first_s=_FIRST_PAUSE_S)
+        self._pauses = backoff(first_s=_FIRST_PAUSE_S)
 
     async def pause_after(
         self, error: TransientError | StalledError, answer: Answer, generation: UpstreamGeneration

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from axon.exceptions import UnavailableError
-from axon.retry import rest
+from axon.retry import sleep_unless
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,6 @@ async def every(
             logger.warning("%s: %s", step.__qualname__, error)
         except Exception:
             logger.exception("%s failed", step.__qualname__)
-        await rest(interval_s, until=sooner or until)
+        await sleep_unless(sooner or until, interval_s)
         if sooner:
             sooner.clear()

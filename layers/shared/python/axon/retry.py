@@ -1,21 +1,96 @@
-"""How long to wait before something is tried again."""
+"""Retries with exponential backoff and jitter."""
 
 import asyncio
+import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from axon.clock import now_ms
+from axon.exceptions import UnavailableError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+WARN_AFTER = 5
+"""Consecutive failures before a warning is logged; a single failure is nothing unusual."""
 
 
-def pauses(*, first_s: float = 0.05, most_s: float = 5.0) -> Iterator[float]:
-    """Yield pauses in seconds, without end: each is random below a bound that doubles."""
+def backoff(*, first_s: float = 0.05, longest_s: float = 5.0) -> Iterator[float]:
+    """Yield pauses without end: each is random below a bound that doubles ("full jitter").
+
+    Parameters
+    ----------
+    first_s : float
+        Upper bound of the first pause, in seconds.
+    longest_s : float
+        Upper bound that is never exceeded, in seconds.
+    """
     bound = first_s
     while True:
         yield random.uniform(0, bound)  # noqa: S311 - spreads load, keeps no secret
-        bound = min(most_s, bound * 2)
+        bound = min(longest_s, bound * 2)
 
 
-async def rest(seconds: float, *, until: asyncio.Event) -> None:
-    """Wait, but no longer than until the event is set."""
+async def sleep_unless(event: asyncio.Event, seconds: float) -> None:
+    """Sleep, but return as soon as the event is set."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await until.wait()
+            await event.wait()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When a failed call is repeated, and until when.
+
+    The first attempt is always made. Calls must be idempotent for the errors that are retried.
+
+    Parameters
+    ----------
+    errors : tuple[type[Exception], ...]
+        Errors after which the call is repeated; every other one is raised at once.
+    stop : asyncio.Event | None
+        Once it is set, no further attempt is made.
+    deadline_ms : float
+        Milliseconds of the Unix epoch after which no failure is retried.
+    clock_ms : Callable[[], int]
+        The clock that the deadline is compared with.
+    """
+
+    errors: tuple[type[Exception], ...] = (UnavailableError,)
+    stop: asyncio.Event | None = None
+    deadline_ms: float = float("inf")
+    clock_ms: Callable[[], int] = now_ms
+
+    async def run(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until it succeeds; return its result.
+
+        Raises
+        ------
+        Exception
+            The last of `errors`, once no further attempt may be made; any other error at once.
+        """
+        for failures, pause_s in enumerate(backoff(), start=1):
+            try:
+                return await call()
+            except self.errors as error:
+                level = logging.WARNING if failures == WARN_AFTER else logging.DEBUG
+                logger.log(level, "failure %d, again in %.3f s: %s", failures, pause_s, error)
+                if self._stopped() or self.clock_ms() >= self.deadline_ms:
+                    raise
+                await self._pause(pause_s)
+                if self._stopped():
+                    raise
+        raise AssertionError  # the backoff never ends
+
+    def _stopped(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
+
+    async def _pause(self, seconds: float) -> None:
+        if self.stop is None:
+            await asyncio.sleep(seconds)
+        else:
+            await sleep_unless(self.stop, seconds)

@@ -126,8 +126,8 @@ async def test_one_look_in_each_pause(
     waker = make(valkey)
     for _ in range(3):
         await waker.wake()
-    assert 0 < await valkey.call("TTL", "axon:waking") <= PAUSE_S
-    await valkey.call("DEL", "axon:waking")
+    assert 0 < await valkey.call("TTL", "axon:scaling-lock") <= PAUSE_S
+    await valkey.call("DEL", "axon:scaling-lock")
     clock.now = PAUSE_S - 0.1
     await waker.wake()
     assert len(ecs.asked) == 1
@@ -146,7 +146,7 @@ async def test_of_many_processes_one_looks(
             await asyncio.gather(*(process.wake() for process in processes for _ in range(4)))
             assert ecs.asked.count("DescribeServices") == number
             ecs.desired = 0
-            await clients[0].call("DEL", "axon:waking")
+            await clients[0].call("DEL", "axon:scaling-lock")
     assert ecs.asked.count("UpdateService") == ROUNDS
 
 

@@ -130,7 +130,7 @@ class TestEventLog:
         log = await self.opened(valkey)
         await log.open(replace(NEW, response_id="resp_2", idempotency="k", fingerprint="f"))
         await log.claim("resp_2")
-        await log.mark("resp_2", DeliveryCheckpoint(1), relay_id="r1", connection_id="c1")
+        await log.checkpoint("resp_2", DeliveryCheckpoint(1), relay_id="r1", connection_id="c1")
         await log.resume("resp_2", tenant_id="t", connection_id="c2", first=1)
         await log.abandon("c1")
         lost = LostResponse(
@@ -148,7 +148,7 @@ class TestEventLog:
             "axon:abandoned",
             "axon:deadlines",
             "axon:models",
-            "axon:models:heard-of",
+            "axon:models:last-seen",
             "axon:relays",
             "axon:relay:r1:responses",
         }
@@ -164,8 +164,8 @@ class TestEventLog:
         relays = ValkeyRelayDirectory(valkey=valkey)
         await relays.delivered("r1", "resp_1")
         await relays.leave("r1")
-        assert await relays.adopt("r1", adopter_id="r2") == []
-        assert await self.everlasting(valkey) == {"axon:models", "axon:models:heard-of"}
+        assert await relays.take_over("r1", successor_id="r2") == []
+        assert await self.everlasting(valkey) == {"axon:models", "axon:models:last-seen"}
 
     async def test_a_late_repetition_of_a_mark_changes_nothing(
         self, valkey: Valkey, valkey_url: str
@@ -182,14 +182,16 @@ class TestEventLog:
             slow = ValkeyEventLog(
                 valkey=recorded, deadline_s=600, retention_s=300, resume_window_s=60
             )
-            await slow.mark("resp_1", DeliveryCheckpoint(0), relay_id="r1", connection_id="c1")
-        await log.mark(
-            "resp_1", DeliveryCheckpoint(0, TailState.POSTED), relay_id="r1", connection_id="c1"
+            await slow.checkpoint(
+                "resp_1", DeliveryCheckpoint(0), relay_id="r1", connection_id="c1"
+            )
+        await log.checkpoint(
+            "resp_1", DeliveryCheckpoint(0, TailState.IN_DOUBT), relay_id="r1", connection_id="c1"
         )
         await valkey.call(*late[-1])
         meta = await log.describe("resp_1")
         assert meta is not None
-        assert meta.mark == DeliveryCheckpoint(0, TailState.POSTED)
+        assert meta.checkpoint == DeliveryCheckpoint(0, TailState.IN_DOUBT)
 
     async def test_a_tombstone_goes_after_a_while(self, valkey: Valkey) -> None:
         await self.opened(valkey)

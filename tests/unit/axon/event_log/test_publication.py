@@ -16,16 +16,20 @@ def test_is_not_terminal_without_the_mark() -> None:
     assert not Publication.decode(b"resp_1 c 0 -\n{}").terminal
 
 
-@pytest.mark.parametrize("mark", [b"-", b"T"])
-def test_tells_what_is_offered(mark: bytes) -> None:
-    publication = Publication.decode(b"resp_1 c 4 " + mark + b"!\n{}")
-    assert publication.offered
-    assert publication == replace(Publication.decode(b"resp_1 c 4 " + mark + b"\n{}"), offered=True)
+@pytest.mark.parametrize("checkpoint", [b"-", b"T"])
+def test_tells_what_is_offered(checkpoint: bytes) -> None:
+    publication = Publication.decode(b"resp_1 c 4 " + checkpoint + b"!\n{}")
+    assert publication.granted
+    assert publication == replace(
+        Publication.decode(b"resp_1 c 4 " + checkpoint + b"\n{}"), granted=True
+    )
 
 
-@pytest.mark.parametrize(("mark", "kind"), [(b"R", Kind.RESUMED), (b"M", Kind.MOVED)])
-def test_decodes_what_is_no_event(mark: bytes, kind: Kind) -> None:
-    assert Publication.decode(b"resp_1 c 5 " + mark) == Publication("resp_1", "c", 5, kind, [])
+@pytest.mark.parametrize(("checkpoint", "kind"), [(b"R", Kind.RESUMED), (b"M", Kind.MOVED)])
+def test_decodes_what_is_no_event(checkpoint: bytes, kind: Kind) -> None:
+    assert Publication.decode(b"resp_1 c 5 " + checkpoint) == Publication(
+        "resp_1", "c", 5, kind, []
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ async def where(world: World, response_id: str) -> tuple[str, int]:
     """Return the connection that gets the response, and the number of its next event."""
     meta = await world.valkey.describe(response_id)
     assert meta is not None
-    return meta.connection_id, meta.mark.next_sequence
+    return meta.connection_id, meta.checkpoint.next_sequence
 
 
 class TestResume:

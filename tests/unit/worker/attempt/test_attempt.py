@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from axon.event_log.log import Status
 from axon.exceptions import UnavailableError
 from axon.history import version_of
+from tests.support.virtual_time import run
 from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from tests.unit.worker.virtual_time import run
 from worker.attempt.attempt import ENGINE_FAILED, attempt
 from worker.engines.protocol import (
     ContextOverflowError,

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from axon.event_log.log import Status
 from axon.exceptions import FencedError, MissingResponseError, UnavailableError
+from tests.support.virtual_time import now, run
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.axon.samples import CONNECTION, TENANT
 from tests.unit.worker.attempt.attempt_harness import Workplace, text_of, until_logged
 from tests.unit.worker.attempt.faulty_event_log import Fault, going_wrong
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from tests.unit.worker.virtual_time import now, run
 from worker.attempt.attempt import attempt
 
 TOKENS = [f"{number} " for number in range(12)]
@@ -148,7 +148,7 @@ class TestLost:
         meta = await world.valkey.describe(job.response_id)
         assert meta is not None
         assert (meta.connection_id, meta.epoch) == ("elsewhere", 1)
-        assert not meta.mark.certain
+        assert not meta.checkpoint.certain
         assert text_of(await world.answered(job)) == "one two three"
 
     async def test_a_job_that_nobody_had_begins_anew(self, world: Workplace) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from axon.event_log.log import Status
 from axon.jobs import Job, ReceivedJob
+from tests.support.virtual_time import now, run
 from tests.unit.worker.attempt.attempt_harness import Workplace, text_of, until_logged
 from tests.unit.worker.default_settings import FLUSH_POLICY
 from tests.unit.worker.models.stub_engines import Loadable, counted
-from tests.unit.worker.virtual_time import now, run
 from worker.attempt.context import AttemptContext
 from worker.attempt.outcome import AttemptOutcome
 from worker.attempt.runner import answer

@@ -13,12 +13,12 @@ from axon.event_log.log import LoggedEvent, LostResponse, Status
 from axon.exceptions import UnavailableError
 from axon.jobs import Job, ReceivedJob
 from axon.responses.terminator import OVERDUE
+from tests.support.virtual_time import now, run
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, text_of
 from tests.unit.worker.attempt.faulty_event_log import Fault, going_wrong
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from tests.unit.worker.virtual_time import now, run
 from worker.attempt.context import AttemptContext
 from worker.attempt.outcome import AttemptOutcome
 from worker.attempt.runner import LOST, answer

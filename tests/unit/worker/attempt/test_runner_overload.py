@@ -1,7 +1,7 @@
 """What becomes of a job for which a stage has no room."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 
 from axon.event_log.log import Status
 from axon.jobs import ReceivedJob
+from tests.support.eventually import eventually
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
@@ -23,12 +24,6 @@ from worker.pipeline.stage import Stage
 
 def received(times: int) -> ReceivedJob:
     return ReceivedJob(body="", receipt_handle="", receive_count=times, message_id="message")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -113,8 +108,8 @@ async def test_priority_takes_an_ordinary_ones_place(world: Workplace) -> None:
     async def hold() -> None:
         for job in (waiting, urgent):
             tasks.append(asyncio.create_task(answer(job, received(1), services=services)))
-            await until(lambda: stage.depth == 1)
-        await until(tasks[0].done)
+            await eventually(lambda: stage.depth == 1)
+        await eventually(tasks[0].done)
 
     slots: list[asyncio.Task[Any]] = [asyncio.create_task(stage.run(hold))]
     others = [asyncio.Event() for _ in range(3)]
@@ -137,7 +132,7 @@ async def test_what_another_worker_has_begun_goes_before_all_that_has_not(
     services = small(world, engine)
     async with full(services.stages.infer, priority=1):
         running = asyncio.create_task(answer(job, received(2), services=services))
-        await until(lambda: services.stages.retrieve.running == 0)
+        await eventually(lambda: services.stages.retrieve.running == 0)
         await asyncio.sleep(0.01)
         assert not running.done()
     assert await running is AttemptOutcome.COMPLETED
@@ -151,7 +146,7 @@ async def test_what_waits_when_the_worker_drains_is_given_back(world: Workplace)
     services = world.services(engine)
     async with full(services.stages.infer):
         running = asyncio.create_task(answer(job, received(1), services=services))
-        await until(lambda: services.stages.infer.depth == 2)
+        await eventually(lambda: services.stages.infer.depth == 2)
         world.shutdown.drain()
         assert await running is AttemptOutcome.RELEASED
         assert services.stages.infer.depth == 1

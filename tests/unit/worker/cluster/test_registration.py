@@ -11,7 +11,7 @@ from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.exceptions import UnavailableError
 from axon.testing.models import FakeModelDirectory
 from axon.testing.worker_directory import FakeWorkerDirectory
-from tests.unit.worker.virtual_time import now, run
+from tests.support.virtual_time import now, run
 from worker.cluster.registration import WorkerRegistration
 
 SERVING = (ModelStatus("a", ModelState.SERVING), ModelStatus("b", ModelState.SERVING))

@@ -13,8 +13,8 @@ from axon.exceptions import UnavailableError
 from axon.jobs import Job, ReceivedJob
 from axon.rendezvous import ranked
 from axon.testing.worker_directory import FakeWorkerDirectory
+from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import MODEL, a_job
-from tests.unit.worker.virtual_time import now, run
 from worker.attempt.outcome import AttemptOutcome
 from worker.cluster.router import Router
 from worker.metrics import WorkerMetrics

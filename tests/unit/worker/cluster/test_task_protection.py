@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from axon.exceptions import UnavailableError
-from tests.unit.worker.virtual_time import now, run
+from tests.support.virtual_time import now, run
 from worker.cluster.task_protection import EXPIRY_MIN, IDLE_S, RENEW_S, RETRY_S, Protection
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.worker.engines.virtual_clock import now, run
+from tests.support.virtual_time import now, run
 from worker.engines.echo import EchoEngine, EchoPace
 from worker.engines.protocol import (
     ChatMessage,

@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from axon.jobs import Job, ReceivedJob
 from axon.testing.stores import FakeJobQueue
+from tests.support.virtual_time import now
 from tests.unit.worker.recorded_tracing import RecordedTracing
-from tests.unit.worker.virtual_time import now
 from worker.attempt.outcome import AttemptOutcome
 from worker.jobs.consumer import Consumer
 from worker.metrics import WorkerMetrics

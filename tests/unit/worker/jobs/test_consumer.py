@@ -8,9 +8,9 @@ import pytest
 from axon.exceptions import UnavailableError
 from axon.jobs import Job, ReceivedJob
 from axon.testing.stores import FakeJobQueue
+from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.jobs.consumer_harness import VISIBILITY_S, Bench
-from tests.unit.worker.virtual_time import now, run
 from worker.attempt.outcome import AttemptOutcome
 from worker.engines.protocol import EngineDeadError
 

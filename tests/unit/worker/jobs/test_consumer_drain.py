@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from axon.jobs import Job
+from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.jobs.consumer_harness import VISIBILITY_S, Bench, pause
-from tests.unit.worker.virtual_time import now, run
 
 
 class TestDrain:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from axon.exceptions import UnavailableError
 from axon.jobs import JobQueue, ReceivedJob
-from tests.unit.worker.virtual_time import run
+from tests.support.virtual_time import run
 from worker.jobs.visibility import VisibilityExtender
 
 TIMEOUT_S = 30

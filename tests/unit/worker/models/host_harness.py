@@ -11,8 +11,8 @@ from axon.directory.workers import ModelState
 from axon.exceptions import SettingsError
 from axon.models.desired import DesiredModel
 from axon.testing.stores import FakeWantedModels
+from tests.support.virtual_time import now
 from tests.unit.worker.models.stub_engines import Adaptable
-from tests.unit.worker.virtual_time import now
 from worker.engines.protocol import Engine
 from worker.models.host import ModelHost
 from worker.models.metrics import HostingMetrics
@@ -69,7 +69,7 @@ class Scene:
 @asynccontextmanager
 async def a_scene() -> AsyncGenerator[Scene]:
     scene = Scene()
-    scene.host.adopt("own", 0, await _started())
+    scene.host.take_over("own", 0, await _started())
     running = asyncio.create_task(scene.reconciler.run())
     try:
         yield scene

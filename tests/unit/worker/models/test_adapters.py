@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from axon.directory.workers import ModelState, ModelStatus
+from tests.support.virtual_time import run
 from tests.unit.worker.models.host_harness import Scene, a_scene
 from tests.unit.worker.models.stub_engines import Adaptable, Loadable, a_request, counted, text
-from tests.unit.worker.virtual_time import run
 from worker.engines.protocol import EngineError, RefusedError, UnloadedError
 from worker.models.host import ModelHost
 

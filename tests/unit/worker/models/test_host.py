@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from axon.directory.workers import ModelState, ModelStatus
+from tests.support.virtual_time import now, run
 from tests.unit.worker.models.stub_engines import Loadable, a_request, counted, text
-from tests.unit.worker.virtual_time import now, run
 from worker.engines.protocol import (
     EngineDeadError,
     EngineError,

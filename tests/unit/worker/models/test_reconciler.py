@@ -7,9 +7,9 @@ import pytest
 
 from axon.directory.workers import ModelState, ModelStatus
 from axon.exceptions import SettingsError, UnavailableError
+from tests.support.virtual_time import now, run
 from tests.unit.worker.models.host_harness import a_scene
 from tests.unit.worker.models.stub_engines import counted, text
-from tests.unit.worker.virtual_time import now, run
 from worker.engines.protocol import EngineError
 from worker.models.reconciler import LOOK_S
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from axon.directory.workers import ModelState
 from axon.exceptions import UnavailableError
+from tests.support.virtual_time import run
 from tests.unit.worker.models.host_harness import OWN, Scene, a_scene
 from tests.unit.worker.models.stub_engines import counted, text
-from tests.unit.worker.virtual_time import run
 from worker.engines.protocol import EngineError
 
 LONGEST_S = 400.0

@@ -9,9 +9,9 @@ from axon.exceptions import SettingsError
 from axon.models.desired import DesiredModel
 from axon.settings import EngineSettings
 from axon.testing.stores import FakeWantedModels
+from tests.support.virtual_time import run
 from tests.unit.worker.default_settings import SETTINGS
 from tests.unit.worker.models.stub_engines import Loadable
-from tests.unit.worker.virtual_time import run
 from worker.engines.protocol import Engine, EngineError
 from worker.factories import engine_of
 from worker.models.host import ModelHost

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from tests.unit.worker.virtual_time import now, run
+from tests.support.virtual_time import now, run
 from worker.metrics import WorkerMetrics
 from worker.pipeline.stage import Stage, StageFullError
 

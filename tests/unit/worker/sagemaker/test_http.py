@@ -1,7 +1,6 @@
 """What an endpoint replies: the same events and objects as over a WebSocket, or a status."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from aiohttp import ClientResponse
 
 from axon.event_log.log import LoggedEvent
 from axon.serialization import loads
+from tests.support.eventually import eventually
 from tests.unit.axon.sdk_events import RESPONSE_FIELDS, validate_stream
 from tests.unit.worker.sagemaker.endpoint_harness import QUESTION, Served, serving
 from tests.unit.worker.scripted_engine import ScriptedEngine
@@ -16,12 +16,6 @@ from worker.engines.protocol import EngineDeadError, EngineError, RefusedError
 from worker.sagemaker.http import CUSTOM_ATTRIBUTES
 
 STREAMED = QUESTION | {"stream": True}
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def events_of(reply: ClientResponse) -> list[LoggedEvent]:
@@ -150,7 +144,7 @@ class TestStreamed:
             served.client.post("/invocations", json=STREAMED) as reply,
         ):
             decoded = validate_stream(await events_of(reply))
-            await until(lambda: bool(served.deaths))
+            await eventually(lambda: bool(served.deaths))
         assert decoded[-1]["type"] == "response.failed"
         assert decoded[-1]["response"]["error"]["code"] == "server_error"
 
@@ -248,7 +242,7 @@ async def test_a_full_stage(stream: bool) -> None:
     engine.gate.clear()
     async with serving(engine, queue_infer=1) as served:
         asked = [asyncio.create_task(served.ask()) for _ in range(slots + 1)]
-        await until(
+        await eventually(
             lambda: engine.running == slots and served.told("axon_queue_depth", stage="infer") == 1
         )
         async with served.client.post("/invocations", json=QUESTION | {"stream": stream}) as reply:
@@ -274,10 +268,10 @@ class TestAClientThatLeaves:
             engine.gate.clear()
         async with serving(engine) as served:
             asking = asyncio.create_task(self._read(served, body))
-            await until(lambda: (engine.running, engine.given) == (1, given))
+            await eventually(lambda: (engine.running, engine.given) == (1, given))
             asking.cancel()
-            await until(lambda: engine.running == 0)
-            await until(lambda: served.endpoint.running == 0)
+            await eventually(lambda: engine.running == 0)
+            await eventually(lambda: served.endpoint.running == 0)
             assert served.told("axon_worker_slots_used") == 0
             assert served.told("axon_jobs_total", outcome="cancelled") == 1
 
@@ -292,7 +286,7 @@ class TestDraining:
         engine.gate.clear()
         async with serving(engine) as served:
             asking = asyncio.create_task(served.ask())
-            await until(lambda: engine.running == 1)
+            await eventually(lambda: engine.running == 1)
             served.shutdown.drain()
             status, body = await served.ask()
             assert (status, body["error"]["code"]) == (503, "server_overloaded")
@@ -305,7 +299,7 @@ class TestDraining:
         engine.gate.clear()
         async with serving(engine) as served:
             asking = asyncio.create_task(served.ask())
-            await until(lambda: engine.running == 1)
+            await eventually(lambda: engine.running == 1)
             await served.endpoint.wait(0)
             served.shutdown.hand_over()
             assert (await asking)[0] == 503

@@ -15,7 +15,7 @@ class TakenOver:
 
     response_id: str
     connection_id: str
-    mark: DeliveryCheckpoint
+    checkpoint: DeliveryCheckpoint
 
 
 class RelayDirectory(Protocol):
@@ -46,7 +46,9 @@ class RelayDirectory(Protocol):
         """Return relays whose lease has ended and that may have something to adopt."""
         ...
 
-    async def adopt(self, relay_id: str, *, adopter_id: str, limit: int = 100) -> list[TakenOver]:
+    async def take_over(
+        self, relay_id: str, *, successor_id: str, limit: int = 100
+    ) -> list[TakenOver]:
         """Take over what a relay without a lease has to deliver, of up to `limit` connections.
 
         In one step, whole connections at a time: each response is some relay's at any moment. A

@@ -6,15 +6,15 @@ from typing import Self
 
 
 class TailState(StrEnum):
-    """What is known of the events from a mark's number on; the value stands behind the number."""
+    """What is known of the events from a checkpoint's number on; the value follows the number."""
 
     NONE = ""
     """None was posted."""
-    SEALED = "="
+    CLOSED = "="
     """None was posted, nor will be by this relay."""
-    OFFERED = "!"
+    GRANTED = "!"
     """They were published to the relay, which may post them without saying so first."""
-    POSTED = "?"
+    IN_DOUBT = "?"
     """Some were posted, or are just being posted, and may have arrived."""
 
 
@@ -23,16 +23,16 @@ class DeliveryCheckpoint:
     """How far a client is known to have been told: it has all events before `next_sequence`."""
 
     next_sequence: int = 0
-    later: TailState = TailState.NONE
+    tail: TailState = TailState.NONE
 
     @property
     def certain(self) -> bool:
         """Whether it surely has no other event."""
-        return self.later in (TailState.NONE, TailState.SEALED)
+        return self.tail in (TailState.NONE, TailState.CLOSED)
 
     def encode(self) -> bytes:
         """As Valkey keeps it."""
-        return b"%d%b" % (self.next_sequence, self.later.value.encode())
+        return b"%d%b" % (self.next_sequence, self.tail.value.encode())
 
     @classmethod
     def decode(cls, data: bytes) -> Self:

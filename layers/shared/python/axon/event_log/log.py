@@ -54,7 +54,7 @@ class ResponseMeta:
     epoch: int
     next_sequence: int
     job: bytes = b""
-    mark: DeliveryCheckpoint = NOTHING_DELIVERED
+    checkpoint: DeliveryCheckpoint = NOTHING_DELIVERED
     message_id: str = ""
 
 
@@ -147,8 +147,8 @@ class EventLog(Protocol):
     async def open(self, response: NewResponse) -> Opening:
         """Open a log with event 0, enter it in the deadline index, publish.
 
-        Where nothing was posted after the mark, events are offered as they are published, here as
-        in `claim` and `append`: from then on the relay may post them without marking that.
+        Where nothing was posted after the checkpoint, events are granted as they are published,
+        here as in `claim` and `append`: from then on the relay may post them without marking that.
 
         Opening the same response twice changes nothing and answers as if it were the first time.
         An idempotency key counts as long as its response can be resumed.
@@ -210,8 +210,8 @@ class EventLog(Protocol):
     async def restore(self, response: LostResponse) -> None:
         """Make a log again that Valkey has lost; one that is there stays as it is.
 
-        How far the client was told is lost, too: the mark says that nothing is certain. Unless its
-        relay knows more, and says so, the response counts as abandoned.
+        How far the client was told is lost, too: the checkpoint says that nothing is certain.
+        Unless its relay knows more, and says so, the response counts as abandoned.
 
         Raises
         ------
@@ -230,13 +230,13 @@ class EventLog(Protocol):
         """
         ...
 
-    async def mark(
-        self, response_id: str, mark: DeliveryCheckpoint, *, relay_id: str, connection_id: str
+    async def checkpoint(
+        self, response_id: str, checkpoint: DeliveryCheckpoint, *, relay_id: str, connection_id: str
     ) -> None:
         """Note how far the relay has told the client on this connection: it is not abandoned.
 
-        An offer stands until more has arrived or the mark is sealed: the relay may not have heard
-        of it yet.
+        A grant stands until more has arrived or the checkpoint is sealed: the relay may not have
+        heard of it yet.
 
         Raises
         ------

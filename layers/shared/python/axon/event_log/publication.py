@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Kind(Enum):
-    """What a publication says; the value is its mark in the header.
+    """What a publication says; the value is its flag in the header.
 
     Resumed: deliver from event `first` on, to this connection.
     Moved: deliver nothing more to this connection.
@@ -29,7 +29,7 @@ class Publication:
         The number of the first event.
     events : Sequence[bytes]
         As they were appended.
-    offered : bool
+    granted : bool
         All before `first` has surely arrived, and the log knows that these may be posted.
     """
 
@@ -38,7 +38,7 @@ class Publication:
     first: int
     kind: Kind
     events: Sequence[bytes] = ()
-    offered: bool = False
+    granted: bool = False
 
     @property
     def terminal(self) -> bool:
@@ -55,12 +55,12 @@ class Publication:
             Not a publication.
         """
         header, *events = payload.split(b"\n")
-        response_id, connection_id, first, mark = header.split(b" ")
+        response_id, connection_id, first, flags = header.split(b" ")
         return cls(
             response_id.decode(),
             connection_id.decode(),
             int(first),
-            Kind(mark.removesuffix(b"!")),
+            Kind(flags.removesuffix(b"!")),
             events,
-            offered=mark.endswith(b"!"),
+            granted=flags.endswith(b"!"),
         )

@@ -12,7 +12,7 @@ from axon.exceptions import FencedError, MissingResponseError, RequestError, Una
 from axon.history import HistoryRecord, HistorySender, version_of
 from axon.ids import is_id
 from axon.jobs import Job
-from axon.retry import pauses
+from axon.retry import backoff
 
 _TRIES = 6
 
@@ -66,7 +66,7 @@ class ResponseTerminator:
         UnavailableError
             Others claim it again and again.
         """
-        for pause in islice(pauses(first_s=0.1, most_s=1.0), _TRIES):
+        for pause in islice(backoff(first_s=0.1, longest_s=1.0), _TRIES):
             meta = await self._log.describe(response_id)
             if meta is None or not meta.job:
                 await self._log.forget(response_id)

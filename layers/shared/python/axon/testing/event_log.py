@@ -44,7 +44,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
     """All that Valkey keeps for the way of a response, with a settable clock.
 
     `published` records (relay id, payload) of every publish. `models` exist even while no worker
-    has announced them in the `directory`. Who is `deaf`, a dead relay for example, is offered
+    has announced them in the `directory`. Who is `deaf`, a dead relay for example, is granted
     nothing.
     """
 
@@ -165,7 +165,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             epoch=response.epoch,
             next_sequence=len(response.events),
             job=b"" if response.status.terminal else response.job,
-            mark=DeliveryCheckpoint(0, TailState.POSTED),
+            checkpoint=DeliveryCheckpoint(0, TailState.IN_DOUBT),
         )
         log = self._new_log(meta, response.deadline_ms / 1000)
         log.events.extend(response.events)
@@ -193,7 +193,10 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         if log.meta.status.terminal:
             self._keep(log)
         log.meta = replace(
-            former, connection_id=connection_id, relay_id=relay_id, mark=DeliveryCheckpoint(first)
+            former,
+            connection_id=connection_id,
+            relay_id=relay_id,
+            checkpoint=DeliveryCheckpoint(first),
         )
         if former.relay_id != relay_id:
             moved = f"{response_id} {former.connection_id} 0 M"
@@ -201,20 +204,20 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         self.published.append((relay_id, f"{response_id} {connection_id} {first} R".encode()))
         return Resumption.RESUMED
 
-    async def mark(
-        self, response_id: str, mark: DeliveryCheckpoint, *, relay_id: str, connection_id: str
+    async def checkpoint(
+        self, response_id: str, checkpoint: DeliveryCheckpoint, *, relay_id: str, connection_id: str
     ) -> None:
         log = self._find(response_id)
         if log is None:
             raise MissingResponseError(response_id)
         if (log.meta.relay_id, log.meta.connection_id) != (relay_id, connection_id):
             raise MovedError(response_id)
-        if mark.next_sequence < log.meta.mark.next_sequence:
+        if checkpoint.next_sequence < log.meta.checkpoint.next_sequence:
             raise MovedError(response_id)
-        if mark.later is not TailState.NONE or log.meta.mark != replace(
-            mark, later=TailState.OFFERED
+        if checkpoint.tail is not TailState.NONE or log.meta.checkpoint != replace(
+            checkpoint, tail=TailState.GRANTED
         ):
-            log.meta = replace(log.meta, mark=mark)
+            log.meta = replace(log.meta, checkpoint=checkpoint)
         log.abandoned_until = float("inf")
 
     async def overdue(self, *, limit: int = 100) -> list[str]:
@@ -267,12 +270,14 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         now = self._clock()
         return [relay_id for relay_id, until in self._relays.items() if until <= now]
 
-    async def adopt(self, relay_id: str, *, adopter_id: str, limit: int = 100) -> list[TakenOver]:
+    async def take_over(
+        self, relay_id: str, *, successor_id: str, limit: int = 100
+    ) -> list[TakenOver]:
         if self._relays.get(relay_id, 0.0) > self._clock():
             return []
         left = self._undelivered.setdefault(relay_id, set())
         connections: set[str] = set()
-        adopted = []
+        taken_over = []
         for response_id in sorted(left):
             log = self._find(response_id)
             if log is None or log.meta.relay_id != relay_id:
@@ -283,14 +288,14 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
                 continue
             connections.add(connection_id)
             if self._connections.get(connection_id) == relay_id:
-                self._connections[connection_id] = adopter_id
-            log.meta = replace(log.meta, relay_id=adopter_id)
+                self._connections[connection_id] = successor_id
+            log.meta = replace(log.meta, relay_id=successor_id)
             left.discard(response_id)
-            self._undelivered.setdefault(adopter_id, set()).add(response_id)
-            adopted.append(TakenOver(response_id, connection_id, log.meta.mark))
-        if relay_id != adopter_id and not left:
+            self._undelivered.setdefault(successor_id, set()).add(response_id)
+            taken_over.append(TakenOver(response_id, connection_id, log.meta.checkpoint))
+        if relay_id != successor_id and not left:
             self._relays.pop(relay_id, None)
-        return adopted
+        return taken_over
 
     async def enter(self, connection_id: str, *, tenant_id: str) -> None:
         self._connections.setdefault(connection_id, "")
@@ -350,10 +355,12 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             log.meta = replace(log.meta, job=b"")
             self._keep(log)
         kind = "T" if status.terminal else "-"
-        if log.meta.mark == DeliveryCheckpoint(first):
+        if log.meta.checkpoint == DeliveryCheckpoint(first):
             kind += "!"
             if log.meta.relay_id not in self.deaf:
-                log.meta = replace(log.meta, mark=DeliveryCheckpoint(first, TailState.OFFERED))
+                log.meta = replace(
+                    log.meta, checkpoint=DeliveryCheckpoint(first, TailState.GRANTED)
+                )
         header = f"{response_id} {log.meta.connection_id} {first} {kind}"
         lines = [header.encode(), *(event.data for event in events)]
         self.published.append((log.meta.relay_id, b"\n".join(lines)))

@@ -17,7 +17,7 @@ class ValkeyRelayDirectory(RelayDirectory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._adopt = Script(valkey, "adopt", after=("now_ms",))
+        self._take_over = Script(valkey, "take_over", after=("now_ms",))
         self._delivered = Script(valkey, "delivered")
 
     async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
@@ -45,14 +45,18 @@ class ValkeyRelayDirectory(RelayDirectory):
         members = await self._valkey.call("ZRANGEBYSCORE", keys.RELAYS, "-inf", now)
         return [member.decode() for member in members]
 
-    async def adopt(self, relay_id: str, *, adopter_id: str, limit: int = 100) -> list[TakenOver]:
-        responses_keys = map(keys.relay_responses, (relay_id, adopter_id))
-        rows = await self._adopt(
-            keys=[keys.RELAYS, *responses_keys], args=[relay_id, adopter_id, limit]
+    async def take_over(
+        self, relay_id: str, *, successor_id: str, limit: int = 100
+    ) -> list[TakenOver]:
+        responses_keys = map(keys.relay_responses, (relay_id, successor_id))
+        rows = await self._take_over(
+            keys=[keys.RELAYS, *responses_keys], args=[relay_id, successor_id, limit]
         )
         return [
-            TakenOver(response_id.decode(), connection_id.decode(), DeliveryCheckpoint.decode(mark))
-            for response_id, connection_id, mark in rows
+            TakenOver(
+                response_id.decode(), connection_id.decode(), DeliveryCheckpoint.decode(checkpoint)
+            )
+            for response_id, connection_id, checkpoint in rows
         ]
 
 

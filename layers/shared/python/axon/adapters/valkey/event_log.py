@@ -65,12 +65,12 @@ class ValkeyEventLog(EventLog):
         # What has ended must be known as long as its job may come again.
         self._keep_s = max(self._retention_s, ceil(deadline_s))
         self._keep_open_s = ceil(deadline_s) + self._retention_s
-        self._open = Script(valkey, "open", after=("now_ms", "relay_of", "offer"))
-        self._claim = Script(valkey, "claim", after=("offer",))
-        self._append = Script(valkey, "append", after=("offer",))
+        self._open = Script(valkey, "open", after=("now_ms", "relay_of", "publish"))
+        self._claim = Script(valkey, "claim", after=("publish",))
+        self._append = Script(valkey, "append", after=("publish",))
         self._restore = Script(valkey, "restore", after=("now_ms", "relay_of"))
         self._resume = Script(valkey, "resume", after=("now_ms", "relay_of"))
-        self._mark = Script(valkey, "mark")
+        self._checkpoint = Script(valkey, "checkpoint")
         self._abandon = Script(valkey, "abandon", after=("now_ms",))
 
     async def open(self, response: NewResponse) -> Opening:
@@ -160,7 +160,7 @@ class ValkeyEventLog(EventLog):
             epoch=int(fields[b"epoch"]),
             next_sequence=int(fields[b"next_sequence"]),
             job=fields.get(b"job", b""),
-            mark=DeliveryCheckpoint.decode(fields.get(b"mark", b"0")),
+            checkpoint=DeliveryCheckpoint.decode(fields.get(b"checkpoint", b"0")),
             message_id=fields.get(b"message_id", b"").decode(),
         )
 
@@ -209,19 +209,19 @@ class ValkeyEventLog(EventLog):
         ]
         return Resumption((await self._resume(keys=keys, args=arguments)).decode())
 
-    async def mark(
-        self, response_id: str, mark: DeliveryCheckpoint, *, relay_id: str, connection_id: str
+    async def checkpoint(
+        self, response_id: str, checkpoint: DeliveryCheckpoint, *, relay_id: str, connection_id: str
     ) -> None:
         keys = [keys_of.response(response_id), keys_of.ABANDONED]
         arguments = [
             response_id,
             relay_id,
             connection_id,
-            mark.next_sequence,
-            mark.later.value,
+            checkpoint.next_sequence,
+            checkpoint.tail.value,
             time.time_ns() // 1000,
         ]
-        outcome = await self._mark(keys=keys, args=arguments)
+        outcome = await self._checkpoint(keys=keys, args=arguments)
         if outcome == b"moved":
             raise MovedError(f"{response_id} is delivered elsewhere")
         _check(outcome, response_id)

@@ -5,10 +5,10 @@ ABANDONED = "axon:abandoned"
 RELAYS = "axon:relays"
 RELAYS_LEFT = "axon:relays:left"
 MODELS = "axon:models"
-MODELS_HEARD_OF = "axon:models:heard-of"
+MODELS_HEARD_OF = "axon:models:last-seen"
 MODELS_CHANGED = "axon:models:changed"
 WORKERS = "axon:workers"
-WAKING = "axon:waking"
+WAKING = "axon:scaling-lock"
 
 
 def response(response_id: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from redis.exceptions import RedisError
 
 from axon.adapters.valkey.client import Valkey
-from axon.retry import pauses
+from axon.retry import backoff
 
 LOGGER = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Subscriber:
 
     async def run(self) -> None:
         """Subscribe and listen, again and again."""
-        waits = pauses(most_s=1.0)
+        waits = backoff(longest_s=1.0)
         while True:
             try:
                 await self._listen()
@@ -65,7 +65,7 @@ class Subscriber:
                 LOGGER.warning("subscribing anew: %r", error)
             if self.subscribed.is_set():
                 self.subscribed.clear()
-                waits = pauses(most_s=1.0)
+                waits = backoff(longest_s=1.0)
             await asyncio.sleep(next(waits))
 
     async def _listen(self) -> None:

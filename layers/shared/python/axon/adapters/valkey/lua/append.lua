@@ -5,7 +5,7 @@
 -- Returns what became of it, and the connection that waits for it.
 local response, events, deadlines, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'epoch', 'next_sequence', 'connection_id',
-  'relay_id', 'mark')
+  'relay_id', 'checkpoint')
 if not meta[1] then
   return { 'missing' }
 end
@@ -45,6 +45,6 @@ if terminal then
   redis.call('EXPIRE', response, ARGV[6])
   redis.call('EXPIRE', events, ARGV[5])
 end
-offer(response, meta[5], meta[6], ARGV[1], meta[4], first, terminal and 'T' or '-',
+publish(response, meta[5], meta[6], ARGV[1], meta[4], first, terminal and 'T' or '-',
   table.concat(lines, '\n'))
 return { 'appended', meta[4] }

@@ -6,9 +6,9 @@
 --       1 if the model exists though nobody has announced it, 0 if only others do, '' if that is not
 --       known, ms of silence after which no worker runs, fingerprint of the request that has the idempotency key or ''
 -- Returns what became of it, and of a repeated request the first one's id and fingerprint.
-local response, events, connection, running, deadlines, relays, models, heard_of, first = unpack(KEYS)
+local response, events, connection, running, deadlines, relays, models, last_seen, first = unpack(KEYS)
 local now = now_ms()
-local heard = tonumber(redis.call('ZSCORE', heard_of, ARGV[4]) or '0')
+local heard = tonumber(redis.call('ZSCORE', last_seen, ARGV[4]) or '0')
 local opened = heard < now - ARGV[12] and 'unattended' or 'opened'
 if redis.call('EXISTS', response) == 1 then
   return { opened }
@@ -46,5 +46,5 @@ if ARGV[13] ~= '' then
   redis.call('HSET', first, 'response_id', ARGV[1], 'fingerprint', ARGV[13])
   redis.call('EXPIRE', first, ARGV[8])
 end
-offer(response, relay, false, ARGV[1], ARGV[3], 0, '-', ARGV[6])
+publish(response, relay, false, ARGV[1], ARGV[3], 0, '-', ARGV[6])
 return { opened }

@@ -1,5 +1,5 @@
 -- Make a log anew that Valkey has lost, from what a worker holds; nothing if it is there.
--- What the client has got is unknown, so the mark is uncertain: its relay closes the connection,
+-- What the client has got is unknown, so the checkpoint is uncertain: its relay closes the connection,
 -- and the client resumes.
 -- KEYS: response, events, connection, connection's responses, deadlines, relays, abandoned
 -- ARGV: response id, tenant id, connection id, job, deadline in ms of the Unix epoch,
@@ -25,7 +25,7 @@ for index = 1, count do
   end
 end
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'connection_id', ARGV[3], 'relay_id', relay,
-  'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count, 'mark', '0?')
+  'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count, 'checkpoint', '0?')
 if ARGV[10] == 'queued' or ARGV[10] == 'in_progress' then
   redis.call('HSET', response, 'job', ARGV[4])
   redis.call('ZADD', deadlines, ARGV[5], ARGV[1])

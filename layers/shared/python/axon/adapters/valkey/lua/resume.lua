@@ -34,11 +34,11 @@ else
 end
 redis.call('SREM', 'axon:relay:' .. meta[3] .. ':responses', ARGV[1])
 redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
-redis.call('HSET', response, 'connection_id', ARGV[3], 'relay_id', relay, 'mark', ARGV[4],
+redis.call('HSET', response, 'connection_id', ARGV[3], 'relay_id', relay, 'checkpoint', ARGV[4],
   'resumption', ARGV[7])
 redis.call('ZREM', abandoned, ARGV[1])
 if meta[3] ~= relay then
-  redis.call('HSET', response, 'marked_us', 0)
+  redis.call('HSET', response, 'checkpoint_us', 0)
   redis.call('PUBLISH', 'axon:relay:' .. meta[3], ARGV[1] .. ' ' .. meta[2] .. ' 0 M')
 end
 redis.call('PUBLISH', 'axon:relay:' .. relay, ARGV[1] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4] .. ' R')
