@@ -24,6 +24,7 @@ from axon.protocol.requests import (
     parse_object,
     stream_id_of,
 )
+from axon.responses.finisher import ResponseFinisher
 from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
 from axon.serialization import dumps
@@ -38,7 +39,8 @@ HISTORY = SqsHistorySender(
     api=sqs_api(SETTINGS.history_queue_url, region=SETTINGS.aws_region), trace_header=trace_header
 )
 TURNS = ValkeyTurnCache(valkey=VALKEY, ttl_s=SETTINGS.conversation_cache_s)
-ENDER = ResponseTerminator(event_log=LOG, history=HISTORY, turns=TURNS)
+FINISHER = ResponseFinisher(history=HISTORY, turns=TURNS)
+ENDER = ResponseTerminator(event_log=LOG, finisher=FINISHER)
 SERVICE = ResponseService(
     event_log=LOG,
     conversations=Conversations(
@@ -47,7 +49,7 @@ SERVICE = ResponseService(
     jobs=SqsJobSender(
         api=sqs_api(SETTINGS.jobs_queue_url, region=SETTINGS.aws_region), trace_header=trace_header
     ),
-    history=HISTORY,
+    finisher=FINISHER,
     terminator=ENDER,
     workers=workers(SETTINGS, valkey=VALKEY),
     aliases=SETTINGS.model_aliases,

@@ -22,6 +22,7 @@ from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.clock import now_ms
 from axon.conversations import Conversations
 from axon.jobs import Job, ReceivedJob
+from axon.responses.finisher import ResponseFinisher
 from axon.settings import WorkerSettings
 from worker.attempt.context import AttemptContext
 from worker.attempt.outcome import AttemptOutcome
@@ -224,13 +225,13 @@ def _consumer(
     slots = engine.info().slots
     stages = Stages.of(settings, slots=slots, metrics=metrics)
     stack.push_async_callback(stages.close)
+    turns = ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s)
     services = AttemptContext(
         event_log=log,
-        conversations=Conversations(
-            cache=ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s),
-            database=PostgresTurnStore(pool=pool),
+        conversations=Conversations(cache=turns, database=PostgresTurnStore(pool=pool)),
+        finisher=ResponseFinisher(
+            history=SqsHistorySender(api=history, trace_header=tracing.header), turns=turns
         ),
-        history=SqsHistorySender(api=history, trace_header=tracing.header),
         terminator=terminator(settings, valkey=valkey, log=log, history=history),
         engine=engine,
         stages=stages,

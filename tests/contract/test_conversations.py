@@ -12,7 +12,8 @@ from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory
 from axon.conversations import Conversations, Turn, TurnCache, TurnStore
 from axon.history import HistoryRecord
-from axon.testing.stores import FakeTurns
+from axon.responses.finisher import ResponseFinisher
+from axon.testing.stores import FakeHistory, FakeTurns
 from tests.contract.conftest import Kind
 
 HERE = {"tenant_id": "t", "connection_id": "c"}
@@ -154,9 +155,10 @@ class TestConversations:
             turn(0, connection_id="c"),
             turn(0).model_copy(update={"response_id": "resp_8"}),
         )
+        finisher = ResponseFinisher(history=FakeHistory(), turns=stores.cache)
         for made in (unstored, stored):
-            await stores.conversations.put(made)
-            await stores.conversations.evict(made)
+            await stores.cache.put([made])
+            await finisher.evict_parent([made])
         assert await stores.cache.chain("resp_0") == []
         assert await stores.cache.chain("resp_8") == [stored]
 

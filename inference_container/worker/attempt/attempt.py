@@ -1,7 +1,7 @@
 """One attempt at a job: claim it, generate, append, and end it."""
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from axon.exceptions import RequestError
 from axon.jobs import PRIORITIES, Job
 from axon.protocol.objects import Usage
 from axon.protocol.transcript import Transcript
+from axon.responses.finisher import FinishedResponse
 from worker.attempt.context import AttemptContext
 from worker.attempt.retry_policy import OVERLOADED, ShedError
 from worker.engines.protocol import (
@@ -212,11 +213,8 @@ class _Answer:
         self._services.tracing.annotate(first_token_s=seconds)
 
     async def _fail(self, code: str, message: str) -> Status:
-        if self._turns:  # a failed continuation takes an unstored parent with it
-            parent = self._turns[-1]
-            await self._retry.run(lambda: self._services.conversations.evict(parent))
-        error = {"code": code, "message": message}
-        return await self._end(self._transcript.end(Status.FAILED, error=error), Status.FAILED)
+        event = self._transcript.end(Status.FAILED, error={"code": code, "message": message})
+        return await self._end(event, Status.FAILED, continued=self._turns)
 
     async def _finish(self, reason: FinishReason, usage: Usage | None) -> Status:
         complete = reason == "stop"
@@ -229,12 +227,21 @@ class _Answer:
         event = self._transcript.end(Status.INCOMPLETE, usage=usage, reason="max_output_tokens")
         return await self._end(event, Status.INCOMPLETE)
 
-    async def _end(self, event: LoggedEvent, status: Status) -> Status:
+    async def _end(
+        self, event: LoggedEvent, status: Status, *, continued: Sequence[Turn] = ()
+    ) -> Status:
         """Make the answer durable, then say that it has ended; return `status`."""
-        job, response = self._job, self._transcript.response
-        await self._services.keep(job, response, epoch=self._event_writer.epoch, last=event)
-        if status is not Status.FAILED:
-            turn = Turn.of(job, output=response["output"])
-            await self._retry.run(lambda: self._services.conversations.put(turn))
-        await self._event_writer.append([event], status=status)
+        finished = FinishedResponse(
+            job=self._job,
+            response=self._transcript.response,
+            event=event,
+            epoch=self._event_writer.epoch,
+            status=status,
+        )
+        await self._services.finisher.finish(
+            finished,
+            append=lambda: self._event_writer.append([event], status=status),
+            continued=continued,
+            retry=self._retry,
+        )
         return status

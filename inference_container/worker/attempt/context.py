@@ -6,10 +6,9 @@ from typing import Protocol
 
 from axon.clock import now_ms
 from axon.conversations import Conversations
-from axon.event_log.log import LoggedEvent, Status
-from axon.history import HistoryRecord, HistorySender, version_of
+from axon.event_log.log import Status
 from axon.jobs import Job
-from axon.protocol.objects import Json
+from axon.responses.finisher import ResponseFinisher
 from axon.retry import RetryPolicy
 from axon.tracing import Tracing
 from worker.attempt.retry_policy import LastReason, why_none_follows
@@ -41,7 +40,7 @@ class AttemptContext:
 
     event_log: AttemptLog
     conversations: Conversations
-    history: HistorySender
+    finisher: ResponseFinisher
     terminator: Terminator
     engine: Engine
     stages: Stages
@@ -84,15 +83,3 @@ class AttemptContext:
             retry=self.retry_policy(job),
             clock_ms=self.clock_ms,
         )
-
-    async def keep(self, job: Job, response: Json, *, epoch: int, last: LoggedEvent) -> None:
-        """Send a response that has ended to the history, if it is to be stored."""
-        if not job.stored:
-            return
-        record = HistoryRecord.of(
-            job,
-            response=response,
-            version=version_of(epoch=epoch, sequence_number=last.sequence_number),
-            ended_ms=self.clock_ms(),
-        )
-        await self.retry_policy(job).run(lambda: self.history.send(record))

@@ -5,6 +5,7 @@ import logging
 from axon.event_log.log import Status
 from axon.exceptions import FencedError, MissingResponseError, UnavailableError
 from axon.jobs import Job, ReceivedJob
+from axon.responses.finisher import FinishedResponse
 from axon.responses.terminator import OVERDUE
 from axon.retry import RetryPolicy
 from worker.attempt.attempt import attempt
@@ -95,7 +96,14 @@ async def _fail_lost(job: Job, delivery: ReceivedJob, services: AttemptContext) 
     failed = await event_writer.fail_lost(transcript, LOST)
     if failed is None:
         return AttemptOutcome.FENCED
-    await services.keep(job, transcript.response, epoch=event_writer.epoch, last=failed)
+    finished = FinishedResponse(
+        job=job,
+        response=transcript.response,
+        event=failed,
+        epoch=event_writer.epoch,
+        status=Status.FAILED,
+    )
+    await services.finisher.store(finished, retry=services.retry_policy(job))
     return AttemptOutcome.FAILED
 
 

@@ -1,7 +1,6 @@
 """retrieve: the turns that a job continues."""
 
 from axon.conversations import Conversations, Turn
-from axon.exceptions import RequestError
 from axon.jobs import Job
 
 
@@ -13,16 +12,6 @@ async def retrieve(job: Job, conversations: Conversations) -> list[Turn]:
     RequestError
         They were there when the request was accepted, but are gone.
     """
-    previous = job.previous_response_id
-    if previous is None:
-        return []
-    turns = await conversations.chain(
-        previous, tenant_id=job.tenant_id, connection_id=job.connection_id
+    return await conversations.turns_before(
+        job.previous_response_id, tenant_id=job.tenant_id, connection_id=job.connection_id
     )
-    if turns is None:
-        raise RequestError(
-            f"Previous response with id '{previous}' not found.",
-            code="previous_response_not_found",
-            param="previous_response_id",
-        )
-    return turns

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from axon.adapters.observability.health import serve_health
 from axon.conversations import Conversations
+from axon.responses.finisher import ResponseFinisher
 from axon.settings import EndpointSettings
 from worker.attempt.context import AttemptContext
 from worker.engines.protocol import Engine, EngineDeadError
@@ -96,12 +97,13 @@ def create_endpoint(
     metrics.watch(slots=slots, used=lambda: stages.infer.running)
     policy, nothing = FlushPolicy.of(settings), NoStore()
     conversations = Conversations(cache=nothing, database=nothing)
+    finisher = ResponseFinisher(history=nothing, turns=nothing)
 
     def services(log: AnswerLog) -> AttemptContext:
         return AttemptContext(
             event_log=log,
             conversations=conversations,
-            history=nothing,
+            finisher=finisher,
             terminator=log,
             engine=engine,
             stages=stages,

@@ -23,6 +23,7 @@ from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.conversations import Conversations
 from axon.event_log.log import LoggedEvent, ResponseMeta
 from axon.jobs import Job, JobSender
+from axon.responses.finisher import ResponseFinisher
 from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
 from axon.scaling import FixedWorkers
@@ -226,7 +227,8 @@ async def world(variables: dict[str, str], sqs_client: "SQSClient") -> AsyncIter
         log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
         history = SqsHistorySender(api=apis[1])
         turns = ValkeyTurnCache(valkey=valkey, ttl_s=900)
-        terminator = ResponseTerminator(event_log=log, history=history, turns=turns)
+        finisher = ResponseFinisher(history=history, turns=turns)
+        terminator = ResponseTerminator(event_log=log, finisher=finisher)
         jobs = SqsJobSender(api=apis[0])
         service = ResponseService(
             event_log=log,
@@ -235,7 +237,7 @@ async def world(variables: dict[str, str], sqs_client: "SQSClient") -> AsyncIter
                 database=PostgresTurnStore(pool=pool),
             ),
             jobs=jobs,
-            history=history,
+            finisher=finisher,
             terminator=terminator,
             workers=FixedWorkers(),
         )

@@ -4,6 +4,7 @@ import asyncio
 
 from axon.event_log.log import ResponseMeta
 from axon.event_log.publication import Publication
+from axon.responses.finisher import ResponseFinisher
 from axon.responses.terminator import ResponseTerminator
 from axon.testing.event_log import FakeValkey
 from axon.testing.management_api import FakeConnections
@@ -66,7 +67,8 @@ class World:
         self.valkey = FakeValkey(clock=lambda: self.now)
         self.connections = FakeConnections()
         self.terminator = ResponseTerminator(
-            event_log=self.valkey, history=FakeHistory(), turns=FakeTurns()
+            event_log=self.valkey,
+            finisher=ResponseFinisher(history=FakeHistory(), turns=FakeTurns()),
         )
         self.relays: dict[str, RelayParts] = {}
         self.relay = self.make_relay(RELAY)

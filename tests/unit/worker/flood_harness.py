@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from axon.conversations import Conversations, Turn
 from axon.event_log.log import Claim, LoggedEvent, Status
 from axon.jobs import JobQueue, ReceivedJob
+from axon.responses.finisher import ResponseFinisher
 from axon.responses.terminator import ResponseTerminator
 from axon.serialization import loads
 from axon.testing.event_log import FakeValkey
@@ -149,12 +150,13 @@ class Flood:
         metrics, shutdown = WorkerMetrics(registry=self.registry), Shutdown()
         self.stages = Stages.of(settings, slots=SLOTS, metrics=metrics)
         self.engine = SlowEngine()
-        history, turns = FakeHistory(), ForgetfulTurns()
+        turns = ForgetfulTurns()
+        finisher = ResponseFinisher(history=FakeHistory(), turns=turns)
         services = AttemptContext(
             event_log=self.log,
             conversations=Conversations(cache=turns, database=turns),
-            history=history,
-            terminator=ResponseTerminator(event_log=self.log, history=history, turns=turns),
+            finisher=finisher,
+            terminator=ResponseTerminator(event_log=self.log, finisher=finisher),
             engine=self.engine,
             stages=self.stages,
             flush_policy=EVERY_TOKEN,

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from axon.exceptions import RequestError
+from axon.ids import is_id
 from axon.jobs import Job
 from axon.serialization import loads
 
@@ -100,11 +102,28 @@ class Conversations:
         visible = all(t.visible_to(tenant_id=tenant_id, connection_id=connection_id) for t in turns)
         return turns if visible else None
 
-    async def put(self, turn: Turn) -> None:
-        """Keep a turn that has just ended where the next one will look first."""
-        await self._cache.put([turn])
+    async def turns_before(
+        self, previous_response_id: str | None, *, tenant_id: str, connection_id: str
+    ) -> list[Turn]:
+        """Return the turns that a request continues, oldest first; none if it continues nothing.
 
-    async def evict(self, turn: Turn) -> None:
-        """Forget a turn that is not stored."""
-        if turn.connection_id is not None:
-            await self._cache.evict(turn.response_id)
+        Raises
+        ------
+        RequestError
+            There is no such response, or it is not this tenant's and connection's to continue.
+        """
+        if previous_response_id is None:
+            return []
+        turns = None
+        # A client may send anything here, and not all of it is safe in a key.
+        if is_id("resp", previous_response_id):
+            turns = await self.chain(
+                previous_response_id, tenant_id=tenant_id, connection_id=connection_id
+            )
+        if turns is None:
+            raise RequestError(
+                f"Previous response with id '{previous_response_id}' not found.",
+                code="previous_response_not_found",
+                param="previous_response_id",
+            )
+        return turns

@@ -10,6 +10,7 @@ from axon.exceptions import RequestError
 from axon.jobs import Job
 from axon.protocol.objects import Usage
 from axon.protocol.requests import ResumeResponse
+from axon.responses.finisher import ResponseFinisher
 from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
 from axon.testing.event_log import FakeValkey
@@ -40,9 +41,8 @@ class World:
         self.jobs = FakeJobQueue()
         self.history = FakeHistory()
         self.workers = FakeWorkerScaler()
-        self.terminator = ResponseTerminator(
-            event_log=self.valkey, history=self.history, turns=self.turns
-        )
+        self.finisher = ResponseFinisher(history=self.history, turns=self.turns)
+        self.terminator = ResponseTerminator(event_log=self.valkey, finisher=self.finisher)
         self.alias({})
 
     def alias(self, aliases: ModelAliases) -> None:
@@ -51,7 +51,7 @@ class World:
             event_log=self.valkey,
             conversations=self.conversations,
             jobs=self.jobs,
-            history=self.history,
+            finisher=self.finisher,
             terminator=self.terminator,
             workers=self.workers,
             aliases=aliases,
@@ -151,5 +151,5 @@ class Attempt:
         await self.append(self.transcript.close_message())
         end = self.transcript.end(Status.COMPLETED, usage=Usage(1, 1))
         output = self.transcript.response["output"]
-        await self._world.conversations.put(Turn.of(self._job, output=output))
+        await self._world.turns.put([Turn.of(self._job, output=output)])
         await self.append([end], status=Status.COMPLETED)

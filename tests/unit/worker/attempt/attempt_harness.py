@@ -6,6 +6,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from axon.jobs import Job
+from axon.responses.finisher import ResponseFinisher
 from tests.unit.axon.responses.service_harness import DEADLINE_S, World
 from tests.unit.axon.sdk_events import validate_stream
 from tests.unit.worker.default_settings import SETTINGS
@@ -44,7 +45,9 @@ class Workplace(World):
         return AttemptContext(
             event_log=self.valkey,
             conversations=self.conversations,
-            history=self.history,
+            finisher=ResponseFinisher(
+                history=self.history, turns=self.turns, clock_ms=lambda: self.clock_ms
+            ),
             terminator=self.terminator,
             engine=engine,
             stages=Stages.of(settings, slots=engine.info().slots, metrics=self.metrics),

@@ -13,9 +13,10 @@ async def test_a_first_request_continues_nothing() -> None:
 
 
 async def test_the_earlier_turns() -> None:
-    conversations = Conversations(cache=FakeTurns(), database=FakeTurns())
+    turns = FakeTurns()
+    conversations = Conversations(cache=turns, database=FakeTurns())
     first = a_job()
-    await conversations.put(Turn.of(first, output=[]))
+    await turns.put([Turn.of(first, output=[])])
     job = a_job(previous_response_id=first.response_id)
     assert await retrieve(job, conversations) == [Turn.of(first, output=[])]
 

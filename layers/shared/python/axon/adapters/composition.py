@@ -11,6 +11,7 @@ from axon.adapters.valkey.caches import ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.exceptions import SettingsError
+from axon.responses.finisher import ResponseFinisher
 from axon.responses.terminator import ResponseTerminator
 from axon.scaling import FixedWorkers, WorkerScaler
 from axon.settings import EventLogSettings, RespondSettings
@@ -40,8 +41,10 @@ def terminator(
     """Return the service that ends responses from outside a worker."""
     return ResponseTerminator(
         event_log=log,
-        history=SqsHistorySender(api=history),
-        turns=ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s),
+        finisher=ResponseFinisher(
+            history=SqsHistorySender(api=history),
+            turns=ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s),
+        ),
     )
 
 

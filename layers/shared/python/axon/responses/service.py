@@ -9,12 +9,12 @@ from axon.conversations import Conversations, Turn
 from axon.directory.models import unknown_model
 from axon.event_log.log import EventLog, NewResponse, Opening, OpenResult, Resumption, Status
 from axon.exceptions import FencedError, RequestError, UnavailableError
-from axon.history import HistoryRecord, HistorySender, version_of
 from axon.ids import is_id, new_id
 from axon.jobs import Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Usage, response_object
 from axon.protocol.requests import CreateResponse, ResumeResponse
+from axon.responses.finisher import FinishedResponse, ResponseFinisher
 from axon.responses.terminator import ResponseTerminator, unknown_response
 from axon.scaling import WorkerScaler
 from axon.serialization import dumps
@@ -38,7 +38,7 @@ class ResponseService:
         event_log: EventLog,
         conversations: Conversations,
         jobs: JobSender,
-        history: HistorySender,
+        finisher: ResponseFinisher,
         terminator: ResponseTerminator,
         workers: WorkerScaler,
         aliases: ModelAliases | None = None,
@@ -48,7 +48,7 @@ class ResponseService:
         self._workers = workers
         self._conversations = conversations
         self._jobs = jobs
-        self._history = history
+        self._finisher = finisher
         self._terminator = terminator
 
     async def submit(
@@ -66,7 +66,9 @@ class ResponseService:
             No relay is there to answer through; nothing was accepted.
         """
         try:
-            turns = await self._previous(request, tenant_id=tenant_id, connection_id=connection_id)
+            turns = await self._conversations.turns_before(
+                request.previous_response_id, tenant_id=tenant_id, connection_id=connection_id
+            )
         except RequestError:
             # The conversation may be out of sight by now, and the response nevertheless begun.
             opening = await self._log.repeated(_idempotency(request, tenant_id))
@@ -124,25 +126,6 @@ class ResponseService:
             case Resumption.NO_RELAY:
                 raise UnavailableError(NO_RELAY)
 
-    async def _previous(
-        self, request: CreateResponse, *, tenant_id: str, connection_id: str
-    ) -> list[Turn]:
-        previous = request.previous_response_id
-        if previous is None:
-            return []
-        turns = None
-        if is_id("resp", previous):  # anything may stand there, and not all of it is safe in a key
-            turns = await self._conversations.chain(
-                previous, tenant_id=tenant_id, connection_id=connection_id
-            )
-        if turns is None:
-            raise RequestError(
-                f"Previous response with id '{previous}' not found.",
-                code="previous_response_not_found",
-                param="previous_response_id",
-            )
-        return turns
-
     async def _begin(
         self, request: CreateResponse, turns: list[Turn], *, tenant_id: str, connection_id: str
     ) -> tuple[Job, Opening]:
@@ -163,8 +146,7 @@ class ResponseService:
                     return job, opening
             raise unknown_model(request.model)
         except RequestError:
-            if turns:  # a failed continuation takes an unstored parent with it
-                await self._conversations.evict(turns[-1])
+            await self._finisher.evict_parent(turns)
             raise
 
     async def _queue(self, job: Job, opening: Opening) -> None:
@@ -217,20 +199,18 @@ class ResponseService:
         in_progress = transcript.in_progress()
         claim = await self._log.claim(job.response_id, in_progress=in_progress.data)
         completed = transcript.end(Status.COMPLETED, usage=Usage())
-        if job.stored:
-            await self._history.send(
-                HistoryRecord.of(
-                    job,
-                    response=transcript.response,
-                    version=version_of(
-                        epoch=claim.epoch, sequence_number=completed.sequence_number
-                    ),
-                    ended_ms=now_ms(),
-                )
-            )
-        await self._conversations.put(Turn.of(job, output=[]))
-        await self._log.append(
-            job.response_id, epoch=claim.epoch, events=[completed], status=Status.COMPLETED
+        finished = FinishedResponse(
+            job=job,
+            response=transcript.response,
+            event=completed,
+            epoch=claim.epoch,
+            status=Status.COMPLETED,
+        )
+        await self._finisher.finish(
+            finished,
+            append=lambda: self._log.append(
+                job.response_id, epoch=claim.epoch, events=[completed], status=Status.COMPLETED
+            ),
         )
 
     async def _open(self, job: Job, request: CreateResponse) -> Opening:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from itertools import islice
 
 from axon.clock import now_ms
-from axon.conversations import Turn, TurnCache
 from axon.event_log.log import EventLog, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
-from axon.history import HistoryRecord, HistorySender, version_of
 from axon.ids import is_id
 from axon.jobs import Job
+from axon.responses.finisher import FinishedResponse, ResponseFinisher
 from axon.retry import backoff
 
 _TRIES = 6
@@ -28,10 +27,9 @@ class ResponseTerminator:
     append.
     """
 
-    def __init__(self, *, event_log: EventLog, history: HistorySender, turns: TurnCache) -> None:
+    def __init__(self, *, event_log: EventLog, finisher: ResponseFinisher) -> None:
         self._log = event_log
-        self._history = history
-        self._turns = turns
+        self._finisher = finisher
 
     async def cancel(self, response_id: str, *, tenant_id: str) -> None:
         """Cancel a running response of this tenant; one that has ended stays as it is.
@@ -110,28 +108,35 @@ class ResponseTerminator:
         if status is Status.CANCELLED and transcript.text:
             events = transcript.close_message(complete=False)
         events.append(transcript.end(status, error=error))
-        if job.stored:
-            record = HistoryRecord.of(
-                job,
-                response=transcript.response,
-                version=version_of(epoch=claim.epoch, sequence_number=events[-1].sequence_number),
-                ended_ms=now_ms(),
-            )
-            await self._write(record, status)
-        if status is Status.CANCELLED:  # what was said so far can be continued at once
-            await self._turns.put([Turn.of(job, output=transcript.response["output"])])
-        try:
-            await self._log.append(job.response_id, epoch=claim.epoch, events=events, status=status)
-        except MissingResponseError:  # lost just now, but the history has this end
-            await self._restore(meta, [*logged, *events], epoch=claim.epoch, status=status)
-
-    async def _write(self, record: HistoryRecord, status: Status) -> None:
-        try:
-            await self._history.send(record)
-        except UnavailableError:
+        finished = FinishedResponse(
+            job=job,
+            response=transcript.response,
+            event=events[-1],
+            epoch=claim.epoch,
+            status=status,
+        )
+        await self._finisher.finish(
+            finished,
+            append=lambda: self._append(meta, logged, events, epoch=claim.epoch, status=status),
             # Nothing continues a failed response: telling of it matters more than keeping it.
-            if status is not Status.FAILED:
-                raise
+            history_required=status is not Status.FAILED,
+        )
+
+    async def _append(
+        self,
+        meta: ResponseMeta,
+        logged: list[LoggedEvent],
+        events: list[LoggedEvent],
+        *,
+        epoch: int,
+        status: Status,
+    ) -> None:
+        """Append the closing events; make the log again if it was lost since it was read."""
+        try:
+            await self._log.append(meta.response_id, epoch=epoch, events=events, status=status)
+        except MissingResponseError:
+            # The history has this end already, so the client must be told of the same one.
+            await self._restore(meta, [*logged, *events], epoch=epoch, status=status)
 
     async def _restore(
         self, meta: ResponseMeta, events: list[LoggedEvent], *, epoch: int, status: Status

@@ -1,0 +1,152 @@
+"""ResponseFinisher: the one way to finish a response, from inside an attempt and from outside."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from axon.clock import now_ms
+from axon.conversations import Turn, TurnCache
+from axon.event_log.log import LoggedEvent, Status
+from axon.exceptions import UnavailableError
+from axon.history import HistoryRecord, HistorySender, version_of
+from axon.jobs import Job
+from axon.protocol.objects import Json
+from axon.retry import RetryPolicy
+
+NO_RETRY = RetryPolicy(errors=())
+"""One attempt: for callers that are called again themselves, or whose client waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedResponse:
+    """A response that is about to end, and everything that tells of its end.
+
+    Parameters
+    ----------
+    response : Json
+        The response object as the terminal event shows it.
+    event : LoggedEvent
+        The terminal event.
+    epoch : int
+        Epoch of the attempt or terminator that ends it; it must hold the claim.
+    status : Status
+        The terminal status.
+    """
+
+    job: Job
+    response: Json
+    event: LoggedEvent
+    epoch: int
+    status: Status
+
+    def record(self, *, ended_ms: int) -> HistoryRecord:
+        """Return the response as the database will keep it."""
+        return HistoryRecord.of(
+            self.job,
+            response=self.response,
+            version=version_of(epoch=self.epoch, sequence_number=self.event.sequence_number),
+            ended_ms=ended_ms,
+        )
+
+
+class ResponseFinisher:
+    """Stores a response that ends, keeps its turn, and only then appends its terminal event.
+
+    The order is an invariant. A client that has seen the terminal event may continue the response
+    at once, so by then the history queue must have accepted the record and the cache must have the
+    turn. Whoever dies in between has told the client nothing: the next attempt or terminator
+    finishes the response again under a higher epoch, and its record replaces this one, because a
+    record's version begins with the epoch.
+
+    Parameters
+    ----------
+    history : HistorySender
+        Queue before the database, for responses that are stored.
+    turns : TurnCache
+        Where a request that continues the response looks first.
+    clock_ms : Callable[[], int]
+        Milliseconds of the Unix epoch, for the record's end.
+    """
+
+    def __init__(
+        self,
+        *,
+        history: HistorySender,
+        turns: TurnCache,
+        clock_ms: Callable[[], int] = now_ms,
+    ) -> None:
+        self._history = history
+        self._turns = turns
+        self._clock_ms = clock_ms
+
+    async def finish(
+        self,
+        finished: FinishedResponse,
+        *,
+        append: Callable[[], Awaitable[object]],
+        continued: Sequence[Turn] = (),
+        retry: RetryPolicy = NO_RETRY,
+        history_required: bool = True,
+    ) -> None:
+        """Finish a response.
+
+        Parameters
+        ----------
+        append : Callable[[], Awaitable[object]]
+            Appends the terminal event with its status, under the finished response's epoch. It
+            brings its own retries: what a lost log or a fence means differs from caller to caller.
+        continued : Sequence[Turn]
+            Turns that a failed response was to continue, oldest first, if the last one is to be
+            evicted; empty where the client may try the same continuation again.
+        retry : RetryPolicy
+            For the history queue and the cache; each may be called again without harm.
+        history_required : bool
+            False to append the terminal event even when the history queue is away.
+
+        Raises
+        ------
+        UnavailableError
+            The history queue or the cache stayed away; nothing was appended.
+        """
+        await self._store_if_possible(finished, retry=retry, required=history_required)
+        if finished.status is Status.FAILED:
+            # Nothing continues a failed response, so it leaves no turn.
+            await retry.run(lambda: self.evict_parent(continued))
+        else:
+            turn = Turn.of(finished.job, output=finished.response["output"])
+            await retry.run(lambda: self._turns.put([turn]))
+        await append()
+
+    async def store(self, finished: FinishedResponse, *, retry: RetryPolicy = NO_RETRY) -> None:
+        """Send the response to the history, if it is to be stored.
+
+        Raises
+        ------
+        UnavailableError
+            The history queue stayed away.
+        """
+        if finished.job.stored:
+            record = finished.record(ended_ms=self._clock_ms())
+            await retry.run(lambda: self._history.send(record))
+
+    async def evict_parent(self, continued: Sequence[Turn]) -> None:
+        """Evict the response that a failed continuation continued, unless it is stored.
+
+        OpenAI's API does the same in its WebSocket mode: the client begins anew with its full
+        context. A stored parent stays, because the database has it.
+
+        Parameters
+        ----------
+        continued : Sequence[Turn]
+            The turns up to the parent, oldest first.
+        """
+        if continued and (parent := continued[-1]).connection_id is not None:
+            await self._turns.evict(parent.response_id)
+
+    async def _store_if_possible(
+        self, finished: FinishedResponse, *, retry: RetryPolicy, required: bool
+    ) -> None:
+        try:
+            await self.store(finished, retry=retry)
+        except UnavailableError:
+            if required:
+                raise
