@@ -27,10 +27,11 @@ from axon.settings import WorkerSettings
 from worker.attempt.context import AttemptContext
 from worker.attempt.outcome import AttemptOutcome
 from worker.attempt.runner import answer
+from worker.cluster.handover import JobHandover
 from worker.cluster.peer_jobs import PeerJobSubscriber
-from worker.cluster.registration import WorkerRegistration
-from worker.cluster.router import Router
-from worker.cluster.task_protection import Protection
+from worker.cluster.registration import LocalWorker, WorkerRegistration
+from worker.cluster.router import Router, RoutingPolicy
+from worker.cluster.task_protection import TaskProtection
 from worker.engines.protocol import Engine
 from worker.factories import engine_of, engine_registry, tracing_of, until
 from worker.jobs.consumer import Consumer
@@ -68,14 +69,14 @@ async def serve(
         registry = engine_registry()
         pool = create_pool(settings)
         stack.push_async_callback(pool.close)
-        protection = Protection(EcsAgent(uri=agent_uri)) if agent_uri else None
+        protection = TaskProtection(EcsAgent(uri=agent_uri)) if agent_uri else None
         parts = _parts(
             settings,
             host=host,
             valkey=valkey,
             pool=pool,
             registry=registry,
-            changed=protection.changed if protection else lambda _: None,
+            changed=protection.jobs_changed if protection else lambda _: None,
             stack=stack,
         )
         if port := settings.health_port:
@@ -99,7 +100,7 @@ async def _work(
     settings: WorkerSettings,
     *,
     stop: asyncio.Event,
-    protection: Protection | None,
+    protection: TaskProtection | None,
 ) -> None:
     """Run the parts; what others hand over is taken, or given back, until the end."""
     listening = asyncio.create_task(parts.peer_jobs.run())
@@ -144,26 +145,33 @@ def _parts(
     models_changed = asyncio.Event()
     workers = ValkeyWorkerDirectory(valkey=valkey)
     registration = WorkerRegistration(
-        worker_id=settings.worker_id,
+        worker=LocalWorker(
+            worker_id=settings.worker_id,
+            slots=settings.slots,
+            models=host.models,
+            load=lambda: consumer.running,
+            connected=lambda: peer_jobs.connected,
+        ),
         models=ValkeyModelDirectory(valkey=valkey),
         workers=workers,
-        held=host.models,
-        slots=settings.slots,
-        load=lambda: consumer.running,
-        listens=lambda: peer_jobs.hears,
         retention_s=settings.model_retention_s,
     )
     host.watch(registration.announce_soon)
     router = Router(
-        worker_id=settings.worker_id,
-        directory=workers,
-        peers=registration,
-        host=host,
-        prefix_affinity=settings.prefix_affinity,
-        most_waiting=max(settings.slots // 2, 1),
-        max_receives=settings.max_receives,
+        models=host,
+        handover=JobHandover(
+            worker_id=settings.worker_id,
+            directory=workers,
+            peers=registration,
+            metrics=metrics,
+            shutdown=shutdown,
+        ),
+        policy=RoutingPolicy(
+            prefix_affinity=settings.prefix_affinity,
+            max_waiting=max(settings.slots // 2, 1),
+            max_receives=settings.max_receives,
+        ),
         left_s=lambda job: (job.deadline_ms(settings.response_deadline_s) - now_ms()) / 1000,
-        metrics=metrics,
         shutdown=shutdown,
     )
 
@@ -187,8 +195,8 @@ def _parts(
         worker_id=settings.worker_id,
         accept=consumer.accept,
         models_changed=models_changed.set,
-        listening=registration.announce_soon,
-        latest_s=settings.visibility_timeout_s / 2,
+        subscribed=registration.announce_soon,
+        max_age_s=settings.visibility_timeout_s / 2,
     )
     reconciling = reconciler(
         settings,

@@ -256,8 +256,8 @@ async def test_workers_hand_jobs_over(axon: Valkey, admin: "redis.Redis") -> Non
         worker_id="w1",
         accept=received.put_nowait,
         models_changed=changed.set,
-        listening=listening.set,
-        latest_s=10,
+        subscribed=listening.set,
+        max_age_s=10,
     )
     directory = ValkeyWorkerDirectory(valkey=axon)
     running = asyncio.create_task(peer_jobs.run())

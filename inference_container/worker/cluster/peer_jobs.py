@@ -1,4 +1,4 @@
-"""The worker's subscription: jobs that other workers hand over, and that models have changed."""
+"""Subscription of a worker: jobs that peers hand over, and notices of changed models."""
 
 import asyncio
 import logging
@@ -12,30 +12,30 @@ from axon.exceptions import UnavailableError
 from axon.jobs import ReceivedJob
 from axon.periodic import every
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_PULSE_S = 1.0
-_CAUGHT_UP_S = 2.0
-_END = b"end"
+_PULSE_INTERVAL_S = 1.0
+_CATCH_UP_TIMEOUT_S = 2.0
+_CATCH_UP_MARKER = b"end"
 
 
 class PeerJobSubscriber:
-    """Hands on what arrives, until it is cancelled.
+    """Passes on the jobs that peers hand over, until it is cancelled.
 
-    What is handed over while nobody listens becomes visible in the queue again, and so does what
-    arrives late, because this process or its connection was stopped: another worker may have
-    received it meanwhile.
+    A job that nobody received, or that arrived too late because this process or its connection
+    was stopped, is not run here: its message becomes visible in the queue again, and another
+    worker may have received it already.
 
     Parameters
     ----------
     accept : Callable[[ReceivedJob], None]
-        Takes each job.
+        Takes each job that arrives in time.
     models_changed : Callable[[], None]
-        Called when models may have changed.
-    listening : Callable[[], None]
-        Called each time that a subscription stands.
-    latest_s : float
-        So long a job may have been on its way.
+        Called when the desired models may have changed.
+    subscribed : Callable[[], None]
+        Called each time that the subscription has been established.
+    max_age_s : float
+        A job that took longer than this to arrive is dropped, in seconds.
     """
 
     def __init__(
@@ -45,76 +45,85 @@ class PeerJobSubscriber:
         worker_id: str,
         accept: Callable[[ReceivedJob], None],
         models_changed: Callable[[], None],
-        listening: Callable[[], None],
-        latest_s: float,
+        subscribed: Callable[[], None],
+        max_age_s: float,
     ) -> None:
         self._valkey = valkey
         self._channel = keys.worker(worker_id)
         self._accept = accept
         self._models_changed = models_changed
-        self._listening = listening
-        self._latest_ms = latest_s * 1000
+        self._subscribed = subscribed
+        self._max_age_ms = max_age_s * 1000
         self._arriving: set[asyncio.Task[None]] = set()
-        self._end = asyncio.Event()
+        self._caught_up = asyncio.Event()
         self._subscriber = Subscriber(
             valkey=valkey,
             channel=self._channel,
             receivers={
-                self._channel: self._take,
+                self._channel: self._receive,
                 keys.MODELS_CHANGED: lambda _: models_changed(),
             },
             resubscribed=self._resubscribed,
         )
 
     @property
-    def hears(self) -> bool:
-        """Whether a job that is handed over now would arrive."""
+    def connected(self) -> bool:
+        """Return whether a job that is handed over now would arrive."""
         return self._subscriber.hears
 
     async def run(self) -> None:
-        """Listen."""
+        """Receive until cancelled."""
         never = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._subscriber.run())
-            group.create_task(every(_PULSE_S, self._subscriber.pulse, until=never))
+            group.create_task(every(_PULSE_INTERVAL_S, self._subscriber.pulse, until=never))
 
     async def catch_up(self) -> None:
-        """Wait until all that was handed over so far has been handed on."""
-        self._end.clear()
+        """Wait until every job that was handed over so far has been passed on.
+
+        Called after this worker has left the directory: from then on no peer hands over a job, but
+        some may still be on their way. What does not arrive within 2 s becomes visible in the queue
+        again.
+        """
+        self._caught_up.clear()
         try:
-            async with asyncio.timeout(_CAUGHT_UP_S):
-                # It comes after what was published before.
-                if await self._valkey.call("PUBLISH", self._channel, _END):
-                    await self._end.wait()
+            async with asyncio.timeout(_CATCH_UP_TIMEOUT_S):
+                # A channel keeps its order: the marker arrives after all that was published before.
+                if await self._valkey.call("PUBLISH", self._channel, _CATCH_UP_MARKER):
+                    await self._caught_up.wait()
                 while self._arriving:
                     await asyncio.wait(self._arriving)
         except (UnavailableError, TimeoutError) as error:
-            LOGGER.warning("jobs that were handed over last may come late: %r", error)
+            logger.warning("jobs that peers handed over last may run late: %r", error)
 
     def _resubscribed(self) -> None:
-        self._listening()
-        self._models_changed()  # what was said meanwhile was not heard
+        self._subscribed()
+        # A notice that was published while the subscription was down is lost.
+        self._models_changed()
 
-    def _take(self, payload: bytes) -> None:
-        if payload == _END:
-            self._end.set()
+    def _receive(self, payload: bytes) -> None:
+        if payload == _CATCH_UP_MARKER:
+            self._caught_up.set()
             return
         try:
             handed_over = HandedOver.decode(payload)
         except ValueError:
-            LOGGER.exception("not a job: %r", payload[:200])
+            logger.exception("not a job: %r", payload[:200])
             return
-        task = asyncio.create_task(self._arrive(handed_over))
+        # The subscriber's callbacks must not wait, but the job's age takes a call to Valkey.
+        task = asyncio.create_task(self._accept_in_time(handed_over))
         self._arriving.add(task)
         task.add_done_callback(self._arriving.discard)
 
-    async def _arrive(self, handed_over: HandedOver) -> None:
+    async def _accept_in_time(self, handed_over: HandedOver) -> None:
+        # Both times are Valkey's: the clocks of two workers may differ by more than the limit. A
+        # late job's visibility timeout may have ended, so that another worker runs it by now.
         try:
             age_ms = await self._valkey.now_ms() - handed_over.sent_ms
         except UnavailableError as error:
-            LOGGER.warning("a job that was handed over is left: %s", error)
+            logger.warning("dropping a job that a peer handed over: %s", error)
             return
-        if age_ms > self._latest_ms:
-            LOGGER.warning("a job that was handed over %d ms ago is left", age_ms)
+        if age_ms > self._max_age_ms:
+            logger.warning("dropping a job that a peer handed over %d ms ago", age_ms)
             return
         self._accept(handed_over.delivery)

@@ -1,143 +1,179 @@
-"""Announces this worker and the models that it serves, and knows the workers beside it."""
+"""Registration of a worker: announces it and its models, and keeps the list of its peers."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from axon.directory.models import ModelDirectory
 from axon.directory.workers import ModelState, ModelStatus, WorkerDirectory, WorkerState
 from axon.exceptions import UnavailableError
 from axon.retry import sleep_unless
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_LONGEST_INTERVAL_S = 5.0
-_TOGETHER_S = 2.0
-"""From one look to the next while other workers are there."""
+_MAX_INTERVAL_S = 5.0
+_INTERVAL_WITH_PEERS_S = 2.0
+"""Seconds between two reads of the directory while peers are registered."""
 _RETRY_S = 1.0
-_LEAVING_S = 2.0
-"""So long leaving may take: what is still handed over is given back, only later."""
+_LEAVE_TIMEOUT_S = 2.0
+"""Limit for leaving the directory, in seconds. A job that a peer hands over afterwards becomes
+visible in the queue again."""
 
 
-class WorkerRegistration:
-    """Announces until cancelled, often enough that the models stay known.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalWorker:
+    """The worker of this process, as the directory describes it.
 
     Parameters
     ----------
-    held : Callable[[], Sequence[ModelStatus]]
-        The models here, and how far they are.
+    worker_id : str
+        Id in the directory of workers.
+    slots : int
+        Requests that it runs at once.
+    models : Callable[[], Sequence[ModelStatus]]
+        Returns its models and their states.
     load : Callable[[], int]
-        How many jobs are in hand.
-    listens : Callable[[], bool]
-        Whether jobs that others hand over would arrive; only then others may.
+        Returns how many jobs it holds.
+    connected : Callable[[], bool]
+        Returns whether a job that a peer hands over would arrive.
+    """
+
+    worker_id: str
+    slots: int
+    models: Callable[[], Sequence[ModelStatus]]
+    load: Callable[[], int]
+    connected: Callable[[], bool]
+
+    def state(self, models: Sequence[ModelStatus]) -> WorkerState:
+        """Return the entry for the directory of workers."""
+        return WorkerState(
+            worker_id=self.worker_id, slots=self.slots, load=self.load(), models=models
+        )
+
+
+class WorkerRegistration:
+    """Renews the registration until cancelled, well before the models' retention ends.
+
+    Both directories keep leases, so a worker that dies disappears by itself. Three states: not
+    announced, announced (clients may ask for the models), registered (peers may hand jobs over).
+    A worker is registered only while its subscription is connected.
+
+    Parameters
+    ----------
+    models : ModelDirectory
+        The directory that tells clients which models exist.
+    workers : WorkerDirectory
+        The directory that tells workers of their peers.
+    retention_s : float
+        Seconds after which a model that no worker announces is forgotten.
 
     Attributes
     ----------
-    announced
-        Set with the first success: before, nobody could ask for a model.
-    others : Sequence[WorkerState]
-        The workers beside this one, when last seen; none while Valkey is away.
+    announced : asyncio.Event
+        Set with the first success: before, no client could ask for a model.
+    peers : Sequence[WorkerState]
+        The other workers as last read; empty while Valkey is away.
     """
 
     def __init__(
         self,
         *,
-        worker_id: str,
+        worker: LocalWorker,
         models: ModelDirectory,
         workers: WorkerDirectory,
-        held: Callable[[], Sequence[ModelStatus]],
-        slots: int,
-        load: Callable[[], int],
-        listens: Callable[[], bool],
         retention_s: float,
     ) -> None:
         self.announced = asyncio.Event()
-        self.others: Sequence[WorkerState] = ()
-        self._worker_id = worker_id
+        self.peers: Sequence[WorkerState] = ()
+        self._worker = worker
         self._models = models
         self._workers = workers
-        self._held = held
-        self._slots = slots
-        self._load = load
-        self._listens = listens
         self._retention_s = retention_s
-        self._interval_s = min(retention_s / 3, _LONGEST_INTERVAL_S)
-        self._entered = False
-        self._known: frozenset[str] = frozenset()
-        self._sooner = asyncio.Event()
-        self._noting: asyncio.Task[None] | None = None
+        self._interval_s = min(retention_s / 3, _MAX_INTERVAL_S)
+        self._registered = False
+        self._announced_models: frozenset[str] = frozenset()
+        self._renew_now = asyncio.Event()
+        self._publishing_load: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Announce, and look who else is there, again and again."""
+        """Announce, and read the list of peers, again and again."""
         while True:
-            self._sooner.clear()
-            await sleep_unless(self._sooner, await self._step())
+            # Cleared before the step: a change during it asks for another one.
+            self._renew_now.clear()
+            await sleep_unless(self._renew_now, await self._renew())
 
     def announce_soon(self) -> None:
-        """Announce what has changed without waiting for the next time."""
-        self._sooner.set()
+        """Announce what has changed without waiting for the next interval."""
+        self._renew_now.set()
 
     def load_changed(self) -> None:
-        """Tell the others, if there are any; changes during a note go with the next."""
-        if self.others and self._noting is None:
-            self._noting = asyncio.create_task(self._note())
+        """Publish the load if there are peers; changes while it is published are combined."""
+        if self.peers and self._publishing_load is None:
+            self._publishing_load = asyncio.create_task(self._publish_load())
 
-    def forget_others(self) -> None:
-        """Take nobody to be there until Valkey says so again."""
-        self.others = ()
+    def forget_peers(self) -> None:
+        """Clear the list of peers until the next successful read."""
+        self.peers = ()
 
     async def leave(self) -> None:
-        """Have nobody hand jobs over to this worker any more, unless Valkey is away."""
-        self.others = ()
-        if self._noting is not None:
-            self._noting.cancel()
-        try:
-            async with asyncio.timeout(_LEAVING_S):
-                await self._workers.leave(self._worker_id)
-        except (UnavailableError, TimeoutError) as error:
-            LOGGER.warning("cannot leave the directory of workers: %s", error)
+        """Remove this worker from the directory, so that no peer hands over another job.
 
-    async def _step(self) -> float:
-        """Return for how long what was announced is good."""
-        held = self._held()
-        served = tuple(model.name for model in held if model.state is ModelState.SERVING)
-        stays = {model.name for model in held if model.state is not ModelState.UNLOADING}
+        While Valkey is away the entry stays until its lease ends.
+        """
+        self.peers = ()
+        if self._publishing_load is not None:
+            # It would enter the load of a worker that has left.
+            self._publishing_load.cancel()
         try:
-            if unloaded := self._known - stays:
+            async with asyncio.timeout(_LEAVE_TIMEOUT_S):
+                await self._workers.leave(self._worker.worker_id)
+        except (UnavailableError, TimeoutError) as error:
+            logger.warning("cannot leave the directory of workers: %s", error)
+
+    async def _renew(self) -> float:
+        """Announce once; return the seconds until the next announcement."""
+        models = self._worker.models()
+        served = tuple(model.name for model in models if model.state is ModelState.SERVING)
+        kept = {model.name for model in models if model.state is not ModelState.UNLOADING}
+        try:
+            # A model that is swapped is neither served nor unloaded: it keeps its entry, so that
+            # clients are not refused between two versions.
+            if unloaded := self._announced_models - kept:
                 await self._models.forget(tuple(unloaded))
             await self._models.announce(served, retention_s=self._retention_s)
-            self._known = frozenset(served)
+            self._announced_models = frozenset(served)
             self.announced.set()
-            await self._enter(held)
+            await self._register(models)
             workers = await self._workers.list()
         except UnavailableError as error:
-            LOGGER.warning("cannot announce models: %s", error)
-            self.forget_others()
+            logger.warning("cannot announce models: %s", error)
+            # Peers that cannot be read may be gone: jobs are run here until they can.
+            self.forget_peers()
             return _RETRY_S
-        self.others = tuple(w for w in workers if w.worker_id != self._worker_id)
-        if not self._entered:
+        self.peers = tuple(w for w in workers if w.worker_id != self._worker.worker_id)
+        if not self._registered:
             return min(_RETRY_S, self._interval_s)
-        return min(_TOGETHER_S, self._interval_s) if self.others else self._interval_s
+        return min(_INTERVAL_WITH_PEERS_S, self._interval_s) if self.peers else self._interval_s
 
-    async def _enter(self, held: Sequence[ModelStatus]) -> None:
-        """Enter the directory of workers, or leave it while nothing would arrive."""
-        if self._listens():
-            state = WorkerState(
-                worker_id=self._worker_id, slots=self._slots, load=self._load(), models=held
-            )
-            await self._workers.announce(state)
-            self._entered = True
-        elif self._entered:
-            await self._workers.leave(self._worker_id)
-            self._entered = False
+    async def _register(self, models: Sequence[ModelStatus]) -> None:
+        """Enter the directory of workers, or leave it while the subscription is disconnected."""
+        if self._worker.connected():
+            await self._workers.announce(self._worker.state(models))
+            self._registered = True
+        elif self._registered:
+            # A job handed over now would be lost until its visibility timeout ends.
+            await self._workers.leave(self._worker.worker_id)
+            self._registered = False
 
-    async def _note(self) -> None:
-        noted = -1
+    async def _publish_load(self) -> None:
+        published = -1
         try:
-            while self.others and noted != (load := self._load()):
-                await self._workers.note_load(self._worker_id, load)
-                noted = load
+            # The load may change during the call: repeat until what was published is current.
+            while self.peers and published != (load := self._worker.load()):
+                await self._workers.note_load(self._worker.worker_id, load)
+                published = load
         except UnavailableError as error:
-            LOGGER.debug("cannot note the load: %s", error)
+            logger.debug("cannot publish the load: %s", error)
         finally:
-            self._noting = None
+            self._publishing_load = None

@@ -11,7 +11,8 @@ from axon.jobs import Job, ReceivedJob
 from tests.integration.worker.conftest import World
 from worker import app
 from worker.attempt.outcome import AttemptOutcome
-from worker.cluster.registration import WorkerRegistration
+from worker.cluster.handover import JobHandover
+from worker.cluster.registration import LocalWorker, WorkerRegistration
 from worker.cluster.router import Router
 
 TOGETHER = {"model_retention_s": "0.6"}
@@ -33,23 +34,23 @@ class Beside:
         workers: dict[Router, str] = {}
 
         class WatchedRouter(Router):
-            def __init__(self, *, worker_id: str, **parts: Any) -> None:
-                super().__init__(worker_id=worker_id, **parts)
-                workers[self] = worker_id
+            def __init__(self, *, handover: JobHandover, **parts: Any) -> None:
+                super().__init__(handover=handover, **parts)
+                workers[self] = handover.worker_id
 
-            async def route(router, job: Job, delivery: ReceivedJob) -> AttemptOutcome | None:  # noqa: N805
-                outcome = await super().route(job, delivery)
+            async def route(router, job: Job, received: ReceivedJob) -> AttemptOutcome | None:  # noqa: N805
+                outcome = await super().route(job, received)
                 if outcome is AttemptOutcome.FORWARDED:
                     self.forwarded.add(job.response_id)
                 elif outcome is None:
-                    place = (job.conversation_id, workers[router], delivery.forwarded)
+                    place = (job.conversation_id, workers[router], received.forwarded)
                     self.ran.setdefault(job.response_id, []).append(place)
                 return outcome
 
         class WatchedAnnouncer(WorkerRegistration):
-            def __init__(self, *, worker_id: str, **parts: Any) -> None:
-                super().__init__(worker_id=worker_id, **parts)
-                announcers[worker_id] = self
+            def __init__(self, *, worker: LocalWorker, **parts: Any) -> None:
+                super().__init__(worker=worker, **parts)
+                announcers[worker.worker_id] = self
 
         monkeypatch.setattr(app, "Router", WatchedRouter)
         monkeypatch.setattr(app, "WorkerRegistration", WatchedAnnouncer)
@@ -70,7 +71,7 @@ class Beside:
             while any(
                 not (registration := self.announcers.get(name))
                 or not registration.announced.is_set()
-                or len(registration.others) < others
+                or len(registration.peers) < others
                 for name in by
             ):
                 await asyncio.sleep(0.01)

@@ -64,7 +64,7 @@ async def test_one_that_is_left_alone_keeps_all(world: World, beside: Beside) ->
     async with beside.workers("w1"):
         async with beside.workers("w2"):
             await beside.known(1, by=["w1"])
-        await eventually(lambda: not beside.announcers["w1"].others)
+        await eventually(lambda: not beside.announcers["w1"].peers)
         beside.ran.clear()
         for _ in range(3):
             await talk(world, turns=2)
@@ -119,7 +119,7 @@ async def test_one_that_wakes_too_late_leaves_what_it_was_given(
         for each in every:
             await exactly(world, each, count=150)
         other.send_signal(signal.SIGCONT)
-        await eventually(lambda: beside.announcers["w1"].others)
+        await eventually(lambda: beside.announcers["w1"].peers)
         for each in [await world.submit(input="count to 3") for _ in range(8)]:
             await exactly(world, each, count=3)
         assert (await world.describe(response_id)).epoch == 1

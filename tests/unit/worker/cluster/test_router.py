@@ -1,4 +1,4 @@
-"""Where a job is run; in virtual time."""
+"""The router and its hand-over to peers, in virtual time."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ from axon.testing.worker_directory import FakeWorkerDirectory
 from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import MODEL, a_job
 from worker.attempt.outcome import AttemptOutcome
-from worker.cluster.router import Router
+from worker.cluster.handover import JobHandover
+from worker.cluster.router import Router, RoutingPolicy
 from worker.metrics import WorkerMetrics
 from worker.shutdown import Shutdown
 
@@ -28,86 +29,89 @@ FORWARDED = ReceivedJob(
 )
 
 
-class Host:
-    """Holds what a test says; a model becomes ready when it is served or has failed."""
+class ScriptedModels:
+    """Model states that a test sets; `ready` waits for `changed`."""
 
     def __init__(self) -> None:
-        self.held: dict[str, ModelState] = {MODEL: ModelState.SERVING}
+        self.states: dict[str, ModelState] = {MODEL: ModelState.SERVING}
         self.changed = asyncio.Event()
         self.fail_with: Exception | None = None
 
     def state_of(self, model: str) -> ModelState | None:
-        return self.held.get(model)
+        return self.states.get(model)
 
     async def ready(self, model: str) -> bool:
         if self.fail_with:
             raise self.fail_with
         await self.changed.wait()
-        return self.held.get(model) is ModelState.SERVING
+        return self.states.get(model) is ModelState.SERVING
 
 
 @dataclass
-class Neighbours:
-    others: Sequence[WorkerState] = field(default_factory=tuple)
+class PeerList:
+    peers: Sequence[WorkerState] = field(default_factory=tuple)
 
-    def forget_others(self) -> None:
-        self.others = ()
+    def forget_peers(self) -> None:
+        self.peers = ()
 
 
-class Directory(FakeWorkerDirectory):
+class RecordingDirectory(FakeWorkerDirectory):
     def __init__(self) -> None:
         super().__init__(clock=now)
-        self.asked: list[tuple[list[str], bool]] = []
+        self.calls: list[tuple[list[str], bool]] = []
         self.takes_s = 0.0
 
     async def hand_over(
-        self, delivery: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
+        self, received: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
     ) -> str:
-        self.asked.append((list(order), bounded))
+        self.calls.append((list(order), bounded))
         await asyncio.sleep(self.takes_s)
-        return await super().hand_over(delivery, own_id=own_id, order=order, bounded=bounded)
+        return await super().hand_over(received, own_id=own_id, order=order, bounded=bounded)
 
 
-class Scene:
-    """Worker w1 with others beside it."""
+class RouterHarness:
+    """The router of worker w1, and its peers."""
 
-    def __init__(self, *, prefix_affinity: bool = True, most_waiting: int = 2) -> None:
-        self.host = Host()
-        self.directory = Directory()
-        self.peers = Neighbours()
+    def __init__(self, *, prefix_affinity: bool = True, max_waiting: int = 2) -> None:
+        self.models = ScriptedModels()
+        self.directory = RecordingDirectory()
+        self.peers = PeerList()
         self.shutdown = Shutdown()
         self.registry = CollectorRegistry()
         self.left_s = 600.0
         self.router = Router(
-            worker_id="w1",
-            directory=self.directory,
-            peers=self.peers,
-            host=self.host,
-            prefix_affinity=prefix_affinity,
-            most_waiting=most_waiting,
-            max_receives=3,
+            models=self.models,
+            handover=JobHandover(
+                worker_id="w1",
+                directory=self.directory,
+                peers=self.peers,
+                metrics=WorkerMetrics(registry=self.registry),
+                shutdown=self.shutdown,
+            ),
+            policy=RoutingPolicy(
+                prefix_affinity=prefix_affinity, max_waiting=max_waiting, max_receives=3
+            ),
             left_s=lambda _: self.left_s,
-            metrics=WorkerMetrics(registry=self.registry),
             shutdown=self.shutdown,
         )
 
-    async def beside(
+    async def add_peers(
         self, *loads: int, state: ModelState = ModelState.SERVING, own: int = 1
     ) -> None:
-        """Have w2, w3 and so on with these loads, and the own one."""
-        held = [ModelStatus(MODEL, state)]
+        """Register w2, w3 and so on with these loads, and w1 with its own."""
+        states = [ModelStatus(MODEL, state)]
         workers = [
-            WorkerState(f"w{number}", slots=8, load=load, models=held)
+            WorkerState(f"w{number}", slots=8, load=load, models=states)
             for number, load in enumerate((own, *loads), start=1)
         ]
         for worker in workers:
             await self.directory.announce(worker, lease_s=1000)
-        self.peers.others = workers[1:]
+        self.peers.peers = workers[1:]
 
     def forwarded(self, reason: str) -> float | None:
         return self.registry.get_sample_value("axon_jobs_forwarded_total", {"reason": reason})
 
-    def given_to(self) -> list[str]:
+    def handed_over_to(self) -> list[str]:
         return [worker_id for worker_id, _ in self.directory.handed_over]
 
 
@@ -118,249 +122,251 @@ def job_of(first: str, *others: str) -> Job:
     return a_job(conversation_id=next(n for n in names if ranked(n, nodes)[0] == first))
 
 
-class TestPrefix:
-    def test_a_conversation_goes_to_its_worker(self) -> None:
+class TestPrefixAffinity:
+    def test_router_hands_a_conversation_over_to_its_preferred_worker(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            await scene.beside(0, 0)
+            harness = RouterHarness()
+            await harness.add_peers(0, 0)
             job = job_of("w3", "w1", "w2")
-            assert await scene.router.route(job, FIRST) is AttemptOutcome.FORWARDED
-            assert [worker_id for worker_id, _ in scene.directory.handed_over] == ["w3"]
-            assert (scene.forwarded("prefix"), scene.forwarded("model")) == (1, 0)
+            assert await harness.router.route(job, FIRST) is AttemptOutcome.FORWARDED
+            assert [worker_id for worker_id, _ in harness.directory.handed_over] == ["w3"]
+            assert (harness.forwarded("prefix"), harness.forwarded("model")) == (1, 0)
 
         run(story())
 
-    def test_to_the_next_if_that_is_full(self) -> None:
+    def test_router_hands_over_to_the_next_worker_if_the_preferred_one_is_full(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            await scene.beside(9, 0)
+            harness = RouterHarness()
+            await harness.add_peers(9, 0)
             job = job_of("w2", "w3", "w1")
             second = ranked(job.conversation_id, ["w1", "w2", "w3"])[1]
-            outcome = await scene.router.route(job, FIRST)
-            assert scene.given_to() == ([] if second == "w1" else [second])
+            outcome = await harness.router.route(job, FIRST)
+            assert harness.handed_over_to() == ([] if second == "w1" else [second])
             assert outcome is (None if second == "w1" else AttemptOutcome.FORWARDED)
 
         run(story())
 
-    def test_its_own_stays_without_a_question(self) -> None:
+    def test_router_runs_its_own_conversation_without_a_call(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            await scene.beside(0, own=50)
-            assert await scene.router.route(job_of("w1", "w2"), FIRST) is None
-            assert scene.directory.asked == []
+            harness = RouterHarness()
+            await harness.add_peers(0, own=50)
+            assert await harness.router.route(job_of("w1", "w2"), FIRST) is None
+            assert harness.directory.calls == []
 
         run(story())
 
-    @pytest.mark.parametrize("delivery", [AGAIN, LAST, FORWARDED])
-    def test_only_what_is_received_for_the_first_time(self, delivery: ReceivedJob) -> None:
+    @pytest.mark.parametrize("received", [AGAIN, LAST, FORWARDED])
+    def test_router_applies_affinity_only_to_the_first_receive(self, received: ReceivedJob) -> None:
         async def story() -> None:
-            scene = Scene()
-            await scene.beside(0)
-            assert await scene.router.route(job_of("w2", "w1"), delivery) is None
-            assert scene.directory.asked == []
+            harness = RouterHarness()
+            await harness.add_peers(0)
+            assert await harness.router.route(job_of("w2", "w1"), received) is None
+            assert harness.directory.calls == []
 
         run(story())
 
-    def test_not_if_the_operator_does_not_want_it(self) -> None:
+    def test_router_without_prefix_affinity_hands_nothing_over(self) -> None:
         async def story() -> None:
-            scene = Scene(prefix_affinity=False)
-            await scene.beside(0)
-            assert await scene.router.route(job_of("w2", "w1"), FIRST) is None
-            assert scene.directory.asked == []
+            harness = RouterHarness(prefix_affinity=False)
+            await harness.add_peers(0)
+            assert await harness.router.route(job_of("w2", "w1"), FIRST) is None
+            assert harness.directory.calls == []
 
         run(story())
 
-    def test_not_to_one_that_does_not_serve_the_model(self) -> None:
+    def test_router_never_prefers_a_peer_that_does_not_serve_the_model(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            await scene.beside(0, state=ModelState.LOADING)
-            assert await scene.router.route(job_of("w2", "w1"), FIRST) is None
-            assert scene.directory.asked == []
+            harness = RouterHarness()
+            await harness.add_peers(0, state=ModelState.LOADING)
+            assert await harness.router.route(job_of("w2", "w1"), FIRST) is None
+            assert harness.directory.calls == []
 
         run(story())
 
-    def test_a_worker_alone_asks_nobody(self) -> None:
+    def test_router_without_peers_makes_no_call(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            scene.directory.fail_with = AssertionError("asked")
-            for delivery in (FIRST, AGAIN, FORWARDED):
-                assert await scene.router.route(a_job(), delivery) is None
+            harness = RouterHarness()
+            harness.directory.fail_with = AssertionError("calls")
+            for received in (FIRST, AGAIN, FORWARDED):
+                assert await harness.router.route(a_job(), received) is None
 
         run(story())
 
-    def test_a_worker_that_drains_hands_nothing_over(self) -> None:
+    def test_router_that_drains_hands_nothing_over(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            await scene.beside(0)
-            scene.shutdown.drain()
-            assert await scene.router.route(job_of("w2", "w1"), FIRST) is None
-            assert scene.directory.asked == []
+            harness = RouterHarness()
+            await harness.add_peers(0)
+            harness.shutdown.drain()
+            assert await harness.router.route(job_of("w2", "w1"), FIRST) is None
+            assert harness.directory.calls == []
 
         run(story())
 
 
 class TestValkeyAway:
     @pytest.mark.parametrize("slow", [False, True])
-    def test_jobs_are_run_here_and_only_the_first_waits(self, slow: bool) -> None:
+    def test_router_runs_jobs_here_and_only_the_first_waits(self, slow: bool) -> None:
         async def story() -> None:
-            scene = Scene()
-            await scene.beside(0)
+            harness = RouterHarness()
+            await harness.add_peers(0)
             if slow:
-                scene.directory.takes_s = 60
+                harness.directory.takes_s = 60
             else:
-                scene.directory.fail_with = UnavailableError("no Valkey")
+                harness.directory.fail_with = UnavailableError("no Valkey")
             for _ in range(3):
-                assert await scene.router.route(job_of("w2", "w1"), FIRST) is None
-            assert len(scene.directory.asked) == 1
+                assert await harness.router.route(job_of("w2", "w1"), FIRST) is None
+            assert len(harness.directory.calls) == 1
             assert now() <= 1.01
-            assert scene.forwarded("prefix") == 0
+            assert harness.forwarded("prefix") == 0
 
         run(story())
 
 
-class TestModel:
-    def test_a_job_goes_to_one_that_serves_its_model(self) -> None:
+class TestModelElsewhere:
+    def test_router_hands_a_job_over_to_a_peer_that_serves_its_model(self) -> None:
         async def story() -> None:
-            for delivery in (FIRST, AGAIN, LAST):
-                scene = Scene(prefix_affinity=False)
-                scene.host.held.clear()
-                await scene.beside(0, 0)
+            for received in (FIRST, AGAIN, LAST):
+                harness = RouterHarness(prefix_affinity=False)
+                harness.models.states.clear()
+                await harness.add_peers(0, 0)
                 assert (
-                    await scene.router.route(job_of("w3", "w2"), delivery)
+                    await harness.router.route(job_of("w3", "w2"), received)
                     is AttemptOutcome.FORWARDED
                 )
-                assert scene.given_to() == ["w3"]
-                assert (scene.forwarded("prefix"), scene.forwarded("model")) == (0, 1)
+                assert harness.handed_over_to() == ["w3"]
+                assert (harness.forwarded("prefix"), harness.forwarded("model")) == (0, 1)
 
         run(story())
 
-    def test_rather_to_one_that_is_full_than_to_none(self) -> None:
+    def test_router_prefers_a_full_peer_to_none(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            scene.host.held.clear()
-            await scene.beside(0, 50)
-            scene.directory.deaf.add("w2")
-            assert await scene.router.route(a_job(), FIRST) is AttemptOutcome.FORWARDED
-            assert scene.given_to() == ["w3"]
+            harness = RouterHarness()
+            harness.models.states.clear()
+            await harness.add_peers(0, 50)
+            harness.directory.deaf.add("w2")
+            assert await harness.router.route(a_job(), FIRST) is AttemptOutcome.FORWARDED
+            assert harness.handed_over_to() == ["w3"]
 
         run(story())
 
-    def test_nobody_serves_it(self) -> None:
+    def test_router_runs_a_job_here_if_no_worker_serves_its_model(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            scene.host.held = {"another": ModelState.SERVING}
-            assert await scene.router.route(a_job(), FIRST) is None
-            await scene.beside(0, state=ModelState.FAILED)
-            assert await scene.router.route(a_job(), FIRST) is None
-            assert scene.directory.asked == []
+            harness = RouterHarness()
+            harness.models.states = {"another": ModelState.SERVING}
+            assert await harness.router.route(a_job(), FIRST) is None
+            await harness.add_peers(0, state=ModelState.FAILED)
+            assert await harness.router.route(a_job(), FIRST) is None
+            assert harness.directory.calls == []
 
         run(story())
 
-    def test_a_job_that_came_for_a_model_which_has_left_is_given_back(self) -> None:
+    def test_router_delays_a_forwarded_job_whose_model_was_unloaded(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            scene.host.held.clear()
-            await scene.beside(0)
-            assert await scene.router.route(a_job(), FORWARDED) is AttemptOutcome.DELAYED
-            assert scene.directory.asked == []
+            harness = RouterHarness()
+            harness.models.states.clear()
+            await harness.add_peers(0)
+            assert await harness.router.route(a_job(), FORWARDED) is AttemptOutcome.DELAYED
+            assert harness.directory.calls == []
 
         run(story())
 
-    def test_a_job_waits_in_the_queue_for_one_that_another_loads(self) -> None:
+    def test_router_delays_a_job_whose_model_a_peer_loads(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            scene.host.held.clear()
-            await scene.beside(0, state=ModelState.LOADING)
-            assert await scene.router.route(a_job(), FIRST) is AttemptOutcome.DELAYED
-            assert await scene.router.route(a_job(), LAST) is None
+            harness = RouterHarness()
+            harness.models.states.clear()
+            await harness.add_peers(0, state=ModelState.LOADING)
+            assert await harness.router.route(a_job(), FIRST) is AttemptOutcome.DELAYED
+            assert await harness.router.route(a_job(), LAST) is None
 
         run(story())
 
 
-class TestLoading:
-    @pytest.mark.parametrize("delivery", [FIRST, AGAIN, FORWARDED])
+class TestModelLoading:
+    @pytest.mark.parametrize("received", [FIRST, AGAIN, FORWARDED])
     @pytest.mark.parametrize("state", [ModelState.SERVING, ModelState.FAILED])
-    def test_a_job_waits_for_its_model(self, delivery: ReceivedJob, state: ModelState) -> None:
+    def test_router_waits_until_the_model_is_loaded_or_has_failed(
+        self, received: ReceivedJob, state: ModelState
+    ) -> None:
         async def story() -> None:
-            scene = Scene()
-            scene.host.held[MODEL] = ModelState.LOADING
-            routing = asyncio.create_task(scene.router.route(a_job(), delivery))
+            harness = RouterHarness()
+            harness.models.states[MODEL] = ModelState.LOADING
+            routing = asyncio.create_task(harness.router.route(a_job(), received))
             await asyncio.sleep(100)
             assert not routing.done()
-            scene.host.held[MODEL] = state
-            scene.host.changed.set()
+            harness.models.states[MODEL] = state
+            harness.models.changed.set()
             assert await routing is None
             assert now() == pytest.approx(100)
 
         run(story())
 
-    def test_not_if_another_serves_it(self) -> None:
+    def test_router_hands_over_instead_of_waiting_if_a_peer_serves_the_model(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            scene.host.held[MODEL] = ModelState.LOADING
-            await scene.beside(0)
-            assert await scene.router.route(a_job(), FIRST) is AttemptOutcome.FORWARDED
+            harness = RouterHarness()
+            harness.models.states[MODEL] = ModelState.LOADING
+            await harness.add_peers(0)
+            assert await harness.router.route(a_job(), FIRST) is AttemptOutcome.FORWARDED
 
         run(story())
 
-    def test_only_so_many_wait_unless_it_is_their_last_time(self) -> None:
+    def test_router_limits_waiting_jobs_except_on_their_last_receive(self) -> None:
         async def story() -> None:
-            scene = Scene(most_waiting=2)
-            scene.host.held[MODEL] = ModelState.LOADING
-            waiting = [asyncio.create_task(scene.router.route(a_job(), FIRST)) for _ in range(2)]
+            harness = RouterHarness(max_waiting=2)
+            harness.models.states[MODEL] = ModelState.LOADING
+            waiting = [asyncio.create_task(harness.router.route(a_job(), FIRST)) for _ in range(2)]
             await asyncio.sleep(1)
-            assert await scene.router.route(a_job(), AGAIN) is AttemptOutcome.DELAYED
-            waiting.append(asyncio.create_task(scene.router.route(a_job(), LAST)))
+            assert await harness.router.route(a_job(), AGAIN) is AttemptOutcome.DELAYED
+            waiting.append(asyncio.create_task(harness.router.route(a_job(), LAST)))
             await asyncio.sleep(1)
             assert not any(task.done() for task in waiting)
             waiting[0].cancel()
             waiting[2].cancel()
             await asyncio.wait([waiting[0], waiting[2]])
-            again = asyncio.create_task(scene.router.route(a_job(), AGAIN))
+            again = asyncio.create_task(harness.router.route(a_job(), AGAIN))
             await asyncio.sleep(1)
             assert not again.done()
-            scene.host.changed.set()
+            harness.models.changed.set()
             assert [await waiting[1], await again] == [None, None]
 
         run(story())
 
-    def test_no_longer_than_until_the_deadline(self) -> None:
+    def test_router_waits_no_longer_than_the_deadline(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            scene.left_s = 30
-            scene.host.held[MODEL] = ModelState.LOADING
-            assert await scene.router.route(a_job(), FIRST) is None
+            harness = RouterHarness()
+            harness.left_s = 30
+            harness.models.states[MODEL] = ModelState.LOADING
+            assert await harness.router.route(a_job(), FIRST) is None
             assert now() == pytest.approx(30)
 
         run(story())
 
-    def test_no_longer_than_the_worker_takes_jobs(self) -> None:
+    def test_router_stops_waiting_when_the_worker_drains(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            scene.host.held[MODEL] = ModelState.LOADING
-            routing = asyncio.create_task(scene.router.route(a_job(), FIRST))
+            harness = RouterHarness()
+            harness.models.states[MODEL] = ModelState.LOADING
+            routing = asyncio.create_task(harness.router.route(a_job(), FIRST))
             await asyncio.sleep(5)
-            scene.shutdown.drain()
+            harness.shutdown.drain()
             assert await routing is AttemptOutcome.RELEASED
             assert now() == pytest.approx(5)
 
         run(story())
 
-    def test_a_host_that_fails_is_not_hidden(self) -> None:
+    def test_router_raises_an_unexpected_error_of_the_models(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            scene.host.held[MODEL] = ModelState.LOADING
-            scene.host.fail_with = ValueError("defect")
+            harness = RouterHarness()
+            harness.models.states[MODEL] = ModelState.LOADING
+            harness.models.fail_with = ValueError("defect")
             with pytest.raises(ValueError, match="defect"):
-                await scene.router.route(a_job(), FIRST)
+                await harness.router.route(a_job(), FIRST)
 
         run(story())
 
-    def test_who_is_cancelled_leaves_nothing_running(self) -> None:
+    def test_router_that_is_cancelled_leaves_no_task_running(self) -> None:
         async def story() -> None:
-            scene = Scene()
-            scene.host.held[MODEL] = ModelState.LOADING
-            routing = asyncio.create_task(scene.router.route(a_job(), FIRST))
+            harness = RouterHarness()
+            harness.models.states[MODEL] = ModelState.LOADING
+            routing = asyncio.create_task(harness.router.route(a_job(), FIRST))
             await asyncio.sleep(1)
             routing.cancel()
             with suppress(asyncio.CancelledError):
