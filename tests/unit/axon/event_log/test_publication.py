@@ -38,3 +38,20 @@ def test_decodes_what_is_no_event(checkpoint: bytes, kind: Kind) -> None:
 def test_refuses_what_is_no_publication(payload: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Publication.decode(payload)
+
+
+@pytest.mark.parametrize(
+    ("publication", "payload"),
+    [
+        (Publication("resp_1", "c=", 4, Kind.EVENTS, [b"{}", b"[]"]), b"resp_1 c= 4 -\n{}\n[]"),
+        (
+            Publication("resp_1", "c=", 0, Kind.LAST_EVENTS, [b"{}"], granted=True),
+            b"resp_1 c= 0 T!\n{}",
+        ),
+        (Publication("resp_1", "c=", 41, Kind.RESUMED, []), b"resp_1 c= 41 R"),
+        (Publication("resp_1", "c=", 0, Kind.MOVED, []), b"resp_1 c= 0 M"),
+    ],
+)
+def test_publication_encodes_what_it_decodes(publication: Publication, payload: bytes) -> None:
+    assert publication.encode() == payload
+    assert Publication.decode(payload) == publication

@@ -45,9 +45,20 @@ class Publication:
         """Whether nothing follows these events."""
         return self.kind is Kind.LAST_EVENTS
 
+    def encode(self) -> bytes:
+        """Return the publication as it is sent; `publish.lua` formats the same bytes."""
+        flags = self.kind.value + (b"!" if self.granted else b"")
+        header = b"%b %b %d %b" % (
+            self.response_id.encode(),
+            self.connection_id.encode(),
+            self.first,
+            flags,
+        )
+        return b"\n".join([header, *self.events])
+
     @classmethod
     def decode(cls, payload: bytes) -> Self:
-        """Read the header; the events stay as they are.
+        """Read what `encode` wrote; the events stay encoded.
 
         Raises
         ------

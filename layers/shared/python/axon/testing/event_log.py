@@ -20,6 +20,7 @@ from axon.event_log.log import (
     Resumption,
     Status,
 )
+from axon.event_log.publication import Kind, Publication
 from axon.exceptions import (
     AxonError,
     FencedError,
@@ -199,9 +200,10 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             checkpoint=DeliveryCheckpoint(first),
         )
         if former.relay_id != relay_id:
-            moved = f"{response_id} {former.connection_id} 0 M"
+            moved = Publication(response_id, former.connection_id, 0, Kind.MOVED)
             self.published.append((former.relay_id, moved.encode()))
-        self.published.append((relay_id, f"{response_id} {connection_id} {first} R".encode()))
+        resumed = Publication(response_id, connection_id, first, Kind.RESUMED)
+        self.published.append((relay_id, resumed.encode()))
         return Resumption.RESUMED
 
     async def checkpoint(
@@ -354,13 +356,15 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         if status.terminal:
             log.meta = replace(log.meta, job=b"")
             self._keep(log)
-        kind = "T" if status.terminal else "-"
-        if log.meta.checkpoint == DeliveryCheckpoint(first):
-            kind += "!"
-            if log.meta.relay_id not in self.deaf:
-                log.meta = replace(
-                    log.meta, checkpoint=DeliveryCheckpoint(first, TailState.GRANTED)
-                )
-        header = f"{response_id} {log.meta.connection_id} {first} {kind}"
-        lines = [header.encode(), *(event.data for event in events)]
-        self.published.append((log.meta.relay_id, b"\n".join(lines)))
+        granted = log.meta.checkpoint == DeliveryCheckpoint(first)
+        if granted and log.meta.relay_id not in self.deaf:
+            log.meta = replace(log.meta, checkpoint=DeliveryCheckpoint(first, TailState.GRANTED))
+        publication = Publication(
+            response_id,
+            log.meta.connection_id,
+            first,
+            Kind.LAST_EVENTS if status.terminal else Kind.EVENTS,
+            [event.data for event in events],
+            granted=granted,
+        )
+        self.published.append((log.meta.relay_id, publication.encode()))

@@ -69,7 +69,7 @@ class ValkeyEventLog(EventLog):
         self._claim = Script(valkey, "claim", after=("publish",))
         self._append = Script(valkey, "append", after=("publish",))
         self._restore = Script(valkey, "restore", after=("now_ms", "relay_of"))
-        self._resume = Script(valkey, "resume", after=("now_ms", "relay_of"))
+        self._resume = Script(valkey, "resume", after=("now_ms", "relay_of", "publish"))
         self._checkpoint = Script(valkey, "checkpoint")
         self._abandon = Script(valkey, "abandon", after=("now_ms",))
 

@@ -45,6 +45,6 @@ if terminal then
   redis.call('EXPIRE', response, ARGV[6])
   redis.call('EXPIRE', events, ARGV[5])
 end
-publish(response, meta[5], meta[6], ARGV[1], meta[4], first, terminal and 'T' or '-',
+publish_events(response, meta[5], meta[6], ARGV[1], meta[4], first, terminal,
   table.concat(lines, '\n'))
 return { 'appended', meta[4] }

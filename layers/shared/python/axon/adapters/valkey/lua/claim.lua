@@ -20,7 +20,7 @@ redis.call('HSET', response, 'claim', ARGV[3], 'message_id', ARGV[4])
 if ARGV[2] ~= '' and following == 1 then
   redis.call('XADD', events, '2-0', 'e', ARGV[2])
   redis.call('HSET', response, 'status', 'in_progress', 'next_sequence', 2)
-  publish(response, meta[4], meta[7], ARGV[1], meta[3], 1, '-', ARGV[2])
+  publish_events(response, meta[4], meta[7], ARGV[1], meta[3], 1, false, ARGV[2])
   following = 2
 end
 return { 'claimed', epoch, following }

@@ -46,5 +46,5 @@ if ARGV[13] ~= '' then
   redis.call('HSET', first, 'response_id', ARGV[1], 'fingerprint', ARGV[13])
   redis.call('EXPIRE', first, ARGV[8])
 end
-publish(response, relay, false, ARGV[1], ARGV[3], 0, '-', ARGV[6])
+publish_events(response, relay, false, ARGV[1], ARGV[3], 0, false, ARGV[6])
 return { opened }

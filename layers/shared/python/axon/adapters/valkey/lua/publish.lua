@@ -1,12 +1,37 @@
--- Publish events to their relay. Where all before them has surely arrived, and the relay listens,
--- they are granted: it may post them without a checkpoint of its own.
--- checkpoint: the response's, or false if there is none; kind: '-', or 'T' if nothing follows
-local function publish(response, relay, checkpoint, id, connection, first, kind, events)
+-- The only place in Lua where publications are formatted and sent. The format is a header line, then
+-- one event a line; `axon.event_log.publication.Publication` writes and reads the same, and a
+-- contract test compares the two byte for byte.
+
+-- flags: '-' events, 'T' the last events, 'R' resumed, 'M' moved; then '!' if the events are granted
+local function publication_header(id, connection, first, flags)
+  return id .. ' ' .. connection .. ' ' .. first .. ' ' .. flags
+end
+
+-- Publish events to the relay that delivers the response.
+-- checkpoint: the response's, or false if it has none yet; terminal: whether nothing follows;
+-- events: one a line
+local function publish_events(response, relay, checkpoint, id, connection, first, terminal, events)
   local channel = 'axon:relay:' .. relay
+  local flags = terminal and 'T' or '-'
+  -- Where all earlier events have certainly arrived, these are granted: the relay may post them
+  -- without writing a checkpoint first, which spares it a round trip. The grant is written in the
+  -- same step as the events, so whoever takes over from this relay knows that they may have been
+  -- posted. A relay that does not listen gets no grant: it is probably dead, and a grant would only
+  -- make its successor close the connection for events that nobody has posted.
   if (checkpoint or '0') == tostring(first) and redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0 then
     redis.call('HSET', response, 'checkpoint', first .. '!')
-    kind = kind .. '!'
+    flags = flags .. '!'
   end
-  redis.call('PUBLISH', channel, id .. ' ' .. connection .. ' ' .. first .. ' ' .. kind .. '\n' .. events)
+  redis.call('PUBLISH', channel, publication_header(id, connection, first, flags) .. '\n' .. events)
+end
+
+-- Tell a relay to deliver the response to this connection, from event `first` on.
+local function publish_resumed(relay, id, connection, first)
+  redis.call('PUBLISH', 'axon:relay:' .. relay, publication_header(id, connection, first, 'R'))
+end
+
+-- Tell a relay to deliver nothing more of the response to this connection.
+local function publish_moved(relay, id, connection)
+  redis.call('PUBLISH', 'axon:relay:' .. relay, publication_header(id, connection, 0, 'M'))
 end
 

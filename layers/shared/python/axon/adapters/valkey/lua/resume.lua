@@ -39,7 +39,7 @@ redis.call('HSET', response, 'connection_id', ARGV[3], 'relay_id', relay, 'check
 redis.call('ZREM', abandoned, ARGV[1])
 if meta[3] ~= relay then
   redis.call('HSET', response, 'checkpoint_us', 0)
-  redis.call('PUBLISH', 'axon:relay:' .. meta[3], ARGV[1] .. ' ' .. meta[2] .. ' 0 M')
+  publish_moved(meta[3], ARGV[1], meta[2])
 end
-redis.call('PUBLISH', 'axon:relay:' .. relay, ARGV[1] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4] .. ' R')
+publish_resumed(relay, ARGV[1], ARGV[3], ARGV[4])
 return 'resumed'
