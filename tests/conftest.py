@@ -26,9 +26,9 @@ from axon.settings import PostgresSettings
 from local.ports import Ports
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
+from local.services.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_DEAD, JOBS_PARKED, REGION, Queue
 from local.services.valkey import Valkey
-from local.stack.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_DEAD, JOBS_PARKED, REGION, Queue
-from local.supervision.children import Child
+from local.supervision.child import Child
 from local.supervision.guardian import Guardian
 from local.supervision.program import Program
 from tests.clients import postgres_pool, valkey_client

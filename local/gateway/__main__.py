@@ -8,7 +8,7 @@ import sys
 
 from local.gateway.config import GatewayConfig
 from local.gateway.server import Gateway
-from local.services.process import run
+from local.service_main import run
 
 logger = logging.getLogger("gateway")
 

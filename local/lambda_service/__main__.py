@@ -8,7 +8,7 @@ import sys
 
 from local.lambda_service.config import LambdaServiceConfig
 from local.lambda_service.service import LambdaService
-from local.services.process import run
+from local.service_main import run
 
 logger = logging.getLogger("lambda")
 

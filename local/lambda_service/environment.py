@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from local.http.server import HOST, HttpServer
+from local.lambda_service.function_logs import PrefixedLines
 from local.lambda_service.invocation import Invocation
-from local.lambda_service.logs import PrefixedLines
 from local.lambda_service.runtime_api import RuntimeApi
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from pathlib import Path
 from local.errors import LocalCloudError
 from local.paths import ROOT
 from local.ports import LOOPBACK
+from local.services.queues import BUCKETS, QUEUES, REGION, Queue, definitions
 from local.services.wheels import program_in
-from local.stack.queues import BUCKETS, QUEUES, REGION, Queue, definitions
 from local.supervision.probes import http_ok
 from local.supervision.program import Program
 

@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.atomic_files import replace_file
 from local.errors import LocalCloudError
-from local.files import replace_file
 from local.ports import LOOPBACK
 from local.services.postmaster import forget_dead_server
 from local.services.unprivileged import command_prefix, give_folder

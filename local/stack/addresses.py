@@ -7,9 +7,9 @@ from axon.catalog import STAGE
 from local.ports import LOOPBACK, Ports
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
+from local.services.queues import HISTORY, JOBS, JOBS_PARKED, REGION, queue_url
 from local.services.valkey import Valkey
 from local.stack.folders import Folders
-from local.stack.queues import HISTORY, JOBS, JOBS_PARKED, REGION, queue_url
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 import json
 
 from local.errors import LocalCloudError
-from local.stack.queues import REGION
+from local.services.queues import REGION
 
 LOCAL = "local"
 

@@ -1,4 +1,4 @@
-"""One local cloud from its start to its stop: what `axon dev` runs."""
+"""One local cloud from its start to its stop, as `axon dev` runs it."""
 
 import asyncio
 import signal
@@ -9,27 +9,28 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from local.files import write_json
+from local.atomic_files import write_json
 from local.ports import Ports, require_free
 from local.stack import bootstrap
 from local.stack.addresses import Addresses
 from local.stack.configurations import API_KEY, TENANT, endpoints
-from local.stack.folders import Folders, claimed
+from local.stack.folders import Folders
 from local.stack.options import Options
-from local.stack.programs import Programs
+from local.stack.program_builder import ProgramBuilder
 from local.stack.ready import ready_block
 from local.supervision.guardian import Guardian
 from local.supervision.program import Program
+from local.supervision.run_files import claimed
 from local.supervision.supervisor import Supervisor, Task
 
 
 async def run(options: Options, say: Callable[[str], None]) -> None:
-    """Run a local cloud until a signal asks for its end.
+    """Run a local cloud until a signal asks it to stop.
 
     Raises
     ------
     LocalCloudError
-        It could not be started; whatever had started is stopped again.
+        It could not be started; what had started is stopped again.
     """
     began = time.monotonic()
     options.check()
@@ -43,22 +44,27 @@ async def run(options: Options, say: Callable[[str], None]) -> None:
             client_port=options.port,
             persistent=not options.ephemeral,
         )
-        programs = Programs(addresses=addresses, folders=folders, options=options, ports=ports)
-        steps: list[Program | Task] = [*programs.all(), *startup_tasks(addresses)]
+        programs = ProgramBuilder(
+            addresses=addresses, folders=folders, options=options, ports=ports
+        )
+        steps: list[Program | Task] = [*programs.build(), *startup_tasks(addresses)]
 
         def ready() -> None:
             write_json(folders.run / "endpoints.json", endpoints(addresses, options))
             say(ready_block(addresses, options, took_s=time.monotonic() - began))
 
         say(f"starting in {folders.root}")
-        await _serve(Supervisor(folders=folders, steps=steps, announce=say), ready=ready, say=say)
+        await _serve(
+            Supervisor(files=folders.run_files, steps=steps, announce=say), ready=ready, say=say
+        )
     say("stopped")
 
 
 async def _serve(
     supervisor: Supervisor, *, ready: Callable[[], None], say: Callable[[str], None]
 ) -> None:
-    # Each probe waits in a thread, and so many programs start at once.
+    # Each readiness check blocks a thread; asyncio's default pool is smaller than the number of
+    # programs that start at the same time.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32))
     stop = _stop_on_signals(supervisor)
     try:
@@ -72,25 +78,25 @@ async def _serve(
 
 @contextmanager
 def _folders(options: Options) -> Iterator[Folders]:
-    """Make and claim the folders, under a guardian that outlives this process if it is killed."""
+    """Make and claim the folders, with a guardian that cleans up if this process is killed."""
     root = options.data.expanduser().resolve()
     with ExitStack() as stack:
         temporary = _temporary(stack) if options.ephemeral else None
         folders = Folders(root=root, storage=temporary or root)
         folders.make()
-        stack.enter_context(claimed(folders))
-        stack.enter_context(Guardian(owner=folders.owner, temporary=temporary))
+        stack.enter_context(claimed(folders.run_files))
+        stack.enter_context(Guardian(owner=folders.run_files.owner, temporary=temporary))
         yield folders
 
 
 def _temporary(stack: ExitStack) -> Path:
-    # The guardian may have removed it already.
+    # The guardian removes it too: it may be gone already.
     folder = tempfile.TemporaryDirectory(prefix="axon-", ignore_cleanup_errors=True)
     return Path(stack.enter_context(folder))
 
 
 def startup_tasks(addresses: Addresses) -> list[Task]:
-    """Return what is done once while a local cloud starts."""
+    """Return the tasks that run once while a local cloud starts."""
 
     async def migrate() -> None:
         await asyncio.to_thread(bootstrap.migrate, addresses.lambda_endpoint)
@@ -110,8 +116,9 @@ def _stop_on_signals(supervisor: Supervisor) -> asyncio.Event:
     stop = asyncio.Event()
 
     def on_signal() -> None:
+        # The second Ctrl-C is that of an impatient person: then nothing is waited for.
         if stop.is_set():
-            supervisor.hurry()
+            supervisor.stop_now()
         stop.set()
 
     signals = [signal.SIGINT, signal.SIGTERM]

@@ -7,9 +7,9 @@ from axon.catalog import STAGE
 from axon.exceptions import SettingsError
 from local.errors import LocalCloudError
 from local.paths import ROOT
+from local.services.queues import QUEUES, REGION, queue_url
 from local.stack.addresses import Addresses
 from local.stack.options import Options
-from local.stack.queues import QUEUES, REGION, queue_url
 from local.stack.topology import EVENT_SOURCES, FUNCTIONS, ROUTES, Function
 
 API_KEY = "sk-axon-local"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from axon import catalog
 from axon.catalog import Resource
 from axon.settings import VllmSettings
-from local.stack.queues import QUEUES, Queue
+from local.services.queues import QUEUES, Queue
 
 AWS = ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 SQS = (*AWS, "AWS_ENDPOINT_URL_SQS")

@@ -1,8 +1,8 @@
-"""Outlives the supervisor by a moment: when it is gone, whatever way, ends what it left behind.
+"""A process that outlives the supervisor: when that is gone, it kills the processes left behind.
 
-Run as `python -m local.supervision.guardian OWNER [FOLDER]` with standard input a pipe whose
-other end only the supervisor holds. Works where there is no PR_SET_PDEATHSIG, and reaches
-grandchildren too.
+Run as `python -m local.supervision.guardian OWNER [FOLDER]`. Its standard input is a pipe whose
+other end only the supervisor holds: the kernel closes it at the supervisor's death, even by
+SIGKILL. Unlike PR_SET_PDEATHSIG this also works on macOS, and reaches grandchildren.
 """
 
 import os
@@ -14,18 +14,19 @@ from typing import Self
 
 
 class Guardian:
-    """The supervisor's side of it.
+    """Handle of the guardian process.
 
     Parameters
     ----------
-    owner
+    owner : str
         Value of AXON_LOCAL_OWNER that the supervisor's processes carry.
-    temporary
+    temporary : Path | None
         Folder to remove once they are gone.
     """
 
     def __init__(self, *, owner: str, temporary: Path | None = None) -> None:
-        command = [sys.executable, "-m", "local.supervision.guardian", owner]
+        # -P: the folder of the caller may hold a `local` of its own.
+        command = [sys.executable, "-P", "-m", "local.supervision.guardian", owner]
         if temporary is not None:
             command.append(str(temporary))
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
@@ -37,15 +38,15 @@ class Guardian:
         self.close()
 
     def close(self) -> None:
-        """Let it do its work now, and wait for it."""
+        """Make the guardian clean up now, and wait for it."""
         self._process.communicate()
 
 
 def main() -> None:
-    """Wait for the supervisor's end, then clean up after it."""
+    """Wait for the end of the supervisor, then kill its processes and remove its folder."""
     while os.read(sys.stdin.fileno(), 64):
         pass
-    # Imported late: nothing of it is needed for as long as the supervisor lives.
+    # Imported late: the guardian waits with little memory while the supervisor lives.
     from local.supervision.leftovers import end_leftovers
 
     owner, *temporary = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""End every process of a local cloud whose supervisor is gone."""
+"""Kill the processes that a supervisor left behind when it died."""
 
 import os
 import signal
@@ -11,7 +11,10 @@ from local.supervision.program import OWNER_VARIABLE
 def owned(owner: str) -> list[psutil.Process]:
     """Return the processes that carry `owner` in their environment, and their descendants.
 
-    An owner `folder` stands for all `folder:...` too.
+    Parameters
+    ----------
+    owner : str
+        Value of AXON_LOCAL_OWNER; a folder alone also selects every ``folder:PID``.
     """
     found = {process for process in psutil.process_iter() if _carries(process, owner)}
     for process in tuple(found):
@@ -23,8 +26,9 @@ def owned(owner: str) -> list[psutil.Process]:
 
 
 def end_leftovers(owner: str) -> int:
-    """Kill them all, with their process groups; return how many there were."""
+    """Kill all processes of `owner`, with their process groups; return how many there were."""
     killed = 0
+    # Searched again until none is found: a process may start another one during the search.
     while processes := owned(owner):
         killed += len(processes)
         for process in processes:
@@ -38,7 +42,7 @@ def end_leftovers(owner: str) -> int:
 
 
 def kill_group(leader: int, how: signal.Signals = signal.SIGKILL) -> None:
-    """Signal the process group that `leader` leads or led, if there is any left of it."""
+    """Signal the process group of `leader`; the group may have outlived its leader, or be gone."""
     try:
         os.killpg(leader, how)
     except (ProcessLookupError, PermissionError):

@@ -1,4 +1,4 @@
-"""Readiness checks: cheap, without client libraries, and false rather than an exception."""
+"""Readiness checks: cheap, without client libraries; they return False instead of raising."""
 
 import socket
 from collections.abc import Callable
@@ -10,7 +10,7 @@ TIMEOUT_S = 1.0
 
 
 def ask(port: int, request: bytes) -> bytes:
-    """Return the first bytes of the answer; none when there is no answer in time."""
+    """Return the first bytes of the answer, or none when no answer comes in time."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=TIMEOUT_S) as connection:
             connection.sendall(request)
@@ -20,7 +20,7 @@ def ask(port: int, request: bytes) -> bytes:
 
 
 def http_ok(port: int, path: str = "/health") -> Callable[[int], bool]:
-    """Ready when `GET path` answers 200."""
+    """Return a check that passes when `GET path` answers 200."""
     request = f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}\r\nConnection: close\r\n\r\n".encode()
 
     def check(_pid: int) -> bool:
@@ -30,7 +30,10 @@ def http_ok(port: int, path: str = "/health") -> Callable[[int], bool]:
 
 
 def valkey_ok(port: int) -> Callable[[int], bool]:
-    """Ready when PING is answered, which a server that still loads its data refuses."""
+    """Return a check that passes when PING is answered.
+
+    A server that still loads its data answers it with an error.
+    """
 
     def check(_pid: int) -> bool:
         return ask(port, b"PING\r\n").startswith(b"+PONG")
@@ -39,7 +42,7 @@ def valkey_ok(port: int) -> Callable[[int], bool]:
 
 
 def postgres_ok(data_folder: Path) -> Callable[[int], bool]:
-    """Ready when the postmaster says so in its own lock file, as `pg_ctl --wait` reads it."""
+    """Return a check of the postmaster's state in its lock file, as `pg_ctl --wait` reads it."""
     status_file = data_folder / "postmaster.pid"
 
     def check(pid: int) -> bool:

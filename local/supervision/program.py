@@ -1,25 +1,37 @@
-"""What the local cloud runs: a command, its environment, and how to see that it is ready."""
+"""A program for a supervisor: its command, its environment, and its readiness check."""
 
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Names the folder of the local cloud that a process belongs to, in that process's environment:
-# whatever happens to the supervisor, its processes can be found and ended.
 OWNER_VARIABLE = "AXON_LOCAL_OWNER"
+"""Environment variable with the run that a process belongs to: it survives the supervisor's death,
+so that the processes it left behind can be found and killed."""
 
 
 def nothing() -> None:
-    """Prepare nothing."""
+    """Prepare nothing: the default of `Program.prepare`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
     """A process to run.
 
-    It starts when those named in `after` are ready, and stops before them and those in `uses`.
-    `ready` gets the process's id and must answer within a second or so.
+    Parameters
+    ----------
+    ready : Callable[[int], bool]
+        Readiness check; gets the process id and must return within about a second.
+    after : frozenset[str]
+        Steps that must be ready before it starts; it stops before they do.
+    uses : frozenset[str]
+        Programs that it needs later only: it does not wait for them, but stops before they do.
+    prepare : Callable[[], None]
+        Makes what the process needs; called before each start.
+    folder : Path | None
+        Working directory; that of the supervisor by default.
+    stop_signal : signal.Signals
+        Asks the process to stop.
     """
 
     name: str

@@ -10,15 +10,16 @@ from pathlib import Path
 import psutil
 
 from local.ports import Ports
+from local.services.queues import QUEUES, Queue
 from local.stack.addresses import Addresses
 from local.stack.cloud import startup_tasks
 from local.stack.configurations import API_KEY
-from local.stack.folders import Folders, claimed
+from local.stack.folders import Folders
 from local.stack.options import Options
-from local.stack.programs import Programs
-from local.stack.queues import QUEUES, Queue
+from local.stack.program_builder import ProgramBuilder
 from local.supervision.guardian import Guardian
 from local.supervision.program import Program
+from local.supervision.run_files import claimed
 from local.supervision.supervisor import Supervisor
 from tests.chaos.proxy import FaultProxy
 from tests.chaos.tokens import FOLDER_VARIABLE
@@ -76,7 +77,7 @@ class ChaosCloud:
     def pid(self, name: str) -> int | None:
         """Return the process id of a program that runs."""
         try:
-            pid = int(self.folders.pid_file(name).read_text())
+            pid = int(self.folders.run_files.pid_file(name).read_text())
             running = psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
         except (OSError, ValueError, psutil.Error):
             return None
@@ -101,8 +102,8 @@ async def running_cloud(
         folders = Folders(root=root, storage=root)
         folders.make()
         tokens.mkdir()
-        stack.enter_context(claimed(folders))
-        stack.enter_context(Guardian(owner=folders.owner))
+        stack.enter_context(claimed(folders.run_files))
+        stack.enter_context(Guardian(owner=folders.run_files.owner))
         ports = stack.enter_context(Ports())
         addresses = _addresses(ports, folders)
         proxies = _proxies(addresses, ports, lost)
@@ -111,7 +112,7 @@ async def running_cloud(
             stack.push_async_callback(proxy.close)
         programs = _programs(addresses, proxies, folders, ports, tokens)
         supervisor = Supervisor(
-            folders=folders, steps=[*programs, *startup_tasks(addresses)], announce=say
+            files=folders.run_files, steps=[*programs, *startup_tasks(addresses)], announce=say
         )
         stack.push_async_callback(supervisor.stop)
         await supervisor.start()
@@ -163,7 +164,7 @@ def _programs(
     values = {field.name: getattr(addresses, field.name) for field in fields(addresses)}
     servers = {proxies[FUNCTIONS, name].upstream_port: name for name in SERVERS}
     proxied = {port: proxies[FUNCTIONS, name].port for port, name in servers.items()}
-    programs = Programs(
+    programs = ProgramBuilder(
         addresses=ProxiedAddresses(**values, proxied=proxied),
         folders=folders,
         options=Options(
@@ -181,7 +182,7 @@ def _programs(
         user: {proxies[FUNCTIONS, name].port: proxies[user, name].port for name in SERVERS}
         for user in RELAYS + WORKERS
     }
-    return [_adapted(program, own.get(program.name), tokens) for program in programs.all()]
+    return [_adapted(program, own.get(program.name), tokens) for program in programs.build()]
 
 
 def _adapted(program: Program, own: Mapping[int, int] | None, tokens: Path) -> Program:

@@ -10,7 +10,7 @@ from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Valkey
 from axon.exceptions import UnavailableError
-from local.stack.queues import QUEUES, REGION, Queue, queue_url
+from local.services.queues import QUEUES, REGION, Queue, queue_url
 from tests.chaos.cloud import RELAYS, ChaosCloud
 from tests.chaos.metrics import Watch
 

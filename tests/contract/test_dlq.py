@@ -15,7 +15,7 @@ from moto import mock_aws
 from axon import catalog
 from cli.dlq.message import DeadLetter
 from cli.dlq.queue import DeadLetterQueue
-from local.stack.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_PARKED, REGION, Queue
+from local.services.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_PARKED, REGION, Queue
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient

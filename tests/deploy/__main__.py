@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from axon import catalog
-from local.supervision.children import Child
+from local.supervision.child import Child
 from tests.deploy import environment
 from tests.deploy.cdk import Cdk
 from tests.deploy.leftovers import holdings, left, unseen

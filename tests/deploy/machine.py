@@ -14,7 +14,7 @@ from botocore.config import Config
 
 from local.paths import ROOT
 from local.ports import LOOPBACK, Ports
-from local.supervision.children import Child
+from local.supervision.child import Child
 from local.supervision.guardian import Guardian
 from local.supervision.probes import http_ok
 from local.supervision.program import Program

@@ -7,7 +7,7 @@ from typing import Any
 
 from local.paths import ROOT
 from local.ports import LOOPBACK
-from local.supervision.children import Child
+from local.supervision.child import Child
 from local.supervision.probes import http_ok
 from local.supervision.program import Program
 from tests.deploy.emulator.plan import PATH

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from redis import Redis
 
 from axon import catalog
-from local.supervision.children import INHERITED, Child
+from local.supervision.child import Child
+from local.supervision.spawning import INHERITED
 from tests.deploy import environment
 from tests.deploy.client import Client, complete, connected, refusal, text_of
 from tests.deploy.machine import Machine

@@ -13,7 +13,7 @@ from axon import catalog
 from axon.ids import new_id
 from cli.dlq import location
 from cli.main import main
-from local.stack.queues import QUEUES
+from local.services.queues import QUEUES
 from tests.unit.axon.samples import a_job
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mypy_boto3_sqs.client import SQSClient
 
-from local.stack.queues import Queue
+from local.services.queues import Queue
 from tests.integration.lambda_service.service_harness import Running, eventually, running
 
 # Records every message it gets, then does what the messages' bodies ask for.

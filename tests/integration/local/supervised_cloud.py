@@ -11,9 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from local.errors import LocalCloudError
-from local.stack.folders import Folders, claimed
+from local.stack.folders import Folders
 from local.supervision.guardian import Guardian
 from local.supervision.program import Program
+from local.supervision.run_files import claimed
 from local.supervision.supervisor import Supervisor
 
 STOPPING = """
@@ -66,9 +67,9 @@ async def run(root: Path, behaviour: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     with ExitStack() as stack:
-        stack.enter_context(claimed(folders))
-        stack.enter_context(Guardian(owner=folders.owner))
-        supervisor = Supervisor(folders=folders, steps=steps, announce=say)
+        stack.enter_context(claimed(folders.run_files))
+        stack.enter_context(Guardian(owner=folders.run_files.owner))
+        supervisor = Supervisor(files=folders.run_files, steps=steps, announce=say)
         try:
             await supervisor.start()
             say("all ready")

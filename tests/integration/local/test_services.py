@@ -14,9 +14,9 @@ from local.errors import LocalCloudError
 from local.ports import LOOPBACK, Ports
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
+from local.services.queues import JOBS, QUEUES, REGION, queue_url
 from local.services.valkey import Valkey
-from local.stack.queues import JOBS, QUEUES, REGION, queue_url
-from local.supervision.children import Child
+from local.supervision.child import Child
 from local.supervision.program import Program
 
 if TYPE_CHECKING:

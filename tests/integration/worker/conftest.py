@@ -28,7 +28,7 @@ from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
 from axon.scaling import FixedWorkers
 from axon.settings import WorkerSettings
-from local.stack.queues import JOBS_DEAD, Queue
+from local.services.queues import JOBS_DEAD, Queue
 from tests.clients import postgres_pool, valkey_client
 from tests.unit.axon.samples import a_request
 from tests.unit.axon.sdk_events import validate_stream

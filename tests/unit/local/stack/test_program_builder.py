@@ -14,7 +14,7 @@ from local.stack import configurations, topology
 from local.stack.addresses import Addresses
 from local.stack.folders import Folders
 from local.stack.options import Options
-from local.stack.programs import Programs
+from local.stack.program_builder import ProgramBuilder
 from local.supervision.program import Program
 
 OPTIONS = Options(engine="echo", port=8000, data=Path("data"), workers=2, relays=2, ephemeral=True)
@@ -41,10 +41,10 @@ def addresses(folders: Folders, ports: Ports) -> Addresses:
 def build(
     addresses: Addresses, folders: Folders, ports: Ports, environ: dict[str, str]
 ) -> dict[str, Program]:
-    programs = Programs(
+    programs = ProgramBuilder(
         addresses=addresses, folders=folders, options=OPTIONS, ports=ports, environ=environ
     )
-    return {program.name: program for program in programs.all()}
+    return {program.name: program for program in programs.build()}
 
 
 def test_names(addresses: Addresses, folders: Folders, ports: Ports) -> None:
@@ -81,9 +81,9 @@ def test_vllm_runs_by_the_interpreter_that_has_it(
         OPTIONS, engine="vllm", model=tmp_path / "llama", python=Path("/opt/vllm/bin/python")
     )
     environ = {"AXON_ENABLE_LORA": "true", "AXON_MODEL_NAME": "other"}
-    programs = Programs(
+    programs = ProgramBuilder(
         addresses=addresses, folders=folders, options=options, ports=ports, environ=environ
-    ).all()
+    ).build()
     worker, relay = (
         next(program for program in programs if program.name == name)
         for name in ("worker-0", "relay-0")

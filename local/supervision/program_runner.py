@@ -1,35 +1,43 @@
-"""One program kept running."""
+"""Keeps one program running."""
 
 import asyncio
 import contextlib
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
+from local.atomic_files import replace_file
 from local.errors import LocalCloudError
-from local.files import replace_file
-from local.stack.folders import Folders
-from local.supervision.children import last_line, prepare, spawn_options
 from local.supervision.leftovers import kill_group
 from local.supervision.program import Program
+from local.supervision.run_files import RunFiles
+from local.supervision.spawning import last_line, prepare, spawn_options
 
 POLL_S = 0.05
+"""Pause between two readiness checks."""
+
 STEADY_S = 10.0
+"""A program that ran this long is restarted without a delay when it dies."""
+
+FIRST_DELAY_S = 0.2
 LAST_DELAY_S = 10.0
 
 State = Literal["waiting", "starting", "ready", "restarting", "stopped"]
+"""``waiting`` for other programs, ``starting`` until its readiness check passes, ``ready``;
+``restarting`` from its death to its next readiness; ``stopped`` at the end."""
 
 
-class Supervised:
+class ProgramRunner:
     """Starts a program, starts it again when it dies, stops it.
 
     Parameters
     ----------
-    announce
-        Told, in one line, what a person at the terminal should know.
-    changed
+    files : RunFiles
+        Where its process id and its output go.
+    announce : Callable[[str], None]
+        Gets one line for each event that a person at the terminal should know.
+    changed : Callable[[], None]
         Called after each change of `state` and `pid`.
     """
 
@@ -37,7 +45,7 @@ class Supervised:
         self,
         program: Program,
         *,
-        folders: Folders,
+        files: RunFiles,
         announce: Callable[[str], None],
         changed: Callable[[], None],
     ) -> None:
@@ -45,57 +53,63 @@ class Supervised:
         self.state: State = "waiting"
         self.restarts = 0
         self.since = time.time()
-        self._folders = folders
+        self._files = files
+        self._log = files.log_file(program.name)
         self._announce = announce
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
 
     @property
     def pid(self) -> int | None:
-        """The process id while it runs."""
+        """The process id while the program runs."""
         alive = self._process is not None and self._process.returncode is None
         return self._process.pid if self._process is not None and alive else None
 
-    @property
-    def _log(self) -> Path:
-        return self._folders.log / f"{self.program.name}.log"
-
     async def start(self) -> None:
-        """Start it and return when it is ready; LocalCloudError when that fails."""
+        """Start the program and return when it is ready.
+
+        Raises
+        ------
+        LocalCloudError
+            It cannot be prepared, died, or was not ready in time.
+        """
         self._enter("starting")
         await asyncio.to_thread(prepare, self.program)
         await self._spawn()
         await self._until_ready()
         self._enter("ready")
 
-    async def keep(self) -> None:
-        """Start it again whenever it dies, for ever."""
+    async def keep_running(self) -> None:
+        """Start the program again whenever it dies; runs until it is cancelled."""
         delay = 0.0
         while True:
             started = time.monotonic()
             code = await self._ended()
+            # A program that dies at once, again and again, waits longer each time: restarting it
+            # without pause would use up the CPU and fill its log.
             if time.monotonic() - started > STEADY_S:
                 delay = 0.0
             self._announce(f"{self.program.name} {how_it_ended(code)}; restarting")
             delay = await self._restart(delay)
 
     async def stop(self, *, within_s: float) -> None:
-        """Stop it the way it likes, by force after `within_s`."""
+        """Stop the program with its own signal, and kill it after `within_s`."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(self.program.stop_signal)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), within_s)
+        # Also after a clean exit: grandchildren may still run.
         await self._kill()
-        self._folders.pid_file(self.program.name).unlink(missing_ok=True)
+        self._files.pid_file(self.program.name).unlink(missing_ok=True)
         self._enter("stopped")
 
     async def _spawn(self) -> None:
         with self._log.open("ab") as output:
-            options = spawn_options(self.program, owner=self._folders.owner, output=output.fileno())
+            options = spawn_options(self.program, owner=self._files.owner, output=output.fileno())
             self._process = await asyncio.create_subprocess_exec(*self.program.command, **options)
-        replace_file(self._folders.pid_file(self.program.name), str(self._process.pid))
+        replace_file(self._files.pid_file(self.program.name), str(self._process.pid))
         self._changed()
 
     async def _until_ready(self) -> None:
@@ -116,12 +130,13 @@ class Supervised:
         return await self._process.wait()
 
     async def _restart(self, delay: float) -> float:
-        """Start it until that works; return the delay to begin with when it dies again."""
+        """Start the program until that works; return the delay before its next restart."""
         while True:
             self._enter("restarting")
+            # Grandchildren of the dead process hold its port or its data folder: end them first.
             await self._kill()
             await asyncio.sleep(delay)
-            delay = min(max(0.2, 2 * delay), LAST_DELAY_S)
+            delay = min(max(FIRST_DELAY_S, 2 * delay), LAST_DELAY_S)
             self.restarts += 1
             began = time.monotonic()
             try:
@@ -134,7 +149,7 @@ class Supervised:
                 return delay
 
     async def _kill(self) -> None:
-        """End what is left of it, grandchildren included."""
+        """Kill the process group: the process, if it is alive, and its descendants."""
         if self._process is not None:
             kill_group(self._process.pid)
             await self._process.wait()
@@ -146,7 +161,7 @@ class Supervised:
 
 
 def how_it_ended(code: int) -> str:
-    """Say it in words; `code` is negative for a signal."""
+    """Return an exit code in words; it is negative for a signal."""
     if code < 0:
         return f"was killed by {signal.Signals(-code).name}"
     return f"ended by itself with exit code {code}"

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from axon import catalog
-from local.stack.queues import (
+from local.services.queues import (
     HISTORY,
     JOBS,
     JOBS_DEAD,

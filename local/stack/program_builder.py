@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from local.files import write_json
+from local.atomic_files import write_json
 from local.paths import ROOT
 from local.ports import Ports
+from local.services.queues import JOBS
 from local.stack import configurations
 from local.stack.addresses import Addresses
 from local.stack.folders import Folders
 from local.stack.options import Options
-from local.stack.queues import JOBS
 from local.stack.topology import (
     AWS,
     ENGINES,
@@ -33,7 +33,7 @@ SERVERS = frozenset({"valkey", "postgres", "fauxqs"})
 STOP_TIMEOUT_S = "3"
 
 
-class Programs:
+class ProgramBuilder:
     """Builds the programs of one local cloud.
 
     Parameters
@@ -57,7 +57,7 @@ class Programs:
         self._ports = ports
         self._environ = environ
 
-    def all(self) -> list[Program]:
+    def build(self) -> list[Program]:
         """Return every program, the servers first."""
         return [
             self._addresses.valkey.program(),

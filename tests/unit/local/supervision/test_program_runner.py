@@ -1,6 +1,6 @@
 import signal
 
-from local.supervision.supervised import how_it_ended
+from local.supervision.program_runner import how_it_ended
 
 
 def test_how_it_ended() -> None:

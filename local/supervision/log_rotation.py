@@ -1,4 +1,4 @@
-"""Log files of the processes, kept small."""
+"""Keeps the log files of programs small."""
 
 import asyncio
 import shutil
@@ -9,10 +9,10 @@ CHECK_EVERY_S = 10.0
 
 
 def rotate(log: Path, *, limit: int = LIMIT_BYTES) -> None:
-    """Move a log that outgrew `limit` to `<log>.1`.
+    """Move the content of a log above `limit` bytes to `<log>.1`.
 
-    The process keeps its file open for appending, so the content is copied and the file emptied;
-    what is written in between is lost.
+    The process keeps the file open, so it cannot be renamed: the content is copied and the file
+    emptied. What the process writes between the two is lost.
     """
     if log.stat().st_size <= limit:
         return
@@ -28,7 +28,7 @@ def rotate_all(folder: Path) -> None:
 
 
 async def keep_small(folder: Path) -> None:
-    """Rotate the logs of a folder, for ever."""
+    """Rotate the logs of a folder; runs until it is cancelled."""
     while True:
         await asyncio.to_thread(rotate_all, folder)
         await asyncio.sleep(CHECK_EVERY_S)

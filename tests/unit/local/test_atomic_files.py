@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from local.files import replace_file, write_json
+from local.atomic_files import replace_file, write_json
 
 
 def test_only_the_owner_may_read(tmp_path: Path) -> None:

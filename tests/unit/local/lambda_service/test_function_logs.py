@@ -1,6 +1,6 @@
 from io import BytesIO
 
-from local.lambda_service.logs import PrefixedLines
+from local.lambda_service.function_logs import PrefixedLines
 
 
 def written(*pieces: bytes) -> bytes:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from local.supervision.logs import rotate
+from local.supervision.log_rotation import rotate
 
 
 def test_a_small_log_stays(tmp_path: Path) -> None:
