@@ -37,9 +37,9 @@ from worker.factories import engine_of, engine_registry, tracing_of, until
 from worker.jobs.consumer import Consumer
 from worker.metrics import WorkerMetrics
 from worker.models.host import ModelHost
-from worker.models.metrics import HostingMetrics
+from worker.models.metrics import ModelMetrics
 from worker.models.reconciler import Reconciler
-from worker.models.start import reconciler, start_host
+from worker.models.start import create_reconciler, start_host
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.stages import Stages
 from worker.shutdown import Shutdown
@@ -198,13 +198,13 @@ def _parts(
         subscribed=registration.announce_soon,
         max_age_s=settings.visibility_timeout_s / 2,
     )
-    reconciling = reconciler(
+    reconciling = create_reconciler(
         settings,
         host=host,
         create=engine_of,
-        wanted=PostgresWantedModels(pool=pool),
+        desired=PostgresWantedModels(pool=pool),
         changed=models_changed,
-        metrics=HostingMetrics(registry=registry, models=host.models),
+        metrics=ModelMetrics(registry=registry, models=host.models),
     )
     return _Parts(
         consumer=consumer, registration=registration, peer_jobs=peer_jobs, reconciler=reconciling

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from infra.constructs.observability.prometheus import RULES
 from relay.metrics import RelayMetrics
 from worker.metrics import WorkerMetrics
-from worker.models.metrics import HostingMetrics
+from worker.models.metrics import ModelMetrics
 
 pytestmark = pytest.mark.xdist_group("infra")
 
@@ -33,7 +33,7 @@ def served() -> Served:
     registry = CollectorRegistry()
     RelayMetrics(registry=registry)
     WorkerMetrics(registry=registry).tokens("input", 0, model="m")
-    HostingMetrics(registry=registry, models=list)
+    ModelMetrics(registry=registry, models=list)
     found: Served = {}
     for family in registry.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name

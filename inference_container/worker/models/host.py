@@ -1,10 +1,12 @@
-"""Several engines as one, which come and go while it serves."""
+"""The engines of a worker behind the protocol of one; models are loaded while it serves."""
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+
+from typing_extensions import override
 
 from axon.directory.workers import ModelState, ModelStatus
 from worker.engines.protocol import (
@@ -21,13 +23,24 @@ from worker.engines.protocol import (
 )
 from worker.models.loaded_engine import HostedPrompt, LoadedEngine
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_ORDER = (ModelState.SERVING, ModelState.LOADING, ModelState.UNLOADING, ModelState.FAILED)
+_STATE_ORDER = (
+    ModelState.SERVING,
+    ModelState.LOADING,
+    ModelState.UNLOADING,
+    ModelState.FAILED,
+)
 
 
-async def start(engine: Engine) -> None:
-    """Start an engine, or close it if it cannot be."""
+async def start_or_close(engine: Engine) -> None:
+    """Start an engine; close it if that fails.
+
+    Raises
+    ------
+    Exception
+        The engine's own error.
+    """
     try:
         await engine.start()
     except BaseException:
@@ -39,214 +52,232 @@ async def start(engine: Engine) -> None:
 class ModelHost(Engine):
     """Passes each request on to the engine that serves its model.
 
-    What an engine has begun it ends, also when another one serves the name meanwhile.
+    An engine completes what it has begun, also when another one serves the name meanwhile. An
+    engine is in one of two lists: it serves, or it was unloaded and drains (`drain_unloaded`). A
+    swap keeps the model visible: as long as its next version is to be loaded, requests for it wait
+    instead of being refused.
 
     Parameters
     ----------
     slots : int
-        The worker's own: what all models together run at once.
+        The worker's slots: requests that all models together run at once.
     stop_timeout_s : float
-        So long answers may go on when their model is unloaded or replaced.
+        Seconds that running generations may take when their model is unloaded or swapped.
     """
 
     def __init__(self, *, slots: int, stop_timeout_s: float) -> None:
         self._slots = slots
         self._stop_timeout_s = stop_timeout_s
         self._serving: dict[str, LoadedEngine] = {}
-        self._leaving: list[LoadedEngine] = []
-        self._forgotten: list[tuple[LoadedEngine, str]] = []
-        self._expected: Sequence[ModelStatus] | None = ()
-        self._replaced: Mapping[str, Sequence[ModelInfo]] = {}
-        self._news = asyncio.Event()
+        self._draining: list[LoadedEngine] = []
+        self._removed_adapters: list[tuple[LoadedEngine, str]] = []
+        self._pending: Sequence[ModelStatus] | None = ()
+        self._swapping: Mapping[str, Sequence[ModelInfo]] = {}
+        self._changed = asyncio.Event()
         self._watcher: Callable[[], None] = lambda: None
 
     def watch(self, watcher: Callable[[], None]) -> None:
-        """Have this called whenever `models` may have changed."""
+        """Call `watcher` whenever `models` may have changed."""
         self._watcher = watcher
 
+    @override
     async def start(self) -> None:
         """Do nothing: engines are loaded one by one."""
 
+    @override
     async def close(self) -> None:
-        """End what runs with ``EngineDeadError`` and close all engines."""
-        for member in (*self._serving.values(), *self._leaving):
+        for loaded in (*self._serving.values(), *self._draining):
             try:
-                await member.engine.close()
+                await loaded.engine.close()
             except Exception:
-                LOGGER.exception("%s was not closed in good order", member.name)
+                logger.exception("the engine of %s could not be closed", loaded.name)
 
     async def load(self, name: str, version: int, engine: Engine) -> None:
-        """Start an engine and serve by it; an older one of this name leaves then (`settle`).
+        """Start an engine and serve a model by it; unload the engine that served it before.
 
         Raises
         ------
         Exception
-            Whatever kept it from starting; it is closed again.
+            The engine's own error; it is closed, and the one before serves on.
         """
-        await start(engine)
-        self.take_over(name, version, engine)
+        await start_or_close(engine)
+        self.serve(name, version, engine)
 
-    def take_over(self, name: str, version: int, engine: Engine) -> None:
-        """Serve by an engine that was started."""
-        member = LoadedEngine(name, version, engine)
+    def serve(self, name: str, version: int, engine: Engine) -> None:
+        """Serve a model by an engine that was started."""
+        loaded = LoadedEngine(name, version, engine)
         self.unload(name)
-        self._serving[name] = member
-        self._tell()
+        self._serving[name] = loaded
+        self._notify()
 
-    async def adapt(self, name: str, version: int, *, base: str, uri: str) -> None:
-        """Serve a LoRA adapter by the engine of `base`; it lives as long as that one.
+    async def load_adapter(self, name: str, version: int, *, base: str, uri: str) -> None:
+        """Serve a LoRA adapter by the engine of `base`, until that engine is unloaded.
 
         Raises
         ------
         EngineError
-            That is not served here, or the adapter is not one for it.
+            The base is not served here, or the adapter does not fit it.
         """
-        member = self._serving.get(base)
-        if member is None:
+        loaded = self._serving.get(base)
+        if loaded is None:
             raise EngineError(f"adapter_of: the model '{base}' is not served here")
-        replaces = name in member.adapters
-        await member.adapt(name, version, uri)
-        if not replaces:
-            self._unload_others(name, than=member)
-        self._tell()
+        swaps = name in loaded.adapters
+        await loaded.load_adapter(name, version, uri)
+        if not swaps:
+            # The name may have been a model of its own, or an adapter of another base.
+            self._unload_except(name, kept=loaded)
+        self._notify()
 
     def unload(self, name: str) -> None:
-        """Give an engine, or an adapter, nothing new to do; `settle` closes it."""
-        self._unload_others(name, than=None)
-        self._tell()
+        """Accept no further requests for a model or an adapter; `drain_unloaded` closes it."""
+        self._unload_except(name, kept=None)
+        self._notify()
 
-    def _unload_others(self, name: str, *, than: LoadedEngine | None) -> None:
-        if (member := self._serving.pop(name, None)) is not None:
-            self._leaving.append(member)
-            models = {name: tuple(member.models.values())}
-            adapters = {adapter: (member.models[adapter],) for adapter in member.adapters}
-            self._replaced = {**self._replaced, **adapters, **models}
-        for member in self._serving.values():
-            if name in member.adapters and member is not than:
-                self._replaced = {**self._replaced, name: (member.models[name],)}
-                member.forget(name)
-                self._forgotten.append((member, name))
+    def _unload_except(self, name: str, *, kept: LoadedEngine | None) -> None:
+        if (loaded := self._serving.pop(name, None)) is not None:
+            self._draining.append(loaded)
+            models = {name: tuple(loaded.models.values())}
+            # An engine's adapters are unloaded with it, and loaded again into the next version.
+            adapters = {adapter: (loaded.models[adapter],) for adapter in loaded.adapters}
+            self._swapping = {**self._swapping, **adapters, **models}
+        for loaded in self._serving.values():
+            if name in loaded.adapters and loaded is not kept:
+                self._swapping = {**self._swapping, name: (loaded.models[name],)}
+                loaded.remove_adapter(name)
+                self._removed_adapters.append((loaded, name))
 
-    async def settle(self) -> None:
-        """Let running answers of the engines that leave end, or be continued elsewhere."""
-        while self._forgotten:
-            member, name = self._forgotten.pop()
-            await member.discard(name)
-        while self._leaving:
-            member = self._leaving[0]
-            try:
-                await member.retire(timeout_s=self._stop_timeout_s)
-            except Exception:
-                LOGGER.exception("%s was not closed in good order", member.name)
-            self._leaving.remove(member)
-            self._tell()
+    async def drain_unloaded(self) -> None:
+        """Wait for the generations of unloaded engines, then close these.
 
-    def expect(self, models: Sequence[ModelStatus] | None) -> None:
-        """Note what else is to be served here: what is loaded, waits for that, or has failed.
-
-        None: that is not known yet, so that any model may come.
+        Generations that take longer than the stop timeout end with `UnloadedError`, so that another
+        attempt continues them elsewhere.
         """
-        self._expected = models
+        while self._removed_adapters:
+            loaded, name = self._removed_adapters.pop()
+            await loaded.unload_adapter(name)
+        while self._draining:
+            # In the list until it is closed: its memory is in use, and peers see it as unloading.
+            loaded = self._draining[0]
+            try:
+                await loaded.drain(timeout_s=self._stop_timeout_s)
+            except Exception:
+                logger.exception("the engine of %s could not be closed", loaded.name)
+            self._draining.remove(loaded)
+            self._notify()
+
+    def set_pending(self, models: Sequence[ModelStatus] | None) -> None:
+        """Set the desired models that are not served: to be loaded, or failed.
+
+        Parameters
+        ----------
+        models : Sequence[ModelStatus] | None
+            None as long as the desired state is not known: any model may be among them.
+        """
+        self._pending = models
         coming = {model.name for model in models or () if model.state is ModelState.LOADING}
-        self._replaced = {name: old for name, old in self._replaced.items() if name in coming}
-        self._tell()
+        self._swapping = {name: old for name, old in self._swapping.items() if name in coming}
+        self._notify()
 
     def versions(self) -> Mapping[str, int]:
-        """Return which version of each declared model is served."""
+        """Return the observed state: the version served of each declared model, by name."""
         versions: dict[str, int] = {}
-        for member in self._serving.values():
-            versions.update({**member.adapters, member.name: member.version})
+        for loaded in self._serving.values():
+            versions.update({**loaded.adapters, loaded.name: loaded.version})
         return versions
 
     def models(self) -> Sequence[ModelStatus]:
-        """Return how far each model is; a name that two engines have, with its better state first.
+        """Return the state of each model, by the names that requests use.
 
-        Of engines that serve, by what requests may say.
+        A model with two versions has two entries, the better state first.
         """
-        held = [*self._held(), *(self._expected or ())]
-        return sorted(held, key=lambda model: _ORDER.index(model.state))
+        models = [*self._loaded_models(), *(self._pending or ())]
+        return sorted(models, key=lambda model: _STATE_ORDER.index(model.state))
 
-    def _held(self) -> Iterator[ModelStatus]:
-        for member in self._serving.values():
-            for name in member.models:
-                version = member.adapters.get(name, member.version)
+    def _loaded_models(self) -> Iterator[ModelStatus]:
+        for loaded in self._serving.values():
+            for name in loaded.models:
+                version = loaded.adapters.get(name, loaded.version)
                 yield ModelStatus(name, ModelState.SERVING, version)
-        for member in self._leaving:
-            yield ModelStatus(member.name, ModelState.UNLOADING, member.version)
+        for loaded in self._draining:
+            yield ModelStatus(loaded.name, ModelState.UNLOADING, loaded.version)
 
     def state_of(self, model: str) -> ModelState | None:
-        """Return how far a model is, None if nobody wants it here."""
-        for held in self.models():
-            if held.name == model:
-                return held.state
-        open_ = self._expected is None or model in self._replaced
-        return ModelState.LOADING if open_ else None
+        """Return the best state of a model, None if it is neither loaded nor desired here."""
+        for status in self.models():
+            if status.name == model:
+                return status.state
+        may_be_loaded = self._pending is None or model in self._swapping
+        return ModelState.LOADING if may_be_loaded else None
 
     async def ready(self, model: str) -> bool:
-        """Wait until a model is served; False when it is not, and none is being loaded."""
+        """Wait while a model is being loaded; return whether it is served then."""
         while (state := self.state_of(model)) is ModelState.LOADING:
-            await self._news.wait()
+            await self._changed.wait()
         return state is ModelState.SERVING
 
+    @override
     def info(self) -> EngineInfo:
         """Return all models, each once, and the worker's slots.
 
-        A model whose next version is still to be loaded stays in it: who asks for it may wait.
+        A model whose next version is still to be loaded is among them: requests for it wait.
         """
         models = {model.id: model for model in self._infos()}
         return EngineInfo(models=tuple(models.values()), slots=self._slots)
 
     def _infos(self) -> Iterator[ModelInfo]:
-        for models in self._replaced.values():
+        # In ascending precedence: of two entries for a name the later one counts.
+        for models in self._swapping.values():
             yield from models
-        for member in self._serving.values():
-            yield from member.models.values()
-        for name, member in self._serving.items():  # a declared name goes before an engine's own
-            if name in member.models:
-                yield member.models[name]
+        for loaded in self._serving.values():
+            yield from loaded.models.values()
+        for name, loaded in self._serving.items():  # a declared name precedes an engine's own
+            if name in loaded.models:
+                yield loaded.models[name]
 
+    @override
     async def health(self) -> bool:
-        """Return whether every engine that serves is healthy."""
-        return all([await member.engine.health() for member in self._serving.values()])
+        return all([await loaded.engine.health() for loaded in self._serving.values()])
 
+    @override
     async def abort(self, request_id: str) -> None:
-        """End the generation, whichever engine runs it."""
-        for member in (*self._serving.values(), *self._leaving):
-            await member.engine.abort(request_id)
+        for loaded in (*self._serving.values(), *self._draining):
+            await loaded.engine.abort(request_id)
 
+    @override
     async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
-        """Render for the engine that serves the model now."""
-        return await self._member(model).assemble(model, messages)
+        return await self._loaded(model).assemble(model, messages)
 
+    @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
-        """Stream the answer of the engine for which the prompt was rendered.
+        """Stream the answer of the engine that rendered the prompt.
 
         Raises
         ------
         UnloadedError
-            That one has left, or is to; a new attempt finds another.
+            That engine was unloaded; a new attempt renders the prompt for another one.
         RefusedError
-            Nobody serves the model here.
+            No engine serves the model here.
         """
-        prompt, member = request.prompt, None
+        prompt, loaded = request.prompt, None
         if isinstance(prompt, HostedPrompt):
-            member, request = prompt.member, replace(request, prompt=prompt.own)
-        async with aclosing((member or self._member(request.model)).generate(request)) as chunks:
+            loaded, request = prompt.loaded, replace(request, prompt=prompt.engine_prompt)
+        async with aclosing((loaded or self._loaded(request.model)).generate(request)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    def _member(self, model: str) -> LoadedEngine:
-        named = self._serving.get(model)
-        if named is not None and model in named.models:
-            return named
-        for member in self._serving.values():
-            if model in member.models:
-                return member
+    def _loaded(self, model: str) -> LoadedEngine:
+        declared = self._serving.get(model)
+        if declared is not None and model in declared.models:
+            return declared
+        for loaded in self._serving.values():
+            if model in loaded.models:
+                return loaded
         if self.state_of(model) is ModelState.LOADING:
             raise UnloadedError(f"The model '{model}' is still to be loaded.")
         raise RefusedError(f"The model '{model}' is no longer served. Use another one.")
 
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    def _notify(self) -> None:
+        # A new event each time: all that wait now wake up, and what waits later waits for the next.
+        self._changed.set()
+        self._changed = asyncio.Event()
         self._watcher()

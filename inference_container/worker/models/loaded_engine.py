@@ -1,4 +1,4 @@
-"""An engine among several, and who uses it."""
+"""One engine of the host, with the requests that use it and its end."""
 
 import asyncio
 import logging
@@ -19,25 +19,43 @@ from worker.engines.protocol import (
     UnloadedError,
 )
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_ABORTING_S = 5.0
-"""So long answers may take to end once they were aborted."""
+_ABORT_TIMEOUT_S = 5.0
+"""Seconds that aborted generations may take to end before the engine is closed under them."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostedPrompt(Prompt):
-    """A prompt in the tokens of one member, which means nothing to another."""
+    """A prompt in the tokens of one engine, which mean nothing to another.
 
-    member: "LoadedEngine | None" = field(default=None, compare=False, repr=False)
-    own: Prompt = field(default=Prompt((), ""), compare=False, repr=False)
-    """As the member's engine gave it."""
+    Parameters
+    ----------
+    loaded : LoadedEngine | None
+        The engine that rendered the prompt.
+    engine_prompt : Prompt
+        The prompt as that engine returned it.
+    """
+
+    loaded: "LoadedEngine | None" = field(default=None, compare=False, repr=False)
+    engine_prompt: Prompt = field(default=Prompt((), ""), compare=False, repr=False)
 
 
 class LoadedEngine:
-    """A started engine that serves a model, under the name that was declared for it.
+    """A started engine that serves a model under its declared name.
 
     An engine of several models serves them under their own names.
+
+    Its end has two steps. While it drains, running generations go on, and prompts that it has
+    rendered may still be generated. Then it is aborted: whatever is left ends with `UnloadedError`,
+    so that the attempt is made again on another engine, instead of ending the response.
+
+    Attributes
+    ----------
+    models : dict[str, ModelInfo]
+        The models served, by the names that requests use.
+    adapters : dict[str, int]
+        Versions of the adapters that were loaded since the start, by name.
     """
 
     def __init__(self, name: str, version: int, engine: Engine) -> None:
@@ -45,52 +63,50 @@ class LoadedEngine:
         self.version = version
         self.engine = engine
         models = engine.info().models
-        said = (name,) if len(models) == 1 else tuple(model.id for model in models)
+        served = (name,) if len(models) == 1 else tuple(model.id for model in models)
         self.models: dict[str, ModelInfo] = {
-            each: replace(model, id=each) for each, model in zip(said, models, strict=True)
+            each: replace(model, id=each) for each, model in zip(served, models, strict=True)
         }
-        """What is served, by what requests say."""
-        self._ids = {each: model.id for each, model in zip(said, models, strict=True)}
+        self._engine_names = {each: model.id for each, model in zip(served, models, strict=True)}
         self.adapters: dict[str, int] = {}
-        """The versions of those that were added since."""
-        self._leaving = False
+        self._draining = False
         self._aborted = False
         self._uses = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._running: set[str] = set()
 
-    async def adapt(self, name: str, version: int, uri: str) -> None:
-        """Serve a LoRA adapter, too, instead of another version of it if there is one.
+    async def load_adapter(self, name: str, version: int, uri: str) -> None:
+        """Serve a LoRA adapter; swap it for another version if one is served.
 
         Raises
         ------
         EngineError
-            The engine cannot.
+            The engine takes no adapters, or not this one.
         """
         if not isinstance(self.engine, AdaptableEngine):
             raise EngineError(f"adapter_of: the engine of '{self.name}' takes no adapters")
         await self.engine.load_adapter(name, uri)
         (info,) = [model for model in self.engine.info().models if model.id == name]
-        self.models[name], self._ids[name] = info, name
+        self.models[name], self._engine_names[name] = info, name
         self.adapters[name] = version
 
-    def forget(self, name: str) -> None:
-        """Give an adapter nothing new to do."""
+    def remove_adapter(self, name: str) -> None:
+        """Accept no further requests for an adapter."""
         del self.models[name], self.adapters[name]
 
-    async def discard(self, name: str) -> None:
-        """Free what a forgotten adapter holds."""
+    async def unload_adapter(self, name: str) -> None:
+        """Free the memory of an adapter that was removed."""
         if isinstance(self.engine, AdaptableEngine):
             try:
                 await self.engine.unload_adapter(name)
             except Exception:
-                LOGGER.exception("the adapter %s was not unloaded in good order", name)
+                logger.exception("the adapter %s could not be unloaded", name)
 
     async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> HostedPrompt:
-        """Render for this member."""
-        with self._use():
-            prompt = await self.engine.assemble(self._ids[model], messages)
+        """Render a prompt, which only this engine can generate from."""
+        with self._in_use():
+            prompt = await self.engine.assemble(self._engine_names[model], messages)
         return HostedPrompt(prompt.token_ids, prompt.text, prompt.estimated, self, prompt)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
@@ -99,48 +115,51 @@ class LoadedEngine:
         Raises
         ------
         UnloadedError
-            The member left before the answer's end.
+            The engine was unloaded before the answer's end.
         """
         if request.model not in self.models:
             raise UnloadedError(f"The adapter '{request.model}' was unloaded.")
-        own = replace(request, model=self._ids[request.model])
+        own = replace(request, model=self._engine_names[request.model])
         finished = False
-        with self._use(), self._noted(request.request_id):
+        with self._in_use(), self._abortable(request.request_id):
             async with aclosing(self.engine.generate(own)) as chunks:
                 async for chunk in chunks:
                     finished = chunk.finish_reason is not None
                     yield chunk
+        # An aborted generation just stops. Without the error the answer would seem complete.
         if self._aborted and not finished:
-            raise self._gone()
+            raise self._unloaded_error()
 
-    async def retire(self, *, timeout_s: float) -> None:
-        """Let what runs end, abort what still runs after `timeout_s`, and close the engine."""
-        self._leaving = True
-        await self._wait(timeout_s)
+    async def drain(self, *, timeout_s: float) -> None:
+        """Wait for running generations, abort them after `timeout_s`, and close the engine."""
+        self._draining = True
+        await self._wait_until_idle(timeout_s)
         self._aborted = True
         try:
             for request_id in tuple(self._running):
                 await self.engine.abort(request_id)
-            await self._wait(_ABORTING_S)
+            await self._wait_until_idle(_ABORT_TIMEOUT_S)
         finally:
             await self.engine.close()
 
-    async def _wait(self, timeout_s: float) -> None:
+    async def _wait_until_idle(self, timeout_s: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
 
     @contextmanager
-    def _use(self) -> Iterator[None]:
+    def _in_use(self) -> Iterator[None]:
         if self._aborted:
-            raise self._gone()
+            raise self._unloaded_error()
         self._uses += 1
         self._idle.clear()
         try:
             yield
         except Exception as error:
-            if self._aborted or (self._leaving and isinstance(error, EngineDeadError)):
-                raise self._gone() from error
+            # A dead engine ends the worker's process. One that was to end anyway must not: the
+            # worker's other models are fine.
+            if self._aborted or (self._draining and isinstance(error, EngineDeadError)):
+                raise self._unloaded_error() from error
             raise
         finally:
             self._uses -= 1
@@ -148,12 +167,12 @@ class LoadedEngine:
                 self._idle.set()
 
     @contextmanager
-    def _noted(self, request_id: str) -> Iterator[None]:
+    def _abortable(self, request_id: str) -> Iterator[None]:
         self._running.add(request_id)
         try:
             yield
         finally:
             self._running.discard(request_id)
 
-    def _gone(self) -> UnloadedError:
+    def _unloaded_error(self) -> UnloadedError:
         return UnloadedError(f"Version {self.version} of the model '{self.name}' was unloaded.")

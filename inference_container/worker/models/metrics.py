@@ -1,4 +1,4 @@
-"""What Prometheus is told of a worker's models."""
+"""Prometheus metrics of a worker's models."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from axon.directory.workers import ModelState, ModelStatus
 
 
-class HostingMetrics:
-    """How many models are in which state, and how often one could not be loaded."""
+class ModelMetrics:
+    """Number of models by state, and of loads by outcome."""
 
     def __init__(
         self, *, registry: CollectorRegistry, models: Callable[[], Sequence[ModelStatus]]
@@ -17,7 +17,7 @@ class HostingMetrics:
             "axon_models", "Models that this worker has, by state.", ["state"], registry=registry
         )
         for state in ModelState:
-            states.labels(state.value).set_function(_counting(state, models))
+            states.labels(state.value).set_function(_counter_of(state, models))
         loads = Counter(
             "axon_model_loads",
             "Models that were loaded after the start, or failed to.",
@@ -27,7 +27,7 @@ class HostingMetrics:
         self._loaded, self._failed = loads.labels("loaded"), loads.labels("failed")
 
     def loaded(self) -> None:
-        """Count a model that is served now."""
+        """Count a model that was loaded."""
         self._loaded.inc()
 
     def failed(self) -> None:
@@ -35,7 +35,7 @@ class HostingMetrics:
         self._failed.inc()
 
 
-def _counting(
+def _counter_of(
     state: ModelState, models: Callable[[], Sequence[ModelStatus]]
 ) -> Callable[[], float]:
     return lambda: sum(model.state is state for model in models())

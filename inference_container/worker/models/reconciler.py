@@ -1,4 +1,4 @@
-"""Makes a worker's models those that are wanted."""
+"""Reconciles the models that a worker serves (observed) with those that it should (desired)."""
 
 import asyncio
 import logging
@@ -12,146 +12,172 @@ from axon.models.settings import adapter_of, engine_settings, unpacked
 from axon.retry import backoff, sleep_unless
 from worker.engines.protocol import Engine
 from worker.models.host import ModelHost
-from worker.models.metrics import HostingMetrics
-from worker.models.plan import Action, Load, Unload, layered, plan
+from worker.models.metrics import ModelMetrics
+from worker.models.plan import Action, Load, Unload, desired_by_name, plan
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-LOOK_S = 30.0
-"""Who misses that something has changed notices so late."""
+READ_INTERVAL_S = 30.0
+"""Seconds between reads of the desired state. A worker that missed the notice of a change finds it
+after this time."""
 
-_LEAST_S = 30.0
-_MOST_S = 300.0
-_REASON_CHARACTERS = 500
+_FIRST_PAUSE_S = 30.0
+_MAX_PAUSE_S = 300.0
+_MAX_REASON_CHARACTERS = 500
 
 
 @dataclass(slots=True)
 class _Failure:
-    """A version that could not be loaded: why, and when it is tried again."""
+    """A version that could not be loaded: why, and when it is retried (loop's clock, seconds)."""
 
     version: int
     reason: str = ""
-    until: float = 0.0
+    retry_at: float = 0.0
     pauses: Iterator[float] = field(
-        default_factory=lambda: backoff(first_s=_LEAST_S, longest_s=_MOST_S - _LEAST_S)
+        default_factory=lambda: backoff(
+            first_s=_FIRST_PAUSE_S, longest_s=_MAX_PAUSE_S - _FIRST_PAUSE_S
+        )
     )
 
 
 class Reconciler:
-    """Looks what is wanted, does it one thing after the other, and looks again.
+    """Reads the desired state, carries out one action at a time, and reads again.
 
-    What fails is tried again after half a minute, then more and more seldom, and at once when
-    something else was said. While the database is away, what it said last holds.
+    One action at a time, because a load may need the memory that the unload before it freed. A
+    version that fails to load is retried after half a minute, then with backoff up to five minutes;
+    another version of the model is loaded at once. While the database is away, the last state that
+    was read remains desired.
 
     Parameters
     ----------
-    own : DesiredModel
-        The deployment's model, which the host serves already.
+    host : ModelHost
+        Serves the models; its versions are the observed state.
+    desired : DesiredModels
+        The desired state as the operator set it.
+    deployment : DesiredModel
+        The deployment's own model, which the host serves already.
     create : Callable[[DesiredModel], Engine]
-        Makes the engine of a wanted model; not yet started.
+        Creates the engine of a desired model, not yet started.
     changed : asyncio.Event
-        Set it to have the reconciler look at once.
+        Set it to read the desired state at once.
     """
 
     def __init__(
         self,
         *,
         host: ModelHost,
-        wanted: DesiredModels,
-        own: DesiredModel,
+        desired: DesiredModels,
+        deployment: DesiredModel,
         create: Callable[[DesiredModel], Engine],
         changed: asyncio.Event,
-        metrics: HostingMetrics,
+        metrics: ModelMetrics,
     ) -> None:
         self._host = host
-        self._store = wanted
-        self._own = own
+        self._store = desired
+        self._deployment = deployment
         self._create = create
         self._changed = changed
         self._metrics = metrics
-        self._wanted: Mapping[str, DesiredModel] | None = None
+        self._desired: Mapping[str, DesiredModel] | None = None
         self._failures: dict[str, _Failure] = {}
-        host.expect(None)
+        # Not known until the first read: a request for any model waits instead of being refused.
+        host.set_pending(None)
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
         while True:
-            await self.look()
+            await self.read_desired()
+            # The plan is made again after each action: what is desired may have changed during it,
+            # and an action can undo others (an unloaded base takes its adapters along).
             while actions := self._plan():
-                await self._do(actions[0])
+                await self._apply(actions[0])
                 if self._changed.is_set():
-                    await self.look()
+                    await self.read_desired()
             await sleep_unless(self._changed, self._pause_s())
 
-    async def look(self) -> None:
-        """Read what is wanted."""
+    async def read_desired(self) -> None:
+        """Read the desired state; keep the last one if that fails."""
+        # Cleared before the read: a change during it causes another read.
         self._changed.clear()
         try:
-            said = await self._store.list()
+            models = await self._store.list()
         except UnavailableError as error:
-            LOGGER.warning("cannot see which models are wanted: %s", error)
-        except Exception:  # no reason to serve nothing
-            LOGGER.exception("cannot see which models are wanted")
+            logger.warning("cannot read the desired models: %s", error)
+        except Exception:  # a bug here must not unload what is served
+            logger.exception("cannot read the desired models")
         else:
-            self._wanted = layered(self._own, said)
-        self._note()
+            self._desired = desired_by_name(self._deployment, models)
+        self._publish_pending()
 
     def _plan(self) -> list[Action]:
-        if self._wanted is None:
+        if self._desired is None:
             return []
-        return [*plan(self._host.versions(), self._wanted, resting=self._resting())]
+        return [*plan(self._host.versions(), self._desired, backing_off=self._backing_off())]
 
-    def _resting(self) -> dict[str, int]:
+    def _backing_off(self) -> dict[str, int]:
         now = _now()
-        return {name: f.version for name, f in self._failures.items() if f.until > now}
+        return {name: f.version for name, f in self._failures.items() if f.retry_at > now}
 
     def _pause_s(self) -> float:
         now = _now()
-        return min([LOOK_S, *(f.until - now for f in self._failures.values())])
+        return min([READ_INTERVAL_S, *(f.retry_at - now for f in self._failures.values())])
 
-    async def _do(self, action: Action) -> None:
+    async def _apply(self, action: Action) -> None:
         match action:
             case Unload(name):
-                LOGGER.info("unloading %s", name)
+                logger.info("unloading %s", name)
                 self._host.unload(name)
             case Load(model):
                 await self._load(model)
-        self._note()
-        await self._host.settle()
+        self._publish_pending()
+        await self._host.drain_unloaded()
 
     async def _load(self, model: DesiredModel) -> None:
         _, in_place = unpacked(model.settings or {})
         if in_place:
+            # The two versions do not fit into memory together: the old one must be closed first.
             self._host.unload(model.name)
-            self._note()  # its adapters have gone with it
-            await self._host.settle()
-        LOGGER.info("loading %s, version %d", model.name, model.version)
+            self._publish_pending()  # the adapters of the old version are no longer served either
+            await self._host.drain_unloaded()
+        logger.info("loading %s, version %d", model.name, model.version)
         try:
-            if await self._while_wanted(model):
+            if await self._load_while_desired(model):
                 self._failures.pop(model.name, None)
                 self._metrics.loaded()
-                LOGGER.info("serving %s, version %d", model.name, model.version)
-        except Exception as error:  # whatever a model, its engine or its settings raise
-            self._fail(model, error)
+                logger.info("serving %s, version %d", model.name, model.version)
+        except Exception as error:  # engines and settings raise errors of any kind
+            self._record_failure(model, error)
 
-    async def _while_wanted(self, model: DesiredModel) -> bool:
-        """Load a model; give up, and return False, once it is no longer wanted."""
+    async def _load_while_desired(self, model: DesiredModel) -> bool:
+        """Load a model; cancel the load once the model is no longer desired.
+
+        A load takes minutes. Without this, a version that was set by mistake would have to be
+        loaded to its end before the right one could be.
+
+        Returns
+        -------
+        bool
+            False if the load was cancelled.
+        """
         loading = asyncio.create_task(self._start(model))
         try:
             while not loading.done():
-                looking = asyncio.create_task(sleep_unless(self._changed, LOOK_S))
-                await asyncio.wait((loading, looking), return_when=asyncio.FIRST_COMPLETED)
-                looking.cancel()
+                waiting = asyncio.create_task(sleep_unless(self._changed, READ_INTERVAL_S))
+                await asyncio.wait((loading, waiting), return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
                 if loading.done():
                     break
-                await self.look()
-                if (self._wanted or {}).get(model.name) != model and not loading.done():
-                    LOGGER.info("%s, version %d, is not wanted any more", model.name, model.version)
+                await self.read_desired()
+                # The read takes time: a load that is done by now is kept, and the next plan
+                # unloads it.
+                if (self._desired or {}).get(model.name) != model and not loading.done():
+                    logger.info("%s, version %d, is no longer desired", model.name, model.version)
                     return False
             await loading
             return True
         finally:
             loading.cancel()
+            # The engine must have released its memory before the next action.
             await asyncio.wait([loading])
 
     async def _start(self, model: DesiredModel) -> None:
@@ -160,38 +186,39 @@ class Reconciler:
             await self._host.load(model.name, model.version, self._create(model))
             return
         uri = engine_settings(model.name, unpacked(settings)[0]).model_uri
-        await self._host.adapt(model.name, model.version, base=base, uri=uri or "")
+        await self._host.load_adapter(model.name, model.version, base=base, uri=uri or "")
 
-    def _fail(self, model: DesiredModel, error: Exception) -> None:
+    def _record_failure(self, model: DesiredModel, error: Exception) -> None:
         failure = self._failures.get(model.name)
         if failure is None or failure.version != model.version:
             failure = self._failures[model.name] = _Failure(model.version)
-        pause_s = _LEAST_S + next(failure.pauses)
-        failure.until = _now() + pause_s
-        failure.reason = f"{error or type(error).__name__}"[:_REASON_CHARACTERS]
+        pause_s = _FIRST_PAUSE_S + next(failure.pauses)
+        failure.retry_at = _now() + pause_s
+        failure.reason = f"{error or type(error).__name__}"[:_MAX_REASON_CHARACTERS]
         self._metrics.failed()
-        LOGGER.warning(
+        logger.warning(
             "cannot load %s, version %d, trying again in %.0f s: %s",
             model.name, model.version, pause_s, failure.reason,
         )  # fmt: skip
 
-    def _note(self) -> None:
-        """Tell the host what it is to serve and does not; forget failures of what is not wanted."""
-        if self._wanted is None:
+    def _publish_pending(self) -> None:
+        """Tell the host which desired models are not served; drop failures of undesired ones."""
+        if self._desired is None:
             return
+        # A failure counts for its version only: another one is loaded without a pause.
         self._failures = {
             name: failure
             for name, failure in self._failures.items()
-            if name in self._wanted and self._wanted[name].version == failure.version
+            if name in self._desired and self._desired[name].version == failure.version
         }
-        resting, held = self._resting(), self._host.versions()
-        self._host.expect(
+        backing_off, observed = self._backing_off(), self._host.versions()
+        self._host.set_pending(
             [
                 ModelStatus(name, ModelState.FAILED, model.version, self._failures[name].reason)
-                if name in resting
+                if name in backing_off
                 else ModelStatus(name, ModelState.LOADING, model.version)
-                for name, model in self._wanted.items()
-                if held.get(name) != model.version
+                for name, model in self._desired.items()
+                if observed.get(name) != model.version
             ]
         )
 

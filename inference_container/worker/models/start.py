@@ -1,4 +1,4 @@
-"""A worker's models: the deployment's own, and the reconciler that brings the others."""
+"""Start of a worker's models: the deployment's own, and the reconciler that loads the others."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from axon.models.desired import DesiredModel, DesiredModels
 from axon.models.settings import engine_settings, unpacked
 from axon.settings import EngineSettings
 from worker.engines.protocol import Engine, EngineInfo
-from worker.models.host import ModelHost, start
-from worker.models.metrics import HostingMetrics
+from worker.models.host import ModelHost, start_or_close
+from worker.models.metrics import ModelMetrics
 from worker.models.reconciler import Reconciler
 
-OWN_VERSION = 0
-"""What the deployment's own model has instead of a version that was said."""
+DEPLOYMENT_VERSION = 0
+"""Version of the deployment's own model; those that the operator sets begin at 1."""
 
 CreateEngine = Callable[[EngineSettings], Engine]
 
@@ -31,26 +31,26 @@ async def start_host(
     host = ModelHost(slots=settings.slots, stop_timeout_s=settings.stop_timeout_s)
     engine = create(settings)
     stack.push_async_callback(host.close)
-    await start(engine)
-    host.take_over(_own_name(settings, engine.info()), OWN_VERSION, engine)
+    await start_or_close(engine)
+    host.serve(_deployment_name(settings, engine.info()), DEPLOYMENT_VERSION, engine)
     return host
 
 
-def reconciler(
+def create_reconciler(
     settings: EngineSettings,
     *,
     host: ModelHost,
     create: CreateEngine,
-    wanted: DesiredModels,
+    desired: DesiredModels,
     changed: asyncio.Event,
-    metrics: HostingMetrics,
+    metrics: ModelMetrics,
 ) -> Reconciler:
-    """Return what brings a host that was just started to what is wanted."""
+    """Return the reconciler of a host that `start_host` returned."""
     (name,) = host.versions()
     return Reconciler(
         host=host,
-        wanted=wanted,
-        own=DesiredModel(name, settings={}, version=OWN_VERSION),
+        desired=desired,
+        deployment=DesiredModel(name, settings={}, version=DEPLOYMENT_VERSION),
         create=lambda model: create(settings_of(model, deployment=settings)),
         changed=changed,
         metrics=metrics,
@@ -58,26 +58,27 @@ def reconciler(
 
 
 def settings_of(model: DesiredModel, *, deployment: EngineSettings) -> EngineSettings:
-    """Return how an engine is to serve a wanted model.
+    """Return the engine's settings for a desired model.
 
-    It runs as many requests as the worker does if nothing else was said. The key of the
-    deployment's upstream is shown to no other one; without such it is for all.
+    Without a setting of its own it has as many slots as the worker. The API key of the
+    deployment's upstream is passed to the same upstream only, never to another server; a key
+    without an upstream is for all.
 
     Raises
     ------
     SettingsError
-        What was said cannot be done.
+        The model's settings are not valid.
     """
-    if model.version == OWN_VERSION:
+    if model.version == DEPLOYMENT_VERSION:
         return deployment
-    said, _ = unpacked(model.settings or {})
-    settings = engine_settings(model.name, {"slots": deployment.slots, **said})
+    changes, _ = unpacked(model.settings or {})
+    settings = engine_settings(model.name, {"slots": deployment.slots, **changes})
     shared = deployment.upstream_url in (None, settings.upstream_url)
     key = deployment.upstream_api_key if shared else None
     return settings.model_copy(update={"upstream_api_key": key})
 
 
-def _own_name(settings: EngineSettings, info: EngineInfo) -> str:
+def _deployment_name(settings: EngineSettings, info: EngineInfo) -> str:
     if settings.model_name is not None:
         return settings.model_name
     return info.models[0].id if len(info.models) == 1 else settings.engine

@@ -52,7 +52,7 @@ def test_a_swap_under_a_running_answer_loses_and_repeats_nothing(token_s: float)
         job, services, host, running = await begun(world, token_s=token_s)
         new = Loadable(token_s=0.001)
         await host.load("echo", 2, new)
-        await host.settle()
+        await host.drain_unloaded()
         assert now() <= 2.0 + STOP_S + 0.01
         outcome = await running
         if TOKENS * token_s < 2.0 + STOP_S:
@@ -74,9 +74,9 @@ def test_an_answer_whose_model_was_unloaded_for_good_tells_its_client() -> None:
         world = Workplace()
         job, services, host, running = await begun(world, token_s=1.0)
         host.unload("echo")
-        await host.settle()
+        await host.drain_unloaded()
         assert await running is AttemptOutcome.RELEASED
-        host.expect([])
+        host.set_pending([])
         assert await attempted(job, services, receive_count=2) is AttemptOutcome.FAILED
         response = (await world.answered(job))[-1]["response"]
         assert response["status"] == Status.FAILED.value
@@ -90,7 +90,7 @@ def test_another_worker_that_still_serves_the_model_goes_on() -> None:
         world = Workplace()
         job, services, host, running = await begun(world, token_s=0.1)
         host.unload("echo")
-        await host.settle()
+        await host.drain_unloaded()
         assert await running is AttemptOutcome.RELEASED
         other = ModelHost(slots=4, stop_timeout_s=STOP_S)
         await other.load("echo", 1, Loadable(token_s=0.1))
@@ -117,7 +117,7 @@ def test_what_waits_for_a_slot_when_its_model_goes_is_released() -> None:
         waiting = asyncio.create_task(attempted(late, services))
         await asyncio.sleep(0.5)
         await host.load("echo", 2, Loadable(token_s=0.001))
-        await host.settle()
+        await host.drain_unloaded()
         assert await running is AttemptOutcome.RELEASED
         assert await waiting is AttemptOutcome.RELEASED
         for each in (job, late):

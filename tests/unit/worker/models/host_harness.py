@@ -1,4 +1,4 @@
-"""A worker's models over a fake of what is wanted, in virtual time."""
+"""The host and the reconciler over a fake of the desired state, in virtual time."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -15,20 +15,21 @@ from tests.support.virtual_time import now
 from tests.unit.worker.models.stub_engines import Adaptable
 from worker.engines.protocol import Engine
 from worker.models.host import ModelHost
-from worker.models.metrics import HostingMetrics
+from worker.models.metrics import ModelMetrics
 from worker.models.reconciler import Reconciler
 
 OWN = DesiredModel("own", {}, 0)
 
 
-class Scene:
-    """A worker with its own model; `load_s` and `error` say what becomes of others by their name.
+class ModelsHarness:
+    """A host with one model, and its reconciler.
 
-    `loads` are the models whose engines were started, and when.
+    `load_s` and `error` set the load time (seconds) and the error of other models, by name; `loads`
+    holds (time, name, version) of each engine that was created.
     """
 
     def __init__(self) -> None:
-        self.wanted = FakeWantedModels()
+        self.desired = FakeWantedModels()
         self.changed = asyncio.Event()
         self.host = ModelHost(slots=4, stop_timeout_s=20.0)
         self.registry = CollectorRegistry()
@@ -39,11 +40,11 @@ class Scene:
         self.answers: list[asyncio.Task[str]] = []
         self.reconciler = Reconciler(
             host=self.host,
-            wanted=self.wanted,
-            own=OWN,
+            desired=self.desired,
+            deployment=OWN,
             create=self._create,
             changed=self.changed,
-            metrics=HostingMetrics(registry=self.registry, models=self.host.models),
+            metrics=ModelMetrics(registry=self.registry, models=self.host.models),
         )
 
     def _create(self, model: DesiredModel) -> Engine:
@@ -55,30 +56,30 @@ class Scene:
         self.engines[model.name, model.version] = engine
         return engine
 
-    async def say(self, name: str, settings: Mapping[str, Any] | None) -> None:
-        await self.wanted.put(name, settings)
+    async def set_model(self, name: str, settings: Mapping[str, Any] | None) -> None:
+        await self.desired.put(name, settings)
         self.changed.set()
 
     def states(self) -> list[tuple[str, ModelState, int]]:
-        return sorted((held.name, held.state, held.version) for held in self.host.models())
+        return sorted((status.name, status.state, status.version) for status in self.host.models())
 
-    def told(self, name: str, **labels: str) -> float | None:
+    def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
 
 
 @asynccontextmanager
-async def a_scene() -> AsyncGenerator[Scene]:
-    scene = Scene()
-    scene.host.take_over("own", 0, await _started())
-    running = asyncio.create_task(scene.reconciler.run())
+async def running_harness() -> AsyncGenerator[ModelsHarness]:
+    harness = ModelsHarness()
+    harness.host.serve("own", 0, await _started())
+    running = asyncio.create_task(harness.reconciler.run())
     try:
-        yield scene
+        yield harness
     finally:
         if running.done():
             running.result()
         running.cancel()
         await asyncio.wait([running])
-        await scene.host.close()
+        await harness.host.close()
 
 
 async def _started() -> Adaptable:

@@ -1,4 +1,4 @@
-"""Engines that load, fail and die as a test says."""
+"""Stub engines whose loads, failures and deaths a test sets."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -88,7 +88,7 @@ class Adaptable(Loadable):
 async def a_request(
     engine: Engine, model: str, *, tokens: int = 10, known: int = 0
 ) -> GenerateRequest:
-    """A request for the numbers up to `tokens`, of which some are known."""
+    """Return a request for the numbers up to `tokens`."""
     return GenerateRequest(
         request_id=f"r-{model}-{tokens}",
         model=model,
@@ -98,11 +98,11 @@ async def a_request(
 
 
 async def text(engine: Engine, model: str, *, tokens: int = 10) -> str:
-    """A whole answer."""
+    """Return a whole answer."""
     request = await a_request(engine, model, tokens=tokens)
     return "".join([chunk.text async for chunk in engine.generate(request)])
 
 
 def counted(tokens: int) -> str:
-    """What `text` is to be."""
+    """Return what `text` should return."""
     return " ".join(str(number) for number in range(1, tokens + 1))

@@ -1,4 +1,4 @@
-"""Several engines behind one, in virtual time."""
+"""The host of several engines, in virtual time."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ SERVING, LOADING, UNLOADING, FAILED = (
 )
 
 
-async def a_host(**engines: Loadable) -> ModelHost:
+async def host_of(**engines: Loadable) -> ModelHost:
     host = ModelHost(slots=7, stop_timeout_s=STOP_S)
     for name, engine in engines.items():
         await host.load(name, 1, engine)
@@ -33,50 +33,50 @@ async def a_host(**engines: Loadable) -> ModelHost:
 
 
 class TestServing:
-    def test_each_model_is_asked_by_its_engines_own_name(self) -> None:
+    def test_host_asks_each_engine_by_its_own_model_name(self) -> None:
         async def story() -> None:
             a, b = Loadable(models=["inner-a"]), Loadable(models=["inner-b"])
-            host = await a_host(a=a, b=b)
+            host = await host_of(a=a, b=b)
             assert await text(host, "a") == await text(host, "b", tokens=10) == counted(10)
             assert (a.asked, b.asked) == (["inner-a"], ["inner-b"])
 
         run(story())
 
-    def test_an_engine_of_several_serves_them_under_their_own_names(self) -> None:
+    def test_host_serves_several_models_of_an_engine_under_their_own_names(self) -> None:
         async def story() -> None:
             engine = Loadable(models=["base", "pirate"])
-            host = await a_host(x=engine)
+            host = await host_of(x=engine)
             assert await text(host, "pirate") == counted(10)
             assert engine.asked == ["pirate"]
             with pytest.raises(RefusedError, match="'x'"):
                 await text(host, "x")
-            assert [held.name for held in host.models()] == ["base", "pirate"]
+            assert [status.name for status in host.models()] == ["base", "pirate"]
             assert host.versions() == {"x": 1}
 
         run(story())
 
-    def test_a_declared_name_goes_before_an_engines_own(self) -> None:
+    def test_host_prefers_a_declared_name_to_an_engines_own(self) -> None:
         async def story() -> None:
             upstream, declared = Loadable(models=["x", "y"]), Loadable()
-            host = await a_host(upstream=upstream, x=declared)
+            host = await host_of(upstream=upstream, x=declared)
             await text(host, "x")
             assert declared.asked == ["inner"]
             assert sorted(model.id for model in host.info().models) == ["x", "y"]
 
         run(story())
 
-    def test_all_models_and_the_workers_own_slots_are_told(self) -> None:
+    def test_host_lists_all_models_and_the_workers_slots(self) -> None:
         async def story() -> None:
-            host = await a_host(a=Loadable(), b=Loadable())
+            host = await host_of(a=Loadable(), b=Loadable())
             assert host.info().slots == 7
             assert host.info().models == (ModelInfo("a", 500, 400), ModelInfo("b", 500, 400))
 
         run(story())
 
-    def test_it_is_healthy_when_all_are(self) -> None:
+    def test_host_is_healthy_when_all_serving_engines_are(self) -> None:
         async def story() -> None:
             sick = Loadable()
-            host = await a_host(a=Loadable(), b=sick)
+            host = await host_of(a=Loadable(), b=sick)
             assert await host.health()
             sick.sick = True
             assert not await host.health()
@@ -85,13 +85,13 @@ class TestServing:
 
         run(story())
 
-    def test_what_nobody_serves_is_refused(self) -> None:
+    def test_host_refuses_a_model_that_no_engine_serves(self) -> None:
         async def story() -> None:
-            host = await a_host(a=Loadable())
+            host = await host_of(a=Loadable())
             request = await a_request(host, "a")
             host.unload("a")
-            await host.settle()
-            host.expect([])
+            await host.drain_unloaded()
+            host.set_pending([])
             with pytest.raises(RefusedError, match="'a' is no longer served"):
                 await host.assemble("a", [])
             with pytest.raises(UnloadedError):  # another worker may serve it
@@ -99,10 +99,10 @@ class TestServing:
 
         run(story())
 
-    def test_a_dead_engine_stays_dead(self) -> None:
+    def test_host_passes_on_the_death_of_an_engine(self) -> None:
         async def story() -> None:
             engine = Loadable()
-            host = await a_host(a=engine)
+            host = await host_of(a=engine)
             running = asyncio.create_task(text(host, "a"))
             await asyncio.sleep(1.5)
             await engine.close()
@@ -111,9 +111,9 @@ class TestServing:
 
         run(story())
 
-    def test_an_answer_can_be_aborted(self) -> None:
+    def test_host_aborts_an_answer(self) -> None:
         async def story() -> None:
-            host = await a_host(a=Loadable(), b=Loadable())
+            host = await host_of(a=Loadable(), b=Loadable())
             running = asyncio.create_task(text(host, "b"))
             await asyncio.sleep(2.5)
             await host.abort("r-b-10")
@@ -123,48 +123,48 @@ class TestServing:
         run(story())
 
 
-class TestLeaving:
-    def test_what_runs_ends_on_the_engine_that_has_begun_it(self) -> None:
+class TestUnloading:
+    def test_host_completes_an_answer_on_the_engine_that_began_it(self) -> None:
         async def story() -> None:
             old, new = Loadable(), Loadable()
-            host = await a_host(a=old)
+            host = await host_of(a=old)
             running = asyncio.create_task(text(host, "a"))
             await asyncio.sleep(2.5)
             await host.load("a", 2, new)
-            settling = asyncio.create_task(host.settle())
+            draining = asyncio.create_task(host.drain_unloaded())
             assert await text(host, "a", tokens=3) == counted(3)
-            assert [(held.state, held.version) for held in host.models()] == [
+            assert [(status.state, status.version) for status in host.models()] == [
                 (SERVING, 2),
                 (UNLOADING, 1),
             ]
             assert await running == counted(10)
             assert (len(old.asked), len(new.asked)) == (1, 1)
-            await settling
+            await draining
             assert now() == pytest.approx(9.0)
             assert (old.closed, new.closed) == (1, 0)
             assert host.models() == [ModelStatus("a", SERVING, 2)]
 
         run(story())
 
-    def test_a_prompt_is_generated_by_the_engine_that_rendered_it(self) -> None:
+    def test_host_generates_on_the_engine_that_rendered_the_prompt(self) -> None:
         async def story() -> None:
             old, new = Loadable(), Loadable()
-            host = await a_host(a=old)
+            host = await host_of(a=old)
             request = await a_request(host, "a")
             await host.load("a", 2, new)
             assert [chunk async for chunk in host.generate(request)]
             assert (len(old.asked), len(new.asked)) == (1, 0)
-            await host.settle()
+            await host.drain_unloaded()
             with pytest.raises(UnloadedError, match="Version 1 of the model 'a'"):
                 [chunk async for chunk in host.generate(request)]
             assert (len(old.asked), len(new.asked)) == (1, 0)
 
         run(story())
 
-    def test_what_does_not_end_in_time_is_left_to_another_attempt(self) -> None:
+    def test_host_ends_an_answer_that_exceeds_the_stop_timeout(self) -> None:
         async def story() -> None:
             engine = Loadable()
-            host = await a_host(a=engine)
+            host = await host_of(a=engine)
             request = await a_request(host, "a", tokens=100)
             texts = []
 
@@ -175,7 +175,7 @@ class TestLeaving:
             running = asyncio.create_task(read())
             await asyncio.sleep(0.5)
             host.unload("a")
-            await host.settle()
+            await host.drain_unloaded()
             assert now() == pytest.approx(0.5 + STOP_S)
             assert engine.closed == 1
             with pytest.raises(UnloadedError):
@@ -184,16 +184,16 @@ class TestLeaving:
 
         run(story())
 
-    def test_what_cannot_be_aborted_is_cut_by_closing(self) -> None:
+    def test_host_closes_an_engine_that_ignores_the_abort(self) -> None:
         async def story() -> None:
             class Stubborn(Loadable):
                 async def abort(self, request_id: str) -> None: ...
 
-            host = await a_host(a=Stubborn())
+            host = await host_of(a=Stubborn())
             running = asyncio.create_task(text(host, "a", tokens=100))
             await asyncio.sleep(0.5)
             host.unload("a")
-            await host.settle()
+            await host.drain_unloaded()
             with pytest.raises(UnloadedError):
                 await running
             assert 20 < now() < 30
@@ -201,7 +201,7 @@ class TestLeaving:
         run(story())
 
     @pytest.mark.parametrize("call", ["abort", "close"])
-    def test_an_engine_that_cannot_leave_in_good_order_is_gone_all_the_same(
+    def test_host_removes_an_engine_that_fails_to_close(
         self, call: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def fail(*_: object) -> None:
@@ -210,48 +210,48 @@ class TestLeaving:
         async def story() -> None:
             engine = Loadable()
             monkeypatch.setattr(engine, call, fail)
-            host = await a_host(a=engine)
+            host = await host_of(a=engine)
             running = asyncio.create_task(text(host, "a", tokens=100))
             await asyncio.sleep(0.5)
             host.unload("a")
-            await host.settle()
+            await host.drain_unloaded()
             assert host.models() == []
             running.cancel()
 
         run(story())
 
-    def test_an_engine_that_dies_while_it_leaves_ends_nothing(self) -> None:
+    def test_host_survives_the_death_of_a_draining_engine(self) -> None:
         async def story() -> None:
             engine = Loadable()
-            host = await a_host(a=engine)
+            host = await host_of(a=engine)
             running = asyncio.create_task(text(host, "a"))
             await asyncio.sleep(0.5)
             host.unload("a")
-            settling = asyncio.create_task(host.settle())
+            draining = asyncio.create_task(host.drain_unloaded())
             await asyncio.sleep(0.5)
             await engine.close()
             with pytest.raises(UnloadedError):
                 await running
-            await settling
+            await draining
 
         run(story())
 
-    def test_whoever_stops_reading_is_not_waited_for(self) -> None:
+    def test_host_does_not_wait_for_a_cancelled_reader(self) -> None:
         async def story() -> None:
-            host = await a_host(a=Loadable())
+            host = await host_of(a=Loadable())
             running = asyncio.create_task(text(host, "a", tokens=100))
             await asyncio.sleep(0.5)
             host.unload("a")
             running.cancel()
-            await host.settle()
+            await host.drain_unloaded()
             assert now() == pytest.approx(0.5)
 
         run(story())
 
-    def test_closing_the_host_closes_all_and_is_the_end(self) -> None:
+    def test_host_that_is_closed_closes_all_engines(self) -> None:
         async def story() -> None:
             engines = [Loadable() for _ in range(3)]
-            host = await a_host(a=engines[0], b=engines[1])
+            host = await host_of(a=engines[0], b=engines[1])
             running = asyncio.create_task(text(host, "b"))
             await asyncio.sleep(0.5)
             await host.load("a", 2, engines[2])
@@ -263,11 +263,11 @@ class TestLeaving:
         run(story())
 
 
-class TestComing:
-    def test_an_engine_that_does_not_start_is_closed(self) -> None:
+class TestLoading:
+    def test_host_closes_an_engine_that_does_not_start(self) -> None:
         async def story() -> None:
             old, new = Loadable(), Loadable(error=OSError("no memory"))
-            host = await a_host(a=old)
+            host = await host_of(a=old)
             with pytest.raises(OSError, match="no memory"):
                 await host.load("a", 2, new)
             assert (old.closed, new.closed) == (0, 1)
@@ -275,10 +275,10 @@ class TestComing:
 
         run(story())
 
-    def test_who_waits_for_a_model_hears_when_it_is_served(self) -> None:
+    def test_host_is_ready_once_the_model_is_served(self) -> None:
         async def story() -> None:
-            host = await a_host()
-            host.expect([ModelStatus("a", LOADING, 1)])
+            host = await host_of()
+            host.set_pending([ModelStatus("a", LOADING, 1)])
             waiting = asyncio.create_task(host.ready("a"))
             await host.load("a", 1, Loadable(load_s=5))
             assert await waiting
@@ -287,64 +287,64 @@ class TestComing:
 
         run(story())
 
-    def test_who_waits_for_a_model_hears_when_it_does_not_come(self) -> None:
+    def test_host_is_not_ready_if_the_model_fails_or_is_not_desired(self) -> None:
         async def story() -> None:
-            host = await a_host()
+            host = await host_of()
             assert not await host.ready("a")
             for end in ([ModelStatus("a", FAILED, 1, "no")], []):
-                host.expect([ModelStatus("a", LOADING, 1)])
+                host.set_pending([ModelStatus("a", LOADING, 1)])
                 waiting = asyncio.create_task(host.ready("a"))
                 await asyncio.sleep(1)
-                host.expect(end)
+                host.set_pending(end)
                 assert not await waiting
 
         run(story())
 
-    def test_any_model_may_come_until_it_is_known_which(self) -> None:
+    def test_host_treats_any_model_as_loading_until_the_desired_state_is_known(self) -> None:
         async def story() -> None:
-            host = await a_host(a=Loadable())
+            host = await host_of(a=Loadable())
             assert host.state_of("b") is None
-            host.expect(None)
+            host.set_pending(None)
             assert host.state_of("b") is LOADING
             waiting = asyncio.create_task(host.ready("b"))
             await asyncio.sleep(1)
-            host.expect([])
+            host.set_pending([])
             assert not await waiting
             assert host.state_of("a") is SERVING
 
         run(story())
 
-    def test_a_model_whose_next_version_comes_is_not_refused_meanwhile(self) -> None:
+    def test_host_keeps_a_model_visible_between_two_versions(self) -> None:
         async def story() -> None:
-            host = await a_host(a=Loadable())
-            host.expect([ModelStatus("a", LOADING, 2)])
+            host = await host_of(a=Loadable())
+            host.set_pending([ModelStatus("a", LOADING, 2)])
             host.unload("a")
-            await host.settle()
+            await host.drain_unloaded()
             assert [model.id for model in host.info().models] == ["a"]
             with pytest.raises(UnloadedError, match="still to be loaded"):
                 await host.assemble("a", [])
-            host.expect([ModelStatus("a", FAILED, 2, "no")])
+            host.set_pending([ModelStatus("a", FAILED, 2, "no")])
             assert host.info().models == ()
             with pytest.raises(RefusedError):
                 await host.assemble("a", [])
 
         run(story())
 
-    def test_a_model_that_comes_again_later_is_new(self) -> None:
+    def test_host_forgets_a_model_that_is_no_longer_pending(self) -> None:
         async def story() -> None:
-            host = await a_host(a=Loadable())
+            host = await host_of(a=Loadable())
             host.unload("a")
-            await host.settle()
-            host.expect([])
-            host.expect([ModelStatus("a", LOADING, 2)])
+            await host.drain_unloaded()
+            host.set_pending([])
+            host.set_pending([ModelStatus("a", LOADING, 2)])
             assert host.info().models == ()
 
         run(story())
 
-    def test_the_better_of_two_states_comes_first(self) -> None:
+    def test_host_lists_the_better_of_two_states_first(self) -> None:
         async def story() -> None:
-            host = await a_host(a=Loadable())
-            host.expect([ModelStatus("a", FAILED, 2, "no")])
+            host = await host_of(a=Loadable())
+            host.set_pending([ModelStatus("a", FAILED, 2, "no")])
             assert host.models() == [
                 ModelStatus("a", SERVING, 1),
                 ModelStatus("a", FAILED, 2, "no"),

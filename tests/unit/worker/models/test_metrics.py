@@ -1,12 +1,12 @@
 from prometheus_client import CollectorRegistry
 
 from axon.directory.workers import ModelState, ModelStatus
-from worker.models.metrics import HostingMetrics
+from worker.models.metrics import ModelMetrics
 
 
-def test_models_are_counted_by_state_whenever_somebody_asks() -> None:
+def test_model_metrics_count_models_by_state_at_each_scrape() -> None:
     registry, models = CollectorRegistry(), list[ModelStatus]()
-    HostingMetrics(registry=registry, models=lambda: models)
+    ModelMetrics(registry=registry, models=lambda: models)
     models += [ModelStatus(name, ModelState.SERVING) for name in "ab"]
     models.append(ModelStatus("c", ModelState.FAILED, 3, "no"))
     counted = {
@@ -21,9 +21,9 @@ def test_models_are_counted_by_state_whenever_somebody_asks() -> None:
     }
 
 
-def test_loads_are_counted_from_zero() -> None:
+def test_model_metrics_count_loads_from_zero() -> None:
     registry = CollectorRegistry()
-    metrics = HostingMetrics(registry=registry, models=list)
+    metrics = ModelMetrics(registry=registry, models=list)
     metrics.failed()
     for outcome, count in (("loaded", 0), ("failed", 1)):
         assert registry.get_sample_value("axon_model_loads_total", {"outcome": outcome}) == count

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axon.models.desired import DesiredModel
-from worker.models.plan import Action, Load, Unload, layered, plan
+from worker.models.plan import Action, Load, Unload, desired_by_name, plan
 
 NAMES = st.sampled_from("abcd")
 VERSIONS = st.integers(0, 5)
@@ -10,65 +10,65 @@ OWN = DesiredModel("own", {}, 0)
 
 
 @st.composite
-def _wanted(draw: st.DrawFn) -> dict[str, DesiredModel]:
+def _desired(draw: st.DrawFn) -> dict[str, DesiredModel]:
     versions = draw(st.dictionaries(NAMES, VERSIONS))
     return {name: DesiredModel(name, {}, version) for name, version in versions.items()}
 
 
-def done(held: dict[str, int], action: Action) -> dict[str, int]:
+def after(observed: dict[str, int], action: Action) -> dict[str, int]:
     match action:
         case Unload(name):
-            assert name in held
-            return {other: version for other, version in held.items() if other != name}
+            assert name in observed
+            return {other: version for other, version in observed.items() if other != name}
         case Load(model):
-            return held | {model.name: model.version}
+            return observed | {model.name: model.version}
 
 
-@given(held=st.dictionaries(NAMES, VERSIONS), wanted=_wanted())
-def test_what_is_planned_leads_to_what_is_wanted(
-    held: dict[str, int], wanted: dict[str, DesiredModel]
+@given(observed=st.dictionaries(NAMES, VERSIONS), desired=_desired())
+def test_plan_turns_the_observed_models_into_the_desired_ones(
+    observed: dict[str, int], desired: dict[str, DesiredModel]
 ) -> None:
-    actions = plan(held, wanted)
+    actions = plan(observed, desired)
     for action in actions:
-        held = done(held, action)
-    assert held == {name: model.version for name, model in wanted.items()}
-    assert plan(held, wanted) == []
+        observed = after(observed, action)
+    assert observed == {name: model.version for name, model in desired.items()}
+    assert plan(observed, desired) == []
     assert len(actions) == len(set(map(str, actions)))
 
 
 @given(
-    held=st.dictionaries(NAMES, VERSIONS),
-    wanted=_wanted(),
-    resting=st.dictionaries(NAMES, VERSIONS),
+    observed=st.dictionaries(NAMES, VERSIONS),
+    desired=_desired(),
+    backing_off=st.dictionaries(NAMES, VERSIONS),
 )
-def test_only_what_failed_in_this_version_rests(
-    held: dict[str, int], wanted: dict[str, DesiredModel], resting: dict[str, int]
+def test_plan_leaves_out_only_versions_that_back_off(
+    observed: dict[str, int], desired: dict[str, DesiredModel], backing_off: dict[str, int]
 ) -> None:
-    kept = plan(held, wanted, resting=resting)
-    left_out = [action for action in plan(held, wanted) if action not in kept]
+    kept = plan(observed, desired, backing_off=backing_off)
+    left_out = [action for action in plan(observed, desired) if action not in kept]
     assert all(
-        isinstance(action, Load) and resting[action.model.name] == action.model.version
+        isinstance(action, Load) and backing_off[action.model.name] == action.model.version
         for action in left_out
     )
 
 
-def test_room_is_made_first_then_models_come_as_they_were_said() -> None:
-    wanted = {name: DesiredModel(name, {}, version) for name, version in (("b", 3), ("c", 2))}
-    assert plan({"z": 1, "a": 1}, wanted) == [
-        Unload("a"), Unload("z"), Load(wanted["c"]), Load(wanted["b"]),
+def test_plan_unloads_first_then_loads_by_version() -> None:
+    desired = {name: DesiredModel(name, {}, version) for name, version in (("b", 3), ("c", 2))}
+    assert plan({"z": 1, "a": 1}, desired) == [
+        Unload("a"), Unload("z"), Load(desired["c"]), Load(desired["b"]),
     ]  # fmt: skip
 
 
-class TestLayered:
-    def test_the_deployments_own_model_needs_no_word(self) -> None:
+class TestDesiredByName:
+    def test_desired_by_name_contains_the_deployments_model(self) -> None:
         other = DesiredModel("a", {}, 1)
-        assert layered(OWN, []) == {"own": OWN}
-        assert layered(OWN, [other]) == {"own": OWN, "a": other}
+        assert desired_by_name(OWN, []) == {"own": OWN}
+        assert desired_by_name(OWN, [other]) == {"own": OWN, "a": other}
 
-    def test_what_was_said_of_it_goes_before(self) -> None:
-        said = DesiredModel("own", {"engine": "echo"}, 4)
-        assert layered(OWN, [said]) == {"own": said}
-        assert layered(OWN, [DesiredModel("own", None, 5)]) == {}
+    def test_desired_by_name_lets_the_operator_override_the_deployments_model(self) -> None:
+        model = DesiredModel("own", {"engine": "echo"}, 4)
+        assert desired_by_name(OWN, [model]) == {"own": model}
+        assert desired_by_name(OWN, [DesiredModel("own", None, 5)]) == {}
 
-    def test_what_is_unloaded_is_not_wanted(self) -> None:
-        assert layered(OWN, [DesiredModel("a", None, 2)]) == {"own": OWN}
+    def test_desired_by_name_leaves_out_unloaded_models(self) -> None:
+        assert desired_by_name(OWN, [DesiredModel("a", None, 2)]) == {"own": OWN}

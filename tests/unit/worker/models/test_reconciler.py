@@ -1,4 +1,4 @@
-"""From what is wanted to what is served, in virtual time."""
+"""The reconciler, in virtual time."""
 
 import asyncio
 from itertools import pairwise
@@ -8,254 +8,254 @@ import pytest
 from axon.directory.workers import ModelState, ModelStatus
 from axon.exceptions import SettingsError, UnavailableError
 from tests.support.virtual_time import now, run
-from tests.unit.worker.models.host_harness import a_scene
+from tests.unit.worker.models.host_harness import running_harness
 from tests.unit.worker.models.stub_engines import counted, text
 from worker.engines.protocol import EngineError
-from worker.models.reconciler import LOOK_S
+from worker.models.reconciler import READ_INTERVAL_S
 
 SERVING, LOADING, FAILED = ModelState.SERVING, ModelState.LOADING, ModelState.FAILED
 
 
-class TestConverging:
-    def test_nothing_said_is_nothing_done(self) -> None:
+class TestConvergence:
+    def test_reconciler_without_changes_does_nothing(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                assert scene.host.state_of("other") is LOADING  # nobody has looked yet
+            async with running_harness() as harness:
+                assert harness.host.state_of("other") is LOADING  # nobody has looked yet
                 await asyncio.sleep(100)
-                assert scene.loads == []
-                assert scene.states() == [("own", SERVING, 0)]
-                assert scene.host.state_of("other") is None
+                assert harness.loads == []
+                assert harness.states() == [("own", SERVING, 0)]
+                assert harness.host.state_of("other") is None
 
         run(story())
 
-    def test_models_are_loaded_one_at_a_time_and_announced_before(self) -> None:
+    def test_reconciler_loads_models_one_at_a_time_and_shows_them_before(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
+            async with running_harness() as harness:
                 for name in "ab":
-                    await scene.say(name, {})
+                    await harness.set_model(name, {})
                 await asyncio.sleep(0.5)
                 expected = [("a", LOADING, 1), ("b", LOADING, 2), ("own", SERVING, 0)]
-                assert scene.states() == expected
-                assert await scene.host.ready("b")
+                assert harness.states() == expected
+                assert await harness.host.ready("b")
                 assert now() == pytest.approx(2.0)
-                assert scene.loads == [(0.0, "a", 1), (1.0, "b", 2)]
-                assert await text(scene.host, "a") == counted(10)
-                assert scene.told("axon_model_loads_total", outcome="loaded") == 2
-                assert scene.told("axon_models", state="serving") == 3
+                assert harness.loads == [(0.0, "a", 1), (1.0, "b", 2)]
+                assert await text(harness.host, "a") == counted(10)
+                assert harness.metric("axon_model_loads_total", outcome="loaded") == 2
+                assert harness.metric("axon_models", state="serving") == 3
 
         run(story())
 
-    def test_what_was_missed_is_seen_soon(self) -> None:
+    def test_reconciler_finds_a_change_without_a_notice(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
+            async with running_harness() as harness:
                 await asyncio.sleep(1)
-                await scene.wanted.put("a", {})
-                await asyncio.sleep(LOOK_S + 1)
-                assert scene.host.state_of("a") is SERVING
+                await harness.desired.put("a", {})
+                await asyncio.sleep(READ_INTERVAL_S + 1)
+                assert harness.host.state_of("a") is SERVING
 
         run(story())
 
-    def test_the_deployments_own_model_can_be_unloaded_and_come_again(self) -> None:
+    def test_reconciler_unloads_and_reloads_the_deployments_model(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
+            async with running_harness() as harness:
                 await asyncio.sleep(1)
-                await scene.say("own", None)
+                await harness.set_model("own", None)
                 await asyncio.sleep(1)
-                assert scene.states() == []
-                assert await scene.host.health()
-                await scene.say("own", {"engine": "echo"})
+                assert harness.states() == []
+                assert await harness.host.health()
+                await harness.set_model("own", {"engine": "echo"})
                 await asyncio.sleep(2)
-                assert scene.states() == [("own", SERVING, 2)]
+                assert harness.states() == [("own", SERVING, 2)]
 
         run(story())
 
-    def test_a_new_version_comes_beside_the_old_one(self) -> None:
+    def test_reconciler_loads_a_new_version_while_the_old_one_serves(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                running = asyncio.create_task(text(scene.host, "own"))
+            async with running_harness() as harness:
+                running = asyncio.create_task(text(harness.host, "own"))
                 await asyncio.sleep(0.5)
-                await scene.say("own", {})
+                await harness.set_model("own", {})
                 await asyncio.sleep(0.5)
-                assert scene.states() == [("own", LOADING, 1), ("own", SERVING, 0)]
-                assert scene.host.state_of("own") is SERVING
+                assert harness.states() == [("own", LOADING, 1), ("own", SERVING, 0)]
+                assert harness.host.state_of("own") is SERVING
                 assert await running == counted(10)
-                assert await text(scene.host, "own") == counted(10)
-                assert scene.states() == [("own", SERVING, 1)]
+                assert await text(harness.host, "own") == counted(10)
+                assert harness.states() == [("own", SERVING, 1)]
 
         run(story())
 
-    def test_in_place_the_old_one_ends_first(self) -> None:
+    def test_reconciler_in_place_unloads_the_old_version_first(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                running = asyncio.create_task(text(scene.host, "own", tokens=5))
+            async with running_harness() as harness:
+                running = asyncio.create_task(text(harness.host, "own", tokens=5))
                 await asyncio.sleep(0.5)
-                await scene.say("own", {"in_place": True})
+                await harness.set_model("own", {"in_place": True})
                 await asyncio.sleep(0.5)
-                assert scene.host.state_of("own") is LOADING
+                assert harness.host.state_of("own") is LOADING
                 assert await running == counted(5)
-                assert scene.loads == []
-                assert await scene.host.ready("own")
-                assert scene.loads == [(4.0, "own", 1)]
+                assert harness.loads == []
+                assert await harness.host.ready("own")
+                assert harness.loads == [(4.0, "own", 1)]
                 assert now() == pytest.approx(5.0)
 
         run(story())
 
-    def test_room_is_made_before_more_is_loaded(self) -> None:
+    def test_reconciler_unloads_before_it_loads(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
+            async with running_harness() as harness:
                 await asyncio.sleep(1)
-                running = asyncio.create_task(text(scene.host, "own", tokens=5))
+                running = asyncio.create_task(text(harness.host, "own", tokens=5))
                 await asyncio.sleep(0.5)
-                await scene.wanted.put("a", {})
-                await scene.say("own", None)
+                await harness.desired.put("a", {})
+                await harness.set_model("own", None)
                 assert await running == counted(5)
                 await asyncio.sleep(2)
-                assert scene.loads == [(5.0, "a", 1)]
+                assert harness.loads == [(5.0, "a", 1)]
 
         run(story())
 
 
-class TestFailing:
+class TestFailures:
     @pytest.mark.parametrize(
         "error", [EngineError("no weights"), SettingsError("no weights"), OSError("no weights")]
     )
-    def test_a_failure_is_announced_and_tried_again_more_and_more_seldom(
-        self, error: Exception
-    ) -> None:
+    def test_reconciler_reports_a_failure_and_retries_with_backoff(self, error: Exception) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                scene.error["a"] = error
-                await scene.say("a", {})
+            async with running_harness() as harness:
+                harness.error["a"] = error
+                await harness.set_model("a", {})
                 await asyncio.sleep(10)
-                assert ModelStatus("a", FAILED, 1, "no weights") in scene.host.models()
-                assert not await scene.host.ready("a")
+                assert ModelStatus("a", FAILED, 1, "no weights") in harness.host.models()
+                assert not await harness.host.ready("a")
                 await asyncio.sleep(3600)
-                times = [at for at, *_ in scene.loads]
+                times = [at for at, *_ in harness.loads]
                 gaps = [later - sooner for sooner, later in pairwise(times)]
                 assert len(gaps) > 5
                 assert all(30 <= gap <= 302 for gap in gaps)
                 assert gaps[0] <= 62
                 assert len({round(gap) % 30 for gap in gaps}) > 2  # workers do not go in step
-                assert scene.told("axon_model_loads_total", outcome="failed") == len(times)
-                scene.error.clear()
+                assert harness.metric("axon_model_loads_total", outcome="failed") == len(times)
+                harness.error.clear()
                 await asyncio.sleep(310)
-                assert scene.host.state_of("a") is SERVING
+                assert harness.host.state_of("a") is SERVING
 
         run(story())
 
-    def test_another_version_is_tried_at_once(self) -> None:
+    def test_reconciler_loads_another_version_at_once_after_a_failure(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                scene.error["a"] = EngineError("no")
-                await scene.say("a", {})
+            async with running_harness() as harness:
+                harness.error["a"] = EngineError("no")
+                await harness.set_model("a", {})
                 await asyncio.sleep(5)
-                scene.error.clear()
-                await scene.say("a", {})
+                harness.error.clear()
+                await harness.set_model("a", {})
                 await asyncio.sleep(2)
-                assert scene.states() == [("a", SERVING, 2), ("own", SERVING, 0)]
+                assert harness.states() == [("a", SERVING, 2), ("own", SERVING, 0)]
 
         run(story())
 
-    def test_a_nudge_is_no_reason_to_try_the_same_again(self) -> None:
+    def test_reconciler_ignores_notices_while_a_version_backs_off(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                scene.error["a"] = EngineError("no")
-                await scene.say("a", {})
+            async with running_harness() as harness:
+                harness.error["a"] = EngineError("no")
+                await harness.set_model("a", {})
                 for _ in range(20):
                     await asyncio.sleep(1)
-                    scene.changed.set()
-                assert len(scene.loads) == 1
+                    harness.changed.set()
+                assert len(harness.loads) == 1
 
         run(story())
 
-    def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(self) -> None:
+    def test_reconciler_keeps_the_old_version_if_the_new_one_fails(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                scene.error["own"] = EngineError("no")
-                await scene.say("own", {})
+            async with running_harness() as harness:
+                harness.error["own"] = EngineError("no")
+                await harness.set_model("own", {})
                 await asyncio.sleep(5)
-                assert scene.states() == [("own", FAILED, 1), ("own", SERVING, 0)]
-                assert await text(scene.host, "own") == counted(10)
+                assert harness.states() == [("own", FAILED, 1), ("own", SERVING, 0)]
+                assert await text(harness.host, "own") == counted(10)
 
         run(story())
 
-    def test_a_failure_does_not_keep_others_waiting(self) -> None:
+    def test_reconciler_loads_other_models_after_a_failure(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                scene.error["a"] = EngineError("no")
-                await scene.wanted.put("a", {})
-                await scene.say("b", {})
+            async with running_harness() as harness:
+                harness.error["a"] = EngineError("no")
+                await harness.desired.put("a", {})
+                await harness.set_model("b", {})
                 await asyncio.sleep(5)
-                assert scene.host.state_of("b") is SERVING
+                assert harness.host.state_of("b") is SERVING
 
         run(story())
 
-    def test_what_is_not_wanted_any_more_is_not_loaded_to_its_end(self) -> None:
+    def test_reconciler_cancels_the_load_of_a_model_no_longer_desired(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                scene.load_s["a"] = 1000.0
-                await scene.say("a", {})
+            async with running_harness() as harness:
+                harness.load_s["a"] = 1000.0
+                await harness.set_model("a", {})
                 await asyncio.sleep(5)
-                await scene.say("a", None)
-                await scene.say("b", {})
+                await harness.set_model("a", None)
+                await harness.set_model("b", {})
                 await asyncio.sleep(2)
-                assert scene.states() == [("b", SERVING, 3), ("own", SERVING, 0)]
-                assert scene.engines["a", 1].closed == 1
+                assert harness.states() == [("b", SERVING, 3), ("own", SERVING, 0)]
+                assert harness.engines["a", 1].closed == 1
 
         run(story())
 
-    def test_what_is_unsaid_while_another_model_leaves_is_not_begun(self) -> None:
+    def test_reconciler_never_loads_a_model_withdrawn_while_another_drains(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
+            async with running_harness() as harness:
                 await asyncio.sleep(1)
-                running = asyncio.create_task(text(scene.host, "own"))
+                running = asyncio.create_task(text(harness.host, "own"))
                 await asyncio.sleep(0.5)
-                await scene.wanted.put("a", {})
-                await scene.say("own", None)
+                await harness.desired.put("a", {})
+                await harness.set_model("own", None)
                 await asyncio.sleep(0.5)
-                assert scene.host.state_of("a") is LOADING
-                await scene.say("a", None)
+                assert harness.host.state_of("a") is LOADING
+                await harness.set_model("a", None)
                 assert await running == counted(10)
                 await asyncio.sleep(10)
-                assert scene.loads == []
-                assert scene.states() == []
+                assert harness.loads == []
+                assert harness.states() == []
 
         run(story())
 
-    def test_what_is_loaded_goes_on_while_something_else_is_said(self) -> None:
+    def test_reconciler_continues_a_load_while_other_models_change(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                scene.load_s["a"] = 100.0
-                await scene.say("a", {})
+            async with running_harness() as harness:
+                harness.load_s["a"] = 100.0
+                await harness.set_model("a", {})
                 await asyncio.sleep(5)
-                await scene.say("b", {})
+                await harness.set_model("b", {})
                 await asyncio.sleep(100)
-                assert scene.loads == [(0.0, "a", 1), (100.0, "b", 2)]
-                assert scene.host.state_of("b") is SERVING
+                assert harness.loads == [(0.0, "a", 1), (100.0, "b", 2)]
+                assert harness.host.state_of("b") is SERVING
 
         run(story())
 
     @pytest.mark.parametrize("error", [UnavailableError("away"), ValueError("a bug")])
-    def test_while_the_database_is_away_what_it_said_holds(self, error: Exception) -> None:
+    def test_reconciler_keeps_the_last_desired_state_while_the_database_is_away(
+        self, error: Exception
+    ) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                await scene.say("a", {})
+            async with running_harness() as harness:
+                await harness.set_model("a", {})
                 await asyncio.sleep(2)
-                scene.wanted.fail_with = error
+                harness.desired.fail_with = error
                 await asyncio.sleep(1000)
-                assert scene.states() == [("a", SERVING, 1), ("own", SERVING, 0)]
+                assert harness.states() == [("a", SERVING, 1), ("own", SERVING, 0)]
 
         run(story())
 
-    def test_a_database_that_is_away_from_the_start_leaves_everything_open(self) -> None:
+    def test_reconciler_treats_any_model_as_loading_until_the_first_read(self) -> None:
         async def story() -> None:
-            async with a_scene() as scene:
-                scene.wanted.fail_with = UnavailableError("away")
+            async with running_harness() as harness:
+                harness.desired.fail_with = UnavailableError("away")
                 await asyncio.sleep(100)
-                assert scene.host.state_of("a") is LOADING
-                assert scene.states() == [("own", SERVING, 0)]
-                scene.wanted.fail_with = None
-                await asyncio.sleep(LOOK_S)
-                assert scene.host.state_of("a") is None
+                assert harness.host.state_of("a") is LOADING
+                assert harness.states() == [("own", SERVING, 0)]
+                harness.desired.fail_with = None
+                await asyncio.sleep(READ_INTERVAL_S)
+                assert harness.host.state_of("a") is None
 
         run(story())

@@ -15,15 +15,15 @@ from tests.unit.worker.models.stub_engines import Loadable
 from worker.engines.protocol import Engine, EngineError
 from worker.factories import engine_of
 from worker.models.host import ModelHost
-from worker.models.metrics import HostingMetrics
-from worker.models.start import reconciler, settings_of, start_host
+from worker.models.metrics import ModelMetrics
+from worker.models.start import create_reconciler, settings_of, start_host
 
 KEY = SecretStr("secret")
 URL, ELSEWHERE = "http://upstream/v1", "http://elsewhere/v1"
 
 
 def started(settings: EngineSettings, engine: Engine | None = None) -> tuple[ModelHost, list[str]]:
-    """A host that was started and closed, and the names under which it served."""
+    """Return a host that was started and closed, and the names under which it served."""
 
     async def story() -> tuple[ModelHost, list[str]]:
         async with AsyncExitStack() as stack:
@@ -35,25 +35,25 @@ def started(settings: EngineSettings, engine: Engine | None = None) -> tuple[Mod
 
 
 class TestStartHost:
-    def test_the_own_model_has_its_engines_name_or_that_of_the_settings(self) -> None:
+    def test_start_host_names_the_model_by_its_engine_or_the_settings(self) -> None:
         assert started(SETTINGS)[1] == ["echo"]
         named = SETTINGS.model_copy(update={"model_name": "mine"})
         assert started(named)[1] == ["mine"]
         assert started(named, Loadable())[1] == ["mine"]
         assert started(SETTINGS, Loadable())[1] == ["inner"]
 
-    def test_an_engine_of_several_models_is_declared_as_one(self) -> None:
+    def test_start_host_declares_an_engine_of_several_models_as_one(self) -> None:
         host, served = started(SETTINGS, Loadable(models=["a", "b"]))
         assert served == ["a", "b"]
         assert host.versions() == {"echo": 0}  # the engine's name in the settings
 
-    def test_it_has_the_workers_slots_and_is_closed_in_the_end(self) -> None:
+    def test_start_host_takes_the_workers_slots_and_is_closed_by_the_stack(self) -> None:
         engine = Loadable()
         host, _ = started(SETTINGS, engine)
         assert host.info().slots == SETTINGS.slots
         assert engine.closed == 1
 
-    def test_an_own_model_that_cannot_be_served_is_an_error(self) -> None:
+    def test_start_host_raises_if_the_model_cannot_be_served(self) -> None:
         engine = Loadable(error=EngineError("no weights"))
         with pytest.raises(EngineError, match="no weights"):
             started(SETTINGS, engine)
@@ -61,10 +61,10 @@ class TestStartHost:
 
 
 class TestSettings:
-    def test_the_own_model_has_the_deployments(self) -> None:
+    def test_settings_of_the_deployments_model_are_the_deployments(self) -> None:
         assert settings_of(DesiredModel("echo", {}, 0), deployment=SETTINGS) is SETTINGS
 
-    def test_another_has_what_was_said_and_the_workers_slots(self) -> None:
+    def test_settings_of_another_model_are_its_own_and_the_workers_slots(self) -> None:
         deployment = SETTINGS.model_copy(update={"slots": 33, "model_uri": "s3://other"})
         said = {"engine": "echo", "echo_token_ms": 5, "in_place": True}
         settings = settings_of(DesiredModel("a", said, 1), deployment=deployment)
@@ -78,7 +78,7 @@ class TestSettings:
         [(None, KEY), (URL, KEY), (ELSEWHERE, None)],
         ids=["none", "same", "other"],
     )
-    def test_no_other_upstream_sees_the_deployments_key(
+    def test_settings_of_another_upstream_have_no_key_of_the_deployment(
         self, own: str | None, given: SecretStr | None
     ) -> None:
         deployment = SETTINGS.model_copy(update={"upstream_api_key": KEY, "upstream_url": own})
@@ -86,26 +86,26 @@ class TestSettings:
         settings = settings_of(DesiredModel("a", said, 1), deployment=deployment)
         assert settings.upstream_api_key == given
 
-    def test_what_cannot_be_done_says_why(self) -> None:
+    def test_settings_that_are_not_valid_are_refused(self) -> None:
         with pytest.raises(SettingsError, match="slots"):
             settings_of(DesiredModel("a", {"engine": "echo", "slots": 0}, 1), deployment=SETTINGS)
 
 
-def test_several_echo_models_are_served_beside_the_own_one() -> None:
+def test_create_reconciler_loads_models_beside_the_deployments() -> None:
     async def story() -> None:
         async with AsyncExitStack() as stack:
             host = await start_host(SETTINGS, stack, create=engine_of)
-            wanted, registry = FakeWantedModels(), CollectorRegistry()
-            await wanted.put("a", {"engine": "echo"})
-            await wanted.put("b", {"engine": "echo", "in_place": True})
+            desired, registry = FakeWantedModels(), CollectorRegistry()
+            await desired.put("a", {"engine": "echo"})
+            await desired.put("b", {"engine": "echo", "in_place": True})
             running = asyncio.create_task(
-                reconciler(
+                create_reconciler(
                     SETTINGS,
                     host=host,
                     create=engine_of,
-                    wanted=wanted,
+                    desired=desired,
                     changed=asyncio.Event(),
-                    metrics=HostingMetrics(registry=registry, models=host.models),
+                    metrics=ModelMetrics(registry=registry, models=host.models),
                 ).run()
             )
             assert await host.ready("b")
