@@ -5,16 +5,17 @@ from typing import Any
 
 from axon.adapters.postgres.pool import create_pool
 from axon.adapters.postgres.stores import PostgresApiKeyStore
-from axon.adapters.valkey.caches import ValkeyIdentityCache
+from axon.adapters.valkey.caches import ValkeyPrincipalCache
 from axon.adapters.valkey.client import create_valkey
 from axon.lambdas import Event, run
 from axon.settings import AuthorizerSettings
-from axon.tenants.api_keys import ApiKeys, Identity
+from axon.tenants.api_keys import ApiKeys
+from axon.tenants.principal import Principal
 
 SETTINGS = AuthorizerSettings.from_environ(os.environ)
 KEYS = ApiKeys(
     store=PostgresApiKeyStore(pool=create_pool(SETTINGS, max_size=1)),
-    cache=ValkeyIdentityCache(valkey=create_valkey(SETTINGS), ttl_s=SETTINGS.key_cache_s),
+    cache=ValkeyPrincipalCache(valkey=create_valkey(SETTINGS), ttl_s=SETTINGS.key_cache_s),
 )
 
 
@@ -25,12 +26,12 @@ class Unauthorized(Exception):  # noqa: N818 API Gateway answers 401 to this ver
 def handler(event: Event, _context: object) -> dict[str, Any]:
     """Return a policy that lets the key's tenant connect; raise for API Gateway's 401."""
     scheme, _, secret = _authorization(event).partition(" ")
-    identity = None
+    principal = None
     if scheme.lower() == "bearer" and secret:
-        identity = run(KEYS.authenticate(secret.strip()))
-    if identity is None:
+        principal = run(KEYS.authenticate(secret.strip()))
+    if principal is None:
         raise Unauthorized("Unauthorized")
-    return _policy(identity, event["methodArn"])
+    return _policy(principal, event["methodArn"])
 
 
 def _authorization(event: Event) -> str:
@@ -38,14 +39,14 @@ def _authorization(event: Event) -> str:
     return next((v for name, v in headers.items() if name.lower() == "authorization"), "")
 
 
-def _policy(identity: Identity, resource: str) -> dict[str, Any]:
+def _policy(principal: Principal, resource: str) -> dict[str, Any]:
     return {
-        "principalId": identity.key_id,
+        "principalId": principal.key_id,
         "policyDocument": {
             "Version": "2012-10-17",
             "Statement": [
                 {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": resource}
             ],
         },
-        "context": {"tenant_id": identity.tenant_id, "key_id": identity.key_id},
+        "context": principal.to_context(),
     }

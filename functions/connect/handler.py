@@ -1,4 +1,4 @@
-"""``$connect``: enters the connection in the directory."""
+"""``$connect``: registers the connection in the directory."""
 
 import os
 from typing import Any
@@ -7,6 +7,7 @@ from axon.adapters.valkey.client import create_valkey
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory
 from axon.lambdas import Event, run
 from axon.settings import ConnectionSettings
+from axon.tenants.principal import Principal
 
 SETTINGS = ConnectionSettings.from_environ(os.environ)
 CONNECTIONS = ValkeyConnectionDirectory(valkey=create_valkey(SETTINGS))
@@ -15,6 +16,6 @@ CONNECTIONS = ValkeyConnectionDirectory(valkey=create_valkey(SETTINGS))
 def handler(event: Event, _context: object) -> dict[str, Any]:
     """Accept the connection."""
     request = event["requestContext"]
-    tenant_id = request["authorizer"]["tenant_id"]
-    run(CONNECTIONS.enter(request["connectionId"], tenant_id=tenant_id))
+    principal = Principal.from_context(request["authorizer"])
+    run(CONNECTIONS.register(request["connectionId"], principal=principal))
     return {"statusCode": 200}

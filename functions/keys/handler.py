@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 
 from axon.adapters.postgres.pool import create_pool
 from axon.adapters.postgres.stores import PostgresApiKeyStore
-from axon.adapters.valkey.caches import ValkeyIdentityCache
+from axon.adapters.valkey.caches import ValkeyPrincipalCache
 from axon.adapters.valkey.client import create_valkey
 from axon.lambdas import Event, run
 from axon.settings import KeysSettings
@@ -18,7 +18,7 @@ LOGGER = Logger(service="keys")
 SETTINGS = KeysSettings.from_environ(os.environ)
 KEYS = ApiKeys(
     store=PostgresApiKeyStore(pool=create_pool(SETTINGS, max_size=1)),
-    cache=ValkeyIdentityCache(valkey=create_valkey(SETTINGS), ttl_s=1),  # only takes keys out
+    cache=ValkeyPrincipalCache(valkey=create_valkey(SETTINGS), ttl_s=1),  # only takes keys out
 )
 
 

@@ -29,6 +29,7 @@ from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
 from axon.serialization import dumps
 from axon.settings import RespondSettings
+from axon.tenants.principal import Principal
 
 LOGGER = Logger(service="respond")
 TELEMETRY = Telemetry(service="respond")
@@ -78,15 +79,15 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
 async def _respond(value: dict[str, Any], context: dict[str, Any]) -> str | None:
     """Do what the message asks for; return the id of a response that it began."""
     request = parse_event(value)
-    tenant_id = context["authorizer"]["tenant_id"]
+    principal = Principal.from_context(context["authorizer"])
     connection_id = context["connectionId"]
     match request:
         case CreateResponse():
-            return await SERVICE.submit(request, tenant_id=tenant_id, connection_id=connection_id)
+            return await SERVICE.submit(request, principal=principal, connection_id=connection_id)
         case ResumeResponse():
-            await SERVICE.resume(request, tenant_id=tenant_id, connection_id=connection_id)
+            await SERVICE.resume(request, principal=principal, connection_id=connection_id)
         case CancelResponse():
-            await ENDER.cancel(request.response_id, tenant_id=tenant_id)
+            await SERVICE.cancel(request, principal=principal)
     return None
 
 

@@ -207,6 +207,7 @@ class EventWriter:
             LostResponse(
                 response_id=job.response_id,
                 tenant_id=job.tenant_id,
+                key_id=job.key_id,
                 connection_id=self._connection_id,
                 job=job.encode(),
                 deadline_ms=self._deadline_ms,

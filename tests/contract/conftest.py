@@ -24,6 +24,7 @@ from axon.directory.relays import RelayDirectory
 from axon.event_log.log import EventLog
 from axon.testing.event_log import FakeValkey
 from tests.clients import valkey_client
+from tests.support.principals import a_principal
 
 Kind = Literal["fake", "real", "repeated"]
 RELAYS = ("r0", "r1", "r2", "r3", "ra", "rb", "rc")
@@ -79,7 +80,7 @@ async def bench(make_bench: MakeBench) -> AsyncIterator[Bench]:
     async with make_bench() as made:
         await made.models.announce(("echo",), retention_s=600)
         await made.relays.heartbeat("r1", lease_s=600)
-        await made.connections.enter("c1", tenant_id="t")
+        await made.connections.register("c1", principal=a_principal())
         yield made
 
 

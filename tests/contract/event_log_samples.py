@@ -13,10 +13,12 @@ from axon.event_log.log import (
     Status,
 )
 from tests.contract.conftest import Bench
+from tests.support.principals import a_principal
 
 NEW = NewResponse(
     response_id="resp_1",
     tenant_id="t",
+    key_id="key_1",
     connection_id="c1",
     model="echo",
     job=b'{"job":1}',
@@ -34,7 +36,7 @@ async def prepare(bench: Bench) -> None:
     """Relay "r1", model "echo" and connection "c1" are there."""
     await bench.models.announce(("echo",), retention_s=600)
     await bench.relays.heartbeat("r1", lease_s=600)
-    await bench.connections.enter("c1", tenant_id="t")
+    await bench.connections.register("c1", principal=a_principal())
 
 
 async def described(log: EventLog, response_id: str = "resp_1") -> ResponseMeta:

@@ -1,19 +1,24 @@
-"""API keys in both stores, and identities in both caches."""
+"""API keys in both stores, and principals in both caches."""
 
 import asyncio
+from dataclasses import replace
 
+import psycopg
 import pytest
 
 from axon.adapters.postgres.pool import Pool
 from axon.adapters.postgres.stores import PostgresApiKeyStore
-from axon.adapters.valkey.caches import ValkeyIdentityCache
+from axon.adapters.valkey.caches import ValkeyPrincipalCache
 from axon.adapters.valkey.client import Valkey
-from axon.tenants.api_keys import ApiKey, ApiKeys, ApiKeyStore, Identity, IdentityCache
-from axon.testing.stores import FakeApiKeyStore, FakeIdentityCache
+from axon.tenants.api_keys import ApiKey, ApiKeys, ApiKeyStore, PrincipalCache
+from axon.tenants.principal import ALL_SCOPES
+from axon.testing.stores import FakeApiKeyStore, FakePrincipalCache
 from tests.contract.conftest import Kind
+from tests.support.principals import a_principal
 
+READ = frozenset({"responses:read"})
 KEY = ApiKey(key_id="key_1", tenant_id="t", name="laptop", hint="abcd")
-IDENTITY = Identity(tenant_id="t", key_id="key_1")
+PRINCIPAL = a_principal("t", key_id="key_1")
 
 
 @pytest.fixture
@@ -25,16 +30,16 @@ def store(kind: Kind, request: pytest.FixtureRequest) -> ApiKeyStore:
 
 
 @pytest.fixture
-def cache(kind: Kind, request: pytest.FixtureRequest) -> IdentityCache:
+def cache(kind: Kind, request: pytest.FixtureRequest) -> PrincipalCache:
     if kind == "fake":
-        return FakeIdentityCache()
+        return FakePrincipalCache()
     valkey: Valkey = request.getfixturevalue("valkey")
-    return ValkeyIdentityCache(valkey=valkey, ttl_s=60)
+    return ValkeyPrincipalCache(valkey=valkey, ttl_s=60)
 
 
 async def test_a_key_is_found_by_its_hash(store: ApiKeyStore) -> None:
     await store.add(KEY, key_hash="h1")
-    assert await store.find("h1") == IDENTITY
+    assert await store.find("h1") == PRINCIPAL
     assert await store.find("h2") is None
 
 
@@ -53,14 +58,14 @@ async def test_keys_are_listed_oldest_first(store: ApiKeyStore) -> None:
 async def test_a_hash_that_is_there_stays(store: ApiKeyStore) -> None:
     await store.add(KEY, key_hash="h1")
     await store.add(ApiKey(key_id="key_2", tenant_id="u", name="n", hint="x"), key_hash="h1")
-    assert await store.find("h1") == IDENTITY
+    assert await store.find("h1") == PRINCIPAL
     assert len(await store.list()) == 1
 
 
 async def test_a_tenant_may_have_several_keys(store: ApiKeyStore) -> None:
     await store.add(KEY, key_hash="h1")
     await store.add(ApiKey(key_id="key_2", tenant_id="t", name="n", hint="x"), key_hash="h2")
-    assert await store.find("h2") == Identity(tenant_id="t", key_id="key_2")
+    assert await store.find("h2") == a_principal("t", key_id="key_2")
 
 
 async def test_a_revoked_key_is_not_found_any_more(store: ApiKeyStore) -> None:
@@ -81,10 +86,10 @@ async def test_revoking_again_and_revoking_nothing(store: ApiKeyStore) -> None:
     assert await store.revoke("key_unknown") is None
 
 
-async def test_identities_are_cached_until_dropped(cache: IdentityCache) -> None:
+async def test_identities_are_cached_until_dropped(cache: PrincipalCache) -> None:
     assert await cache.get("h1") is None
-    await cache.put("h1", IDENTITY)
-    assert await cache.get("h1") == IDENTITY
+    await cache.put("h1", PRINCIPAL)
+    assert await cache.get("h1") == PRINCIPAL
     assert await cache.get("h2") is None
     await cache.drop("h1")
     await cache.drop("h2")
@@ -92,23 +97,61 @@ async def test_identities_are_cached_until_dropped(cache: IdentityCache) -> None
 
 
 async def test_a_revoked_key_is_refused_at_once_though_cached(
-    store: ApiKeyStore, cache: IdentityCache
+    store: ApiKeyStore, cache: PrincipalCache
 ) -> None:
     keys = ApiKeys(store=store, cache=cache)
     key, secret = await keys.create(tenant_id="t", name="n")
-    assert await keys.authenticate(secret) == Identity(tenant_id="t", key_id=key.key_id)
+    assert await keys.authenticate(secret) == a_principal("t", key_id=key.key_id)
     await keys.revoke(key.key_id)
     assert await keys.authenticate(secret) is None
 
 
-async def test_many_at_once(store: ApiKeyStore, cache: IdentityCache) -> None:
+async def test_api_key_store_keeps_what_a_key_is_allowed(store: ApiKeyStore) -> None:
+    await store.add(replace(KEY, scopes=READ), key_hash="h1")
+    await store.add(replace(KEY, key_id="key_2", scopes=frozenset()), key_hash="h2")
+    assert await store.find("h1") == a_principal(scopes=READ)
+    assert await store.find("h2") == a_principal(key_id="key_2", scopes=frozenset())
+    assert [key.scopes for key in await store.list()] == [READ, frozenset()]
+
+
+@pytest.mark.parametrize("scopes", [ALL_SCOPES, READ, frozenset[str]()])
+async def test_principal_cache_keeps_what_a_key_is_allowed(
+    cache: PrincipalCache, scopes: frozenset[str]
+) -> None:
+    await cache.put("h1", a_principal(scopes=scopes))
+    assert await cache.get("h1") == a_principal(scopes=scopes)
+
+
+async def test_principal_cache_reads_what_was_cached_before_scopes(valkey: Valkey) -> None:
+    await valkey.call("SET", "axon:identity:h1", "t\nkey_1")
+    assert await ValkeyPrincipalCache(valkey=valkey, ttl_s=60).get("h1") == a_principal()
+
+
+async def test_principal_cache_writes_what_the_version_before_scopes_reads(valkey: Valkey) -> None:
+    await ValkeyPrincipalCache(valkey=valkey, ttl_s=60).put("h1", a_principal())
+    assert await valkey.call("GET", "axon:identity:h1") == b"t\nkey_1"
+
+
+async def test_api_key_from_before_scopes_is_allowed_everything(
+    pool: Pool, postgres_dsn: str
+) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("INSERT INTO tenants (tenant_id) VALUES ('t')")
+        connection.execute(
+            "INSERT INTO api_keys (key_id, tenant_id, name, hint, key_hash) "
+            "VALUES ('key_1', 't', 'n', 'abcd', 'h1')"
+        )
+    assert await PostgresApiKeyStore(pool=pool).find("h1") == a_principal()
+
+
+async def test_many_at_once(store: ApiKeyStore, cache: PrincipalCache) -> None:
     keys = ApiKeys(store=store, cache=cache)
     made = await asyncio.gather(*(keys.create(tenant_id="t", name=str(n)) for n in range(20)))
     found = await asyncio.gather(*(keys.authenticate(secret) for _, secret in made))
-    assert [identity and identity.key_id for identity in found] == [k.key_id for k, _ in made]
+    assert [principal and principal.key_id for principal in found] == [k.key_id for k, _ in made]
 
 
 async def test_a_cached_identity_does_not_stay_for_ever(valkey: Valkey) -> None:
-    cache = ValkeyIdentityCache(valkey=valkey, ttl_s=60)
-    await cache.put("h1", IDENTITY)
+    cache = ValkeyPrincipalCache(valkey=valkey, ttl_s=60)
+    await cache.put("h1", PRINCIPAL)
     assert 0 < await valkey.call("TTL", "axon:identity:h1") <= 60

@@ -15,6 +15,7 @@ from axon.history import HistoryRecord
 from axon.responses.finisher import ResponseFinisher
 from axon.testing.stores import FakeHistory, FakeTurns
 from tests.contract.conftest import Kind
+from tests.support.principals import a_principal
 
 HERE = {"tenant_id": "t", "connection_id": "c"}
 
@@ -167,7 +168,7 @@ class TestReal:
     async def test_unstored_turns_go_with_their_connection(self, valkey: Valkey) -> None:
         cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
         connections = ValkeyConnectionDirectory(valkey=valkey)
-        await connections.enter("c", tenant_id="t")
+        await connections.register("c", principal=a_principal())
         mine = [turn(0, connection_id="c"), turn(1, connection_id="c")]
         others = turn(5, connection_id="d").model_copy(update={"previous_response_id": None})
         stored = turn(7).model_copy(update={"previous_response_id": None})

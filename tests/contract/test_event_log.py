@@ -17,6 +17,7 @@ from tests.contract.event_log_samples import (
     payload,
     prepare,
 )
+from tests.support.principals import a_principal
 
 
 class TestOpen:
@@ -31,6 +32,7 @@ class TestOpen:
         assert meta is not None
         assert meta.response_id == "resp_1"
         assert meta.tenant_id == "t"
+        assert meta.key_id == "key_1"
         assert meta.connection_id == "c1"
         assert meta.relay_id == "r1"
         assert meta.status is Status.QUEUED
@@ -59,7 +61,7 @@ class TestOpen:
         ],
     )
     async def test_refused(self, bench: Bench, change: dict[str, str], outcome: OpenResult) -> None:
-        await bench.connections.enter("gone", tenant_id="t")
+        await bench.connections.register("gone", principal=a_principal())
         await bench.connections.remove("gone")
         new = replace(NEW, **change)  # type: ignore[arg-type]
         assert (await bench.log.open(new)).outcome is outcome
@@ -161,7 +163,7 @@ class TestRelayOfAConnection:
         await bench.relays.heartbeat("r2", lease_s=700)
         owners = set()
         for number in range(2, 4):
-            await bench.connections.enter(f"c{number}", tenant_id="t")
+            await bench.connections.register(f"c{number}", principal=a_principal())
             owners.add(await self.owner(bench, f"resp_{number}", f"c{number}"))
         assert owners == {"r0", "r2"}
 

@@ -8,11 +8,12 @@ import pytest
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from tests.contract.conftest import Bench, MakeBench
 from tests.contract.event_log_samples import NEW, end, open_and_claim, prepare
+from tests.support.principals import a_principal
 
 
 class TestRunning:
     async def test_for_a_connection(self, bench: Bench) -> None:
-        await bench.connections.enter("c2", tenant_id="t")
+        await bench.connections.register("c2", principal=a_principal())
         claim = await open_and_claim(bench.log)
         await open_and_claim(bench.log, "resp_2")
         await bench.log.open(replace(NEW, response_id="resp_3", connection_id="c2"))

@@ -26,6 +26,7 @@ def lost(*, count: int = 4, epoch: int = 3, status: Status = Status.IN_PROGRESS)
     return LostResponse(
         response_id="resp_1",
         tenant_id="t",
+        key_id="key_1",
         connection_id="c1",
         job=NEW.job,
         deadline_ms=int((time.time() + 600) * 1000),
@@ -49,6 +50,7 @@ async def test_it_is_described(bench: Bench) -> None:
     await bench.log.restore(lost())
     meta = await described(bench.log)
     assert (meta.tenant_id, meta.connection_id, meta.relay_id) == ("t", "c1", "r1")
+    assert meta.key_id == "key_1"
     assert (meta.status, meta.epoch, meta.next_sequence) == (Status.IN_PROGRESS, 3, 4)
     assert meta.job == NEW.job
     assert await bench.log.running_for("c1") == {"resp_1"}

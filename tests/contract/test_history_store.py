@@ -35,6 +35,7 @@ def record(
         previous_response_id=None,
         conversation_id=conversation,
         tenant_id="t",
+        key_id="key_1",
         version=version,
         created_ms=1_700_000_000_000 + number,
         ended_ms=1_700_000_001_000 + number + version % 10,
@@ -113,7 +114,7 @@ class TestPostgres:
         made = record(1, version=version_of(epoch=2**20, sequence_number=7), tokens=3)
         await PostgresHistoryStore(pool=pool).write([made])
         (row,) = rows(postgres_dsn, "responses")
-        assert row["tenant_id"] == "t"
+        assert (row["tenant_id"], row["key_id"]) == ("t", "key_1")
         assert row["conversation_id"] == "conv_0"
         assert (row["model"], row["status"]) == ("echo", "completed")
         assert row["version"] == 2**52 + 7
@@ -122,6 +123,14 @@ class TestPostgres:
         assert row["response"] == made.response
         assert row["created_at"].timestamp() * 1000 == pytest.approx(made.created_ms)
         assert row["ended_at"].timestamp() * 1000 == pytest.approx(made.ended_ms)
+
+    async def test_a_record_from_before_keys_were_recorded_has_none(
+        self, pool: Pool, postgres_dsn: str
+    ) -> None:
+        old = HistoryRecord.model_validate(record(1).model_dump(exclude={"key_id"}))
+        await PostgresHistoryStore(pool=pool).write([old])
+        (row,) = rows(postgres_dsn, "responses")
+        assert row["key_id"] is None
 
     async def test_a_response_without_usage_counts_no_tokens(
         self, pool: Pool, postgres_dsn: str

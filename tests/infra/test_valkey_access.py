@@ -9,7 +9,7 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from axon.adapters.valkey.caches import ValkeyIdentityCache, ValkeyTurnCache
+from axon.adapters.valkey.caches import ValkeyPrincipalCache, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import (
     ValkeyConnectionDirectory,
@@ -32,10 +32,10 @@ from axon.event_log.log import (
 )
 from axon.event_log.publication import Publication
 from axon.jobs import ReceivedJob
-from axon.tenants.api_keys import Identity
 from infra.constructs.data.valkey_access import ACCESS_STRING
 from relay.subscriber import RelaySubscriber
 from tests.clients import valkey_client
+from tests.support.principals import a_principal
 from worker.cluster.peer_jobs import PeerJobSubscriber
 
 pytestmark = pytest.mark.xdist_group("infra")
@@ -112,7 +112,7 @@ async def test_a_response_from_its_opening_to_its_end(axon: Valkey, admin: "redi
     log = event_log(axon, deadline_s=0)
     await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
     await ValkeyRelayDirectory(valkey=axon).heartbeat("r1", lease_s=600)
-    await ValkeyConnectionDirectory(valkey=axon).enter("c1", tenant_id="t")
+    await ValkeyConnectionDirectory(valkey=axon).register("c1", principal=a_principal())
 
     assert (await log.open(new_response("resp_1"))).outcome is OpenResult.OPENED
     assert await log.overdue() == ["resp_1"]
@@ -145,7 +145,7 @@ async def test_the_directories(axon: Valkey, admin: "redis.Redis") -> None:
     await ValkeyModelChanges(valkey=axon).publish()
     # Late, but alive for want of a better one: the script looks for it by another command.
     await relays.heartbeat("r1", lease_s=-1)
-    await connections.enter("c1", tenant_id="t")
+    await connections.register("c1", principal=a_principal())
     assert (await log.open(new_response("resp_1"))).outcome is OpenResult.OPENED
     assert await relays.undelivered("r1") == {"resp_1"}
     await relays.delivered("r1", "resp_1")
@@ -162,7 +162,7 @@ async def test_what_continues_after_a_loss(axon: Valkey, admin: "redis.Redis") -
     await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
     await relays.heartbeat("r1", lease_s=600)
     for connection_id in ("c1", "c2"):
-        await connections.enter(connection_id, tenant_id="t")
+        await connections.register(connection_id, principal=a_principal())
     opened = new_response("resp_1", idempotency="key")
     assert (await log.open(opened)).outcome is OpenResult.OPENED
     assert (
@@ -215,11 +215,11 @@ async def test_the_caches(axon: Valkey, admin: "redis.Redis") -> None:
     await turns.evict("resp_2")
     await ValkeyConnectionDirectory(valkey=axon).remove("c1")
 
-    identities = ValkeyIdentityCache(valkey=axon, ttl_s=60)
-    identity = Identity(tenant_id="t", key_id="k")
-    await identities.put("hash", identity)
-    assert await identities.get("hash") == identity
-    await identities.drop("hash")
+    principals = ValkeyPrincipalCache(valkey=axon, ttl_s=60)
+    principal = a_principal("t", key_id="k")
+    await principals.put("hash", principal)
+    assert await principals.get("hash") == principal
+    await principals.drop("hash")
     assert refused(admin) == []
 
 

@@ -11,6 +11,7 @@ from axon.jobs import Job, new_job
 from axon.protocol.objects import Json, response_object
 from axon.protocol.requests import CreateResponse, parse_body, parse_object
 from axon.responses.service import check_calls
+from axon.tenants.principal import ALL_SCOPES, Principal
 
 _OF_THE_WEBSOCKET = {"type", "stream_id", "generate", "idempotency_key"}
 _STATEFUL = ("previous_response_id", "conversation")
@@ -66,7 +67,8 @@ def _job(request: CreateResponse) -> Job:
         response=response_object(
             request, response_id=new_id("resp"), created_at=created_ms // 1000
         ),
-        tenant_id="",  # AWS knows who asks
+        # AWS authenticates the request and does not say who made it.
+        principal=Principal(tenant_id="", key_id="", scopes=ALL_SCOPES),
         connection_id="",
         conversation_id=new_id("conv"),
         created_ms=created_ms,

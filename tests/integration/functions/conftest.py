@@ -19,6 +19,7 @@ from axon.adapters.valkey.directories import ValkeyModelDirectory, ValkeyRelayDi
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.lambdas import run
 from axon.settings import ValkeySettings
+from tests.support.principals import a_principal
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -157,8 +158,7 @@ def websocket_event(
             "apiId": "local",
             "authorizer": {
                 "principalId": "key_1",
-                "tenant_id": tenant_id,
-                "key_id": "key_1",
+                **a_principal(tenant_id).to_context(),
                 "integrationLatency": 12,
             },
         },

@@ -6,6 +6,7 @@ from typing import Any
 
 from openai.types.responses import ResponseErrorEvent
 
+from axon.event_log.log import ResponseMeta
 from axon.lambdas import run
 from tests.integration.functions.conftest import World, websocket_event
 
@@ -34,3 +35,9 @@ def refused(respond: ModuleType, message: str | None, **context: str) -> dict[st
         assert frame[name] == frame["error"][name]
     assert (frame["type"], frame["sequence_number"]) == ("error", 0)
     return frame
+
+
+def described(world: World, response_id: str) -> ResponseMeta:
+    meta = run(world.log.describe(response_id))
+    assert meta is not None
+    return meta

@@ -38,7 +38,11 @@ def test_a_key_lets_its_tenant_in(authorizer: ModuleType) -> None:
             "Version": "2012-10-17",
             "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": ARN}],
         },
-        "context": {"tenant_id": "tenant-7", "key_id": key_id},
+        "context": {
+            "tenant_id": "tenant-7",
+            "key_id": key_id,
+            "scopes": "responses:read responses:write",
+        },
     }
     for header in ("Authorization", "authorization", "AUTHORIZATION"):
         for scheme in ("Bearer ", "bearer ", "Bearer  "):

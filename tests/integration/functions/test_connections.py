@@ -24,6 +24,7 @@ def test_connecting_enters_the_connection(world: World) -> None:
     connect(world)
     key = f"axon:connection:{CONNECTION}"
     assert run(world.valkey.call("HGET", key, "tenant_id")) == b"t"
+    assert run(world.valkey.call("HGET", key, "key_id")) == b"key_1"
     assert run(world.valkey.call("TTL", key)) > 7200
 
 

@@ -9,7 +9,14 @@ from axon.ids import new_id
 from axon.jobs import Job
 from axon.lambdas import run
 from tests.integration.functions.conftest import World, websocket_event
-from tests.integration.functions.respond_harness import CONNECTION, accepted, body, refused
+from tests.integration.functions.respond_harness import (
+    CONNECTION,
+    accepted,
+    body,
+    described,
+    refused,
+)
+from tests.support.principals import a_principal
 from tests.unit.axon.sdk_events import validate, validate_stream
 
 
@@ -52,6 +59,9 @@ class TestAccepted:
         assert job.response_id == response_id
         assert job.input[0]["content"] == "wörld 🌍"
         assert (job.tenant_id, job.connection_id) == ("t", CONNECTION)
+        assert job.principal == a_principal()
+        meta = described(world, response_id)
+        assert (meta.tenant_id, meta.key_id) == ("t", "key_1")
 
     def test_an_alias_is_a_model_that_is_there(self, world: World) -> None:
         respond = world.load("respond", model_aliases='{"default": {"unloaded": 99, "echo": 1}}')

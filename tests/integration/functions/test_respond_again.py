@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory
-from axon.event_log.log import ResponseMeta
 from axon.ids import new_id
 from axon.jobs import Job
 from axon.lambdas import run
 from tests.integration.functions.conftest import World, websocket_event
-from tests.integration.functions.respond_harness import CONNECTION, accepted, body, refused
+from tests.integration.functions.respond_harness import (
+    CONNECTION,
+    accepted,
+    body,
+    described,
+    refused,
+)
 
 OTHER = "L0SN1eOFvHcCIhw="
 
@@ -24,12 +29,6 @@ def respond(world: World) -> ModuleType:
 
 def resume(response_id: str, **fields: Any) -> str:
     return json.dumps({"type": "response.resume", "response_id": response_id} | fields)
-
-
-def described(world: World, response_id: str) -> ResponseMeta:
-    meta = run(world.log.describe(response_id))
-    assert meta is not None
-    return meta
 
 
 def answered(respond: ModuleType, message: str, **context: str) -> None:

@@ -24,6 +24,7 @@ from axon.event_log.log import ResponseMeta, Status
 from axon.serialization import loads
 from axon.settings import RelaySettings
 from relay.app import serve
+from tests.support.principals import a_principal
 from tests.unit.axon.adapters.aws.strict_gateway import StrictGateway
 from tests.unit.relay.log_author import MODEL, TENANT, Author
 
@@ -63,7 +64,7 @@ class Stage:
         await ValkeyModelDirectory(valkey=self.valkey).announce((MODEL,), retention_s=600)
         connections = ValkeyConnectionDirectory(valkey=self.valkey)
         for connection_id in CONNECTIONS:
-            await connections.enter(connection_id, tenant_id=TENANT)
+            await connections.register(connection_id, principal=a_principal(TENANT))
 
     async def end(self) -> None:
         for process in self.processes:

@@ -30,6 +30,7 @@ from axon.scaling import FixedWorkers
 from axon.settings import WorkerSettings
 from local.services.queues import JOBS_DEAD, Queue
 from tests.clients import postgres_pool, valkey_client
+from tests.support.principals import a_principal
 from tests.unit.axon.samples import a_request
 from tests.unit.axon.sdk_events import validate_stream
 from worker.app import serve
@@ -61,7 +62,7 @@ class World:
     async def submit(self, **fields: Any) -> str:
         request = a_request(**fields)
         response_id = await self._service.submit(
-            request, tenant_id=TENANT, connection_id=CONNECTION
+            request, principal=a_principal(TENANT), connection_id=CONNECTION
         )
         assert response_id is not None
         return response_id

@@ -6,6 +6,8 @@ from axon.ids import new_id
 from axon.jobs import Job, new_job
 from axon.protocol.objects import response_object
 from axon.protocol.requests import CreateResponse, parse_event
+from axon.tenants.principal import Principal
+from tests.support.principals import a_principal
 
 TENANT = "tenant-1"
 CONNECTION = "connection-1"
@@ -23,6 +25,7 @@ def a_request(**fields: Any) -> CreateResponse:
 def a_job(
     *,
     tenant_id: str = TENANT,
+    principal: Principal | None = None,
     connection_id: str = CONNECTION,
     conversation_id: str | None = None,
     **fields: Any,
@@ -32,7 +35,7 @@ def a_job(
     return new_job(
         request,
         response=response_object(request, response_id=new_id("resp"), created_at=1_700_000_000),
-        tenant_id=tenant_id,
+        principal=principal or a_principal(tenant_id),
         connection_id=connection_id,
         conversation_id=conversation_id or new_id("conv"),
         created_ms=1_700_000_000_123,

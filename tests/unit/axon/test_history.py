@@ -15,6 +15,13 @@ def test_a_record_is_the_jobs() -> None:
     assert record.previous_response_id == "resp_0"
     assert record.conversation_id == job.conversation_id
     assert record.tenant_id == job.tenant_id
+    assert record.key_id == job.key_id == "key_1"
     assert record.created_ms == job.created_ms
     assert record.input == [{"type": "message", "role": "user", "content": "What?"}]
     assert HistoryRecord.model_validate_json(record.model_dump_json()) == record
+
+
+def test_history_record_from_before_keys_were_recorded_has_none() -> None:
+    job = a_job()
+    record = HistoryRecord.of(job, response=job.response, version=7, ended_ms=9)
+    assert HistoryRecord.model_validate(record.model_dump(exclude={"key_id"})).key_id == ""

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from axon.jobs import Job, ReceivedJob
 from axon.serialization import loads
+from tests.support.principals import a_principal
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_job
 
 
@@ -105,3 +106,24 @@ def test_a_transcript_leaves_the_job_alone() -> None:
 def test_what_is_no_job(body: str) -> None:
     with pytest.raises(ValidationError):
         Job.decode(body)
+
+
+def test_job_carries_its_principal() -> None:
+    principal = a_principal(TENANT, key_id="key_7", scopes=frozenset({"responses:write"}))
+    job = a_job(principal=principal)
+    assert Job.decode(job.encode()).principal == principal
+
+
+def test_job_from_before_principals_was_allowed_everything() -> None:
+    body = a_job().model_dump(exclude={"key_id", "scopes"})
+    assert Job.model_validate(body).principal == a_principal(TENANT, key_id="")
+
+
+def test_job_is_readable_by_the_version_before_principals() -> None:
+    body = loads(a_job(principal=a_principal("acme")).encode())
+    assert body["tenant_id"] == "acme"
+
+
+def test_job_has_the_same_bytes_in_every_process() -> None:
+    body = loads(a_job().encode())
+    assert body["scopes"] == ["responses:read", "responses:write"]

@@ -18,6 +18,7 @@ from axon.jobs import Job, new_job
 from axon.protocol.objects import response_object
 from axon.protocol.requests import CreateResponse
 from axon.protocol.transcript import Transcript
+from tests.support.principals import a_principal
 
 MODEL = "echo"
 TENANT = "tenant"
@@ -42,7 +43,7 @@ class Author:
         job = new_job(
             request,
             response=response_object(request, response_id=response_id, created_at=1),
-            tenant_id=TENANT,
+            principal=a_principal(TENANT),
             connection_id=connection_id,
             conversation_id=new_id("conv"),
             created_ms=time.time_ns() // 1_000_000,

@@ -15,6 +15,7 @@ from relay.failover import Failover
 from relay.lease import Lease
 from relay.reconciler import DeliveryReconciler
 from tests.support.eventually import eventually
+from tests.support.principals import a_principal
 from tests.unit.relay.log_author import MODEL, TENANT, Author
 
 RELAY = "relay-a"
@@ -110,7 +111,7 @@ class World:
         await self.valkey.directory.announce((MODEL,), retention_s=10_000)
         await self.relay.lease.beat()
         for connection_id in connection_ids:
-            await self.valkey.enter(connection_id, tenant_id=TENANT)
+            await self.valkey.register(connection_id, principal=a_principal(TENANT))
 
     async def open(self, connection_id: str, *, stream_id: str | None = None) -> Author:
         return await Author.open(self.valkey, connection_id, stream_id=stream_id)

@@ -9,6 +9,7 @@ from axon.exceptions import UnavailableError
 from axon.management_api import ConnectionsApiError, PostThrottledError
 from axon.serialization import loads
 from tests.support.eventually import eventually
+from tests.support.principals import a_principal
 from tests.unit.relay.log_author import Author
 from tests.unit.relay.relay_harness import RELAY, RelayParts, World, begun
 
@@ -62,7 +63,7 @@ async def test_closes_a_connection_with_a_post_of_uncertain_fate(
     assert world.connections.posts["c1"][:-1] == had
     assert loads(world.connections.posts["c1"][-1])["code"] == "stream_interrupted"
     await eventually(lambda: set(other.dispatcher.deliveries) == {elsewhere.response_id})
-    await world.valkey.enter("c3", tenant_id="tenant")
+    await world.valkey.register("c3", principal=a_principal("tenant"))
     for author in (certain, uncertain):
         first = len(author.written) - 1
         await author.resume("c3", first=first)
@@ -99,7 +100,7 @@ async def test_what_a_zombie_was_offered_reaches_nobody(world: World, other: Rel
         world.dispatcher.receive(publication)
     await world.dispatcher.drain()
     assert world.connections.posts["c1"][:-1] == author.written[:had]
-    await world.valkey.enter("c3", tenant_id="tenant")
+    await world.valkey.register("c3", principal=a_principal("tenant"))
     await author.resume("c3", first=had)
     world.pump()
     await finish(world, author, on="c3", first=had)
@@ -170,7 +171,7 @@ async def test_an_event_may_overtake_the_answer_to_an_adoption(
 async def test_all_connections_are_adopted_in_pieces(world: World, other: RelayParts) -> None:
     connection_ids = [f"x{number}" for number in range(250)]
     for connection_id in connection_ids:
-        await world.valkey.enter(connection_id, tenant_id="tenant")
+        await world.valkey.register(connection_id, principal=a_principal("tenant"))
     world.valkey.deaf.add(RELAY)
     authors = [await world.open(connection_id) for connection_id in connection_ids]
     mine = await world.valkey.undelivered(RELAY)

@@ -18,6 +18,8 @@ class HistoryRecord(BaseModel):
 
     Parameters
     ----------
+    key_id : str
+        The API key whose request this was; empty in records from before keys were recorded.
     version : int
         Of `version_of`: a later version replaces an earlier one.
     created_ms, ended_ms : int
@@ -30,6 +32,7 @@ class HistoryRecord(BaseModel):
     previous_response_id: str | None
     conversation_id: str
     tenant_id: str
+    key_id: str = ""
     version: int
     created_ms: int
     ended_ms: int
@@ -46,6 +49,7 @@ class HistoryRecord(BaseModel):
             previous_response_id=job.previous_response_id,
             conversation_id=job.conversation_id,
             tenant_id=job.tenant_id,
+            key_id=job.key_id,
             version=version,
             created_ms=job.created_ms,
             ended_ms=ended_ms,

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, field_serializer
 
 from axon.protocol.requests import CreateResponse, ServiceTier
 from axon.protocol.transcript import Transcript
 from axon.serialization import dumps, loads
+from axon.tenants.principal import ALL_SCOPES, Principal
 
 SAMPLING = {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
 PRIORITIES: dict[ServiceTier, int] = {"flex": -1, "default": 0, "priority": 1}
@@ -17,8 +18,14 @@ PRIORITIES: dict[ServiceTier, int] = {"flex": -1, "default": 0, "priority": 1}
 class Job(BaseModel):
     """One accepted request: all that its answer and its history need, and nothing more.
 
+    Its fields are flat, the principal's among them, and those added later have defaults: during a
+    deployment, workers read jobs that functions of another version have queued.
+
     Parameters
     ----------
+    tenant_id, key_id, scopes : str, str, frozenset[str]
+        The `principal`. A job without `key_id` and `scopes` was queued before these were recorded;
+        its key was then allowed everything.
     response : dict[str, Any]
         The response object as created.
     input : list[dict[str, Any]]
@@ -34,6 +41,8 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     tenant_id: str
+    key_id: str = ""
+    scopes: frozenset[str] = ALL_SCOPES
     connection_id: str
     conversation_id: str
     stream_id: str | None = None
@@ -42,6 +51,16 @@ class Job(BaseModel):
     input: list[dict[str, Any]]
     sampling: dict[str, float] = {}
     priority: int = 0
+
+    @field_serializer("scopes")
+    def _sorted(self, scopes: frozenset[str]) -> list[str]:
+        # A set's order differs between processes: sorted, the same job always has the same bytes.
+        return sorted(scopes)
+
+    @property
+    def principal(self) -> Principal:
+        """The principal whose request this is."""
+        return Principal(tenant_id=self.tenant_id, key_id=self.key_id, scopes=self.scopes)
 
     @property
     def response_id(self) -> str:
@@ -92,7 +111,7 @@ def new_job(
     request: CreateResponse,
     *,
     response: dict[str, Any],
-    tenant_id: str,
+    principal: Principal,
     connection_id: str,
     conversation_id: str,
     created_ms: int,
@@ -104,7 +123,9 @@ def new_job(
     else:
         items = [item.model_dump(mode="json") for item in request.input]
     return Job(
-        tenant_id=tenant_id,
+        tenant_id=principal.tenant_id,
+        key_id=principal.key_id,
+        scopes=principal.scopes,
         connection_id=connection_id,
         conversation_id=conversation_id,
         stream_id=request.stream_id,

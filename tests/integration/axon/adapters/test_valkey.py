@@ -20,6 +20,7 @@ from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import LoggedEvent, LostResponse, NewResponse, OpenResult, Status
 from axon.exceptions import UnavailableError
 from tests.clients import valkey_client
+from tests.support.principals import a_principal
 
 NEW = NewResponse(
     response_id="resp_1",
@@ -97,7 +98,7 @@ class TestEventLog:
         log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
         await ValkeyModelDirectory(valkey=valkey).announce(("echo",), retention_s=600)
         await ValkeyRelayDirectory(valkey=valkey).heartbeat("r1", lease_s=600)
-        await ValkeyConnectionDirectory(valkey=valkey).enter("c1", tenant_id="t")
+        await ValkeyConnectionDirectory(valkey=valkey).register("c1", principal=a_principal())
         assert (await log.open(NEW)).outcome is OpenResult.OPENED
         return log
 

@@ -16,6 +16,7 @@ from axon.responses.terminator import ResponseTerminator
 from axon.testing.event_log import FakeValkey
 from axon.testing.scaling import FakeWorkerScaler
 from axon.testing.stores import FakeHistory, FakeJobQueue, FakeTurns
+from tests.support.principals import a_principal
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
 from tests.unit.axon.sdk_events import validate_stream
 
@@ -60,13 +61,13 @@ class World:
     async def begin(self) -> None:
         await self.valkey.directory.announce((MODEL,), retention_s=10_000)
         await self.valkey.heartbeat("relay", lease_s=10_000)
-        await self.valkey.enter(CONNECTION, tenant_id=TENANT)
+        await self.valkey.register(CONNECTION, principal=a_principal(TENANT))
 
     async def submit(
         self, *, tenant_id: str = TENANT, connection_id: str = CONNECTION, **fields: Any
     ) -> str:
         response_id = await self.service.submit(
-            a_request(**fields), tenant_id=tenant_id, connection_id=connection_id
+            a_request(**fields), principal=a_principal(tenant_id), connection_id=connection_id
         )
         assert response_id is not None
         return response_id
@@ -82,7 +83,9 @@ class World:
         request = ResumeResponse(
             type="response.resume", response_id=response_id, starting_after=starting_after
         )
-        await self.service.resume(request, tenant_id=tenant_id, connection_id=connection_id)
+        await self.service.resume(
+            request, principal=a_principal(tenant_id), connection_id=connection_id
+        )
 
     async def refusal(self, **arguments: Any) -> RequestError:
         """Submit what is refused; nothing of it may be left."""

@@ -7,6 +7,7 @@ from axon.history import HistoryRecord
 from axon.ids import is_id, new_id
 from axon.jobs import Job
 from axon.responses.service import UNSENT
+from tests.support.principals import a_principal
 from tests.unit.axon.responses.service_harness import SLEEPING, World
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
 from tests.unit.axon.sdk_events import validate_stream
@@ -81,7 +82,7 @@ class TestSubmit:
     async def test_a_connection_that_is_gone_gets_nothing(self, world: World) -> None:
         await world.valkey.remove(CONNECTION)
         response_id = await world.service.submit(
-            a_request(), tenant_id=TENANT, connection_id=CONNECTION
+            a_request(), principal=a_principal(TENANT), connection_id=CONNECTION
         )
         assert response_id is None
         assert world.jobs_sent() == []
@@ -123,7 +124,7 @@ class TestContinue:
         first = await world.submit(store=False)
         await world.answer(first, "hi")
         world.jobs_sent()
-        await world.valkey.enter("connection-2", tenant_id=TENANT)
+        await world.valkey.register("connection-2", principal=a_principal(TENANT))
         error = await world.refusal(previous_response_id=first, connection_id="connection-2")
         assert error.code == "previous_response_not_found"
         assert await world.submit(previous_response_id=first)
@@ -211,7 +212,9 @@ class TestWaking:
         await world.submit(model=SLEEPING)
         await world.valkey.remove(CONNECTION)
         request = a_request(model=SLEEPING)
-        gone = await world.service.submit(request, tenant_id=TENANT, connection_id=CONNECTION)
+        gone = await world.service.submit(
+            request, principal=a_principal(TENANT), connection_id=CONNECTION
+        )
         assert gone is None
         assert world.workers.woken == 0
 
@@ -266,5 +269,8 @@ class TestWarmUp:
         await world.valkey.remove(CONNECTION)
         request = a_request(generate=False)
         assert (
-            await world.service.submit(request, tenant_id=TENANT, connection_id=CONNECTION) is None
+            await world.service.submit(
+                request, principal=a_principal(TENANT), connection_id=CONNECTION
+            )
+            is None
         )

@@ -1,11 +1,12 @@
 import hashlib
 
-from axon.tenants.api_keys import KEY_PREFIX, ApiKeys, Identity, hash_key
-from axon.testing.stores import FakeApiKeyStore, FakeIdentityCache
+from axon.tenants.api_keys import KEY_PREFIX, ApiKeys, hash_key
+from axon.testing.stores import FakeApiKeyStore, FakePrincipalCache
+from tests.support.principals import a_principal
 
 
-def api_keys() -> tuple[ApiKeys, FakeApiKeyStore, FakeIdentityCache]:
-    store, cache = FakeApiKeyStore(), FakeIdentityCache()
+def api_keys() -> tuple[ApiKeys, FakeApiKeyStore, FakePrincipalCache]:
+    store, cache = FakeApiKeyStore(), FakePrincipalCache()
     return ApiKeys(store=store, cache=cache), store, cache
 
 
@@ -15,7 +16,7 @@ async def test_a_new_key_speaks_for_its_tenant() -> None:
     assert secret.startswith(KEY_PREFIX)
     assert key.hint == secret[-4:]
     assert (key.tenant_id, key.name) == ("t", "laptop")
-    assert await keys.authenticate(secret) == Identity(tenant_id="t", key_id=key.key_id)
+    assert await keys.authenticate(secret) == a_principal("t", key_id=key.key_id)
 
 
 async def test_secrets_differ() -> None:
@@ -35,7 +36,7 @@ async def test_a_key_may_be_given() -> None:
 async def test_an_unknown_key_is_nobodys_and_is_not_cached() -> None:
     keys, _, cache = api_keys()
     assert await keys.authenticate("sk-axon-wrong") is None
-    assert cache.identities == {}
+    assert cache.principals == {}
 
 
 async def test_a_found_key_is_asked_of_the_store_once() -> None:
@@ -43,8 +44,8 @@ async def test_a_found_key_is_asked_of_the_store_once() -> None:
     key, secret = await keys.create(tenant_id="t", name="n")
     await keys.authenticate(secret)
     await store.revoke(key.key_id)
-    assert await keys.authenticate(secret) == Identity(tenant_id="t", key_id=key.key_id)
-    assert list(cache.identities) == [hash_key(secret)]
+    assert await keys.authenticate(secret) == a_principal("t", key_id=key.key_id)
+    assert list(cache.principals) == [hash_key(secret)]
 
 
 async def test_a_revoked_key_is_refused_at_once() -> None:

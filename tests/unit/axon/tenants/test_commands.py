@@ -4,16 +4,17 @@ from typing import Any
 import pytest
 
 from axon.exceptions import UnavailableError
-from axon.tenants.api_keys import ApiKeys, Identity
+from axon.tenants.api_keys import ApiKeys
 from axon.tenants.commands import answer
-from axon.testing.stores import FakeApiKeyStore, FakeIdentityCache
+from axon.testing.stores import FakeApiKeyStore, FakePrincipalCache
+from tests.support.principals import a_principal
 
 CREATE: dict[str, object] = {"action": "create", "tenant_id": "acme", "name": "laptop"}
 
 
 @pytest.fixture
 def keys() -> ApiKeys:
-    return ApiKeys(store=FakeApiKeyStore(), cache=FakeIdentityCache())
+    return ApiKeys(store=FakeApiKeyStore(), cache=FakePrincipalCache())
 
 
 async def ask(keys: ApiKeys, **event: Any) -> dict[str, Any]:
@@ -28,9 +29,7 @@ async def test_a_new_key(keys: ApiKeys) -> None:
     assert set(made) == {"key", "secret"}
     key = made["key"]
     assert (key["tenant_id"], key["name"], key["hint"]) == ("acme", "laptop", made["secret"][-4:])
-    assert await keys.authenticate(made["secret"]) == Identity(
-        tenant_id="acme", key_id=key["key_id"]
-    )
+    assert await keys.authenticate(made["secret"]) == a_principal("acme", key_id=key["key_id"])
 
 
 async def test_the_list_has_no_secrets(keys: ApiKeys) -> None:

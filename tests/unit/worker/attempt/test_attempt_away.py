@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from axon.event_log.log import Status
 from axon.exceptions import FencedError, MissingResponseError, UnavailableError
+from tests.support.principals import a_principal
 from tests.support.virtual_time import now, run
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.axon.samples import CONNECTION, TENANT
@@ -134,7 +135,7 @@ class TestLost:
         engine.pass_(1)
         running = asyncio.create_task(attempt(job, world.services(engine)))
         await until_logged(world, job, count=5)
-        await world.valkey.enter("elsewhere", tenant_id=TENANT)
+        await world.valkey.register("elsewhere", principal=a_principal(TENANT))
         await world.valkey.resume(
             job.response_id, tenant_id=TENANT, connection_id="elsewhere", first=2
         )

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from axon.tenants.principal import Principal
+
 CONNECTION_LIFE_S = 7500
 """A little longer than API Gateway keeps any connection (2 hours)."""
 
@@ -9,8 +11,8 @@ CONNECTION_LIFE_S = 7500
 class ConnectionDirectory(Protocol):
     """Kept in Valkey; a fake in `axon.testing`."""
 
-    async def enter(self, connection_id: str, *, tenant_id: str) -> None:
-        """Enter a connection for as long as the gateway may keep it."""
+    async def register(self, connection_id: str, *, principal: Principal) -> None:
+        """Register a connection, and who opened it, for as long as the gateway may keep it."""
         ...
 
     async def remove(self, connection_id: str) -> None:

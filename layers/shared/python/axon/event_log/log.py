@@ -43,7 +43,8 @@ class LoggedEvent:
 class ResponseMeta:
     """What the log knows of a response besides its events.
 
-    `job` is there until it has ended; `message_id` is that of the latest claim.
+    `job` is there until it has ended; `message_id` is that of the latest claim; `key_id` is the API
+    key whose request this is, empty for a response opened before keys were recorded.
     """
 
     response_id: str
@@ -56,6 +57,7 @@ class ResponseMeta:
     job: bytes = b""
     checkpoint: DeliveryCheckpoint = NOTHING_DELIVERED
     message_id: str = ""
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class NewResponse:
         Names the tenant and its idempotency key, if the client gave one.
     fingerprint : str
         Of the request, to tell a repeated one from another under the same key.
+    key_id : str
+        The API key whose request this is.
     """
 
     response_id: str
@@ -78,6 +82,7 @@ class NewResponse:
     created: bytes
     idempotency: str = ""
     fingerprint: str = ""
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class LostResponse:
     epoch: int
     events: Sequence[LoggedEvent]
     status: Status
+    key_id: str = ""
 
 
 class OpenResult(StrEnum):

@@ -13,11 +13,12 @@ from axon.ids import is_id, new_id
 from axon.jobs import Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Usage, response_object
-from axon.protocol.requests import CreateResponse, ResumeResponse
+from axon.protocol.requests import CancelResponse, CreateResponse, ResumeResponse
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
 from axon.responses.terminator import ResponseTerminator, unknown_response
 from axon.scaling import WorkerScaler
 from axon.serialization import dumps
+from axon.tenants.principal import Principal
 
 NO_RELAY = "No relay is running to answer through. Please retry."
 UNSENT = {"code": "server_error", "message": "The request could not be queued. Please retry."}
@@ -52,7 +53,7 @@ class ResponseService:
         self._terminator = terminator
 
     async def submit(
-        self, request: CreateResponse, *, tenant_id: str, connection_id: str
+        self, request: CreateResponse, *, principal: Principal, connection_id: str
     ) -> str | None:
         """Accept a request; its events go to the connection. Return the response's id.
 
@@ -67,28 +68,32 @@ class ResponseService:
         """
         try:
             turns = await self._conversations.turns_before(
-                request.previous_response_id, tenant_id=tenant_id, connection_id=connection_id
+                request.previous_response_id,
+                tenant_id=principal.tenant_id,
+                connection_id=connection_id,
             )
         except RequestError:
             # The conversation may be out of sight by now, and the response nevertheless begun.
-            opening = await self._log.repeated(_idempotency(request, tenant_id))
+            opening = await self._log.repeated(_idempotency(request, principal.tenant_id))
             if opening is None:
                 raise
         else:
             job, opening = await self._begin(
-                request, turns, tenant_id=tenant_id, connection_id=connection_id
+                request, turns, principal=principal, connection_id=connection_id
             )
         match opening.outcome:
             case OpenResult.GONE:
                 return None
             case OpenResult.REPEATED:
                 return await self._repeat(
-                    opening, request, tenant_id=tenant_id, connection_id=connection_id
+                    opening, request, principal=principal, connection_id=connection_id
                 )
         await (self._queue(job, opening) if request.generate else self._warm_up(job))
         return job.response_id
 
-    async def resume(self, request: ResumeResponse, *, tenant_id: str, connection_id: str) -> None:
+    async def resume(
+        self, request: ResumeResponse, *, principal: Principal, connection_id: str
+    ) -> None:
         """Deliver a response to this connection from now on, and no longer to its former one.
 
         Raises
@@ -103,16 +108,29 @@ class ResponseService:
             raise unknown_response(response_id)
         await self._resume(
             response_id,
-            tenant_id=tenant_id,
+            principal=principal,
             connection_id=connection_id,
             first=request.starting_after + 1,
         )
 
+    async def cancel(self, request: CancelResponse, *, principal: Principal) -> None:
+        """Cancel a running response; one that has ended stays as it is.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such response.
+        """
+        await self._terminator.cancel(request.response_id, tenant_id=principal.tenant_id)
+
     async def _resume(
-        self, response_id: str, *, tenant_id: str, connection_id: str, first: int
+        self, response_id: str, *, principal: Principal, connection_id: str, first: int
     ) -> None:
         match await self._log.resume(
-            response_id, tenant_id=tenant_id, connection_id=connection_id, first=first
+            response_id,
+            tenant_id=principal.tenant_id,
+            connection_id=connection_id,
+            first=first,
         ):
             case Resumption.MISSING:
                 raise unknown_response(response_id)
@@ -127,7 +145,12 @@ class ResponseService:
                 raise UnavailableError(NO_RELAY)
 
     async def _begin(
-        self, request: CreateResponse, turns: list[Turn], *, tenant_id: str, connection_id: str
+        self,
+        request: CreateResponse,
+        turns: list[Turn],
+        *,
+        principal: Principal,
+        connection_id: str,
     ) -> tuple[Job, Opening]:
         conversation_id = turns[-1].conversation_id if turns else new_id("conv")
         try:
@@ -137,7 +160,7 @@ class ResponseService:
             ):
                 job = _job(
                     request.model_copy(update={"model": model}),
-                    tenant_id=tenant_id,
+                    principal=principal,
                     connection_id=connection_id,
                     conversation_id=conversation_id,
                 )
@@ -159,7 +182,7 @@ class ResponseService:
             await self._workers.wake()
 
     async def _repeat(
-        self, opening: Opening, request: CreateResponse, *, tenant_id: str, connection_id: str
+        self, opening: Opening, request: CreateResponse, *, principal: Principal, connection_id: str
     ) -> str:
         """Answer with the response that the first request of this idempotency key began."""
         if opening.fingerprint != _fingerprint(request):
@@ -180,7 +203,7 @@ class ResponseService:
             await self._workers.wake()
         if first.connection_id != connection_id:
             await self._resume(
-                first.response_id, tenant_id=tenant_id, connection_id=connection_id, first=0
+                first.response_id, principal=principal, connection_id=connection_id, first=0
             )
         return first.response_id
 
@@ -222,6 +245,7 @@ class ResponseService:
         response = NewResponse(
             response_id=job.response_id,
             tenant_id=job.tenant_id,
+            key_id=job.key_id,
             connection_id=job.connection_id,
             model=job.model,
             job=job.encode(),
@@ -253,14 +277,14 @@ def _digest(data: bytes) -> str:
 
 
 def _job(
-    request: CreateResponse, *, tenant_id: str, connection_id: str, conversation_id: str
+    request: CreateResponse, *, principal: Principal, connection_id: str, conversation_id: str
 ) -> Job:
     created_ms = now_ms()
     response_id = new_id("resp")
     return new_job(
         request,
         response=response_object(request, response_id=response_id, created_at=created_ms // 1000),
-        tenant_id=tenant_id,
+        principal=principal,
         connection_id=connection_id,
         conversation_id=conversation_id,
         created_ms=created_ms,

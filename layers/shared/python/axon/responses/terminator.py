@@ -145,6 +145,7 @@ class ResponseTerminator:
             LostResponse(
                 response_id=meta.response_id,
                 tenant_id=meta.tenant_id,
+                key_id=meta.key_id,
                 connection_id=meta.connection_id,
                 job=meta.job,
                 deadline_ms=now_ms(),

@@ -8,13 +8,26 @@ from datetime import datetime
 from typing import Protocol
 
 from axon.ids import new_id
+from axon.tenants.principal import ALL_SCOPES, Principal
 
 KEY_PREFIX = "sk-axon-"
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is known of a key. `hint` is its last four characters."""
+    """An API key without its secret.
+
+    Parameters
+    ----------
+    name : str
+        The operator's label for it.
+    hint : str
+        Last four characters of the secret, to tell keys apart.
+    created_at, revoked_at : datetime | None
+        As the store has them; None: not stored yet, not revoked.
+    scopes : frozenset[str]
+        What requests with this key are allowed.
+    """
 
     key_id: str
     tenant_id: str
@@ -22,14 +35,12 @@ class ApiKey:
     hint: str
     created_at: datetime | None = None
     revoked_at: datetime | None = None
+    scopes: frozenset[str] = ALL_SCOPES
 
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a valid key speaks for."""
-
-    tenant_id: str
-    key_id: str
+    @property
+    def principal(self) -> Principal:
+        """The principal of requests that carry this key."""
+        return Principal(tenant_id=self.tenant_id, key_id=self.key_id, scopes=self.scopes)
 
 
 class ApiKeyStore(Protocol):
@@ -39,8 +50,8 @@ class ApiKeyStore(Protocol):
         """Keep a key, making its tenant if it is new; a hash that is there already stays."""
         ...
 
-    async def find(self, key_hash: str) -> Identity | None:
-        """Return whom a key speaks for, unless it is unknown or revoked."""
+    async def find(self, key_hash: str) -> Principal | None:
+        """Return the principal of a key, or None if the key is unknown or revoked."""
         ...
 
     async def list(self) -> Sequence[ApiKey]:
@@ -52,15 +63,15 @@ class ApiKeyStore(Protocol):
         ...
 
 
-class IdentityCache(Protocol):
-    """Identities that `ApiKeyStore.find` gave, kept for a short while."""
+class PrincipalCache(Protocol):
+    """A cache in front of `ApiKeyStore.find`."""
 
-    async def get(self, key_hash: str) -> Identity | None:
-        """Return a cached identity."""
+    async def get(self, key_hash: str) -> Principal | None:
+        """Return the cached principal of a key, or None."""
         ...
 
-    async def put(self, key_hash: str, identity: Identity) -> None:
-        """Cache an identity."""
+    async def put(self, key_hash: str, principal: Principal) -> None:
+        """Cache the principal of a key."""
         ...
 
     async def drop(self, key_hash: str) -> None:
@@ -79,7 +90,7 @@ def hash_key(secret: str) -> str:
 class ApiKeys:
     """Makes, finds and revokes keys."""
 
-    def __init__(self, *, store: ApiKeyStore, cache: IdentityCache) -> None:
+    def __init__(self, *, store: ApiKeyStore, cache: PrincipalCache) -> None:
         self._store = store
         self._cache = cache
 
@@ -95,15 +106,15 @@ class ApiKeys:
         await self._store.add(key, key_hash=hash_key(secret))
         return key, secret
 
-    async def authenticate(self, secret: str) -> Identity | None:
-        """Return whom a key speaks for, or None."""
+    async def authenticate(self, secret: str) -> Principal | None:
+        """Return the principal of a valid key, or None."""
         key_hash = hash_key(secret)
-        identity = await self._cache.get(key_hash)
-        if identity is None:
-            identity = await self._store.find(key_hash)
-            if identity is not None:
-                await self._cache.put(key_hash, identity)
-        return identity
+        principal = await self._cache.get(key_hash)
+        if principal is None:
+            principal = await self._store.find(key_hash)
+            if principal is not None:
+                await self._cache.put(key_hash, principal)
+        return principal
 
     async def list(self) -> Sequence[ApiKey]:
         """Return all keys, oldest first."""

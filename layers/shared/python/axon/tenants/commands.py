@@ -1,7 +1,6 @@
 """What functions/keys is asked, and what it answers: JSON both ways."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -69,8 +68,9 @@ async def _run(command: CreateKey | ListKeys | RevokeKey, keys: ApiKeys) -> dict
 
 
 def _plain(key: ApiKey) -> dict[str, Any]:
+    values = {name: getattr(key, name) for name in ("key_id", "tenant_id", "name", "hint")}
     times = {"created_at": key.created_at, "revoked_at": key.revoked_at}
-    return asdict(key) | {name: time and time.isoformat() for name, time in times.items()}
+    return values | {name: time and time.isoformat() for name, time in times.items()}
 
 
 def _error(code: str, message: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from axon.exceptions import (
     MovedError,
     UnavailableError,
 )
+from axon.tenants.principal import Principal
 from axon.testing.models import FakeModelDirectory
 
 
@@ -98,6 +99,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             epoch=0,
             next_sequence=0,
             job=response.job,
+            key_id=response.key_id,
         )
         self._logs[response.response_id] = self._new_log(meta, self._clock() + self._deadline_s)
         if response.fingerprint:
@@ -167,6 +169,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             next_sequence=len(response.events),
             job=b"" if response.status.terminal else response.job,
             checkpoint=DeliveryCheckpoint(0, TailState.IN_DOUBT),
+            key_id=response.key_id,
         )
         log = self._new_log(meta, response.deadline_ms / 1000)
         log.events.extend(response.events)
@@ -299,7 +302,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             self._relays.pop(relay_id, None)
         return taken_over
 
-    async def enter(self, connection_id: str, *, tenant_id: str) -> None:
+    async def register(self, connection_id: str, *, principal: Principal) -> None:
         self._connections.setdefault(connection_id, "")
 
     async def remove(self, connection_id: str) -> None:

@@ -11,7 +11,8 @@ from axon.conversations import Turn, TurnCache
 from axon.history import HistoryRecord, HistorySender, HistoryStore
 from axon.jobs import Job, JobQueue, JobSender, ReceivedJob
 from axon.models.desired import DesiredModel, DesiredModels
-from axon.tenants.api_keys import ApiKey, ApiKeyStore, Identity, IdentityCache
+from axon.tenants.api_keys import ApiKey, ApiKeyStore, PrincipalCache
+from axon.tenants.principal import Principal
 
 
 class FakeTurns(TurnCache):
@@ -35,20 +36,20 @@ class FakeTurns(TurnCache):
         self.turns.pop(response_id, None)
 
 
-class FakeIdentityCache(IdentityCache):
-    """Identities that never expire."""
+class FakePrincipalCache(PrincipalCache):
+    """Principals that never expire."""
 
     def __init__(self) -> None:
-        self.identities: dict[str, Identity] = {}
+        self.principals: dict[str, Principal] = {}
 
-    async def get(self, key_hash: str) -> Identity | None:
-        return self.identities.get(key_hash)
+    async def get(self, key_hash: str) -> Principal | None:
+        return self.principals.get(key_hash)
 
-    async def put(self, key_hash: str, identity: Identity) -> None:
-        self.identities[key_hash] = identity
+    async def put(self, key_hash: str, principal: Principal) -> None:
+        self.principals[key_hash] = principal
 
     async def drop(self, key_hash: str) -> None:
-        self.identities.pop(key_hash, None)
+        self.principals.pop(key_hash, None)
 
 
 class FakeApiKeyStore(ApiKeyStore):
@@ -60,11 +61,11 @@ class FakeApiKeyStore(ApiKeyStore):
     async def add(self, key: ApiKey, *, key_hash: str) -> None:
         self._keys.setdefault(key_hash, replace(key, created_at=datetime.now(UTC)))
 
-    async def find(self, key_hash: str) -> Identity | None:
+    async def find(self, key_hash: str) -> Principal | None:
         key = self._keys.get(key_hash)
         if key is None or key.revoked_at is not None:
             return None
-        return Identity(tenant_id=key.tenant_id, key_id=key.key_id)
+        return key.principal
 
     async def list(self) -> Sequence[ApiKey]:
         return list(self._keys.values())

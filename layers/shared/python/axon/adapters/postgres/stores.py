@@ -12,7 +12,8 @@ from axon.conversations import Turn, TurnStore
 from axon.history import HistoryRecord, HistoryStore
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.serialization import dumps
-from axon.tenants.api_keys import ApiKey, ApiKeyStore, Identity
+from axon.tenants.api_keys import ApiKey, ApiKeyStore
+from axon.tenants.principal import Principal
 
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -30,26 +31,28 @@ class PostgresApiKeyStore(ApiKeyStore):
             "name": key.name,
             "hint": key.hint,
             "key_hash": key_hash,
+            "scopes": sorted(key.scopes),
         }
         async with transaction(self._pool) as connection:
             await connection.execute(query("add_key"), values)
 
-    async def find(self, key_hash: str) -> Identity | None:
+    async def find(self, key_hash: str) -> Principal | None:
         async with transaction(self._pool) as connection:
             cursor = await connection.execute(
-                "SELECT tenant_id, key_id FROM api_keys WHERE key_hash = %s AND revoked_at IS NULL",
+                "SELECT tenant_id, key_id, scopes FROM api_keys "
+                "WHERE key_hash = %s AND revoked_at IS NULL",
                 [key_hash],
             )
             row = await cursor.fetchone()
-        return Identity(**row) if row else None
+        return Principal(**_with_scopes(row)) if row else None
 
     async def list(self) -> Sequence[ApiKey]:
         async with transaction(self._pool) as connection:
             cursor = await connection.execute(
-                "SELECT key_id, tenant_id, name, hint, created_at, revoked_at FROM api_keys "
-                "ORDER BY created_at, key_id"
+                "SELECT key_id, tenant_id, name, hint, created_at, revoked_at, scopes "
+                "FROM api_keys ORDER BY created_at, key_id"
             )
-            return [ApiKey(**row) for row in await cursor.fetchall()]
+            return [ApiKey(**_with_scopes(row)) for row in await cursor.fetchall()]
 
     async def revoke(self, key_id: str) -> str | None:
         async with transaction(self._pool) as connection:
@@ -110,11 +113,16 @@ class PostgresWantedModels(DesiredModels):
         return DesiredModel(**row)
 
 
+def _with_scopes(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"scopes": frozenset(row["scopes"])}
+
+
 def _row(record: HistoryRecord) -> dict[str, Any]:
     usage = record.response.get("usage") or {}
     return {
         "response_id": record.response_id,
         "tenant_id": record.tenant_id,
+        "key_id": record.key_id or None,
         "conversation_id": record.conversation_id,
         "previous_response_id": record.previous_response_id,
         "model": record.response["model"],

@@ -1,4 +1,4 @@
-"""Caches in Valkey, each before a table in PostgreSQL: turns and identities."""
+"""Caches in Valkey, each before a table in PostgreSQL: turns and principals."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
 from axon.conversations import Turn, TurnCache
 from axon.directory.connections import CONNECTION_LIFE_S
-from axon.tenants.api_keys import Identity, IdentityCache
+from axon.tenants.api_keys import PrincipalCache
+from axon.tenants.principal import ALL_SCOPES, Principal, decode_scopes, encode_scopes
 
 
 class ValkeyTurnCache(TurnCache):
@@ -45,22 +46,30 @@ class ValkeyTurnCache(TurnCache):
         await asyncio.gather(*(self._valkey.call(*command) for command in commands))
 
 
-class ValkeyIdentityCache(IdentityCache):
-    """See `axon.tenants.api_keys.IdentityCache`; an identity stays `ttl_s` seconds."""
+class ValkeyPrincipalCache(PrincipalCache):
+    """See `axon.tenants.api_keys.PrincipalCache`; a principal stays `ttl_s` seconds."""
 
     def __init__(self, *, valkey: Valkey, ttl_s: float) -> None:
         self._valkey = valkey
         self._ttl_s = int(ttl_s)
 
-    async def get(self, key_hash: str) -> Identity | None:
+    async def get(self, key_hash: str) -> Principal | None:
         value: bytes | None = await self._valkey.call("GET", keys.identity(key_hash))
         if value is None:
             return None
-        tenant_id, _, key_id = value.decode().partition("\n")
-        return Identity(tenant_id=tenant_id, key_id=key_id)
+        tenant_id, key_id, *scopes = value.decode().split("\n")
+        return Principal(
+            tenant_id=tenant_id,
+            key_id=key_id,
+            scopes=decode_scopes(scopes[0]) if scopes else ALL_SCOPES,
+        )
 
-    async def put(self, key_hash: str, identity: Identity) -> None:
-        value = f"{identity.tenant_id}\n{identity.key_id}"
+    async def put(self, key_hash: str, principal: Principal) -> None:
+        value = f"{principal.tenant_id}\n{principal.key_id}"
+        # Left out where they restrict nothing: an authorizer of the version before scopes, which
+        # runs on while this one is deployed, takes all that follows the tenant for the key's id.
+        if principal.scopes != ALL_SCOPES:
+            value += f"\n{encode_scopes(principal.scopes)}"
         await self._valkey.call("SET", keys.identity(key_hash), value, "EX", self._ttl_s)
 
     async def drop(self, key_hash: str) -> None:

@@ -7,6 +7,7 @@ from axon.directory.models import ModelDirectory
 from axon.directory.relays import RelayDirectory, TakenOver
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.models.desired import ModelChanges
+from axon.tenants.principal import Principal
 
 _TOMBSTONE_S = 120
 """Longer than a function may handle a message (29 s)."""
@@ -111,9 +112,10 @@ class ValkeyConnectionDirectory(ConnectionDirectory):
         self._valkey = valkey
         self._keep = Script(valkey, "keep")
 
-    async def enter(self, connection_id: str, *, tenant_id: str) -> None:
+    async def register(self, connection_id: str, *, principal: Principal) -> None:
+        fields = ["tenant_id", principal.tenant_id, "key_id", principal.key_id]
         key = keys.connection(connection_id)
-        await self._keep(keys=[key], args=["tenant_id", tenant_id, CONNECTION_LIFE_S])
+        await self._keep(keys=[key], args=[CONNECTION_LIFE_S, *fields])
 
     async def remove(self, connection_id: str) -> None:
         turns_key = keys.connection_turns(connection_id)
@@ -121,4 +123,4 @@ class ValkeyConnectionDirectory(ConnectionDirectory):
         await self._valkey.call("DEL", turns_key, *(keys.turn(turn.decode()) for turn in turns))
         # A tombstone, for messages of this connection that are still being handled.
         key = keys.connection(connection_id)
-        await self._keep(keys=[key], args=["gone", 1, _TOMBSTONE_S])
+        await self._keep(keys=[key], args=[_TOMBSTONE_S, "gone", 1])

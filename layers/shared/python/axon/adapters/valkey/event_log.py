@@ -96,6 +96,7 @@ class ValkeyEventLog(EventLog):
             1 if response.model in self._models else 0 if self._models else "",
             int(SILENCE_S * 1000),
             response.fingerprint,
+            response.key_id,
         ]
         outcome, *first = map(bytes.decode, await self._open(keys=keys, args=arguments))
         return Opening(OpenResult(outcome), *first)
@@ -162,6 +163,7 @@ class ValkeyEventLog(EventLog):
             job=fields.get(b"job", b""),
             checkpoint=DeliveryCheckpoint.decode(fields.get(b"checkpoint", b"0")),
             message_id=fields.get(b"message_id", b"").decode(),
+            key_id=fields.get(b"key_id", b"").decode(),
         )
 
     async def restore(self, response: LostResponse) -> None:
@@ -183,6 +185,7 @@ class ValkeyEventLog(EventLog):
             response.epoch,
             response.status.value,
             self._resume_window_ms,
+            response.key_id,
             *_pairs(response.events),
         ]
         if await self._restore(keys=keys, args=arguments) == b"no_relay":

@@ -4,7 +4,8 @@
 -- ARGV: response id, tenant id, connection id, model, job, event 0, deadline in ms, seconds to keep,
 --       seconds that a connection can live, ms for which a late relay still counts,
 --       1 if the model exists though nobody has announced it, 0 if only others do, '' if that is not
---       known, ms of silence after which no worker runs, fingerprint of the request that has the idempotency key or ''
+--       known, ms of silence after which no worker runs,
+--       fingerprint of the request that has the idempotency key or '', API key's id
 -- Returns what became of it, and of a repeated request the first one's id and fingerprint.
 local response, events, connection, running, deadlines, relays, models, last_seen, first = unpack(KEYS)
 local now = now_ms()
@@ -34,8 +35,8 @@ if not relay then
 end
 
 redis.call('XADD', events, '1-0', 'e', ARGV[6])
-redis.call('HSET', response, 'tenant_id', ARGV[2], 'connection_id', ARGV[3], 'relay_id', relay,
-  'status', 'queued', 'epoch', 0, 'next_sequence', 1, 'job', ARGV[5])
+redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[14], 'connection_id', ARGV[3],
+  'relay_id', relay, 'status', 'queued', 'epoch', 0, 'next_sequence', 1, 'job', ARGV[5])
 redis.call('ZADD', deadlines, now + ARGV[7], ARGV[1])
 redis.call('SADD', running, ARGV[1])
 redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])

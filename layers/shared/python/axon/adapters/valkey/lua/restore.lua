@@ -4,7 +4,8 @@
 -- KEYS: response, events, connection, connection's responses, deadlines, relays, abandoned
 -- ARGV: response id, tenant id, connection id, job, deadline in ms of the Unix epoch,
 --       seconds to keep, seconds that a connection can live, ms for which a late relay still counts,
---       epoch, status, ms until it is cancelled unless it is resumed, then event and token ids by turns
+--       epoch, status, ms until it is cancelled unless it is resumed,
+--       API key's id, then event and token ids by turns
 local response, events, connection, running, deadlines, relays, abandoned = unpack(KEYS)
 if redis.call('EXISTS', response) == 1 then
   return 'exists'
@@ -15,17 +16,17 @@ if not relay then
   return 'no_relay'
 end
 redis.call('DEL', events)
-local count = (#ARGV - 11) / 2
+local count = (#ARGV - 12) / 2
 for index = 1, count do
-  local event, tokens = ARGV[10 + 2 * index], ARGV[11 + 2 * index]
+  local event, tokens = ARGV[11 + 2 * index], ARGV[12 + 2 * index]
   if tokens == '' then
     redis.call('XADD', events, index .. '-0', 'e', event)
   else
     redis.call('XADD', events, index .. '-0', 'e', event, 't', tokens)
   end
 end
-redis.call('HSET', response, 'tenant_id', ARGV[2], 'connection_id', ARGV[3], 'relay_id', relay,
-  'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count, 'checkpoint', '0?')
+redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[12], 'connection_id', ARGV[3],
+  'relay_id', relay, 'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count, 'checkpoint', '0?')
 if ARGV[10] == 'queued' or ARGV[10] == 'in_progress' then
   redis.call('HSET', response, 'job', ARGV[4])
   redis.call('ZADD', deadlines, ARGV[5], ARGV[1])
