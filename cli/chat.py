@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cli.arguments import Commands, add_data
 from cli.endpoints import Endpoints
 from cli.errors import CommandError
+from cli.extras import extra
 
 
 def add_to(commands: Commands) -> None:
@@ -22,9 +23,10 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Answer line by line; 1 when an answer failed and nobody sits at the terminal."""
+    """Answer line by line; return 1 when an answer failed and the input is not a terminal."""
     url, model, key = target(arguments)
-    from cli.conversation import Conversation, TurnError
+    with extra("chat"):
+        from cli.conversation import Conversation, TurnError
 
     failed = False
     with Conversation(url=url, model=model, key=key) as conversation:
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def target(arguments: argparse.Namespace) -> tuple[str, str, str]:
-    """Return base URL, model and key: what is not given is what runs on the data folder."""
+    """Return base URL, model and key; what is not given comes from the Axon on the data folder."""
     given = (arguments.url, arguments.model, arguments.key)
     if all(given):
         return given
@@ -53,7 +55,7 @@ def target(arguments: argparse.Namespace) -> tuple[str, str, str]:
 
 
 def lines() -> Iterator[str]:
-    """Yield what is typed, or piped in, without empty lines."""
+    """Yield the lines of the input, typed or piped, without empty ones."""
     if not sys.stdin.isatty():
         yield from (line.strip() for line in sys.stdin if line.strip())
         return

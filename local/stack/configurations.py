@@ -6,7 +6,8 @@ from axon import catalog
 from axon.catalog import STAGE
 from axon.exceptions import SettingsError
 from local.errors import LocalCloudError
-from local.paths import ROOT
+from local.installation import FUNCTIONS as HANDLERS
+from local.installation import parent_of
 from local.services.queues import QUEUES, REGION, queue_url
 from local.stack.addresses import Addresses
 from local.stack.options import Options
@@ -54,7 +55,7 @@ def lambda_service(
     return {
         "port": addresses.lambda_port,
         "region": REGION,
-        "layers": [str(ROOT / "layers" / "shared" / "python")],
+        "layers": [str(parent_of("axon"))],
         "functions": {
             name: _function(name, function, environments[name])
             for name, function in FUNCTIONS.items()
@@ -79,7 +80,7 @@ def _check(name: str, environment: Mapping[str, str]) -> None:
 
 def _function(name: str, function: Function, environment: dict[str, str]) -> dict[str, object]:
     return {
-        "folder": str(ROOT / "functions" / name),
+        "folder": str(HANDLERS / name),
         "handler": "handler.handler",
         "environment": environment | QUIET,
         "timeout_s": function.timeout_s,

@@ -40,4 +40,4 @@ class Options:
         if self.model and not (self.model / "config.json").is_file():
             raise LocalCloudError(f"{self.model} is no model: it has no config.json")
         for package, pattern in ENGINES[self.engine].needs:
-            program_in(package, pattern)
+            program_in(package, pattern, extra="openvino")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from local.atomic_files import write_json
-from local.paths import ROOT
+from local.installation import link_packages
 from local.ports import Ports
 from local.services.queues import JOBS
 from local.stack import configurations
@@ -116,13 +116,12 @@ class ProgramBuilder:
             ready_within_s=engine.ready_within_s,
         )
 
-    @staticmethod
-    def _vllm(model: Path) -> dict[str, str]:
+    def _vllm(self, model: Path) -> dict[str, str]:
         """Return what a worker needs in an environment that has vLLM, but not Axon."""
-        paths = (ROOT / "layers" / "shared" / "python", ROOT / "inference_container")
+        packages = link_packages(self._folders.run / "python", "axon", "worker")
         return {
             **VLLM,
-            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            "PYTHONPATH": str(packages),
             "AXON_MODEL_NAME": model.resolve().name,
             "AXON_MODEL_URI": str(model.resolve()),
         }
@@ -161,6 +160,8 @@ class ProgramBuilder:
     ) -> Program:
         environment = {
             "PYTHONUNBUFFERED": "1",
+            # The working directory may hold a `local` or `relay` of its own.
+            "PYTHONSAFEPATH": "1",
             **self._addresses.variables(variables),
             **self._passed(PASSED_TO_ALL),
             **(own or {}),
@@ -172,7 +173,6 @@ class ProgramBuilder:
             ready=ready,
             after=after,
             uses=uses,
-            folder=ROOT,
         )
 
     def _configuration(self, name: str, content: Mapping[str, object]) -> Path:

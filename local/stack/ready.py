@@ -1,17 +1,18 @@
-"""What a person is told when all is up."""
+"""The text for a person when the local cloud is ready."""
 
 from pathlib import Path
 
+from local.installation import COMMAND
 from local.stack.addresses import Addresses
 from local.stack.configurations import API_KEY
 from local.stack.options import Options
 
 
 def ready_block(addresses: Addresses, options: Options, *, took_s: float) -> str:
-    """Return what a person needs to begin."""
+    """Return the addresses, the key and a first program for a client."""
     model = options.model_name
     base_url = addresses.base_url
-    chat = ".venv/bin/axon chat"
+    chat = f"{COMMAND} chat"
     if options.data != Path(".axon"):
         chat += f" --data {options.data}"
     websocket = base_url.replace("http", "ws", 1)

@@ -7,13 +7,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.paths import ROOT
 from local.supervision.program import OWNER_VARIABLE
 from tests.deploy import environment
 from tests.deploy.emulator.plan import ACCOUNT, REGION
 from tests.deploy.machine import Machine
 from tests.deploy.stacks import records, require_untouched, synthesized
 from tests.deploy.steps import StepError, require
+from tests.support.repository import ROOT
 
 SETTINGS = Path(__file__).with_name("ministack.toml")
 

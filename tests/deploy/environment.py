@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.paths import ROOT
+from tests.support.repository import ROOT
 
 FOLDER = ROOT / ".tools" / "ministack"
 NODE_MODULES = FOLDER / "node_modules"

@@ -12,7 +12,6 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.paths import ROOT
 from local.ports import LOOPBACK, Ports
 from local.supervision.child import Child
 from local.supervision.guardian import Guardian
@@ -21,6 +20,7 @@ from local.supervision.program import Program
 from tests.deploy import environment
 from tests.deploy.emulator.plan import POSTGRES_PORT, REGION, VALKEY_PORT, Plan
 from tests.deploy.servers import Servers
+from tests.support.repository import ROOT
 from tests.tls import Authority
 
 AWS_NAMES = f"*.execute-api.{REGION}.amazonaws.com"

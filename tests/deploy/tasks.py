@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.paths import ROOT
 from local.ports import LOOPBACK
 from local.supervision.child import Child
 from local.supervision.probes import http_ok
 from local.supervision.program import Program
 from tests.deploy.emulator.plan import PATH
 from tests.deploy.machine import Machine
+from tests.support.repository import ROOT
 
 OWN_PORTS = ("AXON_HEALTH_PORT", "AXON_HTTP_PORT")
 """A container has its ports for itself; here they must be free ones."""

@@ -45,11 +45,16 @@ def free_port() -> int:
 
 @contextmanager
 def running_cloud(
-    data: Path, *arguments: str, environ: Mapping[str, str] | None = None, timeout_s: float = 60
+    data: Path,
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+    timeout_s: float = 60,
+    axon: Path = AXON,
+    folder: Path | None = None,
 ) -> Iterator[Cloud]:
-    """Run `axon dev`; at the end interrupt it and check that it leaves no process."""
+    """Run `axon dev` in `folder`; at the end interrupt it and check that it leaves no process."""
     port = free_port()
-    command = [str(AXON), "dev", "--port", str(port), "--data", str(data), *arguments]
+    command = [str(axon), "dev", "--port", str(port), "--data", str(data), *arguments]
     output = data.with_suffix(".out")
     with output.open("w") as sink:
         process = subprocess.Popen(
@@ -57,6 +62,7 @@ def running_cloud(
             stdout=sink,
             stderr=subprocess.STDOUT,
             text=True,
+            cwd=folder,
             env={**os.environ, **(environ or {})},
         )
     try:

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from openai import OpenAI
 
-from local.paths import ROOT
 from tests.e2e.cloud import API_KEY, Cloud, running_cloud
+from tests.support.repository import ROOT
 from worker.engines.openvino.models import SMOLLM2
 
 PYTHON = os.environ.get("AXON_VLLM_PYTHON", "")

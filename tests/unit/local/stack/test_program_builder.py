@@ -8,7 +8,7 @@ import pytest
 
 from axon import catalog
 from local.errors import LocalCloudError
-from local.paths import ROOT
+from local.installation import FUNCTIONS
 from local.ports import Ports
 from local.stack import configurations, topology
 from local.stack.addresses import Addresses
@@ -92,7 +92,8 @@ def test_vllm_runs_by_the_interpreter_that_has_it(
     assert worker.environment["AXON_MODEL_NAME"] == "llama"
     assert worker.environment["AXON_MODEL_URI"] == str(tmp_path / "llama")
     assert worker.environment["AXON_ENABLE_LORA"] == "true"
-    assert worker.environment["PYTHONPATH"].startswith(str(ROOT))
+    (imported,) = worker.environment["PYTHONPATH"].split(":")
+    assert sorted(path.name for path in Path(imported).iterdir()) == ["axon", "worker"]
     assert worker.ready_within_s > relay.ready_within_s
     assert relay.command[0] == sys.executable
 
@@ -151,7 +152,7 @@ def test_queues_invoke_the_functions_of_the_catalog() -> None:
 
 def test_every_function_has_a_handler(addresses: Addresses) -> None:
     for name in topology.FUNCTIONS:
-        assert (ROOT / "functions" / name / "handler.py").is_file()
+        assert (FUNCTIONS / name / "handler.py").is_file()
 
 
 def test_a_message_stays_hidden_for_as_long_as_its_function_may_run() -> None:
