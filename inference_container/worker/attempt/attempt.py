@@ -1,9 +1,8 @@
 """One attempt at a job: claim it, generate, append, and end it."""
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import Any, TypeVar
 
 from axon.conversations import Turn
 from axon.event_log.log import LoggedEvent, Status
@@ -28,12 +27,10 @@ from worker.pipeline.assemble import assemble
 from worker.pipeline.infer import Inference
 from worker.pipeline.post import post
 from worker.pipeline.retrieve import retrieve
-from worker.pipeline.stage import Stage, StageFullError
+from worker.pipeline.stage import StageFullError
 from worker.pipeline.stream import Flush, stream
 
 LOGGER = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 ENGINE_FAILED = "The model failed to answer. Please retry."
 
@@ -140,10 +137,9 @@ class _Answer:
     async def _generate(self) -> Status:
         tracing = self._services.tracing
         with tracing.span("assemble"):
-            self._turns = await self._retry.run(
-                lambda: self._run(self._stages.retrieve, self._retrieve)
-            )
-            request = await self._run(self._stages.assemble, self._assemble)
+            # The slot is free while a service that is away is waited for.
+            self._turns = await self._retry.run(self._retrieve)
+            request = await self._assemble()
         if (status := self._transcript.message_status) is None:
             with tracing.span("generate"):
                 finish_reason = await self._infer(request)
@@ -160,17 +156,19 @@ class _Answer:
         )
 
     async def _retrieve(self) -> list[Turn]:
-        return await retrieve(self._job, self._services.conversations)
+        async with self._stages.retrieve.slot(self._priority):
+            return await retrieve(self._job, self._services.conversations)
 
     async def _assemble(self) -> GenerateRequest:
-        return await assemble(
-            self._job,
-            self._turns,
-            engine=self._services.engine,
-            metrics=self._services.metrics,
-            request_id=f"{self._job.response_id}-{self._event_writer.epoch}",
-            generated_token_ids=tuple(self._transcript.token_ids),
-        )
+        async with self._stages.assemble.slot(self._priority):
+            return await assemble(
+                self._job,
+                self._turns,
+                engine=self._services.engine,
+                metrics=self._services.metrics,
+                request_id=f"{self._job.response_id}-{self._event_writer.epoch}",
+                generated_token_ids=tuple(self._transcript.token_ids),
+            )
 
     async def _infer(self, request: GenerateRequest) -> FinishReason:
         services = self._services
@@ -193,19 +191,15 @@ class _Answer:
         return finish_reason
 
     async def _send(self, flush: Flush) -> None:
-        first, processor = not self._transcript.text, self._services.post
-        flush = await self._run(self._stages.post, lambda: post(flush, processor))
-        await self._run(
-            self._stages.stream,
-            lambda: stream(flush, transcript=self._transcript, event_writer=self._event_writer),
-        )
+        first = not self._transcript.text
+        async with self._stages.post.slot(self._priority):
+            flush = await post(flush, self._services.post)
+        async with self._stages.stream.slot(self._priority):
+            await stream(flush, transcript=self._transcript, event_writer=self._event_writer)
         self._logged += len(flush.token_ids)
         self._services.metrics.tokens("output", len(flush.token_ids), model=self._job.model)
         if first and flush.text:
             self._note_first_token()
-
-    async def _run(self, stage: Stage, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return await stage.run(call, priority=self._priority)
 
     def _note_first_token(self) -> None:
         seconds = (self._services.clock_ms() - self._job.created_ms) / 1000

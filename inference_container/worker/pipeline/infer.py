@@ -1,11 +1,10 @@
 """infer: the engine's generation, as flushes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
 
-from worker.engines.protocol import Engine, EngineError, GenerateRequest
+from worker.engines.protocol import Engine, EngineError, GenerateRequest, TokenChunk
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.stage import Stage
@@ -14,15 +13,25 @@ from worker.shutdown import HandedOverError, Shutdown
 
 
 class Inference:
-    """One generation. It holds a runner of the stage only while the engine generates.
+    """One generation, which holds a slot of the stage only while the engine generates.
 
     Parameters
     ----------
+    request : GenerateRequest
+        The generation to run.
+    engine : Engine
+        The engine that runs it.
+    stage : Stage
+        The stage `infer`.
     priority : int
-        The request's place in the stage's queue.
+        Priority in the stage's queue.
+    policy : FlushPolicy
+        When tokens are flushed.
     shutdown : Shutdown
-        When it drains, what still waits does not begin; when it hands over, what runs ends with
-        what it gave so far.
+        Once it drains, a generation that still waits for its slot does not begin; once it hands
+        over, a running one ends with the tokens that it has generated so far.
+    metrics : WorkerMetrics
+        Metrics of the worker.
     """
 
     def __init__(
@@ -37,16 +46,17 @@ class Inference:
         metrics: WorkerMetrics,
     ) -> None:
         self._request = request
+        self._engine = engine
         self._stage = stage
         self._priority = priority
         self._shutdown = shutdown
         self._metrics = metrics
         self._begun = False
-        self._coalescer = Coalescer(engine.generate(request), policy=policy, run=self._run)
+        self._coalescer = Coalescer(self._generate(), policy=policy)
 
     @property
     def received(self) -> int:
-        """Tokens that the engine gave so far."""
+        """Tokens that the engine has generated so far."""
         return self._coalescer.received
 
     async def flushes(self) -> AsyncGenerator[Flush, None]:
@@ -55,14 +65,15 @@ class Inference:
         Raises
         ------
         StageFullError
-            It has not begun, for want of room.
+            The stage had no room; nothing was generated.
         HandedOverError
-            The worker ends.
+            The worker shuts down; all tokens generated so far were yielded before.
         EngineError
-            The engine's own, after what it gave before; or it ended without a reason.
+            The engine's error, after all tokens generated before it were yielded; also if the
+            engine ends without a finish reason.
         """
         coalescer, finished = self._coalescer, False
-        async with self._stopping(), aclosing(coalescer.flushes()) as flushes:
+        async with self._stopped_by_shutdown(), aclosing(coalescer.flushes()) as flushes:
             async for flush in flushes:
                 finished = flush.finish_reason is not None
                 yield flush
@@ -73,25 +84,32 @@ class Inference:
         if (seconds := coalescer.seconds_per_token) is not None:
             self._metrics.time_per_token(seconds)
 
-    async def _run(self, read: Callable[[], Awaitable[None]]) -> None:
-        await self._stage.run(partial(self._generate, read), priority=self._priority)
+    async def _generate(self) -> AsyncGenerator[TokenChunk, None]:
+        """Yield the engine's chunks, with a slot of the stage from the first to the last.
 
-    async def _generate(self, read: Callable[[], Awaitable[None]]) -> None:
-        self._begun = True
-        tokens = len(self._request.prompt.token_ids)
-        self._metrics.tokens("input", tokens, model=self._request.model)
-        await read()
+        The coalescer reads them in a task of its own, as fast as they come. So the slot is free
+        for the next answer when the engine is, however long the last flushes take to append.
+        """
+        async with self._stage.slot(self._priority):
+            self._begun = True
+            tokens = len(self._request.prompt.token_ids)
+            self._metrics.tokens("input", tokens, model=self._request.model)
+            async with aclosing(self._engine.generate(self._request)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
     @asynccontextmanager
-    async def _stopping(self) -> AsyncGenerator[None, None]:
-        watching = asyncio.create_task(self._stop())
+    async def _stopped_by_shutdown(self) -> AsyncGenerator[None, None]:
+        stopping = asyncio.create_task(self._stop_at_shutdown())
         try:
             yield
         finally:
-            watching.cancel()
+            stopping.cancel()
 
-    async def _stop(self) -> None:
+    async def _stop_at_shutdown(self) -> None:
         await self._shutdown.draining.wait()
+        # A generation with a slot may end while the worker drains, also one that is about to take
+        # a free slot. One that waits for a slot would only begin late: another worker is sooner.
         if self._begun or not self._stage.busy:
             await self._shutdown.handing_over.wait()
         self._coalescer.stop()

@@ -1,26 +1,25 @@
-"""A stage: a bounded queue, and the runners that work it off."""
+"""A stage of the pipeline: slots for work of one kind, and the bounded queue before them."""
 
 import asyncio
 import time
 from bisect import bisect_left, insort
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 from worker.metrics import StageMetrics
 
-T = TypeVar("T")
-
 
 class StageFullError(Exception):
-    """A stage's queue has no room for this item, or gave it to one of a higher priority."""
+    """A stage's queue has no room for a caller, or gave its place to one of a higher priority."""
 
     def __init__(self, stage: str) -> None:
         super().__init__(f"the queue of the stage '{stage}' is full")
         self.stage = stage
 
 
-class _Item:
-    """A caller that waits for its turn; `rank` is its place in the queue."""
+class _Waiter:
+    """A caller in the queue; `turn` is done when it owns a slot, or fails when it gets none."""
 
     __slots__ = ("rank", "turn")
 
@@ -28,22 +27,31 @@ class _Item:
         self.rank = rank
         self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def __lt__(self, other: "_Item") -> bool:
+    def __lt__(self, other: "_Waiter") -> bool:
         return self.rank < other.rank
 
 
 class Stage:
-    """Runs up to `concurrency` calls at a time; up to `size` more wait, by priority, then in order.
+    """A priority semaphore with a bounded queue and metrics.
 
-    Each call runs in a task of its own, with its caller's context: cancelling the caller cancels
-    that task alone, or takes it out of the queue.
+    Up to `slots` callers hold a slot at a time. Up to `size` more wait for one: higher priorities
+    first, equal ones in the order of their arrival. A freed slot passes directly to the first
+    waiter, so a caller that arrives in between cannot take it.
 
     Parameters
     ----------
-    patient : bool
-        Wait for room in a full queue instead of raising.
+    name : str
+        Name in metrics and errors.
+    size : int
+        Callers that may wait.
+    slots : int
+        Callers that may work at a time.
+    metrics : StageMetrics
+        Metrics of this stage.
+    blocks_when_full : bool
+        Let callers wait for room in a full queue instead of refusing them.
     clock : Callable[[], float]
-        Seconds, for the metrics.
+        Monotonic time in seconds, for the metrics.
     """
 
     def __init__(
@@ -51,138 +59,148 @@ class Stage:
         name: str,
         *,
         size: int,
-        concurrency: int,
+        slots: int,
         metrics: StageMetrics,
-        patient: bool = False,
+        blocks_when_full: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.name = name
         self._size = size
-        self._free = concurrency
+        self._free = slots
         self._metrics = metrics
-        self._patient = patient
+        self._blocks_when_full = blocks_when_full
         self._clock = clock
-        self._queue: list[_Item] = []
-        self._outside: list[_Item] = []  # without room; only of a patient stage
-        self._runners: set[asyncio.Task[Any]] = set()
+        self._queue: list[_Waiter] = []
+        # Callers that wait for a place in the queue; only of a stage that blocks when full.
+        self._overflow: list[_Waiter] = []
+        self._holders: set[asyncio.Task[Any]] = set()
         self._arrivals = 0
         metrics.watch(depth=lambda: self.depth)
 
     @property
     def depth(self) -> int:
-        """Calls that wait in the queue."""
+        """Callers that wait in the queue."""
         return len(self._queue)
 
     @property
     def busy(self) -> bool:
-        """Whether a call that came now would have to wait."""
+        """Return whether a caller that arrived now would have to wait."""
         return not self._free
 
     @property
     def running(self) -> int:
-        """Calls under way."""
-        return len(self._runners)
+        """Callers that hold a slot."""
+        return len(self._holders)
 
-    async def run(self, call: Callable[[], Coroutine[Any, Any, T]], *, priority: int = 0) -> T:
-        """Run a call when its turn comes, and return its result.
+    @asynccontextmanager
+    async def slot(self, priority: int = 0) -> AsyncGenerator[None, None]:
+        """Hold a slot of the stage inside the context; wait in the queue for it first.
 
-        A full queue gives an item of a lower priority up, the newest one of the lowest.
+        A task holds at most one slot of a stage. What the context raises counts as an error of
+        the stage; a cancellation counts as nothing.
+
+        Parameters
+        ----------
+        priority : int
+            Place in the queue: higher ones go first. In a full queue the newest waiter of the
+            lowest priority is refused in favour of one with a higher priority.
 
         Raises
         ------
         StageFullError
-            The queue is full, or a later item of a higher priority took its place.
+            The queue is full, or a later caller of a higher priority took this one's place.
         """
         arrived = self._clock()
-        if self._free:
-            self._free -= 1
-        else:
-            await self._wait(priority)
-        try:
-            return await self._process(call, arrived)
-        finally:
-            self._free += 1
-            self._admit()
-
-    async def close(self) -> None:
-        """Cancel what runs and what waits."""
-        for item in (*self._outside, *self._queue):
-            item.turn.cancel()
-        runners = list(self._runners)
-        for runner in runners:
-            runner.cancel()
-        await asyncio.gather(*runners, return_exceptions=True)
-
-    async def _process(self, call: Callable[[], Coroutine[Any, Any, T]], arrived: float) -> T:
+        await self._acquire(priority)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        self._holders.add(task)
         began = self._clock()
         self._metrics.waited(began - arrived)
-        runner = asyncio.create_task(call(), name=f"stage-{self.name}")
-        self._runners.add(runner)
         try:
-            result = await runner
-        except asyncio.CancelledError:
-            if runner.done() and not runner.cancelled():
-                runner.exception()  # it failed in the same instant, which nobody asks for now
-            raise
+            yield
         except Exception as error:
             self._metrics.failed(error, self._clock() - began)
             raise
+        else:
+            self._metrics.processed(self._clock() - began)
         finally:
-            self._runners.discard(runner)
-        self._metrics.processed(self._clock() - began)
-        return result
+            self._holders.discard(task)
+            self._release()
 
-    async def _wait(self, priority: int) -> None:
-        """Wait for a free runner; it is this caller's then."""
+    async def close(self) -> None:
+        """Cancel the tasks that hold or wait for a slot; return when the holders have ended."""
+        # Waiters first: the slots that the holders free must not start any of them.
+        for waiter in (*self._overflow, *self._queue):
+            waiter.turn.cancel()
+        holders = list(self._holders)
+        for task in holders:
+            task.cancel()
+        await asyncio.gather(*holders, return_exceptions=True)
+
+    async def _acquire(self, priority: int) -> None:
+        if self._free:
+            self._free -= 1
+            return
         self._arrivals += 1
-        item = _Item((-priority, self._arrivals))
-        self._enter(item)
+        waiter = _Waiter((-priority, self._arrivals))
+        self._enqueue(waiter)
         try:
-            await item.turn
+            await waiter.turn
         except asyncio.CancelledError:
-            self._leave(item)
+            self._withdraw(waiter)
             raise
 
-    def _enter(self, item: _Item) -> None:
+    def _release(self) -> None:
+        self._free += 1
+        self._admit()
+
+    def _enqueue(self, waiter: _Waiter) -> None:
         if len(self._queue) < self._size:
-            insort(self._queue, item)
-        elif self._patient:
-            insort(self._outside, item)
-        elif self._queue[-1].rank[0] > item.rank[0]:  # of a lower priority
+            insort(self._queue, waiter)
+        elif self._blocks_when_full:
+            insort(self._overflow, waiter)
+        elif self._queue[-1].rank[0] > waiter.rank[0]:  # the last one has a lower priority
             displaced = self._queue.pop()
+            # A cancelled waiter stays in the queue until its task runs again: nobody awaits it.
             if not displaced.turn.cancelled():
                 displaced.turn.set_exception(StageFullError(self.name))
-            insort(self._queue, item)
+            insort(self._queue, waiter)
         else:
             raise StageFullError(self.name)
 
-    def _leave(self, item: _Item) -> None:
-        """Leave no trace of a caller that was cancelled."""
-        if item.turn.cancelled():
-            if not _remove(self._queue, item):
-                _remove(self._outside, item)
+    def _withdraw(self, waiter: _Waiter) -> None:
+        """Remove a caller that was cancelled while it waited.
+
+        A cancellation may arrive after the turn was decided but before the caller has run again.
+        A slot that it was given must then be passed on, or it would be lost for good.
+        """
+        if waiter.turn.cancelled():
+            if not _remove(self._queue, waiter):
+                _remove(self._overflow, waiter)
             self._admit()
-        elif item.turn.exception() is None:  # cancelled in the instant in which its turn came
-            self._free += 1
-            self._admit()
+        elif waiter.turn.exception() is None:
+            self._release()
 
     def _admit(self) -> None:
+        """Give free slots to the first waiters, and free places in the queue to the overflow."""
         while self._free and self._queue:
-            item = self._queue.pop(0)
-            if not item.turn.cancelled():
+            waiter = self._queue.pop(0)
+            if not waiter.turn.cancelled():
                 self._free -= 1
-                item.turn.set_result(None)
+                waiter.turn.set_result(None)
             self._refill()
         self._refill()
 
     def _refill(self) -> None:
-        if self._outside and len(self._queue) < self._size:
-            insort(self._queue, self._outside.pop(0))
+        if self._overflow and len(self._queue) < self._size:
+            insort(self._queue, self._overflow.pop(0))
 
 
-def _remove(items: list[_Item], item: _Item) -> bool:
-    index = bisect_left(items, item)
-    found = index < len(items) and items[index] is item
+def _remove(waiters: list[_Waiter], waiter: _Waiter) -> bool:
+    """Remove a waiter from a sorted list; return whether it was there."""
+    index = bisect_left(waiters, waiter)
+    found = index < len(waiters) and waiters[index] is waiter
     if found:
-        del items[index]
+        del waiters[index]
     return found

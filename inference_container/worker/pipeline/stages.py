@@ -10,10 +10,10 @@ from worker.pipeline.stage import Stage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stages:
-    """What each answer passes; as many runners each as the engine has slots.
+    """The stages that every answer passes, each with as many slots as the engine.
 
-    The first three refuse what their queues have no room for. In the last two an answer under way
-    waits: its tokens gather meanwhile.
+    The first three refuse what their queues have no room for. In the last two an answer that is
+    being generated waits for room: its tokens gather in a larger flush.
     """
 
     retrieve: Stage
@@ -24,22 +24,26 @@ class Stages:
 
     @classmethod
     def of(cls, settings: EngineSettings, *, slots: int, metrics: WorkerMetrics) -> Self:
-        """Return the stages that the settings say, before an engine with so many slots."""
+        """Return the stages in front of an engine with `slots` slots, sized by the settings."""
 
-        def stage(name: str, size: int, *, patient: bool = False) -> Stage:
+        def stage(name: str, size: int, *, blocks_when_full: bool = False) -> Stage:
             return Stage(
-                name, size=size, concurrency=slots, metrics=metrics.stage(name), patient=patient
+                name,
+                size=size,
+                slots=slots,
+                metrics=metrics.stage(name),
+                blocks_when_full=blocks_when_full,
             )
 
         return cls(
             retrieve=stage("retrieve", settings.queue_retrieve),
             assemble=stage("assemble", settings.queue_assemble),
             infer=stage("infer", settings.queue_infer),
-            post=stage("post", settings.queue_post, patient=True),
-            stream=stage("stream", settings.queue_stream, patient=True),
+            post=stage("post", settings.queue_post, blocks_when_full=True),
+            stream=stage("stream", settings.queue_stream, blocks_when_full=True),
         )
 
     async def close(self) -> None:
-        """End what still runs or waits."""
+        """Cancel what holds or waits for a slot, stage by stage."""
         for stage in (self.retrieve, self.assemble, self.infer, self.post, self.stream):
             await stage.close()

@@ -1,10 +1,9 @@
 """stream: an engine's tokens in flushes; each becomes one delta, which is one post."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any
 
 from axon.protocol.objects import Usage
 from axon.protocol.transcript import Transcript
@@ -38,39 +37,31 @@ async def stream(flush: Flush, *, transcript: Transcript, event_writer: EventWri
         await event_writer.append(events)
 
 
-async def _at_once(read: Callable[[], Awaitable[None]]) -> None:
-    await read()
-
-
 class Coalescer:
-    """Reads an engine's chunks as fast as they come and hands them on as the policy says.
+    """Reads an engine's chunks as fast as they come, and yields them joined into flushes.
 
-    While the consumer is busy with a flush, chunks gather for the next: a slow log costs
-    latency, never the engine's time. `received` is how many tokens the engine gave so far.
+    While the consumer is busy with a flush, chunks gather for the next one: a slow event log
+    costs latency, never the engine's time.
 
     Parameters
     ----------
-    run : Callable[[Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]]
-        Runs the reading of the chunks, and when.
+    chunks : AsyncGenerator[TokenChunk, None]
+        The engine's chunks; closed when the reading ends, for whatever reason.
+    policy : FlushPolicy
+        When the next flush is due.
     """
 
-    def __init__(
-        self,
-        chunks: AsyncIterator[TokenChunk],
-        *,
-        policy: FlushPolicy,
-        run: Callable[[Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]] = _at_once,
-    ) -> None:
+    def __init__(self, chunks: AsyncGenerator[TokenChunk, None], *, policy: FlushPolicy) -> None:
         self._chunks = chunks
         self._policy = policy
-        self._run = run
         self._texts: list[str] = []
         self._token_ids: list[int] = []
         self._finish_reason: FinishReason | None = None
         self._usage: Usage | None = None
-        self._news = asyncio.Event()
+        # Set while a flush can be taken, and for good once the reading has ended.
+        self._ready = asyncio.Event()
         self._ended = asyncio.Event()
-        self._pumping: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
         self._first_at = self._last_at = 0.0
         self._first_tokens = 0
         self.received = 0
@@ -78,32 +69,33 @@ class Coalescer:
 
     @property
     def seconds_per_token(self) -> float | None:
-        """The mean time from one token to the next so far; None before there are two."""
+        """Mean seconds from one token to the next so far; None before there are two."""
         later = self.received - self._first_tokens
         return (self._last_at - self._first_at) / later if later else None
 
     def stop(self) -> None:
-        """Abort the generation: what it gave so far comes out, and then the flushes end."""
+        """Abort the generation; what it has given so far is still flushed, then flushes end."""
         self.stopped = True
-        if self._pumping is not None:
-            self._pumping.cancel()
+        if self._reader is not None:
+            self._reader.cancel()
 
     async def flushes(self) -> AsyncGenerator[Flush, None]:
         """Yield flushes; close this generator to abort the generation.
 
         Raises
         ------
-        EngineError
-            What the engine raised, after what it gave before was flushed.
+        Exception
+            The error of the chunks' source, after everything read before it was flushed.
         """
         if self.stopped:
             return
-        pump = self._pumping = asyncio.create_task(self._run(self._pump))
-        pump.add_done_callback(lambda _: self._end())  # it may end without having begun
+        reader = self._reader = asyncio.create_task(self._read())
+        # Also for a reader that is cancelled before its first step: its own code never runs then.
+        reader.add_done_callback(lambda _: self._end())
         try:
             first_at: float | None = None
             while not (self._ended.is_set() and not self._texts):
-                await self._news.wait()
+                await self._ready.wait()
                 flush = self._take()
                 if flush is None:
                     break
@@ -112,24 +104,31 @@ class Coalescer:
                 yield flush
                 await self._rest(now + self._policy.interval(now - first_at))
             if not self.stopped:
-                await pump
+                await reader  # raises what the source raised
         finally:
-            pump.cancel()
+            # The source is closed before this generator is, and with it the engine's slot free.
+            reader.cancel()
             with suppress(asyncio.CancelledError, Exception):
-                await pump
+                await reader
 
-    async def _pump(self) -> None:
+    async def _read(self) -> None:
         try:
-            async for chunk in self._chunks:
-                self._count(chunk)
-                self._token_ids.extend(chunk.token_ids)
-                self._finish_reason = chunk.finish_reason
-                self._usage = chunk.usage
-                if chunk.text or chunk.finish_reason:  # half a character waits for its other half
-                    self._texts.append(chunk.text)
-                    self._news.set()
+            async with aclosing(self._chunks) as chunks:
+                async for chunk in chunks:
+                    self._add(chunk)
         finally:
             self._end()
+
+    def _add(self, chunk: TokenChunk) -> None:
+        self._count(chunk)
+        self._token_ids.extend(chunk.token_ids)
+        self._finish_reason = chunk.finish_reason
+        self._usage = chunk.usage
+        # A token may be half of a character: its id waits for the text that completes it, since
+        # an attempt that continues after logged ids must know all the text they stand for.
+        if chunk.text or chunk.finish_reason:
+            self._texts.append(chunk.text)
+            self._ready.set()
 
     def _count(self, chunk: TokenChunk) -> None:
         if not chunk.token_ids:
@@ -141,9 +140,10 @@ class Coalescer:
 
     def _end(self) -> None:
         self._ended.set()
-        self._news.set()
+        self._ready.set()
 
     def _take(self) -> Flush | None:
+        """Return everything that has gathered; None if there is no text and nothing follows."""
         if not self._texts:
             return None
         flush = Flush(
@@ -151,12 +151,12 @@ class Coalescer:
         )
         self._texts.clear()
         self._token_ids.clear()
-        if not self._ended.is_set():
-            self._news.clear()
+        if not self._ended.is_set():  # else nothing would set it again, and the consumer would hang
+            self._ready.clear()
         return flush
 
     async def _rest(self, until: float) -> None:
-        """Wait for the next flush's time, or for the end, whichever comes first."""
+        """Wait until the next flush is due, or the reading has ended."""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._ended.wait()

@@ -154,14 +154,16 @@ async def _stream(
 ) -> web.StreamResponse:
     """Reply with server-sent events, the same that a WebSocket gets.
 
-    The first ones wait for the answer's beginning: until then a failure has its own status.
+    The events before the answer are held back: a response that fails without having begun an
+    answer is an HTTP error with a status of its own, which a reply that has begun cannot have.
     """
     reply: web.StreamResponse | None = None
     waiting = b""
     async for event in events:
         waiting += _sse(event)
         if reply is None:
-            if failure := invocation.failure:
+            # The event decides, not the response's state: that may have failed since.
+            if _type(event) == "response.failed" and (failure := invocation.failure):
                 return _failed(request, failure)
             if event.sequence_number < _FIRST_OF_THE_ANSWER:
                 continue
@@ -182,7 +184,11 @@ async def _begin(request: web.Request) -> web.StreamResponse:
 
 
 def _sse(event: LoggedEvent) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (loads(event.data)["type"].encode(), event.data)
+    return b"event: %b\ndata: %b\n\n" % (_type(event).encode(), event.data)
+
+
+def _type(event: LoggedEvent) -> str:
+    return str(loads(event.data)["type"])
 
 
 def _failed(request: web.Request, failure: Failure) -> web.Response:

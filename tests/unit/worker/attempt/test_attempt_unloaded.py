@@ -106,11 +106,12 @@ def test_what_waits_for_a_slot_when_its_model_goes_is_released() -> None:
     async def story() -> None:
         world = Workplace()
         job, services, host, running = await begun(world, token_s=0.1)
-        busy = asyncio.create_task(services.stages.infer.run(lambda: asyncio.sleep(60)))
-        others = [
-            asyncio.create_task(services.stages.infer.run(lambda: asyncio.sleep(60)))
-            for _ in range(2)
-        ]
+
+        async def hold_slot() -> None:
+            async with services.stages.infer.slot():
+                await asyncio.sleep(60)
+
+        holders = [asyncio.create_task(hold_slot()) for _ in range(3)]
         await asyncio.sleep(0)
         await world.submit(input="hello")
         (late,) = world.jobs_sent()
@@ -124,7 +125,7 @@ def test_what_waits_for_a_slot_when_its_model_goes_is_released() -> None:
             assert await attempted(each, services, receive_count=2) is AttemptOutcome.COMPLETED
         assert text_of(await world.answered(job)) == counted(TOKENS)
         assert text_of(await world.answered(late)) == "hello"
-        for task in (busy, *others):
+        for task in holders:
             task.cancel()
 
     run(story())

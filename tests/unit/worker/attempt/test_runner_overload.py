@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -32,11 +31,12 @@ async def full(stage: Stage, *, priority: int = 0) -> AsyncGenerator[None, None]
     going = asyncio.Event()
 
     async def wait() -> None:
-        await going.wait()
+        async with stage.slot(priority):
+            await going.wait()
 
     tasks = []
     while not (stage.busy and stage.depth):
-        tasks.append(asyncio.create_task(stage.run(wait, priority=priority)))
+        tasks.append(asyncio.create_task(wait()))
         await asyncio.sleep(0)
     yield
     going.set()
@@ -106,14 +106,19 @@ async def test_priority_takes_an_ordinary_ones_place(world: Workplace) -> None:
     tasks: list[asyncio.Task[AttemptOutcome]] = []
 
     async def hold() -> None:
-        for job in (waiting, urgent):
-            tasks.append(asyncio.create_task(answer(job, received(1), services=services)))
-            await eventually(lambda: stage.depth == 1)
-        await eventually(tasks[0].done)
+        async with stage.slot():
+            for job in (waiting, urgent):
+                tasks.append(asyncio.create_task(answer(job, received(1), services=services)))
+                await eventually(lambda: stage.depth == 1)
+            await eventually(tasks[0].done)
 
-    slots: list[asyncio.Task[Any]] = [asyncio.create_task(stage.run(hold))]
+    async def wait(event: asyncio.Event) -> None:
+        async with stage.slot():
+            await event.wait()
+
+    slots = [asyncio.create_task(hold())]
     others = [asyncio.Event() for _ in range(3)]
-    slots += [asyncio.create_task(stage.run(event.wait)) for event in others]
+    slots += [asyncio.create_task(wait(event)) for event in others]
     await slots[0]
     for event in others:
         event.set()

@@ -22,7 +22,12 @@ class Bench:
         self.registry = CollectorRegistry()
         metrics = WorkerMetrics(registry=self.registry).stage("infer")
         self.stage = Stage(
-            "infer", size=size, concurrency=concurrency, metrics=metrics, patient=patient, clock=now
+            "infer",
+            size=size,
+            slots=concurrency,
+            metrics=metrics,
+            blocks_when_full=patient,
+            clock=now,
         )
         self.begun: list[Any] = []
         self.ended: list[Any] = []
@@ -43,12 +48,16 @@ class Bench:
 
         return work
 
+    async def run(self, call: Callable[[], Coroutine[Any, Any, Any]], *, priority: int = 0) -> Any:
+        async with self.stage.slot(priority):
+            return await call()
+
     async def start(
         self, name: Any, seconds: float = 1.0, *, priority: int = 0
     ) -> asyncio.Task[Any]:
         """Have an item run or wait; it has reached the stage when this returns."""
         call = self.call(name, seconds)
-        task = asyncio.create_task(self.stage.run(call, priority=priority))
+        task = asyncio.create_task(self.run(call, priority=priority))
         await asyncio.sleep(0)
         return task
 
@@ -66,14 +75,14 @@ class Bench:
 def test_a_call_gives_its_result_or_its_error() -> None:
     async def story() -> None:
         bench = Bench()
-        assert await bench.stage.run(bench.call("a", 2)) == "a"
+        assert await bench.run(bench.call("a", 2)) == "a"
 
         async def fail() -> None:
             await asyncio.sleep(3)
             raise ValueError("wrong")
 
         with pytest.raises(ValueError, match="wrong"):
-            await bench.stage.run(fail)
+            await bench.run(fail)
         assert bench.told("axon_requests_processed_total") == 1
         assert bench.told("axon_errors_total", error="ValueError") == 1
         assert bench.told("axon_stage_latency_seconds_sum") == pytest.approx(5)
@@ -93,7 +102,7 @@ def test_a_call_has_its_callers_context() -> None:
 
         async def caller(value: str) -> None:
             name.set(value)
-            await bench.stage.run(look)
+            await bench.run(look)
 
         bench = Bench()
         await asyncio.gather(caller("a"), caller("b"))
@@ -135,7 +144,7 @@ def test_a_full_queue_refuses_at_once() -> None:
         bench = Bench(size=2)
         tasks = [await bench.start(number) for number in range(3)]
         with pytest.raises(StageFullError, match="infer") as full:
-            await bench.stage.run(bench.call("late"))
+            await bench.run(bench.call("late"))
         assert full.value.stage == "infer"
         assert now() == 0
         assert await asyncio.gather(*tasks) == [0, 1, 2]
@@ -152,7 +161,7 @@ def test_a_priority_item_takes_the_newest_ordinary_ones_place() -> None:
         for name in ("p", "q", "r"):
             tasks[name] = await bench.start(name, priority=1)
         with pytest.raises(StageFullError):
-            await bench.stage.run(bench.call("s"), priority=1)
+            await bench.run(bench.call("s"), priority=1)
         results = await asyncio.gather(*tasks.values(), return_exceptions=True)
         refused = [
             name
@@ -195,7 +204,7 @@ class TestCancelled:
                     await asyncio.sleep(2)
                     bench.ended.append("slow")
 
-            task = asyncio.create_task(bench.stage.run(slow_to_end))
+            task = asyncio.create_task(bench.run(slow_to_end))
             waiting = await bench.start("next")
             await asyncio.sleep(1)
             task.cancel()
@@ -232,7 +241,7 @@ class TestCancelled:
             async def until_gate() -> None:
                 await gate
 
-            running = asyncio.create_task(bench.stage.run(until_gate))
+            running = asyncio.create_task(bench.run(until_gate))
             await asyncio.sleep(0)
             unlucky, lucky = await bench.start("unlucky"), await bench.start("lucky")
             gate.set_result(None)
@@ -254,7 +263,7 @@ class TestCancelled:
         async def story() -> None:
             bench = Bench(size=1)
             running, ordinary = await bench.start("runs"), await bench.start("ordinary")
-            urgent = asyncio.create_task(bench.stage.run(bench.call("urgent"), priority=1))
+            urgent = asyncio.create_task(bench.run(bench.call("urgent"), priority=1))
             ordinary.cancel()
             assert (await running, await urgent) == ("runs", "urgent")
             assert ordinary.cancelled()

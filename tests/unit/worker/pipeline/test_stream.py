@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from itertools import pairwise
 
@@ -47,7 +47,7 @@ def tokens(count: int, every_s: float) -> list[tuple[float, TokenChunk]]:
     return [*chunks, (0.0, TokenChunk("", (), "stop"))]
 
 
-async def collect(chunks: AsyncIterator[TokenChunk], *, busy_s: float = 0.0) -> Timed:
+async def collect(chunks: AsyncGenerator[TokenChunk, None], *, busy_s: float = 0.0) -> Timed:
     flushes: Timed = []
     async with aclosing(Coalescer(chunks, policy=POLICY).flushes()) as stream:
         async for flush in stream:
