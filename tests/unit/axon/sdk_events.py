@@ -55,6 +55,61 @@ def validate_stream(
     return decoded
 
 
+def validate_items(events: Sequence[LoggedEvent]) -> list[dict[str, Any]]:
+    """Check an answer of any items: each event, places, texts, ends. Return the items at the end.
+
+    Each kind of item's own order is `TextPart`'s and the items' to test; here the events of items
+    follow one another, name their item by id and index, and add up to what the response shows.
+    """
+    decoded = [validate(event.data) for event in events]
+    assert [event["sequence_number"] for event in decoded] == list(range(len(decoded)))
+    output: list[dict[str, Any]] = decoded[-1]["response"]["output"]
+    added = [e for e in decoded if e["type"] == "response.output_item.added"]
+    done = [e for e in decoded if e["type"] == "response.output_item.done"]
+    assert [event["output_index"] for event in added] == list(range(len(output)))
+    assert [event["item"]["id"] for event in added] == [item["id"] for item in output]
+    assert len({item["id"] for item in output}) == len(output)
+    assert [event["item"] for event in done] == output[: len(done)]
+    assert len(done) >= len(output) - 1
+    opened = -1
+    for event in decoded[:-1]:
+        if event["type"] == "response.output_item.added":
+            opened = event["output_index"]
+        if "output_index" in event:
+            assert event["output_index"] == opened
+        if "item_id" in event:
+            assert event["item_id"] == output[opened]["id"]
+    for place, text in _texts(decoded).items():
+        assert text == _shown(output[place[0]], place)
+    return output
+
+
+def _texts(decoded: list[dict[str, Any]]) -> dict[tuple[Any, ...], str]:
+    """Join the deltas of each part; compare them with the event that ends the text."""
+    texts: dict[tuple[Any, ...], str] = {}
+    for event in decoded:
+        stem, _, suffix = event["type"].rpartition(".")
+        place = (event.get("output_index"), stem, event.get("content_index"),
+                 event.get("summary_index"))  # fmt: skip
+        if suffix == "delta":
+            texts[place] = texts.get(place, "") + event["delta"]
+        elif suffix == "done" and ("text" in event or "arguments" in event):
+            assert texts.setdefault(place, "") == event.get("text", event.get("arguments"))
+    return texts
+
+
+def _shown(item: dict[str, Any], place: tuple[Any, ...]) -> str:
+    """Return the text that an item shows at a place."""
+    _, _, content_index, summary_index = place
+    if item["type"] == "function_call":
+        text: str = item["arguments"]
+    elif summary_index is not None:
+        text = item["summary"][summary_index]["text"]
+    else:
+        text = item["content"][content_index]["text"]
+    return text
+
+
 def _check_order(kinds: list[str]) -> None:
     """Every step is there at most once (but deltas), after the one that it needs."""
     steps = [

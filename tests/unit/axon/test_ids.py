@@ -3,7 +3,7 @@ import uuid
 
 import pytest
 
-from axon.ids import is_id, new_id, same_id
+from axon.ids import derived_id, is_id, new_id, same_id
 
 
 def test_a_new_id_is_a_uuid_of_version_7() -> None:
@@ -53,3 +53,12 @@ def test_a_new_id_has_an_ids_form() -> None:
 )
 def test_what_is_no_id(value: str) -> None:
     assert not is_id("resp", value)
+
+
+def test_derived_id_is_the_same_in_every_attempt_and_another_one_per_index() -> None:
+    response_id = new_id("resp")
+    derived = [derived_id("msg", response_id, index) for index in range(4)]
+    assert derived == [derived_id("msg", response_id, index) for index in range(4)]
+    assert derived[0] == same_id("msg", response_id)
+    assert len(set(derived)) == 4
+    assert all(is_id("msg", made) for made in derived)

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from hashlib import sha256
 
 _PATTERN = re.compile(r"[a-z]+_[0-9a-f]{32}")
 
@@ -20,6 +21,16 @@ def new_id(prefix: str) -> str:
 def same_id(prefix: str, other: str) -> str:
     """Return `other` under another prefix: a response and its message share their unique part."""
     return f"{prefix}_{other.partition('_')[2]}"
+
+
+def derived_id(prefix: str, other: str, index: int) -> str:
+    """Return the id of a response's item: the same one in every attempt, another one per index.
+
+    Item 0 has the response's own unique part (`same_id`).
+    """
+    if index == 0:
+        return same_id(prefix, other)
+    return f"{prefix}_{sha256(f'{other}/{index}'.encode()).hexdigest()[:32]}"
 
 
 def is_id(prefix: str, value: str) -> bool:

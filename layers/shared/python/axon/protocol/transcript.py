@@ -1,27 +1,34 @@
-"""A response's events: what may follow what, with gapless numbers. No I/O.
+"""A response's events: which may follow which, with gapless numbers. No I/O.
 
-    created -> in_progress -> [item added -> part added -> delta* -> text done -> part done
-    -> item done] -> completed | incomplete | failed
+    created -> in_progress -> output item* -> completed | incomplete | failed
 
-The state can be rebuilt from logged events, so that a later attempt goes on where an earlier
-one stopped: ids derive from the response's own, and numbers go on from the log's.
+Items follow one another; `axon.protocol.output_items` has the events of each kind. The state can be
+rebuilt from logged events, so that a later attempt goes on where an earlier one stopped: ids derive
+from the response's own, and numbers go on from the log's.
 """
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TypeVar
 
 from axon.event_log.log import LoggedEvent, Status
-from axon.ids import same_id
-from axon.protocol.objects import Json, Usage, message_item, text_part
+from axon.ids import derived_id
+from axon.protocol.objects import Json, Usage
+from axon.protocol.output_items.function_call import FunctionCallItem
+from axon.protocol.output_items.item import OutputItem
+from axon.protocol.output_items.message import MessageItem
+from axon.protocol.output_items.reasoning import ReasoningItem
+from axon.protocol.output_items.text_part import Draft
 from axon.serialization import dumps, loads
 
-_OUTPUT: Json = {"output_index": 0}
-_PART: Json = {"output_index": 0, "content_index": 0}
+Item = TypeVar("Item", bound=OutputItem)
 
 
 class Transcript:
     """Builds the events of one response, in order.
+
+    The items' methods give drafts of events; `log` numbers them. `delta` and `close_message` do
+    both for a response whose output is one message.
 
     Parameters
     ----------
@@ -34,12 +41,10 @@ class Transcript:
     def __init__(self, response: Json, *, stream_id: str | None = None) -> None:
         self.response = response
         self.next_sequence = 0
-        self.text = ""
+        self.items: list[OutputItem] = []
         self.token_ids: list[int] = []
         self._unlogged_ids: list[int] = []
-        self._item_id = same_id("msg", response["id"])
         self._stream_id = stream_id
-        self._stage: Literal["new", "open", "closed"] = "new"
 
     @property
     def response_id(self) -> str:
@@ -47,71 +52,121 @@ class Transcript:
         return str(self.response["id"])
 
     @property
+    def open_item(self) -> OutputItem | None:
+        """The item that grows, if there is one."""
+        return self.items[-1] if self.items and not self.items[-1].closed else None
+
+    @property
+    def message(self) -> MessageItem | None:
+        """The latest message, open or closed."""
+        return next((i for i in reversed(self.items) if isinstance(i, MessageItem)), None)
+
+    @property
+    def text(self) -> str:
+        """The text of the latest message."""
+        return self.message.text if self.message else ""
+
+    @property
     def message_status(self) -> str | None:
-        """How the message ended (``completed``, ``incomplete``); None while it has not."""
-        if self._stage != "closed":
-            return None
-        return str(self.response["output"][0]["status"])
+        """How the latest message ended (``completed``, ``incomplete``); None while it has not."""
+        return self.message.status if self.message and self.message.closed else None
 
     def replay(self, events: Iterable[LoggedEvent]) -> None:
-        """Take over the state that logged events left."""
-        pieces = []
+        """Restore the state that logged events left."""
         for logged in events:
             event = loads(logged.data)
-            match event["type"]:
-                case "response.in_progress":
-                    self.response["status"] = "in_progress"
-                case "response.output_item.added":
-                    self._stage = "open"
-                case "response.output_text.delta":
-                    pieces.append(event["delta"])
-                case "response.output_item.done":
-                    self._stage = "closed"
-                    self.response["output"] = [event["item"]]
+            if event["type"] == "response.in_progress":
+                self.response["status"] = "in_progress"
+            elif "output_index" in event:
+                self._replay_item(event)
             self.token_ids.extend(logged.token_ids)
             self.next_sequence = logged.sequence_number + 1
-        self.text = "".join(pieces)
+        self._show_closed_items()
 
     def created(self) -> LoggedEvent:
-        """Event 0."""
+        """Return event 0."""
         return self._event("response.created", response=self.response)
 
     def in_progress(self) -> LoggedEvent:
-        """An attempt has begun."""
+        """Return the event of the first attempt's beginning."""
         self.response["status"] = "in_progress"
         return self._event("response.in_progress", response=self.response)
 
-    def delta(self, text: str, token_ids: Sequence[int]) -> list[LoggedEvent]:
-        """Text was generated; the first one also opens the message."""
-        events = self._open()
+    def begin_message(self) -> MessageItem:
+        """Return a new message behind the items so far; it gives no event before it is opened.
+
+        Raises
+        ------
+        ValueError
+            The item before has not ended.
+        """
+        return self._begin(MessageItem(item_id=self._next_id("msg"), output_index=self._next_index))
+
+    def begin_reasoning(self) -> ReasoningItem:
+        """Return a new reasoning item, as `begin_message` does.
+
+        Raises
+        ------
+        ValueError
+            The item before has not ended.
+        """
+        return self._begin(
+            ReasoningItem(item_id=self._next_id("rs"), output_index=self._next_index)
+        )
+
+    def begin_function_call(self, name: str, *, call_id: str | None = None) -> FunctionCallItem:
+        """Return a new function call, as `begin_message` does.
+
+        Parameters
+        ----------
+        call_id : str | None
+            None for one that derives from the response's id.
+
+        Raises
+        ------
+        ValueError
+            The item before has not ended.
+        """
+        return self._begin(
+            FunctionCallItem(
+                item_id=self._next_id("fc"),
+                output_index=self._next_index,
+                name=name,
+                call_id=call_id or self._next_id("call"),
+            )
+        )
+
+    def log(self, drafts: Iterable[Draft], token_ids: Sequence[int] = ()) -> list[LoggedEvent]:
+        """Number an item's drafts; the first event carries the token ids.
+
+        Without any draft the token ids wait for the next event.
+        """
         self.token_ids.extend(token_ids)
         self._unlogged_ids.extend(token_ids)
-        if text:
-            self.text += text
-            events.append(
-                self._event("response.output_text.delta", item_id=self._item_id, **_PART,
-                            delta=text, logprobs=[])
-            )  # fmt: skip
+        events = [self._event(event_type, **fields) for event_type, fields in drafts]
+        if self.items and self.items[-1].closed:
+            self._show_closed_items()
         return events
 
+    def delta(self, text: str, token_ids: Sequence[int]) -> list[LoggedEvent]:
+        """Return the events of text that was generated; the first one also opens the message."""
+        message = self.message or self.begin_message()
+        # The token ids belong to the text's event, not to those that open the message.
+        opening = self.log(message.open())
+        return opening + self.log(message.add_text(text), token_ids)
+
     def close_message(self, *, complete: bool = True) -> list[LoggedEvent]:
-        """The text has ended; `complete` False when it was cut short. Repeating it adds nothing."""
-        if self._stage == "closed":
-            return []
-        events = self._open()
-        item_id = self._item_id
-        events.append(
-            self._event("response.output_text.done", item_id=item_id, **_PART, text=self.text,
-                        logprobs=[])
-        )  # fmt: skip
-        part = text_part(self.text)
-        events.append(
-            self._event("response.content_part.done", item_id=item_id, **_PART, part=part)
-        )
-        self._close(complete=complete)
-        item = self.response["output"][0]
-        events.append(self._event("response.output_item.done", **_OUTPUT, item=item))
-        return events
+        """Return the events of the text's end; `complete` False when it was cut short.
+
+        Repeating it adds nothing. A response without any text gets an empty message.
+        """
+        message = self.message or self.begin_message()
+        return self.log(message.close(complete=complete))
+
+    def cut_short(self) -> list[LoggedEvent]:
+        """Return the events that end the open item, if it has any text to show."""
+        item = self.open_item
+        return self.log(item.close(complete=False)) if item and not item.empty else []
 
     def end(
         self,
@@ -130,8 +185,9 @@ class Transcript:
         error : Json | None
             ``{"code", "message"}`` of a failed one.
         """
-        if self._stage == "open":
-            self._close(complete=False)
+        if self.open_item:
+            self.open_item.cut()
+        self._show_closed_items()
         completed = status is Status.COMPLETED
         self.response |= {
             "status": status.value,
@@ -143,24 +199,43 @@ class Transcript:
         name = status.value if status in (Status.COMPLETED, Status.FAILED) else "incomplete"
         return self._event(f"response.{name}", response=self.response)
 
-    def _open(self) -> list[LoggedEvent]:
-        if self._stage != "new":
-            return []
-        self._stage = "open"
-        item = message_item(self._item_id, text=None, status="in_progress")
-        return [
-            self._event("response.output_item.added", **_OUTPUT, item=item),
-            self._event("response.content_part.added", item_id=self._item_id, **_PART,
-                        part=text_part("")),
-        ]  # fmt: skip
+    def _replay_item(self, event: Json) -> None:
+        if event["type"] == "response.output_item.added":
+            self._begin_as(event["item"])
+        self.items[event["output_index"]].replay(event)
 
-    def _close(self, *, complete: bool = True) -> None:
-        self._stage = "closed"
-        status = "completed" if complete else "incomplete"
-        self.response["output"] = [message_item(self._item_id, text=self.text, status=status)]
+    def _begin_as(self, item: Json) -> None:
+        match item["type"]:
+            case "message":
+                self.begin_message()
+            case "reasoning":
+                self.begin_reasoning()
+            case "function_call":
+                self.begin_function_call(item["name"], call_id=item["call_id"])
 
-    def _event(self, kind: str, **fields: object) -> LoggedEvent:
-        event: Json = {"type": kind, "sequence_number": self.next_sequence, **fields}
+    def _begin(self, item: Item) -> Item:
+        # One after the other: two that grow at once could not be cut and continued by a later
+        # attempt, which goes on with the last one alone.
+        if self.open_item:
+            raise ValueError(f"{self.open_item.item_id} has not ended")
+        self.items.append(item)
+        return item
+
+    @property
+    def _next_index(self) -> int:
+        return len(self.items)
+
+    def _next_id(self, prefix: str) -> str:
+        return derived_id(prefix, self.response_id, self._next_index)
+
+    def _show_closed_items(self) -> None:
+        """Have the response show the items that have ended; an open one is in its events only."""
+        closed = [item.wire() for item in self.items if item.closed and item.begun]
+        if closed:
+            self.response["output"] = closed
+
+    def _event(self, event_type: str, **fields: object) -> LoggedEvent:
+        event: Json = {"type": event_type, "sequence_number": self.next_sequence, **fields}
         if self._stream_id is not None:
             event["stream_id"] = self._stream_id
         logged = LoggedEvent(self.next_sequence, dumps(event), tuple(self._unlogged_ids))

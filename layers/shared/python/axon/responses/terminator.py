@@ -104,9 +104,8 @@ class ResponseTerminator:
             raise MissingResponseError(f"{job.response_id} lacks events")
         transcript = job.transcript()
         transcript.replay(logged)
-        events = []
-        if status is Status.CANCELLED and transcript.text:
-            events = transcript.close_message(complete=False)
+        # What a client cancels, it has seen grow: it gets the item's end, too.
+        events = transcript.cut_short() if status is Status.CANCELLED else []
         events.append(transcript.end(status, error=error))
         finished = FinishedResponse(
             job=job,

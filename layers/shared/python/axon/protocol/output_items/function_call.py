@@ -1,0 +1,84 @@
+"""FunctionCallItem: a call that the client is to make."""
+
+from typing_extensions import override
+
+from axon.protocol.objects import Json
+from axon.protocol.output_items.item import OutputItem
+from axon.protocol.output_items.text_part import Draft
+
+_ARGUMENTS = "response.function_call_arguments"
+
+
+class FunctionCallItem(OutputItem):
+    """A function call whose arguments grow as the model writes them.
+
+    Parameters
+    ----------
+    name : str
+        The function's name.
+    call_id : str
+        What the function's output will name.
+    """
+
+    def __init__(self, *, item_id: str, output_index: int, name: str, call_id: str) -> None:
+        super().__init__(item_id=item_id, output_index=output_index)
+        self.name = name
+        self.call_id = call_id
+        self._pieces: list[str] = []
+        self._arguments_done = False
+
+    @property
+    def arguments(self) -> str:
+        """The arguments so far: JSON, as the model wrote it."""
+        return "".join(self._pieces)
+
+    @property
+    @override
+    def empty(self) -> bool:
+        return not self._pieces
+
+    @override
+    def wire(self) -> Json:
+        return {
+            "id": self.item_id,
+            "type": "function_call",
+            "status": self.status,
+            "call_id": self.call_id,
+            "name": self.name,
+            "arguments": self.arguments,
+        }
+
+    def add_arguments(self, text: str) -> list[Draft]:
+        """Add to the arguments; the first call also opens the item.
+
+        Raises
+        ------
+        ValueError
+            The arguments have ended.
+        """
+        if self._arguments_done:
+            raise ValueError(f"the arguments of {self.item_id} have ended")
+        drafts = self.open()
+        if text:
+            self._pieces.append(text)
+            drafts.append(self._arguments_draft("delta", delta=text))
+        return drafts
+
+    @override
+    def _close_content(self) -> list[Draft]:
+        if self._arguments_done:
+            return []
+        self._arguments_done = True
+        return [self._arguments_draft("done", arguments=self.arguments)]
+
+    @override
+    def _replay_content(self, event: Json) -> None:
+        match event["type"]:
+            case "response.function_call_arguments.delta":
+                self._pieces.append(event["delta"])
+            case "response.function_call_arguments.done":
+                self._arguments_done = True
+
+    def _arguments_draft(self, suffix: str, **fields: object) -> Draft:
+        place: Json = {"item_id": self.item_id, "output_index": self.output_index}
+        return f"{_ARGUMENTS}.{suffix}", {**place, **fields}

@@ -1,0 +1,52 @@
+"""MessageItem: text for the client."""
+
+from typing_extensions import override
+
+from axon.protocol.objects import Json, message_item
+from axon.protocol.output_items.item import OutputItem
+from axon.protocol.output_items.text_part import OUTPUT_TEXT, Draft, TextPart
+
+
+class MessageItem(OutputItem):
+    """An assistant's message with one text part."""
+
+    def __init__(self, *, item_id: str, output_index: int) -> None:
+        super().__init__(item_id=item_id, output_index=output_index)
+        self._part = TextPart(OUTPUT_TEXT, item_id=item_id, output_index=output_index, index=0)
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return self._part.text
+
+    @property
+    @override
+    def empty(self) -> bool:
+        return not self._part.text
+
+    @override
+    def wire(self) -> Json:
+        text = self._part.text if self._part.begun else None
+        return message_item(self.item_id, text=text, status=self.status)
+
+    def add_text(self, text: str) -> list[Draft]:
+        """Add text; the first call also opens the message, even with an empty text.
+
+        Raises
+        ------
+        ValueError
+            The message has ended.
+        """
+        return [*self.open(), *self._part.add(text)]
+
+    @override
+    def _open_content(self) -> list[Draft]:
+        return self._part.open()
+
+    @override
+    def _close_content(self) -> list[Draft]:
+        return self._part.close()
+
+    @override
+    def _replay_content(self, event: Json) -> None:
+        self._part.replay(event)
