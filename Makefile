@@ -13,10 +13,10 @@ UV := env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never 
 WHEELS = $(or $(PIP_FIND_LINKS),$(shell .tools/bin/python -m pip config get global.find-links 2>/dev/null))
 TORCH = $(or $(addprefix --find-links=,$(WHEELS)),--torch-backend=cpu)
 VLLM_QUIET := HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1 VLLM_LOGGING_LEVEL=ERROR
-SOURCES := app.py examples infra layers/shared functions inference_container relay_container cli local tests benchmarks
+SOURCES := app.py examples infra layers/shared functions inference_container relay_container cli local tests benchmarks tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-vllm chaos test-deploy lint scan bench synth deploy destroy clean
+.PHONY: help setup dev check test test-vllm chaos test-deploy lint scan bench synth deploy destroy clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -26,6 +26,9 @@ setup: .venv/.synced node_modules/.installed ## install everything into .tools, 
 
 dev: setup ## run all of Axon on this machine (ARGS="--engine echo --port 9000")
 	@exec .venv/bin/axon dev $(ARGS)
+
+check: lint ## lint, types and the unit tests of what changed (ARGS=all: every unit test)
+	@.venv/bin/python -m tools.check $(ARGS)
 
 test: setup ## run the tests (ARGS="tests/unit -k events")
 	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
