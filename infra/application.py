@@ -1,15 +1,17 @@
 """Puts the stacks of one environment together: which exist, and what each is given."""
 
-from aws_cdk import App, Environment, Stack, Tags, Validations
+from aws_cdk import App, Stack, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
 from infra.settings.environment import EnvironmentSettings
 from infra.stacks.data import DataStack
+from infra.stacks.foundation import Foundation
 from infra.stacks.gateway import GatewayStack
 from infra.stacks.inference import InferenceStack
 from infra.stacks.messaging import MessagingStack
 from infra.stacks.network import NetworkStack
 from infra.stacks.observability import ObservabilityStack
+from infra.stacks.platform import Platform
 from infra.stacks.relay import RelayStack
 
 # CDK's own switches for what would otherwise stay as it was in its first versions.
@@ -40,53 +42,17 @@ def _stacks(app: App, settings: EnvironmentSettings) -> dict[str, Stack]:
     def id_of(name: str) -> str:
         return f"axon-{settings.name}-{name}"
 
-    env = Environment(account=settings.account, region=settings.region)
-    network = NetworkStack(app, id_of("network"), settings=settings, env=env)
+    network = NetworkStack(app, id_of("network"), settings=settings)
     observability = ObservabilityStack(
-        app, id_of("observability"), settings=settings, network=network, env=env
+        app, id_of("observability"), settings=settings, network=network
     )
-    data = DataStack(
-        app, id_of("data"), settings=settings, network=network, observability=observability, env=env
-    )
-    messaging = MessagingStack(
-        app,
-        id_of("messaging"),
-        settings=settings,
-        key=data.key,
-        observability=observability,
-        env=env,
-    )
-    gateway = GatewayStack(
-        app,
-        id_of("gateway"),
-        settings=settings,
-        network=network,
-        data=data,
-        messaging=messaging,
-        observability=observability,
-        env=env,
-    )
-    relay = RelayStack(
-        app,
-        id_of("relay"),
-        settings=settings,
-        network=network,
-        data=data,
-        messaging=messaging,
-        gateway=gateway,
-        observability=observability,
-        env=env,
-    )
-    inference = InferenceStack(
-        app,
-        id_of("inference"),
-        settings=settings,
-        network=network,
-        data=data,
-        messaging=messaging,
-        observability=observability,
-        env=env,
-    )
+    foundation = Foundation(settings=settings, network=network, observability=observability)
+    data = DataStack(app, id_of("data"), foundation=foundation)
+    messaging = MessagingStack(app, id_of("messaging"), foundation=foundation, key=data.key)
+    platform = Platform.on(foundation, data=data, messaging=messaging)
+    gateway = GatewayStack(app, id_of("gateway"), platform=platform)
+    relay = RelayStack(app, id_of("relay"), platform=platform, connections=gateway.connections)
+    inference = InferenceStack(app, id_of("inference"), platform=platform)
     # Workers log in as a role that the gateway's migrations make.
     inference.add_stack_dependency(gateway)
     return {

@@ -57,7 +57,7 @@ class DeadLetterQueue:
         self._definition = definition
         self._url_of = url_of
         self._wait_s = wait_s
-        self._url = url_of(definition.letters)
+        self._url = url_of(definition.operator_queue)
 
     def count(self) -> int:
         """Return about how many letters there are, those included that somebody holds."""

@@ -1,20 +1,21 @@
 """What keeps data: the key, the buckets, Valkey and PostgreSQL, and the alarms on them."""
 
-from aws_cdk import CfnOutput, Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from axon.catalog import Resource
 from infra.constructs.data.alarms import watch_database, watch_valkey
 from infra.constructs.data.buckets import Buckets
 from infra.constructs.data.database import Database
 from infra.constructs.data.valkey_cache import ValkeyCache
-from infra.constructs.observability.alarms import Alarms
+from infra.constructs.security.grants import Grant, Grants
 from infra.settings.environment import EnvironmentSettings
-from infra.stacks.network import NetworkStack
-from infra.stacks.observability import ObservabilityStack
+from infra.stacks.base import EnvironmentStack
+from infra.stacks.foundation import Foundation
 
 
-class DataStack(Stack):
+class DataStack(EnvironmentStack):
     """Everything that would be missed.
 
     Attributes
@@ -29,17 +30,9 @@ class DataStack(Stack):
         Their addresses are `variables`, their ways in are `grant_connect`.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: EnvironmentSettings,
-        network: NetworkStack,
-        observability: ObservabilityStack,
-        env: Environment | None = None,
-    ) -> None:
-        super().__init__(scope, id, env=env)
+    def __init__(self, scope: Construct, id: str, *, foundation: Foundation) -> None:
+        settings, network = foundation.settings, foundation.network
+        super().__init__(scope, id, settings=settings)
         self.key = self._make_key(settings)
         buckets = Buckets(self, "Buckets", settings=settings, key=self.key)
         self.models, self.access_logs = buckets.models, buckets.access_logs
@@ -59,7 +52,7 @@ class DataStack(Stack):
             groups=network.groups,
             key=self.key,
         )
-        alarms = Alarms(self, "Alarms", settings=settings, topic=observability.alarm_topic)
+        alarms = foundation.alarms(self)
         watch_valkey(alarms, self.valkey, settings=settings)
         watch_database(alarms, self.postgres, settings=settings)
         CfnOutput(
@@ -68,6 +61,18 @@ class DataStack(Stack):
             value=self.models.bucket_name,
             description="Put a model here in a folder of its own; models://<folder> names it",
         )
+
+    @property
+    def grants(self) -> Grants:
+        """Grants on Valkey and PostgreSQL."""
+        valkey, postgres = self.valkey, self.postgres
+        return {
+            Resource.VALKEY: Grant(permit=valkey.grant_connect, variables=valkey.variables),
+            Resource.POSTGRES: Grant(permit=postgres.grant_connect, variables=postgres.variables),
+            Resource.POSTGRES_OWNER: Grant(
+                permit=postgres.grant_owner, variables=postgres.owner_variables
+            ),
+        }
 
     def _make_key(self, settings: EnvironmentSettings) -> kms.Key:
         return kms.Key(

@@ -1,23 +1,22 @@
 """Clients' way in, and the functions behind it and behind the queues."""
 
-from aws_cdk import CfnOutput, Duration, Environment, Stack
-from aws_cdk import aws_iam as iam
+from aws_cdk import CfnOutput, Duration
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from axon.catalog import EVENT_SOURCES, FUNCTIONS, HISTORY, JOBS, EventSource
 from axon.serialization import dumps
-from infra.constructs.functions.function import CatalogFunction
+from infra.constructs.functions.catalog_function import CatalogFunction
 from infra.constructs.functions.layers import Layers
 from infra.constructs.functions.migration import RECOGNIZE_LAYERS, Migration
 from infra.constructs.network.websocket_api import WebSocketApi
 from infra.constructs.observability.alarms import Alarms
+from infra.constructs.security.grants import Grant
 from infra.settings.environment import EnvironmentSettings
-from infra.stacks.data import DataStack
+from infra.stacks.base import EnvironmentStack
 from infra.stacks.messaging import MessagingStack
-from infra.stacks.network import NetworkStack
-from infra.stacks.observability import ObservabilityStack
+from infra.stacks.platform import Platform
 
 AWAITED = ("migrate", "keys", "models")
 """Functions whose caller waits and sees how they end: they need no alarms."""
@@ -26,47 +25,18 @@ BOUNDED = ("write_history",)
 """Functions that a full queue must not let loose on the database."""
 
 
-class GatewayStack(Stack):
-    """The WebSocket API, the functions of the catalog, and what invokes them.
+class GatewayStack(EnvironmentStack):
+    """The WebSocket API, the functions of the catalog, and what invokes them."""
 
-    Attributes
-    ----------
-    connections_endpoint
-        Where messages to clients are posted.
-    """
-
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: EnvironmentSettings,
-        network: NetworkStack,
-        data: DataStack,
-        messaging: MessagingStack,
-        observability: ObservabilityStack,
-        env: Environment | None = None,
-    ) -> None:
-        super().__init__(scope, id, env=env)
+    def __init__(self, scope: Construct, id: str, *, platform: Platform) -> None:
+        settings, observability = platform.settings, platform.observability
+        super().__init__(scope, id, settings=settings)
         self.node.set_context(RECOGNIZE_LAYERS, True)
-        layers = Layers(self, "Layers", settings=settings)
-        self._functions = {
-            name: CatalogFunction(
-                self,
-                name.title().replace("_", ""),
-                name=name,
-                settings=settings,
-                network=network,
-                data=data,
-                messaging=messaging,
-                observability=observability,
-                layers=layers,
-                variables=_variables(name, settings),
-            )
-            for name in FUNCTIONS
-        }
+        self._functions = self._make_functions(platform)
+        for made in self._functions.values():
+            observability.watch_logs(made.log_group)
         self._migrate(settings)
-        self._consume(settings, messaging)
+        self._consume(settings, platform.messaging)
         self._api = WebSocketApi(
             self,
             "WebSocket",
@@ -74,13 +44,33 @@ class GatewayStack(Stack):
             functions={name: made.function for name, made in self._functions.items()},
         )
         observability.watch_logs(self._api.log_group)
-        self.connections_endpoint = self._api.connections_endpoint
-        self._watch(Alarms(self, "Alarms", settings=settings, topic=observability.alarm_topic))
-        self._tell()
+        self._watch(platform.alarms(self))
+        self._add_outputs()
 
-    def grant_manage_connections(self, grantee: iam.IGrantable) -> None:
-        """Allow posting to clients and closing their connections."""
-        self._api.grant_manage_connections(grantee)
+    @property
+    def connections(self) -> Grant:
+        """The grant to post to clients and to close their connections."""
+        return Grant(
+            permit=self._api.grant_manage_connections,
+            variables={"AXON_CONNECTIONS_ENDPOINT": self._api.connections_endpoint},
+        )
+
+    def _make_functions(self, platform: Platform) -> dict[str, CatalogFunction]:
+        layers = Layers(self, "Layers", settings=platform.settings)
+        return {
+            name: CatalogFunction(
+                self,
+                name.title().replace("_", ""),
+                name=name,
+                settings=platform.settings,
+                vpc=platform.network.vpc,
+                security_group=platform.network.groups.functions,
+                grants=platform.grants,
+                layers=layers,
+                variables=_variables(name, platform.settings),
+            )
+            for name in FUNCTIONS
+        }
 
     def _migrate(self, settings: EnvironmentSettings) -> None:
         others = [made for name, made in self._functions.items() if name != "migrate"]
@@ -94,7 +84,10 @@ class GatewayStack(Stack):
         )
 
     def _consume(self, settings: EnvironmentSettings, messaging: MessagingStack) -> None:
-        queues = {HISTORY.name: messaging.history, JOBS.dead_letter: messaging.jobs_dead_letters}
+        queues = {
+            HISTORY.name: messaging.history.queue,
+            JOBS.dead_letter: messaging.jobs.dead_letters,
+        }
         for source in EVENT_SOURCES:
             function = self._functions[source.function].function
             function.add_event_source(_event_source(source, queues[source.queue], settings))
@@ -105,11 +98,11 @@ class GatewayStack(Stack):
                 made.watch(alarms)
         self._api.watch(alarms)
 
-    def _tell(self) -> None:
+    def _add_outputs(self) -> None:
         keys, models = (self._functions[name].function for name in ("keys", "models"))
         outputs = {
             "WebSocketUrl": (self._api.url, "websocket_base_url of an OpenAI SDK"),
-            "ConnectionsEndpoint": (self.connections_endpoint, "Where the relay posts"),
+            "ConnectionsEndpoint": (self._api.connections_endpoint, "Where the relay posts"),
             "KeysFunction": (keys.function_name, "What `axon keys` invokes"),
             "ModelsFunction": (models.function_name, "What `axon models` invokes"),
         }

@@ -1,6 +1,5 @@
 """The inference workers: what generates, on Fargate or on GPUs, as many as the jobs need."""
 
-from aws_cdk import Environment, Stack
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
@@ -10,43 +9,36 @@ from infra.constructs.observability.log_groups import log_group
 from infra.constructs.security.grants import grant
 from infra.constructs.security.wildcards import acknowledge_below
 from infra.constructs.tasks.backlog_scaling import BacklogScaling
-from infra.constructs.tasks.cluster import Names, create_cluster, missing_tasks
+from infra.constructs.tasks.cluster import create_cluster, missing_tasks
 from infra.constructs.tasks.collector import add_collector
 from infra.constructs.tasks.images import container_image
 from infra.constructs.tasks.model_access import grant_model
 from infra.constructs.tasks.service_container import add_service_container, common_environment
-from infra.constructs.tasks.workers import FargateWorkers, GpuWorkers, WorkerContainer, Workers
-from infra.settings.environment import EnvironmentSettings
-from infra.stacks.data import DataStack
-from infra.stacks.messaging import MessagingStack
+from infra.constructs.tasks.workers import (
+    FargateWorkers,
+    GpuWorkers,
+    WorkerContainer,
+    Workers,
+    worker_names,
+)
+from infra.stacks.base import EnvironmentStack
 from infra.stacks.network import NetworkStack
 from infra.stacks.observability import ObservabilityStack
+from infra.stacks.platform import Platform
 
 
-class InferenceStack(Stack):
+class InferenceStack(EnvironmentStack):
     """The worker service, its scaling and its alarms.
 
     Submitters wake it by its name: the service ``axon-{environment}-worker`` of the cluster
     ``axon-{environment}-inference``.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: EnvironmentSettings,
-        network: NetworkStack,
-        data: DataStack,
-        messaging: MessagingStack,
-        observability: ObservabilityStack,
-        env: Environment | None = None,
-    ) -> None:
-        super().__init__(scope, id, env=env)
+    def __init__(self, scope: Construct, id: str, *, platform: Platform) -> None:
+        settings, network = platform.settings, platform.network
+        super().__init__(scope, id, settings=settings)
         self._settings = settings
-        self._names = Names(
-            cluster=f"axon-{settings.name}-inference", service=f"axon-{settings.name}-worker"
-        )
+        self._names = worker_names(settings)
         cluster = create_cluster(
             self,
             "Cluster",
@@ -58,22 +50,20 @@ class InferenceStack(Stack):
         self._add_containers(
             workers.task,
             workers.container,
-            environment=self._environment(workers.task, cluster, data=data, messaging=messaging),
-            observability=observability,
+            environment=self._environment(workers.task, cluster, platform),
+            observability=platform.observability,
         )
         service = workers.serve()
         scaling = BacklogScaling(
             self,
             "Scaling",
             names=self._names,
-            queue=messaging.jobs,
+            queue=platform.messaging.jobs.queue,
             inference=settings.inference,
             start=workers.container.start,
         )
         scaling.node.add_dependency(service)
-        self._watch(
-            Alarms(self, "Alarms", settings=settings, topic=observability.alarm_topic), scaling
-        )
+        self._watch(platform.alarms(self), scaling)
 
     def _workers(self, cluster: ecs.Cluster, network: NetworkStack) -> Workers:
         inference = self._settings.inference
@@ -84,7 +74,7 @@ class InferenceStack(Stack):
                 names=self._names,
                 capacity=inference.capacity,
                 cluster=cluster,
-                network=network,
+                security_group=network.groups.worker,
             )
         return GpuWorkers(
             self,
@@ -93,31 +83,25 @@ class InferenceStack(Stack):
             inference=inference,
             capacity=inference.capacity,
             cluster=cluster,
-            network=network,
+            vpc=network.vpc,
+            security_group=network.groups.worker,
         )
 
     def _environment(
-        self,
-        task: ecs.TaskDefinition,
-        cluster: ecs.Cluster,
-        *,
-        data: DataStack,
-        messaging: MessagingStack,
+        self, task: ecs.TaskDefinition, cluster: ecs.Cluster, platform: Platform
     ) -> dict[str, str]:
         """Permit the task what it does; return the variables that tell it how."""
         role = task.task_role
-        variables = grant(
-            role, catalog.WORKER, settings=self._settings, data=data, messaging=messaging
-        )
+        variables = grant(role, catalog.WORKER, grants=platform.grants)
         cluster.grant_task_protection(role)
         acknowledge_below(role, cluster.arn_for_tasks("*"), "A task's id is not known before.")
         inference = self._settings.inference
         if inference.model_uri is not None:
             variables["AXON_MODEL_URI"] = grant_model(
-                role, inference.model_uri, models=data.models, key=data.key
+                role, inference.model_uri, models=platform.data.models, key=platform.data.key
             )
         for folder in inference.model_folders:
-            grant_model(role, folder, models=data.models, key=data.key)
+            grant_model(role, folder, models=platform.data.models, key=platform.data.key)
         if inference.max_model_len is not None:
             variables["AXON_MAX_MODEL_LEN"] = str(inference.max_model_len)
         for name, value in inference.vllm.items():
@@ -167,7 +151,7 @@ class InferenceStack(Stack):
         add_collector(
             task,
             settings=settings,
-            observability=observability,
+            prometheus=observability.prometheus,
             cluster=self._names.cluster,
             service=self._names.service,
             log_group=log_group(self, "CollectorLogs", settings=settings, name="worker-collector"),

@@ -1,16 +1,17 @@
 """What carries work: the queue of jobs, the queue of history, and what neither could deliver."""
 
-from aws_cdk import Duration, Environment, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from axon.catalog import HISTORY, JOBS
-from infra.constructs.data.queue import CatalogQueue
+from axon.catalog import HISTORY, JOBS, Resource
+from infra.constructs.data.catalog_queue import CatalogQueue, receive_grant, send_grant
 from infra.constructs.observability.alarms import Alarms
-from infra.settings.environment import EnvironmentSettings
-from infra.stacks.observability import ObservabilityStack
+from infra.constructs.security.grants import Grants
+from infra.stacks.base import EnvironmentStack
+from infra.stacks.foundation import Foundation
 
 # Longer than a first worker takes to start, and half of what a response may take.
 JOBS_AGE_S = 300
@@ -19,41 +20,42 @@ HISTORY_AGE_S = 300
 UNSERVED_AGE_S = 300
 
 
-class MessagingStack(Stack):
+class MessagingStack(EnvironmentStack):
     """The queues of the catalog, named ``axon-{environment}-...``.
 
     Attributes
     ----------
-    jobs, history
-        What is to be done, and what is to be remembered.
-    jobs_dead_letters
-        What was tried in vain, until a function has told the clients.
-    jobs_letters, history_letters
-        What was tried in vain, for the operator.
+    jobs
+        Responses to generate.
+    history
+        Turns to write to PostgreSQL.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: EnvironmentSettings,
-        key: kms.IKey,
-        observability: ObservabilityStack,
-        env: Environment | None = None,
-    ) -> None:
-        super().__init__(scope, id, env=env)
-        jobs = CatalogQueue(self, "Jobs", settings=settings, definition=JOBS, key=key)
-        history = CatalogQueue(self, "History", settings=settings, definition=HISTORY, key=key)
-        self.jobs, self.jobs_dead_letters = jobs.queue, jobs.dead_letters
-        self.history = history.queue
-        self.jobs_letters, self.history_letters = jobs.letters, history.letters
-        self._watch(Alarms(self, "Alarms", settings=settings, topic=observability.alarm_topic))
+    def __init__(self, scope: Construct, id: str, *, foundation: Foundation, key: kms.IKey) -> None:
+        settings = foundation.settings
+        super().__init__(scope, id, settings=settings)
+        self._key = key
+        self.jobs = CatalogQueue(self, "Jobs", settings=settings, definition=JOBS, key=key)
+        self.history = CatalogQueue(self, "History", settings=settings, definition=HISTORY, key=key)
+        self._watch(foundation.alarms(self))
+
+    @property
+    def grants(self) -> Grants:
+        """Grants on the queues; sending and receiving are granted apart."""
+        jobs, parked, history = self.jobs.queue, self.jobs.operator_queue, self.history.queue
+        return {
+            Resource.SEND_JOBS: send_grant(jobs, self._key, variable="AXON_JOBS_QUEUE_URL"),
+            Resource.RECEIVE_JOBS: receive_grant(jobs, self._key, variable="AXON_JOBS_QUEUE_URL"),
+            Resource.PARK_JOBS: send_grant(parked, self._key, variable="AXON_PARKED_QUEUE_URL"),
+            Resource.SEND_HISTORY: send_grant(
+                history, self._key, variable="AXON_HISTORY_QUEUE_URL"
+            ),
+        }
 
     def _watch(self, alarms: Alarms) -> None:
         _watch_age(
             alarms,
-            self.jobs,
+            self.jobs.queue,
             id="jobs-age",
             threshold_s=JOBS_AGE_S,
             description="Requests wait for a worker for minutes. Look at the worker service: does "
@@ -61,7 +63,7 @@ class MessagingStack(Stack):
         )
         _watch_age(
             alarms,
-            self.history,
+            self.history.queue,
             id="history-age",
             threshold_s=HISTORY_AGE_S,
             description="Conversations do not reach PostgreSQL. Look at the log of write_history "
@@ -69,22 +71,22 @@ class MessagingStack(Stack):
         )
         _watch_age(
             alarms,
-            self.jobs_dead_letters,
+            self.jobs.dead_letters,
             id="jobs-unserved",
             threshold_s=UNSERVED_AGE_S,
             description="Requests were given up and their clients were not told. Look at the log "
             "of dead_letter, at Valkey, and at the function's event source mapping.",
         )
-        _watch_letters(
+        _watch_dead_letters(
             alarms,
-            self.jobs_letters,
+            self.jobs.operator_queue,
             id="jobs-dead-letters",
             description="Requests killed their workers or outlived them; their clients were told. "
             "`axon dlq list` shows them; look for the cause in the workers' log.",
         )
-        _watch_letters(
+        _watch_dead_letters(
             alarms,
-            self.history_letters,
+            self.history.operator_queue,
             id="history-dead-letters",
             description="Conversations could not be written. Fix the cause, then `axon dlq "
             "redrive --all --queue history`: writing them twice does no harm.",
@@ -103,7 +105,7 @@ def _watch_age(
     )
 
 
-def _watch_letters(alarms: Alarms, queue: sqs.Queue, *, id: str, description: str) -> None:
+def _watch_dead_letters(alarms: Alarms, queue: sqs.Queue, *, id: str, description: str) -> None:
     alarms.on(
         queue.metric_approximate_number_of_messages_visible(
             period=Duration.minutes(1), statistic=cloudwatch.Stats.MAXIMUM

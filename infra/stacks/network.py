@@ -1,15 +1,16 @@
 """Where everything lives: the VPC, its way out, its flow logs, and its security groups."""
 
-from aws_cdk import Environment, Fn, Stack
+from aws_cdk import Fn
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from infra.constructs.network import security_groups
 from infra.constructs.observability.log_groups import log_group
 from infra.settings.environment import EnvironmentSettings
+from infra.stacks.base import EnvironmentStack
 
 
-class NetworkStack(Stack):
+class NetworkStack(EnvironmentStack):
     """The VPC and who may talk to whom in it.
 
     Attributes
@@ -20,15 +21,8 @@ class NetworkStack(Stack):
         The security groups; all rules are made here.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: EnvironmentSettings,
-        env: Environment | None = None,
-    ) -> None:
-        super().__init__(scope, id, env=env)
+    def __init__(self, scope: Construct, id: str, *, settings: EnvironmentSettings) -> None:
+        super().__init__(scope, id, settings=settings)
         self.vpc = self._vpc(settings)
         self.groups = security_groups.create(self, settings=settings, vpc=self.vpc)
 

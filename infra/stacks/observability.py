@@ -1,6 +1,6 @@
 """What watches: alarms, metrics, logs that can be searched, dashboards."""
 
-from aws_cdk import Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -13,10 +13,11 @@ from infra.constructs.observability.log_forwarding import LogForwarding
 from infra.constructs.observability.prometheus import Prometheus
 from infra.constructs.observability.search_domain import SearchDomain
 from infra.settings.environment import EnvironmentSettings
+from infra.stacks.base import EnvironmentStack
 from infra.stacks.network import NetworkStack
 
 
-class ObservabilityStack(Stack):
+class ObservabilityStack(EnvironmentStack):
     """The alarm topic, Prometheus, the log domain and Grafana, as far as the settings ask.
 
     X-Ray needs nothing: the services choose which traces they record, so no sampling rule of
@@ -26,8 +27,8 @@ class ObservabilityStack(Stack):
     ----------
     alarm_topic
         Hears of every alarm; give it to `Alarms`.
-    prometheus_remote_write_url, prometheus_workspace_arn : str | None
-        None without Prometheus.
+    prometheus : Prometheus | None
+        The metrics' workspace, where the settings ask for one.
     """
 
     def __init__(
@@ -37,16 +38,14 @@ class ObservabilityStack(Stack):
         *,
         settings: EnvironmentSettings,
         network: NetworkStack,
-        env: Environment | None = None,
     ) -> None:
-        super().__init__(scope, id, env=env)
+        super().__init__(scope, id, settings=settings)
         self.alarm_topic = AlarmTopic(self, "Alarm", settings=settings).topic
-        self.prometheus_remote_write_url: str | None = None
-        self.prometheus_workspace_arn: str | None = None
+        self.prometheus: Prometheus | None = None
         if settings.observability.prometheus:
-            prometheus = Prometheus(self, "Prometheus", settings=settings, topic=self.alarm_topic)
-            self.prometheus_remote_write_url = prometheus.remote_write_url
-            self.prometheus_workspace_arn = prometheus.workspace_arn
+            self.prometheus = Prometheus(
+                self, "Prometheus", settings=settings, topic=self.alarm_topic
+            )
         self._forwarding: LogForwarding | None = None
         if settings.observability.opensearch_instance_type is not None:
             self._forwarding = self._forward_logs(settings, network)
@@ -56,7 +55,7 @@ class ObservabilityStack(Stack):
                 "Grafana",
                 settings=settings,
                 topic=self.alarm_topic,
-                prometheus_workspace_arn=self.prometheus_workspace_arn,
+                prometheus=self.prometheus,
             )
 
     def watch_logs(self, log_group: logs.LogGroup) -> None:

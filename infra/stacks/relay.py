@@ -1,16 +1,16 @@
 """The relays: what carries events to clients, behind the load balancer for HTTP."""
 
-from aws_cdk import CfnOutput, Duration, Environment, Stack
+from aws_cdk import CfnOutput, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
 from axon import catalog
 from infra.constructs.network.load_balancer import RELAY_PORT, LoadBalancer
-from infra.constructs.observability.alarms import Alarms
+from infra.constructs.observability.alarms import MINUTE, Alarms
 from infra.constructs.observability.log_groups import log_group
-from infra.constructs.security.grants import grant
-from infra.constructs.tasks.cluster import MINUTE, Names, create_cluster, missing_tasks, rolling
+from infra.constructs.security.grants import Grant, grant
+from infra.constructs.tasks.cluster import Names, create_cluster, missing_tasks, rolling
 from infra.constructs.tasks.collector import CONNECTIONS, NAMESPACE, add_collector
 from infra.constructs.tasks.images import container_image
 from infra.constructs.tasks.service_container import (
@@ -22,12 +22,10 @@ from infra.constructs.tasks.service_container import (
     health_check,
     main_share,
 )
-from infra.settings.environment import EnvironmentSettings
-from infra.stacks.data import DataStack
-from infra.stacks.gateway import GatewayStack
-from infra.stacks.messaging import MessagingStack
+from infra.stacks.base import EnvironmentStack
 from infra.stacks.network import NetworkStack
 from infra.stacks.observability import ObservabilityStack
+from infra.stacks.platform import Platform
 
 CPU_PERCENT = 60
 STOP_TIMEOUT_S = FARGATE_STOP_LIMIT_S - STOP_MARGIN_S
@@ -37,7 +35,7 @@ _CPU_ARCHITECTURES = {
 }
 
 
-class RelayStack(Stack):
+class RelayStack(EnvironmentStack):
     """The relay service on Fargate, its load balancer, its scaling and its alarms."""
 
     def __init__(
@@ -45,42 +43,32 @@ class RelayStack(Stack):
         scope: Construct,
         id: str,
         *,
-        settings: EnvironmentSettings,
-        network: NetworkStack,
-        data: DataStack,
-        messaging: MessagingStack,
-        gateway: GatewayStack,
-        observability: ObservabilityStack,
-        env: Environment | None = None,
+        platform: Platform,
+        connections: Grant,
     ) -> None:
-        super().__init__(scope, id, env=env)
-        self._settings = settings
-        name = f"axon-{settings.name}-relay"
+        super().__init__(scope, id, settings=platform.settings)
+        self._settings = platform.settings
+        name = f"axon-{platform.settings.name}-relay"
         self._names = Names(cluster=name, service=name)
         task = self._task()
-        access = grant(
+        addresses = grant(
             task.task_role,
             catalog.RELAY,
-            settings=settings,
-            data=data,
-            messaging=messaging,
-            gateway=gateway,
+            grants={**platform.grants, catalog.Resource.CONNECTIONS: connections},
         )
-        self._add_containers(task, access=access, observability=observability)
+        self._add_containers(task, addresses=addresses, observability=platform.observability)
         balancer = LoadBalancer(
             self,
             "LoadBalancer",
-            settings=settings,
-            vpc=network.vpc,
-            security_group=network.groups.load_balancer,
-            access_logs=data.access_logs,
+            settings=platform.settings,
+            vpc=platform.network.vpc,
+            security_group=platform.network.groups.load_balancer,
+            access_logs=platform.data.access_logs,
         )
-        service = self._service(task, network=network)
+        service = self._service(task, network=platform.network)
         service.attach_to_application_target_group(balancer.targets)
         self._scale(service)
-        self._watch(
-            Alarms(self, "Alarms", settings=settings, topic=observability.alarm_topic), balancer
-        )
+        self._watch(platform.alarms(self), balancer)
         CfnOutput(
             self,
             "HttpUrl",
@@ -106,7 +94,7 @@ class RelayStack(Stack):
         self,
         task: ecs.FargateTaskDefinition,
         *,
-        access: dict[str, str],
+        addresses: dict[str, str],
         observability: ObservabilityStack,
     ) -> None:
         logs = log_group(self, "Logs", settings=self._settings, name="relay")
@@ -124,7 +112,7 @@ class RelayStack(Stack):
                 dockerfile="relay_container/Dockerfile",
                 architecture=self._settings.relay.architecture,
             ),
-            environment=access | own,
+            environment=addresses | own,
             health=health_check(interval_s=30, retries=3, start_period_s=60),
             log_group=logs,
             hardware=Hardware(cpu=main_share(self._settings.relay.cpu)),
@@ -133,7 +121,7 @@ class RelayStack(Stack):
         add_collector(
             task,
             settings=self._settings,
-            observability=observability,
+            prometheus=observability.prometheus,
             cluster=self._names.cluster,
             service=self._names.service,
             log_group=log_group(

@@ -56,7 +56,7 @@ def _last(name: str) -> Queue:
 
 JOBS, HISTORY = _working(catalog.JOBS), _working(catalog.HISTORY)
 JOBS_DEAD, HISTORY_DEAD = _last(catalog.JOBS.dead_letter), _last(catalog.HISTORY.dead_letter)
-JOBS_PARKED = _last(catalog.JOBS.letters)
+JOBS_PARKED = _last(catalog.JOBS.operator_queue)
 # Dead-letter queues first: a redrive policy names one that exists.
 QUEUES = (JOBS_DEAD, JOBS_PARKED, HISTORY_DEAD, JOBS, HISTORY)
 

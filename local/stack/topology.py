@@ -21,7 +21,7 @@ VARIABLES: dict[Resource, tuple[str, ...]] = {
     Resource.SEND_HISTORY: ("AXON_HISTORY_QUEUE_URL", *SQS),
     Resource.CONNECTIONS: ("AXON_CONNECTIONS_ENDPOINT",),
     # There is nothing to wake: the local workers run all the time.
-    Resource.WORKERS: (),
+    Resource.START_WORKERS: (),
 }
 
 

@@ -45,7 +45,7 @@ class Bench:
         """Put a letter where `functions/dead_letter` does; return its id."""
         given = attributes | ({"message_id": message_id} if message_id else {})
         sent = self.client.send_message(
-            QueueUrl=self.urls[catalog.JOBS.letters],
+            QueueUrl=self.urls[catalog.JOBS.operator_queue],
             MessageBody=body,
             MessageAttributes={
                 name: {"DataType": "String", "StringValue": value} for name, value in given.items()
@@ -56,7 +56,7 @@ class Bench:
     def bury(self, body: str, *, group: str = "conv", key: str = "") -> str:
         """Put a letter among those of history; return its id."""
         sent = self.client.send_message(
-            QueueUrl=self.urls[catalog.HISTORY.letters],
+            QueueUrl=self.urls[catalog.HISTORY.operator_queue],
             MessageBody=body,
             MessageGroupId=group,
             MessageDeduplicationId=key or body,

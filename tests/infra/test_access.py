@@ -9,11 +9,15 @@ from aws_cdk import aws_iam as iam
 from axon import catalog
 from axon.catalog import Resource
 from infra.application import build
-from infra.constructs.security.grants import grant
+from infra.constructs.security.grants import Grants, grant
 from infra.settings.environment import load
 from infra.stacks.data import DataStack
+from infra.stacks.foundation import Foundation
 from infra.stacks.gateway import GatewayStack
 from infra.stacks.messaging import MessagingStack
+from infra.stacks.network import NetworkStack
+from infra.stacks.observability import ObservabilityStack
+from infra.stacks.platform import Platform
 from tests.infra.templates import listed
 
 pytestmark = pytest.mark.xdist_group("infra")
@@ -49,7 +53,7 @@ GIVEN = {
         {"AXON_HISTORY_QUEUE_URL"},
         {"sqs:SendMessage", "kms:Decrypt", "kms:GenerateDataKey"},
     ),
-    Resource.WORKERS: (
+    Resource.START_WORKERS: (
         {"AXON_WORKERS_CLUSTER", "AXON_WORKERS_SERVICE"},
         {"ecs:DescribeServices", "ecs:UpdateService"},
     ),
@@ -65,6 +69,24 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stack]:
     return build(app, load("dev"))
 
 
+def grants(stacks: dict[str, Stack], *, gateway: bool) -> Grants:
+    """Return what the environment's stacks grant, with or without the gateway's part."""
+    foundation = Foundation(
+        settings=load("dev"),
+        network=cast("NetworkStack", stacks["network"]),
+        observability=cast("ObservabilityStack", stacks["observability"]),
+    )
+    platform = Platform.on(
+        foundation,
+        data=cast("DataStack", stacks["data"]),
+        messaging=cast("MessagingStack", stacks["messaging"]),
+    )
+    if not gateway:
+        return platform.grants
+    connections = cast("GatewayStack", stacks["gateway"]).connections
+    return {**platform.grants, Resource.CONNECTIONS: connections}
+
+
 def give(
     stacks: dict[str, Stack], *resources: Resource, gateway: bool = True
 ) -> tuple[dict[str, str], set[str]]:
@@ -75,14 +97,7 @@ def give(
         f"Test{len(scope.node.children)}",
         assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
     )
-    variables = grant(
-        role,
-        frozenset(resources),
-        settings=load("dev"),
-        data=cast("DataStack", stacks["data"]),
-        messaging=cast("MessagingStack", stacks["messaging"]),
-        gateway=cast("GatewayStack", stacks["gateway"]) if gateway else None,
-    )
+    variables = grant(role, frozenset(resources), grants=grants(stacks, gateway=gateway))
     policy = cast("iam.Policy", role.node.find_child("DefaultPolicy"))
     document = scope.resolve(policy.document)
     return variables, {
@@ -107,5 +122,5 @@ def test_services_get_what_all_of_their_resources_give(
 
 
 def test_connections_need_the_gateway(stacks: dict[str, Stack]) -> None:
-    with pytest.raises(ValueError, match="needs the gateway"):
+    with pytest.raises(ValueError, match=r"nothing grants Resource\.CONNECTIONS"):
         give(stacks, Resource.CONNECTIONS, gateway=False)

@@ -54,7 +54,7 @@ def task(*, everything: bool = True) -> Template:
     collector.add_collector(
         definition,
         settings=settings,
-        observability=observability,
+        prometheus=observability.prometheus,
         cluster="axon-test-relay",
         service="axon-test-relays",
         log_group=log_group(stack, "Logs", settings=settings, name="relay-collector"),

@@ -9,6 +9,7 @@ from infra.constructs.data.alarms import memory
 from infra.constructs.data.valkey_access import ACCESS_STRING
 from infra.settings.environment import EnvironmentSettings, load
 from infra.stacks.data import DataStack
+from infra.stacks.foundation import Foundation
 from infra.stacks.network import NetworkStack
 from infra.stacks.observability import ObservabilityStack
 from tests.infra.conftest import Templates
@@ -224,9 +225,8 @@ class Built:
         app.node.set_context("@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy", True)
         network = NetworkStack(app, "network", settings=settings)
         observability = ObservabilityStack(app, "observability", settings=settings, network=network)
-        self.data = DataStack(
-            app, "data", settings=settings, network=network, observability=observability
-        )
+        foundation = Foundation(settings=settings, network=network, observability=observability)
+        self.data = DataStack(app, "data", foundation=foundation)
         self.user = Stack(app, "user")
         self.role = iam.Role(
             self.user, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")

@@ -13,7 +13,7 @@ import pytest
 from aws_lambda_powertools import Logger
 
 from axon import catalog
-from infra.constructs.functions.function import CERTIFICATES, FAILURES
+from infra.constructs.functions.catalog_function import CERTIFICATES, FAILURES
 from infra.constructs.functions.wheels import ROOT
 from infra.settings.environment import load
 from tests.infra.conftest import Synthesised, Templates, synthesise

@@ -240,7 +240,7 @@ class TestFargate:
             names=names,
             capacity=Fargate(kind="fargate", spot_percent=percent),
             cluster=cluster,
-            network=network,
+            security_group=network.groups.worker,
         )
         workers.task.add_container("worker", image=_image())
         workers.serve()

@@ -12,7 +12,7 @@ from aws_cdk import App, Stack
 
 from axon import catalog
 from infra.constructs.functions import wheels
-from infra.constructs.functions.function import CERTIFICATES
+from infra.constructs.functions.catalog_function import CERTIFICATES
 from infra.constructs.functions.layers import Layers
 from infra.constructs.functions.wheels import ROOT, Wheels, WheelsError
 from infra.settings.environment import load

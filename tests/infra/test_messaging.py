@@ -28,7 +28,7 @@ def queues(template: Template) -> dict[str, dict[str, Any]]:
 
 
 def test_the_queues_are_those_of_the_catalog(messaging: Template) -> None:
-    last = {name for queue in catalog.QUEUES for name in (queue.dead_letter, queue.letters)}
+    last = {name for queue in catalog.QUEUES for name in (queue.dead_letter, queue.operator_queue)}
     assert set(queues(messaging)) == {queue.name for queue in catalog.QUEUES} | last
     visibility = {name: each["VisibilityTimeout"] for name, each in queues(messaging).items()}
     assert visibility == {
@@ -77,11 +77,11 @@ def test_what_was_received_in_vain_goes_to_the_queue_s_own_dead_letters(
 
 
 def test_what_was_served_is_parked_and_nothing_else_falls_in(messaging: Template) -> None:
-    assert catalog.JOBS.letters == "jobs-parked"
-    parked = queues(messaging)[catalog.JOBS.letters]
+    assert catalog.JOBS.operator_queue == "jobs-parked"
+    parked = queues(messaging)[catalog.JOBS.operator_queue]
     assert parked["RedriveAllowPolicy"] == {"redrivePermission": "denyAll"}
     assert "RedrivePolicy" not in parked
-    assert catalog.HISTORY.letters == catalog.HISTORY.dead_letter
+    assert catalog.HISTORY.operator_queue == catalog.HISTORY.dead_letter
 
 
 @pytest.mark.parametrize("name", [catalog.HISTORY.name, catalog.HISTORY.dead_letter])
@@ -95,7 +95,7 @@ def test_history_is_fifo_with_high_throughput(messaging: Template, name: str) ->
 
 
 @pytest.mark.parametrize(
-    "name", [catalog.JOBS.name, catalog.JOBS.dead_letter, catalog.JOBS.letters]
+    "name", [catalog.JOBS.name, catalog.JOBS.dead_letter, catalog.JOBS.operator_queue]
 )
 def test_jobs_are_a_standard_queue(messaging: Template, name: str) -> None:
     assert not {"FifoQueue", "DeduplicationScope"} & set(queues(messaging)[name])

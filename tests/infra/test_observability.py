@@ -97,8 +97,7 @@ def test_prometheus_may_publish_only_where_there_is_prometheus() -> None:
     template = Template.from_stack(built)
     template.resource_count_is("AWS::APS::Workspace", 0)
     assert "aps.amazonaws.com" not in json.dumps(template.to_json())
-    assert built.prometheus_remote_write_url is None
-    assert built.prometheus_workspace_arn is None
+    assert built.prometheus is None
 
 
 def test_prometheus_has_the_rules_and_tells_the_topic(small: Template) -> None:

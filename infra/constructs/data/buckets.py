@@ -5,7 +5,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.constructs.functions.providers import EMPTY_BUCKET, tidy
+from infra.constructs.functions.custom_resources import EMPTY_BUCKET, confine_provider_logs
 from infra.constructs.security.findings import acknowledge
 from infra.settings.environment import EnvironmentSettings
 
@@ -45,7 +45,9 @@ class Buckets(Construct):
             ],
         )
         if not settings.protect:
-            tidy(self, settings=settings, provider=EMPTY_BUCKET, logs="data/empty-buckets")
+            confine_provider_logs(
+                self, settings=settings, provider=EMPTY_BUCKET, logs="data/empty-buckets"
+            )
 
     def _bucket(
         self,

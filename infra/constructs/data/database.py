@@ -1,6 +1,6 @@
 """PostgreSQL on RDS, entered by Axon with IAM tokens, directly or through RDS Proxy."""
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -10,6 +10,7 @@ from constructs import Construct
 from infra.constructs.network.security_groups import SecurityGroups
 from infra.constructs.observability.log_groups import log_group
 from infra.constructs.security.findings import acknowledge
+from infra.constructs.security.key_use import grant_key_use
 from infra.settings.environment import EnvironmentSettings
 
 PORT = 5432
@@ -75,17 +76,7 @@ class Database(Construct):
 
     def grant_owner(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` read the password of `OWNER`."""
-        stack = Stack.of(self)
-        iam.Grant.add_to_principal(
-            grantee=grantee,
-            actions=["kms:Decrypt"],
-            resource_arns=[self._key.key_arn],
-            conditions={
-                "StringEquals": {
-                    "kms:ViaService": f"secretsmanager.{stack.region}.{stack.url_suffix}"
-                }
-            },
-        )
+        grant_key_use(grantee, self._key, "kms:Decrypt", service="secretsmanager")
         return iam.Grant.add_to_principal(
             grantee=grantee,
             actions=["secretsmanager:GetSecretValue"],

@@ -6,7 +6,7 @@ from aws_cdk import Duration, triggers
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.constructs.functions.providers import TRIGGER, tidy
+from infra.constructs.functions.custom_resources import TRIGGER, confine_provider_logs
 from infra.settings.environment import EnvironmentSettings
 
 RECOGNIZE_LAYERS = "@aws-cdk/aws-lambda:recognizeLayerVersion"
@@ -41,4 +41,6 @@ class Migration(Construct):
         triggers.Trigger(
             self, "Trigger", handler=migrate, timeout=timeout, execute_before=[*before]
         )
-        tidy(self, settings=settings, provider=TRIGGER, logs="functions/migrate-trigger")
+        confine_provider_logs(
+            self, settings=settings, provider=TRIGGER, logs="functions/migrate-trigger"
+        )

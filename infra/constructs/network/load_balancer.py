@@ -10,8 +10,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.constructs.observability.alarms import MINUTE
 from infra.constructs.security.findings import acknowledge
-from infra.constructs.tasks.cluster import MINUTE
 from infra.settings.environment import EnvironmentSettings
 
 RELAY_PORT = 8080

@@ -1,11 +1,15 @@
 """Alarms of a stack: each one tells the alarm topic, and says what to do first."""
 
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.settings.environment import EnvironmentSettings
+
+MINUTE = Duration.minutes(1)
+"""The period in which AWS reports most metrics."""
 
 AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 AT_MOST = cloudwatch.ComparisonOperator.LESS_THAN_OR_EQUAL_TO_THRESHOLD

@@ -6,6 +6,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra.constructs.observability.prometheus import Prometheus
 from infra.constructs.security.findings import acknowledge
 from infra.settings.environment import EnvironmentSettings
 
@@ -46,11 +47,11 @@ class Grafana(Construct):
         *,
         settings: EnvironmentSettings,
         topic: sns.ITopic,
-        prometheus_workspace_arn: str | None,
+        prometheus: Prometheus | None,
     ) -> None:
         super().__init__(scope, id)
         role = self._role(settings)
-        self._grant(role, topic, prometheus_workspace_arn)
+        self._grant(role, topic, prometheus)
         sources = ["CLOUDWATCH", "XRAY"]
         grafana.CfnWorkspace(
             self,
@@ -61,7 +62,7 @@ class Grafana(Construct):
             authentication_providers=["AWS_SSO"],
             permission_type="CUSTOMER_MANAGED",
             role_arn=role.role_arn,
-            data_sources=["PROMETHEUS", *sources] if prometheus_workspace_arn else sources,
+            data_sources=["PROMETHEUS", *sources] if prometheus else sources,
             notification_destinations=["SNS"],
         )
 
@@ -81,12 +82,10 @@ class Grafana(Construct):
             ),
         )
 
-    def _grant(
-        self, role: iam.Role, topic: sns.ITopic, prometheus_workspace_arn: str | None
-    ) -> None:
-        if prometheus_workspace_arn is not None:
+    def _grant(self, role: iam.Role, topic: sns.ITopic, prometheus: Prometheus | None) -> None:
+        if prometheus is not None:
             role.add_to_policy(
-                iam.PolicyStatement(actions=PROMETHEUS_READS, resources=[prometheus_workspace_arn])
+                iam.PolicyStatement(actions=PROMETHEUS_READS, resources=[prometheus.workspace_arn])
             )
         role.add_to_policy(
             iam.PolicyStatement(actions=CLOUDWATCH_READS + XRAY_READS, resources=["*"])

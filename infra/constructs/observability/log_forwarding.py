@@ -16,8 +16,8 @@ from aws_cdk import aws_logs_destinations as destinations
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.constructs.functions.handlers import handler
-from infra.constructs.functions.providers import EMPTY_BUCKET, tidy
+from infra.constructs.functions.custom_resources import EMPTY_BUCKET, confine_provider_logs
+from infra.constructs.functions.infra_function import infra_function
 from infra.constructs.observability.log_groups import log_group
 from infra.constructs.observability.search_domain import SearchDomain
 from infra.constructs.security.findings import acknowledge
@@ -73,7 +73,7 @@ class LogForwarding(Construct):
             auto_delete_objects=not protect,
         )
         if not protect:
-            tidy(
+            confine_provider_logs(
                 bucket,
                 settings=self._settings,
                 provider=EMPTY_BUCKET,
@@ -206,7 +206,7 @@ class LogForwarding(Construct):
         return policy
 
     def _splitter(self) -> lambda_.Function:
-        function = handler(
+        function = infra_function(
             self,
             "Splitter",
             settings=self._settings,

@@ -15,7 +15,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_opensearchservice as opensearch
 from constructs import Construct
 
-from infra.constructs.functions.handlers import handler, run_on_change
+from infra.constructs.functions.infra_function import infra_function, run_on_change
 from infra.constructs.observability.log_groups import log_group
 from infra.constructs.security.findings import acknowledge
 from infra.handlers.prepare_domain import INDEX
@@ -96,7 +96,7 @@ class SearchDomain(Construct):
 
     def _prepare(self) -> lambda_.Function:
         observability = self._settings.observability
-        function = handler(
+        function = infra_function(
             self,
             "Prepare",
             settings=self._settings,

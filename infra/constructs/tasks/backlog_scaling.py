@@ -8,7 +8,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.tasks.cluster import MINUTE, Names, task_metric
+from infra.constructs.observability.alarms import MINUTE
+from infra.constructs.tasks.cluster import Names, task_metric
 from infra.settings.sections import Inference
 
 # Metrics of AWS come late; until then the last figure stands. Never a zero for a number of

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import Duration
+from aws_cdk import Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-MINUTE = Duration.minutes(1)
+from infra.constructs.observability.alarms import MINUTE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,4 +78,22 @@ def missing_tasks(names: Names) -> cloudwatch.MathExpression:
             "desired": task_metric("DesiredTaskCount", names=names),
             "running": task_metric("RunningTaskCount", names=names),
         },
+    )
+
+
+def grant_start(grantee: iam.IGrantable, *, names: Names, stack: Stack) -> None:
+    """Let `grantee` read and raise the desired count of the service `names`.
+
+    Parameters
+    ----------
+    stack : Stack
+        Any stack of the service's account and region; the service itself may not exist yet.
+    """
+    service = stack.format_arn(
+        service="ecs", resource="service", resource_name=f"{names.cluster}/{names.service}"
+    )
+    iam.Grant.add_to_principal(
+        grantee=grantee,
+        actions=["ecs:DescribeServices", "ecs:UpdateService"],
+        resource_arns=[service],
     )

@@ -12,9 +12,9 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 
+from infra.constructs.observability.prometheus import Prometheus
 from infra.constructs.security.findings import acknowledge
 from infra.settings.environment import EnvironmentSettings, Observability
-from infra.stacks.observability import ObservabilityStack
 
 CONFIG = Path(__file__).with_name("collector.yaml")
 IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.49.0"
@@ -40,7 +40,7 @@ def add_collector(
     task_definition: ecs.TaskDefinition,
     *,
     settings: EnvironmentSettings,
-    observability: ObservabilityStack,
+    prometheus: Prometheus | None,
     cluster: str,
     service: str,
     log_group: logs.ILogGroup,
@@ -51,6 +51,8 @@ def add_collector(
 
     Parameters
     ----------
+    prometheus : Prometheus | None
+        Where metrics are written to; None leaves them out.
     cluster, service : str
         Names of the ECS cluster and service (``axon-dev-relay``), which become the dimensions
         ClusterName and ServiceName of `CONNECTIONS`; `service` is also the label ``job`` in
@@ -66,8 +68,8 @@ def add_collector(
         "AXON_SERVICE": service,
         "GOMEMLIMIT": GO_MEMORY_LIMIT,
     }
-    if observability.prometheus_remote_write_url is not None:
-        variables["AXON_REMOTE_WRITE_URL"] = observability.prometheus_remote_write_url
+    if prometheus is not None:
+        variables["AXON_REMOTE_WRITE_URL"] = prometheus.remote_write_url
     main = task_definition.default_container
     collector = _container(task_definition, variables=variables, log_group=log_group)
     if main is not None:
@@ -76,7 +78,7 @@ def add_collector(
                 container=collector, condition=ecs.ContainerDependencyCondition.START
             )
         )
-    _grant(task_definition.task_role, settings, observability, log_group)
+    _grant(task_definition.task_role, settings, prometheus, log_group)
     acknowledge(
         task_definition,
         "CloudFormation-Validate::E1029",
@@ -128,15 +130,15 @@ def _container(
 def _grant(
     role: iam.IRole,
     settings: EnvironmentSettings,
-    observability: ObservabilityStack,
+    prometheus: Prometheus | None,
     log_group: logs.ILogGroup,
 ) -> None:
     log_group.grant_write(role)
-    if observability.prometheus_workspace_arn is not None:
+    if prometheus is not None:
         iam.Grant.add_to_principal(
             grantee=role,
             actions=["aps:RemoteWrite"],
-            resource_arns=[observability.prometheus_workspace_arn],
+            resource_arns=[prometheus.workspace_arn],
         )
     if settings.observability.tracing:
         iam.Grant.add_to_principal(

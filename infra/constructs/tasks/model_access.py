@@ -7,6 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 
+from infra.constructs.security.key_use import grant_key_use
 from infra.constructs.security.wildcards import acknowledge_below
 
 MODELS_SCHEME = "models"
@@ -22,7 +23,7 @@ def grant_model(role: iam.IRole, uri: str, *, models: s3.Bucket, key: kms.IKey) 
     if parts.scheme == MODELS_SCHEME:
         bucket = Stack.of(models).export_value(models.bucket_name)
         folder = f"{parts.netloc}{parts.path}".strip("/")
-        _decrypt(role, key)
+        grant_key_use(role, key, "kms:Decrypt", service="s3")
     else:
         bucket, folder = parts.netloc, parts.path.strip("/")
     _read(role, bucket, folder)
@@ -42,12 +43,3 @@ def _read(role: iam.IRole, bucket: str, folder: str) -> None:
         )
     )
     acknowledge_below(role, objects, "The files of the models that the worker may serve.")
-
-
-def _decrypt(role: iam.IRole, key: kms.IKey) -> None:
-    """Allow what S3 does with the key for its reader; the key has other uses, which stay shut."""
-    stack = Stack.of(role)
-    via = {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}}
-    iam.Grant.add_to_principal(
-        grantee=role, actions=["kms:Decrypt"], resource_arns=[key.key_arn], conditions=via
-    )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aws_cdk import Duration
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
@@ -15,8 +16,8 @@ from infra.constructs.tasks.service_container import (
     health_check,
     main_share,
 )
+from infra.settings.environment import EnvironmentSettings
 from infra.settings.sections import Architecture, Fargate, Gpu, Inference
-from infra.stacks.network import NetworkStack
 
 SHARED_MEMORY_MB = 8192
 """A bound: vLLM's processes pass tensors to each other by ``/dev/shm``."""
@@ -40,16 +41,24 @@ class WorkerContainer:
     hardware: Hardware
 
 
+def worker_names(settings: EnvironmentSettings) -> Names:
+    """Return the names of the worker service and its cluster, by which submitters start it."""
+    return Names(cluster=f"axon-{settings.name}-inference", service=f"axon-{settings.name}-worker")
+
+
 class Workers(Protocol):
     """A kind of workers: its task, and the service that runs it."""
 
     @property
-    def container(self) -> WorkerContainer: ...
+    def container(self) -> WorkerContainer:
+        """Properties of the worker's container."""
 
     @property
-    def task(self) -> ecs.TaskDefinition: ...
+    def task(self) -> ecs.TaskDefinition:
+        """The task definition, to which the containers are added."""
 
-    def serve(self) -> ecs.BaseService: ...
+    def serve(self) -> ecs.BaseService:
+        """Create the service. Call it after the task has its containers."""
 
 
 class FargateWorkers(Construct):
@@ -63,11 +72,11 @@ class FargateWorkers(Construct):
         names: Names,
         capacity: Fargate,
         cluster: ecs.Cluster,
-        network: NetworkStack,
+        security_group: ec2.ISecurityGroup,
     ) -> None:
         super().__init__(scope, id)
         self._names, self._capacity = names, capacity
-        self._cluster, self._network = cluster, network
+        self._cluster, self._security_group = cluster, security_group
         self.task = ecs.FargateTaskDefinition(
             self,
             "Task",
@@ -92,7 +101,7 @@ class FargateWorkers(Construct):
         service = ecs.FargateService(
             self,
             "Service",
-            **rolling(self._names, cluster=self._cluster, group=self._network.groups.worker),
+            **rolling(self._names, cluster=self._cluster, group=self._security_group),
             task_definition=self.task,
             platform_version=ecs.FargatePlatformVersion.VERSION1_4,
             capacity_provider_strategies=self._strategy(),
@@ -125,10 +134,11 @@ class GpuWorkers(Construct):
         inference: Inference,
         capacity: Gpu,
         cluster: ecs.Cluster,
-        network: NetworkStack,
+        vpc: ec2.IVpc,
+        security_group: ec2.ISecurityGroup,
     ) -> None:
         super().__init__(scope, id)
-        self._names, self._cluster, self._network = names, cluster, network
+        self._names, self._cluster, self._security_group = names, cluster, security_group
         self._instances = GpuCapacity(
             self,
             "Instances",
@@ -137,8 +147,8 @@ class GpuWorkers(Construct):
             max_tasks=inference.max_tasks,
             stop_timeout_s=inference.stop_timeout_s + STOP_MARGIN_S,
             cluster=cluster,
-            vpc=network.vpc,
-            security_group=network.groups.worker,
+            vpc=vpc,
+            security_group=security_group,
         )
         self.task = ecs.Ec2TaskDefinition(
             self, "Task", family=names.service, network_mode=ecs.NetworkMode.AWS_VPC
@@ -167,7 +177,7 @@ class GpuWorkers(Construct):
         service = ecs.Ec2Service(
             self,
             "Service",
-            **rolling(self._names, cluster=self._cluster, group=self._network.groups.worker),
+            **rolling(self._names, cluster=self._cluster, group=self._security_group),
             task_definition=self.task,
             capacity_provider_strategies=[
                 ecs.CapacityProviderStrategy(

@@ -25,7 +25,7 @@ class Resource(Enum):
     RECEIVE_JOBS = "receive_jobs"
     PARK_JOBS = "park_jobs"
     SEND_HISTORY = "send_history"
-    WORKERS = "workers"
+    START_WORKERS = "workers"
     CONNECTIONS = "connections"
 
 
@@ -58,7 +58,7 @@ class Queue:
         return self.name.endswith(".fifo")
 
     @property
-    def letters(self) -> str:
+    def operator_queue(self) -> str:
         """The queue in which dead letters wait for the operator."""
         return self.parked or self.dead_letter
 
@@ -90,7 +90,7 @@ FUNCTIONS = {
                 Resource.POSTGRES,
                 Resource.SEND_JOBS,
                 Resource.SEND_HISTORY,
-                Resource.WORKERS,
+                Resource.START_WORKERS,
             }
         ),
     ),

@@ -39,7 +39,9 @@ def test_a_queue_of_dead_letters_has_none_itself(queue: Queue) -> None:
 
 def test_all_queues_of_the_catalog_are_there() -> None:
     names = {
-        name for queue in catalog.QUEUES for name in (queue.name, queue.dead_letter, queue.letters)
+        name
+        for queue in catalog.QUEUES
+        for name in (queue.name, queue.dead_letter, queue.operator_queue)
     }
     assert {queue.name for queue in QUEUES} == names
 

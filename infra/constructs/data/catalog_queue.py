@@ -1,12 +1,15 @@
 """A queue of the catalog and its dead letters': encrypted, TLS only, kept for two weeks."""
 
 from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from axon import catalog
 from infra.constructs.security.findings import acknowledge
+from infra.constructs.security.grants import Grant
+from infra.constructs.security.key_use import grant_key_use
 from infra.settings.environment import EnvironmentSettings
 
 # As long as SQS allows.
@@ -20,7 +23,7 @@ class CatalogQueue(Construct):
     ----------
     queue, dead_letters
         The two that every definition names.
-    letters
+    operator_queue
         Where dead letters wait for the operator: `dead_letters`, or a third queue.
     """
 
@@ -50,7 +53,9 @@ class CatalogQueue(Construct):
                 queue=self.dead_letters, max_receive_count=definition.max_receives
             ),
         )
-        self.letters = self._park(definition.parked) if definition.parked else self.dead_letters
+        self.operator_queue = (
+            self._park(definition.parked) if definition.parked else self.dead_letters
+        )
 
     def _park(self, name: str) -> sqs.Queue:
         nobody = sqs.RedriveAllowPolicy(redrive_permission=sqs.RedrivePermission.DENY_ALL)
@@ -104,3 +109,25 @@ class CatalogQueue(Construct):
 
     def _full(self, name: str) -> str:
         return f"axon-{self._settings.name}-{name}"
+
+
+def send_grant(queue: sqs.Queue, key: kms.IKey, *, variable: str) -> Grant:
+    """Return the grant to send to `queue`, whose URL the environment variable `variable` holds."""
+
+    def permit(grantee: iam.IGrantable) -> None:
+        queue.grant(grantee, "sqs:SendMessage")
+        grant_key_use(grantee, key, "kms:Decrypt", "kms:GenerateDataKey", service="sqs")
+
+    return Grant(permit=permit, variables={variable: queue.queue_url})
+
+
+def receive_grant(queue: sqs.Queue, key: kms.IKey, *, variable: str) -> Grant:
+    """Return the grant to receive from `queue`, delete and hide its messages."""
+
+    def permit(grantee: iam.IGrantable) -> None:
+        queue.grant(
+            grantee, "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"
+        )
+        grant_key_use(grantee, key, "kms:Decrypt", service="sqs")
+
+    return Grant(permit=permit, variables={variable: queue.queue_url})

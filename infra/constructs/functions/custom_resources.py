@@ -13,7 +13,9 @@ TRIGGER = "AWSCDK.TriggerCustomResourceProviderCustomResourceProvider"
 EMPTY_BUCKET = "Custom::S3AutoDeleteObjectsCustomResourceProvider"
 
 
-def tidy(scope: Construct, *, settings: EnvironmentSettings, provider: str, logs: str) -> None:
+def confine_provider_logs(
+    scope: Construct, *, settings: EnvironmentSettings, provider: str, logs: str
+) -> None:
     """Let the stack's function `provider` log to a group that ends with the stack, and only there.
 
     Left alone it would log to a group that nothing ever deletes.

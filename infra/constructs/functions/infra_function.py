@@ -9,9 +9,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.constructs.functions.custom_resources import TRIGGER, confine_provider_logs
 from infra.constructs.functions.function_role import function_role
 from infra.constructs.functions.layers import architecture, runtime
-from infra.constructs.functions.providers import TRIGGER, tidy
 from infra.constructs.observability.log_groups import log_group
 from infra.constructs.security.findings import acknowledge
 from infra.settings.environment import EnvironmentSettings
@@ -19,7 +19,7 @@ from infra.settings.environment import EnvironmentSettings
 FOLDER = Path(__file__).parents[2] / "handlers"
 
 
-def handler(
+def infra_function(
     scope: Construct,
     id: str,
     *,
@@ -78,4 +78,6 @@ def run_on_change(
     trigger = triggers.Trigger(
         scope, id, handler=handler, timeout=handler.timeout, execute_after=[after]
     )
-    tidy(trigger, settings=settings, provider=TRIGGER, logs="observability/trigger")
+    confine_provider_logs(
+        trigger, settings=settings, provider=TRIGGER, logs="observability/trigger"
+    )

@@ -16,12 +16,8 @@ from infra.constructs.functions.wheels import ROOT
 from infra.constructs.observability.alarms import Alarms
 from infra.constructs.observability.log_groups import log_group
 from infra.constructs.security.findings import acknowledge
-from infra.constructs.security.grants import grant
+from infra.constructs.security.grants import Grants, grant
 from infra.settings.environment import EnvironmentSettings
-from infra.stacks.data import DataStack
-from infra.stacks.messaging import MessagingStack
-from infra.stacks.network import NetworkStack
-from infra.stacks.observability import ObservabilityStack
 
 NAMESPACE = "Axon"
 PERIOD = Duration.minutes(5)
@@ -59,10 +55,9 @@ class CatalogFunction(Construct):
         *,
         name: str,
         settings: EnvironmentSettings,
-        network: NetworkStack,
-        data: DataStack,
-        messaging: MessagingStack,
-        observability: ObservabilityStack,
+        vpc: ec2.IVpc,
+        security_group: ec2.ISecurityGroup,
+        grants: Grants,
         layers: Layers,
         variables: Mapping[str, str],
     ) -> None:
@@ -70,10 +65,9 @@ class CatalogFunction(Construct):
         self._name = name.replace("_", "-")
         self._catalog = catalog.FUNCTIONS[name]
         self.log_group = log_group(self, "Logs", settings=settings, name=f"functions/{name}")
-        observability.watch_logs(self.log_group)
         self._full_name = f"axon-{settings.name}-{self._name}"
         role = function_role(self, "Role", function_name=self._full_name, log_group=self.log_group)
-        given = grant(role, self._catalog.uses, settings=settings, data=data, messaging=messaging)
+        given = grant(role, self._catalog.uses, grants=grants)
         tracing = settings.observability.tracing
         self.function = lambda_.Function(
             self,
@@ -85,9 +79,9 @@ class CatalogFunction(Construct):
             architecture=architecture(settings),
             layers=[layers.dependencies, layers.shared],
             role=role,
-            vpc=network.vpc,
+            vpc=vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
-            security_groups=[network.groups.functions],
+            security_groups=[security_group],
             timeout=Duration.seconds(self._catalog.timeout_s),
             memory_size=self._catalog.memory_mb,
             environment={**given, **variables, **_common(name)},
