@@ -79,6 +79,20 @@ class ModuleTree:
                 found[one.importer].add(one.imported)
         return {name: frozenset(needed) for name, needed in found.items()}
 
+    @cached_property
+    def imported_names(self) -> Mapping[str, tuple[tuple[str, int], ...]]:
+        """Name and line of each import of a module, from this repository or another project.
+
+        For ``from a.b import c`` it is ``a.b.c`` if that is a module of this repository, else
+        ``a.b``.
+        """
+        return {
+            module: tuple(
+                (self._resolve(target, name) or target, line) for target, name, line in found
+            )
+            for module, found in self._statements.items()
+        }
+
     def parse(self, module: str) -> ast.Module:
         """Return the module's syntax tree.
 
@@ -89,26 +103,28 @@ class ModuleTree:
         """
         return ast.parse((self.root / self.paths[module]).read_text(encoding="utf-8"))
 
-    def external_imports(self, module: str) -> Iterator[tuple[str, int]]:
-        """Yield name and line of each import, of this repository or not."""
+    @cached_property
+    def _statements(self) -> Mapping[str, tuple[tuple[str, str | None, int], ...]]:
+        """Module, name and line of each import; no name for ``import module``."""
+        return {module: tuple(self._statements_of(module)) for module in self.paths}
+
+    def _statements_of(self, module: str) -> Iterator[tuple[str, str | None, int]]:
         package = self._package(module)
         for node in ast.walk(self.parse(module)):
-            for target, _ in _targets(node, package):
-                yield target, getattr(node, "lineno", 0)
+            for target, name in _targets(node, package):
+                yield target, name, getattr(node, "lineno", 0)
 
     def _imports_of(self, importer: str) -> Iterator[Import]:
-        package = self._package(importer)
-        for node in ast.walk(self.parse(importer)):
-            for target, name in _targets(node, package):
-                imported = self._resolve(target, name)
-                if imported is not None:
-                    yield Import(
-                        importer=importer,
-                        imported=imported,
-                        names=(name,) if name and imported == target else (),
-                        path=self.paths[importer],
-                        line=getattr(node, "lineno", 0),
-                    )
+        for target, name, line in self._statements[importer]:
+            imported = self._resolve(target, name)
+            if imported is not None:
+                yield Import(
+                    importer=importer,
+                    imported=imported,
+                    names=(name,) if name and imported == target else (),
+                    path=self.paths[importer],
+                    line=line,
+                )
 
     def _package(self, module: str) -> str:
         is_package = self.paths[module].name == "__init__.py"

@@ -82,4 +82,4 @@ def test_module_tree_leaves_out_environments_and_build_folders(tmp_path: Path) -
 
 def test_module_tree_lists_imports_of_other_projects(tmp_path: Path) -> None:
     tree = make_tree(tmp_path, {"a.py": "import boto3\nfrom redis.asyncio import Redis\n"})
-    assert list(tree.external_imports("a")) == [("boto3", 1), ("redis.asyncio", 2)]
+    assert tree.imported_names["a"] == (("boto3", 1), ("redis.asyncio", 2))
