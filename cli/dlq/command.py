@@ -1,4 +1,4 @@
-"""`axon dlq`: what was tried in vain, here or on AWS, and what the operator does about it."""
+"""`axon dlq`: the dead-letter queues, here or on AWS."""
 
 import argparse
 import json
@@ -13,14 +13,14 @@ from cli.errors import CommandError
 from cli.tables import table
 
 if TYPE_CHECKING:
-    from cli.dlq.location import Place
+    from cli.dlq.location import DeadLetterQueues
     from cli.dlq.message import DeadLetter
     from cli.dlq.queue import DeadLetterQueue
 
 QUEUES = ("jobs", "history")
 LISTED = 50
 HEADS = ("id", "queue", "when (UTC)", "attempts", "tenant", "response", "why")
-WIDEST_WHY = 60
+WIDEST_REASON = 60
 NONE = "no dead letters"
 NOT_RUN_AGAIN = "a job whose response has ended, as that of a dead letter has, is not run again"
 
@@ -29,26 +29,26 @@ def add_to(commands: Commands) -> None:
     """Add the command's arguments."""
     parser = commands.add_parser("dlq", help="list, show, redrive and purge dead letters")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="list letters; they stay where they are")
+    listing = actions.add_parser("list", help="list dead letters; they stay in their queue")
     listing.add_argument("--limit", type=at_least_one, default=LISTED, metavar="N")
     listing.set_defaults(run=show_all)
     showing = actions.add_parser(
-        "show", help="show a whole letter, with what was said in the conversation"
+        "show", help="show a whole dead letter, with the text of the conversation"
     )
     showing.add_argument("id", metavar="ID", help="as `axon dlq list` shows it")
     showing.set_defaults(run=show)
     redriving = actions.add_parser(
         "redrive",
-        help=f"send letters back to be tried again ({NOT_RUN_AGAIN})",
+        help=f"move dead letters back to their queue, to be tried again ({NOT_RUN_AGAIN})",
     )
     redriving.set_defaults(run=redrive)
-    purging = actions.add_parser("purge", help="delete letters for good")
+    purging = actions.add_parser("purge", help="delete dead letters for good")
     purging.add_argument("--yes", action="store_true", help="do not ask")
     purging.set_defaults(run=purge)
     for action in (redriving, purging):
         which = action.add_mutually_exclusive_group(required=True)
         which.add_argument("id", nargs="?", metavar="ID", help="as `axon dlq list` shows it")
-        which.add_argument("--all", action="store_true", help="all that nobody else holds")
+        which.add_argument("--all", action="store_true", help="all that no other command holds")
     for action in (listing, showing):
         action.add_argument("--json", action="store_true", help="for programs")
     for action in (listing, showing, redriving, purging):
@@ -57,15 +57,15 @@ def add_to(commands: Commands) -> None:
 
 
 def show_all(arguments: argparse.Namespace) -> int:
-    """List the letters."""
+    """List the dead letters."""
     letters: list[DeadLetter] = []
     more = 0
-    with _boxes(arguments) as boxes:
-        for box in boxes:
-            there = box.count()
-            with box.hold(arguments.limit) as held:
+    with _opened(arguments) as queues:
+        for queue in queues:
+            count = queue.count()
+            with queue.peek(arguments.limit) as held:
                 letters += held
-                more += max(0, there - sum(len(letter.receipts) for letter in held))
+                more += max(0, count - sum(len(letter.receipt_handles) for letter in held))
     if arguments.json:
         summaries = [letter.summary() for letter in letters]
         print(json.dumps({"letters": summaries, "more": more}, indent=2))
@@ -73,18 +73,18 @@ def show_all(arguments: argparse.Namespace) -> int:
     print(table(HEADS, [_row(letter) for letter in letters]) if letters else NONE)
     if more:
         print(
-            f"about {more} more, above --limit, held by another command, or behind other letters "
-            "of their conversation"
+            f"about {more} more: above --limit, held by another command, or behind other dead "
+            "letters of their conversation"
         )
     return 0
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Show one letter."""
+    """Show one dead letter."""
     from cli.dlq.location import found
     from cli.dlq.message import printable
 
-    with _boxes(arguments) as boxes, found(boxes, arguments.id) as (_, letter):
+    with _opened(arguments) as queues, found(queues, arguments.id) as (_, letter):
         content = letter.as_dict()
     if arguments.json:
         print(json.dumps(content, indent=2))
@@ -99,11 +99,11 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def redrive(arguments: argparse.Namespace) -> int:
-    """Send letters back to where they were tried in vain."""
-    jobs = _serve(
+    """Move dead letters back to the queues that they came from."""
+    jobs = _apply(
         arguments,
-        lambda box, letter: box.send_back(letter),
-        done=lambda count, box: f"{_letters(count)} went back to {box.name}",
+        lambda queue, letter: queue.redrive(letter),
+        done=lambda count, queue: f"{_dead_letters(count)} moved back to {queue.name}",
     )
     if jobs:
         print(f"{NOT_RUN_AGAIN}: clients have been told, and may ask again", file=sys.stderr)
@@ -111,84 +111,91 @@ def redrive(arguments: argparse.Namespace) -> int:
 
 
 def purge(arguments: argparse.Namespace) -> int:
-    """Delete letters."""
+    """Delete dead letters."""
     if not arguments.yes:
         _confirm(arguments)
-    _serve(
+    _apply(
         arguments,
-        lambda box, letter: box.delete(letter),
-        done=lambda count, box: f"{_letters(count)} of {box.name} deleted",
+        lambda queue, letter: queue.delete(letter),
+        done=lambda count, queue: f"{_dead_letters(count)} of {queue.name} deleted",
     )
     return 0
 
 
-def _serve(
+def _apply(
     arguments: argparse.Namespace,
-    serve: "Callable[[DeadLetterQueue, DeadLetter], None]",
+    action: "Callable[[DeadLetterQueue, DeadLetter], None]",
     *,
     done: "Callable[[int, DeadLetterQueue], str]",
 ) -> int:
-    """Serve the letter, or all; say how many even if not all could be. Return how many jobs."""
+    """Apply the action to one dead letter or all; return how many jobs it was applied to.
+
+    A failure in the middle still prints how many are done: they are gone from the queue.
+    """
     from cli.dlq.location import found
 
     counts = Counter[str]()
-    with _boxes(arguments) as boxes:
+    with _opened(arguments) as queues:
         if not arguments.all:
-            with found(boxes, arguments.id) as (box, letter):
-                serve(box, letter)
-                print(done(1, box))
-            return int(box.name == "jobs")
-        for box in boxes:
-            counts[box.name] = 0
+            with found(queues, arguments.id) as (queue, letter):
+                action(queue, letter)
+                print(done(1, queue))
+            return int(queue.name == "jobs")
+        for queue in queues:
+            counts[queue.name] = 0
             try:
-                with closing(box.each()) as letters:
+                with closing(queue.receive_all()) as letters:
                     for letter in letters:
-                        serve(box, letter)
-                        counts[box.name] += 1
+                        action(queue, letter)
+                        counts[queue.name] += 1
             finally:
-                if counts[box.name]:
-                    print(done(counts[box.name], box))
+                if counts[queue.name]:
+                    print(done(counts[queue.name], queue))
     if not sum(counts.values()):
         print(NONE)
     return counts["jobs"]
 
 
 def _confirm(arguments: argparse.Namespace) -> None:
-    """Ask; CommandError unless the answer is yes."""
+    """Ask the operator; raise CommandError unless the answer is yes."""
     from cli.dlq.location import found
 
-    with _boxes(arguments) as boxes:
+    with _opened(arguments) as queues:
         if arguments.all:
-            what = " and ".join(f"all letters of {box.name}, about {box.count()}," for box in boxes)
+            what = " and ".join(
+                f"all dead letters of {queue.name} (about {queue.count()})" for queue in queues
+            )
         else:
-            with found(boxes, arguments.id) as (_, letter):
-                what = f"the letter {letter.id} of {letter.queue}"
+            with found(queues, arguments.id) as (_, letter):
+                what = f"the dead letter {letter.message_id} of {letter.queue}"
     print(f"Delete {what} for good? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise CommandError("nothing was deleted; without a question: --yes", code=1)
+        raise CommandError("nothing was deleted; to delete without a question, add --yes", code=1)
 
 
 @contextmanager
-def _boxes(arguments: argparse.Namespace) -> "Iterator[list[DeadLetterQueue]]":
-    with _place(arguments).boxes(arguments.queue) as boxes:
-        yield boxes
+def _opened(arguments: argparse.Namespace) -> "Iterator[list[DeadLetterQueue]]":
+    with _located(arguments).opened(arguments.queue) as queues:
+        yield queues
 
 
-def _place(arguments: argparse.Namespace) -> "Place":
-    from cli.dlq.location import Place
+def _located(arguments: argparse.Namespace) -> "DeadLetterQueues":
+    from cli.dlq.location import DeadLetterQueues
 
     if arguments.env:
-        return Place.on_aws(arguments.env, region=arguments.region)
+        return DeadLetterQueues.on_aws(arguments.env, region=arguments.region)
     if arguments.region:
         raise CommandError("--region needs --env")
-    return Place.local(arguments.data)
+    return DeadLetterQueues.local(arguments.data)
 
 
 def _row(letter: "DeadLetter") -> tuple[object, ...]:
-    why = letter.why if len(letter.why) <= WIDEST_WHY else f"{letter.why[: WIDEST_WHY - 3]}..."
-    when = f"{letter.when:%Y-%m-%d %H:%M}"
-    cells = (letter.short_id, letter.queue, when, letter.attempts)
-    return *cells, _cell(letter.tenant_id), _cell(letter.response_id), _cell(why)
+    reason = letter.reason
+    if len(reason) > WIDEST_REASON:
+        reason = f"{reason[: WIDEST_REASON - 3]}..."
+    when = f"{letter.moved_at:%Y-%m-%d %H:%M}"
+    cells = (letter.short_id, letter.queue, when, letter.receive_count)
+    return *cells, _cell(letter.tenant_id), _cell(letter.response_id), _cell(reason)
 
 
 def _cell(value: object) -> str:
@@ -197,5 +204,5 @@ def _cell(value: object) -> str:
     return "-" if value is None else printable(str(value))
 
 
-def _letters(count: int) -> str:
-    return f"{count} letter" if count == 1 else f"{count} letters"
+def _dead_letters(count: int) -> str:
+    return f"{count} dead letter" if count == 1 else f"{count} dead letters"

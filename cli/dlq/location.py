@@ -1,4 +1,4 @@
-"""Where the dead letters are: in the local cloud, or in an environment on AWS."""
+"""Finds the dead-letter queues: those of the local cloud, or of an environment on AWS."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -20,18 +20,32 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
 
 SCANNED = 1000
-"""So many letters of a queue are looked through for one."""
+"""Largest number of dead letters of a queue that are searched for one id."""
 
 WAIT_S = 1
-"""Without a wait SQS asks some of its servers only."""
+"""Long polling: without it SQS asks only some of its servers, and may miss messages."""
 
 _CONFIG = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard"})
 _MISSING = ("NonExistentQueue", "QueueDoesNotExist")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """An Axon and its queues. `endpoint` is the local cloud's; `urls` are known beforehand."""
+class DeadLetterQueues:
+    """The dead-letter queues of one Axon.
+
+    Parameters
+    ----------
+    prefix : str
+        Start of the queues' names on AWS.
+    endpoint : str | None
+        SQS of the local cloud; None for AWS.
+    urls : dict[str, str] | None
+        Queue URLs by the catalog's names, where they are known; else SQS is asked.
+    wait_s : int
+        Long polling, in seconds.
+    if_missing : str
+        Message to the operator when a queue does not exist.
+    """
 
     prefix: str
     region: str | None
@@ -41,8 +55,8 @@ class Place:
     if_missing: str
 
     @classmethod
-    def local(cls, data: Path) -> "Place":
-        """Return the Axon that runs on the data folder."""
+    def local(cls, data: Path) -> "DeadLetterQueues":
+        """Return those of the Axon that runs on the data folder."""
         endpoints = Endpoints.read(data)
         return cls(
             prefix="",
@@ -54,8 +68,8 @@ class Place:
         )
 
     @classmethod
-    def on_aws(cls, environment: str, *, region: str | None) -> "Place":
-        """Return a deployed environment; credentials as every AWS client finds them."""
+    def on_aws(cls, environment: str, *, region: str | None) -> "DeadLetterQueues":
+        """Return those of a deployed environment; credentials as every AWS client finds them."""
         return cls(
             prefix=f"axon-{environment}-",
             region=region or os.environ.get("AWS_REGION"),
@@ -64,13 +78,13 @@ class Place:
         )
 
     @contextmanager
-    def boxes(self, name: str | None = None) -> Iterator[list[DeadLetterQueue]]:
-        """Open the letter boxes, or the one of the queue `name`.
+    def opened(self, name: str | None = None) -> Iterator[list[DeadLetterQueue]]:
+        """Open them all, or that of the queue `name`.
 
         Raises
         ------
         CommandError
-            Whatever is in the way, then or within the block; one clear line.
+            A call to SQS failed, now or within the block; the message is one clear line.
         """
         with explained(self._reason), ExitStack() as stack:
             aws = session(region=self.region, local=self.endpoint is not None)
@@ -107,24 +121,32 @@ class Place:
 
 @contextmanager
 def found(
-    boxes: Sequence[DeadLetterQueue], wanted: str
+    queues: Sequence[DeadLetterQueue], start: str
 ) -> Iterator[tuple[DeadLetterQueue, DeadLetter]]:
-    """Hold the letter with this id, or of which this is the beginning."""
-    if len(wanted) < SHORTEST_ID:
+    """Hold the one dead letter whose id starts with `start`, with its queue.
+
+    Raises
+    ------
+    CommandError
+        `start` is too short, or no dead letter, or more than one, has such an id.
+    """
+    if len(start) < SHORTEST_ID:
         raise CommandError(f"an id has at least {SHORTEST_ID} characters")
     with ExitStack() as stack:
         matches = [
-            (box, letter)
-            for box in boxes
-            for letter in stack.enter_context(box.hold(SCANNED))
-            if letter.id.startswith(wanted)
+            (queue, letter)
+            for queue in queues
+            for letter in stack.enter_context(queue.peek(SCANNED))
+            if letter.message_id.startswith(start)
         ]
         if not matches:
             raise CommandError(
-                f"there is no letter {wanted}; if `axon dlq list` shows it, another command holds "
-                "it: try again in a minute",
+                f"there is no dead letter {start}; if `axon dlq list` shows it, another command "
+                "holds it: try again in a minute",
                 code=1,
             )
         if len(matches) > 1:
-            raise CommandError(f"several letters begin with {wanted}; give more of the id", code=1)
+            raise CommandError(
+                f"several dead letters begin with {start}; give more of the id", code=1
+            )
         yield matches[0]

@@ -1,4 +1,4 @@
-"""Dead letters as people see them: what SQS says of a message, and what can be read in it."""
+"""Dead letters: SQS's attributes of a message, and what can be read in its body."""
 
 import json
 import re
@@ -11,69 +11,79 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 SHORTEST_ID = 8
-"""As many characters of an id are shown, and are enough to name a letter."""
+"""Characters of an id that are shown, and that suffice to name a dead letter."""
 
 _UNWRITTEN = "could not be written to PostgreSQL"
 _UNKNOWN = "unknown"
 _GROUP = re.compile("[!-~]{1,128}")
-"""What SQS takes as a message group: a tenant's name, unless somebody forged it."""
+"""Names that SQS takes as a message group. A tenant's name is one, unless the body was forged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetter:
-    """A dead letter.
+    """A message in a dead-letter queue.
 
     Parameters
     ----------
-    id : str
-        Of the message that died.
+    message_id : str
+        Id of the message in the queue it came from.
     queue : str
-        `jobs` or `history`: where it was tried in vain.
-    when : datetime
-        It came here; of history on the laptop, when it was sent.
-    attempts : int
-        How often it was received in vain; of history, looking at it counts, too.
-    group : str | None
-        The message group that it goes back to.
-    receipts : list[str]
-        What gives it back or deletes it, one for each copy of it.
+        The queue it came from: `jobs` or `history`.
+    moved_at : datetime
+        When it was moved to the dead-letter queue; for `history`, when it was sent.
+    receive_count : int
+        How often it was received from `queue`. For `history`, SQS goes on counting in the
+        dead-letter queue: each look at the message adds one.
+    reason : str
+        Why it is here.
+    group_id : str | None
+        The message group that a redrive sends it to.
+    receipt_handles : list[str]
+        Receipt handle of each copy that is held; they release or delete it.
     """
 
-    id: str
+    message_id: str
     queue: str
-    when: datetime
-    attempts: int
+    moved_at: datetime
+    receive_count: int
     tenant_id: str | None
     response_id: str | None
-    why: str
+    reason: str
     body: str
-    group: str | None
-    receipts: list[str] = field(default_factory=list)
+    group_id: str | None
+    receipt_handles: list[str] = field(default_factory=list)
 
     @property
     def short_id(self) -> str:
-        """Enough of its id to name it."""
-        return self.id[:SHORTEST_ID]
+        """The first characters of its id, enough to name it."""
+        return self.message_id[:SHORTEST_ID]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for programs; `body` is an object if it is one."""
+        """Return it for programs; `body` is an object when it is a JSON object, else text."""
         return self.summary() | {"body": _parsed(self.body)}
 
     def summary(self) -> dict[str, Any]:
-        """Return all but its body."""
+        """Return it for programs, without its body."""
         return {
-            "id": self.id,
+            "id": self.message_id,
             "queue": self.queue,
-            "when": self.when.isoformat(timespec="seconds"),
-            "attempts": self.attempts,
+            "when": self.moved_at.isoformat(timespec="seconds"),
+            "attempts": self.receive_count,
             "tenant_id": self.tenant_id,
             "response_id": self.response_id,
-            "why": self.why,
+            "why": self.reason,
         }
 
 
-def letter_of(message: "MessageTypeDef", *, queue: str) -> DeadLetter:
-    """Return the letter that a message is."""
+def dead_letter(message: "MessageTypeDef", *, queue: str) -> DeadLetter:
+    """Read a received message.
+
+    Parameters
+    ----------
+    queue : str
+        The queue that it came from. Jobs carry attributes that `functions/dead_letter` wrote;
+        history is moved by SQS itself, which adds none.
+    """
     system = cast("Mapping[str, str]", message.get("Attributes", {}))
     noted = {
         name: value.get("StringValue", "")
@@ -87,21 +97,27 @@ def letter_of(message: "MessageTypeDef", *, queue: str) -> DeadLetter:
     job = queue == "jobs"
     in_body = response.get("id") if job and isinstance(response, dict) else None
     return DeadLetter(
-        id=noted.get("message_id") or message["MessageId"],
+        message_id=noted.get("message_id") or message["MessageId"],
         queue=queue,
-        when=_when(noted.get("when"), system),
-        attempts=_count(noted.get("attempts"), system),
+        moved_at=_moved_at(noted.get("when"), system),
+        receive_count=_receive_count(noted.get("attempts"), system),
         tenant_id=tenant_id,
         response_id=noted.get("response_id") or _text(in_body or content.get("response_id")),
-        why=noted.get("why") or (_UNKNOWN if job else _UNWRITTEN),
+        reason=noted.get("why") or (_UNKNOWN if job else _UNWRITTEN),
         body=body,
-        group=_group(tenant_id) if job else system.get("MessageGroupId"),
-        receipts=[message["ReceiptHandle"]],
+        group_id=_group(tenant_id) if job else system.get("MessageGroupId"),
+        receipt_handles=[message["ReceiptHandle"]],
     )
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """Return the text without what would change the terminal; `keep` may stay."""
+    """Return the text with control characters escaped, so that it cannot change the terminal.
+
+    Parameters
+    ----------
+    keep : str
+        Control characters that stay, such as line ends.
+    """
     return "".join(
         character if character.isprintable() or character in keep else ascii(character)[1:-1]
         for character in text
@@ -123,16 +139,16 @@ def _group(tenant_id: str | None) -> str | None:
     return tenant_id if tenant_id and _GROUP.fullmatch(tenant_id) else None
 
 
-def _when(noted: str | None, system: Mapping[str, str]) -> datetime:
+def _moved_at(noted: str | None, system: Mapping[str, str]) -> datetime:
     try:
         return datetime.fromisoformat(noted or "").astimezone(UTC)
     except ValueError:
         return datetime.fromtimestamp(int(system["SentTimestamp"]) / 1000, UTC)
 
 
-def _count(noted: str | None, system: Mapping[str, str]) -> int:
+def _receive_count(noted: str | None, system: Mapping[str, str]) -> int:
     try:
         return int(noted or "")
     except ValueError:
-        # This look is no attempt.
+        # The receive that this look needed does not count.
         return int(system["ApproximateReceiveCount"]) - 1

@@ -1,4 +1,4 @@
-"""The queue in which a queue's dead letters wait: looking without taking, moving, deleting."""
+"""A dead-letter queue: look at its messages, move them back, delete them."""
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from axon import catalog
-from cli.dlq.message import DeadLetter, letter_of
+from cli.dlq.message import DeadLetter, dead_letter
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-HOLD_S = 60
-"""What a command holds is nobody else's for so long, and comes back if the command is killed."""
+VISIBILITY_TIMEOUT_S = 60
+"""Time for which other commands do not see what one has received; a killed command's dead letters
+are visible again after it."""
 
 BATCH = 10
-"""As many as SQS gives or takes at a time."""
+"""Largest number of messages in one call (SQS quota)."""
 
 _COUNTS: tuple[Any, ...] = (
     "ApproximateNumberOfMessages",
@@ -27,7 +28,7 @@ _COUNTS: tuple[Any, ...] = (
 
 
 def plain_name(definition: catalog.Queue) -> str:
-    """Return what people call the queue."""
+    """Return the queue's name as the command shows and takes it."""
     return definition.name.removesuffix(".fifo")
 
 
@@ -41,7 +42,7 @@ class DeadLetterQueue:
     url_of : Callable[[str], str]
         Finds the URL of a queue by its name in the catalog.
     wait_s : int
-        How long SQS looks for letters before it says that there are none.
+        Long polling: how long SQS looks for messages before it returns none.
     """
 
     def __init__(
@@ -60,15 +61,16 @@ class DeadLetterQueue:
         self._url = url_of(definition.operator_queue)
 
     def count(self) -> int:
-        """Return about how many letters there are, those included that somebody holds."""
+        """Return the approximate number of dead letters, including those that a command holds."""
         answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=list(_COUNTS))
         return sum(map(int, answer["Attributes"].values()))
 
     @contextmanager
-    def hold(self, limit: int) -> Iterator[list[DeadLetter]]:
-        """Take at most `limit` letters out of others' sight; give back what is left of them.
+    def peek(self, limit: int) -> Iterator[list[DeadLetter]]:
+        """Receive at most `limit` dead letters; at the end release those that are not deleted.
 
-        What others hold is not among them, nor what waits behind it in its message group.
+        Those that another command holds are not among them, nor those behind them in their
+        message group.
         """
         letters: dict[str, DeadLetter] = {}
         try:
@@ -76,70 +78,77 @@ class DeadLetterQueue:
             while taken < limit and (messages := self._receive(min(BATCH, limit - taken))):
                 taken += len(messages)
                 for message in messages:
-                    letter = letter_of(message, queue=self.name)
-                    known = letters.setdefault(letter.id, letter)
-                    if known is not letter:  # parked twice, or held for too long
-                        known.receipts.extend(letter.receipts)
+                    letter = dead_letter(message, queue=self.name)
+                    known = letters.setdefault(letter.message_id, letter)
+                    # Parked twice, or its visibility timeout ended during this loop: either way
+                    # all its receipt handles are needed to delete it.
+                    if known is not letter:
+                        known.receipt_handles.extend(letter.receipt_handles)
             yield list(letters.values())
         finally:
-            self._give_back([receipt for each in letters.values() for receipt in each.receipts])
+            self._release([handle for each in letters.values() for handle in each.receipt_handles])
 
-    def each(self) -> Generator[DeadLetter]:
-        """Hold one letter after the other, for as long as there are any; each one once.
+    def receive_all(self) -> Generator[DeadLetter]:
+        """Yield each dead letter once, until none is left; within a message group in order.
 
-        Who uses them deletes them. Of a message group they come in its order.
+        The caller deletes or redrives each one before it asks for the next.
         """
         seen: set[str] = set()
         while True:
-            with self.hold(BATCH) as letters:
+            with self.peek(BATCH) as letters:
                 if not letters:
                     return
                 for letter in letters:
-                    if letter.id in seen:
+                    # A copy that came in a later batch: its message has been dealt with.
+                    if letter.message_id in seen:
                         self.delete(letter)
                         continue
-                    seen.add(letter.id)
+                    seen.add(letter.message_id)
                     yield letter
 
-    def send_back(self, letter: DeadLetter) -> None:
-        """Send it where it was tried in vain, again, and delete the letter.
+    def redrive(self, letter: DeadLetter) -> None:
+        """Send the message to the queue it came from, then delete the dead letter.
 
-        Between the two nothing is lost; what a crash leaves in both places is sent once more, or
-        not at all within SQS's five minutes of deduplication.
+        A crash between the two leaves it in both queues, so that nothing is lost. The next redrive
+        then sends it once more, or, to a FIFO queue within SQS's deduplication interval of five
+        minutes, does not.
         """
-        options: dict[str, Any] = {"MessageGroupId": letter.group} if letter.group else {}
+        options: dict[str, Any] = {"MessageGroupId": letter.group_id} if letter.group_id else {}
         if self._definition.fifo:
-            options["MessageDeduplicationId"] = f"redrive-{letter.id}"
+            # Not the deduplication id of its first sending: SQS would drop the message.
+            options["MessageDeduplicationId"] = f"redrive-{letter.message_id}"
         self._client.send_message(
             QueueUrl=self._url_of(self._definition.name), MessageBody=letter.body, **options
         )
         self.delete(letter)
 
     def delete(self, letter: DeadLetter) -> None:
-        """Delete a letter that is held, with its copies."""
-        while letter.receipts:
-            self._client.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipts[-1])
-            letter.receipts.pop()
+        """Delete a dead letter that was received, with its copies."""
+        while letter.receipt_handles:
+            handle = letter.receipt_handles[-1]
+            self._client.delete_message(QueueUrl=self._url, ReceiptHandle=handle)
+            # Only now: after a failure `peek` releases the copies that are left.
+            letter.receipt_handles.pop()
 
     def _receive(self, limit: int) -> "list[MessageTypeDef]":
         answer = self._client.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=limit,
-            VisibilityTimeout=HOLD_S,
+            VisibilityTimeout=VISIBILITY_TIMEOUT_S,
             WaitTimeSeconds=self._wait_s,
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
         return answer.get("Messages", [])
 
-    def _give_back(self, receipts: list[str]) -> None:
-        """What cannot be given back now comes back by itself."""
+    def _release(self, handles: list[str]) -> None:
+        """Make messages visible to others at once; without success they are after the timeout."""
         with suppress(BotoCoreError, ClientError):
-            for start in range(0, len(receipts), BATCH):
+            for start in range(0, len(handles), BATCH):
                 self._client.change_message_visibility_batch(
                     QueueUrl=self._url,
                     Entries=[
-                        {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
-                        for number, receipt in enumerate(receipts[start : start + BATCH])
+                        {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+                        for number, handle in enumerate(handles[start : start + BATCH])
                     ],
                 )

@@ -1,4 +1,4 @@
-"""The operator's letter boxes on the stand-ins for SQS: fauxqs, and moto."""
+"""Dead-letter queues on the stand-ins for SQS: fauxqs, and moto."""
 
 import threading
 from collections import Counter
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """Both letter boxes and the queues behind them; `urls` by the catalog's names."""
+class DlqHarness:
+    """Both dead-letter queues and the queues they belong to; `urls` by the catalog's names."""
 
     client: "SQSClient"
     urls: dict[str, str]
 
-    def box(self, definition: catalog.Queue) -> DeadLetterQueue:
+    def queue(self, definition: catalog.Queue) -> DeadLetterQueue:
         return DeadLetterQueue(
             client=self.client, definition=definition, url_of=self.urls.__getitem__, wait_s=0
         )
 
     @property
     def jobs(self) -> DeadLetterQueue:
-        return self.box(catalog.JOBS)
+        return self.queue(catalog.JOBS)
 
     @property
     def history(self) -> DeadLetterQueue:
-        return self.box(catalog.HISTORY)
+        return self.queue(catalog.HISTORY)
 
     def park(self, body: str, *, message_id: str = "", **attributes: str) -> str:
-        """Put a letter where `functions/dead_letter` does; return its id."""
+        """Send a dead letter of jobs, as `functions/dead_letter` does; return its id."""
         given = attributes | ({"message_id": message_id} if message_id else {})
         sent = self.client.send_message(
             QueueUrl=self.urls[catalog.JOBS.operator_queue],
@@ -53,8 +53,8 @@ class Bench:
         )
         return message_id or sent["MessageId"]
 
-    def bury(self, body: str, *, group: str = "conv", key: str = "") -> str:
-        """Put a letter among those of history; return its id."""
+    def send_dead_history(self, body: str, *, group: str = "conv", key: str = "") -> str:
+        """Send a dead letter of history; return its id."""
         sent = self.client.send_message(
             QueueUrl=self.urls[catalog.HISTORY.operator_queue],
             MessageBody=body,
@@ -79,16 +79,16 @@ class Bench:
 
 
 @pytest.fixture
-def fauxqs(make_queue: Callable[..., str], sqs_client: "SQSClient") -> Bench:
+def fauxqs(make_queue: Callable[..., str], sqs_client: "SQSClient") -> DlqHarness:
     queues = {
         queue.name: make_queue(Queue(name=queue.name, visibility_s=30))
         for queue in (JOBS, JOBS_PARKED, HISTORY, HISTORY_DEAD)
     }
-    return Bench(client=sqs_client, urls=queues)
+    return DlqHarness(client=sqs_client, urls=queues)
 
 
 @pytest.fixture
-def moto() -> Iterator[Bench]:
+def moto() -> Iterator[DlqHarness]:
     with mock_aws():
         client = boto3.client("sqs", region_name=REGION)
         queues = {}
@@ -96,97 +96,97 @@ def moto() -> Iterator[Bench]:
             attributes = Queue(name=queue.name, visibility_s=30).attributes()
             made = client.create_queue(QueueName=queue.name, Attributes=attributes)
             queues[queue.name] = made["QueueUrl"]
-        yield Bench(client=client, urls=queues)
+        yield DlqHarness(client=client, urls=queues)
         client.close()
 
 
 @pytest.fixture(params=["fauxqs", "moto"])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    made: Bench = request.getfixturevalue(request.param)
+def dlq(request: pytest.FixtureRequest) -> DlqHarness:
+    made: DlqHarness = request.getfixturevalue(request.param)
     return made
 
 
-def held(box: DeadLetterQueue, limit: int = 100) -> list[DeadLetter]:
-    with box.hold(limit) as letters:
+def peeked(queue: DeadLetterQueue, limit: int = 100) -> list[DeadLetter]:
+    with queue.peek(limit) as letters:
         return letters
 
 
-class TestLooking:
-    def test_there_are_none(self, bench: Bench) -> None:
-        assert held(bench.jobs) == held(bench.history) == []
-        assert bench.jobs.count() == bench.history.count() == 0
-        assert list(bench.jobs.each()) == []
+class TestPeek:
+    def test_is_empty_without_dead_letters(self, dlq: DlqHarness) -> None:
+        assert peeked(dlq.jobs) == peeked(dlq.history) == []
+        assert dlq.jobs.count() == dlq.history.count() == 0
+        assert list(dlq.jobs.receive_all()) == []
 
-    def test_as_often_as_one_likes_and_nothing_is_gone(self, bench: Bench) -> None:
-        sent = {bench.park(f"letter {number}") for number in range(25)}
+    def test_leaves_every_dead_letter_in_the_queue(self, dlq: DlqHarness) -> None:
+        sent = {dlq.park(f"letter {number}") for number in range(25)}
         for _ in range(3):
-            letters = held(bench.jobs)
-            assert {letter.id for letter in letters} == sent
+            letters = peeked(dlq.jobs)
+            assert {letter.message_id for letter in letters} == sent
             assert len(letters) == 25
-        assert bench.jobs.count() == 25
+        assert dlq.jobs.count() == 25
 
-    def test_no_more_than_asked_for(self, bench: Bench) -> None:
+    def test_returns_at_most_the_limit(self, dlq: DlqHarness) -> None:
         for number in range(25):
-            bench.park(f"letter {number}")
-        assert len(held(bench.jobs, limit=12)) == 12
-        assert bench.jobs.count() == 25
+            dlq.park(f"letter {number}")
+        assert len(peeked(dlq.jobs, limit=12)) == 12
+        assert dlq.jobs.count() == 25
 
-    def test_what_somebody_holds_is_counted_and_not_seen(self, bench: Bench) -> None:
+    def test_does_not_see_what_another_holds(self, dlq: DlqHarness) -> None:
         for number in range(3):
-            bench.park(f"letter {number}")
-        with bench.jobs.hold(2) as first, bench.jobs.hold(100) as second:
+            dlq.park(f"letter {number}")
+        with dlq.jobs.peek(2) as first, dlq.jobs.peek(100) as second:
             assert (len(first), len(second)) == (2, 1)
-            assert bench.jobs.count() == 3
-        assert len(held(bench.jobs)) == 3
+            assert dlq.jobs.count() == 3
+        assert len(peeked(dlq.jobs)) == 3
 
-    def test_given_back_when_something_goes_wrong(self, bench: Bench) -> None:
-        bench.park("letter")
-        with pytest.raises(KeyboardInterrupt), bench.jobs.hold(10):
+    def test_releases_after_an_error(self, dlq: DlqHarness) -> None:
+        dlq.park("letter")
+        with pytest.raises(KeyboardInterrupt), dlq.jobs.peek(10):
             raise KeyboardInterrupt
-        assert len(held(bench.jobs)) == 1
+        assert len(peeked(dlq.jobs)) == 1
 
-    def test_of_a_conversation_at_least_the_first(self, bench: Bench) -> None:
+    def test_sees_at_least_the_first_of_a_message_group(self, dlq: DlqHarness) -> None:
         for number in range(12):
-            bench.bury(f"a{number}", group="a")
-        bench.bury("b0", group="b")
+            dlq.send_dead_history(f"a{number}", group="a")
+        dlq.send_dead_history("b0", group="b")
         for _ in range(2):
-            bodies = [letter.body for letter in held(bench.history)]
+            bodies = [letter.body for letter in peeked(dlq.history)]
             of_a = [body for body in bodies if body.startswith("a")]
             assert of_a == [f"a{number}" for number in range(len(of_a))]
             assert of_a
             assert "b0" in bodies
-        assert bench.history.count() == 13
+        assert dlq.history.count() == 13
 
-    def test_what_was_parked_twice_is_one_letter(self, bench: Bench) -> None:
+    def test_joins_the_copies_of_a_message(self, dlq: DlqHarness) -> None:
         for _ in range(2):
-            bench.park("letter", message_id="first")
-        bench.park("letter", message_id="other")
-        letters = {letter.id: letter for letter in held(bench.jobs)}
-        assert {name: len(each.receipts) for name, each in letters.items()} == {
+            dlq.park("letter", message_id="first")
+        dlq.park("letter", message_id="other")
+        letters = {letter.message_id: letter for letter in peeked(dlq.jobs)}
+        assert {name: len(each.receipt_handles) for name, each in letters.items()} == {
             "first": 2,
             "other": 1,
         }
 
 
-class TestSendingBack:
-    def test_a_job_goes_as_it_came(self, bench: Bench) -> None:
+class TestRedrive:
+    def test_sends_a_job_unchanged(self, dlq: DlqHarness) -> None:
         body = '{"tenant_id": "acme", "input": "wörld \\ud83c\\udf0d \\u0000"}'
-        bench.park(body, why="failed repeatedly")
-        with bench.jobs.hold(10) as (letter,):
-            bench.jobs.send_back(letter)
-        (message,) = bench.take(catalog.JOBS)
+        dlq.park(body, why="failed repeatedly")
+        with dlq.jobs.peek(10) as (letter,):
+            dlq.jobs.redrive(letter)
+        (message,) = dlq.take(catalog.JOBS)
         assert message["Body"] == body
         assert "MessageAttributes" not in message
-        assert bench.jobs.count() == 0
+        assert dlq.jobs.count() == 0
 
-    def test_a_conversation_goes_in_its_order(self, bench: Bench) -> None:
+    def test_keeps_the_order_of_a_message_group(self, dlq: DlqHarness) -> None:
         for number in range(25):
-            bench.bury(f"a{number}", group="a")
-            bench.bury(f"b{number}", group="b")
-        for letter in bench.history.each():
-            bench.history.send_back(letter)
-        assert bench.history.count() == 0
-        messages = bench.take(catalog.HISTORY)
+            dlq.send_dead_history(f"a{number}", group="a")
+            dlq.send_dead_history(f"b{number}", group="b")
+        for letter in dlq.history.receive_all():
+            dlq.history.redrive(letter)
+        assert dlq.history.count() == 0
+        messages = dlq.take(catalog.HISTORY)
         for group in "ab":
             bodies = [
                 message["Body"]
@@ -195,65 +195,67 @@ class TestSendingBack:
             ]
             assert bodies == [f"{group}{number}" for number in range(25)]
 
-    def test_history_may_be_sent_again_though_it_was_just_sent(self, bench: Bench) -> None:
-        """As by the deduplication of its first sending it could not."""
-        bench.client.send_message(
-            QueueUrl=bench.urls[catalog.HISTORY.name],
+    def test_is_not_dropped_as_a_duplicate_of_the_first_sending(self, dlq: DlqHarness) -> None:
+        """The deduplication id of its first sending would make SQS drop it."""
+        dlq.client.send_message(
+            QueueUrl=dlq.urls[catalog.HISTORY.name],
             MessageBody="record",
             MessageGroupId="conv",
             MessageDeduplicationId="key",
         )
-        assert bench.bodies(catalog.HISTORY) == ["record"]
+        assert dlq.bodies(catalog.HISTORY) == ["record"]
         for key in ("key", "later"):
-            bench.bury("record", key=key)
-            with bench.history.hold(10) as (letter,):
-                bench.history.send_back(letter)
-            assert bench.bodies(catalog.HISTORY) == ["record"]
+            dlq.send_dead_history("record", key=key)
+            with dlq.history.peek(10) as (letter,):
+                dlq.history.redrive(letter)
+            assert dlq.bodies(catalog.HISTORY) == ["record"]
 
-    def test_after_a_crash_before_the_deletion_history_is_sent_once(self, bench: Bench) -> None:
-        bench.bury("record")
-        with bench.history.hold(10) as (letter,):
-            receipts = list(letter.receipts)
-            letter.receipts.clear()
-            bench.history.send_back(letter)
-            letter.receipts.extend(receipts)
-        with bench.history.hold(10) as (letter,):
-            bench.history.send_back(letter)
-        assert bench.bodies(catalog.HISTORY) == ["record"]
-        assert bench.history.count() == 0
+    def test_sends_history_once_after_a_crash_before_the_deletion(self, dlq: DlqHarness) -> None:
+        dlq.send_dead_history("record")
+        with dlq.history.peek(10) as (letter,):
+            receipts = list(letter.receipt_handles)
+            letter.receipt_handles.clear()
+            dlq.history.redrive(letter)
+            letter.receipt_handles.extend(receipts)
+        with dlq.history.peek(10) as (letter,):
+            dlq.history.redrive(letter)
+        assert dlq.bodies(catalog.HISTORY) == ["record"]
+        assert dlq.history.count() == 0
 
-    def test_copies_go_as_one(self, bench: Bench) -> None:
+    def test_sends_copies_once(self, dlq: DlqHarness) -> None:
         for number in range(15):
             for _ in range(2):
-                bench.park(f"letter {number}", message_id=f"message-{number}")
-        for letter in bench.jobs.each():
-            bench.jobs.send_back(letter)
-        assert bench.jobs.count() == 0
-        assert Counter(bench.bodies(catalog.JOBS)) == {f"letter {n}": 1 for n in range(15)}
+                dlq.park(f"letter {number}", message_id=f"message-{number}")
+        for letter in dlq.jobs.receive_all():
+            dlq.jobs.redrive(letter)
+        assert dlq.jobs.count() == 0
+        assert Counter(dlq.bodies(catalog.JOBS)) == {f"letter {n}": 1 for n in range(15)}
 
-    def test_what_fails_in_the_middle_leaves_the_rest(self, bench: Bench) -> None:
+    def test_that_stops_in_the_middle_leaves_the_rest(self, dlq: DlqHarness) -> None:
         for number in range(12):
-            bench.park(f"letter {number}")
-        with closing(bench.jobs.each()) as letters:
+            dlq.park(f"letter {number}")
+        with closing(dlq.jobs.receive_all()) as letters:
             for letter in islice(letters, 5):
-                bench.jobs.send_back(letter)
-        assert len(held(bench.jobs)) == 7
-        assert len(bench.bodies(catalog.JOBS)) == 5
+                dlq.jobs.redrive(letter)
+        assert len(peeked(dlq.jobs)) == 7
+        assert len(dlq.bodies(catalog.JOBS)) == 5
 
     @pytest.mark.parametrize("name", ["jobs", "history"])
-    def test_by_several_at_a_time_each_letter_goes_once(self, fauxqs: Bench, name: str) -> None:
+    def test_by_several_commands_at_once_sends_each_once(
+        self, fauxqs: DlqHarness, name: str
+    ) -> None:
         definition = {"jobs": catalog.JOBS, "history": catalog.HISTORY}[name]
         for number in range(60):
             if name == "jobs":
                 fauxqs.park(f"letter {number}")
             else:
-                fauxqs.bury(f"letter {number}", group=str(number % 7))
+                fauxqs.send_dead_history(f"letter {number}", group=str(number % 7))
         counts: list[int] = []
 
         def redrive() -> None:
-            box, count = fauxqs.box(definition), 0
-            for letter in box.each():
-                box.send_back(letter)
+            queue, count = fauxqs.queue(definition), 0
+            for letter in queue.receive_all():
+                queue.redrive(letter)
                 count += 1
             counts.append(count)
 
@@ -266,21 +268,21 @@ class TestSendingBack:
         redrive()
         assert sum(counts) == 60
         assert Counter(fauxqs.bodies(definition)) == {f"letter {n}": 1 for n in range(60)}
-        assert fauxqs.box(definition).count() == 0
+        assert fauxqs.queue(definition).count() == 0
 
 
-class TestDeleting:
-    def test_one_with_its_copies(self, bench: Bench) -> None:
+class TestDelete:
+    def test_removes_one_with_its_copies(self, dlq: DlqHarness) -> None:
         for name in ("first", "first", "other"):
-            bench.park("letter", message_id=name)
-        with bench.jobs.hold(10) as letters:
-            bench.jobs.delete(next(letter for letter in letters if letter.id == "first"))
-        assert [letter.id for letter in held(bench.jobs)] == ["other"]
+            dlq.park("letter", message_id=name)
+        with dlq.jobs.peek(10) as letters:
+            dlq.jobs.delete(next(letter for letter in letters if letter.message_id == "first"))
+        assert [letter.message_id for letter in peeked(dlq.jobs)] == ["other"]
 
-    def test_all(self, bench: Bench) -> None:
+    def test_removes_all(self, dlq: DlqHarness) -> None:
         for number in range(25):
-            bench.bury(f"a{number}", group="a")
-        for letter in bench.history.each():
-            bench.history.delete(letter)
-        assert bench.history.count() == 0
-        assert bench.bodies(catalog.HISTORY) == []
+            dlq.send_dead_history(f"a{number}", group="a")
+        for letter in dlq.history.receive_all():
+            dlq.history.delete(letter)
+        assert dlq.history.count() == 0
+        assert dlq.bodies(catalog.HISTORY) == []

@@ -1,4 +1,4 @@
-"""`axon dlq` on real queues: those of an environment on AWS, as fauxqs plays it."""
+"""`axon dlq` on the queues of an environment on AWS, with fauxqs as SQS."""
 
 import io
 import json
@@ -23,7 +23,7 @@ ENVIRONMENT = "dlqtest"
 
 
 @dataclass(frozen=True)
-class Command:
+class DlqHarness:
     """Runs the command; `urls` by the catalog's names."""
 
     capsys: pytest.CaptureFixture[str]
@@ -37,17 +37,17 @@ class Command:
         return code, output.out, output.err
 
     def done(self, *arguments: str) -> str:
-        """Return the output of what does not fail."""
+        """Return the output of a command that must succeed."""
         code, output, error = self.run(*arguments)
         assert code == 0, error
         return output
 
-    def letters(self) -> list[str]:
-        """Return the ids."""
+    def ids(self) -> list[str]:
+        """Return the ids of all dead letters."""
         return [letter["id"] for letter in json.loads(self.done("list", "--json"))["letters"]]
 
     def park(self, body: str, **attributes: str) -> str:
-        """Put a letter where those of jobs wait; return its id."""
+        """Send a dead letter of jobs; return its id."""
         sent = self.client.send_message(
             QueueUrl=self.urls["jobs-parked"],
             MessageBody=body,
@@ -58,8 +58,8 @@ class Command:
         )
         return attributes.get("message_id") or sent["MessageId"]
 
-    def bury(self, body: str, *, group: str = "conv") -> str:
-        """Put a letter where those of history wait; return its id."""
+    def send_dead_history(self, body: str, *, group: str = "conv") -> str:
+        """Send a dead letter of history; return its id."""
         return self.client.send_message(
             QueueUrl=self.urls["history-dlq.fifo"],
             MessageBody=body,
@@ -85,7 +85,7 @@ def dlq(
     sqs_client: "SQSClient",
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Command]:
+) -> Iterator[DlqHarness]:
     monkeypatch.setattr(location, "WAIT_S", 0)
     urls = {}
     for queue in QUEUES:
@@ -94,19 +94,19 @@ def dlq(
         name = f"axon-{ENVIRONMENT}-{queue.name}"
         made = sqs_client.create_queue(QueueName=name, Attributes=attributes)
         urls[queue.name] = made["QueueUrl"]
-    yield Command(capsys, sqs_client, urls)
+    yield DlqHarness(capsys, sqs_client, urls)
     for url in urls.values():
         sqs_client.delete_queue(QueueUrl=url)
 
 
-def test_there_are_none(dlq: Command) -> None:
+def test_dlq_says_that_there_are_no_dead_letters(dlq: DlqHarness) -> None:
     assert dlq.done("list") == "no dead letters\n"
     assert dlq.done("redrive", "--all") == "no dead letters\n"
     assert dlq.done("purge", "--all", "--yes") == "no dead letters\n"
     assert json.loads(dlq.done("list", "--json")) == {"letters": [], "more": 0}
 
 
-def test_the_list(dlq: Command) -> None:
+def test_dlq_list_shows_a_row_a_dead_letter(dlq: DlqHarness) -> None:
     job = a_job(tenant_id="acme")
     parked = {
         "message_id": "6e1f1a52-3d1c-4a1b-9c2e-0123456789ab",
@@ -118,7 +118,7 @@ def test_the_list(dlq: Command) -> None:
     dlq.park(job.encode().decode(), **parked)
     dlq.park("poison \x09 text", why="not a job: " + "x" * 100)
     record = json.dumps({"response_id": new_id("resp"), "tenant_id": "a\x1b[2J"})
-    dlq.bury(record)
+    dlq.send_dead_history(record)
     for _ in range(3):
         heads, *rows = dlq.done("list").splitlines()
         assert re.split(r"\s{2,}", heads) == [
@@ -138,35 +138,37 @@ def test_the_list(dlq: Command) -> None:
     assert len(dlq.done("list", "--queue", "history").splitlines()) == 2
 
 
-def test_more_than_are_listed(dlq: Command) -> None:
+def test_dlq_list_counts_those_above_the_limit(dlq: DlqHarness) -> None:
     for number in range(15):
         dlq.park(f"letter {number}")
     assert len(dlq.done("list").splitlines()) == 16
     lines = dlq.done("list", "--limit", "12").splitlines()
     assert len(lines) == 14
-    assert lines[-1].startswith("about 3 more, above --limit, held by another command,")
-    assert len(dlq.letters()) == 15
+    assert lines[-1].startswith("about 3 more: above --limit, held by another command,")
+    assert len(dlq.ids()) == 15
 
 
-def test_what_another_command_holds(dlq: Command) -> None:
+def test_dlq_leaves_what_another_command_holds(dlq: DlqHarness) -> None:
     letter_id = dlq.park("letter")
     held = dlq.client.receive_message(QueueUrl=dlq.urls["jobs-parked"])["Messages"][0]
     output = dlq.done("list")
-    assert output.startswith("no dead letters\nabout 1 more,")
+    assert output.startswith("no dead letters\nabout 1 more:")
     for action in (("show",), ("redrive",), ("purge", "--yes")):
         code, _, error = dlq.run(*action, letter_id)
         assert code == 1
-        assert error.startswith(f"axon: there is no letter {letter_id}; if `axon dlq list` shows")
+        assert error.startswith(
+            f"axon: there is no dead letter {letter_id}; if `axon dlq list` shows"
+        )
     dlq.client.change_message_visibility(
         QueueUrl=dlq.urls["jobs-parked"], ReceiptHandle=held["ReceiptHandle"], VisibilityTimeout=0
     )
-    assert dlq.letters() == [letter_id]
+    assert dlq.ids() == [letter_id]
 
 
-def test_show(dlq: Command) -> None:
+def test_dlq_show_prints_the_whole_dead_letter(dlq: DlqHarness) -> None:
     job = a_job(input="wörld 🌍 \x1b[2J\x9b")
     letter_id = dlq.park(job.model_dump_json().replace("🌍", "\\ud83c\\udf0d"), why="because")
-    dlq.bury("poison \n \x9b2J", group="g")
+    dlq.send_dead_history("poison \n \x9b2J", group="g")
     shown = json.loads(dlq.done("show", letter_id, "--json"))
     assert shown["id"] == letter_id
     assert shown["why"] == "because"
@@ -175,101 +177,107 @@ def test_show(dlq: Command) -> None:
     assert re.search(r"^why +because$", head, re.MULTILINE)
     assert "wörld 🌍 \\u001b[2J\\x9b" in body
     assert len(body.splitlines()) > 10
-    other = next(each for each in dlq.letters() if each != letter_id)
+    other = next(each for each in dlq.ids() if each != letter_id)
     assert dlq.done("show", other).endswith("\n\npoison \n \\x9b2J\n")
 
 
-def test_redriving_one(dlq: Command) -> None:
+def test_dlq_redrive_moves_one_back(dlq: DlqHarness) -> None:
     bodies = [a_job().encode().decode() for _ in range(15)]
     ids = [dlq.park(body) for body in bodies]
     code, output, error = dlq.run("redrive", ids[12])
-    assert (code, output) == (0, "1 letter went back to jobs\n")
+    assert (code, output) == (0, "1 dead letter moved back to jobs\n")
     assert "is not run again" in error
     assert dlq.bodies("jobs") == [bodies[12]]
-    assert set(dlq.letters()) == set(ids) - {ids[12]}
+    assert set(dlq.ids()) == set(ids) - {ids[12]}
     code, _, error = dlq.run("redrive", ids[12])
     assert code == 1
-    assert "there is no letter" in error
+    assert "there is no dead letter" in error
 
 
-def test_redriving_all(dlq: Command) -> None:
+def test_dlq_redrive_moves_all_back(dlq: DlqHarness) -> None:
     jobs = [a_job().encode().decode() for _ in range(12)]
     for body in jobs:
         dlq.park(body)
     for number in range(12):
-        dlq.bury(f"record {number}")
+        dlq.send_dead_history(f"record {number}")
     assert dlq.run("redrive", "--all", "--queue", "history") == (
         0,
-        "12 letters went back to history\n",
+        "12 dead letters moved back to history\n",
         "",
     )
     assert dlq.bodies("history.fifo") == [f"record {number}" for number in range(12)]
-    dlq.bury("record 12")
+    dlq.send_dead_history("record 12")
     assert dlq.done("redrive", "--all") == (
-        "12 letters went back to jobs\n1 letter went back to history\n"
+        "12 dead letters moved back to jobs\n1 dead letter moved back to history\n"
     )
     assert set(dlq.bodies("jobs")) == set(jobs)
     assert dlq.bodies("history.fifo") == ["record 12"]
-    assert dlq.letters() == []
+    assert dlq.ids() == []
 
 
-def test_what_went_back_before_something_failed_is_told(dlq: Command) -> None:
+def test_dlq_redrive_reports_progress_before_a_failure(dlq: DlqHarness) -> None:
     dlq.park("letter")
-    dlq.bury("record")
+    dlq.send_dead_history("record")
     dlq.client.delete_queue(QueueUrl=dlq.urls["history.fifo"])
     code, output, error = dlq.run("redrive", "--all")
-    assert (code, output) == (1, "1 letter went back to jobs\n")
+    assert (code, output) == (1, "1 dead letter moved back to jobs\n")
     assert error.startswith(f"axon: no Axon environment '{ENVIRONMENT}' is deployed")
-    assert len(dlq.letters()) == 1
+    assert len(dlq.ids()) == 1
     attributes = next(queue for queue in QUEUES if queue.name == catalog.HISTORY.name).attributes()
     attributes.pop("RedrivePolicy")
     name = f"axon-{ENVIRONMENT}-{catalog.HISTORY.name}"
     dlq.client.create_queue(QueueName=name, Attributes=attributes)
 
 
-def test_purging_one_with_its_copies(dlq: Command) -> None:
+def test_dlq_purge_deletes_one_with_its_copies(dlq: DlqHarness) -> None:
     gone = "6e1f1a52-3d1c-4a1b-9c2e-0123456789ab"
     for _ in range(2):
         dlq.park("letter", message_id=gone)
     stays = dlq.park("letter")
-    assert dlq.done("purge", gone[:8], "--yes") == "1 letter of jobs deleted\n"
-    assert dlq.letters() == [stays]
+    assert dlq.done("purge", gone[:8], "--yes") == "1 dead letter of jobs deleted\n"
+    assert dlq.ids() == [stays]
     assert dlq.bodies("jobs") == []
 
 
-def test_purging_all(dlq: Command) -> None:
+def test_dlq_purge_deletes_all(dlq: DlqHarness) -> None:
     for number in range(12):
         dlq.park(f"letter {number}")
-        dlq.bury(f"record {number}")
-    assert dlq.done("purge", "--all", "--queue", "jobs", "--yes") == "12 letters of jobs deleted\n"
-    assert dlq.done("purge", "--all", "--yes") == "12 letters of history deleted\n"
-    assert dlq.letters() == []
+        dlq.send_dead_history(f"record {number}")
+    assert (
+        dlq.done("purge", "--all", "--queue", "jobs", "--yes")
+        == "12 dead letters of jobs deleted\n"
+    )
+    assert dlq.done("purge", "--all", "--yes") == "12 dead letters of history deleted\n"
+    assert dlq.ids() == []
 
 
 @pytest.mark.parametrize("answer", ["", "\n", "n\n", "no\n", "yeah\n"])
-def test_purging_is_asked_about(dlq: Command, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+def test_dlq_purge_asks_first(
+    dlq: DlqHarness, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
     letter_id = dlq.park("letter")
     monkeypatch.setattr("sys.stdin", io.StringIO(answer))
     code, output, error = dlq.run("purge", letter_id)
     assert (code, output) == (1, "")
     assert error == (
-        f"Delete the letter {letter_id} of jobs for good? [y/N] "
-        "axon: nothing was deleted; without a question: --yes\n"
+        f"Delete the dead letter {letter_id} of jobs for good? [y/N] "
+        "axon: nothing was deleted; to delete without a question, add --yes\n"
     )
-    assert dlq.letters() == [letter_id]
+    assert dlq.ids() == [letter_id]
 
 
-def test_purging_after_a_yes(dlq: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dlq_purge_deletes_after_a_yes(dlq: DlqHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     dlq.park("letter")
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     code, output, error = dlq.run("purge", "--all")
-    assert (code, output) == (0, "1 letter of jobs deleted\n")
+    assert (code, output) == (0, "1 dead letter of jobs deleted\n")
     assert error == (
-        "Delete all letters of jobs, about 1, and all letters of history, about 0, for good? [y/N] "
+        "Delete all dead letters of jobs (about 1) and all dead letters of history (about 0) "
+        "for good? [y/N] "
     )
 
 
-def test_ids(dlq: Command) -> None:
+def test_dlq_takes_the_start_of_an_id_that_is_unique(dlq: DlqHarness) -> None:
     for end in "ab":
         dlq.park("letter", message_id=f"6e1f1a52-000{end}")
     code, _, error = dlq.run("show", "6e1f1a5")
@@ -277,6 +285,6 @@ def test_ids(dlq: Command) -> None:
     code, _, error = dlq.run("redrive", "6e1f1a52")
     assert (code, error) == (
         1,
-        "axon: several letters begin with 6e1f1a52; give more of the id\n",
+        "axon: several dead letters begin with 6e1f1a52; give more of the id\n",
     )
     assert json.loads(dlq.done("show", "6e1f1a52-000b", "--json"))["id"] == "6e1f1a52-000b"

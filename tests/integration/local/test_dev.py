@@ -176,7 +176,7 @@ def test_a_dead_letter_waits_for_the_operator(dev: Dev) -> None:
     shown = dev.run("dlq", "show", letter["id"][:8])
     assert shown.stdout.endswith("\n\npoison\n")
     purged = dev.run("dlq", "purge", letter["id"], said="y\n")
-    assert purged.stdout == "1 letter of jobs deleted\n", purged.stderr
+    assert purged.stdout == "1 dead letter of jobs deleted\n", purged.stderr
     assert letters() == []
 
 

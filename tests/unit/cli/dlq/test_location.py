@@ -1,7 +1,6 @@
-"""What is in the way of `axon dlq`, in one line."""
+"""`axon dlq` when its queues cannot be reached, before a stand-in for SQS."""
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import main
+from tests.unit.cli.command_harness import failure, mark_as_running
 
 
 class Sqs(HTTPServer):
-    """Refuses every call as told; keeps which queues were looked for, and by whom."""
+    """Refuses every call with `error`; records the queues and the last signature."""
 
     error, message = "com.amazonaws.sqs#QueueDoesNotExist", "because"
 
@@ -51,13 +50,8 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sqs]:
         thread.join()
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """Run `axon dlq`; return the exit code and its one line about what went wrong."""
-    code = main(["dlq", *arguments])
-    line = capsys.readouterr().err
-    assert line.count("\n") == 1
-    assert line.startswith("axon: ")
-    return code, line.removeprefix("axon: ").strip()
+def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    return failure(capsys, "dlq", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +65,11 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
         ("InvalidAddress", "AWS: InvalidAddress: because"),
     ],
 )
-def test_what_aws_refuses(
+def test_dlq_explains_a_refusal_of_aws(
     sqs: Sqs, capsys: pytest.CaptureFixture[str], error: str, text: str
 ) -> None:
     sqs.error = f"com.amazonaws.sqs#{error}"
-    code, line = said(capsys, "list", "--env", "prod", "--region", "eu-central-1")
+    code, line = failed(capsys, "list", "--env", "prod", "--region", "eu-central-1")
     assert code == 1
     assert text in line
     assert sqs.asked == ["axon-prod-jobs-parked"]
@@ -85,81 +79,45 @@ def test_what_aws_refuses(
 @pytest.mark.parametrize(
     "arguments", [("show", "6e1f1a52"), ("redrive", "--all"), ("purge", "--all")]
 )
-def test_every_action_says_so(
+def test_dlq_actions_name_the_missing_environment(
     sqs: Sqs, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:
-    code, line = said(capsys, *arguments, "--env", "prod")
+    code, line = failed(capsys, *arguments, "--env", "prod")
     assert code == 1
     assert line.startswith("no Axon environment 'prod' is deployed")
 
 
-def test_one_queue_only(sqs: Sqs, capsys: pytest.CaptureFixture[str]) -> None:
-    said(capsys, "list", "--env", "prod", "--queue", "history")
+def test_dlq_asks_for_the_chosen_queue_only(sqs: Sqs, capsys: pytest.CaptureFixture[str]) -> None:
+    failed(capsys, "list", "--env", "prod", "--queue", "history")
     assert sqs.asked == ["axon-prod-history-dlq.fifo"]
 
 
-def test_the_region_may_come_from_the_environment(
+def test_dlq_takes_the_region_from_the_environment(
     sqs: Sqs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-3")
-    said(capsys, "list", "--env", "prod")
+    failed(capsys, "list", "--env", "prod")
     assert "/eu-west-3/sqs/aws4_request" in sqs.signed_with
 
 
-def test_without_credentials(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_dlq_asks_to_restart_an_older_local_cloud(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    code, line = said(capsys, "list", "--env", "prod")
-    assert code == 2
-    assert "no AWS credentials found; set AWS_PROFILE" in line
-
-
-def test_without_a_region(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("AWS_REGION")
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
-    expected = (2, "no AWS region; give one with --region")
-    assert said(capsys, "list", "--env", "prod") == expected
-
-
-def test_a_region_without_an_environment(capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(capsys, "list", "--region", "eu-west-1") == (2, "--region needs --env")
-
-
-def test_an_unknown_profile(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
-    code, line = said(capsys, "list", "--env", "prod")
-    assert (code, line) == (1, "The config profile (nobody) could not be found")
-
-
-def running(data: Path, **changes: object) -> None:
-    """Have the data folder look as if an Axon ran on it."""
-    (data / "run").mkdir()
-    names = ("base_url", "api_key", "engine", "model", "valkey_url", "lambda_endpoint")
-    content = dict.fromkeys(names, "") | {"aws_endpoint": "http://127.0.0.1:9", "queues": {}}
-    (data / "run" / "endpoints.json").write_text(json.dumps(content | changes))
-    (data / "run" / "supervisor.pid").write_text(str(os.getpid()))
-
-
-def test_a_local_cloud_that_is_too_old(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    running(tmp_path)
-    code, line = said(capsys, "list", "--data", str(tmp_path))
+    mark_as_running(tmp_path)
+    code, line = failed(capsys, "list", "--data", str(tmp_path))
     assert (code, line) == (
         1,
         "the Axon that runs there is older than this command; restart it",
     )
 
 
-def test_a_local_cloud_that_has_just_stopped(
+def test_dlq_reports_a_local_cloud_that_has_just_stopped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = "http://127.0.0.1:9/000000000000/"
-    running(tmp_path, queues={name: url + name for name in ("jobs-parked", "history-dlq.fifo")})
-    code, line = said(capsys, "list", "--data", str(tmp_path))
+    mark_as_running(
+        tmp_path, queues={name: url + name for name in ("jobs-parked", "history-dlq.fifo")}
+    )
+    code, line = failed(capsys, "list", "--data", str(tmp_path))
     assert code == 1
     assert line.startswith("Could not connect to the endpoint URL")

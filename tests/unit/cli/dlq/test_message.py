@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from cli.dlq.message import letter_of, printable
+from cli.dlq.message import dead_letter, printable
 from tests.unit.axon.samples import a_job
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def message(body: str, *, group: str = "", **attributes: str) -> "MessageTypeDef
     return cast("MessageTypeDef", made)
 
 
-def test_a_parked_job() -> None:
+def test_dead_letter_of_a_job_reads_its_attributes() -> None:
     job = a_job(tenant_id="acme")
-    letter = letter_of(
+    letter = dead_letter(
         message(job.encode().decode(), **PARKED, response_id=job.response_id), queue="jobs"
     )
     assert letter.summary() == {
@@ -50,45 +50,45 @@ def test_a_parked_job() -> None:
     }
     assert letter.short_id == "6e1f1a52"
     assert letter.as_dict()["body"] == json.loads(job.encode())
-    assert (letter.group, letter.receipts) == ("acme", ["receipt"])
+    assert (letter.group_id, letter.receipt_handles) == ("acme", ["receipt"])
 
 
-def test_a_record_of_history() -> None:
+def test_dead_letter_of_history_reads_what_sqs_knows() -> None:
     body = json.dumps({"response_id": "resp_1", "tenant_id": "acme", "response": {"id": "x"}})
-    letter = letter_of(message(body, group="conv_1"), queue="history")
-    assert letter.id == "0a1b2c3d-1111"
-    assert letter.when == datetime(2026, 11, 21, 9, 23, 0, 123000, UTC)
-    assert letter.attempts == 4
+    letter = dead_letter(message(body, group="conv_1"), queue="history")
+    assert letter.message_id == "0a1b2c3d-1111"
+    assert letter.moved_at == datetime(2026, 11, 21, 9, 23, 0, 123000, UTC)
+    assert letter.receive_count == 4
     assert (letter.tenant_id, letter.response_id) == ("acme", "resp_1")
-    assert letter.why == "could not be written to PostgreSQL"
-    assert letter.group == "conv_1"
+    assert letter.reason == "could not be written to PostgreSQL"
+    assert letter.group_id == "conv_1"
 
 
 @pytest.mark.parametrize(
     "body", ["poison", "{", "[]", "null", '"text"', "{}", '{"tenant_id": 1, "response": []}']
 )
 @pytest.mark.parametrize("queue", ["jobs", "history"])
-def test_what_cannot_be_read(body: str, queue: str) -> None:
-    letter = letter_of(message(body), queue=queue)
+def test_dead_letter_keeps_a_body_that_cannot_be_read(body: str, queue: str) -> None:
+    letter = dead_letter(message(body), queue=queue)
     assert letter.body == body
-    assert (letter.tenant_id, letter.response_id, letter.group) == (None, None, None)
+    assert (letter.tenant_id, letter.response_id, letter.group_id) == (None, None, None)
 
 
-def test_nonsense_in_the_attributes_is_as_if_there_were_none() -> None:
-    letter = letter_of(message("x", when="yesterday", attempts="many"), queue="jobs")
-    assert letter.when == datetime(2026, 11, 21, 9, 23, 0, 123000, UTC)
-    assert letter.attempts == 4
-    assert letter.why == "unknown"
+def test_dead_letter_ignores_malformed_attributes() -> None:
+    letter = dead_letter(message("x", when="yesterday", attempts="many"), queue="jobs")
+    assert letter.moved_at == datetime(2026, 11, 21, 9, 23, 0, 123000, UTC)
+    assert letter.receive_count == 4
+    assert letter.reason == "unknown"
 
 
 @pytest.mark.parametrize("tenant", ["wörld", "a b", "x" * 129])
-def test_a_tenant_that_sqs_does_not_take_as_a_group_is_none(tenant: str) -> None:
-    letter = letter_of(message(json.dumps({"tenant_id": tenant})), queue="jobs")
+def test_dead_letter_has_no_group_that_sqs_refuses(tenant: str) -> None:
+    letter = dead_letter(message(json.dumps({"tenant_id": tenant})), queue="jobs")
     assert letter.tenant_id == tenant
-    assert letter.group is None
+    assert letter.group_id is None
 
 
-def test_a_letter_does_not_change_the_terminal() -> None:
+def test_printable_escapes_control_characters() -> None:
     text = "wörld 🌍\n\x1b[2J\x9b2J\u202eabc\x07"
     assert printable(text) == "wörld 🌍\\n\\x1b[2J\\x9b2J\\u202eabc\\x07"
     assert printable(text, keep="\n").startswith("wörld 🌍\n\\x1b")
