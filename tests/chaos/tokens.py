@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.engines.echo import EchoEngine
+from worker.engines.echo.engine import EchoEngine
 from worker.engines.protocol import GenerateRequest, TokenChunk
 
 FOLDER_VARIABLE = "CHAOS_TOKENS"

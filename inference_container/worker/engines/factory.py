@@ -1,6 +1,6 @@
-"""Makes the engine that the settings name."""
+"""Creation of the engine that the settings name."""
 
-from worker.engines.echo import ECHO, EchoEngine, EchoPace
+from worker.engines.echo.engine import ECHO, EchoEngine, EchoPace
 from worker.engines.openai.engine import OpenAiEngine
 from worker.engines.openai.upstream import Upstream
 from worker.engines.openvino.engine import OpenVinoEngine
@@ -20,13 +20,25 @@ def create_engine(
 ) -> Engine:
     """Return the engine of this name, not yet started.
 
-    `echo_model` is the name of what echo serves, `model` what vLLM does; `upstream` is whom the
-    engine openai asks.
+    Parameters
+    ----------
+    name : str
+        ``echo``, ``smollm2``, ``vllm`` or ``openai``.
+    slots : int
+        Generations that it runs at once.
+    echo : EchoPace | None
+        Pace of the echo engine.
+    echo_model : str
+        Name of the echo engine's model.
+    model : VllmModel | None
+        Model of the vLLM engine.
+    upstream : Upstream | None
+        Server of the OpenAI engine.
 
     Raises
     ------
     EngineError
-        There is no such engine, or it was not given what it serves.
+        The name is unknown, or the engine's model or server is missing.
     """
     match name:
         case "echo":

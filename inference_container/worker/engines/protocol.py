@@ -1,8 +1,9 @@
-"""What the worker asks of an engine, and the errors an engine may raise.
+"""The protocol between the worker and its engines, with their errors.
 
 EngineError
+    One request failed; the message is for the log.
     ``EngineDeadError``: the engine cannot serve again; every running request gets it.
-    ``UnloadedError``: the model was unloaded or replaced; another attempt at the request is due.
+    ``UnloadedError``: the model was unloaded or swapped; another attempt continues the answer.
     ``RefusedError``: this request cannot be served; the message is for the client.
         ``ContextOverflowError``: its prompt leaves no room for an answer.
 """
@@ -18,11 +19,11 @@ FinishReason = Literal["stop", "length"]
 
 
 class EngineError(Exception):
-    """One request failed; the engine goes on serving others. The message is for the log."""
+    """One request failed; the engine still serves others. The message is for the log."""
 
 
 class RefusedError(EngineError):
-    """One request cannot be served, as the message tells the client."""
+    """One request cannot be served; the message is for the client."""
 
 
 class ContextOverflowError(RefusedError):
@@ -30,16 +31,26 @@ class ContextOverflowError(RefusedError):
 
 
 class EngineDeadError(EngineError):
-    """The engine is gone for good; the process that holds it should end."""
+    """The engine cannot serve again; the worker's process should end."""
 
 
 class UnloadedError(EngineError):
-    """The model was unloaded, or replaced, before this answer's end; another attempt goes on."""
+    """The model was unloaded or swapped before the answer's end; another attempt continues it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model an engine serves; both limits in tokens."""
+    """A model that an engine serves.
+
+    Parameters
+    ----------
+    id : str
+        The name that requests use.
+    context_window : int
+        Tokens of prompt and answer together.
+    max_output_tokens : int
+        Tokens of an answer.
+    """
 
     id: str
     context_window: int
@@ -48,7 +59,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine serves, and how many generations it runs at once."""
+    """The models of an engine, and the number of generations that it runs at once."""
 
     models: tuple[ModelInfo, ...]
     slots: int
@@ -56,7 +67,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of a conversation, as the model's chat template takes it."""
+    """One message of a conversation, as a chat template takes it."""
 
     role: Role
     content: str
@@ -64,10 +75,17 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A rendered prompt; ``len(token_ids)`` is the number of input tokens.
+    """A rendered prompt.
 
-    Where an upstream does not tell its tokens, that number is `estimated`: good enough to see
-    whether something fits, not to be reported as usage.
+    Parameters
+    ----------
+    token_ids : tuple[int, ...]
+        Its length is the number of input tokens.
+    text : str
+        The prompt as text, where the engine needs or has it.
+    estimated : bool
+        Whether the number is only an estimate, because the upstream does not return its tokens:
+        enough to check that a prompt fits, but not to be reported as usage.
     """
 
     token_ids: tuple[int, ...]
@@ -77,9 +95,14 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are chosen; ``None`` leaves the choice to the engine.
+    """Sampling parameters as in OpenAI's API; ``None`` leaves a choice to the engine.
 
-    The answer ends before the first of the `stop` strings in its text (see ``stops``).
+    Parameters
+    ----------
+    max_tokens : int
+        Limit of the whole answer, earlier attempts included.
+    stop : tuple[str, ...]
+        The answer ends before the first of these strings in its text (`worker.engines.stops`).
     """
 
     max_tokens: int
@@ -93,11 +116,18 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """A generation to run; ``generated_token_ids`` is what an earlier attempt already made.
+    """A generation to run.
 
-    ``sampling.max_tokens`` counts the whole answer, those ids included. A higher `priority` goes
-    sooner. `text_format`: the Responses API's `text.format` where it is not plain text. Requests
-    of one `conversation_id` begin alike.
+    Parameters
+    ----------
+    generated_token_ids : tuple[int, ...]
+        Tokens of the answer that earlier attempts generated; the engine continues after them.
+    priority : int
+        The higher, the sooner it gets a slot.
+    text_format : Mapping[str, Any] | None
+        The Responses API's `text.format`; None for plain text.
+    conversation_id : str
+        Requests of one conversation begin with the same prompt.
     """
 
     request_id: str
@@ -112,9 +142,14 @@ class GenerateRequest:
 
 @dataclass(frozen=True, slots=True)
 class TokenChunk:
-    """New text and the ids of the tokens it came from; only the last chunk has a finish reason.
+    """New text and the ids of its tokens.
 
-    It may also have the `usage` of the whole answer, where something else than its ids tells it.
+    Parameters
+    ----------
+    finish_reason : FinishReason | None
+        Set in the last chunk only.
+    usage : Usage | None
+        Usage of the whole answer, in the last chunk, where its ids do not tell it.
     """
 
     text: str
@@ -126,34 +161,55 @@ class TokenChunk:
 class Engine(Protocol):
     """Generates answers for one worker.
 
-    Joined chunk texts are the answer, joined ``token_ids`` its tokens without the end token, and
-    no character ever arrives in halves. The tokens of a stop string count, its text is not shown.
-    Continuing after any first ids yields exactly the rest; with stop strings, and where only an
-    upstream knows the text of ids, after those of any first chunks.
+    The joined texts of an answer's chunks are the answer, their joined ``token_ids`` its tokens
+    without the end token; a chunk never contains half of a character. The tokens of a stop string
+    count, but its text is not shown.
+
+    Resuming: a request whose ``generated_token_ids`` are any first ids of an answer yields exactly
+    the rest. With stop strings, and where only an upstream knows the text of ids, this holds for
+    the ids of any first chunks.
     """
 
     async def start(self) -> None:
-        """Load what is served; ``EngineError`` if that fails."""
+        """Load the models.
+
+        Raises
+        ------
+        EngineError
+            They cannot be loaded.
+        """
         ...
 
     async def close(self) -> None:
-        """End what runs with ``EngineDeadError`` and release everything."""
+        """End running generations with ``EngineDeadError``, and release all resources."""
         ...
 
     def info(self) -> EngineInfo:
-        """Return models and slots; valid after ``start``."""
+        """Return the models and the slots; valid after ``start``."""
         ...
 
     async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
-        """Render the conversation by the model's own chat template."""
+        """Render the conversation by the model's own chat template.
+
+        Raises
+        ------
+        RefusedError
+            The model is not served, or cannot take the conversation.
+        """
         ...
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
-        """Stream the answer; closing, cancelling or aborting it frees its slot."""
+        """Stream the answer in whole characters; closing or cancelling the stream frees its slot.
+
+        Raises
+        ------
+        EngineError
+            Of any kind (see the module).
+        """
         ...
 
     async def abort(self, request_id: str) -> None:
-        """End a running generation without a further chunk; unknown ids are ignored."""
+        """End a generation without a further chunk; an unknown id is ignored."""
         ...
 
     async def health(self) -> bool:
@@ -166,9 +222,15 @@ class AdaptableEngine(Protocol):
     """An engine that takes LoRA adapters while it serves."""
 
     async def load_adapter(self, name: str, uri: str) -> None:
-        """Serve an adapter under this name, from now on this one; ``EngineError`` if it cannot."""
+        """Serve an adapter under this name, instead of another one if there is one.
+
+        Raises
+        ------
+        EngineError
+            The adapter cannot be loaded.
+        """
         ...
 
     async def unload_adapter(self, name: str) -> None:
-        """Forget an adapter; answers that it has begun go on."""
+        """Unload an adapter; its running generations are completed."""
         ...

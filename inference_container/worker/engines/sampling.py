@@ -1,16 +1,22 @@
-"""What engines' own parameters for sampling have in common."""
+"""Sampling parameters that engines have in common."""
 
 from typing import Any
 
 from worker.engines.protocol import Sampling
 
 SEED_BITS = 32
+"""Bits of a seed; a shifted seed wraps around."""
 
 
 def given_fields(sampling: Sampling, *, resumed_at: int) -> dict[str, Any]:
-    """Return what a request asks for, by the names that OpenAI's API and vLLM have for it.
+    """Return the sampling that a request asks for, by the names of OpenAI's API and of vLLM.
 
-    What it leaves open is not there. `resumed_at`: the tokens that the generation begins after.
+    Parameters
+    ----------
+    sampling : Sampling
+        What it leaves open (None) is left out.
+    resumed_at : int
+        Number of tokens of the answer after which the generation begins.
     """
     seed = sampling.seed
     fields = {
@@ -24,5 +30,8 @@ def given_fields(sampling: Sampling, *, resumed_at: int) -> dict[str, Any]:
 
 
 def shifted_seed(seed: int, *, resumed_at: int) -> int:
-    """Return a continuation's seed: it must not draw again the numbers that its beginning drew."""
+    """Return the seed for a generation that continues after `resumed_at` tokens.
+
+    With the same seed it would draw the same random numbers again as the beginning of the answer.
+    """
     return (seed + resumed_at) % (1 << SEED_BITS)

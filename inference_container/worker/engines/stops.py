@@ -1,17 +1,17 @@
-"""Stop strings, and how an answer is cut into chunks because of them.
+"""Stop strings, and the cutting of an answer into chunks that respects them.
 
 An answer ends before the first stop string in its text: the one that is complete first, the longest
-of those that are complete at the same character. It does not matter how tokens or chunks cut it.
+of those that are complete at the same character. Boundaries of tokens and chunks do not matter.
 
-What a later attempt must know follows from where chunks end. A chunk ends where no character and no
-stop string can have begun, and its ids are all those of its text. Whoever continues after whole
-chunks, as every attempt does whose ids come from the log, therefore needs to know nothing of the
-text before: no stop string begins in it, and nothing of it must be taken back, even where other
-tokens follow than the first time. The last chunk has the ids of the stop string as well, for they
-were generated; the log gets them together with the answer's end.
+A chunk ends where no character and no stop string can have begun, and its ids are all those of its
+text. So an attempt that continues after whole chunks, as every attempt does whose ids come from the
+event log, needs to know nothing of the text before: no stop string begins in it, and none of it
+must be withdrawn, even if other tokens follow than in the earlier attempt. The last chunk contains
+the ids of the stop string as well, since they were generated; the log gets them together with the
+end of the answer.
 
-Ids that are cut elsewhere still give exactly the rest where their text is known (`known`): it
-counts as given, and a stop string that began in it ends the answer.
+An attempt that continues after other ids still yields exactly the rest if their text is known
+(`known`): that text counts as shown, and a stop string that began in it ends the answer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,70 +20,84 @@ from worker.engines.protocol import FinishReason, TokenChunk
 
 
 class StopScanner:
-    """Finds the first stop string in a text that comes in pieces. Empty strings stop nothing.
+    """Finds the first stop string in a text that arrives in pieces. Empty strings are ignored.
+
+    State: for each stop string, how many of its characters the end of the text matches.
 
     Attributes
     ----------
-    open
+    open : bool
         Whether the text so far may end with the beginning of a stop string.
     """
 
     def __init__(self, stop: Iterable[str]) -> None:
         longest_first = sorted({each for each in stop if each}, key=len, reverse=True)
-        self._searches = [_Search(each) for each in longest_first]
-        self._beginnings = {each[0] for each in longest_first}
+        self._matchers = [_Matcher(each) for each in longest_first]
+        self._first_characters = {each[0] for each in longest_first}
         self.open = False
 
     def find(self, piece: str) -> int | None:
-        """Return where in this piece the first stop string begins, None as long as there is none.
+        """Return the index in this piece at which the first stop string begins.
 
-        Negative where it began in earlier pieces.
+        Returns
+        -------
+        int | None
+            Negative if it began in an earlier piece; None if no stop string is complete.
         """
-        if not self.open and self._beginnings.isdisjoint(piece):
+        # Most pieces contain no first character of a stop string: they need no matching.
+        if not self.open and self._first_characters.isdisjoint(piece):
             return None
         for position, character in enumerate(piece):
-            found = [search for search in self._searches if search.complete(character)]
-            if found:
+            # All matchers must see the character: no short cut at the first that is complete.
+            found = [matcher for matcher in self._matchers if matcher.advance(character)]
+            if found:  # the longest one first
                 return position + 1 - len(found[0].text)
-        self.open = any(search.matched for search in self._searches)
+        self.open = any(matcher.matched for matcher in self._matchers)
         return None
 
 
-class _Search:
-    """One string searched for, by Knuth, Morris and Pratt."""
+class _Matcher:
+    """The search for one string, by Knuth, Morris and Pratt (1977): each character is read once."""
 
-    __slots__ = ("_shorter", "matched", "text")
+    __slots__ = ("_fallbacks", "matched", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.matched = 0
-        """How many of its characters the end of the text so far has, as its beginning."""
-        self._shorter = [0]
+        """Length of the string's longest prefix that the text so far ends with."""
+        # For each prefix of the string, the length of its longest proper prefix that it ends with:
+        # what still matches after a mismatch.
+        self._fallbacks = [0]
         for character in text[1:]:
-            self._shorter.append(self._next(self._shorter[-1], character))
+            self._fallbacks.append(self._next(self._fallbacks[-1], character))
 
-    def complete(self, character: str) -> bool:
+    def advance(self, character: str) -> bool:
         self.matched = self._next(self.matched, character)
         return self.matched == len(self.text)
 
     def _next(self, matched: int, character: str) -> int:
         while matched and self.text[matched] != character:
-            matched = self._shorter[matched - 1]
+            matched = self._fallbacks[matched - 1]
         return matched + (self.text[matched] == character)
 
 
-class Chunks:
-    """Makes chunks of the tokens of an answer, and finds its end.
+class ChunkBuffer:
+    """Collects the tokens of an answer into chunks, and ends it at a stop string.
+
+    The text that may be passed on ("final") is what precedes the last place at which no stop string
+    was open; what follows it waits.
 
     Parameters
     ----------
-    known
-        The text of the ids after which it continues, as far as its characters are whole.
+    stop : Iterable[str]
+        Stop strings.
+    known : str
+        The text of the ids after which the answer continues, as far as its characters are whole.
 
     Attributes
     ----------
-    stopped
-        Whether there was a stop string: nothing comes after it.
+    stopped : bool
+        Whether a stop string was found: no text follows it.
     """
 
     def __init__(self, stop: Iterable[str] = (), *, known: str = "") -> None:
@@ -91,11 +105,11 @@ class Chunks:
         self.stopped = self._scanner.find(known) is not None
         self._ids: list[int] = []
         self._text = ""
-        self._sure_ids = self._sure_characters = 0
+        self._final_ids = self._final_characters = 0
 
     @property
-    def held(self) -> int:
-        """How many ids were added and not taken."""
+    def buffered(self) -> int:
+        """Return how many ids were added and not taken."""
         return len(self._ids)
 
     def add(self, token_ids: Sequence[int], text: str) -> None:
@@ -105,25 +119,26 @@ class Chunks:
         self._ids += token_ids
         if not text:
             return
-        begins = self._scanner.find(text)
-        if begins is not None:
+        start = self._scanner.find(text)
+        if start is not None:
             self.stopped = True
-            self._text = (self._text + text)[: max(0, len(self._text) + begins)]
+            # Zero if the stop string began in the known text, which was shown and stays.
+            self._text = (self._text + text)[: max(0, len(self._text) + start)]
             return
         self._text += text
         if not self._scanner.open:
-            self._sure_ids, self._sure_characters = len(self._ids), len(self._text)
+            self._final_ids, self._final_characters = len(self._ids), len(self._text)
 
     def take(self) -> TokenChunk | None:
-        """Return what may go out before the end is known, None as long as there is no text."""
-        if self.stopped or not self._sure_characters:
+        """Return the text that is final and its tokens, None if there is none."""
+        if self.stopped or not self._final_characters:
             return None
-        ids, characters = self._sure_ids, self._sure_characters
+        ids, characters = self._final_ids, self._final_characters
         chunk = TokenChunk(self._text[:characters], tuple(self._ids[:ids]))
         self._ids, self._text = self._ids[ids:], self._text[characters:]
-        self._sure_ids = self._sure_characters = 0
+        self._final_ids = self._final_characters = 0
         return chunk
 
     def last(self, reason: FinishReason | None) -> TokenChunk:
-        """Return the chunk that ends the answer: by a stop string, else for this reason."""
+        """Return the chunk that ends the answer: by a stop string, else for `reason`."""
         return TokenChunk(self._text, tuple(self._ids), "stop" if self.stopped else reason)

@@ -13,7 +13,7 @@ from tests.contract.engines.case import (
 )
 from tests.contract.engines.echo_upstream import Fault, echo_upstream
 from tests.vllm.on_cpu import EVERYTHING, NO_BLANKS, tiny_adapters, tiny_model
-from worker.engines.echo import EchoEngine, EchoPace
+from worker.engines.echo.engine import EchoEngine, EchoPace
 from worker.engines.factory import create_engine
 from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import GenerateRequest

@@ -88,6 +88,6 @@ def test_what_arrives_damaged_is_no_model(
 def test_progress_is_logged_by_tenths(
     s3: "S3Client", tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger=weights.LOGGER.name)
+    caplog.set_level(logging.INFO, logger=weights.logger.name)
     model_folder(f"s3://{BUCKET}/small", cache=tmp_path)
     assert 1 <= len(caplog.messages) <= 10

@@ -1,4 +1,4 @@
-"""HTTP to the upstream: JSON calls, and streams of events that are closed when they are left."""
+"""HTTP client for the upstream: JSON calls, and streams of events."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -19,24 +19,30 @@ Json = dict[str, Any]
 
 _KEEP_ALIVE_S = 15.0
 _DONE = b"[DONE]"
-_END_S = 0.1
+"""Data of the last event in OpenAI's streams."""
+_BODY_END_TIMEOUT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request to the upstream that is answered by a stream; `path` is below its URL."""
+    """A request to the upstream that returns a stream; `path` is relative to the upstream's URL."""
 
     path: str
     body: Json
 
 
 class UpstreamClient:
-    """Made on a running event loop."""
+    """Connections to one upstream; to be created on a running event loop.
+
+    Attributes
+    ----------
+    answered_at : float
+        Time of the last response, by the loop's clock; minus infinity once it is unreachable.
+    """
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
         self.answered_at = float("-inf")
-        """When the upstream last answered, by the loop's clock; never, once it is unreachable."""
         key = upstream.api_key
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
@@ -44,7 +50,7 @@ class UpstreamClient:
             headers={"Content-Type": "application/json"}
             | ({"Authorization": f"Bearer {key}"} if key else {}),
             timeout=aiohttp.ClientTimeout(connect=upstream.connect_timeout_s),
-            skip_auto_headers=("Accept-Encoding",),  # compressing would hold tokens back
+            skip_auto_headers=("Accept-Encoding",),  # a compressor would hold tokens back
         )
 
     async def close(self) -> None:
@@ -52,24 +58,36 @@ class UpstreamClient:
         await self._session.close()
 
     async def get(self, url: str, *, timeout_s: float) -> Any:
-        """Return a resource's JSON; `EngineError` of any kind if there is none."""
+        """Return the JSON of a resource.
+
+        Raises
+        ------
+        EngineError
+            Of any kind: the upstream cannot be reached, refuses, or returns no JSON.
+        """
         return await self._json("GET", url, timeout_s=timeout_s)
 
     async def post(self, url: str, body: Json, *, timeout_s: float) -> Any:
-        """Return a call's JSON; `EngineError` of any kind if there is none."""
+        """Return the JSON that a call returns.
+
+        Raises
+        ------
+        EngineError
+            As `get`.
+        """
         return await self._json("POST", url, body, timeout_s=timeout_s)
 
     async def events(self, call: Call, generation: UpstreamGeneration) -> AsyncGenerator[Json]:
-        """Yield the stream's events up to its end, or that of the generation.
+        """Yield the stream's events until it or the generation ends.
 
         Raises
         ------
         TransientError
-            The connection failed or broke; HTTP 429 or 5xx.
+            The connection failed or broke, or the status is 429 or 5xx.
         StalledError
-            No first event, or no next one, in time.
+            The first event or a later one did not arrive in time.
         EngineError
-            What `failure` makes of another answer.
+            For any other status (`failure`).
         """
         upstream, loop = self._upstream, asyncio.get_running_loop()
         limit_s = upstream.first_token_timeout_s
@@ -80,12 +98,13 @@ class UpstreamClient:
                 while data := await generation.within(until, response.content.readany()):
                     for event in reader.feed(data):
                         if event == _DONE:
-                            await _ended(response, generation)
+                            await _read_body_end(response, generation)
                             return
                         yield _event(event)
                         limit_s = upstream.token_timeout_s
                         until = loop.time() + limit_s
         except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+            # The end of the generation closes the stream under the read: no upstream's failure.
             if not generation.ended:
                 raise TransientError(f"The upstream's stream broke: {error!r}") from error
         except TimeoutError as error:
@@ -113,7 +132,7 @@ class UpstreamClient:
             yield response
         finally:
             generation.stream = None
-            response.close()  # an open one would keep generating
+            response.close()  # an upstream generates as long as the connection is open
 
     async def _json(
         self, method: str, url: str, body: Json | None = None, *, timeout_s: float
@@ -138,10 +157,10 @@ class UpstreamClient:
             raise EngineError(f"{url} answered no JSON: check AXON_UPSTREAM_URL.") from error
 
 
-async def _ended(response: aiohttp.ClientResponse, generation: UpstreamGeneration) -> None:
-    """Wait for the end of the body, which should follow at once: it frees the connection."""
+async def _read_body_end(response: aiohttp.ClientResponse, generation: UpstreamGeneration) -> None:
+    """Read the end of the body, which follows at once, so that the connection can be reused."""
     with suppress(TimeoutError):
-        until = asyncio.get_running_loop().time() + _END_S
+        until = asyncio.get_running_loop().time() + _BODY_END_TIMEOUT_S
         await generation.within(until, response.content.readany())
 
 

@@ -1,4 +1,4 @@
-"""Which models an upstream serves, and of which kind it is."""
+"""Discovery of an upstream's models and of its kind."""
 
 import logging
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from worker.engines.openai.client import UpstreamClient
 from worker.engines.openai.upstream import Kind, Upstream
 from worker.engines.protocol import EngineError, ModelInfo
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _PROBE = {"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": True}
 
@@ -19,41 +19,41 @@ async def served_models(client: UpstreamClient, upstream: Upstream) -> tuple[Mod
     Raises
     ------
     EngineError
-        It does not tell, or serves none.
+        The upstream cannot be asked, or there are no models.
     """
-    told = await client.get(f"{upstream.url}/models", timeout_s=upstream.connect_timeout_s)
-    windows = _windows(told)
+    reply = await client.get(f"{upstream.url}/models", timeout_s=upstream.connect_timeout_s)
+    windows = _windows(reply)
     models = upstream.models or tuple(windows)
     if not models:
         raise EngineError(
             f"The upstream {upstream.url} lists no models: name them in AXON_UPSTREAM_MODELS."
         )
     for missing in set(models) - set(windows):
-        LOGGER.warning("the upstream does not list the model %s of AXON_UPSTREAM_MODELS", missing)
+        logger.warning("the upstream does not list the model %s of AXON_UPSTREAM_MODELS", missing)
     return tuple(_info(name, windows.get(name) or upstream.context_window) for name in models)
 
 
-async def kind_of(client: UpstreamClient, upstream: Upstream, *, model: str) -> Kind:
-    """Return the settings' kind, or else what the upstream shows itself to be."""
+async def detect_kind(client: UpstreamClient, upstream: Upstream, *, model: str) -> Kind:
+    """Return the kind that the settings name, or else what a probe of ``/tokenize`` shows."""
     if upstream.kind != "auto":
         return upstream.kind
     try:
-        told = await client.post(
+        reply = await client.post(
             f"{upstream.root}/tokenize",
             {"model": model, **_PROBE},
             timeout_s=upstream.connect_timeout_s,
         )
     except EngineError as error:
-        LOGGER.info("the upstream tells no token ids (%s)", error)
+        logger.info("the upstream returns no token ids (%s)", error)
         return "openai"
-    # llama.cpp has a route of this name, too, which knows no messages and finds no tokens in them.
-    tells = isinstance(told, dict) and bool(told.get("tokens")) and "max_model_len" in told
-    return "vllm" if tells else "openai"
+    # llama.cpp has such a route as well, but it ignores the messages and returns no tokens.
+    returns_ids = isinstance(reply, dict) and bool(reply.get("tokens")) and "max_model_len" in reply
+    return "vllm" if returns_ids else "openai"
 
 
-def _windows(told: Any) -> Mapping[str, int | None]:
-    """Return each listed model's context window in tokens, None where it is not told."""
-    listed = told.get("data") if isinstance(told, dict) else None
+def _windows(reply: Any) -> Mapping[str, int | None]:
+    """Return each listed model's context window in tokens; None where the upstream omits it."""
+    listed = reply.get("data") if isinstance(reply, dict) else None
     if not isinstance(listed, list):
         raise EngineError("The upstream's /models is no list: check AXON_UPSTREAM_URL.")
     return {

@@ -1,23 +1,26 @@
-"""Serves what another server generates."""
+"""Engine that passes requests on to an OpenAI-compatible server (the upstream)."""
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from typing_extensions import override
+
 from axon.retry import backoff
-from worker.engines.limits import find_model, refuse_format, token_budget
-from worker.engines.openai.chat import ChatDialect
+from worker.engines.openai.answer import UpstreamAnswer
+from worker.engines.openai.api import UpstreamApi
+from worker.engines.openai.chat_completions import ChatCompletionsApi
 from worker.engines.openai.client import UpstreamClient
-from worker.engines.openai.dialect import Answer, Dialect
-from worker.engines.openai.discovery import kind_of, served_models
+from worker.engines.openai.completions import CompletionsApi
+from worker.engines.openai.discovery import detect_kind, served_models
 from worker.engines.openai.errors import StalledError, TransientError
 from worker.engines.openai.generation import UpstreamGeneration
-from worker.engines.openai.tokens import TokenDialect
 from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import (
     ChatMessage,
     ContextOverflowError,
+    Engine,
     EngineDeadError,
     EngineError,
     EngineInfo,
@@ -26,19 +29,21 @@ from worker.engines.protocol import (
     Prompt,
     TokenChunk,
 )
+from worker.engines.request_checks import find_model, refuse_format, token_budget
 from worker.engines.slots import Slots
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_HEALTHY_FOR_S = 5.0
+_HEALTHY_S = 5.0
+"""Seconds after a response for which the upstream counts as healthy."""
 _FIRST_PAUSE_S = 0.2
 
 
-class OpenAiEngine:
-    """Asks the upstream for each answer, and again for its rest when the stream breaks.
+class OpenAiEngine(Engine):
+    """Asks the upstream for each answer, and for the rest of it when the stream breaks.
 
-    A continued answer equals the uninterrupted one when it is greedy and the upstream continues
-    a message as it would have gone on by itself.
+    A continued answer equals the uninterrupted one if it is greedy and the upstream continues a
+    message as it would have done without the break.
     """
 
     def __init__(self, *, slots: int, upstream: Upstream) -> None:
@@ -46,45 +51,53 @@ class OpenAiEngine:
         self._slots = Slots(slots)
         self._info = EngineInfo(models=(), slots=slots)
         self._client: UpstreamClient | None = None
-        self._dialect: Dialect = ChatDialect()
+        self._api: UpstreamApi = ChatCompletionsApi()
 
+    @override
     async def start(self) -> None:
-        """Ask what is served; ``EngineError`` if the upstream does not tell."""
+        """Ask the upstream for its models and its kind.
+
+        Raises
+        ------
+        EngineError
+            It cannot be asked, or serves no model.
+        """
         upstream = self._upstream
         client = self._client = UpstreamClient(upstream)
         try:
             models = await served_models(client, upstream)
-            kind = await kind_of(client, upstream, model=models[0].id)
+            kind = await detect_kind(client, upstream, model=models[0].id)
         except BaseException:
             await self.close()
             raise
         self._info = EngineInfo(models=models, slots=self._info.slots)
         if kind == "vllm":
-            self._dialect = TokenDialect(
+            self._api = CompletionsApi(
                 client=client, root=upstream.root, timeout_s=upstream.first_token_timeout_s
             )
 
+    @override
     async def close(self) -> None:
-        """End what runs with ``EngineDeadError`` and close all connections."""
         self._slots.end_all(EngineDeadError("The engine was closed."))
         client, self._client = self._client, None
         if client is not None:
             await client.close()
 
+    @override
     def info(self) -> EngineInfo:
-        """Return the models and the slots."""
         return self._info
 
+    @override
     async def abort(self, request_id: str) -> None:
-        """End the generation, if there is one, and its stream."""
         self._slots.end(request_id)
 
+    @override
     async def health(self) -> bool:
-        """Return whether the upstream answered within the last seconds, or does now."""
+        """Return whether the upstream answered within the last 5 s, or answers now."""
         client, upstream = self._client, self._upstream
         if client is None:
             return False
-        if asyncio.get_running_loop().time() - client.answered_at < _HEALTHY_FOR_S:
+        if asyncio.get_running_loop().time() - client.answered_at < _HEALTHY_S:
             return True
         try:
             await client.get(f"{upstream.url}/models", timeout_s=upstream.connect_timeout_s)
@@ -92,18 +105,18 @@ class OpenAiEngine:
             return False
         return True
 
+    @override
     async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
-        """Render the conversation, in tokens if the upstream tells them."""
         find_model(self._info.models, model)
         self._running()
-        return await self._dialect.assemble(model, messages)
+        return await self._api.assemble(model, messages)
 
+    @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
-        """Stream the answer as the upstream does."""
         refuse_format(request)
         client = self._running()
         model = find_model(self._info.models, request.model)
-        token_budget(request, model.context_window)  # refuses before a slot is taken
+        token_budget(request, model.context_window)  # refuse before waiting for a slot
         generation = UpstreamGeneration(request.request_id, priority=request.priority)
         try:
             await self._slots.enter(generation)
@@ -120,25 +133,26 @@ class OpenAiEngine:
         client: UpstreamClient,
         generation: UpstreamGeneration,
     ) -> AsyncGenerator[TokenChunk, None]:
-        answer = self._dialect.answer(request, model)
-        trials = _Trials(self._upstream)
-        while generation.goes_on() and (call := answer.call()) is not None:
+        answer = self._api.answer(request, model)
+        retries = _Retries(self._upstream)
+        while generation.is_running() and (call := answer.call()) is not None:
             try:
                 async with aclosing(client.events(call, generation)) as events:
                     async for event in events:
                         chunk = answer.take(event)
-                        if chunk is not None and generation.goes_on():
+                        if chunk is not None and generation.is_running():
                             yield chunk
                         if answer.full:
                             break
-                if generation.goes_on() and answer.reason is None:
+                if generation.is_running() and answer.reason is None:
                     raise TransientError("The upstream's stream ended before the answer.")  # noqa: TRY301
             except ContextOverflowError as error:
                 raise _overflow(model, error) from error
             except (TransientError, StalledError) as error:
+                # An answer that has ended needs nothing more from a stream that breaks behind it.
                 if answer.reason is None:
-                    await trials.pause_after(error, answer, generation)
-        if generation.goes_on():
+                    await retries.pause_after(error, answer, generation)
+        if generation.is_running():
             yield answer.last()
 
     def _running(self) -> UpstreamClient:
@@ -147,29 +161,37 @@ class OpenAiEngine:
         return self._client
 
 
-class _Trials:
-    """The further requests that one answer may take."""
+class _Retries:
+    """The retries that one answer has left."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._left = upstream.retries
-        self._patience_s = upstream.first_token_timeout_s
+        self._max_pause_s = upstream.first_token_timeout_s
         self._pauses = backoff(first_s=_FIRST_PAUSE_S)
 
     async def pause_after(
-        self, error: TransientError | StalledError, answer: Answer, generation: UpstreamGeneration
+        self,
+        error: TransientError | StalledError,
+        answer: UpstreamAnswer,
+        generation: UpstreamGeneration,
     ) -> None:
-        """Wait before the next one; raise the error if there is none.
+        """Wait before the next request.
 
-        An upstream that took a request and says nothing may well be generating: only an answer
-        that has begun is then asked for again.
+        A stalled upstream is asked again only if the answer has begun. Before the first token it
+        may still work on the request, and a second one would add to its load.
+
+        Raises
+        ------
+        TransientError, StalledError
+            The given error, if there is no retry or the upstream asks for too long a pause.
         """
-        wished_s = error.retry_after_s if isinstance(error, TransientError) else None
+        retry_after_s = error.retry_after_s if isinstance(error, TransientError) else None
         stalled = isinstance(error, StalledError) and not answer.begun
-        if not self._left or stalled or (wished_s or 0) > self._patience_s:
+        if not self._left or stalled or (retry_after_s or 0) > self._max_pause_s:
             raise error
         self._left -= 1
-        LOGGER.warning("%s: %s Asking again.", generation.request_id, error)
-        until = asyncio.get_running_loop().time() + max(next(self._pauses), wished_s or 0)
+        logger.warning("%s: %s Asking again.", generation.request_id, error)
+        until = asyncio.get_running_loop().time() + max(next(self._pauses), retry_after_s or 0)
         await generation.wait(until=until)
 
 

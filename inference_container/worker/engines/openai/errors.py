@@ -1,4 +1,4 @@
-"""What an upstream's answer other than 200 means."""
+"""Errors of an upstream, by its HTTP status and message."""
 
 import re
 import time
@@ -8,7 +8,8 @@ from typing import Any
 from axon.serialization import loads
 from worker.engines.protocol import ContextOverflowError, EngineError, RefusedError
 
-_MOST_CHARACTERS = 500
+_MAX_CHARACTERS = 500
+# Messages of vLLM, OpenAI, llama.cpp and TGI for a prompt that exceeds the context window.
 _OVERFLOW = re.compile(
     r"context.?(length|window|size)|maximum (model )?length|`?inputs`? (must have|tokens \+)",
     re.IGNORECASE,
@@ -16,7 +17,13 @@ _OVERFLOW = re.compile(
 
 
 class TransientError(EngineError):
-    """The upstream may answer the same request later; after `retry_after_s`, if it says so."""
+    """The same request may succeed later.
+
+    Attributes
+    ----------
+    retry_after_s : float | None
+        Seconds until then, if the upstream says so.
+    """
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -24,11 +31,11 @@ class TransientError(EngineError):
 
 
 class StalledError(EngineError):
-    """The upstream took a request, and nothing came in time."""
+    """The upstream accepted a request, but sent nothing in time."""
 
 
 def failure(status: int, body: bytes, *, retry_after: str | None = None) -> EngineError:
-    """Return the error for an HTTP status, also one told within a stream."""
+    """Return the error for an HTTP status other than 200, or for an error event in a stream."""
     message = message_of(body)
     if status in (401, 403):
         return EngineError(
@@ -37,26 +44,26 @@ def failure(status: int, body: bytes, *, retry_after: str | None = None) -> Engi
     if status in (400, 404, 413, 422):
         overflow = status == 413 or _OVERFLOW.search(message)
         return ContextOverflowError(message) if overflow else RefusedError(message)
-    told = f"The upstream answered HTTP {status}: {message}"
+    description = f"The upstream answered HTTP {status}: {message}"
     if status == 429 or status >= 500:
-        return TransientError(told, retry_after_s=_seconds(retry_after))
-    return EngineError(f"{told}: check AXON_UPSTREAM_URL.")
+        return TransientError(description, retry_after_s=_seconds(retry_after))
+    return EngineError(f"{description}: check AXON_UPSTREAM_URL.")
 
 
 def message_of(body: bytes) -> str:
-    """Return the upstream's own words, from whichever field its kind of server puts them in."""
+    """Return the upstream's own message, from whichever field its kind of server uses."""
     try:
-        told: Any = loads(body)
+        reply: Any = loads(body)
     except ValueError:
-        told = body.decode(errors="replace")
+        reply = body.decode(errors="replace")
     for name in ("error", "message", "detail"):
-        if isinstance(told, dict) and name in told:
-            told = told[name]
-    return str(told).strip()[:_MOST_CHARACTERS] or "no reason given"
+        if isinstance(reply, dict) and name in reply:
+            reply = reply[name]
+    return str(reply).strip()[:_MAX_CHARACTERS] or "no reason given"
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Read the header: seconds, or a date."""
+    """Return the seconds in a Retry-After header, which is a number or a date (RFC 9110)."""
     if not retry_after:
         return None
     try:

@@ -1,8 +1,10 @@
-"""A generation that waits for an upstream: its end closes the upstream's stream at once."""
+"""A generation by an upstream: its end closes the upstream's stream at once."""
 
 import asyncio
 from collections.abc import Awaitable
 from typing import Protocol, TypeVar
+
+from typing_extensions import override
 
 from worker.engines.protocol import EngineDeadError
 from worker.engines.slots import Generation
@@ -11,15 +13,19 @@ T = TypeVar("T")
 
 
 class Stream(Protocol):
-    """What is closed."""
+    """The response that is read."""
 
     def close(self) -> None:
-        """Close it, without waiting."""
+        """Close the connection without waiting."""
         ...
 
 
 class UpstreamGeneration(Generation):
-    """Whoever ends it neither waits for the upstream nor for the consumer of its chunks."""
+    """A generation whose end interrupts the wait for the upstream.
+
+    Otherwise the upstream would keep generating, and hold its slot, until it sends the next event
+    or the reader of the chunks asks for one.
+    """
 
     __slots__ = ("_timeout", "stream")
 
@@ -28,16 +34,22 @@ class UpstreamGeneration(Generation):
         self.stream: Stream | None = None
         self._timeout: asyncio.Timeout | None = None
 
+    @override
     def end(self, error: EngineDeadError | None = None) -> None:
-        """End it from outside."""
         super().end(error)
         if self.stream is not None:
             self.stream.close()
         if self._timeout is not None and not self._timeout.expired():
-            self._timeout.reschedule(0)
+            self._timeout.reschedule(0)  # in the past: the wait ends with TimeoutError
 
     async def within(self, until: float, awaitable: Awaitable[T]) -> T:
-        """Await it; ``TimeoutError`` at this time of the loop's clock, or when ended."""
+        """Return what `awaitable` returns.
+
+        Raises
+        ------
+        TimeoutError
+            At the time `until` of the loop's clock (seconds), or once the generation is ended.
+        """
         try:
             async with asyncio.timeout_at(0 if self.ended else until) as self._timeout:
                 return await awaitable

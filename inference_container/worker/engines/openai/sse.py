@@ -1,21 +1,27 @@
-"""Server-sent events, from bytes to their data."""
+"""Parser of server-sent events (WHATWG HTML, section 9.2), without I/O."""
 
 from collections.abc import Iterator
 
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 
 
 class EventReader:
-    """Cuts a stream of bytes into the data of its events; other fields and comments are dropped."""
+    """Returns the data of events from a stream of bytes; other fields and comments are dropped."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the events that these bytes complete; ``ValueError`` for one above 1 MiB."""
+        """Yield the data of the events that these bytes complete.
+
+        Raises
+        ------
+        ValueError
+            A line exceeds 1 MiB.
+        """
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > _MOST_BYTES:
+        if len(self._rest) > _MAX_BYTES:
             raise ValueError("an event is larger than 1 MiB")
         for line in lines:
             line = line.removesuffix(b"\r")

@@ -1,4 +1,4 @@
-"""The server that the settings name, and how patient the engine is with it."""
+"""The upstream server that the settings name, with its time limits."""
 
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -10,10 +10,24 @@ Kind = Literal["vllm", "openai"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upstream:
-    """Whom to ask. `url` ends before ``/chat/completions``; all times are in seconds.
+    """An upstream server; all times are in seconds.
 
-    Without `models` it serves those that the server lists. `context_window` (tokens) is for models
-    whose own the server does not tell. `retries` are the further requests that one answer may take.
+    Parameters
+    ----------
+    url : str
+        Base URL, without ``/chat/completions``.
+    models : tuple[str, ...]
+        Models to serve; empty for those that the server lists.
+    kind : Literal["auto"] | Kind
+        Its API; "auto" to detect it.
+    context_window : int
+        Tokens, for models whose context window the server does not return.
+    first_token_timeout_s : float
+        Limit for the first event of a stream, which includes the wait in the server's queue.
+    token_timeout_s : float
+        Limit between two events.
+    retries : int
+        Further requests for one answer after failures.
     """
 
     url: str
@@ -28,7 +42,7 @@ class Upstream:
 
     @classmethod
     def of(cls, settings: EngineSettings) -> Self | None:
-        """Return what the settings name, None if they name no server."""
+        """Return the upstream that the settings name, None if they name none."""
         if settings.upstream_url is None:
             return None
         key = settings.upstream_api_key
@@ -46,5 +60,5 @@ class Upstream:
 
     @property
     def root(self) -> str:
-        """Where vLLM's own routes are."""
+        """Return the URL of vLLM's own routes."""
         return self.url.removesuffix("/v1")

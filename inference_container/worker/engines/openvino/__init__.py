@@ -1,5 +1,5 @@
-"""Small language models on the CPU by OpenVINO GenAI: the laptop's engine.
+"""Engine for small language models on the CPU, by OpenVINO GenAI.
 
-``engine`` and what it uses run in the worker; ``server`` and ``pipeline`` run in a process of
-their own, which ``process`` starts.
+`engine` runs in the worker; `server` and `pipeline` run in a process of their own, which `process`
+starts.
 """

@@ -1,14 +1,24 @@
-"""One answer on its way from the pipeline's tokens to chunks."""
+"""Chunks of an answer from the tokens of the OpenVINO pipeline."""
 
 from collections.abc import Collection, Sequence
 
+from typing_extensions import override
+
 from worker.engines.detokenizer import Detokenizer
 from worker.engines.protocol import FinishReason, TokenChunk
-from worker.engines.token_text import TokenText
+from worker.engines.text_chunker import TextChunker
 
 
-class Answer(TokenText):
-    """`TokenText` of a byte-level vocabulary, without the token that ends the answer."""
+class OpenVinoAnswer(TextChunker):
+    """A `TextChunker` for a byte-level vocabulary; drops the token that ends the answer.
+
+    Parameters
+    ----------
+    vocabulary : Sequence[bytes]
+        The bytes of each token by id.
+    stop_token_ids : Collection[int]
+        Tokens that end an answer.
+    """
 
     def __init__(
         self,
@@ -26,8 +36,8 @@ class Answer(TokenText):
         )
         self._stop_token_ids = stop_token_ids
 
+    @override
     def take(self, token_ids: Sequence[int], reason: FinishReason | None) -> TokenChunk | None:
-        """Return the next chunk, or None as long as there is nothing to show."""
         if reason == "stop" and token_ids and token_ids[-1] in self._stop_token_ids:
             token_ids = token_ids[:-1]
         return super().take(token_ids, reason)

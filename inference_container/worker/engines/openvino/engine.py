@@ -1,17 +1,19 @@
-"""Serves one GGUF model by continuous batching."""
+"""Engine that serves one GGUF model by OpenVINO's continuous batching."""
 
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Sequence
 
-from worker.engines.limits import find_model, refuse_format, token_budget
-from worker.engines.openvino.answer import Answer
+from typing_extensions import override
+
+from worker.engines.openvino.answer import OpenVinoAnswer
 from worker.engines.openvino.models import SMOLLM2, GgufModel, openable
 from worker.engines.openvino.process import PipelineGeneration, PipelineProcess
 from worker.engines.openvino.sampling import generation_config
 from worker.engines.openvino.tokenizer import ChatTokenizer
 from worker.engines.protocol import (
     ChatMessage,
+    Engine,
     EngineDeadError,
     EngineInfo,
     GenerateRequest,
@@ -20,22 +22,23 @@ from worker.engines.protocol import (
     TokenChunk,
 )
 from worker.engines.rendering import rendered
+from worker.engines.request_checks import find_model, refuse_format, token_budget
 from worker.engines.slots import Slots
 
 
-class OpenVinoEngine:
-    """The engine's end in the worker; the model runs in a process of its own.
+class OpenVinoEngine(Engine):
+    """The worker's side of the engine; the model runs in a process of its own.
 
-    A continued answer equals the uninterrupted one unless it was sampled or has a presence or
-    frequency penalty: OpenVINO counts these over what the current attempt generated.
+    A continued answer equals the uninterrupted one unless it was sampled, or has a presence or
+    frequency penalty, which OpenVINO computes from the tokens of the current attempt only.
 
     Parameters
     ----------
-    slots
+    slots : int
         Requests in one batch.
-    cache_tokens
-        Tokens whose keys and values are kept, of running and of earlier requests (45 KB each);
-        at least the context window.
+    cache_tokens : int
+        Size of the KV cache in tokens (45 KB each), for running and earlier requests; at least the
+        context window.
     """
 
     def __init__(
@@ -48,8 +51,15 @@ class OpenVinoEngine:
         self._process: PipelineProcess | None = None
         self._tokenizer: ChatTokenizer | None = None
 
+    @override
     async def start(self) -> None:
-        """Load the model; ``EngineError`` if a package is missing or the model does not load."""
+        """Load the model.
+
+        Raises
+        ------
+        EngineError
+            A package is missing, or the model does not load.
+        """
         path = await asyncio.to_thread(openable, self._model.path())
         arguments = (str(path), str(self._info.slots), str(self._cache_tokens))
         self._process = PipelineProcess(
@@ -62,7 +72,7 @@ class OpenVinoEngine:
                     ChatTokenizer,
                     path,
                     stop_tokens=self._model.stop_tokens,
-                    longest=self._model.info.context_window,
+                    max_tokens=self._model.info.context_window,
                 ),
                 self._process.start(),
             )
@@ -70,50 +80,51 @@ class OpenVinoEngine:
             await self.close()
             raise
 
+    @override
     async def close(self) -> None:
-        """End what runs with ``EngineDeadError`` and free the model's memory."""
         self._slots.end_all(EngineDeadError("The engine was closed."))
         if self._process is not None:
             await self._process.close()
 
+    @override
     def info(self) -> EngineInfo:
-        """Return the model and the slots."""
         return self._info
 
+    @override
     async def health(self) -> bool:
-        """Return whether the pipeline's process lives."""
+        """Return whether the pipeline's process is alive."""
         return self._process is not None and self._process.alive
 
+    @override
     async def abort(self, request_id: str) -> None:
-        """End the generation, if there is one."""
         self._slots.end(request_id)
 
+    @override
     async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
-        """Render by the chat template in the model's file."""
         find_model(self._info.models, model)
         tokenizer, _ = self._running()
         return await rendered(tokenizer.render, messages)
 
+    @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
-        """Stream whole characters, each chunk with the ids of its text."""
         tokenizer, process = self._running()
         refuse_format(request)
         token_ids = _input_ids(request, tokenizer)
         budget = token_budget(request, find_model(self._info.models, request.model).context_window)
-        answer = Answer(
+        answer = OpenVinoAnswer(
             vocabulary=tokenizer.vocabulary,
             stop_token_ids=tokenizer.stop_token_ids,
             generated_token_ids=request.generated_token_ids,
             stop=request.sampling.stop,
         )
-        if answer.finished or not budget:
-            yield TokenChunk("", (), "stop" if answer.finished else "length")
+        if (end := answer.end_without_tokens(budget=budget)) is not None:
+            yield end
             return
         config = generation_config(request, budget=budget, stop_token_ids=tokenizer.stop_token_ids)
         generation = PipelineGeneration(request.request_id, priority=request.priority)
         try:
             await self._slots.enter(generation)
-            if generation.goes_on():
+            if generation.is_running():
                 process.submit(generation, token_ids, config)
             while not answer.finished and (arrived := await generation.tokens()) is not None:
                 chunk = answer.take(*arrived)
@@ -130,7 +141,7 @@ class OpenVinoEngine:
 
 
 def _input_ids(request: GenerateRequest, tokenizer: ChatTokenizer) -> tuple[int, ...]:
-    """Return what the model continues; an id it does not know would end the pipeline."""
+    """Return the tokens that the model continues; an unknown id would end the process."""
     token_ids = request.prompt.token_ids + request.generated_token_ids
     if not token_ids or min(token_ids) < 0 or max(token_ids) >= len(tokenizer.vocabulary):
         raise RefusedError("The prompt has no tokens, or tokens that the model does not know.")

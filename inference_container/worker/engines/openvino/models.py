@@ -1,4 +1,4 @@
-"""The models that come as installed packages."""
+"""GGUF models from installed packages."""
 
 import importlib.util
 import os
@@ -12,14 +12,20 @@ from worker.engines.protocol import EngineError, ModelInfo
 
 @dataclass(frozen=True, slots=True)
 class GgufModel:
-    """A GGUF file inside a package, and the tokens that end its answers."""
+    """A GGUF file in a Python package, and the tokens that end its answers."""
 
     info: ModelInfo
     package: str
     stop_tokens: tuple[str, ...]
 
     def path(self) -> Path:
-        """Find the file without importing the package; ``EngineError`` if it is not there."""
+        """Return the path of the file, without importing the package.
+
+        Raises
+        ------
+        EngineError
+            A package is not installed, or has not exactly one GGUF file.
+        """
         for package in (self.package, "openvino_genai"):
             if importlib.util.find_spec(package) is None:
                 raise EngineError(
@@ -41,14 +47,16 @@ SMOLLM2 = GgufModel(
 
 
 def openable(model: Path) -> Path:
-    """Return a GGUF file that OpenVINO can open: it does so for writing, though it writes nothing.
+    """Return a GGUF file that OpenVINO can open.
 
-    A file that this process must not write to is copied into the folder for temporary files.
+    OpenVINO opens the file for writing, although it writes nothing. So a file that this process
+    may not write to is copied into the folder for temporary files.
     """
     if os.access(model, os.W_OK):
         return model
     copy = Path(tempfile.gettempdir()) / model.name
     if not (copy.is_file() and copy.stat().st_size == model.stat().st_size):
+        # Renamed when complete: two workers that start at once must not read half a file.
         part = copy.with_name(f"{copy.name}.{os.getpid()}")
         shutil.copyfile(model, part)
         part.replace(copy)

@@ -1,4 +1,4 @@
-"""OpenVINO's continuous-batching pipeline, in JSON values: for the process that owns it."""
+"""OpenVINO's continuous-batching pipeline in JSON values, for the process that owns it."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,21 +9,21 @@ import numpy as np
 import openvino  # type: ignore[import-untyped]
 import openvino_genai
 
-# The block size of OpenVINO's cache on the CPU.
-_TOKENS_A_BLOCK = 32
-# With these the numbers of one request depend neither on its peers in the batch nor on how
-# its prompt was cut into steps, so a continued answer equals the uninterrupted one.
+_BLOCK_TOKENS = 32
+"""Tokens of a block of OpenVINO's KV cache on the CPU."""
+# With these the results of one request depend neither on the others in the batch nor on how its
+# prompt was cut into steps, so that a continued answer equals the uninterrupted one.
 _REPRODUCIBLE = {
     "INFERENCE_PRECISION_HINT": "f32",
     "KV_CACHE_PRECISION": "f32",
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
 }
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Output(NamedTuple):
-    """New tokens of one request; ``reason`` when they are the last: stop, length or failed."""
+    """New tokens of one request; `reason` with the last ones: stop, length or failed."""
 
     key: int
     token_ids: Sequence[int]
@@ -31,13 +31,13 @@ class Output(NamedTuple):
 
 
 class OpenVinoPipeline:
-    """Runs up to ``slots`` requests in one batch, whose cache holds ``cache_tokens`` tokens."""
+    """Runs up to `slots` requests in one batch; its KV cache holds `cache_tokens` tokens."""
 
     def __init__(self, model: Path, *, slots: int, cache_tokens: int) -> None:
         scheduling = openvino_genai.SchedulerConfig()
         scheduling.max_num_seqs = slots
-        scheduling.num_kv_blocks = cache_tokens // _TOKENS_A_BLOCK
-        # A conversation's next turn begins with all of this one.
+        scheduling.num_kv_blocks = cache_tokens // _BLOCK_TOKENS
+        # The next turn of a conversation begins with the whole of this one.
         scheduling.enable_prefix_caching = True
         self._pipeline = openvino_genai.ContinuousBatchingPipeline(
             str(model), scheduling, "CPU", _REPRODUCIBLE
@@ -45,18 +45,18 @@ class OpenVinoPipeline:
         self._handles: dict[int, Any] = {}
 
     def warm_up(self) -> None:
-        """Generate one token, so that the first request need not wait for kernels to be made."""
+        """Generate one token, so that the first request need not wait for compiled kernels."""
         self.add(0, [1], {"max_new_tokens": 1})
         while self.busy:
             self.step()
 
     @property
     def busy(self) -> bool:
-        """Whether a step would do anything."""
+        """Return whether there are unfinished requests."""
         return bool(self._pipeline.has_non_finished_requests())
 
     def add(self, key: int, token_ids: Sequence[int], config: Mapping[str, Any]) -> list[Output]:
-        """Queue a request; returns its failure when it is refused at once."""
+        """Queue a request; return its failure if it is refused at once."""
         stop_token_ids = set(config.get("stop_token_ids", ()))
         try:
             self._handles[key] = self._pipeline.add_request(
@@ -65,12 +65,12 @@ class OpenVinoPipeline:
                 openvino_genai.GenerationConfig(**{**config, "stop_token_ids": stop_token_ids}),
             )
         except RuntimeError:
-            _log.exception("the pipeline refused a request")
+            logger.exception("the pipeline refused a request")
             return [Output(key, (), "failed")]
         return []
 
     def cancel(self, key: int) -> None:
-        """End a request; the next step frees its place."""
+        """Cancel a request; the next step frees its place in the batch."""
         handle = self._handles.pop(key, None)
         if handle is not None:
             handle.cancel()
@@ -92,9 +92,9 @@ class OpenVinoPipeline:
             if ended:
                 del self._handles[key]
             if ended or token_ids:
-                yield Output(key, token_ids, _name(reason) if ended else None)
+                yield Output(key, token_ids, _reason_name(reason) if ended else None)
 
 
-def _name(reason: Any) -> str:
+def _reason_name(reason: Any) -> str:
     reasons = openvino_genai.GenerationFinishReason
     return {reasons.STOP: "stop", reasons.LENGTH: "length"}.get(reason, "failed")

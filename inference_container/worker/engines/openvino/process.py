@@ -1,10 +1,12 @@
-"""The worker's side of the pipeline process: sends it requests, hands out the tokens it makes."""
+"""The worker's side of the pipeline's process: sends requests and distributes their tokens."""
 
 import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast
+
+from typing_extensions import override
 
 from worker.engines.protocol import EngineDeadError, EngineError, FinishReason
 from worker.engines.slots import Generation
@@ -24,20 +26,20 @@ class PipelineGeneration(Generation):
         self._reason: PipelineReason | None = None
 
     def deliver(self, token_ids: Sequence[int], reason: PipelineReason | None) -> None:
-        """Hand over tokens that were made."""
+        """Add tokens that the pipeline has generated."""
         self._arrived += token_ids
         self._reason = reason
         self.wake()
 
     async def tokens(self) -> tuple[list[int], FinishReason | None] | None:
-        """Wait for tokens and take all that are there; None if it was ended.
+        """Wait for tokens and return all that have arrived; None if the generation was ended.
 
         Raises
         ------
         EngineError
             The pipeline could not run the request.
         """
-        while self.goes_on():
+        while self.is_running():
             if self._reason == "failed":
                 raise EngineError("The engine could not run the request; its log says why.")
             if self._arrived or self._reason is not None:
@@ -48,16 +50,16 @@ class PipelineGeneration(Generation):
 
 
 class PipelineProcess(asyncio.SubprocessProtocol):
-    """A child process that runs the pipeline; ``server`` says what it speaks.
+    """A child process that runs the pipeline; `server` documents its messages.
 
-    A thread would not do: a step of the pipeline keeps the interpreter lock, 10 to 150 ms at a
-    time in which the event loop would stand still.
+    A thread is not enough: a step of the pipeline holds the interpreter lock for 10 to 150 ms,
+    during which the event loop would stop.
 
     Parameters
     ----------
-    command
+    command : Sequence[str]
         The child's command line.
-    on_death
+    on_death : Callable[[EngineDeadError], None]
         Called with the error if the child ends by itself.
     """
 
@@ -74,7 +76,13 @@ class PipelineProcess(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
 
     async def start(self) -> None:
-        """Return when the child is ready; ``EngineError`` if it ends before."""
+        """Start the child and wait until it is ready.
+
+        Raises
+        ------
+        EngineError
+            It ended before.
+        """
         loop = asyncio.get_running_loop()
         await loop.subprocess_exec(lambda: self, *self._command, stderr=None)
         await self._changed.wait()
@@ -82,8 +90,8 @@ class PipelineProcess(asyncio.SubprocessProtocol):
             raise EngineError("The engine ended while it loaded the model; its log says why.")
 
     async def close(self) -> None:
-        """Kill the child, which keeps nothing, and wait for its end."""
-        self.alive = False
+        """Kill the child, which has no state to save, and wait for its end."""
+        self.alive = False  # first: the end that follows is not reported as a death
         if self._transport is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -95,14 +103,14 @@ class PipelineProcess(asyncio.SubprocessProtocol):
     def submit(
         self, generation: PipelineGeneration, token_ids: Sequence[int], config: Mapping[str, Any]
     ) -> None:
-        """Start to generate after these tokens."""
+        """Start a generation that continues these tokens."""
         self._keys += 1
         generation.key = self._keys
         self._running[generation.key] = generation
         self._send({"add": generation.key, "ids": token_ids, "config": config})
 
     def cancel(self, generation: PipelineGeneration) -> None:
-        """Free its slot in the pipeline, if it still has one."""
+        """Free the generation's place in the pipeline, if it still has one."""
         if self._running.pop(generation.key, None) is not None:
             self._send({"cancel": generation.key})
 
@@ -111,18 +119,19 @@ class PipelineProcess(asyncio.SubprocessProtocol):
             pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
             pipe.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the child's transport."""
         self._transport = cast("asyncio.SubprocessTransport", transport)
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002
-        """Take the lines that are complete."""
+    @override
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
         *lines, self._incomplete = (self._incomplete + data).split(b"\n")
         for line in lines:
             self._receive(json.loads(line))
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Tell what waits for the child that it is gone."""
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake up whatever waits for the child; report its death unless it was killed."""
         transport, self._transport = self._transport, None
         died, self.alive = self.alive, False
         self._running.clear()
@@ -140,7 +149,7 @@ class PipelineProcess(asyncio.SubprocessProtocol):
             self._changed.set()
         for key, token_ids, reason in message.get("tokens", ()):
             generation = self._running.get(key)
-            if generation is None:
+            if generation is None:  # cancelled while its tokens were on their way
                 continue
             if reason is not None:
                 del self._running[key]

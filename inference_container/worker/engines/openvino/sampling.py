@@ -1,4 +1,4 @@
-"""A request's sampling in OpenVINO's terms."""
+"""OpenVINO's generation parameters for a request."""
 
 import secrets
 from collections.abc import Collection
@@ -7,10 +7,10 @@ from typing import Any
 from worker.engines.protocol import GenerateRequest, Sampling
 from worker.engines.sampling import SEED_BITS, shifted_seed
 
-# Without it the small model says the same again and again.
 _REPETITION_PENALTY = 1.07
-# Below, dividing by the temperature would overflow, and the choice is certain anyway.
-_LEAST_TEMPERATURE = 0.01
+"""Without a penalty the small model repeats itself."""
+_MIN_TEMPERATURE = 0.01
+"""Below this, a division by the temperature would overflow; the choice is greedy anyway."""
 
 
 def generation_config(
@@ -18,7 +18,12 @@ def generation_config(
 ) -> dict[str, Any]:
     """Return the arguments of ``GenerationConfig``, as JSON values.
 
-    Greedy unless a temperature or top_p asks for sampling. ``budget`` is in tokens.
+    Greedy unless a temperature or top_p asks for sampling.
+
+    Parameters
+    ----------
+    budget : int
+        Tokens that may still be generated.
     """
     return {
         "max_new_tokens": budget,
@@ -35,7 +40,7 @@ def _choice(sampling: Sampling, *, resumed_at: int) -> dict[str, Any]:
         return {"do_sample": False}
     temperature = 1.0 if sampling.temperature is None else sampling.temperature
     top_p = 1.0 if sampling.top_p is None else sampling.top_p
-    if temperature < _LEAST_TEMPERATURE or top_p <= 0:
+    if temperature < _MIN_TEMPERATURE or top_p <= 0:
         return {"do_sample": False}
     seed = secrets.randbits(SEED_BITS) if sampling.seed is None else sampling.seed
     return {

@@ -1,8 +1,8 @@
-"""The process that owns the pipeline: requests in, tokens out, one JSON object a line.
+"""The process that owns the pipeline: reads requests and writes tokens, one JSON object per line.
 
 In: ``{"add": key, "ids": [...], "config": {...}}`` and ``{"cancel": key}``.
 Out: ``{"ready": true}`` once, then ``{"tokens": [[key, ids, reason], ...]}`` after each step.
-It ends when its input does, so it never outlives the worker.
+It exits when its input ends, so that it never outlives the worker.
 """
 
 import json
@@ -20,37 +20,37 @@ _READ_SIZE = 65_536
 
 
 class Pipeline(Protocol):
-    """What is served; an output is ``(key, token_ids, reason)``."""
+    """The pipeline that is served; an output is ``(key, token_ids, reason)``."""
 
     @property
     def busy(self) -> bool:
-        """Whether a step would do anything."""
+        """Return whether there are unfinished requests."""
         ...
 
     def add(
         self, key: int, token_ids: Sequence[int], config: Mapping[str, Any]
     ) -> Sequence[Sequence[Any]]:
-        """Queue a request; return what is to say about it already."""
+        """Queue a request; return its outputs so far, which is a failure or nothing."""
         ...
 
     def cancel(self, key: int) -> None:
-        """End a request."""
+        """Cancel a request."""
         ...
 
     def step(self) -> Sequence[Sequence[Any]]:
-        """Generate, and return the outputs."""
+        """Generate at most one token for each request; return the outputs."""
         ...
 
 
-class Lines:
-    """The lines that arrive at a file descriptor."""
+class LineReader:
+    """Reads lines from a file descriptor."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._incomplete = b""
 
     def read(self, *, block: bool) -> list[bytes] | None:
-        """Return the complete lines that are there, or None at the end."""
+        """Return the complete lines that have arrived, None at the end of the input."""
         if not select.select([self._descriptor], [], [], None if block else 0)[0]:
             return []
         data = os.read(self._descriptor, _READ_SIZE)
@@ -60,8 +60,8 @@ class Lines:
         return lines
 
 
-def serve(pipeline: Pipeline, lines: Lines, send: Callable[[Mapping[str, Any]], None]) -> None:
-    """Step while there is work, and sleep while there is none, until the input ends."""
+def serve(pipeline: Pipeline, lines: LineReader, send: Callable[[Mapping[str, Any]], None]) -> None:
+    """Run steps while there are requests, and wait for requests otherwise, until the input ends."""
     while (arrived := lines.read(block=not pipeline.busy)) is not None:
         outputs = [output for line in arrived for output in _apply(pipeline, json.loads(line))]
         if pipeline.busy:
@@ -77,8 +77,8 @@ def _apply(pipeline: Pipeline, message: Mapping[str, Any]) -> Sequence[Sequence[
     return ()
 
 
-def sender() -> Callable[[Mapping[str, Any]], None]:
-    """Take standard output for messages alone: what libraries print goes to standard error."""
+def claim_stdout() -> Callable[[Mapping[str, Any]], None]:
+    """Reserve standard output for messages: what libraries print goes to standard error."""
     descriptor = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
@@ -88,10 +88,10 @@ def sender() -> Callable[[Mapping[str, Any]], None]:
     return send
 
 
-def end_with(descriptor: int) -> None:
-    """End this process when the other end of the descriptor closes, even while a model loads."""
+def exit_on_hangup(descriptor: int) -> None:
+    """Exit when the other end of the descriptor closes, even while a model loads."""
     closing = select.poll()
-    closing.register(descriptor, 0)  # a hang-up is reported unasked
+    closing.register(descriptor, 0)  # no events requested: a hang-up is always reported
 
     def watch() -> None:
         closing.poll()
@@ -102,19 +102,20 @@ def end_with(descriptor: int) -> None:
 
 def main(model: str, slots: str, cache_tokens: str) -> None:
     """Load the model and serve it."""
-    # A terminal's or a supervisor's signal goes to the whole group; the worker decides when to end.
+    # A terminal or a supervisor signals the whole process group. The worker drains first, and ends
+    # this process by closing its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO)
-    end_with(sys.stdin.fileno())
-    send = sender()
+    exit_on_hangup(sys.stdin.fileno())
+    send = claim_stdout()
     from worker.engines.openvino.pipeline import OpenVinoPipeline
 
     pipeline = OpenVinoPipeline(Path(model), slots=int(slots), cache_tokens=int(cache_tokens))
     pipeline.warm_up()
     send({"ready": True})
-    serve(pipeline, Lines(sys.stdin.fileno()), send)
-    os._exit(0)  # there is nothing to save, and freeing the model in order takes seconds
+    serve(pipeline, LineReader(sys.stdin.fileno()), send)
+    os._exit(0)  # there is no state to save, and freeing the model would take seconds
 
 
 if __name__ == "__main__":

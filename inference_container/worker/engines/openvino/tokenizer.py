@@ -1,4 +1,4 @@
-"""A GGUF model's tokenizer and chat template, by OpenVINO."""
+"""Tokenizer and chat template of a GGUF model, by OpenVINO."""
 
 import re
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from typing import Any
 from worker.engines.protocol import ChatMessage, Prompt, RefusedError
 from worker.engines.rendering import plain_messages
 
-# OpenVINO cuts a text to the context window, so that a longer one is encoded in pieces. They end
-# where no token can span: after a special token, or before the space of a new word. A message of a
-# whole window without any such place is still counted short.
+# OpenVINO truncates a text to the context window, so a longer one is encoded in pieces. One ends
+# where no token can span the cut: after a special token, or before the space of a new word. A
+# message of a whole window without any such place is still counted short.
 _PIECES = re.compile(r".{1000,}?(?:(?<=[A-Za-z])(?=\s[A-Za-z])|(?<=<\|im_end\|>))|.+", re.DOTALL)
 
 
@@ -20,33 +20,39 @@ class ChatTokenizer:
 
     Parameters
     ----------
-    longest
-        The tokens to which OpenVINO cuts a text: the model's context window.
+    max_tokens : int
+        Tokens to which OpenVINO truncates a text: the model's context window.
 
     Attributes
     ----------
-    vocabulary
+    vocabulary : tuple[bytes, ...]
         The bytes of each token by id; empty for special tokens.
-    stop_token_ids
+    stop_token_ids : frozenset[int]
         The tokens that end an answer.
     """
 
-    def __init__(self, model: Path, *, stop_tokens: Sequence[str], longest: int) -> None:
+    def __init__(self, model: Path, *, stop_tokens: Sequence[str], max_tokens: int) -> None:
         import openvino_genai
 
-        self._longest = longest
+        self._max_tokens = max_tokens
         self._tokenizer: Any = openvino_genai.Tokenizer(str(model))
         ids: dict[bytes, int] = self._tokenizer.get_vocab()
         self.stop_token_ids = frozenset(ids[token.encode()] for token in stop_tokens)
         self.vocabulary = self._text_bytes(sorted(ids, key=ids.__getitem__))
 
     def render(self, messages: Sequence[ChatMessage]) -> Prompt:
-        """Render by the model's template, open for the assistant's answer."""
+        """Render by the model's chat template, ready for the assistant's answer.
+
+        Raises
+        ------
+        RefusedError
+            The template cannot render the conversation.
+        """
         history = plain_messages(messages)
         try:
             text: str = self._tokenizer.apply_chat_template(history, add_generation_prompt=True)
             token_ids = self._encode(text)
-            if len(token_ids) >= self._longest:
+            if len(token_ids) >= self._max_tokens:
                 token_ids = list(chain.from_iterable(map(self._encode, _PIECES.findall(text))))
         except RuntimeError as error:
             raise RefusedError("The conversation cannot be rendered for the model.") from error
@@ -59,9 +65,10 @@ class ChatTokenizer:
         return token_ids
 
     def _text_bytes(self, tokens: Sequence[bytes]) -> tuple[bytes, ...]:
-        alone = [[token_id] for token_id in range(len(tokens))]
-        shown = self._tokenizer.decode(alone, skip_special_tokens=False)
-        kept = self._tokenizer.decode(alone, skip_special_tokens=True)
+        single = [[token_id] for token_id in range(len(tokens))]
+        with_special = self._tokenizer.decode(single, skip_special_tokens=False)
+        without_special = self._tokenizer.decode(single, skip_special_tokens=True)
         return tuple(
-            token if a == b else b"" for token, a, b in zip(tokens, shown, kept, strict=True)
+            token if a == b else b""
+            for token, a, b in zip(tokens, with_special, without_special, strict=True)
         )

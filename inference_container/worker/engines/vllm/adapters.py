@@ -1,4 +1,4 @@
-"""LoRA adapters: models that share the weights of one."""
+"""LoRA adapters of a vLLM engine: models that share the weights of one."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -10,61 +10,74 @@ from worker.engines.vllm.weights import model_folder
 
 
 class Adapters:
-    """By the name that requests say.
+    """The adapters of one engine, by the names that requests use.
 
     Parameters
     ----------
-    uris
-        Each adapter's folder, here or in S3.
+    uris : Mapping[str, str]
+        Folder of each adapter that is loaded at the start: a local path or ``s3://bucket/folder``.
     """
 
     def __init__(self, uris: Mapping[str, str]) -> None:
         self._uris = uris
         self._folders: dict[str, Path] = {}
-        self._requests: dict[str, Any] = {}
+        self._lora_requests: dict[str, Any] = {}
         self._numbers = count(1)
 
     @property
     def names(self) -> Sequence[str]:
-        """What is served beside the model that all share."""
-        return tuple(self._requests)
+        """Return the names of the adapters that are served."""
+        return tuple(self._lora_requests)
 
     def fetch(self, *, cache: Path) -> None:
-        """Copy them here; ``EngineError`` if one is not there."""
+        """Copy the adapters of the start from S3; this blocks.
+
+        Raises
+        ------
+        EngineError
+            One of them does not exist.
+        """
         for name, uri in self._uris.items():
             self._folders[name] = _folder(uri, cache)
 
     async def load(self, engine: Any) -> None:
-        """Have vLLM read each once: one that does not fit the model is found now."""
+        """Load the adapters of the start; vLLM raises if one does not fit the model."""
         for name, folder in self._folders.items():
             await self._add(engine, name, folder)
 
     async def add(self, engine: Any, name: str, uri: str, *, cache: Path) -> None:
-        """Add an adapter, or replace that of this name; ``EngineError`` if it is not there."""
+        """Load an adapter; swap it for the one of this name if there is one.
+
+        Raises
+        ------
+        EngineError
+            It does not exist.
+        """
         folder = await asyncio.to_thread(_folder, uri, cache)
-        old = self._requests.get(name)
+        previous = self._lora_requests.get(name)
         await self._add(engine, name, folder)
-        if old is not None:
-            await engine.remove_lora(old.lora_int_id)
+        if previous is not None:
+            await engine.remove_lora(previous.lora_int_id)
 
     async def remove(self, engine: Any, name: str) -> None:
-        """Remove an adapter; vLLM reads it again for what still runs."""
-        if (old := self._requests.pop(name, None)) is not None:
-            await engine.remove_lora(old.lora_int_id)
+        """Unload an adapter; vLLM loads it again for requests that still run."""
+        if (previous := self._lora_requests.pop(name, None)) is not None:
+            await engine.remove_lora(previous.lora_int_id)
 
     async def _add(self, engine: Any, name: str, folder: Path) -> None:
         from vllm.lora.request import LoRARequest
 
         number = next(self._numbers)
-        # By its name vLLM knows what it has in its prefix cache: another adapter needs another one.
+        # vLLM's prefix cache identifies an adapter by its name: a new version needs a new name, or
+        # its prompts would be continued from the cache of the version before.
         request = LoRARequest(f"{name}@{number}", number, str(folder))
         await engine.add_lora(request)
-        self._requests[name] = request
+        self._lora_requests[name] = request
 
     def of(self, model: str) -> Any | None:
-        """Return vLLM's ``LoRARequest`` for this model, None for the one that all share."""
-        return self._requests.get(model)
+        """Return vLLM's ``LoRARequest`` for an adapter, None for the base model."""
+        return self._lora_requests.get(model)
 
 
 def _folder(uri: str, cache: Path) -> Path:
-    return model_folder(uri, cache=cache, holds="adapter_config.json")
+    return model_folder(uri, cache=cache, must_contain="adapter_config.json")

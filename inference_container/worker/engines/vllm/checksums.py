@@ -1,4 +1,4 @@
-"""What S3 knows of a file's content, and the same of the file that arrived."""
+"""Checksums of files in S3 and of their local copies."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-_CHUNK = 2**20
+_CHUNK_BYTES = 2**20
 
 
 class _Crc32:
@@ -22,13 +22,13 @@ class _Crc32:
         return self._value.to_bytes(4, "big")
 
 
-class _Running(Protocol):
+class _Hash(Protocol):
     def update(self, data: bytes, /) -> None: ...
 
     def digest(self) -> bytes: ...
 
 
-_ALGORITHMS: Mapping[str, Callable[[], _Running]] = {
+_ALGORITHMS: Mapping[str, Callable[[], _Hash]] = {
     "SHA256": hashlib.sha256,
     "SHA1": lambda: hashlib.sha1(usedforsecurity=False),
     "CRC32": _Crc32,
@@ -37,17 +37,20 @@ _ALGORITHMS: Mapping[str, Callable[[], _Running]] = {
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """In base64, as S3 writes it."""
+    """A checksum in base64, as S3 returns it."""
 
     algorithm: str
     value: str
 
 
 def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
-    """Return the checksum in the answer of ``head_object``.
+    """Return the checksum in a response of ``head_object``.
 
-    None if there is none, or only one of the parts' checksums (``...-5``), or of an algorithm that
-    would take minutes here (CRC64NVME, CRC32C).
+    Returns
+    -------
+    Checksum | None
+        None if there is none, only a checksum of the parts' checksums (``...-5``, of a multipart
+        upload), or one of an algorithm that takes minutes in Python (CRC64NVME, CRC32C).
     """
     for algorithm in _ALGORITHMS:
         value = head.get(f"Checksum{algorithm}")
@@ -56,10 +59,10 @@ def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
     return None
 
 
-def computed(file: Path, algorithm: str) -> str:
-    """Return the file's checksum."""
-    running = _ALGORITHMS[algorithm]()
+def compute(file: Path, algorithm: str) -> str:
+    """Return the checksum of a file in base64."""
+    hasher = _ALGORITHMS[algorithm]()
     with file.open("rb") as opened:
-        while chunk := opened.read(_CHUNK):
-            running.update(chunk)
-    return base64.b64encode(running.digest()).decode()
+        while chunk := opened.read(_CHUNK_BYTES):
+            hasher.update(chunk)
+    return base64.b64encode(hasher.digest()).decode()

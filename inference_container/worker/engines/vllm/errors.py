@@ -1,8 +1,8 @@
-"""What vLLM raises; its classes, for it is imported late."""
+"""Error classes of vLLM, behind functions because vLLM is imported only where it runs."""
 
 
 def dead_errors() -> type[Exception]:
-    """Return what every request gets when the engine core is gone."""
+    """Return the error of every request once the engine core has died."""
     from vllm.v1.engine.exceptions import EngineDeadError
 
     dead: type[Exception] = EngineDeadError
@@ -10,7 +10,7 @@ def dead_errors() -> type[Exception]:
 
 
 def refusals() -> tuple[type[Exception], ...]:
-    """Return what one request gets that vLLM does not take."""
+    """Return the errors of a request that vLLM refuses."""
     from vllm.exceptions import VLLMClientError
 
     return (ValueError, VLLMClientError)

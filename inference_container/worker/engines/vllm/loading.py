@@ -11,8 +11,8 @@ from worker.engines.vllm.model import VllmModel, engine_arguments
 async def load(model: VllmModel, *, folder: Path, slots: int) -> Any:
     """Return an ``AsyncLLM`` that is ready.
 
-    It takes minutes, so a thread waits for it. Nobody can stop vLLM meanwhile: when this is
-    cancelled the engine is shut down as soon as it is there.
+    Loading takes minutes, so it runs in a thread. It cannot be interrupted: if this coroutine is
+    cancelled, the engine is shut down as soon as it has been loaded.
     """
     loading = asyncio.get_running_loop().run_in_executor(None, _load, model, folder, slots)
     try:

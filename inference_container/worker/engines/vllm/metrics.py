@@ -1,23 +1,24 @@
-"""vLLM's own metrics beside the worker's."""
+"""vLLM's own metrics in the worker's registry."""
 
 from collections.abc import Iterator
 
 from prometheus_client import REGISTRY, CollectorRegistry, Metric
 from prometheus_client.registry import Collector
+from typing_extensions import override
 
 PREFIX = "vllm:"
 
 
 class EngineMetrics(Collector):
-    """Shows what vLLM keeps in prometheus_client's own registry, and nothing else from there."""
+    """Collects vLLM's metrics, and only these, from prometheus_client's default registry."""
 
     def __init__(self, *, source: CollectorRegistry = REGISTRY) -> None:
         self._source = source
 
     def describe(self) -> list[Metric]:
-        """Name nothing: vLLM makes its metrics when it starts."""
+        """Return nothing: vLLM creates its metrics when it starts, after this is registered."""
         return []
 
+    @override
     def collect(self) -> Iterator[Metric]:
-        """Return vLLM's metrics as they are now."""
         return (metric for metric in self._source.collect() if metric.name.startswith(PREFIX))

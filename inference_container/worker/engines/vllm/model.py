@@ -1,4 +1,4 @@
-"""What vLLM is to serve, and the arguments that make it do so."""
+"""The model that vLLM serves, and the engine arguments for it."""
 
 import tempfile
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from typing import Any, Self
 from axon.settings import VllmSettings
 from worker.engines.protocol import EngineError
 
-# Of the settings, those that are not arguments of vLLM under their own name.
-_OTHERS = {"model_name", "model_uri", "lora_adapters", "vllm_arguments"}
-MODEL_ARGUMENTS = frozenset(VllmSettings.__annotations__) - _OTHERS
+# Settings that are not arguments of vLLM under the same name.
+_NOT_ARGUMENTS = {"model_name", "model_uri", "lora_adapters", "vllm_arguments"}
+MODEL_ARGUMENTS = frozenset(VllmSettings.__annotations__) - _NOT_ARGUMENTS
 """Settings that are arguments of vLLM's engine."""
-_FORMATS = "structured_outputs_config"
+_STRUCTURED_OUTPUTS = "structured_outputs_config"
 _SET_BY_AXON = {"model": "AXON_MODEL_URI", "served_model_name": "AXON_MODEL_NAME"} | {
     name: f"AXON_{name.upper()}" for name in MODEL_ARGUMENTS
 }
@@ -21,21 +21,34 @@ _SET_BY_AXON = {"model": "AXON_MODEL_URI", "served_model_name": "AXON_MODEL_NAME
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VllmModel:
-    """What to serve. `uri`: a local folder or ``s3://bucket/folder``; `name`: what requests say."""
+    """A model and its engine arguments.
+
+    Parameters
+    ----------
+    name : str
+        The name that requests use.
+    uri : str
+        A local folder, or ``s3://bucket/folder``.
+    cache : Path
+        Folder for copies from S3.
+    arguments : Mapping[str, Any]
+        Arguments of ``AsyncEngineArgs`` from settings of their own.
+    more_arguments : Mapping[str, Any]
+        Further ones from AXON_VLLM_ARGUMENTS; those that have settings of their own are refused.
+    adapters : Mapping[str, str]
+        Folder of each LoRA adapter, by the name that requests use.
+    """
 
     name: str
     uri: str
     cache: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "models")
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    """Of ``AsyncEngineArgs``."""
     more_arguments: Mapping[str, Any] = field(default_factory=dict)
-    """The same, but those that have settings of their own are refused."""
     adapters: Mapping[str, str] = field(default_factory=dict)
-    """LoRA adapters: what requests say, and where the adapter's folder is."""
 
     @classmethod
     def of(cls, settings: VllmSettings) -> Self | None:
-        """Return what the settings name, None if they do not name a model and its place."""
+        """Return the model that the settings name, None without a name and a URI."""
         if settings.model_name is None or settings.model_uri is None:
             return None
         return cls(
@@ -72,6 +85,8 @@ def engine_arguments(model: VllmModel, *, folder: Path, slots: int) -> Any:
         **model.arguments,
         **model.more_arguments,
     }
-    if isinstance(given := arguments.get(_FORMATS), dict):  # the one that vLLM takes only whole
-        arguments[_FORMATS] = StructuredOutputsConfig(**given)
+    if isinstance(
+        given := arguments.get(_STRUCTURED_OUTPUTS), dict
+    ):  # vLLM accepts a dict for every other one
+        arguments[_STRUCTURED_OUTPUTS] = StructuredOutputsConfig(**given)
     return AsyncEngineArgs(**arguments)

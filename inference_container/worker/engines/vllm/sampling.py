@@ -1,4 +1,4 @@
-"""A request's sampling in vLLM's terms."""
+"""vLLM's sampling parameters for a request."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,26 +10,36 @@ from worker.engines.sampling import given_fields
 def sampling_arguments(
     request: GenerateRequest, *, budget: int, defaults: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments of ``SamplingParams``; `budget` is in tokens.
+    """Return the arguments of ``SamplingParams``.
 
-    What the request leaves open is as the model's own ``generation_config.json`` says
-    (`defaults`), else as vLLM's.
+    Parameters
+    ----------
+    budget : int
+        Tokens that may be generated.
+    defaults : Mapping[str, Any]
+        The model's own parameters (``generation_config.json``), for what the request leaves open.
     """
     given = given_fields(request.sampling, resumed_at=resumed_at(request))
-    known = {name: value for name, value in defaults.items() if name != "max_tokens"}
-    return {**known, **given, "max_tokens": budget, "detokenize": False}
+    model_defaults = {name: value for name, value in defaults.items() if name != "max_tokens"}
+    return {**model_defaults, **given, "max_tokens": budget, "detokenize": False}
 
 
 def resumed_at(request: GenerateRequest) -> int:
-    """Return after how many tokens of its answer vLLM goes on.
+    """Return after how many tokens of the answer vLLM continues.
 
-    An answer in a format is generated from its beginning: a grammar cannot begin in the middle.
+    Structured output is generated from its beginning: a grammar cannot start in the middle.
     """
     return 0 if request.text_format else len(request.generated_token_ids)
 
 
 def output_constraint(text_format: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of ``StructuredOutputsParams``; ``RefusedError`` if there are none."""
+    """Return the arguments of ``StructuredOutputsParams``.
+
+    Raises
+    ------
+    RefusedError
+        The format is unknown.
+    """
     match text_format:
         case {"type": "json_schema", "schema": dict() as schema}:
             return {"json": schema}

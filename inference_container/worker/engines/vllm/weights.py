@@ -1,4 +1,4 @@
-"""Model weights: a local folder, or a folder in S3 that is copied here once."""
+"""Model weights: a local folder, or a folder in S3 that is copied once."""
 
 import logging
 import threading
@@ -11,39 +11,48 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from worker.engines.protocol import EngineError
-from worker.engines.vllm.checksums import checksum_of, computed
+from worker.engines.vllm.checksums import checksum_of, compute
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
-def model_folder(uri: str, *, cache: Path, holds: str = "config.json") -> Path:
-    """Return the folder of ``s3://bucket/prefix``, copied under `cache`, or of a local path.
+def model_folder(uri: str, *, cache: Path, must_contain: str = "config.json") -> Path:
+    """Return the local folder of a model; copy it from S3 first if necessary.
 
-    What is there in full size is not copied again; a file under way has another name. Sizes are
-    compared, and checksums where S3 has one of the whole file.
+    A file that exists in full size is not copied again; an incomplete one has another name. Sizes
+    are compared, and checksums where S3 has one of the whole file.
+
+    Parameters
+    ----------
+    uri : str
+        ``s3://bucket/prefix``, or a local path.
+    cache : Path
+        Folder for copies.
+    must_contain : str
+        Name of a file without which the folder is no model.
 
     Raises
     ------
     EngineError
-        There is no such folder, or it cannot be read, or arrived damaged.
+        There is no such folder, it cannot be read, or a file arrived damaged.
     """
     if not uri.startswith("s3://"):
-        return _local(Path(uri), holds)
+        return _checked(Path(uri), must_contain)
     parts = urlsplit(uri)
     folder = cache / parts.netloc / parts.path.strip("/")
     try:
         _copy(boto3.client("s3"), bucket=parts.netloc, prefix=parts.path.strip("/"), to=folder)
     except (BotoCoreError, ClientError) as error:
         raise EngineError(f"cannot read the model {uri}: {error}") from error
-    return _local(folder, holds)
+    return _checked(folder, must_contain)
 
 
-def _local(folder: Path, holds: str) -> Path:
-    if not (folder / holds).is_file():
-        raise EngineError(f"{folder} is no model: it has no {holds}")
+def _checked(folder: Path, must_contain: str) -> Path:
+    if not (folder / must_contain).is_file():
+        raise EngineError(f"{folder} is no model: it has no {must_contain}")
     return folder
 
 
@@ -67,7 +76,7 @@ def _verify(s3: "S3Client", file: Path, *, bucket: str, key: str, size: int) -> 
     if (arrived := file.stat().st_size) != size:
         raise EngineError(f"{where} arrived damaged: {arrived} of {size} bytes")
     expected = checksum_of(s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED"))
-    if expected is not None and computed(file, expected.algorithm) != expected.value:
+    if expected is not None and compute(file, expected.algorithm) != expected.value:
         raise EngineError(f"{where} arrived damaged: its {expected.algorithm} is another")
 
 
@@ -79,7 +88,7 @@ def _objects(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[tuple[str,
 
 
 class _Progress:
-    """Logs each tenth of the way; boto3 calls it from its own threads."""
+    """Logs each tenth of the bytes; boto3 calls it from several threads."""
 
     def __init__(self, name: str, *, total: int) -> None:
         self._name = name
@@ -92,4 +101,4 @@ class _Progress:
             before, self._done = self._done, self._done + size
             if self._done * 10 // self._total > before * 10 // self._total:
                 done, total = self._done // 10**6, self._total // 10**6
-                LOGGER.info("model %s: %d of %d MB", self._name, done, total)
+                logger.info("model %s: %d of %d MB", self._name, done, total)

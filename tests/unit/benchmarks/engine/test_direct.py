@@ -6,7 +6,7 @@ from benchmarks.engine.asking import perform
 from benchmarks.engine.direct import EngineAsker
 from benchmarks.engine.model import Work
 from worker.engines import EchoPace
-from worker.engines.echo import EchoEngine
+from worker.engines.echo.engine import EchoEngine
 
 WORK = Work(clients=3, questions=2, tokens=4, first=10)
 # "Story number 10. Write ..." has more words than an answer may have tokens.

@@ -32,7 +32,7 @@ async def test_grants_in_the_order_of_arrival() -> None:
         assert not task.done()
         slots.leave(holder)
         await task
-        assert generation.granted
+        assert generation.has_slot
         holder = generation
 
 
@@ -42,8 +42,8 @@ async def test_a_newcomer_does_not_overtake() -> None:
     first, _ = await queue(slots, "b")
     slots.leave(holder)
     newcomer, task = await queue(slots, "c")
-    assert first.granted
-    assert not newcomer.granted
+    assert first.has_slot
+    assert not newcomer.has_slot
     task.cancel()
 
 
@@ -77,7 +77,7 @@ async def test_a_cancelled_wait_gives_up_its_place() -> None:
         await waiting
     slots.leave(impatient)
     slots.leave(holder)
-    assert patient.granted
+    assert patient.has_slot
 
 
 async def test_a_slot_granted_to_a_wait_being_cancelled_is_passed_on() -> None:
@@ -90,7 +90,7 @@ async def test_a_slot_granted_to_a_wait_being_cancelled_is_passed_on() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     slots.leave(impatient)
-    assert patient.granted
+    assert patient.has_slot
 
 
 async def test_end_reaches_those_who_wait() -> None:
@@ -99,8 +99,8 @@ async def test_end_reaches_those_who_wait() -> None:
     generation, task = await queue(slots, "b")
     slots.end("b")
     await task
-    assert not generation.granted
-    assert not generation.goes_on()
+    assert not generation.has_slot
+    assert not generation.is_running()
 
 
 async def test_end_leaves_others_alone() -> None:
@@ -108,8 +108,8 @@ async def test_end_leaves_others_alone() -> None:
     one, other = await occupy(slots, "a"), await occupy(slots, "b")
     slots.end("a")
     slots.end("unknown")
-    assert not one.goes_on()
-    assert other.goes_on()
+    assert not one.is_running()
+    assert other.is_running()
 
 
 async def test_end_all_gives_everyone_the_error() -> None:
@@ -118,7 +118,7 @@ async def test_end_all_gives_everyone_the_error() -> None:
     _, task = await queue(slots, "b")
     slots.end_all(EngineDeadError("gone"))
     with pytest.raises(EngineDeadError, match="gone"):
-        holder.goes_on()
+        holder.is_running()
     with pytest.raises(EngineDeadError, match="gone"):
         await task
 
@@ -131,13 +131,13 @@ async def test_a_higher_priority_goes_first_and_equals_by_arrival() -> None:
         generation = Generation(name, priority=priority)
         waiting[name] = generation, asyncio.create_task(slots.enter(generation))
         await settle()
-    granted: list[str] = []
-    while len(granted) < len(waiting):
+    has_slot: list[str] = []
+    while len(has_slot) < len(waiting):
         slots.leave(holder)
         await settle()
         (name,) = [
-            name for name, (_, task) in waiting.items() if task.done() and name not in granted
+            name for name, (_, task) in waiting.items() if task.done() and name not in has_slot
         ]
-        granted.append(name)
+        has_slot.append(name)
         holder = waiting[name][0]
-    assert granted == ["c", "e", "b", "d"]
+    assert has_slot == ["c", "e", "b", "d"]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.engines.protocol import TokenChunk
-from worker.engines.stops import Chunks, StopScanner
+from worker.engines.stops import ChunkBuffer, StopScanner
 
 # Few letters: stop strings then occur, begin, overlap, and hold each other.
 TEXT = st.text("ab", max_size=30)
@@ -34,7 +34,7 @@ def chunks_of(
     pieces: Sequence[str], stops: Sequence[str], *, start: int = 0, reread: bool = True
 ) -> list[TokenChunk]:
     """The chunks after `start` pieces, of which piece n has the id n."""
-    chunks = Chunks(stops, known="".join(pieces[:start]) if reread else "")
+    chunks = ChunkBuffer(stops, known="".join(pieces[:start]) if reread else "")
     taken = []
     for number, piece in enumerate(pieces[start:], start=start):
         chunks.add((number,), piece)
@@ -140,18 +140,18 @@ def test_a_beginning_that_comes_to_nothing_leaves_nothing_open() -> None:
 
 
 def test_without_stop_strings_everything_goes_out_at_once() -> None:
-    chunks = Chunks(["", ""])
+    chunks = ChunkBuffer(["", ""])
     chunks.add((1,), "a")
     assert chunks.take() == TokenChunk("a", (1,))
     chunks.add((2,), "")
     assert chunks.take() is None
-    assert chunks.held == 1
+    assert chunks.buffered == 1
     assert chunks.last("stop") == TokenChunk("", (2,), "stop")
 
 
 @pytest.mark.parametrize(("known", "text"), [("xEN", ""), ("x", ""), ("", "x")])
 def test_what_is_known_counts_as_given(known: str, text: str) -> None:
-    chunks = Chunks(["END"], known=known)
+    chunks = ChunkBuffer(["END"], known=known)
     chunks.add((7,), "xEND"[len(known) :] + " more")
     chunks.add((8,), "and more")
     assert chunks.stopped

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from worker.engines.echo import EchoEngine, EchoPace
+from worker.engines.echo.engine import EchoEngine, EchoPace
 from worker.engines.protocol import (
     ChatMessage,
     Engine,

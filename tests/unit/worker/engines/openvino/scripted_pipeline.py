@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from worker.engines.openvino.server import Lines, sender, serve
+from worker.engines.openvino.server import LineReader, claim_stdout, serve
 
 CRASH, REFUSE, ENDLESS, COUNT, DIE_LOADING = 900, 901, 902, 903, "die"
 
@@ -51,12 +51,12 @@ class ScriptedPipeline:
 
 
 def main() -> None:
-    send = sender()
+    send = claim_stdout()
     print("what a library prints must not be taken for a message")
     if DIE_LOADING in sys.argv:
         sys.exit(3)
     send({"ready": True})
-    serve(ScriptedPipeline(), Lines(sys.stdin.fileno()), send)
+    serve(ScriptedPipeline(), LineReader(sys.stdin.fileno()), send)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 import pytest
 
-from worker.engines.openvino.answer import Answer
+from worker.engines.openvino.answer import OpenVinoAnswer
 from worker.engines.protocol import TokenChunk
 
 # The euro sign is the three bytes of tokens 2, 3 and 4; token 0 ends, token 1 is special.
 VOCABULARY = (b"", b"", *(bytes([byte]) for byte in "€".encode()), b"hi", b" there")
 
 
-def answer(*known: int) -> Answer:
-    return Answer(vocabulary=VOCABULARY, stop_token_ids={0}, generated_token_ids=known)
+def answer(*known: int) -> OpenVinoAnswer:
+    return OpenVinoAnswer(vocabulary=VOCABULARY, stop_token_ids={0}, generated_token_ids=known)
 
 
 def test_text_goes_out_with_its_ids() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.worker.engines.openvino.scripted_pipeline import ENDLESS, REFUSE, ScriptedPipeline
-from worker.engines.openvino.server import Lines, serve
+from worker.engines.openvino.server import LineReader, serve
 
 Messages = SimpleQueue[Mapping[str, Any]]
 
@@ -23,7 +23,7 @@ class Served:
         self.sent: Messages = SimpleQueue()
         self._read_end, self._write_end = os.pipe()
         self._thread = threading.Thread(
-            target=serve, args=(self.pipeline, Lines(self._read_end), self.sent.put)
+            target=serve, args=(self.pipeline, LineReader(self._read_end), self.sent.put)
         )
         self._thread.start()
 
@@ -99,7 +99,7 @@ def test_a_line_may_arrive_in_pieces(served: Served) -> None:
 
 
 def test_ends_with_the_worker_whatever_it_does() -> None:
-    busy = "import time; from worker.engines.openvino.server import end_with; end_with(0)"
+    busy = "import time; from worker.engines.openvino.server import exit_on_hangup; exit_on_hangup(0)"
     command = [sys.executable, "-c", f"{busy}; time.sleep(60)"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin

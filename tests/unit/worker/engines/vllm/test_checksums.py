@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.engines.vllm.checksums import Checksum, checksum_of, computed
+from worker.engines.vllm.checksums import Checksum, checksum_of, compute
 
 CONTENT = b"weights" * 300_000
 
@@ -24,7 +24,7 @@ def test_computes_what_s3_says(tmp_path: Path, algorithm: str, digest: bytes) ->
     value = base64.b64encode(digest).decode()
     found = checksum_of({f"Checksum{algorithm}": value, "ContentLength": len(CONTENT)})
     assert found == Checksum(algorithm, value)
-    assert computed(file, algorithm) == value
+    assert compute(file, algorithm) == value
 
 
 @pytest.mark.parametrize(

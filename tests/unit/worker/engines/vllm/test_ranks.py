@@ -11,43 +11,43 @@ def test_a_conversation_keeps_its_rank() -> None:
     for number in range(50):
         conversation = f"conv_{number}"
         for _ in range(2):
-            with ranks.taken(conversation) as rank:
+            with ranks.assigned(conversation) as rank:
                 assert rank == int(ranked(conversation, "0123")[0])
 
 
 def test_all_ranks_get_some() -> None:
     ranks = Ranks(4)
-    taken = set()
+    assigned = set()
     for number in range(50):
-        with ranks.taken(f"conv_{number}") as rank:
-            taken.add(rank)
-    assert taken == {0, 1, 2, 3}
+        with ranks.assigned(f"conv_{number}") as rank:
+            assigned.add(rank)
+    assert assigned == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("count", [2, 3, 8])
 def test_none_gets_more_than_its_share(count: int) -> None:
     ranks = Ranks(count)
-    taken: list[int] = []
+    assigned: list[int] = []
     with ExitStack() as stack:
         for number in range(1, 101):
-            rank = stack.enter_context(ranks.taken("conv"))
+            rank = stack.enter_context(ranks.assigned("conv"))
             assert rank is not None
-            taken.append(rank)
-            assert max(map(taken.count, range(count))) <= most_load(number, count)
+            assigned.append(rank)
+            assert max(map(assigned.count, range(count))) <= most_load(number, count)
     # Its own first, and that again as soon as all have gone.
-    with ranks.taken("conv") as rank:
-        assert rank == taken[0] == int(ranked("conv", map(str, range(count)))[0])
+    with ranks.assigned("conv") as rank:
+        assert rank == assigned[0] == int(ranked("conv", map(str, range(count)))[0])
 
 
 def test_a_failed_request_gives_its_place_back() -> None:
     ranks = Ranks(2)
     for _ in range(20):
-        with pytest.raises(ValueError, match="failed"), ranks.taken("conv") as rank:
+        with pytest.raises(ValueError, match="failed"), ranks.assigned("conv") as rank:
             assert rank == int(ranked("conv", "01")[0])
             raise ValueError("failed")
 
 
 @pytest.mark.parametrize(("count", "conversation"), [(1, "conv"), (4, "")])
 def test_the_choice_is_left_to_vllm(count: int, conversation: str) -> None:
-    with Ranks(count).taken(conversation) as rank:
+    with Ranks(count).assigned(conversation) as rank:
         assert rank is None

@@ -1,4 +1,4 @@
-"""vLLM's tokens as text."""
+"""Detokenizing of vLLM's tokens, and skipping of those that are generated again."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from worker.engines.protocol import EngineError
 
 
-def decoder(tokenizer: Any) -> Callable[[int], str]:
-    """Return what tells the characters that one more token completes.
+def token_decoder(tokenizer: Any) -> Callable[[int], str]:
+    """Return a function that returns the characters that one more token completes.
 
     Parameters
     ----------
-    tokenizer
-        A `tokenizers.Tokenizer`.
+    tokenizer : tokenizers.Tokenizer
+        The model's tokenizer.
     """
     from tokenizers.decoders import DecodeStream
 
@@ -20,20 +20,26 @@ def decoder(tokenizer: Any) -> Callable[[int], str]:
     return lambda token_id: stream.step(tokenizer, token_id) or ""
 
 
-class Repeated:
-    """Leaves out the beginning of an answer that is generated anew.
+class RegeneratedPrefix:
+    """Skips the beginning of an answer that is generated again.
 
     Parameters
     ----------
-    token_ids
-        The beginning.
+    token_ids : Sequence[int]
+        The beginning, which an earlier attempt generated and logged.
     """
 
     def __init__(self, token_ids: Sequence[int]) -> None:
         self._left = list(token_ids)
 
     def skip(self, token_ids: Sequence[int]) -> Sequence[int]:
-        """Return what of these is new; ``EngineError`` if the beginning is another now."""
+        """Return those of the next tokens that are new.
+
+        Raises
+        ------
+        EngineError
+            The beginning differs this time: a sampled answer cannot be continued this way.
+        """
         count = min(len(self._left), len(token_ids))
         if list(token_ids[:count]) != self._left[:count]:
             raise EngineError("The answer's beginning cannot be generated again.")

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from worker.engines.openai.tokens import TokenAnswer
+from worker.engines.openai.completions import CompletionsAnswer
 from worker.engines.protocol import GenerateRequest, ModelInfo, Prompt, Sampling, TokenChunk
 
 MODEL = ModelInfo(id="m", context_window=100, max_output_tokens=100)
 
 
-def answer(*, stop: tuple[str, ...] = (), known: tuple[int, ...] = ()) -> TokenAnswer:
+def answer(*, stop: tuple[str, ...] = (), known: tuple[int, ...] = ()) -> CompletionsAnswer:
     sampling = Sampling(max_tokens=10, stop=stop, seed=5)
-    return TokenAnswer(GenerateRequest("r", "m", Prompt((1, 2), ""), sampling, known), MODEL)
+    return CompletionsAnswer(GenerateRequest("r", "m", Prompt((1, 2), ""), sampling, known), MODEL)
 
 
 def event(text: str, *ids: int, **choice: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import pytest
 
-from worker.engines.limits import find_model, refuse_format, token_budget
 from worker.engines.protocol import (
     ContextOverflowError,
     EngineError,
@@ -12,6 +11,7 @@ from worker.engines.protocol import (
     RefusedError,
     Sampling,
 )
+from worker.engines.request_checks import find_model, refuse_format, token_budget
 
 
 def request(*, prompt: int, max_tokens: int, known: int = 0) -> GenerateRequest:

@@ -1,18 +1,18 @@
 import pytest
 
 from worker.engines.protocol import EngineError
-from worker.engines.vllm.text import Repeated
+from worker.engines.vllm.decoding import RegeneratedPrefix
 
 
 def test_what_is_known_is_left_out_wherever_it_is_cut() -> None:
-    repeated = Repeated((1, 2, 3))
+    repeated = RegeneratedPrefix((1, 2, 3))
     assert list(repeated.skip((1, 2))) == []
     assert list(repeated.skip((3, 4))) == [4]
     assert list(repeated.skip((1, 2))) == [1, 2]
 
 
 def test_another_beginning_is_an_error() -> None:
-    repeated = Repeated((1, 2, 3))
+    repeated = RegeneratedPrefix((1, 2, 3))
     repeated.skip((1,))
     with pytest.raises(EngineError, match="cannot be generated again"):
         repeated.skip((2, 4))

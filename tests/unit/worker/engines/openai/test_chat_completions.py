@@ -3,8 +3,8 @@
 from typing import Any
 
 from axon.protocol.objects import Usage
-from worker.engines.openai.chat import ChatAnswer
-from worker.engines.openai.texts import ids_of
+from worker.engines.openai.chat_completions import ChatAnswer
+from worker.engines.openai.text_ids import ids_of
 from worker.engines.protocol import GenerateRequest, ModelInfo, Prompt, Sampling, TokenChunk
 
 MODEL = ModelInfo(id="m", context_window=100, max_output_tokens=100)

@@ -1,18 +1,24 @@
-"""What the echo engine answers, in tokens; the id of a token is its place in the answer."""
+"""Answers of the echo engine, in tokens; the id of a token is its position in the answer."""
 
 import codecs
 import re
 from collections.abc import Sequence
 
 from worker.engines.protocol import FinishReason, GenerateRequest, TokenChunk
-from worker.engines.token_text import TokenText
+from worker.engines.text_chunker import TextChunker
 
 _COUNT_TO = re.compile(r"count to (\d{1,9})\s*[.!?]*", re.IGNORECASE | re.ASCII)
 _SPELL = re.compile(r"spell: ?(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class EchoAnswer:
-    """An answer from what an earlier attempt made on, cut at the budget (in tokens)."""
+    """The rest of an answer after the tokens of earlier attempts.
+
+    Parameters
+    ----------
+    budget : int
+        Tokens that may still be generated.
+    """
 
     def __init__(self, request: GenerateRequest, *, budget: int) -> None:
         self._tokens = _tokens(request.prompt.text)
@@ -20,7 +26,7 @@ class EchoAnswer:
         start = len(request.generated_token_ids)
         self._start = self._next = start
         self._stop = max(start, min(len(self._tokens), start + budget))
-        self._text = TokenText(
+        self._text = TextChunker(
             self._characters,
             stop=request.sampling.stop,
             generated_token_ids=range(min(start, len(self._tokens))),
@@ -28,17 +34,17 @@ class EchoAnswer:
 
     @property
     def finished(self) -> bool:
-        """Whether the last chunk was taken."""
+        """Return whether the last chunk was taken."""
         return self._text.finished
 
     @property
     def taken(self) -> int:
-        """How many tokens were taken."""
+        """Return how many tokens were taken."""
         return self._next - self._start
 
     def take(self, count: int) -> TokenChunk | None:
-        """Take tokens; the chunk that reaches the end carries the reason."""
-        if self._text.finished:  # by a stop string in what is known
+        """Return the chunk of the next `count` tokens; the last one has the finish reason."""
+        if self._text.finished:  # a stop string in the known text
             return TokenChunk("", (), "stop")
         first, last = self._next, min(self._stop, self._next + count)
         self._next = last
@@ -54,7 +60,7 @@ class EchoAnswer:
 
 
 def _tokens(text: str) -> Sequence[object]:
-    """Return the answer's bytes or words; a count's are only made when they are taken."""
+    """Return the bytes or words of the answer; the numbers of a count are made when taken."""
     text = text.strip()
     if count := _COUNT_TO.fullmatch(text):
         return range(1, int(count[1]) + 1)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.virtual_time import now, run
-from worker.engines.echo import EchoEngine, EchoPace
+from worker.engines.echo.engine import EchoEngine, EchoPace
 from worker.engines.protocol import (
     ChatMessage,
     ContextOverflowError,

@@ -1,4 +1,4 @@
-"""What every engine checks before it generates."""
+"""Checks that every engine makes before it generates."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,13 @@ from worker.engines.protocol import ContextOverflowError, GenerateRequest, Model
 
 
 def find_model(models: Sequence[ModelInfo], model: str) -> ModelInfo:
-    """Return the served model of this name; ``RefusedError`` if there is none."""
+    """Return the served model of this name.
+
+    Raises
+    ------
+    RefusedError
+        The engine does not serve it.
+    """
     for info in models:
         if info.id == model:
             return info
@@ -14,7 +20,7 @@ def find_model(models: Sequence[ModelInfo], model: str) -> ModelInfo:
 
 
 def token_budget(request: GenerateRequest, context_window: int) -> int:
-    """Return how many tokens may still be generated, those of earlier attempts counted.
+    """Return how many tokens may still be generated; those of earlier attempts count.
 
     Raises
     ------
@@ -32,7 +38,13 @@ def token_budget(request: GenerateRequest, context_window: int) -> int:
 
 
 def refuse_format(request: GenerateRequest) -> None:
-    """Raise ``RefusedError`` for an answer in a format: for engines that know only plain text."""
+    """Refuse a request for structured output; for engines that generate plain text only.
+
+    Raises
+    ------
+    RefusedError
+        The request has a `text.format`.
+    """
     if request.text_format is not None:
         raise RefusedError(
             f"The model '{request.model}' cannot answer in 'text.format' "

@@ -1,18 +1,18 @@
 import codecs
 
 from worker.engines.protocol import TokenChunk
-from worker.engines.token_text import TokenText
+from worker.engines.text_chunker import TextChunker
 
 WORDS = ("one", " two", " three")
 
 
-def words(*known: int, stop: tuple[str, ...] = ()) -> TokenText:
-    return TokenText(WORDS.__getitem__, stop=stop, generated_token_ids=known)
+def words(*known: int, stop: tuple[str, ...] = ()) -> TextChunker:
+    return TextChunker(WORDS.__getitem__, stop=stop, generated_token_ids=known)
 
 
 def test_a_token_that_completes_nothing_waits_for_the_one_that_does() -> None:
     decoder = codecs.getincrementaldecoder("utf-8")()
-    text = TokenText(lambda byte: decoder.decode(bytes([byte])))
+    text = TextChunker(lambda byte: decoder.decode(bytes([byte])))
     first, second = "é".encode()
     assert text.take((97, first), None) == TokenChunk("a", (97,))
     assert text.take((second,), None) == TokenChunk("é", (first, second))

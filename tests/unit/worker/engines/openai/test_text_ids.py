@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engines.openai.texts import ids_of, text_of
+from worker.engines.openai.text_ids import ids_of, text_of
 from worker.engines.protocol import EngineError
 
 

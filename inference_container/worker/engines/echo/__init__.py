@@ -1,0 +1,1 @@
+"""Echo engine: repeats or counts, for tests, demonstrations and load."""

@@ -1,0 +1,115 @@
+"""Upstreams that return text only, by ``/chat/completions``: Ollama, TGI, llama.cpp, gateways."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from typing_extensions import override
+
+from axon.protocol.objects import Usage
+from axon.serialization import dumps, loads
+from worker.engines.openai.answer import UpstreamAnswer
+from worker.engines.openai.api import UpstreamApi, choice_of, reason_of, sampling_fields
+from worker.engines.openai.client import Call
+from worker.engines.openai.text_ids import ids_of, text_of
+from worker.engines.protocol import ChatMessage, GenerateRequest, ModelInfo, Prompt, TokenChunk
+from worker.engines.rendering import plain_messages
+from worker.engines.stops import ChunkBuffer
+
+_BYTES_PER_TOKEN = 4
+"""Rule of thumb for English text."""
+_TOKENS_PER_MESSAGE = 4
+"""Allowance for a chat template's marks around each message."""
+
+
+class ChatCompletionsApi(UpstreamApi):
+    """Prompts are the messages themselves; only the upstream knows how many tokens they have."""
+
+    @override
+    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+        """Keep the messages as text; the number of ids is an estimate."""
+        size = sum(len(message.content.encode()) for message in messages)
+        tokens = size // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages)
+        text = dumps(plain_messages(messages)).decode()
+        return Prompt(token_ids=(0,) * tokens, text=text, estimated=True)
+
+    @override
+    def answer(self, request: GenerateRequest, model: ModelInfo) -> "ChatAnswer":
+        return ChatAnswer(request, model)
+
+
+class ChatAnswer(UpstreamAnswer):
+    """One answer by chat completions.
+
+    It is continued by showing the model its own text as the last message. Servers that would begin
+    a new message there understand `continue_final_message`. Stop strings are searched for here as
+    well: the upstream cannot see one that began before it was asked.
+    """
+
+    def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
+        super().__init__(request, model)
+        # A limit that only the window sets comes from an estimate: the upstream knows its own.
+        limit = request.sampling.max_tokens + len(request.prompt.token_ids)
+        self._limited = limit < model.context_window
+        self._resumed_at = 0
+        self._usage: Usage | None = None
+
+    @override
+    def call(self) -> Call | None:
+        request, left = self._request, self._left
+        if self.reason is not None:
+            return None
+        known = text_of(self._ids)
+        self._chunks = ChunkBuffer(request.sampling.stop, known=known)
+        if self._chunks.stopped or left <= 0:
+            self.reason = "stop" if self._chunks.stopped else "length"
+            return None
+        self._resumed_at = len(self._ids)
+        messages = loads(request.prompt.text)
+        body: dict[str, Any] = {"model": request.model, "messages": messages, "stream": True}
+        body["stream_options"] = {"include_usage": True}
+        body |= sampling_fields(request.sampling, resumed_at=len(self._ids))
+        if self._limited:
+            body["max_tokens"] = left
+        if self._ids:
+            messages.append({"role": "assistant", "content": known})
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+        return Call("chat/completions", body)
+
+    @override
+    def take(self, event: dict[str, Any]) -> TokenChunk | None:
+        self._usage = _usage(event.get("usage"), known=self._resumed_at) or self._usage
+        choice = choice_of(event)
+        text = (choice.get("delta") or {}).get("content") or ""
+        # The usage follows in an event of its own, whose choice has no reason.
+        if self.reason is None:
+            self.reason = reason_of(choice)
+        if not text:
+            return None
+        # Without max_tokens in the request, or if the upstream ignores it, this ends the answer.
+        if len(self._ids) + self._chunks.buffered >= self._budget:
+            self.reason, self.full = "length", True
+            return None
+        self._chunks.add(ids_of(text), text)
+        self._end_at_stop_string()
+        return self._passed_on(self._chunks.take())
+
+    @override
+    def last(self) -> TokenChunk:
+        """Return the chunk that ends the answer, with the usage that the upstream counted."""
+        return replace(super().last(), usage=self._usage)
+
+
+def _usage(counts: dict[str, Any] | None, *, known: int) -> Usage | None:
+    """Return the upstream's token counts for the whole answer.
+
+    A continued answer's `known` tokens were input for the upstream, but are output for the client.
+    """
+    if not counts or counts.get("completion_tokens") is None:
+        return None
+    details = counts.get("prompt_tokens_details") or {}
+    return Usage(
+        input_tokens=max(0, (counts.get("prompt_tokens") or 0) - known),
+        output_tokens=counts["completion_tokens"] + known,
+        cached_tokens=details.get("cached_tokens") or 0,
+    )

@@ -1,0 +1,104 @@
+"""Upstreams that return token ids: vLLM's server, by ``/tokenize`` and ``/completions``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from typing_extensions import override
+
+from worker.engines.openai.answer import UpstreamAnswer
+from worker.engines.openai.api import UpstreamApi, choice_of, reason_of, sampling_fields
+from worker.engines.openai.client import Call, UpstreamClient
+from worker.engines.protocol import (
+    ChatMessage,
+    EngineError,
+    GenerateRequest,
+    ModelInfo,
+    Prompt,
+    TokenChunk,
+)
+from worker.engines.rendering import plain_messages
+from worker.engines.stops import ChunkBuffer
+
+
+class CompletionsApi(UpstreamApi):
+    """Prompts and answers in the model's own tokens.
+
+    Parameters
+    ----------
+    root : str
+        URL of vLLM's own routes, without ``/v1``.
+    timeout_s : float
+        Limit for rendering a prompt, in seconds.
+    """
+
+    def __init__(self, *, client: UpstreamClient, root: str, timeout_s: float) -> None:
+        self._client = client
+        self._url = f"{root}/tokenize"
+        self._timeout_s = timeout_s
+
+    @override
+    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+        """Render by the model's own chat template, in the upstream.
+
+        Raises
+        ------
+        EngineError
+            The upstream returns no tokens.
+        """
+        body = {"model": model, "messages": plain_messages(messages), "add_generation_prompt": True}
+        reply = await self._client.post(self._url, body, timeout_s=self._timeout_s)
+        if not isinstance(reply, dict) or not isinstance(reply.get("tokens"), list):
+            raise EngineError("The upstream's /tokenize tells no tokens: AXON_UPSTREAM_KIND=openai")
+        return Prompt(token_ids=tuple(reply["tokens"]), text="")
+
+    @override
+    def answer(self, request: GenerateRequest, model: ModelInfo) -> "CompletionsAnswer":
+        return CompletionsAnswer(request, model)
+
+
+class CompletionsAnswer(UpstreamAnswer):
+    """One answer by completions.
+
+    vLLM searches for stop strings itself, but returns ids of text that it holds back. So it is
+    asked to show all of it (`include_stop_str_in_output`), and text that may be the beginning of a
+    stop string waits here.
+    """
+
+    @override
+    def call(self) -> Call | None:
+        request, left = self._request, self._left
+        if left <= 0:
+            self.reason = self.reason or "length"
+        if self.reason is not None:
+            return None
+        self._chunks = ChunkBuffer(request.sampling.stop)
+        body: dict[str, Any] = {
+            "model": request.model,
+            "prompt": [*request.prompt.token_ids, *self._ids],
+            "max_tokens": left,
+            "stream": True,
+            "return_token_ids": True,
+            "include_stop_str_in_output": True,
+        }
+        return Call(
+            "completions", body | sampling_fields(request.sampling, resumed_at=len(self._ids))
+        )
+
+    @override
+    def take(self, event: dict[str, Any]) -> TokenChunk | None:
+        choice = choice_of(event)
+        if not choice:
+            return None
+        text, ids = choice.get("text") or "", choice.get("token_ids")
+        self.reason = reason_of(choice)
+        if ids is None and (text or self.reason is None):
+            raise EngineError(
+                "The upstream tells no token ids: update it, or set AXON_UPSTREAM_KIND=openai."
+            )
+        # The token that ends an answer has no text and is no part of it. `stop_reason` is a stop
+        # string, whose tokens are part of it; else an id, or None for the model's own end token.
+        ended_by_token = self.reason == "stop" and not isinstance(choice.get("stop_reason"), str)
+        self._chunks.add((ids or [])[:-1] if ended_by_token else ids or [], text)
+        self._end_at_stop_string()
+        # Once the end is known, all that is left belongs into the last chunk.
+        return self._passed_on(None if self.reason is not None else self._chunks.take())
