@@ -104,7 +104,7 @@ clean: ## remove what setup and the tools made; your data in .axon stays
 .PHONY: .vllm/.tested
 .vllm/.tested: .vllm/.installed
 	@PYTHONPATH=layers/shared/python:inference_container:. $(VLLM_QUIET) .vllm/venv/bin/python -m pytest \
-		-o filterwarnings=default -o timeout=300 -k vllm tests/contract/engines tests/vllm/test_arguments.py $(ARGS)
+		-o filterwarnings=default -o timeout=300 -k vllm tests/contract/worker/engines tests/vllm/test_arguments.py $(ARGS)
 	@AXON_VLLM_PYTHON=$(CURDIR)/.vllm/venv/bin/python .venv/bin/python -m pytest tests/vllm/test_cloud.py $(ARGS)
 
 node_modules/.installed: .venv/.synced package.json package-lock.json .npmrc

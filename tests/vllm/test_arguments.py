@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.engines.case import NEEDS_VLLM
+from tests.contract.worker.engines.engine_case import NEEDS_VLLM
 from tests.vllm.on_cpu import ON_CPU, tiny_model
 from worker.engines.protocol import EngineError
 from worker.engines.vllm.engine import VllmEngine
@@ -26,14 +26,14 @@ def engine(tmp_path: Path, **changes: Any) -> VllmEngine:
     return VllmEngine(slots=1, model=VllmModel(**(named | changes)))
 
 
-def test_settings_are_arguments_of_the_installed_vllm() -> None:
+def test_engine_arguments_have_the_settings_names() -> None:
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     assert len(MODEL_ARGUMENTS) > 10
     assert {each.name for each in fields(AsyncEngineArgs)} >= MODEL_ARGUMENTS
 
 
-def test_arguments_arrive() -> None:
+def test_engine_arguments_reach_vllm() -> None:
     model = VllmModel(
         name="tiny",
         uri=str(tiny_model()),
@@ -57,11 +57,11 @@ def test_arguments_arrive() -> None:
         ("model", "'model' is what AXON_MODEL_URI sets"),
     ],
 )
-async def test_an_argument_that_cannot_be_is_named(tmp_path: Path, name: str, message: str) -> None:
+async def test_vllm_names_an_invalid_argument(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(EngineError, match=f"AXON_VLLM_ARGUMENTS: {message}"):
         await engine(tmp_path, more_arguments={name: 1}).start()
 
 
-async def test_an_adapter_that_is_not_there_is_named(tmp_path: Path) -> None:
+async def test_vllm_names_a_missing_adapter(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"no adapter_config\.json"):
         await engine(tmp_path, adapters={"pirate": str(tiny_model())}).start()

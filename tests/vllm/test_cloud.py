@@ -56,7 +56,7 @@ def client(cloud: Cloud) -> Iterator[OpenAI]:
         yield openai
 
 
-def test_prints_a_sensible_sentence(client: OpenAI) -> None:
+def test_cloud_answers_with_a_sensible_sentence(client: OpenAI) -> None:
     deltas = []
     with client.responses.connect() as connection:
         connection.response.create(model=MODEL, input=QUESTION)
@@ -69,7 +69,9 @@ def test_prints_a_sensible_sentence(client: OpenAI) -> None:
     assert "Paris" in "".join(deltas)
 
 
-def test_an_answer_outlives_vllms_engine_core(cloud: Cloud, client: OpenAI) -> None:
+def test_cloud_continues_an_answer_after_the_death_of_vllms_engine_core(
+    cloud: Cloud, client: OpenAI
+) -> None:
     """The worker ends, another one goes on from what was logged."""
     deltas: list[str] = []
     with client.responses.connect() as connection:

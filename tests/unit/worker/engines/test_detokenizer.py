@@ -8,7 +8,7 @@ ANY_TEXT = st.text()
 
 
 @given(ANY_TEXT, st.lists(st.integers(1, 5)))
-def test_never_a_half_character_however_the_bytes_are_cut(text: str, sizes: list[int]) -> None:
+def test_detokenizer_never_returns_half_a_character(text: str, sizes: list[int]) -> None:
     detokenizer = Detokenizer(BYTES)
     rest = text.encode()
     pieces = []
@@ -19,7 +19,7 @@ def test_never_a_half_character_however_the_bytes_are_cut(text: str, sizes: list
 
 
 @given(ANY_TEXT, st.data())
-def test_resumes_inside_a_character(text: str, data: st.DataObject) -> None:
+def test_detokenizer_resumes_inside_a_character(text: str, data: st.DataObject) -> None:
     encoded = text.encode()
     cut = data.draw(st.integers(0, len(encoded)))
     whole, resumed = Detokenizer(BYTES), Detokenizer(BYTES)
@@ -28,18 +28,18 @@ def test_resumes_inside_a_character(text: str, data: st.DataObject) -> None:
     assert before + resumed.feed(encoded[cut:]) == text
 
 
-def test_holds_the_beginning_of_a_character() -> None:
+def test_detokenizer_keeps_the_beginning_of_a_character() -> None:
     detokenizer = Detokenizer(BYTES)
     first, *rest = "€".encode()
     assert detokenizer.feed([first]) == ""
     assert detokenizer.feed(rest) == "€"
 
 
-def test_bytes_that_begin_no_character_are_replaced_once_certain() -> None:
+def test_detokenizer_replaces_invalid_bytes() -> None:
     detokenizer = Detokenizer(BYTES)
     assert detokenizer.feed([0xE2]) == ""
     assert detokenizer.feed(b"a") == "\ufffda"
 
 
-def test_special_tokens_have_no_text() -> None:
+def test_detokenizer_returns_no_text_for_special_tokens() -> None:
     assert Detokenizer((b"", b"hi")).feed([0, 1, 0]) == "hi"

@@ -12,33 +12,33 @@ from worker.engines.vllm.model import MODEL_ARGUMENTS, VllmModel
 @pytest.mark.parametrize(
     ("name", "model"), [("echo", "echo"), ("smollm2", "smollm2-135m-instruct")]
 )
-def test_creates_by_name_without_loading_anything(name: str, model: str) -> None:
+def test_factory_creates_an_engine_by_name_without_loading_it(name: str, model: str) -> None:
     info = create_engine(name=name, slots=3, echo=EchoPace(ttft_s=1.0)).info()
     assert [served.id for served in info.models] == [model]
     assert info.slots == 3
 
 
-def test_an_echo_model_may_have_any_name() -> None:
+def test_factory_names_the_echo_model() -> None:
     info = create_engine(name="echo", slots=3, echo_model="other").info()
     assert [served.id for served in info.models] == ["other"]
 
 
-def test_an_unknown_name_says_which_there_are() -> None:
+def test_factory_lists_the_engines_for_an_unknown_name() -> None:
     with pytest.raises(EngineError, match="'vlm': use echo, smollm2, vllm or openai"):
         create_engine(name="vlm", slots=1)
 
 
-def test_vllm_without_a_model_says_what_to_set() -> None:
+def test_factory_says_what_vllm_without_a_model_needs() -> None:
     with pytest.raises(EngineError, match="AXON_MODEL_NAME and AXON_MODEL_URI"):
         create_engine(name="vllm", slots=1)
 
 
-def test_openai_without_an_upstream_says_what_to_set() -> None:
+def test_factory_says_what_openai_without_an_upstream_needs() -> None:
     with pytest.raises(EngineError, match="AXON_UPSTREAM_URL"):
         create_engine(name="openai", slots=1)
 
 
-def test_the_settings_name_the_upstream() -> None:
+def test_upstream_is_read_from_the_settings() -> None:
     assert Upstream.of(SETTINGS) is None
     named = {
         "upstream_url": "http://127.0.0.1:1/v1", "upstream_api_key": SecretStr("secret\n"),
@@ -54,7 +54,7 @@ def test_the_settings_name_the_upstream() -> None:
     assert create_engine(name="openai", slots=3, upstream=upstream).info().slots == 3
 
 
-def test_the_settings_name_vllms_model() -> None:
+def test_vllm_model_is_read_from_the_settings() -> None:
     named = {"model_name": "llama", "model_uri": "s3://weights/llama"}
     assert VllmModel.of(SETTINGS) is None
     for missing in named:
@@ -74,7 +74,7 @@ def test_the_settings_name_vllms_model() -> None:
     assert model.more_arguments == {"enforce_eager": True}
 
 
-def test_what_is_not_set_is_left_to_vllm() -> None:
+def test_vllm_model_leaves_unset_arguments_to_vllm() -> None:
     named = {"model_name": "llama", "model_uri": "s3://weights/llama"}
     model = VllmModel.of(SETTINGS.model_copy(update=named))
     assert model is not None

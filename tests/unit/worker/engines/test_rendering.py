@@ -8,7 +8,9 @@ from worker.engines.rendering import rendered
 
 
 @pytest.mark.parametrize(("words", "inline"), [(100, True), (10_000, False)])
-async def test_what_takes_long_does_not_keep_the_event_loop(words: int, inline: bool) -> None:
+async def test_rendering_of_a_long_conversation_does_not_block_the_event_loop(
+    words: int, inline: bool
+) -> None:
     threads = []
 
     def render(messages: Sequence[ChatMessage]) -> Prompt:

@@ -24,7 +24,7 @@ async def queue(slots: Slots, name: str) -> tuple[Generation, asyncio.Task[None]
     return generation, task
 
 
-async def test_grants_in_the_order_of_arrival() -> None:
+async def test_slots_are_given_in_the_order_of_arrival() -> None:
     slots = Slots(1)
     holder = await occupy(slots, "a")
     queued = [await queue(slots, name) for name in "bcd"]
@@ -36,7 +36,7 @@ async def test_grants_in_the_order_of_arrival() -> None:
         holder = generation
 
 
-async def test_a_newcomer_does_not_overtake() -> None:
+async def test_slots_let_no_newcomer_overtake() -> None:
     slots = Slots(1)
     holder = await occupy(slots, "a")
     first, _ = await queue(slots, "b")
@@ -47,7 +47,7 @@ async def test_a_newcomer_does_not_overtake() -> None:
     task.cancel()
 
 
-async def test_never_more_than_the_slots_at_once() -> None:
+async def test_slots_bound_the_running_generations() -> None:
     slots = Slots(3)
     running = most = 0
 
@@ -67,7 +67,7 @@ async def test_never_more_than_the_slots_at_once() -> None:
     assert most == 3
 
 
-async def test_a_cancelled_wait_gives_up_its_place() -> None:
+async def test_slots_forget_a_cancelled_wait() -> None:
     slots = Slots(1)
     holder = await occupy(slots, "a")
     impatient, waiting = await queue(slots, "b")
@@ -80,7 +80,7 @@ async def test_a_cancelled_wait_gives_up_its_place() -> None:
     assert patient.has_slot
 
 
-async def test_a_slot_granted_to_a_wait_being_cancelled_is_passed_on() -> None:
+async def test_slots_pass_on_a_slot_given_to_a_cancelled_wait() -> None:
     slots = Slots(1)
     holder = await occupy(slots, "a")
     impatient, waiting = await queue(slots, "b")
@@ -93,7 +93,7 @@ async def test_a_slot_granted_to_a_wait_being_cancelled_is_passed_on() -> None:
     assert patient.has_slot
 
 
-async def test_end_reaches_those_who_wait() -> None:
+async def test_slots_end_a_waiting_generation() -> None:
     slots = Slots(1)
     await occupy(slots, "a")
     generation, task = await queue(slots, "b")
@@ -103,7 +103,7 @@ async def test_end_reaches_those_who_wait() -> None:
     assert not generation.is_running()
 
 
-async def test_end_leaves_others_alone() -> None:
+async def test_slots_end_only_the_given_request() -> None:
     slots = Slots(2)
     one, other = await occupy(slots, "a"), await occupy(slots, "b")
     slots.end("a")
@@ -112,7 +112,7 @@ async def test_end_leaves_others_alone() -> None:
     assert other.is_running()
 
 
-async def test_end_all_gives_everyone_the_error() -> None:
+async def test_slots_end_all_generations_with_the_error() -> None:
     slots = Slots(1)
     holder = await occupy(slots, "a")
     _, task = await queue(slots, "b")
@@ -123,7 +123,7 @@ async def test_end_all_gives_everyone_the_error() -> None:
         await task
 
 
-async def test_a_higher_priority_goes_first_and_equals_by_arrival() -> None:
+async def test_slots_go_to_the_highest_priority_then_by_arrival() -> None:
     slots = Slots(1)
     holder = await occupy(slots, "a")
     waiting = {}

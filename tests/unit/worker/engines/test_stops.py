@@ -52,7 +52,7 @@ def ids_of(chunks: Sequence[TokenChunk]) -> list[int]:
 
 
 @given(TEXT, STOPS, SIZES)
-def test_the_answer_ends_before_the_first_stop_string_however_it_is_cut(
+def test_chunk_buffer_ends_before_the_first_stop_string_however_it_is_cut(
     text: str, stops: list[str], sizes: list[int]
 ) -> None:
     pieces = pieces_of(text, sizes)
@@ -69,7 +69,7 @@ def test_the_answer_ends_before_the_first_stop_string_however_it_is_cut(
 
 
 @given(TEXT, STOPS, SIZES)
-def test_a_chunks_ids_are_those_of_its_text_and_nothing_may_have_begun_at_its_end(
+def test_chunk_buffer_ends_chunks_where_no_stop_string_is_open(
     text: str, stops: list[str], sizes: list[int]
 ) -> None:
     pieces = pieces_of(text, sizes)
@@ -81,7 +81,7 @@ def test_a_chunks_ids_are_those_of_its_text_and_nothing_may_have_begun_at_its_en
 
 
 @given(TEXT, STOPS, SIZES)
-def test_after_whole_chunks_nothing_before_needs_to_be_known(
+def test_chunk_buffer_resumes_after_whole_chunks_without_their_text(
     text: str, stops: list[str], sizes: list[int]
 ) -> None:
     pieces = pieces_of(text, sizes)
@@ -94,7 +94,7 @@ def test_after_whole_chunks_nothing_before_needs_to_be_known(
 
 
 @given(TEXT, STOPS, SIZES, TEXT)
-def test_whatever_follows_whole_chunks_takes_nothing_of_them_back(
+def test_chunk_buffer_never_withdraws_a_whole_chunk(
     text: str, stops: list[str], sizes: list[int], other: str
 ) -> None:
     chunks = chunks_of(pieces_of(text, sizes), stops)
@@ -105,7 +105,7 @@ def test_whatever_follows_whole_chunks_takes_nothing_of_them_back(
 
 
 @given(TEXT, STOPS, SIZES)
-def test_after_any_ids_come_the_others_where_their_text_is_known(
+def test_chunk_buffer_resumes_after_any_ids_with_known_text(
     text: str, stops: list[str], sizes: list[int]
 ) -> None:
     pieces = pieces_of(text, sizes)
@@ -120,26 +120,26 @@ def test_after_any_ids_come_the_others_where_their_text_is_known(
         assert joined(rest) == joined(chunks)[len("".join(pieces[:start])) :]
 
 
-def test_what_is_complete_first_stops_and_the_longest_of_those() -> None:
+def test_stop_scanner_finds_the_first_complete_string_and_of_those_the_longest() -> None:
     assert StopScanner(["abcd", "bc"]).find("abcd") == 1
     assert StopScanner(["c", "bc", "abc"]).find("abcd") == 0
 
 
-def test_a_stop_string_that_began_before_begins_at_a_negative_place() -> None:
+def test_stop_scanner_returns_a_negative_index_for_a_string_begun_earlier() -> None:
     scanner = StopScanner(["abc"])
     assert scanner.find("xa") is None
     assert scanner.open
     assert scanner.find("bc") == -1
 
 
-def test_a_beginning_that_comes_to_nothing_leaves_nothing_open() -> None:
+def test_stop_scanner_is_not_open_after_a_mismatch() -> None:
     scanner = StopScanner(["aab"])
     assert scanner.find("aaac") is None
     assert not scanner.open
     assert scanner.find("aaab") == 1
 
 
-def test_without_stop_strings_everything_goes_out_at_once() -> None:
+def test_chunk_buffer_without_stop_strings_passes_on_everything() -> None:
     chunks = ChunkBuffer(["", ""])
     chunks.add((1,), "a")
     assert chunks.take() == TokenChunk("a", (1,))
@@ -150,7 +150,7 @@ def test_without_stop_strings_everything_goes_out_at_once() -> None:
 
 
 @pytest.mark.parametrize(("known", "text"), [("xEN", ""), ("x", ""), ("", "x")])
-def test_what_is_known_counts_as_given(known: str, text: str) -> None:
+def test_chunk_buffer_counts_known_text_as_shown(known: str, text: str) -> None:
     chunks = ChunkBuffer(["END"], known=known)
     chunks.add((7,), "xEND"[len(known) :] + " more")
     chunks.add((8,), "and more")

@@ -65,7 +65,7 @@ def timed(pace: EchoPace, *, tokens: int, busy_s: float = 0.0) -> list[tuple[flo
 
 
 @given(st.text())
-def test_repeats_the_words_joined_by_single_spaces(text: str) -> None:
+def test_echo_repeats_the_words_joined_by_single_spaces(text: str) -> None:
     chunks = answer(f"say {text}")
     words = ["say", *text.split()]
     assert joined(chunks) == " ".join(words)
@@ -74,17 +74,17 @@ def test_repeats_the_words_joined_by_single_spaces(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["count to 3", " Count To 3. ", "COUNT TO 3!", "count to 3 ?"])
-def test_counts(text: str) -> None:
+def test_echo_counts(text: str) -> None:
     assert joined(answer(text)) == "1 2 3"
 
 
 @pytest.mark.parametrize("text", ["count to three", "please count to 3", "count to 3 apples"])
-def test_repeats_what_is_no_plain_count(text: str) -> None:
+def test_echo_repeats_text_that_is_not_exactly_a_count(text: str) -> None:
     assert joined(answer(text)) == text
 
 
 @given(st.text(), st.integers(0, 8))
-def test_spells_byte_by_byte_wherever_it_goes_on(text: str, known: int) -> None:
+def test_echo_spells_byte_by_byte_wherever_it_continues(text: str, known: int) -> None:
     spelled = f"a{text}".strip().encode(errors="replace")
     chunks = answer(f"spell: a{text}", known=known)
     shown = spelled[:known].decode(errors="ignore")
@@ -93,33 +93,33 @@ def test_spells_byte_by_byte_wherever_it_goes_on(text: str, known: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "count to 0", "spell:"])
-def test_nothing_to_say(text: str) -> None:
+def test_echo_answers_an_empty_text_with_nothing(text: str) -> None:
     assert answer(text) == [TokenChunk("", (), "stop")]
 
 
-def test_max_tokens_cuts_the_answer_and_says_so() -> None:
+def test_echo_cuts_the_answer_at_max_tokens() -> None:
     chunks = answer("count to 999999999", max_tokens=3)
     assert joined(chunks) == "1 2 3"
     assert chunks[-1].finish_reason == "length"
 
 
-def test_an_answer_of_exactly_max_tokens_is_whole() -> None:
+def test_echo_completes_an_answer_of_exactly_max_tokens() -> None:
     assert answer("one two", max_tokens=2)[-1].finish_reason == "stop"
 
 
-def test_max_tokens_counts_the_tokens_known_before() -> None:
+def test_echo_counts_known_tokens_towards_max_tokens() -> None:
     chunks = answer("count to 9", max_tokens=5, known=3)
     assert joined(chunks) == " 4 5"
     assert chunks[-1].finish_reason == "length"
 
 
-def test_the_context_window_limits_prompt_and_answer() -> None:
+def test_echo_limits_prompt_and_answer_by_the_context_window() -> None:
     chunks = answer("count to 40000", max_tokens=40_000)
     assert sum(len(chunk.token_ids) for chunk in chunks) == 32_767
     assert chunks[-1].finish_reason == "length"
 
 
-async def test_a_prompt_beyond_the_context_window_is_refused() -> None:
+async def test_echo_refuses_a_prompt_beyond_the_context_window() -> None:
     engine = await serving()
     prompt = await engine.assemble("echo", [ChatMessage("user", "word " * 32_768)])
     overflowing = GenerateRequest("r", "echo", prompt, Sampling(max_tokens=1))
@@ -127,11 +127,11 @@ async def test_a_prompt_beyond_the_context_window_is_refused() -> None:
         await anext(engine.generate(overflowing))
 
 
-def test_full_speed_sends_the_first_token_alone_and_then_bursts() -> None:
+def test_echo_at_full_speed_sends_the_first_token_alone_and_then_bursts() -> None:
     assert [len(chunk.token_ids) for chunk in answer("count to 150")] == [1, 64, 64, 21]
 
 
-async def test_full_speed_lets_others_run() -> None:
+async def test_echo_at_full_speed_lets_other_tasks_run() -> None:
     engine = await serving(slots=2)
     turns: list[str] = []
 
@@ -143,7 +143,7 @@ async def test_full_speed_lets_others_run() -> None:
     assert turns[:8].count("a") == turns[:8].count("b")
 
 
-def test_token_k_comes_at_ttft_plus_k_token_s() -> None:
+def test_echo_sends_token_k_at_ttft_plus_k_token_s() -> None:
     pace = EchoPace(ttft_s=0.02, token_s=0.003)
     arrivals = timed(pace, tokens=2000)
     assert [at for at, _ in arrivals] == pytest.approx(
@@ -152,7 +152,7 @@ def test_token_k_comes_at_ttft_plus_k_token_s() -> None:
     assert all(len(chunk.token_ids) == 1 for _, chunk in arrivals)
 
 
-def test_a_slow_consumer_gets_the_due_tokens_together_and_the_end_in_time() -> None:
+def test_echo_sends_due_tokens_together_to_a_slow_consumer() -> None:
     arrivals = timed(EchoPace(ttft_s=0.02, token_s=0.005), tokens=101, busy_s=0.0501)
     sizes = [len(chunk.token_ids) for _, chunk in arrivals]
     assert sizes[:4] == [1, 10, 10, 10]
@@ -160,11 +160,11 @@ def test_a_slow_consumer_gets_the_due_tokens_together_and_the_end_in_time() -> N
     assert arrivals[-1][0] == pytest.approx(0.02 + 100 * 0.005, abs=0.06)
 
 
-def test_only_the_first_token_is_paced_when_token_s_is_zero() -> None:
+def test_echo_paces_only_the_first_token_when_token_s_is_zero() -> None:
     assert {at for at, _ in timed(EchoPace(ttft_s=0.5), tokens=100)} == {0.5}
 
 
-def test_the_pace_begins_when_the_slot_is_free() -> None:
+def test_echo_pace_begins_with_the_slot() -> None:
     async def main() -> list[float]:
         engine = await serving(EchoPace(ttft_s=1.0))
         firsts: list[float] = []
@@ -179,7 +179,7 @@ def test_the_pace_begins_when_the_slot_is_free() -> None:
     assert run(main()) == pytest.approx([1.0, 2.0, 3.0])
 
 
-def test_abort_ends_a_paced_generation_at_once() -> None:
+def test_echo_abort_ends_a_paced_generation_at_once() -> None:
     async def main() -> float:
         engine = await serving(EchoPace(ttft_s=0.0, token_s=100.0))
         generation = engine.generate(request("one two"))
@@ -192,7 +192,7 @@ def test_abort_ends_a_paced_generation_at_once() -> None:
     assert run(main()) == pytest.approx(1.0)
 
 
-async def test_close_ends_what_runs_and_refuses_what_comes() -> None:
+async def test_echo_close_ends_running_generations_and_refuses_new_ones() -> None:
     engine = await serving()
     running = engine.generate(request("count to 1000"))
     await anext(running)
@@ -204,7 +204,7 @@ async def test_close_ends_what_runs_and_refuses_what_comes() -> None:
     assert not await engine.health()
 
 
-async def test_the_prompt_is_the_last_user_text_and_counts_every_word() -> None:
+async def test_echo_prompt_is_the_last_user_text_and_counts_every_word() -> None:
     engine = await serving()
     prompt = await engine.assemble(
         "echo",
@@ -220,7 +220,7 @@ async def test_the_prompt_is_the_last_user_text_and_counts_every_word() -> None:
     assert len(prompt.token_ids) == 9
 
 
-async def test_other_models_are_refused() -> None:
+async def test_echo_refuses_other_models() -> None:
     engine = await serving()
     with pytest.raises(EngineError, match="gpt"):
         await engine.assemble("gpt", [])

@@ -20,7 +20,7 @@ def event(text: str, **choice: Any) -> dict[str, Any]:
     return {"choices": [{"delta": {"content": text}, **choice}]}
 
 
-def test_the_upstream_is_told_and_its_usage_kept_where_it_stops_itself() -> None:
+def test_chat_answer_sends_stop_strings_and_keeps_the_usage() -> None:
     made = answer()
     call = made.call()
     assert call is not None
@@ -31,7 +31,7 @@ def test_the_upstream_is_told_and_its_usage_kept_where_it_stops_itself() -> None
     assert made.last() == TokenChunk("", (), "stop", Usage(input_tokens=3, output_tokens=2))
 
 
-def test_an_upstream_that_knows_no_stop_strings_is_left() -> None:
+def test_chat_answer_leaves_an_upstream_that_ignores_stop_strings() -> None:
     made = answer()
     made.call()
     assert made.take(event("a E")) is None
@@ -41,7 +41,7 @@ def test_an_upstream_that_knows_no_stop_strings_is_left() -> None:
     assert made.last() == TokenChunk("a ", ids_of("a E") + ids_of("ND b"), "stop")
 
 
-def test_what_may_begin_a_stop_string_waits_and_is_shown_at_the_end() -> None:
+def test_chat_answer_buffers_a_possible_stop_string_until_the_end() -> None:
     made = answer()
     made.call()
     assert made.take(event("a E")) is None
@@ -51,7 +51,7 @@ def test_what_may_begin_a_stop_string_waits_and_is_shown_at_the_end() -> None:
     assert made.last() == TokenChunk(" EN", ids_of(" EN"), "length")
 
 
-def test_what_was_held_back_when_the_stream_broke_is_made_again() -> None:
+def test_chat_answer_asks_again_for_buffered_text_of_a_broken_stream() -> None:
     made = answer()
     made.call()
     made.take(event("a"))
@@ -64,20 +64,20 @@ def test_what_was_held_back_when_the_stream_broke_is_made_again() -> None:
     assert made.last() == TokenChunk(" ", ids_of(" EN") + ids_of("D"), "stop")
 
 
-def test_an_answer_that_has_stopped_is_not_asked_for_again() -> None:
+def test_chat_answer_that_has_stopped_needs_no_call() -> None:
     made = answer("a END b")
     assert made.call() is None
     assert made.last() == TokenChunk("", (), "stop")
 
 
-def test_a_stop_string_that_began_before_ends_the_answer() -> None:
+def test_chat_answer_ends_at_a_stop_string_that_began_in_the_known_text() -> None:
     made = answer("a E")
     made.call()
     assert made.take(event("ND b")) is None
     assert made.last() == TokenChunk("", ids_of("ND b"), "stop")
 
 
-def test_pieces_that_wait_count_towards_the_limit() -> None:
+def test_chat_answer_counts_buffered_pieces_towards_the_limit() -> None:
     made = answer()
     made.call()
     for _ in range(10):

@@ -17,7 +17,7 @@ def event(text: str, *ids: int, **choice: Any) -> dict[str, Any]:
     return {"choices": [{"text": text, "token_ids": list(ids), **choice}]}
 
 
-def test_tokens_of_half_a_character_go_out_with_the_whole() -> None:
+def test_completions_answer_keeps_tokens_of_an_incomplete_character() -> None:
     made = answer()
     assert made.take(event("", 7)) is None
     assert made.take(event("é", 8)) == TokenChunk("é", (7, 8))
@@ -25,7 +25,7 @@ def test_tokens_of_half_a_character_go_out_with_the_whole() -> None:
     assert made.last() == TokenChunk("", (9,), "stop")
 
 
-def test_the_token_that_ends_an_answer_is_left_out_but_not_the_last_of_a_cut_one() -> None:
+def test_completions_answer_drops_the_end_token_only() -> None:
     ended, cut = answer(), answer()
     ended.take(event("", 3, finish_reason="stop", stop_reason=None))
     cut.take(event("a", 3, finish_reason="length"))
@@ -33,7 +33,7 @@ def test_the_token_that_ends_an_answer_is_left_out_but_not_the_last_of_a_cut_one
     assert cut.last() == TokenChunk("a", (3,), "length")
 
 
-def test_a_stop_string_across_tokens_is_not_shown() -> None:
+def test_completions_answer_hides_a_stop_string_across_tokens() -> None:
     made = answer(stop=("END", "###"))
     assert made.take(event("a E", 4)) is None
     assert made.take(event("NO b", 5)) == TokenChunk("a ENO b", (4, 5))
@@ -42,13 +42,13 @@ def test_a_stop_string_across_tokens_is_not_shown() -> None:
     assert made.last() == TokenChunk(" ", (6, 7), "stop")
 
 
-def test_what_only_looked_like_a_stop_string_is_shown_at_the_end() -> None:
+def test_completions_answer_shows_an_incomplete_stop_string_at_the_end() -> None:
     made = answer(stop=("END",))
     made.take(event("EN", 6, finish_reason="length"))
     assert made.last() == TokenChunk("EN", (6,), "length")
 
 
-def test_a_stop_string_that_the_upstream_overlooks_ends_the_answer() -> None:
+def test_completions_answer_ends_at_a_stop_string_that_the_upstream_misses() -> None:
     """It sees only what it generates itself, and may choose another of several."""
     made = answer(stop=("END",))
     assert made.take(event("a END b", 4)) is None
@@ -57,7 +57,7 @@ def test_a_stop_string_that_the_upstream_overlooks_ends_the_answer() -> None:
     assert made.last() == TokenChunk("a ", (4,), "stop")
 
 
-def test_what_was_held_back_when_the_stream_broke_is_made_again() -> None:
+def test_completions_answer_asks_again_for_buffered_text_of_a_broken_stream() -> None:
     made = answer(known=(4,))
     made.take(event("a", 5))
     made.take(event("", 6))
@@ -70,7 +70,7 @@ def test_what_was_held_back_when_the_stream_broke_is_made_again() -> None:
     assert made.take(event("b", 9)) == TokenChunk("b", (9,))
 
 
-def test_a_limit_reached_needs_no_call() -> None:
+def test_completions_answer_at_its_limit_needs_no_call() -> None:
     made = answer(known=tuple(range(10)))
     assert made.call() is None
     assert made.last() == TokenChunk("", (), "length")

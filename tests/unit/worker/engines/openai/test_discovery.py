@@ -21,13 +21,15 @@ async def started(up_url: str, **settings: object) -> tuple[ModelInfo, ...]:
         await engine.close()
 
 
-async def test_models_are_those_listed_with_the_windows_that_are_told() -> None:
+async def test_discovery_lists_the_upstreams_models_with_their_windows() -> None:
     async with serving() as (_, up):
         up.models = [{"id": "a"}, {"id": "b", "max_model_len": 4096}]
         assert await started(up.url, context_window=1000) == (info("a", 1000), info("b", 4096))
 
 
-async def test_models_are_those_named(caplog: pytest.LogCaptureFixture) -> None:
+async def test_discovery_prefers_the_models_of_the_settings(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with serving() as (_, up):
         up.models = [{"id": "a"}, {"id": "b", "max_model_len": 4096}]
         with caplog.at_level(logging.WARNING):
@@ -36,7 +38,7 @@ async def test_models_are_those_named(caplog: pytest.LogCaptureFixture) -> None:
     assert "hidden" in caplog.text
 
 
-async def test_no_model_is_an_error() -> None:
+async def test_discovery_without_a_model_fails() -> None:
     async with serving() as (_, up):
         up.models = []
         with pytest.raises(EngineError, match="AXON_UPSTREAM_MODELS"):
@@ -51,13 +53,15 @@ async def test_no_model_is_an_error() -> None:
         ("vllm", "openai", "messages"),
     ],
 )
-async def test_the_kind_is_seen_unless_it_is_set(server: str, setting: str, path: str) -> None:
+async def test_discovery_detects_the_kind_unless_it_is_set(
+    server: str, setting: str, path: str
+) -> None:
     async with serving(kind=server, patience={"kind": setting}) as (engine, up):
         assert joined(await chunks_of(engine, "one two")) == "one two"
         assert path in up.requests[0]
 
 
-async def test_health_asks_only_what_it_has_not_heard_lately() -> None:
+async def test_health_asks_only_an_upstream_that_has_not_answered_lately() -> None:
     async with serving() as (engine, up):
         asked = up.asked
         assert await engine.health()

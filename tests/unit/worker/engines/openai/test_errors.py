@@ -21,7 +21,7 @@ from worker.engines.protocol import ContextOverflowError, EngineError, RefusedEr
         (b"x" * 9999, "x" * 500),
     ],
 )
-def test_the_message_is_found(body: bytes, message: str) -> None:
+def test_message_of_finds_the_message(body: bytes, message: str) -> None:
     assert message_of(body) == message
 
 
@@ -36,7 +36,7 @@ def test_the_message_is_found(body: bytes, message: str) -> None:
         "The input (10 tokens) is longer than the model's context length (8 tokens).",
     ],
 )
-def test_overflows_are_told_apart(message: str) -> None:
+def test_failure_distinguishes_overflows(message: str) -> None:
     assert isinstance(failure(400, message.encode()), ContextOverflowError)
     assert not isinstance(failure(500, message.encode()), ContextOverflowError)
 
@@ -49,11 +49,11 @@ def test_overflows_are_told_apart(message: str) -> None:
         (429, TransientError), (500, TransientError), (504, TransientError),
     ],
 )  # fmt: skip
-def test_statuses(status: int, kind: type[Exception]) -> None:
+def test_failure_depends_on_the_status(status: int, kind: type[Exception]) -> None:
     assert type(failure(status, b"no")) is kind
 
 
-def test_retry_after() -> None:
+def test_failure_reads_retry_after() -> None:
     def told(header: str | None) -> float | None:
         error = failure(429, b"", retry_after=header)
         assert isinstance(error, TransientError)

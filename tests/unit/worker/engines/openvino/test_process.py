@@ -21,7 +21,7 @@ from worker.engines.protocol import EngineDeadError, EngineError
 SCRIPT = Path(__file__).with_name("scripted_pipeline.py")
 
 
-class Started:
+class ProcessHarness:
     def __init__(self, *arguments: str) -> None:
         self.deaths: asyncio.Queue[EngineDeadError] = asyncio.Queue()
         self.process = PipelineProcess(
@@ -39,8 +39,8 @@ class Started:
 
 
 @pytest.fixture
-async def started() -> AsyncIterator[Started]:
-    started = Started()
+async def started() -> AsyncIterator[ProcessHarness]:
+    started = ProcessHarness()
     await started.process.start()
     yield started
     await started.process.close()
@@ -55,13 +55,13 @@ async def rest_of(generation: PipelineGeneration) -> list[int]:
     return token_ids
 
 
-async def test_tokens_come_to_the_request_they_belong_to(started: Started) -> None:
+async def test_pipeline_process_delivers_tokens_to_their_request(started: ProcessHarness) -> None:
     generations = [started.submit(*range(i, i + 50)) for i in range(20)]
     answers = await asyncio.gather(*map(rest_of, generations))
     assert answers == [list(range(i, i + 50)) for i in range(20)]
 
 
-async def test_a_cancelled_request_is_off_the_pipeline_and_others_go_on(started: Started) -> None:
+async def test_pipeline_process_cancels_one_request_only(started: ProcessHarness) -> None:
     endless = started.submit(ENDLESS)
     await endless.tokens()
     started.process.cancel(endless)
@@ -69,7 +69,9 @@ async def test_a_cancelled_request_is_off_the_pipeline_and_others_go_on(started:
     assert endless._arrived == []
 
 
-async def test_cancelling_what_is_over_is_nothing(started: Started) -> None:
+async def test_pipeline_process_ignores_the_cancellation_of_an_ended_request(
+    started: ProcessHarness,
+) -> None:
     generation = started.submit(1)
     await rest_of(generation)
     started.process.cancel(generation)
@@ -77,7 +79,7 @@ async def test_cancelling_what_is_over_is_nothing(started: Started) -> None:
     assert await rest_of(started.submit(2)) == [2]
 
 
-async def test_a_refused_request_fails_alone(started: Started) -> None:
+async def test_pipeline_process_fails_a_refused_request_alone(started: ProcessHarness) -> None:
     fine = started.submit(1, 2)
     with pytest.raises(EngineError, match="could not run") as refused:
         await started.submit(REFUSE).tokens()
@@ -93,8 +95,8 @@ async def test_a_refused_request_fails_alone(started: Started) -> None:
     ],
     ids=["the step raises", "killed"],
 )
-async def test_the_end_of_the_child_is_told(
-    started: Started, kill: Callable[[Started], object]
+async def test_pipeline_process_reports_the_death_of_the_child(
+    started: ProcessHarness, kill: Callable[[ProcessHarness], object]
 ) -> None:
     kill(started)
     async with asyncio.timeout(10):
@@ -102,7 +104,7 @@ async def test_the_end_of_the_child_is_told(
     assert not started.process.alive
 
 
-async def test_close_ends_the_child_and_is_no_death(started: Started) -> None:
+async def test_pipeline_process_close_is_not_reported_as_a_death(started: ProcessHarness) -> None:
     child = started.child()
     started.submit(ENDLESS)
     await started.process.close()
@@ -112,8 +114,8 @@ async def test_close_ends_the_child_and_is_no_death(started: Started) -> None:
     assert started.deaths.empty()
 
 
-async def test_a_child_that_does_not_get_ready() -> None:
-    failing = Started(DIE_LOADING)
+async def test_pipeline_process_raises_if_the_child_ends_before_it_is_ready() -> None:
+    failing = ProcessHarness(DIE_LOADING)
     with pytest.raises(EngineError, match="while it loaded"):
         await failing.process.start()
     assert failing.deaths.empty()

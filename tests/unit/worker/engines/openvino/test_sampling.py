@@ -13,7 +13,7 @@ def config(known: int = 0, **sampling: Any) -> dict[str, Any]:
     return generation_config(request, budget=7, stop_token_ids={2, 0})
 
 
-def test_greedy_with_a_repetition_penalty_by_default() -> None:
+def test_generation_config_is_greedy_with_a_repetition_penalty_by_default() -> None:
     assert config() == {
         "max_new_tokens": 7,
         "stop_token_ids": [0, 2],
@@ -27,11 +27,13 @@ def test_greedy_with_a_repetition_penalty_by_default() -> None:
 @pytest.mark.parametrize(
     "sampling", [{"temperature": 0.0}, {"temperature": 1e-30}, {"temperature": 1.0, "top_p": 0.0}]
 )
-def test_greedy_where_openvino_would_refuse_the_values(sampling: dict[str, Any]) -> None:
+def test_generation_config_is_greedy_where_openvino_would_refuse_the_values(
+    sampling: dict[str, Any],
+) -> None:
     assert config(**sampling)["do_sample"] is False
 
 
-def test_samples_when_asked() -> None:
+def test_generation_config_samples_if_requested() -> None:
     sampled = config(temperature=0.7, top_p=0.9, presence_penalty=0.5, frequency_penalty=-0.5)
     assert sampled["do_sample"] is True
     assert sampled["temperature"] == 0.7
@@ -40,19 +42,19 @@ def test_samples_when_asked() -> None:
     assert sampled["frequency_penalty"] == -0.5
 
 
-def test_top_p_alone_samples_at_temperature_one() -> None:
+def test_generation_config_samples_at_temperature_one_for_top_p_alone() -> None:
     assert (config(top_p=0.5)["temperature"], config(temperature=0.5)["top_p"]) == (1.0, 1.0)
 
 
-def test_a_seed_fixes_the_draw_and_none_does_not() -> None:
+def test_generation_config_uses_the_seed_or_a_random_one() -> None:
     assert config(temperature=1.0, seed=5)["rng_seed"] == 5
     assert config(temperature=1.0)["rng_seed"] != config(temperature=1.0)["rng_seed"]
 
 
-def test_any_seed_fits() -> None:
+def test_generation_config_accepts_any_seed() -> None:
     assert config(temperature=1.0, seed=-1)["rng_seed"] == 2**32 - 1
     assert 0 <= config(temperature=1.0, seed=2**80)["rng_seed"] < 2**32
 
 
-def test_a_continuation_draws_other_numbers_than_its_beginning() -> None:
+def test_generation_config_shifts_the_seed_of_a_continuation() -> None:
     assert config(temperature=1.0, seed=5, known=3)["rng_seed"] == 8

@@ -15,7 +15,7 @@ from worker.engines.openvino.server import LineReader, serve
 Messages = SimpleQueue[Mapping[str, Any]]
 
 
-class Served:
+class ServerHarness:
     """A server on its own thread, and the pipe that is its input."""
 
     def __init__(self) -> None:
@@ -47,13 +47,13 @@ class Served:
 
 
 @pytest.fixture
-def served() -> Iterator[Served]:
-    server = Served()
+def served() -> Iterator[ServerHarness]:
+    server = ServerHarness()
     yield server
     server.end()
 
 
-def test_generates_in_one_batch(served: Served) -> None:
+def test_server_generates_in_one_batch(served: ServerHarness) -> None:
     served.write(
         {"add": 1, "ids": [10, 11], "config": {}}, {"add": 2, "ids": [20, 21], "config": {}}
     )
@@ -65,7 +65,7 @@ def test_generates_in_one_batch(served: Served) -> None:
     ]
 
 
-def test_a_request_joins_what_runs(served: Served) -> None:
+def test_server_adds_a_request_to_the_running_batch(served: ServerHarness) -> None:
     served.write({"add": 1, "ids": [ENDLESS], "config": {}})
     served.outputs(3)
     served.write({"add": 2, "ids": [20], "config": {}})
@@ -74,12 +74,12 @@ def test_a_request_joins_what_runs(served: Served) -> None:
     served.write({"cancel": 1})
 
 
-def test_a_refused_request_is_told_and_the_next_one_runs(served: Served) -> None:
+def test_server_reports_a_refused_request_and_runs_the_next(served: ServerHarness) -> None:
     served.write({"add": 1, "ids": [REFUSE], "config": {}}, {"add": 2, "ids": [20], "config": {}})
     assert served.outputs(2) == [(1, (), "failed"), (2, [20], "stop")]
 
 
-def test_steps_no_more_when_all_is_done_or_cancelled(served: Served) -> None:
+def test_server_stops_stepping_when_all_requests_have_ended(served: ServerHarness) -> None:
     served.write({"add": 1, "ids": [ENDLESS], "config": {}})
     served.outputs(3)
     served.write({"cancel": 1}, {"add": 2, "ids": [20], "config": {}})
@@ -91,15 +91,17 @@ def test_steps_no_more_when_all_is_done_or_cancelled(served: Served) -> None:
     assert served.pipeline.steps == steps + 1
 
 
-def test_a_line_may_arrive_in_pieces(served: Served) -> None:
+def test_server_reads_a_line_that_arrives_in_pieces(served: ServerHarness) -> None:
     line = json.dumps({"add": 1, "ids": [10], "config": {}}).encode() + b"\n"
     for piece in (line[:5], line[5:20], line[20:]):
         served.write_raw(piece)
     assert served.outputs(1) == [(1, [10], "stop")]
 
 
-def test_ends_with_the_worker_whatever_it_does() -> None:
-    busy = "import time; from worker.engines.openvino.server import exit_on_hangup; exit_on_hangup(0)"
+def test_server_exits_with_the_worker_even_while_busy() -> None:
+    busy = (
+        "import time; from worker.engines.openvino.server import exit_on_hangup; exit_on_hangup(0)"
+    )
     command = [sys.executable, "-c", f"{busy}; time.sleep(60)"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin
@@ -107,6 +109,6 @@ def test_ends_with_the_worker_whatever_it_does() -> None:
         assert process.wait(20) == 0
 
 
-def test_a_long_prompt_passes(served: Served) -> None:
+def test_server_reads_a_long_prompt(served: ServerHarness) -> None:
     served.write({"add": 1, "ids": [7] * 20_000, "config": {}})
     assert served.outputs(20_000)[-1] == (1, [7], "stop")

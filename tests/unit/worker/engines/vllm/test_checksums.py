@@ -18,7 +18,7 @@ CONTENT = b"weights" * 300_000
         ("CRC32", zlib.crc32(CONTENT).to_bytes(4, "big")),
     ],
 )
-def test_computes_what_s3_says(tmp_path: Path, algorithm: str, digest: bytes) -> None:
+def test_checksums_equal_those_of_s3(tmp_path: Path, algorithm: str, digest: bytes) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(CONTENT)
     value = base64.b64encode(digest).decode()
@@ -30,5 +30,5 @@ def test_computes_what_s3_says(tmp_path: Path, algorithm: str, digest: bytes) ->
 @pytest.mark.parametrize(
     "head", [{}, {"ChecksumCRC32": "AAAAAA==-5"}, {"ChecksumCRC64NVME": "AAAAAAAAAAA="}]
 )
-def test_what_cannot_be_compared_is_none(head: dict[str, str]) -> None:
+def test_checksum_of_returns_none_if_it_cannot_be_compared(head: dict[str, str]) -> None:
     assert checksum_of(head) is None

@@ -4,14 +4,14 @@ from worker.engines.protocol import EngineError
 from worker.engines.vllm.decoding import RegeneratedPrefix
 
 
-def test_what_is_known_is_left_out_wherever_it_is_cut() -> None:
+def test_regenerated_prefix_is_skipped_wherever_it_is_cut() -> None:
     repeated = RegeneratedPrefix((1, 2, 3))
     assert list(repeated.skip((1, 2))) == []
     assert list(repeated.skip((3, 4))) == [4]
     assert list(repeated.skip((1, 2))) == [1, 2]
 
 
-def test_another_beginning_is_an_error() -> None:
+def test_regenerated_prefix_that_differs_is_an_error() -> None:
     repeated = RegeneratedPrefix((1, 2, 3))
     repeated.skip((1,))
     with pytest.raises(EngineError, match="cannot be generated again"):

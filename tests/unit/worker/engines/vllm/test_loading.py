@@ -11,13 +11,13 @@ from worker.engines.vllm.model import VllmModel
 MODEL = VllmModel(name="m", uri="/m")
 
 
-class Loaded:
+class StubVllm:
     """What stands for an engine, and can be told to take its time."""
 
     def __init__(self) -> None:
         self.go, self.down = Event(), Event()
 
-    def load(self, *_: Any) -> "Loaded":
+    def load(self, *_: Any) -> "StubVllm":
         assert self.go.wait(10)
         return self
 
@@ -25,8 +25,8 @@ class Loaded:
         self.down.set()
 
 
-async def test_the_loop_goes_on_while_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Loaded()
+async def test_load_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = StubVllm()
     monkeypatch.setattr(loading, "_load", engine.load)
     running = asyncio.create_task(loading.load(MODEL, folder=Path("/m"), slots=1))
     await asyncio.sleep(0)
@@ -35,10 +35,10 @@ async def test_the_loop_goes_on_while_it_loads(monkeypatch: pytest.MonkeyPatch) 
     assert not engine.down.is_set()
 
 
-async def test_an_engine_that_nobody_waits_for_is_shut_down(
+async def test_load_that_is_cancelled_shuts_the_engine_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine = Loaded()
+    engine = StubVllm()
     monkeypatch.setattr(loading, "_load", engine.load)
     running = asyncio.create_task(loading.load(MODEL, folder=Path("/m"), slots=1))
     await asyncio.sleep(0)
@@ -50,7 +50,7 @@ async def test_an_engine_that_nobody_waits_for_is_shut_down(
     assert await asyncio.to_thread(engine.down.wait, 10)
 
 
-async def test_what_does_not_load_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_load_raises_vllms_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise ValueError("no weights")
 

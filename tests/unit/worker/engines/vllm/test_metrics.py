@@ -4,7 +4,7 @@ from axon.adapters.observability.metrics import exposition, new_registry
 from worker.engines.vllm.metrics import EngineMetrics
 
 
-def test_only_vllms_own_and_also_those_it_makes_later() -> None:
+def test_engine_metrics_are_vllms_own_including_later_ones() -> None:
     source = CollectorRegistry()
     Counter("python_gc", "Not vLLM's.", registry=source).inc()
     registry = new_registry()

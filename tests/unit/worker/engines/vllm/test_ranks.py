@@ -6,7 +6,7 @@ from axon.rendezvous import most_load, ranked
 from worker.engines.vllm.ranks import Ranks
 
 
-def test_a_conversation_keeps_its_rank() -> None:
+def test_ranks_keep_a_conversation_on_its_rank() -> None:
     ranks = Ranks(4)
     for number in range(50):
         conversation = f"conv_{number}"
@@ -15,7 +15,7 @@ def test_a_conversation_keeps_its_rank() -> None:
                 assert rank == int(ranked(conversation, "0123")[0])
 
 
-def test_all_ranks_get_some() -> None:
+def test_ranks_use_all_ranks() -> None:
     ranks = Ranks(4)
     assigned = set()
     for number in range(50):
@@ -25,7 +25,7 @@ def test_all_ranks_get_some() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 3, 8])
-def test_none_gets_more_than_its_share(count: int) -> None:
+def test_ranks_bound_the_load_of_each_rank(count: int) -> None:
     ranks = Ranks(count)
     assigned: list[int] = []
     with ExitStack() as stack:
@@ -39,7 +39,7 @@ def test_none_gets_more_than_its_share(count: int) -> None:
         assert rank == assigned[0] == int(ranked("conv", map(str, range(count)))[0])
 
 
-def test_a_failed_request_gives_its_place_back() -> None:
+def test_ranks_release_the_place_of_a_failed_request() -> None:
     ranks = Ranks(2)
     for _ in range(20):
         with pytest.raises(ValueError, match="failed"), ranks.assigned("conv") as rank:
@@ -48,6 +48,6 @@ def test_a_failed_request_gives_its_place_back() -> None:
 
 
 @pytest.mark.parametrize(("count", "conversation"), [(1, "conv"), (4, "")])
-def test_the_choice_is_left_to_vllm(count: int, conversation: str) -> None:
+def test_ranks_leave_the_choice_to_vllm(count: int, conversation: str) -> None:
     with Ranks(count).assigned(conversation) as rank:
         assert rank is None

@@ -11,7 +11,7 @@ def arguments(
     return sampling_arguments(request, budget=7, defaults=defaults)
 
 
-def test_what_the_request_asks_goes_before_the_models_own_defaults() -> None:
+def test_sampling_arguments_prefer_the_request_to_the_models_defaults() -> None:
     found = arguments(
         Sampling(max_tokens=9, temperature=0.0, presence_penalty=0.5),
         temperature=0.6,
@@ -24,17 +24,17 @@ def test_what_the_request_asks_goes_before_the_models_own_defaults() -> None:
     assert found["max_tokens"] == 7
 
 
-def test_what_nobody_sets_is_left_to_vllm() -> None:
+def test_sampling_arguments_leave_the_rest_to_vllm() -> None:
     assert set(arguments(Sampling(max_tokens=9))) == {"max_tokens", "detokenize"}
 
 
-def test_a_continuation_does_not_draw_the_same_numbers_again() -> None:
+def test_sampling_arguments_shift_the_seed_of_a_continuation() -> None:
     sampling = Sampling(max_tokens=9, seed=2**32 - 1)
     assert arguments(sampling)["seed"] == 2**32 - 1
     assert arguments(sampling, known=(5, 6))["seed"] == 1
 
 
-def test_an_answer_in_a_format_is_generated_from_its_beginning() -> None:
+def test_structured_output_is_generated_from_its_beginning() -> None:
     request = GenerateRequest(
         "r", "m", Prompt((1,), "hi"), Sampling(max_tokens=9, seed=3), (5, 6),
         text_format={"type": "json_object"},
@@ -43,7 +43,7 @@ def test_an_answer_in_a_format_is_generated_from_its_beginning() -> None:
     assert sampling_arguments(request, budget=7, defaults={})["seed"] == 3
 
 
-def test_formats_in_vllms_terms() -> None:
+def test_output_constraint_is_in_vllms_terms() -> None:
     schema = {"type": "object"}
     given = {"type": "json_schema", "name": "n", "schema": schema, "strict": True}
     assert output_constraint(given) == {"json": schema}

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from axon.protocol.objects import Usage
-from tests.contract.engines.case import Case, answer_of
+from tests.contract.worker.engines.engine_case import EngineCase, answer_of
 from worker.engines.protocol import (
     ChatMessage,
     ContextOverflowError,
@@ -20,49 +20,49 @@ from worker.engines.protocol import (
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_is_healthy_and_knows_its_model(case: Case) -> None:
+async def test_engine_is_healthy_and_knows_its_model(case: EngineCase) -> None:
     assert await case.engine.health()
     model = case.engine.info().models[0]
     assert 0 < model.max_output_tokens <= model.context_window
 
 
-async def test_only_the_last_chunk_carries_the_reason(case: Case) -> None:
+async def test_engine_sets_the_reason_in_the_last_chunk_only(case: EngineCase) -> None:
     for text, max_tokens, reason in ((case.brief, 100, "stop"), (case.long, 20, "length")):
         chunks = await case.chunks(await case.request(text, max_tokens=max_tokens))
         assert [chunk.finish_reason for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
         assert chunks[-1].finish_reason == reason
 
 
-async def test_the_first_chunk_is_one_token_and_others_come_as_they_are_made(case: Case) -> None:
+async def test_engine_streams_chunks_as_they_are_generated(case: EngineCase) -> None:
     chunks = await case.chunks(await case.request(case.long, max_tokens=20))
     assert len(chunks[0].token_ids) == 1
     assert len(chunks) > 1
 
 
-async def test_every_chunk_but_the_last_has_text(case: Case) -> None:
+async def test_engine_returns_text_in_every_chunk_but_the_last(case: EngineCase) -> None:
     chunks = await case.chunks(await case.request(case.long, max_tokens=20))
     assert all(chunk.text and chunk.token_ids for chunk in chunks[:-1])
 
 
-async def test_the_same_question_gets_the_same_answer(case: Case) -> None:
+async def test_engine_gives_the_same_greedy_answer_again(case: EngineCase) -> None:
     assert await case.answer(case.brief) == await case.answer(case.brief)
 
 
 @pytest.mark.parametrize("max_tokens", [1, 5])
-async def test_max_tokens_is_exact(case: Case, max_tokens: int) -> None:
+async def test_engine_generates_exactly_max_tokens(case: EngineCase, max_tokens: int) -> None:
     answer = await case.answer(case.long, max_tokens=max_tokens)
     assert len(answer.token_ids) == max_tokens
     assert answer.reason == "length"
 
 
-async def test_a_shorter_limit_gives_a_beginning(case: Case) -> None:
+async def test_engine_gives_the_beginning_for_a_shorter_limit(case: EngineCase) -> None:
     short = await case.answer(case.long, max_tokens=10)
     longer = await case.answer(case.long, max_tokens=15)
     assert longer.text.startswith(short.text)
     assert longer.token_ids[:10] == short.token_ids
 
 
-async def test_continuing_gives_exactly_the_rest(case: Case) -> None:
+async def test_engine_continues_with_exactly_the_rest(case: EngineCase) -> None:
     for text, max_tokens in ((case.brief, 100), (case.long, 40)):
         chunks = await case.chunks(await case.request(text, max_tokens=max_tokens))
         ids = tuple(i for chunk in chunks for i in chunk.token_ids)
@@ -83,14 +83,14 @@ def texts_by_position(chunks: list[TokenChunk]) -> dict[int, str]:
     return rest
 
 
-async def test_concurrent_answers_do_not_mix(case: Case) -> None:
+async def test_engine_does_not_mix_concurrent_answers(case: EngineCase) -> None:
     texts = [case.brief, case.long, f"{case.brief} {case.long}", case.long]
     alone = [await case.answer(text, max_tokens=15) for text in texts]
     together = await asyncio.gather(*(case.answer(text, max_tokens=15) for text in texts))
     assert list(together) == alone
 
 
-async def test_answers_that_are_read_in_turns_do_not_mix(case: Case) -> None:
+async def test_engine_does_not_mix_answers_that_are_read_alternately(case: EngineCase) -> None:
     texts = (case.long, f"{case.brief} {case.long}")
     alone = [await case.answer(text, max_tokens=15) for text in texts]
     requests = [await case.request(text, max_tokens=15) for text in texts]
@@ -109,7 +109,9 @@ async def test_answers_that_are_read_in_turns_do_not_mix(case: Case) -> None:
 @pytest.mark.parametrize(
     ("text", "max_tokens"), [("brief", 100), ("long", 7)], ids=["stop", "length"]
 )
-async def test_usage_is_what_the_upstream_counts(case: Case, text: str, max_tokens: int) -> None:
+async def test_engine_returns_the_usage_that_the_upstream_counts(
+    case: EngineCase, text: str, max_tokens: int
+) -> None:
     if case.upstream is None:
         pytest.skip("counts itself")
     request = await case.request(getattr(case, text), max_tokens=max_tokens)
@@ -123,14 +125,16 @@ async def test_usage_is_what_the_upstream_counts(case: Case, text: str, max_toke
     assert usage.output_tokens == counted["completion_tokens"]
 
 
-async def test_a_prompt_beyond_the_window_is_refused_and_others_served(case: Case) -> None:
+async def test_engine_refuses_a_prompt_beyond_the_window_and_serves_others(
+    case: EngineCase,
+) -> None:
     window = case.engine.info().models[0].context_window
     with pytest.raises(ContextOverflowError, match=str(window)):
         await case.answer(case.beyond)
     assert (await case.answer(case.brief)).reason == "stop"
 
 
-async def test_another_model_is_refused(case: Case) -> None:
+async def test_engine_refuses_another_model(case: EngineCase) -> None:
     request = GenerateRequest("r", "another", Prompt((1,), "hi"), Sampling(max_tokens=1))
     with pytest.raises(EngineError, match="another"):
         await anext(case.generate(request))
@@ -138,7 +142,7 @@ async def test_another_model_is_refused(case: Case) -> None:
         await case.engine.assemble("another", [])
 
 
-async def test_the_prompt_counts_more_tokens_for_more_messages(case: Case) -> None:
+async def test_engine_counts_more_tokens_for_more_messages(case: EngineCase) -> None:
     turns = [
         ChatMessage("system", "Be brief."),
         ChatMessage("user", "Hi."),
@@ -151,7 +155,7 @@ async def test_the_prompt_counts_more_tokens_for_more_messages(case: Case) -> No
 
 
 @pytest.mark.parametrize("doomed", ["echo", "openai", "openai-vllm"], indirect=True)
-async def test_closing_ends_what_runs_as_dead(doomed: Case) -> None:
+async def test_engine_close_ends_running_generations_as_dead(doomed: EngineCase) -> None:
     running = [
         doomed.generate(await doomed.request(doomed.long, max_tokens=5000)) for _ in range(2)
     ]

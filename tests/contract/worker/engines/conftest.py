@@ -4,14 +4,14 @@ from contextlib import asynccontextmanager
 import pytest
 import pytest_asyncio
 
-from tests.contract.engines.case import (
+from tests.contract.worker.engines.echo_upstream import Fault, echo_upstream
+from tests.contract.worker.engines.engine_case import (
     CHARACTERS,
     MODEL_MARKS,
     NEEDS_VLLM,
-    Case,
+    EngineCase,
     with_an_impossible_penalty,
 )
-from tests.contract.engines.echo_upstream import Fault, echo_upstream
 from tests.vllm.on_cpu import EVERYTHING, NO_BLANKS, tiny_adapters, tiny_model
 from worker.engines.echo.engine import EchoEngine, EchoPace
 from worker.engines.factory import create_engine
@@ -26,9 +26,9 @@ COUNT = "count to 20000"
 FAR = "word " * 40_000
 
 
-def _case(name: str) -> Case:
+def _case(name: str) -> EngineCase:
     if name == "smollm2":
-        return Case(
+        return EngineCase(
             engine=create_engine(name=name, slots=SLOTS),
             brief=BRIEF,
             long="Write a long story about the sea.",
@@ -46,7 +46,7 @@ def _case(name: str) -> Case:
             adapters=tiny_adapters(),
             more_arguments=NO_BLANKS,
         )
-        return Case(
+        return EngineCase(
             engine=create_engine(name=name, slots=SLOTS, model=model),
             brief=BRIEF,
             long="Write a long story about the sea.",
@@ -55,7 +55,7 @@ def _case(name: str) -> Case:
             failing=with_an_impossible_penalty,
         )
     pace = EchoPace(ttft_s=0.002, token_s=0.001) if name == "echo-paced" else EchoPace()
-    return Case(
+    return EngineCase(
         engine=EchoEngine(slots=SLOTS, pace=pace),
         brief=BRIEF,
         long=COUNT,
@@ -64,7 +64,7 @@ def _case(name: str) -> Case:
 
 
 @asynccontextmanager
-async def _unstarted(name: str) -> AsyncGenerator[Case]:
+async def _unstarted(name: str) -> AsyncGenerator[EngineCase]:
     if not name.startswith("openai"):
         yield _case(name)
         return
@@ -75,7 +75,7 @@ async def _unstarted(name: str) -> AsyncGenerator[Case]:
             return request
 
         upstream = Upstream(url=server.url, context_window=server.window)
-        yield Case(
+        yield EngineCase(
             engine=create_engine(name="openai", slots=SLOTS, upstream=upstream),
             brief=BRIEF,
             long=COUNT,
@@ -86,7 +86,7 @@ async def _unstarted(name: str) -> AsyncGenerator[Case]:
 
 
 @asynccontextmanager
-async def _started(name: str) -> AsyncGenerator[Case]:
+async def _started(name: str) -> AsyncGenerator[EngineCase]:
     async with _unstarted(name) as case:
         await case.engine.start()
         try:
@@ -107,20 +107,20 @@ async def _started(name: str) -> AsyncGenerator[Case]:
         pytest.param("vllm", marks=NEEDS_VLLM),
     ],
 )
-async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+async def case(request: pytest.FixtureRequest) -> AsyncIterator[EngineCase]:
     async with _started(request.param) as case:
         yield case
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def doomed(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+async def doomed(request: pytest.FixtureRequest) -> AsyncIterator[EngineCase]:
     """An engine of the test's own; the parameter names it."""
     async with _started(request.param) as case:
         yield case
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def unstarted(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+async def unstarted(request: pytest.FixtureRequest) -> AsyncIterator[EngineCase]:
     """An engine that was not started; the parameter names it."""
     async with _unstarted(request.param) as case:
         yield case

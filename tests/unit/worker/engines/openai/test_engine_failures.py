@@ -1,11 +1,11 @@
-"""What goes wrong at the upstream, and what becomes of the answer."""
+"""Failures of the upstream, and the answers that follow."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from tests.contract.engines.echo_upstream import Fault
+from tests.contract.worker.engines.echo_upstream import Fault
 from tests.unit.worker.engines.openai.upstream_harness import (
     ask,
     chunks_of,
@@ -27,7 +27,7 @@ def told(message: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-async def test_a_refusal_has_the_upstreams_words_and_is_not_repeated(status: int) -> None:
+async def test_openai_engine_passes_on_a_refusal_without_a_retry(status: int) -> None:
     async with serving(faults=[Fault(status=status, body=told("no such thing"))]) as (engine, up):
         with pytest.raises(RefusedError, match=r"^no such thing$"):
             await chunks_of(engine, TEXT)
@@ -36,7 +36,7 @@ async def test_a_refusal_has_the_upstreams_words_and_is_not_repeated(status: int
 
 
 @KINDS
-async def test_a_prompt_that_only_the_upstream_knows_to_be_too_long(kind: str) -> None:
+async def test_openai_engine_reports_a_prompt_that_the_upstream_finds_too_long(kind: str) -> None:
     body = told("This model's maximum context length is 32768 tokens. However, ...")
     async with serving(kind=kind, faults=[Fault(status=400, body=body)]) as (engine, _):
         with pytest.raises(ContextOverflowError, match="context window of 'echo'"):
@@ -44,7 +44,7 @@ async def test_a_prompt_that_only_the_upstream_knows_to_be_too_long(kind: str) -
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_a_refused_key_names_the_setting(status: int) -> None:
+async def test_openai_engine_names_the_setting_of_a_refused_key(status: int) -> None:
     async with serving(faults=[Fault(status=status, body=told("bad key"))]) as (engine, up):
         with pytest.raises(EngineError, match="AXON_UPSTREAM_API_KEY") as caught:
             await chunks_of(engine, TEXT)
@@ -52,7 +52,7 @@ async def test_a_refused_key_names_the_setting(status: int) -> None:
         assert len(up.requests) == 1
 
 
-async def test_the_key_is_sent() -> None:
+async def test_openai_engine_sends_the_key() -> None:
     async with serving(key="secret", patience={"api_key": "secret"}) as (engine, _):
         assert joined(await chunks_of(engine, TEXT)) == TEXT
     with pytest.raises(EngineError, match="AXON_UPSTREAM_API_KEY"):
@@ -61,14 +61,14 @@ async def test_the_key_is_sent() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_a_busy_upstream_is_asked_again(status: int) -> None:
+async def test_openai_engine_retries_a_busy_upstream(status: int) -> None:
     faults = [Fault(status=status, body=told("busy"))] * 2
     async with serving(faults=faults) as (engine, up):
         assert joined(await chunks_of(engine, TEXT)) == TEXT
         assert len(up.requests) == 3
 
 
-async def test_an_upstream_that_stays_busy_fails_the_request() -> None:
+async def test_openai_engine_fails_after_its_retries() -> None:
     faults = [Fault(status=503, body=told("busy"))] * 3
     async with serving(faults=faults, slots=1) as (engine, up):
         with pytest.raises(EngineError, match="HTTP 503: busy") as caught:
@@ -78,7 +78,7 @@ async def test_an_upstream_that_stays_busy_fails_the_request() -> None:
         assert joined(await chunks_of(engine, TEXT)) == TEXT
 
 
-async def test_retry_after_is_waited_for() -> None:
+async def test_openai_engine_waits_for_retry_after() -> None:
     faults = [Fault(status=429, headers={"Retry-After": "0.5"}, body=told("slow down"))]
     async with serving(faults=faults) as (engine, _):
         loop = asyncio.get_running_loop()
@@ -87,7 +87,7 @@ async def test_retry_after_is_waited_for() -> None:
         assert loop.time() - began >= 0.5
 
 
-async def test_a_retry_after_beyond_all_patience_fails_at_once() -> None:
+async def test_openai_engine_fails_at_once_for_a_long_retry_after() -> None:
     faults = [Fault(status=429, headers={"Retry-After": "3600"}, body=told("come tomorrow"))]
     async with serving(faults=faults) as (engine, up):
         with pytest.raises(EngineError, match="come tomorrow"):
@@ -95,7 +95,9 @@ async def test_a_retry_after_beyond_all_patience_fails_at_once() -> None:
         assert len(up.requests) == 1
 
 
-async def test_abort_ends_the_pause_before_a_retry(caplog: pytest.LogCaptureFixture) -> None:
+async def test_openai_engine_abort_ends_the_pause_before_a_retry(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     faults = [Fault(status=429, headers={"Retry-After": "60"}, body=told("slow down"))]
     async with serving(faults=faults) as (engine, up):
         waiting = asyncio.ensure_future(chunks_of(engine, TEXT))
@@ -108,13 +110,13 @@ async def test_abort_ends_the_pause_before_a_retry(caplog: pytest.LogCaptureFixt
 
 
 @KINDS
-async def test_a_connection_that_fails_is_made_again(kind: str) -> None:
+async def test_openai_engine_reconnects_after_a_failed_connection(kind: str) -> None:
     async with serving(kind=kind, faults=[Fault(then="cut")]) as (engine, up):
         assert joined(await chunks_of(engine, TEXT)) == TEXT
         assert len(up.requests) == 2
 
 
-async def test_an_upstream_that_is_away_fails_the_request_and_is_not_healthy() -> None:
+async def test_openai_engine_is_not_healthy_while_the_upstream_is_away() -> None:
     async with serving(patience=ONCE) as (engine, up):
         assert await engine.health()
         request = await ask(engine, TEXT)
@@ -130,7 +132,7 @@ async def test_an_upstream_that_is_away_fails_the_request_and_is_not_healthy() -
 @KINDS
 @pytest.mark.parametrize("then", ["cut", "end", "error", "hang"])
 @pytest.mark.parametrize("after", [1, 3, 5])
-async def test_a_stream_that_breaks_is_continued_without_a_repeated_word(
+async def test_openai_engine_continues_a_broken_stream_without_repetition(
     kind: str, then: Any, after: int
 ) -> None:
     fault = Fault(after=after, then=then, body=told("out of memory"))
@@ -147,7 +149,7 @@ async def test_a_stream_that_breaks_is_continued_without_a_repeated_word(
 
 
 @KINDS
-async def test_streams_that_break_again_and_again_fail_the_answer(kind: str) -> None:
+async def test_openai_engine_fails_when_streams_break_repeatedly(kind: str) -> None:
     async with serving(kind=kind, faults=[Fault(after=1, then="cut")] * 3) as (engine, up):
         taken: list[str] = []
         with pytest.raises(EngineError, match="broke"):
@@ -158,7 +160,7 @@ async def test_streams_that_break_again_and_again_fail_the_answer(kind: str) -> 
 
 
 @KINDS
-async def test_a_break_after_the_limit_needs_no_second_request(kind: str) -> None:
+async def test_openai_engine_makes_no_request_for_a_complete_answer(kind: str) -> None:
     async with serving(kind=kind, faults=[Fault(after=2, then="cut")]) as (engine, up):
         chunks = await chunks_of(engine, TEXT, max_tokens=2)
         assert joined(chunks) == "one two"
@@ -167,7 +169,7 @@ async def test_a_break_after_the_limit_needs_no_second_request(kind: str) -> Non
 
 
 @pytest.mark.parametrize("then", ["mute", "hang"])
-async def test_an_upstream_that_never_begins_is_given_up_and_not_asked_again(then: Any) -> None:
+async def test_openai_engine_never_retries_an_upstream_that_does_not_begin(then: Any) -> None:
     patience = {"first_token_timeout_s": 0.1}
     async with serving(faults=[Fault(then=then)], patience=patience) as (engine, up):
         with pytest.raises(EngineError, match=r"nothing for 0\.1 s"):
@@ -176,7 +178,7 @@ async def test_an_upstream_that_never_begins_is_given_up_and_not_asked_again(the
         await up.idle()
 
 
-async def test_an_upstream_that_stops_between_tokens_is_given_up() -> None:
+async def test_openai_engine_fails_when_the_upstream_stops_between_tokens() -> None:
     patience = {"token_timeout_s": 0.1, **ONCE}
     async with serving(faults=[Fault(after=2, then="hang")], patience=patience) as (engine, up):
         with pytest.raises(EngineError, match=r"nothing for 0\.1 s"):
@@ -184,7 +186,7 @@ async def test_an_upstream_that_stops_between_tokens_is_given_up() -> None:
         await up.idle()
 
 
-async def test_a_slow_consumer_is_not_a_slow_upstream() -> None:
+async def test_openai_engine_tolerates_a_slow_consumer() -> None:
     async with serving(patience={"token_timeout_s": 0.1, **ONCE}) as (engine, _):
         taken = []
         async for chunk in engine.generate(await ask(engine, TEXT)):
@@ -193,13 +195,13 @@ async def test_a_slow_consumer_is_not_a_slow_upstream() -> None:
         assert "".join(taken) == TEXT
 
 
-async def test_a_content_filter_is_no_end_of_an_answer() -> None:
+async def test_openai_engine_refuses_an_answer_cut_by_a_content_filter() -> None:
     async with serving(faults=[Fault(reason="content_filter")]) as (engine, _):
         with pytest.raises(RefusedError, match="content filter"):
             await chunks_of(engine, TEXT)
 
 
-async def test_an_unreachable_upstream_cannot_be_started() -> None:
+async def test_openai_engine_does_not_start_without_its_upstream() -> None:
     async with serving() as (_, up):
         port = up.port
     engine = OpenAiEngine(slots=1, upstream=Upstream(url=f"http://127.0.0.1:{port}/v1"))

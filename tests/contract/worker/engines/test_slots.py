@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.contract.engines.case import Answer, Case
+from tests.contract.worker.engines.engine_case import Answer, EngineCase
 from worker.engines.protocol import GenerateRequest, TokenChunk
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-class Holder:
+class SlotHolder:
     """A generation that keeps its slot; its consumer takes a chunk when told."""
 
-    def __init__(self, case: Case, request: GenerateRequest) -> None:
+    def __init__(self, case: EngineCase, request: GenerateRequest) -> None:
         self.case = case
         self.request = request
         self.generation: AsyncGenerator[TokenChunk, None] = case.generate(self.request)
@@ -26,10 +26,10 @@ class Holder:
 
 
 @asynccontextmanager
-async def full(case: Case) -> AsyncIterator[list[Holder]]:
+async def full(case: EngineCase) -> AsyncIterator[list[SlotHolder]]:
     """Occupy every slot."""
     holders = [
-        Holder(case, await case.request(case.long, max_tokens=5000)) for _ in range(case.slots)
+        SlotHolder(case, await case.request(case.long, max_tokens=5000)) for _ in range(case.slots)
     ]
     for holder in holders:
         await holder.advance()
@@ -40,7 +40,7 @@ async def full(case: Case) -> AsyncIterator[list[Holder]]:
             await holder.generation.aclose()
 
 
-async def is_waiting(task: asyncio.Future[Answer], holders: list[Holder]) -> bool:
+async def is_waiting(task: asyncio.Future[Answer], holders: list[SlotHolder]) -> bool:
     """Whether the task has not begun though those who hold the slots went on."""
     for _ in range(4):
         for holder in holders:
@@ -49,17 +49,17 @@ async def is_waiting(task: asyncio.Future[Answer], holders: list[Holder]) -> boo
     return not task.done()
 
 
-async def abort(holder: Holder) -> None:
+async def abort(holder: SlotHolder) -> None:
     await holder.case.engine.abort(holder.request.request_id)
     with pytest.raises(StopAsyncIteration):
         await holder.advance()
 
 
-async def close(holder: Holder) -> None:
+async def close(holder: SlotHolder) -> None:
     await holder.generation.aclose()
 
 
-async def cancel(holder: Holder) -> None:
+async def cancel(holder: SlotHolder) -> None:
     async def consume() -> None:
         async for _ in holder.generation:
             await asyncio.sleep(0)
@@ -75,8 +75,8 @@ async def cancel(holder: Holder) -> None:
 
 
 @pytest.mark.parametrize("end", [abort, close, cancel])
-async def test_the_end_of_one_lets_the_next_begin(
-    case: Case, end: Callable[[Holder], Awaitable[None]]
+async def test_engine_begins_the_next_generation_when_one_ends(
+    case: EngineCase, end: Callable[[SlotHolder], Awaitable[None]]
 ) -> None:
     async with full(case) as holders:
         next_one = asyncio.ensure_future(case.answer(case.brief))
@@ -88,12 +88,12 @@ async def test_the_end_of_one_lets_the_next_begin(
             await holder.advance()
 
 
-async def test_a_generation_that_ends_by_itself_frees_its_slot(case: Case) -> None:
+async def test_engine_frees_the_slot_of_a_completed_generation(case: EngineCase) -> None:
     for _ in range(case.slots * 2):
         assert (await case.answer(case.long, max_tokens=2)).reason == "length"
 
 
-async def test_abort_reaches_a_generation_that_waits(case: Case) -> None:
+async def test_engine_aborts_a_waiting_generation(case: EngineCase) -> None:
     async with full(case) as holders:
         request = await case.request(case.brief)
         waiting = asyncio.ensure_future(case.chunks(request))
@@ -104,7 +104,7 @@ async def test_abort_reaches_a_generation_that_waits(case: Case) -> None:
         await holders[0].advance()
 
 
-async def test_a_cancelled_wait_takes_no_slot(case: Case) -> None:
+async def test_engine_gives_no_slot_to_a_cancelled_wait(case: EngineCase) -> None:
     async with full(case) as holders:
         impatient = asyncio.ensure_future(case.answer(case.brief))
         patient = asyncio.ensure_future(case.answer(case.brief))
@@ -116,7 +116,7 @@ async def test_a_cancelled_wait_takes_no_slot(case: Case) -> None:
         assert (await patient).reason == "stop"
 
 
-async def test_aborting_what_is_unknown_or_over_is_nothing(case: Case) -> None:
+async def test_engine_ignores_the_abort_of_an_unknown_or_ended_request(case: EngineCase) -> None:
     request = await case.request(case.brief)
     await case.chunks(request)
     await case.engine.abort(request.request_id)
@@ -124,7 +124,7 @@ async def test_aborting_what_is_unknown_or_over_is_nothing(case: Case) -> None:
     assert await case.engine.health()
 
 
-async def test_an_iterator_that_never_began_holds_no_slot(case: Case) -> None:
+async def test_engine_gives_no_slot_to_an_iterator_that_was_never_started(case: EngineCase) -> None:
     idle = [case.generate(await case.request(case.brief)) for _ in range(case.slots)]
     assert (await case.answer(case.brief)).reason == "stop"
     for generation in idle:

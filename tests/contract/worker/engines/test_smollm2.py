@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.contract.engines.case import MODEL_MARKS, Case, answer_of
+from tests.contract.worker.engines.engine_case import MODEL_MARKS, EngineCase, answer_of
 from worker.engines.openvino.process import PipelineGeneration, PipelineProcess, PipelineReason
 from worker.engines.protocol import (
     ChatMessage,
@@ -30,7 +30,7 @@ def pipeline_processes() -> list[psutil.Process]:
 
 
 @only_smollm2
-async def test_a_sensible_sentence(case: Case) -> None:
+async def test_smollm2_answers_with_a_sensible_sentence(case: EngineCase) -> None:
     answer = await case.answer("What is the capital of France?")
     assert "Paris" in answer.text
     assert answer.text.endswith(".")
@@ -38,7 +38,7 @@ async def test_a_sensible_sentence(case: Case) -> None:
 
 
 @only_smollm2
-async def test_the_models_own_chat_template(case: Case) -> None:
+async def test_smollm2_uses_the_models_own_chat_template(case: EngineCase) -> None:
     turns = [
         ChatMessage("user", "Hi"),
         ChatMessage("assistant", "Yes?"),
@@ -54,15 +54,15 @@ async def test_the_models_own_chat_template(case: Case) -> None:
 
 
 @only_smollm2
-async def test_what_cannot_be_rendered_is_refused(case: Case) -> None:
+async def test_smollm2_refuses_a_conversation_that_cannot_be_rendered(case: EngineCase) -> None:
     with pytest.raises(EngineError, match="rendered"):
         await case.request("half of a surrogate pair: \ud800")
 
 
 @only_smollm2
 @pytest.mark.parametrize("text", ["😀😃😄😁😆😅", "你好世界我爱你"])
-async def test_characters_of_several_tokens_stay_whole_wherever_it_continues(
-    case: Case, text: str
+async def test_smollm2_returns_whole_characters_wherever_it_continues(
+    case: EngineCase, text: str
 ) -> None:
     known = await case.tokens_of(text)
     for k in range(1, 6):
@@ -74,7 +74,7 @@ async def test_characters_of_several_tokens_stay_whole_wherever_it_continues(
 
 
 @only_smollm2
-async def test_a_seed_fixes_what_is_sampled(case: Case) -> None:
+async def test_smollm2_samples_the_same_for_a_seed(case: EngineCase) -> None:
     async def sample(seed: int) -> tuple[int, ...]:
         asked = await case.request(case.long)
         sampling = Sampling(max_tokens=10, temperature=1.0, seed=seed)
@@ -86,8 +86,8 @@ async def test_a_seed_fixes_what_is_sampled(case: Case) -> None:
 
 @only_smollm2
 @pytest.mark.parametrize("token_ids", [(), (1, 60_000), (1, -1)])
-async def test_tokens_that_would_end_the_pipeline_are_refused(
-    case: Case, token_ids: tuple[int, ...]
+async def test_smollm2_refuses_tokens_that_would_end_the_pipeline(
+    case: EngineCase, token_ids: tuple[int, ...]
 ) -> None:
     request = GenerateRequest("r", case.model, Prompt(token_ids, ""), Sampling(max_tokens=1))
     with pytest.raises(EngineError, match="tokens"):
@@ -96,7 +96,7 @@ async def test_tokens_that_would_end_the_pipeline_are_refused(
 
 
 @only_smollm2
-async def test_parameters_that_openvino_refuses_fail_one_request(case: Case) -> None:
+async def test_smollm2_fails_one_request_with_refused_parameters(case: EngineCase) -> None:
     asked = await case.request(case.brief)
     sampling = Sampling(max_tokens=1, presence_penalty=9.0)
     with pytest.raises(EngineError, match="could not run"):
@@ -106,8 +106,8 @@ async def test_parameters_that_openvino_refuses_fail_one_request(case: Case) -> 
 
 @only_smollm2
 @pytest.mark.parametrize(("text", "reason"), [("brief", "stop"), ("long", "length")])
-async def test_usage_is_what_the_pipeline_takes_and_makes(
-    case: Case, text: str, reason: str, monkeypatch: pytest.MonkeyPatch
+async def test_smollm2_usage_counts_the_pipelines_tokens(
+    case: EngineCase, text: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
     taken: list[int] = []
@@ -136,7 +136,7 @@ async def test_usage_is_what_the_pipeline_takes_and_makes(
 
 
 @only_smollm2
-async def test_sleeps_when_all_was_cancelled(case: Case) -> None:
+async def test_smollm2_sleeps_when_all_requests_were_cancelled(case: EngineCase) -> None:
     for _ in range(case.slots):
         generation = case.generate(await case.request(case.long, max_tokens=1000))
         await anext(generation)
@@ -149,7 +149,7 @@ async def test_sleeps_when_all_was_cancelled(case: Case) -> None:
 
 
 @pytest.mark.parametrize("doomed", ["smollm2"], indirect=True)
-async def test_the_end_of_its_process_is_told_to_everyone(doomed: Case) -> None:
+async def test_smollm2_ends_all_requests_when_its_process_dies(doomed: EngineCase) -> None:
     child = max(pipeline_processes(), key=psutil.Process.create_time)
     child.send_signal(signal.SIGINT)
     child.send_signal(signal.SIGTERM)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from axon.adapters.observability.metrics import exposition, new_registry
-from tests.contract.engines.case import NEEDS_VLLM, Case
+from tests.contract.worker.engines.engine_case import NEEDS_VLLM, EngineCase
 from tests.vllm.on_cpu import ADAPTERS, tiny_adapters
 from worker.engines.protocol import EngineDeadError, EngineError, RefusedError, TokenChunk
 from worker.engines.vllm.engine import VllmEngine
@@ -40,7 +40,7 @@ def text_of(chunks: list[TokenChunk]) -> str:
 
 
 @only_vllm
-async def test_an_adapter_is_a_model_of_its_own(case: Case) -> None:
+async def test_vllm_serves_an_adapter_as_a_model_of_its_own(case: EngineCase) -> None:
     names = [model.id for model in case.engine.info().models]
     assert names == ["small", *ADAPTERS]
     asked = await case.request(case.long, max_tokens=20)
@@ -50,7 +50,7 @@ async def test_an_adapter_is_a_model_of_its_own(case: Case) -> None:
 
 
 @only_vllm
-async def test_an_adapter_can_come_change_and_go_while_others_are_served(case: Case) -> None:
+async def test_vllm_loads_swaps_and_unloads_an_adapter_while_it_serves(case: EngineCase) -> None:
     engine = case.engine
     assert isinstance(engine, VllmEngine)
     places = tiny_adapters()
@@ -71,7 +71,9 @@ async def test_an_adapter_can_come_change_and_go_while_others_are_served(case: C
 
 
 @only_vllm
-async def test_a_higher_priority_goes_first(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_vllm_runs_a_higher_priority_first(
+    case: EngineCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Among those that wait for a slot; vLLM is told too, and counts the other way round."""
     assert isinstance(case.engine, VllmEngine)
     told: dict[str, int] = {}
@@ -103,7 +105,7 @@ async def test_a_higher_priority_goes_first(case: Case, monkeypatch: pytest.Monk
 
 
 @only_vllm
-async def test_an_answer_by_a_schema(case: Case) -> None:
+async def test_vllm_answers_by_a_schema(case: EngineCase) -> None:
     request = replace(await case.request(case.brief, max_tokens=200), text_format=FORMAT)
     chunks = await case.chunks(request)
     answer = json.loads(text_of(chunks))
@@ -113,7 +115,7 @@ async def test_an_answer_by_a_schema(case: Case) -> None:
 
 
 @only_vllm
-async def test_an_answer_by_a_schema_goes_on_where_it_was(case: Case) -> None:
+async def test_vllm_continues_an_answer_by_a_schema(case: EngineCase) -> None:
     request = replace(await case.request(case.brief, max_tokens=200), text_format=FORMAT)
     chunks = await case.chunks(request)
     ids = ids_of(chunks)
@@ -125,7 +127,7 @@ async def test_an_answer_by_a_schema_goes_on_where_it_was(case: Case) -> None:
 
 
 @only_vllm
-async def test_a_beginning_that_does_not_come_again_is_an_error(case: Case) -> None:
+async def test_vllm_fails_if_the_beginning_is_not_generated_again(case: EngineCase) -> None:
     request = replace(
         await case.request(case.brief), text_format=FORMAT, generated_token_ids=(5, 5, 5)
     )
@@ -135,7 +137,7 @@ async def test_a_beginning_that_does_not_come_again_is_an_error(case: Case) -> N
 
 
 @only_vllm
-async def test_a_schema_that_cannot_be_is_refused(case: Case) -> None:
+async def test_vllm_refuses_an_invalid_schema(case: EngineCase) -> None:
     request = replace(
         await case.request(case.brief), text_format={**FORMAT, "schema": {"type": "nonsense"}}
     )
@@ -145,7 +147,7 @@ async def test_a_schema_that_cannot_be_is_refused(case: Case) -> None:
 
 
 @only_vllm
-async def test_vllms_metrics_stand_beside_the_workers(case: Case) -> None:
+async def test_vllm_metrics_are_in_the_workers_registry(case: EngineCase) -> None:
     registry = new_registry()
     registry.register(EngineMetrics())
     await case.answer(case.brief)
@@ -164,8 +166,8 @@ async def test_vllms_metrics_stand_beside_the_workers(case: Case) -> None:
 
 @only_vllm
 @pytest.mark.parametrize(("text", "reason"), [("brief", "stop"), ("long", "length")])
-async def test_usage_is_what_vllm_takes_and_makes(
-    case: Case, text: str, reason: str, monkeypatch: pytest.MonkeyPatch
+async def test_vllm_usage_counts_vllms_tokens(
+    case: EngineCase, text: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(case.engine, VllmEngine)
     outputs: list[Any] = []
@@ -186,7 +188,7 @@ async def test_usage_is_what_vllm_takes_and_makes(
 
 
 @only_vllm
-async def test_vllm_ends_what_a_stop_string_has_ended(case: Case) -> None:
+async def test_vllm_aborts_a_request_that_a_stop_string_has_ended(case: EngineCase) -> None:
     assert isinstance(case.engine, VllmEngine)
     text = (await case.answer(case.long, max_tokens=30)).text
     answer = await case.answer(case.long, max_tokens=900, stop=(text[10:14],))
@@ -197,7 +199,7 @@ async def test_vllm_ends_what_a_stop_string_has_ended(case: Case) -> None:
 
 
 @only_vllm
-async def test_sleeps_only_where_that_is_set(case: Case) -> None:
+async def test_vllm_sleeps_only_if_enabled(case: EngineCase) -> None:
     assert isinstance(case.engine, VllmEngine)
     with pytest.raises(EngineError, match="AXON_ENABLE_SLEEP_MODE"):
         await case.engine.sleep()
@@ -210,7 +212,7 @@ def engine_core() -> psutil.Process:
 
 
 @only_vllm
-async def test_the_end_of_its_process_is_told_to_everyone(case: Case) -> None:
+async def test_vllm_ends_all_requests_when_its_process_dies(case: EngineCase) -> None:
     """The last test: nobody has the engine afterwards."""
     running = [
         case.generate(await case.request(case.long, max_tokens=900)) for _ in range(case.slots)

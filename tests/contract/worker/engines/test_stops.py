@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.contract.engines.case import Answer, Case, answer_of
+from tests.contract.worker.engines.engine_case import Answer, EngineCase, answer_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,7 +20,7 @@ def before(text: str, stops: Sequence[str]) -> str:
     raise AssertionError("no stop string")
 
 
-async def whole(case: Case) -> Answer:
+async def whole(case: EngineCase) -> Answer:
     return await case.answer(case.long, max_tokens=TOKENS)
 
 
@@ -39,7 +39,7 @@ def stops_of(text: str, *, slow: bool = False) -> list[tuple[str, ...]]:
     return stops[4:6] if slow else stops
 
 
-async def test_an_answer_ends_before_the_first_stop_string(case: Case) -> None:
+async def test_engine_ends_an_answer_before_the_first_stop_string(case: EngineCase) -> None:
     answer = await whole(case)
     for stop in stops_of(answer.text, slow=case.slow):
         stopped = await case.answer(case.long, max_tokens=TOKENS, stop=stop)
@@ -49,7 +49,9 @@ async def test_an_answer_ends_before_the_first_stop_string(case: Case) -> None:
             assert stopped.token_ids == answer.token_ids[: len(stopped.token_ids)]
 
 
-async def test_the_stop_strings_tokens_count_and_none_after_it(case: Case) -> None:
+async def test_engine_counts_the_tokens_of_the_stop_string_and_none_after_it(
+    case: EngineCase,
+) -> None:
     if not case.counts_tokens:
         pytest.skip("its pieces of text have no stop string; the upstream counts")
     text = (await whole(case)).text
@@ -62,7 +64,7 @@ async def test_the_stop_strings_tokens_count_and_none_after_it(case: Case) -> No
             assert not any(each in short.text for each in stop)
 
 
-async def test_what_only_begins_like_a_stop_string_is_shown(case: Case) -> None:
+async def test_engine_shows_the_beginning_of_a_stop_string_at_the_end(case: EngineCase) -> None:
     answer = await whole(case)
     text = answer.text
     stops = (text[len(text) // 2 :][:9], text[-3:], text[:4], text)
@@ -70,7 +72,7 @@ async def test_what_only_begins_like_a_stop_string_is_shown(case: Case) -> None:
         assert await case.answer(case.long, max_tokens=TOKENS, stop=(f"{stop}§",)) == answer
 
 
-async def test_no_chunk_ends_where_a_stop_string_may_have_begun(case: Case) -> None:
+async def test_engine_ends_no_chunk_within_a_possible_stop_string(case: EngineCase) -> None:
     text = (await whole(case)).text
     stop = text[len(text) // 2 :][:7]
     request = await case.request(case.long, max_tokens=TOKENS, stop=(f"{stop}§",))
@@ -80,7 +82,7 @@ async def test_no_chunk_ends_where_a_stop_string_may_have_begun(case: Case) -> N
     assert not any(chunk.text.endswith(beginnings) for chunk in chunks[:-1])
 
 
-async def test_continuing_gives_exactly_the_rest(case: Case) -> None:
+async def test_engine_continues_with_exactly_the_rest(case: EngineCase) -> None:
     text = (await whole(case)).text
     for stop in stops_of(text)[4:5] if case.slow else stops_of(text)[2:6]:
         asked = await case.request(case.long, max_tokens=TOKENS, stop=stop)
@@ -98,7 +100,7 @@ async def test_continuing_gives_exactly_the_rest(case: Case) -> None:
             assert rest.reason == "stop"
 
 
-async def test_an_answer_that_stopped_frees_its_slot(case: Case) -> None:
+async def test_engine_frees_the_slot_of_a_stopped_answer(case: EngineCase) -> None:
     stop = ((await whole(case)).text[5:8],)
     for _ in range(case.slots * 2):
         assert (await case.answer(case.long, max_tokens=5000, stop=stop)).reason == "stop"

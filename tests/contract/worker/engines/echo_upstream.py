@@ -156,7 +156,7 @@ class EchoUpstream:
         if size >= self.window:
             return _error(400, f"This model's maximum context length is {self.window} tokens.")
         most = body.get("max_tokens", self.window - size)
-        answer = _Answer(words, start=start, most=most, stops=body.get("stop", []))
+        answer = _UpstreamAnswer(words, start=start, most=most, stops=body.get("stop", []))
         self.running += 1
         self._idle.clear()
         try:
@@ -170,7 +170,7 @@ class EchoUpstream:
         self,
         request: web.Request,
         body: dict[str, Any],
-        answer: "_Answer",
+        answer: "_UpstreamAnswer",
         size: int,
         fault: Fault,
     ) -> web.StreamResponse:
@@ -292,7 +292,7 @@ def _bytes(word: str) -> bytes:
     return word.encode(errors="surrogateescape")
 
 
-class _Answer:
+class _UpstreamAnswer:
     """The words from `start` on, and where a stop string or the limit ends them."""
 
     def __init__(

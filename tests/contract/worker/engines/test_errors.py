@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.contract.engines.case import MODEL_MARKS, Case, answer_of
-from tests.contract.engines.echo_upstream import Fault
+from tests.contract.worker.engines.echo_upstream import Fault
+from tests.contract.worker.engines.engine_case import MODEL_MARKS, EngineCase, answer_of
 from worker.engines.protocol import EngineDeadError, EngineError
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_request_that_fails_leaves_the_others_alone(case: Case) -> None:
+async def test_engine_fails_one_request_without_the_others(case: EngineCase) -> None:
     alone = await case.answer(case.long, max_tokens=60)
     running = case.generate(await case.request(case.long, max_tokens=60))
     chunks = [await anext(running)]
@@ -28,12 +28,12 @@ async def test_a_request_that_fails_leaves_the_others_alone(case: Case) -> None:
     ["echo", "openai", "openai-vllm", pytest.param("smollm2", marks=MODEL_MARKS)],
     indirect=True,
 )
-async def test_is_healthy_from_its_start_to_its_end(unstarted: Case) -> None:
+async def test_engine_is_healthy_from_start_to_close(unstarted: EngineCase) -> None:
     await unstarted.lives()
 
 
 @pytest.mark.parametrize("doomed", ["openai", "openai-vllm"], indirect=True)
-async def test_an_upstream_that_goes_away_may_come_back(doomed: Case) -> None:
+async def test_engine_recovers_when_its_upstream_returns(doomed: EngineCase) -> None:
     assert doomed.upstream is not None
     doomed.upstream.faults.append(Fault(then="hang", after=2))
     running = doomed.generate(await doomed.request(doomed.long, max_tokens=900))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.engines.echo_upstream import EchoUpstream
+from tests.contract.worker.engines.echo_upstream import EchoUpstream
 from worker.engines.protocol import (
     ChatMessage,
     Engine,
@@ -55,7 +55,7 @@ def with_an_impossible_penalty(request: GenerateRequest) -> GenerateRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class EngineCase:
     engine: Engine
     brief: str
     """Answered in a few tokens, of which the last is followed by the end."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.contract.engines.case import CHARACTERS, Case, answer_of
+from tests.contract.worker.engines.engine_case import CHARACTERS, EngineCase, answer_of
 from worker.engines.protocol import GenerateRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -12,14 +12,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 TOKENS = 60
 
 
-async def asked(case: Case, *, max_tokens: int = TOKENS) -> GenerateRequest:
+async def asked(case: EngineCase, *, max_tokens: int = TOKENS) -> GenerateRequest:
     known = (await case.tokens_of(CHARACTERS))[:6] if case.spell_begun else ()
     max_tokens = len(known) + min(max_tokens, 16) if case.spell_begun else max_tokens
     request = await case.request(case.spell.format(CHARACTERS), max_tokens=max_tokens, known=known)
     return replace(request, text_format=case.spell_format)
 
 
-async def test_characters_arrive_whole(case: Case) -> None:
+async def test_engine_returns_whole_characters(case: EngineCase) -> None:
     chunks = await case.chunks(await asked(case))
     answer = answer_of(chunks)
     assert "\ufffd" not in answer.text
@@ -31,7 +31,9 @@ async def test_characters_arrive_whole(case: Case) -> None:
         assert answer.reason == "stop"
 
 
-async def test_a_limit_within_a_character_drops_it_and_counts_its_tokens(case: Case) -> None:
+async def test_engine_drops_a_character_cut_by_the_limit_and_counts_its_tokens(
+    case: EngineCase,
+) -> None:
     request = await asked(case)
     whole, known = answer_of(await case.chunks(request)), len(request.generated_token_ids)
     for limit in range(1, min(len(whole.token_ids), 20), 5 if case.slow else 1):
@@ -45,7 +47,7 @@ async def test_a_limit_within_a_character_drops_it_and_counts_its_tokens(case: C
             assert cut.token_ids == whole.token_ids[:limit]
 
 
-async def test_it_goes_on_within_a_character(case: Case) -> None:
+async def test_engine_continues_within_a_character(case: EngineCase) -> None:
     request = await asked(case)
     whole, known = answer_of(await case.chunks(request)), request.generated_token_ids
     for k in range(0, min(len(whole.token_ids), 20), 5 if case.slow else 1):

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 
-from tests.contract.engines.echo_upstream import Fault
+from tests.contract.worker.engines.echo_upstream import Fault
 from tests.unit.worker.engines.openai.upstream_harness import ask, generate, serving
 from worker.engines.openai.engine import OpenAiEngine
 from worker.engines.protocol import EngineDeadError, TokenChunk
@@ -27,7 +27,7 @@ async def close_engine(engine: OpenAiEngine, _: Generation) -> None:
 
 @pytest.mark.parametrize("kind", ["openai", "vllm"])
 @pytest.mark.parametrize("end", [abort, close, close_engine])
-async def test_the_stream_is_closed_even_if_nobody_reads_the_answer(
+async def test_abort_closes_the_stream_of_an_answer_that_nobody_reads(
     kind: str, end: Callable[[OpenAiEngine, Generation], Awaitable[None]]
 ) -> None:
     async with serving(kind=kind, faults=[Fault(after=1, then="hang")]) as (engine, up):
@@ -42,7 +42,7 @@ async def test_the_stream_is_closed_even_if_nobody_reads_the_answer(
 @pytest.mark.parametrize("fault", [
     Fault(then="mute"), Fault(then="hang"), Fault(after=1, then="hang"),
 ])  # fmt: skip
-async def test_abort_reaches_what_waits_for_the_upstream(fault: Fault) -> None:
+async def test_abort_interrupts_the_wait_for_the_upstream(fault: Fault) -> None:
     async with serving(faults=[fault], slots=1) as (engine, up):
         generation = generate(engine, await ask(engine, "one two"))
         for _ in range(fault.after):
@@ -57,7 +57,7 @@ async def test_abort_reaches_what_waits_for_the_upstream(fault: Fault) -> None:
         assert [c.text async for c in generate(engine, await ask(engine, "hi"))] == ["hi", ""]
 
 
-async def test_closing_the_engine_ends_what_waits_as_dead() -> None:
+async def test_close_ends_waiting_generations_as_dead() -> None:
     async with serving(faults=[Fault(then="hang")]) as (engine, up):
         waiting = asyncio.ensure_future(anext(generate(engine, await ask(engine, "one"))))
         while not up.running:
@@ -68,7 +68,7 @@ async def test_closing_the_engine_ends_what_waits_as_dead() -> None:
         await up.idle()
 
 
-async def test_a_cancelled_consumer_closes_the_stream() -> None:
+async def test_cancelled_consumer_closes_the_stream() -> None:
     async with serving(faults=[Fault(then="hang")]) as (engine, up):
         waiting = asyncio.ensure_future(anext(generate(engine, await ask(engine, "one"))))
         while not up.running:
@@ -79,7 +79,7 @@ async def test_a_cancelled_consumer_closes_the_stream() -> None:
         await up.idle()
 
 
-async def test_an_aborted_answer_gives_nothing_more_of_what_has_arrived() -> None:
+async def test_aborted_answer_yields_no_further_chunk() -> None:
     async with serving() as (engine, up):
         generation = generate(engine, await ask(engine, "count to 500", max_tokens=600))
         await anext(generation)

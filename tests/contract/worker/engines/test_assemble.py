@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from axon.conversations import Turn
 from axon.exceptions import RequestError
-from tests.contract.engines.case import Case
+from tests.contract.worker.engines.engine_case import EngineCase
 from tests.unit.axon.samples import a_job
 from worker.engines.protocol import GenerateRequest
 from worker.metrics import WorkerMetrics
@@ -39,7 +39,7 @@ def turns_of(count: int, *, numbered: bool = True) -> list[Turn]:
 
 
 async def assembled(
-    case: Case, turns: int, *, numbered: bool = True, **fields: Any
+    case: EngineCase, turns: int, *, numbered: bool = True, **fields: Any
 ) -> GenerateRequest:
     return await assemble(
         a_job(model=case.model, instructions="Be brief.", **fields),
@@ -50,7 +50,7 @@ async def assembled(
     )
 
 
-async def test_the_newest_turns_fit_exactly(case: Case) -> None:
+async def test_assemble_keeps_the_newest_turns_that_fit(case: EngineCase) -> None:
     window = case.engine.info().models[0].context_window
     asked = window // 8
     full = await assembled(case, 1500, truncation="auto", max_output_tokens=asked)
@@ -60,7 +60,7 @@ async def test_the_newest_turns_fit_exactly(case: Case) -> None:
     assert full.sampling.max_tokens == asked
 
 
-async def test_what_is_shown_is_a_whole_conversation(case: Case) -> None:
+async def test_assemble_renders_a_whole_conversation(case: EngineCase) -> None:
     if case.model == "echo":
         pytest.skip("echo shows the last message alone")
     text = (await assembled(case, 1500, truncation="auto", input="The end?")).prompt.text
@@ -73,7 +73,7 @@ async def test_what_is_shown_is_a_whole_conversation(case: Case) -> None:
     assert "The end?" in text
 
 
-async def test_too_long_a_conversation_is_counted_exactly(case: Case) -> None:
+async def test_assemble_counts_a_conversation_that_is_too_long(case: EngineCase) -> None:
     two, three = [(await assembled(case, turns, numbered=False)).prompt for turns in (2, 3)]
     with pytest.raises(RequestError) as refused:
         await assembled(case, 1500, numbered=False)
@@ -84,7 +84,7 @@ async def test_too_long_a_conversation_is_counted_exactly(case: Case) -> None:
     assert f"have {tokens} tokens" in refused.value.message
 
 
-async def test_a_truncated_conversation_is_answered(case: Case) -> None:
+async def test_assemble_truncates_a_conversation_that_the_engine_answers(case: EngineCase) -> None:
     if case.model == "smollm2-135m-instruct":
         pytest.skip("a full window takes a laptop's processor half a minute")
     request = await assembled(case, 1500, truncation="auto", input=case.brief, max_output_tokens=5)
