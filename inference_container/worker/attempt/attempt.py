@@ -1,28 +1,18 @@
-"""One attempt at a job: claim it, generate, append, and end it."""
+"""Attempt: one attempt at a job, from the claim of its epoch to the terminal event."""
 
-import logging
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing, contextmanager
 
 from axon.conversations import Turn
 from axon.event_log.log import LoggedEvent, Status
-from axon.exceptions import RequestError
-from axon.jobs import PRIORITIES, Job
+from axon.jobs import PRIORITIES, Job, ReceivedJob
 from axon.protocol.objects import Usage
-from axon.protocol.transcript import Transcript
 from axon.responses.finisher import FinishedResponse
 from worker.attempt.context import AttemptContext
-from worker.attempt.retry_policy import OVERLOADED, ShedError
-from worker.engines.protocol import (
-    ContextOverflowError,
-    EngineDeadError,
-    EngineError,
-    FinishReason,
-    GenerateRequest,
-    RefusedError,
-    UnloadedError,
-)
-from worker.event_writer import EndedError, EventWriter
+from worker.attempt.outcome import AttemptOutcome, ResponseFailure, ending_of
+from worker.attempt.retry_policy import ShedError
+from worker.engines.protocol import FinishReason, GenerateRequest
+from worker.event_writer import EndedError
 from worker.pipeline.assemble import assemble
 from worker.pipeline.infer import Inference
 from worker.pipeline.post import post
@@ -30,124 +20,145 @@ from worker.pipeline.retrieve import retrieve
 from worker.pipeline.stage import StageFullError
 from worker.pipeline.stream import Flush, stream
 
-LOGGER = logging.getLogger(__name__)
-
-ENGINE_FAILED = "The model failed to answer. Please retry."
-
-_BEGUN = max(PRIORITIES.values()) + 1
-"""The priority of an answer that another worker has begun: its client watches it stand still."""
+_CONTINUED_PRIORITY = max(PRIORITIES.values()) + 1
+"""Priority of an answer that an earlier attempt has begun: its client watches it stand still."""
 
 
-async def attempt(
-    job: Job,
-    services: AttemptContext,
-    *,
-    untouched: bool = False,
-    message_id: str = "",
-    receives: int = 1,
-) -> Status:
-    """Answer a job, from where an earlier attempt left it; return how the response ended.
+class Attempt:
+    """One attempt at a job.
+
+    It claims an epoch, continues from what earlier attempts have logged, and passes the stages:
+    retrieve, assemble, infer, and for each flush of tokens post and stream. Then it finishes the
+    response. Only one epoch is valid at a time, so a newer attempt or a terminator ends this one
+    at its next append.
 
     Parameters
     ----------
-    untouched : bool
-        No worker had the job before, so that its log begins anew if Valkey has lost it.
-    receives : int
-        How often the job's message was received, this time included.
-
-    Raises
-    ------
-    FencedError
-        The response has ended (`EndedError`), or belongs to a newer attempt.
-    MissingResponseError
-        Valkey has lost what somebody may have been told.
-    HandedOverError, EngineDeadError
-        The worker, or its engine, cannot go on; another can.
-    UnloadedError
-        The model has left this worker, or is replaced; another attempt can go on.
-    UnavailableError
-        A service was away until the deadline, or the worker drains.
-    StageFullError
-        The worker has no room for it; a later attempt may find some.
-    ShedError
-        Nor can a later one; the response has ended and says so.
+    job : Job
+        The job to run.
+    received : ReceivedJob
+        The message that carried it.
+    context : AttemptContext
+        What attempts share.
     """
-    event_writer = services.event_writer(job, message_id=message_id)
-    transcript = await event_writer.claim(untouched=untouched)
-    services.tracing.annotate(epoch=event_writer.epoch)
-    answer = _Answer(job=job, transcript=transcript, event_writer=event_writer, services=services)
-    try:
-        return await answer.give()
-    except EndedError:
-        raise
-    except StageFullError as full:
-        reason = services.why_none_follows(job, receives=receives)
-        if reason is None:
-            raise
-        await answer.refuse()
-        raise ShedError(full.stage, reason) from full
-    except BaseException:  # another attempt follows
-        services.metrics.regenerated(answer.unlogged, model=job.model)
-        raise
 
-
-class _Answer:
-    def __init__(
-        self,
-        *,
-        job: Job,
-        transcript: Transcript,
-        event_writer: EventWriter,
-        services: AttemptContext,
-    ) -> None:
+    def __init__(self, job: Job, received: ReceivedJob, *, context: AttemptContext) -> None:
         self._job = job
-        self._transcript = transcript
-        self._event_writer = event_writer
-        self._services = services
-        self._stages = services.stages
-        self._priority = _BEGUN if transcript.token_ids else job.priority
-        self._retry = services.retry_policy(job)
+        self._received = received
+        self._context = context
+        self._stages = context.stages
+        self._retry = context.retry_policy(job)
+        self._event_writer = context.event_writer(job, message_id=received.message_id)
+        self._transcript = job.transcript()
+        self._priority = job.priority
         self._turns: list[Turn] = []
-        self._received: Callable[[], int] = lambda: 0
-        self._logged = 0
+        self._inference: Inference | None = None
+        self._logged_tokens = 0
         self._usage: Usage | None = None
 
-    @property
-    def unlogged(self) -> int:
-        """Tokens that the engine has made but the log has not got."""
-        return self._received() - self._logged
+    async def run(self) -> AttemptOutcome:
+        """Answer the job from where an earlier attempt left it; return how the attempt ended.
 
-    async def give(self) -> Status:
-        try:
-            return await self._generate()
-        except (EngineDeadError, UnloadedError):
-            raise
-        except (ContextOverflowError, RequestError) as error:
-            return await self._fail("invalid_prompt", str(error))
-        except RefusedError as error:
-            return await self._fail("server_error", str(error))
-        except EngineError:
-            LOGGER.exception("%s has failed", self._job.response_id)
-            return await self._fail("server_error", ENGINE_FAILED)
+        A response that fails is ended here, too: see `worker.attempt.outcome.ENDINGS`.
 
-    async def refuse(self) -> None:
-        """End the response; the one that it continues stays, for the client to try again."""
-        await self._end(self._transcript.end(Status.FAILED, error=OVERLOADED), Status.FAILED)
+        Raises
+        ------
+        FencedError
+            The response has ended (`EndedError`), or belongs to a newer attempt.
+        MissingResponseError
+            Valkey has lost events that the client may have received.
+        HandedOverError, EngineDeadError
+            The worker or its engine ends; another worker can continue.
+        UnloadedError
+            The model has left this worker or is replaced; another attempt can continue.
+        UnavailableError
+            A service was unavailable until the deadline, or until the worker drained.
+        StageFullError
+            The worker has no room for the job; a later attempt may find some.
+        """
+        await self._claim()
+        with self._counting_unlogged_tokens():
+            try:
+                with self._shedding_when_last():
+                    return await self._answer()
+            except Exception as error:
+                return await self._fail(error)
 
-    async def _generate(self) -> Status:
-        tracing = self._services.tracing
+    async def _claim(self) -> None:
+        # Only the first receiver may make a lost log again: it knows that no event was delivered.
+        self._transcript = await self._event_writer.claim(
+            untouched=self._received.receive_count == 1
+        )
+        self._context.tracing.annotate(epoch=self._event_writer.epoch)
+        if self._transcript.token_ids:
+            self._priority = _CONTINUED_PRIORITY
+
+    async def _answer(self) -> AttemptOutcome:
+        tracing = self._context.tracing
         with tracing.span("assemble"):
-            # The slot is free while a service that is away is waited for.
             self._turns = await self._retry.run(self._retrieve)
             request = await self._assemble()
         if (status := self._transcript.message_status) is None:
             with tracing.span("generate"):
                 finish_reason = await self._infer(request)
-        else:  # an earlier attempt generated all of it
+        else:  # an earlier attempt has generated all of it
             finish_reason = "stop" if status == "completed" else "length"
-        return await self._finish(finish_reason, self._usage or self._counted(request))
+        await self._finish(finish_reason, self._usage or self._counted_usage(request))
+        return AttemptOutcome.COMPLETED
 
-    def _counted(self, request: GenerateRequest) -> Usage | None:
+    async def _retrieve(self) -> list[Turn]:
+        # Retried from outside the slot, which is free for others while a service is unavailable.
+        async with self._stages.retrieve.slot(self._priority):
+            return await retrieve(self._job, self._context.conversations)
+
+    async def _assemble(self) -> GenerateRequest:
+        async with self._stages.assemble.slot(self._priority):
+            return await assemble(
+                self._job,
+                self._turns,
+                engine=self._context.engine,
+                metrics=self._context.metrics,
+                request_id=f"{self._job.response_id}-{self._event_writer.epoch}",
+                generated_token_ids=tuple(self._transcript.token_ids),
+            )
+
+    async def _infer(self, request: GenerateRequest) -> FinishReason:
+        inference = self._inference = Inference(
+            request,
+            engine=self._context.engine,
+            stage=self._stages.infer,
+            priority=self._priority,
+            policy=self._context.flush_policy,
+            shutdown=self._context.shutdown,
+            metrics=self._context.metrics,
+        )
+        finish_reason: FinishReason = "stop"
+        async with aclosing(inference.flushes()) as flushes:
+            async for flush in flushes:
+                await self._stream(await self._post(flush))
+                finish_reason = flush.finish_reason or finish_reason
+                self._usage = flush.usage
+        return finish_reason
+
+    async def _post(self, flush: Flush) -> Flush:
+        async with self._stages.post.slot(self._priority):
+            return await post(flush, self._context.post_processor)
+
+    async def _stream(self, flush: Flush) -> None:
+        first = not self._transcript.text
+        async with self._stages.stream.slot(self._priority):
+            await stream(flush, transcript=self._transcript, event_writer=self._event_writer)
+        self._logged_tokens += len(flush.token_ids)
+        self._context.metrics.tokens("output", len(flush.token_ids), model=self._job.model)
+        if first and flush.text:
+            self._observe_first_token()
+
+    def _observe_first_token(self) -> None:
+        seconds = (self._context.clock_ms() - self._job.created_ms) / 1000
+        self._context.metrics.first_token(seconds)
+        self._context.tracing.annotate(first_token_s=seconds)
+
+    def _counted_usage(self, request: GenerateRequest) -> Usage | None:
         if request.prompt.estimated:
             return None
         return Usage(
@@ -155,76 +166,34 @@ class _Answer:
             output_tokens=len(self._transcript.token_ids),
         )
 
-    async def _retrieve(self) -> list[Turn]:
-        async with self._stages.retrieve.slot(self._priority):
-            return await retrieve(self._job, self._services.conversations)
-
-    async def _assemble(self) -> GenerateRequest:
-        async with self._stages.assemble.slot(self._priority):
-            return await assemble(
-                self._job,
-                self._turns,
-                engine=self._services.engine,
-                metrics=self._services.metrics,
-                request_id=f"{self._job.response_id}-{self._event_writer.epoch}",
-                generated_token_ids=tuple(self._transcript.token_ids),
-            )
-
-    async def _infer(self, request: GenerateRequest) -> FinishReason:
-        services = self._services
-        inference = Inference(
-            request,
-            engine=services.engine,
-            stage=self._stages.infer,
-            priority=self._priority,
-            policy=services.flush_policy,
-            shutdown=services.shutdown,
-            metrics=services.metrics,
-        )
-        self._received = lambda: inference.received
-        finish_reason: FinishReason = "stop"
-        async with aclosing(inference.flushes()) as flushes:
-            async for flush in flushes:
-                await self._send(flush)
-                finish_reason = flush.finish_reason or finish_reason
-                self._usage = flush.usage
-        return finish_reason
-
-    async def _send(self, flush: Flush) -> None:
-        first = not self._transcript.text
-        async with self._stages.post.slot(self._priority):
-            flush = await post(flush, self._services.post)
-        async with self._stages.stream.slot(self._priority):
-            await stream(flush, transcript=self._transcript, event_writer=self._event_writer)
-        self._logged += len(flush.token_ids)
-        self._services.metrics.tokens("output", len(flush.token_ids), model=self._job.model)
-        if first and flush.text:
-            self._note_first_token()
-
-    def _note_first_token(self) -> None:
-        seconds = (self._services.clock_ms() - self._job.created_ms) / 1000
-        self._services.metrics.first_token(seconds)
-        self._services.tracing.annotate(first_token_s=seconds)
-
-    async def _fail(self, code: str, message: str) -> Status:
-        event = self._transcript.end(Status.FAILED, error={"code": code, "message": message})
-        return await self._end(event, Status.FAILED, continued=self._turns)
-
-    async def _finish(self, reason: FinishReason, usage: Usage | None) -> Status:
+    async def _finish(self, reason: FinishReason, usage: Usage | None) -> None:
         complete = reason == "stop"
         closing = self._transcript.close_message(complete=complete)
-        if closing:  # nothing was generated
+        if closing:  # no token was generated, so no flush has closed the message
             await self._event_writer.append(closing)
         if complete:
             event = self._transcript.end(Status.COMPLETED, usage=usage)
-            return await self._end(event, Status.COMPLETED)
-        event = self._transcript.end(Status.INCOMPLETE, usage=usage, reason="max_output_tokens")
-        return await self._end(event, Status.INCOMPLETE)
+            await self._end(event, Status.COMPLETED)
+        else:
+            event = self._transcript.end(Status.INCOMPLETE, usage=usage, reason="max_output_tokens")
+            await self._end(event, Status.INCOMPLETE)
+
+    async def _fail(self, error: Exception) -> AttemptOutcome:
+        """End the response with the failure that belongs to an error; raise an error without."""
+        ending = ending_of(error)
+        if not isinstance(ending.client, ResponseFailure):
+            raise error
+        ending.log(self._job.response_id, error)
+        event = self._transcript.end(Status.FAILED, error=ending.client.wire(error))
+        continued = [] if ending.client.retryable else self._turns
+        await self._end(event, Status.FAILED, continued=continued)
+        if isinstance(error, ShedError):
+            self._context.metrics.turned_away(error.stage, error.reason)
+        return ending.outcome
 
     async def _end(
         self, event: LoggedEvent, status: Status, *, continued: Sequence[Turn] = ()
-    ) -> Status:
-        """Make the answer durable, then say that it has ended; return `status`."""
+    ) -> None:
         finished = FinishedResponse(
             job=self._job,
             response=self._transcript.response,
@@ -232,10 +201,40 @@ class _Answer:
             epoch=self._event_writer.epoch,
             status=status,
         )
-        await self._services.finisher.finish(
+        await self._context.finisher.finish(
             finished,
             append=lambda: self._event_writer.append([event], status=status),
             continued=continued,
             retry=self._retry,
         )
-        return status
+
+    @contextmanager
+    def _shedding_when_last(self) -> Iterator[None]:
+        """Raise `ShedError` for a full stage when no other attempt can follow."""
+        try:
+            yield
+        except StageFullError as full:
+            reason = self._context.no_retry_reason(
+                self._job, receive_count=self._received.receive_count
+            )
+            if reason is not None:
+                raise ShedError(full.stage, reason) from full
+            self._context.metrics.turned_away(full.stage, "released")
+            raise
+
+    @contextmanager
+    def _counting_unlogged_tokens(self) -> Iterator[None]:
+        """Count the tokens that another attempt generates again when this one does not end.
+
+        A response that was ended from outside gets no other attempt, so nothing is generated
+        again.
+        """
+        try:
+            yield
+        except EndedError:
+            raise
+        except BaseException:
+            received = self._inference.received if self._inference else 0
+            if unlogged := received - self._logged_tokens:
+                self._context.metrics.regenerated(unlogged, model=self._job.model)
+            raise

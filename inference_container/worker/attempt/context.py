@@ -1,4 +1,4 @@
-"""What all attempts of a worker share."""
+"""AttemptContext: what all attempts of a worker share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from axon.jobs import Job
 from axon.responses.finisher import ResponseFinisher
 from axon.retry import RetryPolicy
 from axon.tracing import Tracing
-from worker.attempt.retry_policy import LastReason, why_none_follows
+from worker.attempt.retry_policy import NoRetryReason, OverdueError, no_retry_reason
 from worker.engines.protocol import Engine
 from worker.event_writer import AttemptLog, EventWriter
 from worker.metrics import WorkerMetrics
@@ -33,9 +33,14 @@ class Terminator(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptContext:
-    """What attempts share; a job that is older than `deadline_s` is not worth one.
+    """What all attempts of a worker share.
 
-    After `max_receives` of a message its next receive makes it a dead letter.
+    Parameters
+    ----------
+    deadline_s : float
+        Seconds from a request's acceptance after which its job is not run any more.
+    max_receives : int
+        Receives of a message after which SQS moves it to the dead-letter queue.
     """
 
     event_log: AttemptLog
@@ -50,23 +55,42 @@ class AttemptContext:
     shutdown: Shutdown
     deadline_s: float
     max_receives: int
-    post: PostProcessor = field(default_factory=Unchanged)
+    post_processor: PostProcessor = field(default_factory=Unchanged)
     clock_ms: Callable[[], int] = now_ms
 
-    def overdue(self, job: Job) -> bool:
-        """Whether the job's deadline has passed."""
-        return self.clock_ms() >= job.deadline_ms(self.deadline_s)
+    def left_ms(self, job: Job) -> int:
+        """Return the milliseconds until the job's deadline; negative after it."""
+        return job.deadline_ms(self.deadline_s) - self.clock_ms()
 
-    def why_none_follows(self, job: Job, *, receives: int) -> LastReason | None:
-        """Return why this is the last attempt at a job that was received so often, if it is."""
-        return why_none_follows(
-            receives=receives,
-            most_receives=self.max_receives,
-            left_ms=job.deadline_ms(self.deadline_s) - self.clock_ms(),
+    def overdue(self, job: Job) -> bool:
+        """Return whether the job's deadline has passed."""
+        return self.left_ms(job) <= 0
+
+    def check_deadline(self, job: Job) -> None:
+        """Check that an attempt at the job is still of use.
+
+        Raises
+        ------
+        OverdueError
+            The job's deadline has passed.
+        """
+        if self.overdue(job):
+            raise OverdueError("its deadline has passed")
+
+    def no_retry_reason(self, job: Job, *, receive_count: int) -> NoRetryReason | None:
+        """Return why no other attempt at the job can follow; None if one can."""
+        return no_retry_reason(
+            receive_count=receive_count,
+            max_receives=self.max_receives,
+            left_ms=self.left_ms(job),
         )
 
     def retry_policy(self, job: Job) -> RetryPolicy:
-        """Return what the job's attempts have with services that are away."""
+        """Return the policy for services that are unavailable: retry until drain or deadline.
+
+        In place, because each receive of the message counts towards the dead-letter queue, and the
+        job is not to blame. A worker that drains gives the job to another one instead.
+        """
         return RetryPolicy(
             stop=self.shutdown.draining,
             deadline_ms=job.deadline_ms(self.deadline_s),

@@ -1,39 +1,262 @@
-"""What an attempt at a job came to."""
+"""The outcomes of attempts, and the one table of what follows from each exception.
 
-from enum import StrEnum
+Attempt code raises. `ENDINGS` says for each exception what is counted, what happens to the job's
+message, and what the client is told. Three layers apply it, each with one `except`:
+
+1. `Attempt.run` ends the response under its own epoch (`ResponseFailure`).
+2. `JobRunner.run` ends the response where no attempt has an epoch for it (`OutsideFailure`).
+3. `Consumer` deletes, releases, delays or leaves the message (`MessageAction`).
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+
+from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
+from worker.attempt.retry_policy import OverdueError, ShedError
+from worker.engines.protocol import (
+    ContextOverflowError,
+    EngineDeadError,
+    EngineError,
+    RefusedError,
+    UnloadedError,
+)
+from worker.event_writer import DuplicateError, EndedError
+from worker.pipeline.stage import StageFullError
+from worker.shutdown import HandedOverError
+
+logger = logging.getLogger(__name__)
+
+
+class MessageAction(Enum):
+    """What happens to a job's SQS message after an attempt."""
+
+    DELETE = auto()
+    """The job is done, or another message carries it."""
+    RELEASE = auto()
+    """Visible again at once, for another worker."""
+    DELAY = auto()
+    """Visible again after the delay of the retry policy."""
+    LEAVE = auto()
+    """Visible again after its visibility timeout, unless another attempt deletes it before."""
 
 
 class AttemptOutcome(StrEnum):
-    """How an attempt ended: the first six end the job too."""
+    """How an attempt ended: a label in metrics and traces."""
 
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """The response had an end: by a client, its absence, the deadline or an earlier attempt."""
+    """The response had ended before: by a client, its absence, the deadline or another attempt."""
     OVERDUE = "overdue"
-    """The job was older than its deadline, and not run."""
+    """The job was past its deadline."""
     DUPLICATE = "duplicate"
-    """A newer attempt has another message of the same job."""
+    """A newer attempt runs the same job from another message."""
     SHED = "shed"
-    """A stage's queue was full, and no later attempt can be: the client was told."""
+    """A stage's queue was full and no later attempt is possible: the client was told."""
     RELEASED = "released"
     """Another attempt follows."""
     DELAYED = "delayed"
-    """A stage's queue was full: another attempt follows after a pause."""
+    """A stage's queue was full: another attempt follows after a delay."""
     FENCED = "fenced"
-    """A newer attempt has the job."""
+    """A newer attempt runs the job from the same message."""
     FORWARDED = "forwarded"
-    """Another worker runs it."""
+    """A peer runs the job."""
+
+    @property
+    def message_action(self) -> MessageAction:
+        """Action on the message of an attempt that returned this outcome."""
+        return _MESSAGE_ACTIONS.get(self, MessageAction.DELETE)
 
     @property
     def final(self) -> bool:
-        """Whether the job is finished with."""
-        return self not in _GOING_ON
+        """Return whether no other attempt at the job follows or runs."""
+        return self.message_action is MessageAction.DELETE
 
 
-_GOING_ON = (
-    AttemptOutcome.RELEASED,
-    AttemptOutcome.DELAYED,
-    AttemptOutcome.FENCED,
-    AttemptOutcome.FORWARDED,
+_MESSAGE_ACTIONS: Mapping[AttemptOutcome, MessageAction] = {
+    AttemptOutcome.RELEASED: MessageAction.RELEASE,
+    AttemptOutcome.DELAYED: MessageAction.DELAY,
+    # The other attempt, here or at a peer, needs the message: if it dies, SQS delivers it again.
+    AttemptOutcome.FENCED: MessageAction.LEAVE,
+    AttemptOutcome.FORWARDED: MessageAction.LEAVE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseFailure:
+    """The `error` of the `response.failed` with which an attempt ends its response.
+
+    Parameters
+    ----------
+    code : str
+        One of OpenAI's codes for failed responses, since SDKs may check it.
+    message : str | None
+        Text for the client; None for the exception's own, where that is written for the client.
+    type : str | None
+        Axon's own addition, where no code says it.
+    retryable : bool
+        The client is asked to send the same request again, so what it continues is not evicted.
+    """
+
+    code: str
+    message: str | None = None
+    type: str | None = None
+    retryable: bool = False
+
+    def wire(self, error: Exception) -> dict[str, str]:
+        """Return the error object for a response that failed with this exception."""
+        wire = {"code": self.code, "message": self.message or str(error)}
+        return wire | {"type": self.type} if self.type else wire
+
+
+class OutsideFailure(Enum):
+    """A `response.failed` that the runner appends from outside the attempt."""
+
+    OVERDUE = auto()
+    """The terminator ends the response, unless that has ended already."""
+    LOST = auto()
+    """The log is made again with nothing but the failure, unless the response ended before."""
+
+
+ENGINE_FAILED = "The model failed to answer. Please retry."
+
+LOST = {
+    "code": "server_error",
+    "message": "The answer was lost by a failure of the server. Please send the request again.",
+}
+
+# OpenAI has no code for overload among those of failed responses; `type` may be any.
+_OVERLOADED = ResponseFailure(
+    code="server_error",
+    type="server_overloaded",
+    message="The server has more requests than it can answer. Please retry in a minute.",
+    retryable=True,
 )
+OVERLOADED = _OVERLOADED.wire(Exception())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A row of the table: what follows when an exception ends an attempt.
+
+    Parameters
+    ----------
+    outcome : AttemptOutcome
+        What is counted and traced.
+    message : MessageAction
+        What happens to the job's message.
+    client : ResponseFailure | OutsideFailure | None
+        What the client is told; None if another attempt will tell it, or has.
+    escalates : bool
+        The error is the worker's trouble, not the job's: the runner passes it on to the consumer.
+    log_level : int
+        Level at which the error is logged; from `logging.ERROR` with its traceback.
+    """
+
+    outcome: AttemptOutcome
+    message: MessageAction
+    client: ResponseFailure | OutsideFailure | None = None
+    escalates: bool = False
+    log_level: int = logging.DEBUG
+
+    def log(self, response_id: str, error: Exception) -> None:
+        """Log the error that ended an attempt at this response."""
+        traceback = error if self.log_level >= logging.ERROR else None
+        logger.log(
+            self.log_level, "%s %s: %s", response_id, self.outcome, error, exc_info=traceback
+        )
+
+
+UNEXPECTED = Ending(
+    outcome=AttemptOutcome.RELEASED,
+    message=MessageAction.LEAVE,
+    escalates=True,
+    log_level=logging.ERROR,
+)
+"""What follows from a bug: another attempt after the visibility timeout. Released at once, a job
+that fails quickly would use up its receives in a moment, and end as a dead letter before anybody
+could react."""
+
+ENDINGS: Mapping[type[Exception], Ending] = {
+    # The job's own fault, or its engine's: no other attempt would do better.
+    RequestError: Ending(
+        outcome=AttemptOutcome.FAILED,
+        message=MessageAction.DELETE,
+        client=ResponseFailure(code="invalid_prompt"),
+    ),
+    ContextOverflowError: Ending(
+        outcome=AttemptOutcome.FAILED,
+        message=MessageAction.DELETE,
+        client=ResponseFailure(code="invalid_prompt"),
+    ),
+    RefusedError: Ending(
+        outcome=AttemptOutcome.FAILED,
+        message=MessageAction.DELETE,
+        client=ResponseFailure(code="server_error"),
+    ),
+    EngineError: Ending(
+        outcome=AttemptOutcome.FAILED,
+        message=MessageAction.DELETE,
+        client=ResponseFailure(code="server_error", message=ENGINE_FAILED),
+        log_level=logging.ERROR,
+    ),
+    # No other attempt is possible.
+    ShedError: Ending(
+        outcome=AttemptOutcome.SHED,
+        message=MessageAction.DELETE,
+        client=_OVERLOADED,
+        log_level=logging.INFO,
+    ),
+    OverdueError: Ending(
+        outcome=AttemptOutcome.OVERDUE,
+        message=MessageAction.DELETE,
+        client=OutsideFailure.OVERDUE,
+        log_level=logging.WARNING,
+    ),
+    MissingResponseError: Ending(
+        outcome=AttemptOutcome.FAILED,
+        message=MessageAction.DELETE,
+        client=OutsideFailure.LOST,
+        log_level=logging.WARNING,
+    ),
+    # Another attempt or a terminator has the response; the client is told by that one.
+    EndedError: Ending(outcome=AttemptOutcome.CANCELLED, message=MessageAction.DELETE),
+    DuplicateError: Ending(outcome=AttemptOutcome.DUPLICATE, message=MessageAction.DELETE),
+    FencedError: Ending(outcome=AttemptOutcome.FENCED, message=MessageAction.LEAVE),
+    # Another attempt follows, here or on another worker.
+    StageFullError: Ending(outcome=AttemptOutcome.DELAYED, message=MessageAction.DELAY),
+    HandedOverError: Ending(outcome=AttemptOutcome.RELEASED, message=MessageAction.RELEASE),
+    UnloadedError: Ending(
+        outcome=AttemptOutcome.RELEASED, message=MessageAction.RELEASE, log_level=logging.INFO
+    ),
+    UnavailableError: Ending(
+        outcome=AttemptOutcome.RELEASED,
+        message=MessageAction.RELEASE,
+        escalates=True,
+        log_level=logging.WARNING,
+    ),
+    EngineDeadError: Ending(
+        outcome=AttemptOutcome.RELEASED,
+        message=MessageAction.RELEASE,
+        escalates=True,
+        log_level=logging.WARNING,
+    ),
+    Exception: UNEXPECTED,
+}
+
+
+def ending_of(error: Exception) -> Ending:
+    """Return the row of an exception's nearest class."""
+    return next(ENDINGS[each] for each in type(error).__mro__ if each in ENDINGS)
+
+
+def escalated_ending_of(error: Exception) -> Ending:
+    """Return what the consumer does about an exception that the runner has raised.
+
+    An exception whose row does not escalate should have ended in the runner. It is a bug then,
+    and its row must not be applied: the message would be deleted though no client was told.
+    """
+    ending = ending_of(error)
+    return ending if ending.escalates else UNEXPECTED

@@ -1,49 +1,66 @@
-"""What becomes of a job that a full queue turns away: another attempt later, or an honest end."""
+"""Retry policy of jobs: how long the next attempt waits, and when none can follow."""
 
 import random
 from typing import Literal
 
-LastReason = Literal["deadline", "receives"]
-"""Why another attempt would be in vain: it would come too late, or as a dead letter."""
+NoRetryReason = Literal["deadline", "receives"]
+"""Why no other attempt can follow: it would come after the deadline, or as a dead letter."""
 
-_MOST_S = 30
-_DOUBLINGS = 5
-
-# OpenAI's codes for a failed response have no word for it; `type` may be any.
-OVERLOADED = {
-    "code": "server_error",
-    "type": "server_overloaded",
-    "message": "The server has more requests than it can answer. Please retry in a minute.",
-}
+_MAX_DELAY_S = 30
+_MAX_DOUBLINGS = 5  # 2 to the power of 5 exceeds the longest delay
 
 
 class ShedError(Exception):
-    """The response has ended, and says that the server was overloaded."""
+    """A stage has no room for the job, and no later attempt is possible.
 
-    def __init__(self, stage: str, reason: LastReason) -> None:
+    Parameters
+    ----------
+    stage : str
+        Name of the stage whose queue was full.
+    reason : NoRetryReason
+        Why no other attempt can follow.
+    """
+
+    def __init__(self, stage: str, reason: NoRetryReason) -> None:
         super().__init__(f"the stage '{stage}' is overloaded: {reason}")
         self.stage = stage
         self.reason = reason
 
 
-def delay_s(receives: int) -> int:
-    """Return for how long a job that was received so often stays away: longer each time."""
-    longest = _longest_s(receives)
-    return round(random.uniform(longest / 2, longest))  # noqa: S311 - spreads load
+class OverdueError(Exception):
+    """The job's deadline has passed, before the attempt or while it waited for a service."""
 
 
-def why_none_follows(*, receives: int, most_receives: int, left_ms: int) -> LastReason | None:
-    """Return why no other attempt can follow; None if one can.
+def delay_s(receive_count: int) -> int:
+    """Return after how many seconds a job that found no room is visible again.
+
+    Random, so that jobs which were refused together do not return together.
 
     Parameters
     ----------
-    left_ms : int
-        Until the job's deadline.
+    receive_count : int
+        Receives of the job's message so far; the delay doubles with each, up to 15 to 30 s.
     """
-    if receives >= most_receives:  # the next receive would make it a dead letter
+    longest = _longest_delay_s(receive_count)
+    return round(random.uniform(longest / 2, longest))  # noqa: S311 - spreads load
+
+
+def no_retry_reason(*, receive_count: int, max_receives: int, left_ms: int) -> NoRetryReason | None:
+    """Return why no other attempt at a job can follow; None if one can.
+
+    Parameters
+    ----------
+    receive_count : int
+        Receives of the job's message so far.
+    max_receives : int
+        Receives after which SQS moves the message to the dead-letter queue.
+    left_ms : int
+        Milliseconds until the job's deadline.
+    """
+    if receive_count >= max_receives:
         return "receives"
-    return "deadline" if left_ms <= _longest_s(receives) * 1000 else None
+    return "deadline" if left_ms <= _longest_delay_s(receive_count) * 1000 else None
 
 
-def _longest_s(receives: int) -> int:
-    return min(_MOST_S, 1 << min(receives, _DOUBLINGS))
+def _longest_delay_s(receive_count: int) -> int:
+    return min(_MAX_DELAY_S, 1 << min(receive_count, _MAX_DOUBLINGS))

@@ -1,118 +1,126 @@
-"""Answering a job: what an attempt at it comes to, and what happens when none is worth while."""
+"""JobRunner: runs a received job here or on a peer, and ends responses that no attempt can end."""
 
-import logging
+from typing import Protocol
 
 from axon.event_log.log import Status
-from axon.exceptions import FencedError, MissingResponseError, UnavailableError
+from axon.exceptions import UnavailableError
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import FinishedResponse
 from axon.responses.terminator import OVERDUE
 from axon.retry import RetryPolicy
-from worker.attempt.attempt import attempt
+from worker.attempt.attempt import Attempt
 from worker.attempt.context import AttemptContext
-from worker.attempt.outcome import AttemptOutcome
-from worker.attempt.retry_policy import ShedError
-from worker.engines.protocol import UnloadedError
-from worker.event_writer import DuplicateError, EndedError
-from worker.pipeline.stage import StageFullError
-from worker.shutdown import HandedOverError
-
-LOGGER = logging.getLogger(__name__)
-
-LOST = {
-    "code": "server_error",
-    "message": "The answer was lost by a failure of the server. Please send the request again.",
-}
+from worker.attempt.outcome import (
+    LOST,
+    AttemptOutcome,
+    OutsideFailure,
+    ResponseFailure,
+    ending_of,
+)
+from worker.attempt.retry_policy import OverdueError
 
 
-async def answer(job: Job, delivery: ReceivedJob, *, services: AttemptContext) -> AttemptOutcome:
-    """Bring a job's response to its end, or leave it to another attempt; return which.
+class JobRouter(Protocol):
+    """Decides which worker runs a job (`worker.cluster.router.Router`)."""
 
-    Raises
-    ------
-    EngineDeadError
-        The engine cannot go on; another worker can.
-    UnavailableError
-        A service is away, and the worker drains.
+    async def route(self, job: Job, received: ReceivedJob) -> AttemptOutcome | None:
+        """Return the outcome of a job that is not to be run here now, else None."""
+        ...
+
+
+class JobRunner:
+    """Runs jobs: routes each one, and attempts it if it is to run here.
+
+    Parameters
+    ----------
+    context : AttemptContext
+        What attempts share.
+    router : JobRouter | None
+        None to run every job here.
     """
-    try:
-        if services.overdue(job):
-            return await _fail_overdue(job, services)
-        return await _attempt(job, delivery, services)
-    except MissingResponseError:
-        return await _fail_lost(job, delivery, services)
-    except EndedError:
-        return AttemptOutcome.CANCELLED
-    except DuplicateError:
-        return AttemptOutcome.DUPLICATE
-    except FencedError:
-        return AttemptOutcome.FENCED
-    except HandedOverError:
-        return AttemptOutcome.RELEASED
-    except UnloadedError as unloaded:
-        LOGGER.info("%s released: %s", job.response_id, unloaded)
-        return AttemptOutcome.RELEASED
-    except UnavailableError:
-        if services.shutdown.draining.is_set():
-            raise
-        return await _fail_overdue(job, services)
 
+    def __init__(self, *, context: AttemptContext, router: JobRouter | None = None) -> None:
+        self._context = context
+        self._router = router
 
-async def _attempt(job: Job, delivery: ReceivedJob, services: AttemptContext) -> AttemptOutcome:
-    try:
-        status = await attempt(
-            job,
-            services,
-            untouched=delivery.receive_count == 1,
-            message_id=delivery.message_id,
-            receives=delivery.receive_count,
+    async def run(self, job: Job, received: ReceivedJob) -> AttemptOutcome:
+        """Bring a job's response to its end, or leave it to another attempt; return which.
+
+        Raises
+        ------
+        EngineDeadError
+            The engine has died; another worker can run the job.
+        UnavailableError
+            A service is unavailable, and the worker drains.
+        """
+        if self._router and (routed := await self._router.route(job, received)):
+            return routed
+        try:
+            self._context.check_deadline(job)
+            return await Attempt(job, received, context=self._context).run()
+        except Exception as error:
+            return await self._settle(job, received, self._explain(error))
+
+    def _explain(self, error: Exception) -> Exception:
+        """Return what an error means for a job.
+
+        Attempts retry while a service is unavailable. They give up for one of two reasons: the
+        worker drains, which leaves the job to another one, or the job's deadline has passed.
+        """
+        if isinstance(error, UnavailableError) and not self._context.shutdown.draining.is_set():
+            return OverdueError(f"its deadline passed while a service was unavailable: {error}")
+        return error
+
+    async def _settle(self, job: Job, received: ReceivedJob, error: Exception) -> AttemptOutcome:
+        ending = ending_of(error)
+        # A failure that the attempt was to tell its client of, but did not, is a bug of this code.
+        if ending.escalates or isinstance(ending.client, ResponseFailure):
+            raise error
+        ending.log(job.response_id, error)
+        match ending.client:
+            case OutsideFailure.OVERDUE:
+                await self._fail_overdue(job)
+            case OutsideFailure.LOST:
+                return await self._fail_lost(job, received)
+        return ending.outcome
+
+    async def _fail_overdue(self, job: Job) -> None:
+        # Without a deadline of its own: the client waits for this end, and nothing else sends it.
+        retry = RetryPolicy(stop=self._context.shutdown.draining)
+        await retry.run(
+            lambda: self._context.terminator.end(job.response_id, Status.FAILED, error=OVERDUE)
         )
-    except StageFullError as full:
-        services.metrics.turned_away(full.stage, "released")
-        return AttemptOutcome.DELAYED
-    except ShedError as shed:
-        LOGGER.info("%s failed: %s", job.response_id, shed)
-        services.metrics.turned_away(shed.stage, shed.reason)
-        return AttemptOutcome.SHED
-    return AttemptOutcome.FAILED if status is Status.FAILED else AttemptOutcome.COMPLETED
 
+    async def _fail_lost(self, job: Job, received: ReceivedJob) -> AttemptOutcome:
+        """Fail a response whose log Valkey has lost, unless it may have ended before.
 
-async def _fail_overdue(job: Job, services: AttemptContext) -> AttemptOutcome:
-    LOGGER.warning("%s is past its deadline", job.response_id)
-    retry = RetryPolicy(stop=services.shutdown.draining)
-    await retry.run(lambda: services.terminator.end(job.response_id, Status.FAILED, error=OVERDUE))
-    return AttemptOutcome.OVERDUE
-
-
-async def _fail_lost(job: Job, delivery: ReceivedJob, services: AttemptContext) -> AttemptOutcome:
-    """Valkey has lost the log, and with it what the client has got: none can go on."""
-    if services.overdue(job):
-        LOGGER.warning("%s is lost and past its deadline", job.response_id)
-        return AttemptOutcome.OVERDUE
-    if await _has_ended(job, services):
-        return AttemptOutcome.CANCELLED
-    event_writer = services.event_writer(job, message_id=delivery.message_id)
-    transcript = job.transcript()
-    failed = await event_writer.fail_lost(transcript, LOST)
-    if failed is None:
-        return AttemptOutcome.FENCED
-    finished = FinishedResponse(
-        job=job,
-        response=transcript.response,
-        event=failed,
-        epoch=event_writer.epoch,
-        status=Status.FAILED,
-    )
-    await services.finisher.store(finished, retry=services.retry_policy(job))
-    return AttemptOutcome.FAILED
-
-
-async def _has_ended(job: Job, services: AttemptContext) -> bool:
-    """Whether the history has an end of it: the client may have been told of that one."""
-    try:
-        turns = await services.conversations.chain(
-            job.response_id, tenant_id=job.tenant_id, connection_id=job.connection_id
+        The log was the only record of what the client has received, so no attempt can continue.
+        """
+        if self._context.overdue(job):  # it has ended: relays fail what is overdue
+            return AttemptOutcome.OVERDUE
+        if await self._ended_in_history(job):
+            return AttemptOutcome.CANCELLED
+        event_writer = self._context.event_writer(job, message_id=received.message_id)
+        transcript = job.transcript()
+        event = await event_writer.fail_lost(transcript, LOST)
+        if event is None:
+            return AttemptOutcome.FENCED
+        finished = FinishedResponse(
+            job=job,
+            response=transcript.response,
+            event=event,
+            epoch=event_writer.epoch,
+            status=Status.FAILED,
         )
-    except UnavailableError:
-        return False
-    return turns is not None
+        await self._context.finisher.store(finished, retry=self._context.retry_policy(job))
+        return AttemptOutcome.FAILED
+
+    async def _ended_in_history(self, job: Job) -> bool:
+        """Return whether the database has an end of the response, which its client may know."""
+        try:
+            turns = await self._context.conversations.chain(
+                job.response_id, tenant_id=job.tenant_id, connection_id=job.connection_id
+            )
+        except UnavailableError:
+            return False
+        return turns is not None

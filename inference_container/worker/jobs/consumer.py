@@ -1,10 +1,10 @@
-"""The consumer: pulls jobs only for free slots, and keeps them its own while it works on them."""
+"""Consumer: receives jobs while there are free slots, and completes or returns their messages."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
@@ -12,32 +12,54 @@ from axon.exceptions import UnavailableError
 from axon.jobs import Job, JobQueue, ReceivedJob
 from axon.retry import RetryPolicy
 from axon.tracing import Tracing
-from worker.attempt.outcome import AttemptOutcome
+from worker.attempt.outcome import AttemptOutcome, MessageAction, escalated_ending_of
 from worker.attempt.retry_policy import delay_s
 from worker.engines.protocol import EngineDeadError
 from worker.jobs.visibility import VisibilityExtender
 from worker.metrics import WorkerMetrics
 from worker.shutdown import Shutdown
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
-_HANDING_OVER_S = 5.0
-"""So long attempts may take to append what their engines have made."""
+_HAND_OVER_TIMEOUT_S = 5.0
+"""Limit for attempts to append, at a hand-over, the tokens that their engines have generated."""
+
+
+class Runner(Protocol):
+    """Runs jobs (`worker.attempt.runner.JobRunner`)."""
+
+    async def run(self, job: Job, received: ReceivedJob) -> AttemptOutcome:
+        """Run a job; return how the attempt ended."""
+        ...
 
 
 class Consumer:
-    """Runs up to `slots` attempts at a time, and `prefetch` more that wait for one of those.
+    """Runs up to `slots` jobs at a time, and holds up to `prefetch` more that wait for a slot.
 
-    What other workers hand over comes on top (`accept`); nothing is received meanwhile.
+    Jobs that peers hand over come on top (`accept`); while they exceed the limit, nothing is
+    received.
 
     Parameters
     ----------
-    run : Callable[[Job, ReceivedJob], Awaitable[AttemptOutcome]]
-        One attempt at a job; returns how that ended.
+    queue : JobQueue
+        The jobs queue.
+    runner : Runner
+        Runs each job.
+    slots : int
+        Slots of the engine.
+    prefetch : int
+        Jobs beyond the slots that may wait in this worker.
     visibility_timeout_s : int
-        The jobs queue's: a dead worker's jobs come back after at most this long.
-    changed : Callable[[int], None]
+        Visibility timeout of the queue: a dead worker's jobs are received again after at most
+        this many seconds.
+    metrics : WorkerMetrics
+        Metrics of the worker.
+    tracing : Tracing
+        Continues the submitter's trace with a span for each job.
+    shutdown : Shutdown
+        The worker's shutdown, which `drain` begins.
+    load_changed : Callable[[int], None]
         Called with `running` whenever that has changed.
     """
 
@@ -45,181 +67,187 @@ class Consumer:
         self,
         *,
         queue: JobQueue,
-        run: Callable[[Job, ReceivedJob], Awaitable[AttemptOutcome]],
+        runner: Runner,
         slots: int,
         prefetch: int = 0,
         visibility_timeout_s: int,
         metrics: WorkerMetrics,
         tracing: Tracing,
         shutdown: Shutdown,
-        changed: Callable[[int], None],
+        load_changed: Callable[[int], None],
     ) -> None:
         self._queue = queue
-        self._run = run
-        self._most = slots + prefetch
-        self._holding = VisibilityExtender(queue=queue, visibility_timeout_s=visibility_timeout_s)
+        self._runner = runner
+        self._limit = slots + prefetch
+        self._visibility = VisibilityExtender(
+            queue=queue, visibility_timeout_s=visibility_timeout_s
+        )
         self._metrics = metrics
         self._tracing = tracing
         self._shutdown = shutdown
-        self._changed = changed
-        self._attempts: set[asyncio.Task[None]] = set()
-        self._settlements: set[asyncio.Task[None]] = set()
-        self._free = asyncio.Event()
-        self._free.set()
-        self._dead: asyncio.Future[None] | None = None
+        self._load_changed = load_changed
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._visibility_calls: set[asyncio.Task[None]] = set()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._engine_died: asyncio.Future[None] | None = None
         self._receiving: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> int:
-        """Attempts under way."""
-        return len(self._attempts)
+        """Jobs that this worker has, those that wait for a slot included."""
+        return len(self._jobs)
 
-    def accept(self, delivery: ReceivedJob) -> None:
-        """Run a job that another worker has handed over, though no slot may be free.
+    def accept(self, received: ReceivedJob) -> None:
+        """Run a job that a peer hands over, even if no slot is free.
 
-        A worker that drains gives it back to the queue.
+        While the worker drains, the job is released instead. A message that is here already is
+        ignored.
         """
-        if self._holding.holds(delivery):
+        if self._visibility.tracks(received):
             return
         self._metrics.arrived()
         if self._shutdown.draining.is_set():
-            self._settling(self._holding.release(delivery))
+            self._call_visibility(self._visibility.release(received))
             return
-        self._start(delivery)
-        self._settling(self._holding.renew(delivery))
+        self._start(received)
+        self._call_visibility(self._visibility.extend_now(received))
 
     async def consume(self) -> None:
-        """Work until cancelled; what runs then goes on (`drain`).
+        """Receive and run jobs until cancelled; running ones continue then (`drain`).
 
         Raises
         ------
         EngineDeadError
-            The engine has died; every job was released for another worker.
+            The engine has died; all jobs were released for other workers.
         """
-        self._dead = asyncio.get_running_loop().create_future()
-        heartbeat = asyncio.create_task(self._holding.beat())
+        self._engine_died = asyncio.get_running_loop().create_future()
+        extending = asyncio.create_task(self._visibility.run())
         self._receiving = asyncio.create_task(self._receive())
+        tasks = (self._engine_died, extending, self._receiving)
         try:
-            await asyncio.wait(
-                [self._dead, heartbeat, self._receiving], return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in (self._dead, heartbeat, self._receiving):
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
                 if task.done():
                     task.result()
         except EngineDeadError:
-            await self.drain(_PAUSE_S)  # the other attempts meet it too, and release their jobs
+            await self.drain(_PAUSE_S)  # the other attempts meet the error, too, and are released
             raise
         finally:
-            await _end(self._receiving)
-            await _end(heartbeat)
+            await _cancel(self._receiving)
+            await _cancel(extending)
 
     async def drain(self, timeout_s: float) -> None:
-        """Let running attempts end; hand over what is still running after `timeout_s`."""
+        """Let running jobs end; after `timeout_s` seconds, have the others continued elsewhere.
+
+        The order matters. First nothing new begins, and messages are extended as long as jobs
+        may run. Then attempts stop their engines and append what those have generated, so that
+        no token is generated twice. Whatever does not even do that is cancelled, and its message
+        released, before this returns and the process ends.
+        """
         self._shutdown.drain()
-        heartbeat = asyncio.create_task(self._holding.beat())
-        await self._wait(timeout_s)
-        await _end(heartbeat)
+        extending = asyncio.create_task(self._visibility.run())
+        await self._wait_for_jobs(timeout_s)
+        await _cancel(extending)
         self._shutdown.hand_over()
-        await self._wait(_HANDING_OVER_S)
-        for task in list(self._attempts):
-            await _end(task)
+        await self._wait_for_jobs(_HAND_OVER_TIMEOUT_S)
+        for task in list(self._jobs):
+            await _cancel(task)
         await self.settled()
 
     async def settled(self) -> None:
-        """Wait until what was accepted is extended, or given back."""
-        if self._settlements:
-            await asyncio.wait(self._settlements, timeout=_HANDING_OVER_S)
+        """Wait until all jobs that peers have handed over are extended or released."""
+        if self._visibility_calls:
+            await asyncio.wait(self._visibility_calls, timeout=_HAND_OVER_TIMEOUT_S)
 
-    def _settling(self, step: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(step)
-        self._settlements.add(task)
-        task.add_done_callback(self._settlements.discard)
+    def _call_visibility(self, call: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(call)
+        self._visibility_calls.add(task)
+        task.add_done_callback(self._visibility_calls.discard)
 
-    async def _wait(self, timeout_s: float) -> None:
-        if self._attempts:
-            await asyncio.wait(self._attempts, timeout=timeout_s)
+    async def _wait_for_jobs(self, timeout_s: float) -> None:
+        if self._jobs:
+            await asyncio.wait(self._jobs, timeout=timeout_s)
 
     async def _receive(self) -> None:
         while True:
-            await self._free.wait()
+            await self._has_room.wait()
             try:
-                deliveries = await self._queue.receive(limit=self._most - len(self._attempts))
+                messages = await self._queue.receive(limit=self._limit - len(self._jobs))
             except UnavailableError as error:
-                LOGGER.warning("cannot receive jobs: %s", error)
+                logger.warning("cannot receive jobs: %s", error)
                 await asyncio.sleep(_PAUSE_S)
                 continue
-            for delivery in deliveries:
-                self._start(delivery)
+            for received in messages:
+                self._start(received)
 
-    def _start(self, delivery: ReceivedJob) -> None:
-        self._holding.hold(delivery)
-        task = asyncio.create_task(self._attempt(delivery))
-        self._attempts.add(task)
-        task.add_done_callback(self._ended)
-        self._changed(self.running)
-        if len(self._attempts) >= self._most:
-            self._free.clear()
+    def _start(self, received: ReceivedJob) -> None:
+        self._visibility.track(received)
+        task = asyncio.create_task(self._handle(received))
+        self._jobs.add(task)
+        task.add_done_callback(self._handled)
+        self._load_changed(self.running)
+        if len(self._jobs) >= self._limit:
+            self._has_room.clear()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._attempts.discard(task)
-        if len(self._attempts) < self._most:
-            self._free.set()
-        self._changed(self.running)
+    def _handled(self, task: asyncio.Task[None]) -> None:
+        self._jobs.discard(task)
+        if len(self._jobs) < self._limit:
+            self._has_room.set()
+        self._load_changed(self.running)
 
-    async def _attempt(self, delivery: ReceivedJob) -> None:
+    async def _handle(self, received: ReceivedJob) -> None:
         try:
-            job = Job.decode(delivery.body)
+            job = Job.decode(received.body)
         except ValidationError:
-            LOGGER.exception("not a job; left to become a dead letter")
+            logger.exception("not a job; left to become a dead letter")
         else:
             with self._tracing.receive(
-                "job", header=delivery.trace_header, response_id=job.response_id, model=job.model
+                "job", header=received.trace_header, response_id=job.response_id, model=job.model
             ):
-                await self._work(job, delivery)
+                await self._run(job, received)
         finally:
-            self._holding.drop(delivery)
+            self._visibility.forget(received)
 
-    async def _work(self, job: Job, delivery: ReceivedJob) -> None:
+    async def _run(self, job: Job, received: ReceivedJob) -> None:
         outcome = AttemptOutcome.RELEASED
         try:
-            outcome = await self._run(job, delivery)
-            await self._settle(delivery, outcome)
-        except asyncio.CancelledError:
-            await self._holding.release(delivery)
+            outcome = await self._runner.run(job, received)
+            await self._apply(outcome.message_action, received)
+        except asyncio.CancelledError:  # the end of the drain
+            await self._visibility.release(received)
             raise
-        except EngineDeadError as error:
-            await self._die(error)
-            await self._holding.release(delivery)
-            LOGGER.warning("%s released: %s", job.response_id, error)
-        except UnavailableError as error:
-            await self._holding.release(delivery)
-            LOGGER.warning("%s released: %s", job.response_id, error)
-        except Exception:
-            LOGGER.exception("%s failed; another attempt follows", job.response_id)
+        except Exception as error:
+            ending = escalated_ending_of(error)
+            ending.log(job.response_id, error)
+            if isinstance(error, EngineDeadError):
+                await self._stop_receiving(error)  # before this job is visible to this worker again
+            await self._apply(ending.message, received)
         finally:
             self._metrics.ended(outcome)
             self._tracing.annotate(outcome=outcome.value)
 
-    async def _settle(self, delivery: ReceivedJob, outcome: AttemptOutcome) -> None:
-        # Who handed it over, or was fenced off, leaves the message alone: another attempt may
-        # depend on it.
-        if outcome.final:
-            retry = RetryPolicy(stop=self._shutdown.draining)
-            await retry.run(lambda: self._queue.delete(delivery))
-        elif outcome is AttemptOutcome.RELEASED:
-            await self._holding.release(delivery)
-        elif outcome is AttemptOutcome.DELAYED:
-            await self._holding.release(delivery, delay_s=delay_s(delivery.receive_count))
+    async def _apply(self, action: MessageAction, received: ReceivedJob) -> None:
+        match action:
+            case MessageAction.DELETE:
+                # The message is tracked meanwhile: no other worker runs a job that has ended.
+                retry = RetryPolicy(stop=self._shutdown.draining)
+                await retry.run(lambda: self._queue.delete(received))
+            case MessageAction.RELEASE:
+                await self._visibility.release(received)
+            case MessageAction.DELAY:
+                await self._visibility.release(received, delay_s=delay_s(received.receive_count))
+            case MessageAction.LEAVE:
+                pass
 
-    async def _die(self, error: EngineDeadError) -> None:
-        """Receive no more, above all not the jobs that are about to be released."""
-        if self._dead is not None and not self._dead.done():
-            self._dead.set_exception(error)
+    async def _stop_receiving(self, error: EngineDeadError) -> None:
+        if self._engine_died is not None and not self._engine_died.done():
+            self._engine_died.set_exception(error)
         if self._receiving is not None:
-            await _end(self._receiving)
+            await _cancel(self._receiving)
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError, Exception):
         await task

@@ -1,4 +1,4 @@
-"""VisibilityExtender jobs: what keeps other workers from receiving them."""
+"""VisibilityExtender: keeps the messages of running jobs invisible to other workers."""
 
 import asyncio
 import logging
@@ -8,56 +8,73 @@ from contextlib import suppress
 from axon.exceptions import UnavailableError
 from axon.jobs import JobQueue, ReceivedJob
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class VisibilityExtender:
-    """Keeps jobs invisible by a heartbeat, every third of the visibility timeout."""
+    """Extends the visibility timeout of tracked messages, at every third of it.
+
+    A message whose worker dies is received by another one after at most one timeout. Two
+    extensions may fail before a message of a live worker becomes visible.
+
+    Parameters
+    ----------
+    queue : JobQueue
+        The jobs queue.
+    visibility_timeout_s : int
+        Visibility timeout of the queue, in seconds.
+    """
 
     def __init__(self, *, queue: JobQueue, visibility_timeout_s: int) -> None:
         self._queue = queue
         self._timeout_s = visibility_timeout_s
-        self._held: dict[str, ReceivedJob] = {}
-        self._stale: dict[str, ReceivedJob] = {}
-        self._extending = asyncio.Lock()
+        self._tracked: dict[str, ReceivedJob] = {}
+        self._due: dict[str, ReceivedJob] = {}
+        # Orders extensions and releases: an extension that overtook a release would hide the
+        # message again for a whole timeout, though no worker runs its job.
+        self._calls = asyncio.Lock()
 
-    def hold(self, delivery: ReceivedJob) -> None:
-        """Hold what was just received."""
-        self._held[delivery.receipt_handle] = delivery
+    def track(self, received: ReceivedJob) -> None:
+        """Extend this message from now on, first when the next extension is due."""
+        self._tracked[received.receipt_handle] = received
 
-    def holds(self, delivery: ReceivedJob) -> bool:
-        """Whether it is held already."""
-        return delivery.receipt_handle in self._held
+    def tracks(self, received: ReceivedJob) -> bool:
+        """Return whether the message is tracked."""
+        return received.receipt_handle in self._tracked
 
-    async def renew(self, delivery: ReceivedJob) -> None:
-        """Extend at once what may have been on its way for a while, if it is still held."""
-        self._stale[delivery.receipt_handle] = delivery
-        async with self._extending:  # those that come meanwhile go together
-            stale = [each for each in self._stale.values() if self.holds(each)]
-            self._stale.clear()
-            if stale:
-                await self._extend(stale)
+    async def extend_now(self, received: ReceivedJob) -> None:
+        """Extend a tracked message at once: its timeout began when a peer received it."""
+        self._due[received.receipt_handle] = received
+        async with self._calls:
+            # The first one through the lock extends all that have gathered meanwhile.
+            due = [each for each in self._due.values() if self.tracks(each)]
+            self._due.clear()
+            if due:
+                await self._extend(due)
 
-    def drop(self, delivery: ReceivedJob) -> None:
-        """Hold it no longer: after the visibility timeout it comes again, unless it is deleted."""
-        self._held.pop(delivery.receipt_handle, None)
+    def forget(self, received: ReceivedJob) -> None:
+        """Stop extending: unless it is deleted, the message becomes visible after its timeout."""
+        self._tracked.pop(received.receipt_handle, None)
 
-    async def release(self, delivery: ReceivedJob, *, delay_s: int = 0) -> None:
-        """Let another worker receive it, at once or after a delay."""
-        self.drop(delivery)
+    async def release(self, received: ReceivedJob, *, delay_s: int = 0) -> None:
+        """Make a message visible to other workers, at once or after `delay_s` seconds.
+
+        A call that fails is not repeated: the visibility timeout does the same later.
+        """
+        self.forget(received)
         with suppress(UnavailableError):
-            async with self._extending:  # a heartbeat under way must not come after it
-                await self._queue.extend([delivery], timeout_s=delay_s)
+            async with self._calls:
+                await self._queue.extend([received], timeout_s=delay_s)
 
-    async def beat(self) -> None:
-        """Extend what is held until cancelled."""
+    async def run(self) -> None:
+        """Extend tracked messages until cancelled."""
         while True:
             await asyncio.sleep(self._timeout_s / 3)
-            async with self._extending:
-                await self._extend(list(self._held.values()))
+            async with self._calls:
+                await self._extend(list(self._tracked.values()))
 
-    async def _extend(self, held: Sequence[ReceivedJob]) -> None:
+    async def _extend(self, messages: Sequence[ReceivedJob]) -> None:
         try:
-            await self._queue.extend(held, timeout_s=self._timeout_s)
+            await self._queue.extend(messages, timeout_s=self._timeout_s)
         except UnavailableError as error:
-            LOGGER.warning("cannot extend %d jobs: %s", len(held), error)
+            logger.warning("cannot extend %d jobs: %s", len(messages), error)

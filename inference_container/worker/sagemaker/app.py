@@ -24,7 +24,7 @@ from worker.sagemaker.invocation import Invocation
 from worker.sagemaker.requests import Accepted
 from worker.shutdown import Shutdown
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - SageMaker asks from outside the container
 
@@ -61,7 +61,7 @@ async def serve(settings: EndpointSettings, *, stop: asyncio.Event, host: str = 
         runner = await endpoint.listen(host=host, port=settings.http_port)
         stack.push_async_callback(runner.cleanup)
         models = ", ".join(model.id for model in engine.info().models)
-        LOGGER.info(
+        logger.info(
             "serving %s with %d slots on %d", models, engine.info().slots, settings.http_port
         )
         try:
@@ -99,7 +99,7 @@ def create_endpoint(
     conversations = Conversations(cache=nothing, database=nothing)
     finisher = ResponseFinisher(history=nothing, turns=nothing)
 
-    def services(log: AnswerLog) -> AttemptContext:
+    def context(log: AnswerLog) -> AttemptContext:
         return AttemptContext(
             event_log=log,
             conversations=conversations,
@@ -119,7 +119,7 @@ def create_endpoint(
         timeout_s = (
             settings.stream_timeout_s if accepted.streamed else settings.invocation_timeout_s
         )
-        return Invocation(accepted.job, services=services, timeout_s=timeout_s, died=died)
+        return Invocation(accepted.job, context=context, timeout_s=timeout_s, died=died)
 
     return Endpoint(engine=engine, invoke=invoke, shutdown=shutdown)
 

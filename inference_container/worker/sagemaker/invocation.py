@@ -11,12 +11,12 @@ from axon.jobs import Job, ReceivedJob
 from axon.serialization import loads
 from worker.attempt.context import AttemptContext
 from worker.attempt.outcome import AttemptOutcome
-from worker.attempt.runner import answer
+from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError
 from worker.sagemaker.answer_log import AnswerLog
 from worker.sagemaker.failure import Failure
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 ONLY = ReceivedJob(body="", receipt_handle="", receive_count=1)
 
@@ -26,7 +26,7 @@ class Invocation:
 
     Parameters
     ----------
-    services : Callable[[AnswerLog], AttemptContext]
+    context : Callable[[AnswerLog], AttemptContext]
         Makes what attempts share around this answer's log.
     died : Callable[[EngineDeadError], None]
         Called with what ended the engine, if that happens.
@@ -36,13 +36,13 @@ class Invocation:
         self,
         job: Job,
         *,
-        services: Callable[[AnswerLog], AttemptContext],
+        context: Callable[[AnswerLog], AttemptContext],
         timeout_s: float,
         died: Callable[[EngineDeadError], None],
     ) -> None:
         self._job = job
         self._log = AnswerLog(job)
-        self._services = services(self._log)
+        self._context = context(self._log)
         self._timeout_s = timeout_s
         self._died = died
         self._raised: Failure | None = None
@@ -70,20 +70,20 @@ class Invocation:
                 await running
 
     async def _run(self) -> None:
-        services, job = self._services, self._job
+        context, job = self._context, self._job
         outcome = AttemptOutcome.CANCELLED
         try:
-            with services.tracing.receive(
+            with context.tracing.receive(
                 "invocation", header=None, response_id=job.response_id, model=job.model
             ):
                 outcome = await self._answer()
         finally:
-            services.metrics.ended(outcome)
+            context.metrics.ended(outcome)
 
     async def _answer(self) -> AttemptOutcome:
         try:
             async with asyncio.timeout(self._timeout_s):
-                outcome = await answer(self._job, ONLY, services=self._services)
+                outcome = await JobRunner(context=self._context).run(self._job, ONLY)
         except TimeoutError as error:
             await self._fail(error)
             return AttemptOutcome.OVERDUE
@@ -92,7 +92,7 @@ class Invocation:
             self._died(error)
             return AttemptOutcome.FAILED
         except Exception as error:
-            LOGGER.exception("%s has failed", self._job.response_id)
+            logger.exception("%s has failed", self._job.response_id)
             await self._fail(error)
             return AttemptOutcome.FAILED
         if outcome is AttemptOutcome.RELEASED:

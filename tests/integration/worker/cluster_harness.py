@@ -9,7 +9,7 @@ import pytest
 
 from axon.jobs import Job, ReceivedJob
 from tests.integration.worker.conftest import World
-from worker import app
+from worker import composition
 from worker.attempt.outcome import AttemptOutcome
 from worker.cluster.handover import JobHandover
 from worker.cluster.registration import LocalWorker, WorkerRegistration
@@ -52,8 +52,8 @@ class Beside:
                 super().__init__(worker=worker, **parts)
                 announcers[worker.worker_id] = self
 
-        monkeypatch.setattr(app, "Router", WatchedRouter)
-        monkeypatch.setattr(app, "WorkerRegistration", WatchedAnnouncer)
+        monkeypatch.setattr(composition, "Router", WatchedRouter)
+        monkeypatch.setattr(composition, "WorkerRegistration", WatchedAnnouncer)
 
     @asynccontextmanager
     async def workers(self, *names: str, **changes: str) -> AsyncIterator[None]:

@@ -4,16 +4,14 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
-from functools import partial
 from math import ceil
-from typing import Any
 
 import psutil
 from prometheus_client import CollectorRegistry
 
 from axon.conversations import Conversations, Turn
 from axon.event_log.log import Claim, LoggedEvent, Status
-from axon.jobs import JobQueue, ReceivedJob
+from axon.jobs import Job, JobQueue, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.terminator import ResponseTerminator
 from axon.serialization import loads
@@ -26,7 +24,8 @@ from tests.unit.worker.attempt.attempt_harness import EVERY_TOKEN
 from tests.unit.worker.default_settings import SETTINGS
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from worker.attempt.context import AttemptContext
-from worker.attempt.runner import answer
+from worker.attempt.outcome import AttemptOutcome
+from worker.attempt.runner import JobRunner
 from worker.engines.protocol import GenerateRequest, TokenChunk
 from worker.jobs.consumer import Consumer
 from worker.metrics import WorkerMetrics
@@ -152,7 +151,7 @@ class Flood:
         self.engine = SlowEngine()
         turns = ForgetfulTurns()
         finisher = ResponseFinisher(history=FakeHistory(), turns=turns)
-        services = AttemptContext(
+        context = AttemptContext(
             event_log=self.log,
             conversations=Conversations(cache=turns, database=turns),
             finisher=finisher,
@@ -167,16 +166,17 @@ class Flood:
             max_receives=settings.max_receives,
             clock_ms=lambda: _TEMPLATE.created_ms + int(now() * 1000),
         )
+        self._runner = JobRunner(context=context)
         self.consumer = Consumer(
             queue=self.queue,
-            run=partial(self._run, services),
+            runner=self,
             slots=SLOTS,
             prefetch=prefetch,
             visibility_timeout_s=VISIBILITY_S,
             metrics=metrics,
             tracing=NoTracing(),
             shutdown=shutdown,
-            changed=self._changed,
+            load_changed=self._load_changed,
         )
 
     def told(self, name: str, **labels: str) -> float:
@@ -194,10 +194,10 @@ class Flood:
         with suppress(asyncio.CancelledError):
             await consuming
 
-    async def _run(self, services: AttemptContext, job: Any, delivery: ReceivedJob) -> Any:
-        outcome = await answer(job, delivery, services=services)
+    async def run(self, job: Job, received: ReceivedJob) -> AttemptOutcome:
+        outcome = await self._runner.run(job, received)
         self.outcomes[outcome.value] += 1
         return outcome
 
-    def _changed(self, running: int) -> None:
+    def _load_changed(self, running: int) -> None:
         self.most_running = max(self.most_running, running)

@@ -5,13 +5,16 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from axon.jobs import Job
+from axon.event_log.log import Status
+from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
 from tests.unit.axon.responses.service_harness import DEADLINE_S, World
 from tests.unit.axon.sdk_events import validate_stream
 from tests.unit.worker.default_settings import SETTINGS
 from tests.unit.worker.recorded_tracing import RecordedTracing
+from worker.attempt.attempt import Attempt
 from worker.attempt.context import AttemptContext
+from worker.attempt.outcome import AttemptOutcome
 from worker.engines.protocol import Engine, EngineDeadError
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
@@ -68,6 +71,20 @@ class Workplace(World):
     async def answered(self, job: Job) -> list[dict[str, Any]]:
         log = await self.valkey.read(job.response_id)
         return validate_stream(log, stream_id=job.stream_id)
+
+
+async def attempt(job: Job, context: AttemptContext, *, untouched: bool = False) -> Status:
+    """Attempt a job; return the status with which the response has ended.
+
+    `untouched`: nobody has received the job before.
+    """
+    received = ReceivedJob(body="", receipt_handle="", receive_count=1 if untouched else 2)
+    running = Attempt(job, received, context=context)
+    outcome = await running.run()
+    status = Status(running._transcript.response["status"])
+    failed = status is Status.FAILED
+    assert outcome is (AttemptOutcome.FAILED if failed else AttemptOutcome.COMPLETED)
+    return status
 
 
 def text_of(decoded: list[dict[str, Any]]) -> str:

@@ -10,9 +10,9 @@ from axon.event_log.log import Status
 from axon.exceptions import UnavailableError
 from axon.history import version_of
 from tests.support.virtual_time import run
-from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, text_of
+from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, attempt, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from worker.attempt.attempt import ENGINE_FAILED, attempt
+from worker.attempt.outcome import ENGINE_FAILED
 from worker.engines.protocol import (
     ContextOverflowError,
     EngineDeadError,

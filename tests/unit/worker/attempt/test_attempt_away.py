@@ -14,10 +14,9 @@ from tests.support.principals import a_principal
 from tests.support.virtual_time import now, run
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.axon.samples import CONNECTION, TENANT
-from tests.unit.worker.attempt.attempt_harness import Workplace, text_of, until_logged
+from tests.unit.worker.attempt.attempt_harness import Workplace, attempt, text_of, until_logged
 from tests.unit.worker.attempt.faulty_event_log import Fault, going_wrong
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from worker.attempt.attempt import attempt
 
 TOKENS = [f"{number} " for number in range(12)]
 FAULTS = st.lists(st.sampled_from(Fault), max_size=30)

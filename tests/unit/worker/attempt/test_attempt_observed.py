@@ -7,9 +7,8 @@ import pytest
 from axon.event_log.log import Status
 from axon.exceptions import RequestError
 from tests.support.virtual_time import run
-from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, until_logged
+from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, attempt, until_logged
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from worker.attempt.attempt import attempt
 from worker.engines.protocol import EngineDeadError, EngineError
 from worker.event_writer import EndedError
 

@@ -10,10 +10,9 @@ from axon.exceptions import FencedError, MissingResponseError
 from axon.history import HistoryRecord
 from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import TENANT, a_job
-from tests.unit.worker.attempt.attempt_harness import Workplace, text_of, until_logged
+from tests.unit.worker.attempt.attempt_harness import Workplace, attempt, text_of, until_logged
 from tests.unit.worker.default_settings import FLUSH_POLICY
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from worker.attempt.attempt import attempt
 from worker.shutdown import HandedOverError, Shutdown
 
 

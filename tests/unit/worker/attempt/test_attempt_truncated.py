@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from axon.jobs import Job
-from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, text_of
+from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, attempt, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from worker.attempt.attempt import attempt
 from worker.engines.protocol import EngineDeadError
 
 WINDOW = 12  # a quarter of it is the answer's

@@ -13,7 +13,7 @@ from tests.unit.worker.default_settings import FLUSH_POLICY
 from tests.unit.worker.models.stub_engines import Loadable, counted
 from worker.attempt.context import AttemptContext
 from worker.attempt.outcome import AttemptOutcome
-from worker.attempt.runner import answer
+from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError
 from worker.models.host import ModelHost
 from worker.shutdown import Shutdown
@@ -42,7 +42,7 @@ async def attempted(
     delivery = ReceivedJob(
         body="", receipt_handle="", receive_count=receive_count, message_id="message"
     )
-    return await answer(job, delivery, services=services)
+    return await JobRunner(context=services).run(job, delivery)
 
 
 @pytest.mark.parametrize("token_s", [0.02, 0.04, 0.06, 0.3])

@@ -3,9 +3,8 @@
 import pytest
 
 from axon.protocol.objects import Usage
-from tests.unit.worker.attempt.attempt_harness import Workplace
+from tests.unit.worker.attempt.attempt_harness import Workplace, attempt
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from worker.attempt.attempt import attempt
 from worker.engines.protocol import FinishReason
 
 COUNTED = Usage(input_tokens=7, output_tokens=9, cached_tokens=3)

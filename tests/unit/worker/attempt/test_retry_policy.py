@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.attempt.retry_policy import delay_s, why_none_follows
+from worker.attempt.retry_policy import delay_s, no_retry_reason
 
 
 @pytest.mark.parametrize(
@@ -29,5 +29,5 @@ def test_the_delay_doubles_up_to_half_a_minute(receives: int, least: int, most: 
         (3, 10, "receives"),
     ],
 )
-def test_why_none_follows(receives: int, left_ms: int, why: str | None) -> None:
-    assert why_none_follows(receives=receives, most_receives=3, left_ms=left_ms) == why
+def test_no_retry_reason(receives: int, left_ms: int, why: str | None) -> None:
+    assert no_retry_reason(receive_count=receives, max_receives=3, left_ms=left_ms) == why

@@ -20,8 +20,8 @@ from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, text_of
 from tests.unit.worker.attempt.faulty_event_log import Fault, going_wrong
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from worker.attempt.context import AttemptContext
-from worker.attempt.outcome import AttemptOutcome
-from worker.attempt.runner import LOST, answer
+from worker.attempt.outcome import LOST, AttemptOutcome
+from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError, EngineError
 
 
@@ -29,7 +29,7 @@ async def answered(
     world: Workplace, job: Job, engine: ScriptedEngine | None = None, *, deliveries: int = 1
 ) -> AttemptOutcome:
     services = world.services(engine or ScriptedEngine(["a"]))
-    return await answer(job, delivered(deliveries), services=services)
+    return await JobRunner(context=services).run(job, delivered(deliveries))
 
 
 async def begun(world: Workplace, job: Job, engine: ScriptedEngine) -> asyncio.Task[AttemptOutcome]:
@@ -286,7 +286,9 @@ def test_every_job_ends_once_and_honestly(faults: Sequence[Fault], deaths: Seque
         engine = ScriptedEngine(TOKENS, failures=[(d, DEAD) for d in deaths], token_s=0.02)
         services = with_time(world.services(engine), job)
         with going_wrong(world, faults) as happened:
-            outcomes = await _until_final(lambda n: answer(job, delivered(n), services=services))
+            outcomes = await _until_final(
+                lambda n: JobRunner(context=services).run(job, delivered(n))
+            )
         lost = {Fault.LOST, Fault.LOST_UNANSWERED} & set(happened)
         assert await is_honest(world, job) or (lost and len(outcomes) > 1)
 
@@ -322,7 +324,7 @@ def test_duplicates_of_a_job_make_one_answer(
         async def deliver(at: float) -> AttemptOutcome:
             await asyncio.sleep(at)
             message = delivered(1, message_id=f"sent {at} s later")
-            return await answer(job, message, services=services)
+            return await JobRunner(context=services).run(job, message)
 
         with going_wrong(world, faults) as happened:
             outcomes = await asyncio.gather(*map(deliver, (0.0, *after_s)))

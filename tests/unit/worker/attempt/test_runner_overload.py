@@ -10,13 +10,11 @@ from axon.event_log.log import Status
 from axon.jobs import ReceivedJob
 from tests.support.eventually import eventually
 from tests.unit.axon.responses.service_harness import DEADLINE_S
-from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, text_of
+from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, attempt, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from worker.attempt.attempt import attempt
 from worker.attempt.context import AttemptContext
-from worker.attempt.outcome import AttemptOutcome
-from worker.attempt.retry_policy import OVERLOADED
-from worker.attempt.runner import answer
+from worker.attempt.outcome import OVERLOADED, AttemptOutcome
+from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError
 from worker.pipeline.stage import Stage
 
@@ -55,11 +53,11 @@ class TestFull:
         engine = ScriptedEngine(["a"])
         services = small(world, engine)
         async with full(getattr(services.stages, name)):
-            assert await answer(job, received(1), services=services) is AttemptOutcome.DELAYED
+            assert await JobRunner(context=services).run(job, received(1)) is AttemptOutcome.DELAYED
         assert await world.status(job.response_id) is Status.IN_PROGRESS
         assert world.told("axon_requests_shed_total", stage=name, reason="released") == 1
         assert world.told("axon_inference_tokens_total", kind="input", model="echo") is None
-        assert await answer(job, received(2), services=services) is AttemptOutcome.COMPLETED
+        assert await JobRunner(context=services).run(job, received(2)) is AttemptOutcome.COMPLETED
         assert text_of(await world.answered(job)) == "a"
 
     @pytest.mark.parametrize(
@@ -73,7 +71,10 @@ class TestFull:
         engine = ScriptedEngine(["a"])
         services = small(world, engine)
         async with full(getattr(services.stages, name)):
-            assert await answer(job, received(receives), services=services) is AttemptOutcome.SHED
+            assert (
+                await JobRunner(context=services).run(job, received(receives))
+                is AttemptOutcome.SHED
+            )
         decoded = await world.answered(job)
         assert decoded[-1]["type"] == "response.failed"
         assert decoded[-1]["response"]["error"] == OVERLOADED
@@ -93,7 +94,7 @@ async def test_what_an_unstored_response_continues_is_still_there_for_a_retry(
     world.clock_ms = second.created_ms
     services = small(world, engine)
     async with full(services.stages.infer):
-        assert await answer(second, received(3), services=services) is AttemptOutcome.SHED
+        assert await JobRunner(context=services).run(second, received(3)) is AttemptOutcome.SHED
     again = await world.job(store=False, previous_response_id=first.response_id)
     assert await attempt(again, services) is Status.COMPLETED
 
@@ -108,7 +109,7 @@ async def test_priority_takes_an_ordinary_ones_place(world: Workplace) -> None:
     async def hold() -> None:
         async with stage.slot():
             for job in (waiting, urgent):
-                tasks.append(asyncio.create_task(answer(job, received(1), services=services)))
+                tasks.append(asyncio.create_task(JobRunner(context=services).run(job, received(1))))
                 await eventually(lambda: stage.depth == 1)
             await eventually(tasks[0].done)
 
@@ -136,7 +137,7 @@ async def test_what_another_worker_has_begun_goes_before_all_that_has_not(
         await attempt(job, world.services(engine))
     services = small(world, engine)
     async with full(services.stages.infer, priority=1):
-        running = asyncio.create_task(answer(job, received(2), services=services))
+        running = asyncio.create_task(JobRunner(context=services).run(job, received(2)))
         await eventually(lambda: services.stages.retrieve.running == 0)
         await asyncio.sleep(0.01)
         assert not running.done()
@@ -150,7 +151,7 @@ async def test_what_waits_when_the_worker_drains_is_given_back(world: Workplace)
     engine = ScriptedEngine(["a"])
     services = world.services(engine)
     async with full(services.stages.infer):
-        running = asyncio.create_task(answer(job, received(1), services=services))
+        running = asyncio.create_task(JobRunner(context=services).run(job, received(1)))
         await eventually(lambda: services.stages.infer.depth == 2)
         world.shutdown.drain()
         assert await running is AttemptOutcome.RELEASED

@@ -68,14 +68,14 @@ class Bench:
         self.changes: list[int] = []
         self.consumer = Consumer(
             queue=self.queue,
-            run=self._run,
+            runner=self,
             slots=slots,
             prefetch=prefetch,
             visibility_timeout_s=VISIBILITY_S,
             metrics=WorkerMetrics(registry=self.registry),
             tracing=self.tracing,
             shutdown=self.shutdown,
-            changed=self.changes.append,
+            load_changed=self.changes.append,
         )
 
     def outcomes(self) -> dict[str, float]:
@@ -103,9 +103,9 @@ class Bench:
 
         self.work = work
 
-    async def _run(self, job: Job, delivery: ReceivedJob) -> AttemptOutcome:
+    async def run(self, job: Job, received: ReceivedJob) -> AttemptOutcome:
         self.runs.append(job.response_id)
-        self.deliveries.append(delivery.receive_count)
+        self.deliveries.append(received.receive_count)
         self.most = max(self.most, self.consumer.running)
         await self.work(job)
         return self.outcome

@@ -36,22 +36,22 @@ class Queue(JobQueue):
 
 async def held(queue: Queue, *, seconds: float) -> VisibilityExtender:
     """Hold a job for so long."""
-    holding = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
-    holding.hold(A_JOB)
-    beating = asyncio.create_task(holding.beat())
+    extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
+    extender.track(A_JOB)
+    extending = asyncio.create_task(extender.run())
     await asyncio.sleep(seconds)
-    beating.cancel()
-    return holding
+    extending.cancel()
+    return extender
 
 
 def test_what_is_dropped_is_not_extended() -> None:
     async def story() -> None:
         queue = Queue()
-        holding = await held(queue, seconds=11)
-        holding.drop(A_JOB)
-        beating = asyncio.create_task(holding.beat())
+        extender = await held(queue, seconds=11)
+        extender.forget(A_JOB)
+        extending = asyncio.create_task(extender.run())
         await asyncio.sleep(11)
-        beating.cancel()
+        extending.cancel()
         assert queue.calls == [(1, TIMEOUT_S), (0, TIMEOUT_S)]
 
     run(story())
@@ -60,16 +60,16 @@ def test_what_is_dropped_is_not_extended() -> None:
 def test_what_is_renewed_is_extended_at_once_and_together() -> None:
     async def story() -> None:
         queue = Queue(takes_s=5)
-        holding = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
+        extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
         deliveries = [
             ReceivedJob(body="", receipt_handle=str(number), receive_count=1) for number in range(5)
         ]
         for delivery in deliveries:
-            holding.hold(delivery)
-        renewing = [asyncio.create_task(holding.renew(delivery)) for delivery in deliveries]
+            extender.track(delivery)
+        calls = [asyncio.create_task(extender.extend_now(delivery)) for delivery in deliveries]
         await asyncio.sleep(1)
-        holding.drop(deliveries[1])
-        await asyncio.gather(*renewing)
+        extender.forget(deliveries[1])
+        await asyncio.gather(*calls)
         assert queue.calls == [(1, TIMEOUT_S), (3, TIMEOUT_S)]
 
     run(story())
@@ -78,11 +78,11 @@ def test_what_is_renewed_is_extended_at_once_and_together() -> None:
 def test_what_was_released_is_not_renewed() -> None:
     async def story() -> None:
         queue = Queue()
-        holding = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
-        holding.hold(A_JOB)
-        releasing = asyncio.create_task(holding.release(A_JOB))
+        extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
+        extender.track(A_JOB)
+        releasing = asyncio.create_task(extender.release(A_JOB))
         await asyncio.sleep(0)
-        await holding.renew(A_JOB)
+        await extender.extend_now(A_JOB)
         await releasing
         assert queue.calls == [(1, 0)]
 
@@ -92,18 +92,18 @@ def test_what_was_released_is_not_renewed() -> None:
 def test_a_release_comes_after_an_extension_under_way() -> None:
     async def story() -> None:
         queue = Queue(takes_s=5)
-        holding = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
-        holding.hold(A_JOB)
-        beating = asyncio.create_task(holding.beat())
+        extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
+        extender.track(A_JOB)
+        extending = asyncio.create_task(extender.run())
         await asyncio.sleep(12)
-        releasing = asyncio.create_task(holding.release(A_JOB))
+        releasing = asyncio.create_task(extender.release(A_JOB))
         await asyncio.sleep(2)
         assert queue.calls == [(1, TIMEOUT_S)]
         await releasing
         assert queue.calls == [(1, TIMEOUT_S), (1, 0)]
         await asyncio.sleep(10)
         assert queue.calls[2:] == [(0, TIMEOUT_S)]
-        beating.cancel()
+        extending.cancel()
 
     run(story())
 
@@ -111,12 +111,12 @@ def test_a_release_comes_after_an_extension_under_way() -> None:
 def test_a_release_that_fails_is_left_to_the_timeout() -> None:
     async def story() -> None:
         queue = Queue(refused=[1])
-        holding = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
-        holding.hold(A_JOB)
-        await holding.release(A_JOB)
-        beating = asyncio.create_task(holding.beat())
+        extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
+        extender.track(A_JOB)
+        await extender.release(A_JOB)
+        extending = asyncio.create_task(extender.run())
         await asyncio.sleep(11)
-        beating.cancel()
+        extending.cancel()
         assert queue.calls[-1] == (0, TIMEOUT_S)
 
     run(story())

@@ -1,8 +1,7 @@
 from dataclasses import replace
 
-from tests.unit.worker.attempt.attempt_harness import Workplace, text_of
+from tests.unit.worker.attempt.attempt_harness import Workplace, attempt, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from worker.attempt.attempt import attempt
 from worker.pipeline.post import PostProcessor, Unchanged, post
 from worker.pipeline.stream import Flush
 
@@ -26,7 +25,7 @@ async def test_token_ids_and_the_finish_reason_stay() -> None:
 async def test_the_client_and_the_history_get_what_is_left(world: Workplace) -> None:
     job = await world.job()
     engine = ScriptedEngine(["my ", "secret", " is", " safe"], token_s=0.001)
-    services = replace(world.services(engine), post=Hiding("secret", "my "))
+    services = replace(world.services(engine), post_processor=Hiding("secret", "my "))
     await attempt(job, services)
     decoded = await world.answered(job)
     assert text_of(decoded) == " is safe"

@@ -2,8 +2,7 @@ import pytest
 
 from axon.exceptions import RequestError, UnavailableError
 from axon.responses.terminator import OVERDUE
-from worker.attempt.attempt import ENGINE_FAILED
-from worker.attempt.retry_policy import OVERLOADED
+from worker.attempt.outcome import ENGINE_FAILED, OVERLOADED
 from worker.sagemaker.failure import Failure
 
 

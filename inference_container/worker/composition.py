@@ -1,0 +1,222 @@
+"""Composition root of the worker: builds its parts from the settings and connects them."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from axon.adapters.aws.sqs import SqsHistorySender, SqsJobQueue
+from axon.adapters.aws.sqs_api import SqsApi
+from axon.adapters.composition import event_log, sqs_api, terminator
+from axon.adapters.postgres.pool import Pool, create_pool
+from axon.adapters.postgres.stores import PostgresTurnStore, PostgresWantedModels
+from axon.adapters.valkey.caches import ValkeyTurnCache
+from axon.adapters.valkey.client import Valkey, create_valkey
+from axon.adapters.valkey.directories import ValkeyModelDirectory
+from axon.adapters.valkey.workers import ValkeyWorkerDirectory
+from axon.clock import now_ms
+from axon.conversations import Conversations
+from axon.responses.finisher import ResponseFinisher
+from axon.settings import WorkerSettings
+from axon.tracing import Tracing
+from worker.attempt.context import AttemptContext
+from worker.attempt.runner import JobRunner
+from worker.cluster.handover import JobHandover
+from worker.cluster.peer_jobs import PeerJobSubscriber
+from worker.cluster.registration import LocalWorker, WorkerRegistration
+from worker.cluster.router import Router, RoutingPolicy
+from worker.factories import engine_of, engine_registry, tracing_of
+from worker.jobs.consumer import Consumer
+from worker.metrics import WorkerMetrics
+from worker.models.host import ModelHost
+from worker.models.metrics import ModelMetrics
+from worker.models.reconciler import Reconciler
+from worker.models.start import create_reconciler, start_host
+from worker.pipeline.flush import FlushPolicy
+from worker.pipeline.stages import Stages
+from worker.shutdown import Shutdown
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Foundation:
+    """What all parts of a worker are built on; closed by the stack that it was opened with."""
+
+    settings: WorkerSettings
+    host: ModelHost
+    valkey: Valkey
+    pool: Pool
+    jobs: SqsApi
+    history: SqsApi
+    stages: Stages
+    tracing: Tracing
+    registry: CollectorRegistry
+    metrics: WorkerMetrics
+    shutdown: Shutdown
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """The parts of a worker that run side by side."""
+
+    consumer: Consumer
+    registration: WorkerRegistration
+    peer_jobs: PeerJobSubscriber
+    reconciler: Reconciler
+
+
+async def open_foundation(settings: WorkerSettings, stack: AsyncExitStack) -> Foundation:
+    """Start the engine and create the clients; the stack closes them in the opposite order.
+
+    Raises
+    ------
+    EngineError
+        The deployment's own model cannot be served.
+    """
+    host = await start_host(settings, stack, create=engine_of)
+    registry = engine_registry()
+    metrics = WorkerMetrics(registry=registry)
+    valkey = create_valkey(settings)
+    stack.push_async_callback(valkey.close)
+    pool = create_pool(settings)
+    stack.push_async_callback(pool.close)
+    tracing = tracing_of(settings)
+    stack.push_async_callback(tracing.close)
+    jobs = sqs_api(settings.jobs_queue_url, region=settings.aws_region)
+    stack.push_async_callback(jobs.close)
+    history = sqs_api(settings.history_queue_url, region=settings.aws_region)
+    stack.push_async_callback(history.close)
+    slots = host.info().slots
+    stages = Stages.of(settings, slots=slots, metrics=metrics)
+    # Last in, first out: answers that still run are cancelled while their clients are open.
+    stack.push_async_callback(stages.close)
+    metrics.watch(slots=slots, used=lambda: stages.infer.running)
+    return Foundation(
+        settings=settings,
+        host=host,
+        valkey=valkey,
+        pool=pool,
+        jobs=jobs,
+        history=history,
+        stages=stages,
+        tracing=tracing,
+        registry=registry,
+        metrics=metrics,
+        shutdown=Shutdown(),
+    )
+
+
+def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None]) -> Parts:
+    """Return the parts of a worker, connected but not running.
+
+    Parameters
+    ----------
+    load_changed : Callable[[int], None]
+        Called with the number of jobs whenever that has changed.
+    """
+    settings, valkey = foundation.settings, foundation.valkey
+    directory = ValkeyWorkerDirectory(valkey=valkey)
+    # The registration announces the load of the consumer and the connection of the subscriber,
+    # which are created below, because they in turn need the registration.
+    registration = WorkerRegistration(
+        worker=LocalWorker(
+            worker_id=settings.worker_id,
+            slots=settings.slots,
+            models=foundation.host.models,
+            load=lambda: consumer.running,
+            connected=lambda: peer_jobs.connected,
+        ),
+        models=ValkeyModelDirectory(valkey=valkey),
+        workers=directory,
+        retention_s=settings.model_retention_s,
+    )
+    foundation.host.watch(registration.announce_soon)
+
+    def announce_load(running: int) -> None:
+        registration.load_changed()
+        load_changed(running)
+
+    router = _router(foundation, directory=directory, registration=registration)
+    consumer = Consumer(
+        queue=SqsJobQueue(api=foundation.jobs),
+        runner=JobRunner(context=_attempt_context(foundation), router=router),
+        slots=foundation.host.info().slots,
+        prefetch=settings.prefetch,
+        visibility_timeout_s=settings.visibility_timeout_s,
+        metrics=foundation.metrics,
+        tracing=foundation.tracing,
+        shutdown=foundation.shutdown,
+        load_changed=announce_load,
+    )
+    models_changed = asyncio.Event()
+    peer_jobs = PeerJobSubscriber(
+        valkey=valkey,
+        worker_id=settings.worker_id,
+        accept=consumer.accept,
+        models_changed=models_changed.set,
+        subscribed=registration.announce_soon,
+        # Half of the timeout is left to extend it; later, another worker may have the message.
+        max_age_s=settings.visibility_timeout_s / 2,
+    )
+    return Parts(
+        consumer=consumer,
+        registration=registration,
+        peer_jobs=peer_jobs,
+        reconciler=_reconciler(foundation, changed=models_changed),
+    )
+
+
+def _router(
+    foundation: Foundation, *, directory: ValkeyWorkerDirectory, registration: WorkerRegistration
+) -> Router:
+    settings = foundation.settings
+    return Router(
+        models=foundation.host,
+        handover=JobHandover(
+            worker_id=settings.worker_id,
+            directory=directory,
+            peers=registration,
+            metrics=foundation.metrics,
+            shutdown=foundation.shutdown,
+        ),
+        policy=RoutingPolicy(
+            prefix_affinity=settings.prefix_affinity,
+            max_waiting=max(settings.slots // 2, 1),
+            max_receives=settings.max_receives,
+        ),
+        left_s=lambda job: (job.deadline_ms(settings.response_deadline_s) - now_ms()) / 1000,
+        shutdown=foundation.shutdown,
+    )
+
+
+def _attempt_context(foundation: Foundation) -> AttemptContext:
+    settings, valkey = foundation.settings, foundation.valkey
+    log = event_log(settings, valkey=valkey)
+    turns = ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s)
+    history = SqsHistorySender(api=foundation.history, trace_header=foundation.tracing.header)
+    return AttemptContext(
+        event_log=log,
+        conversations=Conversations(cache=turns, database=PostgresTurnStore(pool=foundation.pool)),
+        finisher=ResponseFinisher(history=history, turns=turns),
+        terminator=terminator(settings, valkey=valkey, log=log, history=foundation.history),
+        engine=foundation.host,
+        stages=foundation.stages,
+        flush_policy=FlushPolicy.of(settings),
+        metrics=foundation.metrics,
+        tracing=foundation.tracing,
+        shutdown=foundation.shutdown,
+        deadline_s=settings.response_deadline_s,
+        max_receives=settings.max_receives,
+    )
+
+
+def _reconciler(foundation: Foundation, *, changed: asyncio.Event) -> Reconciler:
+    return create_reconciler(
+        foundation.settings,
+        host=foundation.host,
+        create=engine_of,
+        desired=PostgresWantedModels(pool=foundation.pool),
+        changed=changed,
+        metrics=ModelMetrics(registry=foundation.registry, models=foundation.host.models),
+    )

@@ -1,0 +1,141 @@
+"""The table of what follows from each exception, row by row."""
+
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+
+import pytest
+
+import worker.attempt
+import worker.pipeline
+from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
+from worker.attempt.outcome import (
+    ENDINGS,
+    ENGINE_FAILED,
+    OVERLOADED,
+    UNEXPECTED,
+    AttemptOutcome,
+    MessageAction,
+    OutsideFailure,
+    ResponseFailure,
+    ending_of,
+    escalated_ending_of,
+)
+from worker.attempt.retry_policy import OverdueError, ShedError
+from worker.engines.protocol import (
+    ContextOverflowError,
+    EngineDeadError,
+    EngineError,
+    RefusedError,
+    UnloadedError,
+)
+from worker.event_writer import DuplicateError, EndedError
+from worker.pipeline.stage import StageFullError
+from worker.shutdown import HandedOverError
+
+REFUSED = RequestError("No room.", code="context_length_exceeded")
+SHED = ShedError("infer", "deadline")
+
+ROWS: list[tuple[Exception, str, str, object]] = [
+    # exception, outcome, message, what the client is told
+    (REFUSED, "failed", "DELETE", {"code": "invalid_prompt", "message": "No room."}),
+    (
+        ContextOverflowError("Too long."),
+        "failed", "DELETE", {"code": "invalid_prompt", "message": "Too long."},
+    ),
+    (
+        RefusedError("Not here."),
+        "failed", "DELETE", {"code": "server_error", "message": "Not here."},
+    ),
+    (
+        EngineError("at 0x7f"),
+        "failed", "DELETE", {"code": "server_error", "message": ENGINE_FAILED},
+    ),
+    (SHED, "shed", "DELETE", OVERLOADED),
+    (OverdueError("late"), "overdue", "DELETE", OutsideFailure.OVERDUE),
+    (MissingResponseError("lost"), "failed", "DELETE", OutsideFailure.LOST),
+    (EndedError("ended"), "cancelled", "DELETE", None),
+    (DuplicateError("twice"), "duplicate", "DELETE", None),
+    (FencedError("fenced"), "fenced", "LEAVE", None),
+    (StageFullError("infer"), "delayed", "DELAY", None),
+    (HandedOverError(), "released", "RELEASE", None),
+    (UnloadedError("gone"), "released", "RELEASE", None),
+    (UnavailableError("away"), "released", "RELEASE", None),
+    (EngineDeadError("dead"), "released", "RELEASE", None),
+    (Exception("a bug"), "released", "LEAVE", None),
+]  # fmt: skip
+
+
+def told(error: Exception) -> object:
+    client = ending_of(error).client
+    return client.wire(error) if isinstance(client, ResponseFailure) else client
+
+
+@pytest.mark.parametrize(("error", "outcome", "message", "client"), ROWS)
+def test_ending_of_an_exception_is_its_row(
+    error: Exception, outcome: str, message: str, client: object
+) -> None:
+    ending = ending_of(error)
+    assert (ending.outcome.value, ending.message.name) == (outcome, message)
+    assert told(error) == client
+
+
+def test_endings_have_no_other_rows() -> None:
+    assert set(ENDINGS) == {type(error) for error, *_ in ROWS}
+
+
+@pytest.mark.parametrize("error", [error for error, *_ in ROWS])
+def test_ending_of_a_subclass_is_the_row_of_its_nearest_class(error: Exception) -> None:
+    subclass = type("Subclass", (type(error),), {"__init__": lambda self: None})
+    assert ending_of(subclass()) is ENDINGS[type(error)]
+
+
+def test_ending_of_an_unknown_exception_leaves_the_message() -> None:
+    assert ending_of(KeyError("a bug")) is UNEXPECTED
+
+
+def modules() -> Iterator[str]:
+    """The modules of which exceptions can reach an attempt."""
+    yield from ("worker.event_writer", "worker.shutdown", "worker.engines.protocol")
+    for package in (worker.attempt, worker.pipeline):
+        for module in pkgutil.iter_modules(package.__path__):
+            yield f"{package.__name__}.{module.name}"
+
+
+@pytest.mark.parametrize("name", [*modules()])
+def test_endings_have_a_row_for_every_exception_of(name: str) -> None:
+    defined = {
+        each
+        for each in vars(import_module(name)).values()
+        if isinstance(each, type) and issubclass(each, Exception) and each.__module__ == name
+    }
+    assert defined <= set(ENDINGS)
+
+
+@pytest.mark.parametrize("error", [error for error, *_ in ROWS if type(error) is not Exception])
+def test_message_action_of_a_row_is_that_of_its_outcome(error: Exception) -> None:
+    """The runner returns outcomes, so an outcome must say the same as the row."""
+    ending = ending_of(error)
+    assert ending.outcome.message_action is ending.message
+
+
+def test_only_the_workers_own_troubles_escalate() -> None:
+    escalating = {each for each, ending in ENDINGS.items() if ending.escalates}
+    assert escalating == {UnavailableError, EngineDeadError, Exception}
+
+
+@pytest.mark.parametrize("error", [error for error, *_ in ROWS])
+def test_escalated_ending_deletes_no_message(error: Exception) -> None:
+    ending = escalated_ending_of(error)
+    assert ending is (ENDINGS[type(error)] if ending_of(error).escalates else UNEXPECTED)
+    assert ending.message is not MessageAction.DELETE
+    assert ending.outcome is AttemptOutcome.RELEASED
+
+
+def test_only_overload_lets_the_client_send_the_same_request_again() -> None:
+    retryable = {
+        each
+        for each, ending in ENDINGS.items()
+        if isinstance(ending.client, ResponseFailure) and ending.client.retryable
+    }
+    assert retryable == {ShedError}
