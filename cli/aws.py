@@ -1,4 +1,4 @@
-"""AWS as the commands reach it, and what they say when something is in the way."""
+"""Access to AWS for the commands, and their messages when it fails."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,13 +21,16 @@ _REFUSED_CREDENTIALS = {
 
 
 def session(*, region: str | None, local: bool) -> boto3.Session:
-    """Return a session: the local cloud takes any credentials, AWS those of every AWS client."""
+    """Return a session, with placeholder credentials for a local cloud.
+
+    On AWS the credentials are found as every AWS client finds them.
+    """
     key = "local" if local else None
     return boto3.Session(aws_access_key_id=key, aws_secret_access_key=key, region_name=region)
 
 
 def if_missing(environment: str) -> str:
-    """Return what to say when something of an environment is not there."""
+    """Return the message for an environment that does not exist."""
     return (
         f"no Axon environment {environment!r} is deployed in this account and region; "
         "choose others with AWS_PROFILE and --region"
@@ -39,9 +42,17 @@ IF_OLD = "the Axon that runs there is older than this command; restart it"
 
 @contextmanager
 def explained(reason: Callable[[str, str], str | None]) -> Iterator[None]:
-    """Raise CommandError with one clear line for whatever is in the way.
+    """Turn the errors of AWS calls within the block into CommandError, with one clear line.
 
-    `reason` is asked first, with the code and the message of a refusal.
+    Parameters
+    ----------
+    reason : Callable[[str, str], str | None]
+        Returns the command's own message for an error code and its message, or None.
+
+    Raises
+    ------
+    CommandError
+        A call failed.
     """
     try:
         yield

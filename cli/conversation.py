@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class TurnError(Exception):
-    """A turn got no answer; the next may. Its text is one line."""
+    """A turn got no answer, but the next one may; the message is one line."""
 
 
 class Conversation:
-    """Keeps the socket, and the response that the next turn continues.
+    """Keeps the connection, and the id of the response that the next turn continues.
 
     Parameters
     ----------
-    url
-        Base URL, as OpenAI's clients take it.
+    url : str
+        Base URL for OpenAI's clients.
     """
 
     def __init__(self, *, url: str, model: str, key: str) -> None:
@@ -41,7 +41,7 @@ class Conversation:
         self._client.close()
 
     def turn(self, text: str, output: TextIO) -> None:
-        """Send the text and write its answer as it comes.
+        """Send the text and write the answer as it arrives.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class Conversation:
         try:
             self._connection.response.create(**request)
         except ConnectionClosed:
-            # The gateway closes a socket that was idle for ten minutes.
+            # API Gateway closes a connection that was idle for ten minutes: that is no error.
             self._connection = self._connect()
             self._connection.response.create(**request)
 

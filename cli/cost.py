@@ -1,4 +1,4 @@
-"""`axon cost`: what an environment costs, before anyone deploys it."""
+"""`axon cost`: estimate the cost of an environment before it is deployed."""
 
 import argparse
 import json

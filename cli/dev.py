@@ -32,7 +32,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run until Ctrl-C."""
+    """Run the local cloud until Ctrl-C."""
     import asyncio
 
     with extra("local"):

@@ -1,4 +1,4 @@
-"""What a running local cloud says about itself in its data folder."""
+"""Reads the addresses of a running local cloud from its data folder."""
 
 import json
 import os
@@ -24,7 +24,13 @@ class Endpoints:
 
     @classmethod
     def read(cls, data: Path) -> "Endpoints":
-        """Read them; CommandError when nothing runs on this data folder."""
+        """Read the file.
+
+        Raises
+        ------
+        CommandError
+            No Axon runs on this data folder.
+        """
         content = read_json(data / "run" / "endpoints.json")
         if content is None or not _runs(data):
             raise CommandError(f"no Axon is running on {data}; start one with `axon dev`")
@@ -32,7 +38,7 @@ class Endpoints:
 
 
 def _runs(data: Path) -> bool:
-    """Whether the supervisor lives: one that was killed leaves its files."""
+    """Return whether the supervisor is alive; a killed one leaves its files behind."""
     try:
         return alive(int((data / "run" / "supervisor.pid").read_text()))
     except (OSError, ValueError):
@@ -40,7 +46,7 @@ def _runs(data: Path) -> bool:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process with this id runs."""
+    """Return whether a process with this id runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -51,7 +57,13 @@ def alive(pid: int) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the file's content; None when it is not there."""
+    """Return the content of a JSON file, or None when it does not exist.
+
+    Raises
+    ------
+    CommandError
+        It cannot be read.
+    """
     try:
         content: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A function for operators: the local cloud's, or an environment's on AWS."""
+"""Invokes the functions for operators, in the local cloud or on AWS."""
 
 import argparse
 import json
@@ -13,13 +13,21 @@ from cli.aws import IF_OLD, LOCAL_REGION, explained, if_missing, session
 from cli.endpoints import Endpoints
 from cli.errors import CommandError
 
-# A call is never repeated: what it does could be done twice, and the first answer is lost.
+# A call is never repeated: the function may have run, and would then act twice.
 _CONFIG = Config(connect_timeout=5, read_timeout=35, retries={"total_max_attempts": 1})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Function:
-    """Where the function is. `endpoint` is the local cloud's; it takes any credentials."""
+    """A function for operators.
+
+    Parameters
+    ----------
+    endpoint : str | None
+        The local cloud's Lambda service; None for AWS.
+    if_missing : str
+        Message to the operator when the function does not exist.
+    """
 
     name: str
     region: str | None
@@ -28,7 +36,13 @@ class Function:
 
     @classmethod
     def chosen(cls, name: str, arguments: argparse.Namespace) -> "Function":
-        """Return that of the place that the arguments name (`cli.arguments.add_place`)."""
+        """Return the function in the place that the arguments name (`cli.arguments.add_place`).
+
+        Raises
+        ------
+        CommandError
+            A region is given without an environment, or no local cloud runs.
+        """
         if arguments.env:
             return cls.on_aws(name, arguments.env, region=arguments.region)
         if arguments.region:
@@ -37,7 +51,7 @@ class Function:
 
     @classmethod
     def local(cls, name: str, data: Path) -> "Function":
-        """Return that of the Axon that runs on the data folder."""
+        """Return the function of the local cloud on the data folder."""
         return cls(
             name=name,
             region=LOCAL_REGION,
@@ -47,7 +61,7 @@ class Function:
 
     @classmethod
     def on_aws(cls, name: str, environment: str, *, region: str | None) -> "Function":
-        """Return that of a deployed environment; credentials as every AWS client finds them."""
+        """Return the function of a deployed environment."""
         return cls(
             name=f"axon-{environment}-{name}",
             region=region or os.environ.get("AWS_REGION"),
@@ -55,7 +69,13 @@ class Function:
         )
 
     def ask(self, **event: Any) -> dict[str, Any]:
-        """Invoke it; CommandError with one clear line for whatever is in the way."""
+        """Invoke the function and return its answer.
+
+        Raises
+        ------
+        CommandError
+            It cannot be invoked, failed, or refused the event.
+        """
         with explained(self._reason):
             failed, payload = self._invoke(event)
         if failed:
@@ -66,7 +86,7 @@ class Function:
         return payload
 
     def _invoke(self, event: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
-        """Return whether the function itself failed, and what it answered."""
+        """Return whether the function failed, and its answer."""
         aws = session(region=self.region, local=self.endpoint is not None)
         client = aws.client("lambda", endpoint_url=self.endpoint, config=_CONFIG)
         try:

@@ -1,4 +1,4 @@
-"""What a running Axon is doing, read from its parts."""
+"""The state of a running local cloud: processes, queues, active responses."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """A process of the local cloud. `up_s`: seconds in its present state."""
+    """A process of the local cloud; `up_s` is the number of seconds in its present state."""
 
     name: str
     pid: int | None
@@ -29,7 +29,7 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queue:
-    """How many messages wait and how many are being worked on."""
+    """A queue: its visible messages, and those in flight."""
 
     name: str
     visible: int
@@ -47,7 +47,7 @@ class Active:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """All of it. `active` lists the oldest of the `active_count` responses."""
+    """The whole state; `active` holds the oldest of the `active_count` responses."""
 
     base_url: str
     engine: str
@@ -63,7 +63,13 @@ class Report:
 
 
 def inspect(data: Path) -> Report:
-    """Look at everything; CommandError when it does not run or a server does not answer."""
+    """Return the state of the local cloud on a data folder.
+
+    Raises
+    ------
+    CommandError
+        It does not run, or a server does not answer.
+    """
     endpoints = Endpoints.read(data)
     active_count, active = _active(endpoints.valkey_url)
     return Report(
@@ -84,7 +90,8 @@ def _processes(data: Path) -> tuple[Process, ...]:
         Process(
             name=name,
             pid=process["pid"],
-            # One between two lives has no id, and its state says so.
+            # Without an id it is being restarted, which its state says. "dead": the supervisor was
+            # killed before it could write the process's end.
             state=process["state"] if process["pid"] is None or alive(process["pid"]) else "dead",
             up_s=time.time() - process["since"],
             restarts=process["restarts"],
@@ -94,7 +101,7 @@ def _processes(data: Path) -> tuple[Process, ...]:
 
 
 def _queues(endpoints: Endpoints) -> tuple[Queue, ...]:
-    """Ask fauxqs itself: a tenth of the time that an AWS client needs to be imported."""
+    """Ask fauxqs by its own API: importing an AWS client takes ten times as long."""
     url = f"{endpoints.aws_endpoint}/_fauxqs/queues"
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - our own URL
@@ -137,5 +144,5 @@ def _active(valkey_url: str) -> tuple[int, tuple[Active, ...]]:
 
 
 def made_at(response_id: str) -> float:
-    """Return the time, in seconds of the epoch, that an id's UUIDv7 carries."""
+    """Return the time in an id's UUIDv7, in seconds since 1970."""
     return int(response_id.partition("_")[2][:12], 16) / 1000

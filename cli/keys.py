@@ -26,7 +26,7 @@ def add_to(commands: Commands) -> None:
 
 
 def create(arguments: argparse.Namespace) -> int:
-    """Make a key: its secret on standard output, the rest on standard error."""
+    """Make a key; print its secret on standard output, all else on standard error."""
     tenant_id = arguments.tenant or ("default" if arguments.env else "local")
     made = _ask(arguments, action="create", tenant_id=tenant_id, name=arguments.name)
     print(

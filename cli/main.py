@@ -1,4 +1,4 @@
-"""`axon`: one module a subcommand, each imported for its arguments only until it runs."""
+"""The `axon` command. Modules of subcommands import heavy packages only when they run."""
 
 import argparse
 import sys
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 2 when it cannot be done, 1 when it failed."""
+    """Run a command; return its exit code: 2 for wrong use, 1 for a failure."""
     options = parser().parse_args(arguments)
     try:
         code: int = options.run(options)
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain again while it exits.
+        # The reader of the output, such as `head`, has ended. Python would report it again at exit.
         sys.stderr.close()
         return 0
     return code

@@ -1,4 +1,4 @@
-"""How far the workers are with a change of a model, told while it is waited for."""
+"""Waits until the workers have applied a change of a model, and prints their progress."""
 
 import sys
 import time
@@ -14,12 +14,12 @@ _WAITING = "waiting"
 
 
 def follow(function: Function, changed: Mapping[str, Any], *, timeout_s: float) -> str:
-    """Wait until every worker has done what was asked; return one line about how it ended.
+    """Wait until every worker has applied the change; return one line about the result.
 
     Raises
     ------
     CommandError
-        A worker could not, the time was not enough, or someone changed it again.
+        A worker failed, the time was not enough, or the model was changed again.
     """
     progress = Progress(changed["model"])
     progress.see(changed["model"], changed["workers"])
@@ -30,7 +30,7 @@ def follow(function: Function, changed: Mapping[str, Any], *, timeout_s: float) 
         time.sleep(LOOK_EVERY_S)
         try:
             told = function.ask(action="list")
-        except CommandError as error:  # away for a moment, perhaps
+        except CommandError as error:  # may be unavailable for a moment only: keep waiting
             progress.tell(function.name, str(error))
         else:
             (model,) = (each for each in told["models"] if each["name"] == progress.name)
@@ -39,7 +39,7 @@ def follow(function: Function, changed: Mapping[str, Any], *, timeout_s: float) 
 
 
 class Progress:
-    """What each worker has made of a change, as far as it was seen; says what is new."""
+    """State of a change on each worker; prints what is new."""
 
     def __init__(self, model: Mapping[str, Any]) -> None:
         self.name: str = model["name"]
@@ -50,12 +50,12 @@ class Progress:
 
     @property
     def done(self) -> bool:
-        """Whether all workers that live have done it."""
+        """True when all running workers have applied the change."""
         return all(state == self._wish for state in self._states.values())
 
     @property
     def ended(self) -> str:
-        """One line, once it is done."""
+        """One line about the result, once `done`."""
         if self._wish == "unloaded":
             return f"{self.name} is unloaded"
         if not self._states:
@@ -84,13 +84,13 @@ class Progress:
                 )
 
     def tell(self, who: str, what: str) -> None:
-        """Print what is new."""
+        """Print a line about a worker, unless it was the last one printed."""
         if self._told.get(who, _WAITING) != what:
             print(printable(f"{who}: {what}"), file=sys.stderr, flush=True)
         self._told[who] = what
 
     def too_late(self, timeout_s: float) -> str:
-        """Return what to say when it took too long."""
+        """Return the message when the time was not enough."""
         done = sum(state == self._wish for state in self._states.values())
         return (
             f"after {timeout_s:g} s {self.name} is {self._wish} on {done} of "
@@ -101,7 +101,7 @@ class Progress:
         if self._wish == "unloaded":
             if has is None:
                 return "unloaded"
-            # It serves until it has heard of the change.
+            # Still serving: the worker has not been notified of the change yet.
             return _WAITING if has["state"] == "serving" else "unloading"
         if has is None or has["version"] < self._version:
             return _WAITING

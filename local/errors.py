@@ -1,5 +1,5 @@
-"""What stops the local cloud from starting."""
+"""The error of the local cloud."""
 
 
 class LocalCloudError(Exception):
-    """Something a person can put right. Its text is one line, shown as it is."""
+    """The local cloud cannot start; the message is one line that says what to do."""

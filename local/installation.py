@@ -1,4 +1,4 @@
-"""Where the parts of Axon lie: in a checkout of the repository, or in an installed wheel."""
+"""The places of Axon's files: in a checkout of the repository, or in an installed wheel."""
 
 from importlib.util import find_spec
 from pathlib import Path

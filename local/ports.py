@@ -1,4 +1,4 @@
-"""Free ports on 127.0.0.1 that stay free for whoever they were chosen for."""
+"""Reserves free ports on 127.0.0.1."""
 
 import contextlib
 import socket
@@ -11,11 +11,11 @@ LOOPBACK = "127.0.0.1"
 
 
 class Ports:
-    """Chooses ports and holds them while it is open.
+    """Chooses free ports and reserves them while it is open.
 
-    Linux lets a server listen on a port that somebody else only holds with SO_REUSEADDR. So a
-    server that dies finds its port free when it comes back: no outgoing connection and no other
-    local cloud took it in between. Elsewhere ports are merely chosen.
+    A reserved port is bound by a socket that does not listen. On Linux a server can still listen on
+    it, because both set SO_REUSEADDR; an outgoing connection or another local cloud cannot take it.
+    So a server that died finds its port free when it is restarted. On macOS ports are chosen only.
     """
 
     def __init__(self) -> None:
@@ -28,9 +28,9 @@ class Ports:
         self.close()
 
     def reserve(self) -> int:
-        """Return a free port."""
+        """Choose and reserve a free port."""
         holder = socket.socket()
-        # Bound without SO_REUSEADDR, so that a port held by somebody else is not chosen.
+        # First without SO_REUSEADDR: with it, a port that another one reserved could be chosen.
         holder.bind((LOOPBACK, 0))
         port: int = holder.getsockname()[1]
         if sys.platform == "linux":
@@ -41,12 +41,18 @@ class Ports:
         return port
 
     def close(self) -> None:
-        """Give all of them up."""
+        """Release all ports."""
         self._held.close()
 
 
 def require_free(port: int) -> None:
-    """Raise LocalCloudError when something listens on the port already."""
+    """Check that a port is free.
+
+    Raises
+    ------
+    LocalCloudError
+        A server listens on it already.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,6 +1,4 @@
-"""What the services' processes have in common: configuration, signals, exit codes."""
-
-from __future__ import annotations
+"""Main function of the stand-ins: configuration file, signals, exit codes."""
 
 import argparse
 import asyncio
@@ -25,9 +23,12 @@ def run(
     config_type: type[Config],
     serve: Callable[[Config, asyncio.Event], Awaitable[None]],
 ) -> int:
-    """Serve what `--config FILE` says until SIGTERM or SIGINT sets the event.
+    """Run `serve` with the configuration of `--config FILE` until SIGTERM or SIGINT.
 
-    Returns the process's exit code: 2, after one line, for what cannot be served.
+    Returns
+    -------
+    int
+        Exit code: 2, after one line on standard error, if the file is wrong or a port is taken.
     """
     parser = argparse.ArgumentParser(prog=name)
     parser.add_argument("--config", type=Path, required=True)
@@ -56,9 +57,9 @@ async def _until_signalled(
 
 def _raise_open_files_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    desired = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < desired:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (desired, hard))
 
 
 def _refuse(name: str, message: str) -> int:

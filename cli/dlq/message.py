@@ -32,7 +32,7 @@ class DeadLetter:
     moved_at : datetime
         When it was moved to the dead-letter queue; for `history`, when it was sent.
     receive_count : int
-        How often it was received from `queue`. For `history`, SQS goes on counting in the
+        How often it was received from `queue`. For `history`, SQS continues to count in the
         dead-letter queue: each look at the message adds one.
     reason : str
         Why it is here.

@@ -1,7 +1,5 @@
 """`python -m local.gateway --config FILE`."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sys

@@ -1,7 +1,5 @@
 """The REQUEST authorizer of `$connect`."""
 
-from __future__ import annotations
-
 import json
 import time
 from dataclasses import replace
@@ -26,7 +24,7 @@ class RefusedError(Exception):
 
 
 class Authorizer:
-    """Asks the authorizer function, if the API has one."""
+    """Runs the authorizer function, if the API has one, before `$connect`."""
 
     def __init__(
         self, *, config: GatewayConfig, functions: FunctionClient, events: EventFactory
@@ -36,7 +34,7 @@ class Authorizer:
         self._events = events
 
     async def authorize(self, client: Client) -> Client:
-        """Return the client with what its authorizer said of it.
+        """Return the client with the context that the authorizer returned.
 
         Raises
         ------
@@ -81,7 +79,7 @@ class Authorizer:
 
 
 def _strings(context: Any) -> dict[str, str]:
-    """Return the context as integrations see it: API Gateway makes strings of all values."""
+    """Return the context as integrations see it: API Gateway turns all values into strings."""
     if not isinstance(context, dict):
         raise _failed()
     strings = {}

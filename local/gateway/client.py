@@ -1,6 +1,4 @@
-"""What the gateway knows of one client, whatever becomes of its socket."""
-
-from __future__ import annotations
+"""A client as the gateway knows it; it outlives the client's socket, for `$disconnect`."""
 
 import base64
 import os
@@ -17,7 +15,7 @@ def new_id() -> str:
 
 
 def now_ms() -> int:
-    """Return the epoch milliseconds."""
+    """Return the milliseconds since 1970."""
     return int(time.time() * 1000)
 
 
@@ -30,7 +28,7 @@ class HandshakeRequest:
 
     @property
     def path(self) -> str:
-        """The path alone."""
+        """The path without the query."""
         return urlsplit(self.target).path
 
     @property
@@ -47,14 +45,20 @@ class HandshakeRequest:
         return headers
 
     def header(self, name: str) -> str:
-        """Return the last value of a header whatever its case, or nothing."""
+        """Return the last value of a header, its name in any case; empty if there is none."""
         values = [value for key, value in self.header_items if key.lower() == name.lower()]
         return values[-1] if values else ""
 
 
 @dataclass(frozen=True)
 class Client:
-    """One connection's identity; `authorizer` is what its authorizer returned for later events."""
+    """Identity of one connection.
+
+    Parameters
+    ----------
+    authorizer : Mapping[str, str | int] | None
+        Context that the authorizer returned; later events carry it.
+    """
 
     request: HandshakeRequest
     source_ip: str
@@ -64,10 +68,10 @@ class Client:
 
     @cached_property
     def user_agent(self) -> str:
-        """The User-Agent header, or nothing."""
+        """The User-Agent header; empty if there is none."""
         return self.request.header("User-Agent")
 
     @cached_property
     def host(self) -> str:
-        """The Host header: a custom domain's name, as functions see it."""
+        """The Host header, which functions see as the domain name."""
         return self.request.header("Host")

@@ -1,6 +1,4 @@
-"""The gateway's configuration file; every limit defaults to API Gateway's own."""
-
-from __future__ import annotations
+"""The gateway's configuration file; every limit defaults to that of API Gateway."""
 
 from typing import Annotated
 
@@ -18,9 +16,10 @@ class _Frozen(BaseModel):
 
 
 class Limits(_Frozen):
-    """Sizes in bytes, times in seconds, rates a second with the bursts above them.
+    """Limits: sizes in bytes, times in seconds, rates per second with their bursts.
 
-    API Gateway does not publish `client_buffer_bytes`, how much may wait for a slow client.
+    The defaults are the quotas that AWS publishes for WebSocket APIs. The exception is
+    `client_buffer_bytes`, the amount that may wait for a slow client: AWS does not publish it.
     """
 
     frame_bytes: PositiveInt = 32 * 1024
@@ -36,7 +35,7 @@ class Limits(_Frozen):
 
 
 class RouteConfig(_Frozen):
-    """A Lambda proxy integration; with `route_response` its `body` goes to the client."""
+    """A route's Lambda proxy integration; with `route_response` its `body` goes to the client."""
 
     function: str
     route_response: bool = False
@@ -45,8 +44,15 @@ class RouteConfig(_Frozen):
 class GatewayConfig(_Frozen):
     """The whole file.
 
-    `lambda_patience_s` is how long an invocation waits for a Lambda service that is not up, which
-    AWS's always is; `close_timeout_s` how long a client may take over its closing handshake.
+    Parameters
+    ----------
+    lambda_patience_s : float
+        Time in which an invocation is tried again while no Lambda service listens: a local one
+        may be restarting, AWS's is always there.
+    close_timeout_s : float
+        Time for a client's closing handshake.
+    stop_timeout_s : float
+        Time for closing all connections and running their `$disconnect`.
     """
 
     port: Port
@@ -69,11 +75,11 @@ class GatewayConfig(_Frozen):
 
     @property
     def paths(self) -> tuple[str, str]:
-        """Where clients connect: the stage's path, and the same below a mapped /v1."""
+        """Paths that clients connect to: the stage's, and the same below a mapped /v1."""
         return f"/{self.stage}", f"/v1/{self.stage}"
 
     @property
     def method_arn(self) -> str:
-        """The ARN that a policy has to allow for `$connect`."""
+        """The ARN that a policy must allow for `$connect`."""
         api = f"{self.region}:{self.account_id}:{self.api_id}"
         return f"arn:aws:execute-api:{api}/{self.stage}/{CONNECT}"

@@ -1,6 +1,4 @@
-"""The open connections, as `@connections` and their timers see them."""
-
-from __future__ import annotations
+"""Open connections, their timers, and their lookup by id and by socket."""
 
 import asyncio
 import time
@@ -16,7 +14,7 @@ from local.gateway.sockets import GatewaySocket
 
 
 class GoneError(Exception):
-    """There is no such open connection."""
+    """The connection does not exist or is not open."""
 
 
 class BufferFullError(Exception):
@@ -24,7 +22,7 @@ class BufferFullError(Exception):
 
 
 class Connection:
-    """A client and its socket; idle and old ones close themselves with 1001."""
+    """A client and its socket; closes itself with 1001 when it is idle or old."""
 
     def __init__(self, *, client: Client, socket: GatewaySocket, limits: Limits) -> None:
         self.client = client
@@ -38,7 +36,7 @@ class Connection:
         self._end_timer = self._loop.call_later(limits.connection_duration_s, self._go_away)
 
     def touch(self) -> None:
-        """Note a message; pings do not count."""
+        """Restart the idle timer, for a message in either direction; pings do not count."""
         self._active = self._loop.time()
         self.last_active_at = time.time()
 
@@ -50,17 +48,19 @@ class Connection:
         GoneError
             The connection is not open, or not yet.
         BufferFullError
-            Too much waits for the client already.
+            More than the limit waits for the client already.
         """
+        # `$connect` may post before the handshake is complete: API Gateway answers 410 then.
         if self.socket.state is not State.OPEN:
             raise GoneError
         if self.socket.transport.get_write_buffer_size() > self._limits.client_buffer_bytes:
             raise BufferFullError
+        # `send` would wait for a slow client, and hold up every other post of the relay.
         broadcast((self.socket,), message)
         self.touch()
 
     def close(self, code: int, reason: str) -> None:
-        """Start the closing handshake and leave it to finish by itself."""
+        """Start the closing handshake without waiting for it."""
         self._spawn(self.socket.close(code, reason))
 
     def release(self) -> None:
@@ -69,6 +69,7 @@ class Connection:
         self._end_timer.cancel()
 
     def _on_idle_timer(self) -> None:
+        # A timer that is restarted for every message would cost more than this one check.
         rest = self._active + self._limits.idle_timeout_s - self._loop.time()
         if rest > 0:
             self._idle_timer = self._loop.call_later(rest, self._on_idle_timer)
@@ -85,7 +86,7 @@ class Connection:
 
 
 class Connections:
-    """All connections whose `$connect` has been answered, by id and by socket."""
+    """All connections whose `$connect` was accepted, by id and by socket."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Connection] = {}
@@ -95,18 +96,18 @@ class Connections:
         return len(self._by_id)
 
     def add(self, connection: Connection) -> None:
-        """Make a connection reachable."""
+        """Add a connection, so that it can be posted to."""
         self._by_id[connection.client.id] = connection
         self._by_socket[connection.socket] = connection
 
     def remove(self, connection: Connection) -> None:
-        """Forget a closed connection."""
+        """Remove a closed connection and stop its timers."""
         del self._by_id[connection.client.id]
         del self._by_socket[connection.socket]
         connection.release()
 
     def of_socket(self, socket: ServerConnection) -> Connection | None:
-        """Return a socket's connection, None once it has closed."""
+        """Return a socket's connection, or None once it has closed."""
         return self._by_socket.get(socket)
 
     def get(self, connection_id: str) -> Connection:
@@ -115,7 +116,7 @@ class Connections:
         Raises
         ------
         GoneError
-            There is none with this id.
+            No open connection has this id.
         """
         connection = self._by_id.get(connection_id)
         if connection is None or connection.socket.state is not State.OPEN:

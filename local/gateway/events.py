@@ -1,7 +1,5 @@
 """The events that API Gateway sends to authorizers and Lambda proxy integrations."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

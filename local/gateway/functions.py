@@ -1,7 +1,5 @@
 """Invoke Lambda functions and read a proxy integration's answer."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ _RETRY_PAUSE_S = 0.05
 
 
 class IntegrationError(Exception):
-    """The function failed, could not be invoked or answered nonsense."""
+    """The function failed, could not be invoked, or returned a malformed answer."""
 
     def __init__(self, message: str, *, error_message: str | None = None) -> None:
         super().__init__(message)
@@ -27,14 +25,14 @@ class IntegrationTimeoutError(IntegrationError):
 
 @dataclass(frozen=True, slots=True)
 class ProxyResult:
-    """What a Lambda proxy integration returned."""
+    """Status and body that a Lambda proxy integration returned."""
 
     status: int
     body: str
 
 
 class FunctionClient:
-    """Invokes by the Lambda service's API over connections that are kept open."""
+    """Invokes functions with the Lambda service's API, over connections that are kept open."""
 
     def __init__(self, *, client: HttpClient, timeout_s: float, patience_s: float) -> None:
         self._client = client
@@ -47,9 +45,9 @@ class FunctionClient:
         Raises
         ------
         IntegrationTimeoutError
-            After `timeout_s`; the function is left to itself.
+            No answer within `timeout_s`; the function runs on.
         IntegrationError
-            Everything else that kept it from answering.
+            The function failed or could not be invoked.
         """
         payload = json.dumps(event).encode()
         try:
@@ -59,12 +57,12 @@ class FunctionClient:
             raise IntegrationTimeoutError(f"{function}: no answer in time") from None
 
     async def invoke_proxy(self, function: str, event: dict[str, Any]) -> ProxyResult:
-        """Return the function's answer as a proxy integration has to give it.
+        """Return the function's answer, checked as that of a proxy integration.
 
         Raises
         ------
         IntegrationError
-            As for `invoke`, and for answers without a valid status or with a body that is no text.
+            As for `invoke`; or the answer has no valid status, or a body that is not text.
         """
         answer = await self.invoke(function, event)
         if not isinstance(answer, dict):
@@ -85,7 +83,7 @@ class FunctionClient:
             try:
                 return await self._post(function, payload)
             except NotConnectedError as error:
-                # While the Lambda service restarts, trying again is safe.
+                # Nothing was sent, so that nothing can run twice: the service is restarting.
                 if loop.time() >= give_up:
                     raise IntegrationError(f"{function}: {error}") from error
                 await asyncio.sleep(_RETRY_PAUSE_S)

@@ -1,6 +1,4 @@
-"""How a connection comes into being, and that its end is always told to `$disconnect`."""
-
-from __future__ import annotations
+"""Opens connections, and runs `$disconnect` exactly once for each one that was opened."""
 
 import asyncio
 import logging
@@ -26,7 +24,11 @@ _REASONS = {
 
 
 class Lifecycle:
-    """Opening handshakes: authorizer, then `$connect`; and the ends of what they opened."""
+    """Opens a connection by the authorizer, then `$connect`; runs `$disconnect` when it closes.
+
+    States of a connection: refused (no `$disconnect`), or accepted by `$connect`, then open, then
+    closed (`$disconnect` runs). From its acceptance on `_see_off` watches it.
+    """
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class Lifecycle:
         self._ends: set[asyncio.Task[None]] = set()
 
     async def process_request(self, socket: ServerConnection, request: Request) -> Response | None:
-        """Answer a GET; None lets the library complete the handshake."""
+        """Answer a GET; return None to let the library complete the handshake."""
         path = request.path.partition("?")[0]
         if path == "/health":
             return json_response(200, {"status": "ok", "connections": len(self._connections)})
@@ -56,6 +58,7 @@ class Lifecycle:
             return upgrade_required(path)
         if path not in self._config.paths:
             return json_response(403, {"message": "Forbidden"})
+        # Before the functions run: an invalid handshake must not count as a connection.
         checked = socket.protocol.accept(request)
         if checked.status_code != 101 or not isinstance(socket, GatewaySocket):
             return checked
@@ -66,12 +69,12 @@ class Lifecycle:
         return None
 
     async def drain(self) -> None:
-        """Wait until every `$disconnect` that is due has run."""
+        """Wait until the connections have closed and every `$disconnect` has run."""
         while self._ends:
             await asyncio.wait(self._ends)
 
     def cancel(self) -> None:
-        """Give up what `drain` waits for."""
+        """Cancel what `drain` waits for."""
         for task in self._ends:
             task.cancel()
 
@@ -85,7 +88,8 @@ class Lifecycle:
         await self._connect(client)
         connection = Connection(client=client, socket=socket, limits=self._config.limits)
         self._connections.add(connection)
-        # From here on, should the handshake still fail, there is something to disconnect.
+        # `$connect` has accepted: even if the handshake fails from here on, for instance because
+        # the client is gone, `$disconnect` must run, or the function would keep the connection.
         task = asyncio.get_running_loop().create_task(self._see_off(connection))
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
@@ -108,6 +112,7 @@ class Lifecycle:
 
     async def _see_off(self, connection: Connection) -> None:
         await connection.socket.wait_closed()
+        # First: a post from here on must get 410, even while `$disconnect` still runs.
         self._connections.remove(connection)
         route = self._config.routes.get(DISCONNECT)
         if route is None:

@@ -1,6 +1,4 @@
-"""`@connections`: the API by which a service posts to its clients."""
-
-from __future__ import annotations
+"""`@connections`: the API with which services post to clients."""
 
 import json
 from datetime import UTC, datetime
@@ -25,7 +23,7 @@ class _ApiError(Exception):
 class ManagementApi:
     """Answers POST, GET and DELETE of `/{stage}/@connections/{id}`.
 
-    Signatures have to be there for `execute-api`; they are not verified, nor are the keys.
+    A signature for `execute-api` must be present; neither it nor the key is verified.
     """
 
     def __init__(

@@ -1,6 +1,4 @@
-"""What happens to a client's messages."""
-
-from __future__ import annotations
+"""Runs the integrations of clients' messages."""
 
 import asyncio
 import json
@@ -22,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class MessageHandler:
-    """Reads one connection's messages and runs their integrations, several at a time."""
+    """Reads the messages of connections and runs their integrations, several at the same time."""
 
     def __init__(
         self,
@@ -43,7 +41,7 @@ class MessageHandler:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def receive(self, socket: ServerConnection) -> None:
-        """Return when the connection has closed or has to be."""
+        """Read a connection's messages; return when it has closed or must be closed."""
         connection = self._connections.of_socket(socket)
         if connection is None:
             return
@@ -54,12 +52,13 @@ class MessageHandler:
                     await socket.close(1003, "Unsupported media type")
                     return
                 connection.touch()
+                # API Gateway invokes for the next message while the last one still runs.
                 task = loop.create_task(self._handle(connection, message))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
     def cancel(self) -> None:
-        """Give up the answers that are still awaited."""
+        """Cancel the integrations that still run."""
         for task in self._tasks:
             task.cancel()
 
@@ -71,7 +70,7 @@ class MessageHandler:
                 connection.send(answer)
 
     async def _answer(self, connection: Connection, body: str, request_id: str) -> str:
-        """Return what goes back to the client, nothing if empty."""
+        """Return the text for the client; empty text is not sent."""
         client = connection.client
         if not self._requests.take():
             return _error(client.id, request_id, "Too Many Requests")

@@ -1,6 +1,4 @@
-"""IAM policies, as far as authorizers return them."""
-
-from __future__ import annotations
+"""Evaluates the part of IAM policies that authorizers use."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +10,7 @@ _ACTION = "execute-api:invoke"
 
 
 class Decision(Enum):
-    """What a policy says of one resource."""
+    """Result of a policy for one resource."""
 
     ALLOW = "allow"
     EXPLICIT_DENY = "explicit deny"
@@ -20,7 +18,7 @@ class Decision(Enum):
 
 
 class MalformedPolicyError(Exception):
-    """Not a policy, or one with elements that are not evaluated here."""
+    """The document is no policy, or has elements that are not evaluated here."""
 
 
 def evaluate(policy: Any, *, resource: str) -> Decision:

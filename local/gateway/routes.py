@@ -1,6 +1,4 @@
-"""Which route a message takes."""
-
-from __future__ import annotations
+"""Selects the route of a message."""
 
 import json
 from collections.abc import Collection
@@ -12,10 +10,10 @@ _PREFIX = "$request.body."
 
 
 class RouteSelector:
-    """Selects by a field of the message's JSON, as `$request.body.type` does.
+    """Selects the route that a field of the message's JSON names, as `$request.body.type` does.
 
-    What selects no route takes `$default`: other values, messages without the field, messages that
-    are not JSON. The predefined routes cannot be selected by their names.
+    `$default` gets all other messages: those with another value, without the field, or that are
+    not JSON. The predefined routes cannot be selected by their names.
     """
 
     def __init__(self, *, expression: str, routes: Collection[str]) -> None:

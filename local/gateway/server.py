@@ -1,6 +1,4 @@
-"""The gateway: both ports and what is behind them, put together."""
-
-from __future__ import annotations
+"""Composition root of the gateway: the port for clients and the management port."""
 
 import asyncio
 import logging
@@ -25,7 +23,7 @@ _HANDSHAKE_SLACK_S = 10
 
 
 class Gateway:
-    """One API, as its configuration describes it."""
+    """One WebSocket API."""
 
     def __init__(self, *, config: GatewayConfig) -> None:
         self._config = config
@@ -63,7 +61,7 @@ class Gateway:
         self._clients: Server | None = None
 
     async def start(self) -> tuple[int, int]:
-        """Listen; return the clients' and the management port.
+        """Listen; return the port for clients and the management port.
 
         Raises
         ------
@@ -93,11 +91,12 @@ class Gateway:
         )
 
     async def stop(self) -> None:
-        """Close every client with 1001, run their `$disconnect`, in bounded time."""
+        """Close every connection with 1001 and run their `$disconnect`, within `stop_timeout_s`."""
         if self._clients is None:
             return
         self._clients.close()
         for socket in self._clients.handlers:
+            # Clients that have not sent a request yet would be waited for until `open_timeout`.
             if socket.request is None:
                 socket.transport.abort()
         try:
@@ -112,7 +111,7 @@ class Gateway:
 
 
 def _library_logger() -> logging.Logger:
-    """Return a logger for what the library reports of clients that break off: nothing."""
+    """Return a silent logger: the library reports each client whose connection breaks."""
     logger = logging.getLogger("local.gateway.websockets")
     logger.setLevel(logging.CRITICAL)
     return logger

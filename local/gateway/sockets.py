@@ -1,7 +1,5 @@
 """The client port's sockets: WebSocket connections with API Gateway's limits on frames."""
 
-from __future__ import annotations
-
 import json
 from http import HTTPStatus
 from typing import Any
@@ -20,7 +18,7 @@ _ABNORMAL = Close(1006, "Connection Closed Abnormally")
 
 
 def reason_phrase(status: int) -> str:
-    """Return the standard phrase of an HTTP status, or something in its place."""
+    """Return the standard phrase of an HTTP status, or ``Unknown``."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -28,7 +26,7 @@ def reason_phrase(status: int) -> str:
 
 
 def json_response(status: int, body: dict[str, Any]) -> Response:
-    """Return an HTTP response that ends the connection."""
+    """Return an HTTP response that closes the connection."""
     content = json.dumps(body).encode()
     headers = Headers(
         {
@@ -41,7 +39,7 @@ def json_response(status: int, body: dict[str, Any]) -> Response:
 
 
 def upgrade_required(target: str) -> Response:
-    """Return what a plain HTTP request gets, in the shape that OpenAI's clients understand."""
+    """Return the answer to a plain HTTP request, in the form of OpenAI's errors."""
     error = {
         "message": f"{target} is served over WebSocket only: connect with ws://, not http://",
         "type": "invalid_request_error",
@@ -54,7 +52,10 @@ def upgrade_required(target: str) -> Response:
 
 
 class _FrameLimitedProtocol(ServerProtocol):
-    """Limits frames as well as messages: the library adds what a message already has to a frame."""
+    """Limits the size of frames as well as of messages.
+
+    The library compares `max_size` with a message's size so far plus the next frame.
+    """
 
     def __init__(self, *, limits: Limits, logger: LoggerLike) -> None:
         self._limits = limits
@@ -67,11 +68,11 @@ class _FrameLimitedProtocol(ServerProtocol):
 
     @max_size.setter
     def max_size(self, value: int | None) -> None:
-        """The limits are fixed; the library's constructor assigns its own argument."""
+        """Ignore the value, which the library's constructor assigns: the limits are fixed."""
 
 
 class GatewaySocket(ServerConnection):
-    """One client's connection, on which requests that are not WebSocket's get an answer too."""
+    """One client's connection; plain HTTP requests on it are answered, too."""
 
     limits: Limits
 
@@ -81,7 +82,10 @@ class GatewaySocket(ServerConnection):
         self._plain_http: bool | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Pass bytes to the library unless its parser, which knows GET only, would just close."""
+        """Pass bytes to the library, or answer a request whose method is not GET.
+
+        The library's parser accepts GET only, and would close the connection without an answer.
+        """
         if self._plain_http is None:
             self._plain_http = not b"GET ".startswith(data[:4])
             if self._plain_http:
@@ -98,7 +102,7 @@ class GatewaySocket(ServerConnection):
         self.loop.call_later(_LINGER_S, self.transport.abort)
 
     def closed_with(self) -> Close:
-        """Return the close frame that ended the connection: the one that was sent first."""
+        """Return the first of the two close frames: the one that ended the connection."""
         if self.protocol.close_rcvd_then_sent is False:
             return self.protocol.close_sent or _ABNORMAL
         return self.protocol.close_rcvd or self.protocol.close_sent or _ABNORMAL

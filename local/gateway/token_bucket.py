@@ -1,13 +1,11 @@
-"""Rate limits."""
-
-from __future__ import annotations
+"""Rate limits by a token bucket."""
 
 import time
 from collections.abc import Callable
 
 
 class TokenBucket:
-    """Lets `rate` events a second pass, and bursts of `burst`."""
+    """Allows `rate` events per second, with bursts of up to `burst`."""
 
     def __init__(
         self, *, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
@@ -19,7 +17,7 @@ class TokenBucket:
         self._updated = clock()
 
     def take(self) -> bool:
-        """Take a token; False when there is none."""
+        """Take a token; return False when there is none."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
         self._updated = now

@@ -1,1 +1,1 @@
-"""A small HTTP/1.1 for the control planes of the stand-ins."""
+"""A small HTTP/1.1 client and server for the stand-ins of API Gateway and Lambda."""

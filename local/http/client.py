@@ -1,10 +1,8 @@
 """An HTTP/1.1 client for the loopback services: keep-alive connections to one address.
 
-Each message to a function and each poll of a queue goes through it; a general client costs four
-times its CPU.
+Every invocation of a function and every poll of a queue uses it; a general client costs four times
+its CPU time.
 """
-
-from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
@@ -15,17 +13,22 @@ from local.http.messages import MalformedMessageError, Response, ResponseParser
 
 
 class HttpClientError(Exception):
-    """The request may or may not have been carried out; its response did not arrive."""
+    """No response arrived; the request may or may not have been carried out."""
 
 
 class NotConnectedError(HttpClientError):
-    """Nothing was sent."""
+    """No connection could be made, so that nothing was sent."""
 
 
 class HttpClient:
-    """Sends requests to `endpoint` (http://host:port), each on a connection that is free or new.
+    """Sends each request to `endpoint` on a free connection, or on a new one.
 
-    More than `max_connections` requests at once wait, so that a flood costs no file descriptors.
+    Parameters
+    ----------
+    endpoint : str
+        ``http://host:port``.
+    max_connections : int
+        Further requests wait, so that a flood of them does not use up file descriptors.
     """
 
     def __init__(self, *, endpoint: str, max_connections: int = 1024) -> None:
@@ -38,12 +41,12 @@ class HttpClient:
     async def request(
         self, method: str, target: str, *, body: bytes, headers: Mapping[str, str] | None = None
     ) -> Response:
-        """Return the response; cancelling closes the connection.
+        """Return the response; cancelling this closes its connection.
 
         Raises
         ------
         NotConnectedError
-            Nobody listens.
+            No server listens at the endpoint.
         HttpClientError
             The connection broke.
         """
@@ -57,6 +60,7 @@ class HttpClient:
         connection = self._idle.pop() if self._idle else await self._connect()
         try:
             response = await connection.exchange(request)
+        # Cancellation included: a late response would be taken for that of the next request.
         except BaseException:
             connection.close()
             raise
@@ -64,7 +68,7 @@ class HttpClient:
             self._idle.append(connection)
         return response
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self) -> "_Connection":
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_connection(
@@ -81,7 +85,7 @@ class HttpClient:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, idle: list[_Connection]) -> None:
+    def __init__(self, idle: "list[_Connection]") -> None:
         self._idle = idle
         self._parser = ResponseParser()
         self._response: asyncio.Future[Response] | None = None

@@ -1,11 +1,9 @@
-"""HTTP/1.1 messages as bytes, without I/O.
+"""Parses and serializes HTTP/1.1 messages, without I/O.
 
 The control planes here pass thousands of small keep-alive requests a second between processes that
 trust each other on the loopback interface; a general library costs several times as much for each.
 Bodies have a Content-Length.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,7 +44,7 @@ class Response:
 
 
 class MalformedMessageError(Exception):
-    """The connection cannot go on; `status` is what a server answers first."""
+    """The connection must be closed; a server answers with `status` first."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -1,6 +1,4 @@
-"""The server around `messages`: one handler, keep-alive connections, loopback only."""
-
-from __future__ import annotations
+"""An HTTP server with one handler and keep-alive connections, on the loopback interface only."""
 
 import asyncio
 import logging
@@ -15,7 +13,7 @@ HOST = "127.0.0.1"
 
 Answer = Response | asyncio.Future[Response]
 Handler = Callable[[Request], Answer]
-"""Answers at once, or with a future: it is cancelled when the client goes away first."""
+"""Answers at once, or with a future, which is cancelled when the client disconnects first."""
 
 
 class HttpServer:
@@ -40,7 +38,7 @@ class HttpServer:
         return bound
 
     def stop_listening(self) -> None:
-        """Refuse new connections; those that exist go on."""
+        """Refuse new connections; open ones stay."""
         if self._server is not None:
             self._server.close()
 

@@ -1,7 +1,5 @@
 """The service's configuration file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -17,9 +15,9 @@ class _Frozen(BaseModel):
 class FunctionConfig(_Frozen):
     """One function.
 
-    Beyond `max_environments` concurrent invocations requests wait, in order, for a free
-    environment as long as their caller does. (Lambda answers 429 at once; a laptop's few
-    environments would then refuse bursts that the real service takes.)
+    Above `max_environments` concurrent invocations, requests wait in order for a free environment,
+    until their caller gives up. (Lambda answers 429 at once; with the few environments of a laptop
+    that would refuse bursts that the real service accepts.)
     """
 
     folder: Path
@@ -40,7 +38,7 @@ class FunctionConfig(_Frozen):
 
 
 class EventSourceConfig(_Frozen):
-    """A queue whose messages go to a function; `concurrency` batches at a time."""
+    """A queue whose messages invoke a function, `concurrency` batches at the same time."""
 
     queue_url: str = Field(pattern=r"^https?://[^/]+/[^/]+/[^/]+$")
     function: str
@@ -51,15 +49,21 @@ class EventSourceConfig(_Frozen):
 
     @property
     def queue_name(self) -> str:
-        """The queue's name."""
+        """The name at the end of the queue's URL."""
         return self.queue_url.rsplit("/", 1)[1]
 
 
 class LambdaServiceConfig(_Frozen):
     """The whole file.
 
-    `init_timeout_s` is Lambda's 10 s with room for a laptop that starts everything at once;
-    `event_retry_delays_s` are the pauses before an asynchronous invocation's second and third try.
+    Parameters
+    ----------
+    init_timeout_s : float
+        Time for an environment's start. Lambda allows 10 s; a laptop starts everything at once.
+    event_retry_delays_s : tuple[float, ...]
+        Pauses before the second and the third try of an asynchronous invocation.
+    stop_timeout_s : float
+        Time for running invocations to end when the service stops.
     """
 
     port: Annotated[int, Field(ge=0, le=65535)]

@@ -1,6 +1,4 @@
-"""One execution environment: a process with the runtime client and a Runtime API of its own."""
-
-from __future__ import annotations
+"""An execution environment: a process with the runtime client and a Runtime API of its own."""
 
 import asyncio
 import json
@@ -23,20 +21,20 @@ _LAUNCHER = Path(__file__).with_name("launch.py")
 
 
 class EnvironmentOwner(Protocol):
-    """Who is told what happens to an environment."""
+    """Is notified of an environment's changes."""
 
-    def environment_idle(self, environment: Environment) -> None:
-        """The environment asks for work."""
+    def environment_idle(self, environment: "Environment") -> None:
+        """Take note that the environment waits for an invocation."""
 
-    def environment_ended(self, environment: Environment) -> None:
-        """The environment's process is gone."""
+    def environment_ended(self, environment: "Environment") -> None:
+        """Take note that the environment's process has ended."""
 
 
 class Environment:
     """A process that runs one invocation at a time.
 
-    It is starting until the runtime asks for work first, then idle or busy, and at last `ended`;
-    `init_error` then holds the JSON of what kept it from starting, if something did.
+    States: starting (until the runtime first asks for an invocation), idle, busy, `ended`. If it
+    ended during its start, `init_error` holds the JSON of the error.
     """
 
     def __init__(
@@ -71,7 +69,7 @@ class Environment:
         return f"{HOST}:{await self._server.start()}"
 
     async def start(self, *, handler: str, folder: Path, variables: Mapping[str, str]) -> None:
-        """Start the process; the owner hears of its becoming idle or its end."""
+        """Start the process; the owner is notified when it is idle and when it ends."""
         loop = asyncio.get_running_loop()
         lines = PrefixedLines(prefix=f"[{self._name}] ", sink=sys.stdout.buffer)
         transport, _ = await loop.subprocess_exec(
@@ -84,13 +82,14 @@ class Environment:
             start_new_session=True,
         )
         self._transport, self._pid = transport, transport.get_pid()
+        # The process may have been killed, or have asked for work, while it was being started.
         if self.ended:
             self.kill()
         elif not self.started:
             self._timer = loop.call_later(self._init_timeout_s, self._on_init_timeout)
 
     def submit(self, invocation: Invocation) -> bool:
-        """Run an invocation in the idle environment; False if it turns out to be dead."""
+        """Run an invocation in the idle environment; return False if its process is dead."""
         if not self._runtime.idle or self._is_dead():
             return False
         loop = asyncio.get_running_loop()
@@ -99,7 +98,11 @@ class Environment:
         return True
 
     def _is_dead(self) -> bool:
-        """Ask the system: the news of a process's end may be behind a request in the loop."""
+        """Return whether the process has ended, by asking the kernel.
+
+        The event loop may not have handled the process's end yet: an invocation given to a dead
+        process would fail, though another environment could run it.
+        """
         if self._pid is None or self._transport is None:
             return True
         if sys.platform != "linux":
@@ -110,7 +113,7 @@ class Environment:
             return True
 
     def kill(self) -> None:
-        """End the process and what it started."""
+        """Kill the process and its descendants."""
         if self._pid is not None and not self._is_dead():
             os.killpg(self._pid, signal.SIGKILL)
         self.on_exit(None)
@@ -137,7 +140,13 @@ class Environment:
         self.kill()
 
     def on_exit(self, return_code: int | None) -> None:
-        """Note the process's end; `return_code` is negative for a signal, None if killed here."""
+        """Take note of the process's end, once; fail its invocation.
+
+        Parameters
+        ----------
+        return_code : int | None
+            Negative for a signal; None if the process was killed by `kill`.
+        """
         if self.ended:
             return
         self.ended = True

@@ -1,7 +1,5 @@
 """Event source mappings: move messages from a queue to a function."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
@@ -22,10 +20,10 @@ Invoke = Callable[[bytes], asyncio.Future[Outcome]]
 
 
 class EventSource:
-    """One mapping: polls, invokes, deletes what succeeded and leaves the rest to be redelivered.
+    """One mapping: polls, invokes, deletes what succeeded; the rest is delivered again by SQS.
 
-    A batch is finished before its poller asks for the next; order within a FIFO group holds with
-    any concurrency, as SQS withholds a group while messages of it are out.
+    A poller finishes a batch before it receives the next. Several pollers keep the order within a
+    FIFO message group: SQS withholds a group while messages of it are in flight.
     """
 
     def __init__(
@@ -46,17 +44,17 @@ class EventSource:
         self._pollers: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to poll."""
+        """Start polling."""
         loop = asyncio.get_running_loop()
         self._pollers = [loop.create_task(self._poll()) for _ in range(self._config.concurrency)]
 
     async def stop(self) -> None:
-        """Stop polling at once; batches that were received are finished first."""
+        """Stop polling; wait until the batches that were received are finished."""
         self._stopping.set()
         await asyncio.gather(*self._pollers, return_exceptions=True)
 
     def cancel(self) -> None:
-        """Give up what `stop` waits for."""
+        """Cancel the batches that `stop` waits for."""
         for poller in self._pollers:
             poller.cancel()
 
@@ -66,6 +64,7 @@ class EventSource:
             try:
                 await self._run_batch()
                 pause_s = FIRST_PAUSE_S
+            # A poller must survive everything: without it the queue is served no more.
             except Exception as error:
                 if pause_s == FIRST_PAUSE_S:
                     unexpected = not isinstance(error, SqsError)
@@ -93,7 +92,7 @@ class EventSource:
             await self._queue.delete([message["ReceiptHandle"] for message in done])
 
     async def _unless_stopping(self, awaitable: Any) -> Any:
-        """Return the result, or None as soon as the source is told to stop."""
+        """Return the result, or None as soon as the source stops."""
         task = asyncio.ensure_future(awaitable)
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:

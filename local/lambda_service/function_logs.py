@@ -1,6 +1,4 @@
-"""What functions print, line by line, under their names."""
-
-from __future__ import annotations
+"""Prefixes the output of functions with their names, line by line."""
 
 from typing import BinaryIO
 
@@ -8,7 +6,7 @@ _MAX_LINE_BYTES = 64 * 1024
 
 
 class PrefixedLines:
-    """Passes whole lines on, each with a prefix."""
+    """Writes whole lines to `sink`, each with a prefix."""
 
     def __init__(self, *, prefix: str, sink: BinaryIO) -> None:
         self._prefix = prefix.encode()
@@ -26,6 +24,6 @@ class PrefixedLines:
             self._sink.flush()
 
     def close(self) -> None:
-        """Write what is left without a line end."""
+        """Write the last line, if it has no line end."""
         if self._rest:
             self.feed(b"\n")

@@ -1,6 +1,4 @@
-"""A function: its environments and the invocations that wait for one."""
-
-from __future__ import annotations
+"""A function: its environments, and the invocations that wait for one."""
 
 import asyncio
 import logging
@@ -19,10 +17,10 @@ WARM_RETRY_S = 1.0
 
 
 class Function:
-    """Runs invocations, each in an environment of its own while it lasts.
+    """Runs each invocation in an environment that serves no other one meanwhile.
 
-    A free environment is used again, the last used first; without one a new one starts, up to the
-    function's limit.
+    The environment that became idle last is used first; without an idle one a new one is started,
+    up to the function's limit.
     """
 
     def __init__(self, *, name: str, config: FunctionConfig, service: LambdaServiceConfig) -> None:
@@ -39,14 +37,14 @@ class Function:
         self.warm = config.min_environments == 0
 
     def start(self) -> None:
-        """Start the environments that are kept ready, again and again until `warm`."""
+        """Start the environments that are kept ready; repeated until the function is `warm`."""
         if self._closed or self.warm:
             return
         for _ in range(self._config.min_environments - len(self._environments)):
             self._launch(warmed_ahead=True)
 
     def close(self) -> None:
-        """Kill every environment; what runs or waits fails."""
+        """Kill every environment; running and waiting invocations fail."""
         self._closed = True
         for environment in tuple(self._environments):
             environment.kill()
@@ -61,7 +59,7 @@ class Function:
             await asyncio.wait(self._outcomes)
 
     def counts(self) -> dict[str, int]:
-        """Return how many environments there are, how many idle, and how many callers."""
+        """Return the numbers of environments, of idle ones, and of invocations that run or wait."""
         return {
             "environments": len(self._environments),
             "idle": len(self._idle),
@@ -69,7 +67,7 @@ class Function:
         }
 
     def invoke(self, payload: bytes) -> asyncio.Future[Outcome]:
-        """Run the function; cancelling the future gives up a place in the queue."""
+        """Run the function; cancelling the future removes the invocation from the queue."""
         invocation = Invocation(payload, asyncio.get_running_loop().create_future())
         self._outcomes.add(invocation.outcome)
         invocation.outcome.add_done_callback(self._outcomes.discard)
@@ -88,14 +86,16 @@ class Function:
             self._grow()
 
     def _grow(self) -> None:
+        # Environments that are starting will each take one of the waiting invocations.
         starting = sum(not environment.started for environment in self._environments)
-        wanted = len(self._waiting) - starting
+        missing = len(self._waiting) - starting
         room = self._config.max_environments - len(self._environments)
-        for _ in range(min(wanted, room)):
+        for _ in range(min(missing, room)):
             self._launch(warmed_ahead=False)
 
     def _hand_out(self, invocation: Invocation) -> None:
         environment = self._idle.pop()
+        # A dead one has run nothing: the invocation keeps its place at the head of the queue.
         if not environment.submit(invocation):
             self._waiting.appendleft(invocation)
             environment.kill()
@@ -134,7 +134,7 @@ class Function:
         task.add_done_callback(self._tasks.discard)
 
     def environment_idle(self, environment: Environment) -> None:
-        """Take an environment that asks for work."""
+        """Add an idle environment and give it an invocation, if one waits."""
         self._idle.append(environment)
         self._dispatch()
         if not self.warm:
@@ -142,7 +142,11 @@ class Function:
             self.warm = ready >= self._config.min_environments
 
     def environment_ended(self, environment: Environment) -> None:
-        """Forget an environment; one that never started fails the caller it was started for."""
+        """Remove an environment; one that failed to start fails the next waiting invocation.
+
+        Otherwise a function that cannot start would start environments for ever, while its callers
+        wait until they time out.
+        """
         self._environments.discard(environment)
         if environment in self._idle:
             self._idle.remove(environment)

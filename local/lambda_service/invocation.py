@@ -1,6 +1,4 @@
-"""One invocation of a function and how it ended."""
-
-from __future__ import annotations
+"""An invocation of a function, and its outcome."""
 
 import asyncio
 import json
@@ -13,7 +11,7 @@ RESPONSE_LIMIT_BYTES = 6 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the caller gets: the function's JSON, or the error's when `failed`."""
+    """Result for the caller: the JSON that the function returned, or of its error if `failed`."""
 
     payload: bytes
     failed: bool = False
@@ -21,7 +19,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A payload on its way; its caller waits on `outcome` and cancels it to give up."""
+    """A payload for a function; its caller waits for `outcome`, and cancels it to give up."""
 
     payload: bytes
     outcome: asyncio.Future[Outcome]
@@ -36,7 +34,7 @@ class Invocation:
         self._end(Outcome(payload, failed=True))
 
     def fail_with(self, error_type: str, message: str) -> None:
-        """End with an error of Lambda's own, in its words."""
+        """End with an error of the service itself, worded as Lambda's."""
         text = f"RequestId: {self.request_id} Error: {message}"
         self.fail(json.dumps({"errorType": error_type, "errorMessage": text}).encode())
 
@@ -46,5 +44,5 @@ class Invocation:
 
 
 def deadline_ms(timeout_s: float) -> int:
-    """Return the epoch milliseconds `timeout_s` from now."""
+    """Return the time `timeout_s` from now, in milliseconds since 1970."""
     return int((time.time() + timeout_s) * 1000)

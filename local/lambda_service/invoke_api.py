@@ -1,6 +1,4 @@
-"""The service's own API: Lambda's Invoke, and /health."""
-
-from __future__ import annotations
+"""The service's API: Lambda's Invoke, and /health."""
 
 import asyncio
 import json
@@ -24,7 +22,7 @@ _JSON = "application/json"
 
 
 class InvokeApi:
-    """Answers the Lambda client's `Invoke` for the functions it is given."""
+    """Answers Lambda's `Invoke` for the given functions."""
 
     def __init__(
         self, *, functions: Mapping[str, Function], event_retry_delays_s: Sequence[float]
@@ -47,7 +45,7 @@ class InvokeApi:
         return self._invoke(function, request)
 
     def close(self) -> None:
-        """Give up the asynchronous invocations that still wait."""
+        """Cancel the asynchronous invocations that run or wait for their next try."""
         for task in self._events:
             task.cancel()
 
@@ -86,7 +84,7 @@ class InvokeApi:
 
 
 class _Reply:
-    """An HTTP response that follows from an outcome, without a task of its own."""
+    """An HTTP response made from an outcome by callbacks: a task for each would cost CPU time."""
 
     def __init__(self, outcome: asyncio.Future[Outcome]) -> None:
         self.future: asyncio.Future[Response] = outcome.get_loop().create_future()
@@ -99,6 +97,7 @@ class _Reply:
             self.future.set_result(_response(outcome.result()))
 
     def _on_answered(self, future: asyncio.Future[Response]) -> None:
+        # The caller has disconnected: the invocation must not take an environment from another.
         if future.cancelled():
             self._outcome.cancel()
 

@@ -1,10 +1,8 @@
-"""Run the official runtime client in a process that dies with the service, however that dies.
+"""Run the official runtime client in a process that dies with the service, even by SIGKILL.
 
 Started by its path with the service's pid and the handler; afterwards the process is what
 `python -m awslambdaric HANDLER` would have been.
 """
-
-from __future__ import annotations
 
 import ctypes
 import os
@@ -17,10 +15,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _die_with(parent: int) -> None:
-    # Elsewhere than on Linux an idle runtime notices by its broken connection, a busy one when it
-    # reports its result.
+    # On macOS an idle runtime notices the broken connection, a busy one when it reports its result.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The service may have died before the call above: no signal comes any more.
     if os.getppid() != parent:
         sys.exit("the service is gone")
 

@@ -4,8 +4,6 @@ States: starting (no `next` yet), idle (`next` waits), busy (an invocation is ou
 the HTTP server calls `handle`, the environment calls `submit`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable
@@ -20,10 +18,14 @@ _ACCEPTED = Response(202, b'{"status":"OK"}', {"Content-Type": "application/json
 
 
 class RuntimeApi:
-    """One environment's side of the Runtime API.
+    """The Runtime API for one environment.
 
-    `on_idle` is called whenever the runtime asks for work, `on_init_error` with the JSON of an
-    error it met before that.
+    Parameters
+    ----------
+    on_idle : Callable[[], None]
+        Called whenever the runtime asks for an invocation.
+    on_init_error : Callable[[bytes], None]
+        Called with the JSON of the error when the runtime cannot load the handler.
     """
 
     def __init__(
@@ -43,11 +45,17 @@ class RuntimeApi:
 
     @property
     def idle(self) -> bool:
-        """Whether the runtime waits for an invocation."""
+        """True while the runtime waits for an invocation."""
         return self._next is not None and not self._next.done()
 
     def submit(self, invocation: Invocation) -> None:
-        """Hand an invocation to the idle runtime."""
+        """Give an invocation to the idle runtime.
+
+        Raises
+        ------
+        RuntimeError
+            The runtime is not idle.
+        """
         waiting, self._next = self._next, None
         if waiting is None or waiting.done():
             raise RuntimeError("the environment is not idle")

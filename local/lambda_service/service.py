@@ -1,6 +1,4 @@
-"""The service: functions, their API and their event sources, put together."""
-
-from __future__ import annotations
+"""Composition root of the Lambda service: functions, their API and their event sources."""
 
 import asyncio
 
@@ -13,7 +11,7 @@ from local.lambda_service.sqs_client import SqsQueue
 
 
 class LambdaService:
-    """Everything that one configuration describes."""
+    """The functions and event sources of one configuration."""
 
     def __init__(self, *, config: LambdaServiceConfig) -> None:
         self._config = config
@@ -29,7 +27,7 @@ class LambdaService:
         self._sources: list[EventSource] = []
 
     async def start(self) -> int:
-        """Listen, warm the functions, begin to poll; return the port.
+        """Listen, start environments, start polling; return the port.
 
         Raises
         ------
@@ -56,7 +54,7 @@ class LambdaService:
         )
 
     async def stop(self) -> None:
-        """Let what runs finish for a bounded time, then kill every environment."""
+        """Stop: wait up to `stop_timeout_s` for invocations, then kill every environment."""
         self._server.stop_listening()
         self._api.close()
         try:

@@ -1,9 +1,7 @@
 """The two SQS calls that an event source makes, over HTTP and its JSON protocol.
 
-boto3 would need a thread per poll that nothing can interrupt, and ten times the CPU per batch.
+boto3 would need a thread for each poll, which nothing can interrupt, and ten times the CPU time.
 """
-
-from __future__ import annotations
 
 import asyncio
 import json
@@ -18,11 +16,11 @@ _POLL_SLACK_S = 10.0
 
 
 class SqsError(Exception):
-    """The queue refused a call, or nothing answers at its address."""
+    """The queue refused a call, or no server answers at its address."""
 
 
 class SqsQueue:
-    """One queue, by its URL; the credentials are placeholders, as the local SQS checks none."""
+    """One queue; the credentials are placeholders, since the local SQS checks none."""
 
     def __init__(self, *, queue_url: str, region: str) -> None:
         parts = urlsplit(queue_url)
@@ -34,7 +32,13 @@ class SqsQueue:
         )
 
     async def receive(self, *, limit: int, wait_s: int) -> list[dict[str, Any]]:
-        """Return up to `limit` messages, waiting up to `wait_s` seconds for the first."""
+        """Return up to `limit` messages; wait up to `wait_s` seconds for the first.
+
+        Raises
+        ------
+        SqsError
+            The call failed.
+        """
         body = {
             "MaxNumberOfMessages": limit,
             "WaitTimeSeconds": wait_s,

@@ -1,6 +1,4 @@
-"""The event that Lambda makes of SQS messages, and what the function's answer says of each."""
-
-from __future__ import annotations
+"""Makes a function's event of SQS messages, and reads from its answer which have succeeded."""
 
 import base64
 import binascii
@@ -12,7 +10,7 @@ Message = Mapping[str, Any]
 
 
 def batch_event(messages: Iterable[Message], *, queue_arn: str, region: str) -> dict[str, Any]:
-    """Return the event for messages as ReceiveMessage gave them, in their order."""
+    """Return the event for messages of one ReceiveMessage, in their order."""
     return {"Records": [_record(message, queue_arn, region) for message in messages]}
 
 
@@ -50,7 +48,7 @@ def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _base64(value: str) -> str:
-    """Return a blob of the JSON protocol, base64 already, in the one form Lambda sends."""
+    """Return a blob of SQS's JSON protocol, which is base64 already, in canonical base64."""
     try:
         return base64.b64encode(base64.b64decode(value, validate=True)).decode()
     except binascii.Error:
@@ -58,10 +56,14 @@ def _base64(value: str) -> str:
 
 
 def succeeded(messages: Sequence[Message], answer: bytes, *, partial: bool) -> list[Message]:
-    """Return the messages that the function's answer lets go.
+    """Return the messages that may be deleted from the queue.
 
-    Without `partial` any answer means all. With it `batchItemFailures` names those that stay; an
-    answer that is not understood, or names a message that was not in the batch, means none.
+    Parameters
+    ----------
+    partial : bool
+        Read `batchItemFailures` (ReportBatchItemFailures): the messages it names are not deleted,
+        and none is if the answer is malformed or names a message of another batch. Without it
+        all are deleted.
     """
     if not partial:
         return list(messages)

@@ -1,7 +1,5 @@
 """The environment variables of a function's process."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence
@@ -19,9 +17,9 @@ def function_variables(
     runtime_api: str,
     warmed_ahead: bool,
 ) -> dict[str, str]:
-    """Return what Lambda sets and what the function's configuration adds; nothing is inherited.
+    """Return the variables that Lambda sets and those of the function; none is inherited.
 
-    Lambda's own names win, as its reserved variables do.
+    Lambda's reserved names cannot be overridden by the function's configuration.
     """
     reserved = {
         "_HANDLER": config.handler,

@@ -23,7 +23,13 @@ USER = "axon"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Postgres:
-    """One server with one database. Not `persistent`: it does not sync, so a crash loses all."""
+    """One server with one database.
+
+    Parameters
+    ----------
+    persistent : bool
+        Sync every commit to disk; without it a crash may lose the whole database.
+    """
 
     port: int
     folder: Path
@@ -35,17 +41,17 @@ class Postgres:
         return self.folder / "data"
 
     def dsn(self, database: str = DATABASE) -> str:
-        """Where to connect, password included; the password is made when first asked for."""
+        """Return the connection string, with the password, which is made at the first call."""
         return f"postgresql://{USER}:{self._password()}@{LOOPBACK}:{self.port}/{database}"
 
     def program(self) -> Program:
-        """How to run it."""
+        """Return the program that runs it."""
         return Program(
             name="postgres",
             command=(*command_prefix(), binary("postgres"), *self._arguments()),
             ready=postgres_ok(self.data),
             prepare=self._prepare,
-            stop_signal=signal.SIGINT,  # "fast": disconnect everybody, then stop in good order
+            stop_signal=signal.SIGINT,  # "fast" shutdown: disconnect clients, then stop cleanly
         )
 
     @property
@@ -67,7 +73,10 @@ class Postgres:
         return ("-D", str(self.data), "-p", str(self.port), *options)
 
     def _prepare(self) -> None:
-        """Make the data folder the first time: all of it or none."""
+        """Make the data folder the first time.
+
+        It gets its name when it is complete: an interrupted initdb must not look like a database.
+        """
         if self.data.is_dir():
             forget_dead_server(self.data)
             return
@@ -101,7 +110,13 @@ def binary(name: str) -> str:
 
 
 def run(command: tuple[str, ...], standard_input: str = "") -> None:
-    """Run one of PostgreSQL's tools to its end, not as root."""
+    """Run one of PostgreSQL's tools to its end, not as root.
+
+    Raises
+    ------
+    LocalCloudError
+        It failed.
+    """
     result = subprocess.run(
         (*command_prefix(), *command),
         input=standard_input,

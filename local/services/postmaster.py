@@ -1,4 +1,4 @@
-"""What a PostgreSQL server that was killed leaves behind in its data folder."""
+"""Removes what a killed PostgreSQL server leaves behind."""
 
 import contextlib
 from pathlib import Path
@@ -7,10 +7,12 @@ import psutil
 
 
 def forget_dead_server(data: Path) -> None:
-    """Clear the way for a new server; leave alone one that runs.
+    """Remove the lock file of a killed server and end its remaining processes.
 
-    A killed server's own processes end a moment after it, and until then its shared memory is in
-    use. Its lock file names a process id that may be somebody else's by now.
+    A running server is left alone. The child processes of a killed one end a moment after it; until
+    then they use its shared memory, and a new server refuses to start. The process id in the lock
+    file may belong to another program by now, so it is compared with the processes that use the
+    data folder.
     """
     lock = data / "postmaster.pid"
     try:

@@ -50,7 +50,7 @@ def _working(definition: catalog.Queue) -> Queue:
 
 
 def _last(name: str) -> Queue:
-    """Return a queue that has no dead letters itself."""
+    """Return a queue without a dead-letter queue of its own."""
     return Queue(name=name, visibility_s=catalog.DEAD_LETTER_VISIBILITY_S)
 
 

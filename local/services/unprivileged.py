@@ -1,4 +1,4 @@
-"""PostgreSQL refuses to run as root: ways to be somebody else."""
+"""Runs PostgreSQL as another user than root, which it refuses."""
 
 import functools
 import os
@@ -16,7 +16,13 @@ NOBODY = ("setpriv", "--reuid=nobody", "--regid=65534", "--clear-groups")
 
 @functools.cache
 def command_prefix() -> tuple[str, ...]:
-    """Return what to put before a command so that it does not run as root."""
+    """Return the start of a command line that runs a command as another user than root.
+
+    Raises
+    ------
+    LocalCloudError
+        This process is root and cannot change its user.
+    """
     if os.geteuid() != 0:
         return ()
     for prefix in (NAMESPACE, NOBODY):
@@ -26,12 +32,18 @@ def command_prefix() -> tuple[str, ...]:
 
 
 def give_folder(folder: Path) -> None:
-    """Make the folder writable for whoever `command_prefix` runs as."""
+    """Make the folder writable for the user that `command_prefix` changes to.
+
+    Raises
+    ------
+    LocalCloudError
+        That user cannot reach the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if command_prefix() != NOBODY:
         return
     shutil.chown(folder, "nobody", 65534)
-    folder.parent.chmod(0o711)  # the local cloud's own folder, which nobody has to pass
+    folder.parent.chmod(0o711)  # user nobody must pass through the data folder
     if not _works((*NOBODY, "test", "-w", str(folder))):
         raise LocalCloudError(
             f"PostgreSQL does not run as root, and user nobody cannot reach {folder}; "

