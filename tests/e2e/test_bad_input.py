@@ -52,7 +52,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("message", "code", "param"), WRONG)
-def test_wrong_message(cloud: Cloud, message: str, code: str, param: str | None) -> None:
+def test_gateway_explains_a_wrong_message_and_keeps_the_connection(
+    cloud: Cloud, message: str, code: str, param: str | None
+) -> None:
     with open_socket(cloud) as socket:
         socket.send(message)
         event = receive(socket)
@@ -67,21 +69,21 @@ def test_wrong_message(cloud: Cloud, message: str, code: str, param: str | None)
             assert event["type"] != "error"
 
 
-def test_stream_id_is_echoed_on_errors(cloud: Cloud) -> None:
+def test_error_event_carries_the_stream_id(cloud: Cloud) -> None:
     with open_socket(cloud) as socket:
         socket.send(body(model=5, stream_id="s-1"))
         assert receive(socket)["stream_id"] == "s-1"
 
 
 @pytest.mark.parametrize("key", ["sk-axon-wrong", ""])
-def test_wrong_key_is_refused_at_the_handshake(cloud: Cloud, key: str) -> None:
+def test_handshake_refuses_a_wrong_key(cloud: Cloud, key: str) -> None:
     with pytest.raises(InvalidStatus) as refused, open_socket(cloud, key=key):
         pass
     assert refused.value.response.status_code == 401
 
 
 @pytest.mark.parametrize(("message", "close_code"), [(b"\x00\x01", 1003), ("x" * 33_000, 1009)])
-def test_frames_that_api_gateway_closes_for(
+def test_connection_closes_for_frames_that_api_gateway_refuses(
     cloud: Cloud, message: str | bytes, close_code: int
 ) -> None:
     with open_socket(cloud) as socket:

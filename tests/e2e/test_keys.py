@@ -23,7 +23,7 @@ def status_of(cloud: Cloud, secret: str) -> int:
             return refusal.response.status_code
 
 
-def test_a_key_works_at_once_and_no_longer_than_until_it_is_revoked(cloud: Cloud) -> None:
+def test_key_works_from_its_creation_until_it_is_revoked(cloud: Cloud) -> None:
     made = axon_keys(cloud, "create", "e2e", "--tenant", "acme")
     assert made.returncode == 0, made.stderr
     secret, key_id = made.stdout.strip(), made.stderr.split()[0]
@@ -39,7 +39,7 @@ def test_a_key_works_at_once_and_no_longer_than_until_it_is_revoked(cloud: Cloud
     assert "revoked" in axon_keys(cloud, "list").stdout
 
 
-def test_mistakes_are_told_in_one_line(cloud: Cloud) -> None:
+def test_keys_command_reports_a_mistake_in_one_line(cloud: Cloud) -> None:
     unknown = axon_keys(cloud, "revoke", "key_x")
     assert (unknown.returncode, unknown.stderr) == (1, "axon: there is no key key_x\n")
     wrong = axon_keys(cloud, "create", "x", "--tenant", "a/b")

@@ -17,7 +17,7 @@ def model_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         yield running
 
 
-def test_prints_a_sensible_sentence(model_cloud: Cloud) -> None:
+def test_readme_snippet_prints_a_sensible_sentence(model_cloud: Cloud) -> None:
     client = OpenAI(api_key=API_KEY, base_url=model_cloud.base_url)
     deltas = []
     with client.responses.connect() as connection:
@@ -33,7 +33,7 @@ def test_prints_a_sensible_sentence(model_cloud: Cloud) -> None:
     assert "Paris" in "".join(deltas)
 
 
-def test_chat_answers_in_the_terminal(model_cloud: Cloud) -> None:
+def test_chat_prints_an_answer_of_the_model(model_cloud: Cloud) -> None:
     done = subprocess.run(
         [str(AXON), "chat", "--data", str(model_cloud.data)],
         input="What is the capital of France?\n",
@@ -43,7 +43,7 @@ def test_chat_answers_in_the_terminal(model_cloud: Cloud) -> None:
     assert "Paris" in done.stdout
 
 
-def test_status_shows_the_processes(model_cloud: Cloud) -> None:
+def test_status_lists_the_processes(model_cloud: Cloud) -> None:
     done = subprocess.run(
         [str(AXON), "status", "--data", str(model_cloud.data)],
         capture_output=True, text=True, timeout=60, check=True,

@@ -38,7 +38,9 @@ def rest_of(connection: ResponsesConnection) -> Any:
     return next(event for event in connection if event.type in LAST)
 
 
-def test_a_model_is_loaded_swapped_and_unloaded(cloud: Cloud, client: OpenAI) -> None:
+def test_model_is_loaded_swapped_and_unloaded_while_others_serve(
+    cloud: Cloud, client: OpenAI
+) -> None:
     load = ("load", "parrot", "--engine", "echo", "--set", "echo_token_ms=20")
     loaded = axon_models(cloud, *load)
     assert (loaded.returncode, loaded.stdout) == (0, "parrot is served by 1 worker\n"), (
@@ -74,7 +76,7 @@ def test_a_model_is_loaded_swapped_and_unloaded(cloud: Cloud, client: OpenAI) ->
         assert rest_of(connection).response.output_text == "still there"
 
 
-def test_mistakes_are_told_in_one_line(cloud: Cloud) -> None:
+def test_models_command_reports_a_mistake_in_one_line(cloud: Cloud) -> None:
     unknown = axon_models(cloud, "unload", "nobody")
     said = "axon: nobody wants or serves nobody; there is nothing to unload\n"
     assert (unknown.returncode, unknown.stderr) == (1, said)

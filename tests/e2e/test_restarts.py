@@ -85,7 +85,7 @@ def kill(cloud: Cloud, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["worker-0", "relay-0", "gateway", "lambda", "fauxqs", "valkey", "postgres"]
 )
-def test_a_killed_process_is_restarted_and_serves(cloud: Cloud, name: str) -> None:
+def test_killed_process_is_restarted_and_serves(cloud: Cloud, name: str) -> None:
     kill(cloud, name)
     event = answered_within(cloud, 30)
     assert event["response"]["output"][0]["content"][0]["text"] == "still there"
@@ -137,12 +137,12 @@ def is_whole(events: list[dict[str, Any]]) -> bool:
     return numbers == list(range(len(events))) and text == " ".join(map(str, range(1, COUNT + 1)))
 
 
-def test_an_answer_outlives_the_relay(cloud: Cloud) -> None:
+def test_response_survives_the_death_of_its_relay(cloud: Cloud) -> None:
     events = received(cloud, lambda: kill(cloud, "relay-0"))
     assert is_whole(events)
 
 
-def test_an_answer_outlives_valkeys_data(cloud: Cloud) -> None:
+def test_response_survives_the_loss_of_valkeys_data(cloud: Cloud) -> None:
     import redis
 
     endpoints = json.loads((cloud.data / "run" / "endpoints.json").read_text())

@@ -36,7 +36,7 @@ def text_of(events: Iterable[Any]) -> str:
     return "".join(e.delta for e in events if e.type == "response.output_text.delta")
 
 
-def test_streams_an_answer(client: OpenAI) -> None:
+def test_sdk_streams_a_response(client: OpenAI) -> None:
     with client.responses.connect() as connection:
         events = turn(connection, model="echo", input="count to 40")
     kinds = [event.type for event in events]
@@ -60,7 +60,7 @@ def test_streams_an_answer(client: OpenAI) -> None:
     assert final.usage.input_tokens == 3
 
 
-def test_several_turns_on_one_socket(client: OpenAI) -> None:
+def test_sdk_continues_a_conversation_on_one_connection(client: OpenAI) -> None:
     with client.responses.connect() as connection:
         first = turn(connection, model="echo", input="alpha beta")[-1].response
         second = turn(connection, model="echo", input="gamma", previous_response_id=first.id)[
@@ -74,7 +74,7 @@ def test_several_turns_on_one_socket(client: OpenAI) -> None:
     assert third.usage.input_tokens == 7
 
 
-def test_a_conversation_goes_on_from_the_database(client: OpenAI, cloud: Cloud) -> None:
+def test_sdk_continues_a_conversation_from_postgres(client: OpenAI, cloud: Cloud) -> None:
     endpoints = json.loads((cloud.data / "run" / "endpoints.json").read_text())
     with client.responses.connect() as connection:
         first = turn(connection, model="echo", input="one two three")[-1].response
@@ -86,7 +86,7 @@ def test_a_conversation_goes_on_from_the_database(client: OpenAI, cloud: Cloud) 
     assert second[-1].response.usage.input_tokens == 7
 
 
-def test_stream_ids_are_echoed_and_multiplexed(client: OpenAI) -> None:
+def test_sdk_multiplexes_responses_by_stream_id(client: OpenAI) -> None:
     with client.responses.connect() as connection:
         for name in ("a", "b"):
             connection.send(
@@ -103,7 +103,7 @@ def test_stream_ids_are_echoed_and_multiplexed(client: OpenAI) -> None:
         assert numbers == list(range(len(numbers)))
 
 
-def test_unstored_state_lives_and_dies_with_the_socket(client: OpenAI) -> None:
+def test_sdk_continues_an_unstored_response_on_its_connection_only(client: OpenAI) -> None:
     with client.responses.connect() as connection:
         first = turn(connection, model="echo", input="secret", store=False)[-1].response
         again = turn(
@@ -116,7 +116,7 @@ def test_unstored_state_lives_and_dies_with_the_socket(client: OpenAI) -> None:
     assert refused.code == "previous_response_not_found"
 
 
-def test_warm_up_ends_at_once_and_can_be_continued(client: OpenAI) -> None:
+def test_sdk_continues_a_response_without_generation(client: OpenAI) -> None:
     with client.responses.connect() as connection:
         warm = turn(connection, model="echo", input="ready set", generate=False)
         assert warm[-1].type == "response.completed"
@@ -127,7 +127,7 @@ def test_warm_up_ends_at_once_and_can_be_continued(client: OpenAI) -> None:
     assert events[-1].response.usage.input_tokens == 3
 
 
-def test_max_output_tokens_cuts_the_answer(client: OpenAI) -> None:
+def test_sdk_gets_an_incomplete_response_at_max_output_tokens(client: OpenAI) -> None:
     with client.responses.connect() as connection:
         events = turn(connection, model="echo", input="count to 50", max_output_tokens=7)
     assert events[-1].type == "response.incomplete"
@@ -135,7 +135,7 @@ def test_max_output_tokens_cuts_the_answer(client: OpenAI) -> None:
     assert text_of(events) == "1 2 3 4 5 6 7"
 
 
-def test_cancel_ends_the_response(client: OpenAI) -> None:
+def test_sdk_cancels_a_response(client: OpenAI) -> None:
     with client.responses.connect() as connection:
         connection.response.create(model="echo", input="count to 20000")
         while True:
@@ -153,7 +153,7 @@ def test_cancel_ends_the_response(client: OpenAI) -> None:
         assert turn(connection, model="echo", input="next")[-1].response.output_text == "next"
 
 
-async def test_many_async_clients(async_client: AsyncOpenAI) -> None:
+async def test_sdk_serves_many_async_clients(async_client: AsyncOpenAI) -> None:
     async def one(number: int) -> str:
         async with async_client.responses.connect() as connection:
             await connection.response.create(model="echo", input=f"count to {number}")
@@ -169,7 +169,7 @@ async def test_many_async_clients(async_client: AsyncOpenAI) -> None:
     assert answers == [" ".join(map(str, range(1, n + 1))) for n in range(20, 60)]
 
 
-async def test_openai_agents(async_client: AsyncOpenAI) -> None:
+async def test_sdk_runs_openai_agents(async_client: AsyncOpenAI) -> None:
     agents = pytest.importorskip("agents")
     agents.set_tracing_disabled(True)
     model = agents.OpenAIResponsesWSModel(model="echo", openai_client=async_client)

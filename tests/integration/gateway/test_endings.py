@@ -20,7 +20,7 @@ from tests.integration.lambda_service.service_harness import refused, running
 MODULE = "local.gateway"
 
 
-async def test_the_event_of_disconnect(api: Api) -> None:
+async def test_disconnect_event_has_the_fields_of_api_gateway(api: Api) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
         await client.close(4321, "a reason")
@@ -33,7 +33,7 @@ async def test_the_event_of_disconnect(api: Api) -> None:
     assert context["authorizer"]["tenant"] == "acme"
 
 
-async def test_a_close_without_a_code(api: Api) -> None:
+async def test_disconnect_event_of_a_close_without_a_code_says_1005(api: Api) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
         client.transport.write(b"\x88\x80\x00\x00\x00\x00")
@@ -42,7 +42,7 @@ async def test_a_close_without_a_code(api: Api) -> None:
     assert ending == (1005, "Client-side close frame status not set")
 
 
-async def test_a_connection_that_breaks(api: Api) -> None:
+async def test_disconnect_event_of_a_broken_connection_says_1006(api: Api) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
         client.transport.abort()
@@ -50,14 +50,16 @@ async def test_a_connection_that_breaks(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("message", "code"), [("x" * 32_769, 1009), (b"binary", 1003)])
-async def test_a_message_that_is_refused(api: Api, message: str | bytes, code: int) -> None:
+async def test_disconnect_event_of_a_refused_message_has_its_close_code(
+    api: Api, message: str | bytes, code: int
+) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
         await client.send(message)
         assert (await api.disconnected(connection_id))[0] == code
 
 
-async def test_an_idle_connection(open_api: OpenApi) -> None:
+async def test_gateway_closes_an_idle_connection(open_api: OpenApi) -> None:
     """Messages either way keep it, pings do not."""
     async with open_api(limits={"idle_timeout_s": 1}) as api:
         with management_client(api.management_endpoint) as management:
@@ -80,7 +82,7 @@ async def test_an_idle_connection(open_api: OpenApi) -> None:
         assert await api.disconnected(connection_id) == (1001, "Going away")
 
 
-async def test_an_old_connection(open_api: OpenApi) -> None:
+async def test_gateway_closes_an_old_connection(open_api: OpenApi) -> None:
     async with open_api(limits={"connection_duration_s": 0.5}) as api, api.connect() as client:
         connection_id = await id_of(client)
         with suppress(ConnectionClosed):
@@ -92,7 +94,7 @@ async def test_an_old_connection(open_api: OpenApi) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_clean_stop(
+async def test_gateway_disconnects_all_clients_when_it_stops(
     settings: dict[str, Any], note: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     with running(MODULE, settings | {"close_timeout_s": 0.5}, tmp_path) as gateway:
@@ -112,7 +114,7 @@ async def test_a_clean_stop(
             assert (await api.disconnected(connection_id))[0] == 1001
 
 
-def test_refusals_to_start(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_gateway_refuses_to_start_with_one_line(settings: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -25,13 +25,13 @@ async def refusal(
 
 
 @pytest.mark.parametrize("path", ["/responses", "/v1/responses", "/v1/responses?model=echo"])
-async def test_where_clients_connect(api: Api, path: str) -> None:
+async def test_handshake_succeeds_on_the_paths_of_the_stage(api: Api, path: str) -> None:
     async with api.connect(path) as client:
         assert await id_of(client)
 
 
 @pytest.mark.parametrize("path", ["/", "/prod", "/responses/", "/v2/responses"])
-async def test_elsewhere_is_forbidden(api: Api, path: str) -> None:
+async def test_handshake_on_another_path_is_forbidden(api: Api, path: str) -> None:
     assert await refusal(api, path) == (403, {"message": "Forbidden"})
 
 
@@ -44,13 +44,13 @@ def plain(api: Api, method: str, path: str, body: bytes | None = None) -> tuple[
     return response.status, answer
 
 
-def test_health(api: Api) -> None:
+def test_health_counts_connections(api: Api) -> None:
     status, answer = plain(api, "GET", "/health")
     assert (status, answer["status"]) == (200, "ok")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_plain_http_gets_an_error_that_sdks_understand(api: Api, method: str) -> None:
+def test_plain_http_request_gets_an_error_that_sdks_understand(api: Api, method: str) -> None:
     body = b'{"model":"echo"}' * 10_000 if method == "POST" else None
     status, answer = plain(api, method, "/v1/responses", body)
     assert status == 426
@@ -59,7 +59,7 @@ def test_plain_http_gets_an_error_that_sdks_understand(api: Api, method: str) ->
     assert answer["error"].keys() == {"message", "type", "param", "code"}
 
 
-def test_a_malformed_upgrade_reaches_no_function(api: Api) -> None:
+def test_malformed_upgrade_invokes_no_function(api: Api) -> None:
     before = api.note.read_text()
     connection = http.client.HTTPConnection("127.0.0.1", api.port)
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Authorization": ALLOW}
@@ -69,13 +69,13 @@ def test_a_malformed_upgrade_reaches_no_function(api: Api) -> None:
     assert api.note.read_text() == before
 
 
-async def test_no_compression_is_negotiated(api: Api) -> None:
+async def test_handshake_negotiates_no_compression(api: Api) -> None:
     async with api.connect() as client:
         assert client.response is not None
         assert "Sec-WebSocket-Extensions" not in client.response.headers
 
 
-async def test_without_the_identity_the_authorizer_is_not_asked(api: Api) -> None:
+async def test_authorizer_is_not_invoked_without_the_identity(api: Api) -> None:
     before = api.note.read_text()
     assert await refusal(api, authorization=None) == (401, {"message": "Unauthorized"})
     assert api.note.read_text() == before
@@ -95,13 +95,13 @@ _DENIED = "User is not authorized to access this resource"
         ("nested", 500, {"message": "Internal server error"}),
     ],
 )
-async def test_what_an_authorizer_refuses(
+async def test_authorizer_refusal_has_the_status_of_api_gateway(
     api: Api, token: str, status: int, body: dict[str, Any]
 ) -> None:
     assert await refusal(api, authorization=f"Bearer {token}") == (status, body)
 
 
-async def test_an_authorizer_that_is_slow(open_api: OpenApi) -> None:
+async def test_authorizer_that_is_slow_is_a_500(open_api: OpenApi) -> None:
     async with open_api(authorizer="connect", limits={"integration_timeout_s": 0.2}) as api:
         assert await refusal(api, "/responses?sleep=1") == (
             500,
@@ -109,12 +109,12 @@ async def test_an_authorizer_that_is_slow(open_api: OpenApi) -> None:
         )
 
 
-async def test_without_an_authorizer_all_may_connect(open_api: OpenApi) -> None:
+async def test_handshake_succeeds_without_an_authorizer(open_api: OpenApi) -> None:
     async with open_api(authorizer=None) as api, api.connect(authorization=None) as client:
         assert "authorizer" not in (await ask(client))["requestContext"]
 
 
-async def test_the_authorizers_event(api: Api) -> None:
+async def test_authorizer_event_has_the_fields_of_api_gateway(api: Api) -> None:
     async with api.connect("/responses?a=1&a=2") as client:
         connection_id = await id_of(client)
     [event] = api.noted(connection_id, "AUTHORIZE")
@@ -135,7 +135,7 @@ async def test_the_authorizers_event(api: Api) -> None:
     assert "authorizer" not in context
 
 
-async def test_the_event_of_connect(api: Api) -> None:
+async def test_connect_event_has_the_fields_of_api_gateway(api: Api) -> None:
     async with api.connect("/responses?a=1", user_agent_header="a client") as client:
         connection_id = await id_of(client)
     [event] = api.noted(connection_id, "CONNECT")
@@ -164,7 +164,7 @@ async def test_the_event_of_connect(api: Api) -> None:
         ("raise=1", 502, "Internal server error"),
     ],
 )
-async def test_a_connect_that_fails_refuses(
+async def test_connect_that_fails_refuses_the_handshake(
     api: Api, query: str, status: int, message: str
 ) -> None:
     found, body = await refusal(api, f"/responses?{query}")
@@ -172,25 +172,25 @@ async def test_a_connect_that_fails_refuses(
     assert not api.noted(body["connectionId"], "DISCONNECT")
 
 
-async def test_a_connect_that_is_slow(open_api: OpenApi) -> None:
+async def test_connect_that_is_slow_is_a_504(open_api: OpenApi) -> None:
     async with open_api(limits={"integration_timeout_s": 0.3}) as api:
         status, body = await refusal(api, "/responses?sleep=1")
         assert (status, body["message"]) == (504, "Endpoint request timed out")
 
 
-async def test_a_post_from_connect_is_gone(api: Api) -> None:
+async def test_post_during_connect_is_gone(api: Api) -> None:
     async with api.connect(f"/responses?post=127.0.0.1:{api.management_port}") as client:
         [event] = api.noted(await id_of(client), "CONNECT")
         assert event["posted"] == 410
 
 
-async def test_new_connections_are_limited(open_api: OpenApi) -> None:
+async def test_new_connections_are_limited_by_their_rate(open_api: OpenApi) -> None:
     limits = {"connections_per_s": 0.001, "connections_burst": 2}
     async with open_api(limits=limits) as api, api.connect(), api.connect():
         assert await refusal(api) == (429, {"message": "Too Many Requests"})
 
 
-async def test_a_client_that_leaves_during_connect_is_disconnected(api: Api) -> None:
+async def test_client_that_leaves_during_connect_is_disconnected(api: Api) -> None:
     before = len(api.note.read_text())
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(api.connect("/responses?sleep=1&leaver=1"), 0.5)

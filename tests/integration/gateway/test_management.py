@@ -28,7 +28,7 @@ async def test_posts_arrive_in_order(api: Api, management: Management) -> None:
         assert [await client.recv() for _ in range(50)] == [f"{n} ☃" for n in range(50)]
 
 
-async def test_posts_have_a_largest_size(api: Api, management: Management) -> None:
+async def test_post_above_the_message_limit_is_refused(api: Api, management: Management) -> None:
     async with api.connect(max_size=None) as client:
         connection_id = await id_of(client)
         await post(management, connection_id, "x" * 131_072)
@@ -37,13 +37,13 @@ async def test_posts_have_a_largest_size(api: Api, management: Management) -> No
             await post(management, connection_id, "x" * 131_073)
 
 
-async def test_a_post_has_to_be_text(api: Api, management: Management) -> None:
+async def test_post_that_is_no_text_is_refused(api: Api, management: Management) -> None:
     async with api.connect() as client:
         with pytest.raises(management.exceptions.ClientError, match="BadRequest"):
             await post(management, await id_of(client), b"\xff")
 
 
-async def test_who_is_gone(api: Api, management: Management) -> None:
+async def test_post_to_a_closed_connection_is_gone(api: Api, management: Management) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
     await api.disconnected(connection_id)
@@ -56,7 +56,7 @@ async def test_who_is_gone(api: Api, management: Management) -> None:
             management.delete_connection(ConnectionId=gone)
 
 
-async def test_the_description_of_a_connection(api: Api, management: Management) -> None:
+async def test_get_describes_a_connection(api: Api, management: Management) -> None:
     async with api.connect(user_agent_header="a client") as client:
         connection_id = await id_of(client)
         first = await asyncio.to_thread(management.get_connection, ConnectionId=connection_id)
@@ -67,7 +67,7 @@ async def test_the_description_of_a_connection(api: Api, management: Management)
     assert first["ConnectedAt"] <= first["LastActiveAt"] < second["LastActiveAt"]
 
 
-async def test_a_delete_disconnects(api: Api, management: Management) -> None:
+async def test_delete_disconnects_a_client(api: Api, management: Management) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
         await asyncio.to_thread(management.delete_connection, ConnectionId=connection_id)
@@ -99,14 +99,16 @@ SCOPE = "AWS4-HMAC-SHA256 Credential=a/20261121/us-east-1/{}/aws4_request"
         (SCOPE.format("execute-api"), "prod"),
     ],
 )
-async def test_who_is_forbidden(api: Api, authorization: str, stage: str) -> None:
+async def test_request_without_a_signature_is_forbidden(
+    api: Api, authorization: str, stage: str
+) -> None:
     async with api.connect() as client:
         path = f"/{stage}/@connections/{quote(await id_of(client))}"
         for method in ("POST", "GET", "DELETE"):
             assert raw(api, method, path, authorization) == (403, "ForbiddenException")
 
 
-async def test_clients_may_encode_the_path(api: Api) -> None:
+async def test_request_path_may_be_encoded(api: Api) -> None:
     async with api.connect() as client:
         path = f"/responses/%40connections/{quote(await id_of(client), safe='')}"
         connection = http.client.HTTPConnection("127.0.0.1", api.management_port)
@@ -116,7 +118,7 @@ async def test_clients_may_encode_the_path(api: Api) -> None:
         assert await client.recv() == "x"
 
 
-async def test_requests_are_limited(open_api: OpenApi) -> None:
+async def test_management_requests_are_limited_by_their_rate(open_api: OpenApi) -> None:
     limits = {"requests_per_s": 0.001, "requests_burst": 2}
     async with open_api(limits=limits) as api, api.connect() as client:
         connection_id = await id_of(client)
@@ -137,9 +139,7 @@ async def fill(management: Management, connection_id: str) -> None:
         await post(management, connection_id, "x" * 131_072)
 
 
-async def test_a_slow_client_holds_nobody_up_and_is_limited(
-    api: Api, management: Management
-) -> None:
+async def test_slow_client_delays_no_other_and_is_limited(api: Api, management: Management) -> None:
     async with api.connect() as slow, api.connect() as client:
         slow_id, other_id = await id_of(slow), await id_of(client)
         stop_reading(slow)

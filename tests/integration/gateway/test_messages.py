@@ -16,7 +16,7 @@ from tests.integration.gateway.conftest import Api, OpenApi, ask, id_of
 from tests.integration.lambda_service.service_harness import running
 
 
-async def test_the_event_of_a_message(api: Api) -> None:
+async def test_message_event_has_the_fields_of_api_gateway(api: Api) -> None:
     text = json.dumps({"type": "named", "input": "grün ☃"}, ensure_ascii=False)
     async with api.connect() as client:
         await client.send(text)
@@ -48,13 +48,13 @@ async def test_the_event_of_a_message(api: Api) -> None:
         ("", "$default"),
     ],
 )
-async def test_routes(api: Api, text: str, route_key: str) -> None:
+async def test_message_takes_the_route_that_it_selects(api: Api, text: str, route_key: str) -> None:
     async with api.connect() as client:
         await client.send(text)
         assert json.loads(await client.recv())["requestContext"]["routeKey"] == route_key
 
 
-async def test_without_a_route_a_message_is_forbidden(open_api: OpenApi) -> None:
+async def test_message_without_a_route_is_forbidden(open_api: OpenApi) -> None:
     routes = {"named": {"function": "message", "route_response": True}}
     async with open_api(routes=routes) as api, api.connect() as client:
         connection_id = (await ask(client, type="named"))["requestContext"]["connectionId"]
@@ -65,7 +65,7 @@ async def test_without_a_route_a_message_is_forbidden(open_api: OpenApi) -> None
             assert answer == {"message": "Forbidden", "connectionId": connection_id}
 
 
-async def test_only_route_responses_come_back(api: Api) -> None:
+async def test_message_is_answered_by_route_responses_only(api: Api) -> None:
     async with api.connect() as client:
         await client.send('{"type":"quiet"}')
         await client.send('{"return":{"statusCode":200}}')
@@ -85,7 +85,9 @@ async def test_only_route_responses_come_back(api: Api) -> None:
     ],
     ids=["raises", "nothing", "no status", "body is no text"],
 )
-async def test_a_failed_integration_is_told(api: Api, route: str, trouble: dict[str, Any]) -> None:
+async def test_message_whose_integration_fails_gets_an_error(
+    api: Api, route: str, trouble: dict[str, Any]
+) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
         answer = await ask(client, type=route, **trouble)
@@ -94,7 +96,7 @@ async def test_a_failed_integration_is_told(api: Api, route: str, trouble: dict[
         assert await id_of(client) == connection_id
 
 
-async def test_an_integration_that_is_slow(open_api: OpenApi) -> None:
+async def test_message_whose_integration_is_slow_gets_a_timeout(open_api: OpenApi) -> None:
     async with open_api(limits={"integration_timeout_s": 1}) as api, api.connect() as client:
         connection_id = await id_of(client)
         answer = await ask(client, sleep=2)
@@ -117,7 +119,7 @@ async def closed_with(client: ClientConnection) -> int | None:
     return client.close_code
 
 
-async def test_the_largest_frame(api: Api) -> None:
+async def test_frame_of_the_limit_passes_and_one_above_closes(api: Api) -> None:
     async with api.connect(max_size=None) as client:
         await client.send("x" * 32_768)
         assert len(json.loads(await client.recv())["body"]) == 32_768
@@ -125,7 +127,7 @@ async def test_the_largest_frame(api: Api) -> None:
         assert await closed_with(client) == 1009
 
 
-async def test_the_largest_message(api: Api) -> None:
+async def test_message_of_the_limit_passes_and_one_above_closes(api: Api) -> None:
     frame = "x" * 32_768
     async with api.connect(max_size=None) as client:
         await client.send([frame] * 4)
@@ -135,14 +137,14 @@ async def test_the_largest_message(api: Api) -> None:
         assert await closed_with(client) == 1009
 
 
-async def test_a_fragment_over_the_frame_limit(api: Api) -> None:
+async def test_fragment_above_the_frame_limit_closes(api: Api) -> None:
     async with api.connect() as client:
         with suppress(ConnectionClosed):
             await client.send(["x", "x" * 32_769])
         assert await closed_with(client) == 1009
 
 
-async def test_binary_messages_are_unsupported(api: Api) -> None:
+async def test_binary_message_closes_the_connection(api: Api) -> None:
     async with api.connect() as client:
         await client.send(b"{}")
         assert await closed_with(client) == 1003
@@ -153,7 +155,7 @@ async def test_pings_are_answered(api: Api) -> None:
         await asyncio.wait_for(await client.ping(), 20)
 
 
-async def test_requests_are_limited(open_api: OpenApi) -> None:
+async def test_messages_are_limited_by_their_rate(open_api: OpenApi) -> None:
     limits = {"requests_per_s": 0.001, "requests_burst": 1}
     async with open_api(limits=limits) as api, api.connect() as client:
         connection_id = await id_of(client)
@@ -162,7 +164,7 @@ async def test_requests_are_limited(open_api: OpenApi) -> None:
         assert answer == {"message": "Too Many Requests", "connectionId": connection_id}
 
 
-async def test_a_lambda_service_that_is_away(
+async def test_message_waits_for_a_lambda_service_that_restarts(
     open_api: OpenApi, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     """Invocations wait for it, but not for ever."""

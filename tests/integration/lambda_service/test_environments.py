@@ -18,7 +18,7 @@ from tests.integration.lambda_service.conftest import Invoke
 from tests.integration.lambda_service.service_harness import Running, eventually, wait_until_dead
 
 
-def test_an_environment_is_used_again(invoke: Invoke) -> None:
+def test_environment_is_used_again(invoke: Invoke) -> None:
     first, second = invoke("reuse"), invoke("reuse")
     assert second["pid"] == first["pid"]
     assert second["invocations"] == first["invocations"] + 1
@@ -34,7 +34,7 @@ def overlaps(spans: list[list[float]]) -> bool:
     return any(a[1] > b[0] for a, b in pairwise(ordered))
 
 
-def test_concurrency_is_more_environments_up_to_the_limit(invoke: Invoke) -> None:
+def test_environments_grow_with_concurrency_up_to_the_limit(invoke: Invoke) -> None:
     answers = in_parallel(invoke, "parallel", 12)
     pids = {answer["pid"] for answer in answers}
     assert 2 <= len(pids) <= 3
@@ -49,7 +49,7 @@ def test_requests_queue_for_a_single_environment(invoke: Invoke) -> None:
     assert [sorted(answer["invocations"] for answer in answers)] == [[1, 2, 3, 4]]
 
 
-def test_a_caller_that_gives_up_leaves_the_queue(
+def test_request_of_a_caller_that_gives_up_leaves_the_queue(
     invoke: Invoke, service: Running, tmp_path: Path
 ) -> None:
     blocker = threading.Thread(target=invoke, args=("queue",), kwargs={"sleep": 0.5})
@@ -78,7 +78,7 @@ def waiting(service: Running, function: str) -> int:
     return count
 
 
-def test_a_timeout_kills_the_environment(invoke: Invoke) -> None:
+def test_environment_is_killed_at_the_timeout(invoke: Invoke) -> None:
     pid = invoke("slow")["pid"]
     started = time.monotonic()
     answer = invoke("slow", sleep=10)
@@ -97,14 +97,16 @@ def test_a_timeout_kills_the_environment(invoke: Invoke) -> None:
         (0, "Runtime exited without providing a reason"),
     ],
 )
-def test_a_process_that_exits_fails_its_invocation(invoke: Invoke, code: int, reason: str) -> None:
+def test_environment_that_exits_fails_its_invocation(
+    invoke: Invoke, code: int, reason: str
+) -> None:
     answer = invoke("crash", exit=code)
     assert (answer["error"], answer["errorType"]) == ("Unhandled", "Runtime.ExitError")
     assert answer["errorMessage"].endswith(reason)
     assert invoke("crash")["invocations"] == 1
 
 
-def test_a_process_killed_while_busy_fails_its_invocation_at_once(
+def test_environment_killed_while_busy_fails_its_invocation_at_once(
     invoke: Invoke, tmp_path: Path
 ) -> None:
     note = tmp_path / "note"
@@ -118,7 +120,7 @@ def test_a_process_killed_while_busy_fails_its_invocation_at_once(
     assert invoke("crash")["pid"] != pid
 
 
-def test_a_process_killed_while_idle_costs_nobody_anything(invoke: Invoke) -> None:
+def test_environment_killed_while_idle_fails_no_invocation(invoke: Invoke) -> None:
     for _ in range(10):
         pid = invoke("idle-crash")["pid"]
         os.kill(pid, signal.SIGKILL)
@@ -136,7 +138,7 @@ def test_a_process_killed_while_idle_costs_nobody_anything(invoke: Invoke) -> No
         ("exits", "Runtime.ExitError", "Runtime exited with error: exit status 7"),
     ],
 )
-def test_init_errors_are_reported_each_time(
+def test_environment_reports_init_errors_each_time(
     invoke: Invoke, function: str, error_type: str, message: str
 ) -> None:
     for _ in range(2):
@@ -145,7 +147,7 @@ def test_init_errors_are_reported_each_time(
         assert message in answer["errorMessage"]
 
 
-def test_environments_that_are_kept_ready(invoke: Invoke, service: Running) -> None:
+def test_environments_are_kept_ready(invoke: Invoke, service: Running) -> None:
     eventually(lambda: health(service)["functions"]["warm"]["idle"] == 2)
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda _: invoke("warm", environment=True, sleep=0.3), range(2)))

@@ -109,7 +109,9 @@ def is_empty(sqs: SQSClient, queue_url: str) -> bool:
     return (visible, counts["ApproximateNumberOfMessagesNotVisible"]) == ("0", "0")
 
 
-def test_the_event_is_lambdas(sqs_client: SQSClient, queue_url: str, consume: Consume) -> None:
+def test_event_source_sends_the_event_of_lambda(
+    sqs_client: SQSClient, queue_url: str, consume: Consume
+) -> None:
     sent = sqs_client.send_message(
         QueueUrl=queue_url,
         MessageBody='{"n": 1}',
@@ -151,7 +153,7 @@ def test_the_event_is_lambdas(sqs_client: SQSClient, queue_url: str, consume: Co
     }
 
 
-def test_a_message_is_delivered_while_a_poll_waits_and_a_stop_interrupts_it(
+def test_event_source_delivers_during_a_poll_and_stops_at_once(
     sqs_client: SQSClient, queue_url: str, consume: Consume
 ) -> None:
     with consume(queue_url) as consumer:
@@ -167,7 +169,7 @@ def wait_for_poll(sqs: SQSClient, queue_url: str, consumer: Consumer) -> bool:
     return bool(consumer.events())
 
 
-def test_only_the_failed_messages_come_again(
+def test_event_source_leaves_the_failed_messages_only(
     sqs_client: SQSClient, queue_url: str, consume: Consume
 ) -> None:
     bodies = [{"n": 0}, {"n": 1, "fail": 1}, {"n": 2}]
@@ -181,7 +183,7 @@ def test_only_the_failed_messages_come_again(
         assert "1 messages left" in consumer.service.log.read_text()
 
 
-def test_trouble_means_that_all_come_again(
+def test_event_source_leaves_all_messages_after_an_error(
     sqs_client: SQSClient, make_queue: MakeQueue, consume: Consume
 ) -> None:
     troubles: list[dict[str, Any]] = [
@@ -200,7 +202,7 @@ def test_trouble_means_that_all_come_again(
     assert not any(is_empty(sqs_client, queue_url) for queue_url in queues)
 
 
-def test_without_reports_an_answer_means_nothing(
+def test_event_source_without_reports_ignores_the_answer(
     sqs_client: SQSClient, queue_url: str, consume: Consume
 ) -> None:
     sqs_client.send_message(QueueUrl=queue_url, MessageBody='{"fail": 9}')
@@ -209,7 +211,7 @@ def test_without_reports_an_answer_means_nothing(
         eventually(lambda: is_empty(sqs_client, queue_url))
 
 
-def test_a_fifo_queue_keeps_the_order_of_each_group(
+def test_event_source_keeps_the_order_of_a_message_group(
     sqs_client: SQSClient, fifo_url: str, consume: Consume
 ) -> None:
     for n in range(20):
@@ -232,7 +234,7 @@ def test_a_fifo_queue_keeps_the_order_of_each_group(
     assert groups == {"group-0", "group-1"}
 
 
-def test_a_failed_message_of_a_fifo_queue_holds_back_its_group_only(
+def test_event_source_holds_back_only_the_group_of_a_failed_message(
     sqs_client: SQSClient, fifo_url: str, consume: Consume
 ) -> None:
     for n, (group, body) in enumerate(
@@ -251,7 +253,7 @@ def test_a_failed_message_of_a_fifo_queue_holds_back_its_group_only(
     assert [n for n in numbers if n != 2] == [0, 0, 1]
 
 
-def test_a_queue_that_appears_later(
+def test_event_source_waits_for_its_queue_to_exist(
     sqs_client: SQSClient, queue_url: str, consume: Consume
 ) -> None:
     later = f"{queue_url}-later"
@@ -264,7 +266,7 @@ def test_a_queue_that_appears_later(
     sqs_client.delete_queue(QueueUrl=later)
 
 
-def test_sqs_that_is_down_stops_nothing(queue_url: str, consume: Consume) -> None:
+def test_event_source_survives_an_outage_of_sqs(queue_url: str, consume: Consume) -> None:
     with consume("http://127.0.0.1:9/000000000000/nobody") as consumer:
         eventually(lambda: "Connection refused" in consumer.service.log.read_text())
         started = time.monotonic()

@@ -12,7 +12,7 @@ from tests.integration.lambda_service.conftest import Invoke
 from tests.integration.lambda_service.service_harness import Running, eventually
 
 
-def test_a_result(client: LambdaClient) -> None:
+def test_invoke_returns_the_result(client: LambdaClient) -> None:
     answer = client.invoke(FunctionName="plain", Payload=json.dumps({"echo": "ä"}))
     assert answer["StatusCode"] == 200
     assert answer["ExecutedVersion"] == "$LATEST"
@@ -20,30 +20,30 @@ def test_a_result(client: LambdaClient) -> None:
     assert json.loads(answer["Payload"].read())["event"] == {"echo": "ä"}
 
 
-def test_no_payload_is_an_empty_event(client: LambdaClient) -> None:
+def test_invoke_without_a_payload_sends_an_empty_event(client: LambdaClient) -> None:
     answer = client.invoke(FunctionName="plain")
     assert json.loads(answer["Payload"].read())["event"] is None
 
 
-def test_an_arn_names_a_function(client: LambdaClient) -> None:
+def test_invoke_takes_an_arn(client: LambdaClient) -> None:
     arn = "arn:aws:lambda:us-east-1:000000000000:function:plain"
     answer = client.invoke(FunctionName=arn, Payload="{}")
     assert json.loads(answer["Payload"].read())["arn"] == arn
 
 
-def test_what_a_function_raises(invoke: Invoke) -> None:
+def test_invoke_returns_the_error_that_a_function_raises(invoke: Invoke) -> None:
     answer = invoke("plain", **{"raise": "no luck"})
     assert answer["error"] == "Unhandled"
     assert (answer["errorType"], answer["errorMessage"]) == ("ValueError", "no luck")
     assert "handler.py" in answer["stackTrace"][0]
 
 
-def test_an_unknown_function(client: LambdaClient) -> None:
+def test_invoke_of_an_unknown_function_is_a_404(client: LambdaClient) -> None:
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.invoke(FunctionName="nobody", Payload="{}")
 
 
-def test_the_environment_is_lambdas_and_the_configurations_only(invoke: Invoke) -> None:
+def test_environment_variables_are_those_of_lambda_and_the_configuration(invoke: Invoke) -> None:
     answer = invoke("plain", environment=True)
     environment = answer["environment"]
     assert environment.pop("AWS_LAMBDA_RUNTIME_API").startswith("127.0.0.1:")
@@ -69,21 +69,21 @@ def test_the_environment_is_lambdas_and_the_configurations_only(invoke: Invoke) 
     }
 
 
-def test_the_code_comes_before_the_layers_and_these_before_packages(
+def test_import_path_has_the_code_before_the_layers_before_packages(
     invoke: Invoke, layer: Path
 ) -> None:
     answer = invoke("plain")
     assert answer["path"][:2] == [answer["cwd"], str(layer)]
 
 
-def test_the_context(invoke: Invoke) -> None:
+def test_context_has_the_fields_of_lambda(invoke: Invoke) -> None:
     answer = invoke("plain")
     assert 18_000 < answer["remaining_ms"] <= 20_000
     assert len(answer["request_id"]) == 36
     assert answer["memory"] == "128"
 
 
-def test_an_event_is_accepted_and_runs(client: LambdaClient, tmp_path: Path) -> None:
+def test_asynchronous_invocation_is_accepted_and_runs(client: LambdaClient, tmp_path: Path) -> None:
     note = tmp_path / "note"
     answer = client.invoke(
         FunctionName="plain", InvocationType="Event", Payload=json.dumps({"note": str(note)})
@@ -92,7 +92,9 @@ def test_an_event_is_accepted_and_runs(client: LambdaClient, tmp_path: Path) -> 
     assert eventually(note.exists)
 
 
-def test_an_event_that_fails_is_tried_three_times(client: LambdaClient, tmp_path: Path) -> None:
+def test_asynchronous_invocation_that_fails_is_tried_three_times(
+    client: LambdaClient, tmp_path: Path
+) -> None:
     note = tmp_path / "note"
     event = {"note": str(note), "raise": "again"}
     client.invoke(FunctionName="reuse", InvocationType="Event", Payload=json.dumps(event))
@@ -103,7 +105,9 @@ def test_an_event_that_fails_is_tried_three_times(client: LambdaClient, tmp_path
     ("kind", "limit"),
     [("RequestResponse", REQUEST_LIMIT_BYTES), ("Event", EVENT_LIMIT_BYTES)],
 )
-def test_a_payload_over_the_limit(client: LambdaClient, kind: str, limit: int) -> None:
+def test_invoke_refuses_a_payload_above_the_limit(
+    client: LambdaClient, kind: str, limit: int
+) -> None:
     payload = json.dumps({"padding": ""})
     payload = json.dumps({"padding": "x" * (limit - len(payload))})
     client.invoke(FunctionName="plain", InvocationType=kind, Payload=payload)  # type: ignore[arg-type]
@@ -111,18 +115,18 @@ def test_a_payload_over_the_limit(client: LambdaClient, kind: str, limit: int) -
         client.invoke(FunctionName="plain", InvocationType=kind, Payload=payload + " ")  # type: ignore[arg-type]
 
 
-def test_a_response_over_the_limit(invoke: Invoke) -> None:
+def test_invoke_fails_for_a_response_above_the_limit(invoke: Invoke) -> None:
     answer = invoke("crash", bytes=7 * 1024 * 1024)
     assert answer["errorType"] == "Function.ResponseSizeTooLarge"
     assert invoke("crash", bytes=5 * 1024 * 1024)["padding"]
 
 
-def test_an_unsupported_type(client: LambdaClient) -> None:
+def test_invoke_refuses_an_unsupported_type(client: LambdaClient) -> None:
     with pytest.raises(client.exceptions.InvalidParameterValueException):
         client.invoke(FunctionName="plain", InvocationType="DryRun")
 
 
-def test_what_a_function_prints(invoke: Invoke, service: Running) -> None:
+def test_function_output_is_in_the_log_with_its_name(invoke: Invoke, service: Running) -> None:
     invoke("plain", print="eins\nzwei")
     eventually(lambda: "[plain] eins\n[plain] zwei\n" in service.log.read_text())
     assert "[plain] init of plain\n" in service.log.read_text()

@@ -29,7 +29,7 @@ def config(folder: Path, **function: Any) -> dict[str, Any]:
     return {"port": 0, "functions": {"f": {"folder": str(folder), "timeout_s": 20, **function}}}
 
 
-def test_a_clean_stop_lets_what_runs_finish(write_function: Write, tmp_path: Path) -> None:
+def test_stop_lets_running_invocations_finish(write_function: Write, tmp_path: Path) -> None:
     settings = config(write_function(HANDLER), min_environments=2)
     note = tmp_path / "note"
     with running(MODULE, settings, tmp_path) as service, lambda_client(service) as client:
@@ -46,7 +46,7 @@ def test_a_clean_stop_lets_what_runs_finish(write_function: Write, tmp_path: Pat
             wait_until_dead(pid)
 
 
-def test_a_clean_stop_is_bounded(write_function: Write, tmp_path: Path) -> None:
+def test_stop_is_bounded_in_time(write_function: Write, tmp_path: Path) -> None:
     settings = config(write_function(HANDLER)) | {"stop_timeout_s": 0.2}
     note = tmp_path / "note"
     with (
@@ -62,7 +62,7 @@ def test_a_clean_stop_is_bounded(write_function: Write, tmp_path: Path) -> None:
         assert answer.result()["errorType"] == "Runtime.ExitError"
 
 
-def test_no_environment_outlives_a_killed_service(write_function: Write, tmp_path: Path) -> None:
+def test_killed_service_leaves_no_environment(write_function: Write, tmp_path: Path) -> None:
     settings = config(write_function(HANDLER), min_environments=2)
     note = tmp_path / "note"
     with running(MODULE, settings, tmp_path) as service, lambda_client(service) as client:
@@ -78,7 +78,7 @@ def test_no_environment_outlives_a_killed_service(write_function: Write, tmp_pat
             wait_until_dead(pid)
 
 
-def test_health_waits_for_the_environments_kept_ready_which_are_tried_again(
+def test_health_waits_for_environments_that_are_kept_ready(
     write_function: Write, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
@@ -110,7 +110,7 @@ def healthy(endpoint: str) -> bool:
         return False
 
 
-def test_an_init_that_hangs_is_ended(write_function: Write, tmp_path: Path) -> None:
+def test_init_that_hangs_is_killed(write_function: Write, tmp_path: Path) -> None:
     settings = config(write_function("import time; time.sleep(60)")) | {"init_timeout_s": 0.3}
     with running(MODULE, settings, tmp_path) as service, lambda_client(service) as client:
         answer = call(client, "f", {})
@@ -118,7 +118,7 @@ def test_an_init_that_hangs_is_ended(write_function: Write, tmp_path: Path) -> N
         eventually(lambda: not service.environments())
 
 
-def test_the_child_of_a_function_is_killed_with_it(write_function: Write, tmp_path: Path) -> None:
+def test_child_of_a_function_is_killed_with_it(write_function: Write, tmp_path: Path) -> None:
     source = """
         import subprocess, time
         def handler(event, context):
@@ -134,7 +134,7 @@ def test_the_child_of_a_function_is_killed_with_it(write_function: Write, tmp_pa
         wait_until_dead(int(note.read_text()))
 
 
-def test_a_taken_port(write_function: Write, tmp_path: Path) -> None:
+def test_service_refuses_a_taken_port(write_function: Write, tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -142,7 +142,7 @@ def test_a_taken_port(write_function: Write, tmp_path: Path) -> None:
         assert "address already in use" in refused(MODULE, file)
 
 
-def test_a_missing_or_wrong_configuration(tmp_path: Path) -> None:
+def test_service_refuses_a_wrong_configuration(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     assert "No such file" in refused(MODULE, file)
     file.write_text(json.dumps(config(tmp_path / "nowhere") | {"prot": 1}))

@@ -102,7 +102,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Dev]]:
         dev.nothing_is_left()
 
 
-def test_says_one_ready_block(dev: Dev, port: str) -> None:
+def test_dev_prints_one_ready_block(dev: Dev, port: str) -> None:
     eventually(lambda: "Ctrl-C stops it." in dev.output)
     assert dev.output.count("Axon is ready") == 1
     block = dev.output.partition("Axon is ready")[2]
@@ -110,7 +110,7 @@ def test_says_one_ready_block(dev: Dev, port: str) -> None:
         assert text in block
 
 
-def test_the_snippet_of_the_ready_block_works(dev: Dev) -> None:
+def test_dev_prints_a_snippet_that_works(dev: Dev) -> None:
     eventually(lambda: "Ctrl-C stops it." in dev.output)
     snippet = dev.output.partition("from openai")[2].partition("Ctrl-C")[0]
     script = textwrap.dedent("  from openai" + snippet)
@@ -120,7 +120,7 @@ def test_the_snippet_of_the_ready_block_works(dev: Dev) -> None:
     assert (result.stdout, result.stderr) == ("What is the capital of France?", "")
 
 
-def test_listens_on_the_loopback_interface_only(dev: Dev) -> None:
+def test_dev_listens_on_the_loopback_interface_only(dev: Dev) -> None:
     processes = owned(str(dev.data / "run"))
     listening = [
         connection.laddr.ip
@@ -132,12 +132,12 @@ def test_listens_on_the_loopback_interface_only(dev: Dev) -> None:
     assert set(listening) == {LOOPBACK}
 
 
-def test_chat(dev: Dev) -> None:
+def test_chat_prints_answers(dev: Dev) -> None:
     result = dev.run("chat", said="hello there\ncount to 3\n")
     assert (result.stdout, result.stderr, result.returncode) == ("hello there\n1 2 3\n", "", 0)
 
 
-def test_chat_shows_errors_in_one_line(dev: Dev) -> None:
+def test_chat_prints_an_error_in_one_line(dev: Dev) -> None:
     unknown = dev.run("chat", "--model", "gpt-6", said="hello\n")
     assert unknown.returncode == 1
     assert re.fullmatch(r"axon: .*gpt-6.*\(model_not_found\)\n", unknown.stderr)
@@ -146,7 +146,7 @@ def test_chat_shows_errors_in_one_line(dev: Dev) -> None:
     assert re.fullmatch(r"axon: cannot connect to .*: the key was refused\n", refused.stderr)
 
 
-def test_status(dev: Dev) -> None:
+def test_status_shows_processes_and_queues(dev: Dev) -> None:
     report = json.loads(dev.run("status", "--json").stdout)
     assert (report["engine"], report["model"]) == ("echo", "echo")
     assert [process["name"] for process in report["processes"]] == list(NAMES)
@@ -157,7 +157,7 @@ def test_status(dev: Dev) -> None:
     assert "no active responses" in dev.run("status").stdout
 
 
-def test_a_dead_letter_waits_for_the_operator(dev: Dev) -> None:
+def test_dlq_has_a_job_that_cannot_be_read(dev: Dev) -> None:
     urls = json.loads((dev.data / "run" / "endpoints.json").read_text())["queues"]
     client = boto3.client("sqs", endpoint_url=urls["jobs"].partition("/0")[0])
     sent = client.send_message(QueueUrl=urls["jobs-dlq"], MessageBody="poison")
@@ -180,7 +180,7 @@ def test_a_dead_letter_waits_for_the_operator(dev: Dev) -> None:
     assert letters() == []
 
 
-def test_a_new_key_works_until_it_is_revoked(dev: Dev) -> None:
+def test_keys_command_creates_and_revokes_a_key(dev: Dev) -> None:
     secret = dev.run("keys", "create", "mine", "--tenant", "acme").stdout.strip()
     said = dev.run("chat", "--key", secret, said="hello\n")
     assert said.stdout == "hello\n", said.stderr
@@ -192,14 +192,14 @@ def test_a_new_key_works_until_it_is_revoked(dev: Dev) -> None:
     assert dev.run("keys", "revoke", "key_x").returncode == 1
 
 
-def test_a_second_instance_is_refused(dev: Dev) -> None:
+def test_dev_refuses_a_data_folder_in_use(dev: Dev) -> None:
     result = dev.run("dev", "--port", "1")
     assert result.returncode == 2
     in_use = f"{dev.data} is in use by another `axon dev` (process {dev.process.pid})"
     assert result.stderr == f"axon: {in_use}\n"
 
 
-def test_restarts_what_is_killed(dev: Dev) -> None:
+def test_dev_restarts_a_killed_process(dev: Dev) -> None:
     for name in NAMES:
         pid = dev.pid(name)
         os.kill(pid, signal.SIGKILL)
@@ -210,7 +210,7 @@ def test_restarts_what_is_killed(dev: Dev) -> None:
     eventually(lambda: dev.run("chat", said="hello\n").stdout == "hello\n", within_s=60)
 
 
-def test_leaves_nothing_when_it_is_killed(start: Callable[..., Dev], port: str) -> None:
+def test_dev_leaves_no_process_when_it_is_killed(start: Callable[..., Dev], port: str) -> None:
     with Ports() as ports:
         dev = start("--port", str(ports.reserve()))
     dev.wait_until_ready()
@@ -221,7 +221,7 @@ def test_leaves_nothing_when_it_is_killed(start: Callable[..., Dev], port: str) 
     eventually(lambda: not any(alive(process.pid) for process in processes))
 
 
-def test_ctrl_c_stops_it_and_the_data_stays(start: Callable[..., Dev]) -> None:
+def test_dev_stops_at_ctrl_c_and_keeps_the_data(start: Callable[..., Dev]) -> None:
     with Ports() as ports:
         port = str(ports.reserve())
         first = start("--port", port)
@@ -239,7 +239,7 @@ def test_ctrl_c_stops_it_and_the_data_stays(start: Callable[..., Dev]) -> None:
         assert second.run("chat", "--key", secret, said="again\n").stdout == "again\n"
 
 
-def test_ctrl_c_while_it_starts(start: Callable[..., Dev]) -> None:
+def test_dev_stops_at_ctrl_c_while_it_starts(start: Callable[..., Dev]) -> None:
     with Ports() as ports:
         dev = start("--port", str(ports.reserve()))
     eventually(lambda: "valkey ready" in dev.output)
@@ -248,7 +248,7 @@ def test_ctrl_c_while_it_starts(start: Callable[..., Dev]) -> None:
     assert not owned(str(dev.data / "run"))
 
 
-def test_a_taken_port_is_refused(start: Callable[..., Dev]) -> None:
+def test_dev_refuses_a_taken_port(start: Callable[..., Dev]) -> None:
     with socket.create_server((LOOPBACK, 0)) as server:
         port = server.getsockname()[1]
         dev = start("--port", str(port))

@@ -10,19 +10,19 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_each_test_gets_an_empty_valkey(valkey_url: str, turn: int) -> None:
+def test_fixture_gives_each_test_an_empty_valkey(valkey_url: str, turn: int) -> None:
     with redis.Redis.from_url(valkey_url) as client:
         assert client.dbsize() == 0
         client.set("key", turn)
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_each_test_gets_a_database_of_its_own(postgres_dsn: str, turn: int) -> None:
+def test_fixture_gives_each_test_its_own_database(postgres_dsn: str, turn: int) -> None:
     with psycopg.connect(postgres_dsn) as connection:
         connection.execute("CREATE TABLE only_once (turn int)")
 
 
-def test_jobs_end_in_the_dead_letter_queue(
+def test_fixture_queue_moves_jobs_to_the_dead_letter_queue(
     sqs_client: "SQSClient", jobs_queue_url: str, jobs_dead_queue_url: str
 ) -> None:
     sqs_client.send_message(QueueUrl=jobs_queue_url, MessageBody="poison")
@@ -37,7 +37,7 @@ def test_jobs_end_in_the_dead_letter_queue(
     assert dead["Messages"][0]["Body"] == "poison"
 
 
-def test_history_keeps_the_order_of_a_group(
+def test_fixture_queue_keeps_the_order_of_a_message_group(
     sqs_client: "SQSClient", history_queue_url: str
 ) -> None:
     for number in range(3):

@@ -48,7 +48,7 @@ def sqs(fauxqs: Fauxqs) -> "SQSClient":
     return boto3.client("sqs", endpoint_url=fauxqs.endpoint, region_name=REGION)
 
 
-def test_valkey_keeps_what_is_written_when_it_is_killed(
+def test_valkey_keeps_its_data_when_it_is_killed(
     tmp_path: Path, ports: Ports, start: Start
 ) -> None:
     valkey = Valkey(port=ports.reserve(), folder=tmp_path / "valkey", persistent=True)
@@ -63,7 +63,9 @@ def test_valkey_keeps_what_is_written_when_it_is_killed(
         assert client.config_get("save") == {"save": ""}
 
 
-def test_valkey_forgets_when_ephemeral(tmp_path: Path, ports: Ports, start: Start) -> None:
+def test_valkey_loses_its_data_when_it_is_ephemeral(
+    tmp_path: Path, ports: Ports, start: Start
+) -> None:
     valkey = Valkey(port=ports.reserve(), folder=tmp_path / "valkey", persistent=False)
     child = start(valkey.program())
     with redis.Redis.from_url(valkey.url) as client:
@@ -74,7 +76,7 @@ def test_valkey_forgets_when_ephemeral(tmp_path: Path, ports: Ports, start: Star
         assert client.get("key") is None
 
 
-def test_postgres_keeps_what_is_committed_when_it_is_killed(
+def test_postgres_keeps_commits_when_it_is_killed(
     tmp_path: Path, ports: Ports, start: Start
 ) -> None:
     postgres = Postgres(port=ports.reserve(), folder=tmp_path / "postgres", persistent=True)
@@ -89,7 +91,7 @@ def test_postgres_keeps_what_is_committed_when_it_is_killed(
         assert connection.execute("SHOW fsync").fetchone() == ("on",)
 
 
-def test_postgres_asks_for_the_password(tmp_path: Path, ports: Ports, start: Start) -> None:
+def test_postgres_requires_the_password(tmp_path: Path, ports: Ports, start: Start) -> None:
     postgres = Postgres(port=ports.reserve(), folder=tmp_path / "postgres", persistent=False)
     start(postgres.program())
     assert (tmp_path / "postgres" / "password").stat().st_mode & 0o777 == 0o600
@@ -97,7 +99,7 @@ def test_postgres_asks_for_the_password(tmp_path: Path, ports: Ports, start: Sta
         psycopg.connect(f"postgresql://axon:wrong@{LOOPBACK}:{postgres.port}/axon")
 
 
-def test_postgres_starts_over_the_lock_file_of_a_dead_server(
+def test_postgres_starts_despite_the_lock_file_of_a_dead_server(
     tmp_path: Path, ports: Ports, start: Start
 ) -> None:
     """After a restart of the machine the dead server's process id may be anybody's."""
@@ -110,7 +112,7 @@ def test_postgres_starts_over_the_lock_file_of_a_dead_server(
     start(postgres.program())
 
 
-def test_half_made_data_is_made_again(tmp_path: Path, ports: Ports, start: Start) -> None:
+def test_postgres_makes_incomplete_data_again(tmp_path: Path, ports: Ports, start: Start) -> None:
     postgres = Postgres(port=ports.reserve(), folder=tmp_path / "postgres", persistent=False)
     (postgres.folder / "data.new").mkdir(parents=True)
     (postgres.folder / "data.new" / "PG_VERSION").touch()
@@ -137,7 +139,7 @@ def test_fauxqs_keeps_messages_when_it_is_killed(
     client.close()
 
 
-def test_fauxqs_has_the_queues_and_stops_in_good_order(
+def test_fauxqs_has_the_queues_and_stops_cleanly(
     tmp_path: Path, ports: Ports, start: Start
 ) -> None:
     fauxqs = Fauxqs(port=ports.reserve(), folder=tmp_path / "fauxqs", persistent=False)
@@ -154,20 +156,20 @@ def test_fauxqs_has_the_queues_and_stops_in_good_order(
     assert not list((tmp_path / "fauxqs").iterdir())
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path: Path, start: Start) -> None:
+def test_server_that_cannot_start_says_why(tmp_path: Path, start: Start) -> None:
     valkey = Valkey(port=70_000, folder=tmp_path / "valkey", persistent=False)
     with pytest.raises(LocalCloudError, match="valkey did not start: argument must be between"):
         start(valkey.program())
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path, start: Start) -> None:
+def test_server_refuses_a_folder_that_cannot_be_made(tmp_path: Path, start: Start) -> None:
     (tmp_path / "file").touch()
     valkey = Valkey(port=1, folder=tmp_path / "file" / "valkey", persistent=False)
     with pytest.raises(LocalCloudError, match=r"valkey cannot be prepared: .*Not a directory"):
         start(valkey.program())
 
 
-def test_fauxqs_gives_nothing_to_a_receiver_that_is_gone(
+def test_fauxqs_gives_no_message_to_a_receiver_that_is_gone(
     tmp_path: Path, ports: Ports, start: Start
 ) -> None:
     fauxqs = Fauxqs(port=ports.reserve(), folder=tmp_path / "fauxqs", persistent=False)

@@ -19,13 +19,13 @@ def cloud(start_cloud: StartCloud) -> Cloud:
     return cloud
 
 
-def test_starts_in_order_and_says_so(cloud: Cloud) -> None:
+def test_supervisor_starts_programs_in_order_and_announces_them(cloud: Cloud) -> None:
     assert re.search(r"parent ready in .*\n.* child ready in .*\nall ready\n", cloud.output)
     assert cloud.state("parent")["pid"] == cloud.pid("parent")
     assert cloud.state("child")["state"] == "ready"
 
 
-def test_stops_everything_on_sigterm(cloud: Cloud) -> None:
+def test_supervisor_stops_everything_at_sigterm(cloud: Cloud) -> None:
     pids = [cloud.pid("parent"), cloud.pid("child"), int((cloud.root / "grandchild").read_text())]
     assert cloud.end(signal.SIGTERM) == 0
     assert not any(map(alive, pids))
@@ -34,7 +34,7 @@ def test_stops_everything_on_sigterm(cloud: Cloud) -> None:
     assert cloud.output.endswith("all stopped\n")
 
 
-def test_kills_what_does_not_stop(start_cloud: StartCloud) -> None:
+def test_supervisor_kills_a_program_that_does_not_stop(start_cloud: StartCloud) -> None:
     cloud = start_cloud("stubborn")
     cloud.says("all ready")
     pid = cloud.pid("child")
@@ -44,7 +44,7 @@ def test_kills_what_does_not_stop(start_cloud: StartCloud) -> None:
     assert not alive(pid)
 
 
-def test_restarts_what_dies_and_says_so(cloud: Cloud) -> None:
+def test_supervisor_restarts_a_dead_program_and_announces_it(cloud: Cloud) -> None:
     parent, child = cloud.pid("parent"), cloud.pid("child")
     os.kill(parent, signal.SIGKILL)
     cloud.says("parent was killed by SIGKILL; restarting\n")
@@ -55,7 +55,7 @@ def test_restarts_what_dies_and_says_so(cloud: Cloud) -> None:
     assert alive(cloud.pid("parent"))
 
 
-def test_restarts_again_and_again(cloud: Cloud) -> None:
+def test_supervisor_restarts_a_program_again_and_again(cloud: Cloud) -> None:
     for _ in range(3):
         before = cloud.output.count("child is ready again")
         os.kill(cloud.pid("child"), signal.SIGKILL)
@@ -63,21 +63,21 @@ def test_restarts_again_and_again(cloud: Cloud) -> None:
     assert cloud.state("child")["restarts"] == 3
 
 
-def test_ends_everything_when_a_start_fails(start_cloud: StartCloud) -> None:
+def test_supervisor_stops_everything_when_a_start_fails(start_cloud: StartCloud) -> None:
     cloud = start_cloud("breaks")
     assert cloud.process.wait(20) == 1
     assert "error: child did not start: the model is missing\n" in cloud.output
     cloud.nothing_is_left()
 
 
-def test_leaves_nothing_when_the_supervisor_is_killed(cloud: Cloud) -> None:
+def test_guardian_kills_everything_when_the_supervisor_is_killed(cloud: Cloud) -> None:
     grandchild = int((cloud.root / "grandchild").read_text())
     assert cloud.end(signal.SIGKILL) == -signal.SIGKILL
     cloud.nothing_is_left()
     eventually(lambda: not alive(grandchild))
 
 
-def test_starts_again_after_it_was_killed(cloud: Cloud, start_cloud: StartCloud) -> None:
+def test_supervisor_starts_again_after_it_was_killed(cloud: Cloud, start_cloud: StartCloud) -> None:
     cloud.end(signal.SIGKILL)
     second = start_cloud()
     cloud.says_again("all ready")
@@ -85,7 +85,9 @@ def test_starts_again_after_it_was_killed(cloud: Cloud, start_cloud: StartCloud)
     assert second.pid("supervisor") == second.process.pid
 
 
-def test_ends_what_a_dead_supervisor_could_not(cloud: Cloud, start_cloud: StartCloud) -> None:
+def test_supervisor_kills_processes_of_a_dead_supervisor(
+    cloud: Cloud, start_cloud: StartCloud
+) -> None:
     """Supervisor and guardian killed at once: the next start finds the leftovers."""
     guardian = next(
         process.pid
@@ -101,7 +103,7 @@ def test_ends_what_a_dead_supervisor_could_not(cloud: Cloud, start_cloud: StartC
     assert not any(map(alive, leftovers))
 
 
-def test_does_not_trust_a_stale_pid_file(start_cloud: StartCloud, cloud: Cloud) -> None:
+def test_supervisor_does_not_trust_a_stale_pid_file(start_cloud: StartCloud, cloud: Cloud) -> None:
     """A process id that now belongs to somebody else is left alone."""
     cloud.end(signal.SIGTERM)
     (cloud.root / "run" / "worker-7.pid").write_text(str(os.getpid()))
@@ -110,7 +112,7 @@ def test_does_not_trust_a_stale_pid_file(start_cloud: StartCloud, cloud: Cloud) 
     assert not (cloud.root / "run" / "worker-7.pid").exists()
 
 
-def test_refuses_folders_in_use(cloud: Cloud, start_cloud: StartCloud) -> None:
+def test_supervisor_refuses_folders_in_use(cloud: Cloud, start_cloud: StartCloud) -> None:
     second = start_cloud()
     assert second.process.wait(20) == 1
     in_use = f"{cloud.root} is in use by another `axon dev` (process {cloud.process.pid})"

@@ -78,7 +78,7 @@ def say(conversation: Conversation, text: str) -> str:
     return output.getvalue()
 
 
-def test_turns_continue_each_other_on_one_socket(
+def test_conversation_continues_turns_on_one_connection(
     server: tuple[Server, str], conversation: Conversation
 ) -> None:
     assert say(conversation, "a") == "you said a\n"
@@ -93,7 +93,7 @@ def test_turns_continue_each_other_on_one_socket(
     ("answer", "reason"),
     [(refused, "no model (model_not_found)"), (failed, "the worker died (server_error)")],
 )
-def test_the_next_turn_may_succeed(
+def test_conversation_goes_on_after_a_failed_turn(
     server: tuple[Server, str], conversation: Conversation, answer: Answer, reason: str
 ) -> None:
     server[0].answer = answer
@@ -106,7 +106,7 @@ def test_the_next_turn_may_succeed(
     assert server[0].sockets == 1
 
 
-def test_a_broken_answer_is_an_error_and_the_next_turn_connects_again(
+def test_conversation_reconnects_after_a_broken_answer(
     server: tuple[Server, str], conversation: Conversation
 ) -> None:
     server[0].answer = gone
@@ -117,7 +117,7 @@ def test_a_broken_answer_is_an_error_and_the_next_turn_connects_again(
     assert server[0].sockets == 2
 
 
-def test_nobody_listens() -> None:
+def test_conversation_reports_that_no_server_listens() -> None:
     with (
         pytest.raises(CommandError, match=r"cannot connect to http://127.0.0.1:9/v1: .*refused"),
         Conversation(url="http://127.0.0.1:9/v1", model="m", key="k"),

@@ -11,7 +11,7 @@ def out(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_dev_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cost_estimates_dev_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     text = out(capsys)
     assert text.startswith("Axon dev in us-east-1: ")
     assert "A month in which nobody asks" in text
@@ -19,7 +19,7 @@ def test_dev_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert "- data transfer: out to clients" in text
 
 
-def test_every_line_is_there_and_they_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cost_lists_every_line_and_their_sum(capsys: pytest.CaptureFixture[str]) -> None:
     text = out(capsys, "--env", "prod")
     month = text.split("A month in which nobody asks")[1].split("A million")[0]
     amounts = [
@@ -30,14 +30,14 @@ def test_every_line_is_there_and_they_add_up(capsys: pytest.CaptureFixture[str])
     assert any(line.startswith("NAT gateways ") for line in month.splitlines())
 
 
-def test_what_is_unconfirmed_has_a_footnote(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cost_marks_unconfirmed_prices(capsys: pytest.CaptureFixture[str]) -> None:
     text = out(capsys, "--env", "prod")
     (line,) = [line for line in text.splitlines() if line.startswith("RDS Proxy ")]
     assert line.endswith(" *")
     assert "\n- RDS Proxy: " in text.split("* Prices that no dated document confirms")[1]
 
 
-def test_assumptions_are_flags(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cost_takes_assumptions_as_flags(capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(out(capsys, "--json", "--tokens", "2", "--seconds", "0.1"))
     assert told["assumptions"]["tokens"] == 2
     (messages,) = [
@@ -48,7 +48,7 @@ def test_assumptions_are_flags(capsys: pytest.CaptureFixture[str]) -> None:
     assert messages == 1 + 4 + 2 + 4
 
 
-def test_a_file_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_cost_takes_a_settings_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
         'name = "mine"\nregion = "eu-central-1"\n[valkey]\nnode_type = "cache.r7g.16xlarge"\n'
@@ -69,7 +69,7 @@ def test_a_file_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
         (["--region", "mars-1"], "axon: there are no prices for mars-1: estimate with --region "),
     ],
 )
-def test_what_cannot_be_estimated_is_one_line(
+def test_cost_reports_an_error_in_one_line(
     capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
 ) -> None:
     assert main(["cost", *arguments]) == 2
@@ -78,7 +78,7 @@ def test_what_cannot_be_estimated_is_one_line(
     assert error.count("\n") == 1
 
 
-def test_amounts_are_not_negative(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cost_refuses_negative_amounts(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["cost", "--tokens", "-1"])
     assert "must be 0 or more" in capsys.readouterr().err

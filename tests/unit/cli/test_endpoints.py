@@ -19,7 +19,7 @@ CONTENT = {
 }
 
 
-def test_takes_what_it_knows(tmp_path: Path) -> None:
+def test_endpoints_ignore_unknown_fields(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     content = {**CONTENT, "postgres_dsn": "postgresql://"}
     (tmp_path / "run" / "endpoints.json").write_text(json.dumps(content))
@@ -29,7 +29,7 @@ def test_takes_what_it_knows(tmp_path: Path) -> None:
     assert endpoints.queues == CONTENT["queues"]
 
 
-def test_a_killed_supervisor_leaves_its_files(tmp_path: Path) -> None:
+def test_endpoints_of_a_killed_supervisor_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "endpoints.json").write_text(json.dumps(CONTENT))
     (tmp_path / "run" / "supervisor.pid").write_text("999999999")
@@ -37,7 +37,7 @@ def test_a_killed_supervisor_leaves_its_files(tmp_path: Path) -> None:
         Endpoints.read(tmp_path)
 
 
-def test_a_broken_file(tmp_path: Path) -> None:
+def test_endpoints_report_a_broken_file(tmp_path: Path) -> None:
     path = tmp_path / "endpoints.json"
     path.write_text("{")
     with pytest.raises(CommandError, match="cannot read"):

@@ -22,11 +22,11 @@ REPORT = Report(
 )
 
 
-def test_an_id_tells_when_it_was_made() -> None:
+def test_made_at_reads_the_time_in_an_id() -> None:
     assert made_at(new_id("resp")) == pytest.approx(time.time(), abs=1)
 
 
-def test_text() -> None:
+def test_status_text_shows_processes_queues_and_responses() -> None:
     lines = as_text(REPORT).splitlines()
     assert "http://127.0.0.1:8000/v1  engine echo, model echo" in lines
     assert "worker-0  12   ready       1 min  1" in lines
@@ -36,6 +36,6 @@ def test_text() -> None:
     assert lines[-1] == "and 5 more"
 
 
-def test_json_holds_everything() -> None:
+def test_status_json_holds_everything() -> None:
     assert '"active_count": 25' in REPORT.as_json()
     assert REPORT.as_json().count("resp_") == 20

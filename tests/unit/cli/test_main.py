@@ -9,7 +9,7 @@ from cli.main import main
 HEAVY = ("openai", "boto3", "redis", "psycopg", "pydantic", "psutil", "asyncio")
 
 
-def test_help_imports_nothing_heavy() -> None:
+def test_help_imports_no_heavy_package() -> None:
     script = f"""
 import sys
 from cli.main import main
@@ -42,7 +42,7 @@ sys.stderr.write(",".join(name for name in {HEAVY!r} if name in sys.modules))
         ("dlq", "purge", "6e1f1a52"),
     ],
 )
-def test_nothing_runs(
+def test_command_says_that_no_axon_runs(
     arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "--data", str(tmp_path)]) == 2
@@ -61,14 +61,16 @@ def test_nothing_runs(
         ["dlq", "redrive", "6e1f1a52", "--all"],
     ],
 )
-def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_refuses_wrong_arguments(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert "error: argument" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("action", ["redrive", "purge"])
-def test_which_letters_must_be_said(action: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dlq_action_needs_an_id_or_all(action: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["dlq", action])
     assert "one of the arguments ID --all is required" in capsys.readouterr().err

@@ -46,7 +46,7 @@ def listed(*, workers: tuple[str, ...] = ("w1", "w2"), **of: Any) -> Any:
     return {"models": [model(**of)], "workers": workers}
 
 
-def test_loading_waits_until_every_worker_serves_it(
+def test_models_load_waits_until_every_worker_serves_it(
     service: Lambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [
@@ -71,14 +71,14 @@ def test_loading_waits_until_every_worker_serves_it(
     assert output.err.splitlines() == ["w1: loading", "w1: serving", "w2: loading", "w2: serving"]
 
 
-def test_an_adapter_names_its_model_instead_of_an_engine(service: Lambda) -> None:
+def test_models_load_of_an_adapter_names_its_model(service: Lambda) -> None:
     service.answers += [changed(workers=())]
     uri = "s3://models/pirate"
     assert main(["models", "load", "pirate", "--adapter-of", "llama", "--uri", uri, *ENV]) == 0
     assert service.asked[0][1]["settings"] == {"adapter_of": "llama", "model_uri": uri}
 
 
-def test_a_swap_is_not_done_while_the_old_one_serves(
+def test_models_swap_waits_until_the_old_one_is_gone(
     service: Lambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [
@@ -94,7 +94,7 @@ def test_a_swap_is_not_done_while_the_old_one_serves(
     assert (output.out, output.err) == ("llama is served by 1 worker\n", "w1: serving\n")
 
 
-def test_unloading_waits_until_no_worker_has_it(
+def test_models_unload_waits_until_no_worker_has_it(
     service: Lambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [
@@ -114,7 +114,9 @@ def test_unloading_waits_until_no_worker_has_it(
     ]
 
 
-def test_a_worker_that_fails_ends_it(service: Lambda, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_load_ends_when_a_worker_fails(
+    service: Lambda, capsys: pytest.CaptureFixture[str]
+) -> None:
     service.answers += [
         changed(w1=("failed", 3)),  # of the settings before
         listed(w1=("failed", 3), w2=("loading", 7)),
@@ -126,20 +128,24 @@ def test_a_worker_that_fails_ends_it(service: Lambda, capsys: pytest.CaptureFixt
     assert lines[:-1] == ["w2: loading", "w1: loading", "w2: failed"]
 
 
-def test_the_time_may_be_over(service: Lambda, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_load_ends_at_its_timeout(
+    service: Lambda, capsys: pytest.CaptureFixture[str]
+) -> None:
     service.answers += [changed(w1=("serving", 7))]
     assert main(["models", *LOAD, "--timeout", "0"]) == 1
     said = "axon: after 0 s llama is serving on 1 of 2 workers; they go on: axon models list"
     assert capsys.readouterr().err.splitlines()[-1] == said
 
 
-def test_another_change_ends_it(service: Lambda, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_load_ends_at_another_change(
+    service: Lambda, capsys: pytest.CaptureFixture[str]
+) -> None:
     service.answers += [changed(), listed(version=8)]
     assert main(["models", *LOAD]) == 1
     assert capsys.readouterr().err == "axon: llama was changed again, to version 8\n"
 
 
-def test_workers_that_come_are_waited_for_and_those_that_go_are_not(service: Lambda) -> None:
+def test_models_load_waits_for_new_workers_and_not_for_gone_ones(service: Lambda) -> None:
     service.answers += [
         changed(workers=("w1",)),
         listed(workers=("w1", "w2"), w1=("serving", 7)),
@@ -150,7 +156,7 @@ def test_workers_that_come_are_waited_for_and_those_that_go_are_not(service: Lam
     assert len(service.asked) == 4
 
 
-def test_a_look_that_fails_is_told_once_and_repeated(
+def test_models_load_reports_a_failed_poll_once_and_retries(
     service: Lambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     away = {"error": {"code": "unavailable", "message": "Valkey: away"}}
@@ -161,7 +167,7 @@ def test_a_look_that_fails_is_told_once_and_repeated(
 
 
 @pytest.mark.parametrize("more", [[], ["--no-wait"]])
-def test_nobody_is_waited_for_where_no_worker_runs(
+def test_models_load_does_not_wait_without_workers(
     service: Lambda, capsys: pytest.CaptureFixture[str], more: list[str]
 ) -> None:
     service.answers += [changed(workers=())]
@@ -171,7 +177,9 @@ def test_nobody_is_waited_for_where_no_worker_runs(
     assert capsys.readouterr().out == said
 
 
-def test_without_waiting(service: Lambda, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_load_with_no_wait_returns_at_once(
+    service: Lambda, capsys: pytest.CaptureFixture[str]
+) -> None:
     service.answers += [changed(told=False)]
     assert main(["models", *LOAD, "--no-wait"]) == 0
     assert len(service.asked) == 1
@@ -193,7 +201,7 @@ def test_without_waiting(service: Lambda, capsys: pytest.CaptureFixture[str]) ->
         ({"wanted": None, "version": 0, "w1": ("serving", 0)}, ["serving 1/2", "0", "-"]),
     ],
 )
-def test_the_list(
+def test_models_list_shows_the_state_of_a_model(
     service: Lambda, capsys: pytest.CaptureFixture[str], of: dict[str, Any], cells: list[str]
 ) -> None:
     service.answers += [listed(**of)]
@@ -206,7 +214,7 @@ def test_the_list(
     assert failures == [f"{each}: llama (version 7) failed: no memory" for each in failed]
 
 
-def test_an_upstream_is_told_by_its_url(
+def test_models_list_shows_the_url_of_an_upstream(
     service: Lambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [listed(wanted={"engine": "openai", "upstream_url": "http://10.0.0.1/v1"})]
@@ -229,7 +237,7 @@ def test_an_upstream_is_told_by_its_url(
         ("http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1"),
     ],
 )
-def test_values_are_json_or_else_strings(text: str, value: object) -> None:
+def test_setting_is_json_or_else_a_string(text: str, value: object) -> None:
     name, parsed = setting(f"name={text}")
     assert (name, type(parsed), parsed) == ("name", type(value), value)
 
@@ -247,13 +255,17 @@ def test_values_are_json_or_else_strings(text: str, value: object) -> None:
         ("unload", "llama", "--engine", "vllm"),
     ],
 )
-def test_wrong_arguments(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_command_refuses_wrong_arguments(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["models", *arguments])
     assert "error: " in capsys.readouterr().err
 
 
-def test_a_setting_twice(service: Lambda, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_command_refuses_a_setting_given_twice(
+    service: Lambda, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["models", *LOAD, "--set", "engine=echo"]) == 2
     assert capsys.readouterr().err == "axon: engine is given twice\n"
     assert service.asked == []

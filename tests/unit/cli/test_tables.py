@@ -3,7 +3,7 @@ import pytest
 from cli.tables import duration, table
 
 
-def test_columns_are_as_wide_as_their_widest_cell() -> None:
+def test_table_columns_are_as_wide_as_their_widest_cell() -> None:
     assert table(("name", "n"), [("gateway", 1), ("x", 22)]) == (
         "name     n\ngateway  1\nx        22"
     )
@@ -20,5 +20,5 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
         (2e5, "2 d"),
     ],
 )
-def test_duration(seconds: float, text: str) -> None:
+def test_duration_uses_the_largest_unit_that_fits(seconds: float, text: str) -> None:
     assert duration(seconds) == text

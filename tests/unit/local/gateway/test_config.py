@@ -13,7 +13,7 @@ LEAST: dict[str, Any] = {
 }
 
 
-def test_the_limits_are_api_gateways() -> None:
+def test_config_limits_are_those_of_api_gateway() -> None:
     limits = GatewayConfig(**LEAST).limits
     assert (limits.frame_bytes, limits.message_bytes) == (32_768, 131_072)
     assert (limits.idle_timeout_s, limits.connection_duration_s) == (600, 7200)
@@ -22,7 +22,7 @@ def test_the_limits_are_api_gateways() -> None:
     assert limits.requests_per_s == 10_000
 
 
-def test_what_follows_from_the_stage() -> None:
+def test_config_derives_paths_and_arn_from_the_stage() -> None:
     config = GatewayConfig(**LEAST, stage="prod", api_id="abc")
     assert config.paths == ("/prod", "/v1/prod")
     assert config.method_arn == "arn:aws:execute-api:us-east-1:000000000000:abc/prod/$connect"
@@ -40,6 +40,6 @@ def test_what_follows_from_the_stage() -> None:
         {"unknown": 1},
     ],
 )
-def test_what_is_refused(change: dict[str, Any]) -> None:
+def test_config_refuses_wrong_values(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         GatewayConfig(**{**LEAST, **change})

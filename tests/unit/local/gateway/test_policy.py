@@ -21,7 +21,7 @@ def statement(effect: str = "Allow", resource: Any = ARN, **other: Any) -> dict[
         ["arn:aws:execute-api:*:*:other/*", ARN],
     ],
 )
-def test_resources_that_match(resource: Any) -> None:
+def test_policy_matches_resources(resource: Any) -> None:
     policy = {"Statement": [statement(resource=resource)]}
     assert evaluate(policy, resource=ARN) is Decision.ALLOW
 
@@ -36,30 +36,30 @@ def test_resources_that_match(resource: Any) -> None:
         [],
     ],
 )
-def test_resources_that_do_not_match(resource: Any) -> None:
+def test_policy_does_not_match_other_resources(resource: Any) -> None:
     policy = {"Statement": [statement(resource=resource)]}
     assert evaluate(policy, resource=ARN) is Decision.IMPLICIT_DENY
 
 
 @pytest.mark.parametrize("action", ["execute-api:*", "*", ["s3:Get*", "EXECUTE-API:invoke"]])
-def test_actions_that_match(action: Any) -> None:
+def test_policy_matches_actions(action: Any) -> None:
     policy = {"Statement": [statement(Action=action)]}
     assert evaluate(policy, resource=ARN) is Decision.ALLOW
 
 
-def test_another_action() -> None:
+def test_policy_ignores_another_action() -> None:
     policy = {"Statement": [statement(Action="execute-api:ManageConnections")]}
     assert evaluate(policy, resource=ARN) is Decision.IMPLICIT_DENY
 
 
-def test_a_deny_outweighs_any_allow() -> None:
+def test_policy_deny_outweighs_any_allow() -> None:
     policy = {"Statement": [statement("Deny", "*"), statement()]}
     assert evaluate(policy, resource=ARN) is Decision.EXPLICIT_DENY
     elsewhere = {"Statement": [statement("Deny", "arn:*:other/*"), statement()]}
     assert evaluate(elsewhere, resource=ARN) is Decision.ALLOW
 
 
-def test_a_single_statement_needs_no_list() -> None:
+def test_policy_takes_a_single_statement_without_a_list() -> None:
     assert evaluate({"Statement": statement()}, resource=ARN) is Decision.ALLOW
 
 
@@ -77,6 +77,6 @@ def test_a_single_statement_needs_no_list() -> None:
         {"Statement": [statement(NotResource="*")]},
     ],
 )
-def test_what_cannot_be_evaluated(policy: Any) -> None:
+def test_policy_refuses_elements_that_it_cannot_evaluate(policy: Any) -> None:
     with pytest.raises(MalformedPolicyError):
         evaluate(policy, resource=ARN)

@@ -14,7 +14,7 @@ def select(body: Any, *, expression: str = "$request.body.type", routes: Any = R
 
 
 @pytest.mark.parametrize("name", ["start", "stop"])
-def test_a_field_selects_a_route(name: str) -> None:
+def test_route_is_selected_by_a_field(name: str) -> None:
     assert select({"type": name}) == name
 
 
@@ -22,23 +22,23 @@ def test_a_field_selects_a_route(name: str) -> None:
     "body",
     [{"type": "other"}, {"type": ["start"]}, {"type": None}, {}, [], 1, "start", "{", "[" * 99_999],
 )
-def test_everything_else_takes_the_default(body: Any) -> None:
+def test_route_is_the_default_for_all_other_messages(body: Any) -> None:
     assert select(body) == "$default"
     assert select(body, routes=["start"]) is None
 
 
 @pytest.mark.parametrize("name", ["$connect", "$disconnect", "$default"])
-def test_predefined_routes_cannot_be_selected(name: str) -> None:
+def test_route_selection_excludes_predefined_routes(name: str) -> None:
     assert select({"type": name}) == "$default"
     assert select({"type": name}, routes=["$connect", "$disconnect", "start"]) is None
 
 
-def test_a_nested_field() -> None:
+def test_route_is_selected_by_a_nested_field() -> None:
     expression = "$request.body.command.name"
     assert select({"command": {"name": "stop"}}, expression=expression) == "stop"
     assert select({"command": "stop"}, expression=expression) == "$default"
 
 
-def test_an_api_with_the_default_alone() -> None:
+def test_route_is_the_default_when_it_is_the_only_one() -> None:
     assert select("not json", routes=["$default"]) == "$default"
     assert select({"type": "start"}, routes=["$connect"]) is None

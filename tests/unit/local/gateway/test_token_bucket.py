@@ -9,7 +9,7 @@ class Clock:
         return self.now
 
 
-def test_a_burst_and_then_the_rate() -> None:
+def test_token_bucket_allows_a_burst_and_then_the_rate() -> None:
     clock = Clock()
     bucket = TokenBucket(rate=8, burst=3, clock=clock)
     assert [bucket.take() for _ in range(4)] == [True, True, True, False]
@@ -19,7 +19,7 @@ def test_a_burst_and_then_the_rate() -> None:
     assert bucket.take()
 
 
-def test_no_more_than_the_burst_is_saved() -> None:
+def test_token_bucket_saves_no_more_than_the_burst() -> None:
     clock = Clock()
     bucket = TokenBucket(rate=10, burst=2, clock=clock)
     clock.now += 1000

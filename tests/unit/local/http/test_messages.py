@@ -25,13 +25,13 @@ def requests(*pieces: bytes) -> list[Request]:
     return found
 
 
-def test_a_request() -> None:
+def test_request_is_parsed() -> None:
     headers = {"host": "x", "x-one": "two", "content-length": "3"}
     assert requests(POST) == [Request("POST", "/a?b=c", headers, b"abc", keep_alive=True)]
 
 
 @given(st.lists(st.integers(1, len(POST * 2 + GET)), max_size=8))
-def test_requests_may_come_in_any_pieces(cuts: list[int]) -> None:
+def test_request_may_arrive_in_any_pieces(cuts: list[int]) -> None:
     stream = POST + GET + POST
     edges = [0, *sorted(cuts), len(stream)]
     pieces = [stream[a:b] for a, b in pairwise(edges)]
@@ -46,7 +46,7 @@ def test_requests_may_come_in_any_pieces(cuts: list[int]) -> None:
         (b"GET / HTTP/1.0\r\n\r\n", False),
     ],
 )
-def test_keep_alive(head: bytes, keep_alive: bool) -> None:
+def test_request_says_whether_the_connection_is_kept(head: bytes, keep_alive: bool) -> None:
     [request] = requests(head)
     assert request.keep_alive is keep_alive
 
@@ -63,13 +63,13 @@ def test_keep_alive(head: bytes, keep_alive: bool) -> None:
         (b"x" * 70_000, 431),
     ],
 )
-def test_what_is_refused(head: bytes, status: int) -> None:
+def test_request_that_is_malformed_is_refused(head: bytes, status: int) -> None:
     with pytest.raises(MalformedMessageError) as caught:
         requests(head)
     assert caught.value.status == status
 
 
-def test_responses_survive_the_way() -> None:
+def test_response_is_parsed_as_it_was_serialized() -> None:
     parser = ResponseParser()
     parser.feed(Response(404, b"gone", {"X-One": "two"}).serialize())
     headers = {"x-one": "two", "content-length": "4"}
@@ -77,7 +77,7 @@ def test_responses_survive_the_way() -> None:
     assert parser.next_response() is None
 
 
-def test_a_malformed_status() -> None:
+def test_response_with_a_malformed_status_is_refused() -> None:
     parser = ResponseParser()
     parser.feed(b"HTTP/1.1 abc OK\r\n\r\n")
     with pytest.raises(MalformedMessageError):

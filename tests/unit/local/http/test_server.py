@@ -27,7 +27,7 @@ def echo(request: Request) -> Answer:
     return Response(200, request.method.encode() + b" " + request.target.encode() + request.body)
 
 
-async def test_requests_share_a_connection() -> None:
+async def test_client_reuses_a_connection() -> None:
     server = HttpServer(handler=echo)
     client = HttpClient(endpoint=f"http://127.0.0.1:{await server.start()}")
     for n in range(3):
@@ -38,7 +38,7 @@ async def test_requests_share_a_connection() -> None:
     server.close()
 
 
-async def test_an_answer_may_come_later_and_concurrently() -> None:
+async def test_server_answers_later_and_concurrently() -> None:
     waiting: list[asyncio.Future[Response]] = []
 
     def handler(request: Request) -> Answer:
@@ -55,7 +55,7 @@ async def test_an_answer_may_come_later_and_concurrently() -> None:
         assert bodies == {b"0", b"1", b"2"}
 
 
-async def test_too_many_requests_at_once_wait() -> None:
+async def test_client_limits_its_connections() -> None:
     running = most = 0
 
     async def slowly() -> Response:
@@ -74,7 +74,7 @@ async def test_too_many_requests_at_once_wait() -> None:
     assert most == 2
 
 
-async def test_a_client_that_goes_away_cancels_the_answer() -> None:
+async def test_server_cancels_the_answer_of_a_client_that_disconnects() -> None:
     waiting: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
     async with serve(lambda _: waiting) as client:
         with pytest.raises(TimeoutError):
@@ -83,7 +83,7 @@ async def test_a_client_that_goes_away_cancels_the_answer() -> None:
     assert waiting.cancelled()
 
 
-async def test_a_handler_that_raises_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+async def test_server_answers_500_when_the_handler_raises(caplog: pytest.LogCaptureFixture) -> None:
     async def later() -> Response:
         raise ValueError("later")
 
@@ -99,7 +99,7 @@ async def test_a_handler_that_raises_is_a_500(caplog: pytest.LogCaptureFixture) 
     assert "later" in caplog.text
 
 
-async def test_pipelined_requests_are_answered_in_order() -> None:
+async def test_server_answers_pipelined_requests_in_order() -> None:
     gate: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
     asked: list[str] = []
 
@@ -121,7 +121,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     server.close()
 
 
-async def test_a_malformed_request_ends_the_connection() -> None:
+async def test_server_closes_the_connection_after_a_malformed_request() -> None:
     server = HttpServer(handler=echo)
     reader, writer = await asyncio.open_connection("127.0.0.1", await server.start())
     writer.write(b"nonsense\r\n\r\n")
@@ -130,7 +130,7 @@ async def test_a_malformed_request_ends_the_connection() -> None:
     server.close()
 
 
-async def test_nobody_listens() -> None:
+async def test_client_reports_that_no_server_listens() -> None:
     server = HttpServer(handler=echo)
     port = await server.start()
     server.close()
@@ -138,7 +138,7 @@ async def test_nobody_listens() -> None:
         await HttpClient(endpoint=f"http://127.0.0.1:{port}").request("GET", "/", body=b"")
 
 
-async def test_a_server_that_breaks_off() -> None:
+async def test_client_reports_a_broken_connection() -> None:
     server = HttpServer(handler=echo)
 
     def break_off(_: Request) -> Answer:
@@ -151,7 +151,7 @@ async def test_a_server_that_breaks_off() -> None:
         await client.request("GET", "/", body=b"")
 
 
-async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
+async def test_client_does_not_reuse_a_closed_connection() -> None:
     server = HttpServer(handler=echo)
     port = await server.start()
     client = HttpClient(endpoint=f"http://127.0.0.1:{port}")

@@ -14,14 +14,14 @@ def service(folder: Path, **changes: Any) -> LambdaServiceConfig:
     return LambdaServiceConfig.model_validate(values | changes)
 
 
-def test_the_defaults_are_lambdas(tmp_path: Path) -> None:
+def test_config_defaults_are_those_of_lambda(tmp_path: Path) -> None:
     function = service(tmp_path).functions["f"]
     assert (function.timeout_s, function.memory_mb) == (3, 128)
     assert (function.min_environments, function.max_environments) == (0, 8)
     assert service(tmp_path).event_retry_delays_s == (60, 120)
 
 
-def test_the_name_of_a_queue() -> None:
+def test_config_reads_the_queue_name_from_its_url() -> None:
     assert EventSourceConfig(queue_url=QUEUE, function="f").queue_name == "jobs.fifo"
 
 
@@ -36,7 +36,7 @@ def test_the_name_of_a_queue() -> None:
         {"unknown": 1},
     ],
 )
-def test_functions_that_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_config_refuses_wrong_functions(tmp_path: Path, change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FunctionConfig.model_validate({"folder": tmp_path, **change})
 
@@ -45,7 +45,7 @@ def test_functions_that_are_refused(tmp_path: Path, change: dict[str, Any]) -> N
     "change",
     [{"function": "other"}, {"queue_url": "jobs"}, {"batch_size": 11}, {"wait_s": 21}],
 )
-def test_event_sources_that_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_config_refuses_wrong_event_sources(tmp_path: Path, change: dict[str, Any]) -> None:
     source = {"queue_url": QUEUE, "function": "f"}
     assert service(tmp_path, event_sources=[source])
     with pytest.raises(ValidationError):

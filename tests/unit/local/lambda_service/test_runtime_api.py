@@ -44,7 +44,7 @@ def invocation(payload: bytes = b"{}") -> Invocation:
     return Invocation(payload, asyncio.get_running_loop().create_future())
 
 
-async def test_one_invocation_after_another() -> None:
+async def test_runtime_api_gives_one_invocation_after_another() -> None:
     runtime = Runtime()
     for n in range(2):
         waiting = runtime.next()
@@ -63,7 +63,7 @@ async def test_one_invocation_after_another() -> None:
     assert runtime.idle == 2
 
 
-async def test_an_error() -> None:
+async def test_runtime_api_takes_an_error() -> None:
     runtime = Runtime()
     runtime.next()
     current = invocation()
@@ -73,13 +73,13 @@ async def test_an_error() -> None:
     assert current.outcome.result().payload == b'{"a":1}'
 
 
-async def test_an_init_error() -> None:
+async def test_runtime_api_takes_an_init_error() -> None:
     runtime = Runtime()
     assert runtime.post("init/error", b'{"a":1}').status == 202
     assert runtime.init_errors == [b'{"a":1}']
 
 
-async def test_a_caller_that_left_changes_nothing() -> None:
+async def test_runtime_api_ignores_a_caller_that_gave_up() -> None:
     runtime = Runtime()
     runtime.next()
     current = invocation()
@@ -90,7 +90,7 @@ async def test_a_caller_that_left_changes_nothing() -> None:
     assert runtime.is_idle()
 
 
-async def test_what_a_runtime_must_not_do() -> None:
+async def test_runtime_api_refuses_wrong_requests() -> None:
     runtime = Runtime()
     assert runtime.post("invocation/unknown/response").status == 400
     runtime.next()
@@ -105,7 +105,7 @@ async def test_what_a_runtime_must_not_do() -> None:
     assert not current.outcome.done()
 
 
-async def test_nothing_is_submitted_to_a_busy_runtime() -> None:
+async def test_runtime_api_submits_nothing_to_a_busy_runtime() -> None:
     runtime = Runtime()
     with pytest.raises(RuntimeError):
         runtime.api.submit(invocation())

@@ -19,7 +19,7 @@ def kept(answer: Any, *, partial: bool = True) -> list[str]:
     "answer",
     [None, b"", {}, {"batchItemFailures": []}, {"batchItemFailures": None}, {"other": 1}],
 )
-def test_complete_success(answer: Any) -> None:
+def test_succeeded_is_all_messages_after_complete_success(answer: Any) -> None:
     assert kept(answer) == []
 
 
@@ -39,20 +39,20 @@ def test_complete_success(answer: Any) -> None:
         {"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "unknown"}]},
     ],
 )
-def test_complete_failure(answer: Any) -> None:
+def test_succeeded_is_no_message_after_complete_failure(answer: Any) -> None:
     assert kept(answer) == ["a", "b", "c"]
 
 
-def test_partial_failure() -> None:
+def test_succeeded_leaves_out_the_failed_messages() -> None:
     failures = [{"itemIdentifier": "c"}, {"itemIdentifier": "a"}, {"itemIdentifier": "a"}]
     assert kept({"batchItemFailures": failures}) == ["a", "c"]
 
 
-def test_without_reports_every_answer_is_a_success() -> None:
+def test_succeeded_without_reports_is_all_messages() -> None:
     assert kept({"batchItemFailures": [{"itemIdentifier": "a"}]}, partial=False) == []
 
 
-def test_the_least_message() -> None:
+def test_batch_event_takes_a_minimal_message() -> None:
     message = {"MessageId": "a", "ReceiptHandle": "b", "Body": "c", "MD5OfBody": "d"}
     event = batch_event([message], queue_arn="arn", region="eu-west-1")
     assert event == {

@@ -15,7 +15,7 @@ from local.services.queues import (
 )
 
 
-def test_jobs_go_to_their_dead_letter_queue_as_the_catalog_says() -> None:
+def test_queue_of_jobs_has_the_redrive_policy_of_the_catalog() -> None:
     attributes = JOBS.attributes()
     assert attributes["VisibilityTimeout"] == str(catalog.JOBS.visibility_s)
     assert json.loads(attributes["RedrivePolicy"]) == {
@@ -25,19 +25,19 @@ def test_jobs_go_to_their_dead_letter_queue_as_the_catalog_says() -> None:
     assert "FifoQueue" not in attributes
 
 
-def test_history_is_fifo() -> None:
+def test_queue_of_history_is_fifo() -> None:
     assert HISTORY.attributes()["FifoQueue"] == "true"
     assert HISTORY.attributes()["VisibilityTimeout"] == str(catalog.HISTORY.visibility_s)
 
 
 @pytest.mark.parametrize("queue", [JOBS_DEAD, JOBS_PARKED], ids=lambda queue: queue.name)
-def test_a_queue_of_dead_letters_has_none_itself(queue: Queue) -> None:
+def test_dead_letter_queue_has_no_redrive_policy(queue: Queue) -> None:
     attributes = queue.attributes()
     assert "RedrivePolicy" not in attributes
     assert attributes["VisibilityTimeout"] == str(catalog.DEAD_LETTER_VISIBILITY_S)
 
 
-def test_all_queues_of_the_catalog_are_there() -> None:
+def test_queues_are_those_of_the_catalog() -> None:
     names = {
         name
         for queue in catalog.QUEUES
@@ -46,12 +46,12 @@ def test_all_queues_of_the_catalog_are_there() -> None:
     assert {queue.name for queue in QUEUES} == names
 
 
-def test_dead_letter_queues_are_defined_before_those_that_name_them() -> None:
+def test_queues_define_dead_letter_queues_first() -> None:
     names = [definition["name"] for definition in definitions(QUEUES)]
     for queue in QUEUES:
         if queue.dead_letter:
             assert names.index(queue.dead_letter) < names.index(queue.name)
 
 
-def test_url() -> None:
+def test_queue_url_is_that_of_fauxqs() -> None:
     assert queue_url("http://127.0.0.1:1", JOBS) == "http://127.0.0.1:1/000000000000/jobs"

@@ -15,12 +15,16 @@ def _ask_anew() -> Iterator[None]:
     command_prefix.cache_clear()
 
 
-def test_another_user_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_prefix_is_empty_for_another_user_than_root(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert command_prefix() == ()
 
 
-def test_root_without_any_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_prefix_refuses_root_that_cannot_change_its_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(unprivileged, "NAMESPACE", ("false",))
     monkeypatch.setattr(unprivileged, "NOBODY", ("no-such-program",))
@@ -28,7 +32,9 @@ def test_root_without_any_way(monkeypatch: pytest.MonkeyPatch) -> None:
         command_prefix()
 
 
-def test_a_folder_that_nobody_can_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_give_folder_refuses_a_folder_that_nobody_can_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("shutil.chown", lambda *_: None)
     monkeypatch.setattr(unprivileged, "NAMESPACE", ("false",))

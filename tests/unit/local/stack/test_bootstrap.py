@@ -43,17 +43,17 @@ def service() -> Iterator[Lambda]:
         thread.join()
 
 
-def test_invokes_the_function(service: Lambda) -> None:
+def test_migrate_invokes_the_function(service: Lambda) -> None:
     migrate(f"http://127.0.0.1:{service.server_port}")
     assert service.invoked == "/2015-03-31/functions/migrate/invocations"
 
 
-def test_says_why_it_failed(service: Lambda) -> None:
+def test_migrate_reports_why_the_function_failed(service: Lambda) -> None:
     service.failed, service.payload = True, b'{"errorMessage": "syntax error"}'
     with pytest.raises(LocalCloudError, match="could not be migrated: syntax error"):
         migrate(f"http://127.0.0.1:{service.server_port}")
 
 
-def test_says_that_nobody_answers() -> None:
+def test_migrate_reports_that_no_service_answers() -> None:
     with pytest.raises(LocalCloudError, match="could not be migrated: Could not connect"):
         migrate("http://127.0.0.1:9")

@@ -14,17 +14,17 @@ def options(engine: str) -> Options:
     )
 
 
-def test_engines_that_are_installed() -> None:
+def test_options_accept_installed_engines() -> None:
     options("echo").check()
     options("smollm2").check()
 
 
-def test_an_unknown_engine() -> None:
+def test_options_refuse_an_unknown_engine() -> None:
     with pytest.raises(LocalCloudError, match="no engine 'gpt'; there are echo, smollm2, vllm"):
         options("gpt").check()
 
 
-def test_vllm_serves_a_folder(tmp_path: Path) -> None:
+def test_options_take_a_folder_for_vllm(tmp_path: Path) -> None:
     with pytest.raises(LocalCloudError, match="--engine vllm and --model"):
         options("vllm").check()
     with pytest.raises(LocalCloudError, match="--engine vllm and --model"):
@@ -37,7 +37,7 @@ def test_vllm_serves_a_folder(tmp_path: Path) -> None:
     assert own.model_name == tmp_path.name
 
 
-def test_a_missing_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_refuse_a_missing_model(monkeypatch: pytest.MonkeyPatch) -> None:
     lost = Engine(model="lost", slots=1, needs=(("local", "*.gguf"),))
     monkeypatch.setitem(ENGINES, "lost", lost)
     with pytest.raises(LocalCloudError, match="is not installed; run `make setup`"):

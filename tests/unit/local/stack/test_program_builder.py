@@ -47,14 +47,18 @@ def build(
     return {program.name: program for program in programs.build()}
 
 
-def test_names(addresses: Addresses, folders: Folders, ports: Ports) -> None:
+def test_program_builder_builds_servers_first(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
     assert list(build(addresses, folders, ports, {})) == [
         *("valkey", "postgres", "fauxqs", "lambda", "gateway"),
         *("relay-0", "relay-1", "worker-0", "worker-1"),
     ]
 
 
-def test_passes_on_only_what_is_named(addresses: Addresses, folders: Folders, ports: Ports) -> None:
+def test_program_builder_passes_on_named_variables_only(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
     environ = {
         "AXON_ECHO_TTFT_MS": "20",
         "AXON_SLOTS": "3",
@@ -74,7 +78,7 @@ def test_passes_on_only_what_is_named(addresses: Addresses, folders: Folders, po
     assert "AXON_ECHO_TTFT_MS" not in programs["relay-0"].environment
 
 
-def test_vllm_runs_by_the_interpreter_that_has_it(
+def test_program_builder_runs_vllm_with_its_interpreter(
     addresses: Addresses, folders: Folders, ports: Ports, tmp_path: Path
 ) -> None:
     options = replace(
@@ -98,7 +102,7 @@ def test_vllm_runs_by_the_interpreter_that_has_it(
     assert relay.command[0] == sys.executable
 
 
-def test_each_has_a_name_and_a_health_port_of_its_own(
+def test_program_builder_gives_each_program_its_name_and_health_port(
     addresses: Addresses, folders: Folders, ports: Ports
 ) -> None:
     programs = build(addresses, folders, ports, {})
@@ -107,7 +111,7 @@ def test_each_has_a_name_and_a_health_port_of_its_own(
     assert [service["AXON_RELAY_ID"] for service in services[:2]] == ["relay-0", "relay-1"]
 
 
-def test_a_function_gets_only_what_it_needs(addresses: Addresses) -> None:
+def test_function_configuration_has_only_the_variables_it_needs(addresses: Addresses) -> None:
     functions = configurations.lambda_service(addresses, {})["functions"]
     assert isinstance(functions, dict)
     quiet = configurations.QUIET
@@ -116,7 +120,7 @@ def test_a_function_gets_only_what_it_needs(addresses: Addresses) -> None:
     assert "AXON_JOBS_QUEUE_URL" in functions["respond"]["environment"]
 
 
-def test_aliases_are_for_the_function_that_resolves_them(
+def test_program_builder_passes_aliases_to_their_function_only(
     addresses: Addresses, folders: Folders, ports: Ports
 ) -> None:
     aliases = '{"default": {"echo": 1}}'
@@ -126,7 +130,7 @@ def test_aliases_are_for_the_function_that_resolves_them(
     assert "AXON_MODEL_ALIASES" not in written["connect"]["environment"]
 
 
-def test_a_setting_that_a_function_would_refuse_is_told_at_once(
+def test_program_builder_refuses_a_setting_that_a_function_would_refuse(
     addresses: Addresses, folders: Folders, ports: Ports
 ) -> None:
     wrong = {"AXON_MODEL_ALIASES": '{"default": {"echo": -1}}'}
@@ -134,7 +138,7 @@ def test_a_setting_that_a_function_would_refuse_is_told_at_once(
         build(addresses, folders, ports, wrong)
 
 
-def test_limits_are_those_of_the_catalog(addresses: Addresses) -> None:
+def test_function_limits_are_those_of_the_catalog(addresses: Addresses) -> None:
     functions = configurations.lambda_service(addresses, {})["functions"]
     assert isinstance(functions, dict)
     limits = {name: (each["timeout_s"], each["memory_mb"]) for name, each in functions.items()}
@@ -144,23 +148,23 @@ def test_limits_are_those_of_the_catalog(addresses: Addresses) -> None:
     assert functions["respond"]["min_environments"] > 0
 
 
-def test_queues_invoke_the_functions_of_the_catalog() -> None:
+def test_event_sources_are_those_of_the_catalog() -> None:
     assert [
         (queue.name, function, batch_size) for queue, function, batch_size in topology.EVENT_SOURCES
     ] == [(each.queue, each.function, each.batch_size) for each in catalog.EVENT_SOURCES]
 
 
-def test_every_function_has_a_handler(addresses: Addresses) -> None:
+def test_function_has_a_handler(addresses: Addresses) -> None:
     for name in topology.FUNCTIONS:
         assert (FUNCTIONS / name / "handler.py").is_file()
 
 
-def test_a_message_stays_hidden_for_as_long_as_its_function_may_run() -> None:
+def test_queue_visibility_timeout_covers_the_function_timeout() -> None:
     for queue, function, _ in topology.EVENT_SOURCES:
         assert topology.FUNCTIONS[function].timeout_s <= queue.visibility_s
 
 
-def test_configuration_files_are_secret(
+def test_configuration_files_are_readable_by_their_owner_only(
     addresses: Addresses, folders: Folders, ports: Ports
 ) -> None:
     build(addresses, folders, ports, {})
@@ -170,7 +174,7 @@ def test_configuration_files_are_secret(
     assert gateway["routes"]["response.create"] == {"function": "respond", "route_response": True}
 
 
-def test_endpoints(addresses: Addresses) -> None:
+def test_endpoints_hold_the_addresses_for_commands(addresses: Addresses) -> None:
     endpoints = configurations.endpoints(addresses, OPTIONS)
     assert endpoints["base_url"] == "http://127.0.0.1:8000/v1"
     assert endpoints["model"] == "echo"

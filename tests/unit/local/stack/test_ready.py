@@ -7,7 +7,7 @@ from local.stack.options import Options
 from local.stack.ready import ready_block
 
 
-def test_names_what_a_client_needs(tmp_path: Path) -> None:
+def test_ready_block_names_what_a_client_needs(tmp_path: Path) -> None:
     folders = Folders(root=tmp_path, storage=tmp_path)
     options = Options(
         engine="smollm2", port=9000, data=tmp_path, workers=1, relays=1, ephemeral=False

@@ -3,7 +3,7 @@ from pathlib import Path
 from local.supervision.log_rotation import rotate
 
 
-def test_a_small_log_stays(tmp_path: Path) -> None:
+def test_rotate_leaves_a_small_log(tmp_path: Path) -> None:
     log = tmp_path / "worker-0.log"
     log.write_text("x" * 10)
     rotate(log, limit=10)
@@ -11,7 +11,7 @@ def test_a_small_log_stays(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [log]
 
 
-def test_a_large_log_is_moved_while_it_is_written(tmp_path: Path) -> None:
+def test_rotate_moves_a_large_log_while_it_is_written(tmp_path: Path) -> None:
     log = tmp_path / "worker-0.log"
     with log.open("a") as writer:
         writer.write("x" * 11)

@@ -35,7 +35,9 @@ async def answer() -> AsyncIterator[tuple[int, list[bytes]]]:
         (b"nonsense", False),
     ],
 )
-async def test_http(answer: tuple[int, list[bytes]], reply: bytes, ready: bool) -> None:
+async def test_http_probe_passes_for_status_200(
+    answer: tuple[int, list[bytes]], reply: bytes, ready: bool
+) -> None:
     port, answers = answer
     answers.append(reply)
     assert await asyncio.to_thread(http_ok(port), PID) is ready
@@ -44,13 +46,15 @@ async def test_http(answer: tuple[int, list[bytes]], reply: bytes, ready: bool) 
 @pytest.mark.parametrize(
     ("reply", "ready"), [(b"+PONG\r\n", True), (b"-LOADING Valkey is loading\r\n", False)]
 )
-async def test_valkey(answer: tuple[int, list[bytes]], reply: bytes, ready: bool) -> None:
+async def test_valkey_probe_passes_for_a_pong(
+    answer: tuple[int, list[bytes]], reply: bytes, ready: bool
+) -> None:
     port, answers = answer
     answers.append(reply)
     assert await asyncio.to_thread(valkey_ok(port), PID) is ready
 
 
-def test_nobody_listens() -> None:
+def test_probes_fail_when_no_server_listens() -> None:
     with Ports() as ports:
         port = ports.reserve()
         assert not http_ok(port)(PID)
@@ -61,11 +65,13 @@ def test_nobody_listens() -> None:
     ("pid", "status", "ready"),
     [(PID, "ready   ", True), (PID, "starting", False), (PID + 1, "ready   ", False)],
 )
-def test_postgres(tmp_path: Path, pid: int, status: str, ready: bool) -> None:
+def test_postgres_probe_reads_the_lock_file(
+    tmp_path: Path, pid: int, status: str, ready: bool
+) -> None:
     lines = [str(pid), str(tmp_path), "1700000000", "5432", "", LOOPBACK, "1 2", status]
     (tmp_path / "postmaster.pid").write_text("\n".join(lines) + "\n")
     assert postgres_ok(tmp_path)(PID) is ready
 
 
-def test_postgres_without_a_lock_file(tmp_path: Path) -> None:
+def test_postgres_probe_fails_without_a_lock_file(tmp_path: Path) -> None:
     assert not postgres_ok(tmp_path)(PID)
