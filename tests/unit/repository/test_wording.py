@@ -1,0 +1,87 @@
+"""The wording rules find what they should, and this code keeps them."""
+
+import pytest
+
+from tests.support.repository import ROOT
+from tests.unit.repository.checkout import TREE
+from tests.unit.repository.wording import Finding, findings, name_findings
+
+NOT_YET: tuple[str, ...] = ()
+"""Folders whose docstrings and comments do not keep the rules yet."""
+
+NAMES_NOT_YET: tuple[str, ...] = ()
+"""Folders with tests that do not keep the rule for names yet."""
+
+PENDING = pytest.mark.xfail(reason="the rewording is under way")
+
+TABLE_OF_WORDS = "tests/unit/repository/"
+"""The rules themselves, and the samples that break them."""
+
+
+def files_outside(*folders: str) -> list[str]:
+    """Return the Python files of the repository that are in none of these folders."""
+    paths = sorted(path.as_posix() for path in TREE.paths.values())
+    return [path for path in paths if not path.startswith((*folders, TABLE_OF_WORDS))]
+
+
+def report(path: str, found: list[Finding]) -> list[str]:
+    """Return the findings of a file as lines."""
+    return [f"{path}:{finding.line}: {finding.text}" for finding in found]
+
+
+@PENDING
+def test_docstrings_and_comments_keep_to_plain_english() -> None:
+    wrong = [
+        line
+        for path in files_outside(*NOT_YET)
+        for line in report(path, findings((ROOT / path).read_text()))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@PENDING
+def test_names_of_tests_have_a_subject_and_a_behaviour() -> None:
+    wrong = [
+        line
+        for path in files_outside(*NAMES_NOT_YET)
+        if path.startswith("tests/") and path.rpartition("/")[2].startswith("test_")
+        for line in report(path, name_findings((ROOT / path).read_text()))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ('"""What a relay does."""', [1]),
+        ('"""Whatever a relay does."""', []),
+        ('class Relay:\n    """Whether it runs."""', [2]),
+        ('X = 1\n"""So many seconds."""', [2, 2]),
+        ('"""Return the peers.\n\nNeighbours are peers."""', [3]),
+        ("x = 1  # nobody hears it", [1]),
+        ('x = "nobody hears it"', []),
+        ('"""Return whether the relay is alive."""', []),
+        ('def f():\n    """Insist."""\n    # in vain', [2, 3]),
+    ],
+)
+def test_findings_name_the_line(source: str, lines: list[int]) -> None:
+    assert [finding.line for finding in findings(source)] == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "is_wrong"),
+    [
+        ("test_relay_posts_events", False),
+        ("test_the_relay_posts_events", True),
+        ("test_it_is_not_there", True),
+        ("test_whatever_happens_here", True),
+        ("test_relay_posts", True),
+        ("helper_of_tests", False),
+    ],
+)
+def test_name_findings_want_a_subject_and_three_words(name: str, is_wrong: bool) -> None:
+    assert bool(name_findings(f"async def {name}():\n    pass\n")) is is_wrong
+
+
+def test_name_findings_leave_out_methods_of_test_classes() -> None:
+    assert name_findings("class TestRelay:\n    def test_resumes(self):\n        pass\n") == []
