@@ -5,8 +5,8 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from worker.attempt.outcome import AttemptOutcome
-from worker.pipeline.stage_metrics import StageFamilies, StageMetrics, TurnedAway
+from worker.outcome import AttemptOutcome
+from worker.stage_metrics import StageFamilies, StageMetrics, TurnedAway
 
 # Up to minutes: a request may have waited for the first worker to start.
 _FIRST_TOKEN_BUCKETS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)

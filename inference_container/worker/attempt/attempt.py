@@ -9,10 +9,11 @@ from axon.jobs import PRIORITIES, Job, ReceivedJob
 from axon.protocol.objects import Usage
 from axon.responses.finisher import FinishedResponse
 from worker.attempt.context import AttemptContext
-from worker.attempt.outcome import AttemptOutcome, ResponseFailure, ending_of
+from worker.attempt.endings import ResponseFailure, ending_of
 from worker.attempt.retry_policy import ShedError
 from worker.engines.protocol import FinishReason, GenerateRequest
 from worker.event_writer import EndedError
+from worker.outcome import AttemptOutcome
 from worker.pipeline.assemble import assemble
 from worker.pipeline.infer import Inference
 from worker.pipeline.post import post
@@ -59,7 +60,7 @@ class Attempt:
     async def run(self) -> AttemptOutcome:
         """Answer the job from where an earlier attempt left it; return how the attempt ended.
 
-        A response that fails is ended here, too: see `worker.attempt.outcome.ENDINGS`.
+        A response that fails is ended here, too: see `worker.attempt.endings.ENDINGS`.
 
         Raises
         ------

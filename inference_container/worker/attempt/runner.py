@@ -10,14 +10,14 @@ from axon.responses.terminator import OVERDUE
 from axon.retry import RetryPolicy
 from worker.attempt.attempt import Attempt
 from worker.attempt.context import AttemptContext
-from worker.attempt.outcome import (
+from worker.attempt.endings import (
     LOST,
-    AttemptOutcome,
     OutsideFailure,
     ResponseFailure,
     ending_of,
 )
 from worker.attempt.retry_policy import OverdueError
+from worker.outcome import AttemptOutcome
 
 
 class JobRouter(Protocol):

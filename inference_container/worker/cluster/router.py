@@ -7,8 +7,8 @@ from typing import Protocol
 
 from axon.directory.workers import ModelState
 from axon.jobs import Job, ReceivedJob
-from worker.attempt.outcome import AttemptOutcome
 from worker.cluster.handover import JobHandover
+from worker.outcome import AttemptOutcome
 from worker.shutdown import Shutdown
 
 

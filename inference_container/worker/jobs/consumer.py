@@ -12,11 +12,12 @@ from axon.exceptions import UnavailableError
 from axon.jobs import Job, JobQueue, ReceivedJob
 from axon.retry import RetryPolicy
 from axon.tracing import Tracing
-from worker.attempt.outcome import AttemptOutcome, MessageAction, escalated_ending_of
+from worker.attempt.endings import escalated_ending_of
 from worker.attempt.retry_policy import delay_s
 from worker.engines.protocol import EngineDeadError
 from worker.jobs.visibility import VisibilityExtender
 from worker.metrics import WorkerMetrics
+from worker.outcome import AttemptOutcome, MessageAction
 from worker.shutdown import Shutdown
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from worker.pipeline.stage_metrics import StageMetrics
+from worker.stage_metrics import StageMetrics
 
 
 class StageFullError(Exception):

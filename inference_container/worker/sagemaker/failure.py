@@ -6,7 +6,7 @@ from typing import Self
 from axon.protocol.errors import error_event
 from axon.protocol.objects import Json
 from axon.responses.terminator import OVERDUE
-from worker.attempt.outcome import ENGINE_FAILED, OVERLOADED
+from worker.attempt.endings import ENGINE_FAILED, OVERLOADED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from axon.exceptions import UnavailableError
 from axon.jobs import Job, ReceivedJob
 from axon.serialization import loads
 from worker.attempt.context import AttemptContext
-from worker.attempt.outcome import AttemptOutcome
 from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError
+from worker.outcome import AttemptOutcome
 from worker.sagemaker.answer_log import AnswerLog
 from worker.sagemaker.failure import Failure
 

@@ -10,10 +10,10 @@ import pytest
 from axon.jobs import Job, ReceivedJob
 from tests.integration.worker.conftest import World
 from worker import composition
-from worker.attempt.outcome import AttemptOutcome
 from worker.cluster.handover import JobHandover
 from worker.cluster.registration import LocalWorker, WorkerRegistration
 from worker.cluster.router import Router
+from worker.outcome import AttemptOutcome
 
 TOGETHER = {"model_retention_s": "0.6"}
 """Has a worker look for others several times a second."""

@@ -4,7 +4,7 @@ import asyncio
 
 from tests.integration.worker.conftest import CONNECTION, TENANT, Processes, World
 from tests.integration.worker.test_worker_death import exactly
-from worker.attempt.outcome import LOST
+from worker.attempt.endings import LOST
 
 
 async def test_a_running_answer_goes_on_from_what_its_worker_holds(world: World) -> None:

@@ -24,11 +24,11 @@ from tests.unit.worker.attempt.attempt_harness import EVERY_TOKEN
 from tests.unit.worker.default_settings import SETTINGS
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from worker.attempt.context import AttemptContext
-from worker.attempt.outcome import AttemptOutcome
 from worker.attempt.runner import JobRunner
 from worker.engines.protocol import GenerateRequest, TokenChunk
 from worker.jobs.consumer import Consumer
 from worker.metrics import WorkerMetrics
+from worker.outcome import AttemptOutcome
 from worker.pipeline.stages import Stages
 from worker.shutdown import Shutdown
 

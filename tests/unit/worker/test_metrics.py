@@ -1,7 +1,7 @@
 from prometheus_client import CollectorRegistry
 
-from worker.attempt.outcome import AttemptOutcome
 from worker.metrics import WorkerMetrics
+from worker.outcome import AttemptOutcome
 
 
 def test_slots_are_told_as_they_are_when_asked() -> None:

@@ -14,9 +14,9 @@ from tests.unit.worker.default_settings import SETTINGS
 from tests.unit.worker.recorded_tracing import RecordedTracing
 from worker.attempt.attempt import Attempt
 from worker.attempt.context import AttemptContext
-from worker.attempt.outcome import AttemptOutcome
 from worker.engines.protocol import Engine, EngineDeadError
 from worker.metrics import WorkerMetrics
+from worker.outcome import AttemptOutcome
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.stages import Stages
 from worker.shutdown import Shutdown

@@ -12,7 +12,7 @@ from axon.history import version_of
 from tests.support.virtual_time import run
 from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, attempt, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
-from worker.attempt.outcome import ENGINE_FAILED
+from worker.attempt.endings import ENGINE_FAILED
 from worker.engines.protocol import (
     ContextOverflowError,
     EngineDeadError,

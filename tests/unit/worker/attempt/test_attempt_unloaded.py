@@ -12,10 +12,10 @@ from tests.unit.worker.attempt.attempt_harness import Workplace, text_of, until_
 from tests.unit.worker.default_settings import FLUSH_POLICY
 from tests.unit.worker.models.stub_engines import Loadable, counted
 from worker.attempt.context import AttemptContext
-from worker.attempt.outcome import AttemptOutcome
 from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError
 from worker.models.host import ModelHost
+from worker.outcome import AttemptOutcome
 from worker.shutdown import Shutdown
 
 STOP_S = 3.0

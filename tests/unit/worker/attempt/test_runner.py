@@ -20,9 +20,10 @@ from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, text_of
 from tests.unit.worker.attempt.faulty_event_log import Fault, going_wrong
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from worker.attempt.context import AttemptContext
-from worker.attempt.outcome import LOST, AttemptOutcome
+from worker.attempt.endings import LOST
 from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError, EngineError
+from worker.outcome import AttemptOutcome
 
 
 async def answered(

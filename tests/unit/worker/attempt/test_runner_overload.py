@@ -13,9 +13,10 @@ from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, attempt, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from worker.attempt.context import AttemptContext
-from worker.attempt.outcome import OVERLOADED, AttemptOutcome
+from worker.attempt.endings import OVERLOADED
 from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError
+from worker.outcome import AttemptOutcome
 from worker.pipeline.stage import Stage
 
 

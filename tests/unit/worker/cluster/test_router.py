@@ -15,10 +15,10 @@ from axon.rendezvous import ranked
 from axon.testing.worker_directory import FakeWorkerDirectory
 from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import MODEL, a_job
-from worker.attempt.outcome import AttemptOutcome
 from worker.cluster.handover import JobHandover
 from worker.cluster.router import Router, RoutingPolicy
 from worker.metrics import WorkerMetrics
+from worker.outcome import AttemptOutcome
 from worker.shutdown import Shutdown
 
 FIRST = ReceivedJob(body="{}", receipt_handle="r", receive_count=1, message_id="m")

@@ -10,9 +10,9 @@ from axon.jobs import Job, ReceivedJob
 from axon.testing.stores import FakeJobQueue
 from tests.support.virtual_time import now
 from tests.unit.worker.recorded_tracing import RecordedTracing
-from worker.attempt.outcome import AttemptOutcome
 from worker.jobs.consumer import Consumer
 from worker.metrics import WorkerMetrics
+from worker.outcome import AttemptOutcome
 from worker.shutdown import Shutdown
 
 VISIBILITY_S = 30

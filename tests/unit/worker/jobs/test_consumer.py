@@ -11,8 +11,8 @@ from axon.testing.stores import FakeJobQueue
 from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.jobs.consumer_harness import VISIBILITY_S, Bench
-from worker.attempt.outcome import AttemptOutcome
 from worker.engines.protocol import EngineDeadError
+from worker.outcome import AttemptOutcome
 
 
 def test_a_job_is_done_and_deleted() -> None:

@@ -10,7 +10,7 @@ from axon.jobs import Job, ReceivedJob
 from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.jobs.consumer_harness import VISIBILITY_S, Bench
-from worker.attempt.outcome import AttemptOutcome
+from worker.outcome import AttemptOutcome
 
 
 def handed_over(number: int = 1) -> ReceivedJob:

@@ -2,7 +2,7 @@ import pytest
 
 from axon.exceptions import RequestError, UnavailableError
 from axon.responses.terminator import OVERDUE
-from worker.attempt.outcome import ENGINE_FAILED, OVERLOADED
+from worker.attempt.endings import ENGINE_FAILED, OVERLOADED
 from worker.sagemaker.failure import Failure
 
 

@@ -9,13 +9,11 @@ import pytest
 import worker.attempt
 import worker.pipeline
 from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
-from worker.attempt.outcome import (
+from worker.attempt.endings import (
     ENDINGS,
     ENGINE_FAILED,
     OVERLOADED,
     UNEXPECTED,
-    AttemptOutcome,
-    MessageAction,
     OutsideFailure,
     ResponseFailure,
     ending_of,
@@ -30,6 +28,7 @@ from worker.engines.protocol import (
     UnloadedError,
 )
 from worker.event_writer import DuplicateError, EndedError
+from worker.outcome import AttemptOutcome, MessageAction
 from worker.pipeline.stage import StageFullError
 from worker.shutdown import HandedOverError
 
