@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 from axon.adapters import composition
 from axon.adapters.aws.credentials import process_credentials
-from axon.adapters.aws.management_api import HttpConnections
+from axon.adapters.aws.management_api import HttpConnectionsApi
 from axon.adapters.observability.health import serve_health
 from axon.adapters.observability.metrics import new_registry
 from axon.adapters.valkey.client import create_valkey
@@ -43,7 +43,7 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
     history = composition.sqs_api(settings.history_queue_url, region=settings.aws_region)
     stack.push_async_callback(history.close)
     connections = await stack.enter_async_context(
-        HttpConnections(
+        HttpConnectionsApi(
             endpoint=settings.connections_endpoint,
             region=settings.aws_region,
             credentials=process_credentials().current,

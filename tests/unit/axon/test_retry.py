@@ -1,4 +1,5 @@
 import asyncio
+import random
 from itertools import islice
 
 import pytest
@@ -119,3 +120,28 @@ def test_retry_warns_of_many_failures_and_not_of_a_few(caplog: pytest.LogCapture
     assert not caplog.records
     run(story(6))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 4])
+def test_retry_ends_after_the_last_attempt(attempts: int) -> None:
+    async def story() -> None:
+        service = Service(back_at_s=1e6)
+        with pytest.raises(UnavailableError):
+            await RetryPolicy(max_attempts=attempts).run(service.call)
+        assert len(service.called_at_s) == attempts
+        assert now() == service.called_at_s[-1]
+
+    run(story())
+
+
+def test_retry_pauses_within_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
+
+    async def story() -> list[float]:
+        service = Service(back_at_s=1e6)
+        policy = RetryPolicy(max_attempts=5, first_pause_s=1, longest_pause_s=3)
+        with pytest.raises(UnavailableError):
+            await policy.run(service.call)
+        return service.called_at_s
+
+    assert run(story()) == [0, 1, 3, 6, 9]

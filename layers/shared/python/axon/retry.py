@@ -56,6 +56,10 @@ class RetryPolicy:
         Once it is set, no further attempt is made.
     deadline_ms : float
         Milliseconds of the Unix epoch after which no failure is retried.
+    max_attempts : int | None
+        Most calls, the first one included; None: no limit.
+    first_pause_s, longest_pause_s : float
+        Upper bounds of the first pause and of every pause, in seconds; see `backoff`.
     clock_ms : Callable[[], int]
         The clock that the deadline is compared with.
     """
@@ -63,6 +67,9 @@ class RetryPolicy:
     errors: tuple[type[Exception], ...] = (UnavailableError,)
     stop: asyncio.Event | None = None
     deadline_ms: float = float("inf")
+    max_attempts: int | None = None
+    first_pause_s: float = 0.05
+    longest_pause_s: float = 5.0
     clock_ms: Callable[[], int] = now_ms
 
     async def run(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -73,13 +80,14 @@ class RetryPolicy:
         Exception
             The last of `errors`, once no further attempt may be made; any other error at once.
         """
-        for failures, pause_s in enumerate(backoff(), start=1):
+        pauses = backoff(first_s=self.first_pause_s, longest_s=self.longest_pause_s)
+        for failures, pause_s in enumerate(pauses, start=1):
             try:
                 return await call()
             except self.errors as error:
                 level = logging.WARNING if failures == WARN_AFTER else logging.DEBUG
                 logger.log(level, "failure %d, again in %.3f s: %s", failures, pause_s, error)
-                if self._stopped() or self.clock_ms() >= self.deadline_ms:
+                if failures == self.max_attempts or self._stopped() or self._is_late():
                     raise
                 await self._pause(pause_s)
                 if self._stopped():
@@ -88,6 +96,9 @@ class RetryPolicy:
 
     def _stopped(self) -> bool:
         return self.stop is not None and self.stop.is_set()
+
+    def _is_late(self) -> bool:
+        return self.clock_ms() >= self.deadline_ms
 
     async def _pause(self, seconds: float) -> None:
         if self.stop is None:

@@ -23,10 +23,12 @@ class Source(Credentials):
         self.open.set()
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        # Decided before it counts: the test may change `error` as soon as it sees the new count.
+        error = self.error
         self.asked += 1
         assert self.open.wait(5)
-        if self.error:
-            raise self.error
+        if error:
+            raise error
         return ReadOnlyCredentials(f"key-{self.asked}", "secret", None)
 
 

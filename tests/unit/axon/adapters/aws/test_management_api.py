@@ -14,7 +14,7 @@ from moto.apigatewaymanagementapi.models import apigatewaymanagementapi_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_proxy.proxy3 import MotoRequestHandler
 
-from axon.adapters.aws.management_api import HttpConnections
+from axon.adapters.aws.management_api import HttpConnectionsApi
 from axon.management_api import (
     ConnectionGoneError,
     ConnectionsApiError,
@@ -38,8 +38,10 @@ ID = "L0SM9cOFvHcCIhw="
 KEYS = ReadOnlyCredentials(ACCESS_KEY, SECRET_KEY, None)
 
 
-def client(endpoint: str, *, keys: ReadOnlyCredentials = KEYS, **changes: float) -> HttpConnections:
-    return HttpConnections(
+def client(
+    endpoint: str, *, keys: ReadOnlyCredentials = KEYS, **changes: float
+) -> HttpConnectionsApi:
+    return HttpConnectionsApi(
         endpoint=endpoint,
         region=REGION,
         credentials=lambda: keys,
@@ -57,13 +59,13 @@ async def gateway() -> AsyncIterator[StrictGateway]:
 
 
 @pytest.fixture
-async def connections(gateway: StrictGateway) -> AsyncIterator[HttpConnections]:
+async def connections(gateway: StrictGateway) -> AsyncIterator[HttpConnectionsApi]:
     async with client(gateway.endpoint) as connections:
         yield connections
 
 
 async def test_posts_bytes_as_they_are(
-    gateway: StrictGateway, connections: HttpConnections
+    gateway: StrictGateway, connections: HttpConnectionsApi
 ) -> None:
     messages = [b'{"a":1}', "käse \U0001f9c0".encode(), b"\x00\xff", b"x" * 131_072, b""]
     for message in messages:
@@ -73,7 +75,7 @@ async def test_posts_bytes_as_they_are(
 
 @pytest.mark.parametrize("connection_id", [ID, "a/b", "a b", "ü=", "a%2Fb", "a+b&c?d#e"])
 async def test_any_id_arrives_and_is_signed_for(
-    gateway: StrictGateway, connections: HttpConnections, connection_id: str
+    gateway: StrictGateway, connections: HttpConnectionsApi, connection_id: str
 ) -> None:
     await connections.post(connection_id, b"1")
     await connections.delete(connection_id)
@@ -90,7 +92,7 @@ async def test_session_tokens_are_sent_and_signed(gateway: StrictGateway) -> Non
 
 async def test_credentials_are_asked_for_each_time(gateway: StrictGateway) -> None:
     issued = iter([ReadOnlyCredentials(ACCESS_KEY, "old", None), KEYS])
-    async with HttpConnections(
+    async with HttpConnectionsApi(
         endpoint=gateway.endpoint, region=REGION, credentials=lambda: next(issued)
     ) as connections:
         with pytest.raises(PostThrottledError, match="403"):
@@ -114,7 +116,7 @@ async def test_credentials_are_asked_for_each_time(gateway: StrictGateway) -> No
     ],
 )
 async def test_each_refusal_has_its_error(
-    gateway: StrictGateway, connections: HttpConnections, status: int, error: type[Exception]
+    gateway: StrictGateway, connections: HttpConnectionsApi, status: int, error: type[Exception]
 ) -> None:
     gateway.failures[ID].extend([status, status])
     for request in (connections.post(ID, b"1"), connections.delete(ID)):
@@ -154,14 +156,16 @@ async def test_a_post_that_waited_too_long_for_its_turn_may_be_repeated(
         await asyncio.gather(slow, return_exceptions=True)
 
 
-async def test_connections_are_kept(gateway: StrictGateway, connections: HttpConnections) -> None:
+async def test_connections_are_kept(
+    gateway: StrictGateway, connections: HttpConnectionsApi
+) -> None:
     for number in range(20):
         await connections.post(f"{ID}{number % 3}", b"1")
     assert len(gateway.sockets) == 1
 
 
 async def test_the_wire_looks_like_the_sdks(
-    gateway: StrictGateway, connections: HttpConnections
+    gateway: StrictGateway, connections: HttpConnectionsApi
 ) -> None:
     await connections.post(ID, b"1")
     sdk = boto3.client("apigatewaymanagementapi", region_name=REGION, endpoint_url=gateway.endpoint)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
-from axon.adapters.aws.management_api import HttpConnections
+from axon.adapters.aws.management_api import HttpConnectionsApi
 from axon.management_api import ConnectionGoneError, ConnectionsApi, PayloadTooLargeError
 from axon.testing.management_api import FakeConnections
 from tests.unit.axon.adapters.aws.strict_gateway import (
@@ -29,7 +29,7 @@ async def sides(request: pytest.FixtureRequest) -> AsyncIterator[Sides]:
         return
     async with (
         StrictGateway().serve() as gateway,
-        HttpConnections(
+        HttpConnectionsApi(
             endpoint=gateway.endpoint, region=REGION, credentials=lambda: KEYS
         ) as connections,
     ):

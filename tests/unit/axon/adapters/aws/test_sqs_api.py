@@ -1,28 +1,37 @@
 import asyncio
+import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Literal
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from botocore.credentials import ReadOnlyCredentials
 
 from axon.adapters.aws import sqs_api
-from axon.adapters.aws.sqs_api import SqsApi
+from axon.adapters.aws.signed_client import Answer, SignedClient
+from axon.adapters.aws.sqs_api import RETRY, SqsApi
+from axon.catalog import INTEGRATION_LIMIT_S
 from axon.exceptions import UnavailableError
+from axon.retry import RetryPolicy
 from axon.serialization import loads
+from tests.support import virtual_time
+
+IMPATIENT = replace(RETRY, first_pause_s=0, longest_pause_s=0)
 
 
 class Service:
     """Answers as told, one request after the other; then with `{}`."""
 
     def __init__(self) -> None:
-        self.answers: list[tuple[int, bytes] | Literal["hang", "hang up"]] = []
+        self.answers: list[tuple[int, bytes] | Literal["hang", "hang up", "drops"]] = []
         self.requests: list[tuple[dict[str, str], dict[str, object]]] = []
         self.arrived = asyncio.Event()
         self.abandoned = asyncio.Event()
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((dict(request.headers), loads(await request.read())))
         self.arrived.set()
         answer = self.answers.pop(0) if self.answers else (200, b"{}")
@@ -33,11 +42,21 @@ class Service:
                 assert request.transport is not None
                 request.transport.abort()
                 return web.Response()
+            case "drops":
+                return await self._drip(request)
         try:
             await asyncio.Event().wait()
         finally:
             self.abandoned.set()
         raise AssertionError
+
+    async def _drip(self, request: web.Request) -> web.StreamResponse:
+        """Answer a byte now and then, without an end."""
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        while True:
+            await stream.write(b" ")
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -46,8 +65,7 @@ def service() -> Service:
 
 
 @pytest.fixture
-async def api(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqsApi]:
-    monkeypatch.setattr(sqs_api, "_LONGEST_BACKOFF_S", 0)
+async def api(service: Service) -> AsyncIterator[SqsApi]:
     application = web.Application()
     application.router.add_post("/", service.answer)
     async with TestServer(application) as server:
@@ -56,11 +74,12 @@ async def api(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         await api.close()
 
 
-def client(queue_url: str) -> SqsApi:
+def client(queue_url: str, *, retry: RetryPolicy = IMPATIENT) -> SqsApi:
     return SqsApi(
         queue_url=queue_url,
         region="eu-central-1",
         credentials=lambda: ReadOnlyCredentials("AKID", "secret", "token"),
+        retry=retry,
     )
 
 
@@ -117,8 +136,7 @@ async def test_a_refusal_is_final(api: SqsApi, service: Service) -> None:
     assert len(service.requests) == 1
 
 
-async def test_nobody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqs_api, "_LONGEST_BACKOFF_S", 0)
+async def test_nobody_is_there() -> None:
     api = client("http://127.0.0.1:1/0/jobs")
     with pytest.raises(UnavailableError, match="SQS SendMessage"):
         await api.call("SendMessage")
@@ -142,3 +160,37 @@ async def test_closed_it_may_be_used_again(api: SqsApi, service: Service) -> Non
     await api.close()
     await api.call("SendMessage")
     assert len(service.requests) == 2
+
+
+@pytest.mark.parametrize("operation", ["SendMessage", "SendMessageBatch"])
+def test_sqs_api_gives_up_within_the_limit_of_an_integration(
+    monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    async def time_out(
+        _client: SignedClient, *_: object, timeout: aiohttp.ClientTimeout, **__: object
+    ) -> Answer:
+        assert timeout.total is not None
+        await asyncio.sleep(timeout.total)
+        raise TimeoutError
+
+    async def story() -> float:
+        with pytest.raises(UnavailableError, match=f"SQS {operation}"):
+            await client("http://sqs.test/0/jobs", retry=RETRY).call(operation)
+        return virtual_time.now()
+
+    monkeypatch.setattr(SignedClient, "request", time_out)
+    # The pauses are random: this is the longest of each.
+    monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
+    assert virtual_time.run(story()) == pytest.approx(28.75)
+    assert virtual_time.run(story()) < INTEGRATION_LIMIT_S
+
+
+async def test_sqs_api_bounds_an_attempt_whose_answer_comes_in_drops(
+    api: SqsApi, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqs_api, "_CONNECT_S", 0.1)
+    monkeypatch.setattr(sqs_api, "_ANSWER_S", 0.1)
+    service.answers = ["drops"] * 4
+    with pytest.raises(UnavailableError, match="Timeout"):
+        await api.call("SendMessage")
+    assert len(service.requests) == 4

@@ -1,38 +1,39 @@
 """AWS APIs that speak JSON, for calls so rare that each opens a connection of its own.
 
-`adapters/sqs_api.py` is for those that come with every request.
+`axon.adapters.aws.sqs_api` is for those that come with every request.
 """
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from axon.adapters.aws.sigv4 import Credentials, SigV4Signer
+from axon.adapters.aws.signed_client import SignedClient
+from axon.adapters.aws.sigv4 import Credentials
 from axon.exceptions import UnavailableError
 from axon.serialization import dumps, loads
 
 _TIMEOUT_S = 5.0
+"""For a whole call, its connection included."""
 
 
 class AwsJsonApi:
-    """Calls of one service; nothing is repeated, and nothing stays open.
+    """Calls operations of one service; repeats nothing and keeps no connection.
 
     Parameters
     ----------
     service : str
         As in its host name, for example ``ecs``.
     target : str
-        What stands before an operation's name in ``X-Amz-Target``.
+        The prefix of an operation's name in ``X-Amz-Target``.
     region : str
-        Whose endpoint is called, and that requests are signed for.
+        Region whose endpoint is called, and that requests are signed for.
     credentials : Callable[[], Credentials]
-        Asked for each request.
+        Called for each request.
     endpoint : str | None
-        Another than the region's.
+        URL of another endpoint than the region's.
     """
 
     def __init__(
@@ -44,11 +45,11 @@ class AwsJsonApi:
         credentials: Callable[[], Credentials],
         endpoint: str | None = None,
     ) -> None:
+        parts = urlsplit(endpoint or endpoint_of(service, region=region))
+        self._origin = f"{parts.scheme}://{parts.netloc}"
         self._service = service
         self._target = target
-        self._url = (endpoint or endpoint_of(service, region=region)).rstrip("/") + "/"
-        host = urlsplit(self._url).netloc
-        self._signer = SigV4Signer(service=service, region=region, host=host)
+        self._region = region
         self._credentials = credentials
 
     async def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -59,36 +60,37 @@ class AwsJsonApi:
         UnavailableError
             The service refused, or did not answer in time.
         """
+        # A client for each call: a pool would keep connections open that no other call uses.
+        client = SignedClient(
+            origin=self._origin,
+            service=self._service,
+            region=self._region,
+            credentials=self._credentials,
+        )
         try:
-            return await self._call(operation, dumps(parameters))
+            async with client:
+                answer = await client.request(
+                    "POST",
+                    "/",
+                    dumps(parameters),
+                    timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
+                    target=f"{self._target}.{operation}",
+                    content_type="application/x-amz-json-1.1",
+                )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnavailableError(f"{self._service} {operation}: {error!r}") from error
-
-    async def _call(self, operation: str, body: bytes) -> dict[str, Any]:
-        headers = self._signer.sign(
-            method="POST",
-            path="/",
-            body=body,
-            credentials=self._credentials(),
-            now=time.time(),
-            target=f"{self._target}.{operation}",
-        )
-        headers["Content-Type"] = "application/x-amz-json-1.1"
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer,
-        ):
-            content = await answer.read()
         if answer.status != 200:
-            reason = content[:300].decode(errors="replace")
-            raise UnavailableError(f"{self._service} {operation}: HTTP {answer.status}: {reason}")
-        parsed: dict[str, Any] = loads(content)
+            raise UnavailableError(f"{self._service} {operation}: {answer}")
+        parsed: dict[str, Any] = loads(answer.body)
         return parsed
 
 
 def endpoint_of(service: str, *, region: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Return a service's endpoint as every AWS client finds it: the environment's goes first."""
+    """Return a service's endpoint, found as every AWS client finds it.
+
+    The environment's ``AWS_ENDPOINT_URL_<SERVICE>`` comes first, then its ``AWS_ENDPOINT_URL``,
+    then the region's public endpoint.
+    """
     given = environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or environ.get("AWS_ENDPOINT_URL")
     if given:
         return given

@@ -1,6 +1,5 @@
 """API Gateway's ``@connections`` over HTTP: one signed request a call."""
 
-import time
 from collections.abc import Callable
 from functools import lru_cache
 from types import TracebackType
@@ -8,9 +7,10 @@ from typing import Self
 from urllib.parse import quote, urlsplit
 
 import aiohttp
-from yarl import URL
+from typing_extensions import override
 
-from axon.adapters.aws.sigv4 import Credentials, SigV4Signer
+from axon.adapters.aws.signed_client import Answer, SignedClient
+from axon.adapters.aws.sigv4 import Credentials
 from axon.management_api import (
     ConnectionGoneError,
     ConnectionsApi,
@@ -20,12 +20,9 @@ from axon.management_api import (
     PostUncertainError,
 )
 
-# The gateway keeps idle connections for longer: a post hardly ever meets one that it just closed.
-KEEP_ALIVE_S = 15.0
 
-
-class HttpConnections(ConnectionsApi):
-    """See `axon.management_api.ConnectionsApi`; made on a running event loop.
+class HttpConnectionsApi(ConnectionsApi):
+    """See `axon.management_api.ConnectionsApi`; an asynchronous context manager.
 
     Parameters
     ----------
@@ -34,11 +31,11 @@ class HttpConnections(ConnectionsApi):
     region : str
         The region that requests are signed for.
     credentials : Callable[[], Credentials]
-        Asked for each request, so it must not block.
+        Called for each request, so it must not block.
     pool_size : int
-        The most requests in flight; more wait for their turn.
+        Most requests in flight; further ones wait for a connection.
     connect_timeout_s : float
-        Seconds to wait for a connection, its turn included.
+        Seconds to wait for a connection, including the wait for one of the pool.
     answer_timeout_s : float
         Seconds to wait for the answer once the request was sent.
     """
@@ -55,16 +52,16 @@ class HttpConnections(ConnectionsApi):
     ) -> None:
         parts = urlsplit(endpoint.rstrip("/"))
         self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._path = f"{parts.path}/@connections/"
-        self._credentials = credentials
-        self._signer = SigV4Signer(service="execute-api", region=region, host=parts.netloc)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=pool_size, keepalive_timeout=KEEP_ALIVE_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(connect=connect_timeout_s, sock_read=answer_timeout_s),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+        self._prefix = f"{parts.path}/@connections/"
+        self._timeout = aiohttp.ClientTimeout(connect=connect_timeout_s, sock_read=answer_timeout_s)
+        self._client = SignedClient(
+            origin=self._origin,
+            service="execute-api",
+            region=region,
+            credentials=credentials,
+            pool_size=pool_size,
         )
-        self._target = lru_cache(maxsize=4096)(self._target_of)
+        self._path = lru_cache(maxsize=4096)(self._path_of)
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,43 +72,42 @@ class HttpConnections(ConnectionsApi):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await self._client.close()
 
+    @override
     async def post(self, connection_id: str, data: bytes) -> None:
         await self._request("POST", connection_id, data)
 
+    @override
     async def delete(self, connection_id: str) -> None:
         await self._request("DELETE", connection_id, b"")
 
     async def _request(self, method: str, connection_id: str, data: bytes) -> None:
-        path, url = self._target(connection_id)
-        headers = self._signer.sign(
-            method=method, path=path, body=data, credentials=self._credentials(), now=time.time()
-        )
         try:
-            async with self._session.request(
-                method, url, data=data, headers=headers, allow_redirects=False
-            ) as answer:
-                body = await answer.read()
+            answer = await self._client.request(
+                method, self._path(connection_id), data, timeout=self._timeout
+            )
+        # These two come first: without a connection nothing was sent, so the request may be sent
+        # again. All other errors leave in doubt whether the message has arrived.
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise PostThrottledError(f"cannot reach {self._origin}: {error}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise PostUncertainError(f"no answer from {self._origin}: {error!r}") from error
         if answer.status >= 300:
-            raise _refusal(answer.status, body)
+            raise _refusal(answer)
 
-    def _target_of(self, connection_id: str) -> tuple[str, URL]:
-        path = self._path + quote(connection_id, safe="")
-        return path, URL(self._origin + path, encoded=True)
+    def _path_of(self, connection_id: str) -> str:
+        return self._prefix + quote(connection_id, safe="")
 
 
-def _refusal(status: int, body: bytes) -> ConnectionsApiError:
-    message = f"HTTP {status}: {body[:200].decode(errors='replace')}"
-    if status == 410:
+def _refusal(answer: Answer) -> ConnectionsApiError:
+    message = str(answer)
+    if answer.status == 410:
         return ConnectionGoneError(message)
-    if status == 413:
+    if answer.status == 413:
         return PayloadTooLargeError(message)
-    # 403: a rotation of credentials or permissions is under way; the next request is signed anew.
-    if status in (403, 429) or status >= 500:
+    # 403: credentials or permissions are being rotated, and the next request is signed with the new
+    # ones.
+    if answer.status in (403, 429) or answer.status >= 500:
         return PostThrottledError(message)
     return ConnectionsApiError(message)

@@ -1,29 +1,40 @@
-"""SQS's JSON protocol over one pool of connections.
+"""SQS's JSON protocol over one pool of connections."""
 
-boto3 spends 0.8 ms of CPU on a call and needs a thread for each that waits; this spends 0.2 ms,
-and a long poll ends when it is cancelled. See docs/adr/0003-dependencies.md.
-"""
-
-import asyncio
-import random
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from axon.adapters.aws.sigv4 import Credentials, SigV4Signer
+from axon.adapters.aws.signed_client import Answer, SignedClient
+from axon.adapters.aws.sigv4 import Credentials
 from axon.exceptions import UnavailableError
+from axon.retry import RetryPolicy
 from axon.serialization import dumps, loads
 
-_ATTEMPTS = 4
-_LONGEST_BACKOFF_S = 0.5
-_KEEP_ALIVE_S = 15.0
+_CONNECT_S = 2.0
+_ANSWER_S = 5.0
+
+
+class _TransientError(Exception):
+    """SQS asks to send the request again."""
+
+
+RETRY = RetryPolicy(
+    errors=(aiohttp.ClientError, TimeoutError, _TransientError),
+    max_attempts=4,
+    first_pause_s=0.125,
+    longest_pause_s=0.375,
+)
+"""At worst four attempts of 7 s and pauses of 0.125, 0.25 and 0.375 s: 28.75 s.
+
+API Gateway gives an integration 29 s to answer a WebSocket message (a quota that cannot be raised),
+so a function that sends a job with this policy can still tell the client that it failed.
+"""
 
 
 class SqsApi:
-    """Calls on one queue; opens its connections with the first call.
+    """Calls operations of one queue; opens its connections with the first call.
 
     Parameters
     ----------
@@ -32,77 +43,75 @@ class SqsApi:
     region : str
         The region that requests are signed for.
     credentials : Callable[[], Credentials]
-        Asked for each request.
+        Called for each request.
+    retry : RetryPolicy
+        When a request is repeated. Every operation that Axon uses may be: a job or a record that
+        is sent twice is recognized by its response.
     """
 
     def __init__(
-        self, *, queue_url: str, region: str, credentials: Callable[[], Credentials]
+        self,
+        *,
+        queue_url: str,
+        region: str,
+        credentials: Callable[[], Credentials],
+        retry: RetryPolicy = RETRY,
     ) -> None:
         parts = urlsplit(queue_url)
         self._queue_url = queue_url
-        self._endpoint = f"{parts.scheme}://{parts.netloc}/"
-        self._credentials = credentials
-        self._signer = SigV4Signer(service="sqs", region=region, host=parts.netloc)
-        self._session: aiohttp.ClientSession | None = None
+        self._retry = retry
+        self._client = SignedClient(
+            origin=f"{parts.scheme}://{parts.netloc}",
+            service="sqs",
+            region=region,
+            credentials=credentials,
+        )
 
     async def call(self, operation: str, *, wait_s: float = 0, **parameters: Any) -> dict[str, Any]:
-        """Call an operation of the queue, again after a passing fault.
+        """Call an operation of the queue; repeat it after a transient failure.
 
-        `wait_s` is how long the service itself may wait before it answers (a long poll).
+        Parameters
+        ----------
+        wait_s : float
+            Seconds that the service itself may wait before it answers (a long poll).
 
         Raises
         ------
         UnavailableError
-            The service refused, or stayed away.
+            The service refused, or failed in every attempt.
         """
         body = dumps({"QueueUrl": self._queue_url, **parameters})
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return await self._call(operation, body, wait_s=wait_s)
-            except (aiohttp.ClientError, TimeoutError, _PassingError) as error:
-                if attempt == _ATTEMPTS:
-                    raise UnavailableError(f"SQS {operation}: {error!r}") from error
-            await asyncio.sleep(random.uniform(0, _LONGEST_BACKOFF_S * attempt / _ATTEMPTS))  # noqa: S311
-        raise AssertionError  # the last attempt returns or raises
+        try:
+            return await self._retry.run(lambda: self._call(operation, body, wait_s=wait_s))
+        except self._retry.errors as error:
+            raise UnavailableError(f"SQS {operation}: {error!r}") from error
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._client.close()
 
     async def _call(self, operation: str, body: bytes, *, wait_s: float) -> dict[str, Any]:
-        headers = self._signer.sign(
-            method="POST",
-            path="/",
-            body=body,
-            credentials=self._credentials(),
-            now=time.time(),
+        answer = await self._client.request(
+            "POST",
+            "/",
+            body,
+            timeout=aiohttp.ClientTimeout(
+                # The sum bounds an attempt; the parts alone would start again with every read.
+                total=_CONNECT_S + _ANSWER_S + wait_s,
+                connect=_CONNECT_S,
+                sock_read=_ANSWER_S + wait_s,
+            ),
             target=f"AmazonSQS.{operation}",
+            content_type="application/x-amz-json-1.0",
         )
-        headers["Content-Type"] = "application/x-amz-json-1.0"
-        timeout = aiohttp.ClientTimeout(connect=2, sock_read=5 + wait_s)
-        async with self._open().post(
-            self._endpoint, data=body, headers=headers, timeout=timeout, allow_redirects=False
-        ) as answer:
-            content = await answer.read()
         if answer.status == 200:
-            parsed: dict[str, Any] = loads(content) if content else {}
+            parsed: dict[str, Any] = loads(answer.body) if answer.body else {}
             return parsed
-        message = f"HTTP {answer.status}: {content[:300].decode(errors='replace')}"
-        if answer.status >= 500 or answer.status == 429 or b"hrottl" in content:
-            raise _PassingError(message)
-        raise UnavailableError(f"SQS {operation}: {message}")
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=32, keepalive_timeout=_KEEP_ALIVE_S),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-            )
-        return self._session
+        if _is_transient(answer):
+            raise _TransientError(str(answer))
+        raise UnavailableError(f"SQS {operation}: {answer}")
 
 
-class _PassingError(Exception):
-    """The service asks for another try."""
+def _is_transient(answer: Answer) -> bool:
+    # Throttling comes as 400, under names that differ (RequestThrottled, ThrottlingException).
+    return answer.status >= 500 or answer.status == 429 or b"hrottl" in answer.body
