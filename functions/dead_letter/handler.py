@@ -22,7 +22,7 @@ TELEMETRY = Telemetry(service="dead_letter")
 SETTINGS = DeadLetterSettings.from_environ(os.environ)
 VALKEY = create_valkey(SETTINGS)
 LOG = event_log(SETTINGS, valkey=VALKEY)
-ENDER = terminator(
+TERMINATOR = terminator(
     SETTINGS,
     valkey=VALKEY,
     log=LOG,
@@ -81,7 +81,7 @@ async def _fail(body: str) -> tuple[str | None, str]:
     if not is_id("resp", response_id):
         return None, "not a job: its response has no valid id"
     meta = await LOG.describe(response_id)
-    await ENDER.end(response_id, Status.FAILED, error=GAVE_UP)
+    await TERMINATOR.end(response_id, Status.FAILED, error=GAVE_UP)
     if meta is None:
         return response_id, "failed repeatedly; nobody could be told"
     if meta.status.terminal and meta.status is not Status.FAILED:

@@ -11,6 +11,7 @@ import pytest
 
 from axon.adapters import composition
 from axon.adapters.aws.sqs_api import SqsApi
+from axon.adapters.composition import ResponseBackend
 from axon.adapters.postgres import pool as postgres
 from axon.adapters.postgres.pool import Pool
 from axon.adapters.valkey import client as valkey
@@ -33,10 +34,11 @@ class Functions:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._patch = patch
-        self._clients: list[Valkey | Pool | SqsApi] = []
+        self._clients: list[Valkey | Pool | SqsApi | ResponseBackend] = []
         self._track(valkey, "create_valkey")
         self._track(postgres, "create_pool")
         self._track(composition, "sqs_api")
+        self._track(composition, "response_service")
 
     def load(self, name: str, **variables: str) -> ModuleType:
         """Import a handler under these AXON_ variables."""

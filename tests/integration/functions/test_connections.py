@@ -44,7 +44,7 @@ def test_what_a_connection_waited_for_goes_on_and_is_cancelled_after_the_window(
     mine, others = running(world), running(world, "other")
     assert (len(mine), len(others)) == (2, 1)
     assert disconnect.handler(websocket_event(route="$disconnect"), None) == {"statusCode": 200}
-    terminator = respond.ENDER
+    terminator = respond.BACKEND.terminator
     run(terminator.cancel_abandoned())
     assert statuses(world, mine) == {Status.QUEUED}
     time.sleep(0.32)
@@ -65,7 +65,7 @@ def test_what_was_resumed_in_time_goes_on(world: World) -> None:
     respond.handler(websocket_event(resume, connection_id="other"), None)
     disconnect.handler(websocket_event(route="$disconnect"), None)  # API Gateway may tell it twice
     time.sleep(0.32)
-    run(respond.ENDER.cancel_abandoned())
+    run(respond.BACKEND.terminator.cancel_abandoned())
     assert statuses(world, {response_id}) == {Status.QUEUED}
     assert running(world, "other") == {response_id}
 

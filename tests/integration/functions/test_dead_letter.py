@@ -124,7 +124,7 @@ def test_the_same_letter_twice_at_a_time(dead_letter: ModuleType, world: World) 
 
 def test_a_job_that_was_done_stays_done(dead_letter: ModuleType, world: World) -> None:
     (message,) = submitted(world)
-    ended = world.load("dead_letter").ENDER.end(response_id(message), Status.CANCELLED)
+    ended = world.load("dead_letter").TERMINATOR.end(response_id(message), Status.CANCELLED)
     run(ended)
     assert handle(dead_letter, message) == []
     ((_, attributes),) = parked(world)

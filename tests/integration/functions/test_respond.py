@@ -106,10 +106,10 @@ class TestScaledToZero:
     def woken(self, monkeypatch: pytest.MonkeyPatch) -> list[EcsWorkerScaler]:
         woken: list[EcsWorkerScaler] = []
 
-        async def wake(workers: EcsWorkerScaler) -> None:
-            woken.append(workers)
+        async def ensure_running(scaler: EcsWorkerScaler) -> None:
+            woken.append(scaler)
 
-        monkeypatch.setattr(EcsWorkerScaler, "wake", wake)
+        monkeypatch.setattr(EcsWorkerScaler, "ensure_running", ensure_running)
         return woken
 
     @pytest.fixture

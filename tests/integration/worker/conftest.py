@@ -26,7 +26,7 @@ from axon.jobs import Job, JobSender
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
-from axon.scaling import FixedWorkers
+from axon.scaling import FixedWorkerScaler
 from axon.settings import WorkerSettings
 from local.services.queues import JOBS_DEAD, Queue
 from tests.clients import postgres_pool, valkey_client
@@ -240,7 +240,7 @@ async def world(variables: dict[str, str], sqs_client: "SQSClient") -> AsyncIter
             jobs=jobs,
             finisher=finisher,
             terminator=terminator,
-            workers=FixedWorkers(),
+            scaler=FixedWorkerScaler(),
         )
         world = World(
             variables=variables, service=service, terminator=terminator, log=log, jobs=jobs,

@@ -127,7 +127,7 @@ async def test_a_model_that_the_deployment_names_needs_no_announcement(world: Wo
     world.alias({"default": {SLEEPING: 1.0}})
     response_id = await world.submit(model="default")
     assert await model_of(world, response_id) == SLEEPING
-    assert world.workers.woken == 1
+    assert world.scaler.calls == 1
 
 
 async def test_where_none_is_known_the_alias_is_what_is_missing(world: World) -> None:

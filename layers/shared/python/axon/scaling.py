@@ -1,22 +1,23 @@
-"""The workers as a whole, which may have been scaled to zero."""
+"""Scaling from zero: the part of the workers' scaling that a submitter triggers."""
 
 from typing import Protocol
 
 
 class WorkerScaler(Protocol):
-    """Where they are scaled; a fake in `axon.testing`."""
+    """Starts a first worker where all were scaled to zero; a fake in `axon.testing`."""
 
-    async def wake(self) -> None:
-        """Make sure that one starts, unless some run or start already.
+    async def ensure_running(self) -> None:
+        """Start a worker unless one is running or starting already.
 
-        Raises nothing and returns soon, done or not: it is called while a client waits, for a job
-        that is queued already.
+        Raises nothing and returns within about a second, whether it succeeded or not: it is called
+        while a client waits, for a job that is in the queue already and so will be answered anyhow,
+        only later.
         """
         ...
 
 
-class FixedWorkers(WorkerScaler):
-    """WorkerScaler that nobody scales, as in the local cloud."""
+class FixedWorkerScaler(WorkerScaler):
+    """WorkerScaler for workers that are never scaled to zero, as in the local cloud."""
 
-    async def wake(self) -> None:
+    async def ensure_running(self) -> None:
         return

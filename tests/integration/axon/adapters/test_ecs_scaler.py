@@ -15,10 +15,10 @@ from botocore.credentials import ReadOnlyCredentials
 from axon.adapters.aws import ecs_scaler
 from axon.adapters.aws.aws_json import AwsJsonApi
 from axon.adapters.aws.ecs_scaler import PAUSE_S, EcsWorkerScaler
-from axon.adapters.composition import workers
+from axon.adapters.composition import worker_scaler
 from axon.adapters.valkey.client import Valkey
 from axon.exceptions import SettingsError
-from axon.scaling import FixedWorkers
+from axon.scaling import FixedWorkerScaler
 from axon.serialization import loads
 from axon.settings import RespondSettings
 from tests.clients import valkey_client
@@ -106,7 +106,7 @@ def api(endpoint: str) -> AwsJsonApi:
 async def test_the_first_task_is_started(
     valkey: Valkey, make: Callable[..., EcsWorkerScaler], ecs: Ecs
 ) -> None:
-    await make(valkey).wake()
+    await make(valkey).ensure_running()
     assert ecs.asked == ["DescribeServices", "UpdateService"]
     assert ecs.desired == 1
 
@@ -115,7 +115,7 @@ async def test_a_service_that_runs_is_left_alone(
     valkey: Valkey, make: Callable[..., EcsWorkerScaler], ecs: Ecs
 ) -> None:
     ecs.desired = 3
-    await make(valkey).wake()
+    await make(valkey).ensure_running()
     assert ecs.asked == ["DescribeServices"]
 
 
@@ -123,16 +123,16 @@ async def test_one_look_in_each_pause(
     valkey: Valkey, make: Callable[..., EcsWorkerScaler], ecs: Ecs, clock: Clock
 ) -> None:
     ecs.desired = 1
-    waker = make(valkey)
+    scaler = make(valkey)
     for _ in range(3):
-        await waker.wake()
+        await scaler.ensure_running()
     assert 0 < await valkey.call("TTL", "axon:scaling-lock") <= PAUSE_S
     await valkey.call("DEL", "axon:scaling-lock")
     clock.now = PAUSE_S - 0.1
-    await waker.wake()
+    await scaler.ensure_running()
     assert len(ecs.asked) == 1
     clock.now = PAUSE_S
-    await waker.wake()
+    await scaler.ensure_running()
     assert len(ecs.asked) == 2
 
 
@@ -143,7 +143,9 @@ async def test_of_many_processes_one_looks(
         clients = [await stack.enter_async_context(valkey_client(valkey_url)) for _ in range(5)]
         for number in range(1, ROUNDS + 1):
             processes = [make(client) for client in clients]
-            await asyncio.gather(*(process.wake() for process in processes for _ in range(4)))
+            await asyncio.gather(
+                *(process.ensure_running() for process in processes for _ in range(4))
+            )
             assert ecs.asked.count("DescribeServices") == number
             ecs.desired = 0
             await clients[0].call("DEL", "axon:scaling-lock")
@@ -159,7 +161,7 @@ async def test_a_refusal_is_logged(
     refusal: str,
 ) -> None:
     ecs.refuses = refusal
-    await make(valkey).wake()
+    await make(valkey).ensure_running()
     assert refusal in caplog.text
     assert f"{SERVICE} was not woken" in caplog.text
 
@@ -167,7 +169,7 @@ async def test_a_refusal_is_logged(
 async def test_a_service_that_is_not_there(
     valkey: Valkey, make: Callable[..., EcsWorkerScaler], caplog: pytest.LogCaptureFixture
 ) -> None:
-    await make(valkey, service="another").wake()
+    await make(valkey, service="another").ensure_running()
     assert "no such service" in caplog.text
     assert "MISSING" in caplog.text
 
@@ -179,11 +181,11 @@ async def test_nobody_waits_for_a_service_that_hangs(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert ecs_scaler._LONGEST_S <= 1
-    monkeypatch.setattr(ecs_scaler, "_LONGEST_S", 0.2)
+    assert ecs_scaler._TIME_LIMIT_S <= 1
+    monkeypatch.setattr(ecs_scaler, "_TIME_LIMIT_S", 0.2)
     ecs.hangs.clear()
     began = time.monotonic()
-    await make(valkey).wake()
+    await make(valkey).ensure_running()
     assert time.monotonic() - began < 2
     assert "was not woken" in caplog.text
     assert await valkey.call("PING")  # the client it shares goes on
@@ -193,7 +195,7 @@ async def test_without_valkey_it_gives_up(
     make: Callable[..., EcsWorkerScaler], ecs: Ecs, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with valkey_client("redis://127.0.0.1:1/0") as valkey:
-        await make(valkey).wake()
+        await make(valkey).ensure_running()
     assert ecs.asked == []
     assert "was not woken" in caplog.text
 
@@ -209,7 +211,7 @@ async def test_motos_ecs(valkey: Valkey) -> None:
         )
         await EcsWorkerScaler(
             cluster=CLUSTER, service=SERVICE, ecs=api(endpoint), valkey=valkey
-        ).wake()
+        ).ensure_running()
         (service,) = client.describe_services(cluster=CLUSTER, services=[SERVICE])["services"]
         client.close()
     assert service["desiredCount"] == 1
@@ -227,15 +229,15 @@ class TestSettings:
     ) -> None:
         monkeypatch.setitem(os.environ, "AWS_ENDPOINT_URL_ECS", endpoint)
         named = self.settings(workers_cluster=CLUSTER, workers_service=SERVICE)
-        await workers(named, valkey=valkey).wake()
+        await worker_scaler(named, valkey=valkey).ensure_running()
         assert ecs.desired == 1
 
     async def test_without_one_nobody_is_woken(self, valkey: Valkey) -> None:
-        standing = workers(self.settings(), valkey=valkey)
-        assert isinstance(standing, FixedWorkers)
-        await standing.wake()
+        standing = worker_scaler(self.settings(), valkey=valkey)
+        assert isinstance(standing, FixedWorkerScaler)
+        await standing.ensure_running()
 
     def test_half_of_it(self, valkey: Valkey) -> None:
         for half in ("workers_cluster", "workers_service"):
             with pytest.raises(SettingsError, match="AXON_WORKERS_CLUSTER and AXON_WORKERS_SERV"):
-                workers(self.settings(**{half: "x"}), valkey=valkey)
+                worker_scaler(self.settings(**{half: "x"}), valkey=valkey)

@@ -41,7 +41,7 @@ class World:
         self.conversations = Conversations(cache=self.turns, database=FakeTurns())
         self.jobs = FakeJobQueue()
         self.history = FakeHistory()
-        self.workers = FakeWorkerScaler()
+        self.scaler = FakeWorkerScaler()
         self.finisher = ResponseFinisher(history=self.history, turns=self.turns)
         self.terminator = ResponseTerminator(event_log=self.valkey, finisher=self.finisher)
         self.alias({})
@@ -54,7 +54,7 @@ class World:
             jobs=self.jobs,
             finisher=self.finisher,
             terminator=self.terminator,
-            workers=self.workers,
+            scaler=self.scaler,
             aliases=aliases,
         )
 

@@ -184,27 +184,27 @@ class TestCalls:
 class TestWaking:
     async def test_while_workers_are_heard_of_nobody_is_woken(self, world: World) -> None:
         await world.submit()
-        assert world.workers.woken == 0
+        assert world.scaler.calls == 0
 
     async def test_workers_are_woken_for_a_job_that_is_queued(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         queued: list[int] = []
 
-        async def wake() -> None:
+        async def ensure_running() -> None:
             queued.append(len(world.jobs_sent()))
 
-        monkeypatch.setattr(world.workers, "wake", wake)
+        monkeypatch.setattr(world.scaler, "ensure_running", ensure_running)
         await world.submit(model=SLEEPING)
         assert queued == [1]
 
     async def test_workers_that_fell_silent_are_woken(self, world: World) -> None:
         world.now += SILENCE_S + 1
         await world.submit()
-        assert world.workers.woken == 1
+        assert world.scaler.calls == 1
         await world.valkey.directory.announce((MODEL,), retention_s=100)
         await world.submit()
-        assert world.workers.woken == 1
+        assert world.scaler.calls == 1
 
     async def test_for_what_needs_no_worker_nobody_is_woken(self, world: World) -> None:
         await world.submit(model=SLEEPING, generate=False)
@@ -216,7 +216,7 @@ class TestWaking:
             request, principal=a_principal(TENANT), connection_id=CONNECTION
         )
         assert gone is None
-        assert world.workers.woken == 0
+        assert world.scaler.calls == 0
 
 
 class TestWarmUp:

@@ -144,11 +144,11 @@ class TestIdempotency:
             patch.setattr(world.jobs, "send", die)
             with pytest.raises(KeyboardInterrupt):
                 await world.submit(model=SLEEPING, idempotency_key="k")
-        assert (world.jobs_sent(), world.workers.woken) == ([], 0)
+        assert (world.jobs_sent(), world.scaler.calls) == ([], 0)
         first = await world.submit(model=SLEEPING, idempotency_key="k", connection_id=OTHER)
         (job,) = world.jobs_sent()
         assert job.response_id == first
-        assert world.workers.woken == 1
+        assert world.scaler.calls == 1
         assert await where(world, first) == (OTHER, 0)
         await world.answer(first, "late")
         assert (await world.events(first))[-1]["type"] == "response.completed"

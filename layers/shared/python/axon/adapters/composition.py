@@ -1,26 +1,41 @@
-"""Puts together what several processes use: the event log in Valkey, and who ends responses."""
+"""Composition roots that several processes share: event log, terminator, response service."""
 
 from collections.abc import Collection
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from axon.adapters.aws.aws_json import AwsJsonApi
 from axon.adapters.aws.credentials import process_credentials
 from axon.adapters.aws.ecs_scaler import EcsWorkerScaler
-from axon.adapters.aws.sqs import SqsHistorySender
+from axon.adapters.aws.sqs import SqsHistorySender, SqsJobSender, TraceHeader, no_trace_header
 from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.valkey.caches import ValkeyTurnCache
-from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.client import Valkey, create_valkey
 from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.conversations import Conversations
 from axon.exceptions import SettingsError
 from axon.responses.finisher import ResponseFinisher
+from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
-from axon.scaling import FixedWorkers, WorkerScaler
+from axon.scaling import FixedWorkerScaler, WorkerScaler
 from axon.settings import EventLogSettings, RespondSettings
+
+if TYPE_CHECKING:
+    from axon.adapters.postgres.pool import Pool
 
 
 def event_log(
     settings: EventLogSettings, *, valkey: Valkey, models: Collection[str] = ()
 ) -> ValkeyEventLog:
-    """Return the event log as the settings say; `models` exist though nobody announced them."""
+    """Return the event log that the settings describe.
+
+    Parameters
+    ----------
+    models : Collection[str]
+        Models that exist even if no worker has announced them.
+    """
     return ValkeyEventLog(
         valkey=valkey,
         deadline_s=settings.response_deadline_s,
@@ -31,14 +46,14 @@ def event_log(
 
 
 def sqs_api(queue_url: str, *, region: str) -> SqsApi:
-    """Return a queue's API, signed with the process's credentials."""
+    """Return the API of a queue, signed with the credentials of the process."""
     return SqsApi(queue_url=queue_url, region=region, credentials=process_credentials().current)
 
 
 def terminator(
     settings: EventLogSettings, *, valkey: Valkey, log: ValkeyEventLog, history: SqsApi
 ) -> ResponseTerminator:
-    """Return the service that ends responses from outside a worker."""
+    """Return the terminator, which ends responses from outside an attempt."""
     return ResponseTerminator(
         event_log=log,
         finisher=ResponseFinisher(
@@ -48,8 +63,8 @@ def terminator(
     )
 
 
-def workers(settings: RespondSettings, *, valkey: Valkey) -> WorkerScaler:
-    """Return the ECS service that the settings name; without one, nobody needs to be woken.
+def worker_scaler(settings: RespondSettings, *, valkey: Valkey) -> WorkerScaler:
+    """Return the scaler of the ECS service that the settings name, or one that does nothing.
 
     Raises
     ------
@@ -58,7 +73,7 @@ def workers(settings: RespondSettings, *, valkey: Valkey) -> WorkerScaler:
     """
     cluster, service = settings.workers_cluster, settings.workers_service
     if cluster is None and service is None:
-        return FixedWorkers()
+        return FixedWorkerScaler()
     if cluster is None or service is None:
         raise SettingsError("set both AXON_WORKERS_CLUSTER and AXON_WORKERS_SERVICE, or neither")
     ecs = AwsJsonApi(
@@ -68,3 +83,101 @@ def workers(settings: RespondSettings, *, valkey: Valkey) -> WorkerScaler:
         credentials=process_credentials().current,
     )
     return EcsWorkerScaler(cluster=cluster, service=service, ecs=ecs, valkey=valkey)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseBackend:
+    """The response service with all that it is built from; an asynchronous context manager.
+
+    Parameters
+    ----------
+    service : ResponseService
+        Accepts requests.
+    terminator : ResponseTerminator
+        Ends responses from outside an attempt.
+    log : ValkeyEventLog
+        The event log of both.
+    valkey, pool, jobs, history : Valkey, Pool, SqsApi, SqsApi
+        The clients: of Valkey, of PostgreSQL, of the jobs queue and of the history queue. Each
+        connects with its first use, and works on one event loop.
+    """
+
+    service: ResponseService
+    terminator: ResponseTerminator
+    log: ValkeyEventLog
+    valkey: Valkey
+    pool: "Pool"
+    jobs: SqsApi
+    history: SqsApi
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all clients, also when closing one of them fails."""
+        async with AsyncExitStack() as stack:
+            for client in (self.valkey, self.pool, self.jobs, self.history):
+                stack.push_async_callback(client.close)
+
+
+def response_service(
+    settings: RespondSettings,
+    *,
+    database_connections: int = 1,
+    trace_header: TraceHeader = no_trace_header,
+) -> ResponseBackend:
+    """Return the response service that the settings describe, for a function or a container.
+
+    Parameters
+    ----------
+    database_connections : int
+        Most connections to PostgreSQL at a time; a function handles one event at a time.
+    trace_header : TraceHeader
+        Called for each job and history record that is sent, for the trace that it continues.
+
+    Raises
+    ------
+    SettingsError
+        The settings contradict each other.
+    """
+    # Imported here because the driver takes long to import, and the functions that use only the
+    # other parts of this module start cold, too.
+    from axon.adapters.postgres.pool import create_pool
+    from axon.adapters.postgres.stores import PostgresTurnStore
+
+    valkey = create_valkey(settings)
+    pool = create_pool(settings, max_size=database_connections)
+    jobs = sqs_api(settings.jobs_queue_url, region=settings.aws_region)
+    history = sqs_api(settings.history_queue_url, region=settings.aws_region)
+    log = event_log(settings, valkey=valkey, models=settings.models)
+    turns = ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s)
+    finisher = ResponseFinisher(
+        history=SqsHistorySender(api=history, trace_header=trace_header), turns=turns
+    )
+    terminator = ResponseTerminator(event_log=log, finisher=finisher)
+    service = ResponseService(
+        event_log=log,
+        conversations=Conversations(cache=turns, database=PostgresTurnStore(pool=pool)),
+        jobs=SqsJobSender(api=jobs, trace_header=trace_header),
+        finisher=finisher,
+        terminator=terminator,
+        scaler=worker_scaler(settings, valkey=valkey),
+        aliases=settings.model_aliases,
+    )
+    return ResponseBackend(
+        service=service,
+        terminator=terminator,
+        log=log,
+        valkey=valkey,
+        pool=pool,
+        jobs=jobs,
+        history=history,
+    )

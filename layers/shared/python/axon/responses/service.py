@@ -41,12 +41,12 @@ class ResponseService:
         jobs: JobSender,
         finisher: ResponseFinisher,
         terminator: ResponseTerminator,
-        workers: WorkerScaler,
+        scaler: WorkerScaler,
         aliases: ModelAliases | None = None,
     ) -> None:
         self._log = event_log
         self._aliases = aliases or {}
-        self._workers = workers
+        self._scaler = scaler
         self._conversations = conversations
         self._jobs = jobs
         self._finisher = finisher
@@ -179,7 +179,7 @@ class ResponseService:
             await self._terminator.end(job.response_id, Status.FAILED, error=UNSENT)
             return
         if opening.outcome is OpenResult.UNATTENDED:
-            await self._workers.wake()
+            await self._scaler.ensure_running()
 
     async def _repeat(
         self, opening: Opening, request: CreateResponse, *, principal: Principal, connection_id: str
@@ -200,7 +200,7 @@ class ResponseService:
             await self._warm_up(Job.decode(first.job))
         elif first.job and first.epoch == 0:
             await self._jobs.send(Job.decode(first.job))
-            await self._workers.wake()
+            await self._scaler.ensure_running()
         if first.connection_id != connection_id:
             await self._resume(
                 first.response_id, principal=principal, connection_id=connection_id, first=0

@@ -1,13 +1,13 @@
-"""WorkerScaler that only count how often they were woken."""
+"""A WorkerScaler in memory."""
 
 from axon.scaling import WorkerScaler
 
 
 class FakeWorkerScaler(WorkerScaler):
-    """See `axon.scaling.WorkerScaler`."""
+    """Counts the calls of `ensure_running`; see `axon.scaling.WorkerScaler`."""
 
     def __init__(self) -> None:
-        self.woken = 0
+        self.calls = 0
 
-    async def wake(self) -> None:
-        self.woken += 1
+    async def ensure_running(self) -> None:
+        self.calls += 1

@@ -1,4 +1,4 @@
-"""WorkerScaler as an ECS service, whose first task whoever queues a job starts."""
+"""Scaling from zero on ECS: whoever queues a job starts the service's first task."""
 
 import asyncio
 import logging
@@ -11,24 +11,31 @@ from axon.adapters.valkey.client import Valkey
 from axon.exceptions import UnavailableError
 from axon.scaling import WorkerScaler
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 PAUSE_S = 10
-"""Between two looks at the service, of all processes together."""
+"""Seconds between two looks at the service, of all processes together."""
 
-_LONGEST_S = 1.0
+_TIME_LIMIT_S = 1.0
+"""For everything: a client is waiting."""
 
 
 class EcsWorkerScaler(WorkerScaler):
     """See `axon.scaling.WorkerScaler`.
 
-    From one task on, the service's own scaling follows the queue. When waking fails, that does the
-    first task's start too, only later.
+    From one task on, the service's own scaling follows the queue. If the start of the first task
+    fails here, that scaling starts it too, only later.
 
     Parameters
     ----------
+    cluster, service : str
+        Names of the ECS cluster and of the workers' service in it.
+    ecs : AwsJsonApi
+        The API of ECS.
     valkey : Valkey
-        Where the processes agree on who looks.
+        Holds the lock by which one process at a time looks at the service.
+    clock : Callable[[], float]
+        Seconds of a monotonic clock.
     """
 
     def __init__(
@@ -45,21 +52,23 @@ class EcsWorkerScaler(WorkerScaler):
         self._ecs = ecs
         self._valkey = valkey
         self._clock = clock
-        self._rests_until = float("-inf")
+        self._quiet_until = float("-inf")
 
-    async def wake(self) -> None:
-        if self._clock() < self._rests_until:
+    async def ensure_running(self) -> None:
+        # Spares the round trip to Valkey while this process knows that a look would be too soon.
+        if self._clock() < self._quiet_until:
             return
-        self._rests_until = self._clock() + PAUSE_S
+        self._quiet_until = self._clock() + PAUSE_S
         try:
-            async with asyncio.timeout(_LONGEST_S):
-                await self._wake()
+            async with asyncio.timeout(_TIME_LIMIT_S):
+                await self._start_first()
         except Exception:
-            LOGGER.exception("%s was not woken; its scaling will start it later", self._service)
+            logger.exception("%s was not woken; its scaling will start it later", self._service)
 
-    async def _wake(self) -> None:
-        # One key for the pause: the process that sets it is the one that looks.
-        if not await self._valkey.call("SET", keys.WAKING, 1, "NX", "EX", PAUSE_S):
+    async def _start_first(self) -> None:
+        # A lock that is never released, only expires: many processes queue jobs in the same second,
+        # and ECS limits the rate of its API calls. Only the process that gets the lock looks.
+        if not await self._valkey.call("SET", keys.SCALING_LOCK, 1, "NX", "EX", PAUSE_S):
             return
         answer = await self._ecs.call(
             "DescribeServices", cluster=self._cluster, services=[self._service]
@@ -71,4 +80,4 @@ class EcsWorkerScaler(WorkerScaler):
         await self._ecs.call(
             "UpdateService", cluster=self._cluster, service=self._service, desiredCount=1
         )
-        LOGGER.info("%s had no task; the first one starts", self._service)
+        logger.info("%s had no task; the first one starts", self._service)

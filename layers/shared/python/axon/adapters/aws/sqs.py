@@ -24,13 +24,17 @@ _UNWELCOME = re.compile("[\ufffe\uffff\U00010000-\U0010ffff]")
 _TRACE = "AWSTraceHeader"
 
 TraceHeader = Callable[[], str | None]
-"""Tells the trace header that messages sent now are to carry, if any."""
+"""Returns AWS's trace header for messages that are sent now, or None."""
+
+
+def no_trace_header() -> None:
+    """Return None: messages continue no trace."""
 
 
 class SqsJobSender(JobSender):
     """See `axon.jobs.JobSender`."""
 
-    def __init__(self, *, api: SqsApi, trace_header: TraceHeader = lambda: None) -> None:
+    def __init__(self, *, api: SqsApi, trace_header: TraceHeader = no_trace_header) -> None:
         self._api = api
         self._trace_header = trace_header
 
@@ -85,7 +89,7 @@ class SqsJobQueue(JobQueue):
 class SqsHistorySender(HistorySender):
     """See `axon.history.HistorySender`; a conversation's records stay in order."""
 
-    def __init__(self, *, api: SqsApi, trace_header: TraceHeader = lambda: None) -> None:
+    def __init__(self, *, api: SqsApi, trace_header: TraceHeader = no_trace_header) -> None:
         self._api = api
         self._trace_header = trace_header
         self._messages: Batcher[dict[str, Any], None] = Batcher(

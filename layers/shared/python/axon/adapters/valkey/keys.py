@@ -8,7 +8,7 @@ MODELS = "axon:models"
 MODELS_HEARD_OF = "axon:models:last-seen"
 MODELS_CHANGED = "axon:models:changed"
 WORKERS = "axon:workers"
-WAKING = "axon:scaling-lock"
+SCALING_LOCK = "axon:scaling-lock"
 
 
 def response(response_id: str) -> str:
