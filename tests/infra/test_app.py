@@ -30,13 +30,13 @@ def failing(error: Exception) -> Callable[..., None]:
     return fail
 
 
-def test_settings_that_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_reports_invalid_settings_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     error = EnvironmentSettingsError("dev.toml: size: Extra inputs are not permitted")
     monkeypatch.setattr(environment, "load", failing(error))
     assert failure() == f"axon: {error}"
 
 
-def test_wheels_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_reports_missing_wheels_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     error = WheelsError("uv is missing: run `make setup`")
     monkeypatch.setattr(application, "build", failing(error))
     assert failure() == f"axon: {error}"

@@ -9,8 +9,8 @@ import pytest
 from axon.catalog import FUNCTIONS
 from infra.settings.environment import load
 from tests.infra.conftest import Synthesised, Templates
-from tests.infra.templates import listed, resources, text
-from tests.infra.variant import synthesised_variant
+from tests.infra.support.templates import listed, resources, text
+from tests.infra.support.variant_samples import synthesised_variant
 
 pytestmark = pytest.mark.xdist_group("infra")
 
@@ -121,23 +121,23 @@ def allowed(templates: Templates, *, identities: bool) -> Iterator[tuple[str, di
                     yield f"{name} ({kind})", statement
 
 
-def test_there_are_seven_stacks(environment: str, synthesised: Synthesised) -> None:
+def test_application_has_seven_stacks(environment: str, synthesised: Synthesised) -> None:
     assert list(synthesised.templates) == [
         *("network", "observability", "data", "messaging", "gateway", "relay", "inference")
     ]
 
 
-def test_no_findings(synthesised: Synthesised) -> None:
+def test_application_has_no_findings(synthesised: Synthesised) -> None:
     assert synthesised.findings == []
 
 
-def test_identities_have_permissions(templates: Templates) -> None:
+def test_application_identities_have_permissions(templates: Templates) -> None:
     """What the next tests look through is there."""
     assert len(list(allowed(templates, identities=True))) > 30
     assert len(list(allowed(templates, identities=False))) > 10
 
 
-def test_no_wildcard_action_on_a_wildcard_resource(templates: Templates) -> None:
+def test_application_allows_no_wildcard_action_on_a_wildcard_resource(templates: Templates) -> None:
     for name, statement in allowed(templates, identities=True):
         assert not {"NotAction", "NotResource"} & set(statement), name
         actions = list(map(text, listed(statement["Action"])))
@@ -159,11 +159,11 @@ def test_no_wildcard_action_on_a_wildcard_resource(templates: Templates) -> None
         ("{Key.Arn}", False),
     ],
 )
-def test_what_counts_as_every_resource(resource: str, everything: bool) -> None:
+def test_wildcard_detection_recognizes_every_resource(resource: str, everything: bool) -> None:
     assert _is_everything(resource) is everything
 
 
-def test_what_is_allowed_on_every_resource_has_a_reason(templates: Templates) -> None:
+def test_application_has_a_reason_for_each_action_on_every_resource(templates: Templates) -> None:
     for name, statement in allowed(templates, identities=True):
         if any(_is_everything(text(each)) for each in listed(statement["Resource"])):
             for action in map(text, listed(statement["Action"])):
@@ -175,19 +175,19 @@ def test_what_is_allowed_on_every_resource_has_a_reason(templates: Templates) ->
                 assert reasons, f"{name}: {action} on every resource"
 
 
-def test_aws_s_own_policies_are_few(templates: Templates) -> None:
+def test_application_uses_few_aws_managed_policies(templates: Templates) -> None:
     for name, kind, resource in every(templates):
         if kind == "AWS::IAM::Role":
             for arn in resource["Properties"].get("ManagedPolicyArns", []):
                 assert text(arn).rpartition("/")[2] in MANAGED_POLICIES, name
 
 
-def test_no_resource_lets_everybody_in(templates: Templates) -> None:
+def test_application_has_no_resource_open_to_everybody(templates: Templates) -> None:
     for name, statement in allowed(templates, identities=False):
         assert statement["Principal"] not in ("*", {"AWS": "*"}), name
 
 
-def test_the_internet_reaches_the_load_balancer_only(templates: Templates) -> None:
+def test_application_exposes_only_the_load_balancer_to_the_internet(templates: Templates) -> None:
     for name, kind, resource in every(templates):
         for direction, rule in _rules(kind, resource["Properties"]):
             if not set(ANYWHERE) & {str(rule.get("CidrIp")), str(rule.get("CidrIpv6"))}:
@@ -200,7 +200,7 @@ def test_the_internet_reaches_the_load_balancer_only(templates: Templates) -> No
                 assert ports in (("tcp", 80, 80), ("tcp", 443, 443)), name
 
 
-def test_nothing_else_is_public(templates: Templates) -> None:
+def test_application_has_no_other_public_resource(templates: Templates) -> None:
     facing = []
     for name, kind, resource in every(templates):
         properties = resource.get("Properties", {})
@@ -213,7 +213,7 @@ def test_nothing_else_is_public(templates: Templates) -> None:
     assert facing == ["AWS::ElasticLoadBalancingV2::LoadBalancer"]
 
 
-def test_all_that_keeps_something_is_encrypted(templates: Templates) -> None:
+def test_application_encrypts_everything_that_stores_data(templates: Templates) -> None:
     for name, kind, resource in every(templates):
         properties = resource.get("Properties", {})
         match kind:
@@ -224,7 +224,7 @@ def test_all_that_keeps_something_is_encrypted(templates: Templates) -> None:
                 assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}, name
 
 
-def test_every_queue_has_dead_letters_or_holds_them(templates: Templates) -> None:
+def test_application_queues_have_a_dead_letter_queue_or_are_one(templates: Templates) -> None:
     for template in templates.values():
         queues = resources(template, "AWS::SQS::Queue")
         feeding = {
@@ -243,14 +243,14 @@ def test_every_queue_has_dead_letters_or_holds_them(templates: Templates) -> Non
         assert not feeding.keys() & feeding.values()
 
 
-def test_every_function_logs_to_a_group_that_goes_with_its_stack(
+def test_application_functions_log_to_a_group_that_is_removed_with_its_stack(
     environment: str, templates: Templates
 ) -> None:
     days = load(environment).observability.log_retention_days
     assert_every_function_logs_to_a_group(templates, days)
 
 
-def test_every_function_of_a_log_domain_that_goes_does_too(
+def test_application_functions_of_a_removed_log_domain_do_so_too(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     variant = synthesised_variant(tmp_path_factory)
@@ -271,7 +271,7 @@ def assert_every_function_logs_to_a_group(templates: Templates, days: int) -> No
     assert count > len(FUNCTIONS)
 
 
-def test_every_bucket_queue_and_topic_refuses_what_comes_without_tls(templates: Templates) -> None:
+def test_application_buckets_queues_and_topics_require_tls(templates: Templates) -> None:
     refusing = {
         text(of)
         for template in templates.values()
@@ -291,7 +291,9 @@ def test_every_bucket_queue_and_topic_refuses_what_comes_without_tls(templates: 
             assert f"{{{name.partition('/')[2]}}}" in refusing, name
 
 
-def test_names_follow_the_environment(environment: str, templates: Templates) -> None:
+def test_application_resource_names_follow_the_environment(
+    environment: str, templates: Templates
+) -> None:
     # What has no name of its own gets one from CloudFormation that begins with its stack's.
     names = [
         text(resource["Properties"][NAMES[kind]])
@@ -303,7 +305,9 @@ def test_names_follow_the_environment(environment: str, templates: Templates) ->
         assert f"axon-{environment}" in name or f"/axon/{environment}/" in name
 
 
-def test_everything_has_the_tags_of_the_environment(environment: str, templates: Templates) -> None:
+def test_application_resources_have_the_tags_of_the_environment(
+    environment: str, templates: Templates
+) -> None:
     wanted = {"axon:environment": environment, "environment": environment}
     for name, kind, resource in every(templates):
         tags = resource.get("Properties", {}).get("Tags")
@@ -324,11 +328,11 @@ def kept(templates: Templates) -> set[str]:
     }
 
 
-def test_dev_leaves_nothing_behind(dev: Templates) -> None:
+def test_application_of_dev_leaves_nothing_behind(dev: Templates) -> None:
     assert kept(dev) == ACCOUNT_WIDE
 
 
-def test_prod_keeps_its_data(prod: Templates) -> None:
+def test_application_of_prod_keeps_its_data(prod: Templates) -> None:
     assert kept(prod) == ACCOUNT_WIDE | {
         "observability AWS::APS::Workspace",
         "observability AWS::EC2::SecurityGroup",

@@ -2,12 +2,12 @@ import pytest
 
 from infra.cost.bill import Bill
 from infra.cost.prices import Prices
-from tests.unit.infra.cost.full_settings import DOLLAR
+from tests.unit.infra.cost.price_samples import DOLLAR
 
 PRICES = Prices(region="here-1", entries={"nat/hour": DOLLAR, "ec2/g6.xlarge": DOLLAR}, vcpus={})
 
 
-def test_lines_add_up() -> None:
+def test_bill_total_is_the_sum_of_its_lines() -> None:
     bill = Bill(PRICES)
     bill.add("NAT", "nat/hour", 730)
     bill.add("GPU", "ec2/g6.xlarge", 100, discount=0.25)
@@ -16,7 +16,7 @@ def test_lines_add_up() -> None:
     assert bill.missing == []
 
 
-def test_what_has_no_price_is_not_counted_but_named() -> None:
+def test_bill_names_what_has_no_price() -> None:
     bill = Bill(PRICES)
     bill.add("Traces", "xray/traces", 1)
     bill.add("Workers", "ec2/g99.xlarge", 1, setting="inference.capacity.instance_types")

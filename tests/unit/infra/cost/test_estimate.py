@@ -21,7 +21,7 @@ def of(environment: str, *, region: str | None = None, today: date = TODAY) -> E
     )
 
 
-def test_the_region_is_the_environments_own() -> None:
+def test_estimate_uses_the_region_of_the_environment() -> None:
     settings = EnvironmentSettings(name="here", region="eu-central-1")
     own = estimate(settings, assumptions=Assumptions(), today=TODAY)
     asked = estimate(settings, assumptions=Assumptions(), region="us-east-1", today=TODAY)
@@ -29,12 +29,12 @@ def test_the_region_is_the_environments_own() -> None:
     assert of("dev").prices.region == "us-east-1"
 
 
-def test_a_region_without_prices() -> None:
+def test_estimate_refuses_a_region_without_prices() -> None:
     with pytest.raises(PriceError, match="mars-north-1"):
         of("dev", region="mars-north-1")
 
 
-def test_old_prices_are_told_of() -> None:
+def test_estimate_warns_of_old_prices() -> None:
     newest = of("dev").dates[1]
     assert of("dev", today=newest).warnings == ()
     oldest = of("dev").dates[0]
@@ -45,13 +45,13 @@ def test_old_prices_are_told_of() -> None:
     assert "NAT gateways" not in warning
 
 
-def test_unconfirmed_prices_are_named() -> None:
+def test_estimate_names_unconfirmed_prices() -> None:
     unconfirmed = of("prod").unconfirmed
     assert unconfirmed["PostgreSQL (db.m7g.large with a standby)"].startswith("twice the price")
     assert "NAT gateways" not in unconfirmed
 
 
-def test_an_instance_type_without_a_price() -> None:
+def test_estimate_names_an_instance_type_without_a_price() -> None:
     settings = EnvironmentSettings.model_validate(
         {"name": "odd", "valkey": {"node_type": "cache.r7g.16xlarge"}}
     )
@@ -63,7 +63,7 @@ def test_an_instance_type_without_a_price() -> None:
     assert not made.as_dict()["idle_month"]["complete"]
 
 
-def test_for_programs() -> None:
+def test_estimate_as_dict_is_json_for_programs() -> None:
     made = of("prod")
     told = json.loads(json.dumps(made.as_dict()))
     assert told["environment"] == "prod"
@@ -77,7 +77,7 @@ def test_for_programs() -> None:
     assert (nat["source"], nat["seen"]) == (price.source, price.seen.isoformat())
 
 
-def test_the_readme_tells_these_figures() -> None:
+def test_estimate_figures_are_those_of_the_readme() -> None:
     readme = (Path(infra.__file__).parents[1] / "README.md").read_text()
     dev, prod = of("dev"), of("prod")
     told = re.search(r"dev costs about ([\d,]+) USD a month and prod about ([\d,]+) USD", readme)

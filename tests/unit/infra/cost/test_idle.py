@@ -8,7 +8,7 @@ from infra.cost.idle import idle
 from infra.cost.prices import Prices, load
 from infra.settings.environment import EnvironmentSettings
 from infra.settings.environment import load as load_settings
-from tests.unit.infra.cost.full_settings import DOLLARS
+from tests.unit.infra.cost.price_samples import DOLLARS
 
 HOURS = 730
 
@@ -26,7 +26,7 @@ def usd(made: Bill) -> dict[str, float]:
     return {line.what: line.usd for line in made.lines}
 
 
-def test_the_network() -> None:
+def test_idle_bill_of_the_network() -> None:
     found = quantities({"network": {"zones": 3, "nat_gateways": 2}})
     assert found["NAT gateways"] == 2 * HOURS
     assert found["Load balancer"] == HOURS
@@ -34,33 +34,33 @@ def test_the_network() -> None:
     assert found["Public IPv4 addresses (NAT gateways, load balancer)"] == 5 * HOURS
 
 
-def test_the_database_alone() -> None:
+def test_idle_bill_of_a_single_database() -> None:
     found = quantities({"postgres": {"storage_gb": 50}})
     assert found["PostgreSQL (db.t4g.micro)"] == HOURS
     assert found["PostgreSQL storage"] == 50
     assert "RDS Proxy" not in found
 
 
-def test_a_standby_has_a_price_of_its_own() -> None:
+def test_idle_bill_of_a_standby_has_its_own_price() -> None:
     made = bill({"postgres": {"multi_az": True, "storage_gb": 50}}, prices=load("us-east-1"))
     assert usd(made)["PostgreSQL (db.t4g.micro with a standby)"] == pytest.approx(0.032 * HOURS)
     assert usd(made)["PostgreSQL storage with a standby"] == pytest.approx(0.23 * 50)
 
 
 @pytest.mark.parametrize(("instance_type", "vcpus"), [("db.m7g.large", 2), ("db.r7g.xlarge", 4)])
-def test_the_proxy_costs_by_the_instance_behind_it(instance_type: str, vcpus: int) -> None:
+def test_idle_bill_of_the_proxy_follows_the_instance(instance_type: str, vcpus: int) -> None:
     found = quantities({"postgres": {"instance_type": instance_type, "proxy": True}})
     assert found["RDS Proxy"] == vcpus * HOURS
 
 
-def test_a_proxy_of_unknown_size_is_not_counted() -> None:
+def test_idle_bill_leaves_out_a_proxy_of_unknown_size() -> None:
     made = bill({"postgres": {"instance_type": "db.r6g.large", "proxy": True}})
     assert made.missing == [
         "RDS Proxy: infra/cost/prices.toml does not say how many vCPUs db.r6g.large has"
     ]
 
 
-def test_relays_on_spot() -> None:
+def test_idle_bill_of_relays_on_spot() -> None:
     relay = {"tasks": 3, "max_tasks": 3, "cpu": 512, "memory_mb": 1024, "spot": True}
     found = usd(bill({"relay": relay}, spot_discount=0.6))
     # One at the full price, two at 40 % of it.
@@ -69,12 +69,12 @@ def test_relays_on_spot() -> None:
     assert found["Relays on Fargate (3 of 1 GB, 2 on Spot)"] == pytest.approx(1.8 * HOURS)
 
 
-def test_no_workers_cost_nothing() -> None:
+def test_idle_bill_without_workers_has_no_worker_lines() -> None:
     workers = {name: cost for name, cost in usd(bill({})).items() if "workers" in name}
     assert list(workers.values()) == [0, 0]
 
 
-def test_workers_that_always_run() -> None:
+def test_idle_bill_of_workers_that_always_run() -> None:
     capacity = {"kind": "fargate", "cpu": 4096, "memory_mb": 8192, "spot_percent": 50}
     made = bill({"inference": {"min_tasks": 2, "capacity": capacity}}, spot_discount=0.6)
     # Half of them at 40 % of the price.
@@ -82,7 +82,7 @@ def test_workers_that_always_run() -> None:
     assert workers == pytest.approx([2 * 4 * HOURS * 0.7, 2 * 8 * HOURS * 0.7])
 
 
-def test_gpu_workers_that_always_run() -> None:
+def test_idle_bill_of_gpu_workers_that_always_run() -> None:
     inference = {
         "engine": "vllm",
         "model_uri": "models://big",
@@ -102,14 +102,14 @@ def test_gpu_workers_that_always_run() -> None:
     assert found["Models"] == 140
 
 
-def test_lambda_polls() -> None:
+def test_idle_bill_has_the_polling_of_lambda() -> None:
     # Five long polls of twenty seconds, all month.
     found = quantities({})
     assert found["Lambda's polling of history.fifo"] == pytest.approx(5 * 3 * 60 * HOURS / 1e6)
     assert found["Lambda's polling of jobs-dlq"] == pytest.approx(5 * 3 * 60 * HOURS / 1e6)
 
 
-def test_what_watches() -> None:
+def test_idle_bill_of_full_observability() -> None:
     observability = {
         "log_retention_days": 90,
         "opensearch_instance_type": "r7g.large.search",
@@ -129,19 +129,19 @@ def test_what_watches() -> None:
     assert found["Grafana"] == 1
 
 
-def test_nothing_watches() -> None:
+def test_idle_bill_without_observability() -> None:
     found = quantities({"observability": {"prometheus": False}})
     assert not {"Prometheus", "Grafana"} & set(found)
     assert not any("OpenSearch" in what for what in found)
 
 
-def test_finished_images_are_kept_elsewhere() -> None:
+def test_idle_bill_leaves_out_finished_images() -> None:
     assert quantities({}, image_gb=7)["Container images"] == 7
     finished = {"relay": {"image": "registry/relay:1"}, "inference": {"image": "registry/worker:1"}}
     assert "Container images" not in quantities(finished)
 
 
-def test_dev_at_its_prices() -> None:
+def test_idle_bill_of_dev() -> None:
     found = usd(idle(load_settings("dev"), load("us-east-1"), Assumptions()))
     expected = {
         "NAT gateways": 0.045 * 730,

@@ -10,7 +10,7 @@ REGIONS = ("us-east-1", "eu-central-1")
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_every_price_says_where_and_when(region: str) -> None:
+def test_prices_have_a_source_and_a_date(region: str) -> None:
     prices = load(region)
     assert len(prices.entries) > 30
     for key, price in prices.entries.items():
@@ -20,18 +20,18 @@ def test_every_price_says_where_and_when(region: str) -> None:
         assert price.unit, key
 
 
-def test_a_price_list_is_that_of_the_region() -> None:
+def test_prices_from_a_price_list_are_those_of_the_region() -> None:
     price = load("eu-central-1").find("valkey/cache.t4g.micro")
     assert price is not None
     assert price.usd == 0.0144
     assert price.source.endswith("/AmazonElastiCache/current/eu-central-1/index.json")
 
 
-def test_an_unknown_price() -> None:
+def test_prices_return_none_for_an_unknown_key() -> None:
     assert load("us-east-1").find("valkey/cache.t1.micro") is None
 
 
-def test_an_unknown_region() -> None:
+def test_prices_refuse_an_unknown_region() -> None:
     with pytest.raises(PriceError) as raised:
         load("mars-north-1")
     assert str(raised.value) == (
@@ -39,7 +39,7 @@ def test_an_unknown_region() -> None:
     )
 
 
-def test_what_is_not_confirmed_says_where_it_is_from() -> None:
+def test_prices_that_are_unconfirmed_have_a_note() -> None:
     entry = {"usd": 1, "unit": "hour", "source": "https://aws.amazon.com/", "seen": "2026-11-21"}
     assert Price.model_validate(entry).confirmed
     with pytest.raises(ValidationError, match="where it is from"):
@@ -48,7 +48,7 @@ def test_what_is_not_confirmed_says_where_it_is_from() -> None:
         Price.model_validate(entry | {"note": "heard it somewhere"})
 
 
-def test_a_table_of_ones_own(tmp_path: Path) -> None:
+def test_prices_load_another_table(tmp_path: Path) -> None:
     table = tmp_path / "prices.toml"
     table.write_text(
         """

@@ -5,7 +5,7 @@ import pytest
 from infra.cost.assumptions import Assumptions
 from infra.cost.requests import per_million
 from infra.settings.environment import EnvironmentSettings
-from tests.unit.infra.cost.full_settings import DOLLARS
+from tests.unit.infra.cost.price_samples import DOLLARS
 
 SHORT = {"seconds": 0.1, "tokens": 100.0}
 """Three deltas, eleven events."""
@@ -18,13 +18,13 @@ def quantities(settings: dict[str, Any] | None = None, **assumed: float) -> dict
     return {line.what: line.quantity for line in made.lines}
 
 
-def test_the_gateway() -> None:
+def test_request_bill_of_the_gateway() -> None:
     found = quantities(connection_minutes=2.5)
     assert found["API Gateway: messages"] == 12
     assert found["API Gateway: connections"] == 2.5
 
 
-def test_functions() -> None:
+def test_request_bill_of_functions() -> None:
     found = quantities(requests_per_connection=3, history_batch=2, function_ms=100)
     # One respond; authorizer, connect and disconnect for every third; half a write_history.
     assert found["Lambda: invocations"] == pytest.approx(1 + 3 / 3 + 0.5)
@@ -32,7 +32,7 @@ def test_functions() -> None:
     assert found["Lambda: time"] == pytest.approx(2.5e6 * 0.5 * 0.1)
 
 
-def test_queues() -> None:
+def test_request_bill_of_queues() -> None:
     inference = {"slots": 8}
     found = quantities({"inference": inference}, seconds=40, busy=0.5, history_batch=4)
     # Send, receive, delete; four heartbeats, each for four jobs.
@@ -41,12 +41,12 @@ def test_queues() -> None:
     assert found["SQS: history"] == pytest.approx(1 + 2 / 4)
 
 
-def test_a_heartbeat_keeps_ten_jobs_at_most() -> None:
+def test_request_bill_heartbeat_covers_at_most_ten_jobs() -> None:
     found = quantities({"inference": {"slots": 64}}, seconds=40, busy=1)
     assert found["SQS: jobs"] == pytest.approx(3 + 0.4)
 
 
-def test_nat() -> None:
+def test_request_bill_of_nat() -> None:
     found = quantities(http_bytes=1000, request_bytes=2000)
     posts = 11 * (400 + 1000) + 4 * 5 * 100
     history = 1000 + 400 + 500
@@ -54,7 +54,7 @@ def test_nat() -> None:
     assert found["NAT: data"] == pytest.approx((posts + history + jobs) / 1000)
 
 
-def test_logs_and_traces() -> None:
+def test_request_bill_of_logs_and_traces() -> None:
     found = quantities(
         {
             "observability": {
@@ -74,7 +74,7 @@ def test_logs_and_traces() -> None:
     assert "Traces" not in quantities({"observability": {"tracing": False}})
 
 
-def test_worker_time() -> None:
+def test_request_bill_of_worker_time() -> None:
     capacity = {"kind": "fargate", "cpu": 2048, "memory_mb": 4096}
     found = quantities({"inference": {"slots": 8, "capacity": capacity}}, seconds=7.2, busy=0.25)
     # A million answers of 7.2 s, two at a time: a thousand hours.

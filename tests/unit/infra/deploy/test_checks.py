@@ -68,25 +68,25 @@ def complaint(check: Callable[[], object]) -> str:
         (None, {}, "us-east-2", "us-east-2"),
     ],
 )
-def test_the_region(
+def test_find_region_prefers_settings_then_shell_then_profile(
     own: str | None, variables: Mapping[str, str], profile: str | None, region: str
 ) -> None:
     assert find_region(settings(region=own), variables, profile) == region
 
 
-def test_no_region() -> None:
+def test_find_region_without_a_region_says_what_to_do() -> None:
     assert complaint(lambda: find_region(BUILT, {}, None)) == (
         "no region is set: write region in the environment file of test, or export AWS_REGION"
     )
 
 
-def test_whose_credentials_these_are() -> None:
+def test_find_account_returns_the_account_of_the_credentials() -> None:
     client = Stubbed("sts")
     client.stub.add_response("get_caller_identity", {"Account": ACCOUNT})
     assert find_account(BUILT, client, "eu-central-1") == TARGET
 
 
-def test_another_account() -> None:
+def test_find_account_refuses_another_account() -> None:
     client = Stubbed("sts")
     client.stub.add_response("get_caller_identity", {"Account": ACCOUNT})
     ours = settings(account="210987654321")
@@ -96,7 +96,7 @@ def test_another_account() -> None:
     )
 
 
-def test_expired_credentials() -> None:
+def test_find_account_refuses_expired_credentials() -> None:
     client = Stubbed("sts")
     client.stub.add_client_error("get_caller_identity", "ExpiredToken", "The token\nhas expired")
     text = complaint(lambda: find_account(BUILT, client, "eu-central-1"))
@@ -111,21 +111,21 @@ def failing(error: Exception) -> Client:
     return client
 
 
-def test_no_credentials() -> None:
+def test_find_account_without_credentials_says_what_to_do() -> None:
     client = failing(NoCredentialsError())
     assert complaint(lambda: find_account(BUILT, client, "eu-central-1")) == (
         "no AWS credentials: run `aws configure sso`, or export AWS_PROFILE"
     )
 
 
-def test_no_way_to_aws() -> None:
+def test_find_account_reports_that_aws_cannot_be_reached() -> None:
     client = failing(EndpointConnectionError(endpoint_url="https://sts.eu-central-1"))
     text = complaint(lambda: find_account(BUILT, client, "eu-central-1"))
     assert text.startswith("AWS cannot be reached: ")
     assert "https://sts.eu-central-1" in text
 
 
-def test_bootstrapped() -> None:
+def test_check_bootstrap_accepts_a_bootstrapped_region() -> None:
     client = Stubbed("ssm")
     client.stub.add_response(
         "get_parameter", {"Parameter": {"Value": "28"}}, {"Name": BOOTSTRAP_PARAMETER}
@@ -134,7 +134,7 @@ def test_bootstrapped() -> None:
     client.stub.assert_no_pending_responses()
 
 
-def test_not_bootstrapped() -> None:
+def test_check_bootstrap_says_how_to_bootstrap() -> None:
     client = Stubbed("ssm")
     client.stub.add_client_error("get_parameter", "ParameterNotFound")
     assert complaint(lambda: check_bootstrap(client, TARGET)) == (
@@ -143,7 +143,7 @@ def test_not_bootstrapped() -> None:
     )
 
 
-def test_nobody_may_say_whether_it_is_bootstrapped() -> None:
+def test_check_bootstrap_reports_that_it_cannot_tell() -> None:
     client = Stubbed("ssm")
     client.stub.add_client_error("get_parameter", "AccessDeniedException", "not allowed")
     text = complaint(lambda: check_bootstrap(client, TARGET))
@@ -170,24 +170,24 @@ BOTH = {"version": "29.1", "buildx": "Platforms: linux/amd64, linux/arm64"}
 FINISHED = {"relay": {"image": "registry/relay:1"}, "inference": {"image": "registry/worker:1"}}
 
 
-def test_docker_builds_both() -> None:
+def test_check_docker_accepts_a_builder_for_both_processors() -> None:
     check_docker(BUILT, docker(BOTH), machine="x86_64")
     check_docker(BUILT, docker(BOTH), machine="aarch64")
 
 
-def test_finished_images_need_no_docker() -> None:
+def test_check_docker_needs_no_docker_for_finished_images() -> None:
     check_docker(settings(**FINISHED), missing)
 
 
 @pytest.mark.parametrize("run", [missing, docker({})], ids=["absent", "stopped"])
-def test_no_docker(run: Run) -> None:
+def test_check_docker_reports_a_missing_docker(run: Run) -> None:
     assert complaint(lambda: check_docker(BUILT, run, machine="x86_64")) == (
         "Docker is not running, and images must be built: start it, or name finished images as "
         "relay.image and inference.image"
     )
 
 
-def test_no_buildx() -> None:
+def test_check_docker_reports_a_missing_buildx() -> None:
     run = docker({"version": "29.1"})
     assert "no buildx" in complaint(lambda: check_docker(BUILT, run, machine="x86_64"))
 
@@ -195,19 +195,19 @@ def test_no_buildx() -> None:
 @pytest.mark.parametrize(
     ("machine", "lacks"), [("x86_64", "arm64"), ("aarch64", "amd64"), ("sparc64", "arm64")]
 )
-def test_docker_builds_for_itself_only(machine: str, lacks: str) -> None:
+def test_check_docker_reports_a_missing_platform(machine: str, lacks: str) -> None:
     run = docker({"version": "29.1", "buildx": "Platforms: linux/riscv64"})
     text = complaint(lambda: check_docker(BUILT, run, machine=machine))
     assert text.startswith(f"Docker cannot build for linux/{lacks} here: run `docker run ")
     assert f"--install {lacks}`" in text
 
 
-def test_one_processor_needs_no_buildx() -> None:
+def test_check_docker_needs_no_buildx_for_one_processor() -> None:
     relay = settings(relay={"architecture": "x86_64"})
     check_docker(relay, docker({"version": "29.1"}), machine="x86_64")
 
 
-def test_the_system_beneath_python_3_11_is_too_old() -> None:
+def test_check_python_refuses_3_11() -> None:
     for python in ("3.12", "3.13", "3.14"):
         check_python(settings(functions={"python": python}))
     text = complaint(lambda: check_python(settings(functions={"python": "3.11"})))
@@ -215,7 +215,7 @@ def test_the_system_beneath_python_3_11_is_too_old() -> None:
     assert text.endswith("set 3.12 or newer")
 
 
-def test_cdk_is_installed(tmp_path: Path) -> None:
+def test_check_command_reports_a_missing_cdk(tmp_path: Path) -> None:
     command = tmp_path / "cdk"
     assert complaint(lambda: check_command(command)) == "there is no cdk command: run `make setup`"
     command.touch()

@@ -93,7 +93,7 @@ def _ready(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "check_docker", lambda *_: None)
 
 
-def test_synth(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_synth_writes_the_templates(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     assert deploy.main(["synth", "dev"]) == 0
     folder = stage.root / "cdk.out" / "dev"
     (call,) = stage.calls
@@ -101,7 +101,7 @@ def test_synth(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{folder}: 1 templates, 1 resources" in capsys.readouterr().out
 
 
-def test_synth_fails_as_cdk_does(
+def test_synth_returns_the_exit_code_of_cdk(
     stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CDK_EXIT", "3")
@@ -109,7 +109,7 @@ def test_synth_fails_as_cdk_does(
     assert "templates" not in capsys.readouterr().out
 
 
-def test_the_virtual_environment_comes_first(stage: Stage) -> None:
+def test_synth_puts_the_virtual_environment_first_in_path(stage: Stage) -> None:
     deploy.main(["synth", "dev"])
     _, node, path = stage.variables.split(" ", 2)
     assert Path(node).name == "node"
@@ -117,7 +117,7 @@ def test_the_virtual_environment_comes_first(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("action", ["synth", "deploy", "destroy"])
-def test_settings_come_before_anything_else(
+def test_main_reports_invalid_settings_before_anything_else(
     action: str, stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = stage.root / "wrong.toml"
@@ -130,7 +130,9 @@ def test_settings_come_before_anything_else(
 
 
 @pytest.mark.usefixtures("_ready")
-def test_deploy(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_deploy_deploys_all_stacks_and_reports(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert deploy.main(["deploy", "dev", "--require-approval", "never"]) == 0
     (call,) = stage.calls
     outputs = stage.root / "cdk.out" / "dev.outputs.json"
@@ -141,7 +143,7 @@ def test_deploy(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("_ready")
-def test_a_failed_deployment_says_nothing_of_keys(
+def test_deploy_that_fails_prints_no_report(
     stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CDK_EXIT", "1")
@@ -150,7 +152,7 @@ def test_a_failed_deployment_says_nothing_of_keys(
 
 
 @pytest.mark.usefixtures("_ready")
-def test_a_python_whose_wheels_would_not_run_is_not_deployed(
+def test_deploy_refuses_a_python_whose_wheels_would_not_run(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = stage.root / "old.toml"
@@ -160,7 +162,7 @@ def test_a_python_whose_wheels_would_not_run_is_not_deployed(
     assert stage.calls == []
 
 
-def test_nothing_is_deployed_before_the_checks(
+def test_deploy_runs_nothing_before_the_checks(
     stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unready(*_: Any) -> Target:
@@ -174,7 +176,7 @@ def test_nothing_is_deployed_before_the_checks(
 
 
 @pytest.mark.parametrize("bootstrapped", [True, False])
-def test_the_account_is_checked(
+def test_deploy_and_destroy_check_the_account(
     bootstrapped: bool,
     stage: Stage,
     capsys: pytest.CaptureFixture[str],
@@ -192,7 +194,7 @@ def test_the_account_is_checked(
         assert said.err.startswith("axon: CDK is not bootstrapped in eu-central-1: ")
 
 
-def test_an_unknown_profile(
+def test_deploy_reports_an_unknown_profile(
     stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(stage.root / "none"))
@@ -204,7 +206,7 @@ def test_an_unknown_profile(
 
 
 @pytest.mark.usefixtures("_ready")
-def test_destroy_says_what_stays(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_destroy_lists_what_is_kept(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     assert deploy.main(["destroy", "dev", "--force"]) == 0
     synth, destroy = stage.calls
     assert synth.startswith("synth ")
@@ -213,7 +215,7 @@ def test_destroy_says_what_stays(stage: Stage, capsys: pytest.CaptureFixture[str
     assert "  1 AWS::KMS::Key" in capsys.readouterr().out
 
 
-def test_without_cdk(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_without_cdk_says_what_to_do(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     stage.cdk.unlink()
     assert deploy.main(["synth", "dev"]) == 2
     assert capsys.readouterr().err == "axon: there is no cdk command: run `make setup`\n"

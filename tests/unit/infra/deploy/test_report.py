@@ -17,13 +17,13 @@ def described(outputs: dict[str, str] = OUTPUTS, **given: Any) -> str:
     return describe(settings, outputs, region="eu-central-1")
 
 
-def test_outputs_of_all_stacks(tmp_path: Path) -> None:
+def test_report_reads_the_outputs_of_all_stacks(tmp_path: Path) -> None:
     path = tmp_path / "outputs.json"
     path.write_text(json.dumps({"axon-dev-data": {"A": "1"}, "axon-dev-relay": {"B": "2"}}))
     assert read_outputs(path) == {"A": "1", "B": "2"}
 
 
-def test_where_it_is_and_how_to_begin() -> None:
+def test_report_has_the_addresses_and_the_first_steps() -> None:
     text = described()
     assert text.startswith("Axon dev stands in eu-central-1.")
     assert "WebSocket  wss://abc.execute-api.eu-central-1.amazonaws.com " in text
@@ -31,7 +31,7 @@ def test_where_it_is_and_how_to_begin() -> None:
     assert "smollm2-135m-instruct" in text
 
 
-def test_the_snippet_can_be_pasted() -> None:
+def test_report_snippet_is_valid_python() -> None:
     snippet = described().split("Then:\n\n")[1]
     compiled = compile(snippet, "snippet", "exec")
     assert "OpenAI" in compiled.co_names
@@ -39,13 +39,13 @@ def test_the_snippet_can_be_pasted() -> None:
     assert f'base_url="{OUTPUTS["HttpUrl"]}"' in snippet
 
 
-def test_a_model_must_be_uploaded() -> None:
+def test_report_asks_for_the_upload_of_the_model() -> None:
     inference = {"engine": "vllm", "model_uri": "models://big", "capacity": {"kind": "gpu"}}
     assert "aws s3 sync ./big s3://axon-dev-models/big" in described(inference=inference)
     assert "aws s3 sync" not in described()
 
 
-def test_what_else_waits_for_a_person() -> None:
+def test_report_lists_the_other_manual_steps() -> None:
     arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
     text = described(
         {**OUTPUTS, "DomainTarget": "d-1.execute-api.eu-central-1.amazonaws.com"},

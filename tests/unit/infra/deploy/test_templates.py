@@ -4,7 +4,7 @@ from pathlib import Path
 from infra.deploy.templates import Templates
 
 
-def test_what_templates_hold(tmp_path: Path) -> None:
+def test_templates_count_resources_and_those_that_are_kept(tmp_path: Path) -> None:
     kept = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain"}
     snapshot = {"Type": "AWS::RDS::DBInstance", "DeletionPolicy": "Snapshot"}
     gone = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Delete"}

@@ -1,0 +1,232 @@
+"""How many workers there are: the expressions of the templates, evaluated."""
+
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from axon.catalog import JOBS
+from infra.settings.environment import load
+from tests.infra.conftest import Templates
+from tests.infra.support.autoscaling_harness import Policies, Simulation
+from tests.infra.support.metric_math import Point, Series, evaluate
+from tests.infra.support.templates import text
+
+pytestmark = pytest.mark.xdist_group("infra")
+
+TARGET = 5
+
+
+@pytest.fixture(params=["dev", "prod"])
+def environment(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def policies(environment: str, dev: Templates, prod: Templates) -> Policies:
+    return Policies.of({"dev": dev, "prod": prod}[environment]["inference"])
+
+
+@pytest.fixture
+def large(prod: Templates) -> Policies:
+    """Return the policies of an environment that may have 8 workers."""
+    return Policies.of(prod["inference"])
+
+
+def backlog(policies: Policies, visible: Series, in_flight: Series, running: Series) -> list[Point]:
+    metrics = {"visible": visible, "in_flight": in_flight, "running": running}
+    return evaluate(policies.backlog_metrics, metrics)
+
+
+def unserved(
+    policies: Policies, visible: Series, in_flight: Series, running: Series
+) -> list[Point]:
+    metrics = {"visible": visible, "in_flight": in_flight, "running": running}
+    return evaluate(policies.wake_alarm["Metrics"], metrics)
+
+
+class TestScalingExpressions:
+    @pytest.mark.parametrize("messages", range(7))
+    def test_without_a_task_the_backlog_is_what_the_first_one_will_find(
+        self, policies: Policies, messages: int
+    ) -> None:
+        for running in ([0], [None]):
+            assert backlog(policies, [messages], [0], running) == [messages]
+            assert unserved(policies, [messages], [0], running) == [messages]
+
+    def test_many_tasks_share_what_waits_and_what_runs(self, policies: Policies) -> None:
+        assert backlog(policies, [30], [10], [8]) == [5]
+        assert backlog(policies, [0], [1], [4]) == [0.25]
+        assert unserved(policies, [30], [10], [8]) == [0]
+
+    def test_nothing_to_do_is_zero_with_and_without_tasks(self, policies: Policies) -> None:
+        assert backlog(policies, [0, 0, 0], [0, 0, 0], [0, 3, None]) == [0, 0, 0]
+        assert unserved(policies, [0, 0, 0], [0, 0, 0], [0, 3, None]) == [0, 0, 0]
+
+    def test_late_metrics_leave_the_last_figure(self, policies: Policies) -> None:
+        assert backlog(policies, [8, None], [2, None], [2, None]) == [5, 5]
+        assert backlog(policies, [8, 3], [2, 2], [2, None]) == [5, 2.5]
+        assert backlog(policies, [8, None], [2, 4], [2, 2]) == [5, 6]
+
+    def test_a_silent_queue_is_not_an_empty_one(self, policies: Policies) -> None:
+        assert backlog(policies, [None, None], [None, None], [3, 3]) == [None, None]
+
+    def test_before_the_first_figure_of_tasks_there_is_none(self, policies: Policies) -> None:
+        assert unserved(policies, [2, 2, 2], [0, 0, 0], [None, None, 1]) == [2, 2, 0]
+
+    def test_both_policies_are_about_the_same_figures(self, policies: Policies) -> None:
+        assert {m["Id"]: m.get("Expression") for m in policies.backlog_metrics}.items() & {
+            m["Id"]: m.get("Expression") for m in policies.wake_alarm["Metrics"]
+        }.items() >= {
+            ("visible", None),
+            ("in_flight", None),
+            ("running", None),
+            ("messages", "FILL(visible, REPEAT) + FILL(in_flight, REPEAT)"),
+            ("tasks", "FILL(FILL(running, REPEAT), 0)"),
+        }
+        stats = [m["MetricStat"] for m in policies.wake_alarm["Metrics"] if "MetricStat" in m]
+        assert [stat["Period"] for stat in stats] == [60, 60, 60]
+
+    def test_the_metrics_are_those_of_the_queue_and_the_service(
+        self, environment: str, policies: Policies
+    ) -> None:
+        stats = {
+            m["Id"]: m["MetricStat"]["Metric"]
+            for m in policies.backlog_metrics
+            if "MetricStat" in m
+        }
+        assert {name: (m["Namespace"], m["MetricName"]) for name, m in stats.items()} == {
+            "visible": ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+            "in_flight": ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible"),
+            "running": ("ECS/ContainerInsights", "RunningTaskCount"),
+        }
+        assert stats["running"]["Dimensions"] == [
+            {"Name": "ClusterName", "Value": f"axon-{environment}-inference"},
+            {"Name": "ServiceName", "Value": f"axon-{environment}-worker"},
+        ]
+        for name in ("visible", "in_flight"):
+            (dimension,) = stats[name]["Dimensions"]
+            assert dimension["Name"] == "QueueName"
+            assert "JobsQueue" in text(dimension["Value"])
+
+
+class TestScalingPolicies:
+    def test_the_service_scales_between_its_bounds(
+        self, environment: str, policies: Policies
+    ) -> None:
+        inference = load(environment).inference
+        assert policies.target["ResourceId"] == (
+            f"service/axon-{environment}-inference/axon-{environment}-worker"
+        )
+        assert policies.target["ScalableDimension"] == "ecs:service:DesiredCount"
+        assert policies.target["MinCapacity"] == inference.min_tasks == 0
+        assert policies.target["MaxCapacity"] == inference.max_tasks
+        assert policies.tracking["TargetValue"] == inference.backlog_per_task == TARGET
+
+    def test_it_is_quicker_to_grow_than_to_shrink(self, policies: Policies) -> None:
+        assert policies.tracking["ScaleInCooldown"] > policies.tracking["ScaleOutCooldown"]
+        assert "DisableScaleIn" not in policies.tracking
+
+    def test_the_wake_up_adds_one(self, policies: Policies) -> None:
+        assert policies.step["AdjustmentType"] == "ChangeInCapacity"
+        assert policies.step["StepAdjustments"] == [
+            {"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}
+        ]
+
+    def test_the_wake_up_waits_for_that_of_the_submitter_but_not_for_ever(
+        self, policies: Policies
+    ) -> None:
+        waits_s = 60 * policies.wake_alarm["EvaluationPeriods"]
+        assert JOBS.visibility_s < waits_s < 900
+
+
+class TestBacklogScaling:
+    def test_an_idle_worker_goes_after_a_quarter_of_an_hour(self, policies: Policies) -> None:
+        world = Simulation(policies, desired=1)
+        world.run(14)
+        assert world.desired == 1
+        world.run(6)
+        assert world.desired == 0
+        world.run(120)
+        assert set(world.history[20:]) == {0}
+
+    def test_23_messages_get_5_workers(self, large: Policies) -> None:
+        world = Simulation(large, desired=1, visible=15, in_flight=8)
+        world.run(120)
+        assert world.desired == world.running == 5
+        assert max(world.history) == 5
+
+    @pytest.mark.parametrize("late", [0, 1, 3])
+    def test_workers_that_start_slowly_are_not_ordered_twice(
+        self, large: Policies, late: int
+    ) -> None:
+        start = large.wake_alarm["EvaluationPeriods"] - 4
+        world = Simulation(large, desired=1, visible=23, start_minutes=start, late=late)
+        world.run(90)
+        assert world.desired == 5
+        assert max(world.history) == 5
+
+    def test_there_are_never_more_than_allowed(self, environment: str, policies: Policies) -> None:
+        world = Simulation(policies, desired=1, visible=1000)
+        world.run(200)
+        assert max(world.history) == load(environment).inference.max_tasks
+
+    def test_one_job_in_flight_keeps_one_worker(self, policies: Policies) -> None:
+        world = Simulation(policies, desired=2, in_flight=1)
+        world.run(300)
+        assert set(world.history[60:]) == {1}
+        assert 0 not in world.history
+
+    def test_it_goes_all_the_way_and_back(self, large: Policies) -> None:
+        world = Simulation(large, desired=1, visible=23)
+        world.run(30)
+        assert world.desired == 5
+        world.visible, world.in_flight = 0, 6
+        world.run(60)
+        assert world.desired == 2
+        world.in_flight = 0
+        world.run(60)
+        assert world.desired == 0
+
+    @pytest.mark.parametrize("late", [0, 1, 3])
+    def test_the_submitters_wake_up_is_enough_for_one_message(
+        self, policies: Policies, late: int
+    ) -> None:
+        start = policies.wake_alarm["EvaluationPeriods"] - 4
+        world = Simulation(policies, desired=1, visible=1, start_minutes=start, late=late)
+        world.run(30)
+        assert set(world.history) == {1}
+
+    def test_without_it_the_alarm_wakes_one_worker(self, policies: Policies) -> None:
+        periods = policies.wake_alarm["EvaluationPeriods"]
+        world = Simulation(policies, visible=1, start_minutes=periods - 4, late=3)
+        world.run(periods - 1)
+        assert world.desired == 0
+        world.run(80)
+        assert world.desired == world.running == 1
+        assert max(world.history) == 1
+
+    @pytest.mark.parametrize("late", [0, 1, 3])
+    def test_late_metrics_change_nothing(self, large: Policies, late: int) -> None:
+        world = Simulation(large, desired=3, visible=8, in_flight=7, late=late)
+        world._ages = [60, 60, 60]
+        world.run(90)
+        assert set(world.history) == {3}
+
+    def test_a_gap_in_the_queues_metrics_stops_no_worker(self, large: Policies) -> None:
+        world = Simulation(large, desired=3, visible=8, in_flight=7)
+        world.run(40)
+        world.sqs_reports = False
+        world.run(90)
+        assert world.desired == 3
+
+    @given(messages=st.integers(1, 500), running=st.integers(1, 200))
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_what_tracking_asks_for_depends_on_the_messages_alone(
+        self, large: Policies, messages: int, running: int
+    ) -> None:
+        (value,) = backlog(large, [messages], [0], [running])
+        assert value is not None
+        wanted = math.ceil(round(running * value / TARGET, 6))
+        assert wanted == max(1, math.ceil(messages / TARGET))

@@ -1,0 +1,311 @@
+"""The relay service and its load balancer."""
+
+import json
+
+import pytest
+
+from axon.settings import EventLogSettings, RelaySettings
+from infra.settings.environment import EnvironmentSettings
+from tests.infra.conftest import Synthesised, Templates
+from tests.infra.support.ecs_templates import Task, statements
+from tests.infra.support.templates import only, resources, text
+from tests.infra.support.variant_samples import CERTIFICATE, synthesised_variant
+
+pytestmark = pytest.mark.xdist_group("infra")
+
+SERVICE = "AWS::ECS::Service"
+LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
+
+
+@pytest.fixture
+def variant(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+    return synthesised_variant(tmp_path_factory)
+
+
+def attributes(templates: Templates, kind: str) -> dict[str, str]:
+    properties = only(templates["relay"], f"AWS::ElasticLoadBalancingV2::{kind}")
+    return {each["Key"]: text(each["Value"]) for each in properties[f"{kind}Attributes"]}
+
+
+class TestRelayService:
+    def test_it_is_named_after_the_environment(
+        self, settings: EnvironmentSettings, templates: Templates
+    ) -> None:
+        name = f"axon-{settings.name}-relay"
+        assert only(templates["relay"], SERVICE)["ServiceName"] == name
+        assert only(templates["relay"], "AWS::ECS::Cluster")["ClusterName"] == name
+        assert only(templates["relay"], "AWS::ECS::Cluster")["ClusterSettings"] == [
+            {"Name": "containerInsights", "Value": "enabled"}
+        ]
+
+    def test_it_runs_in_a_private_subnet_of_each_zone(
+        self, settings: EnvironmentSettings, templates: Templates
+    ) -> None:
+        service = only(templates["relay"], SERVICE)
+        network = service["NetworkConfiguration"]["AwsvpcConfiguration"]
+        subnets = [text(subnet) for subnet in network["Subnets"]]
+        assert len(set(subnets)) == settings.network.zones
+        assert all("privateSubnet" in subnet for subnet in subnets)
+        assert network["AssignPublicIp"] == "DISABLED"
+        assert service["AvailabilityZoneRebalancing"] == "ENABLED"
+        (group,) = network["SecurityGroups"]
+        assert "RelayGroup" in text(group)
+
+    def test_a_deployment_keeps_all_relays_and_undoes_itself(self, templates: Templates) -> None:
+        deployment = only(templates["relay"], SERVICE)["DeploymentConfiguration"]
+        assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+        assert deployment["MinimumHealthyPercent"] == 100
+        assert deployment["MaximumPercent"] == 200
+
+    def test_a_deployment_leaves_the_number_of_relays_to_scaling(
+        self, settings: EnvironmentSettings, templates: Templates
+    ) -> None:
+        assert "DesiredCount" not in only(templates["relay"], SERVICE)
+        target = only(templates["relay"], "AWS::ApplicationAutoScaling::ScalableTarget")
+        assert target["MinCapacity"] == settings.relay.tasks >= 2
+
+    def test_it_runs_on_fargate(self, settings: EnvironmentSettings, templates: Templates) -> None:
+        service = only(templates["relay"], SERVICE)
+        assert service["PlatformVersion"] == "1.4.0"
+        assert service["CapacityProviderStrategy"] == [{"CapacityProvider": "FARGATE", "Weight": 1}]
+        task = Task.of(templates["relay"]).properties
+        assert task["RequiresCompatibilities"] == ["FARGATE"]
+        assert task["RuntimePlatform"]["CpuArchitecture"] == "ARM64"
+        assert (task["Cpu"], task["Memory"]) == (
+            str(settings.relay.cpu),
+            str(settings.relay.memory_mb),
+        )
+
+    def test_one_relay_stays_where_the_others_are_on_spot(self, variant: Synthesised) -> None:
+        service = only(variant.templates["relay"], SERVICE)
+        assert service["CapacityProviderStrategy"] == [
+            {"Base": 1, "CapacityProvider": "FARGATE", "Weight": 0},
+            {"CapacityProvider": "FARGATE_SPOT", "Weight": 1},
+        ]
+        task = Task.of(variant.templates["relay"]).properties
+        assert task["RuntimePlatform"]["CpuArchitecture"] == "X86_64"
+
+    def test_the_service_goes_before_the_clusters_capacity_providers(
+        self, templates: Templates
+    ) -> None:
+        (service,) = templates["relay"].find_resources(SERVICE).values()
+        kind = "AWS::ECS::ClusterCapacityProviderAssociations"
+        assert set(resources(templates["relay"], kind)) <= set(service["DependsOn"])
+
+
+class TestRelayTask:
+    def test_the_relay_takes_its_environment(self, templates: Templates) -> None:
+        task = Task.of(templates["relay"])
+        parsed = RelaySettings.from_environ(task.environment("relay"))
+        assert parsed.http_port == 8080
+        assert parsed.health_port == 9464
+        assert parsed.otlp_endpoint == "http://127.0.0.1:4318"
+        assert parsed.valkey_url.startswith("rediss://")
+        assert parsed.valkey_iam_user is not None
+        assert "execute-api" in parsed.connections_endpoint
+        assert "AXON_RELAY_ID" not in task.environment("relay")
+
+    def test_it_stops_before_it_is_killed_and_streams_have_as_long(
+        self, templates: Templates
+    ) -> None:
+        task = Task.of(templates["relay"])
+        drains_s = RelaySettings.from_environ(task.environment("relay")).stop_timeout_s
+        killed_s = task.container("relay")["StopTimeout"]
+        assert drains_s + 10 <= killed_s <= 120
+        delay_s = int(attributes(templates, "TargetGroup")["deregistration_delay.timeout_seconds"])
+        assert delay_s >= killed_s
+
+    def test_it_cannot_change_its_own_image(self, templates: Templates) -> None:
+        task = Task.of(templates["relay"])
+        relay = task.container("relay")
+        assert relay["User"] == "10001:10001"
+        assert relay["ReadonlyRootFilesystem"] is True
+        assert relay["LinuxParameters"] == {
+            "Capabilities": {"Drop": ["ALL"]},
+            "InitProcessEnabled": True,
+        }
+        assert relay["MountPoints"] == [
+            {"ContainerPath": "/scratch", "ReadOnly": False, "SourceVolume": "scratch"}
+        ]
+        assert task.properties["Volumes"] == [{"Name": "scratch"}]
+
+    def test_it_may_hold_many_connections(self, templates: Templates) -> None:
+        (limit,) = Task.of(templates["relay"]).container("relay")["Ulimits"]
+        assert limit["Name"] == "nofile"
+        assert limit["HardLimit"] == limit["SoftLimit"] >= 65535
+
+    def test_its_health_is_asked_from_inside(self, templates: Templates) -> None:
+        relay = Task.of(templates["relay"]).container("relay")
+        port = Task.of(templates["relay"]).environment("relay")["AXON_HEALTH_PORT"]
+        assert relay["HealthCheck"]["Command"] == [
+            "CMD", "python", "-m", "axon.adapters.observability.probe", port,
+        ]  # fmt: skip
+
+    def test_the_collector_may_die_and_takes_no_processor_from_the_relay(
+        self, settings: EnvironmentSettings, templates: Templates
+    ) -> None:
+        task = Task.of(templates["relay"])
+        relay, collector = task.container("relay"), task.container("collector")
+        assert relay["Essential"] is True
+        assert collector["Essential"] is False
+        assert relay["Cpu"] >= 4 * collector["Cpu"]
+        assert relay["Cpu"] + collector["Cpu"] <= settings.relay.cpu
+
+    def test_logs_are_kept_as_long_as_set(
+        self, settings: EnvironmentSettings, templates: Templates
+    ) -> None:
+        groups = resources(templates["relay"], "AWS::Logs::LogGroup").values()
+        assert {group["LogGroupName"] for group in groups} == {
+            f"/axon/{settings.name}/relay",
+            f"/axon/{settings.name}/relay-collector",
+        }
+        days = settings.observability.log_retention_days
+        assert {group["RetentionInDays"] for group in groups} == {days}
+        watched = resources(templates["relay"], "AWS::Logs::SubscriptionFilter")
+        assert len(watched) == (1 if settings.observability.opensearch_instance_type else 0)
+
+    def test_an_image_of_ones_own_in_ecr_may_be_pulled(self, variant: Synthesised) -> None:
+        template = variant.templates["relay"]
+        image = text(Task.of(template).container("relay")["Image"])
+        assert image.startswith("210987654321.dkr.ecr.eu-west-1.")
+        assert image.endswith("/axon/relay:1.2")
+        allowed = statements(template, "TaskExecutionRole")
+        (pull,) = (s for actions, s in allowed.items() if "ecr:BatchGetImage" in actions)
+        assert text(pull["Resource"]).endswith(":ecr:eu-west-1:210987654321:repository/axon/relay")
+
+    def test_its_role_allows_what_the_relay_does(self, templates: Templates) -> None:
+        allowed = statements(templates["relay"], "TaskTaskRole")
+        actions = {action for each in allowed for action in each.split(", ")}
+        assert {"elasticache:Connect", "sqs:SendMessage", "execute-api:ManageConnections"} < actions
+        assert not {each for each in actions if each.endswith("*")}
+        assert not {each for each in actions if each.startswith(("rds-db:", "ecs:", "s3:"))}
+
+
+class TestRelayLoadBalancer:
+    def test_it_is_public_and_careful(
+        self, settings: EnvironmentSettings, templates: Templates
+    ) -> None:
+        balancer = only(templates["relay"], "AWS::ElasticLoadBalancingV2::LoadBalancer")
+        assert balancer["Scheme"] == "internet-facing"
+        subnets = [text(subnet) for subnet in balancer["Subnets"]]
+        assert len(set(subnets)) == settings.network.zones
+        assert all("publicSubnet" in subnet for subnet in subnets)
+        found = attributes(templates, "LoadBalancer")
+        assert found["routing.http.drop_invalid_header_fields.enabled"] == "true"
+        # It holds no data: protection is for what does, so that the rest can be taken away.
+        assert found.get("deletion_protection.enabled", "false") == "false"
+
+    def test_a_silent_stream_outlives_every_response(self, templates: Templates) -> None:
+        idle_s = int(attributes(templates, "LoadBalancer")["idle_timeout.timeout_seconds"])
+        assert EventLogSettings.model_fields["response_deadline_s"].default < idle_s <= 4000
+
+    def test_it_may_write_its_log(self, templates: Templates) -> None:
+        found = attributes(templates, "LoadBalancer")
+        assert found["access_logs.s3.enabled"] == "true"
+        assert "AccessLogs" in found["access_logs.s3.bucket"]
+        (statement,) = (
+            statement
+            for policy in resources(templates["data"], "AWS::S3::BucketPolicy").values()
+            for statement in policy["PolicyDocument"]["Statement"]
+            if "logdelivery" in str(statement["Principal"])
+        )
+        assert statement["Action"] == "s3:PutObject"
+        assert f"/{found['access_logs.s3.prefix']}/AWSLogs/" in text(statement["Resource"])
+        assert "aws:SourceArn" in statement["Condition"]["ArnLike"]
+
+    def test_only_the_apis_paths_reach_a_relay(self, templates: Templates) -> None:
+        rule = only(templates["relay"], "AWS::ElasticLoadBalancingV2::ListenerRule")
+        assert rule["Conditions"] == [
+            {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/v1/*", "/health"]}}
+        ]
+        listener = only(templates["relay"], LISTENER)
+        (default,) = listener["DefaultActions"]
+        answer = default["FixedResponseConfig"]
+        assert (answer["StatusCode"], answer["ContentType"]) == ("404", "application/json")
+        error = json.loads(answer["MessageBody"])["error"]
+        assert error.keys() == {"message", "type", "param", "code"}
+        assert error["type"] == "invalid_request_error"
+
+    def test_targets_are_the_relays_own_addresses(self, templates: Templates) -> None:
+        group = only(templates["relay"], "AWS::ElasticLoadBalancingV2::TargetGroup")
+        assert group["TargetType"] == "ip"
+        assert group["Port"] == 8080
+        assert group["HealthCheckPath"] == "/health"
+        (attached,) = only(templates["relay"], SERVICE)["LoadBalancers"]
+        assert (attached["ContainerName"], attached["ContainerPort"]) == ("relay", 8080)
+
+    def test_without_a_certificate_it_listens_on_80(self, templates: Templates) -> None:
+        listener = only(templates["relay"], LISTENER)
+        assert (listener["Protocol"], listener["Port"]) == ("HTTP", 80)
+        (url,) = templates["relay"].find_outputs("HttpUrl").values()
+        assert text(url["Value"]).startswith("http://")
+        assert text(url["Value"]).endswith("/v1")
+
+    def test_with_a_certificate_it_speaks_tls_only(self, variant: Synthesised) -> None:
+        found = resources(variant.templates["relay"], LISTENER).values()
+        listeners = {listener["Port"]: listener for listener in found}
+        assert listeners.keys() == {80, 443}
+        assert listeners[443]["Protocol"] == "HTTPS"
+        assert listeners[443]["Certificates"] == [{"CertificateArn": CERTIFICATE}]
+        assert listeners[443]["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2")
+        (redirect,) = listeners[80]["DefaultActions"]
+        assert redirect["RedirectConfig"]["StatusCode"] == "HTTP_301"
+        assert redirect["RedirectConfig"]["Protocol"] == "HTTPS"
+        (rule,) = (
+            variant.templates["relay"]
+            .find_resources("AWS::ElasticLoadBalancingV2::ListenerRule")
+            .values()
+        )
+        assert "Https" in text(rule["Properties"]["ListenerArn"])
+        (url,) = variant.templates["relay"].find_outputs("HttpUrl").values()
+        assert text(url["Value"]).startswith("https://")
+
+
+def test_relay_adds_no_security_group_rules(templates: Templates) -> None:
+    for kind in ("SecurityGroup", "SecurityGroupIngress", "SecurityGroupEgress"):
+        assert resources(templates["relay"], f"AWS::EC2::{kind}") == {}
+
+
+def test_relay_alarms_on_missing_tasks_and_failures(
+    settings: EnvironmentSettings, templates: Templates
+) -> None:
+    alarms = {
+        alarm["AlarmName"]: alarm
+        for alarm in resources(templates["relay"], "AWS::CloudWatch::Alarm").values()
+    }
+    prefix = f"axon-{settings.name}-relay"
+    missing = alarms.pop(f"{prefix}-tasks-missing")
+    assert missing["TreatMissingData"] == "breaching"
+    assert alarms.keys() == {f"{prefix}-unhealthy", f"{prefix}-http-failures"}
+
+
+def test_relay_of_an_unusual_environment_has_no_findings(variant: Synthesised) -> None:
+    assert variant.findings == []
+
+
+class TestRelayScaling:
+    def test_relays_follow_processor_and_connections(
+        self, settings: EnvironmentSettings, templates: Templates
+    ) -> None:
+        template, relay = templates["relay"], settings.relay
+        (target,) = resources(template, "AWS::ApplicationAutoScaling::ScalableTarget").values()
+        assert (target["MinCapacity"], target["MaxCapacity"]) == (relay.tasks, relay.max_tasks)
+        cpu, connections = (
+            policy["TargetTrackingScalingPolicyConfiguration"]
+            for policy in resources(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values()
+        )
+        assert cpu["PredefinedMetricSpecification"] == {
+            "PredefinedMetricType": "ECSServiceAverageCPUUtilization"
+        }
+        assert cpu["TargetValue"] == 60
+        assert connections["TargetValue"] == relay.connections_per_task
+        name = f"axon-{settings.name}-relay"
+        assert connections["CustomizedMetricSpecification"] == {
+            "Namespace": "Axon",
+            "MetricName": "axon_relay_connections",
+            "Dimensions": [
+                {"Name": "ClusterName", "Value": name},
+                {"Name": "ServiceName", "Value": name},
+            ],
+            "Statistic": "Average",
+        }
