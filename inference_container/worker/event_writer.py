@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Protocol
 
-from axon.event_log.log import Claim, LoggedEvent, LostResponse, ResponseMeta, Status
+from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.exceptions import FencedError, MissingResponseError
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
@@ -44,6 +44,7 @@ class AttemptLog(Protocol):
         epoch: int,
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
+        journal: Sequence[JournalRecord] = (),
     ) -> str:
         """Append and publish; a terminal `status` ends the log."""
         ...
@@ -52,6 +53,10 @@ class AttemptLog(Protocol):
         self, response_id: str, *, after: int = -1, limit: int | None = None
     ) -> list[LoggedEvent]:
         """Return the events."""
+        ...
+
+    async def read_journal(self, response_id: str) -> list[JournalRecord]:
+        """Return the journal records."""
         ...
 
     async def describe(self, response_id: str) -> ResponseMeta | None:
@@ -95,6 +100,12 @@ class EventWriter:
         self._clock_ms = clock_ms
         self._connection_id = job.connection_id
         self._events: list[LoggedEvent] = []
+        self._journal: list[JournalRecord] = []
+
+    @property
+    def journal(self) -> Sequence[JournalRecord]:
+        """The journal records of this attempt and, since the claim, of earlier ones."""
+        return self._journal
 
     async def claim(self, *, untouched: bool) -> Transcript:
         """Take the next epoch; return what earlier attempts have made of the response.
@@ -120,13 +131,16 @@ class EventWriter:
                 await self._retry.run(lambda: self._restore(events[:1], Status.QUEUED))
                 continue
             self.epoch = claim.epoch
-            if claim.next_sequence == len(events):
+            if claim.next_sequence == len(events) and not claim.next_record:
                 self._events = events
                 return fresh
             untouched = False
             logged = await self._retry.run(lambda: self._log.read(self._job.response_id))
-            if len(logged) >= claim.next_sequence:  # else it was lost since the claim
-                self._events = logged
+            journal = await self._read_journal() if claim.next_record else []
+            # Fewer: Valkey has lost the log since the claim, and perhaps got another one since. To
+            # go on from less than the claim says would tell the client something else than before.
+            if len(logged) >= claim.next_sequence and len(journal) >= claim.next_record:
+                self._events, self._journal = logged, journal
                 transcript = self._job.transcript()
                 transcript.replay(logged)
                 return transcript
@@ -151,6 +165,25 @@ class EventWriter:
         await self._retry.run(lambda: self._append(events, status))
         self._events += events
 
+    async def record(self, kind: str, data: bytes) -> None:
+        """Append a journal record behind the events so far; no client is told of it.
+
+        Parameters
+        ----------
+        kind : str
+            Says how a later attempt is to read `data`.
+
+        Raises
+        ------
+        EndedError, DuplicateError, FencedError, MissingResponseError
+            As `append`.
+        """
+        record = JournalRecord(
+            number=len(self._journal), after=len(self._events) - 1, kind=kind, data=data
+        )
+        await self._retry.run(lambda: self._append([], Status.IN_PROGRESS, [record]))
+        self._journal.append(record)
+
     async def fail_lost(self, transcript: Transcript, error: dict[str, str]) -> LoggedEvent | None:
         """Make a log that tells of nothing but a failure; None if there is another one meanwhile.
 
@@ -172,12 +205,20 @@ class EventWriter:
         except FencedError as error:
             raise EndedError(str(error)) from error
 
-    async def _append(self, events: Sequence[LoggedEvent], status: Status) -> None:
+    async def _read_journal(self) -> list[JournalRecord]:
+        return await self._retry.run(lambda: self._log.read_journal(self._job.response_id))
+
+    async def _append(
+        self,
+        events: Sequence[LoggedEvent],
+        status: Status,
+        journal: Sequence[JournalRecord] = (),
+    ) -> None:
         response_id = self._job.response_id
         while True:
             try:
                 self._connection_id = await self._log.append(
-                    response_id, epoch=self.epoch, events=events, status=status
+                    response_id, epoch=self.epoch, events=events, status=status, journal=journal
                 )
             except MissingResponseError:
                 if self._clock_ms() >= self._deadline_ms:
@@ -213,6 +254,7 @@ class EventWriter:
                 deadline_ms=self._deadline_ms,
                 epoch=self.epoch,
                 events=events,
+                journal=self._journal,
                 status=status,
             )
         )

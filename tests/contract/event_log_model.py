@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import (
+    JournalRecord,
     LoggedEvent,
     LostResponse,
     NewResponse,
@@ -31,6 +32,8 @@ class Attempt:
     epoch: int
     events: list[LoggedEvent]
     last: list[LoggedEvent] = field(default_factory=list)
+    journal: list[JournalRecord] = field(default_factory=list)
+    last_records: list[JournalRecord] = field(default_factory=list)
     status: Status = Status.IN_PROGRESS
 
 
@@ -44,6 +47,7 @@ class Lives(RuleBasedStateMachine):
         self.bench = self.runner.run(self.context.__aenter__())
         self.bench.lose()
         self.truth: dict[str, list[LoggedEvent]] = {}
+        self.journals: dict[str, list[JournalRecord]] = {}
         self.epochs: dict[str, int] = {}
         self.ended: set[str] = set()
         self.lost: set[str] = set()
@@ -90,6 +94,7 @@ class Lives(RuleBasedStateMachine):
         opening = await self.bench.log.open(new)
         if opening.outcome is OpenResult.OPENED:
             self.truth[response_id] = [LoggedEvent(0, b"created")]
+            self.journals[response_id] = []
             self.epochs[response_id] = 0
             self.clients.wait(response_id, connection_id)
             await self._offer(response_id, first=0)
@@ -111,7 +116,11 @@ class Lives(RuleBasedStateMachine):
         newest = attempt.epoch == self.epochs[response_id]
         try:
             attempt.connection_id = await self.bench.log.append(
-                response_id, epoch=attempt.epoch, events=attempt.last, status=attempt.status
+                response_id,
+                epoch=attempt.epoch,
+                events=attempt.last,
+                status=attempt.status,
+                journal=attempt.last_records,
             )
         except FencedError:
             assert not newest or (response_id in self.ended and not attempt.status.terminal)
@@ -125,7 +134,7 @@ class Lives(RuleBasedStateMachine):
         else:
             assert newest
             assert attempt.connection_id == self.clients.waits_at[response_id]
-            if heard and self.truth[response_id] != attempt.events:
+            if heard and attempt.last and self.truth[response_id] != attempt.events:
                 await self._offer(response_id, first=attempt.last[0].sequence_number)
             self._note(attempt)
 
@@ -139,6 +148,7 @@ class Lives(RuleBasedStateMachine):
             epoch=attempt.epoch,
             events=attempt.events,
             status=attempt.status,
+            journal=attempt.journal,
         )
         try:
             await self.bench.log.restore(response)
@@ -150,6 +160,7 @@ class Lives(RuleBasedStateMachine):
 
     def _note(self, attempt: Attempt) -> None:
         self.truth[attempt.response_id] = list(attempt.events)
+        self.journals[attempt.response_id] = list(attempt.journal)
         if attempt.status.terminal:
             self.ended.add(attempt.response_id)
 

@@ -13,13 +13,14 @@ from hypothesis.stateful import (
 )
 
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import LoggedEvent, Status
+from axon.event_log.log import JournalRecord, LoggedEvent, Status
 from axon.exceptions import FencedError, MissingResponseError
 from tests.contract.conftest import Kind, MakeBench
 from tests.contract.event_log_model import RELAYS, Attempt, Lives
 
 EXAMPLES = {"fake": 60, "real": 6, "repeated": 6}
 PICK = st.integers(0, 5)
+COUNTS = st.tuples(st.integers(0, 3), st.integers(0, 2))
 FLAGS = st.tuples(st.booleans(), st.booleans())
 
 
@@ -63,22 +64,35 @@ class Machine(Lives):
         assert claim.epoch > self.epochs[response_id]
         self.epochs[response_id] = claim.epoch
         connection_id = self.clients.waits_at[response_id]
-        self.attempts.append(Attempt(response_id, connection_id, claim.epoch, list(truth)))
+        journal = self.journals[response_id]
+        assert claim.next_record == len(journal)
+        self.attempts.append(
+            Attempt(response_id, connection_id, claim.epoch, list(truth), journal=list(journal))
+        )
 
-    @rule(pick=PICK, count=st.integers(1, 3), final=st.integers(0, 4), flags=FLAGS)
+    @rule(pick=PICK, counts=COUNTS, final=st.integers(0, 4), flags=FLAGS)
     @precondition(lambda self: self.attempts)
-    def append(self, pick: int, count: int, final: int, flags: tuple[bool, bool]) -> None:
+    def append(
+        self, pick: int, counts: tuple[int, int], final: int, flags: tuple[bool, bool]
+    ) -> None:
+        """Append events, journal records or both, or what was appended last once more."""
         again, heard = flags
+        count, records = counts
         attempt = self.attempts[pick % len(self.attempts)]
-        if not (again and attempt.last):
-            if attempt.status.terminal:
+        if not (again and (attempt.last or attempt.last_records)):
+            if attempt.status.terminal or count + records == 0:
                 return
-            first = len(attempt.events)
+            first, first_record = len(attempt.events), len(attempt.journal)
             attempt.last = [
                 LoggedEvent(n, b"%d by %d" % (n, attempt.epoch), (n,))
                 for n in range(first, first + count)
             ]
-            if final == 0:
+            attempt.last_records = [
+                JournalRecord(number=n, after=first - 1, kind="step", data=b"%d" % attempt.epoch)
+                for n in range(first_record, first_record + records)
+            ]
+            attempt.journal += attempt.last_records
+            if final == 0 and count:
                 attempt.status = Status.COMPLETED
                 last = attempt.last[-1]
                 attempt.last[-1] = LoggedEvent(last.sequence_number, last.data + b" end")
@@ -184,6 +198,12 @@ class Machine(Lives):
     def logs_are_gapless_prefixes(self) -> None:
         for response_id in self.there():
             assert self.runner.run(self.bench.log.read(response_id)) == self.truth[response_id]
+
+    @invariant()
+    def journals_are_what_attempts_have_recorded(self) -> None:
+        for response_id in self.there():
+            journal = self.runner.run(self.bench.log.read_journal(response_id))
+            assert journal == self.journals[response_id]
 
     @invariant()
     def streams_are_gapless_prefixes(self) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from axon.conversations import Turn
-from axon.event_log.log import Claim, LoggedEvent, LostResponse, ResponseMeta, Status
+from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.history import HistoryRecord
 from axon.jobs import Job
 
@@ -47,9 +47,11 @@ class AnswerLog:
         epoch: int,
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
+        journal: Sequence[JournalRecord] = (),
     ) -> str:
-        """Add events; a terminal `status` ends the log."""
-        self._add(events, status)
+        """Add events; a terminal `status` ends the log. No attempt follows to read a journal."""
+        if events:
+            self._add(events, status)
         return ""
 
     async def read(
@@ -57,6 +59,10 @@ class AnswerLog:
     ) -> list[LoggedEvent]:
         """Return the events after a number."""
         return self._events[after + 1 :][:limit]
+
+    async def read_journal(self, response_id: str) -> list[JournalRecord]:
+        """Return nothing: no attempt came before."""
+        return []
 
     async def describe(self, response_id: str) -> ResponseMeta | None:
         """Return nothing: nobody else can have touched it."""

@@ -10,7 +10,7 @@ import psutil
 from prometheus_client import CollectorRegistry
 
 from axon.conversations import Conversations, Turn
-from axon.event_log.log import Claim, LoggedEvent, Status
+from axon.event_log.log import Claim, JournalRecord, LoggedEvent, Status
 from axon.jobs import Job, JobQueue, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.terminator import ResponseTerminator
@@ -104,6 +104,7 @@ class Log(FakeValkey):
         epoch: int,
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
+        journal: Sequence[JournalRecord] = (),
     ) -> str:
         index = int(response_id[5:], 16)
         assert epoch == self.epochs[index]

@@ -23,6 +23,7 @@ from axon.conversations import Turn
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import (
+    JournalRecord,
     LoggedEvent,
     LostResponse,
     NewResponse,
@@ -120,7 +121,9 @@ async def test_valkey_user_may_run_a_response_from_open_to_end(
     assert await log.overdue() == ["resp_1"]
     claim = await log.claim("resp_1", in_progress=b"in_progress")
     delta = LoggedEvent(sequence_number=2, data=b"delta", token_ids=(1, 2))
-    await log.append("resp_1", epoch=claim.epoch, events=[delta])
+    step = JournalRecord(number=0, after=1, kind="step", data=b"result")
+    await log.append("resp_1", epoch=claim.epoch, events=[delta], journal=[step])
+    assert await log.read_journal("resp_1") == [step]
     assert await log.running_for("c1") == {"resp_1"}
     end = LoggedEvent(sequence_number=3, data=b"completed")
     await log.append("resp_1", epoch=claim.epoch, events=[end], status=Status.COMPLETED)

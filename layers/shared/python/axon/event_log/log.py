@@ -6,7 +6,7 @@ appends with a lower epoch are refused. Publishing wakes the relay that owns the
 log is the truth that it reads when it missed something.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -37,6 +37,43 @@ class LoggedEvent:
     sequence_number: int
     data: bytes
     token_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalRecord:
+    """What an attempt keeps for a later attempt and no client gets: a step's result, for example.
+
+    Records are fenced, restored and kept as events are. They have numbers of their own, so that
+    the sequence numbers that clients see stay gapless.
+
+    Parameters
+    ----------
+    number : int
+        Its place in the response's journal, from 0; the next attempt goes on behind the last one.
+    after : int
+        Sequence number of the event that it follows in the log. Several records may follow one
+        event; none comes before event 0.
+    kind : str
+        Says how to read `data`; whoever writes the record chooses it.
+    """
+
+    number: int
+    after: int
+    kind: str
+    data: bytes
+
+
+def in_order(
+    events: Iterable[LoggedEvent], journal: Iterable[JournalRecord]
+) -> list[LoggedEvent | JournalRecord]:
+    """Return events and journal records as they were written, one after the other."""
+    following: dict[int, list[JournalRecord]] = {}
+    for record in journal:
+        following.setdefault(record.after, []).append(record)
+    entries: list[LoggedEvent | JournalRecord] = []
+    for event in events:
+        entries += [event, *following.get(event.sequence_number, ())]
+    return entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +135,7 @@ class LostResponse:
     events: Sequence[LoggedEvent]
     status: Status
     key_id: str = ""
+    journal: Sequence[JournalRecord] = ()
 
 
 class OpenResult(StrEnum):
@@ -141,10 +179,11 @@ class Resumption(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An attempt's right to append: its epoch and the number that the next event will have."""
+    """An attempt's right to append: its epoch, and the numbers of the next event and record."""
 
     epoch: int
     next_sequence: int
+    next_record: int = 0
 
 
 class EventLog(Protocol):
@@ -189,10 +228,17 @@ class EventLog(Protocol):
         epoch: int,
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
+        journal: Sequence[JournalRecord] = (),
     ) -> str:
         """Append and publish; a terminal `status` ends the log. Repeating an append is harmless.
 
         Return the id of the connection that waits for it: another one, once it was resumed.
+
+        Parameters
+        ----------
+        journal : Sequence[JournalRecord]
+            Records that go into the log in the same step; nobody is told of them. There may be
+            records without events: then `status` says nothing.
 
         Raises
         ------
@@ -207,6 +253,10 @@ class EventLog(Protocol):
         self, response_id: str, *, after: int = -1, limit: int | None = None
     ) -> list[LoggedEvent]:
         """Return the events with a sequence number above `after`, in order, at most `limit`."""
+        ...
+
+    async def read_journal(self, response_id: str) -> list[JournalRecord]:
+        """Return the journal records, in order; `in_order` puts them between the events."""
         ...
 
     async def describe(self, response_id: str) -> ResponseMeta | None:

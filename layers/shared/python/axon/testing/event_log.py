@@ -11,6 +11,7 @@ from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import (
     Claim,
     EventLog,
+    JournalRecord,
     LoggedEvent,
     LostResponse,
     NewResponse,
@@ -40,6 +41,7 @@ class _Log:
     events_expire: float
     abandoned_until: float = float("inf")
     events: list[LoggedEvent] = field(default_factory=list)
+    journal: list[JournalRecord] = field(default_factory=list)
 
 
 class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
@@ -121,7 +123,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         log.meta = replace(log.meta, epoch=log.meta.epoch + 1, message_id=message_id)
         if in_progress and log.meta.next_sequence == 1:
             self._write(response_id, [LoggedEvent(1, in_progress)], Status.IN_PROGRESS)
-        return Claim(epoch=log.meta.epoch, next_sequence=log.meta.next_sequence)
+        return Claim(log.meta.epoch, log.meta.next_sequence, len(log.journal))
 
     async def append(
         self,
@@ -130,24 +132,33 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         epoch: int,
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
+        journal: Sequence[JournalRecord] = (),
     ) -> str:
         log = self._find(response_id)
         if log is None:
             raise MissingResponseError(response_id)
         if log.meta.epoch != epoch:
             raise FencedError(response_id)
-        if log.meta.next_sequence >= events[0].sequence_number + len(events):
+        if _has(log, events, journal):
             return log.meta.connection_id
         self._running(response_id)
-        if log.meta.next_sequence != events[0].sequence_number:
+        if (events and log.meta.next_sequence != events[0].sequence_number) or (
+            journal and len(log.journal) != journal[0].number
+        ):
             raise AxonError(f"{response_id}: append out of order (gap)")
-        self._write(response_id, events, status)
+        log.journal.extend(journal)
+        if events:
+            self._write(response_id, events, status)
         return log.meta.connection_id
 
     async def read(
         self, response_id: str, *, after: int = -1, limit: int | None = None
     ) -> list[LoggedEvent]:
         return [e for e in self._events(response_id) if e.sequence_number > after][:limit]
+
+    async def read_journal(self, response_id: str) -> list[JournalRecord]:
+        log = self._find(response_id)
+        return list(log.journal) if log and self._clock() < log.events_expire else []
 
     async def describe(self, response_id: str) -> ResponseMeta | None:
         log = self._find(response_id)
@@ -173,6 +184,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         )
         log = self._new_log(meta, response.deadline_ms / 1000)
         log.events.extend(response.events)
+        log.journal.extend(response.journal)
         log.abandoned_until = self._clock() + self._resume_window_s
         self._logs[response.response_id] = log
         self._undelivered.setdefault(relay_id, set()).add(response.response_id)
@@ -371,3 +383,10 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             granted=granted,
         )
         self.published.append((log.meta.relay_id, publication.encode()))
+
+
+def _has(log: _Log, events: Sequence[LoggedEvent], journal: Sequence[JournalRecord]) -> bool:
+    """Return whether an append is in the log already."""
+    if events:
+        return log.meta.next_sequence >= events[0].sequence_number + len(events)
+    return not journal or len(log.journal) >= journal[0].number + len(journal)

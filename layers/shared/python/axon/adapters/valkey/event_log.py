@@ -15,6 +15,7 @@ from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import (
     Claim,
     EventLog,
+    JournalRecord,
     LoggedEvent,
     LostResponse,
     NewResponse,
@@ -75,7 +76,9 @@ class ValkeyEventLog(EventLog):
 
     async def open(self, response: NewResponse) -> Opening:
         keys = [
-            *_keys(response.response_id, response.connection_id),
+            keys_of.response(response.response_id),
+            keys_of.events(response.response_id),
+            *_connection_keys(response.connection_id),
             keys_of.DEADLINES,
             keys_of.RELAYS,
             keys_of.MODELS,
@@ -108,7 +111,7 @@ class ValkeyEventLog(EventLog):
         arguments = [response_id, in_progress, _name(), message_id]
         outcome, *numbers = await self._claim(keys=keys, args=arguments)
         _check(outcome, response_id)
-        return Claim(epoch=numbers[0], next_sequence=numbers[1])
+        return Claim(epoch=numbers[0], next_sequence=numbers[1], next_record=numbers[2])
 
     async def append(
         self,
@@ -117,22 +120,22 @@ class ValkeyEventLog(EventLog):
         epoch: int,
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
+        journal: Sequence[JournalRecord] = (),
     ) -> str:
-        keys = [
-            keys_of.response(response_id),
-            keys_of.events(response_id),
-            keys_of.DEADLINES,
-            keys_of.ABANDONED,
-        ]
+        keys = [*_log_keys(response_id), keys_of.DEADLINES, keys_of.ABANDONED]
         arguments: list[Any] = [
             response_id,
             epoch,
-            events[0].sequence_number,
             status.value,
             self._retention_s,
             self._keep_s,
+            self._keep_open_s,
+            events[0].sequence_number if events else 0,
+            len(events),
+            journal[0].number if journal else 0,
+            *_pairs(events),
+            *_triples(journal),
         ]
-        arguments += _pairs(events)
         outcome, *connection = await self._append(keys=keys, args=arguments)
         _check(outcome, response_id)
         return bytes(connection[0]).decode()
@@ -145,6 +148,10 @@ class ValkeyEventLog(EventLog):
             "XRANGE", keys_of.events(response_id), f"{after + 2}-0", "+", *count
         )
         return [_event(entry_id, fields) for entry_id, fields in entries]
+
+    async def read_journal(self, response_id: str) -> list[JournalRecord]:
+        entries = await self._valkey.call("XRANGE", keys_of.journal(response_id), "-", "+")
+        return [_record(entry_id, fields) for entry_id, fields in entries]
 
     async def describe(self, response_id: str) -> ResponseMeta | None:
         fields: dict[bytes, bytes] = await self._valkey.call(
@@ -168,7 +175,8 @@ class ValkeyEventLog(EventLog):
 
     async def restore(self, response: LostResponse) -> None:
         keys = [
-            *_keys(response.response_id, response.connection_id),
+            *_log_keys(response.response_id),
+            *_connection_keys(response.connection_id),
             keys_of.DEADLINES,
             keys_of.RELAYS,
             keys_of.ABANDONED,
@@ -186,7 +194,9 @@ class ValkeyEventLog(EventLog):
             response.status.value,
             self._resume_window_ms,
             response.key_id,
+            len(response.events),
             *_pairs(response.events),
+            *_triples(response.journal),
         ]
         if await self._restore(keys=keys, args=arguments) == b"no_relay":
             raise UnavailableError(f"{response.response_id}: no relay to deliver it")
@@ -195,7 +205,8 @@ class ValkeyEventLog(EventLog):
         self, response_id: str, *, tenant_id: str, connection_id: str, first: int
     ) -> Resumption:
         keys = [
-            *_keys(response_id, connection_id),
+            *_log_keys(response_id),
+            *_connection_keys(connection_id),
             keys_of.RELAYS,
             keys_of.ABANDONED,
         ]
@@ -268,18 +279,24 @@ def _name() -> str:
     return secrets.token_hex(8)
 
 
-def _keys(response_id: str, connection_id: str) -> list[str]:
-    """Return a response's keys and its connection's, as every script takes them that uses both."""
+def _log_keys(response_id: str) -> list[str]:
     return [
         keys_of.response(response_id),
         keys_of.events(response_id),
-        keys_of.connection(connection_id),
-        keys_of.connection_responses(connection_id),
+        keys_of.journal(response_id),
     ]
+
+
+def _connection_keys(connection_id: str) -> list[str]:
+    return [keys_of.connection(connection_id), keys_of.connection_responses(connection_id)]
 
 
 def _pairs(events: Sequence[LoggedEvent]) -> list[bytes | str]:
     return [part for event in events for part in (event.data, ",".join(map(str, event.token_ids)))]
+
+
+def _triples(journal: Sequence[JournalRecord]) -> list[bytes | str | int]:
+    return [part for record in journal for part in (record.kind, record.data, record.after)]
 
 
 def _check(outcome: bytes, response_id: str) -> None:
@@ -300,4 +317,13 @@ def _event(entry_id: bytes, fields: dict[bytes, bytes]) -> LoggedEvent:
         sequence_number=int(entry_id.partition(b"-")[0]) - 1,
         data=fields[b"e"],
         token_ids=tuple(map(int, tokens.split(b","))) if tokens else (),
+    )
+
+
+def _record(entry_id: bytes, fields: dict[bytes, bytes]) -> JournalRecord:
+    return JournalRecord(
+        number=int(entry_id.partition(b"-")[0]) - 1,
+        after=int(fields[b"a"]),
+        kind=fields[b"k"].decode(),
+        data=fields[b"d"],
     )

@@ -19,6 +19,10 @@ def events(response_id: str) -> str:
     return f"axon:response:{response_id}:events"
 
 
+def journal(response_id: str) -> str:
+    return f"axon:response:{response_id}:journal"
+
+
 def connection(connection_id: str) -> str:
     return f"axon:connection:{connection_id}"
 

@@ -1,33 +1,57 @@
--- Append events behind the epoch's fence and publish them. A repeated append changes nothing.
--- KEYS: response, events, deadlines, abandoned
--- ARGV: response id, epoch, first sequence number, status, seconds to keep the events and the rest
---       after the end, then event and token ids by turns
--- Returns what became of it, and the connection that waits for it.
-local response, events, deadlines, abandoned = unpack(KEYS)
+-- Append events and journal records behind the epoch's fence; publish the events. A repeated append
+-- changes nothing.
+-- KEYS: response, events, journal, deadlines, abandoned
+-- ARGV: response id, epoch, status, seconds to keep the log and what is known of the response after
+--       the end, seconds to keep a log that does not end, first event's sequence number, how many
+--       events, first journal record's number, then each event and its token ids, then each record's
+--       kind, data and the number of the event that it follows
+-- Returns what became of it, and the connection that waits for the response.
+local response, events, journal, deadlines, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'epoch', 'next_sequence', 'connection_id',
-  'relay_id', 'checkpoint')
+  'relay_id', 'checkpoint', 'next_record')
 if not meta[1] then
   return { 'missing' }
 end
+-- The fence. A later claim has a higher epoch, and whoever holds it goes on from what the log held
+-- then: one more event of an older attempt would be one that its successor does not know of.
 if meta[2] ~= ARGV[2] then
   return { 'fenced' }
 end
-local first, count = tonumber(ARGV[3]), (#ARGV - 6) / 2
-local following = tonumber(meta[3])
-if following >= first + count then
+local first, count = tonumber(ARGV[7]), tonumber(ARGV[8])
+local first_record, records = tonumber(ARGV[9]), (#ARGV - 9 - 2 * count) / 3
+local following, following_record = tonumber(meta[3]), tonumber(meta[7] or '0')
+-- Only this epoch's holder can have appended these numbers, so they are the same events: the caller
+-- has not received its first answer. Events and records of one append are in the log together or not
+-- at all. This stands before the test for the end, because the terminal event is repeated, too.
+if count > 0 and following >= first + count
+  or count == 0 and following_record >= first_record + records then
   return { 'appended', meta[4] }
 end
 if meta[1] ~= 'queued' and meta[1] ~= 'in_progress' then
   return { 'fenced' }
 end
-if following ~= first then
+if count > 0 and following ~= first or records > 0 and following_record ~= first_record then
   return { 'gap' }
 end
-local status = ARGV[4]
+if records > 0 then
+  for index = 1, records do
+    local at = 7 + 2 * count + 3 * index
+    redis.call('XADD', journal, (first_record + index) .. '-0', 'k', ARGV[at], 'd', ARGV[at + 1],
+      'a', ARGV[at + 2])
+  end
+  redis.call('HSET', response, 'next_record', first_record + records)
+  -- It must not go before the events: an attempt that finds less than the claim says goes on from
+  -- neither.
+  redis.call('EXPIRE', journal, ARGV[6])
+end
+if count == 0 then
+  return { 'appended', meta[4] }
+end
+local status = ARGV[3]
 local terminal = status ~= 'in_progress'
 local lines = {}
 for index = 1, count do
-  local event, tokens = ARGV[5 + 2 * index], ARGV[6 + 2 * index]
+  local event, tokens = ARGV[8 + 2 * index], ARGV[9 + 2 * index]
   local id = (first + index) .. '-0'
   if tokens == '' then
     redis.call('XADD', events, id, 'e', event)
@@ -38,12 +62,14 @@ for index = 1, count do
 end
 redis.call('HSET', response, 'status', status, 'next_sequence', first + count)
 if terminal then
+  -- Without its job, nobody claims it again; out of the indexes, nobody ends it a second time.
   redis.call('HDEL', response, 'job')
   redis.call('ZREM', deadlines, ARGV[1])
   redis.call('ZREM', abandoned, ARGV[1])
   redis.call('SREM', 'axon:connection:' .. meta[4] .. ':responses', ARGV[1])
-  redis.call('EXPIRE', response, ARGV[6])
-  redis.call('EXPIRE', events, ARGV[5])
+  redis.call('EXPIRE', response, ARGV[5])
+  redis.call('EXPIRE', events, ARGV[4])
+  redis.call('EXPIRE', journal, ARGV[4])
 end
 publish_events(response, meta[5], meta[6], ARGV[1], meta[4], first, terminal,
   table.concat(lines, '\n'))

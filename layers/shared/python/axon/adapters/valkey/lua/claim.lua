@@ -1,19 +1,20 @@
 -- Take the next epoch; append the event with number 1 when the log holds event 0 alone.
 -- KEYS: response, events
--- ARGV: response id, in_progress event or '', what names this claim: repeated, it changes nothing,
+-- ARGV: response id, in_progress event or '', a name of this claim's own: repeated, it changes nothing,
 --       id of the message that brought the job or ''
+-- Returns what became of it, the epoch, and the numbers of the next event and journal record.
 local response, events = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'next_sequence', 'connection_id', 'relay_id',
-  'claim', 'epoch', 'checkpoint')
+  'claim', 'epoch', 'checkpoint', 'next_record')
 if not meta[1] then
   return { 'missing' }
 end
 if meta[1] ~= 'queued' and meta[1] ~= 'in_progress' then
   return { 'fenced' }
 end
-local following = tonumber(meta[2])
+local following, following_record = tonumber(meta[2]), tonumber(meta[8] or '0')
 if meta[5] == ARGV[3] then
-  return { 'claimed', tonumber(meta[6]), following }
+  return { 'claimed', tonumber(meta[6]), following, following_record }
 end
 local epoch = redis.call('HINCRBY', response, 'epoch', 1)
 redis.call('HSET', response, 'claim', ARGV[3], 'message_id', ARGV[4])
@@ -23,4 +24,4 @@ if ARGV[2] ~= '' and following == 1 then
   publish_events(response, meta[4], meta[7], ARGV[1], meta[3], 1, false, ARGV[2])
   following = 2
 end
-return { 'claimed', epoch, following }
+return { 'claimed', epoch, following, following_record }

@@ -1,12 +1,13 @@
 -- Make a log anew that Valkey has lost, from what a worker holds; nothing if it is there.
 -- What the client has got is unknown, so the checkpoint is uncertain: its relay closes the connection,
 -- and the client resumes.
--- KEYS: response, events, connection, connection's responses, deadlines, relays, abandoned
+-- KEYS: response, events, journal, connection, connection's responses, deadlines, relays, abandoned
 -- ARGV: response id, tenant id, connection id, job, deadline in ms of the Unix epoch,
 --       seconds to keep, seconds that a connection can live, ms for which a late relay still counts,
 --       epoch, status, ms until it is cancelled unless it is resumed,
---       API key's id, then event and token ids by turns
-local response, events, connection, running, deadlines, relays, abandoned = unpack(KEYS)
+--       API key's id, how many events, then each event and its token ids, then each journal record's
+--       kind, data and the number of the event that it follows
+local response, events, journal, connection, running, deadlines, relays, abandoned = unpack(KEYS)
 if redis.call('EXISTS', response) == 1 then
   return 'exists'
 end
@@ -15,18 +16,25 @@ local relay = relay_of(connection, relays, now, ARGV[8], ARGV[7])
 if not relay then
   return 'no_relay'
 end
-redis.call('DEL', events)
-local count = (#ARGV - 12) / 2
+-- What may be left of them would be in the way of the same ids.
+redis.call('DEL', events, journal)
+local count = tonumber(ARGV[13])
+local records = (#ARGV - 13 - 2 * count) / 3
 for index = 1, count do
-  local event, tokens = ARGV[11 + 2 * index], ARGV[12 + 2 * index]
+  local event, tokens = ARGV[12 + 2 * index], ARGV[13 + 2 * index]
   if tokens == '' then
     redis.call('XADD', events, index .. '-0', 'e', event)
   else
     redis.call('XADD', events, index .. '-0', 'e', event, 't', tokens)
   end
 end
+for index = 1, records do
+  local at = 11 + 2 * count + 3 * index
+  redis.call('XADD', journal, index .. '-0', 'k', ARGV[at], 'd', ARGV[at + 1], 'a', ARGV[at + 2])
+end
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[12], 'connection_id', ARGV[3],
-  'relay_id', relay, 'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count, 'checkpoint', '0?')
+  'relay_id', relay, 'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count,
+  'next_record', records, 'checkpoint', '0?')
 if ARGV[10] == 'queued' or ARGV[10] == 'in_progress' then
   redis.call('HSET', response, 'job', ARGV[4])
   redis.call('ZADD', deadlines, ARGV[5], ARGV[1])
@@ -37,4 +45,5 @@ end
 redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
 redis.call('EXPIRE', response, ARGV[6])
 redis.call('EXPIRE', events, ARGV[6])
+redis.call('EXPIRE', journal, ARGV[6])
 return 'restored'

@@ -1,10 +1,10 @@
 -- Have a response delivered to a connection, from a number on, and no longer to its former one.
--- KEYS: response, events, connection, connection's responses, relays, abandoned
+-- KEYS: response, events, journal, connection, connection's responses, relays, abandoned
 -- ARGV: response id, tenant id, connection id, first sequence number to deliver,
 --       seconds that a connection can live, ms for which a late relay still counts,
 --       what names this resumption: repeated, it changes nothing,
 --       seconds to keep the events and the rest of what has ended
-local response, events, connection, running, relays, abandoned = unpack(KEYS)
+local response, events, journal, connection, running, relays, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'tenant_id', 'connection_id', 'relay_id', 'next_sequence',
   'job', 'resumption')
 if meta[1] ~= ARGV[2] or redis.call('EXISTS', events) == 0 then
@@ -27,6 +27,7 @@ end
 redis.call('SREM', 'axon:connection:' .. meta[2] .. ':responses', ARGV[1])
 if ended then
   redis.call('EXPIRE', events, ARGV[8], 'GT')
+  redis.call('EXPIRE', journal, ARGV[8], 'GT')
   redis.call('EXPIRE', response, ARGV[9], 'GT')
 else
   redis.call('SADD', running, ARGV[1])
