@@ -28,8 +28,6 @@ SHIPPED = ("axon", "worker", "relay", "functions")
 """Runs on AWS; all other packages run on the machine of an operator or a developer."""
 TOOLS = ("local", "cli", "infra", "tests", "benchmarks", "tools", "examples")
 
-PENDING = pytest.mark.xfail(reason="worker.metrics and worker.attempt import each other")
-
 RULES = [
     ImportRule(
         text="the domain knows no driver",
@@ -127,11 +125,17 @@ def test_modules_import_each_other_in_no_cycle() -> None:
     assert cycles(TREE.graph) == []
 
 
-@PENDING
+UPWARD = {"infra": {("infra.constructs.observability", "infra.constructs.functions")}}
+"""Arrows that point upward between the folders of a package, though no module is in a cycle.
+
+Log groups are in `observability`, which functions need; the log domain there needs a function.
+"""
+
+
 @pytest.mark.parametrize("package", ["", *PACKAGES])
 def test_packages_import_each_other_in_no_cycle(package: str) -> None:
-    """Neither do the files and folders directly in a package."""
-    assert shape_of(TREE, package).cycles == ()
+    """The files and folders directly in a package do not either, but for `UPWARD`."""
+    assert set(shape_of(TREE, package).upward) == UPWARD.get(package, set())
 
 
 def test_import_rule_names_file_line_import_and_rule(tmp_path: Path) -> None:
