@@ -8,10 +8,10 @@ from functools import partial
 from axon.adapters.aws.ecs_agent import EcsAgent
 from axon.adapters.observability.health import serve_health
 from axon.settings import WorkerSettings
+from axon.tasks import run_until
 from worker.cluster.task_protection import TaskProtection
 from worker.composition import Parts, create_parts, open_foundation
 from worker.engines.protocol import Engine
-from worker.factories import until
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ async def _run(
     protecting = [protection.run()] if protection else []
     try:
         try:
-            await until(
+            await run_until(
                 stop,
                 parts.consumer.consume(),
                 parts.registration.run(),

@@ -1,9 +1,6 @@
 """What a worker's process has, wherever its requests come from."""
 
-import asyncio
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack, suppress
-from typing import Any
+from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
 
@@ -59,16 +56,3 @@ def tracing_of(settings: EngineSettings) -> Tracing:
     from axon.adapters.observability.otlp import OtlpTracing
 
     return OtlpTracing(endpoint=settings.otlp_endpoint, service="axon-worker")
-
-
-async def until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run until `stop` is set or one of the coroutines ends, which only an error makes it do."""
-    stopping = asyncio.create_task(stop.wait())
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    for task in (stopping, *tasks):
-        task.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await task
-    for task in done:
-        task.result()

@@ -1,4 +1,4 @@
-"""``python -m relay``: delivers events until it is told to stop."""
+"""``python -m relay``: deliver events until SIGTERM or SIGINT."""
 
 import os
 import sys

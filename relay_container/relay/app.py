@@ -1,4 +1,4 @@
-"""Puts a relay together, runs it, and takes it apart."""
+"""Composition root of the relay: builds its parts, runs it and closes what it has opened."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -59,7 +59,7 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
         connections=CountedConnections(connections, metrics=metrics),
         log=log,
         completion=completion,
-        lagged=metrics.lag.observe,
+        observe_lag=metrics.lag.observe,
     )
     metrics.watch(dispatcher)
     lease = Lease(relay_id=relay_id, directory=directory, length_s=settings.relay_lease_s)
@@ -70,7 +70,7 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
             valkey=valkey,
             relay_id=relay_id,
             receive=dispatcher.receive,
-            resubscribed=dispatcher.doubt_all,
+            resubscribed=dispatcher.request_read_all,
             relay_left=relay_left.set,
         ),
         dispatcher=dispatcher,

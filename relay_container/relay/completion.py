@@ -1,4 +1,4 @@
-"""How deliveries end: told to the directory, to the client, and to the log."""
+"""How deliveries end: what the directory, the client and the log are told."""
 
 import asyncio
 import logging
@@ -20,7 +20,9 @@ from relay.retries import UNTIL_CLOSED, UNTIL_DONE
 logger = logging.getLogger(__name__)
 
 CLOSING_S = 30.0
-TELLING_S = 2.0
+"""Time limit in seconds for closing a connection, repetitions included."""
+NOTIFYING_S = 2.0
+"""Time limit in seconds for telling its client why."""
 INTERRUPTED = RequestError(
     "The stream was interrupted and may lack an event. Connect again and send response.resume with "
     "starting_after set to the last sequence_number that you received.",
@@ -31,7 +33,7 @@ INTERRUPTED = RequestError(
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryCompletion:
-    """Settles what this relay had to deliver."""
+    """Completes what this relay had to deliver."""
 
     relay_id: str
     connections: ConnectionsApi
@@ -39,27 +41,33 @@ class DeliveryCompletion:
     log: EventLog
 
     async def delivered(self, response_id: str, connection_id: str) -> None:
-        """Nothing more of the response is to be posted to this connection."""
+        """Mark a response as delivered to this connection; keep it if it was resumed elsewhere."""
         await UNTIL_DONE.run(
             lambda: self.directory.delivered(
                 self.relay_id, response_id, connection_id=connection_id
             )
         )
 
-    async def forget_delivery(self, response_id: str) -> None:
-        """Nothing more of the response is to be posted from here."""
+    async def forget(self, response_id: str) -> None:
+        """Take a response that has no log any more off what this relay has to deliver."""
         await UNTIL_DONE.run(lambda: self.directory.delivered(self.relay_id, response_id))
 
     async def gone(self, connection_id: str, response_ids: Iterable[str]) -> None:
-        """The client is gone; it may come back and resume what it waited for."""
+        """Mark a connection's responses as abandoned: its client can resume them in time."""
+        # First the log, then the directory: a relay that dies in between leaves the responses with
+        # the next relay, which finds the connection gone and does this again.
         await UNTIL_DONE.run(lambda: self.log.abandon(connection_id))
-        for response_id in tuple(response_ids):  # more may have come meanwhile
+        for response_id in tuple(response_ids):  # a copy: more may come during the awaits
             await self.delivered(response_id, connection_id)
 
     async def close(self, connection_id: str, response_ids: Iterable[str]) -> None:
-        """Let the client see a disconnect rather than a wrong stream, or none."""
+        """Tell the client of the interruption, and close its connection.
+
+        A client that is disconnected can resume. One that received a wrong stream, or none, could
+        not know that it has to.
+        """
         with suppress(AxonError, TimeoutError):
-            async with asyncio.timeout(TELLING_S):
+            async with asyncio.timeout(NOTIFYING_S):
                 await UNTIL_DONE.run(
                     lambda: self.connections.post(connection_id, error_frame(INTERRUPTED))
                 )

@@ -1,20 +1,21 @@
-"""One connection's writer: posts the events of its responses, strictly one post at a time."""
+"""The writer of one connection: posts the events of its responses, strictly one post at a time."""
 
 import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import Enum
 
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import EventLog
-from axon.exceptions import MovedError, RequestError
+from axon.exceptions import LostEventsError, MovedError, RequestError
 from axon.management_api import ConnectionsApi, PayloadTooLargeError, PostThrottledError
 from axon.protocol.errors import error_frame
 from axon.serialization import loads
-from relay.cursor import DeliveryCursor, LostEventsError
+from relay.cursor import DeliveryCursor
 from relay.retries import UNTIL_DONE, UNTIL_FOUND
 
 logger = logging.getLogger(__name__)
@@ -22,30 +23,44 @@ logger = logging.getLogger(__name__)
 READ_LIMIT = 256
 """Events that are read from the log at a time."""
 FENCE_S = 0.05
-"""So long a relay may go on posting after its response was given to another."""
+"""Upper bound of the time that a relay posts after another one has taken its response over."""
+
+
+class Ending(Enum):
+    """Why a delivery needs no more posts from this writer."""
+
+    DELIVERED = "delivered"
+    MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True)
+class EndedDelivery:
+    """A delivery that has left its writer."""
+
+    delivery: DeliveryCursor
+    ending: Ending
 
 
 class ConnectionWriter:
-    """Feeds one connection; `run` is its one task.
+    """Posts to one connection; `run` is its one task.
 
     Responses take turns, event by event. A post is repeated only when it surely did not arrive.
-    Before a post the log knows that it may be under way, because it has granted the event or was
-    told so; when nothing follows at once it is told what has arrived, so that another relay can go
-    on from there. It refuses that when the response was given to another relay or connection
-    meanwhile: then nothing more is posted. Whoever posts without a pause asks every `FENCE_S`.
-    While the log knows nothing of the response, because Valkey lost its data, the writer waits:
-    somebody either restores it, or closes this connection.
+
+    Before a post, the log knows that it may be under way: because the event was granted, or from a
+    checkpoint in doubt. When nothing follows at once, a checkpoint without doubt says what has
+    arrived, so that another relay can go on from there. The log refuses a checkpoint when the
+    response was given to another relay or connection meanwhile: then nothing more is posted. A
+    writer that posts without a pause writes a checkpoint each `FENCE_S`, so that it learns of that.
+
+    While the log has no such response, because Valkey lost its data, the writer waits: either the
+    response's worker restores it, or the reconciler closes this connection.
 
     Parameters
     ----------
     relay_id : str
-        Who posts.
-    moved : Callable[[DeliveryCursor], None]
-        Called with each delivery that is another's now.
-    delivered : Callable[[DeliveryCursor], Awaitable[None]]
-        Called with each delivery that needs no more posts.
-    lagged : Callable[[float], None]
-        Called with the seconds that each event was here before it was delivered.
+        The relay that posts.
+    observe_lag : Callable[[float], None]
+        Called with the seconds from each event's receipt to its delivery.
     clock : Callable[[], float]
         Seconds, for `FENCE_S`.
     """
@@ -57,39 +72,37 @@ class ConnectionWriter:
         connection_id: str,
         connections: ConnectionsApi,
         log: EventLog,
-        delivered: Callable[[DeliveryCursor], Awaitable[None]],
-        moved: Callable[[DeliveryCursor], None],
-        lagged: Callable[[float], None],
+        observe_lag: Callable[[float], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._relay_id = relay_id
         self.connection_id = connection_id
         self._connections = connections
         self._log = log
-        self._delivered = delivered
-        self._moved = moved
-        self._lagged = lagged
+        self._observe_lag = observe_lag
         self._clock = clock
         self._deliveries: set[DeliveryCursor] = set()
+        # In the order in which they get their turns.
         self._ready: OrderedDict[DeliveryCursor, None] = OrderedDict()
-        self._posting: dict[DeliveryCursor, float] = {}  # as the log knows, since then
+        # Deliveries of which the log says that a post may be under way, and since when it does.
+        self._in_doubt: dict[DeliveryCursor, float] = {}
         self._woken = asyncio.Event()
         self._halted = asyncio.Event()
 
     @property
     def deliveries(self) -> AbstractSet[DeliveryCursor]:
-        """What has not been delivered to the end."""
+        """Deliveries that have not ended."""
         return self._deliveries
 
     def add(self, delivery: DeliveryCursor) -> None:
-        """Take on a response."""
+        """Take on a delivery."""
         self._deliveries.add(delivery)
 
     def drop(self, delivery: DeliveryCursor) -> None:
-        """Post no more of a response; a post under way is not stopped."""
+        """Post no more of a delivery; a post under way is not stopped."""
         self._deliveries.discard(delivery)
         self._ready.pop(delivery, None)
-        self._posting.pop(delivery, None)
+        self._in_doubt.pop(delivery, None)
         self._woken.set()
 
     def halt(self) -> None:
@@ -98,74 +111,96 @@ class ConnectionWriter:
         self._woken.set()
 
     def wake(self, delivery: DeliveryCursor) -> None:
-        """Look after a delivery that may have become ready."""
+        """Give a delivery its turn if it has become ready."""
         if delivery.ready and delivery in self._deliveries:
             self._ready[delivery] = None
             self._woken.set()
 
-    async def run(self) -> None:
+    async def run(self) -> AsyncGenerator[EndedDelivery, None]:
         """Post until every delivery has ended.
+
+        Yields
+        ------
+        EndedDelivery
+            Each delivery that has ended, in the step in which it ended: nothing is posted, and no
+            other task runs, before the caller has taken note of it.
 
         Raises
         ------
         ConnectionGoneError
-            Nobody is there any more.
-        ConnectionsError, LostEventsError
-            What follows is not certain; the client must not receive more.
+            The client is gone.
+        ConnectionsApiError
+            It is unknown whether a post has arrived, so the client must not receive more.
+        LostEventsError
+            The log has lost what follows, so the client must not receive more.
         """
         while self._deliveries and not self._halted.is_set():
             while self._ready and not self._halted.is_set():
                 delivery, _ = self._ready.popitem(last=False)
-                await self._unless_moved(delivery, self._turn)
+                if ending := await self._unless_moved(delivery, self._turn):
+                    yield EndedDelivery(delivery, ending)
             self._woken.clear()
             if self._deliveries and not self._halted.is_set():
                 await self._woken.wait()
         for delivery in tuple(self._deliveries):
-            await self._unless_moved(delivery, self._seal)
+            if ending := await self._unless_moved(delivery, self._close_checkpoint):
+                yield EndedDelivery(delivery, ending)
 
     async def _unless_moved(
-        self, delivery: DeliveryCursor, act: Callable[[DeliveryCursor], Awaitable[None]]
-    ) -> None:
+        self,
+        delivery: DeliveryCursor,
+        step: Callable[[DeliveryCursor], Awaitable[Ending | None]],
+    ) -> Ending | None:
+        """Do a step for a delivery; return how the delivery has ended, or None."""
         try:
-            await act(delivery)
+            return await step(delivery)
         except MovedError:
-            # Who was told so already has dropped it, and may have another one of the response.
-            if delivery in self._deliveries:
-                self.drop(delivery)
-                self._moved(delivery)
+            # If a publication said so already, the delivery was dropped, and this connection may
+            # have a new delivery of the same response: that one must stay.
+            if delivery not in self._deliveries:
+                return None
+            self.drop(delivery)
+            return Ending.MOVED
 
-    async def _turn(self, delivery: DeliveryCursor) -> None:
+    async def _turn(self, delivery: DeliveryCursor) -> Ending | None:
+        """Post the delivery's next event; read the log first if need be."""
+        # Each await gives others the time to drop the delivery: then it is looked at no more.
         if delivery.must_read:
             await self._read(delivery)
-        if delivery in self._deliveries and (event := delivery.peek()) is not None:
-            await self._tell(delivery, event)
+        event = delivery.peek() if delivery in self._deliveries else None
+        going_on = event is None or await self._post_next(delivery, event)
         if delivery not in self._deliveries:
-            return
-        if delivery.finished:
-            await self._end(delivery)
-            return
+            return None
+        if delivery.finished or not going_on:
+            return self._end(delivery)
         self.wake(delivery)
-        if delivery not in self._ready and delivery in self._posting:
+        if delivery not in self._ready and delivery in self._in_doubt:
+            # Nothing follows at once: now there is time to say that all has arrived. Should this
+            # relay die in the pause, another one can go on without closing the connection.
             await self._checkpoint(delivery, TailState.NONE)
-            self._posting.pop(delivery, None)
+            self._in_doubt.pop(delivery, None)
+        return None
 
-    async def _tell(self, delivery: DeliveryCursor, event: bytes) -> None:
+    async def _post_next(self, delivery: DeliveryCursor, event: bytes) -> bool:
+        """Post an event; return whether the delivery can go on after it."""
         if delivery.granted:
-            self._posting[delivery] = self._clock()
-        elif self._clock() - self._posting.get(delivery, float("-inf")) > FENCE_S:
+            # The append has written the checkpoint in doubt already, in the same step.
+            self._in_doubt[delivery] = self._clock()
+        elif self._clock() - self._in_doubt.get(delivery, float("-inf")) > FENCE_S:
             await self._checkpoint(delivery, TailState.IN_DOUBT)
             if delivery not in self._deliveries:
-                return
-            self._posting[delivery] = self._clock()
+                return True
+            self._in_doubt[delivery] = self._clock()
         try:
             if await self._post(event):
-                self._lagged(delivery.posted())
+                # Also of a delivery that was dropped during the post: nobody looks at it again.
+                self._observe_lag(delivery.advance())
         except PayloadTooLargeError as error:
             logger.warning("%s cannot go on: %s", delivery.response_id, error)
-            if await self._post(_too_large(event)) and delivery in self._deliveries:
-                await self._end(delivery)
+            return not await self._post(_too_large(event))
+        return True
 
-    async def _seal(self, delivery: DeliveryCursor) -> None:
+    async def _close_checkpoint(self, delivery: DeliveryCursor) -> None:
         await self._checkpoint(delivery, TailState.CLOSED)
 
     async def _read(self, delivery: DeliveryCursor) -> None:
@@ -178,10 +213,10 @@ class ConnectionWriter:
         delivery.end_read(events, complete=len(events) < READ_LIMIT)
 
     async def _check(self, delivery: DeliveryCursor) -> None:
-        """Raise if the log was made anew and never had what the client has got."""
+        """Raise if the log was made again and never had what the client has received."""
         meta = await UNTIL_DONE.run(lambda: self._log.describe(delivery.response_id))
         if meta is not None and meta.next_sequence < delivery.next_sequence:
-            raise LostEventsError(f"{delivery.response_id}: its log has begun anew")
+            raise LostEventsError(f"{delivery.response_id}: its log has begun again")
 
     async def _checkpoint(self, delivery: DeliveryCursor, tail: TailState) -> None:
         checkpoint = DeliveryCheckpoint(delivery.next_sequence, tail)
@@ -195,7 +230,11 @@ class ConnectionWriter:
         )
 
     async def _post(self, data: bytes) -> bool:
-        """Return whether it has arrived; otherwise it surely has not, and the writer was halted."""
+        """Post; return False if the writer was halted before the post could succeed.
+
+        In that case it surely has not arrived: only then is it repeated, so that no doubt remains
+        when the halt ends the repetitions.
+        """
         try:
             retry = replace(UNTIL_DONE, stop=self._halted)
             await retry.run(lambda: self._connections.post(self.connection_id, data))
@@ -203,10 +242,10 @@ class ConnectionWriter:
             return False
         return True
 
-    async def _end(self, delivery: DeliveryCursor) -> None:
+    def _end(self, delivery: DeliveryCursor) -> Ending:
         self._deliveries.discard(delivery)
-        self._posting.pop(delivery, None)
-        await self._delivered(delivery)
+        self._in_doubt.pop(delivery, None)
+        return Ending.DELIVERED
 
 
 def _too_large(event: bytes) -> bytes:

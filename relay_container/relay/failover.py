@@ -1,4 +1,4 @@
-"""Going on with what another relay had to deliver."""
+"""Failover: taking over what relays that have died or left had to deliver."""
 
 import logging
 from collections import defaultdict
@@ -13,18 +13,19 @@ from relay.retries import UNTIL_DONE
 logger = logging.getLogger(__name__)
 
 EVERYTHING = 1_000_000
+"""More connections than one relay serves."""
 
 
 class Failover:
-    """Adopts the responses of relays whose lease has ended.
+    """Takes over the responses of relays whose lease has ended.
 
-    Where it is known which events have arrived, delivery goes on with the next. Where one post's
-    fate is uncertain, the connection is closed: its client resumes, and never sees a gap.
+    Where the checkpoint says which events have arrived, delivery goes on with the next one. Where a
+    post is in doubt, the connection is closed: its client resumes, and never sees a gap.
 
     Parameters
     ----------
     taken_over : Callable[[bool], None]
-        Told of each connection whether it goes on.
+        Called for each connection with whether its delivery goes on.
     """
 
     def __init__(
@@ -40,40 +41,41 @@ class Failover:
         self._directory = directory
         self._lease = lease
         self._dispatcher = dispatcher
-        self._adopted = taken_over
+        self._taken_over = taken_over
 
     async def step(self) -> None:
-        """Deal with every relay whose lease has ended.
-
-        If that has happened to this one, too, Valkey was away: the others are given another beat.
-        """
+        """Take over from every relay whose lease has ended."""
         expired = await self._directory.expired()
         if not self._lease.alive:
+            # If this relay could not renew its own lease either, Valkey was away, and the others
+            # are most likely alive: they get the time for another renewal.
             return
         for relay_id in expired:
             if relay_id == self._relay_id:
-                continue  # the clocks disagree
+                continue  # its lease has ended by Valkey's clock, and not yet by this one's
             while taken_over := await self._directory.take_over(
                 relay_id, successor_id=self._relay_id
             ):
-                logger.warning("taken_over %d responses of relay %s", len(taken_over), relay_id)
-                self.go_on(taken_over)
+                logger.warning("took over %d responses of relay %s", len(taken_over), relay_id)
+                self.deliver(taken_over)
 
-    async def own(self) -> list[TakenOver]:
-        """Adopt what a former life under the same name has left."""
-        adopt = partial(
+    async def take_over_own(self) -> list[TakenOver]:
+        """Take over what an earlier process with the same relay id has left; return it."""
+        take_over = partial(
             self._directory.take_over, self._relay_id, successor_id=self._relay_id, limit=EVERYTHING
         )
-        return await UNTIL_DONE.run(adopt)
+        return await UNTIL_DONE.run(take_over)
 
-    def go_on(self, taken_over: Iterable[TakenOver]) -> None:
-        """Deliver, or close connections."""
+    def deliver(self, taken_over: Iterable[TakenOver]) -> None:
+        """Deliver responses that were taken over, or close their connections."""
         connections: dict[str, list[TakenOver]] = defaultdict(list)
         for response in taken_over:
             connections[response.connection_id].append(response)
         for connection_id, responses in connections.items():
+            # One response in doubt is enough: its event may be on the connection, and nothing but
+            # the connection's end tells the client to ask.
             certain = all(response.checkpoint.certain for response in responses)
-            self._adopted(certain)
+            self._taken_over(certain)
             if not certain:
                 self._dispatcher.close(
                     connection_id, [response.response_id for response in responses]
@@ -81,4 +83,4 @@ class Failover:
                 continue
             for response in responses:
                 first = response.checkpoint.next_sequence
-                self._dispatcher.go_on(response.response_id, connection_id, first=first)
+                self._dispatcher.deliver_from(response.response_id, connection_id, first=first)

@@ -1,4 +1,4 @@
-"""The relay's HTTP port, behind the load balancer: /health, and a hint for those who err here."""
+"""The relay's HTTP port, behind the load balancer: /health, and an error for everything else."""
 
 from aiohttp import web
 
@@ -8,7 +8,7 @@ _ALL = "0.0.0.0"  # noqa: S104 - the load balancer comes from outside the contai
 
 
 async def serve_http(check: Check, *, port: int) -> web.AppRunner:
-    """Serve on every interface; `cleanup()` ends it."""
+    """Serve on every interface; the runner's `cleanup` ends it."""
     application = web.Application()
     application.router.add_get("/health", health_handler(check))
     application.router.add_route("*", r"/{path:[\s\S]*}", _unknown)
@@ -16,7 +16,7 @@ async def serve_http(check: Check, *, port: int) -> web.AppRunner:
 
 
 async def _unknown(request: web.Request) -> web.Response:
-    """Refuse in the form in which OpenAI's API does."""
+    """Refuse in the form of OpenAI's errors, and say how to reach Axon."""
     message = (
         f"Unknown URL ({request.method} {request.path}). Axon answers over WebSocket: "
         "use client.responses.connect() with the deployment's WebSocketUrl."

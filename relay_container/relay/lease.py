@@ -1,4 +1,4 @@
-"""The relay's lease: as long as it is renewed, new responses may be given to this relay."""
+"""The relay's lease: while it is renewed, the relay gets new responses and keeps what it has."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,15 @@ from axon.directory.relays import RelayDirectory
 
 
 class Lease:
-    """Renewed by `beat`, several times within its length."""
+    """Renewed by `beat`, several times within its length.
+
+    Parameters
+    ----------
+    length_s : float
+        Seconds from a renewal to the lease's end.
+    clock : Callable[[], float]
+        Seconds. Valkey decides by its own clock; this one tells whether the last renewal is recent.
+    """
 
     def __init__(
         self,
@@ -25,21 +33,23 @@ class Lease:
 
     @property
     def beat_s(self) -> float:
-        """Seconds from beat to beat."""
+        """Seconds from one renewal to the next."""
         return self._length_s / 3
 
     @property
     def alive(self) -> bool:
-        """Whether the last beat is not too long ago."""
+        """Whether the lease has not ended, by this process's clock."""
         return self._clock() < self._until
 
     async def beat(self) -> None:
-        """Enter the relay in the directory, or keep it there."""
+        """Enter the relay in the directory, or renew its lease."""
+        # Taken before the call: Valkey counts from a later moment, so this relay considers its
+        # lease ended before another one does.
         until = self._clock() + self._length_s
         await self._directory.heartbeat(self._relay_id, lease_s=self._length_s)
         self._until = until
 
     async def end(self) -> None:
-        """Take the relay out of the directory: it gets no new responses."""
+        """End the lease: the relay gets no new responses, and others take over what it has."""
         self._until = 0.0
         await self._directory.leave(self._relay_id)

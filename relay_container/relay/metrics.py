@@ -1,6 +1,7 @@
-"""What a relay tells Prometheus."""
+"""The relay's Prometheus metrics. Their names are those of operators' dashboards."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from typing_extensions import override
 
 from axon.management_api import (
     ConnectionGoneError,
@@ -19,7 +20,7 @@ class RelayMetrics:
     def __init__(self, *, registry: CollectorRegistry) -> None:
         self._connections = Gauge(
             "axon_relay_connections",
-            "ConnectionsApi that this relay delivers to now.",
+            "Connections that this relay delivers to now.",
             registry=registry,
         )
         self._responses = Gauge(
@@ -29,16 +30,16 @@ class RelayMetrics:
         )
         posts = Counter(
             "axon_relay_posts",
-            "Posts to connections, by what became of them; a throttled one is repeated.",
+            "Posts to connections, by outcome; a throttled one is repeated.",
             ["outcome"],
             registry=registry,
         )
         self.delivered, self.gone, self.throttled, self.failed = map(
             posts.labels, ("delivered", "gone", "throttled", "failed")
         )
-        self._adopted = Counter(
+        self._taken_over = Counter(
             "axon_relay_adopted_connections",
-            "ConnectionsApi taken over from relays that died or left: continued, or closed because "
+            "Connections taken over from relays that died or left: continued, or closed because "
             "one post's fate was uncertain.",
             ["outcome"],
             registry=registry,
@@ -53,22 +54,23 @@ class RelayMetrics:
         )
 
     def taken_over(self, continued: bool) -> None:
-        """A connection was taken over."""
-        self._adopted.labels("continued" if continued else "closed").inc()
+        """Count a connection that was taken over, by whether its delivery goes on."""
+        self._taken_over.labels("continued" if continued else "closed").inc()
 
     def watch(self, dispatcher: Dispatcher) -> None:
-        """Tell of these dispatcher whenever somebody asks."""
+        """Read the gauges from this dispatcher, at each scrape."""
         self._connections.set_function(lambda: dispatcher.connections)
         self._responses.set_function(lambda: len(dispatcher.deliveries))
 
 
 class CountedConnections(ConnectionsApi):
-    """ConnectionsApi, with each post counted."""
+    """A `ConnectionsApi` that counts each post by its outcome."""
 
     def __init__(self, connections: ConnectionsApi, *, metrics: RelayMetrics) -> None:
         self._connections = connections
         self._metrics = metrics
 
+    @override
     async def post(self, connection_id: str, data: bytes) -> None:
         try:
             await self._connections.post(connection_id, data)
@@ -83,5 +85,6 @@ class CountedConnections(ConnectionsApi):
             raise
         self._metrics.delivered.inc()
 
+    @override
     async def delete(self, connection_id: str) -> None:
         await self._connections.delete(connection_id)

@@ -1,4 +1,4 @@
-"""Finds what the subscription missed: compares what is to be delivered with what is known."""
+"""The reconciler: finds what publications missed, by a look into the directory and the log."""
 
 import time
 from collections.abc import Callable
@@ -10,14 +10,16 @@ from relay.cursor import DeliveryCursor
 from relay.dispatcher import Dispatcher
 
 FIRST_LOOK_S = 1.0
+"""Seconds without a publication after which a delivery reads the log."""
 RAREST_LOOK_S = 8.0
+"""Upper bound of that time, which doubles with each read."""
 LOST_AFTER = 4
-"""So many looks in a row have not found a log when nobody will restore it."""
+"""Consecutive steps without a log after which no worker will restore it any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Quiet:
-    """A delivery of which nothing was heard since it knew of `known` events."""
+class _Idle:
+    """An idle delivery: no publication since it knew of `known` events."""
 
     known: int
     look_at: float
@@ -25,11 +27,17 @@ class _Quiet:
 
 
 class DeliveryReconciler:
-    """One `step` a second.
+    """Compares, in one `step` a second, what this relay delivers with what it should deliver.
 
-    Of a response without news the log is read after a second, then ever more rarely: the last
-    publication may have been lost. What is the relay's but unknown to it, or the other way round,
-    must be so twice before it counts, because the two are not looked at in the same instant.
+    - The last publication of a response may have been lost: a delivery without news reads the log
+      after a second, then ever more rarely.
+    - A response may be this relay's without a delivery here, because the publications of it were
+      lost, or the answer to a takeover was: it is looked up in the log.
+    - A delivery here may not be this relay's any more: it is dropped if another relay has it, and
+      its connection is closed if Valkey has lost it, because its client would wait for nothing.
+
+    The directory and the dispatcher are not read in the same instant, so a difference counts only
+    if two consecutive steps see it.
     """
 
     def __init__(
@@ -46,43 +54,45 @@ class DeliveryReconciler:
         self._directory = directory
         self._relay_id = relay_id
         self._clock = clock
-        self._quiet: dict[str, _Quiet] = {}
+        self._idle: dict[str, _Idle] = {}
         self._unknown: set[str] = set()
         self._not_ours: dict[str, int] = {}
 
     async def step(self) -> None:
-        """Look once."""
+        """Compare once, and repair what differs for the second time."""
         ours = await self._directory.undelivered(self._relay_id)
+        # Taken after the await: a delivery that ended meanwhile is no longer compared.
         known = self._dispatcher.deliveries
-        self._look_after_quiet()
+        self._read_idle()
         await self._part_with(known.keys() - ours)
         await self._find(ours - known.keys())
 
-    def _look_after_quiet(self) -> None:
+    def _read_idle(self) -> None:
         now = self._clock()
-        self._quiet = {
-            response_id: self._look(delivery, self._quiet.get(response_id), now)
+        # Built anew each time, so that deliveries that have ended leave nothing behind.
+        self._idle = {
+            response_id: self._look(delivery, self._idle.get(response_id), now)
             for response_id, delivery in self._dispatcher.deliveries.items()
         }
 
-    def _look(self, delivery: DeliveryCursor, quiet: _Quiet | None, now: float) -> _Quiet:
-        if quiet is None or quiet.known != delivery.known:
-            return _Quiet(delivery.known, now + FIRST_LOOK_S, FIRST_LOOK_S)
-        if now < quiet.look_at:
-            return quiet
-        self._dispatcher.doubt(delivery)
-        pause_s = min(RAREST_LOOK_S, quiet.pause_s * 2)
-        return _Quiet(delivery.known, now + pause_s, pause_s)
+    def _look(self, delivery: DeliveryCursor, idle: _Idle | None, now: float) -> _Idle:
+        if idle is None or idle.known != delivery.known:
+            return _Idle(delivery.known, now + FIRST_LOOK_S, FIRST_LOOK_S)
+        if now < idle.look_at:
+            return idle
+        self._dispatcher.request_read(delivery)
+        pause_s = min(RAREST_LOOK_S, idle.pause_s * 2)
+        return _Idle(delivery.known, now + pause_s, pause_s)
 
     async def _part_with(self, not_ours: set[str]) -> None:
-        """Another relay has taken them; or Valkey has lost them, and their clients wait in vain."""
+        """Drop or close deliveries that the directory does not list for this relay."""
         self._not_ours = {key: self._not_ours.get(key, 0) + 1 for key in not_ours}
-        for response_id, looks in self._not_ours.items():
-            if looks < 2:
+        for response_id, steps in self._not_ours.items():
+            if steps < 2:
                 continue
             meta = await self._log.describe(response_id)
-            delivery = self._dispatcher.deliveries.get(response_id)
-            if delivery is None or (meta is None and looks < LOST_AFTER):
+            delivery = self._dispatcher.deliveries.get(response_id)  # may have ended meanwhile
+            if delivery is None or (meta is None and steps < LOST_AFTER):
                 continue
             if meta is not None and meta.relay_id != self._relay_id:
                 self._dispatcher.drop(response_id)

@@ -1,15 +1,14 @@
-"""The life of a relay: subscribe, go on, register, serve; on request halt, hand over, go."""
+"""The life of a relay: subscribe, register, deliver; at shutdown halt and hand over."""
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from axon.directory.relays import RelayDirectory
 from axon.periodic import every
 from axon.responses.terminator import ResponseTerminator
+from axon.tasks import run_until
 from relay.dispatcher import Dispatcher
 from relay.failover import Failover
 from relay.lease import Lease
@@ -19,16 +18,17 @@ from relay.subscriber import RelaySubscriber
 
 logger = logging.getLogger(__name__)
 
-SECOND_S = 1.0
-ADOPTION_S = 0.5
-"""From one look for relays that have died to the next."""
-HANDED_OVER_S = 0.1
-"""From one look to the next whether others have taken over everything."""
+STEP_S = 1.0
+"""Seconds from one step of the reconciler, the terminator and the pulse to the next."""
+FAILOVER_S = 0.5
+"""Seconds from one look for relays that have died to the next."""
+TAKEN_OVER_S = 0.1
+"""Seconds from one look to the next whether others have taken over everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relay:
-    """The parts of a relay, put together."""
+    """The parts of a relay, and the order in which they begin and end."""
 
     relay_id: str
     subscriber: RelaySubscriber
@@ -42,81 +42,71 @@ class Relay:
     stop_timeout_s: float
 
     async def state(self) -> dict[str, object] | None:
-        """Return what /health tells, or None while responses would be delivered late."""
-        if not (self.subscriber.hears and self.lease.alive):
+        """Return the state for /health, or None while responses would be delivered late."""
+        if not (self.subscriber.connected and self.lease.alive):
             return None
         return {"relay_id": self.relay_id, "undelivered": len(self.dispatcher.deliveries)}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set, then let go."""
+        """Serve until `stop` is set, then hand everything over."""
         always = asyncio.Event()  # is never set: what lasts to the end is cancelled there
         async with asyncio.TaskGroup() as group:
-            listening = [
+            subscription = [
                 group.create_task(self.subscriber.run()),
-                group.create_task(every(SECOND_S, self.subscriber.pulse, until=always)),
+                group.create_task(every(STEP_S, self.subscriber.pulse, until=always)),
             ]
-            if await _unless(stop, self._begin()):
+            if await run_until(stop, self._begin()):
                 logger.info("relay %s serves", self.relay_id)
                 await self._serve(stop, group)
-            for task in listening:
+            # Last of all: while the relay leaves, publications still say what has moved.
+            for task in subscription:
                 task.cancel()
         await self.dispatcher.cancel()
 
     async def _serve(self, stop: asyncio.Event, group: asyncio.TaskGroup) -> None:
         delivering = [
             group.create_task(every(self.lease.beat_s, self.lease.beat, until=stop)),
-            group.create_task(every(SECOND_S, self.reconciler.step, until=stop)),
+            group.create_task(every(STEP_S, self.reconciler.step, until=stop)),
             group.create_task(
-                every(ADOPTION_S, self.failover.step, until=stop, sooner=self.relay_left)
+                every(FAILOVER_S, self.failover.step, until=stop, sooner=self.relay_left)
             ),
         ]
-        ending = [
-            group.create_task(every(SECOND_S, step, until=stop))
+        terminating = [
+            group.create_task(every(STEP_S, step, until=stop))
             for step in (self.terminator.fail_overdue, self.terminator.cancel_abandoned)
         ]
         await stop.wait()
-        self.relay_left.set()
+        self.relay_left.set()  # ends the pause of the failover's loop, which then sees `stop`
         await self._leave(delivering)
-        for task in (*delivering, *ending):
+        for task in (*delivering, *terminating):
             task.cancel()
 
     async def _begin(self) -> None:
+        # Nothing is registered before publications arrive: what is published to a relay that does
+        # not listen is found by its reconciler only.
         await self.subscriber.subscribed.wait()
-        # A former life under the same name may have left responses. Its lease ends first, so that
-        # no new ones come among them, and begins again before they are delivered, so that no
-        # other relay adopts them meanwhile.
+        # An earlier process with the same relay id may have left responses. Its lease ends first,
+        # so that no new ones come among them, and begins again before they are delivered, so that
+        # no other relay takes them over meanwhile.
         await UNTIL_DONE.run(self.lease.end)
-        left = await self.failover.own()
+        left = await self.failover.take_over_own()
         self.dispatcher.accept()
         await UNTIL_DONE.run(self.lease.beat)
-        self.failover.go_on(left)
+        self.failover.deliver(left)
 
     async def _leave(self, delivering: list[asyncio.Task[None]]) -> None:
         logger.info("relay %s leaves %d responses", self.relay_id, len(self.dispatcher.deliveries))
         with suppress(TimeoutError):
             async with asyncio.timeout(self.stop_timeout_s):
-                # A beat, or a takeover, after the end would bring the relay back.
+                # A renewal of the lease after its end would bring the relay back; a takeover after
+                # it would leave responses with a relay that delivers nothing any more.
                 await asyncio.wait(delivering)
-                # First every checkpoint is certain, then others may adopt: no connection is closed.
+                # First every checkpoint is closed, then others may take over: no connection of an
+                # orderly shutdown is closed.
                 await self.dispatcher.halt()
                 await UNTIL_DONE.run(self.lease.end)
-                await self._handed_over()
+                await self._everything_taken_over()
 
-    async def _handed_over(self) -> None:
-        """Wait until others have taken over everything."""
+    async def _everything_taken_over(self) -> None:
         while await UNTIL_DONE.run(lambda: self.directory.undelivered(self.relay_id)):  # noqa: ASYNC110
-            await asyncio.sleep(HANDED_OVER_S)  # nothing here is told when Valkey changes
-
-
-async def _unless(stop: asyncio.Event, beginning: Coroutine[Any, Any, None]) -> bool:
-    """Return whether the coroutine came to its end before `stop` was set."""
-    stopping = asyncio.create_task(stop.wait())
-    task = asyncio.create_task(beginning)
-    try:
-        await asyncio.wait((stopping, task), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-        return task.done()
-    finally:
-        stopping.cancel()
-        task.cancel()
+            await asyncio.sleep(TAKEN_OVER_S)  # Valkey does not notify anybody of that

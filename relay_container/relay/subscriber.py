@@ -1,4 +1,4 @@
-"""The relay's one subscription: its channel, and that of relays that leave."""
+"""The relay's subscription: to its own channel, and to the one of relays that leave."""
 
 import logging
 from collections.abc import Callable
@@ -11,16 +11,16 @@ logger = logging.getLogger(__name__)
 
 
 class RelaySubscriber(subscriber.Subscriber):
-    """Listens until it is cancelled.
+    """Receives publications until it is cancelled.
 
     Parameters
     ----------
     receive : Callable[[Publication], None]
         Takes each publication.
     resubscribed : Callable[[], None]
-        Called each time that publications begin to arrive; earlier ones may be lost.
+        Called after each subscription: publications arrive from now on, earlier ones may be lost.
     relay_left : Callable[[], None]
-        Called when a relay has said that it leaves.
+        Called when another relay has ended its lease.
     """
 
     def __init__(

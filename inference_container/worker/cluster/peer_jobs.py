@@ -69,7 +69,7 @@ class PeerJobSubscriber:
     @property
     def connected(self) -> bool:
         """Return whether a job that is handed over now would arrive."""
-        return self._subscriber.hears
+        return self._subscriber.connected
 
     async def run(self) -> None:
         """Receive until cancelled."""

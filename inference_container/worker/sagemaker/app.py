@@ -12,9 +12,10 @@ from axon.adapters.observability.health import serve_health
 from axon.conversations import Conversations
 from axon.responses.finisher import ResponseFinisher
 from axon.settings import EndpointSettings
+from axon.tasks import run_until
 from worker.attempt.context import AttemptContext
 from worker.engines.protocol import Engine, EngineDeadError
-from worker.factories import engine_registry, start_engine, tracing_of, until
+from worker.factories import engine_registry, start_engine, tracing_of
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.stages import Stages
@@ -65,7 +66,7 @@ async def serve(settings: EndpointSettings, *, stop: asyncio.Event, host: str = 
             "serving %s with %d slots on %d", models, engine.info().slots, settings.http_port
         )
         try:
-            await until(stop, _wait(died))
+            await run_until(stop, _wait(died))
         except EngineDeadError:
             await _drain(endpoint, shutdown, 0)
             raise

@@ -11,7 +11,7 @@ _COMMANDS = (
     *("sadd", "scard", "smembers", "smove", "srem"),
     *("zadd", "zrangebyscore", "zrem", "zrevrangebyscore", "zscore"),
     *("xadd", "xrange"),
-    *("publish", "subscribe", "pubsub|numsub"),
+    *("publish", "subscribe", "unsubscribe", "pubsub|numsub"),
 )
 
 ACCESS_STRING = " ".join(
@@ -21,6 +21,8 @@ ACCESS_STRING = " ".join(
         "resetchannels",
         "&axon:relay:*",
         "&axon:relays:left",
+        "&axon:response:*",
+        "&axon:followers",
         "&axon:worker:*",
         "&axon:models:changed",
         "-@all",

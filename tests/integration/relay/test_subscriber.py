@@ -69,18 +69,18 @@ async def test_silence_makes_it_subscribe_again(
     heard = Heard(valkey)
     running = asyncio.create_task(heard.subscriber.run())
     await eventually(lambda: heard.subscriptions == 3)  # nobody pulses
-    assert heard.subscriber.hears
+    assert heard.subscriber.connected
     for _ in range(10):
         await heard.subscriber.pulse()
         await asyncio.sleep(0.1)
     assert heard.subscriptions <= 4
-    assert heard.subscriber.hears
+    assert heard.subscriber.connected
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_does_not_hear_before_it_has_subscribed(valkey: Valkey) -> None:
-    assert not Heard(valkey).subscriber.hears
+    assert not Heard(valkey).subscriber.connected
 
 
 async def test_what_is_no_publication_is_told_and_left(

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import LoggedEvent
 from axon.event_log.publication import Kind, Publication
 from axon.testing.event_log import FakeValkey
 from axon.testing.management_api import FakeConnections
-from relay.connection_writer import ConnectionWriter
+from relay.connection_writer import ConnectionWriter, Ending
 from relay.cursor import DeliveryCursor
 
 
@@ -30,9 +31,7 @@ class Scene:
             connection_id="c1",
             connections=self.connections,
             log=self.log,
-            delivered=self._deliver,
-            moved=lambda delivery: self.moved.append(delivery.response_id),
-            lagged=self._lag,
+            observe_lag=self._lag,
             clock=lambda: self.now,
         )
 
@@ -58,6 +57,15 @@ class Scene:
             Publication(delivery.response_id, "c1", first, kind, events, granted=granted)
         )
         self.writer.wake(delivery)
+
+    async def run(self) -> None:
+        """Run the writer as its pool does."""
+        async with aclosing(self.writer.run()) as endings:
+            async for ended in endings:
+                if ended.ending is Ending.MOVED:
+                    self.moved.append(ended.delivery.response_id)
+                else:
+                    await self._deliver(ended.delivery)
 
     def _lag(self, seconds: float) -> None:
         self.lags.append(seconds)

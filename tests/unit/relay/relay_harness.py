@@ -38,7 +38,7 @@ class RelayParts:
             connections=world.connections,
             log=world.valkey,
             completion=self.completion,
-            lagged=self.lags.append,
+            observe_lag=self.lags.append,
         )
         self.lease = Lease(
             relay_id=relay_id, directory=world.valkey, length_s=3, clock=lambda: world.now

@@ -26,7 +26,7 @@ async def test_who_is_disconnected_is_told_why(world: World) -> None:
 
 
 async def test_telling_has_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TELLING_S", 0.02)
+    monkeypatch.setattr(module, "NOTIFYING_S", 0.02)
     world.connections.hold()
     await world.completion.close("c1", [])
     assert world.connections.deleted == ["c1"]

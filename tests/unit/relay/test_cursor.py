@@ -10,10 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from axon.event_log.log import LoggedEvent, Status
 from axon.event_log.publication import Kind, Publication
+from axon.exceptions import LostEventsError
 from axon.protocol.objects import response_object
 from axon.protocol.requests import CreateResponse
 from axon.protocol.transcript import Transcript
-from relay.cursor import DeliveryCursor, LostEventsError
+from relay.cursor import DeliveryCursor
 
 
 def event(number: int, *, size: int = 1) -> bytes:
@@ -35,7 +36,7 @@ def drain(subject: DeliveryCursor) -> list[bytes]:
     posted = []
     while (following := subject.peek()) is not None:
         posted.append(following)
-        subject.posted()
+        subject.advance()
     return posted
 
 
@@ -60,11 +61,11 @@ def test_tells_how_long_each_event_was_here() -> None:
     subject.publish(publication(2, [event(2)]))
     subject.publish(publication(4, [event(4)]))
     now = 11.0
-    assert [subject.posted() for _ in range(3)] == [1.0, 1.0, 0.5]
+    assert [subject.advance() for _ in range(3)] == [1.0, 1.0, 0.5]
     subject.begin_read()
     subject.end_read([LoggedEvent(3, event(3))])
     now = 11.25
-    assert subject.posted() == 0.25
+    assert subject.advance() == 0.25
 
 
 def test_is_finished_once_the_terminal_event_was_posted() -> None:
@@ -108,7 +109,7 @@ def test_a_publication_during_a_read_is_neither_lost_nor_repeated() -> None:
 
 def test_doubt_asks_for_the_log_even_without_a_gap() -> None:
     subject = delivery()
-    subject.doubt()
+    subject.request_read()
     assert subject.must_read
     assert subject.begin_read() == -1
     subject.end_read([])
@@ -117,9 +118,9 @@ def test_doubt_asks_for_the_log_even_without_a_gap() -> None:
 
 def test_doubt_during_a_read_asks_again() -> None:
     subject = delivery()
-    subject.doubt()
+    subject.request_read()
     subject.begin_read()
-    subject.doubt()
+    subject.request_read()
     subject.end_read([])
     assert subject.must_read
 
@@ -194,7 +195,7 @@ def test_a_resumed_delivery_that_has_all_so_far_waits_for_more() -> None:
     after = subject.begin_read()
     subject.end_read(log[after + 1 :])
     assert (subject.ready, subject.finished) == (False, False)
-    subject.doubt()
+    subject.request_read()
     assert subject.begin_read() == 1  # the look back is over
     subject.end_read([])
     subject.publish(publication(2, [LAST], terminal=True))
@@ -246,12 +247,12 @@ def test_recognises_terminal_events_as_they_are_written(status: Status) -> None:
         *transcript.close_message(),
     ]
     subject = delivery()
-    subject.doubt()
+    subject.request_read()
     subject.begin_read()
     subject.end_read(written)
     drain(subject)
     assert not subject.finished
-    subject.doubt()
+    subject.request_read()
     assert subject.begin_read() == len(written) - 1
     subject.end_read([transcript.end(status)])
     drain(subject)
@@ -309,7 +310,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def doubt(self) -> None:
-        self.subject.doubt()
+        self.subject.request_read()
 
     @precondition(lambda self: self.after is None)
     @rule()
@@ -317,7 +318,7 @@ class Interleavings(RuleBasedStateMachine):
         following = self.subject.peek()
         if following is not None:
             self.arrived.append(following)
-            self.subject.posted()
+            self.subject.advance()
 
     @precondition(lambda self: self.after is None and self.subject.must_read)
     @rule()
@@ -351,7 +352,7 @@ class Interleavings(RuleBasedStateMachine):
             self.append(4)
         if self.after is not None:
             self.end_read()
-        self.subject.doubt()  # what the reconciler does to a delivery without news
+        self.subject.request_read()  # what the reconciler does to a delivery without news
         while self.subject.ready:
             if self.subject.must_read:
                 self.begin_read()
@@ -377,7 +378,7 @@ def test_without_losses_the_log_is_never_read(sizes: list[int], data: st.DataObj
         for _ in range(data.draw(st.integers(0, 4))):
             if (following := subject.peek()) is not None:
                 arrived.append(following)
-                subject.posted()
+                subject.advance()
     arrived += drain(subject)
     assert arrived == [event(n) for n in range(total)]
     assert not subject.must_read

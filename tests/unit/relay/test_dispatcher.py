@@ -11,7 +11,7 @@ from axon.event_log.publication import Publication
 from axon.exceptions import UnavailableError
 from axon.management_api import ConnectionGoneError, PostThrottledError, PostUncertainError
 from axon.serialization import loads
-from relay import dispatcher as module
+from relay import registry, writers
 from relay.dispatcher import Dispatcher
 from tests.support.eventually import eventually
 from tests.unit.relay.log_author import Author
@@ -35,7 +35,7 @@ async def test_what_comes_too_early_is_not_for_this_relay(world: World) -> None:
         connections=world.connections,
         log=world.valkey,
         completion=world.completion,
-        lagged=world.lags.append,
+        observe_lag=world.lags.append,
     )
     await world.open("c1")
     for publication in world.publications():
@@ -109,7 +109,7 @@ async def test_late_publications_revive_nothing(world: World) -> None:
 async def test_what_is_remembered_of_ended_responses_is_bounded(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "REMEMBERED", 2)
+    monkeypatch.setattr(registry, "REMEMBERED", 2)
     world.dispatcher.close("c1", ["resp_1", "resp_2", "resp_3"])
     names = ("resp_1", "resp_2", "resp_3")
     assert sum(world.dispatcher.has_ended(name, "c1") for name in names) == 2
@@ -141,7 +141,7 @@ async def test_doubt_brings_what_was_lost_last(world: World) -> None:
     await world.received(author)
     await author.say("a", "b")
     world.lose()
-    world.dispatcher.doubt_all()
+    world.dispatcher.request_read_all()
     await world.received(author)
 
 
@@ -243,7 +243,7 @@ async def test_errors_while_settling_are_told(
     world.connections.hang_up("c1")
     world.pump()
     await world.dispatcher.drain()
-    assert "could not be settled" in caplog.text
+    assert "could not be completed" in caplog.text
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -273,7 +273,7 @@ async def test_losses_repeats_and_refusals_at_random_change_nothing(
         await author.complete()
         await arrive()
         await world.dispatcher.find(author.response_id)
-    world.dispatcher.doubt_all()
+    world.dispatcher.request_read_all()
     await world.dispatcher.drain()
     for author in authors:
         posts = world.connections.posts[author.connection_id]
@@ -295,7 +295,7 @@ async def test_closing_gives_up_on_a_connection_that_is_gone(world: World) -> No
 async def test_halting_does_not_wait_for_a_post_that_hangs(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "HALT_S", 0.05)
+    monkeypatch.setattr(writers, "HALT_S", 0.05)
     author = await world.open("c1")
     world.connections.hold()
     world.pump()

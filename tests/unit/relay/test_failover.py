@@ -80,7 +80,7 @@ async def test_an_adopted_zombie_posts_nothing_more(world: World, other: RelayPa
     await until_adopted(world, other)
     await author.say("b")
     world.lose()
-    world.dispatcher.doubt_all()
+    world.dispatcher.request_read_all()
     await eventually(lambda: not world.dispatcher.deliveries)
     await finish(world, author)
     assert not world.connections.deleted
@@ -163,7 +163,7 @@ async def test_an_event_may_overtake_the_answer_to_an_adoption(
     await author.say("b")
     world.pump()
     await world.settled(author)
-    other.failover.go_on(taken_over)
+    other.failover.deliver(taken_over)
     await finish(world, author)
     assert not world.connections.deleted
 
@@ -216,10 +216,10 @@ async def test_a_restarted_relay_goes_on_with_its_own(world: World) -> None:
     await world.relay.dispatcher.cancel()
     again = world.make_relay(RELAY)
     await again.lease.end()
-    left = await again.failover.own()
+    left = await again.failover.take_over_own()
     assert len(left) == 2
     await again.lease.beat()
-    again.failover.go_on(left)
+    again.failover.deliver(left)
     await finish(world, certain)
     await eventually(lambda: world.connections.deleted == ["c2"])
 

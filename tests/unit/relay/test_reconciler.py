@@ -49,7 +49,7 @@ async def test_looks_ever_more_rarely_while_nothing_happens(
     world.pump()
     await world.received(author)
     looks: list[float] = []
-    monkeypatch.setattr(world.dispatcher, "doubt", lambda _delivery: looks.append(world.now))
+    monkeypatch.setattr(world.dispatcher, "request_read", lambda _delivery: looks.append(world.now))
     begun = world.now
     for _ in range(40):
         await step(world, reconciler)
@@ -67,7 +67,7 @@ async def test_a_response_with_news_is_not_looked_after(
 ) -> None:
     author = await world.open("c1")
     looks: list[float] = []
-    monkeypatch.setattr(world.dispatcher, "doubt", lambda _delivery: looks.append(world.now))
+    monkeypatch.setattr(world.dispatcher, "request_read", lambda _delivery: looks.append(world.now))
     for _ in range(5):
         await author.say("a")
         world.pump()
@@ -208,4 +208,4 @@ async def test_the_memory_of_ended_responses_is_let_go(
     world.pump()
     await eventually(lambda: not world.dispatcher.deliveries)
     await step(world, reconciler)
-    assert not reconciler._quiet
+    assert not reconciler._idle

@@ -110,7 +110,7 @@ async def test_what_has_ended_and_was_told_to_its_end_is_settled_without_a_post(
     world.pump()
     await world.dispatcher.drain()
     attempts = world.connections.attempts
-    world.dispatcher.go_on(author.response_id, "c1", first=len(author.written))
+    world.dispatcher.deliver_from(author.response_id, "c1", first=len(author.written))
     await world.dispatcher.drain()
     assert world.connections.attempts == attempts
     assert not world.connections.deleted
@@ -141,7 +141,7 @@ async def test_the_former_relay_need_not_hear_of_it(world: World, other: RelayPa
     await author.resume("c2", first=1)
     world.lose()
     for relay in world.relays.values():
-        relay.dispatcher.doubt_all()
+        relay.dispatcher.request_read_all()
     await finish(world, author, on="c2", first=1)
     assert world.connections.posts["c1"] == had
 
@@ -208,7 +208,7 @@ async def test_a_post_waits_while_its_log_is_lost(world: World) -> None:
     await author.say("b")
     attempts = world.connections.attempts
     world.valkey.lose()
-    world.dispatcher.doubt_all()
+    world.dispatcher.request_read_all()
     for _ in range(20):
         await asyncio.sleep(0.001)
     assert world.connections.attempts == attempts
@@ -257,7 +257,7 @@ async def test_a_log_that_begins_anew_with_less_ends_the_connection(world: World
     author = await begun(world, "c1", "a", "b")
     world.valkey.lose()
     await author.restore_as_failed()
-    world.dispatcher.doubt_all()
+    world.dispatcher.request_read_all()
     await world.dispatcher.drain()
     assert world.connections.deleted == ["c1"]
     assert b"stream_interrupted" in world.connections.posts["c1"][-1]

@@ -6,7 +6,8 @@ AxonError
 ├── SettingsError           wrong or missing configuration; ends the process at start
 ├── FencedError             another attempt owns the response now; stop at once
 ├── MovedError              another relay, or another connection, gets the response's events now
-└── MissingResponseError    the response is not, or no longer, in the event log
+├── MissingResponseError    the response is not, or no longer, in the event log
+└── LostEventsError         the event log does not hold the events that a reader needs next
 """
 
 
@@ -57,3 +58,7 @@ class MovedError(AxonError):
 
 class MissingResponseError(AxonError):
     """The response is not in the event log."""
+
+
+class LostEventsError(AxonError):
+    """The event log does not hold, or no longer holds, the event that a reader needs next."""

@@ -18,6 +18,7 @@ from axon.adapters.valkey.directories import (
     ValkeyRelayDirectory,
 )
 from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.adapters.valkey.follower import ValkeyFollower
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.conversations import Turn
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
@@ -36,6 +37,7 @@ from axon.jobs import ReceivedJob
 from infra.constructs.data.valkey_access import ACCESS_STRING
 from relay.subscriber import RelaySubscriber
 from tests.clients import valkey_client
+from tests.support.eventually import eventually
 from tests.support.principals import a_principal
 from worker.cluster.peer_jobs import PeerJobSubscriber
 
@@ -252,6 +254,30 @@ async def test_valkey_user_may_subscribe_as_a_relay(axon: Valkey, admin: "redis.
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+    assert refused(admin) == []
+
+
+async def test_valkey_user_may_follow_a_response(axon: Valkey, admin: "redis.Redis") -> None:
+    log = event_log(axon)
+    await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
+    await ValkeyRelayDirectory(valkey=axon).heartbeat("r1", lease_s=600)
+    await log.open(new_response("resp_1"))
+    follower = ValkeyFollower(valkey=axon, log=log, first_look_s=60)
+    running = asyncio.create_task(follower.run())
+    try:
+        async with asyncio.timeout(10):
+            following = follower.follow("resp_1", tenant_id="t")
+            events = [(await anext(following)).data]
+            await eventually(lambda: follower.connected)
+            claim = await log.claim("resp_1", in_progress=b"in_progress")
+            events.append((await anext(following)).data)
+            end = LoggedEvent(sequence_number=2, data=b"completed")
+            await log.append("resp_1", epoch=claim.epoch, events=[end], status=Status.COMPLETED)
+            events += [event.data async for event in following]
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert events == [b"created", b"in_progress", b"completed"]
     assert refused(admin) == []
 
 

@@ -30,6 +30,7 @@ from axon.exceptions import (
     UnavailableError,
 )
 from axon.tenants.principal import Principal
+from axon.testing.follower import FakeResponseChannels
 from axon.testing.models import FakeModelDirectory
 
 
@@ -63,6 +64,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
     ) -> None:
         self.published: list[tuple[str, bytes]] = []
         self.deaf: set[str] = set()
+        self.channels = FakeResponseChannels()
         self._clock = clock
         self._deadline_s = deadline_s
         self._retention_s = retention_s
@@ -383,6 +385,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             granted=granted,
         )
         self.published.append((log.meta.relay_id, publication.encode()))
+        self.channels.publish(publication)
 
 
 def _has(log: _Log, events: Sequence[LoggedEvent], journal: Sequence[JournalRecord]) -> bool:

@@ -9,6 +9,7 @@ MODELS_HEARD_OF = "axon:models:last-seen"
 MODELS_CHANGED = "axon:models:changed"
 WORKERS = "axon:workers"
 SCALING_LOCK = "axon:scaling-lock"
+FOLLOWERS = "axon:followers"
 
 
 def response(response_id: str) -> str:
@@ -41,6 +42,10 @@ def relay_responses(relay_id: str) -> str:
 
 def relay_channel(relay_id: str) -> str:
     return f"axon:relay:{relay_id}"
+
+
+def response_channel(response_id: str) -> str:
+    return f"axon:response:{response_id}"
 
 
 def turn(response_id: str) -> str:

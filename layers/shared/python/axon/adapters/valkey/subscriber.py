@@ -47,7 +47,7 @@ class Subscriber:
         self._heard_at = 0.0
 
     @property
-    def hears(self) -> bool:
+    def connected(self) -> bool:
         """Whether a message would be heard."""
         return self.subscribed.is_set() and time.monotonic() - self._heard_at < SILENCE_S
 

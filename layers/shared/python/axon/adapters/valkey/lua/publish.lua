@@ -7,7 +7,7 @@ local function publication_header(id, connection, first, flags)
   return id .. ' ' .. connection .. ' ' .. first .. ' ' .. flags
 end
 
--- Publish events to the relay that delivers the response.
+-- Publish events to the relay that delivers the response, and to the response's followers.
 -- checkpoint: the response's, or false if it has none yet; terminal: whether nothing follows;
 -- events: one a line
 local function publish_events(response, relay, checkpoint, id, connection, first, terminal, events)
@@ -22,7 +22,11 @@ local function publish_events(response, relay, checkpoint, id, connection, first
     redis.call('HSET', response, 'checkpoint', first .. '!')
     flags = flags .. '!'
   end
-  redis.call('PUBLISH', channel, publication_header(id, connection, first, flags) .. '\n' .. events)
+  local publication = publication_header(id, connection, first, flags) .. '\n' .. events
+  redis.call('PUBLISH', channel, publication)
+  -- Most responses have no follower. To ask whether one listens would cost as much as to publish to
+  -- nobody: 1 us of the 15 us that an append takes (measured, Valkey 9.1).
+  redis.call('PUBLISH', 'axon:response:' .. id, publication)
 end
 
 -- Tell a relay to deliver the response to this connection, from event `first` on.

@@ -1,0 +1,202 @@
+"""Following responses in Valkey: one subscription connection for all readers of a process."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+from typing_extensions import override
+
+from axon.adapters.valkey import keys
+from axon.adapters.valkey.client import Valkey
+from axon.event_log.follower import (
+    FIRST_LOOK_S,
+    RESTORE_S,
+    PublicationListener,
+    ResponseChannels,
+    ResponseFollower,
+)
+from axon.event_log.log import EventLog
+from axon.event_log.merger import CACHE_BYTES
+from axon.event_log.publication import Publication
+from axon.retry import backoff, sleep_unless
+
+logger = logging.getLogger(__name__)
+
+SILENCE_S = 3.0
+"""Seconds without an answer from the server after which the connection counts as dead."""
+HEARTBEAT_S = 1.0
+"""Seconds from one question to the server to the next."""
+
+
+class ValkeyFollower(ResponseFollower):
+    """Follows responses; `run` keeps the subscription, and is cancelled to end it.
+
+    While `run` does not run, or Valkey cannot be subscribed to, events come from reads of the log
+    alone, and so later.
+
+    Parameters
+    ----------
+    first_look_s : float
+        Seconds without a publication after which the log is read.
+    restore_s : float
+        Seconds that a lost log has to reappear.
+    cache_bytes : int
+        The most that is kept for each reader that is slower than the response.
+    """
+
+    def __init__(
+        self,
+        *,
+        valkey: Valkey,
+        log: EventLog,
+        first_look_s: float = FIRST_LOOK_S,
+        restore_s: float = RESTORE_S,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._subscription = ValkeyResponseChannels(valkey=valkey)
+        super().__init__(
+            log=log,
+            channels=self._subscription,
+            first_look_s=first_look_s,
+            restore_s=restore_s,
+            cache_bytes=cache_bytes,
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Whether publications arrive."""
+        return self._subscription.connected
+
+    async def run(self) -> None:
+        """Keep the subscription until it is cancelled."""
+        await self._subscription.run()
+
+
+class ValkeyResponseChannels(ResponseChannels):
+    """Subscribes to the channel of each response while it has a listener, over one connection.
+
+    `listen` only notes what is desired. `run` alone talks to Valkey: it makes the connection's
+    subscriptions equal to what is desired, and connects again after an error.
+
+    A connection can be dead without a sign. So `run` subscribes to `keys.FOLLOWERS` each second,
+    where nobody publishes. The server confirms that each time; when the confirmations stay away,
+    `run` connects again.
+    """
+
+    def __init__(self, *, valkey: Valkey) -> None:
+        self._redis = valkey.redis
+        self._listeners: dict[str, set[PublicationListener]] = {}
+        # Channels of the current connection. A channel is requested from SUBSCRIBE to UNSUBSCRIBE,
+        # and confirmed from the answer to the one to the answer to the other.
+        self._requested: set[str] = set()
+        self._confirmed: set[str] = set()
+        self._changed = asyncio.Event()
+        self._answered_at = 0.0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server has answered lately."""
+        return bool(self._confirmed) and time.monotonic() - self._answered_at < SILENCE_S
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels that are subscribed to."""
+        return frozenset(self._confirmed)
+
+    @contextmanager
+    @override
+    def listen(self, response_id: str, listener: PublicationListener) -> Iterator[None]:
+        channel = keys.response_channel(response_id)
+        self._listeners.setdefault(channel, set()).add(listener)
+        self._changed.set()
+        try:
+            yield
+        finally:
+            # Nothing is awaited here: a cancelled reader must not wait for Valkey.
+            self._listeners[channel].remove(listener)
+            if not self._listeners[channel]:
+                del self._listeners[channel]
+                self._changed.set()
+
+    async def run(self) -> None:
+        """Keep the subscriptions until it is cancelled."""
+        pauses = backoff(longest_s=1.0)
+        while True:
+            began_at = time.monotonic()
+            try:
+                await self._connect()
+            except* (RedisError, OSError, TimeoutError) as errors:
+                logger.warning("the followers' subscription was lost: %r", errors.exceptions)
+            if self._answered_at > began_at:  # it had worked: begin with short pauses again
+                pauses = backoff(longest_s=1.0)
+            await asyncio.sleep(next(pauses))
+
+    async def _connect(self) -> None:
+        pool = self._redis.connection_pool
+        connection: AbstractConnection = pool.connection_class(
+            **{**pool.connection_kwargs, "socket_timeout": None}
+        )
+        self._requested.clear()
+        self._confirmed.clear()
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                await connection.connect()  # type: ignore[no-untyped-call]
+            # Either task's error ends the other one, too: the next connection begins from nothing.
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._receive(connection))
+                group.create_task(self._subscribe(connection))
+        finally:
+            self._confirmed.clear()
+            await connection.disconnect(nowait=True)
+
+    async def _subscribe(self, connection: AbstractConnection) -> None:
+        while True:
+            # Cleared before the comparison: a change during a send is seen in the next round.
+            self._changed.clear()
+            desired = self._listeners.keys()
+            if left := self._requested - desired:
+                self._requested -= left
+                await connection.send_command("UNSUBSCRIBE", *left)
+            joined = desired - self._requested
+            self._requested |= joined
+            await connection.send_command("SUBSCRIBE", keys.FOLLOWERS, *joined)
+            await sleep_unless(self._changed, HEARTBEAT_S)
+
+    async def _receive(self, connection: AbstractConnection) -> None:
+        async with asyncio.timeout(SILENCE_S) as silence:
+            while True:
+                kind, channel, payload = await connection.read_response(push_request=True)
+                if kind == b"message":
+                    self._publish(channel.decode(), payload)
+                    continue
+                # Only an answer proves that commands arrive and come back.
+                self._answered_at = time.monotonic()
+                silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
+                if kind == b"subscribe":
+                    self._confirm(channel.decode())
+                else:
+                    self._confirmed.discard(channel.decode())
+
+    def _confirm(self, channel: str) -> None:
+        if channel in self._confirmed:
+            return
+        self._confirmed.add(channel)
+        # What was published before may be lost. Who listens since then reads the log.
+        for listener in self._listeners.get(channel, ()):
+            listener.request_read()
+
+    def _publish(self, channel: str, payload: bytes) -> None:
+        listeners = self._listeners.get(channel)
+        if not listeners:  # it has just left
+            return
+        try:
+            publication = Publication.decode(payload)
+        except ValueError:
+            logger.exception("not a publication: %r", payload[:200])
+            return
+        for listener in listeners:
+            listener.publish(publication)

@@ -1,0 +1,232 @@
+"""Following a response: any number of readers, each from any event on, to the terminal event.
+
+A follower is not a delivery. It has no checkpoint, no grant and no say in who delivers the response
+to a WebSocket connection; neither does it count as somebody who waits for the response.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from axon.clock import now_ms
+from axon.event_log.log import EventLog, LoggedEvent, ResponseMeta
+from axon.event_log.merger import CACHE_BYTES, EventMerger
+from axon.event_log.publication import Publication
+from axon.exceptions import LostEventsError, MissingResponseError
+from axon.retry import RetryPolicy, sleep_unless
+
+READ_LIMIT = 256
+"""Events that are read from the log at a time."""
+FIRST_LOOK_S = 1.0
+"""Seconds without a publication after which the log is read."""
+RAREST_LOOK_S = 8.0
+"""Upper bound of that time, which doubles with each read that brings nothing."""
+RESTORE_S = 5.0
+"""Seconds that a lost log has to reappear: its worker restores it with its next append."""
+UNAVAILABLE_S = 30.0
+"""Seconds for which a read is retried while the log is unavailable."""
+
+
+class PublicationListener(Protocol):
+    """Takes the publications of one response. Its methods return at once and never raise."""
+
+    def publish(self, publication: Publication) -> None:
+        """Take a publication."""
+        ...
+
+    def request_read(self) -> None:
+        """Note that publications begin to arrive now, and that earlier ones may be lost."""
+        ...
+
+
+class ResponseChannels(Protocol):
+    """The publications of all responses, each on a channel of its own."""
+
+    def listen(
+        self, response_id: str, listener: PublicationListener
+    ) -> AbstractContextManager[None]:
+        """Pass the response's publications to the listener while the context is entered."""
+        ...
+
+
+class ResponseFollower:
+    """Reads responses of tenants as they grow; several can be followed at once.
+
+    Publications only make it fast. Whatever happens to them, the log is read after a while of
+    silence, so each wait has a bound.
+
+    Parameters
+    ----------
+    first_look_s : float
+        Seconds without a publication after which the log is read.
+    restore_s : float
+        Seconds that a lost log has to reappear.
+    cache_bytes : int
+        The most that is kept for each reader that is slower than the response.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        channels: ResponseChannels,
+        first_look_s: float = FIRST_LOOK_S,
+        restore_s: float = RESTORE_S,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._log = log
+        self._channels = channels
+        self._first_look_s = first_look_s
+        self._restore_s = restore_s
+        self._cache_bytes = cache_bytes
+
+    async def follow(
+        self, response_id: str, *, tenant_id: str, after: int = -1
+    ) -> AsyncGenerator[LoggedEvent, None]:
+        """Yield the events that follow a sequence number, up to the terminal event.
+
+        Close the generator, for example by `contextlib.aclosing`, when the loop over it may end
+        early; a cancelled task closes it by itself.
+
+        Parameters
+        ----------
+        after : int
+            Sequence number of the last event that the caller has; -1 for all events.
+
+        Yields
+        ------
+        LoggedEvent
+            Without its token ids, which are not published.
+
+        Raises
+        ------
+        MissingResponseError
+            The log has no such response of this tenant.
+        LostEventsError
+            The log does not hold event `after`, or holds the following ones no longer.
+        UnavailableError
+            The log was unavailable for `UNAVAILABLE_S`.
+        """
+        reader = await self._begin(response_id, tenant_id=tenant_id, after=after)
+        # Listening begins before the first read: what the read does not see is published later.
+        with self._channels.listen(response_id, reader):
+            while not reader.merger.finished:
+                # Taken before the yield: a caller that does not come back leaves nothing half done.
+                if (event := reader.take()) is not None:
+                    yield event
+                else:
+                    await self._step(reader)
+
+    async def _begin(self, response_id: str, *, tenant_id: str, after: int) -> "_Reader":
+        meta = await self._describe(response_id)
+        if meta is None or meta.tenant_id != tenant_id:
+            # The same error for both: a tenant must not learn of another's responses.
+            raise MissingResponseError(f"{response_id} is not in the event log")
+        if after >= meta.next_sequence:
+            raise LostEventsError(f"{response_id}: the log has no event {after}")
+        merger = EventMerger(
+            response_id=response_id, first=after + 1, cache_bytes=self._cache_bytes
+        )
+        merger.learn(meta.next_sequence, ended=meta.status.terminal)
+        return _Reader(merger, look_s=self._first_look_s)
+
+    async def _step(self, reader: "_Reader") -> None:
+        """Read the log, or wait until there is a reason to."""
+        if reader.merger.must_read:
+            await self._read(reader)
+        elif not await reader.news():
+            reader.merger.request_read()
+
+    async def _read(self, reader: "_Reader") -> None:
+        merger = reader.merger
+        after = merger.begin_read()
+        events = await _retry().run(
+            lambda: self._log.read(merger.response_id, after=after, limit=READ_LIMIT)
+        )
+        if not events and not await self._holds(reader):
+            merger.request_read()
+            await reader.news()  # an append to the restored log, or another look
+            return
+        merger.end_read(events, complete=len(events) < READ_LIMIT)
+
+    async def _holds(self, reader: "_Reader") -> bool:
+        """Return whether the log exists; learn from it how many events it has.
+
+        Raises
+        ------
+        LostEventsError
+            It stayed away for too long, or has begun anew with fewer events.
+        """
+        merger = reader.merger
+        meta = await self._describe(merger.response_id)
+        if meta is None:
+            # Valkey has lost its data, or the log has expired. In the first case the response's
+            # worker makes the log again, with the same events.
+            if reader.missing_for() > self._restore_s:
+                raise LostEventsError(f"{merger.response_id} is no longer in the event log")
+            return False
+        reader.missing_since = None
+        if meta.next_sequence < merger.next_sequence:
+            raise LostEventsError(f"{merger.response_id}: its log has begun again")
+        merger.learn(meta.next_sequence, ended=meta.status.terminal)
+        return True
+
+    async def _describe(self, response_id: str) -> ResponseMeta | None:
+        return await _retry().run(lambda: self._log.describe(response_id))
+
+
+class _Reader:
+    """One reader of one response: its merger, and its wait for news."""
+
+    def __init__(
+        self,
+        merger: EventMerger,
+        *,
+        look_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.merger = merger
+        self.missing_since: float | None = None
+        self._first_look_s = look_s
+        self._look_s = look_s
+        self._clock = clock
+        self._woken = asyncio.Event()
+
+    def publish(self, publication: Publication) -> None:
+        self.merger.publish(publication)
+        self._woken.set()
+
+    def request_read(self) -> None:
+        self.merger.request_read()
+        self._woken.set()
+
+    def take(self) -> LoggedEvent | None:
+        """Return the next event, if it is here, and move past it."""
+        if (data := self.merger.peek()) is None:
+            return None
+        event = LoggedEvent(self.merger.next_sequence, data)
+        self.merger.advance()
+        self._look_s = self._first_look_s
+        return event
+
+    async def news(self) -> bool:
+        """Wait for `publish` or `request_read`, ever longer; return whether it was called."""
+        # Nothing was awaited since the caller found no event and no read to do, so that no call is
+        # missed by this.
+        self._woken.clear()
+        await sleep_unless(self._woken, self._look_s)
+        self._look_s = min(RAREST_LOOK_S, 2 * self._look_s)
+        return self._woken.is_set()
+
+    def missing_for(self) -> float:
+        """Return the seconds since the log was first found missing."""
+        now = self._clock()
+        self.missing_since = now if self.missing_since is None else self.missing_since
+        return now - self.missing_since
+
+
+def _retry() -> RetryPolicy:
+    """Return a retry policy that ends `UNAVAILABLE_S` from now."""
+    return RetryPolicy(deadline_ms=now_ms() + UNAVAILABLE_S * 1000)

@@ -1,0 +1,72 @@
+"""Tasks that run beside each other: a set of them, and the race of one with an event."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class TaskSet:
+    """Tasks that nobody awaits one by one: keeps them alive, and logs their errors.
+
+    Parameters
+    ----------
+    error : str
+        Log message for a task that has failed.
+    """
+
+    def __init__(self, *, error: str) -> None:
+        self._error = error
+        # The event loop keeps weak references only: a task that nobody holds may vanish.
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task."""
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._finish)
+        return task
+
+    async def drain(self) -> None:
+        """Wait until all tasks have ended, also those that others start meanwhile."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def cancel(self) -> None:
+        """Cancel all tasks, and wait for their ends."""
+        for task in self._tasks:
+            task.cancel()
+        await self.drain()
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("%s", self._error, exc_info=error)
+
+
+async def run_until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> bool:
+    """Run coroutines until `stop` is set or one of them ends; cancel the others.
+
+    Returns
+    -------
+    bool
+        Whether a coroutine came to its end. Its error is raised; so is one that a coroutine raised
+        in the same step in which `stop` was set.
+    """
+    stopping = asyncio.create_task(stop.wait())
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    done: set[asyncio.Task[Any]] = set()
+    try:
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        # Also when this is cancelled itself. All are awaited, so that none outlives the call.
+        for task in (stopping, *tasks):
+            task.cancel()
+        await asyncio.gather(stopping, *tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+    return done != {stopping}

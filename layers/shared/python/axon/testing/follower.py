@@ -1,0 +1,44 @@
+"""The publications of responses, in memory, for their followers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from typing_extensions import override
+
+from axon.event_log.follower import PublicationListener, ResponseChannels
+from axon.event_log.publication import Publication
+
+
+class FakeResponseChannels(ResponseChannels):
+    """What `axon.testing.event_log.FakeValkey` publishes, handed on in the same step.
+
+    While `connected` is false, publications are lost; `reconnect` makes each listener read.
+    """
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.listeners: dict[str, set[PublicationListener]] = {}
+
+    @contextmanager
+    @override
+    def listen(self, response_id: str, listener: PublicationListener) -> Iterator[None]:
+        self.listeners.setdefault(response_id, set()).add(listener)
+        try:
+            yield
+        finally:
+            self.listeners[response_id].remove(listener)
+            if not self.listeners[response_id]:
+                del self.listeners[response_id]
+
+    def publish(self, publication: Publication) -> None:
+        """Hand a publication to the response's listeners."""
+        if self.connected:
+            for listener in self.listeners.get(publication.response_id, ()):
+                listener.publish(publication)
+
+    def reconnect(self) -> None:
+        """Publications arrive again."""
+        self.connected = True
+        for listeners in self.listeners.values():
+            for listener in listeners:
+                listener.request_read()
