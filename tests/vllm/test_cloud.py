@@ -72,7 +72,7 @@ def test_cloud_answers_with_a_sensible_sentence(client: OpenAI) -> None:
 def test_cloud_continues_an_answer_after_the_death_of_vllms_engine_core(
     cloud: Cloud, client: OpenAI
 ) -> None:
-    """The worker ends, another one goes on from what was logged."""
+    """The worker ends; another one continues from the log."""
     deltas: list[str] = []
     with client.responses.connect() as connection:
         connection.response.create(

@@ -131,7 +131,7 @@ def _weights(vocabulary: dict[str, int]) -> dict[str, Any]:
 
 
 def _is_plain(token: str) -> bool:
-    """Whether the token's text is words and marks of ASCII; the tokenizer writes a space as Ġ."""
+    """Return whether a token is printable ASCII; the tokenizer writes a space as Ġ."""
     return token != START and all(
         "!" <= character <= "~" or character == "Ġ" for character in token
     )

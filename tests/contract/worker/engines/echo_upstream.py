@@ -1,7 +1,7 @@
-"""A server that answers as the echo engine does, over OpenAI's API: as vLLM's does, or plainly.
+"""A server that answers like the echo engine, by OpenAI's API or by vLLM's.
 
-It can be told to fail: each generation takes the next of `faults`. Its tokens are text, in which
-the bytes of characters beyond ASCII stand as lone surrogates.
+Each generation takes the next of `faults`. Its tokens are text, in which the bytes of characters
+beyond ASCII are lone surrogates.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _END = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What goes wrong: at once (`status`), or after so many tokens."""
+    """A failure: at once (`status`), or after a number of tokens (`after`)."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -34,14 +34,11 @@ class Fault:
     after: int = 0
     then: Literal["go on", "hang", "cut", "end", "error", "mute"] = "go on"
     reason: str | None = None
-    """Told instead of the true one."""
+    """Finish reason that is sent instead of the true one."""
 
 
 class EchoUpstream:
-    """`url` is its base; `requests` are the bodies of the generations it was asked for.
-
-    `counted` is the usage of those that have ended.
-    """
+    """`requests` holds the bodies of the generations, `counted` the usage of the ended ones."""
 
     def __init__(
         self,

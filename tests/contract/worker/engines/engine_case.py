@@ -1,4 +1,4 @@
-"""An engine under contract, with texts that make it say little, much, or something difficult."""
+"""An engine under contract, with texts that it answers briefly, at length, or with difficulty."""
 
 import asyncio
 import importlib.util
@@ -27,7 +27,7 @@ NEEDS_VLLM = pytest.mark.skipif(
     importlib.util.find_spec("vllm") is None, reason="needs vLLM: make test-vllm"
 )
 CHARACTERS = "é😀你好🌊 e\u0301👩‍👩‍👧"
-"""Of two, three and four bytes, combined and joined."""
+"""Characters of two, three and four bytes, with combining marks and joiners."""
 _NAMES = count()
 
 
@@ -58,21 +58,21 @@ def with_an_impossible_penalty(request: GenerateRequest) -> GenerateRequest:
 class EngineCase:
     engine: Engine
     brief: str
-    """Answered in a few tokens, of which the last is followed by the end."""
+    """A text that is answered in a few tokens, to the end."""
     long: str
-    """Answered in at least 100 tokens."""
+    """A text that is answered in at least 100 tokens."""
     beyond: str
-    """More than the context window holds."""
+    """A text that exceeds the context window."""
     spell: str = "spell: {}"
-    """Answered with characters that tokens split."""
+    """A text that is answered with characters that tokens split."""
     spell_format: Mapping[str, Any] | None = None
     spell_begun: bool = False
-    """Whether the answer must have begun for that."""
+    """True if only a continued answer has such characters."""
     failing: Callable[[GenerateRequest], GenerateRequest] = in_a_format
-    """Makes of a request one that fails alone."""
+    """Turns a request into one that fails alone."""
     upstream: EchoUpstream | None = None
     slow: bool = False
-    """Whether only samples of what is the same are worth their time."""
+    """True if tests should run only a sample of similar cases."""
 
     @property
     def model(self) -> str:
@@ -84,12 +84,12 @@ class EngineCase:
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether ids are the model's tokens, and not pieces of text."""
+        """Return whether ids are the model's tokens, and not pieces of text."""
         return self.upstream is None or self.upstream.kind == "vllm"
 
     @property
     def knows_texts(self) -> bool:
-        """Whether the text of ids is known without asking."""
+        """Return whether the text of ids is known without a request."""
         return self.upstream is None or self.upstream.kind == "openai"
 
     async def request(

@@ -1,4 +1,4 @@
-"""What one request's failure is to others, and what an engine says of itself."""
+"""One request's failure does not affect others; an engine's health."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What every engine's answers are like."""
+"""Answers of every engine: chunks, limits, continuation, usage."""
 
 import asyncio
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class SlotHolder:
-    """A generation that keeps its slot; its consumer takes a chunk when told."""
+    """A generation that keeps its slot; `advance` takes one chunk."""
 
     def __init__(self, case: EngineCase, request: GenerateRequest) -> None:
         self.case = case
@@ -41,7 +41,7 @@ async def full(case: EngineCase) -> AsyncIterator[list[SlotHolder]]:
 
 
 async def is_waiting(task: asyncio.Future[Answer], holders: list[SlotHolder]) -> bool:
-    """Whether the task has not begun though those who hold the slots went on."""
+    """Return whether the task still waits after the holders of the slots have advanced."""
     for _ in range(4):
         for holder in holders:
             await holder.advance()

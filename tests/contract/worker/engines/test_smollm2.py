@@ -1,4 +1,4 @@
-"""What only the real model shows."""
+"""Behaviour of the real model (SmolLM2)."""
 
 import asyncio
 import signal

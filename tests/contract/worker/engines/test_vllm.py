@@ -1,4 +1,4 @@
-"""What only vLLM shows: adapters, priorities, formats, its metrics and its end."""
+"""Behaviour of vLLM only: adapters, priorities, formats, metrics and death."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ async def test_vllm_loads_swaps_and_unloads_an_adapter_while_it_serves(case: Eng
 async def test_vllm_runs_a_higher_priority_first(
     case: EngineCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Among those that wait for a slot; vLLM is told too, and counts the other way round."""
+    """A waiting request with a higher priority runs first; vLLM gets it with the opposite sign."""
     assert isinstance(case.engine, VllmEngine)
     told: dict[str, int] = {}
     generate = case.engine._vllm.generate

@@ -14,7 +14,7 @@ SIZES = st.lists(st.integers(0, 4), max_size=40)
 
 
 def end_of(text: str, stops: Sequence[str]) -> tuple[int, int] | None:
-    """Where the first stop string begins and ends, found the slow way."""
+    """Return where the first stop string begins and ends, by a naive search."""
     for end in range(1, len(text) + 1):
         for stop in sorted(filter(None, stops), key=len, reverse=True):
             if text[:end].endswith(stop):

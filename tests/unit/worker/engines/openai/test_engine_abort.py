@@ -1,4 +1,4 @@
-"""Whoever ends an answer frees the upstream's slot at once."""
+"""The end of an answer frees the upstream's slot at once."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable

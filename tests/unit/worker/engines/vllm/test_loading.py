@@ -12,7 +12,7 @@ MODEL = VllmModel(name="m", uri="/m")
 
 
 class StubVllm:
-    """What stands for an engine, and can be told to take its time."""
+    """Stands for vLLM's engine; loads when the test lets it."""
 
     def __init__(self) -> None:
         self.go, self.down = Event(), Event()
