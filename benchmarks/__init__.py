@@ -1,1 +1,1 @@
-"""What `make bench` runs: Axon and its peers, under the same load, on the same machine."""
+"""Benchmarks (`make bench`): Axon and its peers, under the same load, on the same machine."""

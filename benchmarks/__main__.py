@@ -4,16 +4,16 @@
 their own: their --help tells more.
 """
 
-import argparse
 import asyncio
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from time import monotonic
 
-from benchmarks import cells, machine, peers, report
+from benchmarks import machine, peers, report
+from benchmarks import run as cells
 from benchmarks.affinity import command as affinity
+from benchmarks.command import comma_list, new_parser, print_failure, progress, publish
 from benchmarks.engine import command as engine
 from benchmarks.model import Pace
 from benchmarks.overload import command as overload
@@ -33,20 +33,17 @@ def _pace(text: str) -> Pace:
     return Pace(ttft_ms=float(ttft_ms), token_ms=float(token_ms))
 
 
-def _list(text: str) -> list[str]:
-    return [part for part in text.split(",") if part]
-
-
 def plan_from(arguments: Sequence[str]) -> tuple[cells.Plan, Path | None]:
     """Return the plan that the command line asks for, and where to write the report."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--peers", type=_list, default=list(_SHORT), help=",".join(_SHORT))
-    parser.add_argument("--clients", type=_list, help="default 1,16,64,256; quick 1,64")
-    parser.add_argument("--tokens", type=_list, default=["16", "128"])
-    parser.add_argument("--paces", type=_list, default=list(_PACES), help="TTFT+TOKEN in ms, ...")
+    parser = new_parser("", __doc__)
+    parser.add_argument("--peers", type=comma_list, default=list(_SHORT), help=",".join(_SHORT))
+    parser.add_argument("--clients", type=comma_list, help="default 1,16,64,256; quick 1,64")
+    parser.add_argument("--tokens", type=comma_list, default=["16", "128"])
+    parser.add_argument(
+        "--paces", type=comma_list, default=list(_PACES), help="TTFT+TOKEN in ms, ..."
+    )
     parser.add_argument("--seconds", type=float, help="least window of a cell; default 6, quick 2")
     parser.add_argument("--quick", action="store_true", help="few cells, short windows")
-    parser.add_argument("--out", type=Path, help="write the report there too")
     options = parser.parse_args(arguments)
     if unknown := set(options.peers) - set(_SHORT):
         parser.error(f"unknown peers: {', '.join(sorted(unknown))}")
@@ -65,7 +62,13 @@ def plan_from(arguments: Sequence[str]) -> tuple[cells.Plan, Path | None]:
 
 
 def main() -> int:
-    """Run; 1 when any answer in any cell was wrong or missing, 130 when told to stop."""
+    """Run a benchmark; return the exit status.
+
+    Returns
+    -------
+    int
+        1 if any answer in any cell was wrong or missing, 130 when interrupted.
+    """
     # Like Ctrl-C, so that the servers are stopped too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -83,18 +86,10 @@ def main() -> int:
 
 
 def _run(plan: cells.Plan, out: Path | None) -> int:
-    began = monotonic()
-
-    def say(line: str) -> None:
-        print(f"bench {monotonic() - began:5.0f} s: {line}", file=sys.stderr, flush=True)
-
-    results = asyncio.run(cells.run(plan, say))
-    text = report.render(results, machine.describe())
-    print(text)
-    if out is not None:
-        out.write_text(text)
+    results = asyncio.run(cells.run(plan, progress()))
+    publish(report.render(results, machine.describe()), out)
     for failure in results.failures:
-        print(f"bench: FAILED {failure}", file=sys.stderr)
+        print_failure(failure)
     return 1 if results.failures else 0
 
 

@@ -1,4 +1,4 @@
-"""The two clients of the load generator: alike, cheap, and checking every answer they get."""
+"""The two clients of the load generator: alike, cheap, and checking every answer."""
 
 import asyncio
 import json
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, cast
 from urllib.parse import urlsplit
+
+from typing_extensions import override
 
 from benchmarks.model import Load, counted_text
 from benchmarks.sse import ResponseParser
@@ -17,12 +19,12 @@ _LAST = ("response.completed", "response.failed", "response.incomplete")
 
 
 class WrongAnswerError(Exception):
-    """An answer that is not exactly what was asked for."""
+    """An answer is not exactly what was asked for."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """What one answer showed; moments in seconds of `perf_counter`."""
+    """Figures of one answer; moments in seconds of `perf_counter`."""
 
     started: float
     frames: int = 0
@@ -30,16 +32,18 @@ class Answer:
     parts: list[str] = field(default_factory=list)
 
     def delta(self, text: str, now: float) -> None:
+        """Add a delta."""
         self.delta_moments.append(now)
         self.parts.append(text)
 
     @property
     def ttft_s(self) -> float:
+        """Return the time to first token in seconds."""
         return self.delta_moments[0] - self.started
 
 
 class StreamClient(asyncio.Protocol, ABC):
-    """One connection on which one question at a time is asked."""
+    """One connection, with one request at a time."""
 
     _transport: asyncio.Transport | None = None
     _waiter: asyncio.Future[None] | None = None
@@ -52,15 +56,16 @@ class StreamClient(asyncio.Protocol, ABC):
         self._expected = counted_text(load.tokens)
 
     async def connect(self) -> None:
+        """Connect to the server."""
         await self._loop.create_connection(lambda: self, self._host, self._port)
 
     async def ask(self) -> Answer:
-        """Ask once and return the answer, checked.
+        """Send one request; return its answer, which was checked.
 
         Raises
         ------
         WrongAnswerError, HttpStreamError, WebSocketError, ConnectionError
-            On anything but the whole right answer.
+            The answer is not complete and right.
         """
         answer = await self._exchange()
         if (text := "".join(answer.parts)) != self._expected:
@@ -79,20 +84,24 @@ class StreamClient(asyncio.Protocol, ABC):
         return self._answer
 
     def close(self) -> None:
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._end(exc or ConnectionResetError("the connection was closed"))
 
+    @override
     def data_received(self, data: bytes) -> None:
         try:
             self._received(data, perf_counter())
-        except Exception as error:  # whatever it is, it belongs to the question that was asked
+        except Exception as error:  # any failure is that of the running request
             self._end(error)
             self.close()
 
@@ -127,6 +136,7 @@ class SseClient(StreamClient):
         self._parser = ResponseParser()
         self._done = False
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._parser = ResponseParser()
@@ -168,6 +178,7 @@ class WebSocketClient(StreamClient):
         self._head = b""
         self._next_number = 0
 
+    @override
     async def connect(self) -> None:
         await super().connect()
         assert self._transport is not None

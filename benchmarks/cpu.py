@@ -8,14 +8,14 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A process: its parent, and the CPU seconds of itself and of its children that have ended."""
+    """A process: its parent's pid, and the CPU seconds of itself and of its ended children."""
 
     parent: int
     cpu_s: float
 
 
 def all_processes() -> dict[int, Usage]:
-    """Every process of the machine by pid."""
+    """Return every process of the machine by pid."""
     found = {}
     for process in psutil.process_iter(["ppid", "cpu_times"]):
         if (times := process.info["cpu_times"]) is None:
@@ -26,7 +26,7 @@ def all_processes() -> dict[int, Usage]:
 
 
 def cpu_by_name(processes: Mapping[int, Usage], roots: Mapping[int, str]) -> dict[str, float]:
-    """CPU seconds by name: each process counts for its nearest ancestor, or itself, in `roots`."""
+    """Return CPU seconds by name; a process counts for its nearest ancestor in `roots`."""
     totals = dict.fromkeys(roots.values(), 0.0)
     for pid, usage in processes.items():
         if (name := _owner(pid, processes, roots)) is not None:
@@ -35,7 +35,7 @@ def cpu_by_name(processes: Mapping[int, Usage], roots: Mapping[int, str]) -> dic
 
 
 def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """CPU seconds between two readings of `cpu_by_name`."""
+    """Return the CPU seconds between two readings of `cpu_by_name`."""
     return {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}
 
 

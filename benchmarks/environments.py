@@ -1,4 +1,4 @@
-"""Virtual environments of the peers, one each under .bench/, made on first use from frozen pins."""
+"""Virtual environments of the peers under .bench/, created on first use from frozen pins."""
 
 import hashlib
 import os
@@ -13,12 +13,12 @@ _REQUIREMENTS = Path(__file__).parent / "requirements"
 
 
 def ensure(name: str) -> Path:
-    """Return the `bin` folder of the environment `name`, making it when its pins are new.
+    """Return the `bin` folder of an environment; create the environment if its pins have changed.
 
     Raises
     ------
     subprocess.CalledProcessError
-        When uv fails.
+        uv failed.
     """
     requirements = _REQUIREMENTS / f"{name}.txt"
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""A histogram as Prometheus has it, and its percentiles."""
+"""Histograms of Prometheus and their percentiles."""
 
 import math
 from dataclasses import dataclass
@@ -6,9 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Upper bounds of the buckets, the last one infinite, and how many observations are up to each.
+    """A cumulative histogram, as Prometheus has it.
 
-    Buckets are cumulative, as Prometheus has them.
+    Parameters
+    ----------
+    bounds : tuple[float, ...]
+        Upper bounds of the buckets; the last one is infinite.
+    counts : tuple[float, ...]
+        Observations up to each bound.
     """
 
     bounds: tuple[float, ...]
@@ -16,29 +21,35 @@ class Histogram:
 
     @property
     def count(self) -> float:
+        """Return the number of observations."""
         return self.counts[-1]
 
     def since(self, before: "Histogram | None") -> "Histogram":
-        """What was observed after `before` was read."""
+        """Return the observations since `before` was read."""
         if before is None:
             return self
         pairs = zip(self.counts, before.counts, strict=True)
         return Histogram(self.bounds, tuple(now - then for now, then in pairs))
 
     def share_within(self, bound: float) -> float:
-        """Share of the observations up to the largest bucket's bound that is at most `bound`."""
+        """Return the share of observations up to the largest bucket bound within `bound`."""
         if not self.count:
             return math.nan
         within = [n for upper, n in zip(self.bounds, self.counts, strict=True) if upper <= bound]
         return (within[-1] if within else 0.0) / self.count
 
     def percentile(self, rank: float) -> float:
-        """Interpolated within its bucket, as Prometheus does it; nan of nothing.
+        """Return a percentile, interpolated in its bucket like Prometheus's histogram_quantile.
 
         Parameters
         ----------
-        rank
+        rank : float
             0 < rank <= 100.
+
+        Returns
+        -------
+        float
+            nan without observations.
         """
         if not self.count:
             return math.nan

@@ -1,7 +1,7 @@
-"""The load generator, a process of its own: closed-loop clients against one server.
+"""The load generator, a process of its own: closed-loop clients of one server.
 
-Told a `Load` as JSON in its argument, it writes `window` and `end` where the measured window begins
-and ends, and then the `LoadResult` as JSON, a line each.
+Its argument is a `Load` as JSON. It writes `window` and `end` where the measured window begins and
+ends, and then the `LoadResult` as JSON, one line each.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ async def _closed_loop(client: StreamClient, window: Window) -> None:
 
 
 async def run_load(load: Load, announce: Callable[[str], None]) -> LoadResult:
-    """Run the closed loops, measure, let what was asked be answered, and return what was seen."""
+    """Run the closed loops until the window closes and all requests have ended."""
     window = Window(load=load, announce=announce)
     clients = [make_client(load) for _ in range(load.clients)]
     try:
@@ -69,6 +69,7 @@ async def _drain(loops: list[asyncio.Task[None]], window: Window, limit_s: float
 
 
 def main() -> None:
+    """Run the load that the argument describes."""
     load = Load(**json.loads(sys.argv[1]))
     gc.disable()  # a pause of the generator would be measured as one of the server
     result = uvloop.run(run_load(load, lambda line: print(line, flush=True)))

@@ -1,4 +1,4 @@
-"""What a run was made on, and with."""
+"""Description of the machine and the versions of a run."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ import psutil
 
 
 def describe() -> list[str]:
-    """Lines for the head of a report: the machine, the date, the versions."""
+    """Return lines for the head of a report: the date, the machine, the versions."""
     memory = psutil.virtual_memory().total / 2**30
     versions = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "uvloop", "redis"))
     used = f"Python {platform.python_version()}, axon {version('axon')}, {versions}"

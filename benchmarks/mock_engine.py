@@ -1,7 +1,7 @@
-"""A streaming OpenAI chat-completions engine that costs next to nothing: the floor of all figures.
+"""A streaming chat-completions server that costs next to nothing: the baseline of all figures.
 
-Each token is a write of its own in a turn of the event loop of its own, as an engine sends them.
-Its moment is fixed when the request arrives, so a late token delays none after it.
+Each token is written on its own, in an iteration of the event loop of its own, as engines do. Its
+time is fixed when the request arrives, so that a late token delays none after it.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import cast
 
 import uvloop
+from typing_extensions import override
 
 from benchmarks.model import Pace, counted_tokens
 
@@ -28,7 +29,7 @@ _ids = itertools.count()
 
 
 def answer_tokens(text: str) -> tuple[str, ...]:
-    """Tokens that answer `text`: the numbers of `count to N`, else its own words."""
+    """Return the tokens that answer a text: the numbers of `count to N`, else its own words."""
     if (match := _COUNT.fullmatch(text)) is not None:
         return counted_tokens(int(match[1]))
     return tuple(word if i == 0 else f" {word}" for i, word in enumerate(text.split()))
@@ -45,7 +46,7 @@ def _chunk(payload: bytes) -> bytes:
 
 
 class _Stream:
-    """One answer: writes its tokens, each at its own moment."""
+    """One answer: writes its tokens, each at its own time."""
 
     def __init__(self, *, connection: "EngineConnection", tokens: tuple[str, ...]) -> None:
         self._connection = connection
@@ -59,6 +60,7 @@ class _Stream:
         self._due = self._loop.time() + connection.pace.ttft_s
 
     def start(self) -> None:
+        """Begin to write."""
         self._connection.transport.write(_STREAM_HEAD + _chunk(self._head + _ROLE))
         self._loop.call_at(self._due, self._send)
 
@@ -93,9 +95,11 @@ class EngineConnection(asyncio.Protocol):
         self.loop = loop
         self._received = b""
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
 
+    @override
     def data_received(self, data: bytes) -> None:
         self._received += data
         while (end := self._received.find(b"\r\n\r\n")) >= 0:
@@ -131,6 +135,7 @@ async def serve(*, port: int, pace: Pace) -> None:
 
 
 def main() -> None:
+    """Serve as the arguments say."""
     parser = argparse.ArgumentParser(prog="benchmarks.mock_engine")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--ttft-ms", type=float, default=0.0)

@@ -1,4 +1,4 @@
-"""The words of the benchmark: a pace, a cell, what one answer showed, what a cell showed."""
+"""Values of the main benchmark: paces, cells, loads and measurements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,38 +8,41 @@ from benchmarks.histogram import Histogram
 
 
 class BenchmarkError(Exception):
-    """What keeps a part of the run from being measured."""
+    """A part of the run cannot be measured."""
 
 
 @lru_cache(maxsize=64)
 def counted_tokens(count: int) -> tuple[str, ...]:
-    """Tokens of the answer to `count to N`: "1", " 2", ... " N"."""
+    """Return the tokens of the answer to `count to N`: "1", " 2", ... " N"."""
     return tuple(str(i) if i == 1 else f" {i}" for i in range(1, count + 1))
 
 
 @lru_cache(maxsize=64)
 def counted_text(count: int) -> str:
-    """The answer to `count to N`."""
+    """Return the answer to `count to N`."""
     return "".join(counted_tokens(count))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast the engine is, in milliseconds; zeros mean as fast as it can."""
+    """Speed of the engine, in milliseconds; zeros mean full speed."""
 
     ttft_ms: float
     token_ms: float
 
     @property
     def ttft_s(self) -> float:
+        """Return the time to first token in seconds."""
         return self.ttft_ms / 1000
 
     @property
     def token_s(self) -> float:
+        """Return the time between tokens in seconds."""
         return self.token_ms / 1000
 
     @property
     def label(self) -> str:
+        """Return the pace in words."""
         if not self.ttft_ms and not self.token_ms:
             return "full speed"
         return f"{self.ttft_ms:g} ms + {self.token_ms:g} ms a token"
@@ -47,7 +50,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One square of the table: so many clients asking for answers of so many tokens."""
+    """One cell of the table: a number of clients that ask for answers of a number of tokens."""
 
     pace: Pace
     clients: int
@@ -55,15 +58,21 @@ class Cell:
 
     @property
     def label(self) -> str:
+        """Return the cell in words."""
         return f"{self.clients} clients, {self.tokens} tokens, {self.pace.label}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What the load process is told.
+    """Input of the load generator.
 
-    `seconds` is the least length of the measured window; `cap_s` bounds warm-up and window each,
-    and twice that the connecting and the draining.
+    Parameters
+    ----------
+    seconds : float
+        Least length of the measured window.
+    cap_s : float
+        Limit of the warm-up and of the window, in seconds; half the limit of connecting and of
+        draining.
     """
 
     kind: str
@@ -77,7 +86,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadResult:
-    """What the load process saw in the window; times in milliseconds."""
+    """Output of the load generator: figures of the window."""
 
     finished: int
     window_s: float
@@ -97,8 +106,14 @@ class LoadResult:
 class WorkerWindow:
     """A worker during one measurement.
 
-    `idle_mb` is its memory (RSS) before it was asked anything, `mb` that at the end of the window;
-    `stages` is what each stage took for what passed it.
+    Parameters
+    ----------
+    idle_mb : float
+        Memory (RSS) before its first request, in millions of bytes.
+    mb : float
+        Memory at the end of the window.
+    stages : Mapping[str, Histogram]
+        Latency histogram of each stage, in seconds.
     """
 
     idle_mb: float
@@ -110,8 +125,14 @@ class WorkerWindow:
 class Measurement:
     """One peer in one cell.
 
-    `cpu_s` is the window's CPU seconds by process, the load generator's excluded; `idle_cpu_s` is
-    what the other peers' processes used meanwhile. `worker` is of the peer that has one.
+    Parameters
+    ----------
+    cpu_s : dict[str, float]
+        CPU seconds of the window by process, without the load generator.
+    idle_cpu_s : float
+        CPU seconds that the other peers' processes used meanwhile.
+    worker : WorkerWindow | None
+        For the peer that has a worker.
     """
 
     peer: str
@@ -124,24 +145,29 @@ class Measurement:
 
     @property
     def requests_per_s(self) -> float:
+        """Return the answered requests per second."""
         return self.load.finished / self.load.window_s
 
     @property
     def added_p50_ms(self) -> float:
+        """Return the added time to first token, p50."""
         return self.load.ttft_p50_ms - self.baseline_ttft_ms
 
     @property
     def added_p99_ms(self) -> float:
+        """Return the added time to first token, p99."""
         return self.load.ttft_p99_ms - self.baseline_ttft_ms
 
     def cpu_ms(self, name: str) -> float:
-        """CPU milliseconds a request costs in the process called `name`."""
+        """Return the CPU milliseconds per request of the process called `name`."""
         return self.cpu_s[name] * 1000 / max(self.load.finished, 1)
 
     @property
     def total_cpu_ms(self) -> float:
+        """Return the CPU milliseconds per request of all server processes."""
         return sum(self.cpu_ms(name) for name in self.cpu_s)
 
     @property
     def client_cpu_ms(self) -> float:
+        """Return the CPU milliseconds per request of the load generator."""
         return self.load.client_cpu_s * 1000 / max(self.load.finished, 1)

@@ -1,4 +1,4 @@
-"""The peers: how each is started, asked, and which processes its CPU time is in."""
+"""The peers: how each is started and addressed, and which processes it has."""
 
 import json
 import sys
@@ -17,14 +17,14 @@ ROUTER = "vllm-router"
 ALL = (MOCK, LITELLM_1, LITELLM_2, ROUTER, AXON)
 
 _QUIET_LOGS = {"version": 1, "disable_existing_loggers": True, "root": {"level": "ERROR"}}
-# No cell's clients wait for each other in Axon's engine: the mock has no such limit either.
+# As many as the largest cell has clients, so that none waits for a slot: the mock has no limit.
 _AXON_SLOTS = 256
 _NO_SETTINGS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A running peer: where and how to ask it, and its processes' pids with the names to show."""
+    """A running peer; `roots` returns the names of its processes by pid."""
 
     name: str
     kind: str
@@ -35,12 +35,13 @@ class Peer:
     roots: Callable[[], dict[int, str]] = field(repr=False)
 
     def stop(self) -> None:
+        """Stop its processes and delete its data."""
         self.server.stop()
         self.folder.cleanup()
 
 
 async def start_mock(pace: Pace) -> Peer:
-    """Start the engine that the HTTP peers share."""
+    """Start the mock engine that the HTTP peers share."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.mock_engine", "--port", str(port)]
     command += ["--ttft-ms", str(pace.ttft_ms), "--token-ms", str(pace.token_ms)]
@@ -50,7 +51,7 @@ async def start_mock(pace: Pace) -> Peer:
 
 
 async def start_litellm(name: str, *, workers: int, mock: Peer) -> Peer:
-    """Start the proxy without a database, with its logs and its telemetry off."""
+    """Start LiteLLM's proxy without a database, with its logs and its telemetry off."""
     folder, port = _folder(), free_port()
     parameters = {"model": "openai/mock", "api_base": _base(mock), "api_key": "none"}
     config = {
@@ -81,7 +82,7 @@ async def start_litellm(name: str, *, workers: int, mock: Peer) -> Peer:
 
 
 async def start_router(mock: Peer) -> Peer:
-    """Start the router with the mock as its one worker."""
+    """Start vLLM's router with the mock as its only worker."""
     folder, port = _folder(), free_port()
     command = [str(environments.ensure("vllm-router") / "vllm-router"), "--host", "127.0.0.1"]
     command += ["--port", str(port), "--worker-urls", _base(mock).removesuffix("/v1")]
@@ -93,7 +94,7 @@ async def start_router(mock: Peer) -> Peer:
 
 
 async def start_axon(pace: Pace, settings: Mapping[str, str] = _NO_SETTINGS) -> Peer:
-    """Start the whole local cloud with the echo engine at `pace`, its data forgotten afterwards."""
+    """Start the whole local cloud with the echo engine at `pace`, on temporary data."""
     environment = {
         "AXON_ECHO_TTFT_MS": f"{pace.ttft_ms:g}",
         "AXON_ECHO_TOKEN_MS": f"{pace.token_ms:g}",
@@ -125,7 +126,7 @@ async def start_cloud(
 
 
 def axon_roots(data: Path, supervisor: int) -> dict[int, str]:
-    """Names of Axon's processes by pid, from its pid files; every Lambda function is `lambda`."""
+    """Return the names of Axon's processes by pid; every Lambda function is called `lambda`."""
     roots = {supervisor: "supervisor"}
     for file in sorted((data / "run").glob("*.pid")):
         name = "lambda" if file.stem.startswith("lambda") else file.stem
@@ -134,7 +135,7 @@ def axon_roots(data: Path, supervisor: int) -> dict[int, str]:
 
 
 async def start(name: str, *, pace: Pace, mock: Peer) -> Peer:
-    """Start the peer called `name` (not the mock, which the others need running)."""
+    """Start the peer called `name`; the mock must be running."""
     if name == ROUTER:
         return await start_router(mock)
     if name == AXON:

@@ -1,4 +1,4 @@
-"""Reads what /metrics says: values by label, and histograms."""
+"""Parser of Prometheus's text format: values by label, and histograms."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ def read_metrics(text: str) -> list[Metric]:
 
 
 def values(metrics: Iterable[Metric], name: str, *labels: str) -> dict[tuple[str, ...], float]:
-    """Return the samples called `name`, by the values of these labels; others are summed up."""
+    """Return the samples called `name` by the values of these labels, summed over all others."""
     found: dict[tuple[str, ...], float] = {}
     for metric in metrics:
         for sample in metric.samples:

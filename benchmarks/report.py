@@ -1,14 +1,14 @@
-"""The report of a run, as Markdown that reads well in a terminal too."""
+"""The report of the main benchmark, as Markdown; tables and lists for all reports."""
 
 import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from benchmarks import worker_aims
-from benchmarks.aims import evaluate
-from benchmarks.cells import Results
+from benchmarks import worker_targets
 from benchmarks.model import Measurement
 from benchmarks.peers import ALL, AXON
+from benchmarks.run import Results
+from benchmarks.targets import Target, evaluate
 
 DEFINITIONS = """\
 - Closed loop: each client asks again when its answer has ended. Every answer is checked, text and
@@ -41,7 +41,7 @@ _LONG_HEADERS = (
 
 def render(results: Results, machine: Iterable[str]) -> str:
     """Return the whole report."""
-    parts = ["# Benchmark results", "\n".join(f"- {line}" for line in machine), DEFINITIONS]
+    parts = ["# Benchmark results", bullets(machine), DEFINITIONS]
     # Cells come in the order measured: the paces one after the other, in each the sizes.
     for (pace, tokens), group in groupby(
         results.measurements, key=lambda one: (one.cell.pace, one.cell.tokens)
@@ -52,21 +52,31 @@ def render(results: Results, machine: Iterable[str]) -> str:
     if results.long_answers:
         parts.append("## Answers of 500 tokens at 50 tokens/s")
         parts.append(table(_LONG_HEADERS, [_long_row(one) for one in results.long_answers]))
-    if stages := worker_aims.rows(results.measurements):
+    if stages := worker_targets.rows(results.measurements):
         parts.append(f"## Stages of the worker\n\n{STAGES}")
-        parts.append(table(worker_aims.HEADERS, stages))
-    aims = evaluate(results.measurements, results.long_answers)
-    aims += worker_aims.evaluate(results.measurements)
+        parts.append(table(worker_targets.HEADERS, stages))
+    targets = evaluate(results.measurements, results.long_answers)
+    targets += worker_targets.evaluate(results.measurements)
     parts.append("## Aims")
-    rows = [(aim.text, aim.figure, aim.verdict) for aim in aims]
-    parts.append(table(("aim", "figure", "verdict"), rows))
+    parts.append(target_table(targets))
     if results.warnings:
         parts.append("## Warnings")
-        parts.append("\n".join(f"- {line}" for line in results.warnings))
+        parts.append(bullets(results.warnings))
     if results.failures:
         parts.append("## FAILURES")
-        parts.append("\n".join(f"- {line}" for line in results.failures))
+        parts.append(bullets(results.failures))
     return "\n\n".join(parts) + "\n"
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Return a Markdown list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def target_table(targets: Iterable[Target]) -> str:
+    """Return the table of targets with their results."""
+    rows = [(target.text, target.figure, target.verdict) for target in targets]
+    return table(("aim", "figure", "verdict"), rows)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -115,7 +125,7 @@ def _long_row(one: Measurement) -> tuple[str, ...]:
 
 
 def number(value: float) -> str:
-    """Three figures or so; a dash for what there is none of."""
+    """Return a number with about three significant digits; a dash for nan."""
     if math.isnan(value):
         return "-"
     return (

@@ -1,4 +1,4 @@
-"""A server process: started with a log of its own, awaited, and stopped with all it started."""
+"""A server process with a log of its own; it is stopped with all processes that it started."""
 
 import asyncio
 import os
@@ -20,11 +20,11 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ServerError(BenchmarkError):
-    """A server ended, or did not become ready in time."""
+    """A server ended, does not answer, or was not ready in time."""
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    """Return a TCP port of 127.0.0.1 that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 
 class Server:
-    """One started process; `pid` and what it starts are its own session."""
+    """One started process, in a session of its own."""
 
     def __init__(
         self, *, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
@@ -52,19 +52,21 @@ class Server:
 
     @property
     def pid(self) -> int:
+        """Return the process's id."""
         return self._process.pid
 
     @property
     def log(self) -> Path:
+        """Return the path of its log."""
         return self._log
 
     async def ready(self, url: str, *, within_s: float, says: bytes = b"") -> None:
-        """Wait until GET `url` is answered with 200 and `says` is in the log; stop it otherwise.
+        """Wait until GET `url` returns 200 and `says` is in the log; stop the process otherwise.
 
         Raises
         ------
         ServerError
-            When the process ends, or `within_s` seconds pass.
+            The process ended, or `within_s` seconds have passed.
         """
         try:
             await self._wait_for(url, within_s, says)
@@ -84,7 +86,7 @@ class Server:
             await asyncio.sleep(0.1)
 
     def stop(self, *, grace_s: float = 20.0) -> None:
-        """Ask it to end, wait, and kill whatever of it is left."""
+        """Send SIGTERM, wait, and kill whatever is left of its process tree."""
         try:
             tree = psutil.Process(self.pid).children(recursive=True)
         except psutil.NoSuchProcess:

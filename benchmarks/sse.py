@@ -1,4 +1,4 @@
-"""HTTP/1.1 responses that stream server-sent events, taken apart without I/O."""
+"""Parser of HTTP/1.1 responses that stream server-sent events, without I/O."""
 
 from worker.engines.openai.sse import EventReader
 
@@ -6,13 +6,16 @@ _SPLIT = b"\r\n"
 
 
 class HttpStreamError(Exception):
-    """The peer sent what is not a successful, chunked or sized HTTP/1.1 response."""
+    """The peer did not send a successful, chunked or sized HTTP/1.1 response."""
 
 
 class ResponseParser:
-    """One keep-alive connection's responses, one after the other.
+    """Parses the responses of one keep-alive connection.
 
-    `ended` turns true with the last byte of a response and false with the first of the next.
+    Attributes
+    ----------
+    ended : bool
+        True from the last byte of a response to the head of the next.
     """
 
     def __init__(self) -> None:
@@ -30,7 +33,7 @@ class ResponseParser:
         Raises
         ------
         HttpStreamError
-            On a status other than 200 or a body without a known length.
+            The status is not 200, or the body has no known length.
         """
         self._buffer += data
         if not self._in_body and not self._read_head():

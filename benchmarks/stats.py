@@ -1,4 +1,4 @@
-"""Percentiles and the figures of one answer's rhythm."""
+"""Percentiles, and the gaps between the deltas of an answer."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -6,12 +6,17 @@ from itertools import pairwise
 
 
 def percentile(values: Iterable[float], rank: float) -> float:
-    """Nearest-rank percentile, so always a value that was seen; nan of nothing.
+    """Return the nearest-rank percentile, which is always one of the values.
 
     Parameters
     ----------
-    rank
+    rank : float
         0 < rank <= 100.
+
+    Returns
+    -------
+    float
+        nan without values.
     """
     ordered = sorted(values)
     if not ordered:
@@ -20,12 +25,12 @@ def percentile(values: Iterable[float], rank: float) -> float:
 
 
 def gaps(moments: Sequence[float]) -> list[float]:
-    """Time between each delta and the next."""
+    """Return the time between each delta and the next."""
     return [later - earlier for earlier, later in pairwise(moments)]
 
 
 def first_second_gap(moments: Sequence[float]) -> float:
-    """Largest gap that begins within a second of the first delta; nan with fewer than two."""
+    """Return the largest gap that begins within 1 s of the first delta; nan with fewer than two."""
     return max(
         (b - a for a, b in pairwise(moments) if a - moments[0] <= 1.0),
         default=math.nan,

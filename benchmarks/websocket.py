@@ -1,4 +1,4 @@
-"""The client's side of RFC 6455 without I/O: enough for text messages, pings and closes."""
+"""The client's side of RFC 6455, without I/O: text messages, pings and closes."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Opcode(IntEnum):
-    """What a frame is."""
+    """Kinds of frames (RFC 6455, section 11.8)."""
 
     CONTINUATION = 0
     TEXT = 1
@@ -21,12 +21,12 @@ class Opcode(IntEnum):
 
 
 class WebSocketError(Exception):
-    """The peer refused the handshake, closed, or sent what no text protocol has."""
+    """The peer refused the handshake, closed, or sent a binary message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of the server; `final` is false when its message goes on in the next."""
+    """One frame of the server; `final` is false if the next frame continues its message."""
 
     opcode: Opcode
     final: bool
@@ -34,7 +34,7 @@ class Frame:
 
 
 def frame(opcode: Opcode, payload: bytes) -> bytes:
-    """One masked client frame."""
+    """Return one masked client frame."""
     size = len(payload)
     if size < 126:
         head = bytes((0x80 | opcode, 0x80 | size))
@@ -49,7 +49,7 @@ def frame(opcode: Opcode, payload: bytes) -> bytes:
 
 
 class Handshake:
-    """The opening request and the check of its answer."""
+    """The opening request, and the check of the response."""
 
     def __init__(self, *, host: str, path: str, api_key: str) -> None:
         key = base64.b64encode(os.urandom(16))
@@ -61,7 +61,13 @@ class Handshake:
         ).encode()
 
     def check(self, head: bytes) -> None:
-        """Raise WebSocketError unless `head` (up to the blank line) accepts."""
+        """Check the head of the response, up to the blank line.
+
+        Raises
+        ------
+        WebSocketError
+            The server refused the handshake.
+        """
         status, *lines = head.split(b"\r\n")
         fields = {k.lower(): v.strip() for k, _, v in (line.partition(b":") for line in lines)}
         if b" 101 " not in status + b" ":
@@ -71,13 +77,14 @@ class Handshake:
 
 
 class FrameParser:
-    """Bytes from the server in, complete frames out; `joined` is the same with fragments joined."""
+    """Parses the server's bytes into frames; `joined` joins the fragments of messages."""
 
     def __init__(self) -> None:
         self._buffer = b""
         self._parts: list[bytes] = []
 
     def feed(self, data: bytes) -> list[Frame]:
+        """Return the frames that these bytes complete."""
         buffer, position, frames = self._buffer + data, 0, []
         while (parsed := _frame_at(buffer, position)) is not None:
             one, position = parsed
@@ -86,12 +93,12 @@ class FrameParser:
         return frames
 
     def joined(self, one: Frame) -> bytes | None:
-        """Return the message that `one` completes, or None; control frames are not for this.
+        """Return the message that a data frame completes, or None.
 
         Raises
         ------
         WebSocketError
-            On a binary message.
+            The message is binary.
         """
         if one.opcode is Opcode.BINARY:
             raise WebSocketError("a binary message")

@@ -1,4 +1,4 @@
-"""The measured window of one cell: when it begins and ends, and what was seen in it."""
+"""The measured window of one cell: when it begins and ends, and its answers."""
 
 import asyncio
 import math
@@ -13,11 +13,11 @@ _KEPT_FAILURES = 5
 
 
 class Window:
-    """Counts answers, and decides when measuring begins and ends.
+    """Collects answers, and decides when the window opens and closes.
 
-    It begins and ends with whole rounds (as many answers as there are clients): clients that
-    started together end together for long, and a window that cut a round would count too many
-    or too few.
+    It opens and closes with whole rounds (as many answers as there are clients): clients that
+    start together also end together for a long time, and a window that cuts a round would count too
+    many or too few answers.
     """
 
     def __init__(self, *, load: Load, announce: Callable[[str], None]) -> None:
@@ -36,10 +36,11 @@ class Window:
         self.closed = asyncio.Event()
 
     def warm_up(self) -> None:
-        """Let the clients begin: what they see is not measured yet."""
+        """Begin the warm-up; its answers are not measured."""
         self._warm_at = perf_counter() + min(1.0, self._load.seconds / 2)
 
     def add(self, answer: Answer) -> None:
+        """Add an answer; open or close the window if it completes a round."""
         if self.closed.is_set():
             return
         if not self.opened.is_set():
@@ -53,16 +54,19 @@ class Window:
             self.close()
 
     def fail(self, error: BaseException) -> None:
+        """Record a failure, and close the window."""
         if len(self._failures) < _KEPT_FAILURES:
             self._failures.append(f"{type(error).__name__}: {error}"[:500])
         self.close()
 
     def open(self) -> None:
+        """Open the window."""
         self._opened_at, self._cpu_at = perf_counter(), process_time()
         self.opened.set()
         self._announce("window")
 
     def close(self) -> None:
+        """Close the window, once."""
         if self.closed.is_set():
             return
         if self.opened.is_set():
@@ -73,7 +77,7 @@ class Window:
         self._announce("end")
 
     async def run(self) -> None:
-        """Wait for the window to close; the cap opens it, then closes it, whatever came in."""
+        """Wait until the window has closed; the time limit opens and closes it in any case."""
         for event, act in ((self.opened, self.open), (self.closed, self.close)):
             try:
                 await asyncio.wait_for(event.wait(), self._load.cap_s)
@@ -82,7 +86,7 @@ class Window:
                 act()
 
     def result(self) -> LoadResult:
-        """Sum up; to be called after `run`."""
+        """Return the figures; to be called after `run`."""
         moments = [answer.delta_moments for answer in self._answers]
         ttfts = [answer.ttft_s for answer in self._answers]
         frames = [answer.frames for answer in self._answers]

@@ -1,4 +1,4 @@
-"""The words of the affinity's benchmark: conversations, what a turn showed, and two legs."""
+"""Values of the affinity benchmark: the plan, turns, counters and legs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +7,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run, in each leg.
+    """Work of each leg.
 
-    `conversations` of `turns` each, `concurrency` turns at a time, answers of up to `tokens`;
-    every conversation has instructions of its own, of `words` words.
+    Parameters
+    ----------
+    turns : int
+        Turns of each conversation.
+    concurrency : int
+        Turns that run at a time.
+    tokens : int
+        Limit of an answer.
+    words : int
+        Length of the instructions; every conversation has its own.
     """
 
     engine: str
@@ -26,7 +34,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One answer; `first_token_ms` is None where it has no text."""
+    """One answer; `first_token_ms` is None if it has no text."""
 
     conversation: int
     number: int
@@ -37,9 +45,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a worker has counted: tokens that vLLM looked for in its prefix cache, and found there.
+    """Counters of one worker.
 
-    Another engine counts none. `answers` that were completed, by this worker.
+    Parameters
+    ----------
+    queries : float
+        Tokens that vLLM looked up in its prefix cache; 0 for another engine.
+    hits : float
+        Tokens that it found there.
+    answers : float
+        Completed answers.
     """
 
     queries: float = 0.0
@@ -64,15 +79,17 @@ class Leg:
 
     @property
     def queries(self) -> float:
+        """Return the tokens looked up in all prefix caches."""
         return sum(one.queries for one in self.counters.values())
 
     @property
     def hits(self) -> float:
+        """Return the tokens found in all prefix caches."""
         return sum(one.hits for one in self.counters.values())
 
     @property
     def repeated(self) -> int:
-        """Tokens of the prompts that their conversations had before: what a cache can hold."""
+        """Return the prompt tokens that repeat the turn before: the most that caches can hit."""
         sizes = {
             (turn.conversation, turn.number): turn.input_tokens + turn.output_tokens
             for turn in self.turns
@@ -81,5 +98,5 @@ class Leg:
 
     @property
     def follow_ups(self) -> list[Turn]:
-        """All turns but the first of each conversation."""
+        """Return all turns but the first of each conversation."""
         return [turn for turn in self.turns if turn.number > 0]

@@ -1,17 +1,17 @@
-"""What is asked: long instructions that no two conversations share, and questions."""
+"""Prompts: long instructions that no two conversations share, and questions."""
 
 from random import Random
 
 _ADJECTIVES = ("red", "blue", "old", "small", "quiet", "open", "late", "warm", "flat", "deep")
 _NOUNS = (
-    "boat", "harbor", "letter", "garden", "river", "window", "market", "train", "book", "road",
+    "boat", "harbor", "letter", "garden", "river", "window", "market", "train", "records", "road",
     "table", "engine", "lamp", "bridge", "ticket", "captain", "island", "paper", "clock", "house",
 )  # fmt: skip
 _VERBS = ("goes to", "waits for", "stands by", "leaves", "finds", "keeps", "follows", "needs")
 
 
 def instructions(conversation: int, *, words: int) -> str:
-    """Return the rules of a conversation, about so many words; it begins unlike every other."""
+    """Return a conversation's instructions of about `words` words; all begin differently."""
     random = Random(conversation)
     text = f"Notes of office {conversation}, to be kept in mind."
     while text.count(" ") + 1 < words:
@@ -20,7 +20,7 @@ def instructions(conversation: int, *, words: int) -> str:
 
 
 def question(conversation: int, turn: int) -> str:
-    """Return what a turn asks."""
+    """Return the question of a turn."""
     random = Random(conversation * 1000 + turn)
     noun, other = random.sample(_NOUNS, 2)
     return (

@@ -1,9 +1,9 @@
-"""The report of the affinity's benchmark, as Markdown."""
+"""The report of the affinity benchmark, as Markdown."""
 
 from collections.abc import Iterable, Sequence
 
 from benchmarks.affinity.model import Leg, Plan
-from benchmarks.report import number, table
+from benchmarks.report import bullets, number, table
 from benchmarks.stats import percentile
 
 _DEFINITIONS = """\
@@ -29,14 +29,14 @@ def render(legs: Sequence[Leg], plan: Plan, head: Iterable[str]) -> str:
     rows.append(_ratios(*legs))
     parts = [
         "## Conversations that stay with their worker",
-        "\n".join(f"- {line}" for line in said) + f"\n{_DEFINITIONS}",
+        f"{bullets(said)}\n{_DEFINITIONS}",
         table(_HEADERS, rows),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def describe(plan: Plan) -> str:
-    """One line that says what was run."""
+    """Return the plan in one line."""
     return (
         f"{plan.conversations} conversations of {plan.turns} turns, {plan.concurrency} at a time; "
         f"instructions of about {plan.words} words; answers of up to {plan.tokens} tokens; "
@@ -45,17 +45,17 @@ def describe(plan: Plan) -> str:
 
 
 def hit_rate(leg: Leg) -> float | None:
-    """Hits by queries; None where the engine counts none."""
+    """Return hits by queries; None if the engine counts none."""
     return leg.hits / leg.queries if leg.queries else None
 
 
 def held(leg: Leg) -> float | None:
-    """Hits by what could have been one."""
+    """Return hits by the tokens that repeat (`Leg.repeated`)."""
     return leg.hits / leg.repeated if leg.queries and leg.repeated else None
 
 
 def first_ms(leg: Leg, rank: float) -> float:
-    """Percentile of the follow-ups' time to first token."""
+    """Return a percentile of the follow-ups' time to first token, in milliseconds."""
     moments = (turn.first_token_ms for turn in leg.follow_ups)
     return percentile((ms for ms in moments if ms is not None), rank)
 

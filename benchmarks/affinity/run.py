@@ -1,40 +1,39 @@
-"""The run: the same conversations with affinity and without, each time in a new local cloud."""
+"""The run: the same conversations with and without affinity, each in a new local cloud."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import perf_counter
 
+from benchmarks.affinity.conversations import WARM_UPS, TurnClient, run_conversations, warm_up
 from benchmarks.affinity.model import Counters, Leg, Plan
-from benchmarks.affinity.talk import WARM_UPS, TurnClient, talk, warm_up
+from benchmarks.command import Say
 from benchmarks.engine.sides import start_cloud
-from benchmarks.follow import LoadError
+from benchmarks.load_process import LoadError
 from benchmarks.model import BenchmarkError
 from benchmarks.peers import Peer
 from benchmarks.prometheus import values
-from benchmarks.worker import metrics_of
+from benchmarks.worker_process import metrics_of
 from local.stack.topology import ENGINES
 
 _LEG_S = 900.0
-_SETTLING_S, _LOOK_S = 5.0, 0.1
+_COUNTERS_TIMEOUT_S, _POLL_S = 5.0, 0.1
 _SETTING = "AXON_PREFIX_AFFINITY"
 _QUERIES, _HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
 
-_Say = Callable[[str], None]
 
-
-async def run(plan: Plan, settings: Mapping[str, str], say: _Say) -> list[Leg]:
+async def run(plan: Plan, settings: Mapping[str, str], say: Say) -> list[Leg]:
     """Run both legs.
 
     Raises
     ------
     BenchmarkError
-        A leg failed: half a pair says nothing.
+        A leg failed: one leg alone has no meaning.
     """
     return [await _leg(plan, settings, affinity=affinity, say=say) for affinity in (True, False)]
 
 
 def counters(roots: Mapping[int, str]) -> dict[str, Counters]:
-    """Ask every worker among these processes what it has counted so far.
+    """Return the counters of every worker among these processes.
 
     Raises
     ------
@@ -53,7 +52,7 @@ def _counted(pid: int) -> Counters:
     )
 
 
-async def _leg(plan: Plan, settings: Mapping[str, str], *, affinity: bool, say: _Say) -> Leg:
+async def _leg(plan: Plan, settings: Mapping[str, str], *, affinity: bool, say: Say) -> Leg:
     value = "true" if affinity else "false"
     say(f"{_SETTING}={value}: loading {plan.engine} in {plan.workers} workers")
     cloud = await start_cloud(
@@ -75,14 +74,14 @@ async def _leg(plan: Plan, settings: Mapping[str, str], *, affinity: bool, say: 
     return leg
 
 
-async def _settled(cloud: Peer, answers: int) -> dict[str, Counters]:
+async def _counters_after(cloud: Peer, answers: int) -> dict[str, Counters]:
     """Return the counters; a worker counts an answer only after its client has it."""
-    until = perf_counter() + _SETTLING_S
+    until = perf_counter() + _COUNTERS_TIMEOUT_S
     while True:
         counted = await asyncio.to_thread(counters, cloud.roots())
         if sum(one.answers for one in counted.values()) >= answers or perf_counter() > until:
             return counted
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)
 
 
 async def _measure(cloud: Peer, plan: Plan, *, affinity: bool) -> Leg:
@@ -91,13 +90,13 @@ async def _measure(cloud: Peer, plan: Plan, *, affinity: bool) -> Leg:
         for client in clients:
             await client.connect()
         await warm_up(clients)
-        before = await _settled(cloud, len(clients) * WARM_UPS)
+        before = await _counters_after(cloud, len(clients) * WARM_UPS)
         if len(before) != plan.workers:
             raise LoadError(f"{len(before)} workers instead of {plan.workers}")
         began = perf_counter()
-        turns = await talk(plan, clients)
+        turns = await run_conversations(plan, clients)
         seconds = perf_counter() - began
-        after = await _settled(cloud, len(clients) * WARM_UPS + len(turns))
+        after = await _counters_after(cloud, len(clients) * WARM_UPS + len(turns))
     except BenchmarkError:
         raise
     except (ExceptionGroup, OSError) as error:

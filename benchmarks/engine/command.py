@@ -1,38 +1,35 @@
 """`python -m benchmarks engine`: its arguments, and what it prints."""
 
 import argparse
-import asyncio
 import json
 import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from time import monotonic
 
 from benchmarks import machine
+from benchmarks.command import (
+    ON_CPU,
+    add_engine_options,
+    check_engine_options,
+    comma_numbers,
+    describe_settings,
+    from_environment,
+    new_parser,
+    progress,
+    publish,
+    run_or_report,
+)
 from benchmarks.engine import report
 from benchmarks.engine.model import Pair
 from benchmarks.engine.run import Plan, run
 from benchmarks.engine.sides import open_sides, start_cloud
-from benchmarks.model import BenchmarkError
 from local.stack.topology import ENGINES
-
-ON_CPU = {"block_size": 32, "enforce_eager": True, "kv_cache_memory_bytes": 2**28}
-"""Small, and nothing compiled: what vLLM needs on a machine without a GPU."""
-_PROGRAM = "python -m benchmarks engine"
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(",") if part)
 
 
 def options_from(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
     """Return the options, and the plan that they ask for."""
-    parser = argparse.ArgumentParser(prog=_PROGRAM, description=__doc__)
-    parser.add_argument("--engine", choices=("vllm", "smollm2"), default="smollm2")
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="what vLLM loads")
-    parser.add_argument("--python", type=Path, help="an interpreter that has vLLM")
-    parser.add_argument("--clients", type=_numbers, default=(1, 8, 32), help="default 1,8,32")
+    parser = new_parser("engine", __doc__)
+    add_engine_options(parser, choices=("vllm", "smollm2"), default="smollm2")
+    parser.add_argument("--clients", type=comma_numbers, default=(1, 8, 32), help="default 1,8,32")
     parser.add_argument("--tokens", type=int, default=64, help="of an answer; default 64")
     parser.add_argument("--pairs", type=int, default=4, help="of legs; default 4")
     parser.add_argument("--seconds", type=float, default=6.0, help="of a leg, about; default 6")
@@ -42,12 +39,8 @@ def options_from(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
         choices=sorted(os.sched_getaffinity(0)),
         help="leave this core to the engine's own processes, as if they had a GPU",
     )
-    parser.add_argument("--out", type=Path, help="write the report there too")
     options = parser.parse_args(arguments)
-    if (options.engine == "vllm") != (options.model is not None):
-        parser.error("--engine vllm and --model (a folder) go together")
-    if options.python is not None and options.engine != "vllm":
-        parser.error("--python is for --engine vllm")
+    check_engine_options(parser, options)
     plan = Plan(
         clients=options.clients,
         tokens=options.tokens,
@@ -62,48 +55,41 @@ def options_from(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
 
 
 def settings_for(engine: str, plan: Plan) -> dict[str, str]:
-    """Return the worker's environment; what is set in this process's own stays."""
+    """Return the worker's environment; what this process's own environment sets stays."""
     settings = {"AXON_SLOTS": str(max(plan.clients))}
     if engine == "vllm":
         settings |= {"AXON_VLLM_ARGUMENTS": json.dumps(ON_CPU), "AXON_MAX_MODEL_LEN": "1024"}
-    return {name: os.environ.get(name, value) for name, value in settings.items()}
+    return from_environment(settings)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; 1 when anything went wrong."""
+    """Run the benchmark; return 1 if it failed."""
     options, plan = options_from(arguments)
     settings = settings_for(options.engine, plan)
-    if options.engine_core is not None:  # what is started from now on stays off it
+    if options.engine_core is not None:  # inherited by all processes that are started from now on
         os.sched_setaffinity(0, os.sched_getaffinity(0) - {options.engine_core})
     name = options.model.resolve().name if options.model else ENGINES[options.engine].model
-    began = monotonic()
-
-    def say(line: str) -> None:
-        print(f"bench {monotonic() - began:5.0f} s: {line}", file=sys.stderr, flush=True)
-
-    async def measure() -> list[Pair]:
-        say(f"loading {options.engine} twice: in Axon, and alone")
-        cloud = await start_cloud(
-            options.engine, name=name, model=options.model, python=options.python, settings=settings
-        )
-        try:
-            async with open_sides(cloud, engine_core=options.engine_core) as sides:
-                return await run(plan, sides.leg, say)
-        finally:
-            cloud.stop()
-
-    try:
-        pairs = asyncio.run(measure())
-    except BenchmarkError as error:
-        print(f"bench: FAILED {error}", file=sys.stderr)
+    pairs = run_or_report(_measure(options, plan, name=name, settings=settings))
+    if pairs is None:
         return 1
-    what = f"Engine: {options.engine}, {name}"
-    said = ", ".join(f"{name}={value}" for name, value in settings.items())
-    head = [*machine.describe(), f"{what}; answers of up to {plan.tokens} tokens; {said}"]
+    what = f"Engine: {options.engine}, {name}; answers of up to {plan.tokens} tokens"
+    head = [*machine.describe(), f"{what}; {describe_settings(settings)}"]
     if (core := options.engine_core) is not None:
         head.append(f"Both engines' own processes run on core {core} only, all else on the others.")
-    text = report.render(pairs, head)
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text)
+    publish(report.render(pairs, head), options.out)
     return 0
+
+
+async def _measure(
+    options: argparse.Namespace, plan: Plan, *, name: str, settings: dict[str, str]
+) -> list[Pair]:
+    say = progress()
+    say(f"loading {options.engine} twice: in Axon, and alone")
+    cloud = await start_cloud(
+        options.engine, name=name, model=options.model, python=options.python, settings=settings
+    )
+    try:
+        async with open_sides(cloud, engine_core=options.engine_core) as sides:
+            return await run(plan, sides.leg, say)
+    finally:
+        cloud.stop()

@@ -1,7 +1,7 @@
-"""The engine alone, as a worker would start it, in a process of its own.
+"""The engine alone, in a process of its own, as a worker would start it.
 
-It runs with the environment of Axon's worker, and so with its settings. For each `Work` (JSON, a
-line of standard input) it writes `window`, `end` and the `Seen` as JSON, a line each.
+It runs in the environment of Axon's worker, and so with its settings. For each `Work` (JSON, one
+line of standard input) it writes `window`, `end` and the `WorkResult` as JSON, one line each.
 """
 
 import asyncio
@@ -15,25 +15,27 @@ from time import perf_counter
 from typing import TextIO
 
 import uvloop
+from typing_extensions import override
 
 from axon.settings import WorkerSettings
-from benchmarks.engine.asking import Asker, Told, perform
+from benchmarks.engine.closed_loop import PromptClient, PromptResult, run_closed_loops
 from benchmarks.engine.model import Work
 from worker.engines import create_engine
 from worker.engines.protocol import ChatMessage, Engine, GenerateRequest, Sampling
 from worker.engines.vllm.model import VllmModel
 
 
-class EngineAsker(Asker):
-    """One client of the engine; `name` tells its requests from others'."""
+class EngineClient(PromptClient):
+    """One client of the engine; `name` distinguishes its requests from those of others."""
 
     def __init__(self, engine: Engine, *, name: str) -> None:
         self._engine = engine
         self._name = name
         self._asked = 0
 
-    async def put(self, prompt: str, *, tokens: int) -> Told:
-        began, first_s, made = perf_counter(), 0.0, 0
+    @override
+    async def send_prompt(self, prompt: str, *, tokens: int) -> PromptResult:
+        began, first_s, tokens_made = perf_counter(), 0.0, 0
         model = self._engine.info().models[0].id
         self._asked += 1
         request = GenerateRequest(
@@ -46,14 +48,14 @@ class EngineAsker(Asker):
             async for chunk in chunks:
                 if chunk.text and not first_s:
                     first_s = perf_counter() - began
-                made += len(chunk.token_ids)
+                tokens_made += len(chunk.token_ids)
         if not first_s:
             raise ValueError(f"no text answers {prompt!r}")
-        return Told(first_s, made)
+        return PromptResult(first_s, tokens_made)
 
 
 async def serve(settings: WorkerSettings, out: TextIO) -> None:
-    """Work off standard input, until it ends."""
+    """Do the work that arrives at standard input, until it ends."""
     say = partial(print, file=out, flush=True)
     engine = create_engine(name=settings.engine, slots=settings.slots, model=VllmModel.of(settings))
     try:
@@ -63,15 +65,16 @@ async def serve(settings: WorkerSettings, out: TextIO) -> None:
         while line := await asyncio.to_thread(sys.stdin.readline):
             work = Work(**json.loads(line))
             number += 1
-            askers = [EngineAsker(engine, name=f"{number}-{i}") for i in range(work.clients)]
-            seen = await perform(work, askers, say)
+            clients = [EngineClient(engine, name=f"{number}-{i}") for i in range(work.clients)]
+            seen = await run_closed_loops(work, clients, say)
             say(json.dumps(asdict(seen)))
     finally:
         await engine.close()
 
 
 def main() -> None:
-    # What an engine prints goes to the log: standard output is for the results.
+    """Serve standard input with the engine of the environment's settings."""
+    # Engines print to standard output, which is for the results here: their output goes to the log.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     uvloop.run(serve(WorkerSettings.from_environ(os.environ), out))

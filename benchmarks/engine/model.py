@@ -1,4 +1,4 @@
-"""The words of the engine's benchmark: what is asked, what was seen, and two legs side by side."""
+"""Values of the engine benchmark: work, its result, and pairs of legs."""
 
 from dataclasses import dataclass, field
 
@@ -7,9 +7,18 @@ DIRECT, AXON = "direct", "axon"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """`clients` at a time ask `questions` each, for answers of `tokens`; prompts from `first` on.
+    """Work of one leg; both sides get the same, prompts included.
 
-    Both sides get the same work, prompts included.
+    Parameters
+    ----------
+    clients : int
+        Requests at a time.
+    questions : int
+        Requests of each client.
+    tokens : int
+        Limit of an answer.
+    first : int
+        Number of the first prompt.
     """
 
     clients: int
@@ -18,18 +27,19 @@ class Work:
     first: int
 
     def prompts(self, client: int) -> list[str]:
-        """Return what one client asks; no two clients and no two works ask the same."""
+        """Return the prompts of one client; no two clients and no two works share one."""
         numbers = (self.first + turn * self.clients + client for turn in range(self.questions))
         return [f"Story number {n}. Write a long story about the sea." for n in numbers]
 
     @property
     def answers(self) -> int:
+        """Return the number of answers."""
         return self.clients * self.questions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What one side needed for its work; moments from the first question to the last answer."""
+class WorkResult:
+    """Result of one leg; `seconds` are from the first request to the end of the last answer."""
 
     tokens: int
     seconds: float
@@ -40,28 +50,28 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """One side's turn; `cpu_s` is by process, `idle_cpu_s` the other side's meanwhile."""
+    """One side's leg; `cpu_s` is by process, `idle_cpu_s` that of the other side meanwhile."""
 
     side: str
     work: Work
-    seen: Seen
+    seen: WorkResult
     cpu_s: dict[str, float]
     idle_cpu_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """The same work done by both, one after the other."""
+    """The same work by both sides, one after the other."""
 
     direct: Leg
     axon: Leg
 
     @property
     def throughput(self) -> float:
-        """Axon's tokens per second as a share of the engine's own."""
+        """Return Axon's tokens per second as a share of the engine's own."""
         return tokens_per_s([self.axon]) / tokens_per_s([self.direct])
 
 
 def tokens_per_s(legs: list[Leg]) -> float:
-    """Tokens of all legs per second."""
+    """Return the tokens per second of all legs."""
     return sum(leg.seen.tokens for leg in legs) / sum(leg.seen.seconds for leg in legs)

@@ -1,13 +1,13 @@
-"""The report of the engine's benchmark, as Markdown."""
+"""The report of the engine benchmark, as Markdown."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from statistics import median
 
-from benchmarks.aims import Aim
 from benchmarks.engine.model import Leg, Pair, tokens_per_s
-from benchmarks.report import number, table
+from benchmarks.report import bullets, number, table, target_table
 from benchmarks.stats import percentile
+from benchmarks.targets import Target
 
 _CLIENTS, _SHARE = 32, 0.95
 _ADDED_MS = 15.0
@@ -34,38 +34,38 @@ _CPU_HEADERS = ("requests", "side", "answers", "CPU total", "CPU by process", "l
 def render(pairs: Sequence[Pair], head: Iterable[str]) -> str:
     """Return the whole report."""
     groups = [list(group) for _, group in groupby(pairs, key=clients_of)]
-    rows = [(aim.text, aim.figure, aim.verdict) for aim in evaluate(pairs)]
     parts = [
         "## Through Axon against the engine alone",
-        "\n".join(f"- {line}" for line in head) + f"\n{DEFINITIONS}",
+        f"{bullets(head)}\n{DEFINITIONS}",
         table(_HEADERS, [_row(group) for group in groups]),
         table(_CPU_HEADERS, [row for group in groups for row in _cpu_rows(group)]),
-        table(("aim", "figure", "verdict"), rows),
+        target_table(evaluate(pairs)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def clients_of(pair: Pair) -> int:
+    """Return the number of requests at a time."""
     return pair.direct.work.clients
 
 
 def added_ms(pair: Pair) -> float:
-    """What Axon adds to the time to first token, p50 against p50."""
+    """Return the time to first token that Axon adds, p50 less p50, in milliseconds."""
     return _first_ms([pair.axon]) - _first_ms([pair.direct])
 
 
-def evaluate(pairs: Sequence[Pair]) -> list[Aim]:
-    """Hold the pairs against the aims: the throughput at 32 requests, the first token at any."""
+def evaluate(pairs: Sequence[Pair]) -> list[Target]:
+    """Return the targets: throughput at 32 requests, added time to first token at any."""
     text = f"tokens/s at {_CLIENTS} requests: at least {_SHARE:g} of the engine's own"
     crowded = [pair.throughput for pair in pairs if clients_of(pair) == _CLIENTS]
     share = median(crowded) if crowded else 0.0
     figure = _spread(crowded, "{:.3f}") if crowded else ""
-    aims = [Aim(text, figure, share >= _SHARE if crowded else None)]
+    targets = [Target(text, figure, share >= _SHARE if crowded else None)]
     for clients, group in groupby(pairs, key=clients_of):
         added = [added_ms(pair) for pair in group]
         text = f"added time to first token, p50 at {clients} requests: under {_ADDED_MS:g} ms"
-        aims.append(Aim(text, f"{_spread(added, '{:.1f}')} ms", median(added) < _ADDED_MS))
-    return aims
+        targets.append(Target(text, f"{_spread(added, '{:.1f}')} ms", median(added) < _ADDED_MS))
+    return targets
 
 
 def _row(group: Sequence[Pair]) -> tuple[str, ...]:

@@ -1,24 +1,24 @@
-"""The run: the same work for both sides, one after the other, by turns first."""
+"""The run: the same work for both sides, one after the other, with alternating order."""
 
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
 
+from benchmarks.command import Say
 from benchmarks.engine.model import AXON, DIRECT, Leg, Pair, Work, tokens_per_s
 from benchmarks.model import BenchmarkError
 
-_MOST_QUESTIONS = 200
-# As many digits in all prompts, and so as many tokens.
+_MAX_QUESTIONS = 200
+# The same number of digits in all prompts, and so of tokens.
 _FIRST_NUMBER = 10_000
 
-_Say = Callable[[str], None]
 _Ask = Callable[[str, Work], Awaitable[Leg]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run: so many pairs of legs of about `seconds` for each number of requests."""
+    """Pairs of legs of about `seconds` each, for each number of clients."""
 
     clients: tuple[int, ...]
     tokens: int
@@ -27,25 +27,25 @@ class Plan:
 
 
 def order(pair: int) -> tuple[str, str]:
-    """Who goes first: direct, Axon, Axon, direct, ... so that a drift of the machine hits both."""
+    """Return the order of the sides; it alternates, so that a drift affects both alike."""
     return (DIRECT, AXON) if pair % 2 == 0 else (AXON, DIRECT)
 
 
 def questions(plan: Plan, warm_up: Leg) -> int:
-    """How many questions a client needs to ask for a leg of about the planned length."""
+    """Return how many requests per client make a leg of about the planned length."""
     each_s = warm_up.seen.seconds / warm_up.work.questions
-    return min(max(math.ceil(plan.seconds / each_s), 1), _MOST_QUESTIONS)
+    return min(max(math.ceil(plan.seconds / each_s), 1), _MAX_QUESTIONS)
 
 
-async def run(plan: Plan, ask: _Ask, say: _Say) -> list[Pair]:
-    """Run the whole plan; `ask` lets a side do its work.
+async def run(plan: Plan, ask: _Ask, say: Say) -> list[Pair]:
+    """Run the whole plan; `ask` runs one leg of a side.
 
     Raises
     ------
     BenchmarkError
-        A leg failed: half a pair says nothing.
+        A leg failed: half a pair has no meaning.
     """
-    pairs, prompts = [], count(_FIRST_NUMBER, max(plan.clients) * _MOST_QUESTIONS)
+    pairs, prompts = [], count(_FIRST_NUMBER, max(plan.clients) * _MAX_QUESTIONS)
     for clients in plan.clients:
         warm_up = Work(clients=clients, questions=1, tokens=plan.tokens, first=next(prompts))
         for side in (AXON, DIRECT):
@@ -58,7 +58,7 @@ async def run(plan: Plan, ask: _Ask, say: _Say) -> list[Pair]:
     return pairs
 
 
-async def _leg(side: str, work: Work, ask: _Ask, say: _Say) -> Leg:
+async def _leg(side: str, work: Work, ask: _Ask, say: Say) -> Leg:
     leg = await ask(side, work)
     if leg.seen.failures:
         raise BenchmarkError(f"{side}, {work}: {leg.seen.failures[0]}")

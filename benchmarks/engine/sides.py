@@ -1,4 +1,4 @@
-"""The two sides: Axon as a whole with the engine inside, and the engine alone. Both stay loaded."""
+"""The two sides: the whole of Axon with the engine, and the engine alone; both stay loaded."""
 
 import asyncio
 import json
@@ -12,32 +12,32 @@ from pathlib import Path
 import psutil
 
 from benchmarks import peers
-from benchmarks.engine.model import AXON, DIRECT, Leg, Seen, Work
+from benchmarks.engine.model import AXON, DIRECT, Leg, Work, WorkResult
 from benchmarks.environments import BENCH, ROOT
-from benchmarks.follow import LoadError, follow
+from benchmarks.load_process import LoadError, read_result
 from benchmarks.peers import Peer
-from benchmarks.worker import worker_pid
+from benchmarks.worker_process import worker_pid
 
 _LOADING_S = 600.0
 _LEG_S = 300.0
-# An engine's threads spin for a while after their last work: not in the other side's leg.
+# An engine's threads spin for some time after their last work: that must not slow the other side.
 _REST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sides:
-    """Both, ready to be asked; never at the same time."""
+    """Both sides, loaded; only one works at a time."""
 
     cloud: Peer
     alone: asyncio.subprocess.Process
 
     async def leg(self, side: str, work: Work) -> Leg:
-        """Let one side do the work.
+        """Run one leg of a side.
 
         Raises
         ------
         LoadError
-            It took too long, or what asks has ended.
+            It took too long, or its load generator failed.
         """
         await asyncio.sleep(_REST_S)
         ask = {DIRECT: self._direct, AXON: self._axon}[side]
@@ -48,36 +48,38 @@ class Sides:
         idle_cpu_s = cpu_s.pop("idle", 0.0)
         return Leg(side=side, work=work, seen=seen, cpu_s=cpu_s, idle_cpu_s=idle_cpu_s)
 
-    async def _direct(self, work: Work) -> tuple[Seen, dict[str, float]]:
+    async def _direct(self, work: Work) -> tuple[WorkResult, dict[str, float]]:
         assert self.alone.stdin is not None
         assert self.alone.stdout is not None
         self.alone.stdin.write(json.dumps(asdict(work)).encode() + b"\n")
         roots = dict.fromkeys(self.cloud.roots(), "idle") | {self.alone.pid: "engine"}
-        seen, cpu_s = await follow(self.alone.stdout, roots)
-        return Seen(**seen), cpu_s
+        seen, cpu_s = await read_result(self.alone.stdout, roots)
+        return WorkResult(**seen), cpu_s
 
-    async def _axon(self, work: Work) -> tuple[Seen, dict[str, float]]:
-        told = json.dumps({"url": self.cloud.url, "model": self.cloud.model, "work": asdict(work)})
-        command = [sys.executable, "-m", "benchmarks.engine.through", told]
+    async def _axon(self, work: Work) -> tuple[WorkResult, dict[str, float]]:
+        arguments = json.dumps(
+            {"url": self.cloud.url, "model": self.cloud.model, "work": asdict(work)}
+        )
+        command = [sys.executable, "-m", "benchmarks.engine.axon_load", arguments]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
         try:
-            seen, cpu_s = await follow(
+            seen, cpu_s = await read_result(
                 process.stdout, self.cloud.roots() | {self.alone.pid: "idle"}
             )
         finally:
             await _end(process)
-        return Seen(**seen), cpu_s
+        return WorkResult(**seen), cpu_s
 
 
 @asynccontextmanager
 async def open_sides(cloud: Peer, *, engine_core: int | None = None) -> AsyncIterator[Sides]:
-    """Start the engine alone as the cloud's worker has it: same interpreter, same environment.
+    """Start the engine alone, with the interpreter and the environment of the cloud's worker.
 
     Parameters
     ----------
     engine_core : int | None
-        Where both engines' own processes run, if not anywhere.
+        The only core of both engines' own processes; None for any.
     """
     pid = worker_pid(cloud.roots())
     if pid is None:
@@ -106,7 +108,7 @@ async def open_sides(cloud: Peer, *, engine_core: int | None = None) -> AsyncIte
 
 
 def pin_children(pid: int, core: int) -> None:
-    """Keep the processes that a process has started to one core, with all their threads."""
+    """Pin a process's child processes, with all their threads, to one core."""
     for child in psutil.Process(pid).children(recursive=True):
         for thread in child.threads():
             os.sched_setaffinity(thread.id, {core})
@@ -121,7 +123,7 @@ async def start_cloud(
     settings: dict[str, str],
     workers: int = 1,
 ) -> Peer:
-    """Start the local cloud with this engine, whose model requests call `name`."""
+    """Start the local cloud with this engine; `name` is its model's name in requests."""
     arguments = ["--engine", engine, "--workers", str(workers)]
     if model is not None:
         arguments += ["--model", str(model)]
@@ -145,7 +147,7 @@ def _log() -> Path:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Close its input, which ends the engine's; kill what is left of it."""
+    """Close the process's input, which ends the engine; kill what is left of its process tree."""
     tree = []
     with suppress(psutil.NoSuchProcess):
         tree = psutil.Process(process.pid).children(recursive=True)

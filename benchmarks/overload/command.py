@@ -1,26 +1,20 @@
 """`python -m benchmarks overload`: its arguments, and what it prints."""
 
 import argparse
-import asyncio
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from time import monotonic
 
 from benchmarks import machine
-from benchmarks.model import BenchmarkError, Pace
+from benchmarks.command import new_parser, progress, publish, run_or_report
+from benchmarks.model import Pace
 from benchmarks.overload import report
 from benchmarks.overload.model import LOST, Plan
 from benchmarks.overload.run import run
 
-_PROGRAM = "python -m benchmarks overload"
-
 
 def plan_from(arguments: Sequence[str]) -> tuple[Plan, Path | None]:
     """Return the plan that the command line asks for, and where to write the report."""
-    parser = argparse.ArgumentParser(
-        prog=_PROGRAM, description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = new_parser("overload", __doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--jobs", type=int, default=10_000, help="requests in the flood")
     parser.add_argument("--connections", type=int, default=200, help="WebSocket clients")
     parser.add_argument("--tokens", type=int, default=20, help="of an answer")
@@ -29,7 +23,6 @@ def plan_from(arguments: Sequence[str]) -> tuple[Plan, Path | None]:
     parser.add_argument("--slots", type=int, default=16, help="generations at a time")
     parser.add_argument("--prefetch", type=int, default=1500, help="AXON_PREFETCH")
     parser.add_argument("--deadline", type=float, default=60.0, help="of a response, in seconds")
-    parser.add_argument("--out", type=Path, help="write the report there too")
     options = parser.parse_args(arguments)
     plan = Plan(
         jobs=options.jobs,
@@ -49,20 +42,10 @@ def plan_from(arguments: Sequence[str]) -> tuple[Plan, Path | None]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; 1 when anything went wrong."""
+    """Run the benchmark; return 1 if a response was wrong or lost, or the run failed."""
     plan, out = plan_from(arguments)
-    began = monotonic()
-
-    def say(line: str) -> None:
-        print(f"bench {monotonic() - began:5.0f} s: {line}", file=sys.stderr, flush=True)
-
-    try:
-        results = asyncio.run(run(plan, say))
-    except BenchmarkError as error:
-        print(f"bench: FAILED {error}", file=sys.stderr)
+    results = run_or_report(run(plan, progress()))
+    if results is None:
         return 1
-    text = report.render(results, machine.describe())
-    print(text)
-    if out is not None:
-        out.write_text(text)
+    publish(report.render(results, machine.describe()), out)
     return 1 if results.seen.wrong or results.seen.outcomes.get(LOST) else 0

@@ -1,4 +1,4 @@
-"""The words of the overload: a flood, and what its clients saw of it."""
+"""Values of the overload benchmark: the plan, the flood and its result."""
 
 from dataclasses import dataclass, field
 
@@ -9,10 +9,14 @@ COMPLETED, LOST = "completed", "lost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flood:
-    """What the flood's process is told: `jobs` requests over `connections` sockets.
+    """Input of the flood's process: `jobs` requests over `connections` sockets.
 
-    No more than `unconfirmed` requests wait for their first event at a time. What has not ended
-    after `limit_s` counts as lost.
+    Parameters
+    ----------
+    unconfirmed : int
+        Requests that may wait for their first event at a time.
+    limit_s : float
+        Seconds after which a response that has not ended counts as lost.
     """
 
     url: str
@@ -25,11 +29,15 @@ class Flood:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What the clients saw; moments in seconds since the first request.
+class FloodResult:
+    """Result of the flood; moments in seconds since the first request.
 
-    `outcomes` counts responses by how they ended; `wrong` are those with gaps, repetitions, a
-    wrong text or more than one end.
+    Parameters
+    ----------
+    outcomes : dict[str, int]
+        Number of responses by how they ended.
+    wrong : list[str]
+        Responses with gaps, repetitions, a wrong text or more than one end.
     """
 
     outcomes: dict[str, int]
@@ -41,7 +49,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One look at the servers: their memory, and the requests that wait in the worker."""
+    """One reading of the servers: memory by process, and requests that wait in the worker."""
 
     second: float
     mb: dict[str, float]
@@ -50,7 +58,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run."""
+    """Parameters of a run."""
 
     jobs: int
     connections: int
@@ -62,22 +70,22 @@ class Plan:
 
     @property
     def answer_s(self) -> float:
-        """What the engine needs for one answer."""
+        """Return the seconds that the engine needs for one answer."""
         return self.pace.ttft_s + (self.tokens - 1) * self.pace.token_s
 
     @property
     def capacity(self) -> float:
-        """Answers a second that the engine can give."""
+        """Return the answers per second that the engine can generate."""
         return self.slots / self.answer_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What a run measured; `before` with no more asked at a time than keeps every slot busy."""
+    """Measurements of a run; `before` is with just enough clients to keep every slot busy."""
 
     plan: Plan
     before: Measurement
-    seen: Seen
+    seen: FloodResult
     samples: list[Sample]
     idle_mb: float
-    turned_away: dict[tuple[str, ...], float]
+    shed: dict[tuple[str, ...], float]

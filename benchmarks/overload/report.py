@@ -1,11 +1,11 @@
-"""The report of an overload, as Markdown."""
+"""The report of the overload benchmark, as Markdown."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-from benchmarks.aims import Aim
-from benchmarks.overload.model import COMPLETED, LOST, Plan, Results, Sample, Seen
-from benchmarks.report import number, table
+from benchmarks.overload.model import COMPLETED, LOST, FloodResult, Plan, Results, Sample
+from benchmarks.report import bullets, number, table, target_table
+from benchmarks.targets import Target
 
 _ROWS = 12
 _FLAT, _MOST_MB = 1.05, 500.0
@@ -30,29 +30,28 @@ def render(results: Results, head: Iterable[str]) -> str:
     """Return the whole report."""
     seen, plan = results.seen, results.plan
     ordered = sorted(seen.outcomes.items(), key=lambda pair: -pair[1])
-    rows = [(aim.text, aim.figure, aim.verdict) for aim in evaluate(results)]
     parts = [
         f"## Overload: {plan.jobs} requests in a flood",
-        "\n".join(f"- {line}" for line in [*head, describe(plan)]) + f"\n{_DEFINITIONS}",
+        f"{bullets([*head, describe(plan)])}\n{_DEFINITIONS}",
         table(("outcome", "responses"), [(name, str(count)) for name, count in ordered]),
-        _turned_away(results),
+        _shed(results),
         table(_HEADERS, [_row(sample, seen, results.samples) for sample in _some(results.samples)]),
-        table(("aim", "figure", "verdict"), rows),
+        target_table(evaluate(results)),
     ]
     if seen.wrong:
-        parts.append("FAILURES\n\n" + "\n".join(f"- {line}" for line in seen.wrong))
+        parts.append("FAILURES\n\n" + bullets(seen.wrong))
     return "\n\n".join(parts) + "\n"
 
 
-def _turned_away(results: Results) -> str:
-    if not results.turned_away:
+def _shed(results: Results) -> str:
+    if not results.shed:
         return "No queue of the worker has turned a request away."
-    rows = [(*key, f"{count:.0f}") for key, count in sorted(results.turned_away.items())]
+    rows = [(*key, f"{count:.0f}") for key, count in sorted(results.shed.items())]
     return table(("turned away by", "reason", "times"), rows)
 
 
 def describe(plan: Plan) -> str:
-    """One line that says what was run."""
+    """Return the plan in one line."""
     return (
         f"{plan.connections} connections; answers of {plan.tokens} tokens at {plan.pace.label}; "
         f"{plan.slots} slots, so {plan.capacity:.1f} answers/s; deadline {plan.deadline_s:g} s; "
@@ -60,19 +59,19 @@ def describe(plan: Plan) -> str:
     )
 
 
-def evaluate(results: Results) -> list[Aim]:
-    """Hold a run against its aims."""
+def evaluate(results: Results) -> list[Target]:
+    """Return the targets with their results."""
     return [_ended(results), *_memory(results), *_throughput(results)]
 
 
-def flood_rate(seen: Seen) -> float:
-    """Completed responses a second, from the first one's acceptance to the last one's end."""
+def flood_rate(seen: FloodResult) -> float:
+    """Return completed responses per second, from the first acceptance to the last end."""
     if not seen.completed_at:
         return 0.0
     return len(seen.completed_at) / (max(seen.completed_at) - min(seen.accepted_at))
 
 
-def _ended(results: Results) -> Aim:
+def _ended(results: Results) -> Target:
     seen = results.seen
     asked, lost = sum(seen.outcomes.values()), seen.outcomes.get(LOST, 0)
     text = "every response has one end and is right in all its events"
@@ -80,24 +79,24 @@ def _ended(results: Results) -> Aim:
         f"{asked} asked: {seen.outcomes.get(COMPLETED, 0)} completed, {lost} lost, "
         f"{len(seen.wrong)} wrong"
     )
-    return Aim(text, figure, asked == results.plan.jobs and not lost and not seen.wrong)
+    return Target(text, figure, asked == results.plan.jobs and not lost and not seen.wrong)
 
 
-def _memory(results: Results) -> list[Aim]:
+def _memory(results: Results) -> list[Target]:
     flat = f"the worker's largest memory, second half of the flood to first: at most {_FLAT:g}"
     most = f"the worker's largest memory: under {_MOST_MB:g} MB"
     mb = [sample.mb["worker-0"] for sample in results.samples]
     if len(mb) < 2:
-        return [Aim(flat, "", None), Aim(most, "", None)]
+        return [Target(flat, "", None), Target(most, "", None)]
     first, second = max(mb[: len(mb) // 2]), max(mb[len(mb) // 2 :])
     figure = f"{first:.0f} MB, then {second:.0f} MB: {second / first:.3f}"
     return [
-        Aim(flat, figure, second / first <= _FLAT),
-        Aim(most, f"{max(mb):.0f} MB; {results.idle_mb:.0f} MB idle", max(mb) < _MOST_MB),
+        Target(flat, figure, second / first <= _FLAT),
+        Target(most, f"{max(mb):.0f} MB; {results.idle_mb:.0f} MB idle", max(mb) < _MOST_MB),
     ]
 
 
-def _throughput(results: Results) -> list[Aim]:
+def _throughput(results: Results) -> list[Target]:
     rate, before, capacity = (
         flood_rate(results.seen),
         results.before.requests_per_s,
@@ -107,18 +106,18 @@ def _throughput(results: Results) -> list[Aim]:
     figure = f"{rate:.1f} against {before:.1f}: {rate / before:.3f}"
     share = f"{rate / capacity:.3f}; before {before / capacity:.3f}"
     return [
-        Aim(text, figure, rate / before >= _UNCHANGED),
-        Aim("answers/s in the flood, as a share of the engine's capacity", share, None),
+        Target(text, figure, rate / before >= _UNCHANGED),
+        Target("answers/s in the flood, as a share of the engine's capacity", share, None),
     ]
 
 
 def _some(samples: Sequence[Sample]) -> list[Sample]:
-    """About a dozen of them, evenly, the last one included."""
+    """Return about a dozen of them, evenly spaced, with the last one."""
     step = max(len(samples) // _ROWS, 1)
     return list(samples[::-1][::step])[::-1]
 
 
-def _row(sample: Sample, seen: Seen, samples: Sequence[Sample]) -> tuple[str, ...]:
+def _row(sample: Sample, seen: FloodResult, samples: Sequence[Sample]) -> tuple[str, ...]:
     chosen = _some(samples)
     place = chosen.index(sample)
     since = chosen[place - 1].second if place else 0.0

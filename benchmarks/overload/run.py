@@ -1,40 +1,39 @@
-"""The run: the engine's pace through Axon first, then the flood, with an eye on the memory."""
+"""The run: throughput at the engine's pace first, then the flood, with samples of the memory."""
 
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from time import perf_counter
 
 from benchmarks import peers
-from benchmarks.arena import Arena
-from benchmarks.follow import LoadError, follow
+from benchmarks.command import Say
+from benchmarks.load_process import LoadError, read_result
 from benchmarks.model import BenchmarkError
-from benchmarks.overload.model import Flood, Plan, Results, Sample, Seen
+from benchmarks.overload.model import Flood, FloodResult, Plan, Results, Sample
+from benchmarks.peer_group import PeerGroup
 from benchmarks.peers import Peer
 from benchmarks.prometheus import values
-from benchmarks.worker import metrics_of, rss_mb, worker_pid
+from benchmarks.worker_process import metrics_of, rss_mb, worker_pid
 
 _BEFORE_S = 8.0
 _SAMPLE_S = 1.0
 _UNCONFIRMED = 256
 _OUTPUT_LIMIT = 2**26
 _WATCHED = ("worker-0", "relay-0", "valkey")
-# After the deadline of the last one: what is overdue is looked for once a second, in portions.
+# Added to the last deadline: overdue responses are searched for once a second, in batches.
 _MORE_S = 90.0
 _SLOWEST_PER_S = 100.0
 
-_Say = Callable[[str], None]
 
-
-async def run(plan: Plan, say: _Say) -> Results:
+async def run(plan: Plan, say: Say) -> Results:
     """Run the whole plan.
 
     Raises
     ------
     BenchmarkError
-        The servers broke, or the clients' process did.
+        The servers or the clients' process failed.
     """
     settings = {
         "AXON_SLOTS": str(plan.slots),
@@ -48,31 +47,31 @@ async def run(plan: Plan, say: _Say) -> Results:
         cloud.stop()
 
 
-async def _measure(cloud: Peer, plan: Plan, say: _Say) -> Results:
+async def _measure(cloud: Peer, plan: Plan, say: Say) -> Results:
     pid = worker_pid(cloud.roots())
     if pid is None:
         raise LoadError("the local cloud has no worker")
     idle_mb = rss_mb(pid)
-    arena = Arena(running=[cloud], pace=plan.pace, seconds=_BEFORE_S, worker_mb=idle_mb)
-    before = await arena.measure(cloud, clients=2 * plan.slots, tokens=plan.tokens)
+    group = PeerGroup(running=[cloud], pace=plan.pace, seconds=_BEFORE_S, worker_mb=idle_mb)
+    before = await group.measure(cloud, clients=2 * plan.slots, tokens=plan.tokens)
     if before.load.failures:
         raise BenchmarkError(f"before the flood: {before.load.failures[0]}")
     say(f"before the flood {before.requests_per_s:.1f} answers/s of {plan.capacity:.1f}")
-    turned_away = _turned_away(pid)
+    shed = _shed(pid)
     seen, samples = await _flood(cloud, pid, plan, say)
-    after = _turned_away(pid)
-    counts = {key: count - turned_away.get(key, 0) for key, count in after.items()}
+    after = _shed(pid)
+    counts = {key: count - shed.get(key, 0) for key, count in after.items()}
     return Results(
         plan=plan,
         before=before,
         seen=seen,
         samples=samples,
         idle_mb=idle_mb,
-        turned_away={key: count for key, count in counts.items() if count},
+        shed={key: count for key, count in counts.items() if count},
     )
 
 
-async def _flood(cloud: Peer, pid: int, plan: Plan, say: _Say) -> tuple[Seen, list[Sample]]:
+async def _flood(cloud: Peer, pid: int, plan: Plan, say: Say) -> tuple[FloodResult, list[Sample]]:
     flood = Flood(
         url=cloud.url,
         model=cloud.model,
@@ -91,17 +90,17 @@ async def _flood(cloud: Peer, pid: int, plan: Plan, say: _Say) -> tuple[Seen, li
     pouring = asyncio.Event()
     watching = asyncio.create_task(_watch(cloud.roots(), pid, samples, say, since=pouring))
     try:
-        seen, _ = await follow(process.stdout, cloud.roots(), border=pouring.set)
+        seen, _ = await read_result(process.stdout, cloud.roots(), border=pouring.set)
     finally:
         watching.cancel()
         if process.returncode is None:
             process.kill()
         await process.wait()
-    return Seen(**seen), samples
+    return FloodResult(**seen), samples
 
 
 async def _watch(
-    roots: Mapping[int, str], pid: int, samples: list[Sample], say: _Say, *, since: asyncio.Event
+    roots: Mapping[int, str], pid: int, samples: list[Sample], say: Say, *, since: asyncio.Event
 ) -> None:
     await since.wait()
     began = perf_counter()
@@ -116,6 +115,6 @@ async def _watch(
         await asyncio.sleep(_SAMPLE_S)
 
 
-def _turned_away(pid: int) -> dict[tuple[str, ...], float]:
-    """How often a stage's queue has turned a job away, by stage and reason."""
+def _shed(pid: int) -> dict[tuple[str, ...], float]:
+    """Return how often a stage's queue has shed a job, by stage and reason."""
     return values(metrics_of(pid), "axon_requests_shed_total", "stage", "reason")

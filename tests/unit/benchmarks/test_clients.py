@@ -65,7 +65,7 @@ async def engine(pace: Pace) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def test_websocket_turns_are_measured_and_checked() -> None:
+async def test_websocket_client_measures_and_checks_answers() -> None:
     async with websocket_server(lambda _: answer("1", " 2 3")) as port:
         client = make_client(load("websocket", port))
         await client.connect()
@@ -89,7 +89,7 @@ async def test_websocket_turns_are_measured_and_checked() -> None:
         ([{"type": "close"}], WebSocketError, "closed by the server"),
     ],
 )
-async def test_a_wrong_websocket_answer_is_told(
+async def test_websocket_client_reports_a_wrong_answer(
     frames: Frames, error: type[Exception], said: str
 ) -> None:
     async with websocket_server(lambda _: frames) as port:
@@ -100,7 +100,7 @@ async def test_a_wrong_websocket_answer_is_told(
         client.close()
 
 
-async def test_numbers_start_again_with_each_answer() -> None:
+async def test_websocket_client_expects_numbers_from_zero_in_each_answer() -> None:
     later = [{**e, "sequence_number": i + 4} for i, e in enumerate(answer("1 2 3"))]
     async with websocket_server(lambda turn: later if turn else answer("1 2 3")) as port:
         client = make_client(load("websocket", port))
@@ -111,7 +111,7 @@ async def test_numbers_start_again_with_each_answer() -> None:
         client.close()
 
 
-async def test_a_refused_handshake_is_told() -> None:
+async def test_websocket_client_reports_a_refused_handshake() -> None:
     async with engine(Pace(ttft_ms=0, token_ms=0)) as port:
         client = make_client(load("websocket", port))
         with pytest.raises(WebSocketError, match="refused"):
@@ -119,7 +119,7 @@ async def test_a_refused_handshake_is_told() -> None:
         client.close()
 
 
-async def test_sse_answers_are_measured_and_checked() -> None:
+async def test_sse_client_measures_and_checks_answers() -> None:
     async with engine(Pace(ttft_ms=20, token_ms=10)) as port:
         client = make_client(load("sse", port, tokens=8))
         await client.connect()
@@ -149,7 +149,9 @@ async def test_sse_answers_are_measured_and_checked() -> None:
         (b"", ConnectionError, "closed"),
     ],
 )
-async def test_a_wrong_sse_answer_is_told(reply: bytes, error: type[Exception], said: str) -> None:
+async def test_sse_client_reports_a_wrong_answer(
+    reply: bytes, error: type[Exception], said: str
+) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(reply)

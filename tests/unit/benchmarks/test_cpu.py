@@ -30,7 +30,7 @@ def parent() -> Iterator[subprocess.Popen[bytes]]:
         process.communicate(b"\n")
 
 
-def test_each_process_counts_for_its_nearest_named_ancestor() -> None:
+def test_cpu_by_name_counts_a_process_for_its_nearest_named_ancestor() -> None:
     processes = {
         1: Usage(0, 100.0),
         10: Usage(1, 1.0),
@@ -48,7 +48,7 @@ def test_each_process_counts_for_its_nearest_named_ancestor() -> None:
     }
 
 
-def test_several_roots_may_share_a_name() -> None:
+def test_cpu_by_name_adds_up_roots_of_one_name() -> None:
     processes = {10: Usage(1, 1.0), 11: Usage(1, 2.0)}
     assert cpu_by_name(processes, {10: "lambda", 11: "lambda"}) == {"lambda": 3.0}
 
@@ -57,14 +57,16 @@ def test_spent_is_the_difference_of_two_readings() -> None:
     assert spent({"a": 1.0}, {"a": 3.5, "b": 2.0}) == {"a": 2.5, "b": 2.0}
 
 
-def test_children_count_while_they_live_and_after(parent: subprocess.Popen[bytes]) -> None:
+def test_all_processes_counts_children_that_run_or_have_ended(
+    parent: subprocess.Popen[bytes],
+) -> None:
     assert parent.stdout is not None
     assert parent.stdout.readline() == b"done\n"
     seconds = cpu_by_name(all_processes(), {parent.pid: "parent"})["parent"]
     assert 0.55 <= seconds < 5
 
 
-def test_this_process_grows_as_it_works() -> None:
+def test_all_processes_shows_the_cpu_time_of_this_process() -> None:
     roots = {os.getpid(): "me"}
     before, deadline = cpu_by_name(all_processes(), roots), monotonic() + 20
     while spent(before, cpu_by_name(all_processes(), roots))["me"] < 0.05:

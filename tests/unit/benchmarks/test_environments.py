@@ -20,7 +20,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-def test_an_environment_is_made_once_for_its_pins(tmp_path: Path, calls: list[str]) -> None:
+def test_environment_is_created_once_for_its_pins(tmp_path: Path, calls: list[str]) -> None:
     assert environments.ensure("peer") == tmp_path / "bench" / "peer" / "bin"
     environments.ensure("peer")
     assert calls == ["venv", "pip"]
@@ -29,7 +29,9 @@ def test_an_environment_is_made_once_for_its_pins(tmp_path: Path, calls: list[st
     assert calls == ["venv", "pip"] * 2
 
 
-def test_a_failed_install_is_tried_again(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_installed_again_after_a_failure(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     working = environments._uv
 
     def failing(*arguments: str) -> None:
@@ -48,7 +50,7 @@ def test_a_failed_install_is_tried_again(calls: list[str], monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("name", "pin"), [("litellm", "litellm==1.83.0"), ("vllm-router", "vllm-router==0.1.17")]
 )
-def test_every_requirement_is_pinned(name: str, pin: str) -> None:
+def test_environment_requirements_are_all_pinned(name: str, pin: str) -> None:
     folder = Path(environments.__file__).parent / "requirements"
     lines = (folder / f"{name}.txt").read_text().splitlines()
     pins = [line for line in lines if not line.startswith("#")]

@@ -29,7 +29,7 @@ def load(
     )
 
 
-async def test_closed_loops_measure_whole_rounds() -> None:
+async def test_load_measures_whole_rounds() -> None:
     said: list[str] = []
     async with engine(Pace(ttft_ms=5, token_ms=2)) as url:
         result = await run_load(load(url), said.append)
@@ -43,7 +43,7 @@ async def test_closed_loops_measure_whole_rounds() -> None:
     assert result.client_cpu_s > 0
 
 
-async def test_a_server_that_is_not_there_is_a_failure() -> None:
+async def test_load_fails_without_a_server() -> None:
     said: list[str] = []
     async with engine(Pace(ttft_ms=0, token_ms=0)) as url:
         pass
@@ -53,14 +53,14 @@ async def test_a_server_that_is_not_there_is_a_failure() -> None:
     assert result.failures
 
 
-async def test_answers_that_never_end_are_a_failure() -> None:
+async def test_load_fails_if_answers_never_end() -> None:
     async with engine(Pace(ttft_ms=3_600_000, token_ms=0)) as url:
         result = await run_load(load(url, cap_s=0.1), lambda _: None)
     assert result.capped
     assert result.failures == ["TimeoutError: 4 answers did not end in 0.2 s"]
 
 
-async def test_a_wrong_answer_fails_the_cell() -> None:
+async def test_load_fails_after_a_wrong_answer() -> None:
     async with engine(Pace(ttft_ms=0, token_ms=0)) as url:
         result = await run_load(load(url, tokens=-1), lambda _: None)
     assert result.failures[0] == "WrongAnswerError: expected '', got 'count to -1'"
@@ -69,7 +69,7 @@ async def test_a_wrong_answer_fails_the_cell() -> None:
     assert "handshake refused" in refused.failures[0]
 
 
-async def test_the_process_speaks_in_lines() -> None:
+async def test_load_process_writes_lines() -> None:
     async with engine(Pace(ttft_ms=0, token_ms=0)) as url:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -8,7 +8,7 @@ from benchmarks.__main__ import main, plan_from
 from benchmarks.model import Pace
 
 
-def test_the_default_is_everything() -> None:
+def test_main_runs_everything_by_default() -> None:
     plan, out = plan_from([])
     assert plan.peers == peers.ALL
     assert plan.clients == (1, 16, 64, 256)
@@ -18,7 +18,7 @@ def test_the_default_is_everything() -> None:
     assert out is None
 
 
-def test_quick_is_smaller_and_choices_stand() -> None:
+def test_main_quick_is_smaller_and_keeps_choices() -> None:
     plan, _ = plan_from(["--quick"])
     assert (plan.clients, plan.seconds) == ((1, 64), 2.0)
     plan, out = plan_from(
@@ -47,14 +47,16 @@ def test_quick_is_smaller_and_choices_stand() -> None:
 @pytest.mark.parametrize(
     "arguments", [["--peers", "nobody"], ["--clients", "many"], ["--paces", "fast"]]
 )
-def test_nonsense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_refuses_invalid_arguments(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         plan_from(arguments)
     assert "error" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["engine", "overload"])
-def test_the_other_benchmarks_get_the_rest_of_the_line(
+def test_main_passes_the_rest_of_the_line_to_another_benchmark(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     got: list[Sequence[str]] = []

@@ -10,13 +10,13 @@ from benchmarks.model import Pace, counted_text
 
 
 @pytest.mark.parametrize("count", [1, 2, 16, 128])
-def test_it_counts(count: int) -> None:
+def test_mock_engine_counts(count: int) -> None:
     tokens = answer_tokens(f"count to {count}")
     assert len(tokens) == count
     assert "".join(tokens) == counted_text(count) == " ".join(map(str, range(1, count + 1)))
 
 
-def test_it_echoes_anything_else_a_token_a_word() -> None:
+def test_mock_engine_echoes_other_texts_with_a_token_per_word() -> None:
     assert answer_tokens(" hello  wide world ") == ("hello", " wide", " world")
     assert answer_tokens("count to ten") == ("count", " to", " ten")
 
@@ -42,7 +42,7 @@ async def _events(pace: Pace, text: str) -> tuple[list[str], list[float]]:
     return events, moments
 
 
-async def test_an_http_client_reads_the_stream() -> None:
+async def test_mock_engine_streams_to_an_http_client() -> None:
     events, _ = await _events(Pace(ttft_ms=0, token_ms=0), "count to 5")
     assert events[-1] == "[DONE]"
     choices = [json.loads(event)["choices"][0] for event in events[:-1]]
@@ -51,7 +51,7 @@ async def test_an_http_client_reads_the_stream() -> None:
     assert [choice["finish_reason"] for choice in choices] == [None] * 6 + ["stop"]
 
 
-async def test_no_token_is_early() -> None:
+async def test_mock_engine_sends_no_token_early() -> None:
     _, moments = await _events(Pace(ttft_ms=40, token_ms=20), "count to 5")
     tokens = moments[1:6]
     for index, moment in enumerate(tokens):

@@ -3,7 +3,7 @@ from pathlib import Path
 from benchmarks.peers import axon_roots
 
 
-def test_processes_are_named_by_their_pid_files(tmp_path: Path) -> None:
+def test_axon_roots_are_named_by_their_pid_files(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     for name, pid in {"worker-0": 11, "relay-0": 12, "lambda": 13, "lambda-respond": 14}.items():
@@ -18,7 +18,7 @@ def test_processes_are_named_by_their_pid_files(tmp_path: Path) -> None:
     }
 
 
-def test_the_started_process_keeps_its_name_though_it_has_a_pid_file(tmp_path: Path) -> None:
+def test_axon_roots_keep_the_supervisors_name(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "axon.pid").write_text("10")
     assert axon_roots(tmp_path, 10) == {10: "supervisor"}

@@ -12,7 +12,7 @@ axon_queue_depth{stage="post"} 4
 """
 
 
-def test_samples_are_found_by_their_labels() -> None:
+def test_values_finds_samples_by_their_labels() -> None:
     metrics = read_metrics(TEXT)
     assert values(metrics, "axon_requests_shed_total", "stage", "reason") == {
         ("infer", "released"): 7.0,
@@ -23,6 +23,6 @@ def test_samples_are_found_by_their_labels() -> None:
     assert values(metrics, "axon_queue_depth") == {(): 7.0}
 
 
-def test_what_is_not_there_is_nothing() -> None:
+def test_values_of_an_unknown_name_are_empty() -> None:
     assert values(read_metrics(TEXT), "axon_other") == {}
     assert histograms(read_metrics(TEXT), "axon_other", "stage") == {}

@@ -1,9 +1,9 @@
 import math
 
-from benchmarks.cells import Results
 from benchmarks.peers import AXON, LITELLM_2, MOCK
 from benchmarks.report import render, table
-from tests.unit.benchmarks.factory import SLOW, measurement
+from benchmarks.run import Results
+from tests.unit.benchmarks.measurement_samples import SLOW, measurement
 
 
 def row(text: str, *starts: str) -> list[str]:
@@ -15,13 +15,13 @@ def row(text: str, *starts: str) -> list[str]:
     raise AssertionError(f"no row {starts} in\n{text}")
 
 
-def test_a_table_is_aligned() -> None:
+def test_table_is_aligned() -> None:
     assert table(("a", "bbb"), [("long", "1"), ("x", "22")]) == (
         "| a    | bbb |\n| ---- | --- |\n| long | 1   |\n| x    | 22  |"
     )
 
 
-def test_every_figure_is_in_its_row() -> None:
+def test_report_has_every_figure_in_its_row() -> None:
     cpu = {"lambda": 0.25, "worker-0": 2.0}
     one = measurement(AXON, clients=64, per_s=12.5, p50=5.25, p99=250, cpu_s=cpu)
     text = render(Results(measurements=[measurement(MOCK, clients=64), one]), ["Date: today"])
@@ -34,7 +34,7 @@ def test_every_figure_is_in_its_row() -> None:
     assert "FAILURES" not in text
 
 
-def test_rows_go_by_clients_then_by_peer_and_paces_have_their_own_tables() -> None:
+def test_report_sorts_rows_and_has_a_table_for_each_pace() -> None:
     measured = [
         measurement(peer, clients=clients, pace=pace)
         for pace in (measurement(AXON).cell.pace, SLOW)
@@ -48,7 +48,7 @@ def test_rows_go_by_clients_then_by_peer_and_paces_have_their_own_tables() -> No
     assert names == [MOCK, LITELLM_2, AXON] * 2
 
 
-def test_failures_are_loud_and_their_figures_are_left_out() -> None:
+def test_report_shows_failures_without_their_figures() -> None:
     bad = measurement(AXON, failures=("WrongAnswerError: expected x",))
     results = Results(measurements=[bad], long_answers=[bad], warnings=["full speed: busy"])
     text = render(results, [])
@@ -59,7 +59,7 @@ def test_failures_are_loud_and_their_figures_are_left_out() -> None:
     assert "- full speed: busy" in text
 
 
-def test_long_answers_have_their_table_and_nothing_measured_is_a_dash() -> None:
+def test_report_has_a_table_of_long_answers() -> None:
     long_answer = measurement(AXON, tokens=500, frames_max=88, first_gap=math.nan)
     text = render(Results(long_answers=[long_answer]), [])
     assert row(text, AXON) == [AXON, "1000", "86.0", "88", "-", "-", "3.00"]

@@ -26,7 +26,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-async def test_it_is_ready_when_it_answers_and_stops_with_its_children() -> None:
+async def test_server_is_ready_when_it_answers_and_stops_with_its_children() -> None:
     port = free_port()
     server = Server(name="x", command=[sys.executable, "-c", SERVES, str(port)])
     await server.ready(f"http://127.0.0.1:{port}/", within_s=30)
@@ -40,14 +40,14 @@ async def test_it_is_ready_when_it_answers_and_stops_with_its_children() -> None
     assert not root.is_running()
 
 
-async def test_one_that_ends_is_told_with_its_log(tmp_path: Path) -> None:
+async def test_server_that_ends_is_reported_with_its_log(tmp_path: Path) -> None:
     server = Server(name="x", command=[sys.executable, "-c", "print('broken'); exit(3)"])
     with pytest.raises(ServerError, match=r"x ended with 3: .*x\.log"):
         await server.ready(f"http://127.0.0.1:{free_port()}/", within_s=30)
     assert (tmp_path / "log" / "x.log").read_text() == "broken\n"
 
 
-async def test_one_that_never_answers_is_stopped() -> None:
+async def test_server_that_never_answers_is_stopped() -> None:
     server = Server(name="x", command=[sys.executable, "-c", "import time; time.sleep(600)"])
     with pytest.raises(ServerError, match=r"not ready in 0\.2 s"):
         await server.ready(f"http://127.0.0.1:{free_port()}/", within_s=0.2)

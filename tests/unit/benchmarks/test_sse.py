@@ -10,7 +10,7 @@ def chunked(*parts: bytes) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
-def test_events_are_split_at_blank_lines() -> None:
+def test_response_parser_splits_events_at_blank_lines() -> None:
     parser = EventReader()
     assert list(parser.feed(b"data: one\n\ndata:two\r\n\r\n: comment\nevent: x\ndata: th")) == [
         b"one",
@@ -21,7 +21,7 @@ def test_events_are_split_at_blank_lines() -> None:
 
 
 @pytest.mark.parametrize("size", range(1, 40))
-def test_a_response_is_the_same_however_it_is_cut(size: int) -> None:
+def test_response_parser_reads_a_response_in_any_pieces(size: int) -> None:
     whole = HEAD + chunked(b"data: a\n\n", b"data", b": bcd\n", b"\ndata: [DONE]\n\n")
     parser, events = ResponseParser(), []
     for start in range(0, len(whole), size):
@@ -31,14 +31,14 @@ def test_a_response_is_the_same_however_it_is_cut(size: int) -> None:
     assert parser.ended
 
 
-def test_an_event_that_began_in_an_earlier_read_survives_the_end_of_the_body() -> None:
+def test_response_parser_completes_an_event_with_the_end_of_the_body() -> None:
     parser = ResponseParser()
     rest = chunked(b"f\n\n")
     assert parser.feed(HEAD + b"8\r\ndata: ab\r\n") == []
     assert parser.feed(rest) == [b"abf"]
 
 
-def test_responses_follow_each_other_on_one_connection() -> None:
+def test_response_parser_reads_several_responses_of_a_connection() -> None:
     parser = ResponseParser()
     for name in (b"1", b"2"):
         assert parser.feed(HEAD) == []
@@ -47,20 +47,20 @@ def test_responses_follow_each_other_on_one_connection() -> None:
         assert parser.ended
 
 
-def test_a_sized_body_is_read_to_its_length() -> None:
+def test_response_parser_reads_a_sized_body() -> None:
     parser = ResponseParser()
     assert parser.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\ndata:") == []
     assert parser.feed(b" x\n\n") == [b"x"]
     assert parser.ended
 
 
-def test_a_refusal_is_raised_with_its_whole_body() -> None:
+def test_response_parser_raises_a_refusal_with_its_whole_body() -> None:
     parser = ResponseParser()
     assert parser.feed(b"HTTP/1.1 429 Slow\r\ncontent-length: 9\r\n\r\ntoo") == []
     with pytest.raises(HttpStreamError, match=r"status 429: b'too much!'"):
         parser.feed(b" much!")
 
 
-def test_a_body_of_unknown_length_is_refused() -> None:
+def test_response_parser_refuses_a_body_of_unknown_length() -> None:
     with pytest.raises(HttpStreamError, match="unknown length"):
         ResponseParser().feed(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")

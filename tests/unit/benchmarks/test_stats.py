@@ -21,18 +21,20 @@ def test_percentile_of_nothing_is_nan() -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(1, 100))
-def test_percentile_was_seen_and_covers_its_rank(values: list[float], rank: float) -> None:
+def test_percentile_is_one_of_the_values_and_covers_its_rank(
+    values: list[float], rank: float
+) -> None:
     found = percentile(values, rank)
     assert found in values
     assert sum(value <= found for value in values) >= rank / 100 * len(values) - 1e-9
 
 
-def test_gaps_lie_between_neighbours() -> None:
+def test_gaps_are_between_successive_moments() -> None:
     assert gaps([1.0, 3.0, 3.5]) == [2.0, 0.5]
     assert gaps([1.0]) == []
 
 
-def test_only_gaps_that_begin_in_the_first_second_count() -> None:
+def test_first_second_gap_ignores_later_gaps() -> None:
     assert first_second_gap([5.0, 5.03, 5.98, 6.5, 9.0]) == pytest.approx(0.95)
     assert first_second_gap([5.0, 5.9, 7.9, 8.0]) == pytest.approx(2.0)
     assert math.isnan(first_second_gap([5.0]))

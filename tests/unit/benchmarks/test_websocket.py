@@ -34,7 +34,7 @@ def unmask(data: bytes) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
-def test_client_frames_are_masked_and_sized(size: int) -> None:
+def test_frame_is_masked_and_sized(size: int) -> None:
     payload = bytes(i % 251 for i in range(size))
     data = frame(Opcode.TEXT, payload)
     assert data[1] & 0x80
@@ -43,7 +43,7 @@ def test_client_frames_are_masked_and_sized(size: int) -> None:
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 7, 1000])
 @pytest.mark.parametrize("size", [0, 125, 126, 70_000])
-def test_frames_are_the_same_however_they_are_cut(size: int, cut: int) -> None:
+def test_frame_parser_reads_frames_in_any_pieces(size: int, cut: int) -> None:
     payload = b"x" * size
     data = server_frame(payload) + server_frame(b"ping", first=0x89)
     parser, found = FrameParser(), list[Frame]()
@@ -53,7 +53,7 @@ def test_frames_are_the_same_however_they_are_cut(size: int, cut: int) -> None:
     assert found == [Frame(Opcode.TEXT, True, payload), Frame(Opcode.PING, True, b"ping")]
 
 
-def test_fragments_are_joined() -> None:
+def test_frame_parser_joins_fragments() -> None:
     parser = FrameParser()
     parts = [Frame(Opcode.TEXT, False, b"a"), Frame(Opcode.CONTINUATION, False, b"b")]
     assert [parser.joined(part) for part in parts] == [None, None]
@@ -61,12 +61,12 @@ def test_fragments_are_joined() -> None:
     assert parser.joined(Frame(Opcode.TEXT, True, b"whole")) == b"whole"
 
 
-def test_binary_messages_are_refused() -> None:
+def test_frame_parser_refuses_binary_messages() -> None:
     with pytest.raises(WebSocketError, match="binary"):
         FrameParser().joined(Frame(Opcode.BINARY, True, b""))
 
 
-def test_the_handshake_carries_the_key_and_checks_the_answer() -> None:
+def test_handshake_sends_the_key_and_checks_the_answer() -> None:
     handshake = Handshake(host="h:1", path="/v1/responses", api_key="sk-test")
     assert handshake.request.startswith(b"GET /v1/responses HTTP/1.1\r\nHost: h:1\r\n")
     assert b"Authorization: Bearer sk-test\r\n" in handshake.request

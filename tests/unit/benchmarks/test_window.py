@@ -8,7 +8,7 @@ from benchmarks.model import Load
 from benchmarks.window import Window
 
 
-class Clock:
+class ManualClock:
     def __init__(self) -> None:
         self.now = 100.0
 
@@ -17,8 +17,8 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
+    clock = ManualClock()
     monkeypatch.setattr(module, "perf_counter", clock)
     return clock
 
@@ -31,7 +31,7 @@ def answer(*moments: float, started: float = 0.0) -> Answer:
     return Answer(started=started, frames=len(moments) + 3, delta_moments=list(moments))
 
 
-async def test_it_opens_and_closes_with_whole_rounds(clock: Clock) -> None:
+async def test_window_opens_and_closes_with_whole_rounds(clock: ManualClock) -> None:
     said: list[str] = []
     window = Window(load=load(), announce=said.append)
     window.warm_up()
@@ -59,7 +59,7 @@ async def test_it_opens_and_closes_with_whole_rounds(clock: Clock) -> None:
     assert (result.finished, result.window_s, result.capped) == (4, 6.0, False)
 
 
-async def test_the_cap_bounds_a_peer_that_never_finishes() -> None:
+async def test_window_is_limited_for_a_peer_that_never_finishes() -> None:
     said: list[str] = []
     window = Window(load=load(cap_s=0.05), announce=said.append)
     await window.run()
@@ -70,7 +70,7 @@ async def test_the_cap_bounds_a_peer_that_never_finishes() -> None:
     assert math.isnan(result.ttft_p50_ms)
 
 
-async def test_a_failure_ends_it_at_once_and_later_ones_are_kept_too() -> None:
+async def test_window_closes_at_a_failure_and_keeps_later_ones() -> None:
     said: list[str] = []
     window = Window(load=load(), announce=said.append)
     window.fail(ValueError("first"))
@@ -83,7 +83,7 @@ async def test_a_failure_ends_it_at_once_and_later_ones_are_kept_too() -> None:
     assert len(failures) == 5
 
 
-async def test_figures_of_the_answers_in_the_window(clock: Clock) -> None:
+async def test_window_result_has_the_figures_of_its_answers(clock: ManualClock) -> None:
     window = Window(load=load(clients=1), announce=lambda _: None)
     window.warm_up()
     clock.now += 2.0

@@ -8,7 +8,7 @@ from benchmarks.affinity.command import plan_from, settings_for
 VLLM = ["--engine", "vllm", "--model", "models/x"]
 
 
-def test_the_defaults() -> None:
+def test_affinity_command_has_defaults() -> None:
     plan, out = plan_from(["--model", "models/x", "--python", "p"])
     assert (plan.engine, plan.model, plan.python) == ("vllm", Path("models/x"), Path("p"))
     assert (plan.workers, plan.conversations, plan.turns, plan.concurrency) == (2, 12, 5, 4)
@@ -16,7 +16,7 @@ def test_the_defaults() -> None:
     assert out is None
 
 
-def test_choices_stand() -> None:
+def test_affinity_command_keeps_choices() -> None:
     plan, out = plan_from(["--engine", "echo", "--workers", "3", "--turns", "2", "--out", "x.md"])
     assert (plan.engine, plan.model, plan.workers, plan.turns) == ("echo", None, 3, 2)
     assert out == Path("x.md")
@@ -34,13 +34,15 @@ def test_choices_stand() -> None:
         [*VLLM, "--turns", "1"],
     ],
 )
-def test_nonsense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_affinity_command_refuses_invalid_arguments(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         plan_from(arguments)
     assert "error" in capsys.readouterr().err
 
 
-def test_what_is_set_stays_and_affinity_is_the_legs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_affinity_command_keeps_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AXON_SLOTS", "AXON_VLLM_ARGUMENTS", "AXON_MAX_MODEL_LEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AXON_PREFIX_AFFINITY", "false")

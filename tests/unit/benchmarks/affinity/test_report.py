@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.affinity.report import first_ms, held, hit_rate, render
-from tests.unit.benchmarks.affinity.legs import leg, plan, turn
+from tests.unit.benchmarks.affinity.leg_samples import leg, plan, turn
 
 TURNS = [
     turn(0, 0, first_ms=900.0),
@@ -19,14 +19,14 @@ KEPT = leg(*TURNS, queries=500, hits=240, seconds=4)
 FREE = leg(*SLOW, affinity=False, queries=500, hits=120, seconds=8)
 
 
-def test_figures() -> None:
+def test_affinity_report_figures() -> None:
     assert hit_rate(KEPT) == pytest.approx(0.48)
     assert held(KEPT) == pytest.approx(1.0)
     assert (first_ms(KEPT, 50), first_ms(KEPT, 90)) == (20.0, 40.0)
     assert first_ms(FREE, 90) == 80.0
 
 
-def test_both_legs_and_their_ratio() -> None:
+def test_affinity_report_shows_both_legs_and_their_ratio() -> None:
     text = render([KEPT, FREE], plan(), ["a machine"])
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     table = {row[0]: row[1:] for row in rows if row}
@@ -41,7 +41,7 @@ def test_both_legs_and_their_ratio() -> None:
     assert "Answers without text: 1" in text
 
 
-def test_an_engine_without_a_cache_has_no_hits() -> None:
+def test_affinity_report_shows_no_hits_for_an_engine_without_a_cache() -> None:
     text = render([leg(*TURNS), leg(*TURNS, affinity=False)], plan(), [])
     assert "| true     | worker-0 3, worker-1 1 | -              | -        | -  " in text
     assert "Answers without text" not in text

@@ -6,18 +6,18 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Metric
 
 from benchmarks.affinity import run as module
+from benchmarks.affinity.conversations import WARM_UPS
 from benchmarks.affinity.model import Counters, Plan, Turn
 from benchmarks.affinity.run import counters, run
-from benchmarks.affinity.talk import WARM_UPS
-from benchmarks.follow import LoadError
+from benchmarks.load_process import LoadError
 from benchmarks.peers import Peer
-from tests.unit.benchmarks.affinity.legs import plan, turn
+from tests.unit.benchmarks.affinity.leg_samples import plan, turn
 
 ROOTS = {1: "supervisor", 2: "relay-0", 3: "worker-0", 4: "worker-1"}
 
 
-class Workers:
-    """What both workers' /metrics say; they count an answer a look late."""
+class StubWorkers:
+    """Stands for both workers' /metrics; they count an answer one read late."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
@@ -42,24 +42,24 @@ class Workers:
 
 
 @pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
-    workers = Workers()
+def workers(monkeypatch: pytest.MonkeyPatch) -> StubWorkers:
+    workers = StubWorkers()
     monkeypatch.setattr(module, "metrics_of", workers.metrics_of)
-    monkeypatch.setattr(module, "_LOOK_S", 0)
+    monkeypatch.setattr(module, "_POLL_S", 0)
     return workers
 
 
-def test_every_worker_is_asked_for_vllms_own_counters(workers: Workers) -> None:
+def test_counters_are_read_from_every_worker(workers: StubWorkers) -> None:
     workers.count(queries=90, hits=30)
     workers.jobs.labels("completed").inc(2)
     workers.jobs.labels("released").inc(5)
     assert counters(ROOTS) == {"worker-0": Counters(90, 30, 2), "worker-1": Counters()}
 
 
-class Cloud:
+class StubCloud:
     """Stands for both legs' clouds, and for what is asked of them."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: StubWorkers) -> None:
         self.workers = workers
         self.started: list[dict[str, str]] = []
         self.stopped = 0
@@ -78,7 +78,7 @@ class Cloud:
         self.workers.count(queries=1000, hits=1000)
         self.workers.late = len(clients) * WARM_UPS
 
-    async def talk(self, _: Plan, __: list[Any]) -> list[Turn]:
+    async def run_conversations(self, _: Plan, __: list[Any]) -> list[Turn]:
         if isinstance(self.answers, Exception):
             raise ExceptionGroup("turns", [self.answers])
         self.workers.count(queries=200, hits=80)
@@ -98,11 +98,11 @@ class SilentClient:
 
 
 @pytest.fixture
-def cloud(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    cloud = Cloud(workers)
+def cloud(workers: StubWorkers, monkeypatch: pytest.MonkeyPatch) -> StubCloud:
+    cloud = StubCloud(workers)
     monkeypatch.setattr(module, "start_cloud", cloud.start)
     monkeypatch.setattr(module, "warm_up", cloud.warm_up)
-    monkeypatch.setattr(module, "talk", cloud.talk)
+    monkeypatch.setattr(module, "run_conversations", cloud.run_conversations)
     monkeypatch.setattr(module, "TurnClient", SilentClient)
     return cloud
 
@@ -111,7 +111,7 @@ def nothing(_: str) -> None:
     pass
 
 
-async def test_both_legs_count_what_their_conversations_did(cloud: Cloud) -> None:
+async def test_affinity_run_counts_each_leg(cloud: StubCloud) -> None:
     kept, free = await run(plan(), {"AXON_SLOTS": "4"}, nothing)
     assert cloud.started == [
         {"AXON_SLOTS": "4", "AXON_PREFIX_AFFINITY": "true"},
@@ -125,13 +125,13 @@ async def test_both_legs_count_what_their_conversations_did(cloud: Cloud) -> Non
     assert cloud.stopped == 2
 
 
-async def test_a_leg_that_fails_ends_the_run(cloud: Cloud) -> None:
+async def test_affinity_run_ends_if_a_leg_fails(cloud: StubCloud) -> None:
     cloud.answers = ConnectionResetError("gone")
     with pytest.raises(LoadError, match="ConnectionResetError: gone"):
         await run(plan(), {}, nothing)
     assert (len(cloud.started), cloud.stopped) == (1, 1)
 
 
-async def test_a_worker_that_is_missing_is_told(cloud: Cloud) -> None:
+async def test_affinity_run_reports_a_missing_worker(cloud: StubCloud) -> None:
     with pytest.raises(LoadError, match="2 workers instead of 3"):
         await run(replace(plan(), workers=3), {}, nothing)

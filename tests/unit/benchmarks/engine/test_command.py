@@ -6,13 +6,13 @@ import pytest
 from benchmarks.engine.command import options_from, settings_for
 
 
-def test_the_default_is_the_laptops_engine() -> None:
+def test_engine_command_uses_smollm2_by_default() -> None:
     options, plan = options_from([])
     assert options.engine == "smollm2"
     assert (plan.clients, plan.tokens, plan.pairs, plan.seconds) == ((1, 8, 32), 64, 4, 6.0)
 
 
-def test_vllm_has_a_model_and_an_interpreter() -> None:
+def test_engine_command_takes_a_model_and_an_interpreter_for_vllm() -> None:
     options, plan = options_from(
         ["--engine", "vllm", "--model", "models/x", "--python", "p", "--clients", "2,4"]
     )
@@ -31,13 +31,17 @@ def test_vllm_has_a_model_and_an_interpreter() -> None:
         ["--pairs", "0"],
     ],
 )
-def test_nonsense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_engine_command_refuses_invalid_arguments(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         options_from(arguments)
     assert "error" in capsys.readouterr().err
 
 
-def test_there_are_slots_for_all_and_what_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_command_sets_slots_and_keeps_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name in ("AXON_SLOTS", "AXON_VLLM_ARGUMENTS", "AXON_MAX_MODEL_LEN"):
         monkeypatch.delenv(name, raising=False)
     _, plan = options_from([])

@@ -2,8 +2,8 @@ from dataclasses import asdict
 
 import pytest
 
-from benchmarks.engine.asking import perform
-from benchmarks.engine.direct import EngineAsker
+from benchmarks.engine.closed_loop import run_closed_loops
+from benchmarks.engine.direct import EngineClient
 from benchmarks.engine.model import Work
 from worker.engines import EchoPace
 from worker.engines.echo.engine import EchoEngine
@@ -12,12 +12,12 @@ WORK = Work(clients=3, questions=2, tokens=4, first=10)
 # "Story number 10. Write ..." has more words than an answer may have tokens.
 
 
-async def test_the_engine_itself_does_all_the_work() -> None:
+async def test_direct_engine_does_all_the_work() -> None:
     engine = EchoEngine(slots=2, pace=EchoPace(ttft_s=0.02))
     await engine.start()
     said: list[str] = []
-    askers = [EngineAsker(engine, name=str(client)) for client in range(WORK.clients)]
-    seen = await perform(WORK, askers, said.append)
+    clients = [EngineClient(engine, name=str(client)) for client in range(WORK.clients)]
+    seen = await run_closed_loops(WORK, clients, said.append)
     await engine.close()
     assert said == ["window", "end"]
     assert seen.failures == []
@@ -28,15 +28,15 @@ async def test_the_engine_itself_does_all_the_work() -> None:
     assert asdict(WORK)["clients"] == 3
 
 
-async def test_a_failure_is_told() -> None:
+async def test_direct_engine_reports_a_failure() -> None:
     engine = EchoEngine(slots=2)  # not started
-    seen = await perform(WORK, [EngineAsker(engine, name="0")], lambda _: None)
+    seen = await run_closed_loops(WORK, [EngineClient(engine, name="0")], lambda _: None)
     assert seen.failures == ["EngineDeadError: The engine does not run."]
     assert seen.tokens == 0
 
 
-async def test_an_answer_without_text_is_none() -> None:
+async def test_direct_engine_refuses_an_answer_without_text() -> None:
     engine = EchoEngine(slots=2)
     await engine.start()
     with pytest.raises(ValueError, match="no text"):
-        await EngineAsker(engine, name="0").put(" ", tokens=4)
+        await EngineClient(engine, name="0").send_prompt(" ", tokens=4)

@@ -5,10 +5,10 @@ import pytest
 from benchmarks.engine.model import AXON, DIRECT, Leg, Work
 from benchmarks.engine.run import Plan, order, questions, run
 from benchmarks.model import BenchmarkError
-from tests.unit.benchmarks.engine.legs import leg
+from tests.unit.benchmarks.engine.leg_samples import leg
 
 
-class Sides:
+class StubSides:
     """Remembers what it is asked; a question takes a client two seconds."""
 
     def __init__(self, *, broken: str = "") -> None:
@@ -29,19 +29,19 @@ def nothing(_: str) -> None:
     pass
 
 
-def test_the_first_changes_from_pair_to_pair() -> None:
+def test_run_alternates_the_first_side() -> None:
     assert [order(number)[0] for number in range(4)] == [DIRECT, AXON, DIRECT, AXON]
     assert {frozenset(order(number)) for number in range(4)} == {frozenset((DIRECT, AXON))}
 
 
-def test_legs_are_about_as_long_as_planned() -> None:
+def test_run_plans_legs_of_the_requested_length() -> None:
     warm_up = leg(DIRECT, work=Work(clients=8, questions=1, tokens=64, first=0))
     assert questions(plan(8, seconds=25), warm_up) == 3
     assert questions(plan(8, seconds=1), warm_up) == 1
 
 
-async def test_both_sides_get_the_same_work_by_turns() -> None:
-    sides = Sides()
+async def test_run_gives_both_sides_the_same_work() -> None:
+    sides = StubSides()
     pairs = await run(plan(1, 8), sides.ask, nothing)
     measured = [one for one in sides.asked if one[1].questions == 3]
     assert [side for side, _ in measured] == [DIRECT, AXON, AXON, DIRECT] * 2
@@ -49,8 +49,8 @@ async def test_both_sides_get_the_same_work_by_turns() -> None:
     assert [one.direct.work.clients for one in pairs] == [1, 1, 8, 8]
 
 
-async def test_no_prompt_is_asked_twice_of_a_side() -> None:
-    sides = Sides()
+async def test_run_sends_no_prompt_twice_to_a_side() -> None:
+    sides = StubSides()
     await run(plan(1, 32), sides.ask, nothing)
     for name in (DIRECT, AXON):
         works = [work for side, work in sides.asked if side == name]
@@ -59,6 +59,6 @@ async def test_no_prompt_is_asked_twice_of_a_side() -> None:
         assert len({len(prompt) for prompt in prompts}) == 1
 
 
-async def test_half_a_pair_is_worth_nothing() -> None:
+async def test_run_fails_if_one_leg_fails() -> None:
     with pytest.raises(BenchmarkError, match="TimeoutError: late"):
-        await run(plan(1), Sides(broken=AXON).ask, nothing)
+        await run(plan(1), StubSides(broken=AXON).ask, nothing)

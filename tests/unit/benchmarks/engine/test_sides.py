@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks.engine import sides
 from benchmarks.engine.model import AXON, DIRECT, Work
-from benchmarks.follow import LoadError
+from benchmarks.load_process import LoadError
 from benchmarks.peers import Peer
-from tests.unit.benchmarks.engine.test_through import answer, axon
+from tests.unit.benchmarks.engine.axon_harness import answer, axon
 
 WORK = Work(clients=2, questions=2, tokens=5, first=1)
 ECHO = {
@@ -47,7 +47,7 @@ async def cloud(settings: dict[str, str]) -> AsyncIterator[Peer]:
             await worker.wait()
 
 
-async def test_each_side_does_the_work_in_its_own_processes(
+async def test_sides_work_in_processes_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sides, "_REST_S", 0)
@@ -61,7 +61,7 @@ async def test_each_side_does_the_work_in_its_own_processes(
     assert len(again.seen.first_tokens_ms) == 4
 
 
-async def test_an_engine_that_does_not_start_is_told() -> None:
+async def test_sides_report_an_engine_that_does_not_start() -> None:
     settings = ECHO | {"AXON_ENGINE": "vllm"}  # without a model
     async with cloud(settings) as peer:
         with pytest.raises(LoadError, match="did not start"):
@@ -69,7 +69,7 @@ async def test_an_engine_that_does_not_start_is_told() -> None:
                 pass
 
 
-async def test_an_engines_own_processes_keep_to_their_core() -> None:
+async def test_sides_pin_the_engines_processes_to_their_core() -> None:
     core = min(os.sched_getaffinity(0))
     child = "import time; print(flush=True); time.sleep(100)"
     program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"

@@ -7,7 +7,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from benchmarks.overload.flood import run
 from benchmarks.overload.model import Flood
-from tests.unit.benchmarks.overload.test_book import events, failed
+from tests.unit.benchmarks.overload.event_samples import events, failed
 
 Answer = Callable[[str], list[dict[str, Any]]]
 
@@ -29,7 +29,7 @@ def flood(url: str, *, limit_s: float = 20) -> Flood:
     )
 
 
-async def test_every_request_is_sent_and_its_end_awaited() -> None:
+async def test_flood_sends_every_request_and_waits_for_its_end() -> None:
     def answer(stream_id: str) -> list[dict[str, Any]]:
         if int(stream_id) % 3:
             return events(stream_id, "1 2", " 3")
@@ -43,7 +43,7 @@ async def test_every_request_is_sent_and_its_end_awaited() -> None:
     assert said == ["window", "end"]
 
 
-async def test_what_does_not_end_is_lost() -> None:
+async def test_flood_counts_an_unended_response_as_lost() -> None:
     async with cloud(lambda stream_id: events(stream_id, "1")[:1]) as url:
         seen = await run(flood(url, limit_s=0.3), lambda _: None)
     assert seen.outcomes == {"lost": 9}

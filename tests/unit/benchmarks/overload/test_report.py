@@ -1,10 +1,10 @@
 from dataclasses import replace
 
 from benchmarks.model import Pace
-from benchmarks.overload.model import Plan, Results, Sample, Seen
+from benchmarks.overload.model import FloodResult, Plan, Results, Sample
 from benchmarks.overload.report import evaluate, flood_rate, render
 from benchmarks.peers import AXON
-from tests.unit.benchmarks.factory import measurement
+from tests.unit.benchmarks.measurement_samples import measurement
 
 PLAN = Plan(
     jobs=50, connections=5, tokens=20, pace=Pace(ttft_ms=20, token_ms=20), slots=4, prefetch=9,
@@ -17,7 +17,7 @@ def sample(second: float, worker_mb: float) -> Sample:
     return Sample(second=second, mb=mb, waiting=8)
 
 
-SEEN = Seen(
+SEEN = FloodResult(
     outcomes={"completed": 31, "failed, server_error: Late.": 19},
     accepted_at=[0.1 * n for n in range(50)],
     completed_at=[0.1 * (n + 1) for n in range(31)],
@@ -29,7 +29,7 @@ GOOD = Results(
     seen=SEEN,
     samples=[sample(n, 100 + min(n, 2)) for n in range(7)],
     idle_mb=90,
-    turned_away={("infer", "released"): 4.0},
+    shed={("infer", "released"): 4.0},
 )
 
 
@@ -37,17 +37,17 @@ def met(results: Results) -> list[bool | None]:
     return [aim.met for aim in evaluate(results)]
 
 
-def test_capacity_is_slots_by_the_time_of_an_answer() -> None:
+def test_plan_capacity_is_slots_by_the_time_of_an_answer() -> None:
     assert PLAN.answer_s == 0.4
     assert PLAN.capacity == 10.0
 
 
-def test_all_met() -> None:
+def test_overload_targets_are_all_met() -> None:
     assert round(flood_rate(SEEN), 6) == 10.0
     assert met(GOOD) == [True, True, True, True, None]
 
 
-def test_each_aim_can_be_missed_alone() -> None:
+def test_overload_targets_can_each_be_missed_alone() -> None:
     lost = replace(SEEN, outcomes={"completed": 31, "lost": 19})
     fewer = replace(SEEN, outcomes={"completed": 31})
     wrong = replace(SEEN, wrong=["a gap"])
@@ -61,12 +61,12 @@ def test_each_aim_can_be_missed_alone() -> None:
     assert met(replace(GOOD, before=faster)) == [True, True, True, False, None]
 
 
-def test_nothing_completed_is_no_division_by_zero() -> None:
+def test_overload_targets_survive_a_flood_without_completed_responses() -> None:
     none = replace(SEEN, outcomes={"lost": 50}, completed_at=[])
     assert met(replace(GOOD, seen=none, samples=[])) == [False, None, None, False, None]
 
 
-def test_the_course_of_the_flood_is_told() -> None:
+def test_overload_report_shows_the_course_of_the_flood() -> None:
     text = render(GOOD, ["Date: today"])
     rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines()]
     assert ["failed, server_error: Late.", "19"] in rows
@@ -74,5 +74,5 @@ def test_the_course_of_the_flood_is_told() -> None:
     assert ["2", "21", "20", "10.0", "0", "8", "102", "70", "20"] in rows
     assert ["6", "50", "31", "0.00", "19", "8", "102", "70", "20"] in rows
     assert "FAILURES" not in text
-    assert "No queue" in render(replace(GOOD, turned_away={}), [])
+    assert "No queue" in render(replace(GOOD, shed={}), [])
     assert "- a gap" in render(replace(GOOD, seen=replace(SEEN, wrong=["a gap"])), [])

@@ -1,4 +1,4 @@
-"""The aims that a run is held against."""
+"""Targets of the main benchmark: added time to first token, throughput, long answers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,18 @@ _TIMES_LITELLM = {16: 1.0, 128: 4.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
-    """An aim, what came out, and whether it was met: None where nothing was measured."""
+class Target:
+    """A target and its result.
+
+    Parameters
+    ----------
+    text : str
+        The target in words.
+    figure : str
+        The measured value in words; empty if there is none.
+    met : bool | None
+        None if nothing was measured.
+    """
 
     text: str
     figure: str
@@ -22,49 +32,52 @@ class Aim:
 
     @property
     def verdict(self) -> str:
+        """Return the verdict in words, as reports show it."""
         return {True: "met", False: "NOT MET", None: "not measured"}[self.met]
 
 
-def evaluate(measured: Sequence[Measurement], long_answers: Iterable[Measurement]) -> list[Aim]:
-    """Hold a run against every aim. A failed measurement meets none."""
+def evaluate(measured: Sequence[Measurement], long_answers: Iterable[Measurement]) -> list[Target]:
+    """Return every target with its result. A failed measurement meets none."""
     pairs = _pairs(measured)
     alone = [one for one in measured if one.peer == AXON and one.cell.clients == 1]
     crowded = [(axon, lite) for axon, lite in pairs if axon.cell.clients >= 16]
-    aims = [_first_token(alone), _first_token_p99(crowded)]
-    aims += [_throughput(pairs, tokens, times) for tokens, times in _TIMES_LITELLM.items()]
-    return aims + _long([one for one in long_answers if one.peer == AXON])
+    targets = [_first_token(alone), _first_token_p99(crowded)]
+    targets += [_throughput(pairs, tokens, times) for tokens, times in _TIMES_LITELLM.items()]
+    return targets + _long([one for one in long_answers if one.peer == AXON])
 
 
 def _pairs(measured: Iterable[Measurement]) -> list[tuple[Measurement, Measurement]]:
-    """Axon's measurement and LiteLLM's (2 workers) of each cell where LiteLLM held."""
+    """Return Axon's measurement and LiteLLM's (2 workers) of each cell without LiteLLM failures."""
     measured = list(measured)
     lite = {one.cell: one for one in measured if one.peer == LITELLM_2 and _sound([one])}
     return [(a, lite[a.cell]) for a in measured if a.peer == AXON and a.cell in lite]
 
 
-def _first_token(alone: Sequence[Measurement]) -> Aim:
+def _first_token(alone: Sequence[Measurement]) -> Target:
     text = f"added time to first token, p50 at 1 client, worst cell: under {_FIRST_TOKEN_MS:g} ms"
     if not alone:
-        return Aim(text, "", None)
+        return Target(text, "", None)
     worst = max(alone, key=lambda one: one.added_p50_ms)
     figure = f"{worst.added_p50_ms:.1f} ms ({worst.cell.label})"
-    return Aim(text, figure, _sound(alone) and worst.added_p50_ms < _FIRST_TOKEN_MS)
+    return Target(text, figure, _sound(alone) and worst.added_p50_ms < _FIRST_TOKEN_MS)
 
 
-def _first_token_p99(crowded: Sequence[tuple[Measurement, Measurement]]) -> Aim:
+def _first_token_p99(crowded: Sequence[tuple[Measurement, Measurement]]) -> Target:
     text = "added time to first token, p99 from 16 clients up: below LiteLLM's (2 workers)"
     if not crowded:
-        return Aim(text, "", None)
+        return Target(text, "", None)
     below = [a.added_p99_ms < b.added_p99_ms and _sound([a]) for a, b in crowded]
     axon, lite = max(crowded, key=lambda pair: pair[0].added_p99_ms / pair[1].added_p99_ms)
     figure = (
         f"{sum(below)} of {len(below)} cells; nearest or worst {axon.added_p99_ms:.1f} against "
         f"{lite.added_p99_ms:.1f} ms ({axon.cell.label})"
     )
-    return Aim(text, figure, all(below))
+    return Target(text, figure, all(below))
 
 
-def _throughput(pairs: Sequence[tuple[Measurement, Measurement]], tokens: int, times: float) -> Aim:
+def _throughput(
+    pairs: Sequence[tuple[Measurement, Measurement]], tokens: int, times: float
+) -> Target:
     size = f"64 clients, {tokens} tokens, full speed"
     text = f"requests/s at {size}: at least {times:g} times LiteLLM's (2 workers)"
     for axon, lite in pairs:
@@ -74,20 +87,20 @@ def _throughput(pairs: Sequence[tuple[Measurement, Measurement]], tokens: int, t
             figure = (
                 f"{axon.requests_per_s:.0f} against {lite.requests_per_s:.0f}: {ratio:.2f} times"
             )
-            return Aim(text, figure, _sound([axon]) and ratio >= times)
-    return Aim(text, "", None)
+            return Target(text, figure, _sound([axon]) and ratio >= times)
+    return Target(text, "", None)
 
 
-def _long(answers: Sequence[Measurement]) -> list[Aim]:
+def _long(answers: Sequence[Measurement]) -> list[Target]:
     posts = f"500 tokens at 50 tokens/s, posts of the costliest answer: at most {_LONG_POSTS}"
     rhythm = f"its deltas in the first second, p99 of the largest gaps: at most {_LONG_GAP_MS:g} ms"
     if not answers:
-        return [Aim(posts, "", None), Aim(rhythm, "", None)]
+        return [Target(posts, "", None), Target(rhythm, "", None)]
     seen, sound = answers[0].load, _sound(answers)
     gap = seen.first_second_gap_p99_ms
     return [
-        Aim(posts, f"{seen.frames_max}", sound and seen.frames_max <= _LONG_POSTS),
-        Aim(rhythm, f"{gap:.1f} ms", sound and gap <= _LONG_GAP_MS),
+        Target(posts, f"{seen.frames_max}", sound and seen.frames_max <= _LONG_POSTS),
+        Target(rhythm, f"{gap:.1f} ms", sound and gap <= _LONG_GAP_MS),
     ]
 
 

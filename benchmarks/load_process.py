@@ -1,4 +1,4 @@
-"""Follows a process that loads a server: CPU time is read where its window begins and ends."""
+"""Reads the output of a load generator, and the servers' CPU time in its measured window."""
 
 import asyncio
 import json
@@ -12,26 +12,34 @@ _BORDERS = (b"window", b"end")
 
 
 class LoadError(BenchmarkError):
-    """A peer that answers nothing, or a load generator that broke."""
+    """A peer does not answer, or a load generator failed."""
 
 
-async def follow(
+async def read_result(
     lines: asyncio.StreamReader,
     roots: Mapping[int, str],
     *,
     border: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """Read up to the result; return it, and the CPU seconds of the window by name.
+    """Read the lines of a load generator up to its result.
 
     Parameters
     ----------
-    border
+    roots : Mapping[int, str]
+        Names of the server processes by pid.
+    border : Callable[[], None]
         Called where the window begins and where it ends.
+
+    Returns
+    -------
+    tuple[dict[str, Any], dict[str, float]]
+        The result, and the CPU seconds of the window by process name (empty without a whole
+        window).
 
     Raises
     ------
     LoadError
-        When the process ends without a result.
+        The process ended without a result.
     """
     readings: list[dict[str, float]] = []
     async for line in lines:

@@ -8,14 +8,20 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from benchmarks.affinity.talk import WARM_UPS, TurnClient, order, talk, warm_up
+from benchmarks.affinity.conversations import (
+    WARM_UPS,
+    TurnClient,
+    order,
+    run_conversations,
+    warm_up,
+)
 from benchmarks.clients import WrongAnswerError
-from tests.unit.benchmarks.affinity.legs import plan
+from tests.unit.benchmarks.affinity.leg_samples import plan
 
 Json = dict[str, Any]
 
 
-class Axon:
+class StubAxon:
     """Answers each request after a moment, which is longer for some than for others."""
 
     def __init__(self, texts: Callable[[Json], tuple[str, list[str]]]) -> None:
@@ -54,7 +60,7 @@ def fluent(_: Json) -> tuple[str, list[str]]:
 
 
 @asynccontextmanager
-async def clients_of(axon: Axon, *, count: int) -> AsyncIterator[list[TurnClient]]:
+async def clients_of(axon: StubAxon, *, count: int) -> AsyncIterator[list[TurnClient]]:
     async with serve(axon.handle, "127.0.0.1", 0, compression=None) as server:
         url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/v1/responses"
         clients = [TurnClient(url=url, model="m") for _ in range(count)]
@@ -65,17 +71,17 @@ async def clients_of(axon: Axon, *, count: int) -> AsyncIterator[list[TurnClient
             client.close()
 
 
-def test_turns_of_all_conversations_come_between_each_others() -> None:
+def test_conversations_alternate_their_turns() -> None:
     turns = order(plan(conversations=5, turns=4))
     assert [sorted(turns[first : first + 5]) for first in range(0, 20, 5)] == [[0, 1, 2, 3, 4]] * 4
     assert turns == order(plan(conversations=5, turns=4))
 
 
-async def test_every_turn_continues_the_one_before_it() -> None:
-    axon = Axon(fluent)
+async def test_conversation_turns_continue_each_other() -> None:
+    axon = StubAxon(fluent)
     asked_for = plan(conversations=4, turns=3, concurrency=3)
     async with clients_of(axon, count=3) as clients:
-        turns = await talk(asked_for, clients)
+        turns = await run_conversations(asked_for, clients)
     chains = Counter[str]()
     answered = {f"resp_{number}": request for number, request in enumerate(axon.asked, 1)}
     for request in axon.asked:
@@ -95,17 +101,17 @@ async def test_every_turn_continues_the_one_before_it() -> None:
     assert {request["max_output_tokens"] for request in axon.asked} == {16}
 
 
-async def test_a_conversation_never_has_two_turns_at_a_time() -> None:
-    axon = Axon(fluent)
+async def test_conversation_never_has_two_turns_at_a_time() -> None:
+    axon = StubAxon(fluent)
     async with clients_of(axon, count=3) as clients:
-        turns = await talk(plan(conversations=1, turns=5, concurrency=3), clients)
+        turns = await run_conversations(plan(conversations=1, turns=5, concurrency=3), clients)
     assert [one.number for one in turns] == [0, 1, 2, 3, 4]
     assert axon.most_running == 1
 
 
-async def test_an_answer_without_text_has_no_first_token() -> None:
-    async with clients_of(Axon(lambda _: ("", [])), count=1) as clients:
-        turns = await talk(plan(conversations=1), clients)
+async def test_turn_without_text_has_no_first_token() -> None:
+    async with clients_of(StubAxon(lambda _: ("", [])), count=1) as clients:
+        turns = await run_conversations(plan(conversations=1), clients)
     assert [one.first_token_ms for one in turns] == [None, None]
 
 
@@ -113,15 +119,17 @@ async def test_an_answer_without_text_has_no_first_token() -> None:
     ("text", "deltas", "message"),
     [("a b", ["a"], "not the text"), ("a b", [], "without deltas")],
 )
-async def test_a_wrong_answer_ends_the_leg(text: str, deltas: list[str], message: str) -> None:
-    async with clients_of(Axon(lambda _: (text, deltas)), count=2) as clients:
+async def test_conversations_end_after_a_wrong_answer(
+    text: str, deltas: list[str], message: str
+) -> None:
+    async with clients_of(StubAxon(lambda _: (text, deltas)), count=2) as clients:
         with pytest.raises(ExceptionGroup) as caught:
-            await talk(plan(), clients)
+            await run_conversations(plan(), clients)
     assert caught.group_contains(WrongAnswerError, match=message)
 
 
-async def test_warming_up_leaves_nothing_that_a_conversation_repeats() -> None:
-    axon = Axon(fluent)
+async def test_warm_up_sends_nothing_that_a_conversation_repeats() -> None:
+    axon = StubAxon(fluent)
     async with clients_of(axon, count=2) as clients:
         await warm_up(clients)
     assert len({request["input"] for request in axon.asked}) == 2 * WARM_UPS

@@ -1,10 +1,10 @@
-"""Keeps account of every response of the flood: accepted, answered rightly, ended once."""
+"""Records of every response of the flood: accepted, correct, ended once."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.model import counted_text
-from benchmarks.overload.model import COMPLETED, LOST, Seen
+from benchmarks.overload.model import COMPLETED, LOST, FloodResult
 
 _KEPT_WRONG = 20
 _LAST = ("response.completed", "response.incomplete", "response.failed")
@@ -17,8 +17,8 @@ class _Response:
     text: list[str] = field(default_factory=list)
 
 
-class Book:
-    """Moments are seconds since the first request."""
+class ResponseRecords:
+    """All responses of one flood; moments are seconds since the first request."""
 
     def __init__(self, *, tokens: int) -> None:
         self._expected = counted_text(tokens)
@@ -30,29 +30,29 @@ class Book:
 
     @property
     def open(self) -> int:
-        """Responses that have not ended."""
+        """Return the number of responses that have not ended."""
         return len(self._responses) - len(self._completed_at) - len(self._failed_at)
 
     def ask(self, stream_id: str) -> None:
-        """Note a request."""
+        """Add a request."""
         self._responses[stream_id] = _Response()
 
-    def complain(self, text: str) -> None:
-        """Note what no client should see."""
+    def add_wrong(self, text: str) -> None:
+        """Record what no client should see."""
         if len(self._wrong) < _KEPT_WRONG:
             self._wrong.append(text[:300])
 
     def note(self, event: dict[str, Any], now: float) -> bool:
-        """Note an event; return whether it is its request's first."""
+        """Record an event; return whether it is the first of its request."""
         response = self._responses.get(str(event.get("stream_id")))
         if response is None or response.outcome:
-            self.complain(f"for nobody, or after the end: {event}")
+            self.add_wrong(f"for nobody, or after the end: {event}")
             return False
         if event["type"] == "error":
             return self._refused(response, event, now)
         first = response.next_number == 0
         if event["sequence_number"] != response.next_number:
-            self.complain(f"number {response.next_number} was due: {event}")
+            self.add_wrong(f"number {response.next_number} was due: {event}")
         response.next_number += 1
         if first:
             self._accepted_at.append(now)
@@ -62,13 +62,13 @@ class Book:
             self._end(response, event, now)
         return first
 
-    def seen(self) -> Seen:
-        """Sum up; what is still open is lost."""
+    def seen(self) -> FloodResult:
+        """Return the result; responses that have not ended are lost."""
         outcomes: dict[str, int] = {}
         for response in self._responses.values():
             outcome = response.outcome or LOST
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
-        return Seen(
+        return FloodResult(
             outcomes=outcomes,
             accepted_at=self._accepted_at,
             completed_at=self._completed_at,
@@ -87,7 +87,7 @@ class Book:
             response.outcome = COMPLETED
             self._completed_at.append(now)
             if "".join(response.text) != self._expected:
-                self.complain(f"a wrong text: {''.join(response.text)!r}")
+                self.add_wrong(f"a wrong text: {''.join(response.text)!r}")
         else:
             kind = error.get("type") or error["code"] if error else "no error"
             message = error["message"] if error else ""

@@ -1,6 +1,7 @@
-"""The load generator of Axon's side, a process of its own: WebSocket clients that ask a model.
+"""The load generator of Axon's side, a process of its own: WebSocket clients of a model.
 
-Told a URL, a model and a `Work` as JSON in its argument, it writes `window`, `end` and the `Seen`.
+Its argument is a URL, a model and a `Work` as JSON. It writes `window`, `end` and the `WorkResult`
+as JSON, one line each.
 """
 
 import gc
@@ -11,15 +12,16 @@ from dataclasses import asdict
 from typing import Any
 
 import uvloop
+from typing_extensions import override
 
 from benchmarks.clients import Answer, WebSocketClient, WrongAnswerError
-from benchmarks.engine.asking import Asker, Told, perform
-from benchmarks.engine.model import Seen, Work
+from benchmarks.engine.closed_loop import PromptClient, PromptResult, run_closed_loops
+from benchmarks.engine.model import Work, WorkResult
 from benchmarks.model import Load
 
 
-class ModelClient(WebSocketClient, Asker):
-    """Takes any answer that has an end and whose deltas are its text."""
+class ModelClient(WebSocketClient, PromptClient):
+    """Accepts any answer that has an end and whose deltas are its text."""
 
     def __init__(self, *, url: str, model: str) -> None:
         load = Load(kind="websocket", url=url, model=model, clients=1, tokens=1, seconds=0, cap_s=0)
@@ -27,7 +29,8 @@ class ModelClient(WebSocketClient, Asker):
         self._model = model
         self._ended: dict[str, Any] = {}
 
-    async def put(self, prompt: str, *, tokens: int) -> Told:
+    @override
+    async def send_prompt(self, prompt: str, *, tokens: int) -> PromptResult:
         create = {
             "type": "response.create",
             "model": self._model,
@@ -37,7 +40,7 @@ class ModelClient(WebSocketClient, Asker):
         self._request = json.dumps(create).encode()
         answer = await self._exchange()
         self._check(answer)
-        return Told(answer.ttft_s, self._ended["usage"]["output_tokens"])
+        return PromptResult(answer.ttft_s, self._ended["usage"]["output_tokens"])
 
     def _check(self, answer: Answer) -> None:
         parts = (part for item in self._ended["output"] for part in item["content"])
@@ -52,23 +55,24 @@ class ModelClient(WebSocketClient, Asker):
         self._end()
 
 
-async def run(work: Work, *, url: str, model: str, announce: Callable[[str], None]) -> Seen:
-    """Connect, and do the work."""
+async def run(work: Work, *, url: str, model: str, announce: Callable[[str], None]) -> WorkResult:
+    """Connect the clients and do the work."""
     clients = [ModelClient(url=url, model=model) for _ in range(work.clients)]
     try:
         for client in clients:
             await client.connect()
-        return await perform(work, clients, announce)
+        return await run_closed_loops(work, clients, announce)
     finally:
         for client in clients:
             client.close()
 
 
 def main() -> None:
-    told = json.loads(sys.argv[1])
+    """Do the work that the argument describes."""
+    arguments = json.loads(sys.argv[1])
     gc.disable()  # a pause of the generator would be measured as one of the server
-    work = Work(**told.pop("work"))
-    seen = uvloop.run(run(work, **told, announce=lambda line: print(line, flush=True)))
+    work = Work(**arguments.pop("work"))
+    seen = uvloop.run(run(work, **arguments, announce=lambda line: print(line, flush=True)))
     print(json.dumps(asdict(seen)), flush=True)
 
 

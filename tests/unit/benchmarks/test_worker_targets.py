@@ -1,13 +1,13 @@
 import math
 from dataclasses import replace
 
-from benchmarks.cells import Results
 from benchmarks.histogram import Histogram
 from benchmarks.model import Measurement, WorkerWindow
 from benchmarks.peers import AXON, MOCK
 from benchmarks.report import render
-from benchmarks.worker_aims import evaluate, rows
-from tests.unit.benchmarks.factory import SLOW, measurement
+from benchmarks.run import Results
+from benchmarks.worker_targets import evaluate, rows
+from tests.unit.benchmarks.measurement_samples import SLOW, measurement
 
 BOUNDS = (0.001, 0.002, 0.005, 0.01, math.inf)
 
@@ -29,17 +29,17 @@ def verdicts(*measured: Measurement) -> list[bool | None]:
     return [aim.met for aim in evaluate(measured)]
 
 
-def test_all_met() -> None:
+def test_worker_targets_are_all_met() -> None:
     good = with_worker(measurement(AXON, per_s=100.5))
     assert verdicts(good, measurement(MOCK)) == [True] * 7
 
 
-def test_without_a_worker_nothing_is_measured() -> None:
+def test_worker_targets_without_a_worker_are_not_measured() -> None:
     assert verdicts(measurement(MOCK)) == [None] * 7
     assert rows([measurement(MOCK)]) == []
 
 
-def test_each_aim_can_be_missed_alone() -> None:
+def test_worker_targets_can_each_be_missed_alone() -> None:
     good = with_worker(measurement(AXON, per_s=100.5))
     assert verdicts(good, with_worker(measurement(AXON), retrieve=5)) == [True] * 7
     assert verdicts(good, with_worker(measurement(AXON), assemble=5)).index(False) == 1
@@ -49,12 +49,12 @@ def test_each_aim_can_be_missed_alone() -> None:
     assert verdicts(good, with_worker(measurement(AXON), idle_mb=150)).index(False) == 6
 
 
-def test_a_slow_engine_says_nothing_of_the_speed() -> None:
+def test_worker_targets_ignore_the_speed_of_a_slow_engine() -> None:
     paced = with_worker(measurement(AXON, pace=SLOW, per_s=999))
     assert verdicts(paced)[4] is None
 
 
-def test_the_report_has_the_stages_of_each_cell() -> None:
+def test_report_has_the_stages_of_each_cell() -> None:
     one = with_worker(measurement(AXON, clients=16, per_s=250), stream=5)
     assert rows([one]) == [
         ("16", "full speed", "16", "250", "2.0", "2.0", "2.0", "2.0", "9.0", "120")

@@ -4,15 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import cells
-from benchmarks.cells import LONG_PACE, LONG_TOKENS, Plan
+from benchmarks import run as cells
 from benchmarks.model import BenchmarkError, Measurement, Pace
 from benchmarks.peers import AXON, LITELLM_2, MOCK
-from tests.unit.benchmarks.factory import FULL, SLOW, measurement
+from benchmarks.run import LONG_PACE, LONG_TOKENS, Plan
+from tests.unit.benchmarks.measurement_samples import FULL, SLOW, measurement
 
 
-class Arenas:
-    """Stands for running servers: remembers what was measured, breaks at the pace it is told."""
+class StubPeerGroups:
+    """Stands for running servers: records measurements, fails at the pace `broken`."""
 
     def __init__(
         self, *, broken: Pace | None = None, wrong: str = "", at_rest: bool = True
@@ -52,55 +52,59 @@ def plan(*peers: str) -> Plan:
 
 
 async def _run(
-    arenas: Arenas, monkeypatch: pytest.MonkeyPatch, *peers: str
+    groups: StubPeerGroups, monkeypatch: pytest.MonkeyPatch, *peers: str
 ) -> tuple[cells.Results, list[str]]:
-    monkeypatch.setattr(cells, "open_arena", arenas.open)
+    monkeypatch.setattr(cells, "open_peer_group", groups.open)
     said: list[str] = []
     return await cells.run(plan(*peers), said.append), said
 
 
-async def test_every_peer_is_asked_in_every_cell_and_none_always_first(
+async def test_run_measures_every_peer_in_every_cell_in_changing_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    arenas = Arenas()
-    results, said = await _run(arenas, monkeypatch, MOCK, LITELLM_2)
-    assert arenas.measured[:4] == [
+    groups = StubPeerGroups()
+    results, said = await _run(groups, monkeypatch, MOCK, LITELLM_2)
+    assert groups.measured[:4] == [
         (FULL, MOCK, 1, 16),
         (FULL, LITELLM_2, 1, 16),
         (FULL, LITELLM_2, 16, 16),
         (FULL, MOCK, 16, 16),
     ]
-    assert {pace for pace, *_ in arenas.measured} == {FULL, SLOW}
+    assert {pace for pace, *_ in groups.measured} == {FULL, SLOW}
     assert len(results.measurements) == 8
     assert results.long_answers == []
     assert results.failures == []
     assert len(said) == 8 + 2
 
 
-async def test_the_mock_is_not_measured_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    arenas = Arenas()
-    await _run(arenas, monkeypatch, LITELLM_2)
-    assert {peer for _, peer, *_ in arenas.measured} == {LITELLM_2}
+async def test_run_measures_the_mock_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = StubPeerGroups()
+    await _run(groups, monkeypatch, LITELLM_2)
+    assert {peer for _, peer, *_ in groups.measured} == {LITELLM_2}
 
 
-async def test_axon_has_long_answers_beside_the_mocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    results, _ = await _run(Arenas(), monkeypatch, AXON)
+async def test_run_measures_long_answers_of_axon_and_the_mock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results, _ = await _run(StubPeerGroups(), monkeypatch, AXON)
     assert [(one.peer, one.cell.tokens, one.cell.pace) for one in results.long_answers] == [
         (MOCK, LONG_TOKENS, LONG_PACE),
         (AXON, LONG_TOKENS, LONG_PACE),
     ]
 
 
-async def test_servers_that_break_cost_their_pace_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    results, said = await _run(Arenas(broken=FULL), monkeypatch, AXON)
+async def test_run_continues_with_other_paces_after_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results, said = await _run(StubPeerGroups(broken=FULL), monkeypatch, AXON)
     assert results.failures == ["litellm was not ready"]
     assert {one.cell.pace for one in results.measurements} == {SLOW}
     assert results.long_answers
     assert "FAILED litellm was not ready" in said
 
 
-async def test_wrong_answers_and_busy_peers_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    results, said = await _run(Arenas(wrong=AXON, at_rest=False), monkeypatch, AXON)
+async def test_run_reports_wrong_answers_and_busy_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    results, said = await _run(StubPeerGroups(wrong=AXON, at_rest=False), monkeypatch, AXON)
     assert len(results.failures) == 4 + 1
     assert results.failures[0] == f"{AXON}, 1 clients, 16 tokens, full speed: wrong"
     assert len(results.warnings) == 2

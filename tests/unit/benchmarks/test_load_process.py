@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from benchmarks.follow import LoadError, follow
+from benchmarks.load_process import LoadError, read_result
 
 
 def reader(*lines: bytes) -> asyncio.StreamReader:
@@ -13,10 +13,10 @@ def reader(*lines: bytes) -> asyncio.StreamReader:
     return stream
 
 
-async def test_the_result_comes_with_the_windows_cpu() -> None:
+async def test_load_process_returns_the_result_with_the_windows_cpu() -> None:
     lines = reader(b"INFO loading", b"window", b"a warning", b"end", b'{"answers": 3}')
     borders: list[str] = []
-    result, cpu_s = await follow(
+    result, cpu_s = await read_result(
         lines, {os.getpid(): "own"}, border=lambda: borders.append("border")
     )
     assert len(borders) == 2
@@ -24,10 +24,10 @@ async def test_the_result_comes_with_the_windows_cpu() -> None:
     assert cpu_s["own"] >= 0
 
 
-async def test_without_a_whole_window_there_is_no_cpu() -> None:
-    assert await follow(reader(b"end", b"{}"), {os.getpid(): "own"}) == ({}, {})
+async def test_load_process_returns_no_cpu_without_a_whole_window() -> None:
+    assert await read_result(reader(b"end", b"{}"), {os.getpid(): "own"}) == ({}, {})
 
 
-async def test_an_end_without_a_result_is_told() -> None:
+async def test_load_process_that_ends_without_a_result_is_an_error() -> None:
     with pytest.raises(LoadError, match="without a result"):
-        await follow(reader(b"window", b"end"), {})
+        await read_result(reader(b"window", b"end"), {})

@@ -1,11 +1,11 @@
-"""What Axon's worker is held against: its stages' times, its memory, its requests per second."""
+"""Targets of Axon's worker: latency of its stages, memory, requests per second."""
 
 import math
 from collections.abc import Callable, Sequence
 
-from benchmarks.aims import Aim
 from benchmarks.model import Measurement, WorkerWindow
-from benchmarks.worker import STAGES
+from benchmarks.targets import Target
+from benchmarks.worker_process import STAGES
 
 _STAGE_MS = {"retrieve": 10.0, "assemble": 5.0, "post": 10.0, "stream": 5.0}
 _REQUESTS_PER_S = 100.0
@@ -15,12 +15,12 @@ HEADERS = ("tokens", "pace", "clients", "requests/s", *(f"{name} ms" for name in
 
 
 def rows(measured: Sequence[Measurement]) -> list[tuple[str, ...]]:
-    """Rows under `HEADERS`: each measurement's stages, p99, and the worker's memory at its end."""
+    """Return rows under `HEADERS`: p99 of each stage, and the worker's memory at the end."""
     return [_row(one, one.worker) for one in measured if one.worker is not None]
 
 
-def evaluate(measured: Sequence[Measurement]) -> list[Aim]:
-    """Hold every measurement of a worker against every aim; the worst one counts."""
+def evaluate(measured: Sequence[Measurement]) -> list[Target]:
+    """Return every target with its result in the worst measurement."""
     known = [one for one in measured if one.worker is not None]
     return [
         *(_stage(known, name, limit_ms) for name, limit_ms in _STAGE_MS.items()),
@@ -45,41 +45,41 @@ def _row(one: Measurement, worker: WorkerWindow) -> tuple[str, ...]:
 
 
 def p99_ms(worker: WorkerWindow, stage: str) -> float:
-    """What a stage took, p99 in milliseconds; nan if nothing has passed it."""
+    """Return a stage's latency, p99 in milliseconds; nan if nothing has passed it."""
     histogram = worker.stages.get(stage)
     return histogram.percentile(99) * 1000 if histogram else math.nan
 
 
-def _stage(known: Sequence[Measurement], stage: str, limit_ms: float) -> Aim:
+def _stage(known: Sequence[Measurement], stage: str, limit_ms: float) -> Target:
     text = f"{stage}, p99 in the worst cell: under {limit_ms:g} ms"
     seen = [(p99_ms(one.worker, stage), one) for one in known if one.worker]
     seen = [(ms, one) for ms, one in seen if not math.isnan(ms)]
     if not seen:
-        return Aim(text, "", None)
+        return Target(text, "", None)
     ms, worst = max(seen, key=lambda pair: pair[0])
     within = sum(each < limit_ms for each, _ in seen)
     figure = f"{_ms(ms)} ms ({worst.cell.label}); {within} of {len(seen)} cells"
-    return Aim(text, figure, within == len(seen))
+    return Target(text, figure, within == len(seen))
 
 
-def _fast(known: Sequence[Measurement]) -> Aim:
+def _fast(known: Sequence[Measurement]) -> Target:
     text = f"requests/s with a fast model, best cell: over {_REQUESTS_PER_S:g}"
     fast = [one for one in known if not one.cell.pace.ttft_ms and not one.cell.pace.token_ms]
     if not fast:
-        return Aim(text, "", None)
+        return Target(text, "", None)
     best = max(fast, key=lambda one: one.requests_per_s)
     figure = f"{best.requests_per_s:.0f} ({best.cell.label})"
-    return Aim(text, figure, best.requests_per_s > _REQUESTS_PER_S)
+    return Target(text, figure, best.requests_per_s > _REQUESTS_PER_S)
 
 
 def _memory(
     known: Sequence[Measurement], when: str, limit_mb: float, of: Callable[[WorkerWindow], float]
-) -> Aim:
+) -> Target:
     text = f"memory of the worker {when}: under {limit_mb:g} MB"
     seen = [of(one.worker) for one in known if one.worker]
     if not seen:
-        return Aim(text, "", None)
-    return Aim(text, f"{max(seen):.0f} MB", max(seen) < limit_mb)
+        return Target(text, "", None)
+    return Target(text, f"{max(seen):.0f} MB", max(seen) < limit_mb)
 
 
 def _ms(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The peers that run at one pace, and the measuring of one of them while the others idle."""
+"""Peers that run at one pace, and measurements of one of them while the others idle."""
 
 import asyncio
 import json
@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 
-from benchmarks import peers, worker
+from benchmarks import peers, worker_process
 from benchmarks.cpu import all_processes, cpu_by_name, spent
-from benchmarks.follow import LoadError, follow
+from benchmarks.load_process import LoadError, read_result
 from benchmarks.model import Cell, Load, LoadResult, Measurement, Pace
 from benchmarks.peers import Peer
 
@@ -23,11 +23,19 @@ _REST_LIMIT_S, _REST_CPU_S = 90, 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arena:
-    """Running peers; `baseline_ms` is the time to first token of the mock, asked by one client.
+class PeerGroup:
+    """Running peers.
 
-    `at_rest` is false when a peer was still busy with nothing asked of it; `worker_mb` is the
-    memory of Axon's worker then.
+    Parameters
+    ----------
+    seconds : float
+        Least length of a measured window.
+    baseline_ms : float
+        Time to first token of the mock with one client (p50), in milliseconds.
+    at_rest : bool
+        False if a peer was still busy before its first request.
+    worker_mb : float
+        Memory (RSS) of Axon's worker at that time, in millions of bytes.
     """
 
     running: Sequence[Peer]
@@ -38,18 +46,18 @@ class Arena:
     worker_mb: float = math.nan
 
     async def warm_up(self, *, clients: int) -> None:
-        """Let each peer serve that many for a while: all grow with their load, and grow once."""
+        """Put load on each peer for 3 s: memory and pools grow with the first load."""
         warm = replace(self, seconds=_WARM_S)
         for peer in self.running:
             await warm.measure(peer, clients=clients, tokens=_BASELINE_TOKENS)
 
     async def measure(self, peer: Peer, *, clients: int, tokens: int) -> Measurement:
-        """Put load on `peer` for one window."""
+        """Put load on a peer for one window; return the measurement."""
         own = peer.roots()
         others = [root for other in self.running for root in other.roots() if root not in own]
         roots = dict.fromkeys(others, "others") | own
-        pid = worker.worker_pid(own)
-        before = worker.stages_of(pid) if pid else {}
+        pid = worker_process.worker_pid(own)
+        before = worker_process.stages_of(pid) if pid else {}
         load = Load(
             kind=peer.kind,
             url=peer.url,
@@ -68,23 +76,31 @@ class Arena:
             baseline_ttft_ms=self.baseline_ms,
             cpu_s=cpu_s,
             idle_cpu_s=idle_cpu_s,
-            worker=worker.window(pid, idle_mb=self.worker_mb, before=before) if pid else None,
+            worker=worker_process.window(pid, idle_mb=self.worker_mb, before=before)
+            if pid
+            else None,
         )
 
 
 @asynccontextmanager
-async def open_arena(names: Sequence[str], *, pace: Pace, seconds: float) -> AsyncIterator[Arena]:
+async def open_peer_group(
+    names: Sequence[str], *, pace: Pace, seconds: float
+) -> AsyncIterator[PeerGroup]:
     """Start the mock and the named peers, check that each answers, and stop them afterwards."""
     async with AsyncExitStack() as stack:
         running = await _start(names, pace, stack)
         at_rest = await _at_rest(running)
-        mb = sum(worker.rss_mb(pid) for one in running if (pid := worker.worker_pid(one.roots())))
-        arena = Arena(running=running, pace=pace, seconds=0.0, at_rest=at_rest, worker_mb=mb)
+        mb = sum(
+            worker_process.rss_mb(pid)
+            for one in running
+            if (pid := worker_process.worker_pid(one.roots()))
+        )
+        group = PeerGroup(running=running, pace=pace, seconds=0.0, at_rest=at_rest, worker_mb=mb)
         for peer in running:
-            await _check(arena, peer)
-        calm = replace(arena, seconds=min(seconds, 3.0))
+            await _check(group, peer)
+        calm = replace(group, seconds=min(seconds, 3.0))
         baseline = await calm.measure(running[0], clients=1, tokens=_BASELINE_TOKENS)
-        yield replace(arena, seconds=seconds, baseline_ms=baseline.load.ttft_p50_ms)
+        yield replace(group, seconds=seconds, baseline_ms=baseline.load.ttft_p50_ms)
 
 
 async def _start(names: Sequence[str], pace: Pace, stack: AsyncExitStack) -> list[Peer]:
@@ -97,8 +113,8 @@ async def _start(names: Sequence[str], pace: Pace, stack: AsyncExitStack) -> lis
     return running
 
 
-async def _check(arena: Arena, peer: Peer) -> None:
-    probe = await arena.measure(peer, clients=1, tokens=2)
+async def _check(group: PeerGroup, peer: Peer) -> None:
+    probe = await group.measure(peer, clients=1, tokens=2)
     if probe.load.failures:
         raise LoadError(f"{peer.name}: {probe.load.failures}; see {peer.server.log}")
 
@@ -121,7 +137,7 @@ async def _run(load: Load, roots: Mapping[int, str]) -> tuple[LoadResult, dict[s
     assert process.stdout is not None
     limit_s = _CAPS * load.cap_s
     try:
-        seen, cpu_s = await asyncio.wait_for(follow(process.stdout, roots), limit_s)
+        seen, cpu_s = await asyncio.wait_for(read_result(process.stdout, roots), limit_s)
         return LoadResult(**seen), cpu_s
     except TimeoutError as error:
         raise LoadError(f"the load generator did not end in {limit_s:g} s") from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmarks.engine.model import AXON, DIRECT, Leg, Pair, Seen, Work
+from benchmarks.engine.model import AXON, DIRECT, Leg, Pair, Work, WorkResult
 
 
 def leg(
@@ -19,7 +19,7 @@ def leg(
     return Leg(
         side=side,
         work=work or Work(clients=clients, questions=2, tokens=64, first=0),
-        seen=Seen(
+        seen=WorkResult(
             tokens=int(per_s * 10),
             seconds=10.0,
             first_tokens_ms=list(first_ms),

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.histogram import Histogram
 from benchmarks.server import Server, ServerError, free_port
-from benchmarks.worker import rss_mb, stages_of, window, worker_pid
+from benchmarks.worker_process import rss_mb, stages_of, window, worker_pid
 
 METRICS = """\
 # TYPE axon_stage_latency_seconds histogram
@@ -19,7 +19,7 @@ GONE = 2**22 + 1
 """No process has a number as high as this."""
 
 
-async def test_a_worker_is_asked_at_the_port_that_its_environment_tells(tmp_path: Path) -> None:
+async def test_metrics_are_read_from_the_port_in_the_workers_environment(tmp_path: Path) -> None:
     (tmp_path / "metrics").write_text(METRICS)
     port = free_port()
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
@@ -39,12 +39,12 @@ async def test_a_worker_is_asked_at_the_port_that_its_environment_tells(tmp_path
         server.stop()
 
 
-def test_one_that_is_gone_has_no_memory_and_no_metrics() -> None:
+def test_ended_worker_has_no_memory_and_no_metrics() -> None:
     assert rss_mb(GONE) == 0
     with pytest.raises(ServerError, match="tells no metrics"):
         stages_of(GONE)
 
 
-def test_the_first_worker_is_found_among_a_peers_processes() -> None:
+def test_worker_pid_is_that_of_the_first_worker() -> None:
     assert worker_pid({1: "supervisor", 7: "worker-0", 8: "worker-1"}) == 7
     assert worker_pid({1: "mock"}) is None

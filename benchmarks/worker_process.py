@@ -1,4 +1,4 @@
-"""What a running worker tells of itself: its memory and its stages' histograms."""
+"""Memory and stage histograms of a running worker."""
 
 from collections.abc import Mapping
 
@@ -15,12 +15,12 @@ _HEALTH_PORT = "AXON_HEALTH_PORT"
 
 
 def worker_pid(roots: Mapping[int, str]) -> int | None:
-    """The first worker's pid among a peer's processes; None if it has no worker."""
+    """Return the pid of the first worker among a peer's processes, None if it has no worker."""
     return next((pid for pid, name in roots.items() if name == "worker-0"), None)
 
 
 def rss_mb(pid: int) -> float:
-    """Resident memory of one process, in millions of bytes; 0 when it is gone."""
+    """Return a process's resident memory in millions of bytes; 0 if it has ended."""
     try:
         return float(psutil.Process(pid).memory_info().rss) / 1e6
     except psutil.NoSuchProcess:
@@ -28,12 +28,12 @@ def rss_mb(pid: int) -> float:
 
 
 def metrics_of(pid: int) -> list[Metric]:
-    """Ask the service with this pid for its metrics.
+    """Return the metrics of the service with this pid.
 
     Raises
     ------
     ServerError
-        It is gone, or does not answer.
+        It has ended, or does not answer.
     """
     try:
         port = psutil.Process(pid).environ()[_HEALTH_PORT]
@@ -44,11 +44,11 @@ def metrics_of(pid: int) -> list[Metric]:
 
 
 def stages_of(pid: int) -> dict[str, Histogram]:
-    """What each stage took, since the worker started."""
+    """Return the latency histogram of each stage since the worker started."""
     return histograms(metrics_of(pid), "axon_stage_latency_seconds", "stage")
 
 
 def window(pid: int, *, idle_mb: float, before: Mapping[str, Histogram]) -> WorkerWindow:
-    """What the worker shows now, its stages since `before`."""
+    """Return the worker's memory now, and its stages' histograms since `before`."""
     stages = {name: one.since(before.get(name)) for name, one in stages_of(pid).items()}
     return WorkerWindow(idle_mb=idle_mb, mb=rss_mb(pid), stages=stages)

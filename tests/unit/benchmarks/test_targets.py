@@ -1,8 +1,8 @@
 import math
 
-from benchmarks.aims import Aim, evaluate
 from benchmarks.peers import AXON, LITELLM_1, LITELLM_2
-from tests.unit.benchmarks.factory import SLOW, measurement
+from benchmarks.targets import Target, evaluate
+from tests.unit.benchmarks.measurement_samples import SLOW, measurement
 
 GOOD = [
     measurement(AXON, p50=14.9),
@@ -19,20 +19,20 @@ GOOD = [
 LONG = [measurement(AXON, tokens=500, frames_max=90, first_gap=50.0)]
 
 
-def met(aims: list[Aim]) -> list[bool | None]:
+def met(aims: list[Target]) -> list[bool | None]:
     return [aim.met for aim in aims]
 
 
-def test_all_met_at_their_borders() -> None:
+def test_targets_are_all_met_at_their_limits() -> None:
     assert met(evaluate(GOOD, LONG)) == [True] * 6
 
 
-def test_nothing_measured_is_neither_met_nor_missed() -> None:
+def test_targets_without_measurements_are_neither_met_nor_missed() -> None:
     assert met(evaluate([], [])) == [None] * 6
     assert {aim.verdict for aim in evaluate([], [])} == {"not measured"}
 
 
-def test_each_aim_can_be_missed_alone() -> None:
+def test_targets_can_each_be_missed_alone() -> None:
     misses = {
         0: measurement(AXON, tokens=128, p50=15.0),
         1: measurement(AXON, clients=64, tokens=16, per_s=176, p99=900),
@@ -45,13 +45,13 @@ def test_each_aim_can_be_missed_alone() -> None:
         assert met(evaluate([*others, worse], LONG)) == expected
 
 
-def test_long_answers_can_miss_posts_or_rhythm() -> None:
+def test_targets_of_long_answers_are_posts_and_gaps() -> None:
     assert met(evaluate(GOOD, [measurement(AXON, frames_max=91)]))[4:] == [False, True]
     assert met(evaluate(GOOD, [measurement(AXON, first_gap=50.1)]))[4:] == [True, False]
     assert met(evaluate(GOOD, [measurement(AXON, first_gap=math.nan)]))[4:] == [True, False]
 
 
-def test_a_failed_measurement_meets_nothing() -> None:
+def test_targets_are_missed_by_a_failed_measurement() -> None:
     failed = [
         measurement(
             one.peer,
@@ -66,7 +66,7 @@ def test_a_failed_measurement_meets_nothing() -> None:
     assert met(evaluate(failed, [measurement(AXON, failures=("wrong",))])) == [False] * 6
 
 
-def test_litellm_failing_everything_is_no_division_by_zero() -> None:
+def test_targets_survive_a_litellm_that_fails_everything() -> None:
     broken = measurement(LITELLM_2, clients=64, tokens=16, per_s=0, p99=math.nan)
     aims = evaluate([measurement(AXON, clients=64, tokens=16), broken], [])
     assert [aim.met for aim in aims[1:3]] == [None, None]

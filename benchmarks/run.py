@@ -1,12 +1,13 @@
-"""The run: every cell, all peers in turn, so that a drift of the machine hits all alike."""
+"""The main benchmark: every cell, with all peers in turn, so that a drift affects all alike."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from benchmarks import peers
-from benchmarks.arena import Arena, open_arena
+from benchmarks.command import Say
 from benchmarks.model import BenchmarkError, Measurement, Pace
+from benchmarks.peer_group import PeerGroup, open_peer_group
 
 LONG_PACE = Pace(ttft_ms=20, token_ms=20)
 LONG_TOKENS = 500
@@ -18,7 +19,7 @@ _WARM_CLIENTS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run. `seconds` is the least length of each measured window."""
+    """Cells to measure; `seconds` is the least length of each measured window."""
 
     peers: tuple[str, ...]
     clients: tuple[int, ...]
@@ -29,7 +30,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Results:
-    """What a run measured; `long_answers` apart, for they answer another question."""
+    """Measurements of a run; `long_answers` are for targets of their own."""
 
     measurements: list[Measurement] = field(default_factory=list)
     long_answers: list[Measurement] = field(default_factory=list)
@@ -38,7 +39,7 @@ class Results:
 
     @property
     def failures(self) -> list[str]:
-        """One line for each thing that went wrong: in a cell, or with the servers of a pace."""
+        """Return one line for each failure: in a cell, or of the servers of a pace."""
         return self.broken + [
             f"{one.peer}, {one.cell.label}: {failure}"
             for one in self.measurements + self.long_answers
@@ -46,12 +47,11 @@ class Results:
         ]
 
 
-_Say = Callable[[str], None]
-_Part = Callable[[Plan, Results, _Say], Awaitable[None]]
+_Part = Callable[[Plan, Results, Say], Awaitable[None]]
 
 
-async def run(plan: Plan, say: _Say) -> Results:
-    """Run the whole plan, telling `say` of each measurement as it is made."""
+async def run(plan: Plan, say: Say) -> Results:
+    """Run the whole plan; report each measurement to `say` when it is made."""
     results = Results()
     parts: list[_Part] = [partial(_run_cells, pace=pace) for pace in plan.paces]
     if peers.AXON in plan.peers:
@@ -59,39 +59,39 @@ async def run(plan: Plan, say: _Say) -> Results:
     for part in parts:
         try:
             await part(plan, results, say)
-        except BenchmarkError as error:  # the other parts are worth having all the same
+        except BenchmarkError as error:  # the other parts can still be measured
             results.broken.append(str(error))
             say(f"FAILED {error}")
     return results
 
 
-async def _run_cells(plan: Plan, results: Results, say: _Say, *, pace: Pace) -> None:
+async def _run_cells(plan: Plan, results: Results, say: Say, *, pace: Pace) -> None:
     say(f"starting {'; '.join(plan.peers)} at {pace.label}")
-    async with open_arena(plan.peers, pace=pace, seconds=plan.seconds) as arena:
-        if not arena.at_rest:
+    async with open_peer_group(plan.peers, pace=pace, seconds=plan.seconds) as group:
+        if not group.at_rest:
             results.warnings.append(f"{pace.label}: a peer was busy with nothing asked of it")
-        await arena.warm_up(clients=min(max(plan.clients), _WARM_CLIENTS))
-        await _measure_cells(arena, plan, results, say)
+        await group.warm_up(clients=min(max(plan.clients), _WARM_CLIENTS))
+        await _measure_cells(group, plan, results, say)
 
 
-async def _run_long(plan: Plan, results: Results, say: _Say) -> None:
+async def _run_long(plan: Plan, results: Results, say: Say) -> None:
     say(f"starting the answers of {LONG_TOKENS} tokens at {LONG_PACE.label}")
     names, seconds = (peers.MOCK, peers.AXON), plan.seconds * _LONG_WINDOWS
-    async with open_arena(names, pace=LONG_PACE, seconds=seconds) as arena:
-        for peer in arena.running:
-            one = await arena.measure(peer, clients=_LONG_CLIENTS, tokens=LONG_TOKENS)
+    async with open_peer_group(names, pace=LONG_PACE, seconds=seconds) as group:
+        for peer in group.running:
+            one = await group.measure(peer, clients=_LONG_CLIENTS, tokens=LONG_TOKENS)
             results.long_answers.append(one)
             say(_line(one))
 
 
-async def _measure_cells(arena: Arena, plan: Plan, results: Results, say: _Say) -> None:
-    asked = [peer for peer in arena.running if peer.name in plan.peers]
+async def _measure_cells(group: PeerGroup, plan: Plan, results: Results, say: Say) -> None:
+    asked = [peer for peer in group.running if peer.name in plan.peers]
     cells = [(clients, tokens) for tokens in plan.tokens for clients in plan.clients]
     for turn, (clients, tokens) in enumerate(cells):
         # Each cell begins with another peer, so that none always follows the same one.
         first = turn % len(asked)
         for peer in asked[first:] + asked[:first]:
-            one = await arena.measure(peer, clients=clients, tokens=tokens)
+            one = await group.measure(peer, clients=clients, tokens=tokens)
             results.measurements.append(one)
             say(_line(one))
 

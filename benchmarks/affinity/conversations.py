@@ -1,4 +1,4 @@
-"""Conversations over WebSocket: their turns between each other's, so many at a time."""
+"""Conversations over WebSocket, whose turns alternate, a fixed number at a time."""
 
 import asyncio
 import json
@@ -10,19 +10,19 @@ from typing import Any
 from benchmarks.affinity.model import Plan, Turn
 from benchmarks.affinity.prompts import instructions, question
 from benchmarks.clients import Answer, WrongAnswerError
-from benchmarks.engine.through import ModelClient
+from benchmarks.engine.axon_load import ModelClient
 
 _SEED = 20260000
-"""Of the order of turns, which is the same in every leg."""
+"""Seed of the order of turns, which is the same in every leg."""
 WARM_UPS = 4
-"""Questions that a client asks of its own before."""
+"""Requests that each client sends before the measurement."""
 
 
 class TurnClient(ModelClient):
-    """Sends a whole request; an answer may have no text."""
+    """Sends one turn at a time; an answer may have no text."""
 
     async def turn(self, create: Mapping[str, Any]) -> tuple[dict[str, Any], float | None]:
-        """Return the response, and the milliseconds to its first text."""
+        """Send a request; return the response, and the milliseconds to its first text."""
         request = {"type": "response.create", "model": self._model, "temperature": 0, **create}
         self._request = json.dumps(request).encode()
         answer = await self._exchange()
@@ -37,7 +37,7 @@ class TurnClient(ModelClient):
 
 
 class Conversation:
-    """One conversation; a turn waits until the one before it has ended."""
+    """One conversation; a turn waits for the end of the one before it."""
 
     def __init__(self, number: int, plan: Plan) -> None:
         self._number = number
@@ -49,7 +49,7 @@ class Conversation:
             "max_output_tokens": plan.tokens,
         }
 
-    async def go_on(self, client: TurnClient) -> Turn:
+    async def next_turn(self, client: TurnClient) -> Turn:
         """Ask the next question."""
         async with self._lock:
             number, self._turn = self._turn, self._turn + 1
@@ -68,13 +68,13 @@ class Conversation:
 
 
 def order(plan: Plan) -> list[int]:
-    """Return whose turn it is, again and again: everybody's first, then everybody's second, ..."""
+    """Return the conversations in the order of their turns: all first turns, then all second."""
     random, numbers = Random(_SEED), range(plan.conversations)
     return [one for _ in range(plan.turns) for one in random.sample(numbers, len(numbers))]
 
 
 async def warm_up(clients: list[TurnClient]) -> None:
-    """Ask what no conversation asks, so that no engine has its first request to do."""
+    """Send requests that no conversation sends, so that no engine's first request is measured."""
 
     async def ask(client: TurnClient, number: int) -> None:
         for turn in range(WARM_UPS):
@@ -84,21 +84,21 @@ async def warm_up(clients: list[TurnClient]) -> None:
     await _all(ask(client, number) for number, client in enumerate(clients))
 
 
-async def talk(plan: Plan, clients: list[TurnClient]) -> list[Turn]:
-    """Have all conversations, a client a turn at a time."""
+async def run_conversations(plan: Plan, clients: list[TurnClient]) -> list[Turn]:
+    """Run all conversations; each client runs one turn at a time."""
     conversations = [Conversation(number, plan) for number in range(plan.conversations)]
     waiting, done = deque(order(plan)), list[Turn]()
 
     async def work(client: TurnClient) -> None:
         while waiting:
-            done.append(await conversations[waiting.popleft()].go_on(client))
+            done.append(await conversations[waiting.popleft()].next_turn(client))
 
     await _all(map(work, clients))
     return done
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do it all at once; what fails ends the rest."""
+    """Run everything at the same time; a failure cancels the rest."""
     async with asyncio.TaskGroup() as group:
         for one in work:
             group.create_task(one)

@@ -1,36 +1,16 @@
-from typing import Any
-
-from benchmarks.overload.book import Book
-
-
-def events(
-    stream_id: str, *deltas: str, last: dict[str, Any] | None = None
-) -> list[dict[str, Any]]:
-    """A response's events; the last one completed unless it is given."""
-    listed: list[dict[str, Any]] = [{"type": "response.created"}]
-    listed += [{"type": "response.output_text.delta", "delta": delta} for delta in deltas]
-    done = {"type": "response.completed", "response": {"status": "completed", "error": None}}
-    listed.append(last or done)
-    return [
-        {**event, "stream_id": stream_id, "sequence_number": number}
-        for number, event in enumerate(listed)
-    ]
+from benchmarks.overload.records import ResponseRecords
+from tests.unit.benchmarks.overload.event_samples import events, failed
 
 
-def failed(code: str, message: str, **more: str) -> dict[str, Any]:
-    error = {"code": code, "message": message, **more}
-    return {"type": "response.failed", "response": {"status": "failed", "error": error}}
-
-
-def book(*asked: str) -> Book:
-    one = Book(tokens=3)
+def records(*asked: str) -> ResponseRecords:
+    one = ResponseRecords(tokens=3)
     for stream_id in asked:
         one.ask(stream_id)
     return one
 
 
-def test_each_response_is_accounted_for_once() -> None:
-    account = book("a", "b", "c", "d", "e")
+def test_records_count_each_response_once() -> None:
+    account = records("a", "b", "c", "d", "e")
     assert account.open == 5
     for second, event in enumerate(events("a", "1", " 2 3")):
         assert account.note(event, second) == (second == 0)
@@ -53,13 +33,13 @@ def test_each_response_is_accounted_for_once() -> None:
     assert seen.wrong == []
 
 
-def test_a_gap_a_wrong_text_and_a_second_end_are_wrong() -> None:
-    account = book("a", "b")
+def test_records_find_gaps_wrong_texts_and_second_ends() -> None:
+    account = records("a", "b")
     created, first, second, completed = events("a", "1", " 2 3")
     for event in (created, second, completed):
         account.note(event, 0)
     assert len(account.seen().wrong) == 3  # the number twice, and the text
-    account = book("a", "b")
+    account = records("a", "b")
     for event in (*events("a", "1", " 2 3"), completed):
         account.note(event, 0)
     assert ["after the end" in text for text in account.seen().wrong] == [True]
