@@ -1,6 +1,6 @@
 """Checks files before a commit: ``python -m tools.files FILE...``.
 
-A text file ends with one line break and has no spaces at the end of a line. Code has at most 400
+A text file ends with a line break and has no spaces at the end of a line. Code has at most 400
 lines. No file has more than 1 MiB.
 """
 
@@ -24,8 +24,8 @@ def faults(path: Path) -> Iterator[str]:
     if b"\0" in data:  # no text
         return
     lines = data.split(b"\n")
-    if data and (lines[-1] or not lines[-2]):
-        yield f"{path}: must end with one line break"
+    if lines[-1]:
+        yield f"{path}: must end with a line break"
     if path.suffix not in KEEPS_SPACES:
         yield from (
             f"{path}:{number}: spaces at the end of the line"
