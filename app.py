@@ -1,4 +1,4 @@
-"""Settings of an environment -> stacks -> templates: what ``cdk`` runs (see cdk.json)."""
+"""Entry point of ``cdk`` (see cdk.json): settings of an environment in, templates out."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Puts the stacks of one environment together: which exist, and what each is given."""
+"""Composition root of the stacks: which exist, in which order, and what each is given."""
 
 from aws_cdk import App, Stack, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
@@ -14,21 +14,21 @@ from infra.stacks.observability import ObservabilityStack
 from infra.stacks.platform import Platform
 from infra.stacks.relay import RelayStack
 
-# CDK's own switches for what would otherwise stay as it was in its first versions.
+# CDK's feature flags: without them the behaviour of its first versions stays.
 FLAGS = {
     "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,
-    # What another stack uses cannot be taken away beneath it.
+    # CloudFormation refuses to remove an export that another stack uses.
     "@aws-cdk/core:defaultCrossStackReferences": "strong",
 }
 
-# CloudFormation refuses the tags that CDK would give them.
+# CloudFormation refuses the tags that CDK would add to these types.
 UNTAGGED = ["AWS::RDS::DBProxyTargetGroup"]
 
 
 def build(app: App, settings: EnvironmentSettings) -> dict[str, Stack]:
     """Add the environment's stacks to `app` and return them by their short names.
 
-    cdk-nag looks at them when they are synthesised: what it finds fails the synthesis.
+    cdk-nag checks them during synthesis: a finding fails it.
     """
     for flag, value in FLAGS.items():
         app.node.set_context(flag, value)
@@ -53,7 +53,8 @@ def _stacks(app: App, settings: EnvironmentSettings) -> dict[str, Stack]:
     gateway = GatewayStack(app, id_of("gateway"), platform=platform)
     relay = RelayStack(app, id_of("relay"), platform=platform, connections=gateway.connections)
     inference = InferenceStack(app, id_of("inference"), platform=platform)
-    # Workers log in as a role that the gateway's migrations make.
+    # Workers log in as a database role that the gateway's migrations create. No reference
+    # between the two stacks says so, so CloudFormation would deploy them in either order.
     inference.add_stack_dependency(gateway)
     return {
         "network": network,

@@ -1,1 +1,1 @@
-"""Parts that the stacks are put together from: a file a capability."""
+"""Parts that the stacks are composed of, grouped by capability. They import no stack."""

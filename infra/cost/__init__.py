@@ -1,1 +1,1 @@
-"""What an environment costs: while nobody asks, and for a million requests."""
+"""Cost estimate of an environment: an idle month, and a million requests."""

@@ -1,33 +1,33 @@
-"""How many metrics the alarms of an environment watch: CloudWatch charges for each."""
+"""The number of metrics that an environment's alarms watch: CloudWatch charges for each."""
 
 from infra.settings.environment import EnvironmentSettings
 
 FUNCTIONS = 18
-"""Six functions, each with three: someone waits for the migrations, the keys and the models."""
+"""Six functions with three each; migrate, keys and models have none, as their callers wait."""
 
 GATEWAY = 1
 QUEUES = 5
 POSTGRES = 4
 VALKEY_NODE = 4
 REPLICATION = 1
-"""A node's, where there are several."""
+"""Alarm on replication lag, one a node where there are several."""
 
 RELAY = 6
 RELAY_SCALING = 4
-"""Two policies; Application Auto Scaling makes an alarm for either direction."""
+"""Two policies; Application Auto Scaling creates one alarm for each direction."""
 
 WORKERS = 8
 WORKERS_SCALING = 6
-"""One policy, made of three metrics."""
+"""One policy of three metrics, with one alarm for each direction."""
 
 GPU_SCALING = 2
-"""The capacity provider's policy."""
+"""The policy of the ECS capacity provider."""
 
 SEARCH = 4
 
 
 def alarm_metrics(settings: EnvironmentSettings) -> int:
-    """Return the number of metrics, those of alarms that scaling makes included."""
+    """Return the number of metrics, including those of alarms that scaling creates."""
     nodes = settings.valkey.nodes
     valkey = nodes * (VALKEY_NODE + (REPLICATION if nodes > 1 else 0))
     search = SEARCH if settings.observability.opensearch_instance_type else 0

@@ -1,13 +1,13 @@
-"""What an estimate assumes of clients, answers and models; each is a flag of `axon cost`."""
+"""Assumptions of an estimate about clients, responses and models: flags of `axon cost`."""
 
 import math
 from dataclasses import dataclass, field, fields
 
 MESSAGE_BYTES = 32 * 1024
-"""API Gateway counts a message once for every 32 KB."""
+"""API Gateway bills a WebSocket message once for every 32 KB (AWS pricing)."""
 
 TEXT_EVENTS = 4
-"""Events at an answer's end that repeat its text: text, part and item done, completed."""
+"""Events at the end of a response that repeat its text: text, part and item done, completed."""
 
 OTHER_EVENTS = 4
 """created, in_progress, item added, part added."""
@@ -23,7 +23,7 @@ def _asked(default: float, what: str) -> float:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assumptions:
-    """Everything that no setting says."""
+    """Everything that the settings of an environment do not say."""
 
     tokens: float = _asked(300, "tokens of an answer")
     seconds: float = _asked(10, "seconds from its first token to its last")
@@ -46,29 +46,29 @@ class Assumptions:
 
     @property
     def deltas(self) -> int:
-        """Events that carry text: what the flush policy lets through, a token each at least."""
+        """Text deltas of a response: those that the flush policy allows, a token each at least."""
         return min(_flushes(self.seconds), math.ceil(self.tokens))
 
     @property
     def posts(self) -> int:
-        """Events of an answer; each is one post to ``@connections``."""
+        """Events of a response; each is one post to ``@connections``."""
         return OTHER_EVENTS + self.deltas + TEXT_EVENTS
 
     @property
     def text_bytes(self) -> float:
-        """Bytes of an event that repeats the answer."""
+        """Bytes of an event that repeats the whole text."""
         return EVENT_BYTES + self.tokens * TOKEN_BYTES
 
     @property
     def messages(self) -> int:
-        """What API Gateway counts for a request and its answer."""
+        """Messages that API Gateway bills for a request and its response."""
         asked = math.ceil(self.request_bytes / MESSAGE_BYTES)
-        told = TEXT_EVENTS * math.ceil(self.text_bytes / MESSAGE_BYTES)
-        return asked + OTHER_EVENTS + self.deltas + told
+        final = TEXT_EVENTS * math.ceil(self.text_bytes / MESSAGE_BYTES)
+        return asked + OTHER_EVENTS + self.deltas + final
 
 
 def _flushes(seconds: float) -> int:
-    """Return how often a worker flushes an answer that takes so long."""
+    """Return the number of flushes of a response that takes `seconds`."""
     from axon.settings import WorkerSettings
     from worker.pipeline.flush import FlushPolicy
 

@@ -1,4 +1,4 @@
-"""Lines of a bill, and what could not be counted because nobody knows its price."""
+"""A bill: its lines, and what it leaves out because its price is unknown."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from infra.cost.prices import Price, Prices
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """So much of something. `discount`: the share of the list price that is taken off."""
+    """A quantity at a price. `discount` is the fraction of the list price that is taken off."""
 
     what: str
     quantity: float
@@ -16,12 +16,12 @@ class Line:
 
     @property
     def usd(self) -> float:
-        """What it comes to."""
+        """Amount in USD."""
         return self.quantity * self.price.usd * (1 - self.discount)
 
 
 class Bill:
-    """Collects lines. `missing`: a line of text for each thing whose price is not known."""
+    """Collects lines. `missing` has a line of text for each item whose price is unknown."""
 
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
@@ -42,7 +42,7 @@ class Bill:
         discount: float = 0.0,
         setting: str | None = None,
     ) -> None:
-        """Add a line at the price `key`; `setting` is what chose it, if one did."""
+        """Add a line at the price `key`; `setting` names the setting that chose it, if one did."""
         price = self._prices.find(key)
         if price is not None:
             self.lines.append(Line(what=what, quantity=quantity, price=price, discount=discount))

@@ -1,4 +1,4 @@
-"""What an environment costs: its two bills, what they rest on, and what they leave out."""
+"""The estimate of an environment: its two bills, their assumptions, and what they leave out."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -29,7 +29,7 @@ NOT_COUNTED = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """Both bills of an environment. `warnings`: prices too old to rely on."""
+    """Both bills of an environment. `warnings` lists prices that are too old to rely on."""
 
     environment: str
     prices: Prices
@@ -40,7 +40,7 @@ class Estimate:
 
     @property
     def not_counted(self) -> tuple[str, ...]:
-        """What is left out: what has no known price first."""
+        """Costs that are left out; those without a known price come first."""
         return (*dict.fromkeys(self.idle.missing + self.requests.missing), *NOT_COUNTED)
 
     @property
@@ -50,17 +50,17 @@ class Estimate:
 
     @property
     def unconfirmed(self) -> dict[str, str]:
-        """Where the prices are from that no dated document confirms."""
+        """Source of each price that no dated document confirms, by the line's text."""
         return {line.what: line.price.note for line in self.lines if not line.price.confirmed}
 
     @property
     def dates(self) -> tuple[date, date]:
-        """When the oldest and the newest of the prices were seen."""
+        """Dates of the oldest and the newest price."""
         seen = [line.price.seen for line in self.lines]
         return min(seen), max(seen)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for programs."""
+        """Return the estimate as JSON-ready values, for ``axon cost --json``."""
         return {
             "environment": self.environment,
             "region": self.prices.region,
@@ -80,12 +80,12 @@ def estimate(
     region: str | None = None,
     today: date,
 ) -> Estimate:
-    """Estimate an environment, in `region` or else its own or else `DEFAULT_REGION`.
+    """Return the estimate for `region`, else the environment's region, else `DEFAULT_REGION`.
 
     Raises
     ------
     PriceError
-        There are no prices for the region.
+        The price table lacks the region.
     """
     prices = price_table.load(region or settings.region or DEFAULT_REGION)
     month = idle(settings, prices, assumptions)

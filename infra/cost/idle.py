@@ -1,4 +1,4 @@
-"""What a month costs in which nobody asks anything: what is there whether it is used or not."""
+"""The bill of a month without requests: everything that costs money while it is unused."""
 
 from axon.catalog import EVENT_SOURCES
 from infra.cost.alarms import alarm_metrics
@@ -9,19 +9,19 @@ from infra.cost.workers import HOURS, PARTS, add_workers
 from infra.settings.environment import EnvironmentSettings
 
 POLLERS = 5
-"""Long polls that Lambda keeps up at a queue that invokes a function."""
+"""Long polls that Lambda keeps open at each queue that invokes a function (AWS docs)."""
 
 LONG_POLL_S = 20
 SCRAPE_S = 15
-"""As infra/collector.yaml says."""
+"""Scrape interval of the collector (collector.yaml), in seconds."""
 
 KEYS = 2
-"""Of the data, and of the alarms."""
+"""KMS keys: of the data, and of the alarm topic."""
 
 SEARCH_DISK_GB = 50
 
 CONNECTIONS_METRIC = 1
-"""By which the relays scale."""
+"""The custom metric by which the relays scale."""
 
 
 def idle(settings: EnvironmentSettings, prices: Prices, assumptions: Assumptions) -> Bill:
@@ -82,7 +82,7 @@ def _proxy(bill: Bill, instance_type: str, prices: Prices) -> None:
 
 def _relay(bill: Bill, settings: EnvironmentSettings, assumptions: Assumptions) -> None:
     relay = settings.relay
-    # One of them is never on Spot.
+    # One relay is never on Spot (infra/stacks/relay.py).
     share = (relay.tasks - 1) / relay.tasks if relay.spot else 0.0
     spot = f", {relay.tasks - 1} on Spot" if relay.spot else ""
     for part, amount in (("vcpu", relay.cpu / 1024), ("gb", relay.memory_mb / 1024)):
@@ -95,7 +95,7 @@ def _relay(bill: Bill, settings: EnvironmentSettings, assumptions: Assumptions) 
 
 
 def _queues(bill: Bill) -> None:
-    """Lambda asks the queues all the time, and its questions are requests like any others."""
+    """Add Lambda's polling of the queues: each empty poll is a billed request."""
     polls = HOURS * 3600 / LONG_POLL_S * POLLERS / 1e6
     for source in EVENT_SOURCES:
         kind = "fifo" if source.queue.endswith(".fifo") else "standard"

@@ -1,4 +1,4 @@
-"""What AWS asks for each thing in a region: a dated table, beside this file."""
+"""AWS's prices in a region, from the dated table beside this file (prices.toml)."""
 
 import tomllib
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ STALE = timedelta(days=400)
 
 
 class PriceError(Exception):
-    """There are no prices for what was asked; the text is one line."""
+    """The table lacks the prices of a region; the text is one line."""
 
 
 class Price(BaseModel):
-    """One price. `seen`: when it was valid; `note`: where it is from if it is unconfirmed."""
+    """One price. `seen`: a date on which it was valid; `note`: origin of an unconfirmed one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,7 +45,7 @@ class Prices:
     vcpus: Mapping[str, int]
 
     def find(self, key: str) -> Price | None:
-        """Return the price; None when the table does not have it."""
+        """Return the price `key`, None when the table lacks it."""
         return self.entries.get(key)
 
 
@@ -55,7 +55,7 @@ def load(region: str, *, table: Path = TABLE) -> Prices:
     Raises
     ------
     PriceError
-        The table does not have the region.
+        The table lacks the region.
     """
     content: dict[str, Any] = tomllib.loads(table.read_text())
     sources: dict[str, str] = content.pop("sources")

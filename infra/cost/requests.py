@@ -1,4 +1,4 @@
-"""What a million requests over WebSocket cost, beyond what an idle month costs anyway."""
+"""The bill of a million requests over WebSocket, on top of the idle month."""
 
 from axon.catalog import FUNCTIONS, JOBS
 from infra.cost.assumptions import EVENT_BYTES, TEXT_EVENTS, Assumptions
@@ -11,7 +11,7 @@ MILLION = 1e6
 GB = 1e9
 
 JOB_CALLS = 3
-"""Send, receive, delete."""
+"""SQS calls for one job: send, receive, delete."""
 
 
 def per_million(settings: EnvironmentSettings, prices: Prices, assumptions: Assumptions) -> Bill:
@@ -29,7 +29,7 @@ def per_million(settings: EnvironmentSettings, prices: Prices, assumptions: Assu
 
 
 def invocations(assumptions: Assumptions) -> dict[str, float]:
-    """Return how often each function runs for a request."""
+    """Return the number of invocations of each function for one request."""
     connecting = 1 / assumptions.requests_per_connection
     return {
         "authorizer": connecting,
@@ -51,7 +51,7 @@ def _functions(bill: Bill, settings: EnvironmentSettings, assumptions: Assumptio
 
 
 def _queues(bill: Bill, settings: EnvironmentSettings, assumptions: Assumptions) -> None:
-    # One call keeps up to ten jobs of a worker.
+    # One ChangeMessageVisibilityBatch call covers up to ten jobs of a worker (SQS quota).
     held = min(max(settings.inference.slots * assumptions.busy, 1), 10)
     heartbeats = assumptions.seconds / (JOBS.visibility_s / 3) / held
     bill.add("SQS: jobs", "sqs/standard", JOB_CALLS + heartbeats)
@@ -60,7 +60,7 @@ def _queues(bill: Bill, settings: EnvironmentSettings, assumptions: Assumptions)
 
 
 def _nat_bytes(assumptions: Assumptions) -> float:
-    """Relays, workers and functions reach AWS's APIs through NAT."""
+    """Return the bytes of one request through NAT, by which all services reach AWS's APIs."""
     posts = assumptions.posts * (EVENT_BYTES + assumptions.http_bytes)
     texts = TEXT_EVENTS * (assumptions.text_bytes - EVENT_BYTES)
     history = assumptions.http_bytes + assumptions.text_bytes

@@ -1,17 +1,17 @@
-"""What hours of inference workers cost, of whichever kind the settings choose."""
+"""The cost of inference workers, on Fargate or on GPU instances as the settings say."""
 
 from infra.cost.assumptions import Assumptions
 from infra.cost.bill import Bill
 from infra.settings.environment import EnvironmentSettings, Fargate, Gpu
 
 HOURS = 730
-"""In a month, as AWS's own calculator has it."""
+"""Hours in a month, as in AWS's pricing calculator."""
 
 
 def add_workers(
     bill: Bill, settings: EnvironmentSettings, assumptions: Assumptions, *, hours: float
 ) -> None:
-    """Add `hours` of one worker's life."""
+    """Add the lines of one worker that runs for `hours`."""
     match settings.inference.capacity:
         case Fargate() as fargate:
             _add_fargate(bill, fargate, assumptions, hours=hours)
@@ -50,6 +50,6 @@ def _add_gpu(bill: Bill, capacity: Gpu, assumptions: Assumptions, *, hours: floa
 
 DISK_MIB_S = 500
 FREE_MIB_S = 125
-"""Of a gp3 disk; what it reads beyond that is paid for."""
+"""Throughput that a gp3 disk includes; the rest of `DISK_MIB_S` is billed (AWS EBS pricing)."""
 
 PARTS = {"vcpu": "vCPU", "gb": "GB"}

@@ -1,1 +1,1 @@
-"""What `make synth`, `make deploy` and `make destroy` do around the `cdk` command."""
+"""The commands behind `make synth`, `make deploy` and `make destroy`, around ``cdk``."""

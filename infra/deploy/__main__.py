@@ -21,7 +21,13 @@ BIN = ROOT / ".venv" / "bin"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what was asked; 2 when it cannot be done, else what `cdk` returned."""
+    """Run one command.
+
+    Returns
+    -------
+    int
+        2 when a check fails, else the exit code of `cdk`.
+    """
     options, passed_on = _parser().parse_known_args(arguments)
     try:
         settings = load(options.environment)

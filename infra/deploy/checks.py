@@ -1,4 +1,4 @@
-"""What must be so before anything is deployed; what is not is one line with its remedy."""
+"""Checks before a deployment; each failure is one line with its remedy."""
 
 import platform
 import subprocess
@@ -21,29 +21,41 @@ Client = Callable[[str, str], Any]
 """Makes an AWS client from a service's name and a region."""
 
 Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
-"""Runs a command and returns what it said; FileNotFoundError when there is no such command."""
+"""Runs a command and captures its output; FileNotFoundError when the command does not exist."""
 
 
 class CheckError(Exception):
-    """Something is not as it must be; the text is one line that says what to do about it."""
+    """A check failed; the text is one line that says what to do about it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """Where the stacks go."""
+    """Account and region that the stacks are deployed to."""
 
     account: str
     region: str
 
 
 def check_command(path: Path) -> None:
-    """Check that `make setup` was run."""
+    """Check that `make setup` has installed the command at `path`.
+
+    Raises
+    ------
+    CheckError
+        The command is missing.
+    """
     if not path.exists():
         raise CheckError(f"there is no {path.name} command: run `make setup`")
 
 
 def check_python(settings: EnvironmentSettings) -> None:
-    """Check that the functions' wheels run on the system that Lambda has for their Python."""
+    """Check that the functions' wheels run on the operating system of their Lambda runtime.
+
+    Raises
+    ------
+    CheckError
+        The Python is one that Lambda runs on Amazon Linux 2.
+    """
     if settings.functions.python == "3.11":
         raise CheckError(
             "functions.python 3.11 runs on Amazon Linux 2, whose C library is too old for psycopg: "
@@ -54,7 +66,13 @@ def check_python(settings: EnvironmentSettings) -> None:
 def find_region(
     settings: EnvironmentSettings, variables: Mapping[str, str], profile: str | None
 ) -> str:
-    """Return the region: the settings', else the shell's, else the AWS profile's."""
+    """Return the region: of the settings, else of the shell, else of the AWS profile.
+
+    Raises
+    ------
+    CheckError
+        None of them names a region.
+    """
     region = (
         settings.region
         or variables.get("AWS_REGION")
@@ -70,7 +88,14 @@ def find_region(
 
 
 def find_account(settings: EnvironmentSettings, client: Client, region: str) -> Target:
-    """Ask AWS whose credentials these are."""
+    """Return the account of the credentials, as AWS reports it.
+
+    Raises
+    ------
+    CheckError
+        AWS is unreachable, refuses the credentials, or they belong to another account than the
+        environment's.
+    """
     try:
         account: str = client("sts", region).get_caller_identity()["Account"]
     except NoCredentialsError as error:
@@ -93,7 +118,13 @@ def find_account(settings: EnvironmentSettings, client: Client, region: str) -> 
 
 
 def check_bootstrap(client: Client, target: Target) -> None:
-    """Check that CDK may deploy there: bootstrapping leaves a parameter with its version."""
+    """Check that CDK is bootstrapped: bootstrapping leaves a parameter with its version.
+
+    Raises
+    ------
+    CheckError
+        CDK is not bootstrapped in the target, or that cannot be read.
+    """
     try:
         client("ssm", target.region).get_parameter(Name=BOOTSTRAP_PARAMETER)
     except ClientError as error:
@@ -110,15 +141,21 @@ def check_bootstrap(client: Client, target: Target) -> None:
 
 
 def check_docker(settings: EnvironmentSettings, run: Run, *, machine: str | None = None) -> None:
-    """Check that the images can be built here, as far as the settings do not name finished ones."""
-    wanted = _architectures(settings)
-    if not wanted:
+    """Check that the images that the settings do not name can be built on this machine.
+
+    Raises
+    ------
+    CheckError
+        Docker or buildx is missing, or cannot build for a needed platform.
+    """
+    needed = _architectures(settings)
+    if not needed:
         return
     remedy = "start it, or name finished images as relay.image and inference.image"
     if _output(run, "docker", "version", "--format", "{{.Server.Version}}") is None:
         raise CheckError(f"Docker is not running, and images must be built: {remedy}")
     own = MACHINES.get((machine or platform.machine()).lower())
-    foreign = sorted(wanted - {own})
+    foreign = sorted(needed - {own})
     builder = _output(run, "docker", "buildx", "inspect") if foreign else ""
     if builder is None:
         raise CheckError("Docker has no buildx, which builds for other processors: install it")
@@ -132,17 +169,17 @@ def check_docker(settings: EnvironmentSettings, run: Run, *, machine: str | None
 
 
 def run_quietly(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a command and keep what it says."""
+    """Run a command and capture its output."""
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def _architectures(settings: EnvironmentSettings) -> set[str]:
-    wanted: set[str] = set()
+    needed: set[str] = set()
     if settings.relay.image is None:
-        wanted.add(settings.relay.architecture)
+        needed.add(settings.relay.architecture)
     if settings.inference.image is None:
-        wanted.add(WORKER_ARCHITECTURE)
-    return wanted
+        needed.add(WORKER_ARCHITECTURE)
+    return needed
 
 
 def _output(run: Run, *command: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What to say once an environment stands: where it is, and how to talk to it."""
+"""The report after a deployment: addresses, and the first steps of a client."""
 
 import json
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def read_outputs(path: Path) -> dict[str, str]:
 
 
 def describe(settings: EnvironmentSettings, outputs: Mapping[str, str], *, region: str) -> str:
-    """Return what a person does next."""
+    """Return the report: addresses, manual steps, the first key, and a client's code."""
     websocket, http = outputs["WebSocketUrl"], outputs["HttpUrl"]
     model = settings.inference.model_name
     snippet = SNIPPET.format(http=http, websocket=websocket, model=model)
@@ -51,7 +51,7 @@ def describe(settings: EnvironmentSettings, outputs: Mapping[str, str], *, regio
 
 
 def _first(settings: EnvironmentSettings, outputs: Mapping[str, str]) -> list[str]:
-    """Return what must be done before anyone can ask."""
+    """Return the manual steps that a working deployment still needs."""
     steps = []
     uri = settings.inference.model_uri or ""
     if uri.startswith("models://") and "ModelsBucket" in outputs:

@@ -1,4 +1,4 @@
-"""What the synthesised templates of an environment hold."""
+"""The synthesised templates of an environment: their resources, and which are retained."""
 
 import json
 from collections import Counter
@@ -28,7 +28,7 @@ class Templates:
 
     @property
     def resources(self) -> int:
-        """How many resources there are in all stacks together."""
+        """Number of resources in all stacks together."""
         return sum(1 for _ in self._resources())
 
     @property

@@ -1,1 +1,1 @@
-"""Lambda functions of the deployment itself: standard library and boto3, a file a function."""
+"""Lambda functions of the infrastructure itself: one file each, standard library and boto3."""

@@ -1,7 +1,7 @@
-"""Prepares the log domain: who may write and read, how logs are indexed, how long they are kept.
+"""Prepares the log domain: roles of writers and readers, index mapping, retention of logs.
 
 Runs as the domain's master user, within its VPC, when the domain is new and after each change of
-this. Doing it again changes nothing.
+this function. It is idempotent.
 """
 
 import http.client
@@ -16,12 +16,12 @@ READER = "axon_log_reader"
 INDEX = "axon-logs"
 POLICY = "axon-logs-retention"
 SECURITY = "/_plugins/_security/api"
-# The security plugin answers 503 until its own index is there.
+# The security plugin answers 503 until its own index exists.
 ATTEMPTS = 10
 PAUSE_S = 5.0
 
 Sign = Callable[[str, str, bytes], Mapping[str, str]]
-"""Method, path, body -> the headers that prove who asks."""
+"""Method, path, body -> headers that authenticate the request."""
 
 
 class DomainError(Exception):
@@ -29,7 +29,7 @@ class DomainError(Exception):
 
 
 class Domain:
-    """The domain's REST API. `connect` opens a connection, `sign` says who we are."""
+    """The domain's REST API. `connect` opens a connection, `sign` authenticates a request."""
 
     def __init__(
         self,
@@ -48,14 +48,25 @@ class Domain:
         Raises
         ------
         DomainError
-            It was refused.
+            The domain refused it, or did not get ready.
         """
         status, reply = self.request("PUT", path, body)
         if status >= 300:
             raise DomainError(f"PUT {path}: {status} {json.dumps(reply)[:500]}")
 
     def request(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
-        """Send one request, again while the domain is not ready."""
+        """Send one request; repeat it while the domain is not ready.
+
+        Returns
+        -------
+        tuple[int, dict[str, Any]]
+            HTTP status below 500, and the parsed body.
+
+        Raises
+        ------
+        DomainError
+            No attempt of `ATTEMPTS` got such an answer.
+        """
         payload = b"" if body is None else json.dumps(body).encode()
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -83,7 +94,7 @@ class Domain:
 def prepare(
     domain: Domain, *, writer_arn: str, reader_arn: str, retention_days: int, replicas: int
 ) -> None:
-    """Let the two roles write and read logs; have logs indexed, and deleted when they are old."""
+    """Set the permissions of the two roles, the index mapping, and the deletion of old logs."""
     for role, body, arn in (
         (WRITER, _writer(), writer_arn),
         (READER, _reader(), reader_arn),
@@ -95,7 +106,7 @@ def prepare(
 
 
 def _writer() -> dict[str, Any]:
-    # What Firehose asks for, on the log indices only.
+    # The permissions that Firehose documents, on the log indices only.
     return {
         "cluster_permissions": ["cluster_composite_ops", "cluster_monitor"],
         "index_permissions": [_on([f"{INDEX}*"], "create_index", "crud", "manage")],
@@ -107,7 +118,7 @@ def _reader() -> dict[str, Any]:
         "cluster_permissions": ["cluster_composite_ops"],
         "index_permissions": [
             _on([f"{INDEX}*"], "read", "indices_monitor"),
-            # Where the dashboards keep themselves.
+            # OpenSearch Dashboards stores its objects in these.
             _on([".kibana*", ".opensearch_dashboards*"], "read", "index", "delete", "manage"),
         ],
         "tenant_permissions": [
@@ -167,13 +178,13 @@ def _put_policy(domain: Domain, policy: dict[str, Any]) -> None:
     path = f"/_plugins/_ism/policies/{POLICY}"
     status, found = domain.request("GET", path)
     if status == 200:
-        # A policy is replaced only by who names the version that is there.
+        # Optimistic locking: a policy is replaced only by a request that names its version.
         path += f"?if_seq_no={found['_seq_no']}&if_primary_term={found['_primary_term']}"
     domain.put(path, policy)
 
 
 def handler(event: object, context: object) -> None:  # noqa: ARG001
-    """Lambda's entry point."""
+    """Prepare the domain: Lambda's entry point."""
     host = os.environ["AXON_DOMAIN_HOST"]
     domain = Domain(
         connect=lambda: http.client.HTTPSConnection(host, timeout=20), sign=_signer(host)

@@ -1,4 +1,4 @@
-"""Splits what CloudWatch Logs sends, a batch of events in one piece, into a document an event.
+"""Splits the batches of events that CloudWatch Logs sends into one document an event.
 
 A Firehose record becomes one document in OpenSearch, so events must not share a record.
 """
@@ -14,29 +14,30 @@ from typing import Any, Protocol
 
 MAX_RECORDS = 500
 MAX_BYTES = 4 * 1024 * 1024
-# A record may have 1,000 KiB; JSON can write a character with 12 bytes.
+# A Firehose record has at most 1,000 KiB (AWS quota); JSON may need 12 bytes for a character.
 MAX_MESSAGE = 80_000
 MAX_FIELD = 1_000
 ATTEMPTS = 3
 
 
 class Firehose(Protocol):
-    """What is used of boto3's client."""
+    """The method of boto3's client that is used here."""
 
     def put_record_batch(
         self,
         *,
         DeliveryStreamName: str,  # noqa: N803
         Records: Sequence[Mapping[str, bytes]],  # noqa: N803
-    ) -> Mapping[str, Any]: ...
+    ) -> Mapping[str, Any]:
+        """Put at most 500 records, 4 MiB together; the reply has a result for each record."""
 
 
 class UndeliveredError(Exception):
-    """Firehose did not take all records; Lambda runs the function again with the same events."""
+    """Firehose did not accept all records; Lambda then invokes the function again."""
 
 
 def handler(event: Mapping[str, Any], context: object) -> None:  # noqa: ARG001
-    """Lambda's entry point."""
+    """Forward a batch: Lambda's entry point."""
     forward(event, firehose=_client(), stream=os.environ["AXON_LOG_STREAM"])
 
 
@@ -54,7 +55,7 @@ def forward(event: Mapping[str, Any], *, firehose: Firehose, stream: str) -> Non
     Raises
     ------
     UndeliveredError
-        Some were refused, again and again.
+        Firehose refused some in every attempt.
     """
     batch = json.loads(gzip.decompress(base64.b64decode(event["awslogs"]["data"])))
     if batch["messageType"] != "DATA_MESSAGE":
@@ -64,7 +65,7 @@ def forward(event: Mapping[str, Any], *, firehose: Firehose, stream: str) -> Non
 
 
 def documents(batch: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Make a document of each log event; what a JSON message says at its top goes to `fields`."""
+    """Return a document for each log event; top-level values of a JSON message become `fields`."""
     for event in batch["logEvents"]:
         moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
         yield {
@@ -83,7 +84,8 @@ def _fields(message: str) -> dict[str, str]:
         return {}
     if not isinstance(parsed, dict):
         return {}
-    # All are strings: a field that is a number here and a word there would be refused.
+    # All become strings: OpenSearch refuses a field that is a number in one document and a text in
+    # another.
     return {
         name: str(value)[:MAX_FIELD]
         for name, value in parsed.items()

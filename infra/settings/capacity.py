@@ -1,4 +1,4 @@
-"""What AWS offers, as far as settings choose from it: instance types, sizes of Fargate tasks."""
+"""AWS's offer from which settings choose: instance types, sizes of Fargate tasks."""
 
 _SIZES = r"(micro|small|medium|large|\d*xlarge)"
 
@@ -16,7 +16,7 @@ FARGATE_MEMORY_MB = {
     8192: tuple(range(16 * _GIB, 60 * _GIB + 1, 4 * _GIB)),
     16384: tuple(range(32 * _GIB, 120 * _GIB + 1, 8 * _GIB)),
 }
-"""Memory that a Fargate task may have, by its processor units."""
+"""Memory in MiB that a Fargate task may have, by its CPU units (AWS Fargate documentation)."""
 
 _ONE_GPU = dict.fromkeys(("xlarge", "2xlarge", "4xlarge", "8xlarge", "16xlarge"), 1)
 _G = _ONE_GPU | {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8}
@@ -32,11 +32,17 @@ GPUS = {
     "p5en": {"48xlarge": 8},
     "p6-b200": {"48xlarge": 8},
 }
-"""GPUs of NVIDIA instances with x86 processors, by family and size: what the images run on."""
+"""Number of GPUs by family and size, of NVIDIA instances with x86 CPUs: the images need both."""
 
 
 def check_fargate(*, cpu: int, memory_mb: int) -> None:
-    """Raise ValueError unless Fargate has tasks of this size."""
+    """Check that Fargate has tasks of this size.
+
+    Raises
+    ------
+    ValueError
+        It has not.
+    """
     allowed = FARGATE_MEMORY_MB[cpu]
     if memory_mb not in allowed:
         raise ValueError(
@@ -46,7 +52,13 @@ def check_fargate(*, cpu: int, memory_mb: int) -> None:
 
 
 def gpus(instance_type: str) -> int:
-    """Return how many GPUs an instance has; ValueError when Axon cannot run on it."""
+    """Return the number of GPUs of an instance type.
+
+    Raises
+    ------
+    ValueError
+        Axon cannot run on the instance type.
+    """
     family, _, size = instance_type.partition(".")
     if size not in GPUS.get(family, ()):
         raise ValueError(f"{instance_type} is not known: use an instance type of {', '.join(GPUS)}")

@@ -1,7 +1,7 @@
 """Settings of one environment: the only input of the stacks, validated before anything is built.
 
-They come from ``infra/environments/<name>.toml``, or from a file of your own. Defaults are the
-cheapest that works; ``prod.toml`` says what production adds.
+They come from ``infra/settings/environments/<name>.toml``, or from a file of your own. Defaults
+are the cheapest that works; ``prod.toml`` says what production adds.
 """
 
 import tomllib
@@ -48,7 +48,7 @@ ENVIRONMENTS = Path(__file__).parent / "environments"
 
 
 class EnvironmentSettingsError(Exception):
-    """An environment cannot be used; the text is one line that names each wrong setting."""
+    """The settings are missing or invalid; the text is one line that names each wrong setting."""
 
 
 class EnvironmentSettings(Section):
@@ -117,12 +117,12 @@ class EnvironmentSettings(Section):
 
 
 def load(name_or_path: str) -> EnvironmentSettings:
-    """Read an environment: its name (``dev``) or the path of a file.
+    """Return the settings of an environment, given its name (``dev``) or the path of a file.
 
     Raises
     ------
     EnvironmentSettingsError
-        There is no such file, or a setting is wrong.
+        The file does not exist, or a setting is invalid.
     """
     path = Path(name_or_path)
     named = path.suffix != ".toml"
@@ -130,7 +130,7 @@ def load(name_or_path: str) -> EnvironmentSettings:
         path = ENVIRONMENTS / f"{name_or_path}.toml"
     settings = _read(path, name_or_path)
     if named and settings.name != name_or_path:
-        # As in a copy of another environment's file, which would be deployed over that one.
+        # A copied file with the old name inside would be deployed over the old environment.
         raise EnvironmentSettingsError(
             f'{path.name}: name: is "{settings.name}", must be "{name_or_path}" as the file says'
         )

@@ -1,4 +1,4 @@
-"""Types of the fields of settings: names that AWS takes everywhere, places, amounts."""
+"""Types of settings' fields: names that every AWS service accepts, ARNs, amounts."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ from pydantic import Field
 
 _TAG = r"^[A-Za-z0-9 .:/=+@_-]*$"
 
-# As every service takes it that gets a name from it: no hyphen at the end, no two in a row.
+# Valid in every service whose names contain it: no hyphen at the end, no two in a row.
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=16)]
 Count = Annotated[int, Field(ge=1)]
 Percent = Annotated[int, Field(ge=0, le=100)]

@@ -1,4 +1,4 @@
-"""Sections of an environment's settings, a class a section; each checks what it can by itself."""
+"""Sections of an environment's settings, one class each; each validates what it can alone."""
 
 import ipaddress
 from typing import Annotated, Literal, Self
@@ -22,7 +22,7 @@ Architecture = Literal["arm64", "x86_64"]
 
 
 class Section(BaseModel):
-    """Base: frozen, and no field may be misspelt."""
+    """Base class: frozen, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,7 +53,7 @@ class Valkey(Section):
 
 
 class Postgres(Section):
-    """The database instance; `storage_gb` grows by itself up to `max_storage_gb`."""
+    """The database instance; RDS grows `storage_gb` up to `max_storage_gb`."""
 
     instance_type: Annotated[str, Field(pattern=capacity.DATABASE_INSTANCE)] = "db.t4g.micro"
     multi_az: bool = False
@@ -73,7 +73,7 @@ class Postgres(Section):
 class Functions(Section):
     """The Lambda functions. `python` and `architecture` also choose the wheels of their layer.
 
-    3.11 is for emulators, which run functions by their own interpreter: `infra.deploy` refuses it.
+    3.11 is for emulators, which run functions in their own interpreter; `infra.deploy` refuses it.
     """
 
     python: Literal["3.11", "3.12", "3.13", "3.14"] = "3.13"
@@ -133,7 +133,7 @@ class Fargate(Section):
 
 
 class Gpu(Section):
-    """Workers on GPU instances, a task an instance. More than one node a model needs EFA."""
+    """Workers on GPU instances, one task an instance. Several nodes a model use EFA."""
 
     kind: Literal["gpu"]
     instance_types: Annotated[tuple[str, ...], Field(min_length=1)] = ("g6.xlarge",)
@@ -159,15 +159,15 @@ _SECTIONS_OWN = {
     "vllm_arguments",
 }  # fmt: skip
 VLLM_SETTINGS = frozenset(VllmSettings.__annotations__) - _SECTIONS_OWN
-"""The worker's settings for vLLM that `inference.vllm` may have."""
+"""The worker's settings for vLLM that `inference.vllm` may set."""
 
 
 MOST_ALIASES_BYTES = 2048
-"""Lambda's limit for all variables of a function is 4 KB."""
+"""Leaves room for the other variables: Lambda's limit for all of a function is 4 KB (quota)."""
 
 
 class Inference(Section):
-    """The worker service: which model, by which engine, on what, and how far it scales.
+    """The worker service: its model, engine, hardware and scaling.
 
     `model_name` is what requests name. vLLM loads `model_uri`, a folder in S3 (the models bucket
     of the data stack when it is written as ``models://<folder>``). `model_folders`: where further
@@ -243,7 +243,7 @@ class Inference(Section):
 
 
 class Observability(Section):
-    """What watches. OpenSearch and Grafana cost money while nothing happens, so they are chosen."""
+    """Logs, metrics, dashboards. OpenSearch and Grafana cost money while idle: off by default."""
 
     log_retention_days: RetentionDays = 7
     alarm_email: Email | None = None

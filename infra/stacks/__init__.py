@@ -1,1 +1,1 @@
-"""The CloudFormation stacks. They compose constructs and nothing else."""
+"""The CloudFormation stacks: they compose constructs, and are given what exists before them."""

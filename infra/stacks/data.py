@@ -1,4 +1,4 @@
-"""What keeps data: the key, the buckets, Valkey and PostgreSQL, and the alarms on them."""
+"""The stack of the data stores: the key, the buckets, Valkey, PostgreSQL, and their alarms."""
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
@@ -16,7 +16,7 @@ from infra.stacks.foundation import Foundation
 
 
 class DataStack(EnvironmentStack):
-    """Everything that would be missed.
+    """The resources whose loss would lose data.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class DataStack(EnvironmentStack):
     access_logs
         The bucket that other buckets and load balancers log to.
     valkey, postgres
-        Their addresses are `variables`, their ways in are `grant_connect`.
+        Valkey and PostgreSQL.
     """
 
     def __init__(self, scope: Construct, id: str, *, foundation: Foundation) -> None:

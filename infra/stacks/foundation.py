@@ -12,7 +12,7 @@ from infra.stacks.observability import ObservabilityStack
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Foundation:
-    """What exists before there is any data: given to the data and messaging stacks."""
+    """The settings and the first two stacks: given to the data and messaging stacks."""
 
     settings: EnvironmentSettings
     network: NetworkStack

@@ -1,4 +1,4 @@
-"""Clients' way in, and the functions behind it and behind the queues."""
+"""The stack of the WebSocket API, and of the functions behind it and behind the queues."""
 
 from aws_cdk import CfnOutput, Duration
 from aws_cdk import aws_lambda_event_sources as event_sources
@@ -19,10 +19,10 @@ from infra.stacks.messaging import MessagingStack
 from infra.stacks.platform import Platform
 
 AWAITED = ("migrate", "keys", "models")
-"""Functions whose caller waits and sees how they end: they need no alarms."""
+"""Functions whose caller waits for the result: they need no alarms."""
 
 BOUNDED = ("write_history",)
-"""Functions that a full queue must not let loose on the database."""
+"""Functions whose concurrency is bounded, so that a long queue cannot overload the database."""
 
 
 class GatewayStack(EnvironmentStack):
@@ -114,7 +114,7 @@ class GatewayStack(EnvironmentStack):
 
 
 def _variables(name: str, settings: EnvironmentSettings) -> dict[str, str]:
-    """Return the variables that come with no resource."""
+    """Return the environment variables that come with no grant."""
     if name != "respond":
         return {}
     variables = {"AXON_MODELS": settings.inference.model_name}
@@ -126,10 +126,11 @@ def _variables(name: str, settings: EnvironmentSettings) -> dict[str, str]:
 def _event_source(
     source: EventSource, queue: sqs.IQueue, settings: EnvironmentSettings
 ) -> event_sources.SqsEventSource:
-    """Read by batches; the database is protected by a bound on what is read at a time.
+    """Return the event source, with a bound on concurrent batches where the database needs it.
 
-    What cannot run yet stays in the queue. Reserved concurrency would refuse it instead, each
-    refusal counts as a receive, and enough of them send a good record to the dead letters.
+    The bound is the event source's `max_concurrency`: what cannot run yet stays in the queue. With
+    reserved concurrency Lambda would throttle received batches instead. Each throttle counts as a
+    receive, and enough of them move a good record to the dead-letter queue.
     """
     bound = settings.functions.write_history_concurrency if source.function in BOUNDED else None
     return event_sources.SqsEventSource(

@@ -1,4 +1,4 @@
-"""The inference workers: what generates, on Fargate or on GPUs, as many as the jobs need."""
+"""The stack of the inference workers: on Fargate or on GPUs, as many as the jobs need."""
 
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
@@ -30,8 +30,8 @@ from infra.stacks.platform import Platform
 class InferenceStack(EnvironmentStack):
     """The worker service, its scaling and its alarms.
 
-    Submitters wake it by its name: the service ``axon-{environment}-worker`` of the cluster
-    ``axon-{environment}-inference``.
+    Submitters start it by its name (`worker_names`): the service ``axon-{environment}-worker`` of
+    the cluster ``axon-{environment}-inference``.
     """
 
     def __init__(self, scope: Construct, id: str, *, platform: Platform) -> None:
@@ -90,7 +90,7 @@ class InferenceStack(EnvironmentStack):
     def _environment(
         self, task: ecs.TaskDefinition, cluster: ecs.Cluster, platform: Platform
     ) -> dict[str, str]:
-        """Permit the task what it does; return the variables that tell it how."""
+        """Grant the task its permissions; return its environment variables."""
         role = task.task_role
         variables = grant(role, catalog.WORKER, grants=platform.grants)
         cluster.grant_task_protection(role)

@@ -1,4 +1,4 @@
-"""What carries work: the queue of jobs, the queue of history, and what neither could deliver."""
+"""The stack of the queues: jobs, history, and their dead-letter queues."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -13,10 +13,10 @@ from infra.constructs.security.grants import Grants
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.foundation import Foundation
 
-# Longer than a first worker takes to start, and half of what a response may take.
+# Longer than the first worker takes to start, half of a response's deadline (600 s).
 JOBS_AGE_S = 300
 HISTORY_AGE_S = 300
-# The function has tried one at least twice by then.
+# By then the function has tried a dead letter at least twice.
 UNSERVED_AGE_S = 300
 
 

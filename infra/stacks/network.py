@@ -1,4 +1,4 @@
-"""Where everything lives: the VPC, its way out, its flow logs, and its security groups."""
+"""The stack of the network: the VPC, its NAT, its flow logs, and the security groups."""
 
 from aws_cdk import Fn
 from aws_cdk import aws_ec2 as ec2
@@ -11,14 +11,14 @@ from infra.stacks.base import EnvironmentStack
 
 
 class NetworkStack(EnvironmentStack):
-    """The VPC and who may talk to whom in it.
+    """The VPC and the rules of who may open a connection to whom.
 
     Attributes
     ----------
     vpc
-        Subnet groups "public", "private" (which reach out through NAT) and "isolated".
+        Has the subnet groups "public", "private" (with NAT to the internet) and "isolated".
     groups
-        The security groups; all rules are made here.
+        The security groups, with all of their rules.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: EnvironmentSettings) -> None:
@@ -33,7 +33,7 @@ class NetworkStack(EnvironmentStack):
             "Vpc",
             vpc_name=f"axon-{settings.name}",
             ip_addresses=ec2.IpAddresses.cidr(network.cidr),
-            # Resolved at deployment: no template depends on what an account was looked up to have.
+            # Resolved at deployment: the template must not depend on a look-up in an account.
             availability_zones=[Fn.select(zone, Fn.get_azs()) for zone in range(network.zones)],
             nat_gateways=network.nat_gateways,
             subnet_configuration=[

@@ -1,4 +1,4 @@
-"""What watches: alarms, metrics, logs that can be searched, dashboards."""
+"""The stack of observability: the alarm topic, metrics, searchable logs, dashboards."""
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
@@ -18,15 +18,15 @@ from infra.stacks.network import NetworkStack
 
 
 class ObservabilityStack(EnvironmentStack):
-    """The alarm topic, Prometheus, the log domain and Grafana, as far as the settings ask.
+    """The alarm topic; Prometheus, the log domain and Grafana where the settings ask for them.
 
-    X-Ray needs nothing: the services choose which traces they record, so no sampling rule of
-    X-Ray's would be read.
+    X-Ray needs no resource: the services decide which traces they record and would not read a
+    sampling rule.
 
     Attributes
     ----------
     alarm_topic
-        Hears of every alarm; give it to `Alarms`.
+        Receives the notifications of every alarm.
     prometheus : Prometheus | None
         The metrics' workspace, where the settings ask for one.
     """
@@ -59,7 +59,7 @@ class ObservabilityStack(EnvironmentStack):
             )
 
     def watch_logs(self, log_group: logs.LogGroup) -> None:
-        """Send `log_group` to the log domain; the filter is made beside the group.
+        """Forward `log_group` to the log domain; the filter belongs to the stack of the group.
 
         Does nothing where the settings ask for no OpenSearch.
         """

@@ -1,4 +1,4 @@
-"""The relays: what carries events to clients, behind the load balancer for HTTP."""
+"""The stack of the relays, which deliver events to clients, and of their load balancer."""
 
 from aws_cdk import CfnOutput, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -149,7 +149,7 @@ class RelayStack(EnvironmentStack):
         return service
 
     def _capacity(self) -> list[ecs.CapacityProviderStrategy]:
-        """Keep one relay that is never interrupted when the others are on Spot."""
+        """Return the capacity strategy. With Spot, one relay stays on demand: never interrupted."""
         if not self._settings.relay.spot:
             return [ecs.CapacityProviderStrategy(capacity_provider="FARGATE", weight=1)]
         return [
@@ -185,7 +185,7 @@ class RelayStack(EnvironmentStack):
             threshold=1,
             periods=15,
             description="Fewer relays run than should: see the stopped tasks of the service.",
-            # Nothing is reported when no relay runs at all.
+            # No relay at all reports nothing, and is the worst case: missing data must breach.
             missing=cloudwatch.TreatMissingData.BREACHING,
         )
         alarms.on(

@@ -18,10 +18,10 @@ from tests.deploy.tasks import Task
 from tests.deploy.use import Deployment
 
 NAME = "proof"
-"""Of the environment in ministack.toml."""
+"""Name of the environment in ministack.toml."""
 
 STAYS = (f"role axon-{NAME}-gateway-WebSocketLogsRole",)
-"""What is left by design: a region has one role for the logs of all its APIs."""
+"""Left behind by design: a region has one role for the logs of all its APIs."""
 
 INTERRUPTED = 130
 
@@ -88,8 +88,8 @@ def use(deployment: Deployment, steps: Steps) -> Child:
         relay = deployment.start_relay()
     with steps.step("a wrong key is refused"):
         deployment.refuses_a_wrong_key()
-    with steps.step("a request wakes the workers, and the worker answers it"):
-        worker = deployment.wakes_for(key)
+    with steps.step("a request starts the first worker, which answers it"):
+        worker = deployment.starts_a_worker_for(key)
     with steps.step("a conversation, and a request that is refused"):
         responses = deployment.converses(key)
     with steps.step("its history is in PostgreSQL"):

@@ -1,4 +1,4 @@
-"""What the emulator runs in, made on first use from frozen pins under ``.tools/ministack``."""
+"""The emulator's environment, made on first use from frozen pins under ``.tools/ministack``."""
 
 import hashlib
 import os

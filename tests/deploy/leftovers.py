@@ -1,4 +1,4 @@
-"""What an account holds, to see what a deployment leaves behind."""
+"""The resources of an account, to detect those that a deployment leaves behind."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from tests.deploy.machine import Machine
 
 BOOTSTRAP = ("cdk-", "CDKToolkit", "/cdk-bootstrap/", "alias/aws/")
-"""What `cdk bootstrap` made, and what every account has."""
+"""Prefixes of names that `cdk bootstrap` made or that every account has."""
 
 Find = Callable[[Any], Iterable[str]]
 Holdings = dict[str, frozenset[str]]
@@ -16,7 +16,7 @@ Holdings = dict[str, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What one service holds.
+    """Resources of one kind.
 
     Attributes
     ----------
@@ -154,5 +154,5 @@ def unseen(before: Holdings, deployed: Holdings) -> list[str]:
 
 
 def left(before: Holdings, after: Holdings) -> list[str]:
-    """Return what is there after a deployment that was not there before."""
+    """Return the resources that exist after a deployment and did not before."""
     return [f"{what} {name}" for what in KINDS for name in sorted(after[what] - before[what])]

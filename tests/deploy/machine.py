@@ -28,7 +28,7 @@ AWS_NAMES = f"*.execute-api.{REGION}.amazonaws.com"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """What was started; all of it ends with the block of `running`, or with this process."""
+    """The started processes; all end with the block of `running`, or with this process."""
 
     folder: Path
     plan: Plan
@@ -38,7 +38,7 @@ class Machine:
 
     @property
     def aws(self) -> dict[str, str]:
-        """What an AWS client needs to be the owner of the account."""
+        """Environment variables that make an AWS client the owner of the account."""
         return {
             "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{self.plan.port}",
             "AWS_ACCESS_KEY_ID": "test",
@@ -48,7 +48,7 @@ class Machine:
         }
 
     def log(self, name: str) -> Path:
-        """Where a process writes what it says."""
+        """Return the log file of a process."""
         return self.folder / f"{name}.log"
 
     def start(self, program: Program) -> Child:

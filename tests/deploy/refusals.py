@@ -1,4 +1,4 @@
-"""That the emulator says no where AWS does: otherwise what it accepts would prove little."""
+"""Checks that the emulator refuses what AWS refuses: else its acceptance would prove little."""
 
 import json
 import time
@@ -25,7 +25,7 @@ FAILED = {"CREATE_FAILED", "ROLLBACK_COMPLETE"}
 
 
 def refuses_unknown_types(machine: Machine) -> None:
-    """Create a stack of one resource of which nobody knows; StepError when that succeeds."""
+    """Create a stack of one unknown resource type; StepError when that succeeds."""
     client = machine.client("cloudformation")
     template = json.dumps({"Resources": {"Thing": {"Type": UNKNOWN}}})
     try:
@@ -40,7 +40,7 @@ def refuses_unknown_types(machine: Machine) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intruder:
-    """Who has the credentials of a task and wants more than its role may."""
+    """A process with the credentials of a task, which asks for more than its role allows."""
 
     machine: Machine
     task: Task

@@ -46,7 +46,7 @@ class Servers:
         )
 
     def programs(self) -> list[Program]:
-        """How to run them."""
+        """Return the programs that run them."""
         postgres = self.postgres.program()
 
         def prepare() -> None:

@@ -1,4 +1,4 @@
-"""What CloudFormation says of the deployed stacks."""
+"""The deployed stacks as CloudFormation reports them."""
 
 import json
 from collections.abc import Mapping

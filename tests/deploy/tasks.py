@@ -19,7 +19,7 @@ OWN_PORTS = ("AXON_HEALTH_PORT", "AXON_HTTP_PORT")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """What a task definition says of a service's own container."""
+    """The main container of a service, from its task definition."""
 
     name: str
     variables: Mapping[str, str]
@@ -57,7 +57,7 @@ class Task:
         )
 
     def _given_by_ecs(self, machine: Machine) -> dict[str, str]:
-        """What ECS adds: credentials of the role and its agent; and what leads to the emulator."""
+        """Return what ECS adds (URLs of credentials and agent), and the emulator's addresses."""
         aws = f"http://{LOOPBACK}:{machine.plan.port}"
         return {
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{aws}{PATH}/credentials/{self.role}",

@@ -1,4 +1,4 @@
-"""What a deployment is for: keys, answers, history, and honest ends."""
+"""Use of a deployment: keys, responses, history, and correct failures."""
 
 import json
 import subprocess
@@ -69,13 +69,13 @@ class Deployment:
         status = refusal(self.machine, self.url, "sk-axon-wrong")
         require(status == UNAUTHORIZED, f"a wrong key was refused with {status}")
 
-    def wakes_for(self, key: str) -> Child:
-        """Ask while no worker runs: the service is told to start one, which then answers."""
+    def starts_a_worker_for(self, key: str) -> Child:
+        """Ask while no worker runs: the desired count becomes one, and that worker answers."""
         self._scale_to_zero()
         with connected(self.machine, self.url, key) as client:
             client.send(model="echo", input="count to 20")
             events = client.receive(upto=lambda event: event.type == "response.created")
-            _until(lambda: self._wanted_workers() == 1, "the worker service to be woken")
+            _until(lambda: self._desired_workers() == 1, "the worker service to be started")
             worker = self.start_worker()
             text = text_of(complete(events + client.receive()))
         require(text == " ".join(map(str, range(1, 21))), f"the answer was {text!r}")
@@ -114,7 +114,7 @@ class Deployment:
         require(usage.input_tokens == 9, f"the conversation was forgotten: {usage}")
 
     def gives_up(self, key: str) -> None:
-        """Let a job fail as often as a worker may, and get an honest end.
+        """Make a job fail as often as workers may, and expect `response.failed`.
 
         No worker must run.
         """
@@ -135,21 +135,21 @@ class Deployment:
                 "the job",
             )
             require(json.loads(found[0]["Body"]), "the job is empty")
-        # The receive that is one too many moves it to the dead letters.
+        # The receive that is one too many moves it to the dead-letter queue.
         _until(lambda: not sqs.receive_message(QueueUrl=queue).get("Messages"), "the dead letter")
 
     def _scale_to_zero(self) -> None:
-        """Do what Application Auto Scaling does after a while: ECS begins with one task."""
+        """Set the desired count to zero, as Application Auto Scaling does: ECS starts with one."""
         self.machine.client("ecs").update_service(
             cluster=self._cluster, service=self._service, desiredCount=0
         )
 
-    def _wanted_workers(self) -> int:
+    def _desired_workers(self) -> int:
         answer = self.machine.client("ecs").describe_services(
             cluster=self._cluster, services=[self._service]
         )
-        wanted: int = answer["services"][0]["desiredCount"]
-        return wanted
+        desired: int = answer["services"][0]["desiredCount"]
+        return desired
 
     def _conversations(self, responses: list[str]) -> list[int]:
         """Return how many of the responses each of their conversations has; none before all."""

@@ -25,7 +25,7 @@ Templates = Mapping[str, Template]
 
 @dataclass(frozen=True, kw_only=True)
 class Synthesised:
-    """What one environment becomes. `findings`: a line each, from cdk-nag and CDK's own checks."""
+    """An environment's templates; `findings` has a line each, from cdk-nag and CDK's own checks."""
 
     templates: Templates
     findings: list[str]

@@ -1,4 +1,4 @@
-"""What ``cdk`` runs: its failures are one line each."""
+"""The entry point of ``cdk``: its failures are one line each."""
 
 import runpy
 from collections.abc import Callable

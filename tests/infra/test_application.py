@@ -1,4 +1,4 @@
-"""All stacks of an environment together: what holds for every template, whoever wrote it."""
+"""All stacks of an environment together: rules that hold for every template."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -132,7 +132,7 @@ def test_application_has_no_findings(synthesised: Synthesised) -> None:
 
 
 def test_application_identities_have_permissions(templates: Templates) -> None:
-    """What the next tests look through is there."""
+    """The statements that the next tests inspect exist."""
     assert len(list(allowed(templates, identities=True))) > 30
     assert len(list(allowed(templates, identities=False))) > 10
 
@@ -323,7 +323,7 @@ def kept(templates: Templates) -> set[str]:
     return {
         f"{name.partition('/')[0]} {kind}"
         for name, kind, resource in every(templates)
-        # A database leaves a snapshot, unless it is told otherwise.
+        # A database leaves a snapshot by default.
         if resource.get("DeletionPolicy", "Snapshot" if kind == DATABASE else "Delete") != "Delete"
     }
 
@@ -354,7 +354,7 @@ def test_application_of_prod_keeps_its_data(prod: Templates) -> None:
 
 
 def _is_everything(resource: str) -> bool:
-    """Whether an ARN, or what stands for one, names all resources of a service or more."""
+    """Return whether an ARN, or a reference to one, names all resources of a service or more."""
     parts = re.sub(r"\{[^}]*\}", "x", resource).split(":", 5)
     return resource == "*" or (parts[0] == "arn" and parts[-1] in ("*", "*:*"))
 

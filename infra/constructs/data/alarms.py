@@ -1,4 +1,4 @@
-"""Alarms on Valkey and PostgreSQL: memory, processors, storage, replication, connections."""
+"""Alarms on Valkey and PostgreSQL: memory, CPU, storage, replication, connections."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -10,7 +10,8 @@ from infra.settings.environment import EnvironmentSettings
 
 GIB = 1024**3
 SIZES_GIB = {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16}
-# ElastiCache refuses connections from 65,000 on; RDS allows about 110 a GiB of memory.
+# Quotas: ElastiCache accepts 65,000 connections a node; RDS about 110 a GiB of memory
+# (max_connections = DBInstanceClassMemory / 9531392).
 VALKEY_CONNECTIONS = 50_000
 POSTGRES_CONNECTIONS_PER_GIB = 80
 
@@ -43,7 +44,10 @@ _VALKEY = (
 
 
 def watch_valkey(alarms: Alarms, valkey: ValkeyCache, *, settings: EnvironmentSettings) -> None:
-    """Watch all nodes: a replica becomes the primary without a change of name."""
+    """Add the alarms on Valkey.
+
+    They watch all nodes: after a failover a replica is the primary, under its old name.
+    """
     for name, metric, threshold, description in _VALKEY:
         alarms.on(
             valkey.metric(metric),
@@ -64,7 +68,7 @@ def watch_valkey(alarms: Alarms, valkey: ValkeyCache, *, settings: EnvironmentSe
 
 
 def watch_database(alarms: Alarms, database: Database, *, settings: EnvironmentSettings) -> None:
-    """Watch the instance; thresholds follow its memory and its storage."""
+    """Add the alarms on PostgreSQL; thresholds follow the instance's memory and storage."""
     memory_gib = memory(settings.postgres.instance_type)
     instance = database.instance
     alarms.on(

@@ -14,7 +14,7 @@ OLD_VERSIONS_DAYS = 30
 
 
 class Buckets(Construct):
-    """Private buckets that take TLS only; without `protect` they go, with all that is in them."""
+    """Private buckets that accept TLS only; without `protect` they go with their content."""
 
     def __init__(
         self, scope: Construct, id: str, *, settings: EnvironmentSettings, key: kms.IKey
@@ -23,7 +23,7 @@ class Buckets(Construct):
         self._settings = settings
         self.access_logs = self._bucket(
             "access-logs",
-            # What delivers such logs cannot use a key of the account's own.
+            # AWS's log delivery cannot write to a bucket with a customer managed key.
             encryption=s3.BucketEncryption.S3_MANAGED,
             lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(ACCESS_LOGS_DAYS))],
         )
@@ -65,7 +65,7 @@ class Buckets(Construct):
         return s3.Bucket(
             self,
             name.title().replace("-", ""),
-            # Names of buckets are the whole world's.
+            # Bucket names are unique among all accounts of AWS.
             bucket_name=f"axon-{self._settings.name}-{name}-{Aws.ACCOUNT_ID}-{Aws.REGION}",
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,

@@ -1,4 +1,4 @@
-"""A queue of the catalog and its dead letters': encrypted, TLS only, kept for two weeks."""
+"""A queue of the catalog and its dead-letter queue: encrypted, TLS only, kept for two weeks."""
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
@@ -12,17 +12,17 @@ from infra.constructs.security.grants import Grant
 from infra.constructs.security.key_use import grant_key_use
 from infra.settings.environment import EnvironmentSettings
 
-# As long as SQS allows.
+# The longest retention that SQS has.
 KEPT = Duration.days(14)
 
 
 class CatalogQueue(Construct):
-    """A queue, and where what was received in vain too often goes.
+    """A queue and its dead-letter queue, with a third queue where a function serves dead letters.
 
     Attributes
     ----------
     queue, dead_letters
-        The two that every definition names.
+        The two queues that every definition names.
     operator_queue
         Where dead letters wait for the operator: `dead_letters`, or a third queue.
     """
@@ -100,7 +100,11 @@ class CatalogQueue(Construct):
         )
 
     def _only_from(self, name: str) -> sqs.RedriveAllowPolicy:
-        """Name the source rather than refer to it: it refers to its dead letters already."""
+        """Allow redrive from the queue `name` only.
+
+        The queue is named, not referred to: it refers to its dead-letter queue already, and a
+        reference back would be a circle that CloudFormation refuses.
+        """
         arn = Stack.of(self).format_arn(service="sqs", resource=self._full(name))
         source = sqs.Queue.from_queue_arn(self, "Source", arn)
         return sqs.RedriveAllowPolicy(

@@ -1,4 +1,4 @@
-"""PostgreSQL on RDS, entered by Axon with IAM tokens, directly or through RDS Proxy."""
+"""PostgreSQL on RDS, which Axon logs in to with IAM tokens, directly or through RDS Proxy."""
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
@@ -25,7 +25,7 @@ _ENGINE = rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.
 
 
 class Database(Construct):
-    """The instance, its proxy if the settings ask for one, and the two ways in.
+    """The instance, its proxy if the settings ask for one, and the two ways to log in.
 
     Attributes
     ----------
@@ -69,13 +69,13 @@ class Database(Construct):
         }
 
     def grant_connect(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` log in as `APPLICATION`."""
+        """Allow `grantee` to log in as `APPLICATION`."""
         if self.proxy:
             return self.proxy.grant_connect(grantee, APPLICATION)
         return self.instance.grant_connect(grantee, APPLICATION)
 
     def grant_owner(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` read the password of `OWNER`."""
+        """Allow `grantee` to read the password of `OWNER`."""
         grant_key_use(grantee, self._key, "kms:Decrypt", service="secretsmanager")
         return iam.Grant.add_to_principal(
             grantee=grantee,
@@ -174,7 +174,7 @@ class Database(Construct):
 
 
 def _removal(settings: EnvironmentSettings) -> RemovalPolicy:
-    """Return what becomes of the database, and of what it uses, when the stack goes."""
+    """Return whether the database, and what it uses, outlive the stack."""
     return RemovalPolicy.RETAIN if settings.protect else RemovalPolicy.DESTROY
 
 

@@ -1,6 +1,6 @@
-"""What Axon may do in Valkey: the access string of its only user.
+"""Permissions of Axon in Valkey: the access string of its only user.
 
-A test runs all that Axon does as a user of a real server who has exactly this string.
+A test runs all that Axon does on a real server, as a user with exactly this string.
 """
 
 _COMMANDS = (

@@ -1,4 +1,4 @@
-"""Valkey on ElastiCache: encrypted, reached over TLS only, entered with IAM only."""
+"""Valkey on ElastiCache: encrypted, over TLS only, logins with IAM tokens only."""
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -26,7 +26,7 @@ class ValkeyCache(Construct):
     Attributes
     ----------
     variables
-        Where it is, and as whom to enter.
+        Environment variables with its address and its user.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ValkeyCache(Construct):
         }
 
     def grant_connect(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` enter; what it may do inside is the access string's matter."""
+        """Allow `grantee` to log in; its permissions inside are those of `ACCESS_STRING`."""
         group = Stack.of(self).format_arn(
             service="elasticache",
             resource="replicationgroup",
@@ -67,7 +67,7 @@ class ValkeyCache(Construct):
         )
 
     def metric(self, name: str, *, period: Duration = _FIVE_MINUTES) -> cloudwatch.IMetric:
-        """Return ElastiCache's metric `name` of the node that has most of it."""
+        """Return ElastiCache's metric `name`: the maximum over all nodes."""
         nodes: dict[str, cloudwatch.IMetric] = {
             f"node{number}": cloudwatch.Metric(
                 namespace="AWS/ElastiCache",
@@ -90,7 +90,7 @@ class ValkeyCache(Construct):
             self,
             "User",
             engine=ENGINE,
-            # The same twice: IAM mode demands it.
+            # IAM authentication requires that both are the same.
             user_id=self._name,
             user_name=self._name,
             authentication_mode={"Type": "iam"},
@@ -131,7 +131,7 @@ class ValkeyCache(Construct):
             user_group_ids=[users.ref],
             snapshot_retention_limit=settings.valkey.snapshot_days,
         )
-        # What a kept group uses cannot be deleted either.
+        # Resources that a retained group uses cannot be deleted, so all share one policy.
         for resource in (group, parameters, subnets, users, self._user):
             resource.apply_removal_policy(
                 RemovalPolicy.RETAIN if settings.protect else RemovalPolicy.DESTROY

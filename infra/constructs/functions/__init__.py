@@ -1,1 +1,1 @@
-"""Lambda functions: code, layers, roles, and those of the deployment itself."""
+"""Lambda functions: those of the catalog, those of the infrastructure, layers and roles."""

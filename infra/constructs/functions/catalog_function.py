@@ -1,4 +1,4 @@
-"""A function of the catalog as AWS runs it: its code, its role, its logs, its alarms."""
+"""A Lambda function of the catalog: its code, its role, its logs, its alarms."""
 
 from collections.abc import Mapping
 
@@ -22,30 +22,30 @@ from infra.settings.environment import EnvironmentSettings
 NAMESPACE = "Axon"
 PERIOD = Duration.minutes(5)
 
-# What a function logs of its failures, those that its handler answers included; with "Unauthorized"
-# the authorizer only has API Gateway answer 401.
+# Matches the log records of failures, those that the handler answers included. "Unauthorized" is
+# no failure: the authorizer raises it to make API Gateway answer 401.
 FAILURES = (
     '{ ($.level = "ERROR" && $.errorType NOT EXISTS)'
     ' || ($.level = "ERROR" && $.errorType != "Unauthorized")'
     ' || ($.record.status = "timeout") || ($.record.status = "failure") }'
 )
 
-# The C library within psycopg's wheel knows no authorities of its own, unlike Python here.
+# The libpq in psycopg's wheel has no certificate authorities of its own, unlike Python's ssl.
 CERTIFICATES = "/opt/python/botocore/cacert.pem"
 
 
 class CatalogFunction(Construct):
-    """The function `name` of `axon.catalog`, with what it uses and nothing more.
+    """The function `name` of `axon.catalog`, with permissions for what it uses and no more.
 
     Parameters
     ----------
     variables : Mapping[str, str]
-        Of its environment, beyond those that come with what it uses.
+        Environment variables beyond those that come with the grants.
 
     Attributes
     ----------
     function, log_group
-        What was made.
+        The function and its log group.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class CatalogFunction(Construct):
         )
 
     def watch(self, alarms: Alarms) -> None:
-        """Alarm when it fails, is throttled, or comes close to its timeout."""
+        """Add alarms on failures, throttling, and durations close to the timeout."""
         alarms.on(
             self._failures(),
             id=f"{self._name}-failures",

@@ -1,4 +1,4 @@
-"""The functions that CDK itself puts behind custom resources: what they may do, and their logs."""
+"""The functions that CDK generates for custom resources: their permissions and their logs."""
 
 from typing import cast
 
@@ -16,16 +16,16 @@ EMPTY_BUCKET = "Custom::S3AutoDeleteObjectsCustomResourceProvider"
 def confine_provider_logs(
     scope: Construct, *, settings: EnvironmentSettings, provider: str, logs: str
 ) -> None:
-    """Let the stack's function `provider` log to a group that ends with the stack, and only there.
+    """Make the stack's function `provider` log to a group of the stack, and only there.
 
-    Left alone it would log to a group that nothing ever deletes.
+    By default it would log to a group that nothing ever deletes.
     """
     found = Stack.of(scope).node.find_child(provider)
     group = log_group(scope, "ProviderLogs", settings=settings, name=logs)
     function = cast("CfnResource", found.node.find_child("Handler"))
     function.add_property_override("LoggingConfig", {"LogGroup": group.log_group_name})
-    # AWS's policy allows every log group, and making them: what is logged late would bring back
-    # the group that the stack has just deleted.
+    # AWS's managed policy allows to create and write every log group: a late log record would
+    # recreate the group that the stack has just deleted.
     role = cast("CfnResource", found.node.find_child("Role"))
     role.add_property_deletion_override("ManagedPolicyArns")
     cast("CustomResourceProviderBase", found).add_to_role_policy(

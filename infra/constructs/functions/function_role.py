@@ -1,4 +1,4 @@
-"""The role that a function starts with: its network interfaces and its own log group."""
+"""The basic role of a function: its network interfaces and its own log group."""
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
@@ -20,7 +20,7 @@ INTERFACES = [
 def function_role(
     scope: Construct, id: str, *, function_name: str, log_group: logs.LogGroup
 ) -> iam.Role:
-    """Make the role; AWS's managed ones would let it write to every log group."""
+    """Create the role. AWS's managed policies would let it write to every log group."""
     role = iam.Role(
         scope,
         id,
@@ -45,7 +45,7 @@ def function_role(
 
 
 def _not_from_code(stack: Stack, function_name: str) -> iam.PolicyStatement:
-    """Network interfaces are for the Lambda service, which acts by the same role."""
+    """Deny network interfaces to the function's code; the Lambda service uses the same role."""
     arn = stack.format_arn(service="lambda", resource=f"function:{function_name}")
     return iam.PolicyStatement(
         effect=iam.Effect.DENY,

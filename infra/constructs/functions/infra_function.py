@@ -1,4 +1,4 @@
-"""Lambda functions of the deployment itself, from ``infra/handlers``: a file each, boto3 only."""
+"""Lambda functions of the infrastructure itself: a file of ``infra/handlers`` each, boto3 only."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def infra_function(
     subnets: Sequence[ec2.ISubnet] = (),
     security_group: ec2.ISecurityGroup | None = None,
 ) -> lambda_.Function:
-    """Make the function ``axon-{environment}-{name}`` of the file that has its name."""
+    """Create the function ``axon-{environment}-{name}`` from the file of its name."""
     logs = log_group(scope, f"{id}Logs", settings=settings, name=f"observability/{name}")
     full_name = f"axon-{settings.name}-{name}"
     module = name.replace("-", "_")
@@ -74,7 +74,10 @@ def run_on_change(
     settings: EnvironmentSettings,
     after: Construct,
 ) -> None:
-    """Invoke `handler`, new or changed, once `after` is there. Its failure ends the deployment."""
+    """Invoke `handler` after `after` exists, whenever `handler` is new or changed.
+
+    A failure ends the deployment.
+    """
     trigger = triggers.Trigger(
         scope, id, handler=handler, timeout=handler.timeout, execute_after=[after]
     )

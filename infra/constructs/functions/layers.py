@@ -1,4 +1,4 @@
-"""The two layers of every function: Axon's library, and the packages that it needs."""
+"""The two layers of every function: Axon's library and its dependencies."""
 
 from aws_cdk import BundlingOptions, DockerImage
 from aws_cdk import aws_lambda as lambda_
@@ -8,7 +8,7 @@ from infra.constructs.functions.wheels import ROOT, Wheels
 from infra.settings.environment import EnvironmentSettings
 
 CACHES = ["**/__pycache__", "**/*.pyc"]
-"""What Python leaves beside the sources; it differs between machines, so no asset may hold it."""
+"""Python's caches. They differ between machines, so an asset with them would change its hash."""
 
 
 class Layers(Construct):
@@ -24,7 +24,7 @@ class Layers(Construct):
     Raises
     ------
     WheelsError
-        The packages cannot be put together.
+        The packages cannot be installed.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: EnvironmentSettings) -> None:
@@ -39,7 +39,7 @@ class Layers(Construct):
         try:
             return self._layer("Dependencies", _bundled(wheels), "Packages that the library needs")
         except RuntimeError as error:
-            # What jsii makes of whatever is raised within `wheels`.
+            # jsii replaces every exception raised in `wheels` by a RuntimeError.
             if wheels.failure is not None:
                 raise wheels.failure from error
             raise
@@ -75,6 +75,6 @@ def _bundled(wheels: Wheels) -> lambda_.Code:
     return lambda_.Code.from_asset(
         str(ROOT / "layers/dependencies"),
         asset_hash=wheels.fingerprint,
-        # CDK demands an image; `wheels` never leaves it anything to do.
+        # CDK requires an image; `wheels` bundles locally, so it is never used.
         bundling=BundlingOptions(image=DockerImage.from_registry("unused"), local=wheels),
     )

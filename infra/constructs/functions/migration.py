@@ -1,4 +1,4 @@
-"""Runs the migrations in the middle of a deployment, before anything that relies on them."""
+"""Runs the database migrations during a deployment, before anything that relies on them."""
 
 from collections.abc import Sequence
 
@@ -19,12 +19,12 @@ Without it a new migration, which comes in the library's layer, would not be run
 class Migration(Construct):
     """Invokes `migrate` when it is new or has changed (the library's layer has the migrations).
 
-    A failure ends the deployment, and CloudFormation takes back what it did.
+    A failure ends the deployment, and CloudFormation rolls it back.
 
     Parameters
     ----------
     before : Sequence[Construct]
-        What is made or updated only after the migrations.
+        Created or updated only after the migrations.
     """
 
     def __init__(

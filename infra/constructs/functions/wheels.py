@@ -1,4 +1,4 @@
-"""The wheels of the lock, for the machine that Lambda is, put together without Docker."""
+"""The dependency layer: wheels of the lock for Lambda's platform, installed without Docker."""
 
 import hashlib
 import shutil
@@ -13,7 +13,7 @@ from infra.settings.environment import Architecture
 
 ROOT = Path(__file__).resolve().parents[3]
 
-# The C library of Lambda's machines (Amazon Linux 2023) is newer than 2.28.
+# Amazon Linux 2023, on which Lambda runs Python 3.12 and newer, has glibc 2.34.
 PLATFORMS: dict[Architecture, str] = {
     "arm64": "aarch64-manylinux_2_28",
     "x86_64": "x86_64-manylinux_2_28",
@@ -21,19 +21,19 @@ PLATFORMS: dict[Architecture, str] = {
 
 
 class WheelsError(Exception):
-    """The wheels cannot be put together; the text says why, in one line."""
+    """The wheels cannot be installed; the text says why, in one line."""
 
 
 @jsii.implements(ILocalBundling)
 class Wheels:
-    """Installs what the lock demands of production into the ``python`` folder of a layer.
+    """Installs the lock's production packages into the ``python`` folder of a layer.
 
     Attributes
     ----------
     fingerprint
-        The same for the same lock, Python and architecture, whatever else changes.
+        Hash of lock, Python version and architecture.
     failure : WheelsError | None
-        Why `try_bundle` failed, which its caller is not told in full.
+        The error of `try_bundle`, which jsii does not pass on to the caller.
     """
 
     def __init__(self, *, python: str, architecture: Architecture) -> None:
@@ -45,7 +45,9 @@ class Wheels:
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     def try_bundle(self, output_dir: str, *_args: Any, **_options: Any) -> bool:
-        """Fill `output_dir`, as CDK demands: it is never told to use Docker instead.
+        """Install into `output_dir`, as CDK's interface requires.
+
+        Always returns True: False would make CDK fall back to Docker.
 
         Raises
         ------
@@ -74,13 +76,13 @@ class Wheels:
             *("--python-version", self._python, "--python-platform", self._platform),
             given=self._requirements,
         )
-        # Console scripts, which name the interpreter of the machine that built them.
+        # Console scripts name the build machine's interpreter: the layer would differ by machine.
         shutil.rmtree(target / "bin", ignore_errors=True)
         (target / ".lock").unlink(missing_ok=True)
 
 
 def requirements() -> str:
-    """Return what production needs, exactly, with the hashes of the lock.
+    """Return the production requirements with exact versions and hashes, from the lock.
 
     Raises
     ------

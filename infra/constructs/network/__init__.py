@@ -1,1 +1,1 @@
-"""Security groups and the ways in: the WebSocket API and the load balancer."""
+"""Security groups and the public endpoints: the WebSocket API and the load balancer."""

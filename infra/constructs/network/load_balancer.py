@@ -1,4 +1,4 @@
-"""The way in for HTTP: a load balancer that hands the API's paths to the relays."""
+"""The HTTP endpoint: a load balancer that forwards the API's paths to the relays."""
 
 import json
 
@@ -18,11 +18,11 @@ RELAY_PORT = 8080
 PATHS = ["/v1/*", "/health"]
 
 IDLE_TIMEOUT_S = 660
-"""A response may be silent until its deadline (600 s), while it waits for a worker, say; the
-stream must not be cut before the client is told how it ended."""
+"""Above a response's deadline (600 s): a stream may be silent while its response waits for a
+worker, and must not be cut before the client gets the terminal event. AWS allows 4000 s."""
 
 DEREGISTRATION_S = 120
-"""Streams of a relay that leaves get the time that its task gets to stop."""
+"""As long as a relay's task may take to stop, so that its streams can end."""
 
 NOT_FOUND = {
     "error": {
@@ -40,7 +40,7 @@ class LoadBalancer(Construct):
     Attributes
     ----------
     url
-        Base URL to give to an OpenAI SDK.
+        ``base_url`` for an OpenAI SDK.
     targets
         The group that the relays join.
     """
@@ -75,7 +75,7 @@ class LoadBalancer(Construct):
         self.url = f"{scheme}://{self._balancer.load_balancer_dns_name}/v1"
 
     def _log_to(self, bucket: s3.Bucket) -> None:
-        """As `log_access_logs`, which insists on knowing the region when it synthesises."""
+        """Enable access logs, without CDK's `log_access_logs`: it needs the region at synthesis."""
         stack = Stack.of(self)
         prefix = "load-balancer"
         self._balancer.set_attribute("access_logs.s3.enabled", "true")
@@ -106,7 +106,7 @@ class LoadBalancer(Construct):
             port=RELAY_PORT,
             protocol=elb.ApplicationProtocol.HTTP,
             target_type=elb.TargetType.IP,
-            # Streams last: counting requests would fill some relays and leave others empty.
+            # Streams are long: round robin would fill some relays and leave others empty.
             load_balancing_algorithm_type=(
                 elb.TargetGroupLoadBalancingAlgorithmType.LEAST_OUTSTANDING_REQUESTS
             ),
@@ -164,7 +164,7 @@ class LoadBalancer(Construct):
         )
 
     def unhealthy(self) -> cloudwatch.Metric:
-        """Return how many relays fail the load balancer's health check."""
+        """Return the number of relays that fail the load balancer's health check."""
         return self.targets.metrics.unhealthy_host_count(period=MINUTE, statistic="Maximum")
 
     def failures(self) -> cloudwatch.MathExpression:

@@ -1,4 +1,4 @@
-"""Who may open a connection to whom: every security group and every rule of an environment."""
+"""Every security group and rule of an environment: who may open a connection to whom."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ POSTGRES = ec2.Port.POSTGRES
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecurityGroups:
-    """A group for each kind of thing; `postgres_proxy` only where there is a proxy."""
+    """A group for each kind of resource; `postgres_proxy` only where there is a proxy."""
 
     functions: ec2.SecurityGroup
     load_balancer: ec2.SecurityGroup
@@ -29,7 +29,7 @@ class SecurityGroups:
 
 
 def create(scope: Construct, *, settings: EnvironmentSettings, vpc: ec2.Vpc) -> SecurityGroups:
-    """Make the groups and their rules. Stacks attach groups to what they make, and add no rule."""
+    """Create the groups and their rules. Stacks only attach the groups; they add no rule."""
 
     def group(name: str, of: str) -> ec2.SecurityGroup:
         return ec2.SecurityGroup(
@@ -80,7 +80,7 @@ def _open_to_clients(groups: SecurityGroups, settings: EnvironmentSettings) -> N
 
 
 def _open_to_aws(groups: SecurityGroups) -> None:
-    """SQS, the gateway's @connections and the other AWS APIs are reached through NAT."""
+    """Allow HTTPS to SQS, the gateway's @connections and the other AWS APIs, through NAT."""
     for caller in (groups.functions, groups.relay, groups.worker):
         caller.add_egress_rule(ec2.Peer.any_ipv4(), HTTPS, "AWS APIs")
 
@@ -88,7 +88,7 @@ def _open_to_aws(groups: SecurityGroups) -> None:
 def _open_data(groups: SecurityGroups) -> None:
     for caller in (groups.functions, groups.relay, groups.worker):
         _allow(caller, groups.valkey, VALKEY, "Valkey")
-    # Migrations log in as the owner, whom the proxy does not serve.
+    # Migrations log in as the owner, with a password; the proxy accepts IAM logins only.
     _allow(groups.functions, groups.postgres, POSTGRES, "PostgreSQL")
     if groups.postgres_proxy is None:
         _allow(groups.worker, groups.postgres, POSTGRES, "PostgreSQL")
@@ -99,7 +99,7 @@ def _open_data(groups: SecurityGroups) -> None:
 
 
 def _open_between_workers(groups: SecurityGroups) -> None:
-    """EFA demands that its group lets everything through to itself."""
+    """Allow all traffic within the group, which EFA requires (AWS, EFA security groups)."""
     _allow(groups.worker, groups.worker, ec2.Port.all_traffic(), "nodes of one model")
 
 

@@ -21,23 +21,23 @@ from infra.constructs.security.wildcards import acknowledge_below
 from infra.settings.environment import EnvironmentSettings, Gateway
 
 MESSAGES = ("$default", "response.create")
-"""Routes of a client's messages; the known one has metrics of its own."""
+"""Routes of a client's messages; `response.create` is one of its own to have its own metrics."""
 
 
 class WebSocketApi(Construct):
-    """Clients' way in: `authorizer` and `connect`, then `respond` for each message.
+    """The API that clients connect to: `authorizer` and `connect`, then `respond` for each message.
 
     Attributes
     ----------
     url
-        What an SDK is given as ``websocket_base_url``; it appends ``/responses`` by itself, and so
-        the stage, or the path of the domain, has that name.
+        ``websocket_base_url`` for an OpenAI SDK. The SDK appends ``/responses``, hence the name of
+        the stage and of the domain's path.
     connections_endpoint
-        Where messages to clients are posted.
+        URL of the API that posts messages to clients.
     domain
-        None where the settings name none.
+        None where the settings have no domain.
     log_group
-        Of who did what.
+        The access log.
     """
 
     def __init__(
@@ -72,7 +72,8 @@ class WebSocketApi(Construct):
         stack = Stack.of(self)
         arn = stack.format_arn(
             service="execute-api",
-            # As the other stack names it once it is synthesised.
+            # The import that the grantee's stack has after synthesis: the accepted finding must
+            # name the resource exactly as cdk-nag reports it.
             resource=stack.export_value(self.api.api_id),
             resource_name=f"{STAGE}/*/@connections/*",
         )
@@ -83,7 +84,7 @@ class WebSocketApi(Construct):
         )
 
     def watch(self, alarms: Alarms) -> None:
-        """Alarm when functions cannot be invoked, so that clients are told nothing."""
+        """Add an alarm on functions that cannot be invoked: clients then get no answer at all."""
         alarms.on(
             self.stage.metric("ExecutionError", period=Duration.minutes(5), statistic="Sum"),
             id="gateway-errors",
@@ -95,7 +96,7 @@ class WebSocketApi(Construct):
         self._add_connect()
         self._add_route("$disconnect", "disconnect")
         for key in MESSAGES:
-            # The response carries refusals back: `@connections` is the relay's alone.
+            # Refusals go back as the route's response: only the relay posts to `@connections`.
             self._add_route(key, "respond", return_response=True)
         acknowledge(
             self.api,
@@ -125,8 +126,8 @@ class WebSocketApi(Construct):
             "Authorizer", self._functions["authorizer"]
         )
         self._add_route("$connect", "connect", authorizer=authorizer)
-        # No identity source: API Gateway compares header names by their case, and some clients
-        # write `authorization`. The function refuses a client without a key by the same 401.
+        # No identity source: API Gateway compares header names case-sensitively, and some clients
+        # send `authorization`. The function answers a client without a key with the same 401.
         made = cast("apigatewayv2.WebSocketAuthorizer", self.api.node.find_child("Authorizer"))
         cast("apigatewayv2.CfnAuthorizer", made.node.default_child).identity_source = None
 
@@ -143,14 +144,14 @@ class WebSocketApi(Construct):
             ),
             access_log_settings=AccessLog(self.log_group),
         )
-        # A stage is deployed with the routes that there are.
+        # The deployment of a stage contains only the routes that exist at that moment.
         stage.node.add_dependency(self.api, logging_account(self))
         return stage
 
     def _domain(self, gateway: Gateway) -> apigatewayv2.DomainName | None:
-        """Map ``wss://<domain>/responses``; the API's own address serves on.
+        """Map ``wss://<domain>/responses``; the API's own address stays in service.
 
-        The relay posts to that one: a DNS record that is missing cannot stop answers.
+        The relay posts to the API's own address, so a missing DNS record cannot stop responses.
         """
         if gateway.domain_name is None or gateway.certificate_arn is None:
             return None

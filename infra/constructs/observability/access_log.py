@@ -1,4 +1,4 @@
-"""What API Gateway logs of each connection and message, and the account's leave to do so."""
+"""API Gateway's access log of connections and messages, and the account's role for it."""
 
 import json
 
@@ -30,29 +30,31 @@ FIELDS = {
     "authorizerError": "$context.authorizer.error",
     "error": "$context.error.message",
 }
-"""Who did what when, and how it went: never a key, never what was said."""
+"""Time, caller and result of each message. Never API keys, never content."""
 
 
 @jsii.implements(apigatewayv2.IAccessLogSettings)
 class AccessLog:
-    """Writes `FIELDS` into a log group, a JSON object a line."""
+    """Writes `FIELDS` to a log group, one JSON object a line."""
 
     def __init__(self, log_group: logs.LogGroup) -> None:
         self._log_group = log_group
 
     @property
     def destination(self) -> apigatewayv2.LogGroupLogDestination:
+        """The log group, as CDK's interface requires it."""
         return apigatewayv2.LogGroupLogDestination(self._log_group)
 
     @property
     def format(self) -> apigateway.AccessLogFormat:
+        """The log format: `FIELDS` as JSON."""
         return apigateway.AccessLogFormat.custom(json.dumps(FIELDS))
 
 
 def logging_account(scope: Construct) -> apigateway.CfnAccount:
-    """Let API Gateway write logs at all: one setting for a whole region of an account.
+    """Set the role with which API Gateway writes logs: one for a whole region of an account.
 
-    It stays when the environment goes, since other environments and APIs rely on it.
+    It is retained with the environment gone, since other environments and APIs rely on it.
     """
     role = iam.Role(
         scope,

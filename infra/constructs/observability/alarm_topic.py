@@ -1,4 +1,4 @@
-"""Where alarms go: an encrypted topic that CloudWatch and Prometheus may publish to."""
+"""The topic of all alarms: encrypted, CloudWatch and Prometheus may publish to it."""
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
@@ -16,8 +16,8 @@ PROMETHEUS = "aps.amazonaws.com"
 class AlarmTopic(Construct):
     """The topic, its key, and the e-mail subscription if the settings name an address.
 
-    The key is the topic's own: services publish to an encrypted topic only where they are named in
-    the policy of a customer managed key.
+    The topic has a key of its own: AWS services can publish to an encrypted topic only if the
+    policy of a customer managed key names them.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: EnvironmentSettings) -> None:
@@ -48,7 +48,7 @@ class AlarmTopic(Construct):
             )
 
     def _allow_cloudwatch(self, key: kms.Key, settings: EnvironmentSettings) -> None:
-        # The default policy, which let alarms publish, is gone once a topic has one of its own.
+        # A policy of the topic's own replaces the default one, which allowed alarms to publish.
         conditions = self._on_behalf_of(
             service="cloudwatch", resource=f"alarm:axon-{settings.name}-*"
         )
@@ -58,7 +58,8 @@ class AlarmTopic(Construct):
     def _allow_prometheus(self, key: kms.Key) -> None:
         conditions = self._on_behalf_of(service="aps", resource="workspace/*")
         self._allow_publish(PROMETHEUS, ["sns:Publish", "sns:GetTopicAttributes"], conditions)
-        # AWS does not say that Prometheus tells KMS on whose behalf; the topic's policy asks that.
+        # AWS does not document that Prometheus passes its source to KMS, so the key's policy cannot
+        # require it; the topic's policy does.
         self._allow_encrypt(key, PROMETHEUS, None)
 
     def _on_behalf_of(self, *, service: str, resource: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Alarms of a stack: each one tells the alarm topic, and says what to do first."""
+"""Alarms of a stack: each one notifies the alarm topic and says what to do first."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -16,7 +16,7 @@ AT_MOST = cloudwatch.ComparisonOperator.LESS_THAN_OR_EQUAL_TO_THRESHOLD
 
 
 class Alarms(Construct):
-    """Makes alarms named ``axon-{environment}-{id}``; `topic` hears of them, and of their end."""
+    """Creates alarms ``axon-{environment}-{id}``, which notify `topic` when they start and end."""
 
     def __init__(
         self, scope: Construct, id: str, *, settings: EnvironmentSettings, topic: sns.ITopic
@@ -37,16 +37,16 @@ class Alarms(Construct):
         breaching: int | None = None,
         missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
     ) -> cloudwatch.Alarm:
-        """Alarm when `metric` is beyond `threshold` in `breaching` (all) of `periods` periods.
+        """Add an alarm on `metric` beyond `threshold` in `breaching` (all) of `periods` periods.
 
         Parameters
         ----------
         id : str
-            In words with hyphens, unique in the environment: part of the alarm's name.
+            Words with hyphens, unique in the environment; the end of the alarm's name.
         description : str
-            What it means and what to do first; it is the text that people get.
+            Meaning and first remedy: the text of the notification.
         missing : cloudwatch.TreatMissingData
-            By default no data is no alarm, since a service at zero reports nothing.
+            How missing data counts. By default as good: a service at zero tasks reports nothing.
         """
         alarm = cloudwatch.Alarm(
             self,

@@ -38,7 +38,7 @@ PROMETHEUS_READS = [
 
 
 class Grafana(Construct):
-    """The workspace. People sign in with IAM Identity Center, which the account needs to have."""
+    """The workspace. People sign in with IAM Identity Center, which the account must have."""
 
     def __init__(
         self,

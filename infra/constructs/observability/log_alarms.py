@@ -1,4 +1,4 @@
-"""Alarms on the way of the logs: the domain's health, its space, and what does not get there."""
+"""Alarms on log forwarding: the domain's health, its free space, and events that do not arrive."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -12,7 +12,7 @@ LATE = Duration.minutes(15)
 
 
 def watch_log_forwarding(alarms: Alarms, domain: SearchDomain, forwarding: LogForwarding) -> None:
-    """Watch both; the logs are in CloudWatch whatever happens here."""
+    """Add the alarms on the domain and the forwarding; CloudWatch has the logs in any case."""
     alarms.on(
         domain.domain.metric_cluster_status_red(period=PERIOD, statistic="Maximum"),
         id="log-domain-red",

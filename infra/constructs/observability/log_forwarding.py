@@ -1,7 +1,7 @@
-"""The way of the logs: CloudWatch Logs -> a function that splits them -> Firehose -> the domain.
+"""Log forwarding: CloudWatch Logs -> a function that splits batches -> Firehose -> the domain.
 
-CloudWatch puts many log events in one piece and Firehose makes one document of a piece, which
-OpenSearch refuses; hence the function between them (``infra/handlers/split_logs.py``).
+CloudWatch sends many log events in one record and Firehose makes one document of a record, which
+OpenSearch refuses. So a function splits them first (``infra/handlers/split_logs.py``).
 """
 
 from typing import cast
@@ -26,7 +26,7 @@ from infra.settings.environment import EnvironmentSettings
 
 
 class LogForwarding(Construct):
-    """Takes the log events of log groups to `domain`; what it refuses lies in a bucket."""
+    """Delivers the log events of log groups to `domain`; refused documents go to a bucket."""
 
     def __init__(
         self,
@@ -44,13 +44,14 @@ class LogForwarding(Construct):
         self.splitter = self._splitter()
 
     def watch(self, group: logs.LogGroup) -> None:
-        """Take the events of `group` along. The filter is made beside the group."""
+        """Forward the events of `group`. The filter belongs to the stack of the group."""
         logs.SubscriptionFilter(
             group,
             "ToLogDomain",
             log_group=group,
             filter_pattern=logs.FilterPattern.all_events(),
-            # Allowed once, for all groups of the environment.
+            # `_splitter` allows all groups of the environment at once: a function's policy has room
+            # for 20 KB only.
             destination=destinations.LambdaDestination(self.splitter, add_permissions=False),
         )
 
@@ -112,7 +113,7 @@ class LogForwarding(Construct):
             ),
             amazonopensearchservice_destination_configuration=self._destination(domain, logging),
         )
-        # Firehose tries what the role may do when the stream is made.
+        # Firehose checks the role's permissions when the stream is created.
         stream.node.add_dependency(policy, domain)
         return stream
 
@@ -153,7 +154,7 @@ class LogForwarding(Construct):
     def _allow_writer(
         self, role: iam.Role, domain: SearchDomain, key: kms.IKey, errors: logs.LogGroup
     ) -> iam.Policy:
-        """Give Firehose what its documentation asks for, on these things only."""
+        """Grant Firehose the permissions that its documentation lists, on these resources only."""
         policy = iam.Policy(self, "Writer", roles=[role])
         bucket = self.refused.bucket_arn
         arn = domain.domain.domain_arn
@@ -238,6 +239,6 @@ class LogForwarding(Construct):
 
 
 def _logical_id(construct: Construct) -> str:
-    """Return the name of `construct` in its template, as findings have it."""
+    """Return the logical id of `construct`, by which cdk-nag names it."""
     element = cast("CfnElement", construct.node.default_child)
     return Stack.of(construct).get_logical_id(element)

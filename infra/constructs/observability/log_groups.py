@@ -1,4 +1,4 @@
-"""Log groups: named after what writes to them, kept as long as the environment says."""
+"""Log groups: named after their writers, with the retention of the environment."""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_logs as logs
@@ -24,9 +24,9 @@ RETENTION = {
 def log_group(
     scope: Construct, id: str, *, settings: EnvironmentSettings, name: str
 ) -> logs.LogGroup:
-    """Make the log group ``/axon/{environment}/{name}``; it goes when its stack goes.
+    """Create the log group ``/axon/{environment}/{name}``, which is removed with its stack.
 
-    A name that starts with a slash stands as it is: some services choose their groups' names.
+    A name that starts with a slash is taken as it is: some services prescribe their groups' names.
     """
     return logs.LogGroup(
         scope,

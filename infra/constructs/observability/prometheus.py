@@ -1,4 +1,4 @@
-"""The metrics: a workspace of Amazon Managed Service for Prometheus, its rules and alerts."""
+"""Metrics: a workspace of Amazon Managed Service for Prometheus, its rules and alerts."""
 
 from pathlib import Path
 from textwrap import dedent
@@ -16,7 +16,7 @@ RULES = Path(__file__).with_name("alert_rules.yaml")
 
 
 class Prometheus(Construct):
-    """The workspace with the rules of ``infra/alert_rules.yaml``; `topic` hears of its alerts."""
+    """The workspace with the rules of ``alert_rules.yaml``; its alerts notify `topic`."""
 
     def __init__(
         self, scope: Construct, id: str, *, settings: EnvironmentSettings, topic: sns.ITopic
@@ -40,7 +40,8 @@ class Prometheus(Construct):
         self.remote_write_url = f"{workspace.attr_prometheus_endpoint}api/v1/remote_write"
 
     def _logs(self, settings: EnvironmentSettings) -> logs.LogGroup:
-        # For names under /aws/vendedlogs/ the log delivery service keeps the policy that it needs.
+        # Log groups under /aws/vendedlogs/ need no resource policy of their own for log delivery,
+        # and an account has room for only ten (AWS quota).
         return logs.LogGroup(
             self,
             "Logs",
@@ -50,7 +51,7 @@ class Prometheus(Construct):
         )
 
     def _alert_manager(self, topic: sns.ITopic) -> str:
-        # SNS refuses subjects of more than 100 characters: the default one lists every label.
+        # SNS refuses subjects above 100 characters, and the default subject lists every label.
         return dedent(
             f"""\
             alertmanager_config: |

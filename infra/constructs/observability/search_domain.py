@@ -1,6 +1,6 @@
-"""Where logs are searched: an OpenSearch domain within the VPC.
+"""The log domain: OpenSearch within the VPC, in which logs can be searched.
 
-An account needs the role that OpenSearch uses in VPCs, made once by
+The account needs the service-linked role that OpenSearch uses in VPCs, created once by
 ``aws iam create-service-linked-role --aws-service-name opensearchservice.amazonaws.com``.
 """
 
@@ -23,26 +23,28 @@ from infra.settings.environment import EnvironmentSettings
 
 VERSION = opensearch.EngineVersion.OPENSEARCH_2_19
 STORAGE_GB = 50
-"""Of each node."""
+"""Disk of each node."""
 
 HTTPS = ec2.Port.HTTPS
 METHODS = ["Delete", "Get", "Head", "Patch", "Post", "Put"]
 
 
 class SearchDomain(Construct):
-    """The domain, encrypted in every way; IAM roles alone may use it, from within the VPC.
+    """The domain: encrypted at rest and in transit, for IAM roles within the VPC only.
 
-    Its master user is the role of the function that prepares it (`prepare_domain`), which says
-    what `writer` (Firehose) and `reader` (people, who take that role on) may do.
+    Its master user is the role of the function that prepares it (`prepare_domain`). That function
+    sets the permissions of `writer` (Firehose) and `reader` (a role that people assume).
 
     Attributes
     ----------
-    domain, writer, reader
-        What was made.
+    domain
+        The domain.
+    writer, reader
+        Roles that may write and read logs.
     clients
         The security group whose members may connect.
     subnets
-        Where the domain is: one a zone that it spans.
+        Subnets of the domain, one for each zone that it spans.
     """
 
     def __init__(
@@ -120,7 +122,7 @@ class SearchDomain(Construct):
         nodes = settings.observability.opensearch_nodes
         removal = RemovalPolicy.RETAIN if settings.protect else RemovalPolicy.DESTROY
         group = self._group("log-domain", "the log domain")
-        # It cannot be deleted while a kept domain uses it.
+        # A group cannot be deleted while a retained domain uses it.
         group.apply_removal_policy(removal)
         group.add_ingress_rule(self.clients, HTTPS, "logs")
         self.clients.add_egress_rule(group, HTTPS, "log domain")
@@ -164,7 +166,7 @@ class SearchDomain(Construct):
         return domain
 
     def _logs(self) -> tuple[opensearch.LoggingOptions, logs.ResourcePolicy]:
-        """Make the domain's own log groups. OpenSearch may write to them, for this domain only."""
+        """Create the domain's own log groups; OpenSearch may write to them for this domain only."""
         groups = {
             kind: log_group(
                 self,
@@ -210,7 +212,8 @@ class SearchDomain(Construct):
         )
 
     def _allow(self, domain: opensearch.Domain, roles: list[str]) -> None:
-        # CDK would set the policy by a function of its own after the domain is made.
+        # Set on the L1 resource: CDK's `access_policies` adds a custom resource with a function
+        # that sets them after the domain exists.
         resource = cast("opensearch.CfnDomain", domain.node.default_child)
         resource.access_policies = {
             "Version": "2012-10-17",

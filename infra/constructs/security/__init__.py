@@ -1,1 +1,1 @@
-"""Permissions, and the findings that are accepted on purpose."""
+"""Permissions, and findings of cdk-nag and checkov that are accepted with a reason."""

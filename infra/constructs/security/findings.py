@@ -1,4 +1,4 @@
-"""Rules of cdk-nag and checkov that a construct breaks on purpose, each with its reason."""
+"""Findings of cdk-nag and checkov that are accepted on purpose, each with its reason."""
 
 from typing import Any, cast
 
@@ -10,9 +10,9 @@ CHECKOV = "CKV_"
 
 
 def acknowledge(scope: IConstruct, id: str, reason: str) -> None:
-    """Accept a finding about `scope`: of cdk-nag with all within it, of checkov alone.
+    """Accept a finding about `scope`: for cdk-nag with all it contains, for checkov it alone.
 
-    `id` is the rule, with the detail where the report shows one: ``AwsSolutions-SQS3``,
+    `id` is the rule, with the detail if the report shows one: ``AwsSolutions-SQS3``,
     ``AwsSolutions-IAM5[Resource::*]``, ``CKV_AWS_117``. Rules of other plugins carry their own
     ``Plugin::`` prefix.
     """
@@ -29,7 +29,7 @@ def _resource(scope: IConstruct) -> CfnResource:
 
 
 def _skip(resource: CfnResource, id: str, reason: str) -> None:
-    """Write into the template, which is all that checkov sees."""
+    """Write the exception into the template, the only thing that checkov reads."""
     earlier: dict[str, Any] = resource.get_metadata("checkov") or {}
     skips = [*earlier.get("skip", []), {"id": id, "comment": reason}]
     resource.add_metadata("checkov", {"skip": skips})

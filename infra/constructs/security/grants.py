@@ -33,7 +33,7 @@ Grants = Mapping[Resource, Grant]
 
 
 def grant(grantee: iam.IGrantable, uses: Iterable[Resource], *, grants: Grants) -> dict[str, str]:
-    """Let a function or a task use resources.
+    """Permit a function or a task to use resources.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Acknowledges permissions on whatever lies below an ARN, in the words of cdk-nag's report."""
+"""Accepted permissions on everything below an ARN, written as in cdk-nag's report."""
 
 from aws_cdk import Stack
 from constructs import IConstruct
@@ -7,7 +7,7 @@ from infra.constructs.security.findings import acknowledge
 
 
 def acknowledge_below(scope: IConstruct, arn: str, reason: str) -> None:
-    """Accept that policies of `scope` permit something on `arn`, which ends in a wildcard."""
+    """Accept that policies of `scope` allow actions on `arn`, which ends with a wildcard."""
     described = _describe(Stack.of(scope).resolve(arn))
     acknowledge(scope, f"AwsSolutions-IAM5[Resource::{described}]", reason)
 

@@ -1,4 +1,4 @@
-"""Capacity follows the backlog: as many workers as the jobs need, down to none."""
+"""Scaling of the workers by the backlog of jobs, down to zero."""
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_applicationautoscaling as autoscaling
@@ -12,13 +12,13 @@ from infra.constructs.observability.alarms import MINUTE
 from infra.constructs.tasks.cluster import Names, task_metric
 from infra.settings.sections import Inference
 
-# Metrics of AWS come late; until then the last figure stands. Never a zero for a number of
-# messages: a gap in SQS's metrics would look like no work and stop every worker.
+# AWS's metrics arrive late; until then the last value counts. Zero must never stand for a missing
+# number of messages: a gap in SQS's metrics would look like no work and stop every worker.
 MESSAGES = "FILL(visible, REPEAT) + FILL(in_flight, REPEAT)"
-# Nothing is reported while no task runs, so what stays missing is zero.
+# Nothing is reported while no task runs, so a value that stays missing means zero.
 TASKS = "FILL(FILL(running, REPEAT), 0)"
-# With no task running the first one is on its way, woken by the submitter or by `UNSERVED`: more
-# only for more than one task's share, or each wait for the first would add a second.
+# With no task running, the first one is being started by the submitter or by `UNSERVED`. So the
+# backlog counts as if one ran: otherwise each wait for the first would order a second.
 BACKLOG = "messages / IF(tasks > 0, tasks, 1)"
 UNSERVED = "IF(tasks > 0, 0, messages)"
 
@@ -31,8 +31,8 @@ class BacklogScaling(Construct):
     Parameters
     ----------
     start : Duration
-        How long a task needs to run, from nothing. Until the metrics show it running, they ask for
-        what was ordered already, so every next step waits as long.
+        Time from the order of a task to a running one. Until the metrics show it, they ask for
+        tasks that are ordered already, so each further step waits that long.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class BacklogScaling(Construct):
         )
         self._seen = start.plus(METRICS_LATENESS)
         self._track(inference.backlog_per_task)
-        self._wake()
+        self._start_first_task()
 
     def unserved(self) -> cloudwatch.MathExpression:
-        """Return how many jobs wait while no task runs."""
+        """Return the number of jobs that wait while no task runs."""
         return self._expression(UNSERVED, "jobs that no worker serves")
 
     def _track(self, backlog_per_task: float) -> None:
@@ -85,7 +85,8 @@ class BacklogScaling(Construct):
                 policy.TargetTrackingScalingPolicyConfigurationProperty(
                     target_value=backlog_per_task,
                     scale_out_cooldown=self._seen.to_seconds(),
-                    # Longer: a worker that comes back costs a start, one that stays a minute.
+                    # Longer than for scale-out: to restart a worker costs minutes of waiting, to
+                    # keep one costs a few minutes of its price.
                     scale_in_cooldown=2 * self._seen.to_seconds(),
                     customized_metric_specification=(
                         policy.CustomizedMetricSpecificationProperty(metrics=self._queries())
@@ -108,8 +109,8 @@ class BacklogScaling(Construct):
             ),
         ]
 
-    def _wake(self) -> None:
-        """Start a task where jobs wait and the submitter's wake-up came to nothing."""
+    def _start_first_task(self) -> None:
+        """Start the first task where jobs wait and the submitter failed to start one."""
         step = autoscaling.StepScalingAction(
             self,
             "Wake",
@@ -126,7 +127,7 @@ class BacklogScaling(Construct):
             alarm_description="Jobs wait and no worker runs: starts one.",
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             threshold=0,
-            # A task that the submitter has woken is seen by then.
+            # By then the metrics show a task that the submitter has started.
             evaluation_periods=int(self._seen.to_minutes()),
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
@@ -169,7 +170,7 @@ def _metric_stat(
 
 
 def _service_linked_role(scope: Construct) -> iam.IRole:
-    """Return the role that Application Auto Scaling makes for ECS and always uses."""
+    """Return the service-linked role that Application Auto Scaling uses for ECS."""
     arn = Stack.of(scope).format_arn(
         service="iam",
         region="",

@@ -1,4 +1,4 @@
-"""An ECS cluster of one service, how the service is deployed, and the metrics that it reports."""
+"""An ECS cluster of one service: its deployment, its metrics, and the permission to start it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from infra.constructs.observability.alarms import MINUTE
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Names:
-    """Names of a service and of its cluster, as metrics and others refer to them."""
+    """Names of a service and its cluster, by which metrics and submitters refer to them."""
 
     cluster: str
     service: str
@@ -24,7 +24,7 @@ class Names:
 def create_cluster(
     scope: Construct, id: str, *, names: Names, vpc: ec2.IVpc, fargate: bool
 ) -> ecs.Cluster:
-    """Make the cluster; Container Insights counts its tasks, which scaling and alarms go by."""
+    """Create the cluster. Container Insights reports the task counts for scaling and alarms."""
     return ecs.Cluster(
         scope,
         id,
@@ -36,10 +36,10 @@ def create_cluster(
 
 
 def rolling(names: Names, *, cluster: ecs.Cluster, group: ec2.ISecurityGroup) -> dict[str, Any]:
-    """Return the properties of a service in private subnets whose deployments undo themselves.
+    """Return the properties of a service in private subnets whose failed deployments roll back.
 
-    There is no desired count among them: ECS begins with one task, and a later deployment leaves
-    alone what scaling has decided since.
+    They have no desired count: ECS starts with one task, and a count in the template would
+    overwrite the decision of scaling with every deployment.
     """
     return {
         "service_name": names.service,
@@ -55,9 +55,9 @@ def rolling(names: Names, *, cluster: ecs.Cluster, group: ec2.ISecurityGroup) ->
 
 
 def task_metric(metric_name: str, *, names: Names) -> cloudwatch.Metric:
-    """Return a count of a service's tasks: ``RunningTaskCount``, ``DesiredTaskCount``.
+    """Return the metric ``RunningTaskCount`` or ``DesiredTaskCount`` of a service.
 
-    Nothing is reported while no task of the service runs: missing means none.
+    Nothing is reported while no task of the service runs: missing data means zero.
     """
     return cloudwatch.Metric(
         namespace="ECS/ContainerInsights",
@@ -69,7 +69,7 @@ def task_metric(metric_name: str, *, names: Names) -> cloudwatch.Metric:
 
 
 def missing_tasks(names: Names) -> cloudwatch.MathExpression:
-    """Return how many tasks a service lacks."""
+    """Return the number of tasks that a service lacks."""
     return cloudwatch.MathExpression(
         expression="desired - running",
         label="missing tasks",
@@ -82,7 +82,7 @@ def missing_tasks(names: Names) -> cloudwatch.MathExpression:
 
 
 def grant_start(grantee: iam.IGrantable, *, names: Names, stack: Stack) -> None:
-    """Let `grantee` read and raise the desired count of the service `names`.
+    """Allow `grantee` to read and raise the desired count of the service `names`.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The collector beside a task: metrics to Prometheus and CloudWatch, traces to X-Ray.
+"""The collector sidecar of a task: metrics to Prometheus and CloudWatch, traces to X-Ray.
 
-It is configured by ``infra/collector.yaml``. A task goes on without it, and it is restarted.
+``collector.yaml`` configures it. The task keeps running without it, and ECS restarts it.
 """
 
 from pathlib import Path
@@ -22,17 +22,18 @@ USER = "4317:4317"
 """The image's own user, ``aoc``."""
 
 METRICS_PORT = 9464
-"""Where the main container serves ``/metrics``, on 127.0.0.1 (its AXON_HEALTH_PORT)."""
+"""Port on 127.0.0.1 at which the main container serves ``/metrics`` (its AXON_HEALTH_PORT)."""
 
 OTLP_ENDPOINT = "http://127.0.0.1:4318"
-"""Where the main container sends its traces (its AXON_OTLP_ENDPOINT)."""
+"""Endpoint to which the main container sends its traces (its AXON_OTLP_ENDPOINT)."""
 
 NAMESPACE = "Axon"
 CONNECTIONS = "axon_relay_connections"
-"""CloudWatch metric, dimensions ClusterName and ServiceName: its Average is the mean a task."""
+"""CloudWatch metric with dimensions ClusterName and ServiceName; Average is the mean of tasks."""
 
 MEMORY_MIB = 192
-# Above the collector's own limit (collector.yaml), below the container's.
+# Above the collector's own limit (collector.yaml), below the container's: the collector must drop
+# data before Go's garbage collector thrashes, and Go must collect before the kernel kills it.
 GO_MEMORY_LIMIT = "160MiB"
 
 
@@ -45,9 +46,10 @@ def add_collector(
     service: str,
     log_group: logs.ILogGroup,
 ) -> ecs.ContainerDefinition:
-    """Add the sidecar "collector" and give the task role what it needs.
+    """Add the sidecar "collector" and grant the task role the permissions it needs.
 
-    Add the main container before: it is then stopped before the collector is.
+    Add the main container first: it is then stopped before the collector, which still delivers its
+    last metrics.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def add_collector(
         ClusterName and ServiceName of `CONNECTIONS`; `service` is also the label ``job`` in
         Prometheus.
     log_group : logs.ILogGroup
-        Gets the collector's own log, and the metric `CONNECTIONS` as log events.
+        Receives the collector's own log, and the metric `CONNECTIONS` as log events.
     """
     variables = {
         "AOT_CONFIG_CONTENT": configuration(settings.observability),
@@ -88,7 +90,7 @@ def add_collector(
 
 
 def configuration(settings: Observability) -> str:
-    """Read ``collector.yaml`` without the pipelines that `settings` do not ask for."""
+    """Return the content of ``collector.yaml`` without the pipelines that `settings` turn off."""
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
     if not settings.tracing:
         del config["service"]["pipelines"]["traces"]

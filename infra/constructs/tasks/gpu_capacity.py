@@ -1,4 +1,4 @@
-"""GPU instances for an ECS cluster: as many as its tasks need, none when there are none."""
+"""GPU instances for an ECS cluster: as many as its tasks need, down to zero."""
 
 from aws_cdk import Tags
 from aws_cdk import aws_autoscaling as autoscaling
@@ -12,7 +12,7 @@ from infra.settings.sections import Gpu
 
 DISK_DEVICE = "/dev/xvda"
 DISK_THROUGHPUT = 500
-"""MiB/s: a cold start unpacks the image and reads the model from this disk."""
+"""MiB/s. A cold start unpacks the image and reads the model from this disk."""
 
 EFA_DEVICE = "/dev/infiniband/uverbs0"
 
@@ -23,7 +23,7 @@ class GpuCapacity(Construct):
     Attributes
     ----------
     provider_name
-        For the capacity provider strategy of a service.
+        Name for the capacity provider strategy of a service.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class GpuCapacity(Construct):
             "Provider",
             auto_scaling_group=group,
             enable_managed_scaling=True,
-            # An instance for each task, none to spare.
+            # One instance for each task, no spare.
             target_capacity_percent=100,
             enable_managed_termination_protection=True,
             enable_managed_draining=True,
@@ -75,7 +75,8 @@ class GpuCapacity(Construct):
             security_group=security_group,
             user_data=_user_data(stop_timeout_s),
             require_imdsv2=True,
-            # The instance's credentials are for its agent: an answer does not reach a container.
+            # The instance's credentials are for its agent: with one hop, the metadata service's
+            # response does not reach a container.
             http_put_response_hop_limit=1,
             detailed_monitoring=True,
             placement_group=self._placement_group(),
@@ -97,9 +98,10 @@ class GpuCapacity(Construct):
         return template
 
     def _role(self, cluster: ecs.Cluster) -> iam.IRole:
-        """Make the role of the ECS agent; tasks pull images and write logs by roles of their own.
+        """Create the role of the ECS agent; tasks pull images and write logs with their own roles.
 
-        `Cluster` would add both, and leaves out what draining a Spot instance takes.
+        CDK's `Cluster` would add both of these permissions to the agent, and leaves out the one
+        that draining a Spot instance needs (UpdateContainerInstancesState).
         """
         own = {"ArnEquals": {"ecs:cluster": cluster.cluster_arn}}
         reports = [
@@ -136,7 +138,7 @@ class GpuCapacity(Construct):
         return ec2.PlacementGroup(self, "Placement", strategy=ec2.PlacementGroupStrategy.CLUSTER)
 
     def _use_efa(self, template: ec2.LaunchTemplate, security_group: ec2.ISecurityGroup) -> None:
-        """Make the network interface an Elastic Fabric Adapter; L2 has no word for it."""
+        """Make the network interface an Elastic Fabric Adapter, which CDK's L2 construct lacks."""
         resource = template.node.default_child
         assert isinstance(resource, ec2.CfnLaunchTemplate)  # noqa: S101
         resource.add_property_override(
@@ -156,7 +158,7 @@ class GpuCapacity(Construct):
     def _group(
         self, template: ec2.LaunchTemplate, *, vpc: ec2.IVpc, max_tasks: int
     ) -> autoscaling.AutoScalingGroup:
-        # Nodes of one model are peers, which they can be within a zone only.
+        # Nodes of one model share a cluster placement group, which cannot span zones.
         zones = vpc.availability_zones[:1] if self._clustered else None
         group = autoscaling.AutoScalingGroup(
             self,
@@ -179,7 +181,7 @@ class GpuCapacity(Construct):
                 ),
             ),
             min_capacity=0,
-            # A deployment runs new tasks beside the old ones.
+            # A deployment runs new tasks before it stops the old ones.
             max_capacity=2 * max_tasks * self._gpu.nodes_per_model,
             new_instances_protected_from_scale_in=True,
             group_metrics=[autoscaling.GroupMetrics.all()],
@@ -197,17 +199,17 @@ class GpuCapacity(Construct):
 
 
 def _user_data(stop_timeout_s: int) -> ec2.UserData:
-    """Configure the ECS agent; `Cluster` adds the cluster's name."""
+    """Return the ECS agent's configuration; CDK's `Cluster` adds the cluster's name."""
     data = ec2.UserData.for_linux()
     settings = {
         "ECS_ENABLE_GPU_SUPPORT": "true",
         "ECS_ENABLE_SPOT_INSTANCE_DRAINING": "true",
         "ECS_CONTAINER_STOP_TIMEOUT": f"{stop_timeout_s}s",
-        # A task's own interface is no hop away from the metadata service.
+        # A task's own network interface would reach the metadata service within one hop.
         "ECS_AWSVPC_BLOCK_IMDS": "true",
-        # What a task leaves, its copy of the model too, goes soon after it.
+        # The remains of a task, its copy of the model included, are removed soon after it.
         "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION": "10m",
-        # Images are named by their digest: one that is there is the right one.
+        # Images are named by their digest, so a cached one is the right one.
         "ECS_IMAGE_PULL_BEHAVIOR": "prefer-cached",
     }
     data.add_commands(

@@ -1,4 +1,4 @@
-"""Images of the services: the one that the settings name, or built from this repository."""
+"""Container images: the one that the settings name, or one built from this repository."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ def container_image(
 ) -> ecs.ContainerImage:
     """Return the image `given` (a URI), or else one built from `dockerfile`.
 
-    The task may pull it where it lies in ECR; other registries must be public.
+    An image in ECR comes with the permission to pull it; other registries must be public.
     """
     if given is None:
         return ecs.ContainerImage.from_docker_image_asset(
@@ -49,7 +49,7 @@ def container_image(
 def _asset(
     scope: Construct, id: str, *, dockerfile: str, architecture: Architecture
 ) -> ecr_assets.DockerImageAsset:
-    """Build from the repository root, with what the Dockerfile's own ignore file lets in."""
+    """Return the image built from the repository root, filtered by the Dockerfile's ignore file."""
     ignored = (ROOT / f"{dockerfile}.dockerignore").read_text().splitlines()
     return ecr_assets.DockerImageAsset(
         scope,
@@ -57,7 +57,7 @@ def _asset(
         directory=str(ROOT),
         file=dockerfile,
         platform=_PLATFORMS[architecture],
-        # CDK reads no ignore file but `.dockerignore`, and would copy the whole repository.
+        # CDK reads only a file named `.dockerignore`, so it would copy the whole repository.
         ignore_mode=IgnoreMode.DOCKER,
         exclude=[
             *(line for line in ignored if line and not line.startswith("#")),

@@ -1,4 +1,4 @@
-"""Where a worker's models lie, and the permission to read them there and nowhere else."""
+"""Read access to a worker's models: their place in S3, and permission for that place only."""
 
 from urllib.parse import urlsplit
 
@@ -14,10 +14,10 @@ MODELS_SCHEME = "models"
 
 
 def grant_model(role: iam.IRole, uri: str, *, models: s3.Bucket, key: kms.IKey) -> str:
-    """Let `role` read the folder, or bucket, `uri`; return it as ``s3://...``.
+    """Allow `role` to read the folder or bucket `uri`; return its location as ``s3://...``.
 
-    A bucket of one's own (``s3://``) under a key of one's own needs a key policy that lets the
-    role decrypt.
+    A bucket outside the environment (``s3://``) with a customer managed key needs a key policy that
+    allows the role to decrypt.
     """
     parts = urlsplit(uri)
     if parts.scheme == MODELS_SCHEME:

@@ -1,4 +1,4 @@
-"""The container that does a service's work: hardened, and stopped with time to finish."""
+"""The main container of a service: hardened, and stopped with time to finish."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from infra.settings.environment import EnvironmentSettings
 
 USER = "10001:10001"
 SCRATCH = "/scratch"
-"""The only folder that the container may write to; its image gives it to `USER`."""
+"""The only folder that the container may write to; the image makes `USER` its owner."""
 
 STOP_MARGIN_S = 10
-"""Between the end of a service's own drain and its being killed."""
+"""Seconds between the end of a service's own drain and the kill."""
 
 FARGATE_STOP_LIMIT_S = 120
 OPEN_FILES = 65535
@@ -25,7 +25,7 @@ UNLIMITED = -1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hardware:
-    """What a container gets of its machine; on Fargate nothing but `cpu`, in 1/1024 vCPU."""
+    """A container's share of its machine; on Fargate only `cpu`, in units of 1/1024 vCPU."""
 
     cpu: int
     gpus: int | None = None
@@ -37,9 +37,9 @@ class Hardware:
 def common_environment(
     settings: EnvironmentSettings, *, region: str, stop_timeout_s: int
 ) -> dict[str, str]:
-    """Return the variables that every service has."""
+    """Return the environment variables that every service has."""
     variables = {
-        # On EC2 the agent does not set it.
+        # On EC2, unlike Fargate, the agent does not set it.
         "AWS_REGION": region,
         "AXON_HEALTH_PORT": str(METRICS_PORT),
         "AXON_STOP_TIMEOUT_S": str(stop_timeout_s),
@@ -52,7 +52,7 @@ def common_environment(
 def health_check(
     *, python: str = "python", interval_s: int, retries: int, start_period_s: int
 ) -> ecs.HealthCheck:
-    """Return the check that asks the service itself, from inside its container."""
+    """Return the health check, which asks the service from inside its container."""
     return ecs.HealthCheck(
         command=["CMD", python, "-m", "axon.adapters.observability.probe", str(METRICS_PORT)],
         interval=Duration.seconds(interval_s),
@@ -63,9 +63,9 @@ def health_check(
 
 
 def main_share(task_cpu: int) -> int:
-    """Return the main container's part of a Fargate task, where the rest is for its sidecars.
+    """Return the main container's share of a Fargate task's CPU; sidecars get the rest.
 
-    A container without a part of its own yields to all that have one.
+    Shares matter under load: a container without one gets CPU time only when all others idle.
     """
     return task_cpu * 3 // 4
 
@@ -83,7 +83,8 @@ def add_service_container(
 ) -> ecs.ContainerDefinition:
     """Add the container: not root, no capabilities, nothing writable but `SCRATCH`.
 
-    It is killed `STOP_MARGIN_S` after the ``AXON_STOP_TIMEOUT_S`` of its environment.
+    ECS kills it `STOP_MARGIN_S` after the ``AXON_STOP_TIMEOUT_S`` of its environment, so a drain
+    that keeps its own limit is never cut off.
     """
     linux = ecs.LinuxParameters(
         task, "Linux", init_process_enabled=True, shared_memory_size=hardware.shared_memory_mb
@@ -101,7 +102,7 @@ def add_service_container(
         user=USER,
         readonly_root_filesystem=True,
         linux_parameters=linux,
-        # Fargate refuses the option; it grants no new privileges anyway.
+        # Fargate refuses the option, and never grants new privileges.
         docker_security_options=None if task.is_fargate_compatible else ["no-new-privileges"],
         stop_timeout=Duration.seconds(int(environment["AXON_STOP_TIMEOUT_S"]) + STOP_MARGIN_S),
         cpu=hardware.cpu,
@@ -123,7 +124,7 @@ def _device(path: str) -> ecs.Device:
 
 
 def _limits(devices: Sequence[str]) -> list[ecs.Ulimit]:
-    """Allow a file for each connection; a device that reads memory itself needs it locked."""
+    """Allow a file for each connection, and locked memory for devices with direct memory access."""
     limits = {ecs.UlimitName.NOFILE: OPEN_FILES}
     if devices:
         limits[ecs.UlimitName.MEMLOCK] = UNLIMITED

@@ -1,4 +1,4 @@
-"""The two kinds of workers: what their tasks, containers and services are."""
+"""The two kinds of workers, on Fargate and on GPUs: their tasks, containers and services."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,18 +20,18 @@ from infra.settings.environment import EnvironmentSettings
 from infra.settings.sections import Architecture, Fargate, Gpu, Inference
 
 SHARED_MEMORY_MB = 8192
-"""A bound: vLLM's processes pass tensors to each other by ``/dev/shm``."""
+"""Upper bound: vLLM's processes exchange tensors in ``/dev/shm``."""
 
 RESERVED_CPU = 2048
 RESERVED_MEMORY_MB = 4096
-"""What the smallest instance has free in any case; the container may use all there is."""
+"""Reservations that fit the smallest instance; the container may use the whole instance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerContainer:
-    """What the worker's container needs to know of its kind.
+    """Properties of the worker's container that depend on the kind of worker.
 
-    `start` is how long a worker needs to run, from nothing.
+    `start` is the time from the order of a worker to a running one.
     """
 
     dockerfile: str
@@ -47,7 +47,7 @@ def worker_names(settings: EnvironmentSettings) -> Names:
 
 
 class Workers(Protocol):
-    """A kind of workers: its task, and the service that runs it."""
+    """A kind of worker: its task, and the service that runs it."""
 
     @property
     def container(self) -> WorkerContainer:
@@ -97,7 +97,7 @@ class FargateWorkers(Construct):
         )
 
     def serve(self) -> ecs.FargateService:
-        """Make the service, once the task has its containers."""
+        """Create the service. Call it after the task has its containers."""
         service = ecs.FargateService(
             self,
             "Service",
@@ -108,7 +108,8 @@ class FargateWorkers(Construct):
             availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.DISABLED,
             min_healthy_percent=100,
         )
-        # The cluster's capacity providers come with it, and go after the service.
+        # The capacity providers are a resource of the cluster's: without the dependency they could
+        # be deleted while the service still uses them, which ECS refuses.
         service.node.add_dependency(self._cluster)
         return service
 
@@ -123,7 +124,7 @@ class FargateWorkers(Construct):
 
 
 class GpuWorkers(Construct):
-    """Workers on GPU instances, a task an instance."""
+    """Workers on GPU instances, one task an instance."""
 
     def __init__(
         self,
@@ -156,7 +157,7 @@ class GpuWorkers(Construct):
         self.container = WorkerContainer(
             dockerfile="inference_container/Dockerfile",
             architecture="x86_64",
-            # Reading a model takes minutes; a worker whose engine dies ends by itself.
+            # Loading a model takes minutes; a worker whose engine dies exits by itself.
             health=health_check(python="python3", interval_s=60, retries=10, start_period_s=300),
             start=Duration.minutes(10),
             hardware=Hardware(
@@ -169,10 +170,10 @@ class GpuWorkers(Construct):
         )
 
     def serve(self) -> ecs.Ec2Service:
-        """Make the service, once the task has its containers.
+        """Create the service. Call it after the task has its containers.
 
-        A deployment wants an instance beside each old one. Where there is none to be had, up to
-        half of the idle workers make room, but never the only one; those that work are protected.
+        A deployment starts a second instance for each old one. If AWS has none, up to half of the
+        idle workers make room, but never the only one; busy workers are protected.
         """
         service = ecs.Ec2Service(
             self,
@@ -188,10 +189,11 @@ class GpuWorkers(Construct):
             placement_strategies=[
                 ecs.PlacementStrategy.spread_across(ecs.BuiltInAttributes.AVAILABILITY_ZONE)
             ],
-            # It would start instances to move workers that are well where they are.
+            # Rebalancing would start instances only to move workers between zones.
             availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.DISABLED,
             min_healthy_percent=50,
         )
-        # The cluster's capacity providers come with it, and go after the service.
+        # The capacity providers are a resource of the cluster's: without the dependency they could
+        # be deleted while the service still uses them, which ECS refuses.
         service.node.add_dependency(self._cluster)
         return service

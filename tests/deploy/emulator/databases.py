@@ -30,7 +30,7 @@ class _ReplicationGroups:
         self._plan = plan
 
     def create(self, logical_id: str, properties: Mapping[str, Any], stack: str) -> Created:
-        """Let ministack make it, then say where it really is."""
+        """Create it in ministack, then report its real address."""
         ref, _ = provisioners._ec_rg_create(logical_id, properties, stack)
         endpoint = {"Address": self._plan.data_host, "Port": int(properties["Port"])}
         for node_group in elasticache._replication_groups[ref]["NodeGroups"]:

@@ -9,7 +9,7 @@ LAYERS = "/opt/"
 
 
 def trust(authorities: str) -> None:
-    """Let functions that trust the authorities of a layer's file trust `authorities`.
+    """Make functions that trust a layer's authorities trust `authorities` instead.
 
     AWS unpacks layers into /opt and has certificates of public authorities. ministack unpacks them
     elsewhere, and the doors' certificates are of this test's own authority.

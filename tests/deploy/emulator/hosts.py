@@ -1,4 +1,4 @@
-"""What a host of ECS serves its tasks: credentials of their role, and their protection."""
+"""The endpoints that an ECS host serves its tasks: credentials of their role, task protection."""
 
 import json
 import secrets

@@ -14,7 +14,7 @@ from tests.deploy.emulator.ministack import runtime
 def share(folder: Path) -> None:
     """Keep in `folder` what was unpacked, and lead to it from then on.
 
-    ministack unpacks a layer anew for every process it starts, which takes seconds; on AWS a cold
+    ministack unpacks a layer again for every process it starts, which takes seconds; on AWS a cold
     start does not wait for that.
     """
     lock = threading.Lock()

@@ -11,7 +11,7 @@ def know_apis() -> None:
 
 
 def count_as_tls() -> None:
-    """Let policies that demand TLS see it; ministack would deny all that comes to its own port."""
+    """Make policies that require TLS see it; ministack would deny all requests to its own port."""
 
     def pin_request_origin(source_ip: str, _secure: bool) -> None:
         evaluator.pin_request_origin(source_ip, secure_transport=True)

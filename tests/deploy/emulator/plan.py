@@ -1,4 +1,4 @@
-"""What the emulator is told when it starts."""
+"""The emulator's configuration at its start."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,12 +9,12 @@ ACCOUNT = "000000000000"
 REGION = "us-east-1"
 VALKEY_PORT, POSTGRES_PORT = 6379, 5432
 PATH = "/_axon"
-"""Where, beside AWS's own paths, the emulator serves what a host of ECS serves its tasks."""
+"""Path, beside AWS's own, of the endpoints that an ECS host serves its tasks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """Where things are.
+    """Addresses and credentials of the emulated environment.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ from tests.deploy.emulator.ministack import rds, responses
 from tests.deploy.emulator.plan import ACCOUNT, REGION, Plan
 from tests.deploy.emulator.streams import Stream, join
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 SSL_REQUEST, GSSAPI_REQUEST = 80877103, 80877104
 LOGIN_OK = struct.pack("!cII", b"R", 8, 0)
@@ -25,7 +25,7 @@ class PostgresDoor:
     context: ssl.SSLContext
 
     async def serve(self, client: Stream) -> None:
-        """Let the client in."""
+        """Accept the client."""
         if not await self._begin_tls(client):
             await client.send(_error("28000", "no pg_hba.conf entry: no encryption"))
             return
@@ -59,7 +59,7 @@ class PostgresDoor:
         try:
             self._check(user, password)
         except tokens.TokenRefusedError as error:
-            LOGGER.warning("postgres: refused: %s", error)
+            logger.warning("postgres: refused: %s", error)
             await client.send(_error("28000", f'PAM authentication failed for user "{user}"'))
             return False
         return True

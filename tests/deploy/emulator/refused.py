@@ -18,7 +18,7 @@ Create = Callable[[str, Mapping[str, Any], str], tuple[str, dict[str, str]]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placeholder:
-    """What ``Ref`` and ``Fn::GetAtt`` give.
+    """The values of ``Ref`` and ``Fn::GetAtt``.
 
     Texts may hold ``{id}``, ``{region}``, ``{account}``, ``{ref}`` (in attributes) and any property
     that is a text; where it is left out, CloudFormation's own name is taken.
@@ -93,7 +93,7 @@ def register() -> None:
     for kind, placeholder in REFUSED.items():
         if kind in handlers:
             raise RuntimeError(f"ministack makes {kind} itself by now: take it from the table")
-        # Without "update" it creates anew, with the same result: ids are made from names.
+        # Without "update" it creates again, with the same result: ids are made from names.
         handlers[kind] = {"create": partial(_create, placeholder), "delete": _delete}
 
 

@@ -16,7 +16,7 @@ LONGEST_S = 900
 
 
 class TokenRefusedError(Exception):
-    """The text says why, for the log; clients are told nothing of it."""
+    """The text says why, for the log; clients do not see it."""
 
 
 def check(token: str, *, service: str, host: str, parameters: dict[str, str]) -> Any:

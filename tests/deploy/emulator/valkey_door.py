@@ -8,7 +8,7 @@ from tests.deploy.emulator.ministack import elasticache, responses
 from tests.deploy.emulator.plan import ACCOUNT, REGION
 from tests.deploy.emulator.streams import Stream, join
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,13 +18,13 @@ class ValkeyDoor:
     port: int
 
     async def serve(self, client: Stream) -> None:
-        """Let the client in when its first command is a good login."""
+        """Accept the client when its first command is a valid login."""
         words, sent = await _read_command(client)
         try:
             user, token = _login(words)
             _check(user, token)
         except tokens.TokenRefusedError as error:
-            LOGGER.warning("valkey: refused: %s", error)
+            logger.warning("valkey: refused: %s", error)
             await client.send(b"-WRONGPASS invalid username-password pair or user is disabled.\r\n")
             return
         server = await Stream.connect("127.0.0.1", self.port)

@@ -30,7 +30,7 @@ def variant(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
 
 
 class TestWorkerService:
-    def test_submitters_find_it_by_its_name(
+    def test_service_has_the_name_by_which_submitters_start_it(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         cluster, service = f"axon-{settings.name}-inference", f"axon-{settings.name}-worker"
@@ -40,15 +40,13 @@ class TestWorkerService:
             {"Name": "containerInsights", "Value": "enabled"}
         ]
 
-    def test_it_begins_with_one_task_and_leaves_the_number_to_scaling(
-        self, templates: Templates
-    ) -> None:
+    def test_service_leaves_the_number_of_tasks_to_scaling(self, templates: Templates) -> None:
         """Without the property ECS creates a service with one, and keeps the number afterwards."""
         service = only(templates["inference"], SERVICE)
         assert "DesiredCount" not in service
         assert service.get("SchedulingStrategy", "REPLICA") == "REPLICA"
 
-    def test_it_runs_in_a_private_subnet_of_each_zone(
+    def test_service_runs_in_a_private_subnet_of_each_zone(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         network = only(templates["inference"], SERVICE)["NetworkConfiguration"]
@@ -59,7 +57,7 @@ class TestWorkerService:
         (group,) = network["AwsvpcConfiguration"]["SecurityGroups"]
         assert "WorkerGroup" in text(group)
 
-    def test_a_deployment_undoes_itself_and_never_takes_the_only_worker(
+    def test_a_deployment_rolls_back_on_failure_and_keeps_the_only_worker(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         deployment = only(templates["inference"], SERVICE)["DeploymentConfiguration"]
@@ -71,12 +69,12 @@ class TestWorkerService:
             == {"fargate": 100, "gpu": 50}[settings.inference.capacity.kind]
         )
 
-    def test_it_goes_before_the_clusters_capacity_providers(self, templates: Templates) -> None:
+    def test_service_is_removed_before_the_capacity_providers(self, templates: Templates) -> None:
         (service,) = templates["inference"].find_resources(SERVICE).values()
         kind = "AWS::ECS::ClusterCapacityProviderAssociations"
         assert set(resources(templates["inference"], kind)) <= set(service["DependsOn"])
 
-    def test_scaling_comes_after_it(self, templates: Templates) -> None:
+    def test_scaling_is_created_after_the_service(self, templates: Templates) -> None:
         (target,) = (
             templates["inference"]
             .find_resources("AWS::ApplicationAutoScaling::ScalableTarget")
@@ -86,7 +84,7 @@ class TestWorkerService:
 
 
 class TestWorkerTask:
-    def test_the_worker_takes_its_environment(
+    def test_environment_is_valid_worker_settings(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         task = Task.of(templates["inference"])
@@ -106,11 +104,11 @@ class TestWorkerTask:
         assert "JobsQueue" in parsed.jobs_queue_url
         assert "HistoryQueue" in parsed.history_queue_url
 
-    def test_its_region_is_named_as_ec2_does_not_tell(self, templates: Templates) -> None:
+    def test_environment_names_the_region(self, templates: Templates) -> None:
         environment = Task.of(templates["inference"]).environment("worker")
         assert environment["AWS_REGION"] == "{AWS::Region}"
 
-    def test_its_hold_on_a_message_is_the_queues(self, templates: Templates) -> None:
+    def test_visibility_timeout_is_that_of_the_queue(self, templates: Templates) -> None:
         environment = Task.of(templates["inference"]).environment("worker")
         (queue,) = (
             queue
@@ -120,7 +118,7 @@ class TestWorkerTask:
         held_s = WorkerSettings.from_environ(environment).visibility_timeout_s
         assert held_s == queue["VisibilityTimeout"]
 
-    def test_it_stops_before_it_is_killed(
+    def test_worker_drains_before_it_is_killed(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         task = Task.of(templates["inference"])
@@ -131,7 +129,7 @@ class TestWorkerTask:
         if settings.inference.capacity.kind == "fargate":
             assert killed_s <= 120
 
-    def test_it_cannot_change_its_own_image(self, templates: Templates) -> None:
+    def test_root_file_system_is_read_only(self, templates: Templates) -> None:
         task = Task.of(templates["inference"])
         worker = task.container("worker")
         assert worker["ReadonlyRootFilesystem"] is True
@@ -144,7 +142,7 @@ class TestWorkerTask:
     @pytest.mark.parametrize(
         ("file", "environment"), [("Dockerfile.cpu", "dev"), ("Dockerfile", "prod")]
     )
-    def test_it_fits_its_image(
+    def test_task_fits_its_image(
         self, file: str, environment: str, dev: Templates, prod: Templates
     ) -> None:
         image = Dockerfile.read(f"inference_container/{file}").image
@@ -155,7 +153,7 @@ class TestWorkerTask:
         (mount,) = worker["MountPoints"]
         assert image.command("VOLUME") == [mount["ContainerPath"]]
 
-    def test_the_collector_may_die_and_takes_no_processor_from_the_worker(
+    def test_collector_is_not_essential_and_has_a_small_cpu_share(
         self, templates: Templates
     ) -> None:
         task = Task.of(templates["inference"])
@@ -164,7 +162,7 @@ class TestWorkerTask:
         assert collector["Essential"] is False
         assert worker["Cpu"] >= 4 * collector["Cpu"]
 
-    def test_its_role_allows_what_the_worker_does(
+    def test_role_allows_only_what_the_worker_does(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         allowed = statements(templates["inference"], "WorkersTaskTaskRole")
@@ -182,7 +180,7 @@ class TestWorkerTask:
             "{" + next(iter(resources(templates["inference"], "AWS::ECS::Cluster"))) + "}/*"
         )
 
-    def test_only_its_own_models_files_may_be_read(
+    def test_role_may_read_the_files_of_its_models_only(
         self, settings: EnvironmentSettings, dev: Templates, prod: Templates
     ) -> None:
         allowed = statements(prod["inference"], "WorkersTaskTaskRole")
@@ -205,7 +203,7 @@ class TestFargateWorkers:
         ]
         assert service["PlatformVersion"] == "1.4.0"
 
-    def test_its_size_is_as_set(self, dev: Templates) -> None:
+    def test_task_size_is_that_of_the_settings(self, dev: Templates) -> None:
         task = Task.of(dev["inference"])
         assert (task.properties["Cpu"], task.properties["Memory"]) == ("2048", "4096")
         assert task.properties["RuntimePlatform"]["CpuArchitecture"] == "X86_64"
@@ -247,7 +245,7 @@ class TestFargateWorkers:
         service = only(Template.from_stack(stack), SERVICE)
         assert service["CapacityProviderStrategy"] == expected
 
-    def test_there_are_no_instances(self, dev: Templates) -> None:
+    def test_fargate_has_no_instances(self, dev: Templates) -> None:
         for kind in ("AutoScaling::AutoScalingGroup", "EC2::LaunchTemplate"):
             assert resources(dev["inference"], f"AWS::{kind}") == {}
 
@@ -262,11 +260,11 @@ class TestGpuWorkers:
         service = only(prod["inference"], SERVICE)
         assert service["PlacementConstraints"] == [{"Type": "distinctInstance"}]
 
-    def test_a_model_may_take_its_time_to_load(self, prod: Templates) -> None:
+    def test_health_check_leaves_time_to_load_a_model(self, prod: Templates) -> None:
         check = Task.of(prod["inference"]).container("worker")["HealthCheck"]
         assert check["StartPeriod"] + check["Interval"] * check["Retries"] >= 900
 
-    def test_instances_follow_the_tasks_down_to_none(self, prod: Templates) -> None:
+    def test_instances_follow_the_tasks_down_to_zero(self, prod: Templates) -> None:
         provider = only(prod["inference"], "AWS::ECS::CapacityProvider")["AutoScalingGroupProvider"]
         assert provider["ManagedScaling"]["Status"] == "ENABLED"
         assert provider["ManagedScaling"]["TargetCapacity"] == 100
@@ -277,7 +275,7 @@ class TestGpuWorkers:
         assert group["NewInstancesProtectedFromScaleIn"] is True
         assert "DesiredCapacity" not in group
 
-    def test_a_deployment_finds_room_for_new_tasks_beside_the_old(self, prod: Templates) -> None:
+    def test_instances_have_room_for_the_new_tasks_of_a_deployment(self, prod: Templates) -> None:
         group = only(prod["inference"], "AWS::AutoScaling::AutoScalingGroup")
         target = only(prod["inference"], "AWS::ApplicationAutoScaling::ScalableTarget")
         percent = only(prod["inference"], SERVICE)["DeploymentConfiguration"]["MaximumPercent"]

@@ -26,7 +26,7 @@ class TestNodesOfOneModel:
         assert [text(group) for group in data["SecurityGroupIds"]] != []
         assert resources(prod["inference"], "AWS::EC2::PlacementGroup") == {}
 
-    def test_several_are_neighbours_on_a_fabric(self, variant: Synthesised) -> None:
+    def test_several_nodes_share_a_placement_group_and_a_fabric(self, variant: Synthesised) -> None:
         template = variant.templates["inference"]
         data = launch_template(template)
         (interface,) = data["NetworkInterfaces"]
@@ -65,7 +65,7 @@ class TestNodesOfOneModel:
 
 
 class TestUnusualWorkers:
-    def test_the_worker_takes_its_environment(self, variant: Synthesised) -> None:
+    def test_environment_is_valid_worker_settings(self, variant: Synthesised) -> None:
         task = Task.of(variant.templates["inference"])
         parsed = WorkerSettings.from_environ(task.environment("worker"))
         assert parsed.model_uri == "s3://their-bucket/models/large"
@@ -76,7 +76,7 @@ class TestUnusualWorkers:
         assert parsed.gpu_memory_utilization == 0.85
         assert parsed.otlp_endpoint is None
 
-    def test_its_model_and_those_to_be_loaded_may_be_read(self, variant: Synthesised) -> None:
+    def test_role_may_read_the_model_and_the_model_folders(self, variant: Synthesised) -> None:
         template = variant.templates["inference"]
         of_s3 = [
             statement
@@ -103,10 +103,10 @@ class TestUnusualWorkers:
             "tried/*",
         ]
 
-    def test_a_public_image_is_taken_as_it_is(self, variant: Synthesised) -> None:
+    def test_a_public_image_is_used_unchanged(self, variant: Synthesised) -> None:
         worker = Task.of(variant.templates["inference"]).container("worker")
         assert worker["Image"] == "docker.io/example/worker@sha256:0123"
 
-    def test_min_tasks_is_the_floor(self, variant: Synthesised) -> None:
+    def test_min_tasks_is_the_lower_bound_of_scaling(self, variant: Synthesised) -> None:
         target = only(variant.templates["inference"], "AWS::ApplicationAutoScaling::ScalableTarget")
         assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 3)

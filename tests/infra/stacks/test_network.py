@@ -14,7 +14,7 @@ from tests.infra.support.templates import listed, resources, text
 pytestmark = pytest.mark.xdist_group("infra")
 
 Rule = tuple[str, str, str]
-"""Who opens a connection, to whom, on which port."""
+"""Source, target and port of a connection."""
 
 AWS_APIS: set[Rule] = {
     ("functions", "0.0.0.0/0", "tcp 443"),

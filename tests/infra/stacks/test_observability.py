@@ -1,4 +1,4 @@
-"""The observability stack: who hears alarms, what is kept, and who may read and write it."""
+"""The observability stack: who is notified, what is retained, and who may read and write it."""
 
 import json
 import re

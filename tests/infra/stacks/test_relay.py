@@ -28,7 +28,7 @@ def attributes(templates: Templates, kind: str) -> dict[str, str]:
 
 
 class TestRelayService:
-    def test_it_is_named_after_the_environment(
+    def test_service_is_named_after_the_environment(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         name = f"axon-{settings.name}-relay"
@@ -38,7 +38,7 @@ class TestRelayService:
             {"Name": "containerInsights", "Value": "enabled"}
         ]
 
-    def test_it_runs_in_a_private_subnet_of_each_zone(
+    def test_service_runs_in_a_private_subnet_of_each_zone(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         service = only(templates["relay"], SERVICE)
@@ -51,7 +51,9 @@ class TestRelayService:
         (group,) = network["SecurityGroups"]
         assert "RelayGroup" in text(group)
 
-    def test_a_deployment_keeps_all_relays_and_undoes_itself(self, templates: Templates) -> None:
+    def test_a_deployment_keeps_all_relays_and_rolls_back_on_failure(
+        self, templates: Templates
+    ) -> None:
         deployment = only(templates["relay"], SERVICE)["DeploymentConfiguration"]
         assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
         assert deployment["MinimumHealthyPercent"] == 100
@@ -64,7 +66,9 @@ class TestRelayService:
         target = only(templates["relay"], "AWS::ApplicationAutoScaling::ScalableTarget")
         assert target["MinCapacity"] == settings.relay.tasks >= 2
 
-    def test_it_runs_on_fargate(self, settings: EnvironmentSettings, templates: Templates) -> None:
+    def test_service_runs_on_fargate(
+        self, settings: EnvironmentSettings, templates: Templates
+    ) -> None:
         service = only(templates["relay"], SERVICE)
         assert service["PlatformVersion"] == "1.4.0"
         assert service["CapacityProviderStrategy"] == [{"CapacityProvider": "FARGATE", "Weight": 1}]
@@ -76,7 +80,9 @@ class TestRelayService:
             str(settings.relay.memory_mb),
         )
 
-    def test_one_relay_stays_where_the_others_are_on_spot(self, variant: Synthesised) -> None:
+    def test_one_relay_is_on_demand_where_the_others_are_on_spot(
+        self, variant: Synthesised
+    ) -> None:
         service = only(variant.templates["relay"], SERVICE)
         assert service["CapacityProviderStrategy"] == [
             {"Base": 1, "CapacityProvider": "FARGATE", "Weight": 0},
@@ -85,16 +91,14 @@ class TestRelayService:
         task = Task.of(variant.templates["relay"]).properties
         assert task["RuntimePlatform"]["CpuArchitecture"] == "X86_64"
 
-    def test_the_service_goes_before_the_clusters_capacity_providers(
-        self, templates: Templates
-    ) -> None:
+    def test_service_is_removed_before_the_capacity_providers(self, templates: Templates) -> None:
         (service,) = templates["relay"].find_resources(SERVICE).values()
         kind = "AWS::ECS::ClusterCapacityProviderAssociations"
         assert set(resources(templates["relay"], kind)) <= set(service["DependsOn"])
 
 
 class TestRelayTask:
-    def test_the_relay_takes_its_environment(self, templates: Templates) -> None:
+    def test_environment_is_valid_relay_settings(self, templates: Templates) -> None:
         task = Task.of(templates["relay"])
         parsed = RelaySettings.from_environ(task.environment("relay"))
         assert parsed.http_port == 8080
@@ -105,7 +109,7 @@ class TestRelayTask:
         assert "execute-api" in parsed.connections_endpoint
         assert "AXON_RELAY_ID" not in task.environment("relay")
 
-    def test_it_stops_before_it_is_killed_and_streams_have_as_long(
+    def test_relay_drains_before_it_is_killed_and_before_deregistration_ends(
         self, templates: Templates
     ) -> None:
         task = Task.of(templates["relay"])
@@ -115,7 +119,7 @@ class TestRelayTask:
         delay_s = int(attributes(templates, "TargetGroup")["deregistration_delay.timeout_seconds"])
         assert delay_s >= killed_s
 
-    def test_it_cannot_change_its_own_image(self, templates: Templates) -> None:
+    def test_root_file_system_is_read_only(self, templates: Templates) -> None:
         task = Task.of(templates["relay"])
         relay = task.container("relay")
         assert relay["User"] == "10001:10001"
@@ -129,19 +133,19 @@ class TestRelayTask:
         ]
         assert task.properties["Volumes"] == [{"Name": "scratch"}]
 
-    def test_it_may_hold_many_connections(self, templates: Templates) -> None:
+    def test_open_files_limit_allows_many_connections(self, templates: Templates) -> None:
         (limit,) = Task.of(templates["relay"]).container("relay")["Ulimits"]
         assert limit["Name"] == "nofile"
         assert limit["HardLimit"] == limit["SoftLimit"] >= 65535
 
-    def test_its_health_is_asked_from_inside(self, templates: Templates) -> None:
+    def test_health_check_runs_inside_the_container(self, templates: Templates) -> None:
         relay = Task.of(templates["relay"]).container("relay")
         port = Task.of(templates["relay"]).environment("relay")["AXON_HEALTH_PORT"]
         assert relay["HealthCheck"]["Command"] == [
             "CMD", "python", "-m", "axon.adapters.observability.probe", port,
         ]  # fmt: skip
 
-    def test_the_collector_may_die_and_takes_no_processor_from_the_relay(
+    def test_collector_is_not_essential_and_has_a_small_cpu_share(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         task = Task.of(templates["relay"])
@@ -164,7 +168,7 @@ class TestRelayTask:
         watched = resources(templates["relay"], "AWS::Logs::SubscriptionFilter")
         assert len(watched) == (1 if settings.observability.opensearch_instance_type else 0)
 
-    def test_an_image_of_ones_own_in_ecr_may_be_pulled(self, variant: Synthesised) -> None:
+    def test_an_image_in_ecr_may_be_pulled(self, variant: Synthesised) -> None:
         template = variant.templates["relay"]
         image = text(Task.of(template).container("relay")["Image"])
         assert image.startswith("210987654321.dkr.ecr.eu-west-1.")
@@ -173,7 +177,7 @@ class TestRelayTask:
         (pull,) = (s for actions, s in allowed.items() if "ecr:BatchGetImage" in actions)
         assert text(pull["Resource"]).endswith(":ecr:eu-west-1:210987654321:repository/axon/relay")
 
-    def test_its_role_allows_what_the_relay_does(self, templates: Templates) -> None:
+    def test_role_allows_only_what_the_relay_does(self, templates: Templates) -> None:
         allowed = statements(templates["relay"], "TaskTaskRole")
         actions = {action for each in allowed for action in each.split(", ")}
         assert {"elasticache:Connect", "sqs:SendMessage", "execute-api:ManageConnections"} < actions
@@ -182,7 +186,7 @@ class TestRelayTask:
 
 
 class TestRelayLoadBalancer:
-    def test_it_is_public_and_careful(
+    def test_load_balancer_is_public_and_drops_invalid_headers(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         balancer = only(templates["relay"], "AWS::ElasticLoadBalancingV2::LoadBalancer")
@@ -195,11 +199,11 @@ class TestRelayLoadBalancer:
         # It holds no data: protection is for what does, so that the rest can be taken away.
         assert found.get("deletion_protection.enabled", "false") == "false"
 
-    def test_a_silent_stream_outlives_every_response(self, templates: Templates) -> None:
+    def test_idle_timeout_is_longer_than_a_response(self, templates: Templates) -> None:
         idle_s = int(attributes(templates, "LoadBalancer")["idle_timeout.timeout_seconds"])
         assert EventLogSettings.model_fields["response_deadline_s"].default < idle_s <= 4000
 
-    def test_it_may_write_its_log(self, templates: Templates) -> None:
+    def test_access_log_may_be_written(self, templates: Templates) -> None:
         found = attributes(templates, "LoadBalancer")
         assert found["access_logs.s3.enabled"] == "true"
         assert "AccessLogs" in found["access_logs.s3.bucket"]
@@ -226,7 +230,7 @@ class TestRelayLoadBalancer:
         assert error.keys() == {"message", "type", "param", "code"}
         assert error["type"] == "invalid_request_error"
 
-    def test_targets_are_the_relays_own_addresses(self, templates: Templates) -> None:
+    def test_targets_are_the_addresses_of_the_relays(self, templates: Templates) -> None:
         group = only(templates["relay"], "AWS::ElasticLoadBalancingV2::TargetGroup")
         assert group["TargetType"] == "ip"
         assert group["Port"] == 8080
@@ -234,14 +238,14 @@ class TestRelayLoadBalancer:
         (attached,) = only(templates["relay"], SERVICE)["LoadBalancers"]
         assert (attached["ContainerName"], attached["ContainerPort"]) == ("relay", 8080)
 
-    def test_without_a_certificate_it_listens_on_80(self, templates: Templates) -> None:
+    def test_without_a_certificate_port_80_serves_the_api(self, templates: Templates) -> None:
         listener = only(templates["relay"], LISTENER)
         assert (listener["Protocol"], listener["Port"]) == ("HTTP", 80)
         (url,) = templates["relay"].find_outputs("HttpUrl").values()
         assert text(url["Value"]).startswith("http://")
         assert text(url["Value"]).endswith("/v1")
 
-    def test_with_a_certificate_it_speaks_tls_only(self, variant: Synthesised) -> None:
+    def test_with_a_certificate_only_tls_serves_the_api(self, variant: Synthesised) -> None:
         found = resources(variant.templates["relay"], LISTENER).values()
         listeners = {listener["Port"]: listener for listener in found}
         assert listeners.keys() == {80, 443}

@@ -23,12 +23,12 @@ WINDOW = 30
 
 @dataclass(frozen=True)
 class Policies:
-    """What the template says of scaling."""
+    """The scaling policies and alarms of a template."""
 
     target: Properties
     tracking: Properties
     step: Properties
-    wake_alarm: Properties
+    first_task_alarm: Properties
 
     @classmethod
     def of(cls, template: Template) -> "Policies":
@@ -45,7 +45,7 @@ class Policies:
             target=target,
             tracking=tracking["TargetTrackingScalingPolicyConfiguration"],
             step=step["StepScalingPolicyConfiguration"],
-            wake_alarm=alarm,
+            first_task_alarm=alarm,
         )
 
     @property
@@ -77,11 +77,11 @@ class Simulation:
         return sum(age >= self.start_minutes for age in self._ages)
 
     def run(self, minutes: int) -> None:
-        """Let time pass with the queue as it is set."""
+        """Simulate `minutes` with the queue as it is set."""
         for _ in range(minutes):
             self._pass_a_minute()
             self._track()
-            self._wake()
+            self._start_first_task()
             self.history.append(self.desired)
 
     def _pass_a_minute(self) -> None:
@@ -126,8 +126,8 @@ class Simulation:
         assert backlog[-1] is not None
         return math.ceil(round(self.desired * backlog[-1] / target, 6))
 
-    def _wake(self) -> None:
-        alarm, step = self.policies.wake_alarm, self.policies.step
+    def _start_first_task(self) -> None:
+        alarm, step = self.policies.first_task_alarm, self.policies.step
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
         unserved = self._seen(alarm["Metrics"])
         breaching = _all(unserved, alarm["EvaluationPeriods"], lambda p: p > alarm["Threshold"])

@@ -1,4 +1,4 @@
-"""What tests read of a Dockerfile: its stages and their instructions, arguments substituted."""
+"""A Dockerfile as tests read it: its stages and instructions, with arguments substituted."""
 
 import json
 import re

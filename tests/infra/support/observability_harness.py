@@ -1,4 +1,4 @@
-"""What the tests of the observability stack share: building it, and reading its template."""
+"""The observability stack under test: builds it and reads its template."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def named(template: Template, kind: str, part: str) -> tuple[str, Properties]:
 
 
 def allowed(template: Template, role: str) -> dict[str, list[str]]:
-    """Action -> resources, over the policies of the roles whose name has `role` in it."""
+    """Return action -> resources, over the policies of the roles whose name has `role` in it."""
     found: dict[str, list[str]] = {}
     for policy in resources(template, "AWS::IAM::Policy").values():
         if role in text(policy["Roles"][0]):
@@ -31,7 +31,7 @@ def allowed(template: Template, role: str) -> dict[str, list[str]]:
 
 
 def stack(**observability: Any) -> tuple[ObservabilityStack, Stack]:
-    """The stack with these settings, and one that has a log group which it watches."""
+    """Return the stack with these settings, and a stack with a log group that it watches."""
     settings = EnvironmentSettings(
         name="test",
         network=Network(zones=3),

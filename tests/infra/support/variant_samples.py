@@ -1,4 +1,4 @@
-"""An environment with what neither dev nor prod has: TLS, Spot, nodes with EFA, logs to lose."""
+"""An environment with settings that neither dev nor prod has: TLS, Spot, EFA, no protection."""
 
 from functools import cache
 from pathlib import Path
@@ -49,7 +49,7 @@ opensearch_instance_type = "t3.small.search"
 
 
 def synthesised_variant(factory: pytest.TempPathFactory) -> Synthesised:
-    """Return what becomes of the settings, made once a session."""
+    """Return the synthesised environment, made once a session."""
     return _synthesised(factory.getbasetemp() / "variant")
 
 

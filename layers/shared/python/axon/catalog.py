@@ -1,6 +1,7 @@
-"""What Axon consists of, on AWS and in the local cloud alike: functions, queues, time limits.
+"""The parts of Axon on AWS and in the local cloud alike: functions, queues, time limits.
 
-Data only; the stacks and `local/` both read it, so that neither can drift from the other.
+Data only, without CDK or AWS clients: the stacks (`infra`), the local cloud (`local`) and the
+command line (`cli`) all read it, so that none can drift from the others.
 """
 
 from dataclasses import dataclass
@@ -12,11 +13,11 @@ STAGE = "responses"
 """Stage of the WebSocket API: OpenAI's SDKs append ``/responses`` to their base URL."""
 
 INTEGRATION_LIMIT_S = 29
-"""Longest that API Gateway waits for a function (AWS quota)."""
+"""Longest time that API Gateway waits for a function (AWS quota, WebSocket APIs)."""
 
 
 class Resource(Enum):
-    """What a process may be given: its address in the environment, and the permission to use it."""
+    """A resource that a process may use: it gets its address and the permission together."""
 
     VALKEY = "valkey"
     POSTGRES = "postgres"
@@ -43,7 +44,7 @@ class Function:
 class Queue:
     """An SQS queue and its dead-letter queue. Names ending in ``.fifo`` are first in, first out.
 
-    Where a function serves the dead letters, it moves them to the queue `parked`.
+    Where a function serves the dead-letter queue, it moves its messages to the queue `parked`.
     """
 
     name: str
@@ -54,12 +55,12 @@ class Queue:
 
     @property
     def fifo(self) -> bool:
-        """Whether messages of a group arrive in order."""
+        """True for a FIFO queue, in which messages of a group arrive in order."""
         return self.name.endswith(".fifo")
 
     @property
     def operator_queue(self) -> str:
-        """The queue in which dead letters wait for the operator."""
+        """Name of the queue in which dead letters wait for the operator."""
         return self.parked or self.dead_letter
 
 
@@ -119,11 +120,12 @@ WORKER = frozenset(
     {Resource.VALKEY, Resource.POSTGRES, Resource.RECEIVE_JOBS, Resource.SEND_HISTORY}
 )
 
-# A worker that dies is noticed when its heartbeat stays out for this long.
+# A dead worker's jobs become visible again after this time without a heartbeat.
 JOBS = Queue(
     name="jobs", visibility_s=30, max_receives=3, dead_letter="jobs-dlq", parked="jobs-parked"
 )
-# A database may be away for an hour before what waits for it goes to the dead letters.
+# The database may be unavailable for an hour before waiting records become dead letters:
+# 40 receives, each hidden for 90 s.
 HISTORY = Queue(
     name="history.fifo", visibility_s=90, max_receives=40, dead_letter="history-dlq.fifo"
 )

@@ -318,6 +318,6 @@ def test_function_code_is_the_handler_alone(again: tuple[Synthesised, Path], nam
 def test_function_templates_are_the_same_in_a_second_synthesis(
     dev: Templates, again: tuple[Synthesised, Path]
 ) -> None:
-    """What did not change is not deployed again."""
+    """An unchanged function is not deployed again."""
     for stack, template in again[0].templates.items():
         assert template.to_json() == dev[stack].to_json()

@@ -96,5 +96,5 @@ def test_alarms_of_all_stacks_notify_the_topic_and_say_what_to_do(
 
 
 def scales(alarm: Properties) -> bool:
-    """Whether the alarm is there to add or remove tasks, of which nobody needs to hear."""
+    """Return whether the alarm only adds or removes tasks, which needs no notification."""
     return all("Scal" in text(action) for action in alarm["AlarmActions"])

@@ -1,4 +1,4 @@
-"""What is accepted on purpose, as checkov reads it in the templates."""
+"""Accepted findings, as checkov reads them in the templates."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("infra")
 
 
 def skips(template: Template) -> dict[str, list[dict[str, str]]]:
-    """Return what checkov is told to skip, by logical id."""
+    """Return the rules that checkov skips, by logical id."""
     resources: dict[str, Any] = template.to_json()["Resources"]
     return {
         name: resource["Metadata"]["checkov"]["skip"]

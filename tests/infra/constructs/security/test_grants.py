@@ -1,4 +1,4 @@
-"""What a grant gives: for each resource the permission and the address, or neither."""
+"""A grant gives the permission and the address of each resource together."""
 
 from typing import cast
 

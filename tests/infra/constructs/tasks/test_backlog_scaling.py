@@ -1,4 +1,4 @@
-"""How many workers there are: the expressions of the templates, evaluated."""
+"""The number of workers over time: the scaling expressions of the templates, evaluated."""
 
 import math
 
@@ -43,41 +43,41 @@ def unserved(
     policies: Policies, visible: Series, in_flight: Series, running: Series
 ) -> list[Point]:
     metrics = {"visible": visible, "in_flight": in_flight, "running": running}
-    return evaluate(policies.wake_alarm["Metrics"], metrics)
+    return evaluate(policies.first_task_alarm["Metrics"], metrics)
 
 
 class TestScalingExpressions:
     @pytest.mark.parametrize("messages", range(7))
-    def test_without_a_task_the_backlog_is_what_the_first_one_will_find(
+    def test_backlog_without_a_task_counts_as_for_one(
         self, policies: Policies, messages: int
     ) -> None:
         for running in ([0], [None]):
             assert backlog(policies, [messages], [0], running) == [messages]
             assert unserved(policies, [messages], [0], running) == [messages]
 
-    def test_many_tasks_share_what_waits_and_what_runs(self, policies: Policies) -> None:
+    def test_backlog_is_shared_by_the_running_tasks(self, policies: Policies) -> None:
         assert backlog(policies, [30], [10], [8]) == [5]
         assert backlog(policies, [0], [1], [4]) == [0.25]
         assert unserved(policies, [30], [10], [8]) == [0]
 
-    def test_nothing_to_do_is_zero_with_and_without_tasks(self, policies: Policies) -> None:
+    def test_backlog_without_messages_is_zero(self, policies: Policies) -> None:
         assert backlog(policies, [0, 0, 0], [0, 0, 0], [0, 3, None]) == [0, 0, 0]
         assert unserved(policies, [0, 0, 0], [0, 0, 0], [0, 3, None]) == [0, 0, 0]
 
-    def test_late_metrics_leave_the_last_figure(self, policies: Policies) -> None:
+    def test_backlog_repeats_the_last_value_of_a_late_metric(self, policies: Policies) -> None:
         assert backlog(policies, [8, None], [2, None], [2, None]) == [5, 5]
         assert backlog(policies, [8, 3], [2, 2], [2, None]) == [5, 2.5]
         assert backlog(policies, [8, None], [2, 4], [2, 2]) == [5, 6]
 
-    def test_a_silent_queue_is_not_an_empty_one(self, policies: Policies) -> None:
+    def test_backlog_of_missing_queue_metrics_is_not_zero(self, policies: Policies) -> None:
         assert backlog(policies, [None, None], [None, None], [3, 3]) == [None, None]
 
-    def test_before_the_first_figure_of_tasks_there_is_none(self, policies: Policies) -> None:
+    def test_backlog_without_task_metrics_counts_no_tasks(self, policies: Policies) -> None:
         assert unserved(policies, [2, 2, 2], [0, 0, 0], [None, None, 1]) == [2, 2, 0]
 
-    def test_both_policies_are_about_the_same_figures(self, policies: Policies) -> None:
+    def test_both_policies_use_the_same_expressions(self, policies: Policies) -> None:
         assert {m["Id"]: m.get("Expression") for m in policies.backlog_metrics}.items() & {
-            m["Id"]: m.get("Expression") for m in policies.wake_alarm["Metrics"]
+            m["Id"]: m.get("Expression") for m in policies.first_task_alarm["Metrics"]
         }.items() >= {
             ("visible", None),
             ("in_flight", None),
@@ -85,7 +85,7 @@ class TestScalingExpressions:
             ("messages", "FILL(visible, REPEAT) + FILL(in_flight, REPEAT)"),
             ("tasks", "FILL(FILL(running, REPEAT), 0)"),
         }
-        stats = [m["MetricStat"] for m in policies.wake_alarm["Metrics"] if "MetricStat" in m]
+        stats = [m["MetricStat"] for m in policies.first_task_alarm["Metrics"] if "MetricStat" in m]
         assert [stat["Period"] for stat in stats] == [60, 60, 60]
 
     def test_the_metrics_are_those_of_the_queue_and_the_service(
@@ -124,25 +124,25 @@ class TestScalingPolicies:
         assert policies.target["MaxCapacity"] == inference.max_tasks
         assert policies.tracking["TargetValue"] == inference.backlog_per_task == TARGET
 
-    def test_it_is_quicker_to_grow_than_to_shrink(self, policies: Policies) -> None:
+    def test_scale_out_is_quicker_than_scale_in(self, policies: Policies) -> None:
         assert policies.tracking["ScaleInCooldown"] > policies.tracking["ScaleOutCooldown"]
         assert "DisableScaleIn" not in policies.tracking
 
-    def test_the_wake_up_adds_one(self, policies: Policies) -> None:
+    def test_the_first_task_alarm_adds_one_task(self, policies: Policies) -> None:
         assert policies.step["AdjustmentType"] == "ChangeInCapacity"
         assert policies.step["StepAdjustments"] == [
             {"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}
         ]
 
-    def test_the_wake_up_waits_for_that_of_the_submitter_but_not_for_ever(
+    def test_the_first_task_alarm_leaves_the_submitter_time_to_act_first(
         self, policies: Policies
     ) -> None:
-        waits_s = 60 * policies.wake_alarm["EvaluationPeriods"]
+        waits_s = 60 * policies.first_task_alarm["EvaluationPeriods"]
         assert JOBS.visibility_s < waits_s < 900
 
 
 class TestBacklogScaling:
-    def test_an_idle_worker_goes_after_a_quarter_of_an_hour(self, policies: Policies) -> None:
+    def test_an_idle_worker_is_stopped_after_a_quarter_of_an_hour(self, policies: Policies) -> None:
         world = Simulation(policies, desired=1)
         world.run(14)
         assert world.desired == 1
@@ -161,13 +161,15 @@ class TestBacklogScaling:
     def test_workers_that_start_slowly_are_not_ordered_twice(
         self, large: Policies, late: int
     ) -> None:
-        start = large.wake_alarm["EvaluationPeriods"] - 4
+        start = large.first_task_alarm["EvaluationPeriods"] - 4
         world = Simulation(large, desired=1, visible=23, start_minutes=start, late=late)
         world.run(90)
         assert world.desired == 5
         assert max(world.history) == 5
 
-    def test_there_are_never_more_than_allowed(self, environment: str, policies: Policies) -> None:
+    def test_there_are_never_more_workers_than_allowed(
+        self, environment: str, policies: Policies
+    ) -> None:
         world = Simulation(policies, desired=1, visible=1000)
         world.run(200)
         assert max(world.history) == load(environment).inference.max_tasks
@@ -178,7 +180,7 @@ class TestBacklogScaling:
         assert set(world.history[60:]) == {1}
         assert 0 not in world.history
 
-    def test_it_goes_all_the_way_and_back(self, large: Policies) -> None:
+    def test_workers_scale_to_the_maximum_and_back_to_none(self, large: Policies) -> None:
         world = Simulation(large, desired=1, visible=23)
         world.run(30)
         assert world.desired == 5
@@ -190,16 +192,16 @@ class TestBacklogScaling:
         assert world.desired == 0
 
     @pytest.mark.parametrize("late", [0, 1, 3])
-    def test_the_submitters_wake_up_is_enough_for_one_message(
+    def test_one_message_needs_only_the_worker_that_the_submitter_starts(
         self, policies: Policies, late: int
     ) -> None:
-        start = policies.wake_alarm["EvaluationPeriods"] - 4
+        start = policies.first_task_alarm["EvaluationPeriods"] - 4
         world = Simulation(policies, desired=1, visible=1, start_minutes=start, late=late)
         world.run(30)
         assert set(world.history) == {1}
 
-    def test_without_it_the_alarm_wakes_one_worker(self, policies: Policies) -> None:
-        periods = policies.wake_alarm["EvaluationPeriods"]
+    def test_the_alarm_starts_one_worker_if_the_submitter_did_not(self, policies: Policies) -> None:
+        periods = policies.first_task_alarm["EvaluationPeriods"]
         world = Simulation(policies, visible=1, start_minutes=periods - 4, late=3)
         world.run(periods - 1)
         assert world.desired == 0

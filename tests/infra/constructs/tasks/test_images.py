@@ -1,4 +1,4 @@
-"""What a task's image is, and what its build gets to see."""
+"""The image of a task, and the context of its build."""
 
 import json
 from pathlib import Path

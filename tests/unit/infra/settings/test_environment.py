@@ -1,4 +1,4 @@
-"""Each wrong setting of an environment is told in one clear line, before anything is built."""
+"""Each wrong setting of an environment is reported in one clear line, before anything is built."""
 
 import re
 from collections.abc import Callable
