@@ -28,14 +28,14 @@ from tests.support.principals import a_principal
 
 Kind = Literal["fake", "real", "repeated"]
 RELAYS = ("r0", "r1", "r2", "r3", "ra", "rb", "rc")
-MakeBench = Callable[..., AbstractAsyncContextManager["Bench"]]
+MakeHarness = Callable[..., AbstractAsyncContextManager["EventLogHarness"]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class EventLogHarness:
     """What Valkey keeps. `seconds` go by, `published` tells what was since it was last asked.
 
-    All of `RELAYS` listen, unless they are deafened. `lose` takes everything away, as a restart
+    All of `RELAYS` listen, unless they are disconnected. `lose` takes everything away, as a restart
     without a disk does.
     """
 
@@ -46,7 +46,7 @@ class Bench:
     connections: ConnectionDirectory
     published: Callable[[], list[tuple[str, bytes]]]
     seconds: Callable[[float], Awaitable[None]]
-    deafen: Callable[[str], None]
+    disconnect: Callable[[str], None]
     lose: Callable[[], None]
 
 
@@ -66,8 +66,8 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture
-def make_bench(kind: Kind, request: pytest.FixtureRequest) -> MakeBench:
-    """Return a maker of benches: an asynchronous context manager."""
+def make_harness(kind: Kind, request: pytest.FixtureRequest) -> MakeHarness:
+    """Return a maker of harnesses: an asynchronous context manager."""
     if kind == "fake":
         return _fake
     url: str = request.getfixturevalue("valkey_url")
@@ -75,9 +75,9 @@ def make_bench(kind: Kind, request: pytest.FixtureRequest) -> MakeBench:
 
 
 @pytest.fixture
-async def bench(make_bench: MakeBench) -> AsyncIterator[Bench]:
+async def harness(make_harness: MakeHarness) -> AsyncIterator[EventLogHarness]:
     """Relay "r1", model "echo" and connection "c1" are there."""
-    async with make_bench() as made:
+    async with make_harness() as made:
         await made.models.announce(("echo",), retention_s=600)
         await made.relays.heartbeat("r1", lease_s=600)
         await made.connections.register("c1", principal=a_principal())
@@ -91,7 +91,7 @@ async def _fake(
     retention_s: float = 300.0,
     resume_window_s: float = 60.0,
     models: Collection[str] = (),
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[EventLogHarness]:
     now = 1000.0
 
     async def seconds(count: float) -> None:
@@ -110,7 +110,7 @@ async def _fake(
         models=models,
         clock=lambda: now,
     )
-    yield Bench(
+    yield EventLogHarness(
         log=fake,
         relays=fake,
         other_relays=fake,
@@ -118,7 +118,7 @@ async def _fake(
         connections=fake,
         published=published,
         seconds=seconds,
-        deafen=fake.deaf.add,
+        disconnect=fake.deaf.add,
         lose=fake.lose,
     )
 
@@ -132,12 +132,12 @@ async def _real(
     retention_s: float = 300.0,
     resume_window_s: float = 60.0,
     models: Collection[str] = (),
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[EventLogHarness]:
     async with valkey_client(url, make=make) as valkey, valkey_client(url) as other:
         with redis.Redis.from_url(url) as admin, admin.pubsub() as subscriber:
             subscriber.subscribe(*map(relay_channel, RELAYS))
             _messages(subscriber)
-            yield Bench(
+            yield EventLogHarness(
                 log=ValkeyEventLog(
                     valkey=valkey,
                     deadline_s=deadline_s,
@@ -151,7 +151,7 @@ async def _real(
                 connections=ValkeyConnectionDirectory(valkey=valkey),
                 published=lambda: _messages(subscriber),
                 seconds=asyncio.sleep,
-                deafen=lambda relay_id: subscriber.unsubscribe(relay_channel(relay_id)),
+                disconnect=lambda relay_id: subscriber.unsubscribe(relay_channel(relay_id)),
                 lose=admin.flushall,
             )
 

@@ -33,12 +33,12 @@ MODELS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A directory. All of `WORKERS` listen unless deafened; `handed_over` tells what came since."""
+    """A directory. All of `WORKERS` listen; `handed_over` returns what came since."""
 
     directory: WorkerDirectory
     handed_over: Callable[[], list[tuple[str, ReceivedJob]]]
     seconds: Callable[[float], Awaitable[None]]
-    deafen: Callable[[str], None]
+    disconnect: Callable[[str], None]
 
     async def enter(self, *loads: int, lease_s: float = 600) -> None:
         """Enter w1, w2 and so on with these loads."""
@@ -81,7 +81,7 @@ def received(subscriber: "redis.client.PubSub") -> list[tuple[str, ReceivedJob]]
             found.append((worker_id, HandedOver.decode(message["data"]).delivery))
 
 
-def deafen(subscriber: "redis.client.PubSub", worker_id: str) -> None:
+def disconnect(subscriber: "redis.client.PubSub", worker_id: str) -> None:
     unsubscribe: Callable[[str], None] = subscriber.unsubscribe
     unsubscribe(channel_of(worker_id))
 
@@ -99,7 +99,7 @@ async def place(kind: Kind, request: pytest.FixtureRequest) -> AsyncIterator[Pla
                 directory=ValkeyWorkerDirectory(valkey=valkey),
                 handed_over=lambda: received(subscriber),
                 seconds=asyncio.sleep,
-                deafen=lambda worker_id: deafen(subscriber, worker_id),
+                disconnect=lambda worker_id: disconnect(subscriber, worker_id),
             )
 
 
@@ -120,7 +120,7 @@ def fake_place() -> Place:
         directory=directory,
         handed_over=handed_over,
         seconds=seconds,
-        deafen=directory.deaf.add,
+        disconnect=directory.deaf.add,
     )
 
 
@@ -245,9 +245,9 @@ class TestHandingOver:
 
     async def test_nobody_listening_is_passed_over(self, place: Place) -> None:
         await place.enter(1, 0, 0)
-        place.deafen("w2")
+        place.disconnect("w2")
         assert await place.hand_over(["w2", "w3", "w1"]) == "w3"
-        place.deafen("w3")
+        place.disconnect("w3")
         assert await place.hand_over(["w2", "w3", "w1"], number=1) == "w1"
         assert await place.loads() == [1, 0, 1]
 

@@ -7,7 +7,7 @@ from axon.event_log.log import Status
 from axon.exceptions import UnavailableError
 from axon.rendezvous import weighted
 from axon.serialization import loads
-from tests.unit.axon.responses.service_harness import SLEEPING, World
+from tests.unit.axon.responses.service_harness import SLEEPING, ResponseHarness
 from tests.unit.axon.samples import MODEL
 
 CONVERSATIONS = [f"conv_{number}" for number in range(4000)]
@@ -39,116 +39,122 @@ def test_an_alias_hides_no_model() -> None:
 
 
 @pytest.fixture
-async def world() -> World:
-    world = World()
-    await world.begin()
-    await world.valkey.directory.announce((FIRST, SECOND), retention_s=10_000)
-    world.alias(NINE_TO_ONE)
-    return world
+async def harness() -> ResponseHarness:
+    harness = ResponseHarness()
+    await harness.begin()
+    await harness.valkey.directory.announce((FIRST, SECOND), retention_s=10_000)
+    harness.alias(NINE_TO_ONE)
+    return harness
 
 
-async def model_of(world: World, response_id: str) -> str:
+async def model_of(harness: ResponseHarness, response_id: str) -> str:
     """Return what the job and the client were told, which is the same."""
-    (job,) = world.jobs_sent()
-    created, *_ = await world.valkey.read(response_id)
+    (job,) = harness.jobs_sent()
+    created, *_ = await harness.valkey.read(response_id)
     assert job.response_id == response_id
     assert loads(created.data)["response"]["model"] == job.model
     return job.model
 
 
 async def converse(
-    world: World, *, conversations: int, store: bool | None = None
+    harness: ResponseHarness, *, conversations: int, store: bool | None = None
 ) -> dict[str, str]:
     """Begin conversations and answer them; return each last response's id with its model."""
     begun = {}
     for _ in range(conversations):
-        response_id = await world.submit(model="default", store=store)
-        (job,) = world.jobs_sent()
+        response_id = await harness.submit(model="default", store=store)
+        (job,) = harness.jobs_sent()
         begun[response_id] = job.model
-        await world.answer(response_id, "hello")
+        await harness.answer(response_id, "hello")
     return begun
 
 
 @pytest.mark.parametrize("store", [None, False])
 async def test_conversations_stay_and_a_changed_weight_moves_the_difference_only(
-    world: World, store: bool | None
+    harness: ResponseHarness, store: bool | None
 ) -> None:
-    begun = await converse(world, conversations=1000, store=store)
+    begun = await converse(harness, conversations=1000, store=store)
     assert Counter(begun.values())[SECOND] == pytest.approx(100, abs=40)
 
     followed = {}
     for previous, model in begun.items():
-        response_id = await world.submit(
+        response_id = await harness.submit(
             model="default", previous_response_id=previous, store=store
         )
-        assert await model_of(world, response_id) == model
-        await world.answer(response_id, "again")
+        assert await model_of(harness, response_id) == model
+        await harness.answer(response_id, "again")
         followed[response_id] = model
 
-    world.alias(EIGHT_TO_TWO)
+    harness.alias(EIGHT_TO_TWO)
     moved = Counter[tuple[str, str]]()
     for previous, model in followed.items():
-        response_id = await world.submit(
+        response_id = await harness.submit(
             model="default", previous_response_id=previous, store=store
         )
-        moved[model, await model_of(world, response_id)] += 1
+        moved[model, await model_of(harness, response_id)] += 1
     assert moved[SECOND, FIRST] == 0
     assert moved[FIRST, SECOND] == pytest.approx(100, abs=40)
 
 
-async def test_the_models_name_is_in_every_event_and_in_the_history(world: World) -> None:
-    world.alias({"default": {FIRST: 1.0}})
-    response_id = await world.submit(model="default", generate=False)
-    events = await world.events(response_id)
+async def test_the_models_name_is_in_every_event_and_in_the_history(
+    harness: ResponseHarness,
+) -> None:
+    harness.alias({"default": {FIRST: 1.0}})
+    response_id = await harness.submit(model="default", generate=False)
+    events = await harness.events(response_id)
     assert {event["response"]["model"] for event in events if "response" in event} == {FIRST}
-    assert world.history.records[response_id].response["model"] == FIRST
-    assert await world.status(response_id) is Status.COMPLETED
+    assert harness.history.records[response_id].response["model"] == FIRST
+    assert await harness.status(response_id) is Status.COMPLETED
 
 
-async def test_a_model_that_nobody_has_yet_is_passed_over(world: World) -> None:
-    world.alias({"default": {"to-come": 1000.0, FIRST: 1.0}})
-    response_id = await world.submit(model="default")
-    assert await model_of(world, response_id) == FIRST
-    await world.valkey.directory.announce(("to-come",), retention_s=10_000)
-    assert await model_of(world, await world.submit(model="default")) == "to-come"
+async def test_a_model_that_nobody_has_yet_is_passed_over(harness: ResponseHarness) -> None:
+    harness.alias({"default": {"to-come": 1000.0, FIRST: 1.0}})
+    response_id = await harness.submit(model="default")
+    assert await model_of(harness, response_id) == FIRST
+    await harness.valkey.directory.announce(("to-come",), retention_s=10_000)
+    assert await model_of(harness, await harness.submit(model="default")) == "to-come"
 
 
-async def test_a_conversation_whose_model_comes_back_returns_to_it(world: World) -> None:
-    world.alias({"default": {"late": 1000.0, FIRST: 1.0}})
-    first = await world.submit(model="default")
-    assert await model_of(world, first) == FIRST
-    await world.answer(first, "hello")
-    await world.valkey.directory.announce(("late",), retention_s=10_000)
-    second = await world.submit(model="default", previous_response_id=first)
-    assert await model_of(world, second) == "late"
+async def test_a_conversation_whose_model_comes_back_returns_to_it(
+    harness: ResponseHarness,
+) -> None:
+    harness.alias({"default": {"late": 1000.0, FIRST: 1.0}})
+    first = await harness.submit(model="default")
+    assert await model_of(harness, first) == FIRST
+    await harness.answer(first, "hello")
+    await harness.valkey.directory.announce(("late",), retention_s=10_000)
+    second = await harness.submit(model="default", previous_response_id=first)
+    assert await model_of(harness, second) == "late"
 
 
-async def test_a_model_that_the_deployment_names_needs_no_announcement(world: World) -> None:
-    world.alias({"default": {SLEEPING: 1.0}})
-    response_id = await world.submit(model="default")
-    assert await model_of(world, response_id) == SLEEPING
-    assert world.scaler.calls == 1
+async def test_a_model_that_the_deployment_names_needs_no_announcement(
+    harness: ResponseHarness,
+) -> None:
+    harness.alias({"default": {SLEEPING: 1.0}})
+    response_id = await harness.submit(model="default")
+    assert await model_of(harness, response_id) == SLEEPING
+    assert harness.scaler.calls == 1
 
 
-async def test_where_none_is_known_the_alias_is_what_is_missing(world: World) -> None:
-    world.alias({"default": {"x": 1.0, "y": 1.0}})
-    error = await world.refusal(model="default")
+async def test_where_none_is_known_the_alias_is_what_is_missing(harness: ResponseHarness) -> None:
+    harness.alias({"default": {"x": 1.0, "y": 1.0}})
+    error = await harness.refusal(model="default")
     assert (error.code, error.param, error.status) == ("model_not_found", "model", 404)
     assert "'default'" in error.message
     assert "'x'" not in error.message
 
 
-async def test_a_refused_continuation_evicts_an_unstored_parent(world: World) -> None:
-    (first,) = await converse(world, conversations=1, store=False)
-    world.alias({"default": {"x": 1.0}})
-    await world.refusal(model="default", previous_response_id=first, store=False)
-    world.alias(NINE_TO_ONE)
-    error = await world.refusal(model="default", previous_response_id=first, store=False)
+async def test_a_refused_continuation_evicts_an_unstored_parent(harness: ResponseHarness) -> None:
+    (first,) = await converse(harness, conversations=1, store=False)
+    harness.alias({"default": {"x": 1.0}})
+    await harness.refusal(model="default", previous_response_id=first, store=False)
+    harness.alias(NINE_TO_ONE)
+    error = await harness.refusal(model="default", previous_response_id=first, store=False)
     assert error.code == "previous_response_not_found"
 
 
 async def test_while_no_model_is_known_the_client_is_told_to_wait() -> None:
-    empty = World(models=())
+    empty = ResponseHarness(models=())
     await empty.valkey.heartbeat("relay", lease_s=100)
     empty.alias(NINE_TO_ONE)
     with pytest.raises(UnavailableError, match="announced"):
@@ -161,26 +167,26 @@ async def test_while_no_model_is_known_the_client_is_told_to_wait() -> None:
     ids=["same", "other", "unknown", "none"],
 )
 async def test_a_repeated_request_has_the_same_response_whatever_the_weights_are_now(
-    world: World, aliases: dict[str, dict[str, float]]
+    harness: ResponseHarness, aliases: dict[str, dict[str, float]]
 ) -> None:
     keys = [f"key-{number}" for number in range(20)]
-    world.alias({"default": {FIRST: 1.0}})
-    begun = {key: await world.submit(model="default", idempotency_key=key) for key in keys}
-    assert {job.model for job in world.jobs_sent()} == {FIRST}
-    world.alias(aliases)
+    harness.alias({"default": {FIRST: 1.0}})
+    begun = {key: await harness.submit(model="default", idempotency_key=key) for key in keys}
+    assert {job.model for job in harness.jobs_sent()} == {FIRST}
+    harness.alias(aliases)
     for key, response_id in begun.items():
-        assert await world.submit(model="default", idempotency_key=key) == response_id
+        assert await harness.submit(model="default", idempotency_key=key) == response_id
     # Nobody has claimed them yet, so each is queued once more: as it was.
-    assert {job.model for job in world.jobs_sent()} == {FIRST}
+    assert {job.model for job in harness.jobs_sent()} == {FIRST}
 
 
-async def test_the_models_own_name_is_another_request(world: World) -> None:
-    world.alias({"default": {FIRST: 1.0}})
-    await world.submit(model="default", idempotency_key="key")
-    world.jobs_sent()
-    error = await world.refusal(model=FIRST, idempotency_key="key")
+async def test_the_models_own_name_is_another_request(harness: ResponseHarness) -> None:
+    harness.alias({"default": {FIRST: 1.0}})
+    await harness.submit(model="default", idempotency_key="key")
+    harness.jobs_sent()
+    error = await harness.refusal(model=FIRST, idempotency_key="key")
     assert error.code == "idempotency_key_reused"
 
 
-async def test_models_keep_their_own_names(world: World) -> None:
-    assert await model_of(world, await world.submit(model=MODEL)) == MODEL
+async def test_models_keep_their_own_names(harness: ResponseHarness) -> None:
+    assert await model_of(harness, await harness.submit(model=MODEL)) == MODEL

@@ -5,7 +5,7 @@ from tests.unit.axon.samples import a_job
 
 
 @pytest.mark.parametrize(("store", "connection_id"), [(True, None), (False, "connection-1")])
-def test_a_jobs_turn(store: bool, connection_id: str | None) -> None:
+def test_turn_has_what_its_job_has(store: bool, connection_id: str | None) -> None:
     job = a_job(store=store, previous_response_id="resp_0")
     turn = Turn.of(job, output=[{"type": "message"}])
     assert turn.response_id == job.response_id
@@ -28,7 +28,7 @@ def test_a_jobs_turn(store: bool, connection_id: str | None) -> None:
         (False, "tenant-2", "connection-1", False),
     ],
 )
-def test_who_may_continue_a_turn(
+def test_turn_is_visible_to_its_tenant_and_connection(
     store: bool, tenant_id: str, connection_id: str, visible: bool
 ) -> None:
     turn = Turn.of(a_job(store=store), output=[])

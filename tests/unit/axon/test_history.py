@@ -2,12 +2,12 @@ from axon.history import HistoryRecord, version_of
 from tests.unit.axon.samples import a_job
 
 
-def test_a_later_attempt_makes_the_newer_version() -> None:
+def test_version_of_a_later_attempt_is_newer() -> None:
     assert version_of(epoch=2, sequence_number=3) > version_of(epoch=1, sequence_number=2**32 - 1)
     assert version_of(epoch=1, sequence_number=4) > version_of(epoch=1, sequence_number=3)
 
 
-def test_a_record_is_the_jobs() -> None:
+def test_history_record_has_what_its_job_has() -> None:
     job = a_job(previous_response_id="resp_0", input="What?")
     response = job.response | {"status": "completed"}
     record = HistoryRecord.of(job, response=response, version=7, ended_ms=9)

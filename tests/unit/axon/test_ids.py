@@ -6,7 +6,7 @@ import pytest
 from axon.ids import derived_id, is_id, new_id, same_id
 
 
-def test_a_new_id_is_a_uuid_of_version_7() -> None:
+def test_new_id_is_a_uuid_of_version_7() -> None:
     before = time.time_ns() // 1_000_000
     value = uuid.UUID(new_id("resp").removeprefix("resp_"))
     after = time.time_ns() // 1_000_000
@@ -15,11 +15,11 @@ def test_a_new_id_is_a_uuid_of_version_7() -> None:
     assert before <= value.int >> 80 <= after
 
 
-def test_ids_differ() -> None:
+def test_new_ids_differ() -> None:
     assert len({new_id("resp") for _ in range(1000)}) == 1000
 
 
-def test_ids_sort_by_time() -> None:
+def test_new_ids_sort_by_time() -> None:
     first = new_id("resp")
     moment = time.time_ns() // 1_000_000
     while time.time_ns() // 1_000_000 == moment:
@@ -27,11 +27,11 @@ def test_ids_sort_by_time() -> None:
     assert first < new_id("resp")
 
 
-def test_the_same_id_under_another_prefix() -> None:
+def test_same_id_has_another_prefix() -> None:
     assert same_id("msg", "resp_0123") == "msg_0123"
 
 
-def test_a_new_id_has_an_ids_form() -> None:
+def test_is_id_accepts_a_new_id() -> None:
     assert is_id("resp", new_id("resp"))
 
 
@@ -51,7 +51,7 @@ def test_a_new_id_has_an_ids_form() -> None:
         "xresp_" + "0" * 32,
     ],
 )
-def test_what_is_no_id(value: str) -> None:
+def test_is_id_refuses_anything_else(value: str) -> None:
     assert not is_id("resp", value)
 
 

@@ -5,19 +5,19 @@ import pytest
 from axon.event_log.publication import Kind, Publication
 
 
-def test_decodes_header_and_events() -> None:
+def test_publication_decodes_header_and_events() -> None:
     payload = b'resp_1 L0SM9cOFvHcCIhw= 41 T\n{"type":"a"}\n{"type":"b c"}'
     assert Publication.decode(payload) == Publication(
         "resp_1", "L0SM9cOFvHcCIhw=", 41, Kind.LAST_EVENTS, [b'{"type":"a"}', b'{"type":"b c"}']
     )
 
 
-def test_is_not_terminal_without_the_mark() -> None:
+def test_publication_is_not_terminal_without_the_flag() -> None:
     assert not Publication.decode(b"resp_1 c 0 -\n{}").terminal
 
 
 @pytest.mark.parametrize("checkpoint", [b"-", b"T"])
-def test_tells_what_is_offered(checkpoint: bytes) -> None:
+def test_publication_tells_which_events_are_granted(checkpoint: bytes) -> None:
     publication = Publication.decode(b"resp_1 c 4 " + checkpoint + b"!\n{}")
     assert publication.granted
     assert publication == replace(
@@ -26,7 +26,7 @@ def test_tells_what_is_offered(checkpoint: bytes) -> None:
 
 
 @pytest.mark.parametrize(("checkpoint", "kind"), [(b"R", Kind.RESUMED), (b"M", Kind.MOVED)])
-def test_decodes_what_is_no_event(checkpoint: bytes, kind: Kind) -> None:
+def test_publication_decodes_resumed_and_moved(checkpoint: bytes, kind: Kind) -> None:
     assert Publication.decode(b"resp_1 c 5 " + checkpoint) == Publication(
         "resp_1", "c", 5, kind, []
     )
@@ -35,7 +35,7 @@ def test_decodes_what_is_no_event(checkpoint: bytes, kind: Kind) -> None:
 @pytest.mark.parametrize(
     "payload", [b"", b"resp_1 c 0\n{}", b"resp_1 c x -\n{}", b"resp_1 c 0 X\n{}", b"\xff c 0 -\n"]
 )
-def test_refuses_what_is_no_publication(payload: bytes) -> None:
+def test_publication_refuses_anything_else(payload: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Publication.decode(payload)
 

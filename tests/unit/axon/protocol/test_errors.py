@@ -19,7 +19,7 @@ REFUSED = RequestError(
 )
 
 
-def test_a_refused_request_nested_and_flat() -> None:
+def test_error_event_of_a_refused_request_is_nested_and_flat() -> None:
     assert loads(error_frame(REFUSED)) == {
         "type": "error",
         "status": 400,
@@ -36,18 +36,18 @@ def test_a_refused_request_nested_and_flat() -> None:
     }
 
 
-def test_the_sdk_takes_it() -> None:
+def test_error_event_is_valid_for_the_sdk() -> None:
     frame = error_frame(RequestError("No.", code="model_not_found", status=404), stream_id="s")
     event = ResponseErrorEvent.model_validate_json(frame, strict=True)
     assert (event.code, event.message, event.param) == ("model_not_found", "No.", None)
 
 
-def test_the_stream_id_is_echoed() -> None:
+def test_error_event_echoes_the_stream_id() -> None:
     assert error_event(REFUSED, stream_id="stream-7")["stream_id"] == "stream-7"
     assert "stream_id" not in error_event(REFUSED)
 
 
-def test_what_may_succeed_later_is_said_to() -> None:
+def test_error_event_of_an_unavailable_service_says_retry() -> None:
     event = error_event(UnavailableError("Valkey: cannot connect to 10.0.0.7"))
     assert event["status"] == 503
     assert event["error"]["type"] == "server_error"
@@ -67,7 +67,7 @@ def test_what_may_succeed_later_is_said_to() -> None:
         BaseException("secret"),
     ],
 )
-def test_of_other_errors_nothing_gets_out(error: BaseException) -> None:
+def test_error_event_of_another_error_reveals_nothing(error: BaseException) -> None:
     event = error_event(error)
     assert event["status"] == 500
     assert event["error"] == {

@@ -6,7 +6,7 @@ from axon.protocol.items import FunctionCall, FunctionCallOutput, Item, Message,
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 
 
-def test_a_message_needs_no_type() -> None:
+def test_message_needs_no_type() -> None:
     item = ITEM.validate_python({"role": "user", "content": "hello"})
     assert isinstance(item, Message)
     assert item.text == "hello"
@@ -14,13 +14,13 @@ def test_a_message_needs_no_type() -> None:
 
 
 @pytest.mark.parametrize("role", ["user", "assistant", "system", "developer"])
-def test_roles(role: str) -> None:
+def test_message_has_a_known_role(role: str) -> None:
     item = ITEM.validate_python({"type": "message", "role": role, "content": "hello"})
     assert isinstance(item, Message)
     assert item.role == role
 
 
-def test_pieces_of_text_are_joined_by_line_breaks() -> None:
+def test_message_text_joins_pieces_by_line_breaks() -> None:
     content = [
         {"type": "input_text", "text": "one"},
         {"type": "output_text", "text": "two", "annotations": []},
@@ -32,7 +32,7 @@ def test_pieces_of_text_are_joined_by_line_breaks() -> None:
     assert item.text == "one\ntwo\nthree\nno"
 
 
-def test_calls_and_their_outputs() -> None:
+def test_items_include_calls_and_their_outputs() -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     assert isinstance(ITEM.validate_python(call), FunctionCall)
     output = ITEM.validate_python(
@@ -46,11 +46,11 @@ def test_calls_and_their_outputs() -> None:
     assert text_of(output.output) == "4"
 
 
-def test_reasoning_of_an_earlier_answer_is_taken() -> None:
+def test_items_include_reasoning_of_an_earlier_response() -> None:
     item = ITEM.validate_python({"type": "reasoning", "id": "rs_1", "summary": []})
     assert isinstance(item, Reasoning)
 
 
-def test_what_else_an_item_carries_is_kept() -> None:
+def test_item_keeps_unknown_fields() -> None:
     item = ITEM.validate_python({"role": "user", "content": "hello", "id": "msg_1"})
     assert item.model_dump()["id"] == "msg_1"

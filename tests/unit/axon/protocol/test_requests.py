@@ -40,35 +40,35 @@ def refusal(**fields: Any) -> RequestError:
         "[" * 5000 + "]" * 5000,
     ],
 )
-def test_malformed_json(body: str | bytes) -> None:
+def test_parser_refuses_malformed_json(body: str | bytes) -> None:
     with pytest.raises(RequestError, match="not valid JSON") as caught:
         parse_object(body)
     assert (caught.value.code, caught.value.param) == ("invalid_json", None)
 
 
 @pytest.mark.parametrize("body", ["[]", "null", "3", '"text"', "true"])
-def test_json_that_is_no_object(body: str) -> None:
+def test_parser_refuses_json_that_is_no_object(body: str) -> None:
     with pytest.raises(RequestError, match="must be a JSON object") as caught:
         parse_object(body)
     assert caught.value.code == "invalid_json"
 
 
 @pytest.mark.parametrize("body", [{}, {"type": None}, {"model": "echo", "input": "hello"}])
-def test_a_missing_type(body: dict[str, Any]) -> None:
+def test_parser_refuses_a_missing_type(body: dict[str, Any]) -> None:
     with pytest.raises(RequestError, match=r"'type' is missing.*'response\.create'") as caught:
         parse_event(body)
     assert (caught.value.code, caught.value.param) == ("missing_required_parameter", "type")
 
 
 @pytest.mark.parametrize("kind", ["response.update", "", 3, ["response.create"], "x" * 9999])
-def test_an_unknown_type(kind: object) -> None:
+def test_parser_refuses_an_unknown_type(kind: object) -> None:
     with pytest.raises(RequestError, match="'type' is unknown") as caught:
         parse_event({"type": kind})
     assert (caught.value.code, caught.value.param) == ("unknown_event_type", "type")
     assert len(caught.value.message) < 200
 
 
-def test_a_missing_model() -> None:
+def test_parser_refuses_a_missing_model() -> None:
     with pytest.raises(RequestError, match="Missing required parameter: 'model'") as caught:
         parse_event({"type": "response.create", "input": "hello"})
     assert (caught.value.code, caught.value.param) == ("missing_required_parameter", "model")
@@ -86,7 +86,7 @@ def test_a_missing_model() -> None:
         ("prompt_cache_key", 64),
     ],
 )
-def test_an_over_long_string(field: str, limit: int) -> None:
+def test_parser_refuses_an_over_long_string(field: str, limit: int) -> None:
     parse_event(CREATE | {field: "x" * limit})
     error = refusal(**{field: "x" * (limit + 1)})
     assert (error.code, error.param) == ("string_above_max_length", field)
@@ -103,12 +103,12 @@ def test_an_over_long_string(field: str, limit: int) -> None:
         ([], "invalid_value", "metadata"),
     ],
 )
-def test_metadata_beyond_its_limits(metadata: object, code: str, param: str) -> None:
+def test_parser_refuses_metadata_beyond_its_limits(metadata: object, code: str, param: str) -> None:
     error = refusal(metadata=metadata)
     assert (error.code, error.param) == (code, param)
 
 
-def test_metadata_at_its_limits() -> None:
+def test_parser_accepts_metadata_at_its_limits() -> None:
     request = parse_event(CREATE | {"metadata": {f"{n:064}": "v" * 512 for n in range(16)}})
     assert isinstance(request, CreateResponse)
 
@@ -157,7 +157,7 @@ def test_metadata_at_its_limits() -> None:
         ("safety_identifier", 5),
     ],
 )
-def test_a_wrong_value_or_type(field: str, value: object) -> None:
+def test_parser_refuses_a_wrong_value_or_type(field: str, value: object) -> None:
     error = refusal(**{field: value})
     assert (error.code, error.param) == ("invalid_value", field)
     assert error.message.startswith(f"Invalid '{field}': ")
@@ -175,7 +175,9 @@ def test_a_wrong_value_or_type(field: str, value: object) -> None:
         ({"text": {"format": {"type": "grammar"}}}, "text.format"),
     ],
 )
-def test_what_is_not_supported_says_what_to_do_instead(fields: dict[str, Any], param: str) -> None:
+def test_parser_names_the_remedy_for_an_unsupported_value(
+    fields: dict[str, Any], param: str
+) -> None:
     error = refusal(**fields)
     assert (error.code, error.param) == ("unsupported_parameter", param)
     assert error.message.startswith(f"Unsupported value for '{param}'. ")
@@ -230,16 +232,16 @@ def test_what_is_not_supported_says_what_to_do_instead(fields: dict[str, Any], p
         ),
     ],
 )
-def test_a_wrong_input_item(item: object, code: str, param: str) -> None:
+def test_parser_refuses_a_wrong_input_item(item: object, code: str, param: str) -> None:
     error = refusal(input=[item])
     assert (error.code, error.param) == (code, param)
 
 
-def test_the_second_of_two_items_is_named_when_it_is_wrong() -> None:
+def test_parser_names_the_wrong_item_by_index() -> None:
     assert refusal(input=[{"role": "user", "content": "x"}, {}]).param == "input.1.role"
 
 
-def test_unsupported_items_and_contents_are_said_to_be_so() -> None:
+def test_parser_names_unsupported_items_and_contents() -> None:
     assert "supported are message" in refusal(input=[{"type": "web_search_call"}]).message
     content = [{"type": "input_audio"}]
     assert "only text" in refusal(input=[{"role": "user", "content": content}]).message
@@ -261,17 +263,17 @@ def test_unsupported_items_and_contents_are_said_to_be_so() -> None:
         ("function", "invalid_value", "tools.0"),
     ],
 )
-def test_a_wrong_tool(tool: object, code: str, param: str) -> None:
+def test_parser_refuses_a_wrong_tool(tool: object, code: str, param: str) -> None:
     error = refusal(tools=[tool])
     assert (error.code, error.param) == (code, param)
 
 
-def test_too_many_tools() -> None:
+def test_parser_refuses_too_many_tools() -> None:
     error = refusal(tools=[{"type": "function", "name": "f"}] * 129)
     assert (error.code, error.param) == ("array_above_max_length", "tools")
 
 
-def test_the_smallest_request() -> None:
+def test_parser_accepts_the_smallest_request() -> None:
     request = parse_event({"type": "response.create", "model": "echo"})
     assert isinstance(request, CreateResponse)
     assert request.input == []
@@ -281,18 +283,18 @@ def test_the_smallest_request() -> None:
 
 
 @pytest.mark.parametrize(("store", "stored"), [(None, True), (True, True), (False, False)])
-def test_a_response_is_stored_unless_the_client_says_no(store: bool | None, stored: bool) -> None:
+def test_request_is_stored_unless_it_says_otherwise(store: bool | None, stored: bool) -> None:
     request = parse_event(CREATE | {"store": store})
     assert isinstance(request, CreateResponse)
     assert request.stored is stored
 
 
-def test_fields_unknown_to_axon_are_passed_over() -> None:
+def test_parser_ignores_unknown_fields() -> None:
     request = parse_event(CREATE | {"prompt_cache_retention": "24h", "include": []})
     assert isinstance(request, CreateResponse)
 
 
-def test_cancel() -> None:
+def test_parser_accepts_a_cancel() -> None:
     request = parse_event({"type": "response.cancel", "response_id": "resp_1", "stream_id": "s"})
     assert isinstance(request, CancelResponse)
     assert (request.response_id, request.stream_id) == ("resp_1", "s")
@@ -307,7 +309,7 @@ def test_cancel() -> None:
         ({"response_id": "r" * 65}, "string_above_max_length"),
     ],
 )
-def test_a_wrong_cancel(fields: dict[str, Any], code: str) -> None:
+def test_parser_refuses_a_wrong_cancel(fields: dict[str, Any], code: str) -> None:
     with pytest.raises(RequestError) as caught:
         parse_event({"type": "response.cancel"} | fields)
     assert (caught.value.code, caught.value.param) == (code, "response_id")
@@ -316,11 +318,11 @@ def test_a_wrong_cancel(fields: dict[str, Any], code: str) -> None:
 @pytest.mark.parametrize(
     ("value", "stream_id"), [({}, None), ({"stream_id": "s"}, "s"), ({"stream_id": 5}, None)]
 )
-def test_the_stream_id_of_any_object(value: dict[str, Any], stream_id: str | None) -> None:
+def test_stream_id_is_found_in_any_object(value: dict[str, Any], stream_id: str | None) -> None:
     assert stream_id_of(value) == stream_id
 
 
-def test_a_message_from_the_wire() -> None:
+def test_parser_reads_a_message_as_it_is_sent() -> None:
     message = json.dumps(CREATE | {"input": [{"role": "user", "content": "hello"}]})
     request = parse_event(parse_object(message))
     assert isinstance(request, CreateResponse)
@@ -337,7 +339,7 @@ def test_a_message_from_the_wire() -> None:
         },
     ],
 )  # fmt: skip
-def test_the_answer_echoes_its_format(text_format: dict[str, Any]) -> None:
+def test_response_object_echoes_the_text_format(text_format: dict[str, Any]) -> None:
     request = parse_event(
         {"type": "response.create", "model": "m", "text": {"format": text_format}}
     )
@@ -354,5 +356,5 @@ def test_the_answer_echoes_its_format(text_format: dict[str, Any]) -> None:
         ({"type": "json_schema", "name": "a b", "schema": {}}, "text.format.name"),
     ],
 )
-def test_a_wrong_format_names_the_field(text_format: dict[str, Any], param: str) -> None:
+def test_parser_names_the_field_of_a_wrong_format(text_format: dict[str, Any], param: str) -> None:
     assert refusal(text={"format": text_format}).param == param

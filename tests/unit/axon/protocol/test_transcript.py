@@ -34,7 +34,7 @@ def flat(batches: list[list[LoggedEvent]]) -> list[LoggedEvent]:
 
 
 @pytest.mark.parametrize("stream_id", [None, "stream-7"])
-def test_a_completed_answer(stream_id: str | None) -> None:
+def test_transcript_gives_the_events_of_a_completed_message(stream_id: str | None) -> None:
     events = flat(completed("Hel", "lo, ", "wörld 🌍", stream_id=stream_id))
     assert kinds(events) == [
         "created",
@@ -63,7 +63,7 @@ def test_a_completed_answer(stream_id: str | None) -> None:
     }
 
 
-def test_the_response_in_each_event_is_the_one_of_its_time() -> None:
+def test_transcript_shows_the_response_as_it_is_at_each_event() -> None:
     decoded = validate_stream(flat(completed("hello")))
     assert [e["response"]["status"] for e in decoded if "response" in e] == [
         "queued",
@@ -73,13 +73,13 @@ def test_the_response_in_each_event_is_the_one_of_its_time() -> None:
     assert decoded[0]["response"]["output"] == decoded[1]["response"]["output"] == []
 
 
-def test_an_empty_answer_is_a_message_with_empty_text() -> None:
+def test_transcript_closes_an_empty_message() -> None:
     decoded = validate_stream(flat(completed()))
     assert decoded[-1]["response"]["output"][0]["content"][0]["text"] == ""
     assert not [e for e in decoded if e["type"] == "response.output_text.delta"]
 
 
-def test_an_answer_cut_by_max_output_tokens_is_incomplete() -> None:
+def test_transcript_ends_incomplete_at_max_output_tokens() -> None:
     transcript = a_job(max_output_tokens=2).transcript()
     events = [transcript.created(), transcript.in_progress(), *transcript.delta("1 2", [1, 2])]
     events += transcript.close_message(complete=False)
@@ -94,7 +94,7 @@ def test_an_answer_cut_by_max_output_tokens_is_incomplete() -> None:
 
 
 @pytest.mark.parametrize("claimed", [False, True])
-def test_a_failure_before_any_text(claimed: bool) -> None:
+def test_transcript_fails_before_any_text(claimed: bool) -> None:
     transcript = a_job().transcript()
     events = [transcript.created(), *([transcript.in_progress()] if claimed else [])]
     events.append(transcript.end(Status.FAILED, error=ERROR))
@@ -104,7 +104,7 @@ def test_a_failure_before_any_text(claimed: bool) -> None:
     assert decoded[-1]["response"]["output"] == []
 
 
-def test_a_failure_amid_text_keeps_the_text() -> None:
+def test_transcript_keeps_the_text_of_a_failure() -> None:
     transcript = a_job().transcript()
     events = [transcript.created(), transcript.in_progress(), *transcript.delta("some", [1])]
     events.append(transcript.end(Status.FAILED, error=ERROR))
@@ -113,7 +113,7 @@ def test_a_failure_amid_text_keeps_the_text() -> None:
     assert response["output"][0]["status"] == "incomplete"
 
 
-def test_a_cancellation_before_any_text() -> None:
+def test_transcript_is_cancelled_before_any_text() -> None:
     transcript = a_job().transcript()
     events = [transcript.created(), transcript.end(Status.CANCELLED)]
     decoded = validate_stream(events)
@@ -121,7 +121,7 @@ def test_a_cancellation_before_any_text() -> None:
     assert decoded[-1]["response"]["status"] == "cancelled"
 
 
-def test_a_cancellation_amid_text_closes_the_message() -> None:
+def test_transcript_closes_a_cancelled_message() -> None:
     transcript = a_job().transcript()
     events = [transcript.created(), transcript.in_progress(), *transcript.delta("some", [1])]
     events += transcript.close_message(complete=False)
@@ -131,7 +131,7 @@ def test_a_cancellation_amid_text_closes_the_message() -> None:
     assert response["output"][0]["content"][0]["text"] == "some"
 
 
-def test_a_warm_up_ends_without_output() -> None:
+def test_transcript_of_a_warm_up_has_no_output() -> None:
     transcript = a_job(generate=False).transcript()
     events = [
         transcript.created(),
@@ -143,7 +143,7 @@ def test_a_warm_up_ends_without_output() -> None:
     assert response["usage"]["total_tokens"] == 0
 
 
-def test_a_response_with_every_option_is_valid() -> None:
+def test_transcript_shows_every_option() -> None:
     transcript = a_job(
         instructions="Be brief.",
         previous_response_id="resp_" + "0" * 32,
@@ -177,14 +177,14 @@ def test_a_response_with_every_option_is_valid() -> None:
     assert response["parallel_tool_calls"] is False
 
 
-def test_closing_twice_adds_nothing() -> None:
+def test_transcript_closes_a_message_once() -> None:
     transcript = a_job().transcript()
     transcript.delta("text", [1])
     assert transcript.close_message()
     assert transcript.close_message() == []
 
 
-def test_token_ids_without_text_go_with_the_next_event() -> None:
+def test_transcript_keeps_token_ids_for_the_next_event() -> None:
     transcript = a_job().transcript()
     first = transcript.delta("a", [1])
     assert transcript.delta("", [2]) == []
@@ -193,7 +193,7 @@ def test_token_ids_without_text_go_with_the_next_event() -> None:
     assert [event.token_ids for event in first + closing] == [(), (), (1,), (2,), (), ()]
 
 
-def test_message_status_tells_how_the_message_ended() -> None:
+def test_transcript_tells_how_the_message_ended() -> None:
     transcript = a_job().transcript()
     assert transcript.message_status is None
     transcript.delta("a", [1])
@@ -215,7 +215,9 @@ def finish(transcript: Transcript, pieces: list[str]) -> list[LoggedEvent]:
 
 @pytest.mark.parametrize("stream_id", [None, "stream-7"])
 @pytest.mark.parametrize("cut", range(2, 7))
-def test_an_attempt_goes_on_from_every_append_of_another(cut: int, stream_id: str | None) -> None:
+def test_transcript_continues_after_any_append_of_another_attempt(
+    cut: int, stream_id: str | None
+) -> None:
     job = a_job(stream_id=stream_id)
     first = job.transcript()
     batches = [[first.created()], [first.in_progress()]]
@@ -231,7 +233,7 @@ def test_an_attempt_goes_on_from_every_append_of_another(cut: int, stream_id: st
     assert second.token_ids == [ord(c) for c in "Hello, world"]
 
 
-def test_what_was_cut_short_stays_so_for_the_next_attempt() -> None:
+def test_transcript_replays_a_message_that_was_cut_short() -> None:
     job = a_job()
     first = job.transcript()
     log = [first.created(), first.in_progress(), *first.delta("one two", [1, 2])]
@@ -247,9 +249,7 @@ def test_what_was_cut_short_stays_so_for_the_next_attempt() -> None:
     chunks=st.lists(st.text(max_size=5), max_size=12),
     cuts=st.sets(st.integers(0, 11), max_size=4),
 )
-def test_text_and_numbers_are_whole_wherever_attempts_die(
-    chunks: list[str], cuts: set[int]
-) -> None:
+def test_transcript_is_whole_wherever_attempts_die(chunks: list[str], cuts: set[int]) -> None:
     job = a_job()
     log = [job.transcript().created()]
     bounds = [0, *sorted(cut for cut in cuts if cut < len(chunks)), len(chunks)]
@@ -270,14 +270,14 @@ def test_text_and_numbers_are_whole_wherever_attempts_die(
     ("field", "value"),
     [("status", "done"), ("object", "answer"), ("service_tier", "gold"), ("truncation", "some")],
 )
-def test_the_check_refuses_what_the_sdk_does_not_know(field: str, value: str) -> None:
+def test_sdk_check_refuses_unknown_values(field: str, value: str) -> None:
     transcript = a_job().transcript()
     transcript.response[field] = value
     with pytest.raises(ValueError, match=field):
         validate(transcript.created().data)
 
 
-def test_the_check_refuses_unknown_events_and_fields() -> None:
+def test_sdk_check_refuses_unknown_events_and_fields() -> None:
     transcript = a_job().transcript()
     created = transcript.created().data
     with pytest.raises(ValueError, match=r"ResponseCreatedEvent\.type"):

@@ -26,7 +26,7 @@ SLEEPING = "sleeping-model"
 """Known though no worker has announced it."""
 
 
-class World:
+class ResponseHarness:
     """One relay, one model, one connection."""
 
     def __init__(self, *, models: Collection[str] = (SLEEPING,)) -> None:
@@ -130,23 +130,23 @@ class World:
 class Attempt:
     """A worker's attempt, step by step."""
 
-    def __init__(self, world: World, job: Job) -> None:
+    def __init__(self, harness: ResponseHarness, job: Job) -> None:
         self.transcript = job.transcript()
-        self._world = world
+        self._harness = harness
         self._job = job
         self._epoch = 0
 
     async def begin(self) -> None:
         self.transcript.created()
         in_progress = self.transcript.in_progress()
-        log = self._world.valkey
+        log = self._harness.valkey
         claim = await log.claim(self._job.response_id, in_progress=in_progress.data)
         self._epoch = claim.epoch
 
     async def append(
         self, events: list[LoggedEvent], *, status: Status = Status.IN_PROGRESS
     ) -> None:
-        await self._world.valkey.append(
+        await self._harness.valkey.append(
             self._job.response_id, epoch=self._epoch, events=events, status=status
         )
 
@@ -154,5 +154,5 @@ class Attempt:
         await self.append(self.transcript.close_message())
         end = self.transcript.end(Status.COMPLETED, usage=Usage(1, 1))
         output = self.transcript.response["output"]
-        await self._world.turns.put([Turn.of(self._job, output=output)])
+        await self._harness.turns.put([Turn.of(self._job, output=output)])
         await self.append([end], status=Status.COMPLETED)

@@ -7,31 +7,36 @@ from axon.exceptions import FencedError, RequestError, UnavailableError
 from axon.history import HistoryRecord
 from axon.ids import new_id
 from axon.responses.terminator import OVERDUE
-from tests.unit.axon.responses.service_harness import DEADLINE_S, RESUME_WINDOW_S, Attempt, World
+from tests.unit.axon.responses.service_harness import (
+    DEADLINE_S,
+    RESUME_WINDOW_S,
+    Attempt,
+    ResponseHarness,
+)
 from tests.unit.axon.samples import CONNECTION, TENANT
 
 
 @pytest.fixture
-async def world() -> World:
-    world = World()
-    await world.begin()
-    return world
+async def harness() -> ResponseHarness:
+    harness = ResponseHarness()
+    await harness.begin()
+    return harness
 
 
 class TestCancel:
-    async def test_before_any_text(self, world: World) -> None:
-        response_id = await world.submit()
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        decoded = await world.events(response_id)
+    async def test_ends_a_response_without_text(self, harness: ResponseHarness) -> None:
+        response_id = await harness.submit()
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        decoded = await harness.events(response_id)
         assert decoded[-1]["type"] == "response.incomplete"
         assert decoded[-1]["response"]["status"] == "cancelled"
-        assert world.history.records[response_id].response == decoded[-1]["response"]
+        assert harness.history.records[response_id].response == decoded[-1]["response"]
 
-    async def test_amid_text(self, world: World) -> None:
-        response_id = await world.submit()
-        attempt = await world.say(response_id, "one ", "two")
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        decoded = await world.events(response_id)
+    async def test_closes_the_message_and_fences_the_worker(self, harness: ResponseHarness) -> None:
+        response_id = await harness.submit()
+        attempt = await harness.say(response_id, "one ", "two")
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        decoded = await harness.events(response_id)
         assert decoded[-2]["type"] == "response.output_item.done"
         (item,) = decoded[-1]["response"]["output"]
         assert item["content"][0]["text"] == "one two"
@@ -39,204 +44,218 @@ class TestCancel:
         with pytest.raises(FencedError):
             await attempt.append(attempt.transcript.delta("three", [1]))
 
-    async def test_what_was_said_can_be_continued(self, world: World) -> None:
-        response_id = await world.submit(input="go on")
-        await world.say(response_id, "one ", "two")
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        turns = await world.conversations.chain(
+    async def test_keeps_the_text_for_a_continuation(self, harness: ResponseHarness) -> None:
+        response_id = await harness.submit(input="go on")
+        await harness.say(response_id, "one ", "two")
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        turns = await harness.conversations.chain(
             response_id, tenant_id=TENANT, connection_id=CONNECTION
         )
         assert turns is not None
         assert turns[0].output[0]["content"][0]["text"] == "one two"
 
-    async def test_again_changes_nothing(self, world: World) -> None:
-        response_id = await world.submit()
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        before = await world.valkey.read(response_id)
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        assert await world.valkey.read(response_id) == before
+    async def test_repeated_changes_nothing(self, harness: ResponseHarness) -> None:
+        response_id = await harness.submit()
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        before = await harness.valkey.read(response_id)
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        assert await harness.valkey.read(response_id) == before
 
-    async def test_what_has_ended_stays_as_it_is(self, world: World) -> None:
-        response_id = await world.submit()
-        await world.answer(response_id, "done")
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        assert (await world.events(response_id))[-1]["type"] == "response.completed"
+    async def test_leaves_an_ended_response(self, harness: ResponseHarness) -> None:
+        response_id = await harness.submit()
+        await harness.answer(response_id, "done")
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        assert (await harness.events(response_id))[-1]["type"] == "response.completed"
 
     @pytest.mark.parametrize("response_id", ["resp_" + "0" * 32, "x", "resp_\x00", "y" * 64])
-    async def test_what_is_not_there(self, world: World, response_id: str) -> None:
+    async def test_refuses_an_unknown_response(
+        self, harness: ResponseHarness, response_id: str
+    ) -> None:
         with pytest.raises(RequestError) as caught:
-            await world.terminator.cancel(response_id, tenant_id=TENANT)
+            await harness.terminator.cancel(response_id, tenant_id=TENANT)
         assert (caught.value.code, caught.value.param) == ("response_not_found", "response_id")
         assert caught.value.status == 404
 
-    async def test_another_tenants_is_not_there(self, world: World) -> None:
-        response_id = await world.submit()
+    async def test_refuses_another_tenants_response_as_unknown(
+        self, harness: ResponseHarness
+    ) -> None:
+        response_id = await harness.submit()
         with pytest.raises(RequestError, match="not found"):
-            await world.terminator.cancel(response_id, tenant_id="other")
-        assert await world.status(response_id) is Status.QUEUED
+            await harness.terminator.cancel(response_id, tenant_id="other")
+        assert await harness.status(response_id) is Status.QUEUED
 
-    async def test_an_unstored_one_leaves_no_history(self, world: World) -> None:
-        response_id = await world.submit(store=False)
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        assert world.history.records == {}
+    async def test_writes_no_history_of_an_unstored_response(
+        self, harness: ResponseHarness
+    ) -> None:
+        response_id = await harness.submit(store=False)
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        assert harness.history.records == {}
 
 
-class TestEnd:
-    async def test_what_nobody_resumes_in_time_is_cancelled(self, world: World) -> None:
-        mine = [await world.submit(), await world.submit(store=False)]
-        others = await world.submit(connection_id="connection-2")
-        done = await world.submit()
-        await world.answer(done, "done")
-        await world.valkey.abandon(CONNECTION)
-        await world.terminator.cancel_abandoned()
-        world.now += RESUME_WINDOW_S - 1
-        await world.terminator.cancel_abandoned()
-        assert {await world.status(response_id) for response_id in mine} == {Status.QUEUED}
-        world.now += 1
-        await world.terminator.cancel_abandoned()
-        assert {await world.status(response_id) for response_id in mine} == {Status.CANCELLED}
-        assert await world.status(others) is Status.QUEUED
-        assert await world.status(done) is Status.COMPLETED
+class TestResponseTerminator:
+    async def test_cancels_what_is_not_resumed_in_time(self, harness: ResponseHarness) -> None:
+        mine = [await harness.submit(), await harness.submit(store=False)]
+        others = await harness.submit(connection_id="connection-2")
+        done = await harness.submit()
+        await harness.answer(done, "done")
+        await harness.valkey.abandon(CONNECTION)
+        await harness.terminator.cancel_abandoned()
+        harness.now += RESUME_WINDOW_S - 1
+        await harness.terminator.cancel_abandoned()
+        assert {await harness.status(response_id) for response_id in mine} == {Status.QUEUED}
+        harness.now += 1
+        await harness.terminator.cancel_abandoned()
+        assert {await harness.status(response_id) for response_id in mine} == {Status.CANCELLED}
+        assert await harness.status(others) is Status.QUEUED
+        assert await harness.status(done) is Status.COMPLETED
 
-    async def test_what_was_resumed_goes_on(self, world: World) -> None:
-        response_id = await world.submit()
-        await world.valkey.abandon(CONNECTION)
-        await world.resume(response_id, connection_id="connection-2")
-        world.now += RESUME_WINDOW_S
-        await world.terminator.cancel_abandoned()
-        assert await world.status(response_id) is Status.QUEUED
+    async def test_leaves_what_was_resumed(self, harness: ResponseHarness) -> None:
+        response_id = await harness.submit()
+        await harness.valkey.abandon(CONNECTION)
+        await harness.resume(response_id, connection_id="connection-2")
+        harness.now += RESUME_WINDOW_S
+        await harness.terminator.cancel_abandoned()
+        assert await harness.status(response_id) is Status.QUEUED
 
-    async def test_one_that_cannot_be_cancelled_keeps_no_other(self, world: World) -> None:
-        stored, unstored = await world.submit(), await world.submit(store=False)
-        await world.valkey.abandon(CONNECTION)
-        world.now += RESUME_WINDOW_S
-        world.history.fail_with = UnavailableError("no queue")
-        await world.terminator.cancel_abandoned()
-        assert await world.status(stored) is Status.QUEUED
-        assert await world.status(unstored) is Status.CANCELLED
-        world.history.fail_with = None
-        await world.terminator.cancel_abandoned()
-        assert await world.status(stored) is Status.CANCELLED
+    async def test_cancels_the_others_when_one_cannot_be_cancelled(
+        self, harness: ResponseHarness
+    ) -> None:
+        stored, unstored = await harness.submit(), await harness.submit(store=False)
+        await harness.valkey.abandon(CONNECTION)
+        harness.now += RESUME_WINDOW_S
+        harness.history.fail_with = UnavailableError("no queue")
+        await harness.terminator.cancel_abandoned()
+        assert await harness.status(stored) is Status.QUEUED
+        assert await harness.status(unstored) is Status.CANCELLED
+        harness.history.fail_with = None
+        await harness.terminator.cancel_abandoned()
+        assert await harness.status(stored) is Status.CANCELLED
 
-    async def test_what_is_overdue_fails(self, world: World) -> None:
-        queued, begun = await world.submit(), await world.submit()
-        await world.say(begun, "some")
-        world.now += DEADLINE_S - 1
-        late = await world.submit()
-        assert await world.terminator.fail_overdue() == 0
-        world.now += 1
-        assert await world.terminator.fail_overdue() == 2
+    async def test_fails_what_is_overdue(self, harness: ResponseHarness) -> None:
+        queued, begun = await harness.submit(), await harness.submit()
+        await harness.say(begun, "some")
+        harness.now += DEADLINE_S - 1
+        late = await harness.submit()
+        assert await harness.terminator.fail_overdue() == 0
+        harness.now += 1
+        assert await harness.terminator.fail_overdue() == 2
         for response_id in (queued, begun):
-            decoded = await world.events(response_id)
+            decoded = await harness.events(response_id)
             assert decoded[-1]["type"] == "response.failed"
             assert decoded[-1]["response"]["error"] == OVERDUE
-        assert await world.status(late) is Status.QUEUED
-        assert await world.terminator.fail_overdue() == 0
+        assert await harness.status(late) is Status.QUEUED
+        assert await harness.terminator.fail_overdue() == 0
 
-    async def test_a_history_that_is_away_stops_no_failure(self, world: World) -> None:
-        response_id = await world.submit()
-        world.history.fail_with = UnavailableError("no queue")
-        world.now += DEADLINE_S
-        assert await world.terminator.fail_overdue() == 1
-        assert await world.status(response_id) is Status.FAILED
+    async def test_fails_a_response_though_the_history_is_away(
+        self, harness: ResponseHarness
+    ) -> None:
+        response_id = await harness.submit()
+        harness.history.fail_with = UnavailableError("no queue")
+        harness.now += DEADLINE_S
+        assert await harness.terminator.fail_overdue() == 1
+        assert await harness.status(response_id) is Status.FAILED
 
-    async def test_a_history_that_is_away_does_stop_a_cancellation(self, world: World) -> None:
-        response_id = await world.submit()
-        world.history.fail_with = UnavailableError("no queue")
+    async def test_cancels_no_response_while_the_history_is_away(
+        self, harness: ResponseHarness
+    ) -> None:
+        response_id = await harness.submit()
+        harness.history.fail_with = UnavailableError("no queue")
         with pytest.raises(UnavailableError):
-            await world.terminator.cancel(response_id, tenant_id=TENANT)
-        world.history.fail_with = None
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        assert (await world.events(response_id))[-1]["response"]["status"] == "cancelled"
+            await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        harness.history.fail_with = None
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        assert (await harness.events(response_id))[-1]["response"]["status"] == "cancelled"
 
-    async def test_what_is_not_in_the_log_is_let_go(self, world: World) -> None:
-        await world.terminator.end(new_id("resp"), Status.FAILED)
+    async def test_forgets_what_is_not_in_the_log(self, harness: ResponseHarness) -> None:
+        await harness.terminator.end(new_id("resp"), Status.FAILED)
 
-    async def test_whoever_claims_last_ends_it(self, world: World) -> None:
-        response_id = await world.submit()
-        attempt = await world.say(response_id, "text")
-        send = world.history.send
+    async def test_fences_a_worker_that_completes_meanwhile(self, harness: ResponseHarness) -> None:
+        response_id = await harness.submit()
+        attempt = await harness.say(response_id, "text")
+        send = harness.history.send
 
         async def complete_meanwhile(record: HistoryRecord) -> None:
             await send(record)
             with pytest.raises(FencedError):
                 await attempt.complete()
 
-        world.history.send = complete_meanwhile  # type: ignore[method-assign]
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        assert (await world.events(response_id))[-1]["response"]["status"] == "cancelled"
+        harness.history.send = complete_meanwhile  # type: ignore[method-assign]
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        assert (await harness.events(response_id))[-1]["response"]["status"] == "cancelled"
 
-    async def test_a_worker_that_claims_it_meanwhile_does_not_save_it(self, world: World) -> None:
-        response_id = await world.submit()
-        send = world.history.send
+    async def test_claims_again_when_a_worker_claims_meanwhile(
+        self, harness: ResponseHarness
+    ) -> None:
+        response_id = await harness.submit()
+        send = harness.history.send
         attempts: list[Attempt] = []
 
         async def claim_meanwhile(record: HistoryRecord) -> None:
             if not attempts:
-                attempts.append(await world.say(response_id, "text"))
+                attempts.append(await harness.say(response_id, "text"))
             await send(record)
 
-        world.history.send = claim_meanwhile  # type: ignore[method-assign]
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        assert (await world.events(response_id))[-1]["response"]["status"] == "cancelled"
+        harness.history.send = claim_meanwhile  # type: ignore[method-assign]
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        assert (await harness.events(response_id))[-1]["response"]["status"] == "cancelled"
         with pytest.raises(FencedError):
             await attempts[0].complete()
-        output = world.history.records[response_id].response["output"]
+        output = harness.history.records[response_id].response["output"]
         assert output[0]["content"][0]["text"] == "text"
 
-    async def test_two_that_end_it_at_once_make_one_end(self, world: World) -> None:
-        response_id = await world.submit()
-        send = world.history.send
+    async def test_makes_one_end_of_two_at_once(self, harness: ResponseHarness) -> None:
+        response_id = await harness.submit()
+        send = harness.history.send
 
         async def end_meanwhile(record: HistoryRecord) -> None:
-            world.history.send = send  # type: ignore[method-assign]
-            await world.terminator.end(response_id, Status.FAILED, error=OVERDUE)
+            harness.history.send = send  # type: ignore[method-assign]
+            await harness.terminator.end(response_id, Status.FAILED, error=OVERDUE)
             await send(record)
 
-        world.history.send = end_meanwhile  # type: ignore[method-assign]
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        assert (await world.events(response_id))[-1]["type"] == "response.failed"
-        assert world.history.records[response_id].response["status"] == "failed"
+        harness.history.send = end_meanwhile  # type: ignore[method-assign]
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        assert (await harness.events(response_id))[-1]["type"] == "response.failed"
+        assert harness.history.records[response_id].response["status"] == "failed"
 
 
-class TestLost:
+class TestResponseTerminatorAfterALoss:
     """Valkey loses everything while somebody ends a response."""
 
-    async def test_before_it_was_read_nothing_is_told(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
+    async def test_writes_nothing_when_the_log_was_lost_before_it_was_read(
+        self, harness: ResponseHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        response_id = await world.submit()
-        claim = world.valkey.claim
+        response_id = await harness.submit()
+        claim = harness.valkey.claim
 
         async def claim_and_lose(*arguments: Any, **options: Any) -> Claim:
             claimed = await claim(*arguments, **options)
-            world.valkey.lose()
+            harness.valkey.lose()
             return claimed
 
-        monkeypatch.setattr(world.valkey, "claim", claim_and_lose)
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        assert world.history.records == {}
-        assert await world.valkey.describe(response_id) is None
+        monkeypatch.setattr(harness.valkey, "claim", claim_and_lose)
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        assert harness.history.records == {}
+        assert await harness.valkey.describe(response_id) is None
 
-    async def test_what_the_history_was_told_becomes_true(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
+    async def test_restores_the_end_that_the_history_has(
+        self, harness: ResponseHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        response_id = await world.submit()
-        await world.say(response_id, "text")
-        send = world.history.send
+        response_id = await harness.submit()
+        await harness.say(response_id, "text")
+        send = harness.history.send
 
         async def send_and_lose(record: HistoryRecord) -> None:
             await send(record)
-            world.valkey.lose()
+            harness.valkey.lose()
 
-        monkeypatch.setattr(world.history, "send", send_and_lose)
-        await world.terminator.cancel(response_id, tenant_id=TENANT)
-        last = (await world.events(response_id))[-1]
-        assert last["response"] == world.history.records[response_id].response
-        assert await world.status(response_id) is Status.CANCELLED
+        monkeypatch.setattr(harness.history, "send", send_and_lose)
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        last = (await harness.events(response_id))[-1]
+        assert last["response"] == harness.history.records[response_id].response
+        assert await harness.status(response_id) is Status.CANCELLED
 
-    async def test_what_is_lost_is_let_go(self, world: World) -> None:
-        response_id = await world.submit()
-        world.valkey.lose()
-        await world.terminator.end(response_id, Status.FAILED)
-        assert world.history.records == {}
+    async def test_forgets_what_is_lost(self, harness: ResponseHarness) -> None:
+        response_id = await harness.submit()
+        harness.valkey.lose()
+        await harness.terminator.end(response_id, Status.FAILED)
+        assert harness.history.records == {}

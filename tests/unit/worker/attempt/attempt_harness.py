@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from axon.event_log.log import Status
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
-from tests.unit.axon.responses.service_harness import DEADLINE_S, World
+from tests.unit.axon.responses.service_harness import DEADLINE_S, ResponseHarness
 from tests.unit.axon.sdk_events import validate_stream
 from tests.unit.worker.default_settings import SETTINGS
 from tests.unit.worker.recorded_tracing import RecordedTracing
@@ -25,7 +25,7 @@ DEAD = EngineDeadError("gone")
 EVERY_TOKEN = FlushPolicy(first_s=1e-9, last_s=1e-9, steady_s=1.0, ramp_s=0.5)
 
 
-class Workplace(World):
+class Workplace(ResponseHarness):
     """A world with a worker in it; time is the loop's. It is `clock_ms` when something ends."""
 
     def __init__(self) -> None:

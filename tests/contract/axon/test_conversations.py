@@ -76,9 +76,9 @@ def stores(kind: Kind, request: pytest.FixtureRequest) -> Stores:
     )
 
 
-class TestStores:
+class TestTurnStore:
     @pytest.mark.parametrize("front", [True, False])
-    async def test_a_chain_oldest_first(self, stores: Stores, front: bool) -> None:
+    async def test_returns_a_chain_oldest_first(self, stores: Stores, front: bool) -> None:
         turns = [turn(0), turn(1), turn(2)]
         await (stores.cache.put(turns) if front else stores.write(turns))
         store = stores.cache if front else stores.database
@@ -87,7 +87,7 @@ class TestStores:
         assert await store.chain("resp_9") == []
 
     @pytest.mark.parametrize("front", [True, False])
-    async def test_what_is_missing_is_missing_from_the_oldest_end(
+    async def test_returns_the_newest_part_of_a_broken_chain(
         self, stores: Stores, front: bool
     ) -> None:
         turns = [turn(0), turn(2), turn(3)]
@@ -96,13 +96,13 @@ class TestStores:
         assert await store.chain("resp_3") == turns[1:]
         assert await store.chain("resp_1") == []
 
-    async def test_evicting(self, stores: Stores) -> None:
+    async def test_forgets_an_evicted_turn(self, stores: Stores) -> None:
         await stores.cache.put([turn(0), turn(1)])
         await stores.cache.evict("resp_0")
         await stores.cache.evict("resp_unknown")
         assert await stores.cache.chain("resp_1") == [turn(1)]
 
-    async def test_a_turn_put_again_is_the_newer_one(self, stores: Stores) -> None:
+    async def test_keeps_the_newer_version_of_a_turn(self, stores: Stores) -> None:
         await stores.cache.put([turn(0)])
         newer = turn(0).model_copy(update={"output": []})
         await stores.cache.put([newer])
@@ -110,11 +110,11 @@ class TestStores:
 
 
 class TestConversations:
-    async def test_nothing_is_known(self, stores: Stores) -> None:
+    async def test_know_no_unknown_response(self, stores: Stores) -> None:
         assert await stores.numbers("resp_0") is None
 
     @pytest.mark.parametrize("cached", [[], [2], [1, 2], [0, 1, 2]])
-    async def test_what_the_cache_lost_comes_from_the_database(
+    async def test_read_from_the_database_what_the_cache_has_lost(
         self, stores: Stores, cached: list[int]
     ) -> None:
         await stores.write([turn(0), turn(1), turn(2)])
@@ -122,36 +122,38 @@ class TestConversations:
         assert await stores.numbers("resp_2") == [0, 1, 2]
         assert len(await stores.cache.chain("resp_2")) == 3
 
-    async def test_what_the_database_has_not_yet_goes_on_from_it(self, stores: Stores) -> None:
+    async def test_join_the_cache_to_the_database(self, stores: Stores) -> None:
         await stores.write([turn(0)])
         await stores.cache.put([turn(1)])
         assert await stores.numbers("resp_1") == [0, 1]
 
-    async def test_a_chain_without_its_beginning_is_none(self, stores: Stores) -> None:
+    async def test_hide_a_chain_without_its_beginning(self, stores: Stores) -> None:
         await stores.cache.put([turn(2)])
         await stores.write([turn(1)])
         assert await stores.numbers("resp_2") is None
         assert await stores.numbers("resp_1") is None
 
-    async def test_another_tenant_sees_nothing(self, stores: Stores) -> None:
+    async def test_hide_the_chain_from_another_tenant(self, stores: Stores) -> None:
         await stores.write([turn(0)])
         await stores.cache.put([turn(1)])
         assert await stores.numbers("resp_1", tenant_id="other") is None
         assert await stores.numbers("resp_0", tenant_id="other") is None
         assert await stores.numbers("resp_1") == [0, 1]
 
-    async def test_one_foreign_turn_hides_the_chain(self, stores: Stores) -> None:
+    async def test_hide_a_chain_with_a_foreign_turn(self, stores: Stores) -> None:
         await stores.cache.put([turn(0, tenant_id="other"), turn(1)])
         assert await stores.numbers("resp_1") is None
 
-    async def test_an_unstored_turn_is_its_connections_own(self, stores: Stores) -> None:
+    async def test_show_an_unstored_turn_to_its_connection_only(self, stores: Stores) -> None:
         await stores.cache.put([turn(0), turn(1, connection_id="c"), turn(2)])
         assert await stores.numbers("resp_2") == [0, 1, 2]
         assert await stores.numbers("resp_2", connection_id="other") is None
         assert await stores.numbers("resp_1", connection_id="other") is None
         assert await stores.numbers("resp_0", connection_id="other") == [0]
 
-    async def test_only_an_unstored_turn_is_evicted(self, stores: Stores) -> None:
+    async def test_lose_only_an_unstored_parent_of_a_failed_continuation(
+        self, stores: Stores
+    ) -> None:
         unstored, stored = (
             turn(0, connection_id="c"),
             turn(0).model_copy(update={"response_id": "resp_8"}),
@@ -164,8 +166,8 @@ class TestConversations:
         assert await stores.cache.chain("resp_8") == [stored]
 
 
-class TestReal:
-    async def test_unstored_turns_go_with_their_connection(self, valkey: Valkey) -> None:
+class TestValkeyAndPostgres:
+    async def test_remove_unstored_turns_with_their_connection(self, valkey: Valkey) -> None:
         cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
         connections = ValkeyConnectionDirectory(valkey=valkey)
         await connections.register("c", principal=a_principal())
@@ -179,14 +181,14 @@ class TestReal:
         assert await cache.chain("resp_5") == [others]
         assert await cache.chain("resp_7") == [stored]
 
-    async def test_cached_turns_do_not_stay_for_ever(self, valkey: Valkey) -> None:
+    async def test_expire_cached_turns(self, valkey: Valkey) -> None:
         cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
         await cache.put([turn(0), turn(1, connection_id="c")])
         assert 0 < await valkey.call("TTL", "axon:turn:resp_0") <= 60
         assert await valkey.call("TTL", "axon:turn:resp_1") > 7200
         assert await valkey.call("TTL", "axon:connection:c:turns") > 7200
 
-    async def test_reading_keeps_the_stored_ones_warm(self, valkey: Valkey) -> None:
+    async def test_extend_the_life_of_stored_turns_that_are_read(self, valkey: Valkey) -> None:
         cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
         await cache.put([turn(0), turn(1), turn(2, connection_id="c")])
         for number in range(3):
@@ -198,14 +200,12 @@ class TestReal:
         assert lives[2] <= 10
 
     @pytest.mark.parametrize("status", ["completed", "incomplete", "cancelled", "failed"])
-    async def test_a_failed_response_cannot_be_continued(self, pool: Pool, status: str) -> None:
+    async def test_continue_no_failed_response(self, pool: Pool, status: str) -> None:
         await PostgresHistoryStore(pool=pool).write([record(turn(0), status=status)])
         found = await PostgresTurnStore(pool=pool).chain("resp_0")
         assert bool(found) is (status != "failed")
 
-    async def test_nul_characters_become_replacement_characters(
-        self, valkey: Valkey, pool: Pool
-    ) -> None:
+    async def test_replace_nul_characters(self, valkey: Valkey, pool: Pool) -> None:
         text = "a\x00b\\u0000c\\\x00\x00"
         made = turn(0).model_copy(
             update={

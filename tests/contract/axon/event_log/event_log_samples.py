@@ -12,7 +12,7 @@ from axon.event_log.log import (
     ResponseMeta,
     Status,
 )
-from tests.contract.conftest import Bench
+from tests.contract.conftest import EventLogHarness
 from tests.support.principals import a_principal
 
 NEW = NewResponse(
@@ -32,11 +32,11 @@ def events(first: int, count: int = 1, *, token_ids: tuple[int, ...] = ()) -> li
     return [LoggedEvent(n, b'{"n":%d}' % n, token_ids) for n in numbers]
 
 
-async def prepare(bench: Bench) -> None:
+async def prepare(harness: EventLogHarness) -> None:
     """Relay "r1", model "echo" and connection "c1" are there."""
-    await bench.models.announce(("echo",), retention_s=600)
-    await bench.relays.heartbeat("r1", lease_s=600)
-    await bench.connections.register("c1", principal=a_principal())
+    await harness.models.announce(("echo",), retention_s=600)
+    await harness.relays.heartbeat("r1", lease_s=600)
+    await harness.connections.register("c1", principal=a_principal())
 
 
 async def described(log: EventLog, response_id: str = "resp_1") -> ResponseMeta:

@@ -13,7 +13,7 @@ from axon.directory.relays import TakenOver
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import LoggedEvent, Resumption
 from axon.exceptions import MissingResponseError, MovedError
-from tests.contract.conftest import Bench
+from tests.contract.conftest import EventLogHarness
 
 TENANT = "t"
 
@@ -63,31 +63,31 @@ class Delivery:
 class ModelRelay:
     """One relay: `state` says whether its process runs, is stopped, or is dead."""
 
-    def __init__(self, name: str, *, bench: Bench, clients: Clients) -> None:
+    def __init__(self, name: str, *, harness: EventLogHarness, clients: Clients) -> None:
         self.name = name
         self.state: Literal["running", "stopped", "dead"] = "dead"
         self.deliveries: dict[str, Delivery] = {}
-        self._bench = bench
+        self._harness = harness
         self._clients = clients
 
     async def start(self) -> None:
         self.state = "running"
-        await self.go_on(await self._bench.relays.take_over(self.name, successor_id=self.name))
+        await self.go_on(await self._harness.relays.take_over(self.name, successor_id=self.name))
         await self.beat()
 
     async def beat(self) -> None:
-        await self._bench.relays.heartbeat(self.name, lease_s=600)
+        await self._harness.relays.heartbeat(self.name, lease_s=600)
 
     async def halt(self, *, dead: bool) -> None:
         """Stop or kill it; its lease ends."""
         self.state = "dead" if dead else "stopped"
         if dead:
             self.deliveries.clear()
-        await self._bench.relays.leave(self.name)
+        await self._harness.relays.leave(self.name)
 
     async def take_over(self, victim: str, *, limit: int) -> None:
         await self.go_on(
-            await self._bench.relays.take_over(victim, successor_id=self.name, limit=limit)
+            await self._harness.relays.take_over(victim, successor_id=self.name, limit=limit)
         )
 
     async def go_on(self, taken_over: Iterable[TakenOver]) -> None:
@@ -119,25 +119,27 @@ class ModelRelay:
     async def interrupt(self, connection_id: str, response_ids: Iterable[str] = ()) -> None:
         """Close a connection; its client may come back."""
         self._clients.close(connection_id)
-        await self._bench.log.abandon(connection_id)
+        await self._harness.log.abandon(connection_id)
         here = {key for key, d in self.deliveries.items() if d.connection_id == connection_id}
         for response_id in here.union(response_ids):
             self.deliveries.pop(response_id, None)
-            await self._bench.relays.delivered(self.name, response_id, connection_id=connection_id)
+            await self._harness.relays.delivered(
+                self.name, response_id, connection_id=connection_id
+            )
 
     async def rescan(self) -> None:
         """Compare what it should deliver with what it remembers."""
-        ours = await self._bench.relays.undelivered(self.name)
+        ours = await self._harness.relays.undelivered(self.name)
         for response_id in self.deliveries.keys() - ours:
-            meta = await self._bench.log.describe(response_id)
+            meta = await self._harness.log.describe(response_id)
             if meta is not None and meta.relay_id != self.name:
                 del self.deliveries[response_id]
             elif delivery := self.deliveries.get(response_id):
                 await self.interrupt(delivery.connection_id)
         for response_id in sorted(ours - self.deliveries.keys()):
-            meta = await self._bench.log.describe(response_id)
+            meta = await self._harness.log.describe(response_id)
             if meta is None:
-                await self._bench.relays.delivered(self.name, response_id)
+                await self._harness.relays.delivered(self.name, response_id)
             elif meta.checkpoint.certain or meta.checkpoint.tail is TailState.GRANTED:
                 self.take(response_id, meta.connection_id, meta.checkpoint.next_sequence)
             else:
@@ -186,12 +188,12 @@ class ModelRelay:
         delivery.stage = "posted"
         if event.data.endswith(b"end"):
             del self.deliveries[response_id]
-            await self._bench.relays.delivered(
+            await self._harness.relays.delivered(
                 self.name, response_id, connection_id=delivery.connection_id
             )
 
     async def _next_event(self, response_id: str, delivery: Delivery) -> LoggedEvent | None:
-        events = await self._bench.log.read(response_id, after=delivery.following - 1, limit=1)
+        events = await self._harness.log.read(response_id, after=delivery.following - 1, limit=1)
         if events and events[0].sequence_number == delivery.following:
             return events[0]
         return None
@@ -199,7 +201,7 @@ class ModelRelay:
     async def _checkpoint(self, response_id: str, delivery: Delivery, tail: TailState) -> bool:
         checkpoint = DeliveryCheckpoint(delivery.following, tail)
         try:
-            await self._bench.log.checkpoint(
+            await self._harness.log.checkpoint(
                 response_id, checkpoint, relay_id=self.name, connection_id=delivery.connection_id
             )
         except MovedError:
@@ -214,20 +216,20 @@ async def resume(
     response_id: str,
     connection_id: str,
     *,
-    bench: Bench,
+    harness: EventLogHarness,
     clients: Clients,
     relays: dict[str, ModelRelay],
     heard: bool,
 ) -> Resumption:
     """Let a client go on at a new connection; the relays may hear of it, or find it later."""
-    before = await bench.log.describe(response_id)
+    before = await harness.log.describe(response_id)
     first = len(clients.received[response_id])
-    resumption = await bench.log.resume(
+    resumption = await harness.log.resume(
         response_id, tenant_id=TENANT, connection_id=connection_id, first=first
     )
     if resumption is Resumption.RESUMED:
         clients.wait(response_id, connection_id)
-        after = await bench.log.describe(response_id)
+        after = await harness.log.describe(response_id)
         assert before is not None
         assert after is not None
         former, present = relays[before.relay_id], relays[after.relay_id]

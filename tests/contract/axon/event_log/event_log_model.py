@@ -17,8 +17,8 @@ from axon.event_log.log import (
     Status,
 )
 from axon.exceptions import FencedError, MissingResponseError, UnavailableError
-from tests.contract.conftest import MakeBench
-from tests.contract.delivery_model import TENANT, Clients, ModelRelay, resume
+from tests.contract.axon.event_log.delivery_model import TENANT, Clients, ModelRelay, resume
+from tests.contract.conftest import MakeHarness
 
 RELAYS = ("ra", "rb", "rc")
 
@@ -37,15 +37,15 @@ class Attempt:
     status: Status = Status.IN_PROGRESS
 
 
-class Lives(RuleBasedStateMachine):
+class EventLogModel(RuleBasedStateMachine):
     """`truth` is what the logs must hold, `epochs` the last claim of each response."""
 
-    def __init__(self, make_bench: MakeBench) -> None:
+    def __init__(self, make_harness: MakeHarness) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.context = make_bench(resume_window_s=0.0)
-        self.bench = self.runner.run(self.context.__aenter__())
-        self.bench.lose()
+        self.context = make_harness(resume_window_s=0.0)
+        self.harness = self.runner.run(self.context.__aenter__())
+        self.harness.lose()
         self.truth: dict[str, list[LoggedEvent]] = {}
         self.journals: dict[str, list[JournalRecord]] = {}
         self.epochs: dict[str, int] = {}
@@ -55,7 +55,7 @@ class Lives(RuleBasedStateMachine):
         self.connections = 0
         self.clients = Clients()
         self.relays = {
-            name: ModelRelay(name, bench=self.bench, clients=self.clients) for name in RELAYS
+            name: ModelRelay(name, harness=self.harness, clients=self.clients) for name in RELAYS
         }
 
     def teardown(self) -> None:
@@ -80,7 +80,7 @@ class Lives(RuleBasedStateMachine):
         return f"c{self.connections}"
 
     async def _announce(self) -> None:
-        await self.bench.models.announce(("echo",), retention_s=600)
+        await self.harness.models.announce(("echo",), retention_s=600)
 
     async def _open(self, response_id: str, connection_id: str) -> None:
         new = NewResponse(
@@ -91,7 +91,7 @@ class Lives(RuleBasedStateMachine):
             job=b"job",
             created=b"created",
         )
-        opening = await self.bench.log.open(new)
+        opening = await self.harness.log.open(new)
         if opening.outcome is OpenResult.OPENED:
             self.truth[response_id] = [LoggedEvent(0, b"created")]
             self.journals[response_id] = []
@@ -103,7 +103,7 @@ class Lives(RuleBasedStateMachine):
 
     async def _offer(self, response_id: str, *, first: int) -> None:
         """Let the relay hear what was just published, also one that is stopped: it will."""
-        meta = await self.bench.log.describe(response_id)
+        meta = await self.harness.log.describe(response_id)
         assert meta is not None
         relay = self.relays[meta.relay_id]
         if relay.state != "dead" and meta.checkpoint == DeliveryCheckpoint(
@@ -115,7 +115,7 @@ class Lives(RuleBasedStateMachine):
         response_id = attempt.response_id
         newest = attempt.epoch == self.epochs[response_id]
         try:
-            attempt.connection_id = await self.bench.log.append(
+            attempt.connection_id = await self.harness.log.append(
                 response_id,
                 epoch=attempt.epoch,
                 events=attempt.last,
@@ -151,7 +151,7 @@ class Lives(RuleBasedStateMachine):
             journal=attempt.journal,
         )
         try:
-            await self.bench.log.restore(response)
+            await self.harness.log.restore(response)
         except UnavailableError:
             assert not self.running()
             return
@@ -166,13 +166,13 @@ class Lives(RuleBasedStateMachine):
 
     async def _end(self, response_id: str) -> None:
         try:
-            claim = await self.bench.log.claim(response_id)
+            claim = await self.harness.log.claim(response_id)
         except FencedError:
             assert response_id in self.ended
             return
         truth = self.truth[response_id]
         final = LoggedEvent(len(truth), b"end")
-        await self.bench.log.append(
+        await self.harness.log.append(
             response_id, epoch=claim.epoch, events=[final], status=Status.FAILED
         )
         truth.append(final)
@@ -180,8 +180,8 @@ class Lives(RuleBasedStateMachine):
         self.ended.add(response_id)
 
     async def _cancel_abandoned(self) -> None:
-        for response_id in await self.bench.log.abandoned():
-            meta = await self.bench.log.describe(response_id)
+        for response_id in await self.harness.log.abandoned():
+            meta = await self.harness.log.describe(response_id)
             assert meta is not None
             assert not self.clients.is_open(
                 meta.connection_id
@@ -189,14 +189,14 @@ class Lives(RuleBasedStateMachine):
             await self._end(response_id)
 
     async def _disconnect(self, connection_id: str) -> None:
-        await self.bench.connections.remove(connection_id)
-        await self.bench.log.abandon(connection_id)
+        await self.harness.connections.remove(connection_id)
+        await self.harness.log.abandon(connection_id)
 
     async def _resume(self, response_id: str, *, heard: bool) -> None:
         resumption = await resume(
             response_id,
             self.new_connection(),
-            bench=self.bench,
+            harness=self.harness,
             clients=self.clients,
             relays=self.relays,
             heard=heard,
@@ -224,15 +224,15 @@ class Lives(RuleBasedStateMachine):
         return went_on
 
     async def _take_over(self, adopter: ModelRelay, *, limit: int, dies: bool) -> None:
-        for victim in await self.bench.relays.expired():
+        for victim in await self.harness.relays.expired():
             if dies:
-                await self.bench.relays.take_over(victim, successor_id=adopter.name, limit=limit)
+                await self.harness.relays.take_over(victim, successor_id=adopter.name, limit=limit)
                 await adopter.halt(dead=True)
                 return
             await adopter.take_over(victim, limit=limit)
 
     async def _adopt_at_once(self, limit: int) -> None:
-        for victim in await self.bench.relays.expired():
+        for victim in await self.harness.relays.expired():
             await asyncio.gather(
                 *(relay.take_over(victim, limit=limit) for relay in self.running())
             )
@@ -259,10 +259,10 @@ class Lives(RuleBasedStateMachine):
         await self._quiet()
         assert self.clients.received == self.truth
         for relay in self.relays.values():
-            assert await self.bench.relays.undelivered(relay.name) == set()
-        assert await self.bench.log.abandoned() == []
+            assert await self.harness.relays.undelivered(relay.name) == set()
+        assert await self.harness.log.abandoned() == []
         for number in range(self.connections + 1):
-            assert await self.bench.log.running_for(f"c{number}") == set()
+            assert await self.harness.log.running_for(f"c{number}") == set()
 
     async def _quiet(self) -> None:
         for relay in [*self.relays.values()] * 2:  # a first round shows them what is not theirs

@@ -15,8 +15,8 @@ from hypothesis.stateful import (
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import JournalRecord, LoggedEvent, Status
 from axon.exceptions import FencedError, MissingResponseError
-from tests.contract.conftest import Kind, MakeBench
-from tests.contract.event_log_model import RELAYS, Attempt, Lives
+from tests.contract.axon.event_log.event_log_model import RELAYS, Attempt, EventLogModel
+from tests.contract.conftest import Kind, MakeHarness
 
 EXAMPLES = {"fake": 60, "real": 6, "repeated": 6}
 PICK = st.integers(0, 5)
@@ -24,7 +24,7 @@ COUNTS = st.tuples(st.integers(0, 3), st.integers(0, 2))
 FLAGS = st.tuples(st.booleans(), st.booleans())
 
 
-class Machine(Lives):
+class EventLogMachine(EventLogModel):
     """What happens next, and what holds afterwards."""
 
     @initialize()
@@ -48,7 +48,7 @@ class Machine(Lives):
     def claim(self, pick: int, heard: bool) -> None:
         response_id = list(self.truth)[pick % len(self.truth)]
         try:
-            claim = self.runner.run(self.bench.log.claim(response_id, in_progress=b"begun"))
+            claim = self.runner.run(self.harness.log.claim(response_id, in_progress=b"begun"))
         except FencedError:
             assert response_id in self.ended
             return
@@ -188,7 +188,7 @@ class Machine(Lives):
     @precondition(lambda self: self.attempts)
     def lose(self, luck: int) -> None:
         if luck == 9:
-            self.bench.lose()
+            self.harness.lose()
             self.lost.update(self.truth)
             self.runner.run(self._return_after_loss())
 
@@ -197,12 +197,12 @@ class Machine(Lives):
     @invariant()
     def logs_are_gapless_prefixes(self) -> None:
         for response_id in self.there():
-            assert self.runner.run(self.bench.log.read(response_id)) == self.truth[response_id]
+            assert self.runner.run(self.harness.log.read(response_id)) == self.truth[response_id]
 
     @invariant()
     def journals_are_what_attempts_have_recorded(self) -> None:
         for response_id in self.there():
-            journal = self.runner.run(self.bench.log.read_journal(response_id))
+            journal = self.runner.run(self.harness.log.read_journal(response_id))
             assert journal == self.journals[response_id]
 
     @invariant()
@@ -214,7 +214,7 @@ class Machine(Lives):
     @invariant()
     def marks_tell_the_truth(self) -> None:
         for response_id in self.there():
-            meta = self.runner.run(self.bench.log.describe(response_id))
+            meta = self.runner.run(self.harness.log.describe(response_id))
             assert meta is not None
             got, checkpoint = len(self.clients.received[response_id]), meta.checkpoint
             if (
@@ -230,18 +230,20 @@ class Machine(Lives):
     def each_response_is_one_relays(self) -> None:
         owners: dict[str, str] = {}
         for name in RELAYS:
-            for response_id in self.runner.run(self.bench.relays.undelivered(name)):
+            for response_id in self.runner.run(self.harness.relays.undelivered(name)):
                 assert response_id not in owners
                 owners[response_id] = name
         for response_id, name in owners.items():
-            meta = self.runner.run(self.bench.log.describe(response_id))
+            meta = self.runner.run(self.harness.log.describe(response_id))
             assert meta is not None
             assert meta.relay_id == name
 
 
-def test_whatever_happens(make_bench: MakeBench, kind: Kind) -> None:
+def test_event_log_and_streams_are_gapless_prefixes_whatever_happens(
+    make_harness: MakeHarness, kind: Kind
+) -> None:
     steps: dict[str, Any] = {"max_examples": EXAMPLES[kind], "stateful_step_count": 60}
     run_state_machine_as_test(
-        lambda: Machine(make_bench),  # type: ignore[arg-type]
+        lambda: EventLogMachine(make_harness),  # type: ignore[arg-type]
         settings=settings(derandomize=True, database=None, **steps),
     )

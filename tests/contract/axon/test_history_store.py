@@ -79,12 +79,12 @@ def rows(dsn: str, table: str) -> list[dict[str, Any]]:
         return connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
 
 
-async def test_nothing_to_write(history: History) -> None:
+async def test_history_store_accepts_no_records(history: History) -> None:
     await history.store.write([])
     assert await history.versions() == {}
 
 
-async def test_repeated_and_overtaken_records_change_nothing(history: History) -> None:
+async def test_history_store_ignores_repeated_and_older_records(history: History) -> None:
     await history.store.write([record(1, version=2)])
     await history.store.write([record(1, version=1), record(1, version=2)])
     assert await history.versions() == {"resp_1": 2}
@@ -92,12 +92,12 @@ async def test_repeated_and_overtaken_records_change_nothing(history: History) -
     assert await history.versions() == {"resp_1": 3, "resp_2": 1}
 
 
-async def test_a_batch_may_hold_several_versions_in_any_order(history: History) -> None:
+async def test_history_store_takes_versions_in_any_order(history: History) -> None:
     await history.store.write([record(1, version=3), record(1, version=1), record(1, version=2)])
     assert await history.versions() == {"resp_1": 3}
 
 
-async def test_shuffled_records_with_duplicates_end_the_same(history: History) -> None:
+async def test_history_store_ends_the_same_for_shuffled_records(history: History) -> None:
     randomness = random.Random(7)
     events = [record(n, version=v, tokens=n + v) for n in range(20) for v in (1, 2, 3)]
     events += randomness.sample(events, 30)
@@ -109,8 +109,8 @@ async def test_shuffled_records_with_duplicates_end_the_same(history: History) -
     assert await history.versions() == {f"resp_{number}": 3 for number in range(20)}
 
 
-class TestPostgres:
-    async def test_a_row_holds_the_record(self, pool: Pool, postgres_dsn: str) -> None:
+class TestPostgresHistoryStore:
+    async def test_holds_the_record_in_a_row(self, pool: Pool, postgres_dsn: str) -> None:
         made = record(1, version=version_of(epoch=2**20, sequence_number=7), tokens=3)
         await PostgresHistoryStore(pool=pool).write([made])
         (row,) = rows(postgres_dsn, "responses")
@@ -132,9 +132,7 @@ class TestPostgres:
         (row,) = rows(postgres_dsn, "responses")
         assert row["key_id"] is None
 
-    async def test_a_response_without_usage_counts_no_tokens(
-        self, pool: Pool, postgres_dsn: str
-    ) -> None:
+    async def test_counts_no_tokens_without_usage(self, pool: Pool, postgres_dsn: str) -> None:
         failed = record(1).model_copy(
             update={"response": {"model": "echo", "status": "failed", "usage": None}}
         )
@@ -142,9 +140,7 @@ class TestPostgres:
         (conversation,) = rows(postgres_dsn, "conversations")
         assert counters(conversation) == (1, 0, 0)
 
-    async def test_a_newer_version_moves_the_counters_by_what_changed(
-        self, pool: Pool, postgres_dsn: str
-    ) -> None:
+    async def test_moves_the_counters_by_what_changed(self, pool: Pool, postgres_dsn: str) -> None:
         store = PostgresHistoryStore(pool=pool)
         await store.write([record(1, version=2, tokens=5), record(2, tokens=1)])
         await store.write([record(1, version=1, tokens=100)])
@@ -153,7 +149,9 @@ class TestPostgres:
         assert counters(conversation) == (2, 30, 3)
         assert rows(postgres_dsn, "responses")[0]["status"] == "cancelled"
 
-    async def test_a_conversation_spans_its_responses(self, pool: Pool, postgres_dsn: str) -> None:
+    async def test_spans_a_conversation_over_its_responses(
+        self, pool: Pool, postgres_dsn: str
+    ) -> None:
         store = PostgresHistoryStore(pool=pool)
         await store.write([record(5)])
         await store.write([record(1), record(9)])
@@ -161,7 +159,7 @@ class TestPostgres:
         assert conversation["created_at"] == rows(postgres_dsn, "responses")[0]["created_at"]
         assert conversation["updated_at"] == rows(postgres_dsn, "responses")[2]["ended_at"]
 
-    async def test_a_wrong_record_leaves_nothing_of_its_batch(
+    async def test_writes_nothing_of_a_batch_with_a_wrong_record(
         self, pool: Pool, postgres_dsn: str
     ) -> None:
         wrong = record(2).model_copy(update={"version": 2**70})
@@ -169,7 +167,7 @@ class TestPostgres:
             await PostgresHistoryStore(pool=pool).write([record(1), wrong])
         assert rows(postgres_dsn, "responses") == rows(postgres_dsn, "conversations") == []
 
-    async def test_counters_are_exact_with_two_writers(
+    async def test_counts_exactly_with_two_writers(
         self, pool: Pool, app_dsn: str, postgres_dsn: str
     ) -> None:
         randomness = random.Random(11)
@@ -186,7 +184,7 @@ class TestPostgres:
             output = sum(3 * number for number in range(index, 30, 3))
             assert counters(conversation) == (10, 10 * output, output)
 
-    async def test_a_database_that_is_away(self) -> None:
+    async def test_is_unavailable_while_the_database_is_away(self) -> None:
         async with postgres_pool("postgresql://127.0.0.1:1/none") as pool:
             pool.timeout = 0.2
             with pytest.raises(UnavailableError, match="PostgreSQL"):
@@ -209,7 +207,7 @@ class TestPostgres:
         ),
         size=st.integers(1, 12),
     )
-    async def test_any_history_of_events_counts_each_response_once(
+    async def test_counts_each_response_once_in_any_history(
         self, pool: Pool, postgres_dsn: str, events: list[HistoryRecord], size: int
     ) -> None:
         with psycopg.connect(postgres_dsn) as connection:
