@@ -1,1 +1,1 @@
-"""The worker: takes jobs, generates, appends events."""
+"""The worker: receives jobs, generates answers, appends their events."""

@@ -41,7 +41,7 @@ from worker.shutdown import Shutdown
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Foundation:
-    """What all parts of a worker are built on; closed by the stack that it was opened with."""
+    """The settings, engine and clients of a worker; closed by the stack that opened them."""
 
     settings: WorkerSettings
     host: ModelHost

@@ -1,4 +1,4 @@
-"""An attempt's side of the event log, which Valkey may lose at any moment."""
+"""EventWriter: an attempt's writes to the event log, which Valkey may lose at any moment."""
 
 import asyncio
 import logging
@@ -12,12 +12,13 @@ from axon.jobs import Job
 from axon.protocol.transcript import Transcript
 from axon.retry import RetryPolicy, backoff
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_CLAIMS = 32
-"""More than there are of one log. Epochs stay within 31 bits for 18 hours."""
-_LOOKS = 6
-"""At what became of a claim, within 3.5 s at most."""
+_EPOCHS_PER_MS = 32
+"""Epochs reserved for each millisecond of a response's age: more than a log is ever claimed within
+one. An epoch stays below 2^31 for 2^31 / 32 ms, which is 18 hours."""
+_FENCE_CHECKS = 6
+"""Reads of a response's state until its claimer must have shown what it is: 3.5 s at most."""
 
 
 class EndedError(FencedError):
@@ -25,11 +26,11 @@ class EndedError(FencedError):
 
 
 class DuplicateError(FencedError):
-    """A newer attempt has another message of the same job: this one is not needed."""
+    """A newer attempt runs the same job from another message, so this message is not needed."""
 
 
 class AttemptLog(Protocol):
-    """What an attempt uses of the event log (`axon.event_log.log.EventLog`)."""
+    """The calls of the event log that an attempt needs (`axon.event_log.log.EventLog`)."""
 
     async def claim(
         self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
@@ -46,13 +47,13 @@ class AttemptLog(Protocol):
         status: Status = Status.IN_PROGRESS,
         journal: Sequence[JournalRecord] = (),
     ) -> str:
-        """Append and publish; a terminal `status` ends the log."""
+        """Append and publish events; a terminal `status` closes the log."""
         ...
 
     async def read(
         self, response_id: str, *, after: int = -1, limit: int | None = None
     ) -> list[LoggedEvent]:
-        """Return the events."""
+        """Return events, those after the sequence number `after`."""
         ...
 
     async def read_journal(self, response_id: str) -> list[JournalRecord]:
@@ -60,25 +61,37 @@ class AttemptLog(Protocol):
         ...
 
     async def describe(self, response_id: str) -> ResponseMeta | None:
-        """Return what is known of the response, or None."""
+        """Return the state of the response, None if the log does not exist."""
         ...
 
     async def restore(self, response: LostResponse) -> None:
-        """Make a log again that was lost."""
+        """Create a lost log again, unless it exists meanwhile."""
         ...
 
 
 class EventWriter:
-    """Claims and appends; keeps what the log holds, to make it again when Valkey has lost it.
+    """Claims an epoch of a response and appends events under it.
+
+    It keeps everything that the log holds, so that the attempt can restore a log that Valkey has
+    lost and continue: the events are generated once, and the client sees no difference.
 
     Parameters
     ----------
+    job : Job
+        The job whose response is written.
     message_id : str
-        Of the message that brought the job.
+        Id of the SQS message that carried the job; the log keeps it, so that a fenced attempt can
+        tell whether its own message is still needed.
+    log : AttemptLog
+        The event log.
     deadline_ms : int
-        The job's; what is missing afterwards has ended and was forgotten.
+        The job's deadline, in milliseconds of the Unix epoch. A log that is missing after it was
+        not lost: the response has ended and its log has expired.
     retry : RetryPolicy
-        With a Valkey that is away.
+        Retries while Valkey is unavailable. All calls are idempotent: a sequence number is
+        appended once, and a claim that was executed twice only takes two epochs.
+    clock_ms : Callable[[], int]
+        Milliseconds of the Unix epoch.
     """
 
     def __init__(
@@ -104,20 +117,26 @@ class EventWriter:
 
     @property
     def journal(self) -> Sequence[JournalRecord]:
-        """The journal records of this attempt and, since the claim, of earlier ones."""
+        """Journal records of this attempt and, after the claim, of earlier ones."""
         return self._journal
 
     async def claim(self, *, untouched: bool) -> Transcript:
-        """Take the next epoch; return what earlier attempts have made of the response.
+        """Take the next epoch; return the transcript of what earlier attempts have logged.
 
-        `untouched`: nobody has worked on the job before, so that a lost log can begin anew.
+        From then on all appends with lower epochs are refused.
+
+        Parameters
+        ----------
+        untouched : bool
+            The job was received for the first time. No event but `response.created` exists then,
+            so the job alone is enough to create a lost log again.
 
         Raises
         ------
         EndedError
             The response has ended.
         MissingResponseError
-            Valkey has lost what somebody may have been told.
+            Valkey has lost events that the client may have received.
         """
         fresh = self._job.transcript()
         events = [fresh.created(), fresh.in_progress()]
@@ -129,49 +148,55 @@ class EventWriter:
                     raise
                 self.epoch = self._new_epoch()
                 await self._retry.run(lambda: self._restore(events[:1], Status.QUEUED))
-                continue
+                continue  # the restored log is claimed like any other
             self.epoch = claim.epoch
             if claim.next_sequence == len(events) and not claim.next_record:
                 self._events = events
                 return fresh
+            # Another attempt has appended: what the client has received is no longer known from
+            # the job alone, so a loss from here on must not begin the log a second time.
             untouched = False
             logged = await self._retry.run(lambda: self._log.read(self._job.response_id))
             journal = await self._read_journal() if claim.next_record else []
-            # Fewer: Valkey has lost the log since the claim, and perhaps got another one since. To
-            # go on from less than the claim says would tell the client something else than before.
             if len(logged) >= claim.next_sequence and len(journal) >= claim.next_record:
                 self._events, self._journal = logged, journal
                 transcript = self._job.transcript()
                 transcript.replay(logged)
                 return transcript
+            # Less than was claimed: Valkey has lost the log since, and perhaps has a new one. To
+            # continue from less than the claim says could contradict what the client has received.
+            # The next claim shows what there is.
 
     async def append(
         self, events: Sequence[LoggedEvent], *, status: Status = Status.IN_PROGRESS
     ) -> None:
-        """Append; a log that Valkey has lost is made again first.
+        """Append events; restore the log first if Valkey has lost it.
 
         Raises
         ------
         EndedError
             The response has ended.
         DuplicateError
-            A newer attempt has another message of the job.
+            A newer attempt runs the job from another message.
         FencedError
-            A newer attempt has it by the same message, or a terminator that did not end it.
+            A newer attempt runs it from the same message, or a terminator has claimed the
+            response but not ended it.
         MissingResponseError
-            It is lost, and this attempt must not make it again: it is past its deadline, or another
-            attempt may have told the client more.
+            The log is lost and this attempt must not restore it: it is past its deadline, or
+            another attempt may have sent the client more than this one knows.
         """
         await self._retry.run(lambda: self._append(events, status))
         self._events += events
 
     async def record(self, kind: str, data: bytes) -> None:
-        """Append a journal record behind the events so far; no client is told of it.
+        """Append a journal record after the events so far; it is not delivered to clients.
 
         Parameters
         ----------
         kind : str
-            Says how a later attempt is to read `data`.
+            Kind of the record, by which a later attempt knows how to read `data`.
+        data : bytes
+            Content of the record.
 
         Raises
         ------
@@ -185,16 +210,28 @@ class EventWriter:
         self._journal.append(record)
 
     async def fail_lost(self, transcript: Transcript, error: dict[str, str]) -> LoggedEvent | None:
-        """Make a log that tells of nothing but a failure; None if there is another one meanwhile.
+        """Create a lost log again with nothing but a failure.
 
-        `transcript` is a fresh one; returns the terminal event.
+        Parameters
+        ----------
+        transcript : Transcript
+            A fresh transcript of the job.
+        error : dict[str, str]
+            The error of `response.failed`.
+
+        Returns
+        -------
+        LoggedEvent | None
+            The terminal event; None if another attempt restored the log before, whose events are
+            better than a failure.
         """
         events = [transcript.created(), transcript.end(Status.FAILED, error=error)]
         self.epoch = self._new_epoch()
         meta = None
-        while meta is None:  # it may be lost again at once
+        while meta is None:  # the new log may be lost, too, before it can be read
             await self._retry.run(lambda: self._restore(events, Status.FAILED))
             meta = await self._retry.run(lambda: self._log.describe(self._job.response_id))
+        # A restore leaves an existing log alone, so the epoch shows whose log it is.
         return events[1] if meta.epoch == self.epoch else None
 
     async def _claim(self, in_progress: LoggedEvent) -> Claim:
@@ -223,6 +260,8 @@ class EventWriter:
             except MissingResponseError:
                 if self._clock_ms() >= self._deadline_ms:
                     raise
+                # An existing log stays as it is. So if a newer attempt has restored it meanwhile,
+                # this call changes nothing, and the append that follows is refused.
                 await self._restore(self._events, Status.IN_PROGRESS)
             except FencedError as error:
                 raise await self._fenced_by(error) from error
@@ -230,10 +269,17 @@ class EventWriter:
                 return
 
     async def _fenced_by(self, error: FencedError) -> Exception:
-        """Tell who did it: a terminator is given the time to end what it has claimed."""
-        for pause_s in islice(backoff(first_s=0.1, longest_s=1.0), _LOOKS):
+        """Return the error that says who has claimed the response.
+
+        A terminator claims first and ends the response with a second call. Until then its claim
+        looks like that of a newer attempt, except that it names no message: so it gets the time
+        of a few checks.
+        """
+        for pause_s in islice(backoff(first_s=0.1, longest_s=1.0), _FENCE_CHECKS):
             meta = await self._log.describe(self._job.response_id)
-            if meta is None:  # whoever fenced this attempt off may have nothing to go on from
+            if meta is None:
+                # Lost after the claim. This attempt is fenced and must not restore the log, and
+                # the claimer may know nothing of its events.
                 return MissingResponseError(str(error))
             if meta.status.terminal:
                 return EndedError(str(error))
@@ -258,11 +304,14 @@ class EventWriter:
                 status=status,
             )
         )
-        LOGGER.warning(
+        logger.warning(
             "%s was lost by Valkey and is restored with %d events", job.response_id, len(events)
         )
 
     def _new_epoch(self) -> int:
-        """Return one above all that were claimed of the lost log, or of one restored before."""
+        """Return an epoch above all that the lost log can have had, or one restored before it.
+
+        No counter survives the loss, so the epoch grows with the age of the response.
+        """
         age_ms = max(self._clock_ms() - self._job.created_ms, 0)
-        return _CLAIMS * (1 + age_ms)
+        return _EPOCHS_PER_MS * (1 + age_ms)

@@ -1,4 +1,4 @@
-"""What a worker's process has, wherever its requests come from."""
+"""Factories that the worker of a queue and the SageMaker endpoint share."""
 
 from contextlib import AsyncExitStack
 
@@ -16,12 +16,12 @@ from worker.engines.vllm.model import VllmModel
 
 
 def engine_of(settings: EngineSettings) -> Engine:
-    """Return the engine that the settings say, not yet started.
+    """Return the configured engine, not yet started.
 
     Raises
     ------
     EngineError
-        They do not say what it is to serve.
+        The settings do not say which model to serve.
     """
     pace = EchoPace(ttft_s=settings.echo_ttft_ms / 1000, token_s=settings.echo_token_ms / 1000)
     return create_engine(
@@ -35,7 +35,7 @@ def engine_of(settings: EngineSettings) -> Engine:
 
 
 async def start_engine(settings: EngineSettings, stack: AsyncExitStack) -> Engine:
-    """Return the engine that the settings say; the stack closes it."""
+    """Start the configured engine; the stack closes it."""
     engine = engine_of(settings)
     stack.push_async_callback(engine.close)
     await engine.start()
@@ -43,14 +43,14 @@ async def start_engine(settings: EngineSettings, stack: AsyncExitStack) -> Engin
 
 
 def engine_registry() -> CollectorRegistry:
-    """Return a registry with the engines' own metrics."""
+    """Return a metrics registry that includes the engines' own metrics."""
     registry = new_registry()
     registry.register(EngineMetrics())
     return registry
 
 
 def tracing_of(settings: EngineSettings) -> Tracing:
-    """Return where traces go."""
+    """Return the exporter of traces, or one that drops them if none is configured."""
     if settings.otlp_endpoint is None:
         return NoTracing()
     from axon.adapters.observability.otlp import OtlpTracing

@@ -1,11 +1,11 @@
-"""How attempts end, and what happens to their jobs' messages then."""
+"""Outcomes of attempts, and the actions on their jobs' messages."""
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum, auto
 
 
 class MessageAction(Enum):
-    """What happens to a job's SQS message after an attempt."""
+    """Action on a job's SQS message after an attempt."""
 
     DELETE = auto()
     """The job is done, or another message carries it."""
@@ -18,7 +18,7 @@ class MessageAction(Enum):
 
 
 class AttemptOutcome(StrEnum):
-    """How an attempt ended: a label in metrics and traces."""
+    """Outcome of an attempt; the values are labels in metrics and traces."""
 
     COMPLETED = "completed"
     FAILED = "failed"

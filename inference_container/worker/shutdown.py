@@ -1,16 +1,18 @@
-"""How a worker's end reaches what still runs."""
+"""Shutdown: the two steps in which a worker stops, for everything that still runs."""
 
 import asyncio
 
 
 class HandedOverError(Exception):
-    """The worker ends; another one goes on from what was appended."""
+    """The worker shuts down; another one continues from what was appended."""
 
 
 class Shutdown:
-    """Begins with draining: what runs may end, but waits for no service that is away.
+    """The state of a worker's shutdown.
 
-    After it comes handing over: what still runs stops, for another worker to go on with.
+    First it drains: running answers may end, but no longer wait for a service that is unavailable,
+    and nothing new begins. Then it hands over: answers that still run stop their engines, append
+    what those have generated, and leave the rest to another worker.
     """
 
     def __init__(self) -> None:
@@ -18,10 +20,10 @@ class Shutdown:
         self.handing_over = asyncio.Event()
 
     def drain(self) -> None:
-        """Begin nothing new."""
+        """Start to drain."""
         self.draining.set()
 
     def hand_over(self) -> None:
-        """Stop, and leave no token behind."""
+        """Start to hand over; implies `drain`."""
         self.draining.set()
         self.handing_over.set()

@@ -1,1 +1,1 @@
-"""One attempt at a job, and what becomes of its message."""
+"""Attempts at jobs, and what follows from how they end."""

@@ -33,7 +33,7 @@ class Terminator(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptContext:
-    """What all attempts of a worker share.
+    """Services and limits that all attempts of a worker share.
 
     Parameters
     ----------

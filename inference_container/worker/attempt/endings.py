@@ -1,7 +1,7 @@
 """The endings of attempts: the one table of what follows from each exception.
 
-Attempt code raises. `ENDINGS` says for each exception what is counted, what happens to the job's
-message, and what the client is told. Three layers apply it, each with one `except`:
+Attempt code raises. `ENDINGS` maps each exception to the outcome that is counted, the action on the
+job's message, and the failure that the client gets. Three layers apply it, each with one `except`:
 
 1. `Attempt.run` ends the response under its own epoch (`ResponseFailure`).
 2. `JobRunner.run` ends the response where no attempt has an epoch for it (`OutsideFailure`).
@@ -90,11 +90,11 @@ class Ending:
     Parameters
     ----------
     outcome : AttemptOutcome
-        What is counted and traced.
+        Outcome in metrics and traces.
     message : MessageAction
-        What happens to the job's message.
+        Action on the job's message.
     client : ResponseFailure | OutsideFailure | None
-        What the client is told; None if another attempt will tell it, or has.
+        The failure that the client gets; None if another attempt or terminator answers it.
     escalates : bool
         The error is the worker's trouble, not the job's: the runner passes it on to the consumer.
     log_level : int
@@ -121,7 +121,7 @@ UNEXPECTED = Ending(
     escalates=True,
     log_level=logging.ERROR,
 )
-"""What follows from a bug: another attempt after the visibility timeout. Released at once, a job
+"""The row of a bug: another attempt follows after the visibility timeout. Released at once, a job
 that fails quickly would use up its receives in a moment, and end as a dead letter before anybody
 could react."""
 
@@ -167,7 +167,7 @@ ENDINGS: Mapping[type[Exception], Ending] = {
         client=OutsideFailure.LOST,
         log_level=logging.WARNING,
     ),
-    # Another attempt or a terminator has the response; the client is told by that one.
+    # Another attempt or a terminator has the response, and answers the client.
     EndedError: Ending(outcome=AttemptOutcome.CANCELLED, message=MessageAction.DELETE),
     DuplicateError: Ending(outcome=AttemptOutcome.DUPLICATE, message=MessageAction.DELETE),
     FencedError: Ending(outcome=AttemptOutcome.FENCED, message=MessageAction.LEAVE),
@@ -202,7 +202,7 @@ def escalated_ending_of(error: Exception) -> Ending:
     """Return what the consumer does about an exception that the runner has raised.
 
     An exception whose row does not escalate should have ended in the runner. It is a bug then,
-    and its row must not be applied: the message would be deleted though no client was told.
+    and its row must not be applied: the message would be deleted though the client has no answer.
     """
     ending = ending_of(error)
     return ending if ending.escalates else UNEXPECTED

@@ -1,1 +1,1 @@
-"""Jobs of the queue: received for free slots and kept invisible while they run."""
+"""Jobs of the queue: received while there are free slots, invisible to others while they run."""

@@ -139,7 +139,7 @@ class Consumer:
             await _cancel(extending)
 
     async def drain(self, timeout_s: float) -> None:
-        """Let running jobs end; after `timeout_s` seconds, have the others continued elsewhere.
+        """Wait until running jobs have ended; hand the others over after `timeout_s` seconds.
 
         The order matters. First nothing new begins, and messages are extended as long as jobs
         may run. Then attempts stop their engines and append what those have generated, so that

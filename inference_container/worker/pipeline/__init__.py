@@ -1,1 +1,1 @@
-"""The stages of an answer: retrieve, assemble, infer, post, stream."""
+"""The stages that an answer passes: retrieve, assemble, infer, post, stream."""

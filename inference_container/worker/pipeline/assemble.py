@@ -1,4 +1,4 @@
-"""assemble: the generation that a job asks for, of as much of the conversation as fits."""
+"""assemble: the request to the engine, with as much of the conversation as fits."""
 
 import logging
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from worker.metrics import WorkerMetrics
 from worker.pipeline.fit import Search, cuts, input_limit
 from worker.pipeline.messages import Conversation
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-# What a chat template adds to a message, about.
+# Approximate length of what a chat template adds to a message; only estimates depend on it.
 _TEMPLATE_CHARACTERS = 20
 
 
@@ -36,7 +36,7 @@ async def assemble(
     request_id: str,
     generated_token_ids: tuple[int, ...] = (),
 ) -> GenerateRequest:
-    """Return what to ask the engine.
+    """Return the request for the engine.
 
     Raises
     ------
@@ -53,7 +53,7 @@ async def assemble(
     if room <= 0:
         raise _overflow(job, prompt, model=model, kept=len(turns) - dropped)
     if dropped:
-        LOGGER.info("%s: %d of %d turns are left out", job.response_id, dropped, len(turns))
+        logger.info("%s: %d of %d turns are left out", job.response_id, dropped, len(turns))
         metrics.truncated(dropped, model=model.id)
     wanted = job.response["max_output_tokens"] or model.max_output_tokens
     chosen = job.sampling
@@ -69,7 +69,8 @@ async def assemble(
             top_p=chosen.get("top_p"),
             presence_penalty=chosen.get("presence_penalty"),
             frequency_penalty=chosen.get("frequency_penalty"),
-            # An answer in a format is made again from its beginning to be continued.
+            # An engine cannot enter a grammar in the middle: to continue an answer in a format,
+            # it generates that from the beginning again, and must make the same choices.
             seed=crc32(job.response_id.encode()) if formatted else None,
         ),
         generated_token_ids=generated_token_ids,
@@ -82,9 +83,9 @@ async def assemble(
 async def _fitting(
     job: Job, turns: Sequence[Turn], *, engine: Engine, model: ModelInfo
 ) -> tuple[int, Prompt]:
-    """Return how many turns to leave out, the fewest or none at all, and the prompt without them.
+    """Return the smallest number of turns to leave out, and the prompt without them.
 
-    If what is always kept does not fit either, it is the prompt.
+    If not even instructions and input fit, the prompt consists of those.
     """
     conversation = Conversation.of(job, turns)
     places = cuts(turns, job.input) if job.response["truncation"] == "auto" else [0]
@@ -99,13 +100,13 @@ async def _fitting(
     while (probe := search.probe) is not None:
         dropped = places[probe]
         prompt = await engine.assemble(model.id, conversation.without(dropped))
-        if search.tell(probe, len(prompt.token_ids)) or not search.found:
+        if search.record(probe, len(prompt.token_ids)) or not search.found:
             best = dropped, prompt
     return best
 
 
 def _sizes(conversation: Conversation) -> list[int]:
-    """Return about how many characters there are without each number of turns."""
+    """Return the approximate characters of the prompts without 0, 1, 2, ... of the oldest turns."""
     always = _characters(conversation.instructions) + _characters(conversation.input)
     newest_first = map(_characters, reversed(conversation.turns))
     return list(accumulate(newest_first, initial=always))[::-1]

@@ -1,4 +1,4 @@
-"""How much of a conversation fits the context window: what may be left out, and the search."""
+"""Fitting a conversation into the context window: which turns may be left out, and the search."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -6,17 +6,28 @@ from typing import Any
 
 from axon.conversations import Turn
 
-_CHARACTERS_A_TOKEN = 4
-# A longer conversation is taken not to fit as a whole, which is then not even tried.
-_MOST_CHARACTERS_A_TOKEN = 8
-_GUESSES = 6
+# Mean of English text (OpenAI's rule of thumb: one token is about four characters).
+_CHARACTERS_PER_TOKEN = 4
+# A conversation with more characters is assumed not to fit: its full prompt is never rendered.
+_MAX_CHARACTERS_PER_TOKEN = 8
+# Probes that follow the estimate; further ones bisect, which bounds their number.
+_ESTIMATED_PROBES = 6
 
 
 def input_limit(*, context_window: int, max_output_tokens: int, asked: int | None) -> int:
-    """Return the tokens that history may fill a prompt up to; the others are the answer's.
+    """Return how many tokens a prompt with earlier turns may have; the others are the answer's.
 
     The answer gets what the request asked for, at most half of the window, or a quarter of it if
-    the request asked for nothing; and in either case no more than the model makes.
+    the request asked for nothing; in either case no more than the model can generate.
+
+    Parameters
+    ----------
+    context_window : int
+        Tokens of prompt and answer together that the model can process.
+    max_output_tokens : int
+        Longest answer of the model, in tokens.
+    asked : int | None
+        The request's `max_output_tokens`.
     """
     share = context_window // 4 if asked is None else min(asked, context_window // 2)
     return context_window - max(1, min(share, max_output_tokens))
@@ -39,7 +50,7 @@ def cuts(turns: Sequence[Turn], items: Sequence[dict[str, Any]]) -> list[int]:
 
 
 def _needed(turns: Sequence[Sequence[dict[str, Any]]]) -> list[int]:
-    """Return the first turn that each turn needs: its own, or one whose calls it has outputs of."""
+    """Return for each turn the first one it needs: itself, or one whose calls it has outputs of."""
     made: dict[str, int] = {}  # an id may come again: an output is of the last call with it
     needed = list(range(len(turns)))
     for number, items in enumerate(turns):
@@ -52,46 +63,47 @@ def _needed(turns: Sequence[Sequence[dict[str, Any]]]) -> list[int]:
 
 
 class Search:
-    """Looks for the first of several prompts, each shorter than the one before it, that fits.
+    """A search for the first prompt that fits, of several that get shorter.
 
-    Only a prompt's real number of tokens says whether it fits. The first few probes are where it
-    should be by the last one's tokens a character, which for a long conversation saves rendering
-    most of it; the others bisect.
+    Only the number of tokens of a rendered prompt decides, and rendering is expensive. The first
+    few probes are estimated from the last prompt's tokens per character, which for a long
+    conversation saves rendering most of it; further ones bisect.
 
     Parameters
     ----------
-    sizes
-        Each prompt's length in characters, about.
-    limit
-        The tokens that a prompt may have.
+    sizes : Sequence[int]
+        Approximate length of each prompt, in characters.
+    limit : int
+        Tokens that a prompt may have.
     """
 
     def __init__(self, sizes: Sequence[int], *, limit: int) -> None:
         self._sizes = sizes
         self._limit = limit
         self._too_long, self._fits = -1, len(sizes)
-        self._guesses = _GUESSES
-        enormous = sizes[0] > limit * _MOST_CHARACTERS_A_TOKEN
-        self._guess = self._first_of(limit * _CHARACTERS_A_TOKEN) if enormous else 0
+        self._guesses = _ESTIMATED_PROBES
+        enormous = sizes[0] > limit * _MAX_CHARACTERS_PER_TOKEN
+        self._guess = self._first_of(limit * _CHARACTERS_PER_TOKEN) if enormous else 0
 
     @property
     def found(self) -> bool:
-        """Whether any prompt fits, as far as is known."""
+        """Return whether a prompt that fits was found so far."""
         return self._fits < len(self._sizes)
 
     @property
     def probe(self) -> int | None:
-        """The prompt to measure next; None when the last one that fits is the answer.
+        """Index of the prompt to measure next; None when the search is over.
 
-        If none fits, the last that was measured is the shortest.
+        The result is the last prompt that was measured to fit. If none fits, the last one that was
+        measured is the shortest.
         """
         first, last = self._too_long + 1, self._fits - 1
         if first > last:
             return None
         return min(max(self._guess, first), last) if self._guesses else (first + last) // 2
 
-    def tell(self, probe: int, tokens: int) -> bool:
-        """Take a probe's number of tokens; return whether it fits."""
+    def record(self, probe: int, tokens: int) -> bool:
+        """Record the number of tokens of a probe; return whether it fits."""
         fits = tokens <= self._limit
         if fits:
             self._fits = probe
@@ -102,5 +114,5 @@ class Search:
         return fits
 
     def _first_of(self, characters: int) -> int:
-        """Return the first prompt with at most so many characters."""
+        """Return the first prompt with at most `characters` characters."""
         return bisect_left(self._sizes, -characters, key=lambda size: -size)

@@ -1,4 +1,4 @@
-"""When to flush: latency where a person notices it, cost where nobody does."""
+"""FlushPolicy: short intervals where a reader notices them, long ones where they only cost."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,10 +8,21 @@ from axon.settings import EngineSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlushPolicy:
-    """How far apart deltas are, by the age of the answer. All in seconds.
+    """Interval between the deltas of an answer, by its age.
 
-    The first token leaves at once. Deltas follow `first_s` apart for `steady_s`; then, over
-    `ramp_s`, the interval grows to `last_s` and stays there.
+    The first token is flushed at once. The interval is `first_s` for the first `steady_s`, grows
+    linearly to `last_s` within the next `ramp_s`, and stays there.
+
+    Parameters
+    ----------
+    first_s : float
+        First interval, in seconds.
+    last_s : float
+        Last interval, in seconds.
+    steady_s : float
+        Age of the answer at which the interval begins to grow, in seconds.
+    ramp_s : float
+        Duration of the growth, in seconds.
     """
 
     first_s: float
@@ -21,7 +32,7 @@ class FlushPolicy:
 
     @classmethod
     def of(cls, settings: EngineSettings) -> Self:
-        """Return the policy that the settings say."""
+        """Return the policy of the settings."""
         return cls(
             first_s=settings.flush_first_s,
             last_s=settings.flush_last_s,

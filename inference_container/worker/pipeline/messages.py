@@ -16,7 +16,7 @@ _ITEMS: TypeAdapter[list[Item]] = TypeAdapter(list[Item])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """What a model may see of a conversation, the turns oldest first."""
+    """The chat messages of a conversation that a model may see, turns oldest first."""
 
     instructions: Sequence[ChatMessage]
     turns: Sequence[Sequence[ChatMessage]]
@@ -24,7 +24,7 @@ class Conversation:
 
     @classmethod
     def of(cls, job: Job, turns: Iterable[Turn]) -> Self:
-        """Return a job's conversation.
+        """Return the conversation of a job and the turns that it continues.
 
         Instructions are the request's own: those of earlier turns do not carry over, as in the
         OpenAI API. Reasoning items are not shown to the model.
@@ -37,7 +37,7 @@ class Conversation:
         )
 
     def without(self, dropped: int) -> list[ChatMessage]:
-        """Return the messages, oldest first, less those of so many of the oldest turns."""
+        """Return the messages, oldest first, without those of the `dropped` oldest turns."""
         history = [message for turn in self.turns[dropped:] for message in turn]
         return [*self.instructions, *history, *self.input]
 

@@ -1,31 +1,34 @@
-"""post: what happens to an answer's text between the engine and the event log."""
+"""post: changes of an answer's text between the engine and the event log."""
 
 from dataclasses import replace
 from typing import Protocol
+
+from typing_extensions import override
 
 from worker.pipeline.stream import Flush
 
 
 class PostProcessor(Protocol):
-    """Changes text on its way out.
+    """Changes an answer's text before the client gets it.
 
-    It must not hold text back for a later flush: the token ids of this one are logged with it, and
-    an attempt that goes on after them would never see what was held.
+    It must not keep text back for a later flush. The token ids of a flush are logged with its text,
+    and an attempt that continues after these ids could never recover what was kept.
     """
 
     async def process(self, text: str) -> str:
-        """Return what the client gets of a flush's text."""
+        """Return the text that the client gets for a flush's text."""
         ...
 
 
 class Unchanged(PostProcessor):
     """Leaves text as it is."""
 
+    @override
     async def process(self, text: str) -> str:
         return text
 
 
 async def post(flush: Flush, processor: PostProcessor) -> Flush:
-    """Return the flush with its text changed; token ids and finish reason stay."""
+    """Return the flush with its text processed; token ids and finish reason stay the same."""
     text = await processor.process(flush.text)
     return flush if text == flush.text else replace(flush, text=text)

@@ -10,7 +10,7 @@ async def retrieve(job: Job, conversations: Conversations) -> list[Turn]:
     Raises
     ------
     RequestError
-        They were there when the request was accepted, but are gone.
+        The turns existed when the request was accepted, but no longer do.
     """
     return await conversations.turns_before(
         job.previous_response_id, tenant_id=job.tenant_id, connection_id=job.connection_id

@@ -1,4 +1,4 @@
-"""stream: an engine's tokens in flushes; each becomes one delta, which is one post."""
+"""stream: an engine's tokens joined into flushes, and each flush appended as one delta."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -14,7 +14,7 @@ from worker.pipeline.flush import FlushPolicy
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """What goes out together; the last flush of an answer carries its finish reason."""
+    """Text and tokens that leave as one delta; the last flush of an answer has a finish reason."""
 
     text: str
     token_ids: tuple[int, ...]
@@ -33,7 +33,8 @@ async def stream(flush: Flush, *, transcript: Transcript, event_writer: EventWri
     events = transcript.delta(flush.text, flush.token_ids)
     if flush.finish_reason:
         events += transcript.close_message(complete=flush.finish_reason == "stop")
-    if events:  # else the token ids go with the next one
+    # A flush without text makes no event: the transcript keeps its token ids for the next delta.
+    if events:
         await event_writer.append(events)
 
 

@@ -1,6 +1,6 @@
-"""The event log of one answer in memory, and what takes the place of the other stores."""
+"""The event log of one answer in memory, and an empty stand-in for the other stores."""
 
-# Its log has one response and one attempt, so that many arguments have nothing to tell apart.
+# A log has one response and one attempt; most arguments of the protocol distinguish several.
 # ruff: noqa: ARG002
 
 import asyncio
@@ -11,20 +11,19 @@ from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, 
 from axon.history import HistoryRecord
 from axon.jobs import Job
 
-_EPOCH = 1
-"""Of the only attempt."""
+_EPOCH = 1  # of the only attempt
 
 
 class AnswerLog:
-    """Takes what the only attempt appends, and gives it to the only reader (`follow`).
+    """The event log of one response, with one attempt and one follower.
 
-    Appending never waits: a client that reads slowly keeps no stage busy.
+    Appends never wait: a client that reads slowly keeps no slot of a stage.
     """
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._events = [job.transcript().created()]
-        self._news = asyncio.Event()
+        self._appended = asyncio.Event()
         self._closed = False
         self.status = Status.QUEUED
 
@@ -36,7 +35,7 @@ class AnswerLog:
     async def claim(
         self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
     ) -> Claim:
-        """Begin the attempt."""
+        """Begin the only attempt."""
         self._add([LoggedEvent(len(self._events), in_progress)], Status.IN_PROGRESS)
         return Claim(_EPOCH, len(self._events))
 
@@ -49,7 +48,7 @@ class AnswerLog:
         status: Status = Status.IN_PROGRESS,
         journal: Sequence[JournalRecord] = (),
     ) -> str:
-        """Add events; a terminal `status` ends the log. No attempt follows to read a journal."""
+        """Append events; a terminal `status` closes the log. No later attempt reads a journal."""
         if events:
             self._add(events, status)
         return ""
@@ -57,7 +56,7 @@ class AnswerLog:
     async def read(
         self, response_id: str, *, after: int = -1, limit: int | None = None
     ) -> list[LoggedEvent]:
-        """Return the events after a number."""
+        """Return the events after a sequence number."""
         return self._events[after + 1 :][:limit]
 
     async def read_journal(self, response_id: str) -> list[JournalRecord]:
@@ -65,16 +64,16 @@ class AnswerLog:
         return []
 
     async def describe(self, response_id: str) -> ResponseMeta | None:
-        """Return nothing: nobody else can have touched it."""
+        """Return None: no other attempt or terminator can have claimed the response."""
         return None
 
     async def restore(self, response: LostResponse) -> None:
-        """Do nothing: it cannot be lost."""
+        """Do nothing: the log cannot be lost."""
 
     async def end(
         self, response_id: str, status: Status, *, error: dict[str, str] | None = None
     ) -> None:
-        """End it from outside the attempt, unless it has ended."""
+        """End the response from outside the attempt, unless it has ended."""
         if self.status.terminal:
             return
         transcript = self._job.transcript()
@@ -82,40 +81,40 @@ class AnswerLog:
         self._add([transcript.end(status, error=error)], status)
 
     def close(self) -> None:
-        """Have `follow` end, though there may be no terminal event."""
+        """End `follow`, even if no terminal event was appended."""
         self._closed = True
-        self._news.set()
+        self._appended.set()
 
     async def follow(self) -> AsyncGenerator[LoggedEvent, None]:
-        """Yield the events as they come, up to the terminal one."""
-        told = 0
+        """Yield events as they are appended, up to the terminal one."""
+        position = 0
         while True:
-            while told < len(self._events):
-                yield self._events[told]
-                told += 1
+            while position < len(self._events):
+                yield self._events[position]
+                position += 1
             if self.status.terminal or self._closed:
                 return
-            self._news.clear()
-            await self._news.wait()
+            self._appended.clear()
+            await self._appended.wait()
 
     def _add(self, events: Sequence[LoggedEvent], status: Status) -> None:
         self._events += events
         self.status = status
-        self._news.set()
+        self._appended.set()
 
 
 class NoStore:
-    """Cache, database and history of an endpoint that keeps nothing."""
+    """Cache, database and history of an endpoint that stores nothing."""
 
     async def chain(self, response_id: str) -> list[Turn]:
-        """Know no turn."""
+        """Return no turn."""
         return []
 
     async def put(self, turns: Sequence[Turn]) -> None:
-        """Keep none."""
+        """Store nothing."""
 
     async def evict(self, response_id: str) -> None:
-        """Have none to forget."""
+        """Do nothing: no turn is stored."""
 
     async def send(self, record: HistoryRecord) -> None:
-        """Write nothing."""
+        """Store nothing."""

@@ -1,4 +1,4 @@
-"""Puts an endpoint together, runs it, and takes it apart."""
+"""Composition root of the SageMaker endpoint: builds, runs and shuts it down."""
 
 import asyncio
 import logging
@@ -27,13 +27,15 @@ from worker.shutdown import Shutdown
 
 logger = logging.getLogger(__name__)
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - SageMaker asks from outside the container
+ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - SageMaker asks from outside the container
 
-_ENDING_S = 2.0
-"""So long answers may take to end once they must."""
+_HAND_OVER_TIMEOUT_S = 2.0
+"""Limit for the last answers to end at the hand-over, in seconds."""
 
 
-async def serve(settings: EndpointSettings, *, stop: asyncio.Event, host: str = EVERYWHERE) -> None:
+async def serve(
+    settings: EndpointSettings, *, stop: asyncio.Event, host: str = ALL_INTERFACES
+) -> None:
     """Serve until `stop` is set, then drain.
 
     Raises
@@ -51,7 +53,7 @@ async def serve(settings: EndpointSettings, *, stop: asyncio.Event, host: str = 
             engine=engine,
             registry=registry,
             shutdown=shutdown,
-            died=partial(_settle, died),
+            died=partial(_set_exception, died),
             stack=stack,
         )
         if port := settings.health_port:
@@ -82,12 +84,12 @@ def create_endpoint(
     died: Callable[[EngineDeadError], None],
     stack: AsyncExitStack,
 ) -> Endpoint:
-    """Return an endpoint before a started engine; the stack ends what it leaves behind.
+    """Return an endpoint in front of a started engine; the stack closes what it needs.
 
     Parameters
     ----------
     died : Callable[[EngineDeadError], None]
-        Called with what ended the engine, if an answer meets that.
+        Called with the error of an engine that has died during an answer.
     """
     metrics = WorkerMetrics(registry=registry)
     tracing = tracing_of(settings)
@@ -113,7 +115,7 @@ def create_endpoint(
             tracing=tracing,
             shutdown=shutdown,
             deadline_s=settings.stream_timeout_s,
-            max_receives=1,  # whom a full stage turns away hears so at once
+            max_receives=1,  # a full stage refuses at once: SageMaker has no queue
         )
 
     def invoke(accepted: Accepted) -> Invocation:
@@ -135,14 +137,17 @@ async def _wait(died: "asyncio.Future[None]") -> None:
     await died
 
 
-def _settle(died: "asyncio.Future[None]", error: EngineDeadError) -> None:
+def _set_exception(died: "asyncio.Future[None]", error: EngineDeadError) -> None:
     if not died.done():
         died.set_exception(error)
 
 
 async def _drain(endpoint: Endpoint, shutdown: Shutdown, timeout_s: float) -> None:
-    """Let what runs end; tell what still runs after `timeout_s` to ask again."""
+    """Wait until running answers have ended; end the others after `timeout_s` seconds.
+
+    Their clients get an error that asks them to retry.
+    """
     shutdown.drain()
     await endpoint.wait(timeout_s)
     shutdown.hand_over()
-    await endpoint.wait(_ENDING_S)
+    await endpoint.wait(_HAND_OVER_TIMEOUT_S)

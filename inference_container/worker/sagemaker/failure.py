@@ -1,4 +1,4 @@
-"""Failures as an HTTP client sees them: a status, and the error object of OpenAI's API."""
+"""Failures as HTTP clients see them: a status, and the error object of OpenAI's API."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,7 +11,7 @@ from worker.attempt.endings import ENGINE_FAILED, OVERLOADED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why there is no answer, or no whole one; fields as in the API, and the status of a reply."""
+    """The reason why an answer is missing or incomplete: an HTTP status and the API's fields."""
 
     status: int
     type: str
@@ -21,7 +21,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """Return what an exception is to the client."""
+        """Return the failure that the client sees for an exception."""
         if isinstance(error, TimeoutError):
             return cls.of_response(OVERDUE)
         event = error_event(error)
@@ -29,7 +29,7 @@ class Failure:
 
     @classmethod
     def of_response(cls, error: Json) -> Self:
-        """Return what a failed response's `error` is to the client."""
+        """Return the failure that the client sees for a failed response's `error`."""
         code, message = error["code"], error["message"]
         if code == "invalid_prompt":
             return cls(status=400, type="invalid_request_error", code=code, message=message)
@@ -42,7 +42,7 @@ class Failure:
         return cls(status=400, type="invalid_request_error", code="invalid_value", message=message)
 
     def wire(self) -> Json:
-        """As the body of a reply."""
+        """Return the body of the reply."""
         return {
             "error": {
                 "message": self.message,

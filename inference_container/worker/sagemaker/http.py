@@ -1,4 +1,4 @@
-"""What SageMaker asks a container of a real-time endpoint, over HTTP.
+"""The HTTP interface that SageMaker requires of a real-time endpoint's container.
 
 The contract, from the SageMaker AI Developer Guide, "Custom Inference Code with Hosting Services"
 (https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html), and
@@ -31,23 +31,23 @@ from worker.sagemaker.invocation import Invocation
 from worker.sagemaker.requests import Accepted, accept
 from worker.shutdown import Shutdown
 
-MOST_BYTES = 25 * 1024 * 1024
-PING_S = 1.5
+MAX_BYTES = 25 * 1024 * 1024
+PING_TIMEOUT_S = 1.5
 RETRY_AFTER_S = 5
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 _CLEANUP_S = 1.0
-_FIRST_OF_THE_ANSWER = 2
-"""The event after ``response.created`` and ``response.in_progress``."""
+_FIRST_ANSWER_EVENT = 2
+"""Sequence number after those of ``response.created`` and ``response.in_progress``."""
 
 
 class Endpoint:
-    """Answers /ping and /invocations; `running` of the latter are under way.
+    """The server of /ping and /invocations; `running` invocations are in progress.
 
     Parameters
     ----------
     invoke : Callable[[Accepted], Invocation]
-        Returns an accepted request's invocation, not yet begun.
+        Returns the invocation of an accepted request, not yet started.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class Endpoint:
         self._idle.set()
 
     async def healthy(self) -> bool:
-        """Whether a request that came now could be served; within `PING_S`."""
+        """Return within `PING_TIMEOUT_S` whether a request that arrived now could be served."""
         if self._shutdown.draining.is_set():
             return False
         with suppress(TimeoutError):
-            async with asyncio.timeout(PING_S):
+            async with asyncio.timeout(PING_TIMEOUT_S):
                 return await self._engine.health()
         return False
 
     async def listen(self, *, host: str, port: int) -> web.AppRunner:
-        """Serve; `cleanup()` of what is returned ends it."""
-        application = web.Application(client_max_size=MOST_BYTES)
+        """Start to serve; `cleanup()` of the returned runner ends it."""
+        application = web.Application(client_max_size=MAX_BYTES)
         application.router.add_get("/ping", self._ping)
         application.router.add_post("/invocations", self._invocations)
         # A client that closes its connection cancels its handler.
@@ -87,7 +87,7 @@ class Endpoint:
         return runner
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait until all invocations under way have ended, or the time is over."""
+        """Wait until no invocation is in progress, for at most `timeout_s` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
@@ -118,7 +118,7 @@ class Endpoint:
             try:
                 return await _stream(request, invocation, events)
             except ConnectionResetError:
-                return web.Response()  # which nobody is there to read
+                return web.Response()  # the client has disconnected
 
     def _models(self) -> Collection[str]:
         return {model.id for model in self._engine.info().models}
@@ -129,7 +129,7 @@ async def _body(request: web.Request) -> bytes:
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise RequestError(
-            f"The body has more than {MOST_BYTES} bytes. Shorten the input.",
+            f"The body has more than {MAX_BYTES} bytes. Shorten the input.",
             code="request_too_large",
             status=413,
         ) from error
@@ -138,7 +138,7 @@ async def _body(request: web.Request) -> bytes:
 async def _whole(
     request: web.Request, invocation: Invocation, events: AsyncGenerator[LoggedEvent, None]
 ) -> web.Response:
-    """Reply with the response as it has ended."""
+    """Reply with the finished response object."""
     async for event in events:
         last = event
     if failure := invocation.failure:
@@ -152,7 +152,7 @@ async def _whole(
 async def _stream(
     request: web.Request, invocation: Invocation, events: AsyncGenerator[LoggedEvent, None]
 ) -> web.StreamResponse:
-    """Reply with server-sent events, the same that a WebSocket gets.
+    """Reply with server-sent events, the same ones that a WebSocket client gets.
 
     The events before the answer are held back: a response that fails without having begun an
     answer is an HTTP error with a status of its own, which a reply that has begun cannot have.
@@ -165,7 +165,7 @@ async def _stream(
             # The event decides, not the response's state: that may have failed since.
             if _type(event) == "response.failed" and (failure := invocation.failure):
                 return _failed(request, failure)
-            if event.sequence_number < _FIRST_OF_THE_ANSWER:
+            if event.sequence_number < _FIRST_ANSWER_EVENT:
                 continue
             reply = await _begin(request)
         await reply.write(waiting)

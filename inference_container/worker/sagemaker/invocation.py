@@ -1,4 +1,4 @@
-"""One invocation: a job's only attempt, whose events go to the client that waits for them."""
+"""One invocation: the only attempt at a job, followed by the client that waits for it."""
 
 import asyncio
 import logging
@@ -18,18 +18,18 @@ from worker.sagemaker.failure import Failure
 
 logger = logging.getLogger(__name__)
 
-ONLY = ReceivedJob(body="", receipt_handle="", receive_count=1)
+_RECEIVED = ReceivedJob(body="", receipt_handle="", receive_count=1)
 
 
 class Invocation:
-    """Answers a job by the worker's own stages.
+    """Answers a job with the worker's own stages, once.
 
     Parameters
     ----------
     context : Callable[[AnswerLog], AttemptContext]
-        Makes what attempts share around this answer's log.
+        Returns the context of an attempt that writes to this log.
     died : Callable[[EngineDeadError], None]
-        Called with what ended the engine, if that happens.
+        Called with the error if the engine dies.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class Invocation:
         self._context = context(self._log)
         self._timeout_s = timeout_s
         self._died = died
-        self._raised: Failure | None = None
+        self._failure: Failure | None = None
 
     @property
     def failure(self) -> Failure | None:
-        """Why the response has failed, if it has: the events up to then may still be read."""
+        """The failure of the response, if it has failed; its events may not be read to the end."""
         if self._log.status is not Status.FAILED:
             return None
-        return self._raised or Failure.of_response(loads(self._log.last.data)["response"]["error"])
+        return self._failure or Failure.of_response(loads(self._log.last.data)["response"]["error"])
 
     async def events(self) -> AsyncGenerator[LoggedEvent, None]:
-        """Yield all events; close this to abort the generation, which frees its slot."""
+        """Yield all events; close this generator to abort the generation and free its slot."""
         running = asyncio.create_task(self._run(), name=self._job.response_id)
         running.add_done_callback(lambda _: self._log.close())
         try:
@@ -83,7 +83,7 @@ class Invocation:
     async def _answer(self) -> AttemptOutcome:
         try:
             async with asyncio.timeout(self._timeout_s):
-                outcome = await JobRunner(context=self._context).run(self._job, ONLY)
+                outcome = await JobRunner(context=self._context).run(self._job, _RECEIVED)
         except TimeoutError as error:
             await self._fail(error)
             return AttemptOutcome.OVERDUE
@@ -100,7 +100,7 @@ class Invocation:
         return outcome
 
     async def _fail(self, error: Exception) -> None:
-        self._raised = failure = Failure.of(error)
-        # The codes that a failed response may have are fewer than a reply's.
+        self._failure = failure = Failure.of(error)
+        # Failed responses have fewer codes than HTTP errors.
         wire = {"code": "server_error", "message": failure.message}
         await self._log.end(self._job.response_id, Status.FAILED, error=wire)

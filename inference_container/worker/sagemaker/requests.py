@@ -1,4 +1,4 @@
-"""What an invocation asks for: the body of ``POST /v1/responses``, validated as everywhere."""
+"""Requests of invocations: the body of ``POST /v1/responses``, validated like any other."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from axon.protocol.requests import CreateResponse, parse_body, parse_object
 from axon.responses.service import check_calls
 from axon.tenants.principal import ALL_SCOPES, Principal
 
-_OF_THE_WEBSOCKET = {"type", "stream_id", "generate", "idempotency_key"}
+_WEBSOCKET_ONLY = {"type", "stream_id", "generate", "idempotency_key"}
 _STATEFUL = ("previous_response_id", "conversation")
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A job, and whether its client wants it told as it is made."""
+    """A job, and whether its client wants the events as a stream."""
 
     job: Job
     streamed: bool
 
 
 def accept(body: bytes, *, models: Collection[str]) -> Accepted:
-    """Return the job of a body; nothing of it will be stored.
+    """Return the job of a request body, which is never stored.
 
     Raises
     ------
     RequestError
-        It is refused.
+        The request is refused.
     """
     value = parse_object(body)
     for name in _STATEFUL:
@@ -43,7 +43,7 @@ def accept(body: bytes, *, models: Collection[str]) -> Accepted:
                 param=name,
             )
     streamed = _streamed(value)
-    fields = {name: field for name, field in value.items() if name not in _OF_THE_WEBSOCKET}
+    fields = {name: field for name, field in value.items() if name not in _WEBSOCKET_ONLY}
     request = parse_body(fields | {"store": False})
     if request.model not in models:
         raise unknown_model(request.model)

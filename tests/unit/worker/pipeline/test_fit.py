@@ -108,7 +108,7 @@ def search(tokens: list[int], limit: int, sizes: list[int] | None = None) -> tup
     while (probe := searching.probe) is not None:
         assert probe not in measured
         measured.append(probe)
-        if searching.tell(probe, tokens[probe]) or not searching.found:
+        if searching.record(probe, tokens[probe]) or not searching.found:
             found = probe
     return found, measured
 

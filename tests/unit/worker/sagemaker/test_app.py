@@ -84,7 +84,7 @@ async def test_a_dead_engine_ends_it(servers: Servers, monkeypatch: pytest.Monke
     async def dies(*_: object) -> None:
         raise EngineDeadError("out of memory")
 
-    monkeypatch.setattr("worker.engines.echo.EchoEngine.assemble", dies)
+    monkeypatch.setattr("worker.engines.echo.engine.EchoEngine.assemble", dies)
     async with served(servers) as (client, _, _, serving):
         async with client.post("/invocations", json={"model": "echo", "input": "x"}) as reply:
             assert reply.status == 500

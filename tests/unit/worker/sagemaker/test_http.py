@@ -51,7 +51,7 @@ class TestPing:
 
         engine = ScriptedEngine()
         monkeypatch.setattr(engine, "health", hang)
-        monkeypatch.setattr("worker.sagemaker.http.PING_S", 0.01)
+        monkeypatch.setattr("worker.sagemaker.http.PING_TIMEOUT_S", 0.01)
         async with serving(engine) as served, served.client.get("/ping") as reply:
             assert reply.status == 503
 
@@ -191,7 +191,7 @@ class TestRefused:
             assert (await reply.json())["error"]["code"] == "invalid_json"
 
     async def test_too_many_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("worker.sagemaker.http.MOST_BYTES", 1000)
+        monkeypatch.setattr("worker.sagemaker.http.MAX_BYTES", 1000)
         async with (
             serving(ScriptedEngine()) as served,
             served.client.post("/invocations", data=b" " * 1001) as reply,
