@@ -9,7 +9,7 @@ from cli.dlq.message import printable
 from cli.errors import CommandError
 from cli.functions import Function
 
-LOOK_EVERY_S = 1.0
+POLL_EVERY_S = 1.0
 _WAITING = "waiting"
 
 
@@ -27,14 +27,14 @@ def follow(function: Function, changed: Mapping[str, Any], *, timeout_s: float) 
     while not progress.done:
         if time.monotonic() >= until:
             raise CommandError(progress.too_late(timeout_s), code=1)
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_EVERY_S)
         try:
-            told = function.ask(action="list")
+            answer = function.ask(action="list")
         except CommandError as error:  # may be unavailable for a moment only: keep waiting
-            progress.tell(function.name, str(error))
+            progress.report(function.name, str(error))
         else:
-            (model,) = (each for each in told["models"] if each["name"] == progress.name)
-            progress.see(model, told["workers"])
+            (model,) = (each for each in answer["models"] if each["name"] == progress.name)
+            progress.see(model, answer["workers"])
     return progress.ended
 
 
@@ -44,19 +44,19 @@ class Progress:
     def __init__(self, model: Mapping[str, Any]) -> None:
         self.name: str = model["name"]
         self._version: int = model["version"]
-        self._wish = "unloaded" if model["wanted"] is None else "serving"
+        self._goal = "unloaded" if model["wanted"] is None else "serving"
         self._states: dict[str, str] = {}
-        self._told: dict[str, str] = {}
+        self._printed: dict[str, str] = {}
 
     @property
     def done(self) -> bool:
         """True when all running workers have applied the change."""
-        return all(state == self._wish for state in self._states.values())
+        return all(state == self._goal for state in self._states.values())
 
     @property
     def ended(self) -> str:
         """One line about the result, once `done`."""
-        if self._wish == "unloaded":
+        if self._goal == "unloaded":
             return f"{self.name} is unloaded"
         if not self._states:
             return f"{self.name} is loaded when a request starts a worker: none runs now"
@@ -68,7 +68,7 @@ class Progress:
         Raises
         ------
         CommandError
-            It cannot be done, or is no longer wanted.
+            A worker failed, or the model was changed again.
         """
         if model["version"] != self._version:
             raise CommandError(
@@ -76,29 +76,29 @@ class Progress:
             )
         self._states = {each: self._state(model["states"].get(each)) for each in workers}
         for worker_id, state in self._states.items():
-            self.tell(worker_id, state)
+            self.report(worker_id, state)
         for worker_id, each in model["states"].items():
             if each["state"] == "failed" and each["version"] == self._version:
                 raise CommandError(
                     printable(f"{worker_id} cannot serve {self.name}: {each['reason']}"), code=1
                 )
 
-    def tell(self, who: str, what: str) -> None:
+    def report(self, who: str, what: str) -> None:
         """Print a line about a worker, unless it was the last one printed."""
-        if self._told.get(who, _WAITING) != what:
+        if self._printed.get(who, _WAITING) != what:
             print(printable(f"{who}: {what}"), file=sys.stderr, flush=True)
-        self._told[who] = what
+        self._printed[who] = what
 
     def too_late(self, timeout_s: float) -> str:
         """Return the message when the time was not enough."""
-        done = sum(state == self._wish for state in self._states.values())
+        done = sum(state == self._goal for state in self._states.values())
         return (
-            f"after {timeout_s:g} s {self.name} is {self._wish} on {done} of "
+            f"after {timeout_s:g} s {self.name} is {self._goal} on {done} of "
             f"{_workers(len(self._states))}; they go on: axon models list"
         )
 
     def _state(self, has: Mapping[str, Any] | None) -> str:
-        if self._wish == "unloaded":
+        if self._goal == "unloaded":
             if has is None:
                 return "unloaded"
             # Still serving: the worker has not been notified of the change yet.

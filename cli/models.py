@@ -11,7 +11,7 @@ from cli.errors import CommandError
 from cli.tables import table
 
 HEADS = ("model", "state", "version", "engine", "uri")
-UNTOLD = "the workers could not be told; they find out within 30 s"
+NOT_NOTIFIED = "the workers could not be notified; they find out within 30 s"
 
 
 def add_to(commands: Commands) -> None:
@@ -20,11 +20,11 @@ def add_to(commands: Commands) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list models, and how far workers are with them")
     listing.set_defaults(run=show)
-    loading = actions.add_parser("load", help="have a model served that is not yet")
-    swapping = actions.add_parser("swap", help="have a model served with other settings")
-    unloading = actions.add_parser("unload", help="have a model no longer served")
+    loading = actions.add_parser("load", help="start serving a model")
+    swapping = actions.add_parser("swap", help="serve a model with other settings")
+    unloading = actions.add_parser("unload", help="stop serving a model")
     for action in (loading, swapping, unloading):
-        action.add_argument("name", help="what requests call it")
+        action.add_argument("name", help="its name in requests")
         action.set_defaults(run=change, action=action.prog.split()[-1])
     for action in (loading, swapping):
         _add_settings(action)
@@ -82,7 +82,7 @@ def change(arguments: argparse.Namespace) -> int:
         event |= {"settings": _settings(arguments), "in_place": arguments.in_place}
     changed = function.ask(**event)
     if not changed["told"]:
-        print(UNTOLD, file=sys.stderr)
+        print(NOT_NOTIFIED, file=sys.stderr)
     # Where no worker runs there is nothing to wait for, and more to say.
     if arguments.no_wait and changed["workers"]:
         print(f"{arguments.name} has version {changed['model']['version']}")

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -33,12 +33,14 @@ from local.supervision.guardian import Guardian
 from local.supervision.program import Program
 from tests.clients import postgres_pool, valkey_client
 
-# A slow machine is no failure.
+# No deadline: a slow machine is no failure.
 hypothesis.settings.register_profile("axon", deadline=None)
 hypothesis.settings.load_profile("axon")
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
+
+Admin = psycopg.Connection[tuple[object, ...]]
 
 TEMPLATE = "axon_template"
 NAMES = count()
@@ -75,7 +77,7 @@ def _no_real_aws() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_credentials() -> None:
-    """What one test has put into the environment is not the next one's."""
+    """Forget the credentials that another test has put into the environment."""
     process_credentials.cache_clear()
 
 
@@ -107,7 +109,7 @@ def postgres_server(servers: Servers) -> Postgres:
 
 
 @pytest.fixture(scope="session")
-def postgres_admin(postgres_server: Postgres) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
+def postgres_admin(postgres_server: Postgres) -> Iterator[Admin]:
     with psycopg.connect(postgres_server.dsn("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
         # In a thread: the tests' own event loops stay as they are.
@@ -145,7 +147,7 @@ def sqs_client(fauxqs_server: Fauxqs) -> Iterator["SQSClient"]:
 
 @pytest.fixture
 def valkey_url(valkey_server: Valkey) -> str:
-    """A Valkey with nothing in it."""
+    """Return the URL of an empty Valkey."""
     with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
     return valkey_server.url
@@ -157,20 +159,32 @@ async def valkey(valkey_url: str) -> AsyncIterator[ValkeyClient]:
         yield client
 
 
-@pytest.fixture
-def postgres_dsn(
-    postgres_server: Postgres, postgres_admin: "psycopg.Connection[tuple[object, ...]]"
-) -> Iterator[str]:
-    """A database of the test's own, with today's schema and no rows."""
+@contextmanager
+def _database(server: Postgres, admin: Admin, *, template: str) -> Iterator[str]:
+    """Make a database of the test's own, like the template; remove it at the end."""
     name = f"test_{next(NAMES)}"
-    postgres_admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield postgres_server.dsn(name)
-    postgres_admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server.dsn(name)
+    admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: Postgres, postgres_admin: Admin) -> Iterator[str]:
+    """Return a database of the test's own, with today's schema and no rows."""
+    with _database(postgres_server, postgres_admin, template=TEMPLATE) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def empty_postgres_dsn(postgres_server: Postgres, postgres_admin: Admin) -> Iterator[str]:
+    """Return a database of the test's own with nothing in it."""
+    with _database(postgres_server, postgres_admin, template="template1") as dsn:
+        yield dsn
 
 
 @pytest.fixture
 def app_dsn(postgres_dsn: str) -> str:
-    """The test's database for the role that functions and workers have on AWS."""
+    """Return the test's database for the role that functions and workers have on AWS."""
     return make_conninfo(postgres_dsn, user="axon_app", password="axon_app")
 
 
@@ -181,26 +195,15 @@ async def pool(app_dsn: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def empty_postgres_dsn(
-    postgres_server: Postgres, postgres_admin: "psycopg.Connection[tuple[object, ...]]"
-) -> Iterator[str]:
-    """A database of the test's own with nothing in it."""
-    name = f"test_{next(NAMES)}"
-    postgres_admin.execute(f"CREATE DATABASE {name}")
-    yield postgres_server.dsn(name)
-    postgres_admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
 def sqs_endpoint(fauxqs_server: Fauxqs, monkeypatch: pytest.MonkeyPatch) -> str:
-    """SQS, also for clients that read AWS_ENDPOINT_URL_SQS."""
+    """Return the endpoint of SQS, also set for clients that read AWS_ENDPOINT_URL_SQS."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", fauxqs_server.endpoint)
     return fauxqs_server.endpoint
 
 
 @pytest.fixture
 def make_queue(sqs_endpoint: str, sqs_client: "SQSClient") -> Iterator[Callable[..., str]]:
-    """Make an empty queue like one of the local cloud's; returns its URL."""
+    """Return a function that makes an empty queue like one of the local cloud's."""
     urls: list[str] = []
 
     def make(queue: Queue, *, dead_letter: str | None = None) -> str:

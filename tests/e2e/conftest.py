@@ -1,4 +1,4 @@
-"""One echo cloud a test process; the tests share it as clients share a deployment."""
+"""One local cloud with the echo engine for each test process."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Wrong input over a real socket: each is told what is wrong, and the socket stays usable."""
+"""Wrong input on a real connection: the client gets an error, and the connection stays usable."""
 
 import json
 from typing import Any
@@ -63,7 +63,7 @@ def test_gateway_explains_a_wrong_message_and_keeps_the_connection(
         assert event["error"]["code"] == code
         assert event["error"]["message"] == event["message"]
         assert event["status"] in (400, 404)
-        # The socket goes on.
+        # The connection is still usable.
         socket.send(body())
         while (event := receive(socket))["type"] != "response.completed":
             assert event["type"] != "error"

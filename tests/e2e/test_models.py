@@ -17,7 +17,7 @@ LAST = ("response.completed", "response.failed", "response.incomplete", "error")
 def axon_models(cloud: Cloud, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [str(AXON), "models", *arguments, "--data", str(cloud.data)]
     if arguments[0] != "list":
-        command += ["--timeout", "15"]  # who is told does not wait for the next look, after 30 s
+        command += ["--timeout", "15"]  # notified workers do not wait for their poll, every 30 s
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -1,4 +1,4 @@
-"""What dies is restarted, and said; clients are told, and served again."""
+"""Killed processes are restarted and announced; clients are served again, and lose no event."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.e2e.cloud import API_KEY, Cloud, running_cloud
 pytestmark = pytest.mark.xdist_group("restart-cloud")
 
 COUNT = 150
-"""Words of an answer, 20 ms apart."""
+"""Number of words in an answer; the engine pauses 20 ms before each."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def answer(cloud: Cloud, text: str) -> dict[str, Any]:
 
 
 def answered_within(cloud: Cloud, seconds: float) -> dict[str, Any]:
-    """Ask until it is answered; what is refused or cut off meanwhile is asked again."""
+    """Ask until an answer completes; a refused or interrupted request is asked again."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -103,7 +103,7 @@ def resume(socket: Connection, events: list[dict[str, Any]]) -> None:
 
 
 def received(cloud: Cloud, disturb: Callable[[], None]) -> list[dict[str, Any]]:
-    """Ask, disturb amid the answer, and resume where that interrupts it; return all events."""
+    """Ask, disturb during the answer, resume where it is interrupted; return all events."""
     events: list[dict[str, Any]] = []
     disturbed = False
     socket = open_socket(cloud)
@@ -154,7 +154,7 @@ def test_response_survives_the_loss_of_valkeys_data(cloud: Cloud) -> None:
     with open_socket(cloud) as idle:
         events = received(cloud, flush)
         assert is_whole(events)
-        # A socket that was idle meanwhile goes on, once model and relay are known again.
+        # A connection that was idle meanwhile is served, once model and relay are known again.
         deadline = time.monotonic() + 20
         kind = ""
         while kind != "response.completed":

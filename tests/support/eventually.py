@@ -1,7 +1,11 @@
 """Waits for a condition that other tasks or processes make true."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 async def eventually(
@@ -26,3 +30,30 @@ async def eventually(
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(interval_s)
+
+
+def wait_until(
+    probe: Callable[[], Value], *, timeout_s: float = 20, interval_s: float = 0.01
+) -> Value:
+    """Block until the probe returns something true, and return that.
+
+    Parameters
+    ----------
+    probe : Callable[[], Value]
+        Called at every look.
+    timeout_s : float
+        Time limit in seconds: generous, because it is reached only by a failing test.
+    interval_s : float
+        Seconds between two looks.
+
+    Raises
+    ------
+    TimeoutError
+        The probe returned nothing true in time.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not (value := probe()):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the condition did not hold in time")
+        time.sleep(interval_s)
+    return value

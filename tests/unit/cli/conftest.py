@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 
-class Lambda(HTTPServer):
+class FakeLambda(HTTPServer):
     """Answers every invocation as told, the `answers` one after the other; keeps what was asked."""
 
     status, payload = 200, b'{"keys": []}'
@@ -28,7 +28,7 @@ class Lambda(HTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: Lambda
+    server: FakeLambda
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -47,8 +47,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lambda]:
-    with Lambda() as server:
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLambda]:
+    with FakeLambda() as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

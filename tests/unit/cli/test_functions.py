@@ -1,4 +1,4 @@
-"""`axon keys`, as an example of a command that invokes a function, before a stand-in for Lambda."""
+"""`axon keys`, an example of a command that invokes a function, before a stand-in for Lambda."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 from cli.functions import Function
 from cli.main import main
 from tests.unit.cli.command_harness import failure, mark_as_running
-from tests.unit.cli.conftest import Lambda
+from tests.unit.cli.conftest import FakeLambda
 
 
 def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -18,7 +18,7 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
 
 
 def test_keys_create_invokes_the_function_of_the_environment(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.payload = b'{"key": {"key_id": "key_1"}, "secret": "sk-axon-1"}'
     assert main(["keys", "create", "ci", "--env", "prod", "--region", "eu-central-1"]) == 0
@@ -30,7 +30,9 @@ def test_keys_create_invokes_the_function_of_the_environment(
     assert "key_1 for tenant default" in output.err
 
 
-def test_keys_list_shows_a_row_a_key(service: Lambda, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_list_shows_a_row_a_key(
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
+) -> None:
     key = {"key_id": "key_1", "tenant_id": "t", "name": "ci", "hint": "abcd", "revoked_at": None}
     times = {"created_at": "2026-11-21T09:08:07.123456+00:00"}
     service.payload = json.dumps({"keys": [key | times]}).encode()
@@ -41,7 +43,7 @@ def test_keys_list_shows_a_row_a_key(service: Lambda, capsys: pytest.CaptureFixt
 
 
 def test_function_takes_the_region_from_the_environment(
-    service: Lambda, monkeypatch: pytest.MonkeyPatch
+    service: FakeLambda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-3")
     assert main(["keys", "list", "--env", "prod"]) == 0
@@ -59,7 +61,7 @@ def test_function_takes_the_region_from_the_environment(
     ],
 )
 def test_function_explains_a_refusal_of_aws(
-    service: Lambda, capsys: pytest.CaptureFixture[str], error: str, text: str
+    service: FakeLambda, capsys: pytest.CaptureFixture[str], error: str, text: str
 ) -> None:
     service.status, service.payload = 400, b'{"message": "because"}'
     service.headers = {"x-amzn-ErrorType": error}
@@ -69,7 +71,7 @@ def test_function_explains_a_refusal_of_aws(
 
 
 def test_function_is_not_invoked_again_after_a_failure(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.status, service.payload = 500, b'{"message": "no"}'
     failed(capsys, "create", "ci", "--env", "prod")
@@ -77,14 +79,14 @@ def test_function_is_not_invoked_again_after_a_failure(
 
 
 def test_function_shows_the_error_that_the_handler_returns(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.payload = b'{"error": {"code": "not_found", "message": "there is no key x"}}'
     assert failed(capsys, "revoke", "x", "--env", "prod") == (1, "there is no key x")
 
 
 def test_function_shows_why_the_handler_failed(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.headers = {"X-Amz-Function-Error": "Unhandled"}
     service.payload = b'{"errorType": "E", "errorMessage": "Task timed out\\nafter 29 seconds"}'
@@ -93,7 +95,7 @@ def test_function_shows_why_the_handler_failed(
 
 
 def test_function_of_the_local_cloud_needs_no_credentials(
-    service: Lambda,
+    service: FakeLambda,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

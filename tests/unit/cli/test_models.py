@@ -8,7 +8,7 @@ import pytest
 from cli import model_progress
 from cli.main import main
 from cli.models import setting
-from tests.unit.cli.conftest import Lambda
+from tests.unit.cli.conftest import FakeLambda
 
 ENV = ("--env", "prod")
 LOAD = ("load", "llama", "--engine", "vllm", "--uri", "s3://models/llama", *ENV)
@@ -17,14 +17,14 @@ State = tuple[str, int]
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_progress, "LOOK_EVERY_S", 0)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_progress, "POLL_EVERY_S", 0)
 
 
 def model(
     *, version: int = 7, wanted: dict[str, Any] | None = SETTINGS, workers: int = 2, **states: State
 ) -> dict[str, Any]:
-    """What the function tells of the model llama; a failed worker's reason is "no memory"."""
+    """Return the model llama as the function reports it; workers that fail have "no memory"."""
     return {
         "name": "llama",
         "wanted": wanted,
@@ -47,7 +47,7 @@ def listed(*, workers: tuple[str, ...] = ("w1", "w2"), **of: Any) -> Any:
 
 
 def test_models_load_waits_until_every_worker_serves_it(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [
         changed(),
@@ -71,7 +71,7 @@ def test_models_load_waits_until_every_worker_serves_it(
     assert output.err.splitlines() == ["w1: loading", "w1: serving", "w2: loading", "w2: serving"]
 
 
-def test_models_load_of_an_adapter_names_its_model(service: Lambda) -> None:
+def test_models_load_of_an_adapter_names_its_model(service: FakeLambda) -> None:
     service.answers += [changed(workers=())]
     uri = "s3://models/pirate"
     assert main(["models", "load", "pirate", "--adapter-of", "llama", "--uri", uri, *ENV]) == 0
@@ -79,7 +79,7 @@ def test_models_load_of_an_adapter_names_its_model(service: Lambda) -> None:
 
 
 def test_models_swap_waits_until_the_old_one_is_gone(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [
         changed(w1=("serving", 3), workers=("w1",)),
@@ -95,7 +95,7 @@ def test_models_swap_waits_until_the_old_one_is_gone(
 
 
 def test_models_unload_waits_until_no_worker_has_it(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [
         changed(wanted=None, w1=("serving", 3), w2=("failed", 3)),
@@ -115,7 +115,7 @@ def test_models_unload_waits_until_no_worker_has_it(
 
 
 def test_models_load_ends_when_a_worker_fails(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [
         changed(w1=("failed", 3)),  # of the settings before
@@ -129,7 +129,7 @@ def test_models_load_ends_when_a_worker_fails(
 
 
 def test_models_load_ends_at_its_timeout(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [changed(w1=("serving", 7))]
     assert main(["models", *LOAD, "--timeout", "0"]) == 1
@@ -138,14 +138,14 @@ def test_models_load_ends_at_its_timeout(
 
 
 def test_models_load_ends_at_another_change(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [changed(), listed(version=8)]
     assert main(["models", *LOAD]) == 1
     assert capsys.readouterr().err == "axon: llama was changed again, to version 8\n"
 
 
-def test_models_load_waits_for_new_workers_and_not_for_gone_ones(service: Lambda) -> None:
+def test_models_load_waits_for_new_workers_and_not_for_gone_ones(service: FakeLambda) -> None:
     service.answers += [
         changed(workers=("w1",)),
         listed(workers=("w1", "w2"), w1=("serving", 7)),
@@ -157,7 +157,7 @@ def test_models_load_waits_for_new_workers_and_not_for_gone_ones(service: Lambda
 
 
 def test_models_load_reports_a_failed_poll_once_and_retries(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     away = {"error": {"code": "unavailable", "message": "Valkey: away"}}
     service.answers += [changed(), away, away, listed(w1=("serving", 7), w2=("serving", 7))]
@@ -168,7 +168,7 @@ def test_models_load_reports_a_failed_poll_once_and_retries(
 
 @pytest.mark.parametrize("more", [[], ["--no-wait"]])
 def test_models_load_does_not_wait_without_workers(
-    service: Lambda, capsys: pytest.CaptureFixture[str], more: list[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str], more: list[str]
 ) -> None:
     service.answers += [changed(workers=())]
     assert main(["models", *LOAD, *more]) == 0
@@ -178,14 +178,14 @@ def test_models_load_does_not_wait_without_workers(
 
 
 def test_models_load_with_no_wait_returns_at_once(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [changed(told=False)]
     assert main(["models", *LOAD, "--no-wait"]) == 0
     assert len(service.asked) == 1
     output = capsys.readouterr()
     assert output.out == "llama has version 7\n"
-    assert output.err == "the workers could not be told; they find out within 30 s\n"
+    assert output.err == "the workers could not be notified; they find out within 30 s\n"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_models_load_with_no_wait_returns_at_once(
     ],
 )
 def test_models_list_shows_the_state_of_a_model(
-    service: Lambda, capsys: pytest.CaptureFixture[str], of: dict[str, Any], cells: list[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str], of: dict[str, Any], cells: list[str]
 ) -> None:
     service.answers += [listed(**of)]
     assert main(["models", "list", *ENV]) == 0
@@ -215,7 +215,7 @@ def test_models_list_shows_the_state_of_a_model(
 
 
 def test_models_list_shows_the_url_of_an_upstream(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.answers += [listed(wanted={"engine": "openai", "upstream_url": "http://10.0.0.1/v1"})]
     assert main(["models", "list", *ENV]) == 0
@@ -264,7 +264,7 @@ def test_models_command_refuses_wrong_arguments(
 
 
 def test_models_command_refuses_a_setting_given_twice(
-    service: Lambda, capsys: pytest.CaptureFixture[str]
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["models", *LOAD, "--set", "engine=echo"]) == 2
     assert capsys.readouterr().err == "axon: engine is given twice\n"

@@ -96,6 +96,11 @@ RULES = [
     ImportRule(
         text="supervision serves any program, not only this stack's",
         importers=("local.supervision",),
+        forbidden=("local.stack", "local.services", "local.gateway", "local.lambda_service"),
+    ),
+    ImportRule(
+        text="the parts of the local cloud do not know how the stack joins them",
+        importers=("local.services", "local.gateway", "local.lambda_service", "local.http"),
         forbidden=("local.stack",),
     ),
     ImportRule(

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.cli.command_harness import failure, mark_as_running
 
 
-class Sqs(HTTPServer):
+class FakeSqs(HTTPServer):
     """Refuses every call with `error`; records the queues and the last signature."""
 
     error, message = "com.amazonaws.sqs#QueueDoesNotExist", "because"
@@ -23,7 +23,7 @@ class Sqs(HTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: Sqs
+    server: FakeSqs
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -40,8 +40,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sqs]:
-    with Sqs() as server:
+def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSqs]:
+    with FakeSqs() as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
@@ -66,7 +66,7 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
     ],
 )
 def test_dlq_explains_a_refusal_of_aws(
-    sqs: Sqs, capsys: pytest.CaptureFixture[str], error: str, text: str
+    sqs: FakeSqs, capsys: pytest.CaptureFixture[str], error: str, text: str
 ) -> None:
     sqs.error = f"com.amazonaws.sqs#{error}"
     code, line = failed(capsys, "list", "--env", "prod", "--region", "eu-central-1")
@@ -80,20 +80,22 @@ def test_dlq_explains_a_refusal_of_aws(
     "arguments", [("show", "6e1f1a52"), ("redrive", "--all"), ("purge", "--all")]
 )
 def test_dlq_actions_name_the_missing_environment(
-    sqs: Sqs, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+    sqs: FakeSqs, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:
     code, line = failed(capsys, *arguments, "--env", "prod")
     assert code == 1
     assert line.startswith("no Axon environment 'prod' is deployed")
 
 
-def test_dlq_asks_for_the_chosen_queue_only(sqs: Sqs, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dlq_asks_for_the_chosen_queue_only(
+    sqs: FakeSqs, capsys: pytest.CaptureFixture[str]
+) -> None:
     failed(capsys, "list", "--env", "prod", "--queue", "history")
     assert sqs.asked == ["axon-prod-history-dlq.fifo"]
 
 
 def test_dlq_takes_the_region_from_the_environment(
-    sqs: Sqs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    sqs: FakeSqs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-3")
     failed(capsys, "list", "--env", "prod")

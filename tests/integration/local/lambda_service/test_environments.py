@@ -14,8 +14,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.integration.lambda_service.conftest import Invoke
-from tests.integration.lambda_service.service_harness import Running, eventually, wait_until_dead
+from tests.integration.local.lambda_service.conftest import Invoke
+from tests.integration.local.service_harness import ServiceHarness, wait_until_dead
+from tests.support.eventually import wait_until
 
 
 def test_environment_is_used_again(invoke: Invoke) -> None:
@@ -50,30 +51,30 @@ def test_requests_queue_for_a_single_environment(invoke: Invoke) -> None:
 
 
 def test_request_of_a_caller_that_gives_up_leaves_the_queue(
-    invoke: Invoke, service: Running, tmp_path: Path
+    invoke: Invoke, service: ServiceHarness, tmp_path: Path
 ) -> None:
     blocker = threading.Thread(target=invoke, args=("queue",), kwargs={"sleep": 0.5})
     blocker.start()
-    eventually(lambda: waiting(service, "queue") == 1)
+    wait_until(lambda: waiting(service, "queue") == 1)
     note = tmp_path / "note"
     connection = HTTPConnection("127.0.0.1", service.ports[0])
     path = "/2015-03-31/functions/queue/invocations"
     connection.request("POST", path, json.dumps({"note": str(note)}))
-    eventually(lambda: waiting(service, "queue") == 2)
+    wait_until(lambda: waiting(service, "queue") == 2)
     connection.close()
-    eventually(lambda: waiting(service, "queue") == 1)
+    wait_until(lambda: waiting(service, "queue") == 1)
     blocker.join()
     invoke("queue")
     assert not note.exists()
 
 
-def health(service: Running) -> dict[str, Any]:
+def health(service: ServiceHarness) -> dict[str, Any]:
     with urlopen(f"{service.endpoint}/health") as response:
         status: dict[str, Any] = json.load(response)
         return status
 
 
-def waiting(service: Running, function: str) -> int:
+def waiting(service: ServiceHarness, function: str) -> int:
     count: int = health(service)["functions"][function]["invocations"]
     return count
 
@@ -112,7 +113,7 @@ def test_environment_killed_while_busy_fails_its_invocation_at_once(
     note = tmp_path / "note"
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(invoke, "crash", sleep=15, note=str(note))
-        pid = int(eventually(lambda: note.exists() and note.read_text()))
+        pid = int(wait_until(lambda: note.exists() and note.read_text()))
         started = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         assert answer.result()["errorMessage"].endswith("signal: killed")
@@ -147,8 +148,8 @@ def test_environment_reports_init_errors_each_time(
         assert message in answer["errorMessage"]
 
 
-def test_environments_are_kept_ready(invoke: Invoke, service: Running) -> None:
-    eventually(lambda: health(service)["functions"]["warm"]["idle"] == 2)
+def test_environments_are_kept_ready(invoke: Invoke, service: ServiceHarness) -> None:
+    wait_until(lambda: health(service)["functions"]["warm"]["idle"] == 2)
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda _: invoke("warm", environment=True, sleep=0.3), range(2)))
     assert len({answer["pid"] for answer in answers}) == 2

@@ -8,8 +8,9 @@ import pytest
 from mypy_boto3_lambda.client import LambdaClient
 
 from local.lambda_service.invoke_api import EVENT_LIMIT_BYTES, REQUEST_LIMIT_BYTES
-from tests.integration.lambda_service.conftest import Invoke
-from tests.integration.lambda_service.service_harness import Running, eventually
+from tests.integration.local.lambda_service.conftest import Invoke
+from tests.integration.local.service_harness import ServiceHarness
+from tests.support.eventually import wait_until
 
 
 def test_invoke_returns_the_result(client: LambdaClient) -> None:
@@ -89,7 +90,7 @@ def test_asynchronous_invocation_is_accepted_and_runs(client: LambdaClient, tmp_
         FunctionName="plain", InvocationType="Event", Payload=json.dumps({"note": str(note)})
     )
     assert answer["StatusCode"] == 202
-    assert eventually(note.exists)
+    assert wait_until(note.exists)
 
 
 def test_asynchronous_invocation_that_fails_is_tried_three_times(
@@ -98,7 +99,7 @@ def test_asynchronous_invocation_that_fails_is_tried_three_times(
     note = tmp_path / "note"
     event = {"note": str(note), "raise": "again"}
     client.invoke(FunctionName="reuse", InvocationType="Event", Payload=json.dumps(event))
-    eventually(lambda: note.exists() and len(note.read_text().splitlines()) == 3)
+    wait_until(lambda: note.exists() and len(note.read_text().splitlines()) == 3)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,9 @@ def test_invoke_refuses_an_unsupported_type(client: LambdaClient) -> None:
         client.invoke(FunctionName="plain", InvocationType="DryRun")
 
 
-def test_function_output_is_in_the_log_with_its_name(invoke: Invoke, service: Running) -> None:
+def test_function_output_is_in_the_log_with_its_name(
+    invoke: Invoke, service: ServiceHarness
+) -> None:
     invoke("plain", print="eins\nzwei")
-    eventually(lambda: "[plain] eins\n[plain] zwei\n" in service.log.read_text())
+    wait_until(lambda: "[plain] eins\n[plain] zwei\n" in service.log.read_text())
     assert "[plain] init of plain\n" in service.log.read_text()

@@ -15,7 +15,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from local.gateway.config import GatewayConfig
 from local.gateway.server import Gateway
-from tests.integration.lambda_service.service_harness import Running, eventually, running
+from tests.integration.local.service_harness import ServiceHarness, running
+from tests.support.eventually import wait_until
 
 ALLOW = "Bearer allow"
 ROUTES = {
@@ -94,7 +95,7 @@ HANDLER = """
 
 
 @dataclass(frozen=True)
-class Api:
+class GatewayHarness:
     """A gateway's addresses, and the events that its functions noted."""
 
     port: int
@@ -125,7 +126,7 @@ class Api:
     async def disconnected(self, connection_id: str) -> tuple[int, str]:
         """Wait for a connection's only $disconnect; return its code and reason."""
         events = await asyncio.to_thread(
-            eventually, lambda: self.noted(connection_id, "DISCONNECT")
+            wait_until, lambda: self.noted(connection_id, "DISCONNECT")
         )
         [context] = [event["requestContext"] for event in events]
         return context["disconnectStatusCode"], context["disconnectReason"]
@@ -151,7 +152,9 @@ def note(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def lambda_service(note: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def lambda_service(
+    note: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceHarness]:
     folder = tmp_path_factory.mktemp("functions")
     (folder / "handler.py").write_text(textwrap.dedent(HANDLER))
     functions = {
@@ -171,7 +174,7 @@ def lambda_service(note: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="session")
-def settings(lambda_service: Running) -> dict[str, Any]:
+def settings(lambda_service: ServiceHarness) -> dict[str, Any]:
     return {
         "port": 0,
         "management_port": 0,
@@ -184,35 +187,35 @@ def settings(lambda_service: Running) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def gateway(
     settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
+) -> Iterator[ServiceHarness]:
     with running("local.gateway", settings, tmp_path_factory.mktemp("gateway")) as gateway:
         yield gateway
 
 
 @pytest.fixture(scope="session")
-def api(gateway: Running, note: Path) -> Api:
+def api(gateway: ServiceHarness, note: Path) -> GatewayHarness:
     """The gateway's process, with API Gateway's own limits."""
-    return Api(gateway.ports[0], gateway.ports[1], note)
+    return GatewayHarness(gateway.ports[0], gateway.ports[1], note)
 
 
-OpenApi = Callable[..., AbstractAsyncContextManager[Api]]
+OpenGateway = Callable[..., AbstractAsyncContextManager[GatewayHarness]]
 
 
 @pytest.fixture
-def open_api(settings: dict[str, Any], note: Path) -> OpenApi:
+def open_gateway(settings: dict[str, Any], note: Path) -> OpenGateway:
     """Open a gateway with other limits in this process."""
 
     @asynccontextmanager
-    async def open_api(**changes: Any) -> AsyncIterator[Api]:
+    async def open_gateway(**changes: Any) -> AsyncIterator[GatewayHarness]:
         config = GatewayConfig.model_validate_json(json.dumps(settings | changes))
         gateway = Gateway(config=config)
         port, management_port = await gateway.start()
         try:
-            yield Api(port, management_port, note)
+            yield GatewayHarness(port, management_port, note)
         finally:
             await gateway.stop()
 
-    return open_api
+    return open_gateway
 
 
 def management_client(endpoint: str) -> "closing[ApiGatewayManagementApiClient]":
@@ -227,6 +230,6 @@ def management_client(endpoint: str) -> "closing[ApiGatewayManagementApiClient]"
 
 
 @pytest.fixture(scope="session")
-def management(api: Api) -> Iterator[ApiGatewayManagementApiClient]:
+def management(api: GatewayHarness) -> Iterator[ApiGatewayManagementApiClient]:
     with management_client(api.management_endpoint) as client:
         yield client

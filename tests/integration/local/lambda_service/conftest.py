@@ -11,7 +11,7 @@ from botocore.config import Config
 from mypy_boto3_lambda.client import LambdaClient
 
 from local.lambda_service.config import LambdaServiceConfig
-from tests.integration.lambda_service.service_harness import Running, running
+from tests.integration.local.service_harness import ServiceHarness, running
 
 HANDLER = """
     import os, sys, time
@@ -92,7 +92,7 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(
     functions: dict[str, Any], layer: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
+) -> Iterator[ServiceHarness]:
     config = {
         "port": 0,
         "functions": functions,
@@ -104,7 +104,7 @@ def service(
         yield service
 
 
-def lambda_client(service: Running) -> AbstractContextManager[LambdaClient]:
+def lambda_client(service: ServiceHarness) -> AbstractContextManager[LambdaClient]:
     config = Config(retries={"total_max_attempts": 1}, max_pool_connections=20, read_timeout=30)
     return closing(
         boto3.client(
@@ -114,7 +114,7 @@ def lambda_client(service: Running) -> AbstractContextManager[LambdaClient]:
 
 
 @pytest.fixture(scope="module")
-def client(service: Running) -> Iterator[LambdaClient]:
+def client(service: ServiceHarness) -> Iterator[LambdaClient]:
     with lambda_client(service) as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""How connections end, which $disconnect is always told."""
+"""The ends of connections: each one invokes `$disconnect`."""
 
 import asyncio
 import json
@@ -13,14 +13,20 @@ import pytest
 from aws_lambda_powertools.utilities.parser.models import APIGatewayWebSocketDisconnectEventModel
 from websockets.exceptions import ConnectionClosed
 
-from tests.integration.gateway.conftest import Api, OpenApi, ask, id_of, management_client
-from tests.integration.gateway.test_management import post
-from tests.integration.lambda_service.service_harness import refused, running
+from tests.integration.local.gateway.conftest import (
+    GatewayHarness,
+    OpenGateway,
+    ask,
+    id_of,
+    management_client,
+)
+from tests.integration.local.gateway.test_management import post
+from tests.integration.local.service_harness import refused, running
 
 MODULE = "local.gateway"
 
 
-async def test_disconnect_event_has_the_fields_of_api_gateway(api: Api) -> None:
+async def test_disconnect_event_has_the_fields_of_api_gateway(api: GatewayHarness) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
         await client.close(4321, "a reason")
@@ -33,7 +39,7 @@ async def test_disconnect_event_has_the_fields_of_api_gateway(api: Api) -> None:
     assert context["authorizer"]["tenant"] == "acme"
 
 
-async def test_disconnect_event_of_a_close_without_a_code_says_1005(api: Api) -> None:
+async def test_disconnect_event_of_a_close_without_a_code_says_1005(api: GatewayHarness) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
         client.transport.write(b"\x88\x80\x00\x00\x00\x00")
@@ -42,7 +48,7 @@ async def test_disconnect_event_of_a_close_without_a_code_says_1005(api: Api) ->
     assert ending == (1005, "Client-side close frame status not set")
 
 
-async def test_disconnect_event_of_a_broken_connection_says_1006(api: Api) -> None:
+async def test_disconnect_event_of_a_broken_connection_says_1006(api: GatewayHarness) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
         client.transport.abort()
@@ -51,7 +57,7 @@ async def test_disconnect_event_of_a_broken_connection_says_1006(api: Api) -> No
 
 @pytest.mark.parametrize(("message", "code"), [("x" * 32_769, 1009), (b"binary", 1003)])
 async def test_disconnect_event_of_a_refused_message_has_its_close_code(
-    api: Api, message: str | bytes, code: int
+    api: GatewayHarness, message: str | bytes, code: int
 ) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
@@ -59,9 +65,9 @@ async def test_disconnect_event_of_a_refused_message_has_its_close_code(
         assert (await api.disconnected(connection_id))[0] == code
 
 
-async def test_gateway_closes_an_idle_connection(open_api: OpenApi) -> None:
+async def test_gateway_closes_an_idle_connection(open_gateway: OpenGateway) -> None:
     """Messages either way keep it, pings do not."""
-    async with open_api(limits={"idle_timeout_s": 1}) as api:
+    async with open_gateway(limits={"idle_timeout_s": 1}) as api:
         with management_client(api.management_endpoint) as management:
             async with api.connect() as client:
                 connection_id = await id_of(client)
@@ -82,8 +88,8 @@ async def test_gateway_closes_an_idle_connection(open_api: OpenApi) -> None:
         assert await api.disconnected(connection_id) == (1001, "Going away")
 
 
-async def test_gateway_closes_an_old_connection(open_api: OpenApi) -> None:
-    async with open_api(limits={"connection_duration_s": 0.5}) as api, api.connect() as client:
+async def test_gateway_closes_an_old_connection(open_gateway: OpenGateway) -> None:
+    async with open_gateway(limits={"connection_duration_s": 0.5}) as api, api.connect() as client:
         connection_id = await id_of(client)
         with suppress(ConnectionClosed):
             while True:
@@ -98,7 +104,7 @@ async def test_gateway_disconnects_all_clients_when_it_stops(
     settings: dict[str, Any], note: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     with running(MODULE, settings | {"close_timeout_s": 0.5}, tmp_path) as gateway:
-        api = Api(gateway.ports[0], gateway.ports[1], note)
+        api = GatewayHarness(gateway.ports[0], gateway.ports[1], note)
         with socket.create_connection(("127.0.0.1", api.port)):
             async with api.connect() as client, api.connect() as deaf:
                 ids = [await id_of(client), await id_of(deaf)]

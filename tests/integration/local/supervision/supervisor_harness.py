@@ -4,28 +4,20 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from local.supervision.leftovers import owned
+from tests.support.eventually import wait_until
 
 DEADLINE_S = 20.0
 SUPERVISED = Path(__file__).with_name("supervised_cloud.py")
 
 
-def eventually(condition: Callable[[], bool], *, within_s: float = DEADLINE_S) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
-
-
 @dataclass(frozen=True, kw_only=True)
-class Cloud:
+class SupervisorHarness:
     """A supervisor of two programs, `parent` (which starts `grandchild`) and `child`."""
 
     process: "subprocess.Popen[bytes]"
@@ -48,21 +40,21 @@ class Cloud:
         return found
 
     def says(self, text: str) -> None:
-        eventually(lambda: text in self.output)
+        wait_until(lambda: text in self.output)
 
     def says_again(self, text: str, before: int = 1) -> None:
-        eventually(lambda: self.output.count(text) > before)
+        wait_until(lambda: self.output.count(text) > before)
 
     def end(self, how: signal.Signals) -> int:
         os.kill(self.process.pid, how)
         return self.process.wait(DEADLINE_S)
 
     def nothing_is_left(self) -> None:
-        eventually(lambda: not owned(self.owner))
+        wait_until(lambda: not owned(self.owner))
 
 
 def alive(pid: int) -> bool:
-    """Whether it runs; a process that nobody has buried yet does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -13,13 +13,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.integration.lambda_service.conftest import HANDLER, call, lambda_client
-from tests.integration.lambda_service.service_harness import (
-    eventually,
-    refused,
-    running,
-    wait_until_dead,
-)
+from tests.integration.local.lambda_service.conftest import HANDLER, call, lambda_client
+from tests.integration.local.service_harness import refused, running, wait_until_dead
+from tests.support.eventually import wait_until
 
 MODULE = "local.lambda_service"
 Write = Callable[[str], Path]
@@ -35,7 +31,7 @@ def test_stop_lets_running_invocations_finish(write_function: Write, tmp_path: P
     with running(MODULE, settings, tmp_path) as service, lambda_client(service) as client:
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(call, client, "f", {"sleep": 0.5, "note": str(note)})
-            eventually(note.exists)
+            wait_until(note.exists)
             environments = service.environments()
             # Ctrl-C in a terminal has to reach the service alone.
             assert all(os.getsid(pid) == pid for pid in environments)
@@ -55,7 +51,7 @@ def test_stop_is_bounded_in_time(write_function: Write, tmp_path: Path) -> None:
         ThreadPoolExecutor(1) as pool,
     ):
         answer = pool.submit(call, client, "f", {"sleep": 15, "note": str(note)})
-        eventually(note.exists)
+        wait_until(note.exists)
         started = time.monotonic()
         assert service.stop() == 0
         assert time.monotonic() - started < 5
@@ -68,8 +64,8 @@ def test_killed_service_leaves_no_environment(write_function: Write, tmp_path: P
     with running(MODULE, settings, tmp_path) as service, lambda_client(service) as client:
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(call, client, "f", {"sleep": 15, "note": str(note)})
-            eventually(note.exists)
-            eventually(lambda: len(service.environments()) == 2)
+            wait_until(note.exists)
+            wait_until(lambda: len(service.environments()) == 2)
             environments = service.environments()
             service.process.kill()
             service.process.wait()
@@ -96,9 +92,9 @@ def test_health_waits_for_environments_that_are_kept_ready(
         assert refusal.value.code == 503
         assert json.load(refusal.value)["status"] == "starting"
         refusal.value.close()
-        eventually(lambda: "init failed" in service.log.read_text())
+        wait_until(lambda: "init failed" in service.log.read_text())
         gate.touch()
-        eventually(lambda: healthy(service.endpoint))
+        wait_until(lambda: healthy(service.endpoint))
 
 
 def healthy(endpoint: str) -> bool:
@@ -115,7 +111,7 @@ def test_init_that_hangs_is_killed(write_function: Write, tmp_path: Path) -> Non
     with running(MODULE, settings, tmp_path) as service, lambda_client(service) as client:
         answer = call(client, "f", {})
         assert answer["errorMessage"] == "Init timed out after 0.30 seconds"
-        eventually(lambda: not service.environments())
+        wait_until(lambda: not service.environments())
 
 
 def test_child_of_a_function_is_killed_with_it(write_function: Write, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from mypy_boto3_sqs.client import SQSClient
 
 from local.services.queues import Queue
-from tests.integration.lambda_service.service_harness import Running, eventually, running
+from tests.integration.local.service_harness import ServiceHarness, running
+from tests.support.eventually import wait_until
 
 # Records every message it gets, then does what the messages' bodies ask for.
 HANDLER = """
@@ -45,7 +46,7 @@ def arn_of(queue_url: str) -> str:
 class Consumer:
     """A service with mappings to one function, and the events that it got."""
 
-    def __init__(self, service: Running, note: Path) -> None:
+    def __init__(self, service: ServiceHarness, note: Path) -> None:
         self.service = service
         self._note = note
 
@@ -61,7 +62,7 @@ class Consumer:
             events = self.events()
             return [e for e in events if e["Records"][0]["eventSourceARN"] == arn][1:]
 
-        return eventually(others)[0]
+        return wait_until(others)[0]
 
     def bodies(self) -> list[dict[str, Any]]:
         return [
@@ -121,8 +122,8 @@ def test_event_source_sends_the_event_of_lambda(
         },
     )
     with consume(queue_url) as consumer:
-        eventually(consumer.events)
-        eventually(lambda: is_empty(sqs_client, queue_url))
+        wait_until(consumer.events)
+        wait_until(lambda: is_empty(sqs_client, queue_url))
         [[record]] = [event["Records"] for event in consumer.events()]
     assert record.pop("receiptHandle")
     attributes = record.pop("attributes")
@@ -157,7 +158,7 @@ def test_event_source_delivers_during_a_poll_and_stops_at_once(
     sqs_client: SQSClient, queue_url: str, consume: Consume
 ) -> None:
     with consume(queue_url) as consumer:
-        eventually(lambda: wait_for_poll(sqs_client, queue_url, consumer))
+        wait_until(lambda: wait_for_poll(sqs_client, queue_url, consumer))
         started = time.monotonic()
         assert consumer.service.stop() == 0
         assert time.monotonic() - started < 3
@@ -165,7 +166,7 @@ def test_event_source_delivers_during_a_poll_and_stops_at_once(
 
 def wait_for_poll(sqs: SQSClient, queue_url: str, consumer: Consumer) -> bool:
     sqs.send_message(QueueUrl=queue_url, MessageBody="{}")
-    eventually(lambda: is_empty(sqs, queue_url))
+    wait_until(lambda: is_empty(sqs, queue_url))
     return bool(consumer.events())
 
 
@@ -176,7 +177,7 @@ def test_event_source_leaves_the_failed_messages_only(
     entries = [{"Id": str(n), "MessageBody": json.dumps(body)} for n, body in enumerate(bodies)]
     sqs_client.send_message_batch(QueueUrl=queue_url, Entries=entries)  # type: ignore[arg-type]
     with consume(queue_url) as consumer:
-        eventually(lambda: is_empty(sqs_client, queue_url))
+        wait_until(lambda: is_empty(sqs_client, queue_url))
         first, *others = consumer.bodies()
         assert sorted(body["n"] for body in [first, *others]) == [0, 1, 1, 2]
         assert consumer.bodies()[-1]["n"] == 1
@@ -207,8 +208,8 @@ def test_event_source_without_reports_ignores_the_answer(
 ) -> None:
     sqs_client.send_message(QueueUrl=queue_url, MessageBody='{"fail": 9}')
     with consume(queue_url, report_batch_item_failures=False) as consumer:
-        eventually(consumer.events)
-        eventually(lambda: is_empty(sqs_client, queue_url))
+        wait_until(consumer.events)
+        wait_until(lambda: is_empty(sqs_client, queue_url))
 
 
 def test_event_source_keeps_the_order_of_a_message_group(
@@ -222,7 +223,7 @@ def test_event_source_keeps_the_order_of_a_message_group(
             MessageDeduplicationId=str(n),
         )
     with consume(fifo_url, concurrency=3, batch_size=4) as consumer:
-        eventually(lambda: is_empty(sqs_client, fifo_url))
+        wait_until(lambda: is_empty(sqs_client, fifo_url))
         numbers = [body["n"] for body in consumer.bodies()]
         groups = {
             record["attributes"]["MessageGroupId"]
@@ -247,7 +248,7 @@ def test_event_source_holds_back_only_the_group_of_a_failed_message(
             MessageDeduplicationId=str(n),
         )
     with consume(fifo_url) as consumer:
-        eventually(lambda: is_empty(sqs_client, fifo_url))
+        wait_until(lambda: is_empty(sqs_client, fifo_url))
         numbers = [body["n"] for body in consumer.bodies()]
     assert numbers.index(2) < len(numbers) - 1 - numbers[::-1].index(0)
     assert [n for n in numbers if n != 2] == [0, 0, 1]
@@ -258,17 +259,17 @@ def test_event_source_waits_for_its_queue_to_exist(
 ) -> None:
     later = f"{queue_url}-later"
     with consume(later) as consumer:
-        eventually(lambda: "QueueDoesNotExist" in consumer.service.log.read_text())
+        wait_until(lambda: "QueueDoesNotExist" in consumer.service.log.read_text())
         sqs_client.create_queue(QueueName=later.rsplit("/", 1)[1])
         sqs_client.send_message(QueueUrl=later, MessageBody="{}")
-        eventually(consumer.events)
+        wait_until(consumer.events)
         assert consumer.service.log.read_text().count("QueueDoesNotExist") == 1
     sqs_client.delete_queue(QueueUrl=later)
 
 
 def test_event_source_survives_an_outage_of_sqs(queue_url: str, consume: Consume) -> None:
     with consume("http://127.0.0.1:9/000000000000/nobody") as consumer:
-        eventually(lambda: "Connection refused" in consumer.service.log.read_text())
+        wait_until(lambda: "Connection refused" in consumer.service.log.read_text())
         started = time.monotonic()
         assert consumer.service.stop() == 0
         assert time.monotonic() - started < 3

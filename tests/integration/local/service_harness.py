@@ -4,30 +4,21 @@ import json
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 
+from tests.support.eventually import wait_until
+
 DEADLINE_S = 20.0
-Value = TypeVar("Value")
-
-
-def eventually(probe: Callable[[], Value], *, deadline_s: float = DEADLINE_S) -> Value:
-    """Return the probe's first true value."""
-    give_up = time.monotonic() + deadline_s
-    while not (value := probe()):
-        assert time.monotonic() < give_up, "not in time"
-        time.sleep(0.01)
-    return value
 
 
 @dataclass
-class Running:
+class ServiceHarness:
     """A service's process, the ports it printed, and what else it prints."""
 
     process: subprocess.Popen[bytes]
@@ -48,7 +39,7 @@ class Running:
 
 
 @contextmanager
-def running(module: str, config: dict[str, Any], folder: Path) -> Iterator[Running]:
+def running(module: str, config: dict[str, Any], folder: Path) -> Iterator[ServiceHarness]:
     """Run `python -m MODULE --config FILE`; it has to stop cleanly."""
     folder.mkdir(parents=True, exist_ok=True)
     file, log = folder / "config.json", folder / "log"
@@ -56,9 +47,9 @@ def running(module: str, config: dict[str, Any], folder: Path) -> Iterator[Runni
     command = [sys.executable, "-m", module, "--config", str(file)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    service = Running(process, [], log)
+    service = ServiceHarness(process, [], log)
     try:
-        line = eventually(lambda: _listening(service))
+        line = wait_until(lambda: _listening(service))
         service.ports = [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", line)]
         yield service
         if process.poll() is None:
@@ -68,7 +59,7 @@ def running(module: str, config: dict[str, Any], folder: Path) -> Iterator[Runni
         process.wait()
 
 
-def _listening(service: Running) -> str:
+def _listening(service: ServiceHarness) -> str:
     assert service.process.poll() is None, service.log.read_text()
     found = re.search(r"listening on .*", service.log.read_text())
     return found[0] if found else ""
@@ -86,7 +77,7 @@ def refused(module: str, file: Path) -> str:
 
 def wait_until_dead(pid: int) -> None:
     """Wait for a process's end, whether or not its parent has noticed."""
-    eventually(lambda: _dead(pid))
+    wait_until(lambda: _dead(pid))
 
 
 def _dead(pid: int) -> bool:

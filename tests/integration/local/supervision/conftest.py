@@ -8,24 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.local.harness import SUPERVISED, Cloud
+from tests.integration.local.supervision.supervisor_harness import SUPERVISED, SupervisorHarness
 
 
 @pytest.fixture
-def start_cloud(tmp_path: Path) -> Iterator[Callable[..., Cloud]]:
+def start_supervisor(tmp_path: Path) -> Iterator[Callable[..., SupervisorHarness]]:
     """Start a supervisor; what is left at the end is killed."""
     root = tmp_path / "data"
     root.mkdir()
-    clouds: list[Cloud] = []
+    clouds: list[SupervisorHarness] = []
 
-    def start(*arguments: str) -> Cloud:
+    def start(*arguments: str) -> SupervisorHarness:
         with (root / "output").open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, str(SUPERVISED), str(root), *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        clouds.append(Cloud(process=process, root=root))
+        clouds.append(SupervisorHarness(process=process, root=root))
         return clouds[-1]
 
     yield start

@@ -16,7 +16,8 @@ import pytest
 
 from local.ports import LOOPBACK, Ports
 from local.supervision.leftovers import owned
-from tests.integration.local.harness import alive, eventually
+from tests.integration.local.supervision.supervisor_harness import alive
+from tests.support.eventually import wait_until
 
 pytestmark = [pytest.mark.xdist_group("local-cloud"), pytest.mark.timeout(240)]
 
@@ -24,7 +25,7 @@ READY_WITHIN_S = 120.0
 NAMES = ("valkey", "postgres", "fauxqs", "lambda", "gateway", "relay-0", "worker-0")
 
 
-class Dev:
+class DevHarness:
     """A running `axon dev` and the other commands on its data folder."""
 
     def __init__(self, data: Path, *arguments: str) -> None:
@@ -46,7 +47,7 @@ class Dev:
             assert self.process.poll() is None, self.output
             return (self.data / "run" / "endpoints.json").exists()
 
-        eventually(ready_or_dead, within_s=READY_WITHIN_S)
+        wait_until(ready_or_dead, timeout_s=READY_WITHIN_S)
 
     def pid(self, name: str) -> int:
         return int((self.data / "run" / f"{name}.pid").read_text())
@@ -56,7 +57,7 @@ class Dev:
         return subprocess.run(command, input=said, capture_output=True, text=True, timeout=60)
 
     def nothing_is_left(self) -> None:
-        eventually(lambda: not owned(str(self.data / "run")))
+        wait_until(lambda: not owned(str(self.data / "run")))
 
 
 def axon(*arguments: str) -> list[str]:
@@ -75,8 +76,8 @@ def port() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory, port: str) -> Iterator[Dev]:
-    dev = Dev(tmp_path_factory.mktemp("dev") / "data", "--port", port, "--ephemeral")
+def dev(tmp_path_factory: pytest.TempPathFactory, port: str) -> Iterator[DevHarness]:
+    dev = DevHarness(tmp_path_factory.mktemp("dev") / "data", "--port", port, "--ephemeral")
     try:
         dev.wait_until_ready()
         yield dev
@@ -87,11 +88,11 @@ def dev(tmp_path_factory: pytest.TempPathFactory, port: str) -> Iterator[Dev]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Dev]]:
-    devs: list[Dev] = []
+def start(tmp_path: Path) -> Iterator[Callable[..., DevHarness]]:
+    devs: list[DevHarness] = []
 
-    def start(*arguments: str) -> Dev:
-        devs.append(Dev(tmp_path / "data", *arguments))
+    def start(*arguments: str) -> DevHarness:
+        devs.append(DevHarness(tmp_path / "data", *arguments))
         return devs[-1]
 
     yield start
@@ -102,16 +103,16 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Dev]]:
         dev.nothing_is_left()
 
 
-def test_dev_prints_one_ready_block(dev: Dev, port: str) -> None:
-    eventually(lambda: "Ctrl-C stops it." in dev.output)
+def test_dev_prints_one_ready_block(dev: DevHarness, port: str) -> None:
+    wait_until(lambda: "Ctrl-C stops it." in dev.output)
     assert dev.output.count("Axon is ready") == 1
     block = dev.output.partition("Axon is ready")[2]
     for text in (f"http://127.0.0.1:{port}/v1", "sk-axon-local", "client.responses.connect()"):
         assert text in block
 
 
-def test_dev_prints_a_snippet_that_works(dev: Dev) -> None:
-    eventually(lambda: "Ctrl-C stops it." in dev.output)
+def test_dev_prints_a_snippet_that_works(dev: DevHarness) -> None:
+    wait_until(lambda: "Ctrl-C stops it." in dev.output)
     snippet = dev.output.partition("from openai")[2].partition("Ctrl-C")[0]
     script = textwrap.dedent("  from openai" + snippet)
     result = subprocess.run(
@@ -120,7 +121,7 @@ def test_dev_prints_a_snippet_that_works(dev: Dev) -> None:
     assert (result.stdout, result.stderr) == ("What is the capital of France?", "")
 
 
-def test_dev_listens_on_the_loopback_interface_only(dev: Dev) -> None:
+def test_dev_listens_on_the_loopback_interface_only(dev: DevHarness) -> None:
     processes = owned(str(dev.data / "run"))
     listening = [
         connection.laddr.ip
@@ -132,12 +133,12 @@ def test_dev_listens_on_the_loopback_interface_only(dev: Dev) -> None:
     assert set(listening) == {LOOPBACK}
 
 
-def test_chat_prints_answers(dev: Dev) -> None:
+def test_chat_prints_answers(dev: DevHarness) -> None:
     result = dev.run("chat", said="hello there\ncount to 3\n")
     assert (result.stdout, result.stderr, result.returncode) == ("hello there\n1 2 3\n", "", 0)
 
 
-def test_chat_prints_an_error_in_one_line(dev: Dev) -> None:
+def test_chat_prints_an_error_in_one_line(dev: DevHarness) -> None:
     unknown = dev.run("chat", "--model", "gpt-6", said="hello\n")
     assert unknown.returncode == 1
     assert re.fullmatch(r"axon: .*gpt-6.*\(model_not_found\)\n", unknown.stderr)
@@ -146,7 +147,7 @@ def test_chat_prints_an_error_in_one_line(dev: Dev) -> None:
     assert re.fullmatch(r"axon: cannot connect to .*: the key was refused\n", refused.stderr)
 
 
-def test_status_shows_processes_and_queues(dev: Dev) -> None:
+def test_status_shows_processes_and_queues(dev: DevHarness) -> None:
     report = json.loads(dev.run("status", "--json").stdout)
     assert (report["engine"], report["model"]) == ("echo", "echo")
     assert [process["name"] for process in report["processes"]] == list(NAMES)
@@ -157,7 +158,7 @@ def test_status_shows_processes_and_queues(dev: Dev) -> None:
     assert "no active responses" in dev.run("status").stdout
 
 
-def test_dlq_has_a_job_that_cannot_be_read(dev: Dev) -> None:
+def test_dlq_has_a_job_that_cannot_be_read(dev: DevHarness) -> None:
     urls = json.loads((dev.data / "run" / "endpoints.json").read_text())["queues"]
     client = boto3.client("sqs", endpoint_url=urls["jobs"].partition("/0")[0])
     sent = client.send_message(QueueUrl=urls["jobs-dlq"], MessageBody="poison")
@@ -169,7 +170,7 @@ def test_dlq_has_a_job_that_cannot_be_read(dev: Dev) -> None:
         found: list[dict[str, str]] = json.loads(listed.stdout)["letters"]
         return found
 
-    eventually(lambda: bool(letters()), within_s=30)
+    wait_until(lambda: bool(letters()), timeout_s=30)
     (letter,) = letters()
     assert (letter["id"], letter["queue"]) == (sent["MessageId"], "jobs")
     assert letter["why"].startswith("not a job: ")
@@ -180,7 +181,7 @@ def test_dlq_has_a_job_that_cannot_be_read(dev: Dev) -> None:
     assert letters() == []
 
 
-def test_keys_command_creates_and_revokes_a_key(dev: Dev) -> None:
+def test_keys_command_creates_and_revokes_a_key(dev: DevHarness) -> None:
     secret = dev.run("keys", "create", "mine", "--tenant", "acme").stdout.strip()
     said = dev.run("chat", "--key", secret, said="hello\n")
     assert said.stdout == "hello\n", said.stderr
@@ -192,25 +193,27 @@ def test_keys_command_creates_and_revokes_a_key(dev: Dev) -> None:
     assert dev.run("keys", "revoke", "key_x").returncode == 1
 
 
-def test_dev_refuses_a_data_folder_in_use(dev: Dev) -> None:
+def test_dev_refuses_a_data_folder_in_use(dev: DevHarness) -> None:
     result = dev.run("dev", "--port", "1")
     assert result.returncode == 2
     in_use = f"{dev.data} is in use by another `axon dev` (process {dev.process.pid})"
     assert result.stderr == f"axon: {in_use}\n"
 
 
-def test_dev_restarts_a_killed_process(dev: Dev) -> None:
+def test_dev_restarts_a_killed_process(dev: DevHarness) -> None:
     for name in NAMES:
         pid = dev.pid(name)
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda name=name: f"{name} is ready again" in dev.output)  # type: ignore[misc]
+        wait_until(lambda name=name: f"{name} is ready again" in dev.output)  # type: ignore[misc]
         assert dev.pid(name) != pid
     assert dev.output.count("was killed by SIGKILL; restarting") == len(NAMES)
     # The worker announces its model again within seconds.
-    eventually(lambda: dev.run("chat", said="hello\n").stdout == "hello\n", within_s=60)
+    wait_until(lambda: dev.run("chat", said="hello\n").stdout == "hello\n", timeout_s=60)
 
 
-def test_dev_leaves_no_process_when_it_is_killed(start: Callable[..., Dev], port: str) -> None:
+def test_dev_leaves_no_process_when_it_is_killed(
+    start: Callable[..., DevHarness], port: str
+) -> None:
     with Ports() as ports:
         dev = start("--port", str(ports.reserve()))
     dev.wait_until_ready()
@@ -218,10 +221,10 @@ def test_dev_leaves_no_process_when_it_is_killed(start: Callable[..., Dev], port
     assert len(processes) > len(NAMES)
     dev.process.kill()
     dev.process.wait()
-    eventually(lambda: not any(alive(process.pid) for process in processes))
+    wait_until(lambda: not any(alive(process.pid) for process in processes))
 
 
-def test_dev_stops_at_ctrl_c_and_keeps_the_data(start: Callable[..., Dev]) -> None:
+def test_dev_stops_at_ctrl_c_and_keeps_the_data(start: Callable[..., DevHarness]) -> None:
     with Ports() as ports:
         port = str(ports.reserve())
         first = start("--port", port)
@@ -239,16 +242,16 @@ def test_dev_stops_at_ctrl_c_and_keeps_the_data(start: Callable[..., Dev]) -> No
         assert second.run("chat", "--key", secret, said="again\n").stdout == "again\n"
 
 
-def test_dev_stops_at_ctrl_c_while_it_starts(start: Callable[..., Dev]) -> None:
+def test_dev_stops_at_ctrl_c_while_it_starts(start: Callable[..., DevHarness]) -> None:
     with Ports() as ports:
         dev = start("--port", str(ports.reserve()))
-    eventually(lambda: "valkey ready" in dev.output)
+    wait_until(lambda: "valkey ready" in dev.output)
     dev.process.send_signal(signal.SIGINT)
     assert dev.process.wait(30) == 0
     assert not owned(str(dev.data / "run"))
 
 
-def test_dev_refuses_a_taken_port(start: Callable[..., Dev]) -> None:
+def test_dev_refuses_a_taken_port(start: Callable[..., DevHarness]) -> None:
     with socket.create_server((LOOPBACK, 0)) as server:
         port = server.getsockname()[1]
         dev = start("--port", str(port))

@@ -10,12 +10,12 @@ import pytest
 from aws_lambda_powertools.utilities.parser.models import APIGatewayWebSocketConnectEventModel
 from websockets.exceptions import InvalidStatus
 
-from tests.integration.gateway.conftest import ALLOW, Api, OpenApi, ask, id_of
-from tests.integration.lambda_service.service_harness import eventually
+from tests.integration.local.gateway.conftest import ALLOW, GatewayHarness, OpenGateway, ask, id_of
+from tests.support.eventually import wait_until
 
 
 async def refusal(
-    api: Api, path: str = "/responses", *, authorization: str | None = ALLOW
+    api: GatewayHarness, path: str = "/responses", *, authorization: str | None = ALLOW
 ) -> tuple[int, dict[str, Any]]:
     with pytest.raises(InvalidStatus) as caught:
         await api.connect(path, authorization=authorization)
@@ -25,17 +25,19 @@ async def refusal(
 
 
 @pytest.mark.parametrize("path", ["/responses", "/v1/responses", "/v1/responses?model=echo"])
-async def test_handshake_succeeds_on_the_paths_of_the_stage(api: Api, path: str) -> None:
+async def test_handshake_succeeds_on_the_paths_of_the_stage(api: GatewayHarness, path: str) -> None:
     async with api.connect(path) as client:
         assert await id_of(client)
 
 
 @pytest.mark.parametrize("path", ["/", "/prod", "/responses/", "/v2/responses"])
-async def test_handshake_on_another_path_is_forbidden(api: Api, path: str) -> None:
+async def test_handshake_on_another_path_is_forbidden(api: GatewayHarness, path: str) -> None:
     assert await refusal(api, path) == (403, {"message": "Forbidden"})
 
 
-def plain(api: Api, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+def plain(
+    api: GatewayHarness, method: str, path: str, body: bytes | None = None
+) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", api.port)
     connection.request(method, path, body)
     response = connection.getresponse()
@@ -44,13 +46,15 @@ def plain(api: Api, method: str, path: str, body: bytes | None = None) -> tuple[
     return response.status, answer
 
 
-def test_health_counts_connections(api: Api) -> None:
+def test_health_counts_connections(api: GatewayHarness) -> None:
     status, answer = plain(api, "GET", "/health")
     assert (status, answer["status"]) == (200, "ok")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_plain_http_request_gets_an_error_that_sdks_understand(api: Api, method: str) -> None:
+def test_plain_http_request_gets_an_error_that_sdks_understand(
+    api: GatewayHarness, method: str
+) -> None:
     body = b'{"model":"echo"}' * 10_000 if method == "POST" else None
     status, answer = plain(api, method, "/v1/responses", body)
     assert status == 426
@@ -59,7 +63,7 @@ def test_plain_http_request_gets_an_error_that_sdks_understand(api: Api, method:
     assert answer["error"].keys() == {"message", "type", "param", "code"}
 
 
-def test_malformed_upgrade_invokes_no_function(api: Api) -> None:
+def test_malformed_upgrade_invokes_no_function(api: GatewayHarness) -> None:
     before = api.note.read_text()
     connection = http.client.HTTPConnection("127.0.0.1", api.port)
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Authorization": ALLOW}
@@ -69,13 +73,13 @@ def test_malformed_upgrade_invokes_no_function(api: Api) -> None:
     assert api.note.read_text() == before
 
 
-async def test_handshake_negotiates_no_compression(api: Api) -> None:
+async def test_handshake_negotiates_no_compression(api: GatewayHarness) -> None:
     async with api.connect() as client:
         assert client.response is not None
         assert "Sec-WebSocket-Extensions" not in client.response.headers
 
 
-async def test_authorizer_is_not_invoked_without_the_identity(api: Api) -> None:
+async def test_authorizer_is_not_invoked_without_the_identity(api: GatewayHarness) -> None:
     before = api.note.read_text()
     assert await refusal(api, authorization=None) == (401, {"message": "Unauthorized"})
     assert api.note.read_text() == before
@@ -96,25 +100,25 @@ _DENIED = "User is not authorized to access this resource"
     ],
 )
 async def test_authorizer_refusal_has_the_status_of_api_gateway(
-    api: Api, token: str, status: int, body: dict[str, Any]
+    api: GatewayHarness, token: str, status: int, body: dict[str, Any]
 ) -> None:
     assert await refusal(api, authorization=f"Bearer {token}") == (status, body)
 
 
-async def test_authorizer_that_is_slow_is_a_500(open_api: OpenApi) -> None:
-    async with open_api(authorizer="connect", limits={"integration_timeout_s": 0.2}) as api:
+async def test_authorizer_that_is_slow_is_a_500(open_gateway: OpenGateway) -> None:
+    async with open_gateway(authorizer="connect", limits={"integration_timeout_s": 0.2}) as api:
         assert await refusal(api, "/responses?sleep=1") == (
             500,
             {"message": "Internal server error"},
         )
 
 
-async def test_handshake_succeeds_without_an_authorizer(open_api: OpenApi) -> None:
-    async with open_api(authorizer=None) as api, api.connect(authorization=None) as client:
+async def test_handshake_succeeds_without_an_authorizer(open_gateway: OpenGateway) -> None:
+    async with open_gateway(authorizer=None) as api, api.connect(authorization=None) as client:
         assert "authorizer" not in (await ask(client))["requestContext"]
 
 
-async def test_authorizer_event_has_the_fields_of_api_gateway(api: Api) -> None:
+async def test_authorizer_event_has_the_fields_of_api_gateway(api: GatewayHarness) -> None:
     async with api.connect("/responses?a=1&a=2") as client:
         connection_id = await id_of(client)
     [event] = api.noted(connection_id, "AUTHORIZE")
@@ -135,7 +139,7 @@ async def test_authorizer_event_has_the_fields_of_api_gateway(api: Api) -> None:
     assert "authorizer" not in context
 
 
-async def test_connect_event_has_the_fields_of_api_gateway(api: Api) -> None:
+async def test_connect_event_has_the_fields_of_api_gateway(api: GatewayHarness) -> None:
     async with api.connect("/responses?a=1", user_agent_header="a client") as client:
         connection_id = await id_of(client)
     [event] = api.noted(connection_id, "CONNECT")
@@ -165,32 +169,32 @@ async def test_connect_event_has_the_fields_of_api_gateway(api: Api) -> None:
     ],
 )
 async def test_connect_that_fails_refuses_the_handshake(
-    api: Api, query: str, status: int, message: str
+    api: GatewayHarness, query: str, status: int, message: str
 ) -> None:
     found, body = await refusal(api, f"/responses?{query}")
     assert (found, body["message"]) == (status, message)
     assert not api.noted(body["connectionId"], "DISCONNECT")
 
 
-async def test_connect_that_is_slow_is_a_504(open_api: OpenApi) -> None:
-    async with open_api(limits={"integration_timeout_s": 0.3}) as api:
+async def test_connect_that_is_slow_is_a_504(open_gateway: OpenGateway) -> None:
+    async with open_gateway(limits={"integration_timeout_s": 0.3}) as api:
         status, body = await refusal(api, "/responses?sleep=1")
         assert (status, body["message"]) == (504, "Endpoint request timed out")
 
 
-async def test_post_during_connect_is_gone(api: Api) -> None:
+async def test_post_during_connect_is_gone(api: GatewayHarness) -> None:
     async with api.connect(f"/responses?post=127.0.0.1:{api.management_port}") as client:
         [event] = api.noted(await id_of(client), "CONNECT")
         assert event["posted"] == 410
 
 
-async def test_new_connections_are_limited_by_their_rate(open_api: OpenApi) -> None:
+async def test_new_connections_are_limited_by_their_rate(open_gateway: OpenGateway) -> None:
     limits = {"connections_per_s": 0.001, "connections_burst": 2}
-    async with open_api(limits=limits) as api, api.connect(), api.connect():
+    async with open_gateway(limits=limits) as api, api.connect(), api.connect():
         assert await refusal(api) == (429, {"message": "Too Many Requests"})
 
 
-async def test_client_that_leaves_during_connect_is_disconnected(api: Api) -> None:
+async def test_client_that_leaves_during_connect_is_disconnected(api: GatewayHarness) -> None:
     before = len(api.note.read_text())
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(api.connect("/responses?sleep=1&leaver=1"), 0.5)
@@ -200,5 +204,5 @@ async def test_client_that_leaves_during_connect_is_disconnected(api: Api) -> No
         events = [json.loads(line) for line in lines if '"leaver"' in line and '"type"' not in line]
         return events[0]["requestContext"]["connectionId"] if events else ""
 
-    connection_id = await asyncio.to_thread(eventually, leaver)
+    connection_id = await asyncio.to_thread(wait_until, leaver)
     assert await api.disconnected(connection_id) == (1006, "Connection Closed Abnormally")

@@ -11,7 +11,12 @@ import pytest
 from mypy_boto3_apigatewaymanagementapi.client import ApiGatewayManagementApiClient
 from websockets.asyncio.client import ClientConnection
 
-from tests.integration.gateway.conftest import Api, OpenApi, id_of, management_client
+from tests.integration.local.gateway.conftest import (
+    GatewayHarness,
+    OpenGateway,
+    id_of,
+    management_client,
+)
 
 Management = ApiGatewayManagementApiClient
 
@@ -20,7 +25,7 @@ async def post(management: Management, connection_id: str, data: str | bytes) ->
     await asyncio.to_thread(management.post_to_connection, ConnectionId=connection_id, Data=data)
 
 
-async def test_posts_arrive_in_order(api: Api, management: Management) -> None:
+async def test_posts_arrive_in_order(api: GatewayHarness, management: Management) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
         for n in range(50):
@@ -28,7 +33,9 @@ async def test_posts_arrive_in_order(api: Api, management: Management) -> None:
         assert [await client.recv() for _ in range(50)] == [f"{n} ☃" for n in range(50)]
 
 
-async def test_post_above_the_message_limit_is_refused(api: Api, management: Management) -> None:
+async def test_post_above_the_message_limit_is_refused(
+    api: GatewayHarness, management: Management
+) -> None:
     async with api.connect(max_size=None) as client:
         connection_id = await id_of(client)
         await post(management, connection_id, "x" * 131_072)
@@ -37,13 +44,15 @@ async def test_post_above_the_message_limit_is_refused(api: Api, management: Man
             await post(management, connection_id, "x" * 131_073)
 
 
-async def test_post_that_is_no_text_is_refused(api: Api, management: Management) -> None:
+async def test_post_that_is_no_text_is_refused(api: GatewayHarness, management: Management) -> None:
     async with api.connect() as client:
         with pytest.raises(management.exceptions.ClientError, match="BadRequest"):
             await post(management, await id_of(client), b"\xff")
 
 
-async def test_post_to_a_closed_connection_is_gone(api: Api, management: Management) -> None:
+async def test_post_to_a_closed_connection_is_gone(
+    api: GatewayHarness, management: Management
+) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
     await api.disconnected(connection_id)
@@ -56,7 +65,7 @@ async def test_post_to_a_closed_connection_is_gone(api: Api, management: Managem
             management.delete_connection(ConnectionId=gone)
 
 
-async def test_get_describes_a_connection(api: Api, management: Management) -> None:
+async def test_get_describes_a_connection(api: GatewayHarness, management: Management) -> None:
     async with api.connect(user_agent_header="a client") as client:
         connection_id = await id_of(client)
         first = await asyncio.to_thread(management.get_connection, ConnectionId=connection_id)
@@ -67,7 +76,7 @@ async def test_get_describes_a_connection(api: Api, management: Management) -> N
     assert first["ConnectedAt"] <= first["LastActiveAt"] < second["LastActiveAt"]
 
 
-async def test_delete_disconnects_a_client(api: Api, management: Management) -> None:
+async def test_delete_disconnects_a_client(api: GatewayHarness, management: Management) -> None:
     async with api.connect() as client:
         connection_id = await id_of(client)
         await asyncio.to_thread(management.delete_connection, ConnectionId=connection_id)
@@ -78,7 +87,9 @@ async def test_delete_disconnects_a_client(api: Api, management: Management) -> 
             await post(management, connection_id, "x")
 
 
-def raw(api: Api, method: str, path: str, authorization: str = "") -> tuple[int, str | None]:
+def raw(
+    api: GatewayHarness, method: str, path: str, authorization: str = ""
+) -> tuple[int, str | None]:
     connection = http.client.HTTPConnection("127.0.0.1", api.management_port)
     connection.request(method, path, b"x", {"Authorization": authorization})
     response = connection.getresponse()
@@ -100,7 +111,7 @@ SCOPE = "AWS4-HMAC-SHA256 Credential=a/20261121/us-east-1/{}/aws4_request"
     ],
 )
 async def test_request_without_a_signature_is_forbidden(
-    api: Api, authorization: str, stage: str
+    api: GatewayHarness, authorization: str, stage: str
 ) -> None:
     async with api.connect() as client:
         path = f"/{stage}/@connections/{quote(await id_of(client))}"
@@ -108,7 +119,7 @@ async def test_request_without_a_signature_is_forbidden(
             assert raw(api, method, path, authorization) == (403, "ForbiddenException")
 
 
-async def test_request_path_may_be_encoded(api: Api) -> None:
+async def test_request_path_may_be_encoded(api: GatewayHarness) -> None:
     async with api.connect() as client:
         path = f"/responses/%40connections/{quote(await id_of(client), safe='')}"
         connection = http.client.HTTPConnection("127.0.0.1", api.management_port)
@@ -118,9 +129,9 @@ async def test_request_path_may_be_encoded(api: Api) -> None:
         assert await client.recv() == "x"
 
 
-async def test_management_requests_are_limited_by_their_rate(open_api: OpenApi) -> None:
+async def test_management_requests_are_limited_by_their_rate(open_gateway: OpenGateway) -> None:
     limits = {"requests_per_s": 0.001, "requests_burst": 2}
-    async with open_api(limits=limits) as api, api.connect() as client:
+    async with open_gateway(limits=limits) as api, api.connect() as client:
         connection_id = await id_of(client)
         with management_client(api.management_endpoint) as management:
             await post(management, connection_id, "x")
@@ -139,7 +150,9 @@ async def fill(management: Management, connection_id: str) -> None:
         await post(management, connection_id, "x" * 131_072)
 
 
-async def test_slow_client_delays_no_other_and_is_limited(api: Api, management: Management) -> None:
+async def test_slow_client_delays_no_other_and_is_limited(
+    api: GatewayHarness, management: Management
+) -> None:
     async with api.connect() as slow, api.connect() as client:
         slow_id, other_id = await id_of(slow), await id_of(client)
         stop_reading(slow)
