@@ -24,12 +24,12 @@ _HEADERS = (
 
 def render(legs: Sequence[Leg], plan: Plan, head: Iterable[str]) -> str:
     """Return the whole report."""
-    said = [*head, describe(plan), *_sizes(legs)]
+    lines = [*head, describe(plan), *_sizes(legs)]
     rows = [_row(leg) for leg in legs]
     rows.append(_ratios(*legs))
     parts = [
         "## Conversations that stay with their worker",
-        f"{bullets(said)}\n{_DEFINITIONS}",
+        f"{bullets(lines)}\n{_DEFINITIONS}",
         table(_HEADERS, rows),
     ]
     return "\n\n".join(parts) + "\n"
@@ -49,7 +49,7 @@ def hit_rate(leg: Leg) -> float | None:
     return leg.hits / leg.queries if leg.queries else None
 
 
-def held(leg: Leg) -> float | None:
+def repeat_hit_rate(leg: Leg) -> float | None:
     """Return hits by the tokens that repeat (`Leg.repeated`)."""
     return leg.hits / leg.repeated if leg.queries and leg.repeated else None
 
@@ -75,7 +75,7 @@ def _row(leg: Leg) -> tuple[str, ...]:
         ", ".join(f"{name} {one.answers:.0f}" for name, one in sorted(leg.counters.items())),
         f"{leg.hits:.0f} / {leg.queries:.0f}" if leg.queries else "-",
         _share(hit_rate(leg)),
-        _share(held(leg)),
+        _share(repeat_hit_rate(leg)),
         number(first_ms(leg, 50)),
         number(first_ms(leg, 90)),
         number(leg.seconds),
@@ -88,7 +88,7 @@ def _ratios(kept: Leg, free: Leg) -> tuple[str, ...]:
         "",
         "",
         _ratio(hit_rate(kept), hit_rate(free)),
-        _ratio(held(kept), held(free)),
+        _ratio(repeat_hit_rate(kept), repeat_hit_rate(free)),
         _ratio(first_ms(kept, 50), first_ms(free, 50)),
         _ratio(first_ms(kept, 90), first_ms(free, 90)),
         _ratio(kept.seconds, free.seconds),

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.affinity.report import first_ms, held, hit_rate, render
+from benchmarks.affinity.report import first_ms, hit_rate, render, repeat_hit_rate
 from tests.unit.benchmarks.affinity.leg_samples import leg, plan, turn
 
 TURNS = [
@@ -21,7 +21,7 @@ FREE = leg(*SLOW, affinity=False, queries=500, hits=120, seconds=8)
 
 def test_affinity_report_figures() -> None:
     assert hit_rate(KEPT) == pytest.approx(0.48)
-    assert held(KEPT) == pytest.approx(1.0)
+    assert repeat_hit_rate(KEPT) == pytest.approx(1.0)
     assert (first_ms(KEPT, 50), first_ms(KEPT, 90)) == (20.0, 40.0)
     assert first_ms(FREE, 90) == 80.0
 

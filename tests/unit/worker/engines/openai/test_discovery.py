@@ -56,7 +56,7 @@ async def test_discovery_without_a_model_fails() -> None:
 async def test_discovery_detects_the_kind_unless_it_is_set(
     server: str, setting: str, path: str
 ) -> None:
-    async with serving(kind=server, patience={"kind": setting}) as (engine, up):
+    async with serving(kind=server, settings={"kind": setting}) as (engine, up):
         assert joined(await chunks_of(engine, "one two")) == "one two"
         assert path in up.requests[0]
 

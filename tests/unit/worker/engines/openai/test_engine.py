@@ -65,7 +65,7 @@ async def test_openai_engine_passes_on_sampling_and_leaves_the_rest_open() -> No
 
 
 async def test_openai_engine_sends_no_limit_that_only_the_window_sets() -> None:
-    async with serving(patience={"context_window": 1000}) as (engine, up):
+    async with serving(settings={"context_window": 1000}) as (engine, up):
         await chunks_of(engine, TEXT, max_tokens=991)
         await chunks_of(engine, TEXT, max_tokens=900)
     assert "max_tokens" not in up.requests[0]
@@ -73,7 +73,7 @@ async def test_openai_engine_sends_no_limit_that_only_the_window_sets() -> None:
 
 
 async def test_openai_engine_cuts_an_endless_answer_at_the_window() -> None:
-    async with serving(patience={"context_window": 50}) as (engine, up):
+    async with serving(settings={"context_window": 50}) as (engine, up):
         chunks = await chunks_of(engine, "count to 5000", max_tokens=5000)
         await up.idle()
     assert chunks[-1].finish_reason == "length"
@@ -95,7 +95,7 @@ async def test_openai_engine_says_what_a_vllm_without_token_ids_needs() -> None:
 
 
 async def test_openai_engine_refuses_a_prompt_estimated_beyond_the_window() -> None:
-    async with serving(patience={"context_window": 10}) as (engine, up):
+    async with serving(settings={"context_window": 10}) as (engine, up):
         with pytest.raises(ContextOverflowError, match="10"):
             await chunks_of(engine, "word " * 50)
         assert up.requests == []

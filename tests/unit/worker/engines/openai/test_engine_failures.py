@@ -53,10 +53,10 @@ async def test_openai_engine_names_the_setting_of_a_refused_key(status: int) -> 
 
 
 async def test_openai_engine_sends_the_key() -> None:
-    async with serving(key="secret", patience={"api_key": "secret"}) as (engine, _):
+    async with serving(key="secret", settings={"api_key": "secret"}) as (engine, _):
         assert joined(await chunks_of(engine, TEXT)) == TEXT
     with pytest.raises(EngineError, match="AXON_UPSTREAM_API_KEY"):
-        async with serving(key="secret", patience={"api_key": "other"}):
+        async with serving(key="secret", settings={"api_key": "other"}):
             pass
 
 
@@ -117,7 +117,7 @@ async def test_openai_engine_reconnects_after_a_failed_connection(kind: str) -> 
 
 
 async def test_openai_engine_is_not_healthy_while_the_upstream_is_away() -> None:
-    async with serving(patience=ONCE) as (engine, up):
+    async with serving(settings=ONCE) as (engine, up):
         assert await engine.health()
         request = await ask(engine, TEXT)
         await up.stop()
@@ -136,8 +136,8 @@ async def test_openai_engine_continues_a_broken_stream_without_repetition(
     kind: str, then: Any, after: int
 ) -> None:
     fault = Fault(after=after, then=then, body=told("out of memory"))
-    patience = {"token_timeout_s": 0.3}
-    async with serving(kind=kind, faults=[fault], patience=patience) as (engine, up):
+    settings = {"token_timeout_s": 0.3}
+    async with serving(kind=kind, faults=[fault], settings=settings) as (engine, up):
         whole = await chunks_of(engine, TEXT, max_tokens=50)
         assert joined(whole) == TEXT
         assert whole[-1].finish_reason == "stop"
@@ -170,8 +170,8 @@ async def test_openai_engine_makes_no_request_for_a_complete_answer(kind: str) -
 
 @pytest.mark.parametrize("then", ["mute", "hang"])
 async def test_openai_engine_never_retries_an_upstream_that_does_not_begin(then: Any) -> None:
-    patience = {"first_token_timeout_s": 0.1}
-    async with serving(faults=[Fault(then=then)], patience=patience) as (engine, up):
+    settings = {"first_token_timeout_s": 0.1}
+    async with serving(faults=[Fault(then=then)], settings=settings) as (engine, up):
         with pytest.raises(EngineError, match=r"nothing for 0\.1 s"):
             await chunks_of(engine, TEXT)
         assert len(up.requests) == 1
@@ -179,15 +179,15 @@ async def test_openai_engine_never_retries_an_upstream_that_does_not_begin(then:
 
 
 async def test_openai_engine_fails_when_the_upstream_stops_between_tokens() -> None:
-    patience = {"token_timeout_s": 0.1, **ONCE}
-    async with serving(faults=[Fault(after=2, then="hang")], patience=patience) as (engine, up):
+    settings = {"token_timeout_s": 0.1, **ONCE}
+    async with serving(faults=[Fault(after=2, then="hang")], settings=settings) as (engine, up):
         with pytest.raises(EngineError, match=r"nothing for 0\.1 s"):
             await chunks_of(engine, TEXT)
         await up.idle()
 
 
 async def test_openai_engine_tolerates_a_slow_consumer() -> None:
-    async with serving(patience={"token_timeout_s": 0.1, **ONCE}) as (engine, _):
+    async with serving(settings={"token_timeout_s": 0.1, **ONCE}) as (engine, _):
         taken = []
         async for chunk in engine.generate(await ask(engine, TEXT)):
             taken.append(chunk.text)

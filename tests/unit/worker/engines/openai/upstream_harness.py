@@ -12,10 +12,10 @@ from worker.engines.protocol import ChatMessage, GenerateRequest, Sampling, Toke
 
 @asynccontextmanager
 async def serving(
-    *, patience: dict[str, Any] | None = None, slots: int = 2, **server: Any
+    *, settings: dict[str, Any] | None = None, slots: int = 2, **server: Any
 ) -> AsyncGenerator[tuple[OpenAiEngine, EchoUpstream]]:
     async with echo_upstream(**server) as upstream:
-        engine = OpenAiEngine(slots=slots, upstream=Upstream(url=upstream.url, **(patience or {})))
+        engine = OpenAiEngine(slots=slots, upstream=Upstream(url=upstream.url, **(settings or {})))
         await engine.start()
         try:
             yield engine, upstream
