@@ -24,7 +24,13 @@ class Unauthorized(Exception):  # noqa: N818 API Gateway answers 401 to this ver
 
 
 def handler(event: Event, _context: object) -> dict[str, Any]:
-    """Return a policy that lets the key's tenant connect; raise for API Gateway's 401."""
+    """Return a policy that allows the connection, with the key's principal as its context.
+
+    Raises
+    ------
+    Unauthorized
+        The key is missing, unknown or revoked.
+    """
     scheme, _, secret = _authorization(event).partition(" ")
     principal = None
     if scheme.lower() == "bearer" and secret:

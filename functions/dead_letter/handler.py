@@ -1,4 +1,4 @@
-"""The jobs' dead letters: their responses fail honestly, then they wait for the operator."""
+"""The jobs' dead-letter queue: fails the response of each message, then parks the message."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from axon.jobs import Job
 from axon.lambdas import Event, run
 from axon.settings import DeadLetterSettings
 
-LOGGER = Logger(service="dead_letter")
+logger = Logger(service="dead_letter")
 TELEMETRY = Telemetry(service="dead_letter")
 SETTINGS = DeadLetterSettings.from_environ(os.environ)
 VALKEY = create_valkey(SETTINGS)
@@ -31,14 +31,14 @@ TERMINATOR = terminator(
 PARKING = SqsParking(api=sqs_api(SETTINGS.parked_queue_url, region=SETTINGS.aws_region))
 
 GAVE_UP = {"code": "server_error", "message": "The request failed repeatedly and was given up."}
-LONGEST_WHY = 200
+MAX_REASON_LENGTH = 200
 
 
 @TELEMETRY.traced
 def handler(event: Event, _context: object) -> dict[str, Any]:
-    """Serve each letter; what could not be served comes again."""
+    """Handle each dead letter; one that could not be handled is received again."""
     messages = event["Records"]
-    served = run(_serve_all(messages))
+    served = run(_handle_all(messages))
     failed = [
         {"itemIdentifier": message["messageId"]}
         for message, done in zip(messages, served, strict=True)
@@ -48,31 +48,31 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
     return {"batchItemFailures": failed}
 
 
-async def _serve_all(messages: list[dict[str, Any]]) -> list[bool]:
-    return await asyncio.gather(*map(_serve, messages))
+async def _handle_all(messages: list[dict[str, Any]]) -> list[bool]:
+    return await asyncio.gather(*map(_handle, messages))
 
 
-async def _serve(message: dict[str, Any]) -> bool:
-    """Fail the response, then park the letter: repeating either does no harm."""
+async def _handle(message: dict[str, Any]) -> bool:
+    """Fail the response, then park the letter; both may be repeated without harm."""
     try:
         response_id, why = await _fail(message["body"])
         letter = ParkedLetter(
             message_id=message["messageId"],
             body=message["body"],
             why=why,
-            # This function's own receive is no attempt.
+            # This function's own receive is not an attempt.
             attempts=int(message["attributes"]["ApproximateReceiveCount"]) - 1,
             response_id=response_id,
         )
         await PARKING.park(letter)
     except Exception:
-        LOGGER.exception("could not serve a dead letter", extra={"letter": message["messageId"]})
+        logger.exception("could not handle a dead letter", extra={"letter": message["messageId"]})
         return False
     return True
 
 
 async def _fail(body: str) -> tuple[str | None, str]:
-    """Fail the letter's response; return its id, if it has one, and why the letter is here."""
+    """Fail the response of a dead letter; return its id, if it has one, and the letter's reason."""
     try:
         job = Job.decode(body)
     except ValidationError as error:
@@ -90,6 +90,6 @@ async def _fail(body: str) -> tuple[str | None, str]:
 
 
 def _first(error: ValidationError) -> str:
-    """Return what is wrong, without what the letter says: attributes hold no such text."""
+    """Return the first error without the letter's own text, which attributes may not hold."""
     wrong = error.errors(include_input=False, include_url=False)[0]
-    return ": ".join([*map(str, wrong["loc"][:1]), wrong["msg"]])[:LONGEST_WHY]
+    return ": ".join([*map(str, wrong["loc"][:1]), wrong["msg"]])[:MAX_REASON_LENGTH]

@@ -1,4 +1,4 @@
-"""``$disconnect``: forgets the connection; what it waits for may be resumed for a while."""
+"""``$disconnect``: removes the connection; its responses can be resumed for a limited time."""
 
 import os
 from typing import Any
@@ -16,12 +16,13 @@ LOG = event_log(SETTINGS, valkey=VALKEY)
 
 
 def handler(event: Event, _context: object) -> dict[str, Any]:
-    """Let go of the connection."""
+    """Mark the connection as gone and its running responses as abandoned."""
     run(_leave(event["requestContext"]["connectionId"]))
     return {"statusCode": 200}
 
 
 async def _leave(connection_id: str) -> None:
-    # First the connection: from here on nothing more is accepted for it.
+    # In this order: once the connection is marked as gone, no request is accepted for it any more,
+    # so none can be missed by `abandon`.
     await CONNECTIONS.remove(connection_id)
     await LOG.abandon(connection_id)

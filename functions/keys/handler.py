@@ -1,4 +1,4 @@
-"""Makes, lists and revokes API keys; invoked by ``axon keys``."""
+"""Creates, lists and revokes API keys; invoked by ``axon keys``."""
 
 import os
 from typing import Any
@@ -14,17 +14,17 @@ from axon.settings import KeysSettings
 from axon.tenants.api_keys import ApiKeys
 from axon.tenants.commands import answer
 
-LOGGER = Logger(service="keys")
+logger = Logger(service="keys")
 SETTINGS = KeysSettings.from_environ(os.environ)
 KEYS = ApiKeys(
     store=PostgresApiKeyStore(pool=create_pool(SETTINGS, max_size=1)),
-    cache=ValkeyPrincipalCache(valkey=create_valkey(SETTINGS), ttl_s=1),  # only takes keys out
+    cache=ValkeyPrincipalCache(valkey=create_valkey(SETTINGS), ttl_s=1),  # only removes keys
 )
 
 
 def handler(event: Event, _context: object) -> dict[str, Any]:
-    """Do what the event asks, and note who got or lost a key; see `axon.tenants.commands`."""
+    """Run a command, and log which key it created or revoked; see `axon.tenants.commands`."""
     answered = run(answer(event, keys=KEYS))
     noted = ("key", "revoked", "error")
-    LOGGER.info("answered", extra={name: answered.get(name) for name in noted})
+    logger.info("answered", extra={name: answered.get(name) for name in noted})
     return answered

@@ -1,4 +1,4 @@
-"""Brings the database's schema up to date; invoked by a deployment, and by the local cloud."""
+"""Migrates the database's schema; invoked by a deployment, and by the local cloud."""
 
 import os
 from typing import Any

@@ -6,20 +6,20 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from axon.adapters.postgres.pool import create_pool
-from axon.adapters.postgres.stores import PostgresWantedModels
+from axon.adapters.postgres.stores import PostgresDesiredModels
 from axon.adapters.valkey.client import create_valkey
 from axon.adapters.valkey.directories import ValkeyModelChanges, ValkeyModelDirectory
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.lambdas import Event, run
-from axon.models.admin import ModelControl
+from axon.models.admin import ModelAdmin
 from axon.models.commands import answer
 from axon.settings import ModelsSettings
 
-LOGGER = Logger(service="models")
+logger = Logger(service="models")
 SETTINGS = ModelsSettings.from_environ(os.environ)
 VALKEY = create_valkey(SETTINGS)
-CONTROL = ModelControl(
-    wanted=PostgresWantedModels(pool=create_pool(SETTINGS, max_size=1)),
+ADMIN = ModelAdmin(
+    desired=PostgresDesiredModels(pool=create_pool(SETTINGS, max_size=1)),
     changes=ValkeyModelChanges(valkey=VALKEY),
     workers=ValkeyWorkerDirectory(valkey=VALKEY),
     directory=ValkeyModelDirectory(valkey=VALKEY),
@@ -28,8 +28,8 @@ CONTROL = ModelControl(
 
 
 def handler(event: Event, _context: object) -> dict[str, Any]:
-    """Do what the event asks, and note what was changed; see `axon.models.commands`."""
-    answered = run(answer(event, control=CONTROL))
+    """Run a command, and log what it changed; see `axon.models.commands`."""
+    answered = run(answer(event, admin=ADMIN))
     noted = ("model", "told", "error")
-    LOGGER.info("answered", extra={name: answered.get(name) for name in noted})
+    logger.info("answered", extra={name: answered.get(name) for name in noted})
     return answered

@@ -22,7 +22,7 @@ from axon.serialization import dumps
 from axon.settings import RespondSettings
 from axon.tenants.principal import Principal
 
-LOGGER = Logger(service="respond")
+logger = Logger(service="respond")
 TELEMETRY = Telemetry(service="respond")
 SETTINGS = RespondSettings.from_environ(os.environ)
 BACKEND = response_service(SETTINGS, trace_header=trace_header)
@@ -40,7 +40,7 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
     except RequestError as error:
         return _refuse(error, stream_id)
     except Exception as error:
-        LOGGER.exception("message failed")
+        logger.exception("message failed")
         return _refuse(error, stream_id)
     if response_id is not None:
         TELEMETRY.count("accepted")

@@ -14,7 +14,7 @@ from axon.history import HistoryRecord
 from axon.lambdas import Event, run
 from axon.settings import WriteHistorySettings
 
-LOGGER = Logger(service="write_history")
+logger = Logger(service="write_history")
 TELEMETRY = Telemetry(service="write_history")
 SETTINGS = WriteHistorySettings.from_environ(os.environ)
 STORE = PostgresHistoryStore(pool=create_pool(SETTINGS, max_size=1))
@@ -34,7 +34,7 @@ async def _write(messages: list[dict[str, Any]]) -> list[str]:
     try:
         await STORE.write(list(records.values()))
     except Exception:
-        LOGGER.warning("batch failed, writing one by one", exc_info=True)
+        logger.warning("batch failed, writing one by one", exc_info=True)
         failed += [
             message_id for message_id in records if not await _write_one(records, message_id)
         ]
@@ -47,7 +47,7 @@ async def _write_one(records: dict[str, HistoryRecord], message_id: str) -> bool
     except AxonError:
         return False
     except Exception:
-        LOGGER.exception("record refused", extra={"response_id": records[message_id].response_id})
+        logger.exception("record refused", extra={"response_id": records[message_id].response_id})
         return False
     return True
 
@@ -58,6 +58,6 @@ def _parse(messages: list[dict[str, Any]]) -> tuple[dict[str, HistoryRecord], li
         try:
             records[message["messageId"]] = HistoryRecord.model_validate_json(message["body"])
         except ValidationError:
-            LOGGER.exception("not a record", extra={"message_id": message["messageId"]})
+            logger.exception("not a record", extra={"message_id": message["messageId"]})
             failed.append(message["messageId"])
     return records, failed

@@ -13,7 +13,7 @@ from typing import Any
 import uvloop
 
 from axon.exceptions import SettingsError
-from axon.service_process import configure_logging, stop_on_signals
+from axon.process import configure_logging, stop_on_signals
 from axon.settings import EndpointSettings, WorkerSettings
 from worker.engines.protocol import EngineDeadError
 

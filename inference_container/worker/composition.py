@@ -11,7 +11,7 @@ from axon.adapters.aws.sqs import SqsHistorySender, SqsJobQueue
 from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.composition import event_log, sqs_api, terminator
 from axon.adapters.postgres.pool import Pool, create_pool
-from axon.adapters.postgres.stores import PostgresTurnStore, PostgresWantedModels
+from axon.adapters.postgres.stores import PostgresDesiredModels, PostgresTurnStore
 from axon.adapters.valkey.caches import ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey, create_valkey
 from axon.adapters.valkey.directories import ValkeyModelDirectory
@@ -216,7 +216,7 @@ def _reconciler(foundation: Foundation, *, changed: asyncio.Event) -> Reconciler
         foundation.settings,
         host=foundation.host,
         create=engine_of,
-        desired=PostgresWantedModels(pool=foundation.pool),
+        desired=PostgresDesiredModels(pool=foundation.pool),
         changed=changed,
         metrics=ModelMetrics(registry=foundation.registry, models=foundation.host.models),
     )

@@ -6,7 +6,7 @@ import sys
 import uvloop
 
 from axon.exceptions import SettingsError
-from axon.service_process import configure_logging, stop_on_signals
+from axon.process import configure_logging, stop_on_signals
 from axon.settings import RelaySettings
 from relay.app import serve
 

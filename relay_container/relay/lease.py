@@ -52,4 +52,4 @@ class Lease:
     async def end(self) -> None:
         """End the lease: the relay gets no new responses, and others take over what it has."""
         self._until = 0.0
-        await self._directory.leave(self._relay_id)
+        await self._directory.end_lease(self._relay_id)

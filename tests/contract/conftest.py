@@ -78,7 +78,7 @@ def make_harness(kind: Kind, request: pytest.FixtureRequest) -> MakeHarness:
 async def harness(make_harness: MakeHarness) -> AsyncIterator[EventLogHarness]:
     """Relay "r1", model "echo" and connection "c1" are there."""
     async with make_harness() as made:
-        await made.models.announce(("echo",), retention_s=600)
+        await made.models.register(("echo",), retention_s=600)
         await made.relays.heartbeat("r1", lease_s=600)
         await made.connections.register("c1", principal=a_principal())
         yield made

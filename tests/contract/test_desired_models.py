@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from axon.adapters.postgres.pool import Pool
-from axon.adapters.postgres.stores import PostgresWantedModels
+from axon.adapters.postgres.stores import PostgresDesiredModels
 from axon.exceptions import UnavailableError
 from axon.models.desired import DesiredModel, DesiredModels
-from axon.testing.stores import FakeWantedModels
+from axon.testing.stores import FakeDesiredModels
 from tests.clients import postgres_pool
 
 SETTINGS = {
@@ -24,9 +24,9 @@ SETTINGS = {
 @pytest.fixture(params=["fake", "real"])
 def wanted(request: pytest.FixtureRequest) -> DesiredModels:
     if request.param == "fake":
-        return FakeWantedModels()
+        return FakeDesiredModels()
     pool: Pool = request.getfixturevalue("pool")
-    return PostgresWantedModels(pool=pool)
+    return PostgresDesiredModels(pool=pool)
 
 
 async def test_nothing_is_wanted_at_first(wanted: DesiredModels) -> None:
@@ -74,7 +74,7 @@ async def test_many_at_once(wanted: DesiredModels) -> None:
 
 async def test_a_later_version_is_never_seen_before_an_earlier_one(pool: Pool) -> None:
     """Who has seen a version has seen all below it, whichever model they are of."""
-    wanted = PostgresWantedModels(pool=pool)
+    wanted = PostgresDesiredModels(pool=pool)
     seen: list[set[int]] = [set()]
 
     async def change(writer: int) -> None:
@@ -92,14 +92,14 @@ async def test_a_later_version_is_never_seen_before_an_earlier_one(pool: Pool) -
 
 
 async def test_a_character_that_postgresql_cannot_keep_is_replaced(pool: Pool) -> None:
-    put = await PostgresWantedModels(pool=pool).put("llama", {"model_uri": "a\x00b"})
+    put = await PostgresDesiredModels(pool=pool).put("llama", {"model_uri": "a\x00b"})
     assert put.settings == {"model_uri": "a\ufffdb"}
 
 
 async def test_a_database_that_is_away() -> None:
     async with postgres_pool("postgresql://127.0.0.1:1/none") as pool:
         pool.timeout = 0.2
-        wanted = PostgresWantedModels(pool=pool)
+        wanted = PostgresDesiredModels(pool=pool)
         for asked in (wanted.list(), wanted.put("llama", None)):
             with pytest.raises(UnavailableError):
                 await asked

@@ -26,7 +26,7 @@ class TestRelays:
     ) -> None:
         await harness.log.open(NEW)
         for _ in range(2):
-            await harness.relays.leave("r1")
+            await harness.relays.end_lease("r1")
             assert await harness.relays.expired() == ["r1"]
         assert await harness.relays.undelivered("r1") == {"resp_1"}
 
@@ -54,19 +54,19 @@ class TestRelays:
 
 class TestModels:
     async def test_what_was_announced_is_known_and_sorted(self, harness: EventLogHarness) -> None:
-        await harness.models.announce(("small", "big"), retention_s=600)
-        await harness.models.announce((), retention_s=600)
+        await harness.models.register(("small", "big"), retention_s=600)
+        await harness.models.register((), retention_s=600)
         assert await harness.models.list() == ["big", "echo", "small"]
 
     async def test_for_a_while(self, harness: EventLogHarness) -> None:
-        await harness.models.announce(("old",), retention_s=0.01)
+        await harness.models.register(("old",), retention_s=0.01)
         await harness.seconds(0.03)
         assert await harness.models.list() == ["echo"]
 
     async def test_a_shorter_announcement_does_not_shorten_a_longer_one(
         self, harness: EventLogHarness
     ) -> None:
-        await harness.models.announce(("echo",), retention_s=0.01)
+        await harness.models.register(("echo",), retention_s=0.01)
         await harness.seconds(0.03)
         assert await harness.models.list() == ["echo"]
 
@@ -89,19 +89,19 @@ class TestModels:
         assert (await harness.log.open(NEW)).outcome is OpenResult.OPENED
 
     async def test_what_was_forgotten_is_unknown(self, harness: EventLogHarness) -> None:
-        await harness.models.announce(("small", "big"), retention_s=600)
+        await harness.models.register(("small", "big"), retention_s=600)
         for _ in range(2):
-            await harness.models.forget(("echo", "small", "never"))
-        await harness.models.forget(())
+            await harness.models.remove(("echo", "small", "never"))
+        await harness.models.remove(())
         assert await harness.models.list() == ["big"]
         opening = await harness.log.open(NEW)
         assert opening.outcome is OpenResult.UNKNOWN_MODEL
 
     async def test_until_it_is_announced_again(self, harness: EventLogHarness) -> None:
-        await harness.models.forget(("echo",))
+        await harness.models.remove(("echo",))
         await harness.models.expect(("echo",), retention_s=600)
         assert (await harness.log.open(NEW)).outcome is OpenResult.UNATTENDED
-        await harness.models.announce(("echo",), retention_s=600)
+        await harness.models.register(("echo",), retention_s=600)
         assert await harness.models.list() == ["echo"]
         opening = await harness.log.open(replace(NEW, response_id="resp_2"))
         assert opening.outcome is OpenResult.OPENED

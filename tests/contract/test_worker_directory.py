@@ -43,7 +43,7 @@ class Place:
     async def enter(self, *loads: int, lease_s: float = 600) -> None:
         """Enter w1, w2 and so on with these loads."""
         for worker_id, load in zip(WORKERS, loads, strict=False):
-            await self.directory.announce(a_worker(worker_id, load=load), lease_s=lease_s)
+            await self.directory.register(a_worker(worker_id, load=load), lease_s=lease_s)
 
     async def loads(self) -> list[int]:
         return [worker.load for worker in await self.directory.list()]
@@ -120,7 +120,7 @@ def fake_place() -> Place:
         directory=directory,
         handed_over=handed_over,
         seconds=seconds,
-        disconnect=directory.deaf.add,
+        disconnect=directory.disconnected.add,
     )
 
 
@@ -128,18 +128,18 @@ class TestAnnouncing:
     async def test_those_who_are_there_are_known_by_id(self, place: Place) -> None:
         assert await place.directory.list() == []
         for worker_id in ("w2", "w1"):
-            await place.directory.announce(a_worker(worker_id, load=3))
+            await place.directory.register(a_worker(worker_id, load=3))
         assert await place.directory.list() == [a_worker("w1", load=3), a_worker("w2", load=3)]
 
     async def test_what_has_become_of_one(self, place: Place) -> None:
         await place.enter(3)
         later = WorkerState(worker_id="w1", slots=2, load=1, models=())
-        await place.directory.announce(later)
+        await place.directory.register(later)
         assert await place.directory.list() == [later]
 
     async def test_a_lease_ends(self, place: Place) -> None:
         await place.enter(0, 0)
-        await place.directory.announce(a_worker("w2"), lease_s=0.02)
+        await place.directory.register(a_worker("w2"), lease_s=0.02)
         await place.seconds(0.05)
         assert [worker.worker_id for worker in await place.directory.list()] == ["w1"]
         await place.enter(0)  # takes the ended ones out
@@ -148,7 +148,7 @@ class TestAnnouncing:
     async def test_who_left_is_not_there_and_may_come_again(self, place: Place) -> None:
         await place.enter(0, 0)
         for _ in range(2):
-            await place.directory.leave("w1")
+            await place.directory.remove("w1")
         assert [worker.worker_id for worker in await place.directory.list()] == ["w2"]
         await place.enter(5)
         assert await place.loads() == [5, 0]
@@ -161,7 +161,7 @@ class TestAnnouncing:
     async def test_a_load_of_nobody_is_not(self, place: Place) -> None:
         await place.enter(0)
         await place.directory.note_load("w2", 7)
-        await place.directory.leave("w1")
+        await place.directory.remove("w1")
         await place.directory.note_load("w1", 7)
         assert await place.directory.list() == []
 
@@ -170,7 +170,7 @@ async def test_nothing_stays_for_ever(valkey_url: str) -> None:
     async with valkey_client(valkey_url) as valkey:
         directory = ValkeyWorkerDirectory(valkey=valkey)
         with listening(valkey_url):
-            await directory.announce(a_worker("w1"))
+            await directory.register(a_worker("w1"))
             assert await directory.hand_over(DELIVERY, own_id="w2", order=["w1"]) == "w1"
         await directory.note_load("w1", 2)
         lives = [await valkey.call("TTL", key) for key in await valkey.call("KEYS", "*")]
@@ -253,7 +253,7 @@ class TestHandingOver:
 
     async def test_who_is_not_there_is_passed_over(self, place: Place) -> None:
         await place.enter(1, 0)
-        await place.directory.announce(a_worker("w3"), lease_s=0.02)
+        await place.directory.register(a_worker("w3"), lease_s=0.02)
         await place.seconds(0.05)
         assert await place.hand_over(["w3", "w4", "w2", "w1"]) == "w2"
 

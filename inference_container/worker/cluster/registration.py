@@ -127,7 +127,7 @@ class WorkerRegistration:
             self._publishing_load.cancel()
         try:
             async with asyncio.timeout(_LEAVE_TIMEOUT_S):
-                await self._workers.leave(self._worker.worker_id)
+                await self._workers.remove(self._worker.worker_id)
         except (UnavailableError, TimeoutError) as error:
             logger.warning("cannot leave the directory of workers: %s", error)
 
@@ -140,8 +140,8 @@ class WorkerRegistration:
             # A model that is swapped is neither served nor unloaded: it keeps its entry, so that
             # clients are not refused between two versions.
             if unloaded := self._announced_models - kept:
-                await self._models.forget(tuple(unloaded))
-            await self._models.announce(served, retention_s=self._retention_s)
+                await self._models.remove(tuple(unloaded))
+            await self._models.register(served, retention_s=self._retention_s)
             self._announced_models = frozenset(served)
             self.announced.set()
             await self._register(models)
@@ -159,11 +159,11 @@ class WorkerRegistration:
     async def _register(self, models: Sequence[ModelStatus]) -> None:
         """Enter the directory of workers, or leave it while the subscription is disconnected."""
         if self._worker.connected():
-            await self._workers.announce(self._worker.state(models))
+            await self._workers.register(self._worker.state(models))
             self._registered = True
         elif self._registered:
             # A job handed over now would be lost until its visibility timeout ends.
-            await self._workers.leave(self._worker.worker_id)
+            await self._workers.remove(self._worker.worker_id)
             self._registered = False
 
     async def _publish_load(self) -> None:

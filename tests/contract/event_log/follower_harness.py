@@ -123,7 +123,7 @@ class FollowerHarness:
     lose: Callable[[], Awaitable[None]]
 
     async def prepare(self) -> None:
-        await self.models.announce(("echo",), retention_s=600)
+        await self.models.register(("echo",), retention_s=600)
         await self.relays.heartbeat("r1", lease_s=600)
         for connection_id in ("c1", "c2"):
             await self.connections.register(connection_id, principal=a_principal(TENANT))

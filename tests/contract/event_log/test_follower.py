@@ -276,7 +276,7 @@ async def test_follower_is_not_disturbed_by_a_takeover(without_looks: FollowerHa
     await reader.has_all()
     relays = without_looks.relays
     await relays.heartbeat("r2", lease_s=600)
-    await relays.leave("r1")
+    await relays.end_lease("r1")
     taken_over = await relays.take_over("r1", successor_id="r2")
     assert [each.response_id for each in taken_over] == [author.response_id]
     await author.append(2)

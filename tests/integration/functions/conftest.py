@@ -82,7 +82,7 @@ class World:
         )
         self._functions = functions
         run(ValkeyRelayDirectory(valkey=self.valkey).heartbeat("relay", lease_s=600))
-        run(ValkeyModelDirectory(valkey=self.valkey).announce(("echo",), retention_s=600))
+        run(ValkeyModelDirectory(valkey=self.valkey).register(("echo",), retention_s=600))
 
     def load(self, name: str, **changes: str) -> ModuleType:
         return self._functions.load(name, **self.variables | changes)

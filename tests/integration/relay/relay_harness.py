@@ -61,7 +61,7 @@ class Stage:
         self._names: dict[int, str] = {}
 
     async def begin(self) -> None:
-        await ValkeyModelDirectory(valkey=self.valkey).announce((MODEL,), retention_s=600)
+        await ValkeyModelDirectory(valkey=self.valkey).register((MODEL,), retention_s=600)
         connections = ValkeyConnectionDirectory(valkey=self.valkey)
         for connection_id in CONNECTIONS:
             await connections.register(connection_id, principal=a_principal(TENANT))

@@ -177,7 +177,7 @@ async def test_when_the_adopter_dies_too_a_third_one_goes_on(stage: Stage, doome
     await stage.settled(*authors)
     await stage.kill(doomed)
     await asyncio.gather(*(author.say("two") for author in authors))
-    await stage.directory.leave(DOOMED)
+    await stage.directory.end_lease(DOOMED)
     await stage.directory.heartbeat("relay-too", lease_s=1)
     taken_over = await stage.directory.take_over(DOOMED, successor_id="relay-too")
     assert len(taken_over) == len(authors)  # and there it ends

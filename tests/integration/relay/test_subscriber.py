@@ -48,7 +48,7 @@ async def test_hears_publications_in_order(valkey: Valkey, heard: Heard) -> None
 
 
 async def test_hears_when_a_relay_leaves(valkey: Valkey, heard: Heard) -> None:
-    await ValkeyRelayDirectory(valkey=valkey).leave("another")
+    await ValkeyRelayDirectory(valkey=valkey).end_lease("another")
     async with asyncio.timeout(5):
         await heard.left.wait()
     assert not heard.publications

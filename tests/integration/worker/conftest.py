@@ -117,7 +117,7 @@ class World:
     async def begin(self) -> None:
         """Have a relay, and a model that may be asked for."""
         await ValkeyRelayDirectory(valkey=self._valkey).heartbeat("relay", lease_s=600)
-        await ValkeyModelDirectory(valkey=self._valkey).announce(("echo",), retention_s=600)
+        await ValkeyModelDirectory(valkey=self._valkey).register(("echo",), retention_s=600)
 
     async def done(self, *, jobs: int = 0) -> None:
         """Wait until so many jobs are left: a worker deletes its own after the end."""

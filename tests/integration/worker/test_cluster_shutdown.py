@@ -60,10 +60,10 @@ async def test_a_worker_that_drains_gives_back_what_still_arrives(
             while await directory.list():
                 await asyncio.sleep(0.01)
         # As one does whose script ran just before.
-        await directory.announce(state)
+        await directory.register(state)
         chosen = await directory.hand_over(delivery, own_id="w1", order=["w2"], bounded=False)
         assert chosen == "w2"
-        await directory.leave("w2")
+        await directory.remove("w2")
         assert not stopped.is_set()
     began = time.monotonic()
     async with beside.workers("w1"):

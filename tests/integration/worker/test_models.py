@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from axon.adapters.postgres.pool import Pool
-from axon.adapters.postgres.stores import PostgresWantedModels
+from axon.adapters.postgres.stores import PostgresDesiredModels
 from axon.exceptions import RequestError
 from tests.integration.worker.conftest import World, text_of
 
@@ -27,7 +27,7 @@ async def accepted(world: World, *, model: str, **fields: Any) -> str:
 
 
 async def test_each_answers_under_its_own_name(world: World, pool: Pool) -> None:
-    await PostgresWantedModels(pool=pool).put("second", {"engine": "echo"})
+    await PostgresDesiredModels(pool=pool).put("second", {"engine": "echo"})
     async with world.worker(**SOON):
         for model in ("second", "echo"):
             decoded = await world.ended(await accepted(world, model=model, input="hi there"))
@@ -36,7 +36,7 @@ async def test_each_answers_under_its_own_name(world: World, pool: Pool) -> None
 
 
 async def test_a_model_that_fails_keeps_nobody_from_working(world: World, pool: Pool) -> None:
-    wanted = PostgresWantedModels(pool=pool)
+    wanted = PostgresDesiredModels(pool=pool)
     await wanted.put("broken", {"engine": "vllm", "model_uri": "/nowhere"})
     await wanted.put("second", {"engine": "echo"})
     async with world.worker(**SOON):
@@ -45,7 +45,7 @@ async def test_a_model_that_fails_keeps_nobody_from_working(world: World, pool: 
 
 
 async def test_the_own_model_can_be_unwanted(world: World, pool: Pool) -> None:
-    wanted = PostgresWantedModels(pool=pool)
+    wanted = PostgresDesiredModels(pool=pool)
     await wanted.put("echo", None)
     await wanted.put("second", {"engine": "echo"})
     async with world.worker(**SOON):

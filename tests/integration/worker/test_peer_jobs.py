@@ -55,7 +55,7 @@ async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
 @pytest.fixture
 async def harness(valkey: Valkey) -> AsyncIterator[SubscriberHarness]:
     harness = SubscriberHarness(valkey)
-    await harness.directory.announce(WorkerState("w1", slots=1, load=0, models=()))
+    await harness.directory.register(WorkerState("w1", slots=1, load=0, models=()))
     running = asyncio.create_task(harness.peer_jobs.run())
     await eventually(lambda: harness.subscriptions)
     yield harness
@@ -97,7 +97,7 @@ async def test_subscriber_subscribes_again_after_a_lost_connection(
 
 async def test_subscriber_gets_no_job_before_it_runs_or_after(valkey: Valkey) -> None:
     harness = SubscriberHarness(valkey)
-    await harness.directory.announce(WorkerState("w1", slots=1, load=0, models=()))
+    await harness.directory.register(WorkerState("w1", slots=1, load=0, models=()))
     assert not harness.peer_jobs.connected
     assert await harness.send(1) == "w2"
     running = asyncio.create_task(harness.peer_jobs.run())

@@ -42,7 +42,7 @@ def test_an_alias_hides_no_model() -> None:
 async def harness() -> ResponseHarness:
     harness = ResponseHarness()
     await harness.begin()
-    await harness.valkey.directory.announce((FIRST, SECOND), retention_s=10_000)
+    await harness.valkey.directory.register((FIRST, SECOND), retention_s=10_000)
     harness.alias(NINE_TO_ONE)
     return harness
 
@@ -111,7 +111,7 @@ async def test_a_model_that_nobody_has_yet_is_passed_over(harness: ResponseHarne
     harness.alias({"default": {"to-come": 1000.0, FIRST: 1.0}})
     response_id = await harness.submit(model="default")
     assert await model_of(harness, response_id) == FIRST
-    await harness.valkey.directory.announce(("to-come",), retention_s=10_000)
+    await harness.valkey.directory.register(("to-come",), retention_s=10_000)
     assert await model_of(harness, await harness.submit(model="default")) == "to-come"
 
 
@@ -122,7 +122,7 @@ async def test_a_conversation_whose_model_comes_back_returns_to_it(
     first = await harness.submit(model="default")
     assert await model_of(harness, first) == FIRST
     await harness.answer(first, "hello")
-    await harness.valkey.directory.announce(("late",), retention_s=10_000)
+    await harness.valkey.directory.register(("late",), retention_s=10_000)
     second = await harness.submit(model="default", previous_response_id=first)
     assert await model_of(harness, second) == "late"
 

@@ -108,7 +108,7 @@ class World:
             await relay.dispatcher.cancel()
 
     async def begin(self, *connection_ids: str) -> None:
-        await self.valkey.directory.announce((MODEL,), retention_s=10_000)
+        await self.valkey.directory.register((MODEL,), retention_s=10_000)
         await self.relay.lease.beat()
         for connection_id in connection_ids:
             await self.valkey.register(connection_id, principal=a_principal(TENANT))

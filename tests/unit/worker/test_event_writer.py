@@ -23,7 +23,7 @@ class EventWriterHarness:
         self.job: Job = a_job()
 
     async def open(self) -> None:
-        await self.log.directory.announce((MODEL,), retention_s=600)
+        await self.log.directory.register((MODEL,), retention_s=600)
         await self.log.heartbeat("relay", lease_s=600)
         opening = await self.log.open(
             NewResponse(

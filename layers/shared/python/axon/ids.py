@@ -34,5 +34,5 @@ def derived_id(prefix: str, other: str, index: int) -> str:
 
 
 def is_id(prefix: str, value: str) -> bool:
-    """Whether `value` has the form of an id with this prefix."""
+    """Return whether `value` has the form of an id with this prefix."""
     return value.startswith(prefix + "_") and _PATTERN.fullmatch(value) is not None

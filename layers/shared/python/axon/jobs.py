@@ -29,11 +29,11 @@ class Job(BaseModel):
     response : dict[str, Any]
         The response object as created.
     input : list[dict[str, Any]]
-        The request's input items, as the client sent them (a string as one user message).
+        The request's input items, as the client sent them; a string becomes one user message.
     sampling : dict[str, float]
-        What the client said of `SAMPLING`; what it left open is the engine's choice.
+        Those of `SAMPLING` that the client set; the engine chooses the others.
     priority : int
-        Higher ones pass lower ones where jobs wait.
+        Where jobs wait, those of higher priority go first.
     created_ms : int
         Milliseconds of the Unix epoch at which the request was accepted.
     """
@@ -74,7 +74,7 @@ class Job(BaseModel):
 
     @property
     def stored(self) -> bool:
-        """Whether the response outlives its connection."""
+        """True if the response is stored, and so outlives its connection."""
         return bool(self.response["store"])
 
     @property
@@ -92,7 +92,7 @@ class Job(BaseModel):
         return Transcript(loads(dumps(self.response)), stream_id=self.stream_id)
 
     def encode(self) -> bytes:
-        """As it travels."""
+        """Return the job as the queue carries it."""
         return self.model_dump_json().encode()
 
     @classmethod
@@ -102,7 +102,7 @@ class Job(BaseModel):
         Raises
         ------
         pydantic.ValidationError
-            It is something else.
+            The data is not a job.
         """
         return cls.model_validate_json(data)
 
@@ -155,17 +155,17 @@ class ReceivedJob:
     forwarded: bool = False
 
     def encode(self) -> bytes:
-        """As it travels to another worker."""
+        """Return the job as it is sent to another worker."""
         return _DELIVERIES.dump_json(self, exclude={"forwarded"})
 
     @classmethod
     def decode(cls, data: bytes) -> "ReceivedJob":
-        """Read what `encode` wrote, for who was handed it over.
+        """Read what `encode` wrote, for the worker that the job was handed over to.
 
         Raises
         ------
         ValueError
-            It is something else.
+            The data is not a received job.
         """
         return replace(_DELIVERIES.validate_json(data), forwarded=True)
 

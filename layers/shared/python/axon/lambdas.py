@@ -1,4 +1,4 @@
-"""What every Lambda handler needs: one event loop a process, and coroutines run on it."""
+"""The event loop of a Lambda function: one for the whole process, on which handlers run."""
 
 import asyncio
 import os
@@ -13,7 +13,10 @@ _LOOP = asyncio.new_event_loop()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end; clients opened on the way live on for the next invocation."""
+    """Run a coroutine to its end.
+
+    The loop is not closed, so that clients opened on the way serve the next invocation, too.
+    """
     return _LOOP.run_until_complete(coroutine)
 
 

@@ -1,4 +1,4 @@
-"""Posting to clients' WebSocket connections, and what can go wrong with it.
+"""Posting to clients' WebSocket connections, and the errors of it.
 
 ConnectionsApiError                refused for good
 ├── ConnectionGoneError         the client is no longer connected (410)
@@ -25,7 +25,7 @@ class PayloadTooLargeError(ConnectionsApiError):
 
 
 class PostThrottledError(ConnectionsApiError):
-    """Nothing was delivered, and the same post may succeed later (429, 5xx, cannot be reached)."""
+    """The post was not delivered and may succeed later (429, 5xx, no connection)."""
 
 
 class PostUncertainError(ConnectionsApiError):
@@ -35,7 +35,7 @@ class PostUncertainError(ConnectionsApiError):
 class ConnectionsApi(Protocol):
     """The clients' connections, by the ids that the gateway gave them; a fake in `axon.testing`.
 
-    Nothing is repeated here: who posts knows whether repeating is safe.
+    It repeats no call: only the caller knows whether repeating is safe.
     """
 
     async def post(self, connection_id: str, data: bytes) -> None:
@@ -44,7 +44,7 @@ class ConnectionsApi(Protocol):
         Raises
         ------
         ConnectionsApiError
-            In one of its kinds.
+            One of its subclasses, or itself for a refusal for good.
         """
         ...
 
@@ -54,6 +54,6 @@ class ConnectionsApi(Protocol):
         Raises
         ------
         ConnectionsApiError
-            In one of its kinds.
+            One of its subclasses, or itself for a refusal for good.
         """
         ...

@@ -1,4 +1,4 @@
-"""Steps that are done again and again, whatever becomes of one of them."""
+"""Steps that are repeated at intervals, also after one of them fails."""
 
 import asyncio
 import logging
@@ -17,9 +17,18 @@ async def every(
     until: asyncio.Event,
     sooner: asyncio.Event | None = None,
 ) -> None:
-    """Do the step, pause, and so on; ends between two steps.
+    """Repeat a step, with a pause after each, until an event is set.
 
-    With `sooner`, a pause ends when that is set; whoever sets `until` sets it, too.
+    A step is never interrupted, and its errors are logged: the next step is made all the same.
+
+    Parameters
+    ----------
+    interval_s : float
+        Length of a pause in seconds.
+    until : asyncio.Event
+        Ends the repetition after the current step or pause.
+    sooner : asyncio.Event | None
+        Ends the current pause each time it is set. Code that sets `until` must set it, too.
     """
     while not until.is_set():
         try:

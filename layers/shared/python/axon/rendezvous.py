@@ -1,4 +1,4 @@
-"""Rendezvous hashing: one order of nodes for a key, which everybody computes alike.
+"""Rendezvous hashing: one order of nodes for a key, which every process computes alike.
 
 Highest random weight, Thaler and Ravishankar 1998: a node that comes or goes moves only the keys
 that it gets or had. With weights, as Schindelhauer and Schomaker 2005 (``-w / ln h``): a node is
@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 LOAD_FACTOR = 1.25
-"""How far above the mean a node's load may be (`most_load`)."""
+"""A node's load may be at most this multiple of the mean load (`most_load`)."""
 
 _BITS = 52  # as many as a float keeps
 
 
 def ranked(key: str, nodes: Iterable[str]) -> list[str]:
-    """Return the nodes in the key's order, its own first."""
+    """Return the nodes in the key's order, its first choice first."""
     return weighted(key, dict.fromkeys(nodes, 1.0))
 
 
@@ -32,10 +32,10 @@ def weighted(key: str, weights: Mapping[str, float]) -> list[str]:
 
 
 def most_load(total: int, nodes: int) -> int:
-    """Return what a node may have when `nodes` of them share a load of `total`.
+    """Return the highest load of a node when `nodes` of them share a load of `total`.
 
-    The bound of consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2018): who
-    has more than that passes a key on to the next in its order.
+    The bound of consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2018): a
+    node with more than that passes a key on to the next in its order.
     """
     return math.ceil(LOAD_FACTOR * total / nodes)
 

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from typing_extensions import override
+
 
 class WorkerScaler(Protocol):
     """Starts a first worker where all were scaled to zero; a fake in `axon.testing`."""
@@ -19,5 +21,6 @@ class WorkerScaler(Protocol):
 class FixedWorkerScaler(WorkerScaler):
     """WorkerScaler for workers that are never scaled to zero, as in the local cloud."""
 
+    @override
     async def ensure_running(self) -> None:
         return

@@ -116,7 +116,7 @@ def _variable(field: int | str, *within: int | str) -> str:
 
 
 class ValkeySettings(Settings):
-    """Where the event logs, the caches and the directories live.
+    """Connection to Valkey, which keeps the event logs, the caches and the directories.
 
     With a user, its password is an IAM token for the ElastiCache replication group of that id.
     """
@@ -139,7 +139,7 @@ class PostgresSettings(Settings):
 
 
 class EventLogSettings(ValkeySettings):
-    """How long responses may run and how long their events are kept.
+    """Time limits of responses and of their event logs.
 
     A response whose connection is gone is cancelled after `resume_window_s`, unless it is resumed.
     """
@@ -220,7 +220,7 @@ class RelaySettings(EventLogSettings):
 
 
 class VllmSettings(Settings):
-    """What vLLM serves, and how: other fields are ``AsyncEngineArgs`` of the same name.
+    """Settings of the vLLM engine; those not described are ``AsyncEngineArgs`` of the same name.
 
     None leaves it to vLLM. `lora_adapters` are models of their own: a name, and a folder here or
     in S3. `vllm_arguments`: further ``AsyncEngineArgs``.
@@ -306,7 +306,7 @@ class WorkerSettings(EngineSettings, EventLogSettings, PostgresSettings):
 
     `task_protection`: ask the ECS agent to keep this task while it works (on ECS only).
     `prefetch`: jobs received beyond the free slots, so that their first stages are done early.
-    `max_receives`: the jobs queue's: after so many a message becomes a dead letter.
+    `max_receives`: receives after which the jobs queue makes a message a dead letter.
     `prefix_affinity`: the turns of a conversation go to one worker, if that has room.
     """
 

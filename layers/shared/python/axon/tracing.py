@@ -1,7 +1,9 @@
-"""Traces: what became of one request, across processes, told in spans."""
+"""Traces: the way of one request through several processes, as spans."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
+
+from typing_extensions import override
 
 Value = str | int | float | bool
 
@@ -33,26 +35,31 @@ class Tracing(Protocol):
 
 
 class NoTracing(Tracing):
-    """Tells nobody anything."""
+    """Tracing that is switched off."""
 
+    @override
     def receive(
         self,
-        name: str,  # noqa: ARG002
+        name: str,
         *,
-        header: str | None,  # noqa: ARG002
-        **attributes: Value,  # noqa: ARG002
+        header: str | None,
+        **attributes: Value,
     ) -> AbstractContextManager[object]:
         return _NOTHING
 
-    def span(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002
+    @override
+    def span(self, name: str) -> AbstractContextManager[object]:
         return _NOTHING
 
-    def annotate(self, **attributes: Value) -> None:  # noqa: ARG002
+    @override
+    def annotate(self, **attributes: Value) -> None:
         return
 
+    @override
     def header(self) -> str | None:
         return None
 
+    @override
     async def close(self) -> None:
         return
 

@@ -23,7 +23,7 @@ async def have(
         connection_id = response_id.split("_")[2]
         await harness.log.open(replace(NEW, response_id=response_id, connection_id=connection_id))
         assert (await described(harness.log, response_id)).relay_id == relay_id
-    await harness.relays.leave(relay_id)
+    await harness.relays.end_lease(relay_id)
     return ids
 
 
@@ -57,7 +57,7 @@ async def test_takeover_returns_connections_and_checkpoints(
         ("resp_2", DeliveryCheckpoint(4, TailState.IN_DOUBT)),
     ):
         await harness.log.checkpoint(response_id, checkpoint, relay_id="r1", connection_id="c1")
-    await harness.relays.leave("r1")
+    await harness.relays.end_lease("r1")
     taken_over = await harness.relays.take_over("r1", successor_id="r2")
     expected = {
         TakenOver("resp_1", "c1", DeliveryCheckpoint(1)),

@@ -83,7 +83,7 @@ class ModelRelay:
         self.state = "dead" if dead else "stopped"
         if dead:
             self.deliveries.clear()
-        await self._harness.relays.leave(self.name)
+        await self._harness.relays.end_lease(self.name)
 
     async def take_over(self, victim: str, *, limit: int) -> None:
         await self.go_on(

@@ -80,7 +80,7 @@ class EventLogModel(RuleBasedStateMachine):
         return f"c{self.connections}"
 
     async def _announce(self) -> None:
-        await self.harness.models.announce(("echo",), retention_s=600)
+        await self.harness.models.register(("echo",), retention_s=600)
 
     async def _open(self, response_id: str, connection_id: str) -> None:
         new = NewResponse(

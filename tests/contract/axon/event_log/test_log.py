@@ -75,7 +75,7 @@ class TestEventLogOpen:
     async def test_refuses_a_model_that_nobody_serves_any_more(
         self, harness: EventLogHarness
     ) -> None:
-        await harness.models.announce(("old",), retention_s=0.01)
+        await harness.models.register(("old",), retention_s=0.01)
         await harness.seconds(0.03)
         assert (
             await harness.log.open(replace(NEW, model="old"))
@@ -105,7 +105,7 @@ class TestEventLogOpen:
     ) -> None:
         async with make_harness(models=("echo", "other")) as harness:
             await harness.relays.heartbeat("r1", lease_s=600)
-            await harness.models.announce(("echo",), retention_s=0.01)
+            await harness.models.register(("echo",), retention_s=0.01)
             await harness.seconds(0.03)  # what a worker says of retention is not how long it lives
             assert (await harness.log.open(NEW)).outcome is OpenResult.OPENED
             other = replace(NEW, response_id="resp_2", model="other")
@@ -118,7 +118,7 @@ class TestEventLogOpen:
             monkeypatch.setattr(f"{module}.SILENCE_S", 0.1)
         await harness.seconds(0.15)
         assert (await harness.log.open(NEW)).outcome is OpenResult.UNATTENDED
-        await harness.models.announce(("echo",), retention_s=600)
+        await harness.models.register(("echo",), retention_s=600)
         assert (await harness.log.open(NEW)).outcome is OpenResult.OPENED
 
     async def test_refuses_a_connection_that_left_before_it_was_registered(
@@ -136,7 +136,7 @@ class TestEventLogOpen:
         assert await harness.log.running_for("c9") == {"resp_1"}
 
     async def test_needs_a_relay(self, harness: EventLogHarness) -> None:
-        await harness.relays.leave("r1")
+        await harness.relays.end_lease("r1")
         assert (await harness.log.open(NEW)).outcome is OpenResult.NO_RELAY
         assert await harness.log.describe("resp_1") is None
 
@@ -196,7 +196,7 @@ class TestRelayOfConnection:
     async def test_is_replaced_when_it_is_gone(self, harness: EventLogHarness) -> None:
         await self.owner(harness, "resp_1", "c1")
         await harness.relays.heartbeat("r2", lease_s=600)
-        await harness.relays.leave("r1")
+        await harness.relays.end_lease("r1")
         assert await self.owner(harness, "resp_2", "c1") == "r2"
         await harness.relays.heartbeat("r1", lease_s=600)
         assert await self.owner(harness, "resp_3", "c1") == "r2"

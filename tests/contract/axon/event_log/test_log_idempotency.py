@@ -41,7 +41,7 @@ async def test_requests_with_another_key_or_none_are_not_repeated(harness: Event
 
 async def test_repeated_request_needs_neither_model_nor_relay(harness: EventLogHarness) -> None:
     await harness.log.open(KEYED)
-    await harness.relays.leave("r1")
+    await harness.relays.end_lease("r1")
     assert await harness.log.open(replace(AGAIN, model="none")) == REPEATED
 
 

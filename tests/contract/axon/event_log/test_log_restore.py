@@ -111,7 +111,7 @@ async def test_restore_of_an_ended_response_leaves_it_ended(harness: EventLogHar
 
 
 async def test_restore_needs_a_relay(harness: EventLogHarness) -> None:
-    await harness.relays.leave("r1")
+    await harness.relays.end_lease("r1")
     with pytest.raises(UnavailableError):
         await harness.log.restore(lost())
     assert await harness.log.describe("resp_1") is None

@@ -115,7 +115,7 @@ async def test_valkey_user_may_run_a_response_from_open_to_end(
     axon: Valkey, admin: "redis.Redis"
 ) -> None:
     log = event_log(axon, deadline_s=0)
-    await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
+    await ValkeyModelDirectory(valkey=axon).register(("echo",), retention_s=600)
     await ValkeyRelayDirectory(valkey=axon).heartbeat("r1", lease_s=600)
     await ValkeyConnectionDirectory(valkey=axon).register("c1", principal=a_principal())
 
@@ -145,10 +145,10 @@ async def test_valkey_user_may_use_the_directories(axon: Valkey, admin: "redis.R
     connections = ValkeyConnectionDirectory(valkey=axon)
     log = event_log(axon)
 
-    await models.announce(("echo",), retention_s=600)
+    await models.register(("echo",), retention_s=600)
     await models.expect(("asleep",), retention_s=600)
     assert await models.list() == ["asleep", "echo"]
-    await models.forget(("asleep",))
+    await models.remove(("asleep",))
     await ValkeyModelChanges(valkey=axon).publish()
     # Late, but alive for want of a better one: the script looks for it by another command.
     await relays.heartbeat("r1", lease_s=-1)
@@ -157,7 +157,7 @@ async def test_valkey_user_may_use_the_directories(axon: Valkey, admin: "redis.R
     assert await relays.undelivered("r1") == {"resp_1"}
     await relays.delivered("r1", "resp_1")
     assert await relays.expired() == ["r1"]
-    await relays.leave("r1")
+    await relays.end_lease("r1")
     await connections.remove("c1")
     assert (await log.open(new_response("resp_2"))).outcome is OpenResult.GONE
     assert refused(admin) == []
@@ -166,7 +166,7 @@ async def test_valkey_user_may_use_the_directories(axon: Valkey, admin: "redis.R
 async def test_valkey_user_may_recover_after_a_loss(axon: Valkey, admin: "redis.Redis") -> None:
     log, connections = event_log(axon), ValkeyConnectionDirectory(valkey=axon)
     relays = ValkeyRelayDirectory(valkey=axon)
-    await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
+    await ValkeyModelDirectory(valkey=axon).register(("echo",), retention_s=600)
     await relays.heartbeat("r1", lease_s=600)
     for connection_id in ("c1", "c2"):
         await connections.register(connection_id, principal=a_principal())
@@ -184,7 +184,7 @@ async def test_valkey_user_may_recover_after_a_loss(axon: Valkey, admin: "redis.
     resumed = await log.resume("resp_1", tenant_id="t", connection_id="c2", first=0)
     assert resumed is Resumption.RESUMED
     await relays.heartbeat("r2", lease_s=600)
-    await relays.leave("r1")
+    await relays.end_lease("r1")
     taken_over = await relays.take_over("r1", successor_id="r2")
     assert [each.response_id for each in taken_over] == ["resp_1"]
     assert await relays.take_over("r1", successor_id="r2") == []
@@ -209,7 +209,7 @@ async def test_valkey_user_may_choose_a_relay_by_its_load(
 ) -> None:
     relays = ValkeyRelayDirectory(valkey=axon)
     log = event_log(axon)
-    await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
+    await ValkeyModelDirectory(valkey=axon).register(("echo",), retention_s=600)
     for relay in ("r1", "r2"):
         await relays.heartbeat(relay, lease_s=600)
     assert (await log.open(new_response("resp_1"))).outcome is OpenResult.OPENED
@@ -249,7 +249,7 @@ async def test_valkey_user_may_subscribe_as_a_relay(axon: Valkey, admin: "redis.
             await subscriber.pulse()
             await axon.call("PUBLISH", "axon:relay:r1", b"resp_1 c1 0 -\nevent")
             assert (await received.get()).response_id == "resp_1"
-            await ValkeyRelayDirectory(valkey=axon).leave("r2")
+            await ValkeyRelayDirectory(valkey=axon).end_lease("r2")
             await left.wait()
     finally:
         running.cancel()
@@ -259,7 +259,7 @@ async def test_valkey_user_may_subscribe_as_a_relay(axon: Valkey, admin: "redis.
 
 async def test_valkey_user_may_follow_a_response(axon: Valkey, admin: "redis.Redis") -> None:
     log = event_log(axon)
-    await ValkeyModelDirectory(valkey=axon).announce(("echo",), retention_s=600)
+    await ValkeyModelDirectory(valkey=axon).register(("echo",), retention_s=600)
     await ValkeyRelayDirectory(valkey=axon).heartbeat("r1", lease_s=600)
     await log.open(new_response("resp_1"))
     follower = ValkeyFollower(valkey=axon, log=log, first_look_s=60)
@@ -301,9 +301,9 @@ async def test_valkey_user_may_hand_jobs_over(axon: Valkey, admin: "redis.Redis"
             worker = WorkerState(
                 "w1", slots=2, load=0, models=[ModelStatus("m", ModelState.SERVING)]
             )
-            await directory.announce(worker, lease_s=0.001)
+            await directory.register(worker, lease_s=0.001)
             await asyncio.sleep(0.05)
-            await directory.announce(worker)
+            await directory.register(worker)
             await directory.note_load("w1", 1)
             assert len(await directory.list()) == 1
             delivery = ReceivedJob(body="", receipt_handle="r", receive_count=1, message_id="m")
@@ -314,7 +314,7 @@ async def test_valkey_user_may_hand_jobs_over(axon: Valkey, admin: "redis.Redis"
             await ValkeyModelChanges(valkey=axon).publish()
             await changed.wait()
             await peer_jobs.catch_up()
-            await directory.leave("w1")
+            await directory.remove("w1")
             assert await directory.list() == []
     finally:
         running.cancel()

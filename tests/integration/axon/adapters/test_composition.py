@@ -42,7 +42,7 @@ async def backend(settings: RespondSettings) -> AsyncIterator[ResponseBackend]:
     """A backend with one relay, the model "echo" and one connection."""
     async with response_service(settings, database_connections=4) as made:
         await ValkeyRelayDirectory(valkey=made.valkey).heartbeat("r1", lease_s=600)
-        await ValkeyModelDirectory(valkey=made.valkey).announce(("echo",), retention_s=600)
+        await ValkeyModelDirectory(valkey=made.valkey).register(("echo",), retention_s=600)
         connections = ValkeyConnectionDirectory(valkey=made.valkey)
         await connections.register(CONNECTION, principal=a_principal())
         yield made

@@ -96,7 +96,7 @@ async def test_a_server_that_forgot_its_scripts_learns_them_again(valkey: Valkey
 class TestEventLog:
     async def opened(self, valkey: Valkey) -> ValkeyEventLog:
         log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
-        await ValkeyModelDirectory(valkey=valkey).announce(("echo",), retention_s=600)
+        await ValkeyModelDirectory(valkey=valkey).register(("echo",), retention_s=600)
         await ValkeyRelayDirectory(valkey=valkey).heartbeat("r1", lease_s=600)
         await ValkeyConnectionDirectory(valkey=valkey).register("c1", principal=a_principal())
         assert (await log.open(NEW)).outcome is OpenResult.OPENED
@@ -164,7 +164,7 @@ class TestEventLog:
         )
         relays = ValkeyRelayDirectory(valkey=valkey)
         await relays.delivered("r1", "resp_1")
-        await relays.leave("r1")
+        await relays.end_lease("r1")
         assert await relays.take_over("r1", successor_id="r2") == []
         assert await self.everlasting(valkey) == {"axon:models", "axon:models:last-seen"}
 

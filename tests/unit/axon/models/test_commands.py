@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from axon.exceptions import UnavailableError
-from axon.models.admin import ModelControl
+from axon.models.admin import ModelAdmin
 from axon.models.commands import answer
 from axon.testing.models import FakeModelChanges, FakeModelDirectory
-from axon.testing.stores import FakeWantedModels
+from axon.testing.stores import FakeDesiredModels
 from tests.unit.axon.models.worker_directory_stub import Workers, worker
 
 SETTINGS = {"engine": "vllm", "model_uri": "s3://models/llama", "max_model_len": 4096}
@@ -23,12 +23,12 @@ class World:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.wanted = FakeWantedModels()
+        self.desired = FakeDesiredModels()
         self.changes = FakeModelChanges()
         self.workers = Workers()
         self.directory = FakeModelDirectory(clock=lambda: self.now)
-        self._control = ModelControl(
-            wanted=self.wanted,
+        self._admin = ModelAdmin(
+            desired=self.desired,
             changes=self.changes,
             workers=self.workers,
             directory=self.directory,
@@ -37,12 +37,12 @@ class World:
 
     async def begin(self) -> None:
         for worker_id in ("w1", "w2"):
-            await self.workers.announce(worker(worker_id, ("own", "serving", 0)))
-        await self.directory.announce(("own",), retention_s=RETENTION_S)
+            await self.workers.register(worker(worker_id, ("own", "serving", 0)))
+        await self.directory.register(("own",), retention_s=RETENTION_S)
 
     async def ask(self, event: dict[str, Any]) -> dict[str, Any]:
         """Ask as Lambda does: JSON both ways."""
-        answered = await answer(json.loads(json.dumps(event)), control=self._control)
+        answered = await answer(json.loads(json.dumps(event)), admin=self._admin)
         told: dict[str, Any] = json.loads(json.dumps(answered))
         return told
 
@@ -53,7 +53,7 @@ class World:
         return model
 
     async def said(self) -> list[tuple[str, Any]]:
-        return [(model.name, model.settings) for model in await self.wanted.list()]
+        return [(model.name, model.settings) for model in await self.desired.list()]
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ class TestLoading:
     @pytest.mark.parametrize("name", ["own", "llama", "loading", "asleep"])
     async def test_what_is_there_already_is_refused(self, world: World, name: str) -> None:
         await world.ask(LOAD)
-        await world.workers.announce(worker("w2", ("loading", "loading", 0)))
+        await world.workers.register(worker("w2", ("loading", "loading", 0)))
         await world.directory.expect(("asleep",), retention_s=1)
         before = await world.said()
         answered = await world.ask(LOAD | {"name": name})
@@ -146,7 +146,7 @@ class TestUnloading:
     @pytest.mark.parametrize("name", ["own", "llama"])
     async def test_it_is_forgotten(self, world: World, name: str) -> None:
         await world.ask(LOAD)
-        await world.directory.announce(("llama",), retention_s=1)
+        await world.directory.register(("llama",), retention_s=1)
         answered = await world.ask(UNLOAD | {"name": name})
         assert answered["model"]["wanted"] is None
         assert answered["told"] is True
@@ -183,7 +183,7 @@ class TestListing:
         await world.ask(LOAD)
         await world.ask(UNLOAD)
         await world.directory.expect(("asleep",), retention_s=1)
-        await world.workers.announce(worker("w1", ("stray", "unloading", 4)))
+        await world.workers.register(worker("w1", ("stray", "unloading", 4)))
         names = [model["name"] for model in (await world.ask(LIST))["models"]]
         assert names == ["asleep", "llama", "own", "stray"]
         assert (await world.model("llama"))["wanted"] is None
@@ -191,8 +191,8 @@ class TestListing:
 
     async def test_how_far_workers_are(self, world: World) -> None:
         await world.ask(LOAD)
-        await world.workers.announce(worker("w1", ("llama", "loading", 1)))
-        await world.workers.announce(worker("w2", ("llama", "failed", 1)))
+        await world.workers.register(worker("w1", ("llama", "loading", 1)))
+        await world.workers.register(worker("w2", ("llama", "failed", 1)))
         model = await world.model("llama")
         assert (model["serving"], model["workers"]) == (0, 2)
         assert model["states"] == {
@@ -204,7 +204,7 @@ class TestListing:
     async def test_the_later_of_two_versions_in_a_worker(self, world: World, turned: bool) -> None:
         """A swap that fails leaves the old one where it is."""
         held = [("own", "serving", 3), ("own", "failed", 5)]
-        await world.workers.announce(worker("w1", *(held[::-1] if turned else held)))
+        await world.workers.register(worker("w1", *(held[::-1] if turned else held)))
         model = await world.model("own")
         assert model["serving"] == 2
         assert model["states"]["w1"] == {"state": "failed", "version": 5, "reason": "no memory"}
@@ -274,7 +274,7 @@ async def test_settings_that_cannot_work(
 
 @pytest.mark.parametrize("event", [LIST, LOAD, SWAP | {"name": "own"}, UNLOAD | {"name": "own"}])
 async def test_a_database_that_is_away(world: World, event: dict[str, Any]) -> None:
-    world.wanted.fail_with = UnavailableError("PostgreSQL: away")
+    world.desired.fail_with = UnavailableError("PostgreSQL: away")
     error = {"code": "unavailable", "message": "PostgreSQL: away"}
     assert await world.ask(event) == {"error": error}
     assert world.changes.published == 0

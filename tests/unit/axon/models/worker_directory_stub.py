@@ -14,10 +14,10 @@ class Workers(WorkerDirectory):
     async def list(self) -> Sequence[WorkerState]:
         return [self.there[worker_id] for worker_id in sorted(self.there)]
 
-    async def announce(self, worker: WorkerState, *, lease_s: float = 15.0) -> None:
+    async def register(self, worker: WorkerState, *, lease_s: float = 15.0) -> None:
         self.there[worker.worker_id] = worker
 
-    async def leave(self, worker_id: str) -> None:
+    async def remove(self, worker_id: str) -> None:
         del self.there[worker_id]
 
     async def note_load(self, worker_id: str, load: int) -> None:

@@ -59,7 +59,7 @@ class ResponseHarness:
         )
 
     async def begin(self) -> None:
-        await self.valkey.directory.announce((MODEL,), retention_s=10_000)
+        await self.valkey.directory.register((MODEL,), retention_s=10_000)
         await self.valkey.heartbeat("relay", lease_s=10_000)
         await self.valkey.register(CONNECTION, principal=a_principal(TENANT))
 

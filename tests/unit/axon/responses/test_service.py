@@ -78,7 +78,7 @@ class TestSubmit:
         assert empty.jobs_sent() == []
 
     async def test_accepts_nothing_without_a_relay(self, harness: ResponseHarness) -> None:
-        await harness.valkey.leave("relay")
+        await harness.valkey.end_lease("relay")
         with pytest.raises(UnavailableError, match="relay"):
             await harness.submit()
         assert harness.jobs_sent() == []
@@ -156,7 +156,7 @@ class TestContinue:
     async def test_evicts_nothing_when_it_is_unavailable(self, harness: ResponseHarness) -> None:
         first = await harness.submit(store=False)
         await harness.answer(first, "hi")
-        await harness.valkey.leave("relay")
+        await harness.valkey.end_lease("relay")
         with pytest.raises(UnavailableError):
             await harness.submit(previous_response_id=first)
         await harness.valkey.heartbeat("relay", lease_s=100)
@@ -216,7 +216,7 @@ class TestScaleFromZero:
         harness.now += SILENCE_S + 1
         await harness.submit()
         assert harness.scaler.calls == 1
-        await harness.valkey.directory.announce((MODEL,), retention_s=100)
+        await harness.valkey.directory.register((MODEL,), retention_s=100)
         await harness.submit()
         assert harness.scaler.calls == 1
 

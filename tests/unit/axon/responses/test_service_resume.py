@@ -86,7 +86,7 @@ class TestResume:
 
     async def test_is_unavailable_without_a_relay(self, harness: ResponseHarness) -> None:
         response_id = await harness.submit()
-        await harness.valkey.leave("relay")
+        await harness.valkey.end_lease("relay")
         with pytest.raises(UnavailableError, match="relay"):
             await harness.resume(response_id, connection_id=OTHER)
 
@@ -245,7 +245,7 @@ class TestIdempotency:
     async def test_accepts_the_key_again_after_a_loss(self, harness: ResponseHarness) -> None:
         first = await harness.submit(idempotency_key="k")
         harness.valkey.lose()
-        await harness.valkey.directory.announce((MODEL,), retention_s=100)
+        await harness.valkey.directory.register((MODEL,), retention_s=100)
         assert await harness.submit(idempotency_key="k") != first
 
     async def test_is_unavailable_when_the_response_is_just_lost(

@@ -197,7 +197,7 @@ class TestFailed:
         assert first.response_id in error["message"]
 
     async def test_a_model_that_this_worker_does_not_serve(self, world: Workplace) -> None:
-        await world.valkey.directory.announce(("other",), retention_s=10_000)
+        await world.valkey.directory.register(("other",), retention_s=10_000)
         job = await world.job(model="other")
         await attempt(job, world.services(ScriptedEngine(["a"])))
         assert "'other'" in (await world.answered(job))[-1]["response"]["error"]["message"]

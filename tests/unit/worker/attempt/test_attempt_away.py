@@ -225,7 +225,7 @@ class TestLost:
             running = asyncio.create_task(attempt(job, world.services(engine)))
             await asyncio.sleep(0.55)
             world.valkey.lose()
-            await world.valkey.leave("relay")
+            await world.valkey.end_lease("relay")
             await asyncio.sleep(40)
             assert await world.valkey.describe(job.response_id) is None
             await world.valkey.heartbeat("relay", lease_s=10_000)

@@ -24,11 +24,11 @@ class RecordingModelDirectory(FakeModelDirectory):
         self.times: list[float] = []
         self.away_until = 0.0
 
-    async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
+    async def register(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
         self.times.append(now())
         if now() < self.away_until:
             raise UnavailableError("no Valkey")
-        await super().announce(model_ids, retention_s=retention_s)
+        await super().register(model_ids, retention_s=retention_s)
 
 
 class RecordingWorkerDirectory(FakeWorkerDirectory):
@@ -40,13 +40,13 @@ class RecordingWorkerDirectory(FakeWorkerDirectory):
         self.published: list[tuple[float, int]] = []
         self.publish_s = 0.0
 
-    async def announce(self, worker: WorkerState, *, lease_s: float = 15) -> None:
-        self.calls.append("announce")
-        await super().announce(worker, lease_s=lease_s)
+    async def register(self, worker: WorkerState, *, lease_s: float = 15) -> None:
+        self.calls.append("register")
+        await super().register(worker, lease_s=lease_s)
 
-    async def leave(self, worker_id: str) -> None:
-        self.calls.append("leave")
-        await super().leave(worker_id)
+    async def remove(self, worker_id: str) -> None:
+        self.calls.append("remove")
+        await super().remove(worker_id)
 
     async def note_load(self, worker_id: str, load: int) -> None:
         self.published.append((now(), load))
@@ -157,7 +157,7 @@ def test_registration_with_peers_reads_the_directory_more_often() -> None:
         await harness.run_for(4)
         assert not harness.registration.peers
         assert len(harness.models.times) == 1
-        await FakeWorkerDirectory.announce(harness.workers, PEER, lease_s=10)
+        await FakeWorkerDirectory.register(harness.workers, PEER, lease_s=10)
         await harness.run_for(9)
         assert list(harness.registration.peers) == [PEER]
         assert len(harness.models.times) == 1 + 5
@@ -170,7 +170,7 @@ def test_registration_with_peers_reads_the_directory_more_often() -> None:
 def test_registration_has_no_peers_while_valkey_is_away() -> None:
     async def story() -> None:
         harness = RegistrationHarness()
-        await FakeWorkerDirectory.announce(harness.workers, PEER, lease_s=100)
+        await FakeWorkerDirectory.register(harness.workers, PEER, lease_s=100)
         await harness.run_for(1)
         assert harness.registration.peers
         harness.models.away_until = now() + 1
@@ -186,7 +186,7 @@ def test_registration_leaves_the_directory_while_disconnected() -> None:
     async def story() -> None:
         harness = RegistrationHarness()
         harness.connected = False
-        await FakeWorkerDirectory.announce(harness.workers, PEER, lease_s=100)
+        await FakeWorkerDirectory.register(harness.workers, PEER, lease_s=100)
         await harness.run_for(2.5)
         assert await harness.workers.ids() == ["other"]
         assert harness.registration.announced.is_set()
@@ -197,7 +197,7 @@ def test_registration_leaves_the_directory_while_disconnected() -> None:
         harness.connected = False
         await harness.run_for(3)
         assert await harness.workers.ids() == ["other"]
-        assert harness.workers.calls.count("leave") == 1
+        assert harness.workers.calls.count("remove") == 1
 
     run(story())
 
@@ -216,7 +216,7 @@ def test_registration_publishes_no_load_without_peers() -> None:
 def test_registration_combines_load_changes_and_publishes_the_last() -> None:
     async def story() -> None:
         harness = RegistrationHarness()
-        await FakeWorkerDirectory.announce(harness.workers, PEER, lease_s=100)
+        await FakeWorkerDirectory.register(harness.workers, PEER, lease_s=100)
         await harness.run_for(1)
         harness.workers.publish_s = 0.5
         for load in range(1, 21):
@@ -239,7 +239,7 @@ def test_registration_combines_load_changes_and_publishes_the_last() -> None:
 def test_registration_recovers_from_a_load_that_could_not_be_published() -> None:
     async def story() -> None:
         harness = RegistrationHarness()
-        await FakeWorkerDirectory.announce(harness.workers, PEER, lease_s=100)
+        await FakeWorkerDirectory.register(harness.workers, PEER, lease_s=100)
         await harness.run_for(1)
         harness.workers.fail_with = UnavailableError("no Valkey")
         harness.load = 1
@@ -257,7 +257,7 @@ def test_registration_recovers_from_a_load_that_could_not_be_published() -> None
 def test_registration_that_leaves_is_removed_and_has_no_peers() -> None:
     async def story() -> None:
         harness = RegistrationHarness()
-        await FakeWorkerDirectory.announce(harness.workers, PEER, lease_s=100)
+        await FakeWorkerDirectory.register(harness.workers, PEER, lease_s=100)
         await harness.run_for(1)
         await harness.registration.leave()
         assert await harness.workers.ids() == ["other"]
@@ -272,10 +272,10 @@ def test_registration_limits_the_time_for_leaving() -> None:
     async def story() -> None:
         harness = RegistrationHarness()
 
-        async def leave(worker_id: str) -> None:
+        async def remove(worker_id: str) -> None:
             await asyncio.sleep(60)
 
-        harness.workers.leave = leave  # type: ignore[method-assign]
+        harness.workers.remove = remove  # type: ignore[method-assign]
         await harness.registration.leave()
         assert now() <= 3
 

@@ -105,7 +105,7 @@ class RouterHarness:
             for number, load in enumerate((own, *loads), start=1)
         ]
         for worker in workers:
-            await self.directory.announce(worker, lease_s=1000)
+            await self.directory.register(worker, lease_s=1000)
         self.peers.peers = workers[1:]
 
     def forwarded(self, reason: str) -> float | None:
@@ -243,7 +243,7 @@ class TestModelElsewhere:
             harness = RouterHarness()
             harness.models.states.clear()
             await harness.add_peers(0, 50)
-            harness.directory.deaf.add("w2")
+            harness.directory.disconnected.add("w2")
             assert await harness.router.route(a_job(), FIRST) is AttemptOutcome.FORWARDED
             assert harness.handed_over_to() == ["w3"]
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from axon.directory.workers import ModelState
 from axon.exceptions import SettingsError
 from axon.models.desired import DesiredModel
-from axon.testing.stores import FakeWantedModels
+from axon.testing.stores import FakeDesiredModels
 from tests.support.virtual_time import now
 from tests.unit.worker.models.stub_engines import Adaptable
 from worker.engines.protocol import Engine
@@ -29,7 +29,7 @@ class ModelsHarness:
     """
 
     def __init__(self) -> None:
-        self.desired = FakeWantedModels()
+        self.desired = FakeDesiredModels()
         self.changed = asyncio.Event()
         self.host = ModelHost(slots=4, stop_timeout_s=20.0)
         self.registry = CollectorRegistry()

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from axon.exceptions import SettingsError
 from axon.models.desired import DesiredModel
 from axon.settings import EngineSettings
-from axon.testing.stores import FakeWantedModels
+from axon.testing.stores import FakeDesiredModels
 from tests.support.virtual_time import run
 from tests.unit.worker.default_settings import SETTINGS
 from tests.unit.worker.models.stub_engines import Loadable
@@ -95,7 +95,7 @@ def test_create_reconciler_loads_models_beside_the_deployments() -> None:
     async def story() -> None:
         async with AsyncExitStack() as stack:
             host = await start_host(SETTINGS, stack, create=engine_of)
-            desired, registry = FakeWantedModels(), CollectorRegistry()
+            desired, registry = FakeDesiredModels(), CollectorRegistry()
             await desired.put("a", {"engine": "echo"})
             await desired.put("b", {"engine": "echo", "in_place": True})
             running = asyncio.create_task(

@@ -5,7 +5,7 @@ from typing import Protocol
 from axon.tenants.principal import Principal
 
 CONNECTION_LIFE_S = 7500
-"""A little longer than API Gateway keeps any connection (2 hours)."""
+"""A little longer than API Gateway keeps any connection: 2 hours, a quota of WebSocket APIs."""
 
 
 class ConnectionDirectory(Protocol):
@@ -16,5 +16,5 @@ class ConnectionDirectory(Protocol):
         ...
 
     async def remove(self, connection_id: str) -> None:
-        """Mark it as gone, and forget the turns that live and die with the connection."""
+        """Mark a connection as gone, and delete the turns that belong to it alone."""
         ...

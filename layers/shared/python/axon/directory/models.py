@@ -1,29 +1,33 @@
-"""The directory of models: what workers announce is what exists."""
+"""The directory of models: those that workers serve, and those that a worker can start to serve."""
 
 from typing import Protocol
 
 from axon.exceptions import RequestError
 
 SILENCE_S = 15.0
-"""Workers announce themselves every few seconds: after so long without, none is there."""
+"""Seconds after which a model that no worker has registered again counts as unattended.
+
+Workers register theirs every few seconds, so several registrations were missed by then.
+"""
 
 
 class ModelDirectory(Protocol):
     """Kept in Valkey; a fake in `axon.testing`."""
 
-    async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
-        """Enter models; they stay known for `retention_s` after the last announcement.
+    async def register(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
+        """Register models that a worker serves, or renew their registrations.
 
-        A long retention keeps a model known while no worker runs (scaled to zero).
+        They stay known for `retention_s` seconds: long enough that a model is still known while the
+        workers are scaled to zero.
         """
         ...
 
     async def expect(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
-        """Enter models that no worker has announced: a request for one wakes a worker."""
+        """Make models known that no worker serves yet: a request for one starts a worker."""
         ...
 
-    async def forget(self, model_ids: tuple[str, ...]) -> None:
-        """Take models out, unless a worker announces them again: requests for them are refused."""
+    async def remove(self, model_ids: tuple[str, ...]) -> None:
+        """Remove models: requests for them are refused until a worker registers them again."""
         ...
 
     async def list(self) -> list[str]:
@@ -32,7 +36,7 @@ class ModelDirectory(Protocol):
 
 
 def unknown_model(model: str) -> RequestError:
-    """Return the refusal of a model that nobody serves."""
+    """Return the refusal of a request for a model that does not exist."""
     return RequestError(
         f"The model '{model}' does not exist or you do not have access to it.",
         code="model_not_found",

@@ -1,4 +1,4 @@
-"""The directory of relays: who is alive, and what each has still to deliver."""
+"""The directory of relays: which are alive, and what each still has to deliver."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,12 +6,15 @@ from typing import Protocol
 from axon.event_log.checkpoint import DeliveryCheckpoint
 
 LATE_RELAY_S = 30
-"""So long after its lease a relay is still given responses, if there is no better one."""
+"""Seconds after the end of its lease in which a relay still gets responses if none is alive.
+
+It may only be late with its heartbeat, and if it is dead, another takes its deliveries over.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class TakenOver:
-    """A response that another relay had to deliver, and how far that one came."""
+    """A response taken over from another relay, with that relay's last checkpoint of it."""
 
     response_id: str
     connection_id: str
@@ -22,11 +25,11 @@ class RelayDirectory(Protocol):
     """Kept in Valkey; a fake in `axon.testing`."""
 
     async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
-        """Enter the relay, or extend its lease."""
+        """Register the relay, or renew its lease."""
         ...
 
-    async def leave(self, relay_id: str) -> None:
-        """End the relay's lease: it gets no new responses, and others adopt what it has."""
+    async def end_lease(self, relay_id: str) -> None:
+        """End the relay's lease: it gets no new responses, and peers take over what it has."""
         ...
 
     async def undelivered(self, relay_id: str) -> set[str]:
@@ -43,7 +46,7 @@ class RelayDirectory(Protocol):
         ...
 
     async def expired(self) -> list[str]:
-        """Return relays whose lease has ended and that may have something to adopt."""
+        """Return the relays whose lease has ended and that may have deliveries to take over."""
         ...
 
     async def take_over(
@@ -51,8 +54,8 @@ class RelayDirectory(Protocol):
     ) -> list[TakenOver]:
         """Take over what a relay without a lease has to deliver, of up to `limit` connections.
 
-        In one step, whole connections at a time: each response is some relay's at any moment. A
-        relay that starts again may adopt what its former life had. Nothing is left when nothing
-        is returned.
+        One atomic step moves whole connections, so at any moment a response belongs to exactly one
+        relay. A relay that starts again may take over what its own earlier process left. An empty
+        result means that nothing is left.
         """
         ...

@@ -1,4 +1,4 @@
-"""The directory of workers: who is there, what each serves, how much it has in hand."""
+"""The directory of workers: which are alive, what each serves, and its load."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from typing import Protocol
 from axon.jobs import ReceivedJob
 
 LEASE_S = 15.0
-"""A worker that has not announced itself for so long is not there."""
+"""Seconds after which a worker that has not renewed its registration counts as dead."""
 
 
 class ModelState(StrEnum):
-    """How far a worker is with a model."""
+    """Progress of a worker with a model."""
 
     LOADING = "loading"
     SERVING = "serving"
@@ -32,7 +32,7 @@ class ModelStatus:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """A worker; `load` is how many jobs it has in hand, `slots` how many it runs at once."""
+    """A worker; `load` counts the jobs that it holds, `slots` those that it can run at a time."""
 
     worker_id: str
     slots: int
@@ -40,37 +40,50 @@ class WorkerState:
     models: Sequence[ModelStatus]
 
     def serves(self, model: str) -> bool:
-        """Whether it answers requests for this model."""
+        """Return whether the worker answers requests for this model."""
         return any(m.name == model and m.state is ModelState.SERVING for m in self.models)
 
 
 class WorkerDirectory(Protocol):
     """Kept in Valkey; a fake in `axon.testing`."""
 
-    async def announce(self, worker: WorkerState, *, lease_s: float = LEASE_S) -> None:
-        """Enter a worker, or what has become of it."""
+    async def register(self, worker: WorkerState, *, lease_s: float = LEASE_S) -> None:
+        """Register a worker, or renew its registration with its current state."""
         ...
 
-    async def leave(self, worker_id: str) -> None:
-        """Take a worker out: it gets no more jobs from others."""
+    async def remove(self, worker_id: str) -> None:
+        """Remove a worker: its peers hand no more jobs over to it."""
         ...
 
     async def list(self) -> Sequence[WorkerState]:
-        """Return the workers whose lease runs, by id."""
+        """Return the live workers, by id."""
         ...
 
     async def note_load(self, worker_id: str, load: int) -> None:
-        """Note how many jobs a worker has in hand; does nothing for one that is not there."""
+        """Set the load of a worker; do nothing for one that is not registered."""
         ...
 
     async def hand_over(
         self, delivery: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
     ) -> str:
-        """Give a job to the first worker of `order` that has room and listens; return which.
+        """Hand a job over to the first worker of `order` that has room and is connected.
 
-        It is `own_id`, given to nobody, if that comes first, or none before or after it can take
-        the job. With `bounded`, room is a free slot and a load of no more than
-        `axon.rendezvous.most_load`; without, any.
-        What is given may be lost on the way: the message then becomes visible again.
+        One atomic step, so that two peers cannot fill the same slot. A job that is lost on its way
+        is received again from the queue when its visibility timeout ends.
+
+        Parameters
+        ----------
+        own_id : str
+            The worker that holds the job; it keeps the job if it comes first of those with room.
+        order : Sequence[str]
+            Ids of workers, the most suitable first.
+        bounded : bool
+            True: a worker has room if it has a free slot and its load is at most
+            `axon.rendezvous.most_load`. False: every worker has room.
+
+        Returns
+        -------
+        str
+            Id of the worker that has the job now; `own_id` also if no other could take it.
         """
         ...

@@ -1,1 +1,1 @@
-"""Which models are served: the operator's desired state, the admin service and its commands."""
+"""Models that are served: the operator's desired state, the admin service and its commands."""

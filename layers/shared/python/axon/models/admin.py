@@ -1,4 +1,4 @@
-"""Which models there are, wanted and served, and the operator's say in it."""
+"""ModelAdmin: lists models with their desired and observed state, and changes the desired state."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from axon.models.settings import engine_settings, packed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelOverview:
-    """A model: what is wanted of it, and how far the workers are.
+    """A model: its desired state, and its state in every worker.
 
     Parameters
     ----------
-    wanted : Mapping[str, Any] | None
-        The settings that the operator gave, `axon.models.settings.packed`; None: those of the
-        deployment (version 0), or it is unloaded.
+    desired : Mapping[str, Any] | None
+        The operator's settings, as `axon.models.settings.packed` returns them. None: the model is
+        the deployment's (version 0), or it is unloaded.
     states : Mapping[str, ModelStatus]
-        How far workers are with it, by their ids; of two versions in one the later.
-    serving, workers : int
-        How many answer requests for it, with whichever version, of how many.
+        Its state in each worker that has it, by worker id; of two versions in one the later.
+    serving, workers : int, int
+        Number of workers that answer requests for it, with any version, and of all workers.
     """
 
     name: str
-    wanted: Mapping[str, Any] | None
+    desired: Mapping[str, Any] | None
     version: int
     states: Mapping[str, ModelStatus]
     serving: int
@@ -35,121 +35,131 @@ class ModelOverview:
 
     @property
     def unloaded(self) -> bool:
-        """Whether the last word was that nobody should serve it."""
-        return self.version > 0 and self.wanted is None
+        """True if the operator has unloaded the model, even if workers still serve it."""
+        return self.version > 0 and self.desired is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """What was said about a model; not `told`: workers find out when they look again."""
+    """A change of a model's desired state.
+
+    Parameters
+    ----------
+    workers : Sequence[str]
+        Ids of the workers that will make the change.
+    notified : bool
+        False: the notification failed, and workers find the change at their next regular check.
+    """
 
     model: ModelOverview
     workers: Sequence[str]
-    told: bool
+    notified: bool
 
 
-class ModelControl:
+class ModelAdmin:
     """Lists, loads, swaps and unloads models.
 
     Parameters
     ----------
     retention_s : float
-        How long a model is known that is loaded while no worker runs.
+        Seconds for which a model stays known that is loaded while no worker runs.
     """
 
     def __init__(
         self,
         *,
-        wanted: DesiredModels,
+        desired: DesiredModels,
         changes: ModelChanges,
         workers: WorkerDirectory,
         directory: ModelDirectory,
         retention_s: float,
     ) -> None:
-        self._wanted = wanted
+        self._desired = desired
         self._changes = changes
         self._workers = workers
         self._directory = directory
         self._retention_s = retention_s
 
     async def list(self) -> tuple[Sequence[ModelOverview], Sequence[str]]:
-        """Return all models by name, and the ids of the workers that live."""
-        wanted = {model.name: model for model in await self._wanted.list()}
+        """Return all models by name, and the ids of the live workers."""
+        desired = {model.name: model for model in await self._desired.list()}
         workers = await self._workers.list()
         held = {model.name for worker in workers for model in worker.models}
         known = await self._directory.list()
-        names = sorted(wanted.keys() | held | set(known))
-        models = [_overview(wanted.get(n) or DesiredModel(n, None, 0), workers) for n in names]
+        names = sorted(desired.keys() | held | set(known))
+        models = [_overview(desired.get(n) or DesiredModel(n, None, 0), workers) for n in names]
         return models, [worker.worker_id for worker in workers]
 
     async def load(self, name: str, settings: Mapping[str, Any], *, in_place: bool) -> Change:
-        """Have a model served that is not yet.
+        """Start serving a model.
 
         Raises
         ------
         RequestError
-            It is served or wanted already.
+            It is served or loaded already.
         SettingsError
-            Its settings cannot work.
+            Its settings are invalid.
         """
         engine_settings(name, settings)
-        if await self._is_there(name):
+        if await self._exists(name):
             raise RequestError(
                 f"{name} is served or wanted already; swap it for one with other settings",
                 code="model_exists",
                 status=409,
             )
-        return await self._say(name, packed(settings, in_place=in_place))
+        return await self._change(name, packed(settings, in_place=in_place))
 
     async def swap(self, name: str, settings: Mapping[str, Any], *, in_place: bool) -> Change:
-        """Have a model served with other settings.
+        """Serve a model with other settings.
 
         Raises
         ------
         RequestError
-            Nobody wants or serves it.
+            It is neither loaded nor served.
         SettingsError
-            Its settings cannot work.
+            Its settings are invalid.
         """
         engine_settings(name, settings)
-        await self._must_be_there(name, "load it")
-        return await self._say(name, packed(settings, in_place=in_place))
+        await self._require(name, "load it")
+        return await self._change(name, packed(settings, in_place=in_place))
 
     async def unload(self, name: str) -> Change:
-        """Have a model no longer served.
+        """Stop serving a model.
 
         Raises
         ------
         RequestError
-            Nobody wants or serves it.
+            It is neither loaded nor served.
         """
-        await self._must_be_there(name, "there is nothing to unload")
-        return await self._say(name, None)
+        await self._require(name, "there is nothing to unload")
+        return await self._change(name, None)
 
-    async def _is_there(self, name: str) -> bool:
+    async def _exists(self, name: str) -> bool:
         models, _ = await self.list()
         return any(model.name == name and not model.unloaded for model in models)
 
-    async def _must_be_there(self, name: str, remedy: str) -> None:
-        if not await self._is_there(name):
+    async def _require(self, name: str, remedy: str) -> None:
+        if not await self._exists(name):
             raise RequestError(
                 f"nobody wants or serves {name}; {remedy}", code="model_not_found", status=404
             )
 
-    async def _say(self, name: str, settings: Mapping[str, Any] | None) -> Change:
+    async def _change(self, name: str, settings: Mapping[str, Any] | None) -> Change:
         workers = await self._workers.list()
-        said = await self._wanted.put(name, settings)
-        told = await self._tell(said, alone=not workers)
+        changed = await self._desired.put(name, settings)
+        notified = await self._notify(changed, no_workers=not workers)
         ids = [worker.worker_id for worker in workers]
-        return Change(model=_overview(said, workers), workers=ids, told=told)
+        return Change(model=_overview(changed, workers), workers=ids, notified=notified)
 
-    async def _tell(self, said: DesiredModel, *, alone: bool) -> bool:
-        """Tell workers; a model that is to wake one must be known, an unloaded one must not."""
+    async def _notify(self, changed: DesiredModel, *, no_workers: bool) -> bool:
+        """Notify the workers of a change; return whether that succeeded."""
         try:
-            if said.settings is None:
-                await self._directory.forget((said.name,))
-            elif alone:
-                await self._directory.expect((said.name,), retention_s=self._retention_s)
+            # No worker registers the model before it serves it. Where none runs, the model must be
+            # known all the same, or requests, which would start a worker, are refused.
+            if changed.settings is None:
+                await self._directory.remove((changed.name,))
+            elif no_workers:
+                await self._directory.expect((changed.name,), retention_s=self._retention_s)
             await self._changes.publish()
         except UnavailableError:
             return False
@@ -160,7 +170,7 @@ def _overview(model: DesiredModel, workers: Sequence[WorkerState]) -> ModelOverv
     held = {worker.worker_id: _latest(model.name, worker) for worker in workers}
     return ModelOverview(
         name=model.name,
-        wanted=model.settings,
+        desired=model.settings,
         version=model.version,
         states={worker_id: has for worker_id, has in held.items() if has is not None},
         serving=sum(worker.serves(model.name) for worker in workers),

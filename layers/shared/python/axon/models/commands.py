@@ -1,4 +1,4 @@
-"""What functions/models is asked, and what it answers: JSON both ways."""
+"""The commands of functions/models and their answers, in JSON."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, assert_never
@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal, assert_never
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from axon.exceptions import RequestError, SettingsError, UnavailableError
-from axon.models.admin import Change, ModelControl, ModelOverview
+from axon.models.admin import Change, ModelAdmin, ModelOverview
 
 _LINE = r"[^\p{C}\p{Zl}\p{Zp}]"
 _INK = r"[^\p{C}\p{Z}]"
 ModelName = Annotated[str, Field(max_length=256, pattern=rf"^{_INK}({_LINE}*{_INK})?$")]
-"""As requests may name a model, if it can be read on a line."""
+"""A model's name as requests may give it, without what cannot be shown on one line."""
 
 
 class _Command(BaseModel):
@@ -19,7 +19,7 @@ class _Command(BaseModel):
 
 
 class ListModels(_Command):
-    """Tell of all models, and how far workers are with them."""
+    """List all models with their state in every worker."""
 
     action: Literal["list"]
 
@@ -31,19 +31,19 @@ class _Settings(_Command):
 
 
 class LoadModel(_Settings):
-    """Have a model served that is not yet."""
+    """Start serving a model."""
 
     action: Literal["load"]
 
 
 class SwapModel(_Settings):
-    """Have a model served with other settings."""
+    """Serve a model with other settings."""
 
     action: Literal["swap"]
 
 
 class UnloadModel(_Command):
-    """Have a model no longer served."""
+    """Stop serving a model."""
 
     action: Literal["unload"]
     name: ModelName
@@ -55,10 +55,10 @@ _COMMANDS: TypeAdapter[AnyCommand] = TypeAdapter(
 )
 
 
-async def answer(event: Mapping[str, Any], *, control: ModelControl) -> dict[str, Any]:
-    """Do what the event asks; what is refused is answered with ``error``, never raised."""
+async def answer(event: Mapping[str, Any], *, admin: ModelAdmin) -> dict[str, Any]:
+    """Run the command of an event; answer a refusal with ``error`` rather than raise it."""
     try:
-        return await _run(_COMMANDS.validate_python(event), control)
+        return await _run(_COMMANDS.validate_python(event), admin)
     except ValidationError as error:
         return _error("invalid_request", "; ".join(map(_describe, error.errors())))
     except SettingsError as error:
@@ -69,17 +69,17 @@ async def answer(event: Mapping[str, Any], *, control: ModelControl) -> dict[str
         return _error("unavailable", str(error))
 
 
-async def _run(command: AnyCommand, control: ModelControl) -> dict[str, Any]:
+async def _run(command: AnyCommand, admin: ModelAdmin) -> dict[str, Any]:
     match command:
         case ListModels():
-            models, workers = await control.list()
+            models, workers = await admin.list()
             return {"models": [_plain(model) for model in models], "workers": list(workers)}
         case LoadModel(name=name, settings=settings, in_place=in_place):
-            return _changed(await control.load(name, settings, in_place=in_place))
+            return _changed(await admin.load(name, settings, in_place=in_place))
         case SwapModel(name=name, settings=settings, in_place=in_place):
-            return _changed(await control.swap(name, settings, in_place=in_place))
+            return _changed(await admin.swap(name, settings, in_place=in_place))
         case UnloadModel(name=name):
-            return _changed(await control.unload(name))
+            return _changed(await admin.unload(name))
     assert_never(command)
 
 
@@ -87,14 +87,14 @@ def _changed(change: Change) -> dict[str, Any]:
     return {
         "model": _plain(change.model),
         "workers": list(change.workers),
-        "told": change.told,
+        "told": change.notified,
     }
 
 
 def _plain(model: ModelOverview) -> dict[str, Any]:
     return {
         "name": model.name,
-        "wanted": None if model.wanted is None else dict(model.wanted),
+        "wanted": None if model.desired is None else dict(model.desired),
         "version": model.version,
         "serving": model.serving,
         "workers": model.workers,

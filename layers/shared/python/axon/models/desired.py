@@ -1,4 +1,4 @@
-"""Which models the operator wants served beside those of the deployment, or no longer served."""
+"""The desired state of models: which the operator has loaded, swapped or unloaded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class DesiredModel:
-    """What was last said about a model.
+    """The desired state of a model, as the operator last set it.
 
     Parameters
     ----------
     name : str
-        What requests call it.
+        The name by which requests ask for it.
     settings : Mapping[str, Any] | None
-        How a worker's engine is to serve it, by the names of `axon.settings.EngineSettings`
-        (`axon.models.settings`); None: it is to be unloaded, even if the deployment names it.
+        Settings of the engine that serves it, by the names of `axon.settings.EngineSettings`
+        (`axon.models.settings`); None: it is unloaded, even if the deployment names it.
     version : int
-        Grows with every change of any model; who serves another version swaps it.
+        Grows with every change of any model; a worker that serves another version swaps it.
     """
 
     name: str
@@ -29,29 +29,40 @@ class DesiredModels(Protocol):
     """Kept in PostgreSQL; a fake in `axon.testing`."""
 
     async def list(self) -> Sequence[DesiredModel]:
-        """Return the last word on every model that anything was said about, by name.
+        """Return the desired state of every model that the operator has ever set, by name.
 
         Raises
         ------
         UnavailableError
-            The database is away; what was read last still holds.
+            The database is away; what was read before still holds.
         """
         ...
 
     async def put(self, name: str, settings: Mapping[str, Any] | None) -> DesiredModel:
-        """Say something else about a model."""
-        ...
+        """Set a model's desired settings; None unloads it.
 
-
-class ModelChanges(Protocol):
-    """Tells workers that something was said; those that miss it find out when they look again."""
-
-    async def publish(self) -> None:
-        """Have all workers look at once.
+        Returns
+        -------
+        DesiredModel
+            The new state, with a version above all others.
 
         Raises
         ------
         UnavailableError
-            They were not told.
+            The database is away; the change may have been made.
+        """
+        ...
+
+
+class ModelChanges(Protocol):
+    """Notifies workers of changes; a worker that misses one finds it at its next regular check."""
+
+    async def publish(self) -> None:
+        """Notify all workers, which then read the desired models at once.
+
+        Raises
+        ------
+        UnavailableError
+            No worker was notified.
         """
         ...

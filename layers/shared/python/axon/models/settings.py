@@ -1,4 +1,4 @@
-"""How a model is to be served, as the operator says it: some of the engine's settings."""
+"""A model's desired settings: those engine settings that the operator may give for it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,29 +16,32 @@ _ADAPTER_OF = "adapter_of"
 _ADAPTER = {_ADAPTER_OF, "model_uri"}
 
 FIELDS = frozenset(_ENGINE | _VLLM | (_UPSTREAM - {"upstream_api_key"}) | _ADAPTER)
-"""What may be said. Secrets are the deployment's: what is said here is kept and shown."""
+"""Names of the allowed settings. None is a secret: they are stored and shown as they are."""
 
 _NEEDS = {"vllm": "model_uri", "openai": "upstream_url"}
 _IN_PLACE = "in_place"
 
 
 def packed(settings: Mapping[str, Any], *, in_place: bool) -> dict[str, Any]:
-    """Return what is kept of a model: its settings, and whether the old one goes before it comes.
+    """Return the settings of a model as they are stored, with `in_place` among them.
 
-    With `in_place` it may take the memory of the one that it replaces; nobody serves the model
-    meanwhile.
+    Parameters
+    ----------
+    in_place : bool
+        True: unload the old version before the new one is loaded, which then has its memory; in
+        between no worker serves the model.
     """
     return {**settings, _IN_PLACE: True} if in_place else dict(settings)
 
 
 def unpacked(kept: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Return the settings and `in_place` of what `packed` made."""
+    """Return the settings and `in_place` of what `packed` returned."""
     settings = dict(kept)
     return settings, bool(settings.pop(_IN_PLACE, False))
 
 
 def adapter_of(settings: Mapping[str, Any]) -> str | None:
-    """Return the model to whose engine this one is added as a LoRA adapter, None if it has one."""
+    """Return the base model of a LoRA adapter; None for a model with an engine of its own."""
     base: str | None = settings.get(_ADAPTER_OF)
     return base
 
@@ -46,7 +49,7 @@ def adapter_of(settings: Mapping[str, Any]) -> str | None:
 def engine_settings(name: str, settings: Mapping[str, Any]) -> EngineSettings:
     """Return the settings of an engine that serves this model.
 
-    Of an adapter (`adapter_of`), which has none, those are that say where it is.
+    An adapter (`adapter_of`) has no engine of its own; its settings say only where it is.
 
     Raises
     ------

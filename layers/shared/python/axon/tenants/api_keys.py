@@ -44,10 +44,10 @@ class ApiKey:
 
 
 class ApiKeyStore(Protocol):
-    """Where keys are kept."""
+    """A store of API keys and their tenants; a fake in `axon.testing`."""
 
     async def add(self, key: ApiKey, *, key_hash: str) -> None:
-        """Keep a key, making its tenant if it is new; a hash that is there already stays."""
+        """Add a key, and its tenant if that is new; do nothing if the hash is known already."""
         ...
 
     async def find(self, key_hash: str) -> Principal | None:
@@ -59,7 +59,7 @@ class ApiKeyStore(Protocol):
         ...
 
     async def revoke(self, key_id: str) -> str | None:
-        """Revoke a key; return its hash, or None if there is no such key."""
+        """Revoke a key; return its hash, or None for an unknown key."""
         ...
 
 
@@ -75,7 +75,7 @@ class PrincipalCache(Protocol):
         ...
 
     async def drop(self, key_hash: str) -> None:
-        """Forget a key."""
+        """Remove a key from the cache."""
         ...
 
 
@@ -88,7 +88,7 @@ def hash_key(secret: str) -> str:
 
 
 class ApiKeys:
-    """Makes, finds and revokes keys."""
+    """Creates, authenticates and revokes keys."""
 
     def __init__(self, *, store: ApiKeyStore, cache: PrincipalCache) -> None:
         self._store = store
@@ -97,7 +97,7 @@ class ApiKeys:
     async def create(
         self, *, tenant_id: str, name: str, secret: str | None = None
     ) -> tuple[ApiKey, str]:
-        """Make a key; return it and its secret, which is not kept.
+        """Create a key; return it and its secret, which is not kept.
 
         A given `secret` (the local cloud's well-known key) is used as it is.
         """
@@ -121,9 +121,10 @@ class ApiKeys:
         return await self._store.list()
 
     async def revoke(self, key_id: str) -> bool:
-        """Revoke a key at once; False if there is no such key."""
+        """Revoke a key at once; return False for an unknown key."""
         key_hash = await self._store.revoke(key_id)
         if key_hash is None:
             return False
+        # After the store, so that no authorizer can put the key back into the cache.
         await self._cache.drop(key_hash)
         return True

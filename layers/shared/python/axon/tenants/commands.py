@@ -1,4 +1,4 @@
-"""What functions/keys is asked, and what it answers: JSON both ways."""
+"""The commands of functions/keys and their answers, in JSON."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, assert_never
@@ -10,7 +10,7 @@ from axon.tenants.api_keys import ApiKey, ApiKeys
 
 TenantId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 KeyName = Annotated[str, Field(pattern=r"^[^\p{Cc}]{1,100}$")]
-"""Anything that fits on a line."""
+"""Any text on one line."""
 
 
 class _Command(BaseModel):
@@ -26,13 +26,13 @@ class CreateKey(_Command):
 
 
 class ListKeys(_Command):
-    """Tell of all keys, oldest first."""
+    """List all keys, oldest first."""
 
     action: Literal["list"]
 
 
 class RevokeKey(_Command):
-    """Make a key useless at once."""
+    """Revoke a key at once."""
 
     action: Literal["revoke"]
     key_id: str
@@ -43,7 +43,7 @@ _COMMANDS: TypeAdapter[CreateKey | ListKeys | RevokeKey] = TypeAdapter(Command)
 
 
 async def answer(event: Mapping[str, Any], *, keys: ApiKeys) -> dict[str, Any]:
-    """Do what the event asks; what is refused is answered with ``error``, never raised."""
+    """Run the command of an event; answer a refusal with ``error`` rather than raise it."""
     try:
         command = _COMMANDS.validate_python(event)
         return await _run(command, keys)

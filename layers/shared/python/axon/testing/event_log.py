@@ -271,7 +271,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
     async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
         self._relays[relay_id] = self._clock() + lease_s
 
-    async def leave(self, relay_id: str) -> None:
+    async def end_lease(self, relay_id: str) -> None:
         self._relays[relay_id] = 0.0
 
     async def undelivered(self, relay_id: str) -> set[str]:

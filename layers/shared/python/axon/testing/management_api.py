@@ -3,13 +3,15 @@
 import asyncio
 from collections import defaultdict, deque
 
+from typing_extensions import override
+
 from axon.management_api import ConnectionGoneError, ConnectionsApi, PayloadTooLargeError
 
 MAX_BYTES = 128 * 1024
 
 
 class FakeConnections(ConnectionsApi):
-    """Every connection is there until it is deleted; keeps what each was sent, in order.
+    """Every connection exists until it is deleted; keeps what each was sent, in order.
 
     `posts` holds the messages that arrived, `deleted` the connections that were closed, in order.
     Two posts at a time on one connection are an error, because the gateway may swap them.
@@ -26,21 +28,22 @@ class FakeConnections(ConnectionsApi):
         self._open.set()
 
     def fail(self, connection_id: str, *errors: Exception | None) -> None:
-        """Let the connection's next requests fail like this, one after the other; None: not."""
+        """Make the connection's next requests raise these errors, in order; None: succeed."""
         self._failures[connection_id].extend(errors)
 
     def hang_up(self, connection_id: str) -> None:
-        """The client goes away."""
+        """Disconnect the client."""
         self._gone.add(connection_id)
 
     def hold(self) -> None:
-        """Let posts wait until `release`."""
+        """Make posts wait until `release`."""
         self._open.clear()
 
     def release(self) -> None:
-        """Let posts go on."""
+        """End the wait of posts."""
         self._open.set()
 
+    @override
     async def post(self, connection_id: str, data: bytes) -> None:
         assert connection_id not in self._posting, f"two posts at a time on {connection_id}"
         self._posting.add(connection_id)
@@ -55,6 +58,7 @@ class FakeConnections(ConnectionsApi):
         finally:
             self._posting.discard(connection_id)
 
+    @override
     async def delete(self, connection_id: str) -> None:
         await asyncio.sleep(0)
         self._check(connection_id)

@@ -1,7 +1,9 @@
-"""The directory of models, in memory, and what tells workers of changes."""
+"""The directory of models and the notifications of changed models, in memory."""
 
 import time
 from collections.abc import Callable
+
+from typing_extensions import override
 
 from axon.directory.models import ModelDirectory
 from axon.models.desired import ModelChanges
@@ -13,44 +15,49 @@ class FakeModelDirectory(ModelDirectory):
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._models: dict[str, float] = {}
-        self._heard_of: dict[str, float] = {}
+        self._last_seen: dict[str, float] = {}
 
     @property
     def empty(self) -> bool:
-        """Whether no model was ever entered."""
+        """True until a model is registered or expected."""
         return not self._models
 
     def silence(self, model_id: str) -> float:
-        """Return for how long no worker has announced a model."""
-        return self._clock() - self._heard_of.get(model_id, float("-inf"))
+        """Return the seconds since a worker last registered a model."""
+        return self._clock() - self._last_seen.get(model_id, float("-inf"))
 
-    async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
+    @override
+    async def register(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
         await self.expect(model_ids, retention_s=retention_s)
         for model_id in model_ids:
-            self._heard_of[model_id] = self._clock()
+            self._last_seen[model_id] = self._clock()
 
+    @override
     async def expect(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
         for model_id in model_ids:
             until = self._clock() + retention_s
             self._models[model_id] = max(until, self._models.get(model_id, 0))
 
-    async def forget(self, model_ids: tuple[str, ...]) -> None:
+    @override
+    async def remove(self, model_ids: tuple[str, ...]) -> None:
         for model_id in model_ids:
             self._models.pop(model_id, None)
-            self._heard_of.pop(model_id, None)
+            self._last_seen.pop(model_id, None)
 
+    @override
     async def list(self) -> list[str]:
         now = self._clock()
         return sorted(model_id for model_id, until in self._models.items() if until >= now)
 
 
 class FakeModelChanges(ModelChanges):
-    """Counts how often workers were told."""
+    """Counts the notifications; see `axon.models.desired.ModelChanges`."""
 
     def __init__(self) -> None:
         self.fail_with: Exception | None = None
         self.published = 0
 
+    @override
     async def publish(self) -> None:
         if self.fail_with is not None:
             raise self.fail_with

@@ -1,5 +1,7 @@
 """A WorkerScaler in memory."""
 
+from typing_extensions import override
+
 from axon.scaling import WorkerScaler
 
 
@@ -9,5 +11,6 @@ class FakeWorkerScaler(WorkerScaler):
     def __init__(self) -> None:
         self.calls = 0
 
+    @override
     async def ensure_running(self) -> None:
         self.calls += 1

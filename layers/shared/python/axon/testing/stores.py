@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from typing_extensions import override
+
 from axon.conversations import Turn, TurnCache
 from axon.history import HistoryRecord, HistorySender, HistoryStore
 from axon.jobs import Job, JobQueue, JobSender, ReceivedJob
@@ -21,6 +23,7 @@ class FakeTurns(TurnCache):
     def __init__(self) -> None:
         self.turns: dict[str, Turn] = {}
 
+    @override
     async def chain(self, response_id: str) -> list[Turn]:
         found: list[Turn] = []
         key: str | None = response_id
@@ -29,9 +32,11 @@ class FakeTurns(TurnCache):
             key = turn.previous_response_id
         return found
 
+    @override
     async def put(self, turns: Sequence[Turn]) -> None:
         self.turns.update((turn.response_id, turn) for turn in turns)
 
+    @override
     async def evict(self, response_id: str) -> None:
         self.turns.pop(response_id, None)
 
@@ -42,12 +47,15 @@ class FakePrincipalCache(PrincipalCache):
     def __init__(self) -> None:
         self.principals: dict[str, Principal] = {}
 
+    @override
     async def get(self, key_hash: str) -> Principal | None:
         return self.principals.get(key_hash)
 
+    @override
     async def put(self, key_hash: str, principal: Principal) -> None:
         self.principals[key_hash] = principal
 
+    @override
     async def drop(self, key_hash: str) -> None:
         self.principals.pop(key_hash, None)
 
@@ -58,18 +66,22 @@ class FakeApiKeyStore(ApiKeyStore):
     def __init__(self) -> None:
         self._keys: dict[str, ApiKey] = {}
 
+    @override
     async def add(self, key: ApiKey, *, key_hash: str) -> None:
         self._keys.setdefault(key_hash, replace(key, created_at=datetime.now(UTC)))
 
+    @override
     async def find(self, key_hash: str) -> Principal | None:
         key = self._keys.get(key_hash)
         if key is None or key.revoked_at is not None:
             return None
         return key.principal
 
+    @override
     async def list(self) -> Sequence[ApiKey]:
         return list(self._keys.values())
 
+    @override
     async def revoke(self, key_id: str) -> str | None:
         for key_hash, key in self._keys.items():
             if key.key_id == key_id:
@@ -89,6 +101,7 @@ class FakeJobQueue(JobSender, JobQueue):
         self._receipts = 0
         self._sent = 0
 
+    @override
     async def send(self, job: Job) -> None:
         if self.fail_with is not None:
             raise self.fail_with
@@ -109,6 +122,7 @@ class FakeJobQueue(JobSender, JobQueue):
             )
         )
 
+    @override
     async def receive(self, *, limit: int) -> Sequence[ReceivedJob]:
         if self.fail_with is not None:
             raise self.fail_with
@@ -117,9 +131,11 @@ class FakeJobQueue(JobSender, JobQueue):
             received.append(self._visible.get_nowait())
         return [self._hand_out(delivery) for delivery in received]
 
+    @override
     async def delete(self, delivery: ReceivedJob) -> None:
         self.in_flight.pop(delivery.receipt_handle, None)
 
+    @override
     async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
         for delivery in deliveries:
             if timeout_s == 0 and delivery.receipt_handle in self.in_flight:
@@ -142,9 +158,11 @@ class FakeHistory(HistorySender, HistoryStore):
         self.fail_with: Exception | None = None
         self.records: dict[str, HistoryRecord] = {}
 
+    @override
     async def send(self, record: HistoryRecord) -> None:
         await self.write([record])
 
+    @override
     async def write(self, records: Sequence[HistoryRecord]) -> None:
         if self.fail_with is not None:
             raise self.fail_with
@@ -154,19 +172,21 @@ class FakeHistory(HistorySender, HistoryStore):
                 self.records[record.response_id] = record
 
 
-class FakeWantedModels(DesiredModels):
-    """The last word on each model."""
+class FakeDesiredModels(DesiredModels):
+    """See `axon.models.desired.DesiredModels`."""
 
     def __init__(self) -> None:
         self.fail_with: Exception | None = None
         self._models: dict[str, DesiredModel] = {}
         self._version = 0
 
+    @override
     async def list(self) -> Sequence[DesiredModel]:
         if self.fail_with is not None:
             raise self.fail_with
         return [self._models[name] for name in sorted(self._models)]
 
+    @override
     async def put(self, name: str, settings: Mapping[str, Any] | None) -> DesiredModel:
         if self.fail_with is not None:
             raise self.fail_with

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from typing_extensions import override
+
 from axon.directory.workers import LEASE_S, WorkerDirectory, WorkerState
 from axon.jobs import ReceivedJob
 from axon.rendezvous import most_load
@@ -16,37 +18,43 @@ class _Entry:
 
 
 class FakeWorkerDirectory(WorkerDirectory):
-    """With a settable clock; `handed_over` records (worker id, delivery). Who is `deaf` gets none.
+    """See `axon.directory.workers.WorkerDirectory`; with a settable clock.
 
-    `fail_with` is what every call raises.
+    `handed_over` records (worker id, received job). Workers in `disconnected` get no job. Every
+    call raises `fail_with`, if that is set.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.handed_over: list[tuple[str, ReceivedJob]] = []
-        self.deaf: set[str] = set()
+        self.disconnected: set[str] = set()
         self.fail_with: Exception | None = None
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
 
-    async def announce(self, worker: WorkerState, *, lease_s: float = LEASE_S) -> None:
+    @override
+    async def register(self, worker: WorkerState, *, lease_s: float = LEASE_S) -> None:
         self._check()
         state = replace(worker, models=tuple(worker.models))
         self._entries[worker.worker_id] = _Entry(state, self._clock() + lease_s)
 
-    async def leave(self, worker_id: str) -> None:
+    @override
+    async def remove(self, worker_id: str) -> None:
         self._check()
         self._entries.pop(worker_id, None)
 
+    @override
     async def list(self) -> Sequence[WorkerState]:
         self._check()
         alive = (e.state for e in self._entries.values() if e.expires >= self._clock())
         return sorted(alive, key=lambda state: state.worker_id)
 
+    @override
     async def note_load(self, worker_id: str, load: int) -> None:
         self._check()
         if entry := self._entries.get(worker_id):
             entry.state = replace(entry.state, load=load)
 
+    @override
     async def hand_over(
         self, delivery: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
     ) -> str:
@@ -67,7 +75,7 @@ class FakeWorkerDirectory(WorkerDirectory):
                 return own_id
             if bounded and load + 1 > slots[worker_id]:
                 continue
-            if worker_id not in self.deaf:
+            if worker_id not in self.disconnected:
                 await self.note_load(worker_id, load + 1)
                 self.handed_over.append((worker_id, replace(delivery, forwarded=True)))
                 return worker_id

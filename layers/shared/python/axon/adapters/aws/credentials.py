@@ -40,7 +40,7 @@ class FixedCredentials(NamedTuple):
 
 
 class RotatingCredentials:
-    """The latest credentials of a botocore provider, asked for anew in the background.
+    """The latest credentials of a botocore provider, refreshed in the background.
 
     A role's credentials are replaced hours before their end, by a request that blocks; a thread
     makes it, and signing goes on with the old ones meanwhile.

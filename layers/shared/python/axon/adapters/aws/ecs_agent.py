@@ -20,7 +20,7 @@ class EcsAgent:
         self._url = f"{uri.rstrip('/')}/task-protection/v1/state"
 
     async def protect(self, *, minutes: int | None) -> None:
-        """Keep scale-in and deployments from stopping the task for so long; None: let them.
+        """Protect the task from scale-in and deployments for some minutes; None: stop that.
 
         Raises
         ------

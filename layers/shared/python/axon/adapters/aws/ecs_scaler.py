@@ -1,9 +1,11 @@
-"""Scaling from zero on ECS: whoever queues a job starts the service's first task."""
+"""Scaling from zero on ECS: a process that queues a job starts the service's first task."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
+
+from typing_extensions import override
 
 from axon.adapters.aws.aws_json import AwsJsonApi
 from axon.adapters.valkey import keys
@@ -54,6 +56,7 @@ class EcsWorkerScaler(WorkerScaler):
         self._clock = clock
         self._quiet_until = float("-inf")
 
+    @override
     async def ensure_running(self) -> None:
         # Spares the round trip to Valkey while this process knows that a look would be too soon.
         if self._clock() < self._quiet_until:

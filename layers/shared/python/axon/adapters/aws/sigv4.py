@@ -14,14 +14,19 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 class Credentials(Protocol):
-    """What a signature is made with; botocore's own, or a function's from its environment."""
+    """AWS credentials: botocore's own, or those of a function's environment."""
 
     @property
-    def access_key(self) -> str | None: ...
+    def access_key(self) -> str | None:
+        """Id of the access key."""
+
     @property
-    def secret_key(self) -> str | None: ...
+    def secret_key(self) -> str | None:
+        """Secret that requests are signed with."""
+
     @property
-    def token(self) -> str | None: ...
+    def token(self) -> str | None:
+        """Session token of temporary credentials."""
 
 
 def timestamp_of(second: int) -> str:

@@ -1,4 +1,4 @@
-"""SQS: jobs (a standard queue, tenant as message group for fairness), history (FIFO), letters."""
+"""SQS: jobs (standard, grouped by tenant for fairness), history (FIFO), dead letters."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from json import dumps as escape
 from typing import Any
+
+from typing_extensions import override
 
 from axon.adapters.aws.batching import Batcher
 from axon.adapters.aws.sqs_api import SqsApi
@@ -19,7 +21,7 @@ _MAX_BATCH_BYTES = 256 * 1024
 """SQS's limit for a message and a batch was this until 2025 (now 1 MiB); stand-ins keep it."""
 
 _UNWELCOME = re.compile("[\ufffe\uffff\U00010000-\U0010ffff]")
-"""What JSON holds as it is, but SQS (the first two) or a stand-in (emoji) refuses in a message."""
+"""Characters that JSON need not escape, but SQS (the first two) or a stand-in (others) refuses."""
 
 _TRACE = "AWSTraceHeader"
 
@@ -38,6 +40,7 @@ class SqsJobSender(JobSender):
         self._api = api
         self._trace_header = trace_header
 
+    @override
     async def send(self, job: Job) -> None:
         body = _body(job.encode().decode())
         trace = _traced(self._trace_header())
@@ -45,12 +48,13 @@ class SqsJobSender(JobSender):
 
 
 class SqsJobQueue(JobQueue):
-    """See `axon.jobs.JobQueue`; deletions that come together go together."""
+    """See `axon.jobs.JobQueue`; deletions that coincide are sent as one batch."""
 
     def __init__(self, *, api: SqsApi) -> None:
         self._api = api
         self._deletions: Batcher[str, None] = Batcher(self._delete_batch)
 
+    @override
     async def receive(self, *, limit: int) -> Sequence[ReceivedJob]:
         answer = await self._api.call(
             "ReceiveMessage",
@@ -70,9 +74,11 @@ class SqsJobQueue(JobQueue):
             for message in answer.get("Messages") or ()
         ]
 
+    @override
     async def delete(self, delivery: ReceivedJob) -> None:
         await self._deletions.submit(delivery.receipt_handle)
 
+    @override
     async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
         for start in range(0, len(deliveries), _SIZE):
             entries = [
@@ -98,6 +104,7 @@ class SqsHistorySender(HistorySender):
             max_weight=_MAX_BATCH_BYTES,
         )
 
+    @override
     async def send(self, record: HistoryRecord) -> None:
         await self._messages.submit(
             {
@@ -115,20 +122,20 @@ class SqsHistorySender(HistorySender):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParkedLetter:
-    """What nobody could do anything with, as it is kept for the operator.
+    """A message that could not be processed, as it is kept for the operator.
 
     Parameters
     ----------
     message_id : str
-        Of the message; one that was parked twice, which happens, is known by it.
+        Id of the message, by which one that was parked twice is recognized.
     body : str
-        The message, as it came.
+        Body of the message, unchanged.
     why : str
-        One line.
+        The reason, in one line.
     attempts : int
-        How often it was received in vain.
+        Number of receives by workers, all of which failed.
     response_id : str | None
-        If it names a response.
+        Id of its response, if it names one.
     """
 
     message_id: str

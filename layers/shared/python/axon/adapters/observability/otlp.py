@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import SpanKind, get_current_span
+from typing_extensions import override
 
 from axon.tracing import Tracing, Value
 
@@ -56,6 +57,7 @@ class OtlpTracing(Tracing):
         self._tracer = self._provider.get_tracer("axon")
         self._propagator = AwsXRayPropagator()
 
+    @override
     def receive(
         self, name: str, *, header: str | None, **attributes: Value
     ) -> AbstractContextManager[object]:
@@ -64,12 +66,15 @@ class OtlpTracing(Tracing):
             name, context=context, kind=SpanKind.CONSUMER, attributes=attributes
         )
 
+    @override
     def span(self, name: str) -> AbstractContextManager[object]:
         return self._tracer.start_as_current_span(name)
 
+    @override
     def annotate(self, **attributes: Value) -> None:
         get_current_span().set_attributes(attributes)
 
+    @override
     def header(self) -> str | None:
         if not get_current_span().get_span_context().trace_flags.sampled:
             return None
@@ -77,12 +82,13 @@ class OtlpTracing(Tracing):
         self._propagator.inject(carrier)
         return carrier.get(_HEADER)
 
+    @override
     async def close(self) -> None:
         loop, closed = asyncio.get_running_loop(), asyncio.Event()
 
         def close() -> None:
             self._provider.shutdown()
-            with suppress(RuntimeError):  # the loop did not wait for so long
+            with suppress(RuntimeError):  # the loop stopped waiting before
                 loop.call_soon_threadsafe(closed.set)
 
         # Not an executor's thread: the loop's end waits for those.

@@ -12,7 +12,7 @@ TIMEOUT_S = 3.0
 
 
 def healthy(port: int) -> bool:
-    """Whether /health on this port of the loopback interface answers 200."""
+    """Return whether /health on this port of the loopback interface answers 200."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
             connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")

@@ -1,4 +1,4 @@
-"""What a function tells its operator besides its log: counts, and its part of a trace."""
+"""Telemetry of a function besides its log: counts, and its part of a trace."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How a new connection logs in to PostgreSQL: as its string says, by a secret, or by IAM."""
+"""Logins of new connections to PostgreSQL: by the connection string, by a secret, or by IAM."""
 
 import time
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What PostgreSQL keeps: API keys, turns, history, which models are wanted."""
+"""The stores in PostgreSQL: API keys, turns, history, desired models."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
+from typing_extensions import override
 
 from axon.adapters.postgres.pool import Pool, query, transaction
 from axon.conversations import Turn, TurnStore
@@ -24,6 +25,7 @@ class PostgresApiKeyStore(ApiKeyStore):
     def __init__(self, *, pool: Pool) -> None:
         self._pool = pool
 
+    @override
     async def add(self, key: ApiKey, *, key_hash: str) -> None:
         values = {
             "key_id": key.key_id,
@@ -36,6 +38,7 @@ class PostgresApiKeyStore(ApiKeyStore):
         async with transaction(self._pool) as connection:
             await connection.execute(query("add_key"), values)
 
+    @override
     async def find(self, key_hash: str) -> Principal | None:
         async with transaction(self._pool) as connection:
             cursor = await connection.execute(
@@ -46,6 +49,7 @@ class PostgresApiKeyStore(ApiKeyStore):
             row = await cursor.fetchone()
         return Principal(**_with_scopes(row)) if row else None
 
+    @override
     async def list(self) -> Sequence[ApiKey]:
         async with transaction(self._pool) as connection:
             cursor = await connection.execute(
@@ -54,6 +58,7 @@ class PostgresApiKeyStore(ApiKeyStore):
             )
             return [ApiKey(**_with_scopes(row)) for row in await cursor.fetchall()]
 
+    @override
     async def revoke(self, key_id: str) -> str | None:
         async with transaction(self._pool) as connection:
             cursor = await connection.execute(
@@ -71,6 +76,7 @@ class PostgresTurnStore(TurnStore):
     def __init__(self, *, pool: Pool) -> None:
         self._pool = pool
 
+    @override
     async def chain(self, response_id: str) -> list[Turn]:
         async with transaction(self._pool) as connection:
             cursor = await connection.execute(query("chain"), {"response_id": response_id})
@@ -83,6 +89,7 @@ class PostgresHistoryStore(HistoryStore):
     def __init__(self, *, pool: Pool) -> None:
         self._pool = pool
 
+    @override
     async def write(self, records: Sequence[HistoryRecord]) -> None:
         # A fixed order of conversations, so that two writers cannot lock each other out.
         rows = [_row(record) for record in sorted(records, key=lambda r: r.conversation_id)]
@@ -91,12 +98,13 @@ class PostgresHistoryStore(HistoryStore):
             await cursor.executemany(query("write_response"), rows)
 
 
-class PostgresWantedModels(DesiredModels):
+class PostgresDesiredModels(DesiredModels):
     """See `axon.models.desired.DesiredModels`."""
 
     def __init__(self, *, pool: Pool) -> None:
         self._pool = pool
 
+    @override
     async def list(self) -> Sequence[DesiredModel]:
         async with transaction(self._pool) as connection:
             cursor = await connection.execute(
@@ -104,6 +112,7 @@ class PostgresWantedModels(DesiredModels):
             )
             return [DesiredModel(**row) for row in await cursor.fetchall()]
 
+    @override
     async def put(self, name: str, settings: Mapping[str, Any] | None) -> DesiredModel:
         values = {"name": name, "settings": None if settings is None else _jsonb(dict(settings))}
         async with transaction(self._pool) as connection:

@@ -1,4 +1,6 @@
-"""Who is there, in Valkey: relays with leases, models that workers announce, live connections."""
+"""The directories in Valkey: relays with leases, models, live client connections."""
+
+from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
@@ -21,18 +23,22 @@ class ValkeyRelayDirectory(RelayDirectory):
         self._take_over = Script(valkey, "take_over", after=("now_ms",))
         self._delivered = Script(valkey, "delivered")
 
+    @override
     async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
         expires = await self._valkey.now_ms() + int(lease_s * 1000)
         await self._valkey.call("ZADD", keys.RELAYS, expires, relay_id)
 
-    async def leave(self, relay_id: str) -> None:
+    @override
+    async def end_lease(self, relay_id: str) -> None:
         await self._valkey.call("ZADD", keys.RELAYS, 0, relay_id)
         await self._valkey.call("PUBLISH", keys.RELAYS_LEFT, relay_id)
 
+    @override
     async def undelivered(self, relay_id: str) -> set[str]:
         members = await self._valkey.call("SMEMBERS", keys.relay_responses(relay_id))
         return {member.decode() for member in members}
 
+    @override
     async def delivered(
         self, relay_id: str, response_id: str, *, connection_id: str | None = None
     ) -> None:
@@ -41,11 +47,13 @@ class ValkeyRelayDirectory(RelayDirectory):
             args=[response_id, connection_id or ""],
         )
 
+    @override
     async def expired(self) -> list[str]:
         now = await self._valkey.now_ms()
         members = await self._valkey.call("ZRANGEBYSCORE", keys.RELAYS, "-inf", now)
         return [member.decode() for member in members]
 
+    @override
     async def take_over(
         self, relay_id: str, *, successor_id: str, limit: int = 100
     ) -> list[TakenOver]:
@@ -67,25 +75,29 @@ class ValkeyModelDirectory(ModelDirectory):
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
 
-    async def announce(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
-        now = await self._enter(model_ids, retention_s)
+    @override
+    async def register(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
+        now = await self._add(model_ids, retention_s)
         for model_id in model_ids:
             await self._valkey.call("ZADD", keys.MODELS_HEARD_OF, "GT", now, model_id)
 
+    @override
     async def expect(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
-        await self._enter(model_ids, retention_s)
+        await self._add(model_ids, retention_s)
 
-    async def forget(self, model_ids: tuple[str, ...]) -> None:
+    @override
+    async def remove(self, model_ids: tuple[str, ...]) -> None:
         if model_ids:
             await self._valkey.call("ZREM", keys.MODELS, *model_ids)
             await self._valkey.call("ZREM", keys.MODELS_HEARD_OF, *model_ids)
 
+    @override
     async def list(self) -> list[str]:
         now = await self._valkey.now_ms()
         members = await self._valkey.call("ZRANGEBYSCORE", keys.MODELS, now, "+inf")
         return sorted(member.decode() for member in members)
 
-    async def _enter(self, model_ids: tuple[str, ...], retention_s: float) -> int:
+    async def _add(self, model_ids: tuple[str, ...], retention_s: float) -> int:
         """Make models known; return the server's time."""
         now = await self._valkey.now_ms()
         expires = now + int(retention_s * 1000)
@@ -100,6 +112,7 @@ class ValkeyModelChanges(ModelChanges):
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
 
+    @override
     async def publish(self) -> None:
         # Not empty: that is a subscriber's own pulse.
         await self._valkey.call("PUBLISH", keys.MODELS_CHANGED, b"changed")
@@ -112,11 +125,13 @@ class ValkeyConnectionDirectory(ConnectionDirectory):
         self._valkey = valkey
         self._keep = Script(valkey, "keep")
 
+    @override
     async def register(self, connection_id: str, *, principal: Principal) -> None:
         fields = ["tenant_id", principal.tenant_id, "key_id", principal.key_id]
         key = keys.connection(connection_id)
         await self._keep(keys=[key], args=[CONNECTION_LIFE_S, *fields])
 
+    @override
     async def remove(self, connection_id: str) -> None:
         turns_key = keys.connection_turns(connection_id)
         turns = await self._valkey.call("SMEMBERS", turns_key)

@@ -61,7 +61,7 @@ def idempotency(digest: str) -> str:
 
 
 def worker(worker_id: str) -> str:
-    """Return the key of what a worker announces, which is also its channel's name."""
+    """Return the key of a worker's registration, which is also its channel's name."""
     return f"axon:worker:{worker_id}"
 
 

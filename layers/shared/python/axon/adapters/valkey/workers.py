@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from pydantic import TypeAdapter
+from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
@@ -22,13 +23,14 @@ class ValkeyWorkerDirectory(WorkerDirectory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._announce = Script(valkey, "announce_worker", after=("now_ms",))
+        self._register = Script(valkey, "announce_worker", after=("now_ms",))
         self._list = Script(valkey, "list_workers", after=("now_ms",))
         self._note_load = Script(valkey, "note_load")
         self._hand_over = Script(valkey, "hand_over", after=("now_ms",))
 
-    async def announce(self, worker: WorkerState, *, lease_s: float = LEASE_S) -> None:
-        await self._announce(
+    @override
+    async def register(self, worker: WorkerState, *, lease_s: float = LEASE_S) -> None:
+        await self._register(
             keys=[keys.WORKERS, keys.worker(worker.worker_id)],
             args=[
                 worker.worker_id,
@@ -39,10 +41,12 @@ class ValkeyWorkerDirectory(WorkerDirectory):
             ],
         )
 
-    async def leave(self, worker_id: str) -> None:
+    @override
+    async def remove(self, worker_id: str) -> None:
         await self._valkey.call("ZREM", keys.WORKERS, worker_id)
         await self._valkey.call("DEL", keys.worker(worker_id))
 
+    @override
     async def list(self) -> Sequence[WorkerState]:
         rows = await self._list(keys=[keys.WORKERS])
         workers = [
@@ -56,9 +60,11 @@ class ValkeyWorkerDirectory(WorkerDirectory):
         ]
         return sorted(workers, key=lambda worker: worker.worker_id)
 
+    @override
     async def note_load(self, worker_id: str, load: int) -> None:
         await self._note_load(keys=[keys.worker(worker_id)], args=[load])
 
+    @override
     async def hand_over(
         self, delivery: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
     ) -> str:

@@ -1,5 +1,5 @@
--- Say something else about a model, under a version above all others: whoever does this has locked
--- the table, or a version taken later could be committed sooner.
+-- Set a model's desired settings, under a version above all others. The caller has locked the table:
+-- otherwise a version that was taken later could be committed first.
 INSERT INTO wanted_models (name, settings)
 VALUES (%(name)s, %(settings)s)
 ON CONFLICT (name) DO UPDATE

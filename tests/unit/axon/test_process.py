@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from axon.service_process import configure_logging, stop_on_signals
+from axon.process import configure_logging, stop_on_signals
 from axon.settings import Settings
 
 

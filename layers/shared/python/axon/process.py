@@ -1,4 +1,4 @@
-"""What the processes of long-running services have in common: how they log and when they stop."""
+"""Set-up of a long-running process: its logging, and the signals that stop it."""
 
 import asyncio
 import json
@@ -6,13 +6,15 @@ import logging
 import signal
 from datetime import UTC, datetime
 
+from typing_extensions import override
+
 from axon.settings import Settings
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def configure_logging(settings: Settings) -> None:
-    """Log to standard error, a line a record or, as text, with its traceback below it."""
+    """Send log records to standard error: JSON, one line a record, or text with tracebacks."""
     handler = logging.StreamHandler()
     handler.setFormatter(
         JsonFormatter() if settings.log_format == "json" else logging.Formatter(_TEXT)
@@ -23,6 +25,7 @@ def configure_logging(settings: Settings) -> None:
 class JsonFormatter(logging.Formatter):
     """One JSON object a record, with the names that Powertools uses in the functions' logs."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
         entry = {
             "level": record.levelname,
