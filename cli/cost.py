@@ -79,7 +79,7 @@ def as_text(estimate: "Estimate") -> str:
     parts = [
         intro,
         *(f"warning: {warning}" for warning in estimate.warnings),
-        f"A month in which nobody asks\n\n{_bill(estimate.idle)}",
+        f"A month without requests\n\n{_bill(estimate.idle)}",
         f"{million}\n\n{_bill(estimate.requests)}",
         f"Assumed\n\n{table(('flag', 'value', 'what'), assumed)}",
         _list("Not counted", estimate.not_counted),

@@ -14,14 +14,14 @@ def out(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_cost_estimates_dev_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     text = out(capsys)
     assert text.startswith("Axon dev in us-east-1: ")
-    assert "A month in which nobody asks" in text
+    assert "A month without requests" in text
     assert "A million requests over WebSocket" in text
     assert "- data transfer: out to clients" in text
 
 
 def test_cost_lists_every_line_and_their_sum(capsys: pytest.CaptureFixture[str]) -> None:
     text = out(capsys, "--env", "prod")
-    month = text.split("A month in which nobody asks")[1].split("A million")[0]
+    month = text.split("A month without requests")[1].split("A million")[0]
     amounts = [
         float(line.removesuffix(" *").split()[-1].replace(",", ""))
         for line in month.strip().splitlines()[1:]
