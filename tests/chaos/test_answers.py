@@ -38,7 +38,7 @@ def received(*events: dict[str, Any], numbers: list[int] | None = None) -> Answe
     return answer
 
 
-def test_a_whole_answer() -> None:
+def test_answer_that_is_whole_keeps_every_promise() -> None:
     answer = received(*WHOLE)
     assert (answer.ended, answer.faults, answer.text) == (True, [], "one two")
     assert answer.continuable
@@ -61,18 +61,18 @@ def test_a_whole_answer() -> None:
             "input_tokens": 3, "output_tokens": 2})}), Fault.WRONG),
     ],
 )  # fmt: skip
-def test_a_broken_promise(answer: Answer, fault: Fault) -> None:
+def test_answer_check_finds_each_broken_promise(answer: Answer, fault: Fault) -> None:
     assert fault in {found for found, _ in answer.faults}
     assert ID in answer.transcript()
 
 
-def test_a_failure_is_honest() -> None:
+def test_answer_may_end_in_an_honest_failure() -> None:
     failed = {"type": "response.failed", "response": response("", "failed")}
     answer = received(CREATED, ONE, failed)
     assert (answer.failed, answer.faults) == (True, [])
 
 
-def test_news_is_what_the_dead_had_not_made() -> None:
+def test_answer_news_is_what_dead_workers_had_not_generated() -> None:
     answer = received(*WHOLE)
     assert answer.news(after=0, tokens=1) == answer.events[2].at
     assert answer.news(after=0, tokens=5) == answer.events[-1].at

@@ -18,7 +18,7 @@ def carried_out(what: Run) -> Report:
     return report
 
 
-def test_no_token_is_lost_whatever_dies(tmp_path: Path) -> None:
+def test_chaos_loses_no_token_whatever_dies(tmp_path: Path) -> None:
     what = Run(seed="short", seconds=35, clients=10, every_s=1.3, root=tmp_path / "data", say=print)
     figures = carried_out(what).figures
     assert figures.kills >= 8
@@ -27,7 +27,7 @@ def test_no_token_is_lost_whatever_dies(tmp_path: Path) -> None:
     assert killed >= {"kill worker", "kill relay", "kill environment"}
 
 
-def test_valkey_loses_everything(tmp_path: Path) -> None:
+def test_chaos_survives_a_valkey_that_loses_everything(tmp_path: Path) -> None:
     what = Run(
         seed="flush", seconds=14, clients=8, every_s=7, deck=LOSS, root=tmp_path / "data", say=print
     )

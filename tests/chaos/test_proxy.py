@@ -63,21 +63,21 @@ async def is_broken(connection: Connection) -> bool:
         return True
 
 
-async def test_passes_on(proxy: FaultProxy) -> None:
+async def test_proxy_passes_data_on(proxy: FaultProxy) -> None:
     async with connected(proxy) as connection:
         assert await ask(connection, b"one\n") == b"ONE\n"
         assert await ask(connection, b"two\n") == b"TWO\n"
         assert proxy.links == 1
 
 
-async def test_the_end_of_one_side_is_the_others(proxy: FaultProxy) -> None:
+async def test_proxy_ends_both_sides_together(proxy: FaultProxy) -> None:
     async with connected(proxy) as connection:
         await ask(connection, b"one\n")
         connection[1].write_eof()
         assert await is_broken(connection)
 
 
-async def test_cut_breaks_what_is_open_and_serves_what_is_new(proxy: FaultProxy) -> None:
+async def test_proxy_cut_breaks_open_connections_and_serves_new_ones(proxy: FaultProxy) -> None:
     async with connected(proxy) as connection:
         await ask(connection, b"one\n")
         proxy.cut()
@@ -86,7 +86,7 @@ async def test_cut_breaks_what_is_open_and_serves_what_is_new(proxy: FaultProxy)
         assert await ask(connection, b"two\n") == b"TWO\n"
 
 
-async def test_refuse_lasts_until_it_is_healed(proxy: FaultProxy) -> None:
+async def test_proxy_refuses_until_it_is_healed(proxy: FaultProxy) -> None:
     proxy.refuse()
     async with connected(proxy) as connection:
         assert await is_broken(connection)
@@ -95,7 +95,7 @@ async def test_refuse_lasts_until_it_is_healed(proxy: FaultProxy) -> None:
         assert await ask(connection, b"one\n") == b"ONE\n"
 
 
-async def test_stall_holds_back_and_loses_nothing(proxy: FaultProxy) -> None:
+async def test_proxy_stall_holds_back_and_loses_nothing(proxy: FaultProxy) -> None:
     async with connected(proxy) as connection:
         await ask(connection, b"one\n")
         proxy.stall()
@@ -117,7 +117,7 @@ async def _messages(subscriber: PubSub) -> list[bytes]:
     return found[:-1]
 
 
-async def test_loses_whole_messages_to_relays_and_no_others(valkey_server: Valkey) -> None:
+async def test_proxy_loses_whole_messages_to_relays_and_no_others(valkey_server: Valkey) -> None:
     turns = iter(range(1000))
     async with (
         started(valkey_server.port, lambda: next(turns) % 3 == 0) as proxy,

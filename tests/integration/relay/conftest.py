@@ -5,19 +5,19 @@ from collections.abc import AsyncIterator
 import pytest
 
 from axon.adapters.valkey.client import Valkey
-from tests.integration.relay.relay_harness import Stage
+from tests.integration.relay.relay_harness import RelayHarness
 from tests.unit.axon.adapters.aws.strict_gateway import StrictGateway
 
 
 @pytest.fixture
-async def stage(valkey_url: str, history_queue_url: str) -> AsyncIterator[Stage]:
+async def harness(valkey_url: str, history_queue_url: str) -> AsyncIterator[RelayHarness]:
     valkey = Valkey(valkey_url)
     async with StrictGateway().serve() as gateway:
-        stage = Stage(
+        harness = RelayHarness(
             valkey=valkey, valkey_url=valkey_url, gateway=gateway, history_url=history_queue_url
         )
-        await stage.begin()
-        yield stage
-        await stage.end()
+        await harness.begin()
+        yield harness
+        await harness.end()
     await valkey.close()
     assert not gateway.faults

@@ -41,7 +41,7 @@ async def write(author: Author, words: int, *, pause_s: float = 0.0) -> None:
     await author.complete()
 
 
-class Stage:
+class RelayHarness:
     def __init__(
         self, *, valkey: Valkey, valkey_url: str, gateway: StrictGateway, history_url: str
     ) -> None:
@@ -119,7 +119,7 @@ class Stage:
         assert meta is not None
         return meta
 
-    async def settled(self, *authors: Author) -> None:
+    async def completed(self, *authors: Author) -> None:
         """Wait until the checkpoints say that the clients have everything."""
         async with asyncio.timeout(DEADLINE_S):
             for author in authors:

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from axon.adapters.valkey import keys
-from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, Stage, write
+from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, RelayHarness, write
 from tests.support.eventually import eventually
 from tests.unit.axon.adapters.aws.strict_gateway import HANG
 from tests.unit.relay.log_author import Author
@@ -19,67 +19,67 @@ FIRST, SECOND, THIRD = CONNECTIONS[:3]
 
 
 @pytest.fixture
-async def doomed(stage: Stage) -> Process:
+async def doomed(harness: RelayHarness) -> Process:
     """The only relay so far: every connection that is used now becomes its own."""
-    process = await stage.spawn(relay_id=DOOMED, relay_lease_s="1")
-    await stage.registered(DOOMED)
+    process = await harness.spawn(relay_id=DOOMED, relay_lease_s="1")
+    await harness.registered(DOOMED)
     return process
 
 
 @pytest.fixture
-async def post_under_way(stage: Stage, doomed: Process) -> Author:
+async def post_under_way(harness: RelayHarness, doomed: Process) -> Author:
     """A response with a post in flight that will not be answered."""
-    author = await stage.open(FIRST)
+    author = await harness.open(FIRST)
     await author.say("one")
-    await stage.settled(author)
-    stage.gateway.failures[FIRST].append(HANG)
-    paths = len(stage.gateway.paths)
+    await harness.completed(author)
+    harness.gateway.failures[FIRST].append(HANG)
+    paths = len(harness.gateway.paths)
     await author.say("two")
-    await eventually(lambda: len(stage.gateway.paths) == paths + 1)
+    await eventually(lambda: len(harness.gateway.paths) == paths + 1)
     return author
 
 
-async def test_delivery_goes_on_within_three_seconds(stage: Stage) -> None:
-    doomed = await stage.spawn(relay_id=DOOMED)  # with the lease that relays have
-    await stage.registered(DOOMED)
-    authors = [await stage.open(connection_id) for connection_id in CONNECTIONS for _ in range(2)]
+async def test_failover_continues_delivery_within_three_seconds(harness: RelayHarness) -> None:
+    doomed = await harness.spawn(relay_id=DOOMED)  # with the lease that relays have
+    await harness.registered(DOOMED)
+    authors = [await harness.open(connection_id) for connection_id in CONNECTIONS for _ in range(2)]
     for author in authors:
         await author.say("one", "two")
-    await stage.settled(*authors)
-    async with stage.relay():
-        await stage.kill(doomed)
+    await harness.completed(*authors)
+    async with harness.relay():
+        await harness.kill(doomed)
         died = time.monotonic()
-        await stage.all_delivered(DOOMED)  # none is left to it
+        await harness.all_delivered(DOOMED)  # none is left to it
         assert time.monotonic() - died < 3
         await asyncio.gather(*(write(author, 3) for author in authors))
-        await stage.all_delivered()
-        assert await stage.lease_of(DOOMED) is None
-    stage.check(*authors)
-    assert not stage.gateway.deleted
+        await harness.all_delivered()
+        assert await harness.lease_of(DOOMED) is None
+    harness.check(*authors)
+    assert not harness.gateway.deleted
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-async def test_a_post_of_uncertain_fate_ends_in_a_disconnect_and_can_be_resumed(
-    stage: Stage, doomed: Process, arrives: bool
+async def test_failover_disconnects_a_client_with_a_post_in_doubt_which_can_resume(
+    harness: RelayHarness, doomed: Process, arrives: bool
 ) -> None:
-    author, other = await stage.open(FIRST), await stage.open(FIRST)
-    elsewhere = await stage.open(SECOND)
+    author, other = await harness.open(FIRST), await harness.open(FIRST)
+    elsewhere = await harness.open(SECOND)
     for each in (author, other, elsewhere):
         await each.say("one")
-    await stage.settled(author, other, elsewhere)
+    await harness.completed(author, other, elsewhere)
     if arrives:
-        stage.gateway.delay_s = 0.1
+        harness.gateway.delay_s = 0.1
     else:
-        stage.gateway.failures[FIRST].append(HANG)
-    paths = len(stage.gateway.paths)
+        harness.gateway.failures[FIRST].append(HANG)
+    paths = len(harness.gateway.paths)
     await author.say("two")
-    await eventually(lambda: len(stage.gateway.paths) == paths + 1)
-    await stage.kill(doomed)
-    async with stage.relay():
-        await eventually(lambda: stage.gateway.deleted == [FIRST])
-        got = stage.interrupted(FIRST)
+    await eventually(lambda: len(harness.gateway.paths) == paths + 1)
+    await harness.kill(doomed)
+    async with harness.relay():
+        await eventually(lambda: harness.gateway.deleted == [FIRST])
+        got = harness.interrupted(FIRST)
         assert (author.written[-1] in got) == arrives
-        await stage.valkey.call("DEL", f"axon:connection:{THIRD}")
+        await harness.valkey.call("DEL", f"axon:connection:{THIRD}")
         for each in (author, other):
             await each.say("three")
             mine = [event for event in got if event in each.written]
@@ -87,146 +87,158 @@ async def test_a_post_of_uncertain_fate_ends_in_a_disconnect_and_can_be_resumed(
             await each.resume(THIRD, first=len(mine))
             await write(each, 2)
         await write(elsewhere, 2)
-        await stage.all_delivered()
-        assert not await stage.valkey.call("ZCARD", keys.ABANDONED)
-    stage.check(elsewhere)
-    posts = got + stage.gateway.posts[THIRD]
+        await harness.all_delivered()
+        assert not await harness.valkey.call("ZCARD", keys.ABANDONED)
+    harness.check(elsewhere)
+    posts = got + harness.gateway.posts[THIRD]
     for each in (author, other):
         assert [post for post in posts if post in each.written] == each.written
     assert len(posts) == len(author.written) + len(other.written)
-    assert stage.gateway.deleted == [FIRST]
+    assert harness.gateway.deleted == [FIRST]
 
 
-async def test_what_nobody_resumes_is_abandoned(stage: Stage, post_under_way: Author) -> None:
-    await stage.kill(stage.processes[0])
-    async with stage.relay():
-        await eventually(lambda: stage.gateway.deleted == [FIRST])
-        await stage.all_delivered()
-        due = await stage.valkey.call("ZSCORE", keys.ABANDONED, post_under_way.response_id)
+async def test_failover_abandons_what_nobody_resumes(
+    harness: RelayHarness, post_under_way: Author
+) -> None:
+    await harness.kill(harness.processes[0])
+    async with harness.relay():
+        await eventually(lambda: harness.gateway.deleted == [FIRST])
+        await harness.all_delivered()
+        due = await harness.valkey.call("ZSCORE", keys.ABANDONED, post_under_way.response_id)
         assert 50 < float(due) / 1000 - time.time() < 61
-    assert stage.interrupted(FIRST) == post_under_way.written[:-1]
+    assert harness.interrupted(FIRST) == post_under_way.written[:-1]
 
 
-async def test_a_zombie_posts_nothing_more(stage: Stage, unused_tcp_port: int) -> None:
-    zombie = await stage.spawn(relay_id=DOOMED, relay_lease_s="1", health_port=str(unused_tcp_port))
-    await stage.registered(DOOMED)
-    authors = [await stage.open(connection_id) for connection_id in CONNECTIONS]
+async def test_failover_stops_the_posts_of_a_relay_that_was_only_asleep(
+    harness: RelayHarness, unused_tcp_port: int
+) -> None:
+    zombie = await harness.spawn(
+        relay_id=DOOMED, relay_lease_s="1", health_port=str(unused_tcp_port)
+    )
+    await harness.registered(DOOMED)
+    authors = [await harness.open(connection_id) for connection_id in CONNECTIONS]
     await asyncio.gather(*(author.say("one", "two") for author in authors))
-    await stage.settled(*authors)
+    await harness.completed(*authors)
     zombie.send_signal(signal.SIGSTOP)
-    async with stage.relay():
-        await stage.all_delivered(DOOMED)
+    async with harness.relay():
+        await harness.all_delivered(DOOMED)
         await asyncio.gather(*(author.say("three", "four") for author in authors))
-        await stage.settled(*authors)
+        await harness.completed(*authors)
         zombie.send_signal(signal.SIGCONT)
-        await stage.registered(DOOMED)
+        await harness.registered(DOOMED)
         await _has_let_go(unused_tcp_port)
         await asyncio.gather(*(write(author, 3) for author in authors))
-        await stage.all_delivered()
-    stage.check(*authors)
-    assert not stage.gateway.deleted
+        await harness.all_delivered()
+    harness.check(*authors)
+    assert not harness.gateway.deleted
 
 
-async def test_what_a_zombie_was_offered_reaches_nobody(stage: Stage, unused_tcp_port: int) -> None:
+async def test_failover_lets_nothing_granted_to_a_sleeping_relay_arrive(
+    harness: RelayHarness, unused_tcp_port: int
+) -> None:
     """When it wakes, it hears of an event that it may post at once; the connection is closed."""
-    zombie = await stage.spawn(relay_id=DOOMED, relay_lease_s="1", health_port=str(unused_tcp_port))
-    await stage.registered(DOOMED)
-    author = await stage.open(FIRST)
+    zombie = await harness.spawn(
+        relay_id=DOOMED, relay_lease_s="1", health_port=str(unused_tcp_port)
+    )
+    await harness.registered(DOOMED)
+    author = await harness.open(FIRST)
     await author.say("one")
-    await stage.settled(author)
+    await harness.completed(author)
     zombie.send_signal(signal.SIGSTOP)
     await author.say("two")
-    async with stage.relay():
-        await eventually(lambda: stage.gateway.deleted == [FIRST])
+    async with harness.relay():
+        await eventually(lambda: harness.gateway.deleted == [FIRST])
         zombie.send_signal(signal.SIGCONT)
-        await stage.registered(DOOMED)
+        await harness.registered(DOOMED)
         await _has_let_go(unused_tcp_port)
-        assert stage.interrupted(FIRST) == author.written[:-1]
+        assert harness.interrupted(FIRST) == author.written[:-1]
         first = len(author.written) - 1
         await author.resume(SECOND, first=first)
         await write(author, 3)
         for relay_id in (RELAY, DOOMED):
-            await stage.all_delivered(relay_id)
-    assert stage.interrupted(FIRST) + stage.gateway.posts[SECOND] == author.written
+            await harness.all_delivered(relay_id)
+    assert harness.interrupted(FIRST) + harness.gateway.posts[SECOND] == author.written
 
 
-async def test_a_zombie_with_a_post_under_way_does_no_harm(
-    stage: Stage, post_under_way: Author
+async def test_failover_is_exact_when_the_sleeping_relay_has_a_post_under_way(
+    harness: RelayHarness, post_under_way: Author
 ) -> None:
     """It wakes with a connection that was closed, and whose response goes elsewhere."""
     author = post_under_way
-    zombie = stage.processes[0]
+    zombie = harness.processes[0]
     zombie.send_signal(signal.SIGSTOP)
-    async with stage.relay():
-        await eventually(lambda: stage.gateway.deleted == [FIRST])
-        got = stage.interrupted(FIRST)
+    async with harness.relay():
+        await eventually(lambda: harness.gateway.deleted == [FIRST])
+        got = harness.interrupted(FIRST)
         await author.resume(SECOND, first=len(got))
         await author.say("three")
-        await stage.settled(author)
+        await harness.completed(author)
         zombie.send_signal(signal.SIGCONT)
-        await stage.registered(DOOMED)
+        await harness.registered(DOOMED)
         await write(author, 3)
-        await stage.all_delivered()
-    assert stage.gateway.posts[FIRST][:-1] + stage.gateway.posts[SECOND] == author.written
-    assert stage.gateway.deleted == [FIRST]
+        await harness.all_delivered()
+    assert harness.gateway.posts[FIRST][:-1] + harness.gateway.posts[SECOND] == author.written
+    assert harness.gateway.deleted == [FIRST]
 
 
-async def test_when_the_adopter_dies_too_a_third_one_goes_on(stage: Stage, doomed: Process) -> None:
-    authors = [await stage.open(connection_id) for connection_id in CONNECTIONS]
-    await asyncio.gather(*(author.say("one") for author in authors))
-    await stage.settled(*authors)
-    await stage.kill(doomed)
-    await asyncio.gather(*(author.say("two") for author in authors))
-    await stage.directory.end_lease(DOOMED)
-    await stage.directory.heartbeat("relay-too", lease_s=1)
-    taken_over = await stage.directory.take_over(DOOMED, successor_id="relay-too")
-    assert len(taken_over) == len(authors)  # and there it ends
-    async with stage.relay():
-        await stage.settled(*authors)
-        await asyncio.gather(*(write(author, 3) for author in authors))
-        await stage.all_delivered()
-    stage.check(*authors)
-    assert not stage.gateway.deleted
-
-
-async def test_a_restarted_relay_goes_on_with_what_its_former_life_was_feeding(
-    stage: Stage,
+async def test_failover_continues_on_a_third_relay_when_the_successor_dies(
+    harness: RelayHarness, doomed: Process
 ) -> None:
-    former = await stage.spawn()
-    await stage.registered()
-    author = await stage.open(FIRST)
+    authors = [await harness.open(connection_id) for connection_id in CONNECTIONS]
+    await asyncio.gather(*(author.say("one") for author in authors))
+    await harness.completed(*authors)
+    await harness.kill(doomed)
+    await asyncio.gather(*(author.say("two") for author in authors))
+    await harness.directory.leave(DOOMED)
+    await harness.directory.heartbeat("relay-too", lease_s=1)
+    taken_over = await harness.directory.take_over(DOOMED, successor_id="relay-too")
+    assert len(taken_over) == len(authors)  # and there it ends
+    async with harness.relay():
+        await harness.completed(*authors)
+        await asyncio.gather(*(write(author, 3) for author in authors))
+        await harness.all_delivered()
+    harness.check(*authors)
+    assert not harness.gateway.deleted
+
+
+async def test_failover_continues_a_restarted_relays_own_deliveries(
+    harness: RelayHarness,
+) -> None:
+    former = await harness.spawn()
+    await harness.registered()
+    author = await harness.open(FIRST)
     await author.say("one")
-    await stage.settled(author)
-    await stage.kill(former)
+    await harness.completed(author)
+    await harness.kill(former)
     await author.say("two")
-    unheard = await stage.open(SECOND)  # its lease is alive still
-    async with stage.relay():
+    unheard = await harness.open(SECOND)  # its lease is alive still
+    async with harness.relay():
         await write(author, 3)
         await write(unheard, 3)
-        await stage.all_delivered()
-    stage.check(author, unheard)
-    assert not stage.gateway.deleted
+        await harness.all_delivered()
+    harness.check(author, unheard)
+    assert not harness.gateway.deleted
 
 
-async def test_a_restarted_relay_delivers_nothing_of_what_it_closes(
-    stage: Stage,
+async def test_failover_delivers_nothing_to_connections_that_it_closes(
+    harness: RelayHarness,
 ) -> None:
-    former = await stage.spawn()
-    await stage.registered()
-    author = await stage.open(FIRST)
-    await stage.settled(author)
-    stage.gateway.failures[FIRST].append(HANG)
+    former = await harness.spawn()
+    await harness.registered()
+    author = await harness.open(FIRST)
+    await harness.completed(author)
+    harness.gateway.failures[FIRST].append(HANG)
     await author.say("two")
-    await eventually(lambda: len(stage.gateway.paths) == 2)
-    await stage.kill(former)
-    stage.gateway.delay_s = 0.3
-    async with stage.relay():
-        while not stage.gateway.deleted:
+    await eventually(lambda: len(harness.gateway.paths) == 2)
+    await harness.kill(former)
+    harness.gateway.delay_s = 0.3
+    async with harness.relay():
+        while not harness.gateway.deleted:
             await author.say("still there? ")
             await asyncio.sleep(0.02)
-        await stage.all_delivered()
-    assert stage.interrupted(FIRST) == author.written[:1]
-    assert len(stage.gateway.paths) == 4  # two posts of the former life, an error, a deletion
+        await harness.all_delivered()
+    assert harness.interrupted(FIRST) == author.written[:1]
+    assert len(harness.gateway.paths) == 4  # two posts of the former life, an error, a deletion
 
 
 async def _has_let_go(health_port: int) -> None:

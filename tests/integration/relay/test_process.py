@@ -19,13 +19,13 @@ async def run(environ: dict[str, str]) -> tuple[int | None, str]:
     return process.returncode, said.decode()
 
 
-async def test_a_missing_setting_is_one_clear_line() -> None:
+async def test_relay_process_says_a_missing_setting_in_one_line() -> None:
     code, said = await run({**os.environ, **PLACEHOLDERS, "AXON_CONNECTIONS_ENDPOINT": ""})
     assert code == 1
     assert said == "relay: AXON_CONNECTIONS_ENDPOINT: Field required\n"
 
 
-async def test_missing_credentials_are_one_clear_line() -> None:
+async def test_relay_process_says_missing_credentials_in_one_line() -> None:
     environ = {name: text for name, text in os.environ.items() if "ACCESS_KEY" not in name}
     code, said = await run(environ | PLACEHOLDERS)
     assert code == 1

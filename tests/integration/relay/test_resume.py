@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from axon.exceptions import UnavailableError
-from tests.integration.relay.relay_harness import CONNECTIONS, Stage, write
+from tests.integration.relay.relay_harness import CONNECTIONS, RelayHarness, write
 from tests.support.eventually import eventually
 from tests.unit.relay.log_author import Author
 
@@ -15,167 +15,181 @@ OTHER = "relay-other"
 
 
 @pytest.fixture
-async def two_relays(stage: Stage) -> AsyncIterator[None]:
+async def two_relays(harness: RelayHarness) -> AsyncIterator[None]:
     """The first one serves the connections FIRST and THIRD, the other one SECOND."""
-    async with stage.relay(relay_lease_s="60"):  # neither may adopt the other's, however busy
+    async with harness.relay(relay_lease_s="60"):  # neither may adopt the other's, however busy
         for connection_id in (FIRST, THIRD):
-            await write(await stage.open(connection_id), 0)
-        await stage.all_delivered()
-        async with stage.relay(relay_id=OTHER, relay_lease_s="60"):
-            busy = [await stage.open(FIRST), await stage.open(THIRD)]
-            await write(await stage.open(SECOND), 0)
+            await write(await harness.open(connection_id), 0)
+        await harness.all_delivered()
+        async with harness.relay(relay_id=OTHER, relay_lease_s="60"):
+            busy = [await harness.open(FIRST), await harness.open(THIRD)]
+            await write(await harness.open(SECOND), 0)
             for author in busy:
                 await author.complete()
-            await stage.all_delivered()
-            await stage.all_delivered(OTHER)
-            stage.gateway.posts.clear()
+            await harness.all_delivered()
+            await harness.all_delivered(OTHER)
+            harness.gateway.posts.clear()
             yield
-            assert not stage.gateway.deleted
+            assert not harness.gateway.deleted
 
 
-async def test_on_another_connection(stage: Stage, two_relays: None) -> None:
+async def test_resume_on_another_connection(harness: RelayHarness, two_relays: None) -> None:
     """Of the same relay, of another one, and back again."""
-    author = await stage.open(FIRST)
+    author = await harness.open(FIRST)
     await author.say("one", "two")
-    await stage.settled(author)
+    await harness.completed(author)
     begun = list(author.written)
     for connection_id, first in ((THIRD, 1), (SECOND, 0), (FIRST, 2), (SECOND, 3)):
-        stage.gateway.posts.clear()
+        harness.gateway.posts.clear()
         await author.resume(connection_id, first=first)
         await author.say("more")
-        await stage.settled(author)
-        assert dict(stage.gateway.posts) == {connection_id: author.written[first:]}
+        await harness.completed(author)
+        assert dict(harness.gateway.posts) == {connection_id: author.written[first:]}
     assert len(begun) < len(author.written)
     await write(author, 3)
-    await stage.all_delivered(OTHER)
-    assert stage.gateway.posts[SECOND] == author.written[3:]
+    await harness.all_delivered(OTHER)
+    assert harness.gateway.posts[SECOND] == author.written[3:]
 
 
-async def test_on_the_same_connection(stage: Stage, two_relays: None) -> None:
-    author = await stage.open(FIRST)
+async def test_resume_on_the_same_connection(harness: RelayHarness, two_relays: None) -> None:
+    author = await harness.open(FIRST)
     await author.say("one", "two")
-    await stage.settled(author)
-    stage.gateway.posts.clear()
+    await harness.completed(author)
+    harness.gateway.posts.clear()
     await author.resume(FIRST, first=1)
     await write(author, 3)
-    await stage.all_delivered()
-    assert stage.gateway.posts[FIRST] == author.written[1:]
+    await harness.all_delivered()
+    assert harness.gateway.posts[FIRST] == author.written[1:]
 
 
 @pytest.mark.parametrize("to", [SECOND, THIRD])
-async def test_while_posts_are_under_way(stage: Stage, two_relays: None, to: str) -> None:
-    author = await stage.open(FIRST)
-    stage.gateway.delay_s = 0.01
+async def test_resume_works_while_posts_are_under_way(
+    harness: RelayHarness, two_relays: None, to: str
+) -> None:
+    author = await harness.open(FIRST)
+    harness.gateway.delay_s = 0.01
     writing = asyncio.create_task(write(author, 60, pause_s=0.005))
-    await eventually(lambda: len(stage.gateway.posts[FIRST]) > 10)
-    first = len(stage.gateway.posts[FIRST])
+    await eventually(lambda: len(harness.gateway.posts[FIRST]) > 10)
+    first = len(harness.gateway.posts[FIRST])
     await author.resume(to, first=first)
     await writing
-    await stage.all_delivered()
-    await stage.all_delivered(OTHER)
-    assert stage.gateway.posts[to] == author.written[first:]
+    await harness.all_delivered()
+    await harness.all_delivered(OTHER)
+    assert harness.gateway.posts[to] == author.written[first:]
     # One was under way.
-    assert stage.gateway.posts[FIRST] in (author.written[:first], author.written[: first + 1])
+    assert harness.gateway.posts[FIRST] in (author.written[:first], author.written[: first + 1])
 
 
-async def test_what_has_ended(stage: Stage, two_relays: None) -> None:
-    author = await stage.open(FIRST)
+async def test_resume_delivers_the_rest_of_an_ended_response(
+    harness: RelayHarness, two_relays: None
+) -> None:
+    author = await harness.open(FIRST)
     await write(author, 3)
-    await stage.all_delivered()
+    await harness.all_delivered()
     for connection_id, relay_id in ((FIRST, "relay-a"), (SECOND, OTHER), (THIRD, "relay-a")):
-        stage.gateway.posts.clear()
+        harness.gateway.posts.clear()
         await author.resume(connection_id, first=2)
-        await stage.all_delivered(relay_id)
-        assert dict(stage.gateway.posts) == {connection_id: author.written[2:]}
+        await harness.all_delivered(relay_id)
+        assert dict(harness.gateway.posts) == {connection_id: author.written[2:]}
 
 
-async def test_publications_of_it_that_nobody_heard(stage: Stage, two_relays: None) -> None:
-    author = await stage.open(FIRST)
+async def test_resume_works_when_its_publications_are_lost(
+    harness: RelayHarness, two_relays: None
+) -> None:
+    author = await harness.open(FIRST)
     await author.say("one", "two")
-    await stage.settled(author)
+    await harness.completed(author)
     had = list(author.written)
-    author._log = stage.silent_log
+    author._log = harness.silent_log
     await author.resume(SECOND, first=1)
-    author._log = stage.log
+    author._log = harness.log
     await write(author, 3)
-    await stage.all_delivered(OTHER)
-    assert stage.gateway.posts[SECOND] == author.written[1:]
-    assert stage.gateway.posts[FIRST] == had
+    await harness.all_delivered(OTHER)
+    assert harness.gateway.posts[SECOND] == author.written[1:]
+    assert harness.gateway.posts[FIRST] == had
 
 
-async def test_a_connection_that_was_gone(stage: Stage, two_relays: None) -> None:
-    author = await stage.open(FIRST)
+async def test_resume_continues_for_a_connection_that_was_gone(
+    harness: RelayHarness, two_relays: None
+) -> None:
+    author = await harness.open(FIRST)
     await author.say("one")
-    await stage.settled(author)
-    stage.gateway.gone.add(FIRST)
+    await harness.completed(author)
+    harness.gateway.gone.add(FIRST)
     await author.say("two", "three")
-    await stage.all_delivered()
-    got = len(stage.gateway.posts[FIRST])
+    await harness.all_delivered()
+    got = len(harness.gateway.posts[FIRST])
     await author.resume(SECOND, first=got)
     await write(author, 3)
-    await stage.all_delivered(OTHER)
-    assert stage.gateway.posts[FIRST] + stage.gateway.posts[SECOND] == author.written
+    await harness.all_delivered(OTHER)
+    assert harness.gateway.posts[FIRST] + harness.gateway.posts[SECOND] == author.written
 
 
-async def test_a_flushed_valkey_ends_in_disconnects_and_the_relay_serves_on(stage: Stage) -> None:
-    async with stage.relay():
-        author = await stage.open(FIRST)
-        await stage.settled(author)
-        await stage.valkey.call("FLUSHALL")
-        await eventually(lambda: stage.gateway.deleted == [FIRST])
-        assert stage.interrupted(FIRST) == author.written
-        await stage.registered()
-        await stage.begin()
-        later = await stage.open(SECOND)
+async def test_resume_is_left_to_clients_after_a_flush_and_the_relay_serves_on(
+    harness: RelayHarness,
+) -> None:
+    async with harness.relay():
+        author = await harness.open(FIRST)
+        await harness.completed(author)
+        await harness.valkey.call("FLUSHALL")
+        await eventually(lambda: harness.gateway.deleted == [FIRST])
+        assert harness.interrupted(FIRST) == author.written
+        await harness.registered()
+        await harness.begin()
+        later = await harness.open(SECOND)
         await write(later, 3)
-        await stage.all_delivered()
-    stage.check(later)
+        await harness.all_delivered()
+    harness.check(later)
 
 
-async def test_after_a_flush_what_a_worker_restores_goes_on(stage: Stage) -> None:
-    async with stage.relay():
-        authors = [await stage.open(connection_id) for connection_id in CONNECTIONS]
+async def test_resume_is_not_needed_after_a_flush_when_workers_restore(
+    harness: RelayHarness,
+) -> None:
+    async with harness.relay():
+        authors = [await harness.open(connection_id) for connection_id in CONNECTIONS]
         await asyncio.gather(*(author.say("one", "two") for author in authors))
-        await stage.settled(*authors)
-        await stage.valkey.call("FLUSHALL")
+        await harness.completed(*authors)
+        await harness.valkey.call("FLUSHALL")
         await asyncio.gather(*(_restored(author) for author in authors))
         await asyncio.gather(*(write(author, 3) for author in authors))
-        await stage.all_delivered()
-    stage.check(*authors)
-    assert not stage.gateway.deleted
+        await harness.all_delivered()
+    harness.check(*authors)
+    assert not harness.gateway.deleted
 
 
-async def test_a_flush_between_an_append_and_its_post(stage: Stage) -> None:
+async def test_resume_is_not_needed_after_a_flush_between_append_and_post(
+    harness: RelayHarness,
+) -> None:
     """The relay has the event, and waits with its post until the log is there again."""
-    stage.gateway.delay_s = 0.05
-    async with stage.relay():
-        author = await stage.open(FIRST)
+    harness.gateway.delay_s = 0.05
+    async with harness.relay():
+        author = await harness.open(FIRST)
         await author.say("one", "two", "three")
-        await stage.valkey.call("FLUSHALL")
+        await harness.valkey.call("FLUSHALL")
         await _restored(author)
         await write(author, 3)
-        await stage.all_delivered()
-    stage.check(author)
-    assert not stage.gateway.deleted
+        await harness.all_delivered()
+    harness.check(author)
+    assert not harness.gateway.deleted
 
 
-async def test_a_restored_response_that_its_relay_does_not_know_can_be_resumed(
-    stage: Stage,
+async def test_resume_works_for_a_restored_response_unknown_to_its_relay(
+    harness: RelayHarness,
 ) -> None:
-    async with stage.relay(stop_timeout_s="0.1"):
-        author = await stage.open(FIRST)
+    async with harness.relay(stop_timeout_s="0.1"):
+        author = await harness.open(FIRST)
         await author.say("one", "two")
-        await stage.settled(author)
-    await stage.valkey.call("FLUSHALL")
-    async with stage.relay(relay_id=OTHER):
+        await harness.completed(author)
+    await harness.valkey.call("FLUSHALL")
+    async with harness.relay(relay_id=OTHER):
         await _restored(author)
         await author.say("three")
-        await eventually(lambda: stage.gateway.deleted == [FIRST])
-        got = stage.interrupted(FIRST)
+        await eventually(lambda: harness.gateway.deleted == [FIRST])
+        got = harness.interrupted(FIRST)
         await author.resume(SECOND, first=len(got))
         await write(author, 3)
-        await stage.all_delivered(OTHER)
-    assert got + stage.gateway.posts[SECOND] == author.written
+        await harness.all_delivered(OTHER)
+    assert got + harness.gateway.posts[SECOND] == author.written
 
 
 async def _restored(author: Author) -> None:

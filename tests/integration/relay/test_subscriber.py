@@ -13,7 +13,7 @@ from tests.support.eventually import eventually
 CHANNEL = "axon:relay:r"
 
 
-class Heard:
+class SubscriberHarness:
     def __init__(self, valkey: Valkey) -> None:
         self.publications: list[Publication] = []
         self.subscriptions = 0
@@ -31,62 +31,68 @@ class Heard:
 
 
 @pytest.fixture
-async def heard(valkey: Valkey) -> AsyncIterator[Heard]:
-    heard = Heard(valkey)
-    running = asyncio.create_task(heard.subscriber.run())
-    await heard.subscriber.subscribed.wait()
-    yield heard
+async def harness(valkey: Valkey) -> AsyncIterator[SubscriberHarness]:
+    harness = SubscriberHarness(valkey)
+    running = asyncio.create_task(harness.subscriber.run())
+    await harness.subscriber.subscribed.wait()
+    yield harness
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_hears_publications_in_order(valkey: Valkey, heard: Heard) -> None:
+async def test_subscriber_receives_publications_in_order(
+    valkey: Valkey, harness: SubscriberHarness
+) -> None:
     for number in range(100):
         await valkey.call("PUBLISH", CHANNEL, b"resp_1 c %d -\n{}" % number)
-    await eventually(lambda: len(heard.publications) == 100)
-    assert [publication.first for publication in heard.publications] == list(range(100))
+    await eventually(lambda: len(harness.publications) == 100)
+    assert [publication.first for publication in harness.publications] == list(range(100))
 
 
-async def test_hears_when_a_relay_leaves(valkey: Valkey, heard: Heard) -> None:
+async def test_subscriber_is_notified_when_a_relay_leaves(
+    valkey: Valkey, harness: SubscriberHarness
+) -> None:
     await ValkeyRelayDirectory(valkey=valkey).end_lease("another")
     async with asyncio.timeout(5):
-        await heard.left.wait()
-    assert not heard.publications
+        await harness.left.wait()
+    assert not harness.publications
 
 
-async def test_tells_when_it_had_to_subscribe_again(valkey: Valkey, heard: Heard) -> None:
+async def test_subscriber_reports_each_new_subscription(
+    valkey: Valkey, harness: SubscriberHarness
+) -> None:
     for expected in (2, 3):
         await valkey.call("CLIENT", "KILL", "TYPE", "pubsub")
-        await eventually(lambda expected=expected: heard.subscriptions == expected)  # type: ignore[misc]
+        await eventually(lambda expected=expected: harness.subscriptions == expected)  # type: ignore[misc]
     await valkey.call("PUBLISH", CHANNEL, b"resp_1 c 0 -\n{}")
-    await eventually(lambda: len(heard.publications) == 1)
+    await eventually(lambda: len(harness.publications) == 1)
 
 
-async def test_silence_makes_it_subscribe_again(
+async def test_subscriber_subscribes_again_after_silence(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriber, "SILENCE_S", 0.3)
-    heard = Heard(valkey)
-    running = asyncio.create_task(heard.subscriber.run())
-    await eventually(lambda: heard.subscriptions == 3)  # nobody pulses
-    assert heard.subscriber.connected
+    harness = SubscriberHarness(valkey)
+    running = asyncio.create_task(harness.subscriber.run())
+    await eventually(lambda: harness.subscriptions == 3)  # nobody pulses
+    assert harness.subscriber.connected
     for _ in range(10):
-        await heard.subscriber.pulse()
+        await harness.subscriber.pulse()
         await asyncio.sleep(0.1)
-    assert heard.subscriptions <= 4
-    assert heard.subscriber.connected
+    assert harness.subscriptions <= 4
+    assert harness.subscriber.connected
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_does_not_hear_before_it_has_subscribed(valkey: Valkey) -> None:
-    assert not Heard(valkey).subscriber.connected
+async def test_subscriber_is_disconnected_before_it_has_subscribed(valkey: Valkey) -> None:
+    assert not SubscriberHarness(valkey).subscriber.connected
 
 
-async def test_what_is_no_publication_is_told_and_left(
-    valkey: Valkey, heard: Heard, caplog: pytest.LogCaptureFixture
+async def test_subscriber_logs_and_skips_what_is_no_publication(
+    valkey: Valkey, harness: SubscriberHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     await valkey.call("PUBLISH", CHANNEL, b"nonsense")
     await valkey.call("PUBLISH", CHANNEL, b"resp_1 c 0 -\n{}")
-    await eventually(lambda: len(heard.publications) == 1)
+    await eventually(lambda: len(harness.publications) == 1)
     assert "nonsense" in caplog.text

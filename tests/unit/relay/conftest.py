@@ -2,19 +2,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.unit.relay.connection_writer_harness import Scene
-from tests.unit.relay.relay_harness import World
+from tests.unit.relay.connection_writer_harness import WriterHarness
+from tests.unit.relay.relay_harness import RelayHarness
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def harness() -> AsyncIterator[RelayHarness]:
     """Connections "c1" and "c2", and one relay that has just registered."""
-    world = World()
-    await world.begin("c1", "c2")
-    yield world
-    await world.end()
+    harness = RelayHarness()
+    await harness.begin("c1", "c2")
+    yield harness
+    await harness.end()
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+def writer_harness() -> WriterHarness:
+    return WriterHarness()

@@ -13,7 +13,7 @@ from relay.connection_writer import ConnectionWriter, Ending
 from relay.cursor import DeliveryCursor
 
 
-class Scene:
+class WriterHarness:
     """One connection's writer; `delivered` are the responses that need no more posts."""
 
     def __init__(self) -> None:
@@ -24,8 +24,8 @@ class Scene:
         self.moved: list[str] = []
         self.lags: list[float] = []
         self.after_post: Callable[[], None] = lambda: None
-        self.settled = asyncio.Event()
-        self.settled.set()
+        self.completed = asyncio.Event()
+        self.completed.set()
         self.writer = ConnectionWriter(
             relay_id="relay-a",
             connection_id="c1",
@@ -72,19 +72,19 @@ class Scene:
         self.after_post()
 
     async def _deliver(self, delivery: DeliveryCursor) -> None:
-        await self.settled.wait()
+        await self.completed.wait()
         self.delivered.append(delivery.response_id)
 
 
 class ScriptedLog(FakeValkey):
-    """Serves `events` and keeps `checkpoints`, after raising `failures` or `mark_failures`."""
+    """Serves `events` and keeps `checkpoints`, after raising `failures` or `checkpoint_failures`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.events: list[bytes] = []
         self.failures: list[Exception] = []
         self.checkpoints: list[tuple[str, str]] = []
-        self.mark_failures: list[Exception | None] = []
+        self.checkpoint_failures: list[Exception | None] = []
         self.limits: list[int | None] = []
         self.held = ""
         self.reached = asyncio.Event()
@@ -115,11 +115,11 @@ class ScriptedLog(FakeValkey):
     ) -> None:
         assert (relay_id, connection_id) == ("relay-a", "c1")
         await self._pass("checkpoint")
-        if self.mark_failures and (error := self.mark_failures.pop(0)):
+        if self.checkpoint_failures and (error := self.checkpoint_failures.pop(0)):
             raise error
         self.checkpoints.append((response_id, checkpoint.encode().decode()))
 
     @property
-    def last_marks(self) -> dict[str, str]:
+    def last_checkpoints(self) -> dict[str, str]:
         """Of each response."""
         return dict(self.checkpoints)

@@ -24,43 +24,43 @@ RELAY = "relay-a"
 class RelayParts:
     """One relay without its loops: a test takes their steps."""
 
-    def __init__(self, world: "World", relay_id: str) -> None:
+    def __init__(self, harness: "RelayHarness", relay_id: str) -> None:
         self.relay_id = relay_id
         self.lags: list[float] = []
         self.taken_over: list[bool] = []
         self.completion = DeliveryCompletion(
             relay_id=relay_id,
-            connections=world.connections,
-            directory=world.valkey,
-            log=world.valkey,
+            connections=harness.connections,
+            directory=harness.valkey,
+            log=harness.valkey,
         )
         self.dispatcher = Dispatcher(
-            connections=world.connections,
-            log=world.valkey,
+            connections=harness.connections,
+            log=harness.valkey,
             completion=self.completion,
             observe_lag=self.lags.append,
         )
         self.lease = Lease(
-            relay_id=relay_id, directory=world.valkey, length_s=3, clock=lambda: world.now
+            relay_id=relay_id, directory=harness.valkey, length_s=3, clock=lambda: harness.now
         )
         self.failover = Failover(
             relay_id=relay_id,
-            directory=world.valkey,
+            directory=harness.valkey,
             lease=self.lease,
             dispatcher=self.dispatcher,
             taken_over=self.taken_over.append,
         )
         self.reconciler = DeliveryReconciler(
             dispatcher=self.dispatcher,
-            log=world.valkey,
-            directory=world.valkey,
+            log=harness.valkey,
+            directory=harness.valkey,
             relay_id=relay_id,
-            clock=lambda: world.now,
+            clock=lambda: harness.now,
         )
         self.dispatcher.accept()
 
 
-class World:
+class RelayHarness:
     """`dispatcher` and `completion` are those of the first relay."""
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class World:
         await eventually(lambda: len(posts) >= len(author.written) - first)
         assert posts == author.written[first:]
 
-    async def settled(self, author: Author) -> None:
+    async def completed(self, author: Author) -> None:
         """Wait until the checkpoint says that the client has everything."""
         async with asyncio.timeout(5):
             while True:
@@ -156,10 +156,10 @@ class World:
                 await asyncio.sleep(0.001)
 
 
-async def begun(world: World, connection_id: str, *words: str) -> Author:
+async def begun(harness: RelayHarness, connection_id: str, *words: str) -> Author:
     """Return a response of which the client has all that was written."""
-    author = await world.open(connection_id)
+    author = await harness.open(connection_id)
     await author.say(*words)
-    world.pump()
-    await world.settled(author)
+    harness.pump()
+    await harness.completed(author)
     return author

@@ -5,69 +5,75 @@ import pytest
 from axon.management_api import PostThrottledError, PostUncertainError
 from axon.serialization import loads
 from relay import completion as module
-from tests.unit.relay.relay_harness import RELAY, World
+from tests.unit.relay.relay_harness import RELAY, RelayHarness
 
 
-async def test_an_uncertain_deletion_is_repeated(world: World) -> None:
-    world.connections.fail("c1", None, PostUncertainError("timeout"), PostThrottledError("429"))
-    await world.completion.close("c1", [])
-    assert world.connections.deleted == ["c1"]
+async def test_completion_repeats_a_deletion_in_doubt(harness: RelayHarness) -> None:
+    harness.connections.fail("c1", None, PostUncertainError("timeout"), PostThrottledError("429"))
+    await harness.completion.close("c1", [])
+    assert harness.connections.deleted == ["c1"]
 
 
-async def test_who_is_disconnected_is_told_why(world: World) -> None:
-    author = await world.open("c1")
-    world.connections.fail("c1", PostThrottledError("429"))
-    await world.completion.close("c1", [author.response_id])
-    (post,) = world.connections.posts["c1"]
+async def test_completion_tells_the_client_why_it_is_disconnected(harness: RelayHarness) -> None:
+    author = await harness.open("c1")
+    harness.connections.fail("c1", PostThrottledError("429"))
+    await harness.completion.close("c1", [author.response_id])
+    (post,) = harness.connections.posts["c1"]
     error = loads(post)
     assert (error["type"], error["code"], error["status"]) == ("error", "stream_interrupted", 503)
     assert "response.resume" in error["message"]
-    assert world.connections.deleted == ["c1"]
+    assert harness.connections.deleted == ["c1"]
 
 
-async def test_telling_has_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_completion_stops_telling_after_its_time_limit(
+    harness: RelayHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "NOTIFYING_S", 0.02)
-    world.connections.hold()
-    await world.completion.close("c1", [])
-    assert world.connections.deleted == ["c1"]
+    harness.connections.hold()
+    await harness.completion.close("c1", [])
+    assert harness.connections.deleted == ["c1"]
 
 
 @pytest.mark.parametrize("closed", [True, False])
-async def test_who_is_gone_can_resume_for_a_while(world: World, closed: bool) -> None:
-    author, other = await world.open("c1"), await world.open("c2")
+async def test_completion_abandons_the_responses_of_a_gone_connection(
+    harness: RelayHarness, closed: bool
+) -> None:
+    author, other = await harness.open("c1"), await harness.open("c2")
     ids = [author.response_id]
-    await (world.completion.close if closed else world.completion.gone)("c1", ids)
-    assert await world.valkey.undelivered(RELAY) == {other.response_id}
-    assert await world.valkey.abandoned() == []
-    world.now += 61
-    assert await world.valkey.abandoned() == ids
+    await (harness.completion.close if closed else harness.completion.gone)("c1", ids)
+    assert await harness.valkey.undelivered(RELAY) == {other.response_id}
+    assert await harness.valkey.abandoned() == []
+    harness.now += 61
+    assert await harness.valkey.abandoned() == ids
 
 
-async def test_what_was_resumed_meanwhile_stays(world: World) -> None:
-    author = await world.open("c1")
+async def test_completion_keeps_a_response_that_was_resumed_elsewhere(
+    harness: RelayHarness,
+) -> None:
+    author = await harness.open("c1")
     await author.resume("c2", first=0)
-    await world.completion.gone("c1", [author.response_id])
-    await world.completion.delivered(author.response_id, "c1")
-    assert await world.valkey.undelivered(RELAY) == {author.response_id}
-    world.now += 61
-    assert await world.valkey.abandoned() == []
+    await harness.completion.gone("c1", [author.response_id])
+    await harness.completion.delivered(author.response_id, "c1")
+    assert await harness.valkey.undelivered(RELAY) == {author.response_id}
+    harness.now += 61
+    assert await harness.valkey.abandoned() == []
 
 
-async def test_closing_has_an_end(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_completion_stops_closing_after_its_time_limit(
+    harness: RelayHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "CLOSING_S", 0.05)
-    author = await world.open("c1")
-    world.connections.fail("c1", *[PostThrottledError("503")] * 1000)
-    await world.completion.close("c1", [author.response_id])
-    assert world.connections.deleted == []
+    author = await harness.open("c1")
+    harness.connections.fail("c1", *[PostThrottledError("503")] * 1000)
+    await harness.completion.close("c1", [author.response_id])
+    assert harness.connections.deleted == []
     assert "c1 could not be closed" in caplog.text
-    assert await world.valkey.undelivered(RELAY) == set()
+    assert await harness.valkey.undelivered(RELAY) == set()
 
 
-async def test_cancellation_is_not_swallowed(world: World) -> None:
-    world.connections.fail("c1", *[PostThrottledError("503")] * 1000)
-    closing = asyncio.create_task(world.completion.close("c1", []))
+async def test_completion_can_be_cancelled_while_it_closes(harness: RelayHarness) -> None:
+    harness.connections.fail("c1", *[PostThrottledError("503")] * 1000)
+    closing = asyncio.create_task(harness.completion.close("c1", []))
     await asyncio.sleep(0.01)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):

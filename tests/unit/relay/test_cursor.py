@@ -40,12 +40,12 @@ def drain(subject: DeliveryCursor) -> list[bytes]:
     return posted
 
 
-def test_a_new_delivery_has_nothing_to_do() -> None:
+def test_delivery_cursor_has_nothing_to_do_at_first() -> None:
     subject = delivery()
     assert (subject.ready, subject.finished, subject.peek()) == (False, False, None)
 
 
-def test_hands_out_what_is_published() -> None:
+def test_delivery_cursor_hands_out_what_is_published() -> None:
     subject = delivery()
     subject.publish(publication(0, [event(0), event(1)]))
     assert (subject.ready, subject.must_read) == (True, False)
@@ -53,7 +53,7 @@ def test_hands_out_what_is_published() -> None:
     assert (subject.ready, subject.must_read) == (False, False)
 
 
-def test_tells_how_long_each_event_was_here() -> None:
+def test_delivery_cursor_returns_how_long_each_event_was_here() -> None:
     now = 10.0
     subject = delivery(clock=lambda: now)
     subject.publish(publication(0, [event(0), event(1)]))
@@ -68,7 +68,7 @@ def test_tells_how_long_each_event_was_here() -> None:
     assert subject.advance() == 0.25
 
 
-def test_is_finished_once_the_terminal_event_was_posted() -> None:
+def test_delivery_cursor_is_finished_after_the_terminal_event() -> None:
     subject = delivery()
     subject.publish(publication(0, [event(0), LAST], terminal=True))
     assert (subject.peek(), subject.finished) == (event(0), False)
@@ -76,7 +76,7 @@ def test_is_finished_once_the_terminal_event_was_posted() -> None:
     assert (subject.ready, subject.finished) == (False, True)
 
 
-def test_drops_duplicates_and_overlaps() -> None:
+def test_delivery_cursor_drops_duplicates_and_overlaps() -> None:
     subject = delivery()
     subject.publish(publication(0, [event(0), event(1)]))
     subject.publish(publication(0, [event(0), event(1)]))
@@ -84,7 +84,7 @@ def test_drops_duplicates_and_overlaps() -> None:
     assert drain(subject) == [event(0), event(1), event(2)]
 
 
-def test_a_gap_asks_for_the_log_once_the_cache_is_used_up() -> None:
+def test_delivery_cursor_reads_the_log_after_a_gap_once_the_cache_is_used_up() -> None:
     subject = delivery()
     subject.publish(publication(0, [event(0)]))
     subject.publish(publication(2, [event(2)]))
@@ -97,7 +97,7 @@ def test_a_gap_asks_for_the_log_once_the_cache_is_used_up() -> None:
     assert (subject.ready, subject.must_read) == (False, False)
 
 
-def test_a_publication_during_a_read_is_neither_lost_nor_repeated() -> None:
+def test_delivery_cursor_neither_loses_nor_repeats_a_publication_during_a_read() -> None:
     subject = delivery()
     subject.publish(publication(1, [event(1)]))
     subject.begin_read()
@@ -107,7 +107,7 @@ def test_a_publication_during_a_read_is_neither_lost_nor_repeated() -> None:
     assert subject.must_read
 
 
-def test_doubt_asks_for_the_log_even_without_a_gap() -> None:
+def test_delivery_cursor_reads_the_log_on_request_without_a_gap() -> None:
     subject = delivery()
     subject.request_read()
     assert subject.must_read
@@ -116,7 +116,7 @@ def test_doubt_asks_for_the_log_even_without_a_gap() -> None:
     assert not subject.ready
 
 
-def test_doubt_during_a_read_asks_again() -> None:
+def test_delivery_cursor_reads_again_after_a_request_during_a_read() -> None:
     subject = delivery()
     subject.request_read()
     subject.begin_read()
@@ -125,7 +125,7 @@ def test_doubt_during_a_read_asks_again() -> None:
     assert subject.must_read
 
 
-def test_a_full_cache_leaves_the_rest_to_the_log() -> None:
+def test_delivery_cursor_leaves_to_the_log_what_the_cache_cannot_hold() -> None:
     subject = delivery(cache_bytes=200)
     events = [event(number, size=60) for number in range(10)]
     subject.publish(publication(0, events[:5]))
@@ -144,13 +144,13 @@ def test_a_full_cache_leaves_the_rest_to_the_log() -> None:
     assert reads > 1
 
 
-def test_an_event_larger_than_the_cache_passes() -> None:
+def test_delivery_cursor_passes_an_event_larger_than_the_cache() -> None:
     subject = delivery(cache_bytes=10)
     subject.publish(publication(0, [event(0, size=100)]))
     assert drain(subject) == [event(0, size=100)]
 
 
-def test_an_event_that_the_log_has_lost_is_an_error() -> None:
+def test_delivery_cursor_raises_when_the_log_has_lost_an_event() -> None:
     subject = delivery()
     subject.publish(publication(3, [event(3)]))
     subject.begin_read()
@@ -158,7 +158,7 @@ def test_an_event_that_the_log_has_lost_is_an_error() -> None:
         subject.end_read([LoggedEvent(1, event(1)), LoggedEvent(2, event(2))])
 
 
-def test_a_log_that_is_gone_is_an_error() -> None:
+def test_delivery_cursor_raises_when_the_log_is_gone() -> None:
     subject = delivery()
     subject.publish(publication(1, [event(1)]))
     subject.begin_read()
@@ -170,7 +170,7 @@ def logged(*events: bytes) -> list[LoggedEvent]:
     return [LoggedEvent(number, data) for number, data in enumerate(events)]
 
 
-def test_a_resumed_delivery_reads_from_its_first_event() -> None:
+def test_delivery_cursor_reads_a_resumed_response_from_its_first_event() -> None:
     log = logged(event(0), event(1), event(2), LAST)
     subject = delivery(first=2, resumed=True)
     assert subject.ready
@@ -180,7 +180,7 @@ def test_a_resumed_delivery_reads_from_its_first_event() -> None:
     assert subject.finished
 
 
-def test_a_resumed_delivery_of_which_everything_was_told_is_finished() -> None:
+def test_delivery_cursor_is_finished_when_a_resumed_response_has_ended_before() -> None:
     log = logged(event(0), LAST)
     subject = delivery(first=2, resumed=True)
     after = subject.begin_read()
@@ -189,7 +189,7 @@ def test_a_resumed_delivery_of_which_everything_was_told_is_finished() -> None:
     assert subject.finished
 
 
-def test_a_resumed_delivery_that_has_all_so_far_waits_for_more() -> None:
+def test_delivery_cursor_waits_for_more_of_a_resumed_response() -> None:
     log = logged(event(0), event(1))
     subject = delivery(first=2, resumed=True)
     after = subject.begin_read()
@@ -204,14 +204,14 @@ def test_a_resumed_delivery_that_has_all_so_far_waits_for_more() -> None:
 
 
 @pytest.mark.parametrize("first", [0, 1, 5])
-def test_a_resumed_delivery_whose_log_is_gone_is_an_error(first: int) -> None:
+def test_delivery_cursor_raises_when_a_resumed_responses_log_is_gone(first: int) -> None:
     subject = delivery(first=first, resumed=True)
     subject.begin_read()
     with pytest.raises(LostEventsError):
         subject.end_read([])
 
 
-def test_a_publication_during_a_resumed_deliverys_read_changes_nothing() -> None:
+def test_delivery_cursor_takes_a_publication_during_the_first_read_of_a_resumed_response() -> None:
     log = logged(event(0), event(1), event(2), LAST)
     subject = delivery(first=2, resumed=True)
     after = subject.begin_read()
@@ -221,7 +221,7 @@ def test_a_publication_during_a_resumed_deliverys_read_changes_nothing() -> None
     assert subject.finished
 
 
-def test_a_long_log_is_read_in_pieces() -> None:
+def test_delivery_cursor_reads_a_long_log_in_pieces() -> None:
     subject = delivery(first=1, resumed=True)
     log = logged(*map(event, range(7)), LAST)
     posted = []
@@ -237,7 +237,7 @@ def test_a_long_log_is_read_in_pieces() -> None:
 @pytest.mark.parametrize(
     "status", [Status.COMPLETED, Status.FAILED, Status.INCOMPLETE, Status.CANCELLED]
 )
-def test_recognises_terminal_events_as_they_are_written(status: Status) -> None:
+def test_delivery_cursor_recognises_terminal_events_as_they_are_written(status: Status) -> None:
     request = CreateResponse(model="echo", input="response.completed")
     transcript = Transcript(response_object(request, response_id="resp_1", created_at=1))
     written = [
@@ -362,11 +362,13 @@ class Interleavings(RuleBasedStateMachine):
         assert self.subject.finished
 
 
-test_interleavings = Interleavings.TestCase
+test_delivery_cursor_survives_every_interleaving = Interleavings.TestCase
 
 
 @given(sizes=st.lists(st.integers(1, 3), min_size=1, max_size=8), data=st.data())
-def test_without_losses_the_log_is_never_read(sizes: list[int], data: st.DataObject) -> None:
+def test_delivery_cursor_never_reads_the_log_without_losses(
+    sizes: list[int], data: st.DataObject
+) -> None:
     subject = delivery()
     total = sum(sizes)
     arrived: list[bytes] = []

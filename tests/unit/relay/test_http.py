@@ -29,7 +29,7 @@ async def url(check: Check) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize(("state", "status"), [({"relay_id": "r1"}, 200), (None, 503)])
-async def test_health_is_the_relays_state(
+async def test_http_health_is_the_relays_state(
     check: Check, url: str, state: dict[str, object] | None, status: int
 ) -> None:
     check.state = state
@@ -48,7 +48,7 @@ async def test_health_is_the_relays_state(
         ("OPTIONS", "/v1/%0d%0a"),
     ],
 )
-async def test_everything_else_says_what_to_do(url: str, method: str, path: str) -> None:
+async def test_http_answers_unknown_paths_with_what_to_do(url: str, method: str, path: str) -> None:
     async with aiohttp.ClientSession() as session, session.request(method, url + path) as answer:
         assert answer.status == 404
         error = (await answer.json())["error"]
@@ -58,7 +58,7 @@ async def test_everything_else_says_what_to_do(url: str, method: str, path: str)
     assert "WebSocket" in error["message"]
 
 
-async def test_the_sdk_shows_it(url: str) -> None:
+async def test_http_error_is_shown_by_the_sdk(url: str) -> None:
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0) as client:
         with pytest.raises(openai.NotFoundError, match="WebSocket") as caught:
             await client.responses.create(model="echo", input="hello")

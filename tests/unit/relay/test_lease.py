@@ -1,25 +1,29 @@
 from relay.lease import Lease
-from tests.unit.relay.relay_harness import World
+from tests.unit.relay.relay_harness import RelayHarness
 
 
-async def test_lives_as_long_as_the_relay_in_the_directory(world: World) -> None:
-    lease = Lease(relay_id="relay-b", directory=world.valkey, length_s=3, clock=lambda: world.now)
+async def test_lease_lasts_as_long_as_the_directory_says(harness: RelayHarness) -> None:
+    lease = Lease(
+        relay_id="relay-b", directory=harness.valkey, length_s=3, clock=lambda: harness.now
+    )
     before = lease.alive
     await lease.beat()
     assert (before, lease.alive) == (False, True)
-    world.now += lease.beat_s
+    harness.now += lease.beat_s
     await lease.beat()
-    world.now += 2.9
-    assert "relay-b" not in await world.valkey.expired()
+    harness.now += 2.9
+    assert "relay-b" not in await harness.valkey.expired()
     before = lease.alive
-    world.now += 0.2
+    harness.now += 0.2
     assert (before, lease.alive) == (True, False)
-    assert "relay-b" in await world.valkey.expired()
+    assert "relay-b" in await harness.valkey.expired()
 
 
-async def test_ends_at_once(world: World) -> None:
-    lease = Lease(relay_id="relay-a", directory=world.valkey, length_s=3, clock=lambda: world.now)
+async def test_lease_ends_at_once_on_request(harness: RelayHarness) -> None:
+    lease = Lease(
+        relay_id="relay-a", directory=harness.valkey, length_s=3, clock=lambda: harness.now
+    )
     await lease.beat()
     await lease.end()
     assert not lease.alive
-    assert await world.valkey.expired() == ["relay-a"]  # others may adopt what it has
+    assert await harness.valkey.expired() == ["relay-a"]  # others may adopt what it has

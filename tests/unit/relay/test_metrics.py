@@ -10,7 +10,7 @@ from axon.management_api import (
 )
 from axon.testing.management_api import FakeConnections
 from relay.metrics import CountedConnections, RelayMetrics
-from tests.unit.relay.relay_harness import World
+from tests.unit.relay.relay_harness import RelayHarness
 
 
 @pytest.fixture
@@ -33,7 +33,9 @@ def posts(registry: CollectorRegistry) -> dict[str, float]:
 NONE = {"delivered": 0, "gone": 0, "throttled": 0, "failed": 0}
 
 
-async def test_what_arrives_is_counted(metrics: RelayMetrics, registry: CollectorRegistry) -> None:
+async def test_metrics_count_posts_that_arrive(
+    metrics: RelayMetrics, registry: CollectorRegistry
+) -> None:
     fake = FakeConnections()
     connections = CountedConnections(fake, metrics=metrics)
     assert posts(registry) == NONE
@@ -53,7 +55,7 @@ async def test_what_arrives_is_counted(metrics: RelayMetrics, registry: Collecto
         (ConnectionsApiError("400"), "failed"),
     ],
 )
-async def test_what_does_not_is_counted_and_raised(
+async def test_metrics_count_and_raise_failed_posts(
     metrics: RelayMetrics, registry: CollectorRegistry, error: ConnectionsApiError, outcome: str
 ) -> None:
     fake = FakeConnections()
@@ -63,25 +65,27 @@ async def test_what_does_not_is_counted_and_raised(
     assert posts(registry) == NONE | {outcome: 1}
 
 
-async def test_closing_is_no_post(metrics: RelayMetrics, registry: CollectorRegistry) -> None:
+async def test_metrics_do_not_count_a_closing_as_a_post(
+    metrics: RelayMetrics, registry: CollectorRegistry
+) -> None:
     fake = FakeConnections()
     await CountedConnections(fake, metrics=metrics).delete("c1")
     assert fake.deleted == ["c1"]
     assert posts(registry) == NONE
 
 
-async def test_gauges_follow_the_feeds(
-    metrics: RelayMetrics, registry: CollectorRegistry, world: World
+async def test_metrics_gauges_follow_the_dispatcher(
+    metrics: RelayMetrics, registry: CollectorRegistry, harness: RelayHarness
 ) -> None:
-    metrics.watch(world.dispatcher)
+    metrics.watch(harness.dispatcher)
     for connection_id in ("c1", "c1", "c2"):
-        await world.open(connection_id)
-    world.pump()
+        await harness.open(connection_id)
+    harness.pump()
     assert registry.get_sample_value("axon_relay_connections") == 2
     assert registry.get_sample_value("axon_relay_responses") == 3
 
 
-def test_adopted_connections_are_counted(
+def test_metrics_count_connections_that_were_taken_over(
     metrics: RelayMetrics, registry: CollectorRegistry
 ) -> None:
     for continued in (True, True, False):
