@@ -1,4 +1,4 @@
-"""How deliveries end: what the directory, the client and the log are told."""
+"""Completing deliveries: in the directory, in the log, and for the client."""
 
 import asyncio
 import logging

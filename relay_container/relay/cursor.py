@@ -39,7 +39,7 @@ class DeliveryCursor(EventMerger):
         self.connection_id = connection_id
         self.first = first
         self.announced = True
-        """Whether the publication that began it has arrived; if not, it may still come."""
+        """True once the publication that began it has arrived; until then it may still come."""
         self._granted: int | None = None
         # A resumed response may have ended at `first` already. Only the event before it tells, so
         # the first read begins there.
@@ -50,7 +50,7 @@ class DeliveryCursor(EventMerger):
 
     @property
     def granted(self) -> bool:
-        """Whether the next event may be posted without a checkpoint, because it was granted."""
+        """True if the next event was granted: it may be posted without a checkpoint."""
         return self.next_sequence == self._granted
 
     @override

@@ -117,12 +117,12 @@ class Dispatcher:
         self._writers.drop(delivery)
 
     def request_read(self, delivery: DeliveryCursor) -> None:
-        """Have a delivery read the log, because publications of it may have been lost."""
+        """Make a delivery read the log, because publications of it may have been lost."""
         delivery.request_read()
         self._writers.wake(delivery)
 
     def request_read_all(self) -> None:
-        """Have every delivery read the log, as after a new subscription."""
+        """Make every delivery read the log, as after a new subscription."""
         for delivery in self.deliveries.values():
             self.request_read(delivery)
 
@@ -137,7 +137,7 @@ class Dispatcher:
         await self._tasks.drain()
 
     async def halt(self) -> None:
-        """Post no more, and close every checkpoint: another relay goes on from there."""
+        """Post no more, and close every checkpoint: another relay continues from there."""
         self._accepting = False
         await self._writers.halt()
 

@@ -25,7 +25,7 @@ class Failover:
     Parameters
     ----------
     taken_over : Callable[[bool], None]
-        Called for each connection with whether its delivery goes on.
+        Called for each connection with whether its delivery continues.
     """
 
     def __init__(

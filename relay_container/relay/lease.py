@@ -38,7 +38,7 @@ class Lease:
 
     @property
     def alive(self) -> bool:
-        """Whether the lease has not ended, by this process's clock."""
+        """True until the lease ends, by this process's clock."""
         return self._clock() < self._until
 
     async def beat(self) -> None:

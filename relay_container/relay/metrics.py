@@ -54,7 +54,7 @@ class RelayMetrics:
         )
 
     def taken_over(self, continued: bool) -> None:
-        """Count a connection that was taken over, by whether its delivery goes on."""
+        """Count a connection that was taken over, by whether its delivery continues."""
         self._taken_over.labels("continued" if continued else "closed").inc()
 
     def watch(self, dispatcher: Dispatcher) -> None:

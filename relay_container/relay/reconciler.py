@@ -69,7 +69,7 @@ class DeliveryReconciler:
 
     def _read_idle(self) -> None:
         now = self._clock()
-        # Built anew each time, so that deliveries that have ended leave nothing behind.
+        # Built again each time, so that deliveries that have ended leave nothing behind.
         self._idle = {
             response_id: self._look(delivery, self._idle.get(response_id), now)
             for response_id, delivery in self._dispatcher.deliveries.items()

@@ -83,7 +83,7 @@ class WriterPool:
         self._running[delivery.connection_id] = _Running(writer, task)
 
     def wake(self, delivery: DeliveryCursor) -> None:
-        """Have a delivery's writer see whether it is ready."""
+        """Wake a delivery's writer, because the delivery may be ready."""
         if running := self._running.get(delivery.connection_id):
             running.writer.wake(delivery)
 
@@ -132,7 +132,8 @@ class WriterPool:
             self._registry.remove(delivery.response_id)
             self._moved(delivery.response_id)
             return
-        # Noted here before the directory is told: a publication in between must not start it again.
+        # Noted here before the directory is changed: a publication in between must not start the
+        # delivery again.
         self._registry.end([delivery.response_id], delivery.connection_id)
         await self._completion.delivered(delivery.response_id, delivery.connection_id)
 

@@ -1,4 +1,4 @@
-"""`make chaos MINUTES=10 SEED=...`: breaks a local cloud for a while and prints what came of it."""
+"""`make chaos MINUTES=10 SEED=...`: breaks a local cloud for minutes and prints figures."""
 
 import argparse
 import asyncio

@@ -12,7 +12,7 @@ TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
 
 class Fault(StrEnum):
-    """How a promise was broken."""
+    """A broken promise."""
 
     LOST = "lost"
     REPEATED = "repeated"
@@ -58,7 +58,7 @@ class Answer:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is to come."""
+        """True once the answer has ended."""
         return self.final is not None or self.left or self.refused or bool(self.faults)
 
     @property
@@ -68,12 +68,12 @@ class Answer:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended honestly in a failure."""
+        """True if the answer ended honestly in a failure."""
         return self.status == "failed"
 
     @property
     def continuable(self) -> bool:
-        """Whether another question can go on from here."""
+        """True if another question can continue from here."""
         return self.status == "completed"
 
     @property
@@ -83,12 +83,12 @@ class Answer:
 
     @property
     def context(self) -> int:
-        """How many words the next question of the conversation finds before it."""
+        """Number of words before the next question of the conversation."""
         return self.input_tokens + self.tokens
 
     @property
     def input_tokens(self) -> int:
-        """How many words the prompt has, all earlier turns included."""
+        """Number of words of the prompt, all earlier turns included."""
         earlier = 0 if self.previous is None else self.previous.context
         return earlier + len(self.plan.prompt.split())
 

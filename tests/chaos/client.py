@@ -83,7 +83,7 @@ class Client:
             await self.close()
 
     async def close(self) -> None:
-        """Close the socket in good order."""
+        """Close the socket with a closing handshake."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(*BROKEN):

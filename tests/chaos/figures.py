@@ -15,7 +15,7 @@ from tests.chaos.tokens import Attempt
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What happened.
+    """The events of a run.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ class Figures:
 
     @property
     def kills(self) -> int:
-        """How many processes were killed."""
+        """Number of processes that were killed."""
         return sum(count for what, count in self.done.items() if what.startswith(Kind.KILL))
 
     @property
     def kept(self) -> bool:
-        """Whether every promise was."""
+        """True if every promise was kept."""
         return not self.leaks and not any(self.faults.values())
 
     def render(self) -> str:

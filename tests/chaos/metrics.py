@@ -1,4 +1,4 @@
-"""What the relays and workers tell Prometheus, read as often as needed to survive their deaths."""
+"""The relays' and workers' metrics, read often, because a death ends them."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from local.ports import LOOPBACK
 from tests.chaos.cloud import RELAYS, WORKERS, ChaosCloud
 
-ADOPTED = "axon_relay_adopted_connections_total"
+TAKEN_OVER = "axon_relay_adopted_connections_total"
 SLOTS_USED = "axon_worker_slots_used"
 EVERY_S = 1.0
 
@@ -20,12 +20,12 @@ class Watch:
 
     def __init__(self, cloud: ChaosCloud) -> None:
         self._cloud = cloud
-        self._adopted: dict[int, Counter[str]] = {}
+        self._taken_over: dict[int, Counter[str]] = {}
 
     @property
     def taken_over(self) -> Counter[str]:
         """Connections that relays have taken over, by outcome."""
-        return sum(self._adopted.values(), Counter())
+        return sum(self._taken_over.values(), Counter())
 
     async def run(self) -> None:
         """Look once a second, for ever."""
@@ -45,9 +45,9 @@ class Watch:
         pid = self._cloud.pid(name)
         samples = await self._samples(session, name)
         if pid is not None and pid == self._cloud.pid(name) and samples:
-            self._adopted[pid] = Counter(
+            self._taken_over[pid] = Counter(
                 {
-                    outcome: int(samples.get(f"{ADOPTED}:{outcome}", 0))
+                    outcome: int(samples.get(f"{TAKEN_OVER}:{outcome}", 0))
                     for outcome in ("continued", "closed")
                 }
             )
@@ -61,6 +61,6 @@ class Watch:
                 ":".join((sample.name, *sample.labels.values())): sample.value
                 for family in text_string_to_metric_families(text)
                 for sample in family.samples
-                if sample.name in (ADOPTED, SLOTS_USED)
+                if sample.name in (TAKEN_OVER, SLOTS_USED)
             }
         return {}

@@ -1,4 +1,4 @@
-"""What each client will do, decided by the seed alone."""
+"""The plan of each client, decided by the seed alone."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from random import Random
 
 
 class Behaviour(StrEnum):
-    """What a client does while its answer comes."""
+    """An action of a client while its answer comes."""
 
     READ = "read"
     DROP = "drop"

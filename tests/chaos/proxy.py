@@ -62,7 +62,7 @@ class FaultProxy:
         self._flowing.clear()
 
     def heal(self) -> None:
-        """Serve again; what was held goes on its way."""
+        """Serve again; what was held is passed on."""
         self._refusing = False
         self._flowing.set()
 

@@ -28,7 +28,7 @@ class PublicationFilter:
         return data
 
     def received(self, data: bytes) -> bytes:
-        """Return what of the server's data goes on; half a message waits for its rest."""
+        """Return the server's data that is passed on; half a message waits for its rest."""
         if not self._subscribed:
             return data
         self._buffer += data

@@ -32,7 +32,7 @@ SETTLES_S = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What is to be done."""
+    """The settings of a run."""
 
     seed: str
     seconds: float
@@ -44,19 +44,19 @@ class Run:
 
     @property
     def forgets(self) -> bool:
-        """Whether Valkey loses data."""
+        """True if Valkey loses data."""
         return any(breakage.kind is Kind.FLUSH for breakage in self.deck)
 
     @property
     def schedule(self) -> list[Scheduled]:
-        """What breaks when."""
+        """The faults, with their times."""
         seconds = self.seconds - SETTLES_S
         return schedule(self.seed, seconds=seconds, every_s=self.every_s, deck=self.deck)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What came of it."""
+    """The result of a run."""
 
     what: Run
     figures: Figures
@@ -150,7 +150,7 @@ class _Course:
         left = await quiet.wait(within_s=QUIET_WITHIN_S)
         await compare_logs(self._valkey, self._answers, forgotten=self._what.forgets)
         strange = await compare_database(self._cloud.addresses.postgres.dsn(), self._answers)
-        # What Valkey forgot before its client heard of it is answered, and nobody's.
+        # A response that Valkey lost before its client received event 0 is answered for nobody.
         return [*left, *await quiet.leaks(), *(() if self._what.forgets else strange)]
 
     def _figures(self, seconds: float, leaks: list[str]) -> Figures:

@@ -12,7 +12,7 @@ ENVIRONMENT = "environment"
 
 
 class Kind(StrEnum):
-    """What is done."""
+    """A kind of fault."""
 
     KILL = "kill"
     TERM = "term"
@@ -90,7 +90,7 @@ DECK = KILLS + ZOMBIES + SHUTDOWNS + PARTITIONS + PUBLICATIONS
 def schedule(
     seed: str, *, seconds: float, every_s: float, deck: tuple[Breakage, ...] = DECK
 ) -> list[Scheduled]:
-    """Deal the deck, shuffled anew each time, until the time is over."""
+    """Deal the deck, shuffled again each time, until the time is over."""
     random = Random(f"schedule {seed}")
     dealt: list[Scheduled] = []
     at_s, left = every_s / 2, list[Breakage]()

@@ -1,4 +1,4 @@
-"""What is in PostgreSQL and in the event logs, compared with what clients were told."""
+"""The content of PostgreSQL and of the event logs, compared with what clients received."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -32,7 +32,7 @@ GIVEN_UP = {
     "code": "server_error",
     "message": "The request failed repeatedly and was given up.",
 }
-"""What becomes of a job that dies with three workers, whether its client is there or not."""
+"""The outcome of a job that dies with three workers, whether its client is connected or not."""
 
 
 async def compare_database(dsn: str, answers: Iterable[Answer]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What engines have generated, in files that outlive a SIGKILL of their worker.
+"""The tokens that engines have generated, in files that outlive a SIGKILL of their worker.
 
 A worker writes through shared memory, a record for each attempt; the harness reads.
 """

@@ -154,7 +154,7 @@ class FollowerHarness:
 
 
 class Reader:
-    """One follower in a task; `events` is what it has got, in order."""
+    """One follower in a task; `events` is what it has received, in order."""
 
     def __init__(
         self, harness: FollowerHarness, author: Author, *, after: int, pause_s: float
@@ -185,7 +185,7 @@ class Reader:
         self.check()
 
     async def ends(self) -> None:
-        """Wait for its end; check that it has got everything."""
+        """Wait for its end; check that it has everything."""
         async with asyncio.timeout(20):
             await self.task
         self.check()

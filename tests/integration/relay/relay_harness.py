@@ -1,4 +1,4 @@
-"""What the relay's integration tests play on."""
+"""Relays in this process and in their own, over real servers and a strict `@connections`."""
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ from tests.unit.relay.log_author import MODEL, TENANT, Author
 
 RELAY = "relay-a"
 DEADLINE_S = 40
-"""Of every wait: the machine may be very busy."""
+"""Time limit in seconds of every wait: the machine may be very busy."""
 CONNECTIONS = tuple(f"c{number}=" for number in range(8))
 
 
@@ -159,7 +159,7 @@ class RelayHarness:
                 assert [post for post in posts if post in set(events)] == events
 
     def interrupted(self, connection_id: str) -> list[bytes]:
-        """Return what a client got that was told of an interruption and disconnected."""
+        """Return what an interrupted and disconnected client had received."""
         *events, last = self.gateway.posts[connection_id]
         assert loads(last)["code"] == "stream_interrupted"
         assert connection_id in self.gateway.deleted

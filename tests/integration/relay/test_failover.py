@@ -1,4 +1,4 @@
-"""Relays die, sleep and wake in processes of their own; another one, here, adopts."""
+"""Relays die, sleep and wake in processes of their own; another one, here, takes over."""
 
 import asyncio
 import signal
@@ -136,7 +136,7 @@ async def test_failover_stops_the_posts_of_a_relay_that_was_only_asleep(
 async def test_failover_lets_nothing_granted_to_a_sleeping_relay_arrive(
     harness: RelayHarness, unused_tcp_port: int
 ) -> None:
-    """When it wakes, it hears of an event that it may post at once; the connection is closed."""
+    """When it wakes, it receives an event that it may post at once; the connection is closed."""
     zombie = await harness.spawn(
         relay_id=DOOMED, relay_lease_s="1", health_port=str(unused_tcp_port)
     )
@@ -238,7 +238,7 @@ async def test_failover_delivers_nothing_to_connections_that_it_closes(
             await asyncio.sleep(0.02)
         await harness.all_delivered()
     assert harness.interrupted(FIRST) == author.written[:1]
-    assert len(harness.gateway.paths) == 4  # two posts of the former life, an error, a deletion
+    assert len(harness.gateway.paths) == 4  # two posts of the earlier process, an error, a deletion
 
 
 async def _has_let_go(health_port: int) -> None:

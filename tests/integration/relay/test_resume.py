@@ -17,7 +17,7 @@ OTHER = "relay-other"
 @pytest.fixture
 async def two_relays(harness: RelayHarness) -> AsyncIterator[None]:
     """The first one serves the connections FIRST and THIRD, the other one SECOND."""
-    async with harness.relay(relay_lease_s="60"):  # neither may adopt the other's, however busy
+    async with harness.relay(relay_lease_s="60"):  # neither may take over, however busy
         for connection_id in (FIRST, THIRD):
             await write(await harness.open(connection_id), 0)
         await harness.all_delivered()
@@ -34,7 +34,7 @@ async def two_relays(harness: RelayHarness) -> AsyncIterator[None]:
 
 
 async def test_resume_on_another_connection(harness: RelayHarness, two_relays: None) -> None:
-    """Of the same relay, of another one, and back again."""
+    """On a connection of the same relay, of another one, and back again."""
     author = await harness.open(FIRST)
     await author.say("one", "two")
     await harness.completed(author)

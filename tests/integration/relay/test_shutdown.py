@@ -1,4 +1,4 @@
-"""A relay is told to stop, and hands over what it has."""
+"""A relay is stopped, and hands over what it has."""
 
 import asyncio
 import signal

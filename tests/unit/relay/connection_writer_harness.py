@@ -77,7 +77,7 @@ class WriterHarness:
 
 
 class ScriptedLog(FakeValkey):
-    """Serves `events` and keeps `checkpoints`, after raising `failures` or `checkpoint_failures`."""
+    """Serves `events`, keeps `checkpoints`; raises `failures` and `checkpoint_failures` first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class ScriptedLog(FakeValkey):
         self.released = asyncio.Event()
 
     def hold(self, call: str) -> None:
-        """Hold calls to `read` or `checkpoint` until `released`; `reached` tells of the first."""
+        """Hold calls to `read` or `checkpoint` until `released`; `reached` is set by the first."""
         self.held = call
 
     async def _pass(self, call: str) -> None:
@@ -121,5 +121,5 @@ class ScriptedLog(FakeValkey):
 
     @property
     def last_checkpoints(self) -> dict[str, str]:
-        """Of each response."""
+        """The last checkpoint of each response."""
         return dict(self.checkpoints)

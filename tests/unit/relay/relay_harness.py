@@ -97,7 +97,7 @@ class RelayHarness:
         await self.outlast()
 
     async def outlast(self) -> None:
-        """Let the leases end of relays that are not there, or do not beat."""
+        """End the leases of relays that are dead, or do not renew them."""
         self.now += 4
         for relay in self.relays.values():
             await relay.lease.beat()
@@ -122,7 +122,7 @@ class RelayHarness:
         return meta
 
     def publications(self) -> list[Publication]:
-        """What was published since this was last asked."""
+        """Return what was published since the last call."""
         return [publication for _, publication in self._published()]
 
     def _published(self) -> list[tuple[str, Publication]]:
@@ -131,13 +131,13 @@ class RelayHarness:
         return [(relay_id, Publication.decode(payload)) for relay_id, payload in payloads]
 
     def pump(self) -> None:
-        """Each relay hears what was published to it since this was last asked."""
+        """Give each relay what was published to it since the last call."""
         for relay_id, publication in self._published():
             if relay := self.relays.get(relay_id):
                 relay.dispatcher.receive(publication)
 
     def lose(self) -> None:
-        """Nobody hears what was published since it was last asked."""
+        """Lose what was published since the last call."""
         self.publications()
 
     async def received(self, author: Author, *, on: str = "", first: int = 0) -> None:

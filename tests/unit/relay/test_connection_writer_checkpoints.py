@@ -1,4 +1,4 @@
-"""What the log is told before and after posts, and what follows from its answers."""
+"""The checkpoints before and after posts, and what follows from the log's answers."""
 
 import asyncio
 

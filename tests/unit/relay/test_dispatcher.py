@@ -1,4 +1,4 @@
-"""A relay's deliveries over fakes: publications in, posts out, and how they are completed."""
+"""A relay's deliveries over fakes: publications in, posts out, and how deliveries end."""
 
 import asyncio
 import random

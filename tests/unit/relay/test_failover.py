@@ -1,4 +1,4 @@
-"""What becomes of a relay's responses when it dies: relays over one fake, killed at each point."""
+"""Takeovers of a dead relay's responses: relays over one fake, killed at each point."""
 
 import asyncio
 
@@ -93,7 +93,7 @@ async def test_failover_stops_the_posts_of_a_relay_that_was_only_asleep(
 async def test_failover_lets_nothing_granted_to_a_sleeping_relay_arrive(
     harness: RelayHarness, other: RelayParts
 ) -> None:
-    """It hears only when it wakes up, and may post without asking, but its connection is closed."""
+    """It receives the grant when it wakes up and may post at once; its connection is closed."""
     author = await begun(harness, "c1", "a")
     had = len(author.written)
     await author.say("b")
@@ -122,7 +122,7 @@ async def until_taken_over(harness: RelayHarness, other: RelayParts) -> None:
 async def test_failover_takes_over_from_its_own_successor(
     harness: RelayHarness, other: RelayParts
 ) -> None:
-    """It still holds the delivery of its former life, which is behind."""
+    """It still holds the delivery from before it was taken over, which is behind."""
     author = await begun(harness, "c1", "a")
     harness.valkey.deaf.add(RELAY)
     await author.say("b")

@@ -54,7 +54,7 @@ class ResponseChannels(Protocol):
 class ResponseFollower:
     """Reads responses of tenants as they grow; several can be followed at once.
 
-    Publications only make it fast. Whatever happens to them, the log is read after a while of
+    Publications only make it fast. Whatever happens to them, the log is read after some
     silence, so each wait has a bound.
 
     Parameters
@@ -157,7 +157,7 @@ class ResponseFollower:
         Raises
         ------
         LostEventsError
-            It stayed away for too long, or has begun anew with fewer events.
+            It stayed away for too long, or has begun again with fewer events.
         """
         merger = reader.merger
         meta = await self._describe(merger.response_id)

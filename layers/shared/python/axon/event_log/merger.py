@@ -48,7 +48,7 @@ class EventMerger:
     ) -> None:
         self.response_id = response_id
         self.known = first
-        """How many events the log holds, as far as is known here."""
+        """Number of events that the log holds, as far as is known here."""
         self._next = first
         self._end: int | None = None
         self._cache: deque[tuple[bytes, float]] = deque()  # with the time of each one's receipt
@@ -66,12 +66,12 @@ class EventMerger:
 
     @property
     def finished(self) -> bool:
-        """Whether the terminal event was handed out."""
+        """True once the terminal event was handed out."""
         return self._next == self._end
 
     @property
     def must_read(self) -> bool:
-        """Whether no event can be handed out before the log was read."""
+        """True while no event can be handed out before the log was read."""
         # While the cache holds events, a read would only fetch what is here already. They are used
         # up first, even when a gap follows.
         behind = self._read_requested or self.known > self._next
@@ -79,7 +79,7 @@ class EventMerger:
 
     @property
     def ready(self) -> bool:
-        """Whether there is an event to hand out, or the log to read."""
+        """True while there is an event to hand out, or the log to read."""
         return bool(self._cache) or self.must_read
 
     def publish(self, publication: Publication) -> None:
@@ -100,7 +100,7 @@ class EventMerger:
             self._end = known
 
     def request_read(self) -> None:
-        """Have the log read, because publications may have been lost."""
+        """Request a read of the log, because publications may have been lost."""
         self._read_requested = True
 
     def begin_read(self) -> int:

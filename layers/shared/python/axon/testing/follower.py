@@ -10,7 +10,7 @@ from axon.event_log.publication import Publication
 
 
 class FakeResponseChannels(ResponseChannels):
-    """What `axon.testing.event_log.FakeValkey` publishes, handed on in the same step.
+    """Hands on what `axon.testing.event_log.FakeValkey` publishes, in the same step.
 
     While `connected` is false, publications are lost; `reconnect` makes each listener read.
     """

@@ -68,7 +68,7 @@ class ValkeyFollower(ResponseFollower):
 
     @property
     def connected(self) -> bool:
-        """Whether publications arrive."""
+        """True while publications arrive."""
         return self._subscription.connected
 
     async def run(self) -> None:
@@ -99,7 +99,7 @@ class ValkeyResponseChannels(ResponseChannels):
 
     @property
     def connected(self) -> bool:
-        """Whether the server has answered lately."""
+        """True while the server answers."""
         return bool(self._confirmed) and time.monotonic() - self._answered_at < SILENCE_S
 
     @property

@@ -1,4 +1,4 @@
-"""A subscription to channels of Valkey that notices when it is deaf, and begins anew."""
+"""A subscription to channels of Valkey that notices when it is dead, and subscribes again."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from axon.adapters.valkey.client import Valkey
 from axon.retry import backoff
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 SILENCE_S = 3.0
 
@@ -18,8 +18,8 @@ SILENCE_S = 3.0
 class Subscriber:
     """Listens until it is cancelled.
 
-    A connection can be dead without a sign, so whoever listens publishes a pulse, an empty message,
-    to itself; when it stays away, the subscription is made anew.
+    A connection can be dead without a sign. So the subscriber's owner publishes a pulse, an empty
+    message, to its own channel; when pulses stay away, the subscription is made again.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ class Subscriber:
         self._receivers = {name.encode(): receive for name, receive in receivers.items()}
         self._resubscribed = resubscribed
         self.subscribed = asyncio.Event()
-        self._heard_at = 0.0
+        self._answered_at = 0.0
 
     @property
     def connected(self) -> bool:
-        """Whether a message would be heard."""
-        return self.subscribed.is_set() and time.monotonic() - self._heard_at < SILENCE_S
+        """True while messages arrive."""
+        return self.subscribed.is_set() and time.monotonic() - self._answered_at < SILENCE_S
 
     async def pulse(self) -> None:
         """Publish one pulse; to be called each second or so."""
@@ -62,7 +62,7 @@ class Subscriber:
             try:
                 await self._listen()
             except (RedisError, OSError, TimeoutError) as error:
-                LOGGER.warning("subscribing anew: %r", error)
+                logger.warning("subscribing again: %r", error)
             if self.subscribed.is_set():
                 self.subscribed.clear()
                 waits = backoff(longest_s=1.0)
@@ -78,7 +78,7 @@ class Subscriber:
                 if kind == b"message" and payload:
                     self._receivers[channel](payload)
                     continue
-                self._heard_at = time.monotonic()
+                self._answered_at = time.monotonic()
                 silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
                 # Also after the client has reconnected by itself.
                 if kind == b"subscribe" and channel == own:
