@@ -189,7 +189,7 @@ async def test_failover_continues_on_a_third_relay_when_the_successor_dies(
     await harness.completed(*authors)
     await harness.kill(doomed)
     await asyncio.gather(*(author.say("two") for author in authors))
-    await harness.directory.leave(DOOMED)
+    await harness.directory.end_lease(DOOMED)
     await harness.directory.heartbeat("relay-too", lease_s=1)
     taken_over = await harness.directory.take_over(DOOMED, successor_id="relay-too")
     assert len(taken_over) == len(authors)  # and there it ends
