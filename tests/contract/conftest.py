@@ -33,7 +33,7 @@ MakeHarness = Callable[..., AbstractAsyncContextManager["EventLogHarness"]]
 
 @dataclass(frozen=True, kw_only=True)
 class EventLogHarness:
-    """What Valkey keeps. `seconds` go by, `published` tells what was since it was last asked.
+    """Valkey's parts under test. `published` returns what was published since its last call.
 
     All of `RELAYS` listen, unless they are disconnected. `lose` takes everything away, as a restart
     without a disk does.
@@ -76,7 +76,7 @@ def make_harness(kind: Kind, request: pytest.FixtureRequest) -> MakeHarness:
 
 @pytest.fixture
 async def harness(make_harness: MakeHarness) -> AsyncIterator[EventLogHarness]:
-    """Relay "r1", model "echo" and connection "c1" are there."""
+    """Yield a harness with relay "r1", model "echo" and connection "c1"."""
     async with make_harness() as made:
         await made.models.register(("echo",), retention_s=600)
         await made.relays.heartbeat("r1", lease_s=600)
@@ -118,7 +118,7 @@ async def _fake(
         connections=fake,
         published=published,
         seconds=seconds,
-        disconnect=fake.deaf.add,
+        disconnect=fake.disconnected.add,
         lose=fake.lose,
     )
 
@@ -157,7 +157,7 @@ async def _real(
 
 
 def _messages(subscriber: "redis.client.PubSub") -> list[tuple[str, bytes]]:
-    """What came so far: the server answers a ping after what it published before."""
+    """Return the messages so far: the server answers a ping after what it published before."""
     subscriber.ping()
     messages: list[tuple[str, bytes]] = []
     while True:

@@ -80,7 +80,7 @@ class RelayHarness:
 
     def make_relay(self, relay_id: str) -> RelayParts:
         self.relays[relay_id] = RelayParts(self, relay_id)
-        self.valkey.deaf.discard(relay_id)
+        self.valkey.disconnected.discard(relay_id)
         return self.relays[relay_id]
 
     async def join(self, relay_id: str) -> RelayParts:
@@ -92,7 +92,7 @@ class RelayHarness:
     async def kill(self, relay: RelayParts) -> None:
         """It ends as with SIGKILL; its lease ends, and those of the others do not."""
         del self.relays[relay.relay_id]
-        self.valkey.deaf.add(relay.relay_id)
+        self.valkey.disconnected.add(relay.relay_id)
         await relay.dispatcher.cancel()
         await self.outlast()
 

@@ -124,7 +124,7 @@ async def test_failover_takes_over_from_its_own_successor(
 ) -> None:
     """It still holds the delivery from before it was taken over, which is behind."""
     author = await begun(harness, "c1", "a")
-    harness.valkey.deaf.add(RELAY)
+    harness.valkey.disconnected.add(RELAY)
     await author.say("b")
     harness.lose()
     await until_taken_over(harness, other)
@@ -182,7 +182,7 @@ async def test_failover_takes_over_all_connections_in_pieces(
     connection_ids = [f"x{number}" for number in range(250)]
     for connection_id in connection_ids:
         await harness.valkey.register(connection_id, principal=a_principal("tenant"))
-    harness.valkey.deaf.add(RELAY)
+    harness.valkey.disconnected.add(RELAY)
     authors = [await harness.open(connection_id) for connection_id in connection_ids]
     mine = await harness.valkey.undelivered(RELAY)
     harness.lose()

@@ -216,7 +216,9 @@ async def test_resume_is_not_needed_for_a_post_that_waits_for_the_log(
     harness: RelayHarness,
 ) -> None:
     author = await begun(harness, "c1", "a")
-    harness.valkey.deaf.add(RELAY)  # otherwise the event is granted, and the log is not asked
+    harness.valkey.disconnected.add(
+        RELAY
+    )  # otherwise the event is granted, and the log is not asked
     await author.say("b")
     attempts = harness.connections.attempts
     harness.valkey.lose()

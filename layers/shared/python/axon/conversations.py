@@ -44,11 +44,11 @@ class Turn(BaseModel):
         )
 
     def visible_to(self, *, tenant_id: str, connection_id: str) -> bool:
-        """Whether a request of this tenant on this connection may continue it."""
+        """Return whether a request of this tenant on this connection may continue the turn."""
         return self.tenant_id == tenant_id and self.connection_id in (None, connection_id)
 
     def encode(self) -> bytes:
-        """As it is cached."""
+        """Return the turn as it is cached."""
         return self.model_dump_json().encode()
 
     @classmethod
@@ -58,7 +58,7 @@ class Turn(BaseModel):
 
 
 class TurnStore(Protocol):
-    """Where turns can be read: the cache and the database."""
+    """A store of turns to read from: the cache, or the database."""
 
     async def chain(self, response_id: str) -> list[Turn]:
         """Return the turns that lead to this response, oldest first, its own last.
@@ -72,11 +72,11 @@ class TurnCache(TurnStore, Protocol):
     """The store in front, which is written first and may forget."""
 
     async def put(self, turns: Sequence[Turn]) -> None:
-        """Keep turns for a while."""
+        """Keep turns; the cache may drop them later."""
         ...
 
     async def evict(self, response_id: str) -> None:
-        """Forget a turn."""
+        """Drop a turn."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What a relay without a lease has to deliver is taken over by others, each response by one."""
+"""Takeover: the deliveries of a relay without a lease go to others, each response to one."""
 
 import asyncio
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from tests.contract.conftest import EventLogHarness, Kind
 async def have(
     harness: EventLogHarness, *connections: str, relay_id: str = "r1", each: int = 1
 ) -> list[str]:
-    """Let the relay have so many responses of each connection; then it dies."""
+    """Open `each` responses of each connection at the relay; then let it die."""
     ids = [f"resp_{relay_id}_{name}_{number}" for name in connections for number in range(each)]
     for response_id in ids:
         connection_id = response_id.split("_")[2]
@@ -42,7 +42,7 @@ def ids_of(taken_over: Iterable[TakenOver]) -> list[str]:
 
 @pytest.fixture
 def answered(kind: Kind) -> bool:
-    """Whether successors hear what they take over; otherwise they find it later by themselves."""
+    """Return whether successors get the answer; otherwise they find the deliveries later."""
     return kind != "repeated"
 
 

@@ -2,7 +2,7 @@
 
 A relay posts an event only after the log has granted it or has taken a checkpoint,
 and perhaps others without asking again; it can die or sleep before, between and after. A client
-resumes with the last number that it has got.
+resumes with the last number that it has received.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ TENANT = "t"
 
 @dataclass
 class Clients:
-    """All clients: what each response's has got, and where it waits for more."""
+    """All clients: the events that each has received, and the connection on which it waits."""
 
     received: dict[str, list[LoggedEvent]] = field(default_factory=dict)
     waits_at: dict[str, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Clients:
 
 @dataclass
 class Delivery:
-    """What a relay remembers of a response; `stage` is what it did last.
+    """A relay's state of a response; `stage` is its last action.
 
     `posting`: the log knows that something from here on may have been posted.
     """
@@ -151,7 +151,7 @@ class ModelRelay:
         """Do the next thing for a response; return whether there was one.
 
         `certain`: say after a post that it has arrived; `asks`: checkpoint each post, though the
-        log knows enough; `arrives`: what becomes of a post.
+        log knows enough; `arrives`: whether the post does.
         """
         delivery = self.deliveries[response_id]
         if delivery.stage == "idle":
@@ -221,7 +221,7 @@ async def resume(
     relays: dict[str, ModelRelay],
     heard: bool,
 ) -> Resumption:
-    """Let a client go on at a new connection; the relays may hear of it, or find it later."""
+    """Resume a response on a new connection; relays receive the news, or find it later."""
     before = await harness.log.describe(response_id)
     first = len(clients.received[response_id])
     resumption = await harness.log.resume(

@@ -102,7 +102,7 @@ class EventLogModel(RuleBasedStateMachine):
             assert opening.outcome is OpenResult.NO_RELAY
 
     async def _offer(self, response_id: str, *, first: int) -> None:
-        """Let the relay hear what was just published, also one that is stopped: it will."""
+        """Pass what was just published to the relay, also to a stopped one: it reads it later."""
         meta = await self.harness.log.describe(response_id)
         assert meta is not None
         relay = self.relays[meta.relay_id]

@@ -33,7 +33,7 @@ def events(first: int, count: int = 1, *, token_ids: tuple[int, ...] = ()) -> li
 
 
 async def prepare(harness: EventLogHarness) -> None:
-    """Relay "r1", model "echo" and connection "c1" are there."""
+    """Register relay "r1", model "echo" and connection "c1"."""
     await harness.models.register(("echo",), retention_s=600)
     await harness.relays.heartbeat("r1", lease_s=600)
     await harness.connections.register("c1", principal=a_principal())

@@ -1,4 +1,4 @@
-"""What the event log finds without a response's id: what runs, and what is overdue."""
+"""Indexes of the event log: running, overdue and abandoned responses."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

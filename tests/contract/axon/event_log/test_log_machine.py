@@ -25,7 +25,7 @@ FLAGS = st.tuples(st.booleans(), st.booleans())
 
 
 class EventLogMachine(EventLogModel):
-    """What happens next, and what holds afterwards."""
+    """The steps that may follow one another, and the invariants after each."""
 
     @initialize()
     def begin(self) -> None:

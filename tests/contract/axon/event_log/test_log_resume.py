@@ -234,7 +234,7 @@ class TestGrants:
     """Events that a relay may post without marking that first."""
 
     def granted(self, harness: EventLogHarness) -> list[bool]:
-        """Of each publication of events since this was last asked."""
+        """Return for each publication since the last call whether its events are granted."""
         headers = [payload.partition(b"\n")[0] for _, payload in harness.published()]
         return [header.endswith(b"!") for header in headers]
 

@@ -1,4 +1,4 @@
-"""What the log publishes is byte for byte what `Publication.encode` gives, for each kind."""
+"""Publications of the log have the bytes of `Publication.encode`, for each kind."""
 
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import LoggedEvent, Status

@@ -203,7 +203,7 @@ def test_transcript_tells_how_the_message_ended() -> None:
 
 
 def finish(transcript: Transcript, pieces: list[str]) -> list[LoggedEvent]:
-    """What a worker does that goes on with a transcript."""
+    """Return the events of a worker that continues a transcript to its end."""
     events: list[LoggedEvent] = []
     if transcript.message_status is None:
         for piece in pieces:

@@ -1,4 +1,4 @@
-"""Delivery checkpoints: how far a client is known to have been told of a response."""
+"""Delivery checkpoints: how far a client has certainly received a response."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,32 +6,38 @@ from typing import Self
 
 
 class TailState(StrEnum):
-    """What is known of the events from a checkpoint's number on; the value follows the number."""
+    """Knowledge of the events from a checkpoint's number on; the value follows the number."""
 
     NONE = ""
-    """None was posted."""
+    """None was posted. The log may grant the next ones."""
     CLOSED = "="
-    """None was posted, nor will be by this relay."""
+    """None was posted, and this relay will post none: it shuts down, so the log grants it none."""
     GRANTED = "!"
-    """They were published to the relay, which may post them without saying so first."""
+    """They were published to the relay, which may post them without a checkpoint first."""
     IN_DOUBT = "?"
-    """Some were posted, or are just being posted, and may have arrived."""
+    """Some were posted, or are just being posted, and may have arrived.
+
+    Only the client knows: to post them again could repeat them, to leave them out could lose them.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCheckpoint:
-    """How far a client is known to have been told: it has all events before `next_sequence`."""
+    """A client's progress: it has certainly received all events before `next_sequence`.
+
+    A successor reads it before it continues a dead relay's delivery.
+    """
 
     next_sequence: int = 0
     tail: TailState = TailState.NONE
 
     @property
     def certain(self) -> bool:
-        """Whether it surely has no other event."""
+        """True if the client has certainly received no other event."""
         return self.tail in (TailState.NONE, TailState.CLOSED)
 
     def encode(self) -> bytes:
-        """As Valkey keeps it."""
+        """Return the checkpoint as Valkey keeps it: the number, then the tail's sign."""
         return b"%d%b" % (self.next_sequence, self.tail.value.encode())
 
     @classmethod

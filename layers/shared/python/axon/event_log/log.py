@@ -15,7 +15,7 @@ from axon.event_log.checkpoint import NOTHING_DELIVERED, DeliveryCheckpoint
 
 
 class Status(StrEnum):
-    """Of a response, in the OpenAI API's words."""
+    """A response's status, in the OpenAI API's words."""
 
     QUEUED = "queued"
     IN_PROGRESS = "in_progress"
@@ -26,7 +26,7 @@ class Status(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing follows."""
+        """True if no event follows."""
         return self not in (Status.QUEUED, Status.IN_PROGRESS)
 
 
@@ -41,7 +41,7 @@ class LoggedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalRecord:
-    """What an attempt keeps for a later attempt and no client gets: a step's result, for example.
+    """A record for later attempts that no client gets: the result of a step, for example.
 
     Records are fenced, restored and kept as events are. They have numbers of their own, so that
     the sequence numbers that clients see stay gapless.
@@ -49,12 +49,12 @@ class JournalRecord:
     Parameters
     ----------
     number : int
-        Its place in the response's journal, from 0; the next attempt goes on behind the last one.
+        Position in the response's journal, from 0 and gapless across attempts.
     after : int
-        Sequence number of the event that it follows in the log. Several records may follow one
+        Sequence number of the event behind which it was written. Several records may follow one
         event; none comes before event 0.
     kind : str
-        Says how to read `data`; whoever writes the record chooses it.
+        Says how to read `data`; the writer of the record chooses it.
     """
 
     number: int
@@ -78,7 +78,7 @@ def in_order(
 
 @dataclass(frozen=True, slots=True)
 class ResponseMeta:
-    """What the log knows of a response besides its events.
+    """A response's state in the log, besides its events.
 
     `job` is there until it has ended; `message_id` is that of the latest claim; `key_id` is the API
     key whose request this is, empty for a response opened before keys were recorded.
@@ -99,16 +99,16 @@ class ResponseMeta:
 
 @dataclass(frozen=True, slots=True)
 class NewResponse:
-    """What opens a log: whose response it is, who waits for it, the job, and event 0.
+    """A response to be opened: its tenant, the connection that waits for it, the job, event 0.
 
     Parameters
     ----------
     idempotency : str
-        Names the tenant and its idempotency key, if the client gave one.
+        Digest of the tenant and its idempotency key; empty if the client gave none.
     fingerprint : str
-        Of the request, to tell a repeated one from another under the same key.
+        Digest of the request, to tell a repeated request from another one under the same key.
     key_id : str
-        The API key whose request this is.
+        Id of the API key that made the request.
     """
 
     response_id: str
@@ -124,7 +124,7 @@ class NewResponse:
 
 @dataclass(frozen=True, slots=True)
 class LostResponse:
-    """What makes a log again that Valkey has lost; `deadline_ms` is of the Unix epoch."""
+    """A log that Valkey has lost, as its writer holds it; `deadline_ms` is of the Unix epoch."""
 
     response_id: str
     tenant_id: str
@@ -139,11 +139,12 @@ class LostResponse:
 
 
 class OpenResult(StrEnum):
-    """What became of an attempt to open a log.
+    """The result of opening a log.
 
-    Unattended: it is open, but no worker that serves the model has been heard of lately.
-    No model: none is known at all, as when Valkey has just lost its data.
-    Repeated: its idempotency key is that of an earlier request.
+    UNATTENDED: it is open, but no worker that serves the model has announced itself lately.
+    NO_MODEL: no model is known at all, as when Valkey has just lost its data.
+    REPEATED: an earlier request had the same idempotency key.
+    GONE: the connection is closed.
     """
 
     OPENED = "opened"
@@ -157,7 +158,7 @@ class OpenResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """An outcome, and of a repeated request the first one's response id and fingerprint."""
+    """A result and, for a repeated request, the first one's response id and fingerprint."""
 
     outcome: OpenResult
     first_id: str = ""
@@ -165,9 +166,9 @@ class Opening:
 
 
 class Resumption(StrEnum):
-    """What became of an attempt to have a response delivered to another connection.
+    """The result of resuming a response on another connection.
 
-    Ahead: it has no such event, or it has ended and nothing follows.
+    AHEAD: it has no such event, or it has ended and nothing follows.
     """
 
     RESUMED = "resumed"
@@ -187,13 +188,13 @@ class Claim:
 
 
 class EventLog(Protocol):
-    """Kept in Valkey; a fake in `axon.testing`."""
+    """The log of all responses: `ValkeyEventLog`, and `FakeValkey` for tests."""
 
     async def open(self, response: NewResponse) -> Opening:
         """Open a log with event 0, enter it in the deadline index, publish.
 
         Where nothing was posted after the checkpoint, events are granted as they are published,
-        here as in `claim` and `append`: from then on the relay may post them without marking that.
+        here as in `claim` and `append`: the relay may then post them without a checkpoint first.
 
         Opening the same response twice changes nothing and answers as if it were the first time.
         An idempotency key counts as long as its response can be resumed.
@@ -201,16 +202,21 @@ class EventLog(Protocol):
         ...
 
     async def repeated(self, idempotency: str) -> Opening | None:
-        """Return what an earlier request with this idempotency key has begun."""
+        """Return the opening of an earlier request with this idempotency key, if it counts."""
         ...
 
     async def claim(
         self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
     ) -> Claim:
-        """Take the next epoch; `message_id` is the message that would bring another attempt.
+        """Take the next epoch: from here on, appends with a lower one are refused.
 
-        `in_progress` is the event with sequence number 1: it is appended with the claim when the
-        log holds event 0 alone, which spares the first attempt a round trip.
+        Parameters
+        ----------
+        in_progress : bytes
+            The event with sequence number 1. It is appended with the claim when the log holds
+            event 0 alone, which spares the first attempt a round trip.
+        message_id : str
+            Id of the SQS message that carried the job: it would bring another attempt.
 
         Raises
         ------
@@ -237,8 +243,8 @@ class EventLog(Protocol):
         Parameters
         ----------
         journal : Sequence[JournalRecord]
-            Records that go into the log in the same step; nobody is told of them. There may be
-            records without events: then `status` says nothing.
+            Records that go into the log in the same step; they are not published. There may be
+            records without events: then `status` is ignored.
 
         Raises
         ------
@@ -260,26 +266,26 @@ class EventLog(Protocol):
         ...
 
     async def describe(self, response_id: str) -> ResponseMeta | None:
-        """Return what is known of the response, or None."""
+        """Return the response's state, or None if it is not in the log."""
         ...
 
     async def restore(self, response: LostResponse) -> None:
         """Make a log again that Valkey has lost; one that is there stays as it is.
 
-        How far the client was told is lost, too: the checkpoint says that nothing is certain.
-        Unless its relay knows more, and says so, the response counts as abandoned.
+        The checkpoint is lost, too, so the new one is in doubt. Unless its relay knows more and
+        writes another one, the response counts as abandoned after the resume window.
 
         Raises
         ------
         UnavailableError
-            No relay is there.
+            No relay is alive to deliver it.
         """
         ...
 
     async def resume(
         self, response_id: str, *, tenant_id: str, connection_id: str, first: int
     ) -> Resumption:
-        """Have the tenant's response delivered to this connection, from event `first` on.
+        """Deliver the tenant's response to this connection, from event `first` on.
 
         Its former connection gets no more of it. A log that has ended can be resumed, too, as long
         as its events are kept and one is left to deliver.
@@ -289,16 +295,15 @@ class EventLog(Protocol):
     async def checkpoint(
         self, response_id: str, checkpoint: DeliveryCheckpoint, *, relay_id: str, connection_id: str
     ) -> None:
-        """Note how far the relay has told the client on this connection: it is not abandoned.
+        """Write how far the client on this connection has received; it is not abandoned then.
 
-        A grant stands until more has arrived or the checkpoint is sealed: the relay may not have
-        heard of it yet.
+        A grant stays until more has arrived or the checkpoint is closed: the call may have been
+        sent before the relay received the grant, and must not take it back.
 
         Raises
         ------
         MovedError
-            The response is not this relay's and connection's any more, or the client was told more
-            already.
+            Another relay or connection has the response, or the client has received more already.
         MissingResponseError
             No such log.
         """
@@ -309,15 +314,15 @@ class EventLog(Protocol):
         ...
 
     async def abandon(self, connection_id: str) -> None:
-        """Note that a connection is gone: what it waits for has a while to be resumed."""
+        """Start the resume window of all responses that a closed connection waits for."""
         ...
 
     async def abandoned(self, *, limit: int = 100) -> list[str]:
-        """Return ids of responses that nobody has resumed in time."""
+        """Return ids of responses that were not resumed in time."""
         ...
 
     async def forget(self, response_id: str) -> None:
-        """Take a response out of the indexes: its log is gone, nobody can be told."""
+        """Take a response whose log is gone out of the indexes."""
         ...
 
     async def running_for(self, connection_id: str) -> set[str]:

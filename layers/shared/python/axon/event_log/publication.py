@@ -1,4 +1,4 @@
-"""What the event log publishes to a relay, on the wire: a header line, then a line an event."""
+"""Publications: messages of the event log to relays, a header line and then one event a line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Self
 
 
 class Kind(Enum):
-    """What a publication says; the value is its flag in the header.
+    """The meaning of a publication; the value is its flag in the header.
 
-    Resumed: deliver from event `first` on, to this connection.
-    Moved: deliver nothing more to this connection.
+    RESUMED: deliver from event `first` on, to this connection.
+    MOVED: deliver nothing more to this connection.
     """
 
     EVENTS = b"-"
@@ -30,7 +30,8 @@ class Publication:
     events : Sequence[bytes]
         As they were appended.
     granted : bool
-        All before `first` has surely arrived, and the log knows that these may be posted.
+        The relay may post the events without a checkpoint first: all earlier ones have certainly
+        arrived, and the log has written the grant.
     """
 
     response_id: str
@@ -42,7 +43,7 @@ class Publication:
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing follows these events."""
+        """True if nothing follows these events."""
         return self.kind is Kind.LAST_EVENTS
 
     def encode(self) -> bytes:

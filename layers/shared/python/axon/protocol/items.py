@@ -9,7 +9,7 @@ class _Item(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
 
-# Tags of unions stand in brackets, so that they can be told from field names in an error's path.
+# Tags of unions stand in brackets to distinguish them from field names in an error's path.
 
 
 def _kind(value: Any, default: str | None = None) -> str | None:
@@ -92,7 +92,7 @@ class FunctionCall(_Item):
 
 
 class FunctionCallOutput(_Item):
-    """What such a call returned."""
+    """The result of a function call."""
 
     type: Literal["function_call_output"]
     call_id: Annotated[str, Field(min_length=1, max_length=64)]

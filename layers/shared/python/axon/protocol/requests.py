@@ -1,4 +1,4 @@
-"""What clients send over the WebSocket: one JSON object a message, told apart by `type`."""
+"""Messages of clients over the WebSocket: one JSON object each, distinguished by `type`."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,11 +9,11 @@ from axon.protocol.items import TEXT_OR_LIST, Item
 from axon.serialization import loads
 
 MAX_INPUT_CHARACTERS = 131_072
-"""Of a string input; API Gateway's message limit is 128 KB."""
+"""Longest string input, in characters; API Gateway limits a message to 128 KB (AWS quota)."""
 
 
 ServiceTier = Literal["flex", "default", "priority"]
-"""How soon a request is served compared with others, later ones first."""
+"""Order in which waiting requests are served: the last tier first."""
 
 
 class _Model(BaseModel):
@@ -127,12 +127,12 @@ class CreateResponse(_Model):
 
     @property
     def stored(self) -> bool:
-        """Whether the response outlives its connection; the API's default is that it does."""
+        """True if the response outlives its connection, which is the API's default."""
         return self.store is not False
 
     @property
     def tier(self) -> ServiceTier:
-        """What it is served as, which is what the response says: the API has more names."""
+        """The tier that serves the request and that the response shows; the API has more names."""
         match self.service_tier:
             case "flex":
                 return "flex"

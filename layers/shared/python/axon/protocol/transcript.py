@@ -3,8 +3,8 @@
     created -> in_progress -> output item* -> completed | incomplete | failed
 
 Items follow one another; `axon.protocol.output_items` has the events of each kind. The state can be
-rebuilt from logged events, so that a later attempt goes on where an earlier one stopped: ids derive
-from the response's own, and numbers go on from the log's.
+rebuilt from logged events, so that a later attempt continues where an earlier one stopped: ids
+derive from the response's own, and numbers continue the log's.
 """
 
 import time
@@ -68,7 +68,7 @@ class Transcript:
 
     @property
     def message_status(self) -> str | None:
-        """How the latest message ended (``completed``, ``incomplete``); None while it has not."""
+        """Status of the latest message once it has ended (``completed``, ``incomplete``)."""
         return self.message.status if self.message and self.message.closed else None
 
     def replay(self, events: Iterable[LoggedEvent]) -> None:
@@ -137,7 +137,7 @@ class Transcript:
         )
 
     def log(self, drafts: Iterable[Draft], token_ids: Sequence[int] = ()) -> list[LoggedEvent]:
-        """Number an item's drafts; the first event carries the token ids.
+        """Return an item's drafts with sequence numbers; the first event carries the token ids.
 
         Without any draft the token ids wait for the next event.
         """
@@ -229,7 +229,7 @@ class Transcript:
         return derived_id(prefix, self.response_id, self._next_index)
 
     def _show_closed_items(self) -> None:
-        """Have the response show the items that have ended; an open one is in its events only."""
+        """Put the items that have ended into the response; an open one is in its events only."""
         closed = [item.wire() for item in self.items if item.closed and item.begun]
         if closed:
             self.response["output"] = closed

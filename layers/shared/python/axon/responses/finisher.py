@@ -18,7 +18,7 @@ NO_RETRY = RetryPolicy(errors=())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedResponse:
-    """A response that is about to end, and everything that tells of its end.
+    """A response that is about to end, with what its record and terminal event need.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class ResponseFinisher:
 
     The order is an invariant. A client that has seen the terminal event may continue the response
     at once, so by then the history queue must have accepted the record and the cache must have the
-    turn. Whoever dies in between has told the client nothing: the next attempt or terminator
+    turn. If the process dies in between, the client has seen no end: the next attempt or terminator
     finishes the response again under a higher epoch, and its record replaces this one, because a
     record's version begins with the epoch.
 
@@ -131,8 +131,8 @@ class ResponseFinisher:
     async def evict_parent(self, continued: Sequence[Turn]) -> None:
         """Evict the response that a failed continuation continued, unless it is stored.
 
-        OpenAI's API does the same in its WebSocket mode: the client begins anew with its full
-        context. A stored parent stays, because the database has it.
+        The client then starts again with its full context. A stored parent stays, because the
+        database has it.
 
         Parameters
         ----------

@@ -73,7 +73,7 @@ class ResponseService:
                 connection_id=connection_id,
             )
         except RequestError:
-            # The conversation may be out of sight by now, and the response nevertheless begun.
+            # The first request may have begun its response before its conversation went away.
             opening = await self._log.repeated(_idempotency(request, principal.tenant_id))
             if opening is None:
                 raise

@@ -15,7 +15,7 @@ from axon.retry import backoff
 
 _TRIES = 6
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 OVERDUE = {"code": "server_error", "message": "The response did not finish before its deadline."}
 
@@ -45,7 +45,7 @@ class ResponseTerminator:
         await self.end(response_id, Status.CANCELLED)
 
     async def cancel_abandoned(self) -> None:
-        """Cancel what nobody has resumed in time."""
+        """Cancel responses that were not resumed in time."""
         await self._end_each(await self._log.abandoned(), Status.CANCELLED)
 
     async def fail_overdue(self) -> int:
@@ -73,9 +73,10 @@ class ResponseTerminator:
                 await self._end(meta, status, error=error)
             except MissingResponseError:  # it has just been lost
                 return
-            except (
-                FencedError
-            ):  # it has just ended, or a worker or another terminator has claimed it
+            except FencedError:
+                # It has just ended, or a worker or another terminator has claimed it since. Each
+                # claim fences off the one before, so two terminators could take turns for ever:
+                # the pause is random, and the number of tries bounded.
                 await asyncio.sleep(pause)
             else:
                 return
@@ -91,8 +92,8 @@ class ResponseTerminator:
         for response_id in response_ids:
             try:
                 await self.end(response_id, status, error=error)
-            except Exception:  # one that cannot be ended must not keep the others
-                LOGGER.exception("%s could not be ended as %s", response_id, status)
+            except Exception:  # one that cannot be ended must not stop the others
+                logger.exception("%s could not be ended as %s", response_id, status)
 
     async def _end(
         self, meta: ResponseMeta, status: Status, *, error: dict[str, str] | None
@@ -100,7 +101,8 @@ class ResponseTerminator:
         job = Job.decode(meta.job)
         claim = await self._log.claim(job.response_id)
         logged = await self._log.read(job.response_id)
-        if len(logged) != claim.next_sequence:  # lost meanwhile: the history must not tell of this
+        if len(logged) != claim.next_sequence:
+            # Lost since the claim. A history record made from less would contradict the client.
             raise MissingResponseError(f"{job.response_id} lacks events")
         transcript = job.transcript()
         transcript.replay(logged)
@@ -134,7 +136,7 @@ class ResponseTerminator:
         try:
             await self._log.append(meta.response_id, epoch=epoch, events=events, status=status)
         except MissingResponseError:
-            # The history has this end already, so the client must be told of the same one.
+            # The history has this end already, so the client must get the same one.
             await self._restore(meta, [*logged, *events], epoch=epoch, status=status)
 
     async def _restore(

@@ -1,12 +1,12 @@
-"""The event log and the directories of relays and connections, in memory."""
+"""The event log in memory, with all that Valkey keeps for the delivery of a response."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from axon.directory.connections import ConnectionDirectory
+from typing_extensions import override
+
 from axon.directory.models import SILENCE_S
-from axon.directory.relays import LATE_RELAY_S, RelayDirectory, TakenOver
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import (
     Claim,
@@ -29,28 +29,17 @@ from axon.exceptions import (
     MovedError,
     UnavailableError,
 )
-from axon.tenants.principal import Principal
 from axon.testing.follower import FakeResponseChannels
 from axon.testing.models import FakeModelDirectory
+from axon.testing.relay_directory import FakeLog, FakeRelays
 
 
-@dataclass
-class _Log:
-    meta: ResponseMeta
-    deadline: float
-    expires: float
-    events_expire: float
-    abandoned_until: float = float("inf")
-    events: list[LoggedEvent] = field(default_factory=list)
-    journal: list[JournalRecord] = field(default_factory=list)
-
-
-class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
+class FakeValkey(FakeRelays, EventLog):
     """All that Valkey keeps for the way of a response, with a settable clock.
 
     `published` records (relay id, payload) of every publish. `models` exist even while no worker
-    has announced them in the `directory`. Who is `deaf`, a dead relay for example, is granted
-    nothing.
+    has announced them in the `directory`. A `disconnected` relay, a dead one for example, gets no
+    grants.
     """
 
     def __init__(
@@ -62,22 +51,18 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         models: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(clock=clock)
         self.published: list[tuple[str, bytes]] = []
-        self.deaf: set[str] = set()
+        self.disconnected: set[str] = set()
         self.channels = FakeResponseChannels()
-        self._clock = clock
         self._deadline_s = deadline_s
         self._retention_s = retention_s
         self._resume_window_s = resume_window_s
-        self._logs: dict[str, _Log] = {}
-        self._relays: dict[str, float] = {}
-        self._undelivered: dict[str, set[str]] = {}
         self._known = frozenset(models)
         self.directory = FakeModelDirectory(clock=clock)
-        self._connections: dict[str, str] = {}
-        self._gone: set[str] = set()
         self._repeatable: dict[str, Opening] = {}
 
+    @override
     async def open(self, response: NewResponse) -> Opening:
         silent = self.directory.silence(response.model) > SILENCE_S
         opened = Opening(OpenResult.UNATTENDED if silent else OpenResult.OPENED)
@@ -114,10 +99,12 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         self._write(response.response_id, [LoggedEvent(0, response.created)], Status.QUEUED)
         return opened
 
+    @override
     async def repeated(self, idempotency: str) -> Opening | None:
         first = self._repeatable.get(idempotency)
         return first if first and self._events(first.first_id) else None
 
+    @override
     async def claim(
         self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
     ) -> Claim:
@@ -127,6 +114,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             self._write(response_id, [LoggedEvent(1, in_progress)], Status.IN_PROGRESS)
         return Claim(log.meta.epoch, log.meta.next_sequence, len(log.journal))
 
+    @override
     async def append(
         self,
         response_id: str,
@@ -153,19 +141,23 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             self._write(response_id, events, status)
         return log.meta.connection_id
 
+    @override
     async def read(
         self, response_id: str, *, after: int = -1, limit: int | None = None
     ) -> list[LoggedEvent]:
         return [e for e in self._events(response_id) if e.sequence_number > after][:limit]
 
+    @override
     async def read_journal(self, response_id: str) -> list[JournalRecord]:
         log = self._find(response_id)
         return list(log.journal) if log and self._clock() < log.events_expire else []
 
+    @override
     async def describe(self, response_id: str) -> ResponseMeta | None:
         log = self._find(response_id)
         return log.meta if log else None
 
+    @override
     async def restore(self, response: LostResponse) -> None:
         if self._find(response.response_id):
             return
@@ -191,6 +183,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         self._logs[response.response_id] = log
         self._undelivered.setdefault(relay_id, set()).add(response.response_id)
 
+    @override
     async def resume(
         self, response_id: str, *, tenant_id: str, connection_id: str, first: int
     ) -> Resumption:
@@ -223,6 +216,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         self.published.append((relay_id, resumed.encode()))
         return Resumption.RESUMED
 
+    @override
     async def checkpoint(
         self, response_id: str, checkpoint: DeliveryCheckpoint, *, relay_id: str, connection_id: str
     ) -> None:
@@ -239,20 +233,24 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             log.meta = replace(log.meta, checkpoint=checkpoint)
         log.abandoned_until = float("inf")
 
+    @override
     async def overdue(self, *, limit: int = 100) -> list[str]:
         now = self._clock()
         return [key for key, log in self._open_logs() if log.deadline <= now][:limit]
 
+    @override
     async def abandon(self, connection_id: str) -> None:
         due = self._clock() + self._resume_window_s
         for _, log in self._open_logs():
             if log.meta.connection_id == connection_id:
                 log.abandoned_until = min(due, log.abandoned_until)
 
+    @override
     async def abandoned(self, *, limit: int = 100) -> list[str]:
         now = self._clock()
         return [key for key, log in self._open_logs() if log.abandoned_until <= now][:limit]
 
+    @override
     async def forget(self, response_id: str) -> None:
         if log := self._logs.get(response_id):
             log.deadline = log.abandoned_until = float("inf")
@@ -265,81 +263,14 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         self._gone.clear()
         self._repeatable.clear()
 
+    @override
     async def running_for(self, connection_id: str) -> set[str]:
         return {key for key, log in self._open_logs() if log.meta.connection_id == connection_id}
 
-    async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
-        self._relays[relay_id] = self._clock() + lease_s
-
-    async def end_lease(self, relay_id: str) -> None:
-        self._relays[relay_id] = 0.0
-
-    async def undelivered(self, relay_id: str) -> set[str]:
-        return set(self._undelivered.get(relay_id, ()))
-
-    async def delivered(
-        self, relay_id: str, response_id: str, *, connection_id: str | None = None
-    ) -> None:
-        log = self._find(response_id)
-        if log and connection_id not in (None, log.meta.connection_id):
-            return
-        self._undelivered.get(relay_id, set()).discard(response_id)
-
-    async def expired(self) -> list[str]:
-        now = self._clock()
-        return [relay_id for relay_id, until in self._relays.items() if until <= now]
-
-    async def take_over(
-        self, relay_id: str, *, successor_id: str, limit: int = 100
-    ) -> list[TakenOver]:
-        if self._relays.get(relay_id, 0.0) > self._clock():
-            return []
-        left = self._undelivered.setdefault(relay_id, set())
-        connections: set[str] = set()
-        taken_over = []
-        for response_id in sorted(left):
-            log = self._find(response_id)
-            if log is None or log.meta.relay_id != relay_id:
-                left.discard(response_id)
-                continue
-            connection_id = log.meta.connection_id
-            if connection_id not in connections and len(connections) == limit:
-                continue
-            connections.add(connection_id)
-            if self._connections.get(connection_id) == relay_id:
-                self._connections[connection_id] = successor_id
-            log.meta = replace(log.meta, relay_id=successor_id)
-            left.discard(response_id)
-            self._undelivered.setdefault(successor_id, set()).add(response_id)
-            taken_over.append(TakenOver(response_id, connection_id, log.meta.checkpoint))
-        if relay_id != successor_id and not left:
-            self._relays.pop(relay_id, None)
-        return taken_over
-
-    async def register(self, connection_id: str, *, principal: Principal) -> None:
-        self._connections.setdefault(connection_id, "")
-
-    async def remove(self, connection_id: str) -> None:
-        self._gone.add(connection_id)
-
-    def _open_logs(self) -> Sequence[tuple[str, _Log]]:
+    def _open_logs(self) -> Sequence[tuple[str, FakeLog]]:
         return [(k, log) for k, log in self._logs.items() if not log.meta.status.terminal]
 
-    def _relay_for(self, connection_id: str) -> str | None:
-        now = self._clock()
-        live = [relay_id for relay_id, until in self._relays.items() if until >= now]
-        relay_id = self._connections.get(connection_id, "")
-        if relay_id not in live:
-            load = {relay_id: len(self._undelivered.get(relay_id, ())) for relay_id in live}
-            relay_id = min(load, key=lambda key: load[key], default="") or self._late_relay(now)
-            self._connections[connection_id] = relay_id
-        return relay_id or None
-
-    def _late_relay(self, now: float) -> str:
-        late = {key: until for key, until in self._relays.items() if until >= now - LATE_RELAY_S}
-        return max(late, key=lambda key: late[key], default="")
-
-    def _running(self, response_id: str) -> _Log:
+    def _running(self, response_id: str) -> FakeLog:
         log = self._find(response_id)
         if log is None:
             raise MissingResponseError(response_id)
@@ -347,20 +278,16 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             raise FencedError(response_id)
         return log
 
-    def _find(self, response_id: str) -> _Log | None:
-        log = self._logs.get(response_id)
-        return log if log and self._clock() < log.expires else None
-
     def _events(self, response_id: str) -> Sequence[LoggedEvent]:
         log = self._find(response_id)
         return log.events if log and self._clock() < log.events_expire else ()
 
-    def _new_log(self, meta: ResponseMeta, deadline: float) -> _Log:
+    def _new_log(self, meta: ResponseMeta, deadline: float) -> FakeLog:
         until = self._clock() + self._deadline_s + self._retention_s
-        return _Log(meta, deadline=deadline, expires=until, events_expire=until)
+        return FakeLog(meta, deadline=deadline, expires=until, events_expire=until)
 
-    def _keep(self, log: _Log) -> None:
-        """Let what has ended stay for a while."""
+    def _keep(self, log: FakeLog) -> None:
+        """Set the expiry of a log that has ended."""
         now = self._clock()
         log.expires = now + max(self._retention_s, self._deadline_s)
         log.events_expire = now + self._retention_s
@@ -374,7 +301,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
             log.meta = replace(log.meta, job=b"")
             self._keep(log)
         granted = log.meta.checkpoint == DeliveryCheckpoint(first)
-        if granted and log.meta.relay_id not in self.deaf:
+        if granted and log.meta.relay_id not in self.disconnected:
             log.meta = replace(log.meta, checkpoint=DeliveryCheckpoint(first, TailState.GRANTED))
         publication = Publication(
             response_id,
@@ -388,7 +315,7 @@ class FakeValkey(EventLog, RelayDirectory, ConnectionDirectory):
         self.channels.publish(publication)
 
 
-def _has(log: _Log, events: Sequence[LoggedEvent], journal: Sequence[JournalRecord]) -> bool:
+def _has(log: FakeLog, events: Sequence[LoggedEvent], journal: Sequence[JournalRecord]) -> bool:
     """Return whether an append is in the log already."""
     if events:
         return log.meta.next_sequence >= events[0].sequence_number + len(events)

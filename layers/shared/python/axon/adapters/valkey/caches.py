@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
 from axon.conversations import Turn, TurnCache
@@ -19,13 +21,16 @@ class ValkeyTurnCache(TurnCache):
         self._ttl_s = int(ttl_s)
         self._chain = Script(valkey, "chain")
 
+    @override
     async def chain(self, response_id: str) -> list[Turn]:
         newest_first = await self._chain(args=[response_id, self._ttl_s])
         return [Turn.decode(turn) for turn in reversed(newest_first)]
 
+    @override
     async def put(self, turns: Sequence[Turn]) -> None:
         await asyncio.gather(*(self._put(turn) for turn in turns))
 
+    @override
     async def evict(self, response_id: str) -> None:
         await self._valkey.call("DEL", keys.turn(response_id))
 
@@ -53,6 +58,7 @@ class ValkeyPrincipalCache(PrincipalCache):
         self._valkey = valkey
         self._ttl_s = int(ttl_s)
 
+    @override
     async def get(self, key_hash: str) -> Principal | None:
         value: bytes | None = await self._valkey.call("GET", keys.identity(key_hash))
         if value is None:
@@ -64,6 +70,7 @@ class ValkeyPrincipalCache(PrincipalCache):
             scopes=decode_scopes(scopes[0]) if scopes else ALL_SCOPES,
         )
 
+    @override
     async def put(self, key_hash: str, principal: Principal) -> None:
         value = f"{principal.tenant_id}\n{principal.key_id}"
         # Left out where they restrict nothing: an authorizer of the version before scopes, which
@@ -72,5 +79,6 @@ class ValkeyPrincipalCache(PrincipalCache):
             value += f"\n{encode_scopes(principal.scopes)}"
         await self._valkey.call("SET", keys.identity(key_hash), value, "EX", self._ttl_s)
 
+    @override
     async def drop(self, key_hash: str) -> None:
         await self._valkey.call("DEL", keys.identity(key_hash))

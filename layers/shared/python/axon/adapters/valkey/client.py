@@ -86,7 +86,7 @@ def _retry() -> Retry:
 
 
 async def _leave_closed(_: Exception) -> None:
-    """A connection that has failed is closed already."""
+    """Do nothing: a connection that has failed is closed already."""
 
 
 def create_valkey(settings: ValkeySettings) -> Valkey:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from math import ceil
 from typing import Any
 
+from typing_extensions import override
+
 from axon.adapters.valkey import keys as keys_of
 from axon.adapters.valkey.client import Script, Valkey
 from axon.directory.connections import CONNECTION_LIFE_S
@@ -74,6 +76,7 @@ class ValkeyEventLog(EventLog):
         self._checkpoint = Script(valkey, "checkpoint")
         self._abandon = Script(valkey, "abandon", after=("now_ms",))
 
+    @override
     async def open(self, response: NewResponse) -> Opening:
         keys = [
             keys_of.response(response.response_id),
@@ -104,6 +107,7 @@ class ValkeyEventLog(EventLog):
         outcome, *first = map(bytes.decode, await self._open(keys=keys, args=arguments))
         return Opening(OpenResult(outcome), *first)
 
+    @override
     async def claim(
         self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
     ) -> Claim:
@@ -113,6 +117,7 @@ class ValkeyEventLog(EventLog):
         _check(outcome, response_id)
         return Claim(epoch=numbers[0], next_sequence=numbers[1], next_record=numbers[2])
 
+    @override
     async def append(
         self,
         response_id: str,
@@ -140,6 +145,7 @@ class ValkeyEventLog(EventLog):
         _check(outcome, response_id)
         return bytes(connection[0]).decode()
 
+    @override
     async def read(
         self, response_id: str, *, after: int = -1, limit: int | None = None
     ) -> list[LoggedEvent]:
@@ -149,10 +155,12 @@ class ValkeyEventLog(EventLog):
         )
         return [_event(entry_id, fields) for entry_id, fields in entries]
 
+    @override
     async def read_journal(self, response_id: str) -> list[JournalRecord]:
         entries = await self._valkey.call("XRANGE", keys_of.journal(response_id), "-", "+")
         return [_record(entry_id, fields) for entry_id, fields in entries]
 
+    @override
     async def describe(self, response_id: str) -> ResponseMeta | None:
         fields: dict[bytes, bytes] = await self._valkey.call(
             "HGETALL", keys_of.response(response_id)
@@ -173,6 +181,7 @@ class ValkeyEventLog(EventLog):
             key_id=fields.get(b"key_id", b"").decode(),
         )
 
+    @override
     async def restore(self, response: LostResponse) -> None:
         keys = [
             *_log_keys(response.response_id),
@@ -201,6 +210,7 @@ class ValkeyEventLog(EventLog):
         if await self._restore(keys=keys, args=arguments) == b"no_relay":
             raise UnavailableError(f"{response.response_id}: no relay to deliver it")
 
+    @override
     async def resume(
         self, response_id: str, *, tenant_id: str, connection_id: str, first: int
     ) -> Resumption:
@@ -223,6 +233,7 @@ class ValkeyEventLog(EventLog):
         ]
         return Resumption((await self._resume(keys=keys, args=arguments)).decode())
 
+    @override
     async def checkpoint(
         self, response_id: str, checkpoint: DeliveryCheckpoint, *, relay_id: str, connection_id: str
     ) -> None:
@@ -240,6 +251,7 @@ class ValkeyEventLog(EventLog):
             raise MovedError(f"{response_id} is delivered elsewhere")
         _check(outcome, response_id)
 
+    @override
     async def repeated(self, idempotency: str) -> Opening | None:
         first_id, fingerprint = await self._valkey.call(
             "HMGET", keys_of.idempotency(idempotency), "response_id", "fingerprint"
@@ -250,16 +262,20 @@ class ValkeyEventLog(EventLog):
         known = await self._valkey.call("EXISTS", keys_of.events(first.first_id))
         return first if known else None
 
+    @override
     async def overdue(self, *, limit: int = 100) -> list[str]:
         return await self._due(keys_of.DEADLINES, limit)
 
+    @override
     async def abandon(self, connection_id: str) -> None:
         keys = [keys_of.connection_responses(connection_id), keys_of.ABANDONED]
         await self._abandon(keys=keys, args=[connection_id, self._resume_window_ms])
 
+    @override
     async def abandoned(self, *, limit: int = 100) -> list[str]:
         return await self._due(keys_of.ABANDONED, limit)
 
+    @override
     async def forget(self, response_id: str) -> None:
         await self._valkey.call("ZREM", keys_of.DEADLINES, response_id)
         await self._valkey.call("ZREM", keys_of.ABANDONED, response_id)
@@ -269,6 +285,7 @@ class ValkeyEventLog(EventLog):
         ids = await self._valkey.call("ZRANGEBYSCORE", index, "-inf", now, "LIMIT", 0, limit)
         return [member.decode() for member in ids]
 
+    @override
     async def running_for(self, connection_id: str) -> set[str]:
         members = await self._valkey.call("SMEMBERS", keys_of.connection_responses(connection_id))
         return {member.decode() for member in members}

@@ -13,50 +13,62 @@ FOLLOWERS = "axon:followers"
 
 
 def response(response_id: str) -> str:
+    """Return the key of a response's hash."""
     return f"axon:response:{response_id}"
 
 
 def events(response_id: str) -> str:
+    """Return the key of the Stream of a response's events."""
     return f"axon:response:{response_id}:events"
 
 
 def journal(response_id: str) -> str:
+    """Return the key of the Stream of a response's journal records."""
     return f"axon:response:{response_id}:journal"
 
 
 def connection(connection_id: str) -> str:
+    """Return the key of a connection's hash."""
     return f"axon:connection:{connection_id}"
 
 
 def connection_responses(connection_id: str) -> str:
+    """Return the key of the set of responses that a connection waits for."""
     return f"axon:connection:{connection_id}:responses"
 
 
 def connection_turns(connection_id: str) -> str:
+    """Return the key of the set of unstored turns of a connection."""
     return f"axon:connection:{connection_id}:turns"
 
 
 def relay_responses(relay_id: str) -> str:
+    """Return the key of the set of responses that a relay has to deliver."""
     return f"axon:relay:{relay_id}:responses"
 
 
 def relay_channel(relay_id: str) -> str:
+    """Return the channel of a relay's publications."""
     return f"axon:relay:{relay_id}"
 
 
 def response_channel(response_id: str) -> str:
+    """Return the channel of a response's publications to its followers."""
     return f"axon:response:{response_id}"
 
 
 def turn(response_id: str) -> str:
+    """Return the key of a cached turn."""
     return f"axon:turn:{response_id}"
 
 
 def identity(key_hash: str) -> str:
+    """Return the key of a cached principal."""
     return f"axon:identity:{key_hash}"
 
 
 def idempotency(digest: str) -> str:
+    """Return the key of an idempotency key's first response."""
     return f"axon:idempotency:{digest}"
 
 
@@ -66,4 +78,5 @@ def worker(worker_id: str) -> str:
 
 
 def handed_over(message_id: str, attempts: int) -> str:
+    """Return the key that names the worker to which a job was handed over."""
     return f"axon:handed-over:{message_id}:{attempts}"

@@ -1,4 +1,4 @@
-"""How a client logs in to Valkey: as its URL says, or as a user of ElastiCache by IAM."""
+"""Login to Valkey: as the URL says, or as a user of ElastiCache by IAM."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from axon.settings import ValkeySettings
 class IamLogin(CredentialProvider):
     """Asked by each new connection: a user and an IAM token.
 
-    ElastiCache ends such connections after 12 hours; whatever replaces them logs in anew.
+    ElastiCache closes such connections after 12 hours (AWS quota); the next one logs in again.
     """
 
     def __init__(

@@ -14,8 +14,8 @@ class OutputItem(ABC):
 
         new -> open: item added, content -> closed: content done, item done
 
-    Each method gives only the events that are still missing and takes them as logged, so whoever
-    calls it must log them. An item that was rebuilt by `replay` goes on behind its last event.
+    Each method gives only the events that are still missing and takes them as logged, so the
+    caller must log them. An item that was rebuilt by `replay` continues behind its last event.
 
     Parameters
     ----------
@@ -33,18 +33,18 @@ class OutputItem(ABC):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing follows."""
+        """True if no event of the item follows."""
         return self.status != "in_progress"
 
     @property
     def begun(self) -> bool:
-        """Whether the client has been told of the item."""
+        """True if an event has shown the item."""
         return self._added
 
     @property
     @abstractmethod
     def empty(self) -> bool:
-        """Whether the item has no text yet."""
+        """True if the item has no text yet."""
 
     @abstractmethod
     def wire(self) -> Json:

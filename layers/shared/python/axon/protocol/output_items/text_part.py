@@ -77,7 +77,7 @@ class TextPart:
     """One part: added -> delta* -> text done -> part done.
 
     Each method gives only the events that are still missing, so that a part which was rebuilt from
-    a log goes on behind the last logged event, whichever that was.
+    a log continues behind the last logged event, whichever that was.
 
     Parameters
     ----------
@@ -106,12 +106,12 @@ class TextPart:
 
     @property
     def begun(self) -> bool:
-        """Whether the part is shown in its item."""
+        """True if the part is shown in its item."""
         return self._step > _Step.NONE
 
     @property
     def closed(self) -> bool:
-        """Whether nothing follows."""
+        """True if no event of the part follows."""
         return self._step is _Step.PART_DONE
 
     def wire(self) -> Json:

@@ -1,0 +1,116 @@
+"""The directories of relays and connections in memory, beside the logs that they deliver."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from typing_extensions import override
+
+from axon.directory.connections import ConnectionDirectory
+from axon.directory.relays import LATE_RELAY_S, RelayDirectory, TakenOver
+from axon.event_log.log import JournalRecord, LoggedEvent, ResponseMeta
+from axon.tenants.principal import Principal
+
+
+@dataclass
+class FakeLog:
+    """One response's log; times are the clock's, in seconds."""
+
+    meta: ResponseMeta
+    deadline: float
+    expires: float
+    events_expire: float
+    abandoned_until: float = float("inf")
+    events: list[LoggedEvent] = field(default_factory=list)
+    journal: list[JournalRecord] = field(default_factory=list)
+
+
+class FakeRelays(RelayDirectory, ConnectionDirectory):
+    """Leases of relays, what each has to deliver, and the connections' relays."""
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._logs: dict[str, FakeLog] = {}
+        self._relays: dict[str, float] = {}
+        self._undelivered: dict[str, set[str]] = {}
+        self._connections: dict[str, str] = {}
+        self._gone: set[str] = set()
+
+    @override
+    async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
+        self._relays[relay_id] = self._clock() + lease_s
+
+    @override
+    async def end_lease(self, relay_id: str) -> None:
+        self._relays[relay_id] = 0.0
+
+    @override
+    async def undelivered(self, relay_id: str) -> set[str]:
+        return set(self._undelivered.get(relay_id, ()))
+
+    @override
+    async def delivered(
+        self, relay_id: str, response_id: str, *, connection_id: str | None = None
+    ) -> None:
+        log = self._find(response_id)
+        if log and connection_id not in (None, log.meta.connection_id):
+            return
+        self._undelivered.get(relay_id, set()).discard(response_id)
+
+    @override
+    async def expired(self) -> list[str]:
+        now = self._clock()
+        return [relay_id for relay_id, until in self._relays.items() if until <= now]
+
+    @override
+    async def take_over(
+        self, relay_id: str, *, successor_id: str, limit: int = 100
+    ) -> list[TakenOver]:
+        if self._relays.get(relay_id, 0.0) > self._clock():
+            return []
+        left = self._undelivered.setdefault(relay_id, set())
+        connections: set[str] = set()
+        taken_over = []
+        for response_id in sorted(left):
+            log = self._find(response_id)
+            if log is None or log.meta.relay_id != relay_id:
+                left.discard(response_id)
+                continue
+            connection_id = log.meta.connection_id
+            if connection_id not in connections and len(connections) == limit:
+                continue
+            connections.add(connection_id)
+            if self._connections.get(connection_id) == relay_id:
+                self._connections[connection_id] = successor_id
+            log.meta = replace(log.meta, relay_id=successor_id)
+            left.discard(response_id)
+            self._undelivered.setdefault(successor_id, set()).add(response_id)
+            taken_over.append(TakenOver(response_id, connection_id, log.meta.checkpoint))
+        if relay_id != successor_id and not left:
+            self._relays.pop(relay_id, None)
+        return taken_over
+
+    @override
+    async def register(self, connection_id: str, *, principal: Principal) -> None:
+        self._connections.setdefault(connection_id, "")
+
+    @override
+    async def remove(self, connection_id: str) -> None:
+        self._gone.add(connection_id)
+
+    def _relay_for(self, connection_id: str) -> str | None:
+        now = self._clock()
+        live = [relay_id for relay_id, until in self._relays.items() if until >= now]
+        relay_id = self._connections.get(connection_id, "")
+        if relay_id not in live:
+            load = {relay_id: len(self._undelivered.get(relay_id, ())) for relay_id in live}
+            relay_id = min(load, key=lambda key: load[key], default="") or self._late_relay(now)
+            self._connections[connection_id] = relay_id
+        return relay_id or None
+
+    def _late_relay(self, now: float) -> str:
+        late = {key: until for key, until in self._relays.items() if until >= now - LATE_RELAY_S}
+        return max(late, key=lambda key: late[key], default="")
+
+    def _find(self, response_id: str) -> FakeLog | None:
+        log = self._logs.get(response_id)
+        return log if log and self._clock() < log.expires else None
