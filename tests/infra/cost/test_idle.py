@@ -106,7 +106,7 @@ FREE = {
 Resources = dict[str, list[dict[str, Any]]]
 
 
-class Environment:
+class BilledEnvironment:
     """One environment: what its templates make, and what its bill has."""
 
     def __init__(self, name: str, templates: Templates) -> None:
@@ -132,11 +132,13 @@ class Environment:
 
 
 @pytest.fixture(params=["dev", "prod"])
-def environment(request: pytest.FixtureRequest) -> Environment:
-    return Environment(request.param, request.getfixturevalue(request.param))
+def environment(request: pytest.FixtureRequest) -> BilledEnvironment:
+    return BilledEnvironment(request.param, request.getfixturevalue(request.param))
 
 
-def test_idle_bill_counts_every_resource_type_that_is_not_free(environment: Environment) -> None:
+def test_idle_bill_counts_every_resource_type_that_is_not_free(
+    environment: BilledEnvironment,
+) -> None:
     kinds = {kind for kind, _ in environment.resources()}
     assert kinds - set(COUNTED) - FREE == set()
     assert set(COUNTED) & FREE == set()
@@ -144,7 +146,7 @@ def test_idle_bill_counts_every_resource_type_that_is_not_free(environment: Envi
         assert any(what.startswith(COUNTED[kind]) for what in environment.lines), kind
 
 
-def test_idle_bill_counts_nothing_that_does_not_exist(environment: Environment) -> None:
+def test_idle_bill_counts_nothing_that_does_not_exist(environment: BilledEnvironment) -> None:
     kinds = {kind for kind, _ in environment.resources()}
     for kind, beginning in COUNTED.items():
         others = {other for other, line in COUNTED.items() if line == beginning}
@@ -167,12 +169,12 @@ def scaling_metrics(policy: Mapping[str, Any]) -> int:
     return 2 * (sum("MetricStat" in query for query in queries) if queries else 1)
 
 
-def balancer_addresses(environment: Environment) -> int:
+def balancer_addresses(environment: BilledEnvironment) -> int:
     (balancer,) = environment.of("AWS::ElasticLoadBalancingV2::LoadBalancer")
     return len(balancer["Subnets"])
 
 
-NUMBERS: dict[str, Callable[[Environment], float]] = {
+NUMBERS: dict[str, Callable[[BilledEnvironment], float]] = {
     "NAT gateways": lambda it: HOURS * len(it.of("AWS::EC2::NatGateway")),
     "Load balancer": lambda it: HOURS * len(it.of("AWS::ElasticLoadBalancingV2::LoadBalancer")),
     "Public IPv4 addresses": lambda it: (
@@ -199,22 +201,24 @@ NUMBERS: dict[str, Callable[[Environment], float]] = {
 
 
 @pytest.mark.parametrize("line", NUMBERS)
-def test_idle_bill_quantities_match_the_templates(environment: Environment, line: str) -> None:
+def test_idle_bill_quantities_match_the_templates(
+    environment: BilledEnvironment, line: str
+) -> None:
     assert environment.quantity(line) == NUMBERS[line](environment)
 
 
-def test_idle_bill_has_the_proxy_where_there_is_one(environment: Environment) -> None:
+def test_idle_bill_has_the_proxy_where_there_is_one(environment: BilledEnvironment) -> None:
     proxies = len(environment.of("AWS::RDS::DBProxy"))
     assert ("RDS Proxy" in environment.lines) == (proxies == 1)
 
 
-def test_idle_bill_has_the_standby_where_there_is_one(environment: Environment) -> None:
+def test_idle_bill_has_the_standby_where_there_is_one(environment: BilledEnvironment) -> None:
     (instance,) = environment.of("AWS::RDS::DBInstance")
     (line,) = [what for what in environment.lines if what.startswith("PostgreSQL (")]
     assert ("standby" in line) == bool(instance["MultiAZ"])
 
 
-def test_idle_bill_relays_are_as_large_as_their_tasks(environment: Environment) -> None:
+def test_idle_bill_relays_are_as_large_as_their_tasks(environment: BilledEnvironment) -> None:
     relay = environment.settings.relay
     (task,) = [
         task
@@ -231,24 +235,24 @@ def test_idle_bill_relays_are_as_large_as_their_tasks(environment: Environment) 
     assert target["MaxCapacity"] == relay.max_tasks
 
 
-def test_idle_bill_has_a_polling_line_for_each_event_source(environment: Environment) -> None:
+def test_idle_bill_has_a_polling_line_for_each_event_source(environment: BilledEnvironment) -> None:
     mappings = environment.of("AWS::Lambda::EventSourceMapping")
     lines = [what for what in environment.lines if what.startswith("Lambda's polling")]
     assert len(lines) == len(mappings)
 
 
-def test_idle_bill_leaves_out_only_endpoints_that_are_free(environment: Environment) -> None:
+def test_idle_bill_leaves_out_only_endpoints_that_are_free(environment: BilledEnvironment) -> None:
     for endpoint in environment.of("AWS::EC2::VPCEndpoint"):
         assert endpoint.get("VpcEndpointType", "Gateway") == "Gateway"
 
 
-def test_idle_bill_assumes_the_cheaper_container_insights(environment: Environment) -> None:
+def test_idle_bill_assumes_the_cheaper_container_insights(environment: BilledEnvironment) -> None:
     for cluster in environment.of("AWS::ECS::Cluster"):
         assert cluster["ClusterSettings"] == [{"Name": "containerInsights", "Value": "enabled"}]
 
 
 def test_idle_bill_has_the_log_domain_and_firehose(prod: Templates) -> None:
-    environment = Environment("prod", prod)
+    environment = BilledEnvironment("prod", prod)
     (domain,) = environment.of("AWS::OpenSearchService::Domain")
     nodes = domain["ClusterConfig"]["InstanceCount"]
     assert environment.quantity("OpenSearch nodes") == HOURS * nodes
@@ -260,7 +264,7 @@ def test_idle_bill_has_the_log_domain_and_firehose(prod: Templates) -> None:
 
 
 def test_idle_bill_has_the_throughput_of_gpu_disks(prod: Templates) -> None:
-    (template,) = Environment("prod", prod).of("AWS::EC2::LaunchTemplate")
+    (template,) = BilledEnvironment("prod", prod).of("AWS::EC2::LaunchTemplate")
     (device,) = template["LaunchTemplateData"]["BlockDeviceMappings"]
     assert device["Ebs"]["Throughput"] == DISK_MIB_S
 

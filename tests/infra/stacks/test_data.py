@@ -211,7 +211,7 @@ def test_postgres_proxy_target_group_has_no_tags(prod: Templates) -> None:
 # The ways in.
 
 
-class Built:
+class DataStackHarness:
     """The data stack of an environment, and a role in a stack of its own that was let in."""
 
     def __init__(self, settings: EnvironmentSettings) -> None:
@@ -240,14 +240,16 @@ class Built:
 
 
 def test_valkey_grant_and_variables_of_a_client() -> None:
-    built = Built(EnvironmentSettings(name="mine"))
-    built.data.valkey.grant_connect(built.role)
-    variables = {name: built.value(value) for name, value in built.data.valkey.variables.items()}
+    harness = DataStackHarness(EnvironmentSettings(name="mine"))
+    harness.data.valkey.grant_connect(harness.role)
+    variables = {
+        name: harness.value(value) for name, value in harness.data.valkey.variables.items()
+    }
     assert variables["AXON_VALKEY_URL"].startswith("rediss://{ValkeyGroup")
     assert variables["AXON_VALKEY_URL"].endswith(".PrimaryEndPoint.Address}:6379")
     assert variables["AXON_VALKEY_IAM_USER"] == "axon-mine"
     assert variables["AXON_VALKEY_IAM_CACHE"].startswith("{ValkeyGroup")
-    (action, (group, user)) = next(iter(built.allowed().items()))
+    (action, (group, user)) = next(iter(harness.allowed().items()))
     assert action == "elasticache:Connect"
     assert ":elasticache:" in group
     assert ":replicationgroup:{" in group
@@ -255,42 +257,44 @@ def test_valkey_grant_and_variables_of_a_client() -> None:
 
 
 def test_postgres_grant_and_variables_of_a_client() -> None:
-    built = Built(EnvironmentSettings(name="mine"))
-    built.data.postgres.grant_connect(built.role)
-    variables = {name: built.value(value) for name, value in built.data.postgres.variables.items()}
+    harness = DataStackHarness(EnvironmentSettings(name="mine"))
+    harness.data.postgres.grant_connect(harness.role)
+    variables = {
+        name: harness.value(value) for name, value in harness.data.postgres.variables.items()
+    }
     assert variables["AXON_POSTGRES_IAM"] == "true"
     dsn = variables["AXON_POSTGRES_DSN"]
     assert dsn.startswith("postgresql://axon_app@{PostgresInstance")
     assert dsn.endswith(".Endpoint.Address}:5432/axon?sslmode=require")
-    (action, (user,)) = next(iter(built.allowed().items()))
+    (action, (user,)) = next(iter(harness.allowed().items()))
     assert action == "rds-db:connect"
     assert ":dbuser:{data:ExportsOutputFnGetAttPostgresInstance" in user
     assert user.endswith("}/axon_app")
 
 
 def test_postgres_grant_and_variables_of_a_client_through_the_proxy() -> None:
-    built = Built(load("prod"))
-    built.data.postgres.grant_connect(built.role)
-    dsn = built.value(built.data.postgres.variables["AXON_POSTGRES_DSN"])
+    harness = DataStackHarness(load("prod"))
+    harness.data.postgres.grant_connect(harness.role)
+    dsn = harness.value(harness.data.postgres.variables["AXON_POSTGRES_DSN"])
     assert dsn.startswith("postgresql://axon_app@{PostgresProxy")
     assert dsn.endswith(":5432/axon?sslmode=verify-full&sslrootcert=system")
-    (action, (user,)) = next(iter(built.allowed().items()))
+    (action, (user,)) = next(iter(harness.allowed().items()))
     assert action == "rds-db:connect"
     assert "PostgresProxy" in user
     assert user.endswith("/axon_app")
-    owner = built.value(built.data.postgres.owner_variables["AXON_POSTGRES_DSN"])
+    owner = harness.value(harness.data.postgres.owner_variables["AXON_POSTGRES_DSN"])
     assert owner.startswith("postgresql://axon_owner@{PostgresInstance")
 
 
 def test_postgres_grant_and_variables_of_the_owner() -> None:
-    built = Built(EnvironmentSettings(name="mine"))
-    built.data.postgres.grant_owner(built.role)
-    variables = built.data.postgres.owner_variables
-    assert built.value(variables["AXON_POSTGRES_SECRET_ARN"]).endswith(
+    harness = DataStackHarness(EnvironmentSettings(name="mine"))
+    harness.data.postgres.grant_owner(harness.role)
+    variables = harness.data.postgres.owner_variables
+    assert harness.value(variables["AXON_POSTGRES_SECRET_ARN"]).endswith(
         ".MasterUserSecret.SecretArn}"
     )
-    assert built.value(variables["AXON_POSTGRES_DSN"]).endswith("/axon?sslmode=require")
-    allowed = built.allowed()
+    assert harness.value(variables["AXON_POSTGRES_DSN"]).endswith("/axon?sslmode=require")
+    allowed = harness.allowed()
     assert set(allowed) == {"kms:Decrypt", "secretsmanager:GetSecretValue"}
     assert all(len(arns) == 1 and arns[0].startswith("{data:") for arns in allowed.values())
 

@@ -39,7 +39,7 @@ class TestNodesOfOneModel:
         assert len(group["VPCZoneIdentifier"]) == 1
         assert group["MaxSize"] == "12"
 
-    def test_their_containers_reach_the_fabric(self, variant: Synthesised) -> None:
+    def test_containers_of_the_nodes_reach_the_fabric(self, variant: Synthesised) -> None:
         worker = Task.of(variant.templates["inference"]).container("worker")
         assert worker["LinuxParameters"]["Devices"] == [
             {

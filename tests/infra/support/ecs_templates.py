@@ -1,4 +1,4 @@
-"""Reading ECS tasks and services from templates."""
+"""ECS tasks and services, as templates define them."""
 
 from dataclasses import dataclass
 from typing import Any

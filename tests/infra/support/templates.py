@@ -1,4 +1,4 @@
-"""Reading templates: resources by type, and values as they are after a deployment."""
+"""Templates read by tests: resources by type, and values as they are after a deployment."""
 
 from typing import Any
 

@@ -32,7 +32,7 @@ def settings(**given: Any) -> EnvironmentSettings:
     return EnvironmentSettings.model_validate({"name": "test", **given})
 
 
-class Stubbed:
+class StubbedClient:
     """One AWS client whose answers are given."""
 
     def __init__(self, service: str) -> None:
@@ -81,13 +81,13 @@ def test_find_region_without_a_region_says_what_to_do() -> None:
 
 
 def test_find_account_returns_the_account_of_the_credentials() -> None:
-    client = Stubbed("sts")
+    client = StubbedClient("sts")
     client.stub.add_response("get_caller_identity", {"Account": ACCOUNT})
     assert find_account(BUILT, client, "eu-central-1") == TARGET
 
 
 def test_find_account_refuses_another_account() -> None:
-    client = Stubbed("sts")
+    client = StubbedClient("sts")
     client.stub.add_response("get_caller_identity", {"Account": ACCOUNT})
     ours = settings(account="210987654321")
     assert complaint(lambda: find_account(ours, client, "eu-central-1")) == (
@@ -97,7 +97,7 @@ def test_find_account_refuses_another_account() -> None:
 
 
 def test_find_account_refuses_expired_credentials() -> None:
-    client = Stubbed("sts")
+    client = StubbedClient("sts")
     client.stub.add_client_error("get_caller_identity", "ExpiredToken", "The token\nhas expired")
     text = complaint(lambda: find_account(BUILT, client, "eu-central-1"))
     assert "The token has expired" in text
@@ -126,7 +126,7 @@ def test_find_account_reports_that_aws_cannot_be_reached() -> None:
 
 
 def test_check_bootstrap_accepts_a_bootstrapped_region() -> None:
-    client = Stubbed("ssm")
+    client = StubbedClient("ssm")
     client.stub.add_response(
         "get_parameter", {"Parameter": {"Value": "28"}}, {"Name": BOOTSTRAP_PARAMETER}
     )
@@ -135,7 +135,7 @@ def test_check_bootstrap_accepts_a_bootstrapped_region() -> None:
 
 
 def test_check_bootstrap_says_how_to_bootstrap() -> None:
-    client = Stubbed("ssm")
+    client = StubbedClient("ssm")
     client.stub.add_client_error("get_parameter", "ParameterNotFound")
     assert complaint(lambda: check_bootstrap(client, TARGET)) == (
         "CDK is not bootstrapped in eu-central-1: run `node_modules/.bin/cdk bootstrap "
@@ -144,7 +144,7 @@ def test_check_bootstrap_says_how_to_bootstrap() -> None:
 
 
 def test_check_bootstrap_reports_that_it_cannot_tell() -> None:
-    client = Stubbed("ssm")
+    client = StubbedClient("ssm")
     client.stub.add_client_error("get_parameter", "AccessDeniedException", "not allowed")
     text = complaint(lambda: check_bootstrap(client, TARGET))
     assert text.startswith("cannot see whether CDK is bootstrapped: ")

@@ -31,7 +31,7 @@ exit ${{CDK_EXIT:-0}}
 """
 
 
-class Stage:
+class CdkHarness:
     """A repository with a `cdk` that writes down how it was called."""
 
     def __init__(self, root: Path) -> None:
@@ -51,8 +51,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    made = Stage(tmp_path)
+def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CdkHarness:
+    made = CdkHarness(tmp_path)
     monkeypatch.setattr(deploy, "ROOT", tmp_path)
     monkeypatch.setattr(deploy, "CDK", made.cdk)
     monkeypatch.delenv("AWS_REGION", raising=False)
@@ -93,58 +93,60 @@ def _ready(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "check_docker", lambda *_: None)
 
 
-def test_synth_writes_the_templates(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_synth_writes_the_templates(
+    harness: CdkHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert deploy.main(["synth", "dev"]) == 0
-    folder = stage.root / "cdk.out" / "dev"
-    (call,) = stage.calls
+    folder = harness.root / "cdk.out" / "dev"
+    (call,) = harness.calls
     assert call == f"synth --context env=dev --output {folder} --no-notices --quiet"
     assert f"{folder}: 1 templates, 1 resources" in capsys.readouterr().out
 
 
 def test_synth_returns_the_exit_code_of_cdk(
-    stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    harness: CdkHarness, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CDK_EXIT", "3")
     assert deploy.main(["synth", "dev"]) == 3
     assert "templates" not in capsys.readouterr().out
 
 
-def test_synth_puts_the_virtual_environment_first_in_path(stage: Stage) -> None:
+def test_synth_puts_the_virtual_environment_first_in_path(harness: CdkHarness) -> None:
     deploy.main(["synth", "dev"])
-    _, node, path = stage.variables.split(" ", 2)
+    _, node, path = harness.variables.split(" ", 2)
     assert Path(node).name == "node"
     assert path.split(os.pathsep)[0] == str(Path(node).parent)
 
 
 @pytest.mark.parametrize("action", ["synth", "deploy", "destroy"])
 def test_main_reports_invalid_settings_before_anything_else(
-    action: str, stage: Stage, capsys: pytest.CaptureFixture[str]
+    action: str, harness: CdkHarness, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wrong = stage.root / "wrong.toml"
+    wrong = harness.root / "wrong.toml"
     wrong.write_text('name = "wrong"\nsize = "large"\n')
     assert deploy.main([action, str(wrong)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("axon: wrong.toml: size: ")
     assert error.count("\n") == 1
-    assert stage.calls == []
+    assert harness.calls == []
 
 
 @pytest.mark.usefixtures("_ready")
 def test_deploy_deploys_all_stacks_and_reports(
-    stage: Stage, capsys: pytest.CaptureFixture[str]
+    harness: CdkHarness, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy.main(["deploy", "dev", "--require-approval", "never"]) == 0
-    (call,) = stage.calls
-    outputs = stage.root / "cdk.out" / "dev.outputs.json"
+    (call,) = harness.calls
+    outputs = harness.root / "cdk.out" / "dev.outputs.json"
     assert call.startswith("deploy --context env=dev --output ")
     assert call.endswith(f" --all --outputs-file {outputs} --require-approval never")
-    assert stage.variables.startswith("eu-central-1 ")
+    assert harness.variables.startswith("eu-central-1 ")
     assert "Axon dev stands in eu-central-1." in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("_ready")
 def test_deploy_that_fails_prints_no_report(
-    stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    harness: CdkHarness, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CDK_EXIT", "1")
     assert deploy.main(["deploy", "dev"]) == 1
@@ -153,17 +155,17 @@ def test_deploy_that_fails_prints_no_report(
 
 @pytest.mark.usefixtures("_ready")
 def test_deploy_refuses_a_python_whose_wheels_would_not_run(
-    stage: Stage, capsys: pytest.CaptureFixture[str]
+    harness: CdkHarness, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old = stage.root / "old.toml"
+    old = harness.root / "old.toml"
     old.write_text('name = "old"\n[functions]\npython = "3.11"\n')
     assert deploy.main(["deploy", str(old)]) == 2
     assert capsys.readouterr().err.startswith("axon: functions.python 3.11 ")
-    assert stage.calls == []
+    assert harness.calls == []
 
 
 def test_deploy_runs_nothing_before_the_checks(
-    stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    harness: CdkHarness, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unready(*_: Any) -> Target:
         raise CheckError("no AWS credentials: get some")
@@ -172,13 +174,13 @@ def test_deploy_runs_nothing_before_the_checks(
     assert deploy.main(["deploy", "dev"]) == 2
     assert deploy.main(["destroy", "dev"]) == 2
     assert capsys.readouterr().err == "axon: no AWS credentials: get some\n" * 2
-    assert stage.calls == []
+    assert harness.calls == []
 
 
 @pytest.mark.parametrize("bootstrapped", [True, False])
 def test_deploy_and_destroy_check_the_account(
     bootstrapped: bool,
-    stage: Stage,
+    harness: CdkHarness,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -186,7 +188,7 @@ def test_deploy_and_destroy_check_the_account(
     monkeypatch.setattr(boto3, "Session", lambda: Session(bootstrapped=bootstrapped))
     monkeypatch.setattr(checks, "check_docker", lambda *_: None)
     assert deploy.main(["deploy", "dev"]) == (0 if bootstrapped else 2)
-    assert len(stage.calls) == bootstrapped
+    assert len(harness.calls) == bootstrapped
     said = capsys.readouterr()
     if bootstrapped:
         assert "deploying dev to account 123456789012, eu-central-1\n" in said.out
@@ -195,9 +197,9 @@ def test_deploy_and_destroy_check_the_account(
 
 
 def test_deploy_reports_an_unknown_profile(
-    stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    harness: CdkHarness, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(stage.root / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(harness.root / "none"))
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert deploy.main(["deploy", "dev"]) == 2
     assert capsys.readouterr().err == (
@@ -206,16 +208,20 @@ def test_deploy_reports_an_unknown_profile(
 
 
 @pytest.mark.usefixtures("_ready")
-def test_destroy_lists_what_is_kept(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_destroy_lists_what_is_kept(
+    harness: CdkHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert deploy.main(["destroy", "dev", "--force"]) == 0
-    synth, destroy = stage.calls
+    synth, destroy = harness.calls
     assert synth.startswith("synth ")
     assert destroy.startswith("destroy ")
     assert destroy.endswith(" --all --force")
     assert "  1 AWS::KMS::Key" in capsys.readouterr().out
 
 
-def test_main_without_cdk_says_what_to_do(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    stage.cdk.unlink()
+def test_main_without_cdk_says_what_to_do(
+    harness: CdkHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harness.cdk.unlink()
     assert deploy.main(["synth", "dev"]) == 2
     assert capsys.readouterr().err == "axon: there is no cdk command: run `make setup`\n"
