@@ -29,7 +29,7 @@ class AttemptOutcome(StrEnum):
     DUPLICATE = "duplicate"
     """A newer attempt runs the same job from another message."""
     SHED = "shed"
-    """A stage's queue was full and no later attempt is possible: the client was told."""
+    """A stage's queue was full and no later attempt is possible: the response failed."""
     RELEASED = "released"
     """Another attempt follows."""
     DELAYED = "delayed"

@@ -34,7 +34,7 @@ PHRASES: Mapping[str, str] = {
     r"hears?|heard of|unheard": "say receives, or connected",
     r"deaf": "say disconnected",
     r"so long|so many|so often": "name the limit: at most 5 s, up to 3 times",
-    r"(?:is|are|was|be) told|tells? of": "say notified, receives, or gets an event",
+    r"(?:is|are|was|be) told(?! apart)|tells? of": "say notified, receives, or gets an event",
     r"what becomes of|became of|become of|whatever becomes": "say outcome, or ends as",
     r"in vain": "say without effect, or fails",
     r"in good order": "say cleanly, or by shutdown",
@@ -71,7 +71,7 @@ NAMELESS = frozenset(
         r"\w+",
         "a an the it its they them their he she this that these those there here what who whoever "
         "whatever which when where whether how why if as is are was nothing nobody no none one "
-        "each every all any both neither so",
+        "each every any both neither so",
     )
 )
 """First words of a test's name that name no subject: begin with the thing that is tested."""
