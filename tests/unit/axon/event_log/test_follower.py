@@ -12,7 +12,7 @@ from axon.event_log import follower as module
 from axon.event_log.log import LoggedEvent, Status
 from axon.event_log.merger import EventMerger
 from axon.exceptions import UnavailableError
-from tests.contract.event_log.follower_harness import TENANT, fake
+from tests.contract.axon.event_log.follower_harness import TENANT, fake
 from tests.support import virtual_time
 
 

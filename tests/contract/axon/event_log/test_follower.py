@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
@@ -9,19 +10,36 @@ import pytest
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import Resumption, Status
 from axon.exceptions import LostEventsError, MissingResponseError
-from tests.contract.event_log.follower_harness import (
+from tests.contract.axon.event_log.follower_harness import (
     RESTORE_S,
     TENANT,
     FollowerHarness,
     MakeFollower,
+    fake,
+    real,
 )
 from tests.support.eventually import eventually
 
 LONG_S = 60.0
 
 
+@pytest.fixture(params=["fake", "real"])
+def make_follower(request: pytest.FixtureRequest) -> MakeFollower:
+    """Return a maker of harnesses: an asynchronous context manager."""
+    if request.param == "fake":
+        return fake
+    url: str = request.getfixturevalue("valkey_url")
+    return lambda **changes: real(url, **changes)
+
+
 @pytest.fixture
-async def without_looks(make_follower: MakeFollower):  # type: ignore[no-untyped-def]
+async def harness(make_follower: MakeFollower) -> AsyncIterator[FollowerHarness]:
+    async with make_follower() as made:
+        yield made
+
+
+@pytest.fixture
+async def without_looks(make_follower: MakeFollower) -> AsyncIterator[FollowerHarness]:
     """A harness whose followers do not look into the log by themselves within the test."""
     async with make_follower(look_s=LONG_S) as made:
         yield made
