@@ -30,7 +30,7 @@ def new_key(authorizer: ModuleType) -> tuple[str, str]:
     return key.key_id, secret
 
 
-def test_a_key_lets_its_tenant_in(authorizer: ModuleType) -> None:
+def test_authorizer_allows_a_valid_key(authorizer: ModuleType) -> None:
     key_id, secret = new_key(authorizer)
     allowed = {
         "principalId": key_id,
@@ -49,25 +49,25 @@ def test_a_key_lets_its_tenant_in(authorizer: ModuleType) -> None:
             assert authorizer.handler(event(**{header: scheme + secret}), None) == allowed
 
 
-def test_without_a_valid_key_nobody_gets_in(authorizer: ModuleType) -> None:
+def test_authorizer_refuses_an_invalid_key(authorizer: ModuleType) -> None:
     values = ("", "Bearer", "Bearer ", "Bearer sk-axon-wrong", "Bearer \x00", "sk-axon-wrong")
     for headers in ({}, {"X-Api-Key": "sk"}, *({"Authorization": value} for value in values)):
         with pytest.raises(authorizer.Unauthorized, match=r"^Unauthorized$"):
             authorizer.handler(event(**headers), None)
 
 
-def test_no_headers_at_all(authorizer: ModuleType) -> None:
+def test_authorizer_refuses_a_request_without_headers(authorizer: ModuleType) -> None:
     with pytest.raises(authorizer.Unauthorized):
         authorizer.handler(event() | {"headers": None}, None)
 
 
-def test_another_scheme(authorizer: ModuleType) -> None:
+def test_authorizer_refuses_another_scheme(authorizer: ModuleType) -> None:
     _, secret = new_key(authorizer)
     with pytest.raises(authorizer.Unauthorized):
         authorizer.handler(event(Authorization=f"Basic {secret}"), None)
 
 
-def test_a_revoked_key_is_refused_though_it_was_cached(authorizer: ModuleType) -> None:
+def test_authorizer_refuses_a_revoked_key_although_it_was_cached(authorizer: ModuleType) -> None:
     key_id, secret = new_key(authorizer)
     headers = {"Authorization": f"Bearer {secret}"}
     authorizer.handler(event(**headers), None)
@@ -76,7 +76,9 @@ def test_a_revoked_key_is_refused_though_it_was_cached(authorizer: ModuleType) -
         authorizer.handler(event(**headers), None)
 
 
-def test_a_cached_key_needs_no_database(world: World, authorizer: ModuleType) -> None:
+def test_authorizer_needs_no_database_for_a_cached_key(
+    world: World, authorizer: ModuleType
+) -> None:
     _, secret = new_key(authorizer)
     headers = {"Authorization": f"Bearer {secret}"}
     authorizer.handler(event(**headers), None)

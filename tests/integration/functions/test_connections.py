@@ -20,7 +20,7 @@ def running(world: World, connection_id: str = CONNECTION) -> set[str]:
     return run(world.log.running_for(connection_id))
 
 
-def test_connecting_enters_the_connection(world: World) -> None:
+def test_connect_registers_the_connection(world: World) -> None:
     connect(world)
     key = f"axon:connection:{CONNECTION}"
     assert run(world.valkey.call("HGET", key, "tenant_id")) == b"t"
@@ -33,7 +33,7 @@ def statuses(world: World, response_ids: set[str]) -> set[Status]:
     return {meta.status for meta in metas if meta is not None}
 
 
-def test_what_a_connection_waited_for_goes_on_and_is_cancelled_after_the_window(
+def test_disconnect_lets_responses_run_until_the_resume_window_ends(
     world: World,
 ) -> None:
     respond, disconnect = world.load("respond"), world.load("disconnect", resume_window_s="0.3")
@@ -55,7 +55,7 @@ def test_what_a_connection_waited_for_goes_on_and_is_cancelled_after_the_window(
     assert {record["response"]["status"] for record in records} == {"cancelled"}
 
 
-def test_what_was_resumed_in_time_goes_on(world: World) -> None:
+def test_disconnect_does_not_end_a_response_resumed_in_time(world: World) -> None:
     respond, disconnect = world.load("respond"), world.load("disconnect", resume_window_s="0.3")
     connect(world)
     respond.handler(websocket_event(CREATE), None)
@@ -70,7 +70,7 @@ def test_what_was_resumed_in_time_goes_on(world: World) -> None:
     assert running(world, "other") == {response_id}
 
 
-def test_what_still_arrives_after_the_end_is_not_accepted(world: World) -> None:
+def test_disconnect_prevents_later_requests(world: World) -> None:
     respond = world.load("respond")
     connect(world)
     world.load("disconnect").handler(websocket_event(route="$disconnect"), None)
@@ -79,7 +79,7 @@ def test_what_still_arrives_after_the_end_is_not_accepted(world: World) -> None:
     assert world.is_empty("jobs")
 
 
-def test_disconnecting_twice_or_without_having_connected(world: World) -> None:
+def test_disconnect_accepts_a_repeated_or_unknown_connection(world: World) -> None:
     disconnect = world.load("disconnect")
     for _ in range(2):
         event = websocket_event(route="$disconnect", connection_id="never-seen")

@@ -54,7 +54,7 @@ def parked(world: World, count: int = 1) -> list[tuple[str, dict[str, str]]]:
     return found
 
 
-def test_the_responses_fail_honestly(dead_letter: ModuleType, world: World) -> None:
+def test_dead_letter_fails_the_responses(dead_letter: ModuleType, world: World) -> None:
     messages = submitted(world, 3, stream_id="s")
     assert handle(dead_letter, *messages) == []
     for message in messages:
@@ -65,7 +65,7 @@ def test_the_responses_fail_honestly(dead_letter: ModuleType, world: World) -> N
     assert len(world.messages("history", count=3)) == 3
 
 
-def test_the_letters_are_kept_for_the_operator(dead_letter: ModuleType, world: World) -> None:
+def test_dead_letter_parks_the_messages(dead_letter: ModuleType, world: World) -> None:
     messages = submitted(world, 3, input='wörld 🌍 \x00 \ufffe\uffff "\\ ')
     for message in messages:
         message["attributes"]["ApproximateReceiveCount"] = "4"
@@ -83,7 +83,9 @@ def test_the_letters_are_kept_for_the_operator(dead_letter: ModuleType, world: W
         }
 
 
-def test_what_a_worker_began_keeps_its_text(dead_letter: ModuleType, world: World) -> None:
+def test_dead_letter_keeps_the_text_that_a_worker_generated(
+    dead_letter: ModuleType, world: World
+) -> None:
     (message,) = submitted(world)
     job = Job.decode(message["body"])
     transcript = job.transcript()
@@ -98,7 +100,7 @@ def test_what_a_worker_began_keeps_its_text(dead_letter: ModuleType, world: Worl
     assert item["content"][0]["text"] == "some text"
 
 
-def test_what_has_ended_stays_as_it_is(dead_letter: ModuleType, world: World) -> None:
+def test_dead_letter_leaves_an_ended_response(dead_letter: ModuleType, world: World) -> None:
     (message,) = submitted(world)
     assert handle(dead_letter, message) == []
     before = run(world.log.read(response_id(message)))
@@ -113,7 +115,9 @@ def test_what_has_ended_stays_as_it_is(dead_letter: ModuleType, world: World) ->
     assert {attributes["why"] for _, attributes in copies} == {"failed repeatedly"}
 
 
-def test_the_same_letter_twice_at_a_time(dead_letter: ModuleType, world: World) -> None:
+def test_dead_letter_handles_a_duplicate_in_one_batch(
+    dead_letter: ModuleType, world: World
+) -> None:
     (message,) = submitted(world)
     assert handle(dead_letter, message, message) == []
     assert validate_stream(run(world.log.read(response_id(message))))[-1]["type"] == (
@@ -122,7 +126,7 @@ def test_the_same_letter_twice_at_a_time(dead_letter: ModuleType, world: World) 
     parked(world, 2)
 
 
-def test_a_job_that_was_done_stays_done(dead_letter: ModuleType, world: World) -> None:
+def test_dead_letter_leaves_a_completed_response(dead_letter: ModuleType, world: World) -> None:
     (message,) = submitted(world)
     ended = world.load("dead_letter").TERMINATOR.end(response_id(message), Status.CANCELLED)
     run(ended)
@@ -139,7 +143,7 @@ def job_with(**fields: Any) -> str:
     return json.dumps(json.loads(a_job().encode()) | fields)
 
 
-def test_what_cannot_be_read_is_kept_and_stops_no_other(
+def test_dead_letter_parks_an_unreadable_message_and_handles_the_others(
     dead_letter: ModuleType, world: World
 ) -> None:
     (message,) = submitted(world)
@@ -166,7 +170,9 @@ def test_what_cannot_be_read_is_kept_and_stops_no_other(
         assert "response_id" not in attributes
 
 
-def test_what_nobody_knows_is_kept(dead_letter: ModuleType, world: World) -> None:
+def test_dead_letter_parks_the_job_of_an_unknown_response(
+    dead_letter: ModuleType, world: World
+) -> None:
     body = a_job().encode().decode()
     assert handle(dead_letter, sqs_record(body, "m1")) == []
     ((kept, attributes),) = parked(world)
@@ -174,7 +180,9 @@ def test_what_nobody_knows_is_kept(dead_letter: ModuleType, world: World) -> Non
     assert attributes["why"] == "failed repeatedly; nobody could be told"
 
 
-def test_valkey_away_returns_them_all(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dead_letter_returns_all_messages_without_valkey(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     dead_letter = world.load("dead_letter", valkey_url="redis://127.0.0.1:1/0")
     body = a_job().encode().decode()
     messages = [sqs_record(body, "m1"), sqs_record("poison", "m2"), sqs_record(body, "m3")]
@@ -183,7 +191,7 @@ def test_valkey_away_returns_them_all(world: World, capsys: pytest.CaptureFixtur
     assert [body for body, _ in parked(world)] == ["poison"]
 
 
-def test_what_could_not_be_parked_comes_again(
+def test_dead_letter_returns_a_message_that_cannot_be_parked(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (message,) = submitted(world)
@@ -199,7 +207,7 @@ def test_what_could_not_be_parked_comes_again(
     assert attributes["why"] == "failed repeatedly"
 
 
-def test_the_history_queue_away_stops_no_failure(world: World) -> None:
+def test_dead_letter_fails_responses_without_the_history_queue(world: World) -> None:
     (message,) = submitted(world)
     dead_letter = world.load("dead_letter", history_queue_url="http://127.0.0.1:1/0/history.fifo")
     assert handle(dead_letter, message) == []

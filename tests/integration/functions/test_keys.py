@@ -22,7 +22,7 @@ def lets_in(authorizer: ModuleType, secret: str) -> bool:
     return True
 
 
-def test_a_key_works_at_once_and_no_longer_than_until_it_is_revoked(
+def test_keys_function_creates_and_revokes_with_immediate_effect(
     world: World, keys: ModuleType
 ) -> None:
     authorizer = world.load("authorizer")
@@ -33,7 +33,7 @@ def test_a_key_works_at_once_and_no_longer_than_until_it_is_revoked(
     assert not lets_in(authorizer, made["secret"])
 
 
-def test_the_list(keys: ModuleType) -> None:
+def test_keys_function_lists_keys(keys: ModuleType) -> None:
     made = keys.handler(CREATE, None)["key"]
     (listed,) = keys.handler({"action": "list"}, None)["keys"]
     assert listed == made | {"created_at": listed["created_at"]}
@@ -46,17 +46,19 @@ def test_the_list(keys: ModuleType) -> None:
         (CREATE | {"tenant_id": "../x"}, "invalid_request"),
     ],
 )
-def test_what_is_refused(keys: ModuleType, event: dict[str, Any], code: str) -> None:
+def test_keys_function_refuses_invalid_commands(
+    keys: ModuleType, event: dict[str, Any], code: str
+) -> None:
     assert keys.handler(event, None)["error"]["code"] == code
 
 
-def test_a_database_that_is_away(world: World) -> None:
+def test_keys_function_answers_unavailable_without_a_database(world: World) -> None:
     keys = world.load("keys", postgres_dsn="postgresql://127.0.0.1:1/none")
     keys.KEYS._store._pool.timeout = 0.2
     assert keys.handler({"action": "list"}, None)["error"]["code"] == "unavailable"
 
 
-def test_secrets_are_not_logged(keys: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
+def test_keys_function_logs_no_secrets(keys: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("DEBUG"):
         made = keys.handler(CREATE, None)
     logged = str([vars(record) for record in caplog.records])

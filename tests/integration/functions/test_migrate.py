@@ -5,7 +5,7 @@ from local.services.postgres import Postgres
 from tests.integration.functions.conftest import Functions
 
 
-def test_an_empty_database_gets_its_schema_once(
+def test_migrate_creates_the_schema_once(
     functions: Functions,
     postgres_server: Postgres,
     postgres_admin: "psycopg.Connection[tuple[object, ...]]",
@@ -19,6 +19,6 @@ def test_an_empty_database_gets_its_schema_once(
         assert connection.execute("SELECT count(*) FROM responses").fetchall() == [(0,)]
 
 
-def test_without_a_database_it_does_not_start(functions: Functions) -> None:
+def test_migrate_does_not_start_without_a_database(functions: Functions) -> None:
     with pytest.raises(Exception, match="AXON_POSTGRES_DSN"):
         functions.load("migrate")

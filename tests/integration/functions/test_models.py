@@ -36,7 +36,7 @@ def known(world: World) -> list[str]:
     return run(ValkeyModelDirectory(valkey=world.valkey).list())
 
 
-def test_a_model_from_its_loading_to_its_unloading(world: World, models: ModuleType) -> None:
+def test_models_function_loads_swaps_and_unloads(world: World, models: ModuleType) -> None:
     with redis.Redis.from_url(world.variables["valkey_url"]) as client, client.pubsub() as heard:
         heard.subscribe("axon:models:changed")
         heard.get_message(timeout=5)
@@ -62,7 +62,9 @@ def test_a_model_from_its_loading_to_its_unloading(world: World, models: ModuleT
     assert unloaded["model"]["version"] > swapped["model"]["version"]
 
 
-def test_without_workers_requests_can_name_it(world: World, models: ModuleType) -> None:
+def test_models_function_makes_a_model_known_without_workers(
+    world: World, models: ModuleType
+) -> None:
     models.handler(LOAD, None)
     assert known(world) == ["echo", "llama"]
     models.handler(UNLOAD, None)
@@ -78,19 +80,23 @@ def test_without_workers_requests_can_name_it(world: World, models: ModuleType) 
         (LOAD | {"name": ""}, "invalid_request"),
     ],
 )
-def test_what_is_refused(models: ModuleType, event: dict[str, Any], code: str) -> None:
+def test_models_function_refuses_invalid_commands(
+    models: ModuleType, event: dict[str, Any], code: str
+) -> None:
     assert models.handler(event, None)["error"]["code"] == code
 
 
 @pytest.mark.parametrize("event", [LIST, LOAD])
-def test_a_database_that_is_away(world: World, event: dict[str, Any]) -> None:
+def test_models_function_answers_unavailable_without_a_database(
+    world: World, event: dict[str, Any]
+) -> None:
     models = world.load("models", postgres_dsn="postgresql://127.0.0.1:1/none")
-    models.CONTROL._wanted._pool.timeout = 0.2
+    models.ADMIN._desired._pool.timeout = 0.2
     assert models.handler(event, None)["error"]["code"] == "unavailable"
     assert known(world) == ["echo"]
 
 
-def test_what_was_changed_is_logged(models: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
+def test_models_function_logs_changes(models: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         models.handler(LOAD, None)
     (record,) = (vars(each) for each in caplog.records if each.message == "answered")

@@ -47,7 +47,7 @@ WRONG = [
 """Messages, and the code and the param of the error that each meets."""
 
 
-class TestAccepted:
+class TestRespondCreate:
     def test_event_0_is_logged_and_the_job_queued(self, respond: ModuleType, world: World) -> None:
         response_id = accepted(respond, world, input="wörld 🌍", stream_id="s")
         (created,) = run(world.log.read(response_id))
@@ -101,7 +101,7 @@ class TestAccepted:
         assert Job.decode(message["body"]).previous_response_id == previous
 
 
-class TestScaledToZero:
+class TestRespondScaledToZero:
     @pytest.fixture
     def woken(self, monkeypatch: pytest.MonkeyPatch) -> list[EcsWorkerScaler]:
         woken: list[EcsWorkerScaler] = []
@@ -134,7 +134,7 @@ class TestScaledToZero:
         assert woken == []
 
 
-class TestRefused:
+class TestRespondRefusal:
     def test_what_the_client_did_wrong(self, respond: ModuleType) -> None:
         for message, code, param in WRONG:
             frame = refused(respond, message)
@@ -160,7 +160,7 @@ class TestRefused:
         assert frame["code"] == "previous_response_not_found"
 
 
-class TestFaults:
+class TestRespondFault:
     def test_what_raises_inside_is_told_without_its_inside(self, respond: ModuleType) -> None:
         event = websocket_event(body(stream_id="s-1"))
         del event["requestContext"]["authorizer"]
@@ -190,7 +190,7 @@ class TestFaults:
         assert decoded[-1]["type"] == "response.failed"
 
 
-class TestCancel:
+class TestRespondCancel:
     def cancel(self, response_id: str, **fields: str) -> str:
         return json.dumps({"type": "response.cancel", "response_id": response_id} | fields)
 

@@ -36,7 +36,7 @@ def answered(respond: ModuleType, message: str, **context: str) -> None:
     assert respond.handler(websocket_event(message, **context), None) == {"statusCode": 200}
 
 
-class TestResume:
+class TestRespondResume:
     def test_on_another_connection(self, respond: ModuleType, world: World) -> None:
         response_id = accepted(respond, world)
         answered(respond, resume(response_id, starting_after=0), connection_id=OTHER)
@@ -86,7 +86,7 @@ class TestResume:
         assert described(world, response_id).connection_id == CONNECTION
 
 
-class TestIdempotencyKey:
+class TestRespondIdempotencyKey:
     def test_the_same_request_is_the_same_response(self, respond: ModuleType, world: World) -> None:
         response_id = accepted(respond, world, idempotency_key="k")
         run(world.log.claim(response_id))

@@ -24,7 +24,7 @@ def respond(world: World) -> ModuleType:
 
 
 class TestRespond:
-    def test_each_message_is_counted(
+    def test_counts_each_message(
         self, respond: ModuleType, capsys: pytest.CaptureFixture[str]
     ) -> None:
         unauthorised = websocket_event(body())
@@ -46,7 +46,7 @@ class TestRespond:
             {"refused": 1, "code": "internal_error"} | service,
         ]
 
-    def test_what_begins_no_response_is_not(
+    def test_does_not_count_messages_that_create_no_response(
         self, respond: ModuleType, world: World, capsys: pytest.CaptureFixture[str]
     ) -> None:
         respond.handler(websocket_event(body(generate=False)), None)
@@ -60,7 +60,7 @@ class TestRespond:
         assert counted(capsys) == []
 
     @pytest.mark.parametrize("header", [TRACE, None])
-    def test_its_messages_go_on_with_its_trace(
+    def test_sends_its_trace_with_its_messages(
         self, respond: ModuleType, monkeypatch: pytest.MonkeyPatch, header: str | None
     ) -> None:
         """Seen as they are sent: the stand-in loses it."""
@@ -85,7 +85,9 @@ class TestRespond:
                 assert attribute == {"DataType": "String", "StringValue": header}
 
 
-def test_records_that_were_written(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_write_history_counts_written_records(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     records = [
         HistoryRecord(
             response_id=f"resp_{number}",

@@ -49,7 +49,7 @@ def responses(world: World) -> dict[str, dict[str, Any]]:
     return {row["response_id"]: row for row in rows}
 
 
-def test_a_batch(write_history: ModuleType, world: World) -> None:
+def test_write_history_writes_a_batch(write_history: ModuleType, world: World) -> None:
     answer = write_history.handler(event(*(record(number) for number in range(10))), None)
     assert answer == {"batchItemFailures": []}
     rows = responses(world)
@@ -57,11 +57,11 @@ def test_a_batch(write_history: ModuleType, world: World) -> None:
     assert rows["resp_3"]["input"][0]["content"] == "a\ufffdb 🌍"
 
 
-def test_an_empty_batch(write_history: ModuleType) -> None:
+def test_write_history_accepts_an_empty_batch(write_history: ModuleType) -> None:
     assert write_history.handler({"Records": []}, None) == {"batchItemFailures": []}
 
 
-def test_the_same_batch_again_and_overtaken_records_change_nothing(
+def test_write_history_ignores_repeated_and_overtaken_records(
     write_history: ModuleType, world: World
 ) -> None:
     newest = record(1, version=3)
@@ -73,7 +73,9 @@ def test_the_same_batch_again_and_overtaken_records_change_nothing(
         assert counted.fetchall() == [(1, 3)]
 
 
-def test_versions_in_one_batch_end_with_the_newest(write_history: ModuleType, world: World) -> None:
+def test_write_history_keeps_the_newest_version_of_a_batch(
+    write_history: ModuleType, world: World
+) -> None:
     batch = event(record(1, version=1), record(1, version=3), record(1, version=2))
     assert failures(write_history.handler(batch, None)) == []
     assert responses(world)["resp_1"]["version"] == 3
@@ -90,7 +92,7 @@ def test_versions_in_one_batch_end_with_the_newest(write_history: ModuleType, wo
         record(7, tenant_id="nul\x00"),
     ],
 )
-def test_one_poisoned_record_fails_alone(
+def test_write_history_fails_a_poisoned_record_alone(
     write_history: ModuleType, world: World, poison: HistoryRecord | str
 ) -> None:
     answer = write_history.handler(event(record(0), poison, record(1)), None)
@@ -98,7 +100,7 @@ def test_one_poisoned_record_fails_alone(
     assert set(responses(world)) == {"resp_0", "resp_1"}
 
 
-def test_a_database_that_is_away_returns_them_all(world: World) -> None:
+def test_write_history_returns_all_records_without_a_database(world: World) -> None:
     module = world.load("write_history", postgres_dsn="postgresql://127.0.0.1:1/none")
     module.STORE._pool.timeout = 0.2
     answer = module.handler(event(record(0), "poison", record(1)), None)

@@ -5,5 +5,5 @@ import pytest
 from axon.clock import now_ms
 
 
-def test_now_is_in_milliseconds() -> None:
+def test_clock_counts_milliseconds() -> None:
     assert now_ms() == pytest.approx(time.time() * 1000, abs=1000)

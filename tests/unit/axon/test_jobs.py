@@ -9,14 +9,14 @@ from tests.support.principals import a_principal
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_job
 
 
-def test_a_job_survives_its_journey() -> None:
+def test_job_is_equal_after_decoding() -> None:
     job = a_job(input="wörld 🌍\x00\uffff", stream_id="stream-7", temperature=0.5)
     assert Job.decode(job.encode()) == job
     assert Job.decode(job.encode().decode()) == job
 
 
 @pytest.mark.parametrize("trace_header", [None, "Root=1-1-1;Sampled=1"])
-def test_a_delivery_survives_the_way_to_another_worker(trace_header: str | None) -> None:
+def test_received_job_is_equal_after_decoding_except_forwarded(trace_header: str | None) -> None:
     delivery = ReceivedJob(
         body=a_job(input="wörld 🌍\x00\uffff").encode().decode(),
         receipt_handle="receipt",
@@ -31,12 +31,12 @@ def test_a_delivery_survives_the_way_to_another_worker(trace_header: str | None)
 @pytest.mark.parametrize(
     "data", [b"", b"{}", b"[]", b'{"body": 1, "receipt_handle": "", "receive_count": 1}']
 )
-def test_what_is_no_delivery_is_refused(data: bytes) -> None:
+def test_received_job_refuses_other_data(data: bytes) -> None:
     with pytest.raises(ValueError, match="ReceivedJob"):
         ReceivedJob.decode(data)
 
 
-def test_a_job_knows_what_an_answer_needs() -> None:
+def test_job_has_what_an_answer_needs() -> None:
     job = a_job(previous_response_id="resp_0", store=False)
     assert job.response_id == job.response["id"]
     assert job.model == MODEL
@@ -45,17 +45,17 @@ def test_a_job_knows_what_an_answer_needs() -> None:
     assert (job.tenant_id, job.connection_id) == (TENANT, CONNECTION)
 
 
-def test_a_string_is_one_user_message() -> None:
+def test_job_has_a_string_input_as_one_user_message() -> None:
     assert a_job(input="hello").input == [{"type": "message", "role": "user", "content": "hello"}]
 
 
-def test_items_are_kept_as_they_came() -> None:
+def test_job_keeps_input_items_unchanged() -> None:
     content = [{"type": "input_text", "text": "hi", "extra": 1}]
     job = a_job(input=[{"role": "user", "content": content, "id": "msg_1"}])
     assert job.input == [{"type": "message", "role": "user", "content": content, "id": "msg_1"}]
 
 
-def test_only_what_the_client_said_of_sampling_is_kept() -> None:
+def test_job_keeps_only_the_sampling_that_the_client_set() -> None:
     assert a_job().sampling == {}
     job = a_job(temperature=0, top_p=0.5, presence_penalty=1, frequency_penalty=-1)
     assert job.sampling == {
@@ -78,7 +78,7 @@ def test_only_what_the_client_said_of_sampling_is_kept() -> None:
         ("fast", "priority", 1),
     ],
 )
-def test_the_service_tier_is_the_priority_and_what_the_response_says(
+def test_job_priority_follows_the_service_tier(
     asked: str | None, served: str, priority: int
 ) -> None:
     job = a_job(service_tier=asked)
@@ -86,12 +86,12 @@ def test_the_service_tier_is_the_priority_and_what_the_response_says(
     assert Job.decode(job.encode()).priority == priority
 
 
-def test_a_job_of_before_there_were_priorities() -> None:
+def test_job_from_before_priorities_has_the_default() -> None:
     body = a_job(service_tier="priority").model_dump(exclude={"priority"})
     assert Job.model_validate(body).priority == 0
 
 
-def test_a_transcript_leaves_the_job_alone() -> None:
+def test_job_is_unchanged_by_its_transcript() -> None:
     job = a_job(stream_id="stream-7")
     transcript = job.transcript()
     transcript.created()
@@ -103,7 +103,7 @@ def test_a_transcript_leaves_the_job_alone() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "{}", "[]", '{"tenant_id": 5}', "poison"])
-def test_what_is_no_job(body: str) -> None:
+def test_job_refuses_other_data(body: str) -> None:
     with pytest.raises(ValidationError):
         Job.decode(body)
 

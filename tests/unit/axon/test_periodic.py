@@ -19,7 +19,7 @@ class Steps:
             raise outcome
 
 
-async def test_goes_on_after_errors_and_ends_between_steps(
+async def test_every_continues_after_errors_and_ends_between_steps(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     steps = Steps(None, UnavailableError("away"), ZeroDivisionError("defect"), None)
@@ -29,7 +29,7 @@ async def test_goes_on_after_errors_and_ends_between_steps(
     assert "defect" in caplog.text
 
 
-async def test_a_step_is_finished_before_the_end() -> None:
+async def test_every_finishes_a_step_before_it_ends() -> None:
     until, release = asyncio.Event(), asyncio.Event()
     finished = []
 
@@ -47,7 +47,7 @@ async def test_a_step_is_finished_before_the_end() -> None:
     assert finished
 
 
-async def test_the_pause_ends_with_the_end() -> None:
+async def test_every_cuts_the_pause_short_at_its_end() -> None:
     until = asyncio.Event()
 
     async def step() -> None:
@@ -60,7 +60,7 @@ async def test_the_pause_ends_with_the_end() -> None:
         await running
 
 
-async def test_a_pause_can_be_cut_short_again_and_again() -> None:
+async def test_every_cuts_each_pause_short_on_request() -> None:
     until, sooner = asyncio.Event(), asyncio.Event()
     begun: asyncio.Queue[None] = asyncio.Queue()
 
@@ -81,7 +81,7 @@ async def test_a_pause_can_be_cut_short_again_and_again() -> None:
         await running
 
 
-async def test_what_is_told_during_a_step_is_not_forgotten() -> None:
+async def test_every_keeps_a_request_made_during_a_step() -> None:
     until, sooner = asyncio.Event(), asyncio.Event()
     steps = 0
 

@@ -27,7 +27,7 @@ def configured(**settings: str) -> Iterator[None]:
         root.setLevel(level)
 
 
-def test_a_line_a_record(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logging_writes_one_line_per_record(capsys: pytest.CaptureFixture[str]) -> None:
     with configured(log_level="INFO"):
         logging.getLogger("worker").info("%s ends", "resp_1")
         logging.getLogger("worker").debug("nothing")
@@ -35,7 +35,7 @@ def test_a_line_a_record(capsys: pytest.CaptureFixture[str]) -> None:
     assert line.endswith(" INFO worker resp_1 ends")
 
 
-def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logging_writes_json(capsys: pytest.CaptureFixture[str]) -> None:
     logger = logging.getLogger("worker")
     with configured(log_level="WARNING", log_format="json"):
         logger.warning('two\nlines, "quoted" %s \ud800', "wörld")
@@ -57,7 +57,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_asks_to_stop(number: signal.Signals) -> None:
+async def test_stop_on_signals_sets_the_event(number: signal.Signals) -> None:
     stop = stop_on_signals()
     assert not stop.is_set()
     os.kill(os.getpid(), number)

@@ -22,7 +22,7 @@ WORKER = {
 }
 
 
-def test_variables_are_read_and_the_rest_is_default() -> None:
+def test_settings_come_from_variables_and_defaults() -> None:
     settings = WorkerSettings.from_environ(WORKER | {"AXON_SLOTS": "3", "AXON_ENGINE": "smollm2"})
     assert settings.valkey_url == "redis://127.0.0.1:1/0"
     assert settings.slots == 3
@@ -31,7 +31,7 @@ def test_variables_are_read_and_the_rest_is_default() -> None:
     assert settings.worker_id == f"{socket.gethostname()}-{os.getpid()}"
 
 
-def test_an_empty_variable_means_the_default() -> None:
+def test_settings_treat_an_empty_variable_as_unset() -> None:
     settings = EventLogSettings.from_environ({"AXON_VALKEY_URL": "x", "AXON_RETENTION_S": ""})
     assert settings.retention_s == 300
 
@@ -44,12 +44,12 @@ def test_an_empty_variable_means_the_default() -> None:
         ({"AWS_REGION": "eu-central-1", "AXON_AWS_REGION": "eu-west-1"}, "eu-west-1"),
     ],
 )
-def test_the_region(environ: dict[str, str], region: str) -> None:
+def test_settings_find_the_region(environ: dict[str, str], region: str) -> None:
     settings = ValkeySettings.from_environ({"AXON_VALKEY_URL": "x"} | environ)
     assert settings.aws_region == region
 
 
-def test_every_missing_variable_is_named_in_one_line() -> None:
+def test_settings_name_every_missing_variable_in_one_line() -> None:
     with pytest.raises(SettingsError) as caught:
         RespondSettings.from_environ({})
     message = str(caught.value)
@@ -84,12 +84,12 @@ def test_every_missing_variable_is_named_in_one_line() -> None:
         ("AXON_QUEUE_STREAM", "0"),
     ],
 )
-def test_a_wrong_variable_is_named(name: str, value: str) -> None:
+def test_settings_name_an_invalid_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: "):
         WorkerSettings.from_environ(WORKER | {name: value})
 
 
-def test_an_upstream() -> None:
+def test_engine_settings_describe_an_upstream() -> None:
     variables = {
         "AXON_UPSTREAM_URL": "http://127.0.0.1:11434/v1/",
         "AXON_UPSTREAM_API_KEY": "sk-secret",
@@ -101,13 +101,13 @@ def test_an_upstream() -> None:
     assert "sk-secret" not in repr(settings)
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_immutable() -> None:
     settings = ValkeySettings.from_environ({"AXON_VALKEY_URL": "x"})
     with pytest.raises(ValidationError):
         settings.valkey_url = "y"  # type: ignore[misc]
 
 
-def test_lora_adapters_and_further_arguments_are_json() -> None:
+def test_vllm_settings_read_lora_adapters_and_arguments_as_json() -> None:
     settings = WorkerSettings.from_environ(
         WORKER
         | {
@@ -141,7 +141,7 @@ def test_lora_adapters_and_further_arguments_are_json() -> None:
         ({"AXON_SCHEDULING_POLICY": "random"}, "SCHEDULING_POLICY: "),
     ],
 )
-def test_wrong_settings_of_vllm_are_named(environ: dict[str, str], message: str) -> None:
+def test_vllm_settings_name_an_invalid_variable(environ: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=f"AXON_{message}"):
         WorkerSettings.from_environ(WORKER | environ)
 
@@ -150,7 +150,7 @@ RESPOND = WORKER
 """What functions/respond needs is the same."""
 
 
-def test_aliases_are_json() -> None:
+def test_respond_settings_read_aliases_as_json() -> None:
     environ = RESPOND | {
         "AXON_MODELS": "a,b",
         "AXON_MODEL_ALIASES": '{"default": {"a": 90, "b": 10}, "next": {"b": 0.5, "a": 0}}',
@@ -183,19 +183,19 @@ def test_aliases_are_json() -> None:
         ('{"own": {"a": 1}}', ": .*'own' is the name of a model: choose another alias"),
     ],
 )
-def test_wrong_aliases_are_named(aliases: str, message: str) -> None:
+def test_respond_settings_name_invalid_aliases(aliases: str, message: str) -> None:
     environ = RESPOND | {"AXON_MODELS": "own", "AXON_MODEL_ALIASES": aliases}
     with pytest.raises(SettingsError, match=f"^AXON_MODEL_ALIASES{message}"):
         RespondSettings.from_environ(environ)
 
 
-def test_an_endpoint_needs_no_stores() -> None:
+def test_endpoint_settings_need_no_stores() -> None:
     settings = EndpointSettings.from_environ({"AXON_SLOTS": "3"})
     assert (settings.http_port, settings.slots) == (8080, 3)
     assert not any(field.is_required() for field in EndpointSettings.model_fields.values())
 
 
-def test_an_endpoint_shares_the_workers_engine_and_stages() -> None:
+def test_endpoint_settings_share_engine_and_stages_with_the_worker() -> None:
     for name, field in EngineSettings.model_fields.items():
         assert WorkerSettings.model_fields[name].default == field.default
         assert EndpointSettings.model_fields[name].default == field.default
@@ -209,13 +209,13 @@ def test_an_endpoint_shares_the_workers_engine_and_stages() -> None:
         ({"SAGEMAKER_BIND_TO_PORT": "8081", "AXON_HTTP_PORT": "9000"}, 9000),
     ],
 )
-def test_the_port_of_an_endpoint(environ: dict[str, str], port: int) -> None:
+def test_endpoint_settings_find_the_port(environ: dict[str, str], port: int) -> None:
     assert EndpointSettings.from_environ(environ).http_port == port
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("AXON_HTTP_PORT", "0"), ("AXON_STREAM_TIMEOUT_S", "0")]
 )
-def test_a_wrong_setting_of_an_endpoint_is_named(name: str, value: str) -> None:
+def test_endpoint_settings_name_an_invalid_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         EndpointSettings.from_environ({name: value})

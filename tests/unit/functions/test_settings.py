@@ -25,7 +25,7 @@ FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
         ("models", ["VALKEY_URL", "POSTGRES_DSN"]),
     ],
 )
-def test_what_is_missing_is_named(
+def test_function_settings_name_what_is_missing(
     name: str, variables: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in [variable for variable in os.environ if variable.startswith("AXON_")]:
@@ -36,7 +36,7 @@ def test_what_is_missing_is_named(
         assert f"AXON_{variable}" in str(caught.value)
 
 
-def test_every_function_is_tested_here() -> None:
+def test_function_settings_of_every_function_are_tested() -> None:
     assert {path.parent.name for path in FUNCTIONS.glob("*/handler.py")} == {
         "authorizer",
         "connect",

@@ -48,12 +48,14 @@ def app(app_dsn: str) -> Iterator[Connection]:
         "INSERT INTO schema_migrations VALUES ('9999_never')",
     ],
 )
-def test_what_it_must_not_do(app: Connection, statement: str) -> None:
+def test_application_role_may_not_change_the_schema_or_keys(
+    app: Connection, statement: str
+) -> None:
     with pytest.raises(InsufficientPrivilege):
         app.execute(statement.encode())
 
 
-def test_tables_to_come_are_its_to_use(app: Connection, postgres_dsn: str) -> None:
+def test_application_role_may_use_later_tables(app: Connection, postgres_dsn: str) -> None:
     with psycopg.connect(postgres_dsn, autocommit=True) as owner:
         owner.execute("CREATE TABLE later (id bigserial, n int)")
     app.execute("INSERT INTO later (n) VALUES (1)")
@@ -125,7 +127,7 @@ def renamed(monkeypatch: pytest.MonkeyPatch) -> str:
 _SHIPPED = migrations._migrations
 
 
-async def test_an_owner_who_is_no_superuser_makes_it(
+async def test_application_role_is_created_by_an_owner_without_superuser(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = renamed(monkeypatch)
@@ -139,7 +141,7 @@ async def test_an_owner_who_is_no_superuser_makes_it(
     assert server.is_member(role, "rds_iam")
 
 
-async def test_where_it_is_already(server: Server) -> None:
+async def test_application_role_may_exist_already(server: Server) -> None:
     """As on a server with two environments."""
     for _ in range(2):
         async with postgres_pool(server.owners_dsn(server.database())) as pool:
@@ -148,7 +150,9 @@ async def test_where_it_is_already(server: Server) -> None:
 
 
 @pytest.mark.parametrize("made_before", [False, True])
-async def test_several_databases_at_the_same_time(server: Server, made_before: bool) -> None:
+async def test_application_role_is_created_by_several_databases_at_once(
+    server: Server, made_before: bool
+) -> None:
     name, text = _SHIPPED()[1]
     assert name == "0002_application_role"
     block = text.partition(b"$$;")[0] + b"$$;"

@@ -103,7 +103,7 @@ def api(endpoint: str) -> AwsJsonApi:
     )
 
 
-async def test_the_first_task_is_started(
+async def test_ecs_scaler_starts_the_first_task(
     valkey: Valkey, make: Callable[..., EcsWorkerScaler], ecs: Ecs
 ) -> None:
     await make(valkey).ensure_running()
@@ -111,7 +111,7 @@ async def test_the_first_task_is_started(
     assert ecs.desired == 1
 
 
-async def test_a_service_that_runs_is_left_alone(
+async def test_ecs_scaler_leaves_a_running_service(
     valkey: Valkey, make: Callable[..., EcsWorkerScaler], ecs: Ecs
 ) -> None:
     ecs.desired = 3
@@ -119,7 +119,7 @@ async def test_a_service_that_runs_is_left_alone(
     assert ecs.asked == ["DescribeServices"]
 
 
-async def test_one_look_in_each_pause(
+async def test_ecs_scaler_looks_once_in_each_pause(
     valkey: Valkey, make: Callable[..., EcsWorkerScaler], ecs: Ecs, clock: Clock
 ) -> None:
     ecs.desired = 1
@@ -136,7 +136,7 @@ async def test_one_look_in_each_pause(
     assert len(ecs.asked) == 2
 
 
-async def test_of_many_processes_one_looks(
+async def test_ecs_scaler_looks_in_one_of_many_processes(
     valkey_url: str, make: Callable[..., EcsWorkerScaler], ecs: Ecs
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -153,7 +153,7 @@ async def test_of_many_processes_one_looks(
 
 
 @pytest.mark.parametrize("refusal", ["AccessDeniedException", "ServiceNotActiveException"])
-async def test_a_refusal_is_logged(
+async def test_ecs_scaler_logs_a_refusal(
     valkey: Valkey,
     make: Callable[..., EcsWorkerScaler],
     ecs: Ecs,
@@ -166,7 +166,7 @@ async def test_a_refusal_is_logged(
     assert f"{SERVICE} was not woken" in caplog.text
 
 
-async def test_a_service_that_is_not_there(
+async def test_ecs_scaler_logs_a_missing_service(
     valkey: Valkey, make: Callable[..., EcsWorkerScaler], caplog: pytest.LogCaptureFixture
 ) -> None:
     await make(valkey, service="another").ensure_running()
@@ -174,7 +174,7 @@ async def test_a_service_that_is_not_there(
     assert "MISSING" in caplog.text
 
 
-async def test_nobody_waits_for_a_service_that_hangs(
+async def test_ecs_scaler_gives_up_on_a_service_that_hangs(
     valkey: Valkey,
     make: Callable[..., EcsWorkerScaler],
     ecs: Ecs,
@@ -191,7 +191,7 @@ async def test_nobody_waits_for_a_service_that_hangs(
     assert await valkey.call("PING")  # the client it shares goes on
 
 
-async def test_without_valkey_it_gives_up(
+async def test_ecs_scaler_gives_up_without_valkey(
     make: Callable[..., EcsWorkerScaler], ecs: Ecs, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with valkey_client("redis://127.0.0.1:1/0") as valkey:
@@ -200,7 +200,7 @@ async def test_without_valkey_it_gives_up(
     assert "was not woken" in caplog.text
 
 
-async def test_motos_ecs(valkey: Valkey) -> None:
+async def test_ecs_scaler_works_with_motos_ecs(valkey: Valkey) -> None:
     async with moto_aws("ecs") as endpoint:
         client = boto3.client("ecs", region_name=REGION)
         client.create_cluster(clusterName=CLUSTER)
@@ -217,7 +217,7 @@ async def test_motos_ecs(valkey: Valkey) -> None:
     assert service["desiredCount"] == 1
 
 
-class TestSettings:
+class TestWorkerScalerSettings:
     def settings(self, **named: str) -> RespondSettings:
         needed = dict.fromkeys(
             ("valkey_url", "postgres_dsn", "jobs_queue_url", "history_queue_url"), "x"

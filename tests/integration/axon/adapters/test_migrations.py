@@ -21,12 +21,12 @@ def tables(dsn: str) -> set[str]:
     return names(dsn, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
 
 
-def test_they_are_numbered_and_in_order() -> None:
+def test_migrations_are_numbered_in_order() -> None:
     assert ALL
     assert [int(name[:4]) for name in ALL] == list(range(1, len(ALL) + 1))
 
 
-async def test_an_empty_database_gets_them_all_and_only_once(empty_postgres_dsn: str) -> None:
+async def test_migrate_applies_each_migration_once(empty_postgres_dsn: str) -> None:
     async with postgres_pool(empty_postgres_dsn) as pool:
         assert await migrate(pool) == ALL
         assert await migrate(pool) == []
@@ -36,7 +36,9 @@ async def test_an_empty_database_gets_them_all_and_only_once(empty_postgres_dsn:
     assert names(empty_postgres_dsn, "SELECT name FROM schema_migrations") == set(ALL)
 
 
-async def test_many_migrators_at_once_apply_each_once(empty_postgres_dsn: str) -> None:
+async def test_migrate_applies_each_migration_once_from_many_processes(
+    empty_postgres_dsn: str,
+) -> None:
     async with AsyncExitStack() as stack:
         pools = [
             await stack.enter_async_context(postgres_pool(empty_postgres_dsn)) for _ in range(8)
@@ -45,7 +47,7 @@ async def test_many_migrators_at_once_apply_each_once(empty_postgres_dsn: str) -
     assert sorted(name for names in applied for name in names) == ALL
 
 
-async def test_a_migration_that_fails_leaves_nothing(
+async def test_migrate_rolls_a_failed_migration_back(
     empty_postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = ("0001_good", b"CREATE TABLE good (n int)")
@@ -60,7 +62,7 @@ async def test_a_migration_that_fails_leaves_nothing(
         assert await migrate(pool) == ["0002_half"]
 
 
-async def test_a_database_that_is_away() -> None:
+async def test_migrate_raises_unavailable_without_a_database() -> None:
     async with postgres_pool("postgresql://127.0.0.1:1/none") as pool:
         pool.timeout = 0.2
         with pytest.raises(UnavailableError):

@@ -5,7 +5,7 @@ from axon.adapters.postgres.pool import Pool, query, transaction
 from axon.exceptions import UnavailableError
 
 
-async def test_a_transaction_is_kept_or_not_as_a_whole(pool: Pool) -> None:
+async def test_transaction_is_atomic(pool: Pool) -> None:
     async with transaction(pool) as connection:
         await connection.execute("INSERT INTO tenants VALUES ('kept')")
     with pytest.raises(ValueError, match="no"):
@@ -17,9 +17,7 @@ async def test_a_transaction_is_kept_or_not_as_a_whole(pool: Pool) -> None:
         assert await cursor.fetchall() == [{"tenant_id": "kept"}]
 
 
-async def test_connections_that_broke_while_idle_are_replaced(
-    pool: Pool, postgres_dsn: str
-) -> None:
+async def test_pool_replaces_broken_idle_connections(pool: Pool, postgres_dsn: str) -> None:
     async with transaction(pool) as connection:
         await connection.execute("SELECT 1")
     with psycopg.connect(postgres_dsn, autocommit=True) as other:
@@ -31,20 +29,20 @@ async def test_connections_that_broke_while_idle_are_replaced(
         await connection.execute("SELECT 1")
 
 
-async def test_a_connection_that_breaks_amid_a_transaction_means_unavailable(pool: Pool) -> None:
+async def test_transaction_raises_unavailable_if_its_connection_breaks(pool: Pool) -> None:
     with pytest.raises(UnavailableError, match="PostgreSQL"):
         async with transaction(pool) as connection:
             await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
-async def test_a_read_only_database_means_unavailable(pool: Pool) -> None:
+async def test_transaction_raises_unavailable_for_a_read_only_database(pool: Pool) -> None:
     with pytest.raises(UnavailableError, match="read-only"):
         async with transaction(pool) as connection:
             await connection.execute("SET TRANSACTION READ ONLY")
             await connection.execute("INSERT INTO tenants VALUES ('t')")
 
 
-async def test_nothing_is_prepared_on_the_server(pool: Pool) -> None:
+async def test_pool_prepares_no_statements(pool: Pool) -> None:
     for number in range(10):
         async with transaction(pool) as connection:
             await connection.execute("SELECT %s::int", [number])
@@ -54,7 +52,7 @@ async def test_nothing_is_prepared_on_the_server(pool: Pool) -> None:
             assert await cursor.fetchall() == [{"count": 0}]
 
 
-def test_statements_come_from_files() -> None:
+def test_query_reads_statements_from_files() -> None:
     assert b"INSERT INTO conversations" in query("write_conversation")
     with pytest.raises(FileNotFoundError):
         query("none")

@@ -83,7 +83,7 @@ async def who(pool: Pool) -> str:
     return str(row["name"])
 
 
-class TestIam:
+class TestPostgresIamLogin:
     async def test_each_connection_gets_a_token_of_its_own(
         self, role: Role, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -102,7 +102,7 @@ class TestIam:
             create_pool(PostgresSettings(postgres_dsn=dsn, postgres_iam=True))
 
 
-class TestSecret:
+class TestPostgresSecretLogin:
     @pytest.fixture
     async def secrets(
         self, monkeypatch: pytest.MonkeyPatch
@@ -179,7 +179,7 @@ class TestSecret:
         assert f"{settings.postgres_secret_arn} has no 'password'" in caplog.text
 
 
-class TestTls:
+class TestPostgresTls:
     """The wheel's own OpenSSL knows no certificates: `SSL_CERT_FILE` names them."""
 
     @pytest.fixture

@@ -32,12 +32,12 @@ NEW = NewResponse(
 )
 
 
-async def test_a_thousand_calls_at_once_each_get_their_answer(valkey: Valkey) -> None:
+async def test_valkey_answers_each_of_a_thousand_calls_at_once(valkey: Valkey) -> None:
     answers = await asyncio.gather(*(valkey.call("ECHO", number) for number in range(1000)))
     assert answers == [str(number).encode() for number in range(1000)]
 
 
-async def test_a_refused_command_fails_alone(valkey: Valkey) -> None:
+async def test_valkey_fails_a_refused_command_alone(valkey: Valkey) -> None:
     await valkey.call("SET", "text", "x")
     outcomes = await asyncio.gather(
         valkey.call("GET", "text"),
@@ -49,7 +49,7 @@ async def test_a_refused_command_fails_alone(valkey: Valkey) -> None:
     assert isinstance(outcomes[1], ResponseError)
 
 
-async def test_a_broken_connection_is_replaced(valkey: Valkey, valkey_url: str) -> None:
+async def test_valkey_replaces_a_broken_connection(valkey: Valkey, valkey_url: str) -> None:
     own = await valkey.call("CLIENT", "ID")
     await valkey.call("SET", "text", "x")
     async with valkey_client(valkey_url) as killer:
@@ -59,13 +59,13 @@ async def test_a_broken_connection_is_replaced(valkey: Valkey, valkey_url: str) 
     assert await valkey.call("CLIENT", "ID") != own
 
 
-async def test_a_server_that_is_away() -> None:
+async def test_valkey_raises_unavailable_without_a_server() -> None:
     async with valkey_client("redis://127.0.0.1:1/0") as valkey:
         with pytest.raises(UnavailableError, match="Valkey"):
             await valkey.call("PING")
 
 
-async def test_an_answer_that_comes_too_late_is_nobody_elses(valkey_url: str) -> None:
+async def test_valkey_gives_a_late_answer_to_no_other_call(valkey_url: str) -> None:
     async with valkey_client(valkey_url) as admin:
         client = Redis.from_url(valkey_url)
         connection = CommandConnection(client, timeout_s=0.2)
@@ -81,11 +81,11 @@ async def test_an_answer_that_comes_too_late_is_nobody_elses(valkey_url: str) ->
         await client.aclose()
 
 
-async def test_the_servers_clock(valkey: Valkey) -> None:
+async def test_valkey_reads_the_servers_clock(valkey: Valkey) -> None:
     assert await valkey.now_ms() == pytest.approx(time.time() * 1000, abs=1000)
 
 
-async def test_a_server_that_forgot_its_scripts_learns_them_again(valkey: Valkey) -> None:
+async def test_script_is_sent_again_to_a_server_that_lost_it(valkey: Valkey) -> None:
     chain = Script(valkey, "chain")
     for _ in range(2):
         await valkey.call("SCRIPT", "FLUSH")
@@ -93,7 +93,7 @@ async def test_a_server_that_forgot_its_scripts_learns_them_again(valkey: Valkey
     assert await chain(args=["resp_1", 60]) == []
 
 
-class TestEventLog:
+class TestValkeyEventLog:
     async def opened(self, valkey: Valkey) -> ValkeyEventLog:
         log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
         await ValkeyModelDirectory(valkey=valkey).register(("echo",), retention_s=600)

@@ -67,7 +67,7 @@ def hang_up(admin: "redis.Redis") -> None:
     admin.client_kill_filter(user=USER)
 
 
-async def test_the_password_is_a_token(
+async def test_valkey_login_uses_a_token_as_password(
     admin: "redis.Redis", valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(valkey_login, "time", SimpleNamespace(time=lambda: NOW))
@@ -79,7 +79,7 @@ async def test_the_password_is_a_token(
         assert await client.call("ACL", "WHOAMI") == USER.encode()
 
 
-async def test_each_connection_gets_a_token_of_its_own(
+async def test_valkey_login_gives_each_connection_its_own_token(
     admin: "redis.Redis", valkey_url: str
 ) -> None:
     let_in(admin)
@@ -91,7 +91,7 @@ async def test_each_connection_gets_a_token_of_its_own(
             hang_up(admin)
 
 
-async def test_the_client_goes_on_while_its_connections_are_ended(
+async def test_valkey_login_survives_closed_connections(
     admin: "redis.Redis", valkey_url: str
 ) -> None:
     let_in(admin)
@@ -115,14 +115,16 @@ async def test_the_client_goes_on_while_its_connections_are_ended(
     assert keys.asked >= 9
 
 
-async def test_who_is_refused_is_unavailable(admin: "redis.Redis", valkey_url: str) -> None:
+async def test_valkey_login_raises_unavailable_if_it_is_refused(
+    admin: "redis.Redis", valkey_url: str
+) -> None:
     let_in(admin, password="another")
     async with logged_in(valkey_url, Keys()) as client:
         with pytest.raises(UnavailableError, match="invalid username-password"):
             await client.call("PING")
 
 
-async def test_the_settings_name_user_and_cache(admin: "redis.Redis", valkey_url: str) -> None:
+async def test_valkey_login_follows_the_settings(admin: "redis.Redis", valkey_url: str) -> None:
     let_in(admin)
     settings = ValkeySettings(
         valkey_url=valkey_url, valkey_iam_user=USER, valkey_iam_cache=CACHE, aws_region=REGION
@@ -133,12 +135,12 @@ async def test_the_settings_name_user_and_cache(admin: "redis.Redis", valkey_url
 
 
 @pytest.mark.parametrize("half", [{"valkey_iam_user": USER}, {"valkey_iam_cache": CACHE}])
-def test_half_a_login_is_refused(half: dict[str, str]) -> None:
+def test_valkey_login_refuses_half_of_its_settings(half: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="AXON_VALKEY_IAM_USER and AXON_VALKEY_IAM_CACHE"):
         create_valkey(ValkeySettings(valkey_url="redis://127.0.0.1:1", **half))
 
 
-class TestTls:
+class TestValkeyTls:
     @pytest.fixture
     async def authority(self, tmp_path: Path) -> Authority:
         return Authority.create(tmp_path)

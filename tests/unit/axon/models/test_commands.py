@@ -18,7 +18,7 @@ LIST = {"action": "list"}
 RETENTION_S = 1000
 
 
-class World:
+class ModelCommandsHarness:
     """The function's parts, in memory; two workers serve the deployment's model "own"."""
 
     def __init__(self) -> None:
@@ -57,14 +57,16 @@ class World:
 
 
 @pytest.fixture
-async def world() -> World:
-    world = World()
+async def world() -> ModelCommandsHarness:
+    world = ModelCommandsHarness()
     await world.begin()
     return world
 
 
-class TestLoading:
-    async def test_is_written_and_told(self, world: World) -> None:
+class TestLoadModel:
+    async def test_stores_the_settings_and_notifies_workers(
+        self, world: ModelCommandsHarness
+    ) -> None:
         answered = await world.ask(LOAD)
         assert answered == {
             "model": {
@@ -81,11 +83,15 @@ class TestLoading:
         assert await world.said() == [("llama", SETTINGS)]
         assert world.changes.published == 1
 
-    async def test_requests_wait_for_the_first_worker_that_serves_it(self, world: World) -> None:
+    async def test_leaves_the_model_unknown_until_a_worker_serves_it(
+        self, world: ModelCommandsHarness
+    ) -> None:
         await world.ask(LOAD)
         assert await world.directory.list() == ["own"]
 
-    async def test_without_workers_a_request_for_it_wakes_one(self, world: World) -> None:
+    async def test_makes_the_model_known_where_no_worker_runs(
+        self, world: ModelCommandsHarness
+    ) -> None:
         world.workers.there.clear()
         assert (await world.ask(LOAD))["workers"] == []
         assert await world.directory.list() == ["llama", "own"]
@@ -94,14 +100,18 @@ class TestLoading:
         assert "llama" in await world.directory.list()
 
     @pytest.mark.parametrize("in_place", [True, False])
-    async def test_in_place_is_kept_with_the_settings(self, world: World, in_place: bool) -> None:
+    async def test_keeps_in_place_with_the_settings(
+        self, world: ModelCommandsHarness, in_place: bool
+    ) -> None:
         answered = await world.ask(LOAD | {"in_place": in_place})
         kept = SETTINGS | ({"in_place": True} if in_place else {})
         assert answered["model"]["wanted"] == kept
         assert await world.said() == [("llama", kept)]
 
     @pytest.mark.parametrize("name", ["own", "llama", "loading", "asleep"])
-    async def test_what_is_there_already_is_refused(self, world: World, name: str) -> None:
+    async def test_refuses_a_model_that_exists(
+        self, world: ModelCommandsHarness, name: str
+    ) -> None:
         await world.ask(LOAD)
         await world.workers.register(worker("w2", ("loading", "loading", 0)))
         await world.directory.expect(("asleep",), retention_s=1)
@@ -112,29 +122,33 @@ class TestLoading:
         assert await world.said() == before
         assert world.changes.published == 1
 
-    async def test_after_unloading_it_can_be_loaded_again(self, world: World) -> None:
+    async def test_loads_an_unloaded_model_again(self, world: ModelCommandsHarness) -> None:
         await world.ask(UNLOAD | {"name": "own"})
         # The workers have not heard of it yet.
         assert "error" not in await world.ask(LOAD | {"name": "own"})
 
 
-class TestSwapping:
+class TestSwapModel:
     @pytest.mark.parametrize("name", ["own", "llama"])
-    async def test_what_is_there(self, world: World, name: str) -> None:
+    async def test_changes_a_model_that_exists(
+        self, world: ModelCommandsHarness, name: str
+    ) -> None:
         await world.ask(LOAD)
         answered = await world.ask(SWAP | {"name": name, "in_place": True})
         assert answered["model"]["wanted"] == {"engine": "echo", "in_place": True}
         assert answered["model"]["version"] == 2
         assert world.changes.published == 2
 
-    async def test_what_is_not_there_is_refused(self, world: World) -> None:
+    async def test_refuses_a_model_that_does_not_exist(self, world: ModelCommandsHarness) -> None:
         refused = {"code": "model_not_found", "message": "nobody wants or serves llama; load it"}
         assert await world.ask(SWAP) == {"error": refused}
         await world.ask(LOAD)
         await world.ask(UNLOAD)
         assert await world.ask(SWAP) == {"error": refused}
 
-    async def test_without_workers_it_is_known_for_longer(self, world: World) -> None:
+    async def test_keeps_the_model_known_where_no_worker_runs(
+        self, world: ModelCommandsHarness
+    ) -> None:
         world.workers.there.clear()
         world.now = RETENTION_S / 2
         await world.ask(SWAP | {"name": "own"})
@@ -142,9 +156,9 @@ class TestSwapping:
         assert await world.directory.list() == ["own"]
 
 
-class TestUnloading:
+class TestUnloadModel:
     @pytest.mark.parametrize("name", ["own", "llama"])
-    async def test_it_is_forgotten(self, world: World, name: str) -> None:
+    async def test_makes_the_model_unknown(self, world: ModelCommandsHarness, name: str) -> None:
         await world.ask(LOAD)
         await world.directory.register(("llama",), retention_s=1)
         answered = await world.ask(UNLOAD | {"name": name})
@@ -153,7 +167,7 @@ class TestUnloading:
         assert name not in await world.directory.list()
         assert world.changes.published == 2
 
-    async def test_what_is_not_there_is_refused(self, world: World) -> None:
+    async def test_refuses_a_model_that_does_not_exist(self, world: ModelCommandsHarness) -> None:
         message = "nobody wants or serves llama; there is nothing to unload"
         refused = {"error": {"code": "model_not_found", "message": message}}
         assert await world.ask(UNLOAD) == refused
@@ -162,8 +176,8 @@ class TestUnloading:
         assert await world.ask(UNLOAD) == refused
 
 
-class TestListing:
-    async def test_the_deployments_own(self, world: World) -> None:
+class TestListModels:
+    async def test_shows_models_of_the_deployment(self, world: ModelCommandsHarness) -> None:
         state = {"state": "serving", "version": 0, "reason": ""}
         assert await world.ask(LIST) == {
             "models": [
@@ -179,7 +193,9 @@ class TestListing:
             "workers": ["w1", "w2"],
         }
 
-    async def test_all_that_are_wanted_held_or_known_by_name(self, world: World) -> None:
+    async def test_shows_all_desired_loaded_and_known_models_by_name(
+        self, world: ModelCommandsHarness
+    ) -> None:
         await world.ask(LOAD)
         await world.ask(UNLOAD)
         await world.directory.expect(("asleep",), retention_s=1)
@@ -189,7 +205,7 @@ class TestListing:
         assert (await world.model("llama"))["wanted"] is None
         assert (await world.model("llama"))["version"] == 2
 
-    async def test_how_far_workers_are(self, world: World) -> None:
+    async def test_shows_the_state_in_each_worker(self, world: ModelCommandsHarness) -> None:
         await world.ask(LOAD)
         await world.workers.register(worker("w1", ("llama", "loading", 1)))
         await world.workers.register(worker("w2", ("llama", "failed", 1)))
@@ -201,7 +217,9 @@ class TestListing:
         }
 
     @pytest.mark.parametrize("turned", [False, True])
-    async def test_the_later_of_two_versions_in_a_worker(self, world: World, turned: bool) -> None:
+    async def test_shows_the_later_of_two_versions_in_a_worker(
+        self, world: ModelCommandsHarness, turned: bool
+    ) -> None:
         """A swap that fails leaves the old one where it is."""
         held = [("own", "serving", 3), ("own", "failed", 5)]
         await world.workers.register(worker("w1", *(held[::-1] if turned else held)))
@@ -213,7 +231,7 @@ class TestListing:
 @pytest.mark.parametrize(
     "name", ["a", "Qwen/Qwen2.5-7B-Instruct", "llama3.2:1b", "große Müllerin 🌍", "x" * 256]
 )
-async def test_good_names(world: World, name: str) -> None:
+async def test_command_accepts_valid_names(world: ModelCommandsHarness, name: str) -> None:
     assert (await world.ask(LOAD | {"name": name}))["model"]["name"] == name
 
 
@@ -238,7 +256,9 @@ async def test_good_names(world: World, name: str) -> None:
         ({}, "action: Unable to extract tag"),
     ],
 )
-async def test_what_cannot_be_asked(world: World, event: dict[str, Any], said: str) -> None:
+async def test_command_is_refused_if_it_is_invalid(
+    world: ModelCommandsHarness, event: dict[str, Any], said: str
+) -> None:
     answered = await world.ask(event)
     assert set(answered) == {"error"}
     assert answered["error"]["code"] == "invalid_request"
@@ -261,8 +281,8 @@ async def test_what_cannot_be_asked(world: World, event: dict[str, Any], said: s
         (SETTINGS | {"vllm_arguments": {"hf_token": "k"}}, "vllm_arguments: hf_token"),
     ],
 )
-async def test_settings_that_cannot_work(
-    world: World, action: str, settings: dict[str, Any], said: str
+async def test_command_is_refused_if_its_settings_are_invalid(
+    world: ModelCommandsHarness, action: str, settings: dict[str, Any], said: str
 ) -> None:
     name = {"load": "llama", "swap": "own"}[action]
     answered = await world.ask({"action": action, "name": name, "settings": settings})
@@ -273,7 +293,9 @@ async def test_settings_that_cannot_work(
 
 
 @pytest.mark.parametrize("event", [LIST, LOAD, SWAP | {"name": "own"}, UNLOAD | {"name": "own"}])
-async def test_a_database_that_is_away(world: World, event: dict[str, Any]) -> None:
+async def test_command_answers_unavailable_without_a_database(
+    world: ModelCommandsHarness, event: dict[str, Any]
+) -> None:
     world.desired.fail_with = UnavailableError("PostgreSQL: away")
     error = {"code": "unavailable", "message": "PostgreSQL: away"}
     assert await world.ask(event) == {"error": error}
@@ -282,8 +304,8 @@ async def test_a_database_that_is_away(world: World, event: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("event", [LOAD, SWAP | {"name": "own"}, UNLOAD | {"name": "own"}])
-async def test_what_is_written_counts_though_nobody_was_told(
-    world: World, event: dict[str, Any]
+async def test_command_succeeds_if_only_the_notification_fails(
+    world: ModelCommandsHarness, event: dict[str, Any]
 ) -> None:
     world.changes.fail_with = UnavailableError("Valkey: away")
     answered = await world.ask(event)

@@ -10,7 +10,7 @@ def api_keys() -> tuple[ApiKeys, FakeApiKeyStore, FakePrincipalCache]:
     return ApiKeys(store=store, cache=cache), store, cache
 
 
-async def test_a_new_key_speaks_for_its_tenant() -> None:
+async def test_api_keys_authenticate_a_new_key_as_its_tenant() -> None:
     keys, _, _ = api_keys()
     key, secret = await keys.create(tenant_id="t", name="laptop")
     assert secret.startswith(KEY_PREFIX)
@@ -19,27 +19,27 @@ async def test_a_new_key_speaks_for_its_tenant() -> None:
     assert await keys.authenticate(secret) == a_principal("t", key_id=key.key_id)
 
 
-async def test_secrets_differ() -> None:
+async def test_api_keys_create_different_secrets() -> None:
     keys, _, _ = api_keys()
     secrets = {(await keys.create(tenant_id="t", name="n"))[1] for _ in range(20)}
     assert len(secrets) == 20
     assert min(map(len, secrets)) >= len(KEY_PREFIX) + 32
 
 
-async def test_a_key_may_be_given() -> None:
+async def test_api_keys_accept_a_given_secret() -> None:
     keys, _, _ = api_keys()
     _, secret = await keys.create(tenant_id="t", name="local", secret="sk-axon-local")
     assert secret == "sk-axon-local"
     assert await keys.authenticate("sk-axon-local") is not None
 
 
-async def test_an_unknown_key_is_nobodys_and_is_not_cached() -> None:
+async def test_api_keys_refuse_an_unknown_key_and_do_not_cache_it() -> None:
     keys, _, cache = api_keys()
     assert await keys.authenticate("sk-axon-wrong") is None
     assert cache.principals == {}
 
 
-async def test_a_found_key_is_asked_of_the_store_once() -> None:
+async def test_api_keys_ask_the_store_once_for_a_known_key() -> None:
     keys, store, cache = api_keys()
     key, secret = await keys.create(tenant_id="t", name="n")
     await keys.authenticate(secret)
@@ -48,7 +48,7 @@ async def test_a_found_key_is_asked_of_the_store_once() -> None:
     assert list(cache.principals) == [hash_key(secret)]
 
 
-async def test_a_revoked_key_is_refused_at_once() -> None:
+async def test_api_keys_refuse_a_revoked_key_at_once() -> None:
     keys, _, _ = api_keys()
     key, secret = await keys.create(tenant_id="t", name="n")
     await keys.authenticate(secret)
@@ -58,12 +58,12 @@ async def test_a_revoked_key_is_refused_at_once() -> None:
     assert listed.revoked_at is not None
 
 
-async def test_revoking_what_is_not_there() -> None:
+async def test_api_keys_revoke_no_unknown_key() -> None:
     keys, _, _ = api_keys()
     assert not await keys.revoke("key_unknown")
 
 
-async def test_neither_store_nor_cache_has_the_secret() -> None:
+async def test_api_keys_keep_no_secret_in_store_or_cache() -> None:
     keys, store, cache = api_keys()
     _, secret = await keys.create(tenant_id="t", name="n")
     await keys.authenticate(secret)

@@ -24,7 +24,7 @@ async def ask(keys: ApiKeys, **event: Any) -> dict[str, Any]:
     return told
 
 
-async def test_a_new_key(keys: ApiKeys) -> None:
+async def test_create_key_answers_with_key_and_secret(keys: ApiKeys) -> None:
     made = await ask(keys, **CREATE)
     assert set(made) == {"key", "secret"}
     key = made["key"]
@@ -32,7 +32,7 @@ async def test_a_new_key(keys: ApiKeys) -> None:
     assert await keys.authenticate(made["secret"]) == a_principal("acme", key_id=key["key_id"])
 
 
-async def test_the_list_has_no_secrets(keys: ApiKeys) -> None:
+async def test_list_keys_answers_without_secrets(keys: ApiKeys) -> None:
     made = [await ask(keys, **CREATE) for _ in range(2)]
     listed = await ask(keys, action="list")
     assert [key["key_id"] for key in listed["keys"]] == [it["key"]["key_id"] for it in made]
@@ -41,7 +41,7 @@ async def test_the_list_has_no_secrets(keys: ApiKeys) -> None:
     assert not any(it["secret"] in json.dumps(listed) for it in made)
 
 
-async def test_a_revoked_key_is_useless(keys: ApiKeys) -> None:
+async def test_revoke_key_makes_the_key_useless(keys: ApiKeys) -> None:
     made = await ask(keys, **CREATE)
     key_id = made["key"]["key_id"]
     assert await keys.authenticate(made["secret"])
@@ -49,14 +49,14 @@ async def test_a_revoked_key_is_useless(keys: ApiKeys) -> None:
     assert await keys.authenticate(made["secret"]) is None
 
 
-async def test_a_key_that_is_not_there(keys: ApiKeys) -> None:
+async def test_revoke_key_answers_not_found_for_an_unknown_key(keys: ApiKeys) -> None:
     answered = await ask(keys, action="revoke", key_id="key_x")
     assert answered == {"error": {"code": "not_found", "message": "there is no key key_x"}}
 
 
 @pytest.mark.parametrize("tenant_id", ["a", "A" * 64, "0", "acme-2_x.y"])
 @pytest.mark.parametrize("name", ["laptop", "Müllers Büro 🌍", "x" * 100])
-async def test_good_names(keys: ApiKeys, tenant_id: str, name: str) -> None:
+async def test_create_key_accepts_valid_names(keys: ApiKeys, tenant_id: str, name: str) -> None:
     made = await ask(keys, action="create", tenant_id=tenant_id, name=name)
     assert (made["key"]["tenant_id"], made["key"]["name"]) == (tenant_id, name)
 
@@ -76,7 +76,9 @@ async def test_good_names(keys: ApiKeys, tenant_id: str, name: str) -> None:
         ({}, "action: Unable to extract tag"),
     ],
 )
-async def test_what_is_refused(keys: ApiKeys, event: dict[str, Any], said: str) -> None:
+async def test_command_is_refused_if_it_is_invalid(
+    keys: ApiKeys, event: dict[str, Any], said: str
+) -> None:
     answered = await ask(keys, **event)
     assert set(answered) == {"error"}
     assert answered["error"]["code"] == "invalid_request"
@@ -84,7 +86,9 @@ async def test_what_is_refused(keys: ApiKeys, event: dict[str, Any], said: str) 
     assert await keys.list() == []
 
 
-async def test_a_database_that_is_away(keys: ApiKeys, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_command_answers_unavailable_without_a_database(
+    keys: ApiKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def away(*_: object, **__: object) -> None:
         raise UnavailableError("PostgreSQL: away")
 

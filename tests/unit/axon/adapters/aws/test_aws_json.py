@@ -48,7 +48,7 @@ def client(endpoint: str) -> AwsJsonApi:
     )
 
 
-async def test_a_signed_call(api: AwsJsonApi, service: Service) -> None:
+async def test_aws_json_api_signs_a_call(api: AwsJsonApi, service: Service) -> None:
     assert await api.call("Describe", names=["x"]) == {"a": 1}
     assert service.asked == {"names": ["x"]}
     assert service.headers["X-Amz-Target"] == "Ecs.Describe"
@@ -57,18 +57,20 @@ async def test_a_signed_call(api: AwsJsonApi, service: Service) -> None:
     assert "/eu-central-1/ecs/aws4_request, " in service.headers["Authorization"]
 
 
-async def test_a_refusal(api: AwsJsonApi, service: Service) -> None:
+async def test_aws_json_api_raises_unavailable_for_a_refusal(
+    api: AwsJsonApi, service: Service
+) -> None:
     service.status, service.body = 400, b'{"__type":"AccessDeniedException"}'
     with pytest.raises(UnavailableError, match=r"ecs Describe: HTTP 400: .*AccessDenied"):
         await api.call("Describe")
 
 
-async def test_a_service_that_is_away() -> None:
+async def test_aws_json_api_raises_unavailable_without_a_service() -> None:
     with pytest.raises(UnavailableError, match=r"ecs Describe: .*Connect"):
         await client("http://127.0.0.1:9").call("Describe")
 
 
-async def test_a_service_that_does_not_answer(
+async def test_aws_json_api_raises_unavailable_without_an_answer(
     api: AwsJsonApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aws_json, "_TIMEOUT_S", 0.0001)
@@ -86,5 +88,7 @@ async def test_a_service_that_does_not_answer(
         ("eu-central-1", {"AWS_ENDPOINT_URL": "http://all", "AWS_ENDPOINT_URL_ECS": "http://ecs"}, "http://ecs"),
     ],
 )  # fmt: skip
-def test_endpoints(region: str, environ: dict[str, str], endpoint: str) -> None:
+def test_endpoint_of_follows_the_environment(
+    region: str, environ: dict[str, str], endpoint: str
+) -> None:
     assert endpoint_of("ecs", region=region, environ=environ) == endpoint

@@ -57,7 +57,7 @@ class Rotation:
                 await asyncio.sleep(0.001)
 
 
-async def test_they_are_not_asked_for_at_each_use() -> None:
+async def test_rotating_credentials_are_cached() -> None:
     rotation = Rotation()
     assert [rotation.key for _ in range(3)] == ["key-1"] * 3
     rotation.clock.now = 29.9
@@ -65,7 +65,7 @@ async def test_they_are_not_asked_for_at_each_use() -> None:
     assert rotation.source.asked == 1
 
 
-async def test_old_ones_are_replaced_in_the_background() -> None:
+async def test_rotating_credentials_are_refreshed_in_the_background() -> None:
     rotation = Rotation()
     rotation.source.open.clear()
     rotation.clock.now = 30
@@ -75,7 +75,7 @@ async def test_old_ones_are_replaced_in_the_background() -> None:
     assert rotation.source.asked == 2
 
 
-async def test_while_they_cannot_be_replaced_the_old_ones_serve_on() -> None:
+async def test_rotating_credentials_stay_in_use_while_they_cannot_be_refreshed() -> None:
     rotation = Rotation()
     rotation.source.error = BotoCoreError()
     rotation.clock.now = 30
@@ -94,7 +94,7 @@ def test_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     assert RotatingCredentials.from_session().current().access_key == "AKID"
 
 
-def test_without_any_it_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rotating_credentials_are_required(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(SettingsError, match="AWS_ACCESS_KEY_ID"):
@@ -129,7 +129,7 @@ class TestFixed:
         assert FixedCredentials.from_environ(environ) is None
 
 
-def test_a_process_takes_those_of_its_environment_without_botocore() -> None:
+def test_process_credentials_need_no_botocore_for_those_of_the_environment() -> None:
     script = (
         "import sys; from axon.adapters.aws.credentials import process_credentials as found;"
         "assert found().current() == ('AKID', 'secret', None); assert found() is found();"

@@ -64,7 +64,7 @@ async def connections(gateway: StrictGateway) -> AsyncIterator[HttpConnectionsAp
         yield connections
 
 
-async def test_posts_bytes_as_they_are(
+async def test_connections_api_posts_bytes_unchanged(
     gateway: StrictGateway, connections: HttpConnectionsApi
 ) -> None:
     messages = [b'{"a":1}', "käse \U0001f9c0".encode(), b"\x00\xff", b"x" * 131_072, b""]
@@ -74,7 +74,7 @@ async def test_posts_bytes_as_they_are(
 
 
 @pytest.mark.parametrize("connection_id", [ID, "a/b", "a b", "ü=", "a%2Fb", "a+b&c?d#e"])
-async def test_any_id_arrives_and_is_signed_for(
+async def test_connections_api_signs_for_any_id(
     gateway: StrictGateway, connections: HttpConnectionsApi, connection_id: str
 ) -> None:
     await connections.post(connection_id, b"1")
@@ -83,14 +83,14 @@ async def test_any_id_arrives_and_is_signed_for(
     assert gateway.deleted == [connection_id]
 
 
-async def test_session_tokens_are_sent_and_signed(gateway: StrictGateway) -> None:
+async def test_connections_api_signs_session_tokens(gateway: StrictGateway) -> None:
     gateway.token = "session-token"
     keys = ReadOnlyCredentials(ACCESS_KEY, SECRET_KEY, gateway.token)
     async with client(gateway.endpoint, keys=keys) as connections:
         await connections.post(ID, b"1")
 
 
-async def test_credentials_are_asked_for_each_time(gateway: StrictGateway) -> None:
+async def test_connections_api_uses_current_credentials(gateway: StrictGateway) -> None:
     issued = iter([ReadOnlyCredentials(ACCESS_KEY, "old", None), KEYS])
     async with HttpConnectionsApi(
         endpoint=gateway.endpoint, region=REGION, credentials=lambda: next(issued)
@@ -115,7 +115,7 @@ async def test_credentials_are_asked_for_each_time(gateway: StrictGateway) -> No
         (302, ConnectionsApiError),
     ],
 )
-async def test_each_refusal_has_its_error(
+async def test_connections_api_maps_each_refusal_to_its_error(
     gateway: StrictGateway, connections: HttpConnectionsApi, status: int, error: type[Exception]
 ) -> None:
     gateway.failures[ID].extend([status, status])
@@ -127,7 +127,9 @@ async def test_each_refusal_has_its_error(
 
 
 @pytest.mark.parametrize("failure", [HANG, HANG_UP])
-async def test_without_an_answer_a_post_is_uncertain(gateway: StrictGateway, failure: str) -> None:
+async def test_connections_api_is_in_doubt_without_an_answer(
+    gateway: StrictGateway, failure: str
+) -> None:
     gateway.failures[ID].append(failure)
     async with client(gateway.endpoint, answer_timeout_s=0.1) as connections:
         with pytest.raises(PostUncertainError):
@@ -136,7 +138,7 @@ async def test_without_an_answer_a_post_is_uncertain(gateway: StrictGateway, fai
     assert gateway.posts == {ID: [b"2"]}
 
 
-async def test_a_post_that_was_never_sent_may_be_repeated() -> None:
+async def test_connections_api_lets_a_post_be_repeated_that_was_never_sent() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         async with client(f"http://127.0.0.1:{taken.getsockname()[1]}/responses") as connections:
@@ -144,7 +146,7 @@ async def test_a_post_that_was_never_sent_may_be_repeated() -> None:
                 await connections.post(ID, b"1")
 
 
-async def test_a_post_that_waited_too_long_for_its_turn_may_be_repeated(
+async def test_connections_api_lets_a_post_be_repeated_that_got_no_connection(
     gateway: StrictGateway,
 ) -> None:
     gateway.failures["slow"].append(HANG)
@@ -156,7 +158,7 @@ async def test_a_post_that_waited_too_long_for_its_turn_may_be_repeated(
         await asyncio.gather(slow, return_exceptions=True)
 
 
-async def test_connections_are_kept(
+async def test_connections_api_keeps_its_connections(
     gateway: StrictGateway, connections: HttpConnectionsApi
 ) -> None:
     for number in range(20):
@@ -164,7 +166,7 @@ async def test_connections_are_kept(
     assert len(gateway.sockets) == 1
 
 
-async def test_the_wire_looks_like_the_sdks(
+async def test_connections_api_sends_what_the_sdk_sends(
     gateway: StrictGateway, connections: HttpConnectionsApi
 ) -> None:
     await connections.post(ID, b"1")
@@ -209,7 +211,7 @@ async def moto_endpoint() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def test_moto_understands_it(moto_endpoint: str) -> None:
+async def test_connections_api_is_understood_by_moto(moto_endpoint: str) -> None:
     kept = apigatewaymanagementapi_backends[DEFAULT_ACCOUNT_ID][REGION].connections
     async with client(moto_endpoint) as connections:
         await connections.post(ID, b'{"n":1}')

@@ -52,7 +52,7 @@ def by_botocore(
     credentials=CREDENTIALS,
     now=SECONDS,
 )
-def test_signs_like_botocore(
+def test_signer_signs_like_botocore(
     method: str,
     segments: list[str],
     body: bytes,
@@ -74,7 +74,7 @@ def test_signs_like_botocore(
     body=st.binary(max_size=50),
     credentials=CREDENTIALS,
 )
-def test_signs_other_hosts_and_services_like_botocore(
+def test_signer_signs_other_hosts_and_services_like_botocore(
     region: str, host: str, operation: str, body: bytes, credentials: ReadOnlyCredentials
 ) -> None:
     signer = SigV4Signer(service="sqs", region=region, host=host)
@@ -101,7 +101,7 @@ def test_signs_other_hosts_and_services_like_botocore(
         max_size=8,
     )
 )
-def test_one_signer_serves_changing_days_and_keys(requests: list[tuple[str, int]]) -> None:
+def test_signer_handles_changing_days_and_keys(requests: list[tuple[str, int]]) -> None:
     signer = SigV4Signer(service="execute-api", region="us-east-1", host=HOST)
     for secret, now in requests:
         keys = ReadOnlyCredentials("AKID", secret, None)
@@ -112,7 +112,7 @@ def test_one_signer_serves_changing_days_and_keys(requests: list[tuple[str, int]
 
 
 @pytest.mark.parametrize("token", [None, "token"])
-def test_returns_what_it_signed(token: str | None) -> None:
+def test_signer_returns_the_signed_headers(token: str | None) -> None:
     signer = SigV4Signer(service="execute-api", region="us-east-1", host=HOST)
     headers = signer.sign(
         method="POST",

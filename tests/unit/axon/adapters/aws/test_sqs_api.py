@@ -83,9 +83,7 @@ def client(queue_url: str, *, retry: RetryPolicy = IMPATIENT) -> SqsApi:
     )
 
 
-async def test_a_call_is_signed_and_names_operation_and_queue(
-    api: SqsApi, service: Service
-) -> None:
+async def test_sqs_api_signs_a_call_with_operation_and_queue(api: SqsApi, service: Service) -> None:
     service.answers = [(200, b'{"MessageId": "1"}')]
     assert await api.call("SendMessage", MessageBody="hello") == {"MessageId": "1"}
     headers, body = service.requests[0]
@@ -98,7 +96,9 @@ async def test_a_call_is_signed_and_names_operation_and_queue(
     assert str(body["QueueUrl"]).endswith("/000000000000/jobs")
 
 
-async def test_an_empty_answer_is_an_empty_object(api: SqsApi, service: Service) -> None:
+async def test_sqs_api_returns_an_empty_object_for_an_empty_answer(
+    api: SqsApi, service: Service
+) -> None:
     service.answers = [(200, b"")]
     assert await api.call("DeleteMessage") == {}
 
@@ -114,7 +114,7 @@ async def test_an_empty_answer_is_an_empty_object(api: SqsApi, service: Service)
         "hang up",
     ],
 )
-async def test_passing_faults_are_tried_again(
+async def test_sqs_api_retries_transient_failures(
     api: SqsApi, service: Service, fault: tuple[int, bytes] | Literal["hang up"]
 ) -> None:
     service.answers = [fault, fault, fault, (200, b'{"done": 1}')]
@@ -122,28 +122,30 @@ async def test_passing_faults_are_tried_again(
     assert len(service.requests) == 4
 
 
-async def test_not_for_ever(api: SqsApi, service: Service) -> None:
+async def test_sqs_api_gives_up_after_four_attempts(api: SqsApi, service: Service) -> None:
     service.answers = [(500, b"down")] * 9
     with pytest.raises(UnavailableError, match=r"SQS SendMessage.*500.*down"):
         await api.call("SendMessage")
     assert len(service.requests) == 4
 
 
-async def test_a_refusal_is_final(api: SqsApi, service: Service) -> None:
+async def test_sqs_api_does_not_retry_a_refusal(api: SqsApi, service: Service) -> None:
     service.answers = [(400, b'{"__type": "com.amazonaws.sqs#QueueDoesNotExist"}')]
     with pytest.raises(UnavailableError, match="QueueDoesNotExist"):
         await api.call("SendMessage")
     assert len(service.requests) == 1
 
 
-async def test_nobody_is_there() -> None:
+async def test_sqs_api_raises_unavailable_without_a_service() -> None:
     api = client("http://127.0.0.1:1/0/jobs")
     with pytest.raises(UnavailableError, match="SQS SendMessage"):
         await api.call("SendMessage")
     await api.close()
 
 
-async def test_a_cancelled_long_poll_ends_at_the_service(api: SqsApi, service: Service) -> None:
+async def test_sqs_api_ends_a_cancelled_long_poll_at_the_service(
+    api: SqsApi, service: Service
+) -> None:
     service.answers = ["hang"]
     poll = asyncio.create_task(api.call("ReceiveMessage", wait_s=20))
     async with asyncio.timeout(5):
@@ -154,7 +156,7 @@ async def test_a_cancelled_long_poll_ends_at_the_service(api: SqsApi, service: S
         await poll
 
 
-async def test_closed_it_may_be_used_again(api: SqsApi, service: Service) -> None:
+async def test_sqs_api_works_again_after_it_was_closed(api: SqsApi, service: Service) -> None:
     await api.call("SendMessage")
     await api.close()
     await api.close()

@@ -38,7 +38,7 @@ async def get(url: str) -> tuple[int, object]:
         return answer.status, await answer.json()
 
 
-async def test_what_can_serve(check: Check, url: str) -> None:
+async def test_health_answers_200_while_the_service_can_serve(check: Check, url: str) -> None:
     check.state = {"models": ["echo"], "running": 3}
     assert await get(f"{url}/health") == (
         200,
@@ -46,11 +46,13 @@ async def test_what_can_serve(check: Check, url: str) -> None:
     )
 
 
-async def test_what_cannot(check: Check, url: str) -> None:
+async def test_health_answers_503_while_the_service_cannot_serve(check: Check, url: str) -> None:
     assert await get(f"{url}/health") == (503, {"status": "unavailable"})
 
 
-async def test_metrics_are_told_whatever_the_state(url: str, registry: CollectorRegistry) -> None:
+async def test_health_server_exposes_metrics_in_every_state(
+    url: str, registry: CollectorRegistry
+) -> None:
     Counter("axon_things", "Things.", registry=registry).inc(2)
     async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
         assert answer.status == 200

@@ -5,7 +5,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from axon.adapters.observability.metrics import exposition, new_registry
 
 
-def test_what_is_registered_is_exposed_and_nothing_else() -> None:
+def test_metrics_expose_only_what_is_registered() -> None:
     registry = new_registry()
     Counter("axon_jobs", "Jobs.", ["outcome"], registry=registry).labels("completed").inc()
     Histogram("axon_lag_seconds", "Lag.", buckets=[1, 5], registry=registry).observe(2)
@@ -22,7 +22,7 @@ def test_what_is_registered_is_exposed_and_nothing_else() -> None:
     assert 'axon_jobs_total{outcome="completed"} 1.0' in text
 
 
-def test_each_registry_is_its_own() -> None:
+def test_metrics_registries_are_separate() -> None:
     first, second = new_registry(), new_registry()
     Counter("axon_jobs", "Jobs.", registry=first)
     Counter("axon_jobs", "Jobs.", registry=second).inc()

@@ -30,7 +30,9 @@ async def tracing(collector: Collector) -> AsyncIterator[OtlpTracing]:
     await tracing.close()
 
 
-async def test_the_senders_trace_goes_on(tracing: OtlpTracing, collector: Collector) -> None:
+async def test_otlp_tracing_continues_the_senders_trace(
+    tracing: OtlpTracing, collector: Collector
+) -> None:
     with tracing.receive("job", header=SAMPLED, response_id="resp_1"):
         with tracing.span("generate"):
             tracing.annotate(first_token_s=0.5)
@@ -45,7 +47,7 @@ async def test_the_senders_trace_goes_on(tracing: OtlpTracing, collector: Collec
     assert job.service == "axon-test"
 
 
-async def test_the_header_lets_others_continue_the_current_span(
+async def test_otlp_tracing_header_continues_the_current_span(
     tracing: OtlpTracing, collector: Collector
 ) -> None:
     assert tracing.header() is None
@@ -56,7 +58,7 @@ async def test_the_header_lets_others_continue_the_current_span(
     assert header == f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={span_id};Sampled=1"
 
 
-async def test_what_the_sender_does_not_trace_is_not_traced_here(
+async def test_otlp_tracing_follows_the_senders_sampling(
     tracing: OtlpTracing, collector: Collector
 ) -> None:
     for header in (UNSAMPLED, None, "", "nonsense", "Root=1-x;Parent=y;Sampled=1"):
@@ -69,7 +71,9 @@ async def test_what_the_sender_does_not_trace_is_not_traced_here(
     assert [span.name for span in collector.spans] == ["job"]
 
 
-async def test_tasks_do_not_mix_up_their_spans(tracing: OtlpTracing, collector: Collector) -> None:
+async def test_otlp_tracing_separates_the_spans_of_tasks(
+    tracing: OtlpTracing, collector: Collector
+) -> None:
     async def work(name: str, trace: str) -> None:
         header = SAMPLED.replace(TRACE[8:], trace)
         with tracing.receive(name, header=header), tracing.span(f"{name} part"):
@@ -86,7 +90,7 @@ async def test_tasks_do_not_mix_up_their_spans(tracing: OtlpTracing, collector: 
         assert part.attributes == {"of": name}
 
 
-async def test_an_error_marks_its_span_and_goes_on(
+async def test_otlp_tracing_marks_a_span_with_its_error(
     tracing: OtlpTracing, collector: Collector
 ) -> None:
     with (
@@ -99,7 +103,7 @@ async def test_an_error_marks_its_span_and_goes_on(
     assert collector.named("generate").failed
 
 
-async def test_closing_sends_what_waits(collector: Collector) -> None:
+async def test_otlp_tracing_sends_waiting_spans_on_close(collector: Collector) -> None:
     tracing = OtlpTracing(endpoint=collector.endpoint, service="axon-test", delay_s=60)
     with tracing.receive("job", header=SAMPLED):
         pass
@@ -108,7 +112,7 @@ async def test_closing_sends_what_waits(collector: Collector) -> None:
 
 
 @pytest.mark.parametrize("fault", ["nobody", "error", "silence"])
-async def test_a_collector_that_is_away_blocks_nothing(
+async def test_otlp_tracing_does_not_wait_for_an_absent_collector(
     collector: Collector, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(module, "_CLOSE_S", 0.3)

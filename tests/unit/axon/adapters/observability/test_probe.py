@@ -21,7 +21,7 @@ def run(port: int) -> int:
 
 
 @pytest.mark.parametrize(("state", "status"), [({}, 0), (None, 1)])
-async def test_its_exit_status_is_what_health_says(
+async def test_probe_exit_status_follows_health(
     state: dict[str, object] | None, status: int
 ) -> None:
     async def check() -> dict[str, object] | None:
@@ -32,14 +32,14 @@ async def test_its_exit_status_is_what_health_says(
     await runner.cleanup()
 
 
-def test_nobody_is_there() -> None:
+def test_probe_fails_without_a_server() -> None:
     with socket.socket() as reserved:  # bound, but not listening
         reserved.bind(("127.0.0.1", 0))
         assert run(reserved.getsockname()[1]) == 1
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 404 200\r\n\r\n"])
-async def test_what_is_no_good_answer(answer: bytes) -> None:
+async def test_probe_fails_for_a_bad_answer(answer: bytes) -> None:
     async def reply(reader: StreamReader, writer: StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
@@ -48,7 +48,7 @@ async def test_what_is_no_good_answer(answer: bytes) -> None:
         assert not await asyncio.to_thread(healthy, port)
 
 
-async def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_probe_fails_without_an_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "TIMEOUT_S", 0.1)
     asked = asyncio.Event()
 
@@ -61,7 +61,7 @@ async def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked.is_set()
 
 
-def test_it_imports_next_to_nothing() -> None:
+def test_probe_imports_next_to_nothing() -> None:
     script = "import sys; import axon.adapters.observability.probe; print(*sys.modules)"
     command = [sys.executable, "-c", script]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

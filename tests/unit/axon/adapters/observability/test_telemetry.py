@@ -30,7 +30,7 @@ def counts(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return found
 
 
-def test_each_count_is_a_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_telemetry_logs_each_count_as_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     respond, other = Telemetry(service="respond"), Telemetry(service="other")
     respond.count("refused", code="model_not_found")
     respond.count("accepted")
@@ -42,7 +42,7 @@ def test_each_count_is_a_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> 
     ]
 
 
-def test_counts_may_be_turned_off(
+def test_telemetry_counts_may_be_disabled(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
@@ -84,7 +84,7 @@ def run(**variables: str) -> str:
     return answer.stdout
 
 
-def test_with_a_daemon_the_handler_has_its_part_in_the_trace() -> None:
+def test_telemetry_traces_the_handler_with_a_daemon() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
         daemon.bind(("127.0.0.1", 0))
         daemon.settimeout(5)
@@ -107,5 +107,5 @@ def test_with_a_daemon_the_handler_has_its_part_in_the_trace() -> None:
         {"AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:1", "POWERTOOLS_TRACE_DISABLED": "true"},
     ],
 )
-def test_without_one_nothing_is_imported(variables: dict[str, str]) -> None:
+def test_telemetry_imports_no_tracer_without_a_daemon(variables: dict[str, str]) -> None:
     assert run(**variables) == "False\n"

@@ -37,13 +37,13 @@ def cache(kind: Kind, request: pytest.FixtureRequest) -> PrincipalCache:
     return ValkeyPrincipalCache(valkey=valkey, ttl_s=60)
 
 
-async def test_a_key_is_found_by_its_hash(store: ApiKeyStore) -> None:
+async def test_api_key_store_finds_a_key_by_its_hash(store: ApiKeyStore) -> None:
     await store.add(KEY, key_hash="h1")
     assert await store.find("h1") == PRINCIPAL
     assert await store.find("h2") is None
 
 
-async def test_keys_are_listed_oldest_first(store: ApiKeyStore) -> None:
+async def test_api_key_store_lists_keys_oldest_first(store: ApiKeyStore) -> None:
     assert list(await store.list()) == []
     await store.add(KEY, key_hash="h1")
     await store.add(ApiKey(key_id="key_0", tenant_id="u", name="n", hint="efgh"), key_hash="h0")
@@ -55,20 +55,20 @@ async def test_keys_are_listed_oldest_first(store: ApiKeyStore) -> None:
     assert keys[0].revoked_at is None
 
 
-async def test_a_hash_that_is_there_stays(store: ApiKeyStore) -> None:
+async def test_api_key_store_keeps_the_first_key_of_a_hash(store: ApiKeyStore) -> None:
     await store.add(KEY, key_hash="h1")
     await store.add(ApiKey(key_id="key_2", tenant_id="u", name="n", hint="x"), key_hash="h1")
     assert await store.find("h1") == PRINCIPAL
     assert len(await store.list()) == 1
 
 
-async def test_a_tenant_may_have_several_keys(store: ApiKeyStore) -> None:
+async def test_api_key_store_keeps_several_keys_of_a_tenant(store: ApiKeyStore) -> None:
     await store.add(KEY, key_hash="h1")
     await store.add(ApiKey(key_id="key_2", tenant_id="t", name="n", hint="x"), key_hash="h2")
     assert await store.find("h2") == a_principal("t", key_id="key_2")
 
 
-async def test_a_revoked_key_is_not_found_any_more(store: ApiKeyStore) -> None:
+async def test_api_key_store_does_not_find_a_revoked_key(store: ApiKeyStore) -> None:
     await store.add(KEY, key_hash="h1")
     assert await store.revoke("key_1") == "h1"
     assert await store.find("h1") is None
@@ -77,7 +77,9 @@ async def test_a_revoked_key_is_not_found_any_more(store: ApiKeyStore) -> None:
     assert revoked_at is not None
 
 
-async def test_revoking_again_and_revoking_nothing(store: ApiKeyStore) -> None:
+async def test_api_key_store_revokes_a_key_once_and_ignores_an_unknown_one(
+    store: ApiKeyStore,
+) -> None:
     await store.add(KEY, key_hash="h1")
     await store.revoke("key_1")
     first = (await store.list())[0].revoked_at
@@ -86,7 +88,7 @@ async def test_revoking_again_and_revoking_nothing(store: ApiKeyStore) -> None:
     assert await store.revoke("key_unknown") is None
 
 
-async def test_identities_are_cached_until_dropped(cache: PrincipalCache) -> None:
+async def test_principal_cache_keeps_a_principal_until_it_is_dropped(cache: PrincipalCache) -> None:
     assert await cache.get("h1") is None
     await cache.put("h1", PRINCIPAL)
     assert await cache.get("h1") == PRINCIPAL
@@ -96,7 +98,7 @@ async def test_identities_are_cached_until_dropped(cache: PrincipalCache) -> Non
     assert await cache.get("h1") is None
 
 
-async def test_a_revoked_key_is_refused_at_once_though_cached(
+async def test_api_keys_refuse_a_revoked_key_at_once_although_it_is_cached(
     store: ApiKeyStore, cache: PrincipalCache
 ) -> None:
     keys = ApiKeys(store=store, cache=cache)
@@ -132,7 +134,7 @@ async def test_principal_cache_writes_what_the_version_before_scopes_reads(valke
     assert await valkey.call("GET", "axon:identity:h1") == b"t\nkey_1"
 
 
-async def test_api_key_from_before_scopes_is_allowed_everything(
+async def test_api_key_store_allows_everything_to_a_key_from_before_scopes(
     pool: Pool, postgres_dsn: str
 ) -> None:
     with psycopg.connect(postgres_dsn) as connection:
@@ -144,14 +146,16 @@ async def test_api_key_from_before_scopes_is_allowed_everything(
     assert await PostgresApiKeyStore(pool=pool).find("h1") == a_principal()
 
 
-async def test_many_at_once(store: ApiKeyStore, cache: PrincipalCache) -> None:
+async def test_api_keys_create_and_authenticate_many_keys_at_once(
+    store: ApiKeyStore, cache: PrincipalCache
+) -> None:
     keys = ApiKeys(store=store, cache=cache)
     made = await asyncio.gather(*(keys.create(tenant_id="t", name=str(n)) for n in range(20)))
     found = await asyncio.gather(*(keys.authenticate(secret) for _, secret in made))
     assert [principal and principal.key_id for principal in found] == [k.key_id for k, _ in made]
 
 
-async def test_a_cached_identity_does_not_stay_for_ever(valkey: Valkey) -> None:
+async def test_principal_cache_expires(valkey: Valkey) -> None:
     cache = ValkeyPrincipalCache(valkey=valkey, ttl_s=60)
     await cache.put("h1", PRINCIPAL)
     assert 0 < await valkey.call("TTL", "axon:identity:h1") <= 60

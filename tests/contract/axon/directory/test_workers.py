@@ -124,20 +124,20 @@ def fake_place() -> Place:
     )
 
 
-class TestAnnouncing:
-    async def test_those_who_are_there_are_known_by_id(self, place: Place) -> None:
+class TestWorkerDirectoryRegister:
+    async def test_lists_live_workers_by_id(self, place: Place) -> None:
         assert await place.directory.list() == []
         for worker_id in ("w2", "w1"):
             await place.directory.register(a_worker(worker_id, load=3))
         assert await place.directory.list() == [a_worker("w1", load=3), a_worker("w2", load=3)]
 
-    async def test_what_has_become_of_one(self, place: Place) -> None:
+    async def test_replaces_the_state_of_a_worker(self, place: Place) -> None:
         await place.enter(3)
         later = WorkerState(worker_id="w1", slots=2, load=1, models=())
         await place.directory.register(later)
         assert await place.directory.list() == [later]
 
-    async def test_a_lease_ends(self, place: Place) -> None:
+    async def test_lists_no_worker_whose_lease_has_ended(self, place: Place) -> None:
         await place.enter(0, 0)
         await place.directory.register(a_worker("w2"), lease_s=0.02)
         await place.seconds(0.05)
@@ -145,7 +145,7 @@ class TestAnnouncing:
         await place.enter(0)  # takes the ended ones out
         assert [worker.worker_id for worker in await place.directory.list()] == ["w1"]
 
-    async def test_who_left_is_not_there_and_may_come_again(self, place: Place) -> None:
+    async def test_a_removed_worker_may_register_again(self, place: Place) -> None:
         await place.enter(0, 0)
         for _ in range(2):
             await place.directory.remove("w1")
@@ -153,12 +153,12 @@ class TestAnnouncing:
         await place.enter(5)
         assert await place.loads() == [5, 0]
 
-    async def test_a_load_is_noted(self, place: Place) -> None:
+    async def test_sets_the_load_of_a_worker(self, place: Place) -> None:
         await place.enter(0, 0)
         await place.directory.note_load("w2", 7)
         assert await place.loads() == [0, 7]
 
-    async def test_a_load_of_nobody_is_not(self, place: Place) -> None:
+    async def test_ignores_the_load_of_an_unknown_worker(self, place: Place) -> None:
         await place.enter(0)
         await place.directory.note_load("w2", 7)
         await place.directory.remove("w1")
@@ -166,7 +166,7 @@ class TestAnnouncing:
         assert await place.directory.list() == []
 
 
-async def test_nothing_stays_for_ever(valkey_url: str) -> None:
+async def test_worker_directory_leaves_no_key_without_an_expiry(valkey_url: str) -> None:
     async with valkey_client(valkey_url) as valkey:
         directory = ValkeyWorkerDirectory(valkey=valkey)
         with listening(valkey_url):
@@ -178,35 +178,35 @@ async def test_nothing_stays_for_ever(valkey_url: str) -> None:
         assert all(0 < life <= 3600 for life in lives)
 
 
-class TestHandingOver:
-    async def test_a_delivery_arrives_whole_and_is_counted(self, place: Place) -> None:
+class TestWorkerDirectoryHandOver:
+    async def test_delivers_the_whole_job_and_counts_it(self, place: Place) -> None:
         await place.enter(1, 0)
         assert await place.hand_over(["w2", "w1"]) == "w2"
         assert place.handed_over() == [("w2", replace(DELIVERY, forwarded=True))]
         assert await place.loads() == [1, 1]
 
-    async def test_one_without_a_trace_too(self, place: Place) -> None:
+    async def test_delivers_a_job_without_a_trace_header(self, place: Place) -> None:
         await place.enter(1, 0)
         delivery = ReceivedJob(body="", receipt_handle="r", receive_count=1, message_id="m")
         await place.directory.hand_over(delivery, own_id="w1", order=["w2", "w1"])
         assert place.handed_over() == [("w2", replace(delivery, forwarded=True))]
 
-    async def test_the_own_id_first_is_here(self, place: Place) -> None:
+    async def test_keeps_the_job_if_the_own_id_comes_first(self, place: Place) -> None:
         await place.enter(9, 0)
         assert await place.hand_over(["w1", "w2"]) == "w1"
         assert place.handed_over() == []
         assert await place.loads() == [9, 0]
 
-    async def test_no_order_is_here(self, place: Place) -> None:
+    async def test_keeps_the_job_without_an_order(self, place: Place) -> None:
         assert await place.hand_over([]) == "w1"
 
-    async def test_who_has_no_room_is_passed_over(self, place: Place) -> None:
+    async def test_skips_a_worker_without_room(self, place: Place) -> None:
         # 1 + 2 + 0 jobs of 3 workers: no more than 2 each.
         await place.enter(1, 2, 0)
         assert await place.hand_over(["w2", "w3", "w1"]) == "w3"
         assert await place.loads() == [1, 2, 1]
 
-    async def test_the_bound_is_reached_but_not_passed(self, place: Place) -> None:
+    async def test_fills_a_worker_to_its_bound_and_no_further(self, place: Place) -> None:
         await place.enter(4, 0)
         taken = [await place.hand_over(["w2", "w1"], number=number) for number in range(1, 5)]
         # 4 + n jobs of 2 workers: no more than 3, then 4, 4 and 5 each.
@@ -215,35 +215,35 @@ class TestHandingOver:
         # 1 + 4 jobs: no more than 4 each.
         assert await place.hand_over(["w2", "w1"], number=5) == "w1"
 
-    async def test_the_own_place_in_the_order_counts(self, place: Place) -> None:
+    async def test_keeps_the_job_if_no_earlier_worker_has_room(self, place: Place) -> None:
         await place.enter(1, 3, 0)
         assert await place.hand_over(["w2", "w1", "w3"]) == "w1"
 
-    async def test_one_that_has_too_much_itself_passes_on(self, place: Place) -> None:
+    async def test_an_overloaded_worker_hands_its_job_over(self, place: Place) -> None:
         # 6 + 4 + 0 jobs: no more than 5 each.
         await place.enter(6, 5, 0)
         assert await place.hand_over(["w2", "w1", "w3"]) == "w3"
 
-    async def test_a_job_in_hand_counts_though_it_is_not_noted(self, place: Place) -> None:
+    async def test_counts_the_job_that_is_not_in_the_load_yet(self, place: Place) -> None:
         await place.enter(0, 0)
         assert await place.hand_over(["w2", "w1"]) == "w2"
 
-    async def test_one_without_a_free_slot_gets_none(self, place: Place) -> None:
+    async def test_skips_a_worker_without_a_free_slot(self, place: Place) -> None:
         # 8 + 8 jobs: no more than 10 each; but a worker has 8 slots.
         await place.enter(8, 8)
         assert await place.hand_over(["w2", "w1"]) == "w1"
         await place.directory.note_load("w2", 7)
         assert await place.hand_over(["w2", "w1"]) == "w2"
 
-    async def test_without_a_bound_the_first_gets_it(self, place: Place) -> None:
+    async def test_hands_over_to_the_first_worker_without_a_bound(self, place: Place) -> None:
         await place.enter(1, 50, 0)
         assert await place.hand_over(["w2", "w3"], bounded=False) == "w2"
 
-    async def test_some_worker_that_may_have_it_has_room(self, place: Place) -> None:
+    async def test_finds_room_among_the_workers_of_the_order(self, place: Place) -> None:
         await place.enter(9, 3, 3, 3)  # w1 cannot run it
         assert await place.hand_over(["w3", "w2", "w4"]) == "w3"
 
-    async def test_nobody_listening_is_passed_over(self, place: Place) -> None:
+    async def test_skips_a_disconnected_worker(self, place: Place) -> None:
         await place.enter(1, 0, 0)
         place.disconnect("w2")
         assert await place.hand_over(["w2", "w3", "w1"]) == "w3"
@@ -251,23 +251,23 @@ class TestHandingOver:
         assert await place.hand_over(["w2", "w3", "w1"], number=1) == "w1"
         assert await place.loads() == [1, 0, 1]
 
-    async def test_who_is_not_there_is_passed_over(self, place: Place) -> None:
+    async def test_skips_a_worker_that_is_not_registered(self, place: Place) -> None:
         await place.enter(1, 0)
         await place.directory.register(a_worker("w3"), lease_s=0.02)
         await place.seconds(0.05)
         assert await place.hand_over(["w3", "w4", "w2", "w1"]) == "w2"
 
-    async def test_who_has_not_announced_itself_may_hand_over(self, place: Place) -> None:
+    async def test_an_unregistered_worker_may_hand_over(self, place: Place) -> None:
         await place.enter(0, 0)
         assert await place.hand_over(["w2", "w4"], own_id="w4") == "w2"
 
-    async def test_nobody_can_have_it(self, place: Place) -> None:
+    async def test_keeps_the_job_if_no_worker_can_take_it(self, place: Place) -> None:
         assert await place.hand_over(["w2", "w3"]) == "w1"
         assert place.handed_over() == []
 
 
-class TestRepeating:
-    async def test_a_repeated_hand_over_publishes_nothing(
+class TestWorkerDirectoryRepeatedHandOver:
+    async def test_publishes_the_job_once(
         self, place: Place, request: pytest.FixtureRequest
     ) -> None:
         if "fake" in request.node.callspec.id:
@@ -283,6 +283,6 @@ class TestRepeating:
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"1\n", b"1\n{}", b"x\n{}", b"1\n[]"])
-def test_what_is_no_delivery_is_refused(payload: bytes) -> None:
+def test_handed_over_job_refuses_anything_else(payload: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         HandedOver.decode(payload)

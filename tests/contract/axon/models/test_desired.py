@@ -29,23 +29,25 @@ def wanted(request: pytest.FixtureRequest) -> DesiredModels:
     return PostgresDesiredModels(pool=pool)
 
 
-async def test_nothing_is_wanted_at_first(wanted: DesiredModels) -> None:
+async def test_desired_models_are_empty_at_first(wanted: DesiredModels) -> None:
     assert list(await wanted.list()) == []
 
 
-async def test_what_was_said_is_read_again(wanted: DesiredModels) -> None:
+async def test_desired_models_return_what_was_put(wanted: DesiredModels) -> None:
     put = await wanted.put("llama", SETTINGS)
     assert (put.name, put.settings) == ("llama", SETTINGS)
     assert list(await wanted.list()) == [put]
 
 
-async def test_models_are_listed_by_name(wanted: DesiredModels) -> None:
+async def test_desired_models_are_listed_by_name(wanted: DesiredModels) -> None:
     for name in ("b", "a/z", "B", "ä", "a:1", "_"):
         await wanted.put(name, {"engine": "echo"})
     assert [each.name for each in await wanted.list()] == ["B", "_", "a/z", "a:1", "b", "ä"]
 
 
-async def test_the_last_word_counts_and_the_version_grows(wanted: DesiredModels) -> None:
+async def test_desired_models_keep_the_last_settings_with_a_higher_version(
+    wanted: DesiredModels,
+) -> None:
     first = await wanted.put("llama", SETTINGS)
     unloaded = await wanted.put("llama", None)
     assert list(await wanted.list()) == [DesiredModel("llama", None, unloaded.version)]
@@ -54,17 +56,19 @@ async def test_the_last_word_counts_and_the_version_grows(wanted: DesiredModels)
     assert 0 < first.version < unloaded.version < again.version
 
 
-async def test_the_same_said_again_is_a_change(wanted: DesiredModels) -> None:
+async def test_desired_models_count_the_same_settings_again_as_a_change(
+    wanted: DesiredModels,
+) -> None:
     first, second = [await wanted.put("llama", SETTINGS) for _ in range(2)]
     assert first.version < second.version
 
 
-async def test_versions_grow_across_models(wanted: DesiredModels) -> None:
+async def test_desired_models_number_versions_across_models(wanted: DesiredModels) -> None:
     versions = [(await wanted.put(name, None)).version for name in ("a", "b", "a", "c")]
     assert versions == sorted(set(versions))
 
 
-async def test_many_at_once(wanted: DesiredModels) -> None:
+async def test_desired_models_number_concurrent_changes(wanted: DesiredModels) -> None:
     names = [f"m{n % 3}" for n in range(30)]
     put = await asyncio.gather(*(wanted.put(name, {"engine": "echo"}) for name in names))
     assert len({each.version for each in put}) == len(put)
@@ -72,7 +76,7 @@ async def test_many_at_once(wanted: DesiredModels) -> None:
     assert list(await wanted.list()) == [last[name] for name in sorted(last)]
 
 
-async def test_a_later_version_is_never_seen_before_an_earlier_one(pool: Pool) -> None:
+async def test_desired_models_show_no_version_before_an_earlier_one(pool: Pool) -> None:
     """Who has seen a version has seen all below it, whichever model they are of."""
     wanted = PostgresDesiredModels(pool=pool)
     seen: list[set[int]] = [set()]
@@ -91,12 +95,12 @@ async def test_a_later_version_is_never_seen_before_an_earlier_one(pool: Pool) -
         assert versions == set(range(1, len(versions) + 1))
 
 
-async def test_a_character_that_postgresql_cannot_keep_is_replaced(pool: Pool) -> None:
+async def test_desired_models_replace_a_character_that_postgresql_cannot_keep(pool: Pool) -> None:
     put = await PostgresDesiredModels(pool=pool).put("llama", {"model_uri": "a\x00b"})
     assert put.settings == {"model_uri": "a\ufffdb"}
 
 
-async def test_a_database_that_is_away() -> None:
+async def test_desired_models_raise_unavailable_without_a_database() -> None:
     async with postgres_pool("postgresql://127.0.0.1:1/none") as pool:
         pool.timeout = 0.2
         wanted = PostgresDesiredModels(pool=pool)

@@ -8,7 +8,7 @@ from axon.models.settings import adapter_of, engine_settings
 ADAPTER = {"adapter_of": "base", "model_uri": "s3://bucket/pirate"}
 
 
-def test_an_adapter_names_its_base_and_its_place() -> None:
+def test_lora_adapter_settings_name_base_and_place() -> None:
     assert adapter_of(ADAPTER) == "base"
     assert engine_settings("pirate", ADAPTER).model_uri == "s3://bucket/pirate"
     assert adapter_of({"engine": "echo"}) is None
@@ -24,6 +24,6 @@ def test_an_adapter_names_its_base_and_its_place() -> None:
         ({"slots": 3, "engine": "vllm"}, "engine, slots: an adapter has only"),
     ],
 )
-def test_what_is_wrong_is_named(changes: dict[str, Any], message: str) -> None:
+def test_lora_adapter_settings_name_what_is_wrong(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         engine_settings("pirate", ADAPTER | changes)

@@ -117,15 +117,15 @@ async def history(request: pytest.FixtureRequest) -> AsyncIterator[History]:
         yield History(sender=SqsHistorySender(api=api), client=client, queue_url=url)
 
 
-class TestJobs:
-    async def test_a_job_arrives_as_it_was_sent(self, jobs: Jobs) -> None:
+class TestJobQueue:
+    async def test_delivers_a_job_as_it_was_sent(self, jobs: Jobs) -> None:
         job = a_job(input='wörld 🌍 \x00 \ufffe\uffff \u2028 "\\ \r\n', stream_id="s")
         await jobs.sender.send(job)
         (delivery,) = await jobs.receive(1)
         assert Job.decode(delivery.body) == job
         assert delivery.receive_count == 1
 
-    async def test_no_more_than_asked_for(self, jobs: Jobs) -> None:
+    async def test_delivers_no_more_jobs_than_asked_for(self, jobs: Jobs) -> None:
         sent = [a_job() for _ in range(5)]
         for job in sent:
             await jobs.sender.send(job)
@@ -135,13 +135,13 @@ class TestJobs:
         received = {Job.decode(delivery.body).response_id for delivery in [*first, *rest]}
         assert received == {job.response_id for job in sent}
 
-    async def test_ten_at_most(self, jobs: Jobs) -> None:
+    async def test_delivers_at_most_ten_jobs(self, jobs: Jobs) -> None:
         await asyncio.gather(*(jobs.sender.send(a_job()) for _ in range(12)))
         first = await jobs.queue.receive(limit=10)
         assert 1 <= len(first) <= 10
         await jobs.receive(12 - len(first))
 
-    async def test_a_released_job_comes_again(self, jobs: Jobs) -> None:
+    async def test_delivers_a_released_job_again(self, jobs: Jobs) -> None:
         await jobs.sender.send(a_job())
         (first,) = await jobs.receive(1)
         await jobs.queue.extend([first], timeout_s=0)
@@ -149,7 +149,7 @@ class TestJobs:
         assert second.body == first.body
         assert second.receive_count == 2
 
-    async def test_a_deleted_job_is_gone(self, jobs: Jobs) -> None:
+    async def test_does_not_deliver_a_deleted_job(self, jobs: Jobs) -> None:
         gone, stays = a_job(), a_job()
         await jobs.sender.send(gone)
         (delivery,) = await jobs.receive(1)
@@ -159,7 +159,7 @@ class TestJobs:
         (other,) = await jobs.receive(1)
         assert Job.decode(other.body) == stays
 
-    async def test_extending_keeps_jobs_away(self, jobs: Jobs) -> None:
+    async def test_extending_keeps_jobs_invisible(self, jobs: Jobs) -> None:
         for _ in range(12):
             await jobs.sender.send(a_job())
         held = await jobs.receive(12)
@@ -169,7 +169,7 @@ class TestJobs:
         await jobs.sender.send(other)
         assert [Job.decode(d.body) for d in await jobs.queue.receive(limit=10)] == [other]
 
-    async def test_many_deleted_at_once(self, jobs: Jobs) -> None:
+    async def test_deletes_many_jobs_at_once(self, jobs: Jobs) -> None:
         for _ in range(12):
             await jobs.sender.send(a_job())
         await asyncio.gather(*map(jobs.queue.delete, await jobs.receive(12)))
@@ -178,14 +178,14 @@ class TestJobs:
         assert [Job.decode(d.body) for d in await jobs.queue.receive(limit=10)] == [other]
 
 
-class TestSqsJobs:
-    async def test_a_tenant_is_a_message_group_for_fairness(self) -> None:
+class TestSqsJobQueue:
+    async def test_makes_a_tenant_a_message_group_for_fairness(self) -> None:
         async with moto_queue("jobs") as (url, client), sqs_api(url) as api:
             await SqsJobSender(api=api).send(a_job(tenant_id="tenant-9"))
             answer = client.receive_message(QueueUrl=url, MessageSystemAttributeNames=["All"])
             assert answer["Messages"][0]["Attributes"]["MessageGroupId"] == "tenant-9"
 
-    async def test_one_wrong_deletion_fails_alone(self) -> None:
+    async def test_fails_a_wrong_deletion_alone(self) -> None:
         async with moto_queue("jobs") as (url, _), sqs_api(url) as api:
             queue = SqsJobQueue(api=api)
             await SqsJobSender(api=api).send(a_job())
@@ -201,7 +201,9 @@ class TestSqsJobs:
         assert outcomes[1] is None
         assert isinstance(outcomes[2], UnavailableError)
 
-    async def test_a_queue_that_is_not_there(self, sqs_endpoint: str) -> None:
+    async def test_raises_unavailable_for_a_queue_that_does_not_exist(
+        self, sqs_endpoint: str
+    ) -> None:
         async with sqs_api(f"{sqs_endpoint}/000000000000/none") as api:
             with pytest.raises(UnavailableError, match="SQS SendMessage"):
                 await SqsJobSender(api=api).send(a_job())
@@ -213,14 +215,14 @@ TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sample
 
 
 class TestTraceHeader:
-    async def test_a_job_brings_it_along(self) -> None:
+    async def test_arrives_with_its_job(self) -> None:
         async with moto_queue("jobs") as (url, _), sqs_api(url) as api:
             for header in (TRACE, None):
                 await SqsJobSender(api=api, trace_header=lambda header=header: header).send(a_job())  # type: ignore[misc]
                 (delivery,) = await SqsJobQueue(api=api).receive(limit=1)
                 assert delivery.trace_header == header
 
-    async def test_a_queue_that_loses_it_delivers_the_job(self, jobs_queue_url: str) -> None:
+    async def test_is_optional_for_the_delivery_of_a_job(self, jobs_queue_url: str) -> None:
         async with sqs_api(jobs_queue_url) as api:
             job = a_job()
             await SqsJobSender(api=api, trace_header=lambda: TRACE).send(job)
@@ -228,7 +230,7 @@ class TestTraceHeader:
             assert Job.decode(delivery.body) == job
             assert delivery.trace_header in (TRACE, None)
 
-    async def test_each_record_has_its_own(self) -> None:
+    async def test_differs_for_each_record(self) -> None:
         """Seen as it is sent: both stand-ins lose it in a batch."""
         sent: list[dict[str, Any]] = []
 
@@ -259,35 +261,35 @@ def record(number: int, *, conversation: str = "conv", text: str = "") -> Histor
     )
 
 
-class TestHistory:
-    async def test_a_record_arrives_as_it_was_sent(self, history: History) -> None:
+class TestHistoryQueue:
+    async def test_delivers_a_record_as_it_was_sent(self, history: History) -> None:
         sent = record(1, text="wörld 🌍 \x00 \ufffe\uffff \u2028")
         await history.sender.send(sent)
         assert history.arrived(1) == [sent]
 
-    async def test_a_conversations_records_stay_in_order(self, history: History) -> None:
+    async def test_keeps_the_records_of_a_conversation_in_order(self, history: History) -> None:
         sent = [record(number) for number in range(25)]
         await asyncio.gather(*map(history.sender.send, sent))
         assert history.arrived(25) == sent
 
-    async def test_a_record_sent_again_arrives_once(self, history: History) -> None:
+    async def test_delivers_a_repeated_record_once(self, history: History) -> None:
         for number in (1, 1, 2, 1):
             await history.sender.send(record(number))
         assert history.arrived(2) == [record(1), record(2)]
         await history.sender.send(record(3))
         assert history.arrived(1) == [record(3)]
 
-    async def test_big_records_are_split_over_batches(self, history: History) -> None:
+    async def test_splits_large_records_over_batches(self, history: History) -> None:
         sent = [record(n, conversation=f"conv_{n}", text="ö" * 50_000) for n in range(7)]
         await asyncio.gather(*map(history.sender.send, sent))
         arrived = sorted(history.arrived(7), key=lambda made: made.version)
         assert arrived == sent
 
 
-class TestPartialFailure:
+class TestHistorySenderPartialFailure:
     """Of a batch that the queue took in part: nothing real can be made to do this on demand."""
 
-    async def test_the_callers_whose_messages_failed_are_told(self) -> None:
+    async def test_raises_for_the_messages_that_failed(self) -> None:
         async with sqs_api("http://127.0.0.1:1/0/history.fifo") as api:
             api.call = failing(lambda body: '"version":3' in body)  # type: ignore[method-assign,assignment]
             sender = SqsHistorySender(api=api)
