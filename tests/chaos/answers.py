@@ -52,7 +52,7 @@ class Answer:
     acted: bool = False
     left: bool = False
     refused: bool = False
-    """It is gone, and its client was told so."""
+    """It is lost, and its client got an event that says so."""
     trail: list[tuple[float, str]] = field(default_factory=list)
     faults: list[tuple[Fault, str]] = field(default_factory=list)
 

@@ -17,7 +17,7 @@ class Kind(StrEnum):
     KILL = "kill"
     TERM = "term"
     STOP = "stop"
-    """SIGSTOP, and after a while SIGCONT."""
+    """SIGSTOP, and later SIGCONT."""
     CUT = "cut"
     STALL = "stall"
     REFUSE = "refuse"

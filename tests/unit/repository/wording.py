@@ -70,8 +70,7 @@ NAMELESS = frozenset(
     re.findall(
         r"\w+",
         "a an the it its they them their he she this that these those there here what who whoever "
-        "whatever which when where whether how why if as is are was nothing nobody no none one "
-        "each every any both neither so",
+        "whatever which when where whether how why nothing nobody none neither so",
     )
 )
 """First words of a test's name that name no subject: begin with the thing that is tested."""

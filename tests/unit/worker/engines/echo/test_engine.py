@@ -74,7 +74,7 @@ def test_echo_repeats_the_words_joined_by_single_spaces(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["count to 3", " Count To 3. ", "COUNT TO 3!", "count to 3 ?"])
-def test_echo_counts(text: str) -> None:
+def test_echo_counts_to_a_number(text: str) -> None:
     assert joined(answer(text)) == "1 2 3"
 
 
