@@ -6,13 +6,96 @@ from tests.support.repository import ROOT
 from tests.unit.repository.checkout import TREE
 from tests.unit.repository.wording import Finding, findings, name_findings
 
-NOT_YET: tuple[str, ...] = ()
-"""Folders whose docstrings and comments do not keep the rules yet."""
+NOT_YET: tuple[str, ...] = (
+    "tests/contract/axon/directory/test_workers.py",
+    "tests/contract/axon/models/test_desired.py",
+    "tests/contract/axon/test_jobs.py",
+    "tests/integration/axon/adapters/test_application_role.py",
+    "tests/integration/axon/adapters/test_ecs_scaler.py",
+    "tests/integration/functions/conftest.py",
+    "tests/integration/functions/embedded_metrics.py",
+    "tests/integration/functions/respond_harness.py",
+    "tests/integration/functions/test_telemetry.py",
+    "tests/integration/worker/cluster_harness.py",
+    "tests/integration/worker/conftest.py",
+    "tests/integration/worker/test_cluster.py",
+    "tests/integration/worker/test_handover.py",
+    "tests/integration/worker/test_telemetry.py",
+    "tests/integration/worker/test_worker_death.py",
+    "tests/unit/axon/adapters/aws/ecs_agent_stand_in.py",
+    "tests/unit/axon/adapters/aws/test_batching.py",
+    "tests/unit/axon/adapters/aws/test_management_api_contract.py",
+    "tests/unit/axon/adapters/aws/test_signed_client.py",
+    "tests/unit/axon/adapters/observability/otlp_collector.py",
+    "tests/unit/axon/adapters/observability/test_telemetry.py",
+    "tests/unit/axon/models/test_commands.py",
+    "tests/unit/axon/test_settings.py",
+    "tests/unit/worker/attempt/attempt_harness.py",
+    "tests/unit/worker/attempt/faulty_event_log.py",
+    "tests/unit/worker/attempt/test_attempt_away.py",
+    "tests/unit/worker/attempt/test_attempt_observed.py",
+    "tests/unit/worker/attempt/test_attempt_usage.py",
+    "tests/unit/worker/attempt/test_endings.py",
+    "tests/unit/worker/attempt/test_retry_policy.py",
+    "tests/unit/worker/attempt/test_runner.py",
+    "tests/unit/worker/attempt/test_runner_overload.py",
+    "tests/unit/worker/default_settings.py",
+    "tests/unit/worker/flood_harness.py",
+    "tests/unit/worker/jobs/consumer_harness.py",
+    "tests/unit/worker/jobs/test_consumer_accept.py",
+    "tests/unit/worker/jobs/test_consumer_drain.py",
+    "tests/unit/worker/jobs/test_visibility.py",
+    "tests/unit/worker/pipeline/test_assemble.py",
+    "tests/unit/worker/pipeline/test_stage.py",
+    "tests/unit/worker/sagemaker/endpoint_harness.py",
+    "tests/unit/worker/sagemaker/test_http.py",
+    "tests/unit/worker/scripted_engine.py",
+    "tests/unit/worker/test_event_writer.py",
+)
+"""Files whose docstrings and comments do not keep the rules yet; take one out when it does."""
 
-NAMES_NOT_YET: tuple[str, ...] = ()
-"""Folders with tests that do not keep the rule for names yet."""
-
-PENDING = pytest.mark.xfail(reason="the rewording is under way")
+NAMES_NOT_YET: tuple[str, ...] = (
+    "tests/integration/worker/test_app.py",
+    "tests/integration/worker/test_cluster.py",
+    "tests/integration/worker/test_cluster_shutdown.py",
+    "tests/integration/worker/test_handover.py",
+    "tests/integration/worker/test_lost_data.py",
+    "tests/integration/worker/test_models.py",
+    "tests/integration/worker/test_process.py",
+    "tests/integration/worker/test_telemetry.py",
+    "tests/integration/worker/test_weights.py",
+    "tests/integration/worker/test_worker_death.py",
+    "tests/unit/axon/adapters/aws/test_batching.py",
+    "tests/unit/axon/adapters/aws/test_credentials.py",
+    "tests/unit/axon/adapters/aws/test_ecs_agent.py",
+    "tests/unit/axon/adapters/aws/test_iam_tokens.py",
+    "tests/unit/axon/adapters/aws/test_management_api_contract.py",
+    "tests/unit/axon/test_aliases.py",
+    "tests/unit/worker/attempt/test_attempt_away.py",
+    "tests/unit/worker/attempt/test_attempt_stopped.py",
+    "tests/unit/worker/attempt/test_attempt_truncated.py",
+    "tests/unit/worker/attempt/test_attempt_unloaded.py",
+    "tests/unit/worker/attempt/test_attempt_usage.py",
+    "tests/unit/worker/attempt/test_retry_policy.py",
+    "tests/unit/worker/attempt/test_runner_overload.py",
+    "tests/unit/worker/jobs/test_consumer.py",
+    "tests/unit/worker/jobs/test_consumer_accept.py",
+    "tests/unit/worker/jobs/test_visibility.py",
+    "tests/unit/worker/pipeline/test_fit.py",
+    "tests/unit/worker/pipeline/test_flush.py",
+    "tests/unit/worker/pipeline/test_messages.py",
+    "tests/unit/worker/pipeline/test_post.py",
+    "tests/unit/worker/pipeline/test_retrieve.py",
+    "tests/unit/worker/pipeline/test_stage.py",
+    "tests/unit/worker/pipeline/test_stream.py",
+    "tests/unit/worker/sagemaker/test_answer_log.py",
+    "tests/unit/worker/sagemaker/test_app.py",
+    "tests/unit/worker/sagemaker/test_http.py",
+    "tests/unit/worker/sagemaker/test_requests.py",
+    "tests/unit/worker/test_flood.py",
+    "tests/unit/worker/test_metrics.py",
+)
+"""Files with tests that do not keep the rule for names yet; take one out when it does."""
 
 TABLE_OF_WORDS = "tests/unit/repository/"
 """The rules themselves, and the samples that break them."""
@@ -29,7 +112,6 @@ def report(path: str, found: list[Finding]) -> list[str]:
     return [f"{path}:{finding.line}: {finding.text}" for finding in found]
 
 
-@PENDING
 def test_docstrings_and_comments_keep_to_plain_english() -> None:
     wrong = [
         line
@@ -39,7 +121,6 @@ def test_docstrings_and_comments_keep_to_plain_english() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@PENDING
 def test_names_of_tests_have_a_subject_and_a_behaviour() -> None:
     wrong = [
         line
