@@ -1,4 +1,4 @@
-"""Workers beside each other, in this process: where jobs were run, and what became of them."""
+"""Several workers in this process, which record where jobs were run."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from axon.jobs import Job, ReceivedJob
-from tests.integration.worker.conftest import World
+from tests.integration.worker.conftest import WorkerHarness
 from worker import composition
 from worker.cluster.handover import JobHandover
 from worker.cluster.registration import LocalWorker, WorkerRegistration
@@ -19,11 +19,11 @@ TOGETHER = {"model_retention_s": "0.6"}
 """Has a worker look for others several times a second."""
 
 
-class Beside:
+class ClusterHarness:
     """Notes where jobs are run: (conversation, worker, whether it was handed over) by response."""
 
-    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.world = world
+    def __init__(self, harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.harness = harness
         self.ran: dict[str, list[tuple[str, str, bool]]] = {}
         self.forwarded: set[str] = set()
         self.announcers: dict[str, WorkerRegistration] = {}
@@ -61,12 +61,12 @@ class Beside:
         async with AsyncExitStack() as stack:
             for name in names:
                 changed = TOGETHER | {"worker_id": name} | changes
-                await stack.enter_async_context(self.world.worker(**changed))
+                await stack.enter_async_context(self.harness.worker(**changed))
             await self.known(len(names) - 1, by=names)
             yield
 
     async def known(self, others: int, *, by: Sequence[str]) -> None:
-        """Wait until these workers here know so many others."""
+        """Wait until these workers know `others` peers."""
         async with asyncio.timeout(20):
             while any(
                 not (registration := self.announcers.get(name))

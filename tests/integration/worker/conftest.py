@@ -43,8 +43,8 @@ TENANT, CONNECTION = "t", "c1"
 VISIBILITY_S = 3
 
 
-class World:
-    """Submits requests and sees what becomes of them."""
+class WorkerHarness:
+    """Submits requests to workers and reads their answers."""
 
     def __init__(
         self, *, variables: dict[str, str], service: ResponseService,
@@ -75,7 +75,7 @@ class World:
         return validate_stream(await self.log.read(response_id))
 
     async def logged(self, response_id: str, *, count: int) -> list[LoggedEvent]:
-        """Wait until the log holds so many events."""
+        """Wait until the log holds `count` events."""
         async with asyncio.timeout(20):
             while len(events := await self.log.read(response_id)) < count:
                 await asyncio.sleep(0.005)
@@ -110,17 +110,17 @@ class World:
         return Job.decode((await self.describe(response_id)).job)
 
     async def lose(self) -> None:
-        """Have Valkey lose everything; relays tell it again that they are there."""
+        """Delete all data of Valkey; a relay announces itself again."""
         await self._valkey.call("FLUSHALL")
         await self.begin()
 
     async def begin(self) -> None:
-        """Have a relay, and a model that may be asked for."""
+        """Announce a relay and a model."""
         await ValkeyRelayDirectory(valkey=self._valkey).heartbeat("relay", lease_s=600)
         await ValkeyModelDirectory(valkey=self._valkey).register(("echo",), retention_s=600)
 
     async def done(self, *, jobs: int = 0) -> None:
-        """Wait until so many jobs are left: a worker deletes its own after the end."""
+        """Wait until `jobs` jobs are left: a worker deletes its own after the end."""
         async with asyncio.timeout(10):
             while self.depth("jobs") > jobs:
                 await asyncio.sleep(0.01)
@@ -191,7 +191,7 @@ def processes(variables: dict[str, str]) -> Iterator[Processes]:
 
 @pytest.fixture
 def visibility_s() -> int:
-    """After so long a dead worker's jobs come back."""
+    """Visibility timeout of the jobs queue, in seconds."""
     return VISIBILITY_S
 
 
@@ -218,7 +218,9 @@ def variables(
 
 
 @pytest.fixture
-async def world(variables: dict[str, str], sqs_client: "SQSClient") -> AsyncIterator[World]:
+async def harness(
+    variables: dict[str, str], sqs_client: "SQSClient"
+) -> AsyncIterator[WorkerHarness]:
     async with AsyncExitStack() as stack:
         valkey = await stack.enter_async_context(valkey_client(variables["AXON_VALKEY_URL"]))
         pool = await stack.enter_async_context(postgres_pool(variables["AXON_POSTGRES_DSN"]))
@@ -242,12 +244,12 @@ async def world(variables: dict[str, str], sqs_client: "SQSClient") -> AsyncIter
             terminator=terminator,
             scaler=FixedWorkerScaler(),
         )
-        world = World(
+        harness = WorkerHarness(
             variables=variables, service=service, terminator=terminator, log=log, jobs=jobs,
             valkey=valkey, sqs=sqs_client,
         )  # fmt: skip
-        await world.begin()
-        yield world
+        await harness.begin()
+        yield harness
 
 
 def sqs_api(queue_url: str) -> SqsApi:

@@ -6,135 +6,149 @@ import signal
 import pytest
 
 from axon.rendezvous import ranked
-from tests.integration.worker.cluster_harness import TOGETHER, Beside
-from tests.integration.worker.conftest import Processes, World, text_of
+from tests.integration.worker.cluster_harness import TOGETHER, ClusterHarness
+from tests.integration.worker.conftest import Processes, WorkerHarness, text_of
 from tests.integration.worker.test_worker_death import exactly
 from tests.support.eventually import eventually
 
 
 @pytest.fixture
-def beside(world: World, monkeypatch: pytest.MonkeyPatch) -> Beside:
-    return Beside(world, monkeypatch)
+def cluster(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> ClusterHarness:
+    return ClusterHarness(harness, monkeypatch)
 
 
-async def talk(world: World, *, turns: int) -> list[str]:
+async def talk(harness: WorkerHarness, *, turns: int) -> list[str]:
     """Ask for one turn after the other; return their responses."""
     ids: list[str] = []
     for number in range(turns):
         previous = {"previous_response_id": ids[-1]} if ids else {}
-        ids.append(await world.submit(input=f"turn {number}", **previous))
-        assert text_of(await world.ended(ids[-1])) == f"turn {number}"
-        await world.done()
+        ids.append(await harness.submit(input=f"turn {number}", **previous))
+        assert text_of(await harness.ended(ids[-1])) == f"turn {number}"
+        await harness.done()
     return ids
 
 
-async def test_the_turns_of_a_conversation_land_on_one_worker(world: World, beside: Beside) -> None:
-    async with beside.workers("w1", "w2"):
+async def test_cluster_runs_the_turns_of_a_conversation_on_one_worker(
+    harness: WorkerHarness, cluster: ClusterHarness
+) -> None:
+    async with cluster.workers("w1", "w2"):
         for _ in range(8):
-            turns = [beside.ran[each] for each in await talk(world, turns=4)]
+            turns = [cluster.ran[each] for each in await talk(harness, turns=4)]
             assert all(len(places) == 1 for places in turns)
             conversation = turns[0][0][0]
             first = ranked(conversation, ["w1", "w2"])[0]
             assert {place[:2] for (place,) in turns} == {(conversation, first)}
-    handed_over = {each for each, places in beside.ran.items() if places[0][2]}
-    assert handed_over == beside.forwarded != set()
-    assert {place[1] for places in beside.ran.values() for place in places} == {"w1", "w2"}
+    handed_over = {each for each, places in cluster.ran.items() if places[0][2]}
+    assert handed_over == cluster.forwarded != set()
+    assert {place[1] for places in cluster.ran.values() for place in places} == {"w1", "w2"}
 
 
-async def test_many_conversations_are_answered_once_each(world: World, beside: Beside) -> None:
-    async with beside.workers("w1", "w2", "w3", slots="4", echo_token_ms="2"):
-        ids = await asyncio.gather(*(world.submit(input=f"count to {n}") for n in range(1, 61)))
+async def test_cluster_answers_many_conversations_once_each(
+    harness: WorkerHarness, cluster: ClusterHarness
+) -> None:
+    async with cluster.workers("w1", "w2", "w3", slots="4", echo_token_ms="2"):
+        ids = await asyncio.gather(*(harness.submit(input=f"count to {n}") for n in range(1, 61)))
         for count, response_id in enumerate(ids, start=1):
-            await exactly(world, response_id, count=count)
-            assert (await world.describe(response_id)).epoch == 1
-    await world.done()
-    assert all(len(places) == 1 for places in beside.ran.values())
-    assert beside.forwarded
-    assert world.depth("history") == 60
+            await exactly(harness, response_id, count=count)
+            assert (await harness.describe(response_id)).epoch == 1
+    await harness.done()
+    assert all(len(places) == 1 for places in cluster.ran.values())
+    assert cluster.forwarded
+    assert harness.depth("history") == 60
 
 
-async def test_without_affinity_they_stay_where_they_came(world: World, beside: Beside) -> None:
-    async with beside.workers("w1", "w2", prefix_affinity="false"):
+async def test_cluster_without_affinity_forwards_nothing(
+    harness: WorkerHarness, cluster: ClusterHarness
+) -> None:
+    async with cluster.workers("w1", "w2", prefix_affinity="false"):
         for _ in range(3):
-            await talk(world, turns=3)
-    assert not beside.forwarded
+            await talk(harness, turns=3)
+    assert not cluster.forwarded
 
 
-async def test_one_that_is_left_alone_keeps_all(world: World, beside: Beside) -> None:
-    async with beside.workers("w1"):
-        async with beside.workers("w2"):
-            await beside.known(1, by=["w1"])
-        await eventually(lambda: not beside.announcers["w1"].peers)
-        beside.ran.clear()
+async def test_cluster_of_one_worker_keeps_all_jobs(
+    harness: WorkerHarness, cluster: ClusterHarness
+) -> None:
+    async with cluster.workers("w1"):
+        async with cluster.workers("w2"):
+            await cluster.known(1, by=["w1"])
+        await eventually(lambda: not cluster.announcers["w1"].peers)
+        cluster.ran.clear()
         for _ in range(3):
-            await talk(world, turns=2)
-        assert {places[0][1] for places in beside.ran.values()} == {"w1"}
+            await talk(harness, turns=2)
+        assert {places[0][1] for places in cluster.ran.values()} == {"w1"}
 
 
-async def handed_over_to(other: str, world: World, beside: Beside) -> tuple[str, set[str]]:
+async def handed_over_to(
+    other: str, harness: WorkerHarness, cluster: ClusterHarness
+) -> tuple[str, set[str]]:
     """Submit until a job is handed over to a worker elsewhere; return it and all that there are."""
     every: set[str] = set()
     async with asyncio.timeout(12):  # its lease lasts longer
-        while not beside.forwarded:
-            response_id = await world.submit(input="count to 150")
+        while not cluster.forwarded:
+            response_id = await harness.submit(input="count to 150")
             every.add(response_id)
-            job = await world.job(response_id)
+            job = await harness.job(response_id)
             if ranked(job.conversation_id, ["w1", "w2"])[0] == other:
                 await asyncio.sleep(0.3)  # it may also be received there
-    return next(iter(beside.forwarded)), every
+    return next(iter(cluster.forwarded)), every
 
 
 @pytest.mark.parametrize("begun", [True, False])
-async def test_a_job_comes_back_from_one_that_was_killed(
-    world: World, beside: Beside, processes: Processes, begun: bool
+async def test_cluster_runs_the_jobs_of_a_killed_worker_again(
+    harness: WorkerHarness, cluster: ClusterHarness, processes: Processes, begun: bool
 ) -> None:
-    async with beside.workers("w1", echo_token_ms="5", slots="64"):
+    async with cluster.workers("w1", echo_token_ms="5", slots="64"):
         other = processes.start(worker_id="w2", echo_token_ms="10", slots="64", **TOGETHER)
-        await beside.known(1, by=["w1"])
-        if not begun:  # it hears of the job, but does nothing
+        await cluster.known(1, by=["w1"])
+        if not begun:  # the job arrives there, but is not run
             other.send_signal(signal.SIGSTOP)
-        response_id, every = await handed_over_to("w2", world, beside)
+        response_id, every = await handed_over_to("w2", harness, cluster)
         if begun:
-            await world.claimed(response_id, epoch=1)
-            await world.logged(response_id, count=4)
+            await harness.claimed(response_id, epoch=1)
+            await harness.logged(response_id, count=4)
         else:
-            assert (await world.describe(response_id)).epoch == 0
+            assert (await harness.describe(response_id)).epoch == 0
         other.kill()
         other.wait()
         for each in every:
-            await exactly(world, each, count=150)
-        assert (await world.describe(response_id)).epoch == 1 + begun
-        assert beside.ran[response_id][-1][1:] == ("w1", False)
-        await world.done()
+            await exactly(harness, each, count=150)
+        assert (await harness.describe(response_id)).epoch == 1 + begun
+        assert cluster.ran[response_id][-1][1:] == ("w1", False)
+        await harness.done()
 
 
-async def test_one_that_wakes_too_late_leaves_what_it_was_given(
-    world: World, beside: Beside, processes: Processes
+async def test_cluster_worker_that_wakes_too_late_drops_old_jobs(
+    harness: WorkerHarness, cluster: ClusterHarness, processes: Processes
 ) -> None:
-    async with beside.workers("w1", slots="64"):
+    async with cluster.workers("w1", slots="64"):
         other = processes.start(worker_id="w2", slots="64", **TOGETHER)
-        await beside.known(1, by=["w1"])
+        await cluster.known(1, by=["w1"])
         other.send_signal(signal.SIGSTOP)
-        response_id, every = await handed_over_to("w2", world, beside)
+        response_id, every = await handed_over_to("w2", harness, cluster)
         for each in every:
-            await exactly(world, each, count=150)
+            await exactly(harness, each, count=150)
         other.send_signal(signal.SIGCONT)
-        await eventually(lambda: beside.announcers["w1"].peers)
-        for each in [await world.submit(input="count to 3") for _ in range(8)]:
-            await exactly(world, each, count=3)
-        assert (await world.describe(response_id)).epoch == 1
-        await world.done()
+        await eventually(lambda: cluster.announcers["w1"].peers)
+        for each in [await harness.submit(input="count to 3") for _ in range(8)]:
+            await exactly(harness, each, count=3)
+        assert (await harness.describe(response_id)).epoch == 1
+        await harness.done()
 
 
-async def test_workers_that_come_and_go_lose_nothing(world: World, beside: Beside) -> None:
+async def test_cluster_loses_nothing_when_workers_join_and_leave(
+    harness: WorkerHarness, cluster: ClusterHarness
+) -> None:
     ids: list[str] = []
-    async with beside.workers("w1", echo_token_ms="2"):
+    async with cluster.workers("w1", echo_token_ms="2"):
         for _ in range(3):
-            async with world.worker(worker_id="w2", echo_token_ms="2", **TOGETHER):
-                await beside.known(1, by=["w1"])
-                ids += await asyncio.gather(*(world.submit(input="count to 20") for _ in range(20)))
+            async with harness.worker(worker_id="w2", echo_token_ms="2", **TOGETHER):
+                await cluster.known(1, by=["w1"])
+                ids += await asyncio.gather(
+                    *(harness.submit(input="count to 20") for _ in range(20))
+                )
                 await asyncio.sleep(0.02)  # some are on their way
         for each in ids:
-            await exactly(world, each, count=20)
-    assert beside.forwarded
-    await world.done()
+            await exactly(harness, each, count=20)
+    assert cluster.forwarded
+    await harness.done()

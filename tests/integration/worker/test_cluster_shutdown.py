@@ -12,8 +12,8 @@ from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.jobs import Job, ReceivedJob
 from tests.clients import valkey_client
-from tests.integration.worker.cluster_harness import Beside
-from tests.integration.worker.conftest import World, sqs_api
+from tests.integration.worker.cluster_harness import ClusterHarness
+from tests.integration.worker.conftest import WorkerHarness, sqs_api
 from tests.integration.worker.test_worker_death import exactly
 
 
@@ -23,8 +23,8 @@ def visibility_s() -> int:
 
 
 @pytest.fixture
-def beside(world: World, monkeypatch: pytest.MonkeyPatch) -> Beside:
-    return Beside(world, monkeypatch)
+def cluster(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> ClusterHarness:
+    return ClusterHarness(harness, monkeypatch)
 
 
 @pytest.fixture
@@ -33,27 +33,27 @@ async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
         yield client
 
 
-async def received(world: World) -> ReceivedJob:
+async def receive_one(harness: WorkerHarness) -> ReceivedJob:
     """Receive a job as a worker would."""
-    api = sqs_api(world.variables["AXON_JOBS_QUEUE_URL"])
+    api = sqs_api(harness.variables["AXON_JOBS_QUEUE_URL"])
     try:
-        (delivery,) = await SqsJobQueue(api=api).receive(limit=1)
+        (received,) = await SqsJobQueue(api=api).receive(limit=1)
     finally:
         await api.close()
-    return delivery
+    return received
 
 
-async def test_a_worker_that_drains_gives_back_what_still_arrives(
-    world: World, beside: Beside, valkey: Valkey
+async def test_worker_that_drains_releases_jobs_that_still_arrive(
+    harness: WorkerHarness, cluster: ClusterHarness, valkey: Valkey
 ) -> None:
     directory = ValkeyWorkerDirectory(valkey=valkey)
-    late = await world.submit(input="count to 3")
-    delivery = await received(world)
+    late = await harness.submit(input="count to 3")
+    received = await receive_one(harness)
     async with AsyncExitStack() as stack:
         stopped = asyncio.Event()
-        await stack.enter_async_context(beside.workers("w2", slots="1", echo_token_ms="10"))
-        long = await world.submit(input="count to 600")
-        await world.logged(long, count=4)
+        await stack.enter_async_context(cluster.workers("w2", slots="1", echo_token_ms="10"))
+        long = await harness.submit(input="count to 600")
+        await harness.logged(long, count=4)
         (state,) = await directory.list()
         leaving = asyncio.create_task(closed(stack.pop_all(), stopped))
         async with asyncio.timeout(5):
@@ -61,19 +61,19 @@ async def test_a_worker_that_drains_gives_back_what_still_arrives(
                 await asyncio.sleep(0.01)
         # As one does whose script ran just before.
         await directory.register(state)
-        chosen = await directory.hand_over(delivery, own_id="w1", order=["w2"], bounded=False)
+        chosen = await directory.hand_over(received, own_id="w1", order=["w2"], bounded=False)
         assert chosen == "w2"
         await directory.remove("w2")
         assert not stopped.is_set()
     began = time.monotonic()
-    async with beside.workers("w1"):
-        await exactly(world, late, count=3)
+    async with cluster.workers("w1"):
+        await exactly(harness, late, count=3)
         assert time.monotonic() - began < 20
-        await exactly(world, long, count=600)
+        await exactly(harness, long, count=600)
         await leaving
-    assert (await world.describe(late)).epoch == 1
-    assert beside.ran[late] == [(Job.decode(delivery.body).conversation_id, "w1", False)]
-    await world.done()
+    assert (await harness.describe(late)).epoch == 1
+    assert cluster.ran[late] == [(Job.decode(received.body).conversation_id, "w1", False)]
+    await harness.done()
 
 
 async def closed(stack: AsyncExitStack, stopped: asyncio.Event) -> None:

@@ -9,16 +9,16 @@ import time
 
 import pytest
 
-from tests.integration.worker.conftest import ROOT, Processes, World
+from tests.integration.worker.conftest import ROOT, Processes, WorkerHarness
 from tests.unit.axon.adapters.aws.ecs_agent_stand_in import ecs_agent_stand_in
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_soon(
-    world: World, processes: Processes, number: signal.Signals
+async def test_process_ends_soon_after_a_signal(
+    harness: WorkerHarness, processes: Processes, number: signal.Signals
 ) -> None:
     process = processes.start()
-    await world.ended(await world.submit())
+    await harness.ended(await harness.submit())
     began = time.monotonic()
     process.send_signal(number)
     assert process.wait(10) == 0
@@ -26,17 +26,17 @@ async def test_a_signal_ends_it_soon(
 
 
 @pytest.mark.parametrize(("wanted", "requests"), [("true", 1), ("false", 0)])
-async def test_the_task_is_protected_where_that_is_wanted(
-    world: World, processes: Processes, wanted: str, requests: int
+async def test_process_protects_its_task_if_configured(
+    harness: WorkerHarness, processes: Processes, wanted: str, requests: int
 ) -> None:
     async with ecs_agent_stand_in() as agent:
         processes.start(task_protection=wanted, ecs_agent_uri=agent.uri)
-        await world.ended(await world.submit())
+        await harness.ended(await harness.submit())
         await agent.was_asked(requests)
         assert agent.asked == [{"ProtectionEnabled": True, "ExpiresInMinutes": 30}] * requests
 
 
-def test_json_logs(processes: Processes) -> None:
+def test_process_writes_json_logs(processes: Processes) -> None:
     process = processes.start(log_format="json")
     assert process.stderr is not None
     entry = json.loads(process.stderr.readline())
@@ -44,7 +44,7 @@ def test_json_logs(processes: Processes) -> None:
     assert entry["message"].startswith("serving echo")
 
 
-def test_wrong_settings_end_it_with_one_line(processes: Processes) -> None:
+def test_process_ends_with_one_line_about_wrong_settings(processes: Processes) -> None:
     process = processes.start(slots="none", valkey_url="")
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 1
@@ -54,7 +54,7 @@ def test_wrong_settings_end_it_with_one_line(processes: Processes) -> None:
     assert errors.count("\n") == 1
 
 
-def test_a_dead_engine_has_an_exit_status_of_its_own() -> None:
+def test_process_has_an_exit_status_for_a_dead_engine() -> None:
     script = """
 import runpy
 import worker.app

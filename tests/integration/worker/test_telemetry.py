@@ -1,4 +1,4 @@
-"""What a worker tells of itself: metrics, traces, and to ECS that it works."""
+"""Telemetry of a worker: metrics, traces, and its protection in ECS."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ import pytest
 
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobQueue
 from axon.jobs import ReceivedJob
-from tests.integration.worker.conftest import TENANT, World, text_of
+from tests.integration.worker.conftest import TENANT, WorkerHarness, text_of
 from tests.unit.axon.adapters.aws.ecs_agent_stand_in import ecs_agent_stand_in
 from tests.unit.axon.adapters.observability.otlp_collector import Collector, otlp_collector
 from worker.cluster import task_protection
@@ -21,7 +21,7 @@ ON = {"ProtectionEnabled": True, "ExpiresInMinutes": 30}
 OFF = {"ProtectionEnabled": False}
 
 
-async def test_metrics(world: World, unused_tcp_port: int) -> None:
+async def test_telemetry_serves_metrics(harness: WorkerHarness, unused_tcp_port: int) -> None:
     async def told() -> set[str]:
         url = f"http://127.0.0.1:{unused_tcp_port}/metrics"
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
@@ -33,12 +33,12 @@ async def test_metrics(world: World, unused_tcp_port: int) -> None:
             while not set(lines) <= await told():
                 await asyncio.sleep(0.01)
 
-    async with world.worker(slots="3", echo_token_ms="20", health_port=str(unused_tcp_port)):
-        long = await world.submit(input="count to 500")
-        await world.logged(long, count=6)
+    async with harness.worker(slots="3", echo_token_ms="20", health_port=str(unused_tcp_port)):
+        long = await harness.submit(input="count to 500")
+        await harness.logged(long, count=6)
         await tells("axon_worker_slots 3.0", "axon_worker_slots_used 1.0")
-        await world.ended(await world.submit(input="one two three"))
-        await world.terminator.cancel(long, tenant_id=TENANT)
+        await harness.ended(await harness.submit(input="one two three"))
+        await harness.terminator.cancel(long, tenant_id=TENANT)
         await tells(
             "axon_worker_slots_used 0.0",
             'axon_jobs_total{outcome="completed"} 1.0',
@@ -60,7 +60,7 @@ class Traced:
         async def received(queue: SqsJobQueue, *, limit: int) -> Sequence[ReceivedJob]:
             header = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={PARENT};Sampled={self.sampled}"
             deliveries = await receive(queue, limit=limit)
-            return [replace(delivery, trace_header=header) for delivery in deliveries]
+            return [replace(received, trace_header=header) for received in deliveries]
 
         async def sending(sender: SqsHistorySender, record: Any) -> None:
             self.sent.append(sender._trace_header())
@@ -81,10 +81,12 @@ async def collector() -> AsyncIterator[Collector]:
         yield collector
 
 
-async def test_a_request_is_one_trace(world: World, traced: Traced, collector: Collector) -> None:
-    async with world.worker(otlp_endpoint=collector.endpoint):
-        response_id = await world.submit(input="hello")
-        await world.ended(response_id)
+async def test_telemetry_makes_one_trace_of_a_request(
+    harness: WorkerHarness, traced: Traced, collector: Collector
+) -> None:
+    async with harness.worker(otlp_endpoint=collector.endpoint):
+        response_id = await harness.submit(input="hello")
+        await harness.ended(response_id)
     assert sorted(span.name for span in collector.spans) == ["assemble", "generate", "job"]
     assert {span.trace_id for span in collector.spans} == {TRACE}
     assert {span.service for span in collector.spans} == {"axon-worker"}
@@ -105,48 +107,50 @@ async def test_a_request_is_one_trace(world: World, traced: Traced, collector: C
     assert traced.sent == [f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={job.span_id};Sampled=1"]
 
 
-async def test_what_is_not_sampled_leaves_no_span(
-    world: World, traced: Traced, collector: Collector
+async def test_telemetry_exports_no_span_that_is_not_sampled(
+    harness: WorkerHarness, traced: Traced, collector: Collector
 ) -> None:
     traced.sampled = 0
-    async with world.worker(otlp_endpoint=collector.endpoint):
-        await world.ended(await world.submit())
+    async with harness.worker(otlp_endpoint=collector.endpoint):
+        await harness.ended(await harness.submit())
     assert collector.spans == []
     assert traced.sent == [None]
 
 
-async def test_a_collector_that_is_away_changes_nothing(world: World, traced: Traced) -> None:
-    async with world.worker(otlp_endpoint="http://127.0.0.1:1"):
+async def test_telemetry_without_a_collector_changes_nothing(
+    harness: WorkerHarness, traced: Traced
+) -> None:
+    async with harness.worker(otlp_endpoint="http://127.0.0.1:1"):
         for _ in range(10):
-            assert text_of(await world.ended(await world.submit(input="hello"))) == "hello"
+            assert text_of(await harness.ended(await harness.submit(input="hello"))) == "hello"
         began = time.monotonic()
     assert time.monotonic() - began < 5
-    await world.done()
+    await harness.done()
     assert len(traced.sent) == 10
 
 
-async def test_the_task_is_protected_while_there_is_work(
-    world: World, monkeypatch: pytest.MonkeyPatch
+async def test_task_protection_holds_while_there_are_jobs(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(task_protection, "IDLE_S", 0.3)
     monkeypatch.setattr(task_protection, "RENEW_S", 0.5)
     monkeypatch.setattr(task_protection, "RETRY_S", 0.05)
     async with ecs_agent_stand_in() as agent:
         agent.failures = [(500, b"no"), (200, b'{"failure": {"Reason": "TASK_NOT_VALID"}}')]
-        async with world.worker(agent_uri=agent.uri, echo_token_ms="20"):
+        async with harness.worker(agent_uri=agent.uri, echo_token_ms="20"):
             assert agent.asked == []
-            await world.ended(await world.submit(input="count to 50"))  # for a second
+            await harness.ended(await harness.submit(input="count to 50"))  # for a second
             await agent.was_asked(5)
             while OFF not in agent.asked:
                 await asyncio.sleep(0.01)
             assert agent.asked[:4] == [ON] * 4  # two failed, one worked, one renewed it
             assert agent.asked[-1] == OFF
             before = len(agent.asked)
-            await world.ended(await world.submit())
+            await harness.ended(await harness.submit())
             await agent.was_asked(before + 1)
             assert agent.asked[before] == ON
 
 
-async def test_an_agent_that_is_away_stops_no_work(world: World) -> None:
-    async with world.worker(agent_uri="http://127.0.0.1:1"):
-        assert text_of(await world.ended(await world.submit(input="hello"))) == "hello"
+async def test_task_protection_without_an_agent_stops_no_job(harness: WorkerHarness) -> None:
+    async with harness.worker(agent_uri="http://127.0.0.1:1"):
+        assert text_of(await harness.ended(await harness.submit(input="hello"))) == "hello"

@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, int]:
     }
 
 
-def test_copies_the_folder_and_nothing_beside_it(s3: "S3Client", tmp_path: Path) -> None:
+def test_weights_are_copied_without_other_folders(s3: "S3Client", tmp_path: Path) -> None:
     folder = model_folder(f"s3://{BUCKET}/small", cache=tmp_path / "cache")
     assert files(folder) == {
         "config.json": 2,
@@ -54,7 +54,9 @@ def test_copies_the_folder_and_nothing_beside_it(s3: "S3Client", tmp_path: Path)
     }
 
 
-def test_copies_once_and_completes_what_was_interrupted(s3: "S3Client", tmp_path: Path) -> None:
+def test_weights_are_copied_once_and_completed_after_an_interruption(
+    s3: "S3Client", tmp_path: Path
+) -> None:
     folder = model_folder(f"s3://{BUCKET}/small", cache=tmp_path)
     kept = (folder / "config.json").stat().st_mtime_ns
     (folder / "model-00001.safetensors").write_bytes(b"cut")
@@ -64,19 +66,21 @@ def test_copies_once_and_completes_what_was_interrupted(s3: "S3Client", tmp_path
 
 
 @pytest.mark.parametrize("uri", [f"s3://{BUCKET}/smal", "s3://nothing-here/small"])
-def test_what_is_not_there_is_named(s3: "S3Client", tmp_path: Path, uri: str) -> None:
+def test_weights_that_do_not_exist_are_named_in_the_error(
+    s3: "S3Client", tmp_path: Path, uri: str
+) -> None:
     with pytest.raises(EngineError, match=r"is no model|cannot read the model"):
         model_folder(uri, cache=tmp_path)
 
 
-def test_a_local_folder_is_used_where_it_is(tmp_path: Path) -> None:
+def test_weights_in_a_local_folder_are_used_in_place(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     assert model_folder(str(tmp_path), cache=tmp_path / "cache") == tmp_path
     with pytest.raises(EngineError, match=r"no config\.json"):
         model_folder(str(tmp_path / "elsewhere"), cache=tmp_path)
 
 
-def test_what_arrives_damaged_is_no_model(
+def test_weights_that_arrive_damaged_are_refused(
     s3: "S3Client", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "checksum_of", lambda _head: Checksum("CRC32", "AAAAAA=="))
@@ -85,7 +89,7 @@ def test_what_arrives_damaged_is_no_model(
     assert not [name for name in files(tmp_path / "cache") if not name.endswith(".partial")]
 
 
-def test_progress_is_logged_by_tenths(
+def test_weights_log_their_progress_by_tenths(
     s3: "S3Client", tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger=weights.logger.name)

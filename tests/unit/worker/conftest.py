@@ -1,10 +1,10 @@
 import pytest
 
-from tests.unit.worker.attempt.attempt_harness import Workplace
+from tests.unit.worker.attempt.attempt_harness import AttemptHarness
 
 
 @pytest.fixture
-async def world() -> Workplace:
-    world = Workplace()
-    await world.begin()
-    return world
+async def harness() -> AttemptHarness:
+    harness = AttemptHarness()
+    await harness.begin()
+    return harness

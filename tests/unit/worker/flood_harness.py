@@ -136,8 +136,8 @@ class ForgetfulTurns(FakeTurns):
     async def put(self, turns: Sequence[Turn]) -> None: ...
 
 
-class Flood:
-    """So many jobs at once. `outcomes` counts attempts; `memory` is the process's, each second."""
+class FloodHarness:
+    """`count` jobs at once. `outcomes` counts attempts; `memory` is the process's, each second."""
 
     def __init__(self, count: int, *, prefetch: int, **sizes: int) -> None:
         settings = SETTINGS.model_copy(update=sizes)
@@ -180,7 +180,7 @@ class Flood:
             load_changed=self._load_changed,
         )
 
-    def told(self, name: str, **labels: str) -> float:
+    def metric(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(name, labels) or 0
 
     async def pass_by(self) -> None:

@@ -1,4 +1,4 @@
-"""An engine that generates what a test tells it to, and fails where it is told to."""
+"""An engine whose tokens and failures a test chooses."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -18,7 +18,7 @@ from worker.engines.protocol import (
 class ScriptedEngine:
     """Answers every request with `tokens`, one chunk a token; token n has the id 100 + n.
 
-    `failures` are raised by one generation after the other, after so many tokens of the answer.
+    `failures` are raised by one generation after the other, after a number of tokens of the answer.
     While `gate` is clear it waits before each token; after `pass_`, only when those have passed.
     """
 
@@ -89,7 +89,7 @@ class ScriptedEngine:
             self.running -= 1
 
     def pass_(self, count: int) -> None:
-        """Let so many tokens more pass."""
+        """Allow `count` more tokens."""
         self._passes = self._passes or asyncio.Semaphore(0)
         for _ in range(count):
             self._passes.release()

@@ -38,7 +38,7 @@ class EventWriterHarness:
         assert opening.outcome is OpenResult.OPENED
 
     async def lose(self) -> None:
-        """Let Valkey lose everything; the relay and the workers announce themselves again."""
+        """Delete all data of Valkey; the relay and the workers announce themselves again."""
         self.log.lose()
         await self.log.heartbeat("relay", lease_s=600)
 

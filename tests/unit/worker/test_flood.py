@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.virtual_time import run
-from tests.unit.worker.flood_harness import SLOTS, Flood
+from tests.unit.worker.flood_harness import SLOTS, FloodHarness
 
 JOBS = 10_000
 SIZES = {"queue_retrieve": 16, "queue_assemble": 16, "queue_infer": 32}
@@ -11,16 +11,16 @@ PREFETCH = 100
 SECONDS = 12
 
 
-def flooded(count: int, **sizes: int) -> Flood:
-    async def story() -> Flood:
-        flood = Flood(count, prefetch=PREFETCH, **SIZES | sizes)
+def flooded(count: int, **sizes: int) -> FloodHarness:
+    async def story() -> FloodHarness:
+        flood = FloodHarness(count, prefetch=PREFETCH, **SIZES | sizes)
         await flood.pass_by()
         return flood
 
     return run(story())
 
 
-def test_every_job_is_answered_or_told_and_the_memory_stays_flat() -> None:
+def test_flood_answers_or_fails_every_job_in_constant_memory() -> None:
     flood = flooded(JOBS)
     answered = flood.log.ends.count("completed")
     told = flood.log.ends.count("server_overloaded")
@@ -31,9 +31,9 @@ def test_every_job_is_answered_or_told_and_the_memory_stays_flat() -> None:
     assert sum(flood.queue.receives) == sum(flood.outcomes.values())
 
     shed = "axon_requests_shed_total"
-    assert flood.told(shed, stage="infer", reason="receives") == told
-    assert flood.told(shed, stage="infer", reason="released") == flood.outcomes["delayed"]
-    assert flood.told("axon_requests_processed_total", stage="infer") == answered
+    assert flood.metric(shed, stage="infer", reason="receives") == told
+    assert flood.metric(shed, stage="infer", reason="released") == flood.outcomes["delayed"]
+    assert flood.metric("axon_requests_processed_total", stage="infer") == answered
 
     assert flood.most_running <= SLOTS + PREFETCH
     assert len(flood.memory) > 20
@@ -41,7 +41,7 @@ def test_every_job_is_answered_or_told_and_the_memory_stays_flat() -> None:
     assert later - early < 4 * 2**20
 
 
-def test_the_engine_answers_as_many_as_without_a_flood() -> None:
+def test_flood_does_not_slow_the_engine_down() -> None:
     flood, calm = flooded(1_000), flooded(SLOTS * SECONDS, queue_infer=SLOTS * SECONDS)
     assert calm.outcomes == {"completed": SLOTS * SECONDS}
     assert flood.outcomes["shed"]

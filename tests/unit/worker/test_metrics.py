@@ -4,7 +4,7 @@ from worker.metrics import WorkerMetrics
 from worker.outcome import AttemptOutcome
 
 
-def test_slots_are_told_as_they_are_when_asked() -> None:
+def test_metrics_report_the_slots_at_each_scrape() -> None:
     registry = CollectorRegistry()
     running = 0
     WorkerMetrics(registry=registry).watch(slots=8, used=lambda: running)
@@ -13,7 +13,7 @@ def test_slots_are_told_as_they_are_when_asked() -> None:
     assert registry.get_sample_value("axon_worker_slots_used") == 3
 
 
-def test_every_outcome_is_there_from_the_beginning() -> None:
+def test_metrics_have_every_outcome_from_the_beginning() -> None:
     registry = CollectorRegistry()
     WorkerMetrics(registry=registry)
     for outcome in (
@@ -30,7 +30,7 @@ def test_every_outcome_is_there_from_the_beginning() -> None:
         assert registry.get_sample_value("axon_jobs_total", {"outcome": outcome}) == 0
 
 
-def test_what_ends_a_job() -> None:
+def test_outcome_is_final_unless_another_attempt_follows() -> None:
     following = {outcome for outcome in AttemptOutcome if not outcome.final}
     assert following == {
         AttemptOutcome.RELEASED,
@@ -40,7 +40,7 @@ def test_what_ends_a_job() -> None:
     }
 
 
-def test_what_goes_from_worker_to_worker_is_there_from_the_beginning() -> None:
+def test_metrics_have_handed_over_jobs_from_the_beginning() -> None:
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry=registry)
     for reason in ("model", "prefix"):
@@ -52,7 +52,7 @@ def test_what_goes_from_worker_to_worker_is_there_from_the_beginning() -> None:
     assert registry.get_sample_value("axon_jobs_arrived_total") == 1
 
 
-def test_turns_that_were_left_out() -> None:
+def test_metrics_count_turns_that_were_left_out() -> None:
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry=registry)
     metrics.truncated(3, model="m")

@@ -1,4 +1,4 @@
-"""A world with a worker in it: attempts over fakes."""
+"""A harness with a worker in it: attempts over fakes."""
 
 import asyncio
 from typing import Any
@@ -25,8 +25,8 @@ DEAD = EngineDeadError("gone")
 EVERY_TOKEN = FlushPolicy(first_s=1e-9, last_s=1e-9, steady_s=1.0, ramp_s=0.5)
 
 
-class Workplace(ResponseHarness):
-    """A world with a worker in it; time is the loop's. It is `clock_ms` when something ends."""
+class AttemptHarness(ResponseHarness):
+    """A harness with a worker in it; time is the loop's. It is `clock_ms` when something ends."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,11 +36,11 @@ class Workplace(ResponseHarness):
         self.metrics = WorkerMetrics(registry=self.registry)
         self.tracing = RecordedTracing()
 
-    def told(self, name: str, **labels: str) -> float | None:
-        """What Prometheus would be told."""
+    def metric(self, name: str, **labels: str) -> float | None:
+        """Return the value of a metric, None if it has no sample."""
         return self.registry.get_sample_value(name, labels)
 
-    def services(
+    def context(
         self, engine: Engine, policy: FlushPolicy = EVERY_TOKEN, **sizes: int
     ) -> AttemptContext:
         """`sizes` are those of the stages' queues, where they differ from the settings'."""
@@ -92,7 +92,7 @@ def text_of(decoded: list[dict[str, Any]]) -> str:
     return text
 
 
-async def until_logged(world: Workplace, job: Job, *, count: int) -> None:
+async def until_logged(harness: AttemptHarness, job: Job, *, count: int) -> None:
     async with asyncio.timeout(5):
-        while len(await world.valkey.read(job.response_id)) < count:
+        while len(await harness.valkey.read(job.response_id)) < count:
             await asyncio.sleep(0)

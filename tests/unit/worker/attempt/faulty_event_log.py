@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from axon.exceptions import UnavailableError
-from tests.unit.worker.attempt.attempt_harness import Workplace
+from tests.unit.worker.attempt.attempt_harness import AttemptHarness
 
 CALLS = ("claim", "append", "read", "describe", "restore")
 
 
 class Fault(Enum):
-    """What happens to one call."""
+    """The fate of one call."""
 
     NONE = "answered"
     UNSENT = "does not reach Valkey"
@@ -24,8 +24,8 @@ class Fault(Enum):
 
 
 @contextmanager
-def going_wrong(world: Workplace, faults: Iterable[Fault]) -> Iterator[list[Fault]]:
-    """Have a fault happen to each call of the log while there are any; gives those that did."""
+def going_wrong(harness: AttemptHarness, faults: Iterable[Fault]) -> Iterator[list[Fault]]:
+    """Apply one fault to each call of the log while any are left; yield those that happened."""
     planned = iter(faults)
     happened: list[Fault] = []
 
@@ -36,10 +36,10 @@ def going_wrong(world: Workplace, faults: Iterable[Fault]) -> Iterator[list[Faul
             if fault is Fault.UNSENT:
                 raise UnavailableError("not sent")
             if fault is Fault.LOST:
-                world.valkey.lose()
+                harness.valkey.lose()
             answer = await call(*args, **kwargs)
             if fault is Fault.LOST_UNANSWERED:
-                world.valkey.lose()
+                harness.valkey.lose()
             if fault in (Fault.UNANSWERED, Fault.LOST_UNANSWERED):
                 raise UnavailableError("not answered")
             return answer
@@ -48,5 +48,5 @@ def going_wrong(world: Workplace, faults: Iterable[Fault]) -> Iterator[list[Faul
 
     with pytest.MonkeyPatch.context() as patch:
         for name in CALLS:
-            patch.setattr(world.valkey, name, wrap(getattr(world.valkey, name)))
+            patch.setattr(harness.valkey, name, wrap(getattr(harness.valkey, name)))
         yield happened

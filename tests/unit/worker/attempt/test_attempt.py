@@ -10,7 +10,7 @@ from axon.event_log.log import Status
 from axon.exceptions import UnavailableError
 from axon.history import version_of
 from tests.support.virtual_time import run
-from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, attempt, text_of
+from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, attempt, text_of
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from worker.attempt.endings import ENGINE_FAILED
 from worker.engines.protocol import (
@@ -22,13 +22,13 @@ from worker.engines.protocol import (
 from worker.pipeline.flush import FlushPolicy
 
 
-class TestCompleted:
+class TestAttemptCompleted:
     @pytest.mark.parametrize("stream_id", [None, "stream-7"])
-    async def test_several_deltas(self, world: Workplace, stream_id: str | None) -> None:
-        job = await world.job(input="one two three", stream_id=stream_id)
+    async def test_several_deltas(self, harness: AttemptHarness, stream_id: str | None) -> None:
+        job = await harness.job(input="one two three", stream_id=stream_id)
         engine = ScriptedEngine(["Hel", "lo, ", "wörld 🌍"], token_s=0.001)
-        await attempt(job, world.services(engine))
-        decoded = await world.answered(job)
+        await attempt(job, harness.context(engine))
+        decoded = await harness.answered(job)
         deltas = [e["delta"] for e in decoded if e["type"] == "response.output_text.delta"]
         assert deltas == ["Hel", "lo, ", "wörld 🌍"]
         response = decoded[-1]["response"]
@@ -37,48 +37,50 @@ class TestCompleted:
         assert response["usage"]["output_tokens"] == 3
         assert engine.running == 0
 
-    async def test_token_ids_are_logged_with_their_text(self, world: Workplace) -> None:
-        job = await world.job()
-        await attempt(job, world.services(ScriptedEngine(["a", "", "b", ""], token_s=0.001)))
-        log = await world.valkey.read(job.response_id)
+    async def test_token_ids_are_logged_with_their_text(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        await attempt(job, harness.context(ScriptedEngine(["a", "", "b", ""], token_s=0.001)))
+        log = await harness.valkey.read(job.response_id)
         assert [e.token_ids for e in log if e.token_ids] == [(100,), (101, 102), (103,)]
-        decoded = await world.answered(job)
+        decoded = await harness.answered(job)
         assert decoded[-1]["response"]["usage"]["output_tokens"] == 4
 
-    async def test_an_empty_answer(self, world: Workplace) -> None:
-        job = await world.job()
-        await attempt(job, world.services(ScriptedEngine([])))
-        decoded = await world.answered(job)
+    async def test_an_empty_answer(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        await attempt(job, harness.context(ScriptedEngine([])))
+        decoded = await harness.answered(job)
         assert text_of(decoded) == ""
         assert decoded[-1]["response"]["usage"]["output_tokens"] == 0
 
-    async def test_the_history_is_sent_before_the_end_is_told(self, world: Workplace) -> None:
-        job = await world.job(input="What?")
-        send = world.history.send
+    async def test_the_history_is_sent_before_the_end_is_told(
+        self, harness: AttemptHarness
+    ) -> None:
+        job = await harness.job(input="What?")
+        send = harness.history.send
 
         async def check(record: Any) -> None:
-            meta = await world.valkey.describe(job.response_id)
+            meta = await harness.valkey.describe(job.response_id)
             assert meta is not None
             assert meta.status is Status.IN_PROGRESS
             await send(record)
 
-        world.history.send = check  # type: ignore[method-assign]
-        await attempt(job, world.services(ScriptedEngine(["a"])))
-        record = world.history.records[job.response_id]
-        decoded = await world.answered(job)
+        harness.history.send = check  # type: ignore[method-assign]
+        await attempt(job, harness.context(ScriptedEngine(["a"])))
+        record = harness.history.records[job.response_id]
+        decoded = await harness.answered(job)
         assert record.response == decoded[-1]["response"]
         assert record.version == version_of(epoch=1, sequence_number=len(decoded) - 1)
         assert record.ended_ms == 77
         assert record.input == job.input
 
     @pytest.mark.parametrize("store", [True, False])
-    async def test_the_turn_can_be_continued(self, world: Workplace, store: bool) -> None:
-        job = await world.job(input="one", store=store)
-        await attempt(job, world.services(ScriptedEngine(["first"])))
-        assert (job.response_id in world.history.records) is store
+    async def test_the_turn_can_be_continued(self, harness: AttemptHarness, store: bool) -> None:
+        job = await harness.job(input="one", store=store)
+        await attempt(job, harness.context(ScriptedEngine(["first"])))
+        assert (job.response_id in harness.history.records) is store
         engine = ScriptedEngine(["second"])
-        following = await world.job(input="two", previous_response_id=job.response_id)
-        await attempt(following, world.services(engine))
+        following = await harness.job(input="two", previous_response_id=job.response_id)
+        await attempt(following, harness.context(engine))
         assert [(m.role, m.content) for m in engine.messages[0]] == [
             ("user", "one"),
             ("assistant", "first"),
@@ -86,14 +88,14 @@ class TestCompleted:
         ]
 
 
-class TestRequest:
-    async def test_the_engine_is_asked_what_the_client_asked(self, world: Workplace) -> None:
-        job = await world.job(
+class TestAttemptRequest:
+    async def test_the_engine_is_asked_what_the_client_asked(self, harness: AttemptHarness) -> None:
+        job = await harness.job(
             input="hello", temperature=0, top_p=0.5, presence_penalty=1, frequency_penalty=-1,
             max_output_tokens=7,
         )  # fmt: skip
         engine = ScriptedEngine(["a"])
-        await attempt(job, world.services(engine))
+        await attempt(job, harness.context(engine))
         (request,) = engine.requests
         assert request.request_id == f"{job.response_id}-1"
         assert request.model == "echo"
@@ -108,47 +110,49 @@ class TestRequest:
         [(None, 100, 50, 50), (20, 100, 50, 20), (80, 100, 50, 50), (80, 12, 50, 10)],
     )
     async def test_the_limit_is_the_smallest_of_three(
-        self, world: Workplace, wanted: int | None, window: int, most: int, given: int
+        self, harness: AttemptHarness, wanted: int | None, window: int, most: int, given: int
     ) -> None:
-        job = await world.job(input="two words", max_output_tokens=wanted)
+        job = await harness.job(input="two words", max_output_tokens=wanted)
         engine = ScriptedEngine(["a"], context_window=window, max_output_tokens=most)
-        await attempt(job, world.services(engine))
+        await attempt(job, harness.context(engine))
         assert engine.requests[0].sampling.max_tokens == given
 
-    async def test_what_the_client_left_open_is_the_engines_choice(self, world: Workplace) -> None:
-        job = await world.job()
+    async def test_what_the_client_left_open_is_the_engines_choice(
+        self, harness: AttemptHarness
+    ) -> None:
+        job = await harness.job()
         engine = ScriptedEngine(["a"])
-        await attempt(job, world.services(engine))
+        await attempt(job, harness.context(engine))
         sampling = engine.requests[0].sampling
         assert sampling.temperature is sampling.top_p is sampling.presence_penalty is None
 
 
-class TestIncomplete:
+class TestAttemptIncomplete:
     @pytest.mark.parametrize("tokens", [[], ["one ", "two"]])
-    async def test_max_output_tokens(self, world: Workplace, tokens: list[str]) -> None:
-        job = await world.job(max_output_tokens=2)
-        await attempt(job, world.services(ScriptedEngine(tokens, finish="length")))
-        decoded = await world.answered(job)
+    async def test_max_output_tokens(self, harness: AttemptHarness, tokens: list[str]) -> None:
+        job = await harness.job(max_output_tokens=2)
+        await attempt(job, harness.context(ScriptedEngine(tokens, finish="length")))
+        decoded = await harness.answered(job)
         assert decoded[-1]["type"] == "response.incomplete"
         response = decoded[-1]["response"]
         assert response["incomplete_details"] == {"reason": "max_output_tokens"}
         assert response["usage"]["output_tokens"] == len(tokens)
         assert response["output"][0]["status"] == "incomplete"
-        assert world.history.records[job.response_id].response == response
-        assert job.response_id in world.turns.turns
+        assert harness.history.records[job.response_id].response == response
+        assert job.response_id in harness.turns.turns
 
 
-class TestFailed:
+class TestAttemptFailed:
     @pytest.mark.parametrize("stored", [True, False])
     async def test_a_failed_continuation_evicts_an_unstored_parent(
-        self, world: Workplace, stored: bool
+        self, harness: AttemptHarness, stored: bool
     ) -> None:
-        parent = await world.job(store=stored)
-        await attempt(parent, world.services(ScriptedEngine(["one"])))
-        job = await world.job(previous_response_id=parent.response_id, store=stored)
+        parent = await harness.job(store=stored)
+        await attempt(parent, harness.context(ScriptedEngine(["one"])))
+        job = await harness.job(previous_response_id=parent.response_id, store=stored)
         engine = ScriptedEngine(["two"], failures=[(0, EngineError("No luck."))])
-        await attempt(job, world.services(engine))
-        assert (parent.response_id in world.turns.turns) is stored
+        await attempt(job, harness.context(engine))
+        assert (parent.response_id in harness.turns.turns) is stored
 
     @pytest.mark.parametrize("after", [0, 2])
     @pytest.mark.parametrize(
@@ -156,97 +160,101 @@ class TestFailed:
         [(EngineError("at 0x7f"), ENGINE_FAILED), (RefusedError("No luck."), "No luck.")],
     )
     async def test_an_engines_error_ends_the_response(
-        self, world: Workplace, after: int, error: EngineError, message: str
+        self, harness: AttemptHarness, after: int, error: EngineError, message: str
     ) -> None:
-        job = await world.job()
+        job = await harness.job()
         engine = ScriptedEngine(["one ", "two "], failures=[(after, error)])
-        await attempt(job, world.services(engine))
-        decoded = await world.answered(job)
+        await attempt(job, harness.context(engine))
+        decoded = await harness.answered(job)
         assert decoded[-1]["type"] == "response.failed"
         assert decoded[-1]["response"]["error"] == {"code": "server_error", "message": message}
         assert len(decoded[-1]["response"]["output"]) == (1 if after else 0)
-        assert world.history.records[job.response_id].response["status"] == "failed"
-        assert job.response_id not in world.turns.turns
+        assert harness.history.records[job.response_id].response["status"] == "failed"
+        assert job.response_id not in harness.turns.turns
 
-    async def test_an_engine_that_stops_without_a_reason_has_failed(self, world: Workplace) -> None:
-        job = await world.job()
-        await attempt(job, world.services(ScriptedEngine(["half an"], finish=None)))
-        assert (await world.answered(job))[-1]["type"] == "response.failed"
+    async def test_an_engine_that_stops_without_a_reason_has_failed(
+        self, harness: AttemptHarness
+    ) -> None:
+        job = await harness.job()
+        await attempt(job, harness.context(ScriptedEngine(["half an"], finish=None)))
+        assert (await harness.answered(job))[-1]["type"] == "response.failed"
 
-    async def test_a_prompt_that_leaves_no_room(self, world: Workplace) -> None:
-        job = await world.job(input="one two three")
-        await attempt(job, world.services(ScriptedEngine(["a"], context_window=3)))
-        error = (await world.answered(job))[-1]["response"]["error"]
+    async def test_a_prompt_that_leaves_no_room(self, harness: AttemptHarness) -> None:
+        job = await harness.job(input="one two three")
+        await attempt(job, harness.context(ScriptedEngine(["a"], context_window=3)))
+        error = (await harness.answered(job))[-1]["response"]["error"]
         assert error["code"] == "invalid_prompt"
         assert "3 tokens" in error["message"]
 
-    async def test_a_prompt_that_the_engine_finds_too_long(self, world: Workplace) -> None:
-        job = await world.job()
+    async def test_a_prompt_that_the_engine_finds_too_long(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
         engine = ScriptedEngine(failures=[(0, ContextOverflowError("The prompt is too long."))])
-        await attempt(job, world.services(engine))
-        assert (await world.answered(job))[-1]["type"] == "response.failed"
+        await attempt(job, harness.context(engine))
+        assert (await harness.answered(job))[-1]["type"] == "response.failed"
 
-    async def test_a_conversation_that_is_gone_since(self, world: Workplace) -> None:
-        first = await world.job(store=False)
-        await attempt(first, world.services(ScriptedEngine(["a"])))
-        job = await world.job(previous_response_id=first.response_id)
-        world.turns.turns.clear()
-        await attempt(job, world.services(ScriptedEngine(["b"])))
-        error = (await world.answered(job))[-1]["response"]["error"]
+    async def test_a_conversation_that_is_gone_since(self, harness: AttemptHarness) -> None:
+        first = await harness.job(store=False)
+        await attempt(first, harness.context(ScriptedEngine(["a"])))
+        job = await harness.job(previous_response_id=first.response_id)
+        harness.turns.turns.clear()
+        await attempt(job, harness.context(ScriptedEngine(["b"])))
+        error = (await harness.answered(job))[-1]["response"]["error"]
         assert error["code"] == "invalid_prompt"
         assert first.response_id in error["message"]
 
-    async def test_a_model_that_this_worker_does_not_serve(self, world: Workplace) -> None:
-        await world.valkey.directory.register(("other",), retention_s=10_000)
-        job = await world.job(model="other")
-        await attempt(job, world.services(ScriptedEngine(["a"])))
-        assert "'other'" in (await world.answered(job))[-1]["response"]["error"]["message"]
+    async def test_a_model_that_this_worker_does_not_serve(self, harness: AttemptHarness) -> None:
+        await harness.valkey.directory.register(("other",), retention_s=10_000)
+        job = await harness.job(model="other")
+        await attempt(job, harness.context(ScriptedEngine(["a"])))
+        assert "'other'" in (await harness.answered(job))[-1]["response"]["error"]["message"]
 
 
-class TestGoingOn:
+class TestAttemptContinued:
     @pytest.mark.parametrize("finish", ["stop", "length"])
     @pytest.mark.parametrize("died_after", range(4))
-    async def test_after_every_token(self, world: Workplace, died_after: int, finish: Any) -> None:
-        job = await world.job(stream_id="s")
+    async def test_after_every_token(
+        self, harness: AttemptHarness, died_after: int, finish: Any
+    ) -> None:
+        job = await harness.job(stream_id="s")
         tokens = ["one ", "", "three"]
         engine = ScriptedEngine(tokens, finish=finish, failures=[(died_after, DEAD)], token_s=0.001)
         with pytest.raises(EngineDeadError):
-            await attempt(job, world.services(engine))
-        await attempt(job, world.services(engine))
-        decoded = await world.answered(job)
+            await attempt(job, harness.context(engine))
+        await attempt(job, harness.context(engine))
+        decoded = await harness.answered(job)
         assert text_of(decoded) == "one three"
         assert decoded[-1]["response"]["usage"]["output_tokens"] == 3
         assert engine.given <= 4
         assert engine.requests[1].request_id == f"{job.response_id}-2"
 
     @pytest.mark.parametrize("finish", ["stop", "length"])
-    async def test_when_only_the_end_is_missing(self, world: Workplace, finish: Any) -> None:
-        job = await world.job()
+    async def test_when_only_the_end_is_missing(self, harness: AttemptHarness, finish: Any) -> None:
+        job = await harness.job()
         engine = ScriptedEngine(["one ", "two"], finish=finish)
-        world.history.fail_with = UnavailableError("no queue")
-        world.shutdown.drain()
+        harness.history.fail_with = UnavailableError("no queue")
+        harness.shutdown.drain()
         with pytest.raises(UnavailableError):
-            await attempt(job, world.services(engine))
-        world.history.fail_with = None
-        await attempt(job, world.services(engine))
-        decoded = await world.answered(job)
+            await attempt(job, harness.context(engine))
+        harness.history.fail_with = None
+        await attempt(job, harness.context(engine))
+        decoded = await harness.answered(job)
         assert text_of(decoded) == "one two"
         status = "completed" if finish == "stop" else "incomplete"
         assert decoded[-1]["type"] == f"response.{status}"
         assert decoded[-1]["response"]["output"][0]["status"] == status
         assert len(engine.requests) == 1
-        record = world.history.records[job.response_id]
+        record = harness.history.records[job.response_id]
         assert record.version == version_of(epoch=2, sequence_number=len(decoded) - 1)
 
-    async def test_after_many_deaths(self, world: Workplace) -> None:
-        job = await world.job()
+    async def test_after_many_deaths(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
         tokens = [f"{number} " for number in range(20)]
         engine = ScriptedEngine(tokens, failures=[(n, DEAD) for n in range(0, 20, 3)])
         for _ in range(7):
             with pytest.raises(EngineDeadError):
-                await attempt(job, world.services(engine))
-        await attempt(job, world.services(engine))
-        assert text_of(await world.answered(job)) == "".join(tokens)
+                await attempt(job, harness.context(engine))
+        await attempt(job, harness.context(engine))
+        assert text_of(await harness.answered(job)) == "".join(tokens)
         assert engine.given == 20
 
     @settings(max_examples=60)
@@ -267,18 +275,18 @@ class TestGoingOn:
         )
 
     async def whole(self, tokens: list[str], deaths: list[int], policy: FlushPolicy) -> None:
-        world = Workplace()
-        await world.begin()
-        job = await world.job()
+        harness = AttemptHarness()
+        await harness.begin()
+        job = await harness.job()
         failures = [(min(death, len(tokens)), DEAD) for death in deaths]
         engine = ScriptedEngine(tokens, failures=failures, token_s=0.02)
         for _ in failures:
             with pytest.raises(EngineDeadError):
-                await attempt(job, world.services(engine, policy))
-        await attempt(job, world.services(engine, policy))
-        decoded = await world.answered(job)
+                await attempt(job, harness.context(engine, policy))
+        await attempt(job, harness.context(engine, policy))
+        decoded = await harness.answered(job)
         assert text_of(decoded) == "".join(tokens)
         assert decoded[-1]["response"]["usage"]["output_tokens"] == len(tokens)
-        logged = await world.valkey.read(job.response_id)
+        logged = await harness.valkey.read(job.response_id)
         ids = [token for event in logged for token in event.token_ids]
         assert ids == [100 + number for number in range(len(tokens))]

@@ -1,4 +1,4 @@
-"""Attempts while services are away or lose what they had, in virtual time."""
+"""Attempts while context are away or lose what they had, in virtual time."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from tests.support.principals import a_principal
 from tests.support.virtual_time import now, run
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.axon.samples import CONNECTION, TENANT
-from tests.unit.worker.attempt.attempt_harness import Workplace, attempt, text_of, until_logged
+from tests.unit.worker.attempt.attempt_harness import AttemptHarness, attempt, text_of, until_logged
 from tests.unit.worker.attempt.faulty_event_log import Fault, going_wrong
 from tests.unit.worker.scripted_engine import ScriptedEngine
 
@@ -22,214 +22,226 @@ TOKENS = [f"{number} " for number in range(12)]
 FAULTS = st.lists(st.sampled_from(Fault), max_size=30)
 
 
-async def a_workplace() -> Workplace:
-    world = Workplace()
-    await world.begin()
-    return world
+async def a_harness() -> AttemptHarness:
+    harness = AttemptHarness()
+    await harness.begin()
+    return harness
 
 
-def logged_ids(world: Workplace, response_id: str) -> list[int]:
-    events = world.valkey._logs[response_id].events
+def logged_ids(harness: AttemptHarness, response_id: str) -> list[int]:
+    events = harness.valkey._logs[response_id].events
     return [token for event in events for token in event.token_ids]
 
 
 @settings(max_examples=60)
 @given(faults=FAULTS, token_s=st.sampled_from([0.0, 0.02, 0.7]))
-def test_whatever_goes_wrong_the_answer_is_whole(faults: Sequence[Fault], token_s: float) -> None:
+def test_attempt_completes_the_answer_whatever_fails(
+    faults: Sequence[Fault], token_s: float
+) -> None:
     async def story() -> None:
-        world = await a_workplace()
-        job = await world.job(input="one two")
+        harness = await a_harness()
+        job = await harness.job(input="one two")
         engine = ScriptedEngine(TOKENS, token_s=token_s)
-        with going_wrong(world, faults):
-            status = await attempt(job, world.services(engine), untouched=True)
+        with going_wrong(harness, faults):
+            status = await attempt(job, harness.context(engine), untouched=True)
         assert status is Status.COMPLETED
-        assert text_of(await world.answered(job)) == "".join(TOKENS)
-        assert logged_ids(world, job.response_id) == [100 + n for n in range(len(TOKENS))]
+        assert text_of(await harness.answered(job)) == "".join(TOKENS)
+        assert logged_ids(harness, job.response_id) == [100 + n for n in range(len(TOKENS))]
         assert engine.given == len(TOKENS)
-        record = world.history.records[job.response_id]
+        record = harness.history.records[job.response_id]
         assert record.response["status"] == "completed"
 
     run(story())
 
 
 @pytest.mark.parametrize("away_s", [1, 60])
-def test_nothing_is_generated_again_when_valkey_is_back(away_s: float) -> None:
+def test_attempt_generates_nothing_again_after_an_outage_of_valkey(away_s: float) -> None:
     async def story() -> None:
-        world = await a_workplace()
-        job = await world.job()
-        append = world.valkey.append
-        world.clock_ms = job.created_ms
+        harness = await a_harness()
+        job = await harness.job()
+        append = harness.valkey.append
+        harness.clock_ms = job.created_ms
 
         async def away(*args: Any, **kwargs: Any) -> str:
             if 0.5 < now() < 0.5 + away_s:
                 raise UnavailableError("away")
             return await append(*args, **kwargs)
 
-        world.valkey.append = away  # type: ignore[method-assign]
+        harness.valkey.append = away  # type: ignore[method-assign]
         engine = ScriptedEngine(TOKENS, token_s=0.1)
-        await attempt(job, world.services(engine))
-        assert text_of(await world.answered(job)) == "".join(TOKENS)
+        await attempt(job, harness.context(engine))
+        assert text_of(await harness.answered(job)) == "".join(TOKENS)
         assert engine.given == len(TOKENS)
         assert len(engine.requests) == 1
-        assert world.told("axon_tokens_regenerated_total", model="echo") is None
+        assert harness.metric("axon_tokens_regenerated_total", model="echo") is None
 
     run(story())
 
 
-def test_the_conversation_and_the_history_are_waited_for() -> None:
+def test_attempt_waits_for_the_conversation_and_the_history() -> None:
     async def story() -> None:
-        world = await a_workplace()
-        parent = await world.job(input="one", store=False)
-        await attempt(parent, world.services(ScriptedEngine(["first"])))
-        job = await world.job(input="two", previous_response_id=parent.response_id)
-        chain, put = world.turns.chain, world.turns.put
+        harness = await a_harness()
+        parent = await harness.job(input="one", store=False)
+        await attempt(parent, harness.context(ScriptedEngine(["first"])))
+        job = await harness.job(input="two", previous_response_id=parent.response_id)
+        chain, put = harness.turns.chain, harness.turns.put
 
         async def away(*_: object) -> Any:
             raise UnavailableError("away")
 
         gone: Any = away
-        world.turns.chain = gone  # type: ignore[method-assign]
-        world.turns.put = gone  # type: ignore[method-assign]
-        world.history.fail_with = UnavailableError("away")
-        running = asyncio.create_task(attempt(job, world.services(ScriptedEngine(["second"]))))
+        harness.turns.chain = gone  # type: ignore[method-assign]
+        harness.turns.put = gone  # type: ignore[method-assign]
+        harness.history.fail_with = UnavailableError("away")
+        running = asyncio.create_task(attempt(job, harness.context(ScriptedEngine(["second"]))))
         await asyncio.sleep(30)
-        world.turns.chain = chain  # type: ignore[method-assign]
+        harness.turns.chain = chain  # type: ignore[method-assign]
         await asyncio.sleep(30)
-        assert await world.status(job.response_id) is Status.IN_PROGRESS
-        world.history.fail_with = None
+        assert await harness.status(job.response_id) is Status.IN_PROGRESS
+        harness.history.fail_with = None
         await asyncio.sleep(30)
-        assert await world.status(job.response_id) is Status.IN_PROGRESS
-        world.turns.put = put  # type: ignore[method-assign]
+        assert await harness.status(job.response_id) is Status.IN_PROGRESS
+        harness.turns.put = put  # type: ignore[method-assign]
         assert await running is Status.COMPLETED
-        assert text_of(await world.answered(job)) == "second"
-        assert job.response_id in world.history.records
-        assert job.response_id in world.turns.turns
+        assert text_of(await harness.answered(job)) == "second"
+        assert job.response_id in harness.history.records
+        assert job.response_id in harness.turns.turns
 
     run(story())
 
 
-def test_a_draining_worker_does_not_wait() -> None:
+def test_attempt_of_a_draining_worker_does_not_wait_for_valkey() -> None:
     async def story() -> None:
-        world = await a_workplace()
-        job = await world.job()
+        harness = await a_harness()
+        job = await harness.job()
         engine = ScriptedEngine(TOKENS, token_s=0.1)
-        running = asyncio.create_task(attempt(job, world.services(engine)))
+        running = asyncio.create_task(attempt(job, harness.context(engine)))
         await asyncio.sleep(0.55)
-        with going_wrong(world, [Fault.UNSENT] * 1000):
+        with going_wrong(harness, [Fault.UNSENT] * 1000):
             await asyncio.sleep(0.3)
-            world.shutdown.drain()
+            harness.shutdown.drain()
             with pytest.raises(UnavailableError):
                 await running
         assert engine.given == 8
-        assert world.told("axon_tokens_regenerated_total", model="echo") == 3
+        assert harness.metric("axon_tokens_regenerated_total", model="echo") == 3
         assert engine.running == 0
 
     run(story())
 
 
-class TestLost:
-    async def test_the_log_is_made_again_for_whom_waits_now(self, world: Workplace) -> None:
-        job = await world.job()
+class TestAttemptWithLostLog:
+    async def test_restores_the_log_for_the_current_connection(
+        self, harness: AttemptHarness
+    ) -> None:
+        job = await harness.job()
         engine = ScriptedEngine(["one ", "two ", "three"])
         engine.pass_(1)
-        running = asyncio.create_task(attempt(job, world.services(engine)))
-        await until_logged(world, job, count=5)
-        await world.valkey.register("elsewhere", principal=a_principal(TENANT))
-        await world.valkey.resume(
+        running = asyncio.create_task(attempt(job, harness.context(engine)))
+        await until_logged(harness, job, count=5)
+        await harness.valkey.register("elsewhere", principal=a_principal(TENANT))
+        await harness.valkey.resume(
             job.response_id, tenant_id=TENANT, connection_id="elsewhere", first=2
         )
         engine.pass_(1)
-        await until_logged(world, job, count=6)
-        before = await world.valkey.read(job.response_id)
-        world.valkey.lose()
+        await until_logged(harness, job, count=6)
+        before = await harness.valkey.read(job.response_id)
+        harness.valkey.lose()
         engine.pass_(10)
         assert await running is Status.COMPLETED
-        assert (await world.valkey.read(job.response_id))[:6] == before
-        meta = await world.valkey.describe(job.response_id)
+        assert (await harness.valkey.read(job.response_id))[:6] == before
+        meta = await harness.valkey.describe(job.response_id)
         assert meta is not None
         assert (meta.connection_id, meta.epoch) == ("elsewhere", 1)
         assert not meta.checkpoint.certain
-        assert text_of(await world.answered(job)) == "one two three"
+        assert text_of(await harness.answered(job)) == "one two three"
 
-    async def test_a_job_that_nobody_had_begins_anew(self, world: Workplace) -> None:
-        job = await world.job()
-        world.valkey.lose()
-        status = await attempt(job, world.services(ScriptedEngine(["a"])), untouched=True)
+    async def test_restores_the_log_of_a_first_receive(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        harness.valkey.lose()
+        status = await attempt(job, harness.context(ScriptedEngine(["a"])), untouched=True)
         assert status is Status.COMPLETED
-        assert text_of(await world.answered(job)) == "a"
-        meta = await world.valkey.describe(job.response_id)
+        assert text_of(await harness.answered(job)) == "a"
+        meta = await harness.valkey.describe(job.response_id)
         assert meta is not None
         assert (meta.tenant_id, meta.connection_id) == (TENANT, CONNECTION)
 
-    async def test_what_somebody_may_have_been_told_does_not(self, world: Workplace) -> None:
-        job = await world.job()
-        world.valkey.lose()
+    async def test_does_not_restore_events_that_a_client_may_have(
+        self, harness: AttemptHarness
+    ) -> None:
+        job = await harness.job()
+        harness.valkey.lose()
         engine = ScriptedEngine(["a"])
         with pytest.raises(MissingResponseError):
-            await attempt(job, world.services(engine))
+            await attempt(job, harness.context(engine))
         assert engine.requests == []
-        assert await world.valkey.describe(job.response_id) is None
+        assert await harness.valkey.describe(job.response_id) is None
 
-    async def test_nor_what_was_lost_after_the_claim(self, world: Workplace) -> None:
-        job = await world.job()
-        await world.say(job.response_id, "some")
-        with going_wrong(world, [Fault.NONE, Fault.LOST]), pytest.raises(MissingResponseError):
-            await attempt(job, world.services(ScriptedEngine(["a"])), untouched=True)
+    async def test_does_not_restore_a_log_lost_after_the_claim(
+        self, harness: AttemptHarness
+    ) -> None:
+        job = await harness.job()
+        await harness.say(job.response_id, "some")
+        with going_wrong(harness, [Fault.NONE, Fault.LOST]), pytest.raises(MissingResponseError):
+            await attempt(job, harness.context(ScriptedEngine(["a"])), untouched=True)
 
-    async def test_an_older_attempt_does_not_mix_in(self, world: Workplace) -> None:
-        """Both have a first delivery of the job, and the log was made anew by the second."""
-        job = await world.job()
+    async def test_of_an_older_epoch_adds_nothing_to_a_restored_log(
+        self, harness: AttemptHarness
+    ) -> None:
+        """Both have a first receive of the job, and the second has restored the log."""
+        job = await harness.job()
         older = ScriptedEngine(["alpha ", "beta ", "gamma"])
         older.pass_(2)
-        running = asyncio.create_task(attempt(job, world.services(older), untouched=True))
-        await until_logged(world, job, count=6)
-        world.valkey.lose()
+        running = asyncio.create_task(attempt(job, harness.context(older), untouched=True))
+        await until_logged(harness, job, count=6)
+        harness.valkey.lose()
         newer = ScriptedEngine(["one ", "two ", "three"])
-        assert await attempt(job, world.services(newer), untouched=True) is Status.COMPLETED
+        assert await attempt(job, harness.context(newer), untouched=True) is Status.COMPLETED
         older.pass_(10)
         with pytest.raises(FencedError):
             await running
-        assert text_of(await world.answered(job)) == "one two three"
+        assert text_of(await harness.answered(job)) == "one two three"
 
-    async def test_who_was_fenced_off_before_does_not_make_it_again(self, world: Workplace) -> None:
-        job = await world.job()
+    async def test_that_is_fenced_does_not_restore_the_log(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
         engine = ScriptedEngine(["one ", "two"])
         engine.pass_(1)
-        running = asyncio.create_task(attempt(job, world.services(engine)))
-        await until_logged(world, job, count=5)
-        await world.say(job.response_id, "more")
-        with going_wrong(world, [Fault.NONE, Fault.LOST]):
+        running = asyncio.create_task(attempt(job, harness.context(engine)))
+        await until_logged(harness, job, count=5)
+        await harness.say(job.response_id, "more")
+        with going_wrong(harness, [Fault.NONE, Fault.LOST]):
             engine.pass_(1)
             with pytest.raises(MissingResponseError):
                 await running
-        assert await world.valkey.describe(job.response_id) is None
+        assert await harness.valkey.describe(job.response_id) is None
 
-    async def test_past_the_deadline_it_has_ended_and_is_forgotten(self, world: Workplace) -> None:
-        job = await world.job()
+    async def test_does_not_restore_the_log_after_the_deadline(
+        self, harness: AttemptHarness
+    ) -> None:
+        job = await harness.job()
         engine = ScriptedEngine(["one ", "two"])
         engine.pass_(1)
-        running = asyncio.create_task(attempt(job, world.services(engine)))
-        await until_logged(world, job, count=5)
-        world.clock_ms = job.deadline_ms(DEADLINE_S)
-        world.valkey.lose()
+        running = asyncio.create_task(attempt(job, harness.context(engine)))
+        await until_logged(harness, job, count=5)
+        harness.clock_ms = job.deadline_ms(DEADLINE_S)
+        harness.valkey.lose()
         engine.pass_(10)
         with pytest.raises(MissingResponseError):
             await running
-        assert await world.valkey.describe(job.response_id) is None
+        assert await harness.valkey.describe(job.response_id) is None
 
-    def test_a_relay_is_waited_for(self) -> None:
+    def test_waits_for_a_relay_before_it_restores_the_log(self) -> None:
         async def story() -> None:
-            world = await a_workplace()
-            job = await world.job()
+            harness = await a_harness()
+            job = await harness.job()
             engine = ScriptedEngine(TOKENS, token_s=0.1)
-            running = asyncio.create_task(attempt(job, world.services(engine)))
+            running = asyncio.create_task(attempt(job, harness.context(engine)))
             await asyncio.sleep(0.55)
-            world.valkey.lose()
-            await world.valkey.end_lease("relay")
+            harness.valkey.lose()
+            await harness.valkey.end_lease("relay")
             await asyncio.sleep(40)
-            assert await world.valkey.describe(job.response_id) is None
-            await world.valkey.heartbeat("relay", lease_s=10_000)
+            assert await harness.valkey.describe(job.response_id) is None
+            await harness.valkey.heartbeat("relay", lease_s=10_000)
             assert await running is Status.COMPLETED
-            assert text_of(await world.answered(job)) == "".join(TOKENS)
+            assert text_of(await harness.answered(job)) == "".join(TOKENS)
 
         run(story())

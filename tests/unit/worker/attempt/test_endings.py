@@ -36,7 +36,7 @@ REFUSED = RequestError("No room.", code="context_length_exceeded")
 SHED = ShedError("infer", "deadline")
 
 ROWS: list[tuple[Exception, str, str, object]] = [
-    # exception, outcome, message, what the client is told
+    # exception, outcome, action on the message, error for the client
     (REFUSED, "failed", "DELETE", {"code": "invalid_prompt", "message": "No room."}),
     (
         ContextOverflowError("Too long."),
@@ -112,13 +112,13 @@ def test_endings_have_a_row_for_every_exception_of(name: str) -> None:
 
 
 @pytest.mark.parametrize("error", [error for error, *_ in ROWS if type(error) is not Exception])
-def test_message_action_of_a_row_is_that_of_its_outcome(error: Exception) -> None:
+def test_endings_have_the_message_action_of_their_outcome(error: Exception) -> None:
     """The runner returns outcomes, so an outcome must say the same as the row."""
     ending = ending_of(error)
     assert ending.outcome.message_action is ending.message
 
 
-def test_only_the_workers_own_troubles_escalate() -> None:
+def test_endings_escalate_only_for_the_workers_own_troubles() -> None:
     escalating = {each for each, ending in ENDINGS.items() if ending.escalates}
     assert escalating == {UnavailableError, EngineDeadError, Exception}
 
@@ -131,7 +131,7 @@ def test_escalated_ending_deletes_no_message(error: Exception) -> None:
     assert ending.outcome is AttemptOutcome.RELEASED
 
 
-def test_only_overload_lets_the_client_send_the_same_request_again() -> None:
+def test_endings_let_only_an_overload_be_retried_by_the_client() -> None:
     retryable = {
         each
         for each, ending in ENDINGS.items()

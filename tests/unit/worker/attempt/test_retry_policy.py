@@ -1,4 +1,4 @@
-"""How long a job that found no room stays away, and when there is no other attempt at it."""
+"""The delay of jobs that found no room, and the reasons for which no other attempt follows."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from worker.attempt.retry_policy import delay_s, no_retry_reason
 @pytest.mark.parametrize(
     ("receives", "least", "most"), [(1, 1, 2), (2, 2, 4), (4, 8, 16), (5, 15, 30), (5000, 15, 30)]
 )
-def test_the_delay_doubles_up_to_half_a_minute(receives: int, least: int, most: int) -> None:
+def test_delay_doubles_up_to_half_a_minute(receives: int, least: int, most: int) -> None:
     delays = {delay_s(receives) for _ in range(300)}
     assert min(delays) >= least
     assert max(delays) <= most
@@ -29,5 +29,7 @@ def test_the_delay_doubles_up_to_half_a_minute(receives: int, least: int, most: 
         (3, 10, "receives"),
     ],
 )
-def test_no_retry_reason(receives: int, left_ms: int, why: str | None) -> None:
+def test_retry_is_impossible_after_the_last_receive_or_near_the_deadline(
+    receives: int, left_ms: int, why: str | None
+) -> None:
     assert no_retry_reason(receive_count=receives, max_receives=3, left_ms=left_ms) == why

@@ -1,4 +1,4 @@
-"""What becomes of a job."""
+"""JobRunner over fakes: outcomes, overdue jobs and lost logs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +16,7 @@ from axon.responses.terminator import OVERDUE
 from tests.support.virtual_time import now, run
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.axon.samples import a_job
-from tests.unit.worker.attempt.attempt_harness import DEAD, Workplace, text_of
+from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, text_of
 from tests.unit.worker.attempt.faulty_event_log import Fault, going_wrong
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from worker.attempt.context import AttemptContext
@@ -27,16 +27,18 @@ from worker.outcome import AttemptOutcome
 
 
 async def answered(
-    world: Workplace, job: Job, engine: ScriptedEngine | None = None, *, deliveries: int = 1
+    harness: AttemptHarness, job: Job, engine: ScriptedEngine | None = None, *, deliveries: int = 1
 ) -> AttemptOutcome:
-    services = world.services(engine or ScriptedEngine(["a"]))
-    return await JobRunner(context=services).run(job, delivered(deliveries))
+    context = harness.context(engine or ScriptedEngine(["a"]))
+    return await JobRunner(context=context).run(job, delivered(deliveries))
 
 
-async def begun(world: Workplace, job: Job, engine: ScriptedEngine) -> asyncio.Task[AttemptOutcome]:
+async def begun(
+    harness: AttemptHarness, job: Job, engine: ScriptedEngine
+) -> asyncio.Task[AttemptOutcome]:
     """Answer a job; the engine waits before its first token."""
     engine.pass_(0)
-    running = asyncio.create_task(answered(world, job, engine))
+    running = asyncio.create_task(answered(harness, job, engine))
     async with asyncio.timeout(5):
         while not engine.running:
             await asyncio.sleep(0)
@@ -44,52 +46,52 @@ async def begun(world: Workplace, job: Job, engine: ScriptedEngine) -> asyncio.T
 
 
 def delivered(times: int, *, message_id: str = "message") -> ReceivedJob:
-    """A job's message, received so many times."""
+    """Return a job's message with this receive count."""
     return ReceivedJob(body="", receipt_handle="", receive_count=times, message_id=message_id)
 
 
-class TestOutcome:
-    async def test_completed(self, world: Workplace) -> None:
-        job = await world.job()
-        assert await answered(world, job) is AttemptOutcome.COMPLETED
-        assert text_of(await world.answered(job)) == "a"
+class TestRunnerOutcome:
+    async def test_completed(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        assert await answered(harness, job) is AttemptOutcome.COMPLETED
+        assert text_of(await harness.answered(job)) == "a"
 
-    async def test_failed(self, world: Workplace) -> None:
+    async def test_failed(self, harness: AttemptHarness) -> None:
         engine = ScriptedEngine(failures=[(0, EngineError("broken"))])
-        assert await answered(world, await world.job(), engine) is AttemptOutcome.FAILED
+        assert await answered(harness, await harness.job(), engine) is AttemptOutcome.FAILED
 
-    async def test_ended_from_outside(self, world: Workplace) -> None:
-        job = await world.job()
-        await world.terminator.end(job.response_id, Status.CANCELLED)
-        assert await answered(world, job) is AttemptOutcome.CANCELLED
+    async def test_ended_from_outside(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        await harness.terminator.end(job.response_id, Status.CANCELLED)
+        assert await answered(harness, job) is AttemptOutcome.CANCELLED
 
     @pytest.mark.parametrize(
         ("message_id", "outcome"),
         [("message", AttemptOutcome.FENCED), ("another", AttemptOutcome.DUPLICATE)],
     )
     async def test_a_newer_attempt_has_it(
-        self, world: Workplace, message_id: str, outcome: AttemptOutcome
+        self, harness: AttemptHarness, message_id: str, outcome: AttemptOutcome
     ) -> None:
-        job = await world.job()
+        job = await harness.job()
         engine = ScriptedEngine(["one ", "two"])
-        running = await begun(world, job, engine)
-        await world.valkey.claim(job.response_id, message_id=message_id)
+        running = await begun(harness, job, engine)
+        await harness.valkey.claim(job.response_id, message_id=message_id)
         engine.pass_(2)
         assert await running is outcome
-        assert (world.told("axon_tokens_regenerated_total", model="echo") or 0) >= 1
+        assert (harness.metric("axon_tokens_regenerated_total", model="echo") or 0) >= 1
 
     @pytest.mark.parametrize("seconds", [0.0, 0.5])
-    def test_an_ender_ends_what_it_has_claimed(self, seconds: float) -> None:
+    def test_a_terminator_ends_the_response_that_it_has_claimed(self, seconds: float) -> None:
         async def story() -> None:
-            world = Workplace()
-            await world.begin()
-            job = await world.job()
+            harness = AttemptHarness()
+            await harness.begin()
+            job = await harness.job()
             engine = ScriptedEngine(["one ", "two"])
-            running = await begun(world, job, engine)
-            terminator = await world.valkey.claim(job.response_id)
+            running = await begun(harness, job, engine)
+            terminator = await harness.valkey.claim(job.response_id)
             engine.pass_(2)
             await asyncio.sleep(seconds)
-            await world.valkey.append(
+            await harness.valkey.append(
                 job.response_id,
                 epoch=terminator.epoch,
                 events=[LoggedEvent(terminator.next_sequence, b"{}")],
@@ -99,140 +101,140 @@ class TestOutcome:
 
         run(story())
 
-    def test_an_ender_dies_on_the_way(self) -> None:
+    def test_a_terminator_dies_before_it_ends_the_response(self) -> None:
         async def story() -> None:
-            world = Workplace()
-            await world.begin()
-            job = await world.job()
+            harness = AttemptHarness()
+            await harness.begin()
+            job = await harness.job()
             engine = ScriptedEngine(["one ", "two"])
-            running = await begun(world, job, engine)
-            await world.valkey.claim(job.response_id)
+            running = await begun(harness, job, engine)
+            await harness.valkey.claim(job.response_id)
             engine.pass_(2)
             assert await running is AttemptOutcome.FENCED
 
         run(story())
 
-    async def test_a_dead_engine(self, world: Workplace) -> None:
+    async def test_a_dead_engine(self, harness: AttemptHarness) -> None:
         with pytest.raises(EngineDeadError):
-            await answered(world, await world.job(), ScriptedEngine(failures=[(0, DEAD)]))
+            await answered(harness, await harness.job(), ScriptedEngine(failures=[(0, DEAD)]))
 
 
-class TestOverdue:
+class TestRunnerOverdue:
     @pytest.mark.parametrize("begun", [False, True])
-    async def test_it_is_failed_and_not_run(self, world: Workplace, begun: bool) -> None:
-        job = await world.job()
+    async def test_it_is_failed_and_not_run(self, harness: AttemptHarness, begun: bool) -> None:
+        job = await harness.job()
         if begun:
-            await world.say(job.response_id, "some")
-        world.clock_ms = job.deadline_ms(DEADLINE_S)
+            await harness.say(job.response_id, "some")
+        harness.clock_ms = job.deadline_ms(DEADLINE_S)
         engine = ScriptedEngine(["a"])
-        assert await answered(world, job, engine) is AttemptOutcome.OVERDUE
+        assert await answered(harness, job, engine) is AttemptOutcome.OVERDUE
         assert engine.requests == []
-        decoded = await world.answered(job)
+        decoded = await harness.answered(job)
         assert decoded[-1]["type"] == "response.failed"
         assert decoded[-1]["response"]["error"] == OVERDUE
-        assert world.history.records[job.response_id].response["status"] == "failed"
+        assert harness.history.records[job.response_id].response["status"] == "failed"
 
-    async def test_a_moment_before_it_is_run(self, world: Workplace) -> None:
-        job = await world.job()
-        world.clock_ms = job.deadline_ms(DEADLINE_S) - 1
-        assert await answered(world, job) is AttemptOutcome.COMPLETED
+    async def test_a_moment_before_it_is_run(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        harness.clock_ms = job.deadline_ms(DEADLINE_S) - 1
+        assert await answered(harness, job) is AttemptOutcome.COMPLETED
 
-    async def test_what_has_ended_stays_as_it_is(self, world: Workplace) -> None:
-        job = await world.job()
-        await answered(world, job)
-        before = await world.valkey.read(job.response_id)
-        world.clock_ms = job.deadline_ms(DEADLINE_S)
-        assert await answered(world, job) is AttemptOutcome.OVERDUE
-        assert await world.valkey.read(job.response_id) == before
+    async def test_what_has_ended_stays_as_it_is(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        await answered(harness, job)
+        before = await harness.valkey.read(job.response_id)
+        harness.clock_ms = job.deadline_ms(DEADLINE_S)
+        assert await answered(harness, job) is AttemptOutcome.OVERDUE
+        assert await harness.valkey.read(job.response_id) == before
 
-    async def test_what_nobody_knows(self, world: Workplace) -> None:
+    async def test_what_nobody_knows(self, harness: AttemptHarness) -> None:
         job = a_job()
-        world.clock_ms = job.deadline_ms(DEADLINE_S)
-        assert await answered(world, job, deliveries=2) is AttemptOutcome.OVERDUE
-        assert await world.valkey.describe(job.response_id) is None
+        harness.clock_ms = job.deadline_ms(DEADLINE_S)
+        assert await answered(harness, job, deliveries=2) is AttemptOutcome.OVERDUE
+        assert await harness.valkey.describe(job.response_id) is None
 
     def test_valkey_stays_away_until_then_and_longer(self) -> None:
         async def story() -> None:
-            world = Workplace()
-            await world.begin()
-            job = await world.job()
-            world.clock_ms = job.created_ms
+            harness = AttemptHarness()
+            await harness.begin()
+            job = await harness.job()
+            harness.clock_ms = job.created_ms
             begun = now()
 
             async def away(*_: object, **__: object) -> None:
-                world.clock_ms = job.created_ms + int((now() - begun) * 1000)
+                harness.clock_ms = job.created_ms + int((now() - begun) * 1000)
                 raise UnavailableError("away")
 
-            claim, describe = world.valkey.claim, world.valkey.describe
-            world.valkey.claim = world.valkey.describe = away  # type: ignore[assignment,method-assign]
-            running = asyncio.create_task(answered(world, job))
+            claim, describe = harness.valkey.claim, harness.valkey.describe
+            harness.valkey.claim = harness.valkey.describe = away  # type: ignore[assignment,method-assign]
+            running = asyncio.create_task(answered(harness, job))
             await asyncio.sleep(DEADLINE_S + 60)
             assert not running.done()
-            world.valkey.claim = claim  # type: ignore[method-assign]
-            world.valkey.describe = describe  # type: ignore[method-assign]
+            harness.valkey.claim = claim  # type: ignore[method-assign]
+            harness.valkey.describe = describe  # type: ignore[method-assign]
             assert await running is AttemptOutcome.OVERDUE
-            assert await world.status(job.response_id) is Status.FAILED
+            assert await harness.status(job.response_id) is Status.FAILED
 
         run(story())
 
-    async def test_a_draining_worker_does_not_wait(self, world: Workplace) -> None:
-        job = await world.job()
-        world.clock_ms = job.deadline_ms(DEADLINE_S)
-        world.shutdown.drain()
-        with going_wrong(world, [Fault.UNSENT]), pytest.raises(UnavailableError):
-            await answered(world, job)
+    async def test_a_draining_worker_does_not_wait(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        harness.clock_ms = job.deadline_ms(DEADLINE_S)
+        harness.shutdown.drain()
+        with going_wrong(harness, [Fault.UNSENT]), pytest.raises(UnavailableError):
+            await answered(harness, job)
 
 
-class TestLost:
-    async def test_it_ends_in_a_failure_that_says_so(self, world: Workplace) -> None:
-        job = await world.job()
-        await world.say(job.response_id, "some")
-        world.valkey.lose()
-        assert await answered(world, job, deliveries=2) is AttemptOutcome.FAILED
-        decoded = await world.answered(job)
+class TestRunnerLostLog:
+    async def test_it_ends_in_a_failure_that_says_so(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        await harness.say(job.response_id, "some")
+        harness.valkey.lose()
+        assert await answered(harness, job, deliveries=2) is AttemptOutcome.FAILED
+        decoded = await harness.answered(job)
         assert [event["type"] for event in decoded] == ["response.created", "response.failed"]
         assert decoded[-1]["response"]["error"] == LOST
-        assert world.history.records[job.response_id].response == decoded[-1]["response"]
-        assert await answered(world, job, deliveries=3) is AttemptOutcome.CANCELLED
+        assert harness.history.records[job.response_id].response == decoded[-1]["response"]
+        assert await answered(harness, job, deliveries=3) is AttemptOutcome.CANCELLED
 
-    async def test_its_end_is_history(self, world: Workplace) -> None:
-        job = await world.job()
-        assert await answered(world, job) is AttemptOutcome.COMPLETED
-        record = world.history.records[job.response_id]
-        world.valkey.lose()
-        assert await answered(world, job, deliveries=2) is AttemptOutcome.CANCELLED
-        assert world.history.records[job.response_id] is record
-        assert await world.valkey.describe(job.response_id) is None
+    async def test_the_history_has_an_end_of_the_response(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        assert await answered(harness, job) is AttemptOutcome.COMPLETED
+        record = harness.history.records[job.response_id]
+        harness.valkey.lose()
+        assert await answered(harness, job, deliveries=2) is AttemptOutcome.CANCELLED
+        assert harness.history.records[job.response_id] is record
+        assert await harness.valkey.describe(job.response_id) is None
 
     async def test_the_database_is_away(
-        self, world: Workplace, monkeypatch: pytest.MonkeyPatch
+        self, harness: AttemptHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def away(*_: object, **__: object) -> None:
             raise UnavailableError("away")
 
-        job = await world.job()
-        world.valkey.lose()
-        monkeypatch.setattr(world.conversations, "chain", away)
-        assert await answered(world, job, deliveries=2) is AttemptOutcome.FAILED
+        job = await harness.job()
+        harness.valkey.lose()
+        monkeypatch.setattr(harness.conversations, "chain", away)
+        assert await answered(harness, job, deliveries=2) is AttemptOutcome.FAILED
 
-    async def test_it_is_lost_again_at_once(self, world: Workplace) -> None:
-        job = await world.job()
-        world.valkey.lose()
-        with going_wrong(world, [Fault.NONE, Fault.NONE, Fault.LOST]):
-            assert await answered(world, job, deliveries=2) is AttemptOutcome.FAILED
-        assert (await world.answered(job))[-1]["response"]["error"] == LOST
+    async def test_it_is_lost_again_at_once(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        harness.valkey.lose()
+        with going_wrong(harness, [Fault.NONE, Fault.NONE, Fault.LOST]):
+            assert await answered(harness, job, deliveries=2) is AttemptOutcome.FAILED
+        assert (await harness.answered(job))[-1]["response"]["error"] == LOST
 
-    async def test_the_first_delivery_is_its_own_backup(self, world: Workplace) -> None:
-        job = await world.job()
-        world.valkey.lose()
-        assert await answered(world, job, deliveries=1) is AttemptOutcome.COMPLETED
+    async def test_the_first_delivery_is_its_own_backup(self, harness: AttemptHarness) -> None:
+        job = await harness.job()
+        harness.valkey.lose()
+        assert await answered(harness, job, deliveries=1) is AttemptOutcome.COMPLETED
 
-    async def test_whoever_was_there_first_is_right(
-        self, world: Workplace, monkeypatch: pytest.MonkeyPatch
+    async def test_a_log_that_was_restored_before_stays(
+        self, harness: AttemptHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """An older attempt makes the log anew before this one can fail it."""
-        job = await world.job()
-        older = await world.say(job.response_id, "some")
+        """An older attempt restores the log before this one can fail it."""
+        job = await harness.job()
+        older = await harness.say(job.response_id, "some")
         held = LostResponse(
             response_id=job.response_id,
             tenant_id=job.tenant_id,
@@ -240,36 +242,36 @@ class TestLost:
             job=job.encode(),
             deadline_ms=job.deadline_ms(DEADLINE_S),
             epoch=1,
-            events=await world.valkey.read(job.response_id),
+            events=await harness.valkey.read(job.response_id),
             status=Status.IN_PROGRESS,
         )
-        world.valkey.lose()
-        restore = world.valkey.restore
+        harness.valkey.lose()
+        restore = harness.valkey.restore
 
         async def too_late(response: LostResponse) -> None:
             await restore(held)
             await restore(response)
 
-        monkeypatch.setattr(world.valkey, "restore", too_late)
-        assert await answered(world, job, deliveries=2) is AttemptOutcome.FENCED
-        assert job.response_id not in world.history.records
+        monkeypatch.setattr(harness.valkey, "restore", too_late)
+        assert await answered(harness, job, deliveries=2) is AttemptOutcome.FENCED
+        assert job.response_id not in harness.history.records
         await older.complete()
-        assert text_of(await world.answered(job)) == "some"
+        assert text_of(await harness.answered(job)) == "some"
 
 
 FAULTS = st.lists(st.sampled_from(Fault), max_size=30)
 TOKENS = [f"{number} " for number in range(8)]
 
 
-def with_time(services: AttemptContext, job: Job) -> AttemptContext:
-    """Return the services with a clock that moves whenever somebody looks at it."""
-    return replace(services, clock_ms=count(job.created_ms).__next__)
+def with_time(context: AttemptContext, job: Job) -> AttemptContext:
+    """Return the context with a clock that moves whenever somebody looks at it."""
+    return replace(context, clock_ms=count(job.created_ms).__next__)
 
 
-async def is_honest(world: Workplace, job: Job) -> bool:
+async def is_honest(harness: AttemptHarness, job: Job) -> bool:
     """Check that the answer is whole, or said to be lost; return whether it is whole."""
-    decoded = await world.answered(job)
-    assert world.history.records[job.response_id].response == decoded[-1]["response"]
+    decoded = await harness.answered(job)
+    assert harness.history.records[job.response_id].response == decoded[-1]["response"]
     if decoded[-1]["type"] == "response.completed":
         assert text_of(decoded) == "".join(TOKENS)
         return True
@@ -279,19 +281,21 @@ async def is_honest(world: Workplace, job: Job) -> bool:
 
 @settings(max_examples=60)
 @given(faults=FAULTS, deaths=st.lists(st.integers(0, 8), max_size=3))
-def test_every_job_ends_once_and_honestly(faults: Sequence[Fault], deaths: Sequence[int]) -> None:
+def test_jobs_end_once_with_the_whole_answer_or_an_honest_failure(
+    faults: Sequence[Fault], deaths: Sequence[int]
+) -> None:
     async def story() -> None:
-        world = Workplace()
-        await world.begin()
-        job = await world.job()
+        harness = AttemptHarness()
+        await harness.begin()
+        job = await harness.job()
         engine = ScriptedEngine(TOKENS, failures=[(d, DEAD) for d in deaths], token_s=0.02)
-        services = with_time(world.services(engine), job)
-        with going_wrong(world, faults) as happened:
+        context = with_time(harness.context(engine), job)
+        with going_wrong(harness, faults) as happened:
             outcomes = await _until_final(
-                lambda n: JobRunner(context=services).run(job, delivered(n))
+                lambda n: JobRunner(context=context).run(job, delivered(n))
             )
         lost = {Fault.LOST, Fault.LOST_UNANSWERED} & set(happened)
-        assert await is_honest(world, job) or (lost and len(outcomes) > 1)
+        assert await is_honest(harness, job) or (lost and len(outcomes) > 1)
 
     run(story())
 
@@ -312,25 +316,25 @@ async def _until_final(deliver: Callable[..., Awaitable[AttemptOutcome]]) -> lis
     faults=FAULTS,
     after_s=st.lists(st.sampled_from([0.01, 0.1, 0.2, 0.5, 2.0]), min_size=1, max_size=3),
 )
-def test_duplicates_of_a_job_make_one_answer(
+def test_duplicates_of_a_job_give_one_answer(
     faults: Sequence[Fault], after_s: Sequence[float]
 ) -> None:
     async def story() -> None:
-        world = Workplace()
-        await world.begin()
-        job = await world.job()
+        harness = AttemptHarness()
+        await harness.begin()
+        job = await harness.job()
         engine = ScriptedEngine(TOKENS, token_s=0.05)
-        services = with_time(world.services(engine), job)
+        context = with_time(harness.context(engine), job)
 
         async def deliver(at: float) -> AttemptOutcome:
             await asyncio.sleep(at)
             message = delivered(1, message_id=f"sent {at} s later")
-            return await JobRunner(context=services).run(job, message)
+            return await JobRunner(context=context).run(job, message)
 
-        with going_wrong(world, faults) as happened:
+        with going_wrong(harness, faults) as happened:
             outcomes = await asyncio.gather(*map(deliver, (0.0, *after_s)))
         lost = {Fault.LOST, Fault.LOST_UNANSWERED} & set(happened)
-        assert await is_honest(world, job) or lost
+        assert await is_honest(harness, job) or lost
         assert len({AttemptOutcome.COMPLETED, AttemptOutcome.FAILED} & set(outcomes)) == 1
         assert engine.running == 0
 

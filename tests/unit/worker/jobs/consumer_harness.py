@@ -51,7 +51,7 @@ class Queue(FakeJobQueue):
                 self.in_flight.pop(delivery.receipt_handle, None)
 
 
-class Bench:
+class ConsumerHarness:
     """A consumer whose attempts do what `work` says."""
 
     def __init__(self, *, slots: int = 2, prefetch: int = 0) -> None:
@@ -79,7 +79,7 @@ class Bench:
         )
 
     def outcomes(self) -> dict[str, float]:
-        """How many attempts ended how."""
+        """Return the number of attempts by outcome."""
         counted = {
             outcome.value: self.registry.get_sample_value(
                 "axon_jobs_total", {"outcome": outcome.value}
@@ -111,7 +111,7 @@ class Bench:
         return self.outcome
 
     async def consume(self, seconds: float) -> None:
-        """Consume for so long."""
+        """Consume for a number of seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.consumer.consume()

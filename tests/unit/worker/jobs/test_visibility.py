@@ -1,4 +1,4 @@
-"""What a worker holds, and when it can be sure of it; in virtual time."""
+"""VisibilityExtender in virtual time."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ A_JOB = ReceivedJob(body="", receipt_handle="a", receive_count=1)
 
 
 class Queue(JobQueue):
-    """Takes a while for each extension; those numbered in `refused` fail in the end."""
+    """Takes `takes_s` for each extension; those numbered in `refused` fail at the end."""
 
     def __init__(self, *, takes_s: float = 0.0, refused: Sequence[int] = ()) -> None:
         self.calls: list[tuple[int, int]] = []
@@ -35,7 +35,7 @@ class Queue(JobQueue):
 
 
 async def held(queue: Queue, *, seconds: float) -> VisibilityExtender:
-    """Hold a job for so long."""
+    """Track a job for a number of seconds."""
     extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
     extender.track(A_JOB)
     extending = asyncio.create_task(extender.run())
@@ -44,7 +44,7 @@ async def held(queue: Queue, *, seconds: float) -> VisibilityExtender:
     return extender
 
 
-def test_what_is_dropped_is_not_extended() -> None:
+def test_extender_does_not_extend_a_forgotten_message() -> None:
     async def story() -> None:
         queue = Queue()
         extender = await held(queue, seconds=11)
@@ -57,7 +57,7 @@ def test_what_is_dropped_is_not_extended() -> None:
     run(story())
 
 
-def test_what_is_renewed_is_extended_at_once_and_together() -> None:
+def test_extender_extends_gathered_messages_at_once_and_together() -> None:
     async def story() -> None:
         queue = Queue(takes_s=5)
         extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
@@ -75,7 +75,7 @@ def test_what_is_renewed_is_extended_at_once_and_together() -> None:
     run(story())
 
 
-def test_what_was_released_is_not_renewed() -> None:
+def test_extender_does_not_extend_a_released_message() -> None:
     async def story() -> None:
         queue = Queue()
         extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
@@ -89,7 +89,7 @@ def test_what_was_released_is_not_renewed() -> None:
     run(story())
 
 
-def test_a_release_comes_after_an_extension_under_way() -> None:
+def test_extender_releases_after_an_extension_in_progress() -> None:
     async def story() -> None:
         queue = Queue(takes_s=5)
         extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
@@ -108,7 +108,7 @@ def test_a_release_comes_after_an_extension_under_way() -> None:
     run(story())
 
 
-def test_a_release_that_fails_is_left_to_the_timeout() -> None:
+def test_extender_leaves_a_failed_release_to_the_timeout() -> None:
     async def story() -> None:
         queue = Queue(refused=[1])
         extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)

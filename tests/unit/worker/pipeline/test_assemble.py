@@ -1,4 +1,4 @@
-"""What the engine is asked, and how much of the conversation it sees."""
+"""The request to the engine, and the part of the conversation in it."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ class Assembling:
 
 
 def turns_of(*words: int) -> list[Turn]:
-    """Turns of so many words each: ``q0 ...``, answered with ``a0``."""
+    """Turns of `words` words each: ``q0 ...``, answered with ``a0``."""
     return [
         turn(
             asked=[message("user", " ".join([f"q{n}"] * (count - 1)))],
@@ -49,7 +49,7 @@ def turns_of(*words: int) -> list[Turn]:
     ]
 
 
-class TestTruncated:
+class TestAssembleTruncated:
     async def test_the_oldest_turns_are_left_out_whole(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -137,7 +137,7 @@ class TestTruncated:
         assert (assembling.truncated or 0) == dropped
 
 
-class TestRefused:
+class TestAssembleRefused:
     @pytest.mark.parametrize("truncation", [None, "disabled"])
     async def test_nothing_is_left_out_unasked(self, truncation: str | None) -> None:
         assembling = Assembling(window=20)
@@ -176,7 +176,7 @@ class TestRefused:
             await assembling.request(turns_of(3), truncation="auto")
 
 
-class TestRendering:
+class TestAssembleRendering:
     async def test_a_thousand_turns_are_rendered_a_few_times(self) -> None:
         assembling = Assembling(window=8192, most=8192)
         turns = turns_of(*[100] * 1000)

@@ -20,7 +20,7 @@ from worker.pipeline.fit import Search, cuts, input_limit
         (1, 1, 1, 0),
     ],
 )
-def test_the_answers_share_of_the_window(
+def test_input_limit_leaves_the_answer_its_share_of_the_window(
     asked: int | None, window: int, most: int, limit: int
 ) -> None:
     assert input_limit(context_window=window, max_output_tokens=most, asked=asked) == limit

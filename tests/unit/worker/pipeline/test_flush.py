@@ -12,11 +12,11 @@ POLICY = FlushPolicy(first_s=0.03, last_s=0.2, steady_s=1.0, ramp_s=2.0)
     ("age_s", "interval_s"),
     [(0, 0.03), (1, 0.03), (2, 0.115), (3, 0.2), (100, 0.2)],
 )
-def test_the_interval_grows_with_the_answer(age_s: float, interval_s: float) -> None:
+def test_flush_interval_grows_with_the_answer(age_s: float, interval_s: float) -> None:
     assert POLICY.interval(age_s) == pytest.approx(interval_s)
 
 
-def test_it_never_shrinks() -> None:
+def test_flush_interval_never_shrinks() -> None:
     policy = FLUSH_POLICY
     intervals = [policy.interval(age / 10) for age in range(50)]
     assert all(earlier <= later for earlier, later in pairwise(intervals))

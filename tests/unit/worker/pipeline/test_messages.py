@@ -16,16 +16,16 @@ def messages_of(job: Job, turns: Sequence[Turn] = (), *, without: int = 0) -> li
     return Conversation.of(job, turns).without(without)
 
 
-def test_a_string() -> None:
+def test_messages_of_a_string_are_one_user_message() -> None:
     assert messages_of(a_job(input="hello")) == [USER]
 
 
-def test_instructions_come_first() -> None:
+def test_messages_begin_with_the_instructions() -> None:
     messages = messages_of(a_job(input="hello", instructions="Be brief."))
     assert messages == [ChatMessage("system", "Be brief."), USER]
 
 
-def test_earlier_turns_come_before_the_input_in_their_order() -> None:
+def test_messages_have_earlier_turns_before_the_input_in_order() -> None:
     first = turn(
         asked=[message("user", "one")],
         answered=[message("assistant", [{"type": "output_text", "text": "1", "annotations": []}])],
@@ -46,18 +46,18 @@ def test_earlier_turns_come_before_the_input_in_their_order() -> None:
     ("role", "seen"),
     [("user", "user"), ("assistant", "assistant"), ("system", "system"), ("developer", "system")],
 )
-def test_roles(role: str, seen: str) -> None:
+def test_messages_have_the_roles_that_models_know(role: str, seen: str) -> None:
     (made,) = messages_of(a_job(input=[message(role, "hello")]))
     assert (made.role, made.content) == (seen, "hello")
 
 
-def test_pieces_are_joined() -> None:
+def test_messages_join_content_parts() -> None:
     content = [{"type": "input_text", "text": "one"}, {"type": "input_text", "text": "two"}]
     (made,) = messages_of(a_job(input=[message("user", content)]))
     assert made.content == "one\ntwo"
 
 
-def test_calls_outputs_and_reasoning() -> None:
+def test_messages_show_calls_and_outputs_without_reasoning() -> None:
     job = a_job(
         input=[
             message("user", "2 + 2?"),
@@ -73,11 +73,11 @@ def test_calls_outputs_and_reasoning() -> None:
     ]
 
 
-def test_nothing() -> None:
+def test_messages_of_an_empty_request_are_none() -> None:
     assert messages_of(a_job(input=[])) == []
 
 
-def test_the_oldest_turns_can_be_left_out() -> None:
+def test_messages_can_leave_out_the_oldest_turns() -> None:
     turns = [
         turn(asked=[message("user", f"{n}?")], answered=[message("assistant", f"{n}.")])
         for n in range(3)

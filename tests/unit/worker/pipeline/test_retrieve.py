@@ -7,12 +7,12 @@ from tests.unit.axon.samples import a_job
 from worker.pipeline.retrieve import retrieve
 
 
-async def test_a_first_request_continues_nothing() -> None:
+async def test_retrieve_returns_no_turns_for_a_first_request() -> None:
     conversations = Conversations(cache=FakeTurns(), database=FakeTurns())
     assert await retrieve(a_job(), conversations) == []
 
 
-async def test_the_earlier_turns() -> None:
+async def test_retrieve_returns_the_earlier_turns() -> None:
     turns = FakeTurns()
     conversations = Conversations(cache=turns, database=FakeTurns())
     first = a_job()
@@ -21,7 +21,7 @@ async def test_the_earlier_turns() -> None:
     assert await retrieve(job, conversations) == [Turn.of(first, output=[])]
 
 
-async def test_what_is_gone_since() -> None:
+async def test_retrieve_refuses_a_turn_that_no_longer_exists() -> None:
     conversations = Conversations(cache=FakeTurns(), database=FakeTurns())
     with pytest.raises(RequestError, match="resp_0") as caught:
         await retrieve(a_job(previous_response_id="resp_0"), conversations)

@@ -15,7 +15,7 @@ from worker.metrics import WorkerMetrics
 from worker.pipeline.stage import Stage, StageFullError
 
 
-class Bench:
+class StageHarness:
     """A stage, and calls that note when they begin and end."""
 
     def __init__(self, *, size: int = 3, concurrency: int = 1, patient: bool = False) -> None:
@@ -33,7 +33,7 @@ class Bench:
         self.ended: list[Any] = []
         self.most = 0
 
-    def told(self, name: str, **labels: str) -> float | None:
+    def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, {"stage": "infer"} | labels)
 
     def call(self, name: Any, seconds: float = 1.0) -> Callable[[], Coroutine[Any, Any, Any]]:
@@ -55,14 +55,14 @@ class Bench:
     async def start(
         self, name: Any, seconds: float = 1.0, *, priority: int = 0
     ) -> asyncio.Task[Any]:
-        """Have an item run or wait; it has reached the stage when this returns."""
+        """Start a caller; it holds or waits for a slot when this returns."""
         call = self.call(name, seconds)
         task = asyncio.create_task(self.run(call, priority=priority))
         await asyncio.sleep(0)
         return task
 
     async def is_free(self, concurrency: int) -> bool:
-        """Whether nothing is left in the stage: so many can run at once."""
+        """Return whether the stage is empty and all its slots can be taken."""
         assert (self.stage.depth, self.stage.running) == (0, 0)
         self.begun.clear()
         tasks = [await self.start(number) for number in range(concurrency)]
@@ -72,27 +72,27 @@ class Bench:
         return everything
 
 
-def test_a_call_gives_its_result_or_its_error() -> None:
+def test_stage_counts_results_and_errors() -> None:
     async def story() -> None:
-        bench = Bench()
-        assert await bench.run(bench.call("a", 2)) == "a"
+        harness = StageHarness()
+        assert await harness.run(harness.call("a", 2)) == "a"
 
         async def fail() -> None:
             await asyncio.sleep(3)
             raise ValueError("wrong")
 
         with pytest.raises(ValueError, match="wrong"):
-            await bench.run(fail)
-        assert bench.told("axon_requests_processed_total") == 1
-        assert bench.told("axon_errors_total", error="ValueError") == 1
-        assert bench.told("axon_stage_latency_seconds_sum") == pytest.approx(5)
-        assert bench.told("axon_stage_latency_seconds_count") == 2
-        assert await bench.is_free(1)
+            await harness.run(fail)
+        assert harness.metric("axon_requests_processed_total") == 1
+        assert harness.metric("axon_errors_total", error="ValueError") == 1
+        assert harness.metric("axon_stage_latency_seconds_sum") == pytest.approx(5)
+        assert harness.metric("axon_stage_latency_seconds_count") == 2
+        assert await harness.is_free(1)
 
     run(story())
 
 
-def test_a_call_has_its_callers_context() -> None:
+def test_stage_keeps_the_callers_context() -> None:
     async def story() -> None:
         name: ContextVar[str] = ContextVar("name")
         seen = []
@@ -102,9 +102,9 @@ def test_a_call_has_its_callers_context() -> None:
 
         async def caller(value: str) -> None:
             name.set(value)
-            await bench.run(look)
+            await harness.run(look)
 
-        bench = Bench()
+        harness = StageHarness()
         await asyncio.gather(caller("a"), caller("b"))
         assert seen == ["a", "b"]
 
@@ -112,56 +112,56 @@ def test_a_call_has_its_callers_context() -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_only_so_many_run_and_the_others_wait_in_order(concurrency: int) -> None:
+def test_stage_bounds_running_callers_and_keeps_the_others_in_order(concurrency: int) -> None:
     async def story() -> None:
-        bench = Bench(size=10, concurrency=concurrency)
-        tasks = [await bench.start(number) for number in range(10)]
-        assert bench.told("axon_queue_depth") == 10 - concurrency
+        harness = StageHarness(size=10, concurrency=concurrency)
+        tasks = [await harness.start(number) for number in range(10)]
+        assert harness.metric("axon_queue_depth") == 10 - concurrency
         await asyncio.gather(*tasks)
-        assert bench.begun == list(range(10))
-        assert bench.most == concurrency
+        assert harness.begun == list(range(10))
+        assert harness.most == concurrency
         assert now() == pytest.approx(-(-10 // concurrency))
         waited = [number // concurrency for number in range(10)]
-        assert bench.told("axon_queue_wait_seconds_sum") == pytest.approx(sum(waited))
-        assert bench.told("axon_stage_latency_seconds_sum") == pytest.approx(10)
+        assert harness.metric("axon_queue_wait_seconds_sum") == pytest.approx(sum(waited))
+        assert harness.metric("axon_stage_latency_seconds_sum") == pytest.approx(10)
 
     run(story())
 
 
-def test_higher_priorities_pass_and_equal_ones_keep_their_order() -> None:
+def test_stage_prefers_higher_priorities_and_keeps_the_order_of_equal_ones() -> None:
     async def story() -> None:
-        bench = Bench(size=10)
+        harness = StageHarness(size=10)
         order = [("first", 0), ("b", 0), ("f", -1), ("a", 1), ("c", 0), ("z", 1)]
-        tasks = [await bench.start(name, priority=priority) for name, priority in order]
+        tasks = [await harness.start(name, priority=priority) for name, priority in order]
         await asyncio.gather(*tasks)
-        assert bench.begun == ["first", "a", "z", "b", "c", "f"]
+        assert harness.begun == ["first", "a", "z", "b", "c", "f"]
 
     run(story())
 
 
-def test_a_full_queue_refuses_at_once() -> None:
+def test_stage_with_a_full_queue_refuses_at_once() -> None:
     async def story() -> None:
-        bench = Bench(size=2)
-        tasks = [await bench.start(number) for number in range(3)]
+        harness = StageHarness(size=2)
+        tasks = [await harness.start(number) for number in range(3)]
         with pytest.raises(StageFullError, match="infer") as full:
-            await bench.run(bench.call("late"))
+            await harness.run(harness.call("late"))
         assert full.value.stage == "infer"
         assert now() == 0
         assert await asyncio.gather(*tasks) == [0, 1, 2]
-        assert await bench.is_free(1)
+        assert await harness.is_free(1)
 
     run(story())
 
 
-def test_a_priority_item_takes_the_newest_ordinary_ones_place() -> None:
+def test_stage_gives_a_priority_caller_the_place_of_the_newest_ordinary_one() -> None:
     async def story() -> None:
-        bench = Bench(size=3)
-        tasks = {name: await bench.start(name) for name in ("runs", "old", "new")}
-        tasks["flex"] = await bench.start("flex", priority=-1)
+        harness = StageHarness(size=3)
+        tasks = {name: await harness.start(name) for name in ("runs", "old", "new")}
+        tasks["flex"] = await harness.start("flex", priority=-1)
         for name in ("p", "q", "r"):
-            tasks[name] = await bench.start(name, priority=1)
+            tasks[name] = await harness.start(name, priority=1)
         with pytest.raises(StageFullError):
-            await bench.run(bench.call("s"), priority=1)
+            await harness.run(harness.call("s"), priority=1)
         results = await asyncio.gather(*tasks.values(), return_exceptions=True)
         refused = [
             name
@@ -169,81 +169,81 @@ def test_a_priority_item_takes_the_newest_ordinary_ones_place() -> None:
             if isinstance(result, StageFullError)
         ]
         assert refused == ["old", "new", "flex"]
-        assert bench.begun == ["runs", "p", "q", "r"]
-        assert await bench.is_free(1)
+        assert harness.begun == ["runs", "p", "q", "r"]
+        assert await harness.is_free(1)
 
     run(story())
 
 
-def test_a_patient_stage_lets_wait_for_room_what_others_refuse() -> None:
+def test_stage_that_blocks_when_full_lets_callers_wait_for_room() -> None:
     async def story() -> None:
-        bench = Bench(size=2, patient=True)
-        tasks = [await bench.start(number) for number in range(7)]
-        assert bench.told("axon_queue_depth") == 2
+        harness = StageHarness(size=2, patient=True)
+        tasks = [await harness.start(number) for number in range(7)]
+        assert harness.metric("axon_queue_depth") == 2
         tasks[3].cancel()
         tasks[5].cancel()
         await asyncio.sleep(0)
-        assert bench.stage.depth == 2
+        assert harness.stage.depth == 2
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert bench.begun == [0, 1, 2, 4, 6]
+        assert harness.begun == [0, 1, 2, 4, 6]
         assert now() == pytest.approx(5)
-        assert await bench.is_free(1)
+        assert await harness.is_free(1)
 
     run(story())
 
 
-class TestCancelled:
-    def test_what_runs_is_ended_before_the_caller_goes_on(self) -> None:
+class TestStageCancelled:
+    def test_while_it_holds_a_slot_ends_the_work_first(self) -> None:
         async def story() -> None:
-            bench = Bench()
+            harness = StageHarness()
 
             async def slow_to_end() -> None:
                 try:
                     await asyncio.sleep(10)
                 finally:
                     await asyncio.sleep(2)
-                    bench.ended.append("slow")
+                    harness.ended.append("slow")
 
-            task = asyncio.create_task(bench.run(slow_to_end))
-            waiting = await bench.start("next")
+            task = asyncio.create_task(harness.run(slow_to_end))
+            waiting = await harness.start("next")
             await asyncio.sleep(1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert bench.ended == ["slow"]
+            assert harness.ended == ["slow"]
             assert await waiting == "next"
             assert now() == pytest.approx(1 + 2 + 1)
-            assert bench.told("axon_requests_processed_total") == 1
-            assert await bench.is_free(1)
+            assert harness.metric("axon_requests_processed_total") == 1
+            assert await harness.is_free(1)
 
         run(story())
 
-    def test_what_waits_is_taken_out(self) -> None:
+    def test_while_it_waits_leaves_the_queue(self) -> None:
         async def story() -> None:
-            bench = Bench(size=2)
-            tasks = [await bench.start(number) for number in range(3)]
+            harness = StageHarness(size=2)
+            tasks = [await harness.start(number) for number in range(3)]
             tasks[1].cancel()
             await asyncio.sleep(0)
-            assert bench.stage.depth == 1
-            tasks.append(await bench.start(3))
+            assert harness.stage.depth == 1
+            tasks.append(await harness.start(3))
             await asyncio.gather(*tasks, return_exceptions=True)
-            assert bench.begun == [0, 2, 3]
-            assert await bench.is_free(1)
+            assert harness.begun == [0, 2, 3]
+            assert await harness.is_free(1)
 
         run(story())
 
     @pytest.mark.parametrize("first", ["turn", "cancel"])
     def test_in_the_instant_in_which_its_turn_comes(self, first: str) -> None:
         async def story() -> None:
-            bench = Bench(size=5)
+            harness = StageHarness(size=5)
             gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
             async def until_gate() -> None:
                 await gate
 
-            running = asyncio.create_task(bench.run(until_gate))
+            running = asyncio.create_task(harness.run(until_gate))
             await asyncio.sleep(0)
-            unlucky, lucky = await bench.start("unlucky"), await bench.start("lucky")
+            unlucky, lucky = await harness.start("unlucky"), await harness.start("lucky")
             gate.set_result(None)
             steps = 0
             while not running.done():  # then its turn was given, but it has not begun
@@ -253,35 +253,35 @@ class TestCancelled:
                 steps += 1
             unlucky.cancel()
             assert await lucky == "lucky"
-            assert bench.begun == ["lucky"]
+            assert harness.begun == ["lucky"]
             assert unlucky.cancelled()
-            assert await bench.is_free(1)
+            assert await harness.is_free(1)
 
         run(story())
 
     def test_in_the_instant_in_which_it_is_displaced(self) -> None:
         async def story() -> None:
-            bench = Bench(size=1)
-            running, ordinary = await bench.start("runs"), await bench.start("ordinary")
-            urgent = asyncio.create_task(bench.run(bench.call("urgent"), priority=1))
+            harness = StageHarness(size=1)
+            running, ordinary = await harness.start("runs"), await harness.start("ordinary")
+            urgent = asyncio.create_task(harness.run(harness.call("urgent"), priority=1))
             ordinary.cancel()
             assert (await running, await urgent) == ("runs", "urgent")
             assert ordinary.cancelled()
-            assert await bench.is_free(1)
+            assert await harness.is_free(1)
 
         run(story())
 
     def test_closing_ends_what_runs_and_what_waits(self) -> None:
         async def story() -> None:
-            bench = Bench(size=2, concurrency=2, patient=True)
-            tasks = [await bench.start(number, 10) for number in range(6)]
+            harness = StageHarness(size=2, concurrency=2, patient=True)
+            tasks = [await harness.start(number, 10) for number in range(6)]
             await asyncio.sleep(1)
-            await bench.stage.close()
+            await harness.stage.close()
             await asyncio.sleep(0)
             assert all(task.cancelled() for task in tasks)
-            assert bench.begun == sorted(bench.ended) == [0, 1]
+            assert harness.begun == sorted(harness.ended) == [0, 1]
             assert now() == 1
-            assert await bench.is_free(2)
+            assert await harness.is_free(2)
 
         run(story())
 
@@ -297,7 +297,7 @@ STEPS = st.lists(
 )
 
 
-class Model(Bench):
+class StageModel(StageHarness):
     """Plays steps, and checks after each that no bound is broken."""
 
     def __init__(self, *, size: int, concurrency: int, patient: bool) -> None:
@@ -333,11 +333,11 @@ class Model(Bench):
     concurrency=st.integers(1, 3),
     patient=st.booleans(),
 )
-def test_no_item_is_lost_and_no_slot_stays_taken(
+def test_stage_loses_no_caller_and_no_slot(
     steps: Sequence[Step], size: int, concurrency: int, patient: bool
 ) -> None:
     async def story() -> None:
-        model = Model(size=size, concurrency=concurrency, patient=patient)
+        model = StageModel(size=size, concurrency=concurrency, patient=patient)
         await model.play(steps)
         await asyncio.gather(*model.tasks, return_exceptions=True)
         outcomes = [model.outcome(task) for task in model.tasks]
@@ -355,14 +355,14 @@ def test_no_item_is_lost_and_no_slot_stays_taken(
         }
         assert not refused & set(begun)
         assert sorted(model.ended) == sorted(begun)
-        assert model.told("axon_requests_processed_total") == outcomes.count("done")
+        assert model.metric("axon_requests_processed_total") == outcomes.count("done")
         assert model.most <= concurrency
         assert await model.is_free(concurrency)
 
     run(story())
 
 
-def _names(model: Model, steps: Sequence[Step]) -> list[tuple[int, int]]:
+def _names(model: StageModel, steps: Sequence[Step]) -> list[tuple[int, int]]:
     arrived = [number for what, number, _ in steps if what == "arrive"]
     assert len(arrived) == len(model.tasks)
     return [(-number, index) for index, number in enumerate(arrived)]
@@ -375,13 +375,13 @@ def _names(model: Model, steps: Sequence[Step]) -> list[tuple[int, int]]:
     concurrency=st.integers(1, 3),
     patient=st.booleans(),
 )
-def test_what_waits_goes_by_priority_then_in_order(
+def test_stage_admits_waiters_by_priority_then_in_order(
     arrivals: Sequence[int], size: int, concurrency: int, patient: bool
 ) -> None:
     """All arrive before anything ends: what a bounded, stable sort by priority would keep."""
 
     async def story() -> None:
-        model = Model(size=size, concurrency=concurrency, patient=patient)
+        model = StageModel(size=size, concurrency=concurrency, patient=patient)
         await model.play([("arrive", priority, 1.0) for priority in arrivals])
         await asyncio.gather(*model.tasks, return_exceptions=True)
         names = [(-priority, index) for index, priority in enumerate(arrivals)]

@@ -61,39 +61,39 @@ def answer(flushes: Timed) -> tuple[str, list[int]]:
     return text, [token for _, flush in flushes for token in flush.token_ids]
 
 
-def test_nothing_is_lost_and_only_the_last_flush_has_the_reason() -> None:
+def test_coalescer_loses_nothing_and_ends_with_the_finish_reason() -> None:
     flushes = run(collect(Engine(tokens(100, 0.01)).generate()))
     assert answer(flushes) == ("".join(f"{n} " for n in range(100)), list(range(100)))
     reasons = [flush.finish_reason for _, flush in flushes]
     assert reasons == [None] * (len(reasons) - 1) + ["stop"]
 
 
-def test_the_first_token_leaves_at_once_and_alone() -> None:
+def test_coalescer_flushes_the_first_token_at_once_and_alone() -> None:
     flushes = run(collect(Engine([(0.5, TokenChunk("a", (1,))), *tokens(10, 0.001)]).generate()))
     at, first = flushes[0]
     assert at == pytest.approx(0.5)
     assert first == Flush("a", (1,), None)
 
 
-def test_tokens_that_come_together_leave_together() -> None:
+def test_coalescer_joins_tokens_that_arrive_together() -> None:
     chunks = [(0.0, TokenChunk("a", (1,))), *[(0.001, TokenChunk("b", (2,)))] * 20]
     flushes = run(collect(Engine(chunks).generate()))
     assert [flush.text for _, flush in flushes] == ["a", "b" * 20]
 
 
-def test_what_comes_slower_than_the_interval_leaves_at_once() -> None:
+def test_coalescer_flushes_slow_tokens_at_once() -> None:
     flushes = run(collect(Engine(tokens(5, 1.0)).generate()))
     assert [at for at, _ in flushes[:-1]] == [pytest.approx(float(n)) for n in range(5)]
 
 
-def test_the_interval_grows_as_the_policy_says() -> None:
+def test_coalescer_keeps_the_intervals_of_the_policy() -> None:
     flushes = run(collect(Engine(tokens(5000, 0.001)).generate()))
     times = [at for at, _ in flushes[:-1]]
     for earlier, later in pairwise(times):
         assert later - earlier == pytest.approx(POLICY.interval(earlier), abs=0.002)
 
 
-def test_500_tokens_at_50_a_second_make_at_most_82_deltas() -> None:
+def test_coalescer_makes_at_most_82_deltas_of_500_tokens_at_50_per_second() -> None:
     flushes = run(collect(Engine(tokens(500, 0.02)).generate()))
     times = [at for at, flush in flushes if flush.text]
     assert len(times) <= 82
@@ -103,13 +103,13 @@ def test_500_tokens_at_50_a_second_make_at_most_82_deltas() -> None:
     assert max(later - earlier for earlier, later in pairwise(times)) <= 0.221
 
 
-def test_the_end_does_not_wait_for_the_interval() -> None:
+def test_coalescer_flushes_the_end_without_waiting() -> None:
     chunks = [(0.0, TokenChunk("a", (1,))), (0.001, TokenChunk("b", (2,), "stop"))]
     flushes = run(collect(Engine(chunks).generate()))
     assert [(at, flush.text) for at, flush in flushes] == [(0.0, "a"), (pytest.approx(0.001), "b")]
 
 
-def test_a_slow_consumer_gathers_and_does_not_hold_the_engine_up() -> None:
+def test_coalescer_gathers_for_a_slow_consumer_without_blocking_the_engine() -> None:
     engine = Engine(tokens(500, 0.01))
     flushes = run(collect(engine.generate(), busy_s=1.0))
     assert engine.done_at == pytest.approx(4.99)
@@ -117,7 +117,7 @@ def test_a_slow_consumer_gathers_and_does_not_hold_the_engine_up() -> None:
     assert answer(flushes)[1] == list(range(500))
 
 
-def test_half_a_character_waits_for_its_other_half() -> None:
+def test_coalescer_keeps_half_a_character_for_its_other_half() -> None:
     chunks = [
         (0.0, TokenChunk("", (1,))),
         (0.1, TokenChunk("ö", (2,))),
@@ -132,23 +132,23 @@ def test_half_a_character_waits_for_its_other_half() -> None:
     assert flushes[0][0] == pytest.approx(0.1)
 
 
-def test_the_last_flush_has_the_usage() -> None:
+def test_coalescer_ends_with_the_usage() -> None:
     usage = Usage(input_tokens=1, output_tokens=2)
     chunks = [*tokens(3, 1.0)[:-1], (0.0, TokenChunk("", (), "stop", usage))]
     flushes = run(collect(Engine(chunks).generate()))
     assert [flush.usage for _, flush in flushes] == [None] * (len(flushes) - 1) + [usage]
 
 
-def test_an_engine_that_gives_nothing() -> None:
+def test_coalescer_of_an_empty_source_yields_nothing() -> None:
     assert run(collect(Engine([]).generate())) == []
 
 
-def test_an_engine_that_only_ends() -> None:
+def test_coalescer_of_a_lone_finish_reason_yields_it() -> None:
     flushes = run(collect(Engine([(0.0, TokenChunk("", (), "stop"))]).generate()))
     assert [flush for _, flush in flushes] == [Flush("", (), "stop")]
 
 
-def test_an_error_comes_after_what_came_before_it() -> None:
+def test_coalescer_raises_an_error_after_everything_before_it() -> None:
     engine = Engine(tokens(3, 0.001)[:-1], error=EngineError("broken"))
     flushes: list[Flush] = []
 
@@ -162,12 +162,12 @@ def test_an_error_comes_after_what_came_before_it() -> None:
     assert engine.closed
 
 
-def test_an_error_before_any_token() -> None:
+def test_coalescer_raises_an_error_before_any_token() -> None:
     with pytest.raises(EngineError, match="broken"):
         run(collect(Engine([], error=EngineError("broken")).generate()))
 
 
-def test_closing_ends_the_generation() -> None:
+def test_coalescer_that_is_closed_ends_the_generation() -> None:
     engine = Engine(tokens(1000, 0.02))
 
     async def consume_two() -> float:
@@ -183,7 +183,7 @@ def test_closing_ends_the_generation() -> None:
 
 
 @pytest.mark.parametrize("at_s", [0.0, 0.3, 0.35, 1.01, 7.3])
-def test_stopping_ends_the_generation_and_keeps_what_it_gave(at_s: float) -> None:
+def test_coalescer_that_is_stopped_flushes_what_was_generated(at_s: float) -> None:
     engine = Engine(tokens(500, 0.02))
 
     async def stop() -> Timed:
@@ -204,7 +204,7 @@ def test_stopping_ends_the_generation_and_keeps_what_it_gave(at_s: float) -> Non
     assert engine.closed or not ids
 
 
-def test_what_is_stopped_before_it_begins_never_does() -> None:
+def test_coalescer_that_is_stopped_before_it_begins_never_does() -> None:
     async def stop() -> None:
         coalescer = Coalescer(Engine(tokens(5, 0.02)).generate(), policy=POLICY)
         coalescer.stop()
@@ -213,7 +213,7 @@ def test_what_is_stopped_before_it_begins_never_does() -> None:
     run(stop())
 
 
-def test_cancelling_the_consumer_ends_the_generation() -> None:
+def test_coalescer_ends_the_generation_when_its_consumer_is_cancelled() -> None:
     engine = Engine(tokens(1000, 0.02))
 
     async def cancel() -> None:
@@ -242,7 +242,9 @@ def test_cancelling_the_consumer_ends_the_generation() -> None:
     ),
     busy_s=st.sampled_from([0.0, 0.01, 1.0]),
 )
-def test_any_chunks_come_out_whole(chunks: list[tuple[float, TokenChunk]], busy_s: float) -> None:
+def test_coalescer_keeps_any_chunks_whole(
+    chunks: list[tuple[float, TokenChunk]], busy_s: float
+) -> None:
     ended = [*chunks, (0.0, TokenChunk("", (), "stop"))]
     flushes = run(collect(Engine(ended).generate(), busy_s=busy_s))
     text = "".join(chunk.text for _, chunk in chunks)

@@ -19,8 +19,8 @@ QUESTION = {"model": "echo", "input": "What?"}
 
 
 @dataclass
-class Served:
-    """What a test has at hand."""
+class EndpointHarness:
+    """A running endpoint, its client and its metrics."""
 
     client: ClientSession
     endpoint: Endpoint
@@ -33,13 +33,13 @@ class Served:
         async with self.client.post("/invocations", json=QUESTION | fields) as reply:
             return reply.status, await reply.json()
 
-    def told(self, name: str, **labels: str) -> float | None:
-        """What Prometheus would be told."""
+    def metric(self, name: str, **labels: str) -> float | None:
+        """Return the value of a metric, None if it has no sample."""
         return self.registry.get_sample_value(name, labels)
 
 
 @asynccontextmanager
-async def serving(engine: ScriptedEngine, **settings: Any) -> AsyncGenerator[Served, None]:
+async def serving(engine: ScriptedEngine, **settings: Any) -> AsyncGenerator[EndpointHarness, None]:
     """Serve on a free port of the loopback interface."""
     registry, shutdown = CollectorRegistry(), Shutdown()
     deaths: list[EngineDeadError] = []
@@ -56,4 +56,4 @@ async def serving(engine: ScriptedEngine, **settings: Any) -> AsyncGenerator[Ser
         stack.push_async_callback(runner.cleanup)
         port = runner.addresses[0][1]
         client = await stack.enter_async_context(ClientSession(f"http://127.0.0.1:{port}"))
-        yield Served(client, endpoint, shutdown, registry, deaths)
+        yield EndpointHarness(client, endpoint, shutdown, registry, deaths)

@@ -10,7 +10,7 @@ async def followed(log: AnswerLog) -> list[LoggedEvent]:
     return [event async for event in log.follow()]
 
 
-async def test_it_is_ended_with_what_it_holds() -> None:
+async def test_answer_log_ends_with_the_text_that_it_holds() -> None:
     job = a_job()
     log, transcript = AnswerLog(job), job.transcript()
     transcript.created()
@@ -23,7 +23,7 @@ async def test_it_is_ended_with_what_it_holds() -> None:
     assert decoded[-1]["response"]["output"][0]["content"][0]["text"] == "Hel"
 
 
-async def test_it_is_ended_once() -> None:
+async def test_answer_log_ends_once() -> None:
     job = a_job()
     log = AnswerLog(job)
     for _ in range(2):
@@ -31,7 +31,7 @@ async def test_it_is_ended_once() -> None:
     assert len(validate_stream(await followed(log))) == 2
 
 
-async def test_who_follows_one_without_an_end_is_let_go() -> None:
+async def test_answer_log_without_an_end_releases_its_follower() -> None:
     log = AnswerLog(a_job())
     following = asyncio.create_task(followed(log))
     await asyncio.sleep(0)

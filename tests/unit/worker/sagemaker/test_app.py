@@ -16,7 +16,7 @@ from worker.sagemaker.app import serve
 
 
 @asynccontextmanager
-async def served(
+async def harness(
     servers: Servers, **fields: Any
 ) -> AsyncGenerator[tuple[ClientSession, int, asyncio.Event, "asyncio.Task[None]"]]:
     port, health = _ports(servers.ports)
@@ -47,8 +47,8 @@ async def _answering(client: ClientSession) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_health_and_metrics_have_their_own_port(servers: Servers) -> None:
-    async with served(servers) as (client, health, _, _):
+async def test_endpoint_has_health_and_metrics_on_their_own_port(servers: Servers) -> None:
+    async with harness(servers) as (client, health, _, _):
         question = {"model": "echo", "input": "count to 3"}
         async with client.post("/invocations", json=question) as reply:
             response = await reply.json()
@@ -62,8 +62,8 @@ async def test_health_and_metrics_have_their_own_port(servers: Servers) -> None:
         assert 'axon_inference_tokens_total{kind="output",model="echo"} 3.0' in text
 
 
-async def test_stopping_lets_what_runs_end(servers: Servers) -> None:
-    async with served(servers, echo_token_ms=20) as (client, _, stop, serving):
+async def test_endpoint_that_stops_lets_answers_end(servers: Servers) -> None:
+    async with harness(servers, echo_token_ms=20) as (client, _, stop, serving):
         question = {"model": "echo", "input": "count to 10", "stream": True}
         async with client.post("/invocations", json=question) as reply:
             stop.set()
@@ -71,8 +71,8 @@ async def test_stopping_lets_what_runs_end(servers: Servers) -> None:
         await serving
 
 
-async def test_stopping_ends_what_takes_too_long(servers: Servers) -> None:
-    async with served(servers, echo_token_ms=20, stop_timeout_s=0.1) as (client, _, stop, serving):
+async def test_endpoint_that_stops_ends_answers_that_take_too_long(servers: Servers) -> None:
+    async with harness(servers, echo_token_ms=20, stop_timeout_s=0.1) as (client, _, stop, serving):
         question = {"model": "echo", "input": "count to 10000", "stream": True}
         async with client.post("/invocations", json=question) as reply:
             stop.set()
@@ -80,12 +80,14 @@ async def test_stopping_ends_what_takes_too_long(servers: Servers) -> None:
         await serving
 
 
-async def test_a_dead_engine_ends_it(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endpoint_ends_with_a_dead_engine(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def dies(*_: object) -> None:
         raise EngineDeadError("out of memory")
 
     monkeypatch.setattr("worker.engines.echo.engine.EchoEngine.assemble", dies)
-    async with served(servers) as (client, _, _, serving):
+    async with harness(servers) as (client, _, _, serving):
         async with client.post("/invocations", json={"model": "echo", "input": "x"}) as reply:
             assert reply.status == 500
         with pytest.raises(EngineDeadError, match="out of memory"):

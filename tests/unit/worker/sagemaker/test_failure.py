@@ -15,7 +15,9 @@ from worker.sagemaker.failure import Failure
         (ValueError("secret"), 500, "internal_error"),
     ],
 )
-def test_of_an_exception(error: Exception, status: int, code: str) -> None:
+def test_failure_of_an_exception_has_its_status_and_code(
+    error: Exception, status: int, code: str
+) -> None:
     failure = Failure.of(error)
     assert (failure.status, failure.code) == (status, code)
     assert "secret" not in failure.message
@@ -31,6 +33,8 @@ def test_of_an_exception(error: Exception, status: int, code: str) -> None:
         ({"code": "server_error", "message": "Use 'text'."}, 400, "invalid_value"),
     ],
 )
-def test_of_a_failed_response(error: dict[str, str], status: int, code: str) -> None:
+def test_failure_of_a_failed_response_has_its_status_and_code(
+    error: dict[str, str], status: int, code: str
+) -> None:
     failure = Failure.of_response(error)
     assert (failure.status, failure.code, failure.message) == (status, code, error["message"])

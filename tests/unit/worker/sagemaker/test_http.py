@@ -1,4 +1,4 @@
-"""What an endpoint replies: the same events and objects as over a WebSocket, or a status."""
+"""Replies of the endpoint: the events and objects of a WebSocket, or an HTTP error."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from axon.event_log.log import LoggedEvent
 from axon.serialization import loads
 from tests.support.eventually import eventually
 from tests.unit.axon.sdk_events import RESPONSE_FIELDS, validate_stream
-from tests.unit.worker.sagemaker.endpoint_harness import QUESTION, Served, serving
+from tests.unit.worker.sagemaker.endpoint_harness import QUESTION, EndpointHarness, serving
 from tests.unit.worker.scripted_engine import ScriptedEngine
 from worker.engines.protocol import EngineDeadError, EngineError, RefusedError
 from worker.sagemaker.http import CUSTOM_ATTRIBUTES
@@ -32,7 +32,7 @@ async def events_of(reply: ClientResponse) -> list[LoggedEvent]:
 
 class TestPing:
     async def test_healthy(self) -> None:
-        async with serving(ScriptedEngine()) as served, served.client.get("/ping") as reply:
+        async with serving(ScriptedEngine()) as harness, harness.client.get("/ping") as reply:
             assert (reply.status, await reply.read()) == (200, b"")
 
     async def test_an_engine_that_cannot_serve(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +41,7 @@ class TestPing:
 
         engine = ScriptedEngine()
         monkeypatch.setattr(engine, "health", ill)
-        async with serving(engine) as served, served.client.get("/ping") as reply:
+        async with serving(engine) as harness, harness.client.get("/ping") as reply:
             assert reply.status == 503
 
     async def test_an_engine_that_does_not_say(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,21 +52,21 @@ class TestPing:
         engine = ScriptedEngine()
         monkeypatch.setattr(engine, "health", hang)
         monkeypatch.setattr("worker.sagemaker.http.PING_TIMEOUT_S", 0.01)
-        async with serving(engine) as served, served.client.get("/ping") as reply:
+        async with serving(engine) as harness, harness.client.get("/ping") as reply:
             assert reply.status == 503
 
     async def test_draining(self) -> None:
-        async with serving(ScriptedEngine()) as served:
-            served.shutdown.drain()
-            async with served.client.get("/ping") as reply:
+        async with serving(ScriptedEngine()) as harness:
+            harness.shutdown.drain()
+            async with harness.client.get("/ping") as reply:
                 assert reply.status == 503
 
 
 class TestWhole:
     async def test_the_response_object(self) -> None:
         engine = ScriptedEngine(["Hel", "lo"])
-        async with serving(engine) as served:
-            status, response = await served.ask(
+        async with serving(engine) as harness:
+            status, response = await harness.ask(
                 instructions="Be brief.", max_output_tokens=5, temperature=0.5
             )
             assert status == 200
@@ -77,25 +77,25 @@ class TestWhole:
             assert engine.requests[0].sampling.temperature == 0.5
             assert engine.requests[0].sampling.max_tokens == 5
             assert [m.content for m in engine.messages[0]] == ["Be brief.", "What?"]
-            assert served.told("axon_jobs_total", outcome="completed") == 1
-            assert served.told("axon_requests_processed_total", stage="infer") == 1
+            assert harness.metric("axon_jobs_total", outcome="completed") == 1
+            assert harness.metric("axon_requests_processed_total", stage="infer") == 1
 
     async def test_an_incomplete_one(self) -> None:
-        async with serving(ScriptedEngine(["a"], finish="length")) as served:
-            status, response = await served.ask()
+        async with serving(ScriptedEngine(["a"], finish="length")) as harness:
+            status, response = await harness.ask()
         assert status == 200
         assert response["incomplete_details"] == {"reason": "max_output_tokens"}
 
     async def test_custom_attributes_come_back(self) -> None:
-        async with serving(ScriptedEngine(["a"])) as served:
+        async with serving(ScriptedEngine(["a"])) as harness:
             headers = {CUSTOM_ATTRIBUTES: "trace=7"}
-            async with served.client.post("/invocations", json=QUESTION, headers=headers) as reply:
+            async with harness.client.post("/invocations", json=QUESTION, headers=headers) as reply:
                 assert reply.headers[CUSTOM_ATTRIBUTES] == "trace=7"
                 assert reply.content_type == "application/json"
 
     async def test_several_at_a_time(self) -> None:
-        async with serving(ScriptedEngine(["a", "b"], token_s=0.001)) as served:
-            replies = await asyncio.gather(*[served.ask() for _ in range(20)])
+        async with serving(ScriptedEngine(["a", "b"], token_s=0.001)) as harness:
+            replies = await asyncio.gather(*[harness.ask() for _ in range(20)])
         assert {status for status, _ in replies} == {200}
         assert len({response["id"] for _, response in replies}) == 20
 
@@ -103,8 +103,8 @@ class TestWhole:
 class TestStreamed:
     async def test_the_events_of_a_websocket(self) -> None:
         async with (
-            serving(ScriptedEngine(["Hel", "lo, ", "wörld 🌍"], token_s=0.001)) as served,
-            served.client.post("/invocations", json=STREAMED) as reply,
+            serving(ScriptedEngine(["Hel", "lo, ", "wörld 🌍"], token_s=0.001)) as harness,
+            harness.client.post("/invocations", json=STREAMED) as reply,
         ):
             assert reply.content_type == "text/event-stream"
             decoded = validate_stream(await events_of(reply))
@@ -116,8 +116,8 @@ class TestStreamed:
         engine = ScriptedEngine(["a", "b"])
         engine.pass_(1)
         async with (
-            serving(engine) as served,
-            served.client.post("/invocations", json=STREAMED) as reply,
+            serving(engine) as harness,
+            harness.client.post("/invocations", json=STREAMED) as reply,
         ):
             async with asyncio.timeout(5):
                 while b'"delta":"a"' not in await reply.content.readline():
@@ -129,8 +129,8 @@ class TestStreamed:
     async def test_a_failure_after_the_first_token_is_an_event(self) -> None:
         engine = ScriptedEngine(["a", "b"], failures=[(1, EngineError("boom"))], token_s=0.001)
         async with (
-            serving(engine) as served,
-            served.client.post("/invocations", json=STREAMED) as reply,
+            serving(engine) as harness,
+            harness.client.post("/invocations", json=STREAMED) as reply,
         ):
             assert reply.status == 200
             decoded = validate_stream(await events_of(reply))
@@ -140,11 +140,11 @@ class TestStreamed:
     async def test_an_engine_that_dies_after_the_first_token(self) -> None:
         engine = ScriptedEngine(["a", "b"], failures=[(1, EngineDeadError("x"))], token_s=0.001)
         async with (
-            serving(engine) as served,
-            served.client.post("/invocations", json=STREAMED) as reply,
+            serving(engine) as harness,
+            harness.client.post("/invocations", json=STREAMED) as reply,
         ):
             decoded = validate_stream(await events_of(reply))
-            await eventually(lambda: bool(served.deaths))
+            await eventually(lambda: bool(harness.deaths))
         assert decoded[-1]["type"] == "response.failed"
         assert decoded[-1]["response"]["error"]["code"] == "server_error"
 
@@ -175,8 +175,8 @@ class TestRefused:
         param: str | None,
         stream: dict[str, Any],
     ) -> None:
-        async with serving(ScriptedEngine(["a"])) as served:
-            replied, body = await served.ask(**(stream | fields))
+        async with serving(ScriptedEngine(["a"])) as harness:
+            replied, body = await harness.ask(**(stream | fields))
         assert replied == status
         assert set(body["error"]) == {"message", "type", "param", "code"}
         assert body["error"]["type"] == "invalid_request_error"
@@ -184,8 +184,8 @@ class TestRefused:
 
     async def test_no_json(self) -> None:
         async with (
-            serving(ScriptedEngine()) as served,
-            served.client.post("/invocations", data=b"What?") as reply,
+            serving(ScriptedEngine()) as harness,
+            harness.client.post("/invocations", data=b"What?") as reply,
         ):
             assert reply.status == 400
             assert (await reply.json())["error"]["code"] == "invalid_json"
@@ -193,16 +193,16 @@ class TestRefused:
     async def test_too_many_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("worker.sagemaker.http.MAX_BYTES", 1000)
         async with (
-            serving(ScriptedEngine()) as served,
-            served.client.post("/invocations", data=b" " * 1001) as reply,
+            serving(ScriptedEngine()) as harness,
+            harness.client.post("/invocations", data=b" " * 1001) as reply,
         ):
             assert reply.status == 413
             assert (await reply.json())["error"]["code"] == "request_too_large"
 
     async def test_by_the_engine(self) -> None:
         engine = ScriptedEngine(["a"], failures=[(0, RefusedError("Use 'text'."))])
-        async with serving(engine) as served:
-            status, body = await served.ask(stream=True)
+        async with serving(engine) as harness:
+            status, body = await harness.ask(stream=True)
         assert (status, body["error"]["message"]) == (400, "Use 'text'.")
 
 
@@ -210,51 +210,53 @@ class TestFailed:
     @pytest.mark.parametrize("stream", [False, True])
     async def test_an_engine_that_fails(self, stream: bool) -> None:
         engine = ScriptedEngine(["a"], failures=[(0, EngineError("CUDA error"))])
-        async with serving(engine) as served:
-            status, body = await served.ask(stream=stream)
-            assert served.told("axon_jobs_total", outcome="failed") == 1
+        async with serving(engine) as harness:
+            status, body = await harness.ask(stream=stream)
+            assert harness.metric("axon_jobs_total", outcome="failed") == 1
         assert status == 500
         assert body["error"]["type"] == "server_error"
         assert "CUDA" not in body["error"]["message"]
 
     async def test_an_engine_that_dies(self) -> None:
         death = EngineDeadError("gone")
-        async with serving(ScriptedEngine(["a"], failures=[(0, death)])) as served:
-            status, _ = await served.ask()
-            assert (status, served.deaths) == (500, [death])
+        async with serving(ScriptedEngine(["a"], failures=[(0, death)])) as harness:
+            status, _ = await harness.ask()
+            assert (status, harness.deaths) == (500, [death])
 
     @pytest.mark.parametrize("stream", [False, True])
     async def test_an_answer_that_takes_too_long(self, stream: bool) -> None:
         engine = ScriptedEngine(["a"])
         engine.gate.clear()
         limits = {"invocation_timeout_s": 0.05, "stream_timeout_s": 0.05}
-        async with serving(engine, **limits) as served:
-            status, body = await served.ask(stream=stream)
-            assert served.told("axon_jobs_total", outcome="overdue") == 1
+        async with serving(engine, **limits) as harness:
+            status, body = await harness.ask(stream=stream)
+            assert harness.metric("axon_jobs_total", outcome="overdue") == 1
         assert (status, engine.running) == (504, 0)
         assert "deadline" in body["error"]["message"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_full_stage(stream: bool) -> None:
+async def test_endpoint_with_a_full_stage_replies_503(stream: bool) -> None:
     engine = ScriptedEngine(["a"])
     slots = engine.info().slots
     engine.gate.clear()
-    async with serving(engine, queue_infer=1) as served:
-        asked = [asyncio.create_task(served.ask()) for _ in range(slots + 1)]
+    async with serving(engine, queue_infer=1) as harness:
+        asked = [asyncio.create_task(harness.ask()) for _ in range(slots + 1)]
         await eventually(
-            lambda: engine.running == slots and served.told("axon_queue_depth", stage="infer") == 1
+            lambda: (
+                engine.running == slots and harness.metric("axon_queue_depth", stage="infer") == 1
+            )
         )
-        async with served.client.post("/invocations", json=QUESTION | {"stream": stream}) as reply:
+        async with harness.client.post("/invocations", json=QUESTION | {"stream": stream}) as reply:
             assert reply.status == 503
             assert int(reply.headers["Retry-After"]) > 0
             assert (await reply.json())["error"]["code"] == "server_overloaded"
-        assert served.told("axon_requests_shed_total", stage="infer", reason="receives") == 1
+        assert harness.metric("axon_requests_shed_total", stage="infer", reason="receives") == 1
         engine.gate.set()
         assert [status for status, _ in await asyncio.gather(*asked)] == [200] * (slots + 1)
 
 
-class TestAClientThatLeaves:
+class TestClientThatDisconnects:
     async def test_before_the_first_token(self) -> None:
         await self._leave(ScriptedEngine(["a"]), QUESTION, given=0)
 
@@ -266,17 +268,17 @@ class TestAClientThatLeaves:
     async def _leave(self, engine: ScriptedEngine, body: dict[str, Any], *, given: int) -> None:
         if not given:
             engine.gate.clear()
-        async with serving(engine) as served:
-            asking = asyncio.create_task(self._read(served, body))
+        async with serving(engine) as harness:
+            asking = asyncio.create_task(self._read(harness, body))
             await eventually(lambda: (engine.running, engine.given) == (1, given))
             asking.cancel()
             await eventually(lambda: engine.running == 0)
-            await eventually(lambda: served.endpoint.running == 0)
-            assert served.told("axon_worker_slots_used") == 0
-            assert served.told("axon_jobs_total", outcome="cancelled") == 1
+            await eventually(lambda: harness.endpoint.running == 0)
+            assert harness.metric("axon_worker_slots_used") == 0
+            assert harness.metric("axon_jobs_total", outcome="cancelled") == 1
 
-    async def _read(self, served: Served, body: dict[str, Any]) -> None:
-        async with served.client.post("/invocations", json=body) as reply:
+    async def _read(self, harness: EndpointHarness, body: dict[str, Any]) -> None:
+        async with harness.client.post("/invocations", json=body) as reply:
             await reply.read()
 
 
@@ -284,23 +286,23 @@ class TestDraining:
     async def test_what_runs_may_end_and_nothing_else_begins(self) -> None:
         engine = ScriptedEngine(["a"])
         engine.gate.clear()
-        async with serving(engine) as served:
-            asking = asyncio.create_task(served.ask())
+        async with serving(engine) as harness:
+            asking = asyncio.create_task(harness.ask())
             await eventually(lambda: engine.running == 1)
-            served.shutdown.drain()
-            status, body = await served.ask()
+            harness.shutdown.drain()
+            status, body = await harness.ask()
             assert (status, body["error"]["code"]) == (503, "server_overloaded")
             engine.gate.set()
-            await served.endpoint.wait(5)
+            await harness.endpoint.wait(5)
             assert (await asking)[0] == 200
 
     async def test_what_does_not_end_in_time_is_to_be_asked_again(self) -> None:
         engine = ScriptedEngine(["a"])
         engine.gate.clear()
-        async with serving(engine) as served:
-            asking = asyncio.create_task(served.ask())
+        async with serving(engine) as harness:
+            asking = asyncio.create_task(harness.ask())
             await eventually(lambda: engine.running == 1)
-            await served.endpoint.wait(0)
-            served.shutdown.hand_over()
+            await harness.endpoint.wait(0)
+            harness.shutdown.hand_over()
             assert (await asking)[0] == 503
             assert engine.running == 0

@@ -7,7 +7,7 @@ from worker.sagemaker.requests import accept
 MODELS = {"echo"}
 
 
-def test_the_body_of_the_responses_api() -> None:
+def test_accept_takes_the_body_of_the_responses_api() -> None:
     body = {
         "model": "echo",
         "input": [{"role": "user", "content": "What?"}],
@@ -28,18 +28,18 @@ def test_the_body_of_the_responses_api() -> None:
 
 
 @pytest.mark.parametrize("store", [True, False, None])
-def test_nothing_is_stored(store: bool | None) -> None:
+def test_accept_never_stores_a_response(store: bool | None) -> None:
     accepted = accept(dumps({"model": "echo", "input": "x", "store": store}), models=MODELS)
     assert not accepted.job.stored
     assert accepted.job.response["store"] is False
 
 
-def test_what_only_a_websocket_has_means_nothing() -> None:
+def test_accept_ignores_fields_of_the_websocket() -> None:
     body = {"model": "echo", "type": "response.cancel", "stream_id": "s", "generate": False}
     assert accept(dumps(body), models=MODELS).job.stream_id is None
 
 
-def test_what_no_model_has_is_refused_first() -> None:
+def test_accept_refuses_an_unknown_model_first() -> None:
     with pytest.raises(RequestError) as caught:
         accept(b'{"model": "gpt", "input": 7}', models=MODELS)
     assert caught.value.param == "input"
