@@ -1,4 +1,5 @@
--- A connection is gone: what it was waiting for is to be cancelled, unless another one resumes it.
+-- Start the resume window of a closed connection's responses: they are cancelled after it, unless
+-- another connection resumes them. A window that runs already is not restarted.
 -- KEYS: connection's responses, abandoned
 -- ARGV: connection id, ms until it is to be cancelled
 local due = now_ms() + ARGV[2]

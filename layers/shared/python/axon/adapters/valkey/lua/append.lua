@@ -5,14 +5,14 @@
 --       the end, seconds to keep a log that does not end, first event's sequence number, how many
 --       events, first journal record's number, then each event and its token ids, then each record's
 --       kind, data and the number of the event that it follows
--- Returns what became of it, and the connection that waits for the response.
+-- Returns the result, and the connection that waits for the response.
 local response, events, journal, deadlines, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'epoch', 'next_sequence', 'connection_id',
   'relay_id', 'checkpoint', 'next_record')
 if not meta[1] then
   return { 'missing' }
 end
--- The fence. A later claim has a higher epoch, and whoever holds it goes on from what the log held
+-- The fence. A later claim has a higher epoch, and its attempt continues from what the log held
 -- then: one more event of an older attempt would be one that its successor does not know of.
 if meta[2] ~= ARGV[2] then
   return { 'fenced' }

@@ -1,4 +1,4 @@
--- Follow a response's turns back towards the first one; keep the stored ones warm.
+-- Follow a response's turns back towards the first one; extend the life of the stored ones.
 -- ARGV: response id, seconds to keep. Returns the turns, newest first, up to the first that is missing.
 local turns = {}
 local id = ARGV[1]

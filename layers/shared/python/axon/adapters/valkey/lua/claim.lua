@@ -1,8 +1,9 @@
--- Take the next epoch; append the event with number 1 when the log holds event 0 alone.
+-- Take the next epoch, which fences off every earlier attempt; append event 1 when the log holds
+-- event 0 alone.
 -- KEYS: response, events
 -- ARGV: response id, in_progress event or '', a name of this claim's own: repeated, it changes nothing,
 --       id of the message that brought the job or ''
--- Returns what became of it, the epoch, and the numbers of the next event and journal record.
+-- Returns the result, the epoch, and the numbers of the next event and journal record.
 local response, events = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'next_sequence', 'connection_id', 'relay_id',
   'claim', 'epoch', 'checkpoint', 'next_record')
@@ -16,6 +17,8 @@ local following, following_record = tonumber(meta[2]), tonumber(meta[8] or '0')
 if meta[5] == ARGV[3] then
   return { 'claimed', tonumber(meta[6]), following, following_record }
 end
+-- Two claimants get two epochs, and the later one keeps the response. The message's id tells the other
+-- one whether its own message brings the later attempt, or a duplicate of the job does.
 local epoch = redis.call('HINCRBY', response, 'epoch', 1)
 redis.call('HSET', response, 'claim', ARGV[3], 'message_id', ARGV[4])
 if ARGV[2] ~= '' and following == 1 then

@@ -1,4 +1,4 @@
--- A relay has nothing more to deliver of a response, unless it was resumed at another connection.
+-- Remove a response from a relay's deliveries, unless it was resumed on another connection.
 -- KEYS: relay's responses, response
 -- ARGV: response id, connection id or '' for any
 local connection = redis.call('HGET', KEYS[2], 'connection_id')

@@ -1,4 +1,4 @@
--- The workers whose lease runs: id, slots, load and models of each.
+-- Return id, slots, load and models of each worker whose lease runs.
 -- KEYS: workers
 local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now_ms(), '+inf')) do

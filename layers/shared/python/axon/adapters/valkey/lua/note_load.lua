@@ -1,4 +1,4 @@
--- Note how many jobs a worker has in hand, if it is there.
+-- Write how many jobs a worker has in hand, if it is registered.
 -- KEYS: worker
 -- ARGV: load
 if redis.call('EXISTS', KEYS[1]) == 1 then

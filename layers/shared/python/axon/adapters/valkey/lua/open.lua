@@ -1,19 +1,21 @@
 -- Open a response's log with event 0. Idempotent by response id, and by idempotency key.
 -- KEYS: response, events, connection, connection's responses, deadlines, relays, models,
---       models heard of, idempotency
+--       models last seen, idempotency
 -- ARGV: response id, tenant id, connection id, model, job, event 0, deadline in ms, seconds to keep,
 --       seconds that a connection can live, ms for which a late relay still counts,
 --       1 if the model exists though nobody has announced it, 0 if only others do, '' if that is not
 --       known, ms of silence after which no worker runs,
 --       fingerprint of the request that has the idempotency key or '', API key's id
--- Returns what became of it, and of a repeated request the first one's id and fingerprint.
+-- Returns the result (OpenResult) and, for a repeated request, the first one's id and fingerprint.
 local response, events, connection, running, deadlines, relays, models, last_seen, first = unpack(KEYS)
 local now = now_ms()
 local heard = tonumber(redis.call('ZSCORE', last_seen, ARGV[4]) or '0')
 local opened = heard < now - ARGV[12] and 'unattended' or 'opened'
+-- The call may be a repetition, or its response may run already: both are as good as opened.
 if redis.call('EXISTS', response) == 1 then
   return { opened }
 end
+-- A tombstone: a message of this connection may still be handled when the connection is closed.
 if redis.call('HEXISTS', connection, 'gone') == 1 then
   return { 'gone' }
 end
@@ -34,6 +36,8 @@ if not relay then
   return { 'no_relay' }
 end
 
+-- From here on all is written or, if the server dies, nothing: with event 0 the response is in the
+-- deadline index, so one whose job is never sent fails by its deadline.
 redis.call('XADD', events, '1-0', 'e', ARGV[6])
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[14], 'connection_id', ARGV[3],
   'relay_id', relay, 'status', 'queued', 'epoch', 0, 'next_sequence', 1, 'job', ARGV[5])

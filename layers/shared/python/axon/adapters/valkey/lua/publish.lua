@@ -15,7 +15,7 @@ local function publish_events(response, relay, checkpoint, id, connection, first
   local flags = terminal and 'T' or '-'
   -- Where all earlier events have certainly arrived, these are granted: the relay may post them
   -- without writing a checkpoint first, which spares it a round trip. The grant is written in the
-  -- same step as the events, so whoever takes over from this relay knows that they may have been
+  -- same step as the events, so a relay that takes over from this one knows that they may have been
   -- posted. A relay that does not listen gets no grant: it is probably dead, and a grant would only
   -- make its successor close the connection for events that nobody has posted.
   if (checkpoint or '0') == tostring(first) and redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0 then

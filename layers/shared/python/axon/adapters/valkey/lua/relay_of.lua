@@ -1,5 +1,5 @@
--- The relay that serves a connection; chosen now if the connection has none that lives.
--- Posts of one connection must not race, so it keeps its relay as long as that lives.
+-- Return the relay that serves a connection; choose one if the connection has none with a lease.
+-- Posts of one connection must not race, so it keeps its relay as long as the lease runs.
 -- now, late: ms; life: seconds that a connection can live. Returns nil if there is no relay.
 local function relay_of(connection, relays, now, late, life)
   local relay = redis.call('HGET', connection, 'relay_id')
@@ -14,7 +14,7 @@ local function relay_of(connection, relays, now, late, life)
       relay, least = candidate, load
     end
   end
-  -- A relay whose beat is late may only be busy. If it is dead, another one adopts what it has.
+  -- A relay whose heartbeat is late may only be busy. If it is dead, another one takes over.
   relay = relay or redis.call('ZREVRANGEBYSCORE', relays, '+inf', now - late, 'LIMIT', 0, 1)[1]
   if relay then
     -- The key may have been lost while the client stayed: only a tombstone says that it left.

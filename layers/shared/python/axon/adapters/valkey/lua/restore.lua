@@ -1,6 +1,6 @@
--- Make a log anew that Valkey has lost, from what a worker holds; nothing if it is there.
--- What the client has got is unknown, so the checkpoint is uncertain: its relay closes the connection,
--- and the client resumes.
+-- Make a log again that Valkey has lost, from what a worker holds; change nothing if it exists.
+-- The checkpoint is lost with the log, so the new one is in doubt: unless its relay knows more, the
+-- relay closes the connection, and the client resumes with the number that it has.
 -- KEYS: response, events, journal, connection, connection's responses, deadlines, relays, abandoned
 -- ARGV: response id, tenant id, connection id, job, deadline in ms of the Unix epoch,
 --       seconds to keep, seconds that a connection can live, ms for which a late relay still counts,
@@ -16,7 +16,7 @@ local relay = relay_of(connection, relays, now, ARGV[8], ARGV[7])
 if not relay then
   return 'no_relay'
 end
--- What may be left of them would be in the way of the same ids.
+-- A Stream refuses ids that are not above its last one, and a part of it may be left.
 redis.call('DEL', events, journal)
 local count = tonumber(ARGV[13])
 local records = (#ARGV - 13 - 2 * count) / 3

@@ -1,8 +1,8 @@
--- Have a response delivered to a connection, from a number on, and no longer to its former one.
+-- Deliver a response to a connection, from a number on, and no longer to its former one.
 -- KEYS: response, events, journal, connection, connection's responses, relays, abandoned
 -- ARGV: response id, tenant id, connection id, first sequence number to deliver,
 --       seconds that a connection can live, ms for which a late relay still counts,
---       what names this resumption: repeated, it changes nothing,
+--       a name of this resumption's own: repeated, it changes nothing,
 --       seconds to keep the events and the rest of what has ended
 local response, events, journal, connection, running, relays, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'tenant_id', 'connection_id', 'relay_id', 'next_sequence',
@@ -24,6 +24,8 @@ local relay = relay_of(connection, relays, now_ms(), ARGV[6], ARGV[5])
 if not relay then
   return 'no_relay'
 end
+-- Connection, relay and checkpoint change in one step: each event is some relay's to deliver at any
+-- moment, and the former relay's next checkpoint is refused.
 redis.call('SREM', 'axon:connection:' .. meta[2] .. ':responses', ARGV[1])
 if ended then
   redis.call('EXPIRE', events, ARGV[8], 'GT')

@@ -1,9 +1,11 @@
--- Take what a relay without a lease has to deliver, whole connections at a time.
--- KEYS: relays, its responses, the adopter's responses
--- ARGV: its id, the adopter's id, how many connections at most
--- Returns of each response taken_over: its id, connection and checkpoint; none is left when nothing comes.
--- A relay may adopt its own former life's.
+-- Take over the deliveries of a relay whose lease has ended, whole connections at a time: the posts of
+-- one connection must not come from two relays.
+-- KEYS: relays, the dead relay's responses, the successor's responses
+-- ARGV: the dead relay's id, the successor's id, how many connections at most
+-- Returns id, connection and checkpoint of each response taken over; nothing once none is left. A relay
+-- that has restarted under its old id takes over its own deliveries.
 local relays, left, own = unpack(KEYS)
+-- Its lease may have been renewed since the successor looked.
 if tonumber(redis.call('ZSCORE', relays, ARGV[1]) or '0') > now_ms() then
   return {}
 end
@@ -11,6 +13,7 @@ local taken_over, connections, count = {}, {}, 0
 for _, id in ipairs(redis.call('SMEMBERS', left)) do
   local key = 'axon:response:' .. id
   local meta = redis.call('HMGET', key, 'relay_id', 'connection_id', 'checkpoint')
+  -- Lost, resumed at another relay or taken over by another successor: not this relay's any more.
   if meta[1] ~= ARGV[1] then
     redis.call('SREM', left, id)
   else
@@ -23,12 +26,15 @@ for _, id in ipairs(redis.call('SMEMBERS', left)) do
       end
     end
     if connections[meta[2]] then
+      -- From here on `checkpoint` refuses the former relay. The successor's clock may be behind, so
+      -- the time of the last call starts again.
       redis.call('HSET', key, 'relay_id', ARGV[2], 'checkpoint_us', 0)
       redis.call('SMOVE', left, own, id)
       taken_over[#taken_over + 1] = { id, meta[2], meta[3] or '0' }
     end
   end
 end
+-- Only an empty relay is removed: a successor that dies amid its work leaves the rest to the next one.
 if ARGV[1] ~= ARGV[2] and redis.call('SCARD', left) == 0 then
   redis.call('ZREM', relays, ARGV[1])
 end
