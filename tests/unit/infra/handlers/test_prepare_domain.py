@@ -13,8 +13,6 @@ from infra.handlers import prepare_domain
 from infra.handlers.prepare_domain import INDEX, Domain, DomainError, prepare
 from infra.handlers.split_logs import documents
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 WRITER = "arn:aws:iam::123456789012:role/axon-test-log-writer"
 READER = "arn:aws:iam::123456789012:role/axon-test-log-reader"
 POLICY = "/_plugins/_ism/policies/axon-logs-retention"

@@ -11,8 +11,6 @@ import pytest
 from infra.handlers import split_logs
 from infra.handlers.split_logs import UndeliveredError, documents, forward
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 STREAM = "axon-test-logs"
 
 

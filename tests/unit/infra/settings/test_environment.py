@@ -9,8 +9,6 @@ import pytest
 from infra.settings import environment
 from infra.settings.environment import EnvironmentSettings, EnvironmentSettingsError, load
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 Load = Callable[[str], EnvironmentSettings]
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
