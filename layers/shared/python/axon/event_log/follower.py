@@ -111,7 +111,10 @@ class ResponseFollower:
         """
         reader = await self._begin(response_id, tenant_id=tenant_id, after=after)
         # Listening begins before the first read: what the read does not see is published later.
+        # The read is always made: events may have been appended since `_begin` looked, and a
+        # channel that another reader of this process has subscribed to confirms nothing again.
         with self._channels.listen(response_id, reader):
+            reader.request_read()
             while not reader.merger.finished:
                 # Taken before the yield: a caller that does not come back leaves nothing half done.
                 if (event := reader.take()) is not None:
