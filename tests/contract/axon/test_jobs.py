@@ -287,7 +287,7 @@ class TestHistoryQueue:
 
 
 class TestHistorySenderPartialFailure:
-    """Of a batch that the queue took in part: nothing real can be made to do this on demand."""
+    """A batch that the queue took in part; no real queue can be made to do this on demand."""
 
     async def test_raises_for_the_messages_that_failed(self) -> None:
         async with sqs_api("http://127.0.0.1:1/0/history.fifo") as api:

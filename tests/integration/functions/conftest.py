@@ -30,7 +30,7 @@ NUMBERS = count()
 
 
 class Functions:
-    """Imports handlers, each time anew, and closes what they opened."""
+    """Imports a fresh module of a handler each time, and closes what it opened."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._patch = patch
@@ -141,7 +141,7 @@ def websocket_event(
     connection_id: str = "L0SM9cOFvHcCIhw=",
     tenant_id: str = "t",
 ) -> dict[str, Any]:
-    """What API Gateway sends to an integration."""
+    """Return the event that API Gateway sends to an integration."""
     kinds = {"$connect": "CONNECT", "$disconnect": "DISCONNECT"}
     event: dict[str, Any] = {
         "requestContext": {
@@ -173,7 +173,7 @@ def websocket_event(
 
 
 def sqs_record(body: str, message_id: str) -> dict[str, Any]:
-    """What Lambda makes of a message."""
+    """Return the record that Lambda makes of a message."""
     return {
         "messageId": message_id,
         "receiptHandle": "receipt",

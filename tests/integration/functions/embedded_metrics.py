@@ -1,4 +1,4 @@
-"""What CloudWatch reads out of a function's log."""
+"""Metrics that CloudWatch reads out of a function's log."""
 
 import json
 from typing import Any

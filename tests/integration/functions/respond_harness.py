@@ -1,4 +1,4 @@
-"""Messages to `functions/respond`, and what becomes of them."""
+"""Messages to `functions/respond`, and their results."""
 
 import json
 from types import ModuleType

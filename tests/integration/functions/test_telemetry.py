@@ -1,4 +1,4 @@
-"""What the functions tell their operator: counts, and the trace that their messages go on with."""
+"""Telemetry of the functions: counts, and the trace that their messages continue."""
 
 import json
 from types import ModuleType

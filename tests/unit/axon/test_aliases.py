@@ -32,7 +32,7 @@ class TestResolve:
         assert resolve("default", conversation_id="conv_1", aliases=aliases) == [FIRST]
 
 
-def test_an_alias_hides_no_model() -> None:
+def test_alias_must_not_hide_a_model() -> None:
     check_free(NINE_TO_ONE, (FIRST, SECOND))
     with pytest.raises(ValueError, match="'default' is the name of a model"):
         check_free(NINE_TO_ONE, ("other", "default"))
@@ -96,7 +96,7 @@ async def test_conversations_stay_and_a_changed_weight_moves_the_difference_only
     assert moved[FIRST, SECOND] == pytest.approx(100, abs=40)
 
 
-async def test_the_models_name_is_in_every_event_and_in_the_history(
+async def test_response_of_an_alias_has_the_models_name_in_events_and_history(
     harness: ResponseHarness,
 ) -> None:
     harness.alias({"default": {FIRST: 1.0}})
@@ -107,7 +107,7 @@ async def test_the_models_name_is_in_every_event_and_in_the_history(
     assert await harness.status(response_id) is Status.COMPLETED
 
 
-async def test_a_model_that_nobody_has_yet_is_passed_over(harness: ResponseHarness) -> None:
+async def test_alias_skips_a_model_that_no_worker_has_yet(harness: ResponseHarness) -> None:
     harness.alias({"default": {"to-come": 1000.0, FIRST: 1.0}})
     response_id = await harness.submit(model="default")
     assert await model_of(harness, response_id) == FIRST
@@ -115,7 +115,7 @@ async def test_a_model_that_nobody_has_yet_is_passed_over(harness: ResponseHarne
     assert await model_of(harness, await harness.submit(model="default")) == "to-come"
 
 
-async def test_a_conversation_whose_model_comes_back_returns_to_it(
+async def test_conversation_returns_to_its_model_when_that_is_back(
     harness: ResponseHarness,
 ) -> None:
     harness.alias({"default": {"late": 1000.0, FIRST: 1.0}})
@@ -127,7 +127,7 @@ async def test_a_conversation_whose_model_comes_back_returns_to_it(
     assert await model_of(harness, second) == "late"
 
 
-async def test_a_model_that_the_deployment_names_needs_no_announcement(
+async def test_alias_chooses_a_model_of_the_deployment_that_is_not_registered(
     harness: ResponseHarness,
 ) -> None:
     harness.alias({"default": {SLEEPING: 1.0}})
@@ -136,7 +136,7 @@ async def test_a_model_that_the_deployment_names_needs_no_announcement(
     assert harness.scaler.calls == 1
 
 
-async def test_where_none_is_known_the_alias_is_what_is_missing(harness: ResponseHarness) -> None:
+async def test_refusal_names_the_alias_if_no_model_of_it_exists(harness: ResponseHarness) -> None:
     harness.alias({"default": {"x": 1.0, "y": 1.0}})
     error = await harness.refusal(model="default")
     assert (error.code, error.param, error.status) == ("model_not_found", "model", 404)
@@ -144,7 +144,7 @@ async def test_where_none_is_known_the_alias_is_what_is_missing(harness: Respons
     assert "'x'" not in error.message
 
 
-async def test_a_refused_continuation_evicts_an_unstored_parent(harness: ResponseHarness) -> None:
+async def test_refused_continuation_evicts_an_unstored_parent(harness: ResponseHarness) -> None:
     (first,) = await converse(harness, conversations=1, store=False)
     harness.alias({"default": {"x": 1.0}})
     await harness.refusal(model="default", previous_response_id=first, store=False)
@@ -166,7 +166,7 @@ async def test_while_no_model_is_known_the_client_is_told_to_wait() -> None:
     [NINE_TO_ONE, {"default": {SECOND: 1.0}}, {"default": {"gone": 1.0}}, {}],
     ids=["same", "other", "unknown", "none"],
 )
-async def test_a_repeated_request_has_the_same_response_whatever_the_weights_are_now(
+async def test_repeated_request_gets_the_same_response_after_a_change_of_weights(
     harness: ResponseHarness, aliases: dict[str, dict[str, float]]
 ) -> None:
     keys = [f"key-{number}" for number in range(20)]
@@ -180,7 +180,9 @@ async def test_a_repeated_request_has_the_same_response_whatever_the_weights_are
     assert {job.model for job in harness.jobs_sent()} == {FIRST}
 
 
-async def test_the_models_own_name_is_another_request(harness: ResponseHarness) -> None:
+async def test_request_for_the_models_own_name_has_another_fingerprint(
+    harness: ResponseHarness,
+) -> None:
     harness.alias({"default": {FIRST: 1.0}})
     await harness.submit(model="default", idempotency_key="key")
     harness.jobs_sent()

@@ -147,7 +147,7 @@ def test_vllm_settings_name_an_invalid_variable(environ: dict[str, str], message
 
 
 RESPOND = WORKER
-"""What functions/respond needs is the same."""
+"""Variables that functions/respond needs: the same."""
 
 
 def test_respond_settings_read_aliases_as_json() -> None:

@@ -6,46 +6,14 @@ from tests.support.repository import ROOT
 from tests.unit.repository.checkout import TREE
 from tests.unit.repository.wording import Finding, findings, name_findings
 
-NOT_YET: tuple[str, ...] = (
-    "tests/contract/axon/directory/test_workers.py",
-    "tests/contract/axon/models/test_desired.py",
-    "tests/contract/axon/test_jobs.py",
-    "tests/integration/axon/adapters/test_application_role.py",
-    "tests/integration/axon/adapters/test_ecs_scaler.py",
-    "tests/integration/functions/conftest.py",
-    "tests/integration/functions/embedded_metrics.py",
-    "tests/integration/functions/respond_harness.py",
-    "tests/integration/functions/test_telemetry.py",
-    "tests/unit/axon/adapters/aws/ecs_agent_stand_in.py",
-    "tests/unit/axon/adapters/aws/test_batching.py",
-    "tests/unit/axon/adapters/aws/test_management_api_contract.py",
-    "tests/unit/axon/adapters/aws/test_signed_client.py",
-    "tests/unit/axon/adapters/observability/otlp_collector.py",
-    "tests/unit/axon/adapters/observability/test_telemetry.py",
-    "tests/unit/axon/models/test_commands.py",
-    "tests/unit/axon/test_settings.py",
-    "tests/unit/worker/default_settings.py",
-)
-"""Files whose docstrings and comments do not keep the rules yet; take one out when it does."""
-
-NAMES_NOT_YET: tuple[str, ...] = (
-    "tests/unit/axon/adapters/aws/test_batching.py",
-    "tests/unit/axon/adapters/aws/test_credentials.py",
-    "tests/unit/axon/adapters/aws/test_ecs_agent.py",
-    "tests/unit/axon/adapters/aws/test_iam_tokens.py",
-    "tests/unit/axon/adapters/aws/test_management_api_contract.py",
-    "tests/unit/axon/test_aliases.py",
-)
-"""Files with tests that do not keep the rule for names yet; take one out when it does."""
-
 TABLE_OF_WORDS = "tests/unit/repository/"
 """The rules themselves, and the samples that break them."""
 
 
-def files_outside(*folders: str) -> list[str]:
-    """Return the Python files of the repository that are in none of these folders."""
+def python_files() -> list[str]:
+    """Return the Python files of the repository but the rules and their samples."""
     paths = sorted(path.as_posix() for path in TREE.paths.values())
-    return [path for path in paths if not path.startswith((*folders, TABLE_OF_WORDS))]
+    return [path for path in paths if not path.startswith(TABLE_OF_WORDS)]
 
 
 def report(path: str, found: list[Finding]) -> list[str]:
@@ -56,7 +24,7 @@ def report(path: str, found: list[Finding]) -> list[str]:
 def test_docstrings_and_comments_keep_to_plain_english() -> None:
     wrong = [
         line
-        for path in files_outside(*NOT_YET)
+        for path in python_files()
         for line in report(path, findings((ROOT / path).read_text()))
     ]
     assert not wrong, "\n".join(wrong)
@@ -65,7 +33,7 @@ def test_docstrings_and_comments_keep_to_plain_english() -> None:
 def test_names_of_tests_have_a_subject_and_a_behaviour() -> None:
     wrong = [
         line
-        for path in files_outside(*NAMES_NOT_YET)
+        for path in python_files()
         if path.startswith("tests/") and path.rpartition("/")[2].startswith("test_")
         for line in report(path, name_findings((ROOT / path).read_text()))
     ]

@@ -1,4 +1,4 @@
-"""What a worker does when nothing is set but where its servers are."""
+"""Settings of a worker with nothing set but its servers' addresses."""
 
 from axon.settings import WorkerSettings
 from worker.pipeline.flush import FlushPolicy

@@ -1,4 +1,4 @@
-"""Who works, and to whom a job is handed over: one contract for Valkey and for the fake."""
+"""The directory of workers and the choice of a peer: one contract for Valkey and the fake."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -68,7 +68,7 @@ def listening(url: str) -> Iterator["redis.client.PubSub"]:
 
 
 def received(subscriber: "redis.client.PubSub") -> list[tuple[str, ReceivedJob]]:
-    """What came so far: the server answers a ping after what it published before."""
+    """Return the jobs received so far: the server answers a ping after all earlier messages."""
     subscriber.ping()
     found: list[tuple[str, ReceivedJob]] = []
     while True:

@@ -1,4 +1,4 @@
-"""What was last said about models, in memory and in PostgreSQL."""
+"""Desired models, in memory and in PostgreSQL."""
 
 import asyncio
 
@@ -77,7 +77,7 @@ async def test_desired_models_number_concurrent_changes(wanted: DesiredModels) -
 
 
 async def test_desired_models_show_no_version_before_an_earlier_one(pool: Pool) -> None:
-    """Who has seen a version has seen all below it, whichever model they are of."""
+    """A reader that has seen a version has seen all lower ones, of every model."""
     wanted = PostgresDesiredModels(pool=pool)
     seen: list[set[int]] = [set()]
 

@@ -116,7 +116,7 @@ def _drop_made_by(server: Server) -> None:
 
 
 def renamed(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let the migrations make a role of another name, which is not there yet; return it."""
+    """Return the name of a role that does not exist yet and that the migrations will create."""
     role = f"app_test_{next(NUMBERS)}"
     shipped = _SHIPPED()
     changed = [(name, text.replace(b"axon_app", role.encode())) for name, text in shipped]

@@ -188,7 +188,7 @@ async def test_ecs_scaler_gives_up_on_a_service_that_hangs(
     await make(valkey).ensure_running()
     assert time.monotonic() - began < 2
     assert "was not woken" in caplog.text
-    assert await valkey.call("PING")  # the client it shares goes on
+    assert await valkey.call("PING")  # the shared client still works
 
 
 async def test_ecs_scaler_gives_up_without_valkey(

@@ -124,7 +124,7 @@ class TestLoadModel:
 
     async def test_loads_an_unloaded_model_again(self, world: ModelCommandsHarness) -> None:
         await world.ask(UNLOAD | {"name": "own"})
-        # The workers have not heard of it yet.
+        # The workers have not been notified yet.
         assert "error" not in await world.ask(LOAD | {"name": "own"})
 
 

@@ -20,7 +20,7 @@ class AgentStandIn:
     failures: list[tuple[int, bytes]] = field(default_factory=list)
 
     async def was_asked(self, count: int) -> None:
-        """Wait for so many requests."""
+        """Wait for `count` requests."""
         async with asyncio.timeout(15):
             while len(self.asked) < count:
                 await asyncio.sleep(0.005)

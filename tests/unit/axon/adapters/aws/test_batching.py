@@ -7,7 +7,7 @@ from axon.adapters.aws.batching import Batcher
 
 
 class Batches:
-    """A flush that records what it is given, and waits where it is told to."""
+    """A flush that records its batches, and waits if the test asks it to."""
 
     def __init__(self) -> None:
         self.flushed: list[list[int]] = []
@@ -24,19 +24,19 @@ class Batches:
 
 
 async def begun(batches: Batches, count: int) -> None:
-    """Let tasks run until `count` batches were begun."""
+    """Wait until `count` batches were begun."""
     async with asyncio.timeout(5):
         while len(batches.flushed) < count:
             await asyncio.sleep(0)
 
 
-async def test_the_first_goes_at_once_and_alone() -> None:
+async def test_batching_sends_the_first_item_at_once_and_alone() -> None:
     batches = Batches()
     assert await Batcher(batches).submit(1) == 10
     assert batches.flushed == [[1]]
 
 
-async def test_what_comes_while_one_is_under_way_goes_together() -> None:
+async def test_batching_joins_items_that_arrive_during_a_flush() -> None:
     batches = Batches()
     batcher = Batcher(batches)
     batches.open.clear()
@@ -75,7 +75,7 @@ async def test_each_caller_gets_its_own_failure() -> None:
     assert outcomes[2] == 30
 
 
-async def test_a_failed_flush_fails_its_batch_only() -> None:
+async def test_batching_fails_only_the_batch_of_a_failed_flush() -> None:
     batches = Batches()
     batcher = Batcher(batches)
     batches.error = OSError("away")
@@ -85,7 +85,7 @@ async def test_a_failed_flush_fails_its_batch_only() -> None:
     assert await batcher.submit(2) == 20
 
 
-async def test_a_caller_that_goes_away_takes_nobody_along() -> None:
+async def test_batching_survives_a_cancelled_caller() -> None:
     batches = Batches()
     batcher = Batcher(batches)
     batches.open.clear()
@@ -102,7 +102,7 @@ async def test_a_caller_that_goes_away_takes_nobody_along() -> None:
         await gone
 
 
-async def test_a_thousand_callers_each_get_their_own() -> None:
+async def test_batching_returns_each_of_a_thousand_callers_its_own_result() -> None:
     batches = Batches()
     batcher = Batcher(batches, size=7)
 

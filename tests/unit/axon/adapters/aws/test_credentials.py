@@ -88,7 +88,7 @@ async def test_rotating_credentials_stay_in_use_while_they_cannot_be_refreshed()
     await rotation.rotated("key-3")
 
 
-def test_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     assert RotatingCredentials.from_session().current().access_key == "AKID"
@@ -105,7 +105,7 @@ ENVIRON = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
 class TestFixed:
-    def test_the_environments(self) -> None:
+    def test_credentials_come_from_the_environment(self) -> None:
         fixed = FixedCredentials.from_environ(ENVIRON | {"AWS_SESSION_TOKEN": "token"})
         assert fixed is not None
         assert fixed.current() == ("AKID", "secret", "token")

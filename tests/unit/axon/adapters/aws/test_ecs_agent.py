@@ -36,7 +36,7 @@ async def test_protection_begins_and_ends(stand_in: AgentStandIn) -> None:
         (200, b"null"),
     ],
 )
-async def test_what_ecs_did_not_do_is_an_error(
+async def test_ecs_agent_raises_for_a_refusal_of_ecs(
     stand_in: AgentStandIn, status: int, body: bytes
 ) -> None:
     stand_in.failures = [(status, body)]
@@ -44,7 +44,7 @@ async def test_what_ecs_did_not_do_is_an_error(
         await EcsAgent(uri=stand_in.uri).protect(minutes=30)
 
 
-async def test_nobody_is_there() -> None:
+async def test_ecs_agent_raises_if_the_agent_is_unreachable() -> None:
     with pytest.raises(UnavailableError):
         await EcsAgent(uri="http://127.0.0.1:1").protect(minutes=30)
 

@@ -31,7 +31,7 @@ def at(now: int) -> AbstractContextManager[object]:
 
 @given(user=VISIBLE, cache=st.sampled_from(["axon-prod", "Axon-Prod"]), region=REGIONS, now=SECONDS,
        credentials=CREDENTIALS)  # fmt: skip
-def test_valkeys(
+def test_valkey_token_is_botocores(
     user: str, cache: str, region: str, now: int, credentials: ReadOnlyCredentials
 ) -> None:
     request = AWSRequest("GET", "http://axon-prod/", params={"Action": "Connect", "User": user})
@@ -47,7 +47,7 @@ def test_valkeys(
 @given(user=VISIBLE, host=st.sampled_from(HOSTS), port=st.integers(1, 65535), region=REGIONS,
        now=SECONDS, credentials=CREDENTIALS)  # fmt: skip
 @example(user="axon_app", host=HOSTS[0], port=443, region="us-east-1", now=0, credentials=KEY)
-def test_postgresqls(
+def test_postgres_token_is_botocores(
     user: str, host: str, port: int, region: str, now: int, credentials: ReadOnlyCredentials
 ) -> None:
     client = boto3.client(

@@ -1,4 +1,4 @@
-"""What holds for the fake and for the HTTP client alike."""
+"""One contract for the fake and the HTTP client."""
 
 from collections.abc import AsyncIterator
 
@@ -45,7 +45,7 @@ async def test_messages_arrive_in_order(sides: Sides) -> None:
     assert far.posts["b="] == [b"0", b"-1", b"-2", b"-3", b"-4"]
 
 
-async def test_a_deleted_connection_is_gone(sides: Sides) -> None:
+async def test_connection_is_gone_after_its_deletion(sides: Sides) -> None:
     connections, far = sides
     await connections.post("a=", b"1")
     await connections.delete("a=")

@@ -1,4 +1,4 @@
-"""What all AWS clients share; the signatures themselves are `test_sigv4`'s."""
+"""The part that all AWS clients share; the signatures themselves are `test_sigv4`'s."""
 
 from collections.abc import AsyncIterator
 

@@ -18,7 +18,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """What the tests want to know of a span."""
+    """The parts of a span that the tests compare."""
 
     service: str
     name: str
@@ -43,7 +43,7 @@ class Collector:
         return span
 
     async def has(self, count: int) -> None:
-        """Wait for so many spans."""
+        """Wait for `count` spans."""
         async with asyncio.timeout(15):
             while len(self.spans) < count:
                 await asyncio.sleep(0.01)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[5]
 
 
 def counts(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """What CloudWatch makes of the log: names, values and dimensions."""
+    """Return the metrics that CloudWatch reads from the log: names, values and dimensions."""
     found = []
     for line in capsys.readouterr().out.splitlines():
         entry = json.loads(line)
