@@ -5,13 +5,13 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.constructs.logs.log_alarms import watch_log_forwarding
+from infra.constructs.logs.log_forwarding import LogForwarding
+from infra.constructs.logs.search_domain import SearchDomain
 from infra.constructs.observability.alarm_topic import AlarmTopic
 from infra.constructs.observability.alarms import Alarms
 from infra.constructs.observability.grafana import Grafana
-from infra.constructs.observability.log_alarms import watch_log_forwarding
-from infra.constructs.observability.log_forwarding import LogForwarding
 from infra.constructs.observability.prometheus import Prometheus
-from infra.constructs.observability.search_domain import SearchDomain
 from infra.settings.environment import EnvironmentSettings
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.network import NetworkStack

@@ -1,1 +1,1 @@
-"""Alarms, metrics, logs and dashboards."""
+"""Alarms, metrics, log groups and dashboards."""

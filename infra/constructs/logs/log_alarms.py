@@ -3,9 +3,9 @@
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
+from infra.constructs.logs.log_forwarding import LogForwarding
+from infra.constructs.logs.search_domain import STORAGE_GB, SearchDomain
 from infra.constructs.observability.alarms import AT_MOST, Alarms
-from infra.constructs.observability.log_forwarding import LogForwarding
-from infra.constructs.observability.search_domain import STORAGE_GB, SearchDomain
 
 PERIOD = Duration.minutes(5)
 LATE = Duration.minutes(15)

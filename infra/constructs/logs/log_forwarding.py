@@ -18,8 +18,8 @@ from constructs import Construct
 
 from infra.constructs.functions.custom_resources import EMPTY_BUCKET, confine_provider_logs
 from infra.constructs.functions.infra_function import infra_function
+from infra.constructs.logs.search_domain import SearchDomain
 from infra.constructs.observability.log_groups import log_group
-from infra.constructs.observability.search_domain import SearchDomain
 from infra.constructs.security.findings import acknowledge
 from infra.handlers.prepare_domain import INDEX
 from infra.settings.environment import EnvironmentSettings
