@@ -227,15 +227,17 @@ class Attempt:
     def _counting_unlogged_tokens(self) -> Iterator[None]:
         """Count the tokens that another attempt generates again when this one does not end.
 
-        A response that was ended from outside gets no other attempt, so nothing is generated
-        again.
+        A response that was ended from outside, or shed, gets no other attempt, and a full stage
+        has not begun to generate: in both cases nothing is generated again.
         """
         try:
             yield
-        except EndedError:
+        except (EndedError, StageFullError, ShedError):
             raise
         except BaseException:
             received = self._inference.received if self._inference else 0
-            if unlogged := received - self._logged_tokens:
-                self._context.metrics.regenerated(unlogged, model=self._job.model)
+            # Zero counts, too: the time series exists from the first interrupted attempt on, so
+            # that an alert on its rate sees the first increase.
+            unlogged = received - self._logged_tokens
+            self._context.metrics.regenerated(unlogged, model=self._job.model)
             raise
