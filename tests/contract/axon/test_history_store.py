@@ -124,7 +124,7 @@ class TestPostgresHistoryStore:
         assert row["created_at"].timestamp() * 1000 == pytest.approx(made.created_ms)
         assert row["ended_at"].timestamp() * 1000 == pytest.approx(made.ended_ms)
 
-    async def test_a_record_from_before_keys_were_recorded_has_none(
+    async def test_stores_a_record_from_before_keys_were_recorded(
         self, pool: Pool, postgres_dsn: str
     ) -> None:
         old = HistoryRecord.model_validate(record(1).model_dump(exclude={"key_id"}))
@@ -184,7 +184,7 @@ class TestPostgresHistoryStore:
             output = sum(3 * number for number in range(index, 30, 3))
             assert counters(conversation) == (10, 10 * output, output)
 
-    async def test_is_unavailable_while_the_database_is_away(self) -> None:
+    async def test_is_unavailable_without_the_database(self) -> None:
         async with postgres_pool("postgresql://127.0.0.1:1/none") as pool:
             pool.timeout = 0.2
             with pytest.raises(UnavailableError, match="PostgreSQL"):

@@ -57,7 +57,7 @@ class TestWorkerService:
         (group,) = network["AwsvpcConfiguration"]["SecurityGroups"]
         assert "WorkerGroup" in text(group)
 
-    def test_a_deployment_rolls_back_on_failure_and_keeps_the_only_worker(
+    def test_deployment_rolls_back_on_failure_and_keeps_the_only_worker(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         deployment = only(templates["inference"], SERVICE)["DeploymentConfiguration"]
@@ -251,7 +251,7 @@ class TestFargateWorkers:
 
 
 class TestGpuWorkers:
-    def test_a_worker_has_all_gpus_of_an_instance_to_itself(self, prod: Templates) -> None:
+    def test_worker_has_all_gpus_of_an_instance_to_itself(self, prod: Templates) -> None:
         worker = Task.of(prod["inference"]).container("worker")
         assert worker["ResourceRequirements"] == [{"Type": "GPU", "Value": "1"}]
         assert worker["LinuxParameters"]["SharedMemorySize"] >= 1024
@@ -302,12 +302,12 @@ class TestGpuWorkers:
         assert data["MetadataOptions"] == {"HttpPutResponseHopLimit": 1, "HttpTokens": "required"}
         assert "ECS_AWSVPC_BLOCK_IMDS=true" in text(data["UserData"]["Fn::Base64"])
 
-    def test_the_disk_is_encrypted(self, prod: Templates) -> None:
+    def test_disk_is_encrypted(self, prod: Templates) -> None:
         (disk,) = launch_template(prod["inference"])["BlockDeviceMappings"]
         assert disk["Ebs"]["Encrypted"] is True
         assert (disk["Ebs"]["VolumeType"], disk["Ebs"]["VolumeSize"]) == ("gp3", 150)
 
-    def test_the_agent_joins_the_cluster_and_drains_in_time(self, prod: Templates) -> None:
+    def test_agent_joins_the_cluster_and_drains_in_time(self, prod: Templates) -> None:
         script = text(launch_template(prod["inference"])["UserData"]["Fn::Base64"])
         cluster = next(iter(resources(prod["inference"], "AWS::ECS::Cluster")))
         assert f"echo ECS_CLUSTER={{{cluster}}} >> /etc/ecs/ecs.config" in script
@@ -316,7 +316,7 @@ class TestGpuWorkers:
         assert f"ECS_CONTAINER_STOP_TIMEOUT={stop_s}s" in script
         assert "amazon-linux-2023/gpu" in str(prod["inference"].to_json()["Parameters"])
 
-    def test_the_agent_may_do_what_it_does_in_its_own_cluster(self, prod: Templates) -> None:
+    def test_agent_role_is_limited_to_its_own_cluster(self, prod: Templates) -> None:
         (role,) = (
             role
             for name, role in resources(prod["inference"], "AWS::IAM::Role").items()

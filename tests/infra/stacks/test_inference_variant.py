@@ -51,7 +51,7 @@ class TestNodesOfOneModel:
         assert {"Name": "memlock", "HardLimit": -1, "SoftLimit": -1} in worker["Ulimits"]
         assert worker["ResourceRequirements"] == [{"Type": "GPU", "Value": "8"}]
 
-    def test_the_fabrics_group_is_open_to_itself(self, variant: Synthesised) -> None:
+    def test_fabric_security_group_is_open_to_itself(self, variant: Synthesised) -> None:
         network = variant.templates["network"]
         for kind, other in (("Ingress", "Source"), ("Egress", "Destination")):
             rules = resources(network, f"AWS::EC2::SecurityGroup{kind}").values()
@@ -103,7 +103,7 @@ class TestUnusualWorkers:
             "tried/*",
         ]
 
-    def test_a_public_image_is_used_unchanged(self, variant: Synthesised) -> None:
+    def test_public_image_is_used_unchanged(self, variant: Synthesised) -> None:
         worker = Task.of(variant.templates["inference"]).container("worker")
         assert worker["Image"] == "docker.io/example/worker@sha256:0123"
 

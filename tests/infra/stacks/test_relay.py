@@ -51,7 +51,7 @@ class TestRelayService:
         (group,) = network["SecurityGroups"]
         assert "RelayGroup" in text(group)
 
-    def test_a_deployment_keeps_all_relays_and_rolls_back_on_failure(
+    def test_deployment_keeps_all_relays_and_rolls_back_on_failure(
         self, templates: Templates
     ) -> None:
         deployment = only(templates["relay"], SERVICE)["DeploymentConfiguration"]
@@ -59,7 +59,7 @@ class TestRelayService:
         assert deployment["MinimumHealthyPercent"] == 100
         assert deployment["MaximumPercent"] == 200
 
-    def test_a_deployment_leaves_the_number_of_relays_to_scaling(
+    def test_deployment_leaves_the_number_of_relays_to_scaling(
         self, settings: EnvironmentSettings, templates: Templates
     ) -> None:
         assert "DesiredCount" not in only(templates["relay"], SERVICE)
@@ -168,7 +168,7 @@ class TestRelayTask:
         watched = resources(templates["relay"], "AWS::Logs::SubscriptionFilter")
         assert len(watched) == (1 if settings.observability.opensearch_instance_type else 0)
 
-    def test_an_image_in_ecr_may_be_pulled(self, variant: Synthesised) -> None:
+    def test_role_may_pull_an_image_from_ecr(self, variant: Synthesised) -> None:
         template = variant.templates["relay"]
         image = text(Task.of(template).container("relay")["Image"])
         assert image.startswith("210987654321.dkr.ecr.eu-west-1.")
@@ -217,7 +217,7 @@ class TestRelayLoadBalancer:
         assert f"/{found['access_logs.s3.prefix']}/AWSLogs/" in text(statement["Resource"])
         assert "aws:SourceArn" in statement["Condition"]["ArnLike"]
 
-    def test_only_the_apis_paths_reach_a_relay(self, templates: Templates) -> None:
+    def test_listener_forwards_only_the_paths_of_the_api(self, templates: Templates) -> None:
         rule = only(templates["relay"], "AWS::ElasticLoadBalancingV2::ListenerRule")
         assert rule["Conditions"] == [
             {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/v1/*", "/health"]}}
@@ -238,14 +238,18 @@ class TestRelayLoadBalancer:
         (attached,) = only(templates["relay"], SERVICE)["LoadBalancers"]
         assert (attached["ContainerName"], attached["ContainerPort"]) == ("relay", 8080)
 
-    def test_without_a_certificate_port_80_serves_the_api(self, templates: Templates) -> None:
+    def test_listener_without_a_certificate_serves_the_api_on_port_80(
+        self, templates: Templates
+    ) -> None:
         listener = only(templates["relay"], LISTENER)
         assert (listener["Protocol"], listener["Port"]) == ("HTTP", 80)
         (url,) = templates["relay"].find_outputs("HttpUrl").values()
         assert text(url["Value"]).startswith("http://")
         assert text(url["Value"]).endswith("/v1")
 
-    def test_with_a_certificate_only_tls_serves_the_api(self, variant: Synthesised) -> None:
+    def test_listener_with_a_certificate_serves_the_api_over_tls_only(
+        self, variant: Synthesised
+    ) -> None:
         found = resources(variant.templates["relay"], LISTENER).values()
         listeners = {listener["Port"]: listener for listener in found}
         assert listeners.keys() == {80, 443}

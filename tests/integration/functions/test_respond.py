@@ -48,7 +48,7 @@ WRONG = [
 
 
 class TestRespondCreate:
-    def test_event_0_is_logged_and_the_job_queued(self, respond: ModuleType, world: World) -> None:
+    def test_logs_event_0_and_queues_the_job(self, respond: ModuleType, world: World) -> None:
         response_id = accepted(respond, world, input="wörld 🌍", stream_id="s")
         (created,) = run(world.log.read(response_id))
         event = validate(created.data)
@@ -63,14 +63,14 @@ class TestRespondCreate:
         meta = described(world, response_id)
         assert (meta.tenant_id, meta.key_id) == ("t", "key_1")
 
-    def test_an_alias_is_a_model_that_is_there(self, world: World) -> None:
+    def test_resolves_an_alias_to_a_registered_model(self, world: World) -> None:
         respond = world.load("respond", model_aliases='{"default": {"unloaded": 99, "echo": 1}}')
         response_id = accepted(respond, world, model="default")
         (created,) = run(world.log.read(response_id))
         assert validate(created.data)["response"]["model"] == "echo"
         assert Job.decode(world.messages("jobs")[0]["body"]).model == "echo"
 
-    def test_a_warm_up_is_answered_at_once(self, respond: ModuleType, world: World) -> None:
+    def test_answers_a_warm_up_at_once(self, respond: ModuleType, world: World) -> None:
         event = websocket_event(body(generate=False))
         assert respond.handler(event, None) == {"statusCode": 200}
         (message,) = world.messages("history")
@@ -79,7 +79,7 @@ class TestRespondCreate:
         assert decoded[-1]["type"] == "response.completed"
         assert world.is_empty("jobs")
 
-    def test_a_conversation_goes_on_from_valkey(self, respond: ModuleType, world: World) -> None:
+    def test_continues_a_conversation_from_valkey(self, respond: ModuleType, world: World) -> None:
         respond.handler(websocket_event(body(generate=False)), None)
         (message,) = world.messages("history")
         first = json.loads(message["body"])
@@ -87,7 +87,7 @@ class TestRespondCreate:
         (message,) = world.messages("jobs")
         assert Job.decode(message["body"]).conversation_id == first["conversation_id"]
 
-    def test_a_conversation_goes_on_though_valkey_lost_it(
+    def test_continues_a_conversation_that_valkey_has_lost(
         self, respond: ModuleType, world: World
     ) -> None:
         respond.handler(websocket_event(body(generate=False)), None)
@@ -118,7 +118,7 @@ class TestRespondScaledToZero:
             "respond", models="sleeping, other", workers_cluster="c", workers_service="s"
         )
 
-    def test_a_model_that_nobody_has_announced_yet(
+    def test_starts_workers_for_an_expected_model(
         self, on_ecs: ModuleType, world: World, woken: list[EcsWorkerScaler]
     ) -> None:
         response_id = accepted(on_ecs, world, model="sleeping")
@@ -127,7 +127,7 @@ class TestRespondScaledToZero:
         assert len(woken) == 1
         assert refused(on_ecs, body(model="none"))["code"] == "model_not_found"
 
-    def test_workers_that_are_there_are_left_alone(
+    def test_starts_no_worker_while_the_model_is_served(
         self, on_ecs: ModuleType, world: World, woken: list[EcsWorkerScaler]
     ) -> None:
         accepted(on_ecs, world, model="echo")
@@ -135,24 +135,26 @@ class TestRespondScaledToZero:
 
 
 class TestRespondRefusal:
-    def test_what_the_client_did_wrong(self, respond: ModuleType) -> None:
+    def test_names_the_code_and_the_parameter_of_a_wrong_message(self, respond: ModuleType) -> None:
         for message, code, param in WRONG:
             frame = refused(respond, message)
             assert (frame["code"], frame["param"], frame["status"]) == (code, param, 400)
             assert frame["error"]["type"] == "invalid_request_error"
             assert "stream_id" not in frame
 
-    def test_an_unknown_model(self, respond: ModuleType, world: World) -> None:
+    def test_refuses_an_unknown_model(self, respond: ModuleType, world: World) -> None:
         frame = refused(respond, body(model="gpt-9"))
         assert (frame["code"], frame["param"], frame["status"]) == ("model_not_found", "model", 404)
         assert run(world.log.running_for(CONNECTION)) == set()
         assert world.is_empty("jobs")
 
-    def test_the_stream_id_is_echoed(self, respond: ModuleType) -> None:
+    def test_echoes_the_stream_id(self, respond: ModuleType) -> None:
         for fields in ({"model": "gpt-9"}, {"temperature": 9}, {"type": "x"}):
             assert refused(respond, body(stream_id="s-1", **fields))["stream_id"] == "s-1"
 
-    def test_another_tenants_response_is_unknown(self, respond: ModuleType, world: World) -> None:
+    def test_refuses_to_continue_another_tenants_response(
+        self, respond: ModuleType, world: World
+    ) -> None:
         respond.handler(websocket_event(body(generate=False)), None)
         (message,) = world.messages("history")
         previous = json.loads(message["body"])["response_id"]
@@ -161,7 +163,7 @@ class TestRespondRefusal:
 
 
 class TestRespondFault:
-    def test_what_raises_inside_is_told_without_its_inside(self, respond: ModuleType) -> None:
+    def test_reveals_nothing_of_an_internal_error(self, respond: ModuleType) -> None:
         event = websocket_event(body(stream_id="s-1"))
         del event["requestContext"]["authorizer"]
         answer = respond.handler(event, None)
@@ -170,18 +172,18 @@ class TestRespondFault:
         assert frame["stream_id"] == "s-1"
         assert "authorizer" not in answer["body"]
 
-    def test_valkey_is_away(self, world: World) -> None:
+    def test_is_overloaded_without_valkey(self, world: World) -> None:
         respond = world.load("respond", valkey_url="redis://127.0.0.1:1/0")
         frame = refused(respond, body())
         assert (frame["code"], frame["status"]) == ("server_overloaded", 503)
         assert "127.0.0.1" not in json.dumps(frame)
 
-    def test_no_relay_is_there(self, respond: ModuleType, world: World) -> None:
+    def test_is_overloaded_without_a_relay(self, respond: ModuleType, world: World) -> None:
         run(world.valkey.call("DEL", "axon:relays"))
         frame = refused(respond, body())
         assert (frame["code"], frame["status"]) == ("server_overloaded", 503)
 
-    def test_the_queue_is_away(self, world: World) -> None:
+    def test_fails_the_response_without_the_queue(self, world: World) -> None:
         respond = world.load("respond", jobs_queue_url="http://127.0.0.1:1/0/jobs")
         assert respond.handler(websocket_event(body()), None) == {"statusCode": 200}
         (message,) = world.messages("history")
@@ -194,14 +196,14 @@ class TestRespondCancel:
     def cancel(self, response_id: str, **fields: str) -> str:
         return json.dumps({"type": "response.cancel", "response_id": response_id} | fields)
 
-    def test_ones_own(self, respond: ModuleType, world: World) -> None:
+    def test_ends_a_response_of_the_same_tenant(self, respond: ModuleType, world: World) -> None:
         response_id = accepted(respond, world)
         event = websocket_event(self.cancel(response_id))
         assert respond.handler(event, None) == {"statusCode": 200}
         decoded = validate_stream(run(world.log.read(response_id)))
         assert decoded[-1]["response"]["status"] == "cancelled"
 
-    def test_another_tenants(self, respond: ModuleType, world: World) -> None:
+    def test_refuses_another_tenants_response(self, respond: ModuleType, world: World) -> None:
         response_id = accepted(respond, world)
         frame = refused(respond, self.cancel(response_id, stream_id="s"), tenant_id="other")
         assert (frame["code"], frame["status"]) == ("response_not_found", 404)
@@ -210,6 +212,6 @@ class TestRespondCancel:
         assert meta is not None
         assert meta.status is Status.QUEUED
 
-    def test_what_is_not_there(self, respond: ModuleType) -> None:
+    def test_refuses_an_unknown_response(self, respond: ModuleType) -> None:
         for response_id in (new_id("resp"), "x", "resp_1:events", "\x00"):
             assert refused(respond, self.cancel(response_id))["code"] == "response_not_found"

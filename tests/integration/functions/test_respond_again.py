@@ -37,21 +37,25 @@ def answered(respond: ModuleType, message: str, **context: str) -> None:
 
 
 class TestRespondResume:
-    def test_on_another_connection(self, respond: ModuleType, world: World) -> None:
+    def test_delivers_to_another_connection(self, respond: ModuleType, world: World) -> None:
         response_id = accepted(respond, world)
         answered(respond, resume(response_id, starting_after=0), connection_id=OTHER)
         meta = described(world, response_id)
         assert (meta.connection_id, meta.checkpoint.next_sequence) == (OTHER, 1)
         assert run(world.log.running_for(OTHER)) == {response_id}
 
-    def test_after_the_connection_is_gone(self, respond: ModuleType, world: World) -> None:
+    def test_continues_after_the_connection_has_closed(
+        self, respond: ModuleType, world: World
+    ) -> None:
         response_id = accepted(respond, world)
         world.load("disconnect").handler(websocket_event(route="$disconnect"), None)
         answered(respond, resume(response_id), connection_id=OTHER)
         assert described(world, response_id).connection_id == OTHER
         assert run(world.valkey.call("ZCARD", "axon:abandoned")) == 0
 
-    def test_refused(self, respond: ModuleType, world: World) -> None:
+    def test_refuses_an_unknown_response_or_a_wrong_number(
+        self, respond: ModuleType, world: World
+    ) -> None:
         response_id = accepted(respond, world)
         for message, code, param, status in (
             (resume(new_id("resp")), "response_not_found", "response_id", 404),
@@ -64,7 +68,7 @@ class TestRespondResume:
             assert (frame["code"], frame["param"], frame["status"]) == (code, param, status)
         assert described(world, response_id).connection_id == CONNECTION
 
-    def test_another_tenants(self, respond: ModuleType, world: World) -> None:
+    def test_refuses_another_tenants_response(self, respond: ModuleType, world: World) -> None:
         response_id = accepted(respond, world)
         frame = refused(
             respond, resume(response_id, stream_id="s"), tenant_id="other", connection_id=OTHER
@@ -73,13 +77,15 @@ class TestRespondResume:
         assert frame["stream_id"] == "s"
         assert described(world, response_id).connection_id == CONNECTION
 
-    def test_no_relay_is_there(self, respond: ModuleType, world: World) -> None:
+    def test_is_overloaded_without_a_relay(self, respond: ModuleType, world: World) -> None:
         response_id = accepted(respond, world)
         run(world.valkey.call("DEL", "axon:relays"))
         frame = refused(respond, resume(response_id), connection_id=OTHER)
         assert (frame["code"], frame["status"]) == ("server_overloaded", 503)
 
-    def test_on_a_connection_that_is_gone(self, respond: ModuleType, world: World) -> None:
+    def test_leaves_the_response_if_the_new_connection_has_closed(
+        self, respond: ModuleType, world: World
+    ) -> None:
         response_id = accepted(respond, world)
         run(ValkeyConnectionDirectory(valkey=world.valkey).remove(OTHER))
         answered(respond, resume(response_id), connection_id=OTHER)
@@ -87,7 +93,9 @@ class TestRespondResume:
 
 
 class TestRespondIdempotencyKey:
-    def test_the_same_request_is_the_same_response(self, respond: ModuleType, world: World) -> None:
+    def test_returns_the_same_response_for_the_same_request(
+        self, respond: ModuleType, world: World
+    ) -> None:
         response_id = accepted(respond, world, idempotency_key="k")
         run(world.log.claim(response_id))
         world.messages("jobs")
@@ -97,7 +105,7 @@ class TestRespondIdempotencyKey:
         assert described(world, response_id).connection_id == OTHER
         assert world.is_empty("jobs")
 
-    def test_a_job_that_was_never_sent_is_sent(self, world: World) -> None:
+    def test_sends_a_job_that_was_never_sent(self, world: World) -> None:
         respond = world.load("respond")
         response_id = accepted(respond, world, idempotency_key="k")
         world.messages("jobs")  # as if it had died before
@@ -105,13 +113,15 @@ class TestRespondIdempotencyKey:
         (message,) = world.messages("jobs")
         assert Job.decode(message["body"]).response_id == response_id
 
-    def test_another_request(self, respond: ModuleType, world: World) -> None:
+    def test_refuses_another_request_with_the_same_key(
+        self, respond: ModuleType, world: World
+    ) -> None:
         accepted(respond, world, idempotency_key="k")
         frame = refused(respond, body(idempotency_key="k", input="other", stream_id="s"))
         assert (frame["code"], frame["param"]) == ("idempotency_key_reused", "idempotency_key")
         assert (frame["status"], frame["stream_id"]) == (409, "s")
 
-    def test_another_tenants(self, respond: ModuleType, world: World) -> None:
+    def test_refuses_another_tenants_response(self, respond: ModuleType, world: World) -> None:
         mine = accepted(respond, world, idempotency_key="k")
         message = body(idempotency_key="k")
         answered(respond, message, tenant_id="other", connection_id=OTHER)
@@ -120,6 +130,6 @@ class TestRespondIdempotencyKey:
         assert described(world, mine).connection_id == CONNECTION
         assert described(world, theirs).tenant_id == "other"
 
-    def test_wrong_ones(self, respond: ModuleType) -> None:
+    def test_refuses_a_wrong_key(self, respond: ModuleType) -> None:
         for key in ("", "x" * 256, 7):
             assert refused(respond, body(idempotency_key=key))["param"] == "idempotency_key"

@@ -17,17 +17,17 @@ EIGHT_TO_TWO = {"default": {FIRST: 80.0, SECOND: 20.0}}
 
 
 class TestResolve:
-    def test_a_name_that_is_no_alias_is_a_models(self) -> None:
+    def test_returns_a_name_that_is_no_alias_as_a_model(self) -> None:
         assert resolve("m", conversation_id="conv_1", aliases=NINE_TO_ONE) == ["m"]
 
-    def test_all_models_with_a_weight_follow_the_conversations_own(self) -> None:
+    def test_orders_models_with_a_weight_by_conversation(self) -> None:
         aliases = {"default": {FIRST: 1.0, SECOND: 3.0, "out": 0.0}}
         for conversation_id in CONVERSATIONS[:20]:
             order = resolve("default", conversation_id=conversation_id, aliases=aliases)
             assert order == weighted(conversation_id, aliases["default"])
             assert sorted(order) == [FIRST, SECOND]
 
-    def test_one_model_alone(self) -> None:
+    def test_returns_the_only_model_of_an_alias(self) -> None:
         aliases = {"default": {FIRST: 5.0}}
         assert resolve("default", conversation_id="conv_1", aliases=aliases) == [FIRST]
 
@@ -153,7 +153,7 @@ async def test_refused_continuation_evicts_an_unstored_parent(harness: ResponseH
     assert error.code == "previous_response_not_found"
 
 
-async def test_while_no_model_is_known_the_client_is_told_to_wait() -> None:
+async def test_alias_is_unavailable_while_no_model_is_known() -> None:
     empty = ResponseHarness(models=())
     await empty.valkey.heartbeat("relay", lease_s=100)
     empty.alias(NINE_TO_ONE)
@@ -190,5 +190,5 @@ async def test_request_for_the_models_own_name_has_another_fingerprint(
     assert error.code == "idempotency_key_reused"
 
 
-async def test_models_keep_their_own_names(harness: ResponseHarness) -> None:
+async def test_resolve_keeps_the_name_of_a_model(harness: ResponseHarness) -> None:
     assert await model_of(harness, await harness.submit(model=MODEL)) == MODEL

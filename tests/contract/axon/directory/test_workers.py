@@ -145,7 +145,7 @@ class TestWorkerDirectoryRegister:
         await place.enter(0)  # takes the ended ones out
         assert [worker.worker_id for worker in await place.directory.list()] == ["w1"]
 
-    async def test_a_removed_worker_may_register_again(self, place: Place) -> None:
+    async def test_accepts_a_removed_worker_again(self, place: Place) -> None:
         await place.enter(0, 0)
         for _ in range(2):
             await place.directory.remove("w1")
@@ -219,7 +219,7 @@ class TestWorkerDirectoryHandOver:
         await place.enter(1, 3, 0)
         assert await place.hand_over(["w2", "w1", "w3"]) == "w1"
 
-    async def test_an_overloaded_worker_hands_its_job_over(self, place: Place) -> None:
+    async def test_hands_over_the_job_of_an_overloaded_worker(self, place: Place) -> None:
         # 6 + 4 + 0 jobs: no more than 5 each.
         await place.enter(6, 5, 0)
         assert await place.hand_over(["w2", "w1", "w3"]) == "w3"
@@ -257,7 +257,7 @@ class TestWorkerDirectoryHandOver:
         await place.seconds(0.05)
         assert await place.hand_over(["w3", "w4", "w2", "w1"]) == "w2"
 
-    async def test_an_unregistered_worker_may_hand_over(self, place: Place) -> None:
+    async def test_accepts_a_job_of_an_unregistered_worker(self, place: Place) -> None:
         await place.enter(0, 0)
         assert await place.hand_over(["w2", "w4"], own_id="w4") == "w2"
 
@@ -283,6 +283,6 @@ class TestWorkerDirectoryRepeatedHandOver:
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"1\n", b"1\n{}", b"x\n{}", b"1\n[]"])
-def test_handed_over_job_refuses_anything_else(payload: bytes) -> None:
+def test_handed_over_job_refuses_other_data(payload: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         HandedOver.decode(payload)

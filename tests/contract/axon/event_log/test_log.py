@@ -72,9 +72,7 @@ class TestEventLogOpen:
         assert await harness.log.running_for(new.connection_id) == set()
         assert harness.published() == []
 
-    async def test_refuses_a_model_that_nobody_serves_any_more(
-        self, harness: EventLogHarness
-    ) -> None:
+    async def test_refuses_a_model_that_is_no_longer_served(self, harness: EventLogHarness) -> None:
         await harness.models.register(("old",), retention_s=0.01)
         await harness.seconds(0.03)
         assert (
@@ -100,7 +98,7 @@ class TestEventLogOpen:
             wrong = replace(NEW, response_id="resp_2", model="none")
             assert (await harness.log.open(wrong)).outcome is OpenResult.UNKNOWN_MODEL
 
-    async def test_is_attended_when_a_worker_has_announced_the_model(
+    async def test_is_attended_when_a_worker_has_registered_the_model(
         self, make_harness: MakeHarness
     ) -> None:
         async with make_harness(models=("echo", "other")) as harness:
@@ -111,7 +109,7 @@ class TestEventLogOpen:
             other = replace(NEW, response_id="resp_2", model="other")
             assert (await harness.log.open(other)).outcome is OpenResult.UNATTENDED
 
-    async def test_is_unattended_when_the_workers_fell_silent(
+    async def test_is_unattended_when_the_registration_of_the_workers_has_ended(
         self, harness: EventLogHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for module in ("axon.testing.event_log", "axon.adapters.valkey.event_log"):
@@ -177,7 +175,7 @@ class TestRelayOfConnection:
         assert meta is not None
         return meta.relay_id
 
-    async def test_is_the_one_with_the_fewest_deliveries(self, harness: EventLogHarness) -> None:
+    async def test_has_the_fewest_deliveries(self, harness: EventLogHarness) -> None:
         await self.owner(harness, "resp_1", "c1")
         await harness.relays.heartbeat("r0", lease_s=600)
         await harness.relays.heartbeat("r2", lease_s=700)
@@ -229,12 +227,12 @@ class TestEventLogClaim:
         later = await harness.log.claim("resp_1", in_progress=IN_PROGRESS)
         assert later == Claim(epoch=2, next_sequence=2)
 
-    async def test_of_a_missing_log_is_an_error(self, harness: EventLogHarness) -> None:
+    async def test_raises_for_a_missing_log(self, harness: EventLogHarness) -> None:
         with pytest.raises(MissingResponseError):
             await harness.log.claim("resp_1", in_progress=IN_PROGRESS)
 
     @pytest.mark.parametrize("status", [status for status in Status if status.terminal])
-    async def test_of_an_ended_response_is_fenced(
+    async def test_is_fenced_after_the_end_of_the_response(
         self, harness: EventLogHarness, status: Status
     ) -> None:
         await end(harness.log, await open_and_claim(harness.log), status=status)
@@ -300,7 +298,7 @@ class TestEventLogAppend:
         assert await numbers(harness.log) == [0, 1, 2]
         assert harness.published() == []
 
-    async def test_after_a_later_claim_is_fenced(self, harness: EventLogHarness) -> None:
+    async def test_is_fenced_after_a_later_claim(self, harness: EventLogHarness) -> None:
         first = await open_and_claim(harness.log)
         second = await harness.log.claim("resp_1")
         with pytest.raises(FencedError):
@@ -311,24 +309,24 @@ class TestEventLogAppend:
             await harness.log.append("resp_1", epoch=first.epoch, events=events(3))
         assert await numbers(harness.log) == [0, 1, 2]
 
-    async def test_after_the_end_is_fenced(self, harness: EventLogHarness) -> None:
+    async def test_is_fenced_after_the_end(self, harness: EventLogHarness) -> None:
         claim = await open_and_claim(harness.log)
         await end(harness.log, claim)
         with pytest.raises(FencedError):
             await harness.log.append("resp_1", epoch=claim.epoch, events=events(3))
         assert await numbers(harness.log) == [0, 1, 2]
 
-    async def test_to_a_missing_log_is_an_error(self, harness: EventLogHarness) -> None:
+    async def test_raises_for_a_missing_log(self, harness: EventLogHarness) -> None:
         with pytest.raises(MissingResponseError):
             await harness.log.append("resp_1", epoch=1, events=events(1))
 
-    async def test_with_a_gap_is_an_error(self, harness: EventLogHarness) -> None:
+    async def test_raises_for_a_gap(self, harness: EventLogHarness) -> None:
         claim = await open_and_claim(harness.log)
         with pytest.raises(AxonError, match="gap"):
             await harness.log.append("resp_1", epoch=claim.epoch, events=events(3))
         assert await numbers(harness.log) == [0, 1]
 
-    async def test_of_two_attempts_at_once_is_the_newer_ones(
+    async def test_accepts_only_the_newer_of_two_concurrent_attempts(
         self, harness: EventLogHarness
     ) -> None:
         older = await open_and_claim(harness.log)

@@ -110,7 +110,7 @@ class TestEventLogResume:
         assert await harness.log.running_for("c1") == {"resp_1"}
         assert harness.published() == []
 
-    async def test_of_a_missing_log_is_missing(self, harness: EventLogHarness) -> None:
+    async def test_is_missing_for_a_missing_log(self, harness: EventLogHarness) -> None:
         assert await resume(harness) is Resumption.MISSING
 
     async def test_needs_a_relay(self, harness: EventLogHarness) -> None:
@@ -119,7 +119,9 @@ class TestEventLogResume:
         assert await resume(harness) is Resumption.NO_RELAY
         assert (await described(harness.log)).connection_id == "c1"
 
-    async def test_of_many_connections_at_once_leaves_one(self, harness: EventLogHarness) -> None:
+    async def test_leaves_one_of_many_concurrent_connections(
+        self, harness: EventLogHarness
+    ) -> None:
         await open_and_claim(harness.log)
         await harness.relays.heartbeat("r2", lease_s=600)
         await asyncio.gather(*(resume(harness, connection_id=f"c{n}") for n in range(2, 12)))
@@ -138,7 +140,7 @@ class TestEventLogResumeAfterTheEnd:
             await end(made.log, await open_and_claim(made.log))
             yield made
 
-    async def test_of_expired_events_is_missing(self, harness: EventLogHarness) -> None:
+    async def test_is_missing_for_expired_events(self, harness: EventLogHarness) -> None:
         await harness.seconds(1.1)
         assert await resume(harness) is Resumption.MISSING
 
@@ -192,12 +194,12 @@ class TestEventLogCheckpoint:
         assert await checkpointed(harness) == DeliveryCheckpoint(2, TailState.IN_DOUBT)
         assert (await described(harness.log)).status is Status.COMPLETED
 
-    async def test_of_a_missing_log_is_an_error(self, harness: EventLogHarness) -> None:
+    async def test_raises_for_a_missing_log(self, harness: EventLogHarness) -> None:
         with pytest.raises(MissingResponseError):
             await checkpoint(harness, 0)
 
     @pytest.mark.parametrize("changes", [{"relay_id": "r2"}, {"connection_id": "c2"}])
-    async def test_of_another_relay_or_connection_has_moved(
+    async def test_has_moved_for_another_relay_or_connection(
         self, harness: EventLogHarness, changes: dict[str, str]
     ) -> None:
         await harness.log.open(NEW)
@@ -205,7 +207,7 @@ class TestEventLogCheckpoint:
             await checkpoint(harness, 1, **changes)  # type: ignore[arg-type]
         assert await checkpointed(harness) == DeliveryCheckpoint(0, TailState.GRANTED)
 
-    async def test_of_the_former_relay_has_moved_after_a_resumption(
+    async def test_has_moved_for_the_former_relay_after_a_resumption(
         self, harness: EventLogHarness
     ) -> None:
         await open_and_claim(harness.log)

@@ -231,7 +231,7 @@ class TestRedrive:
         assert dlq.jobs.count() == 0
         assert Counter(dlq.bodies(catalog.JOBS)) == {f"letter {n}": 1 for n in range(15)}
 
-    def test_that_stops_in_the_middle_leaves_the_rest(self, dlq: DlqHarness) -> None:
+    def test_leaves_the_rest_when_it_stops_in_the_middle(self, dlq: DlqHarness) -> None:
         for number in range(12):
             dlq.park(f"letter {number}")
         with closing(dlq.jobs.receive_all()) as letters:
@@ -241,9 +241,7 @@ class TestRedrive:
         assert len(dlq.bodies(catalog.JOBS)) == 5
 
     @pytest.mark.parametrize("name", ["jobs", "history"])
-    def test_by_several_commands_at_once_sends_each_once(
-        self, fauxqs: DlqHarness, name: str
-    ) -> None:
+    def test_sends_each_once_from_concurrent_commands(self, fauxqs: DlqHarness, name: str) -> None:
         definition = {"jobs": catalog.JOBS, "history": catalog.HISTORY}[name]
         for number in range(60):
             if name == "jobs":

@@ -88,7 +88,7 @@ class TestScalingExpressions:
         stats = [m["MetricStat"] for m in policies.first_task_alarm["Metrics"] if "MetricStat" in m]
         assert [stat["Period"] for stat in stats] == [60, 60, 60]
 
-    def test_the_metrics_are_those_of_the_queue_and_the_service(
+    def test_metrics_are_those_of_the_queue_and_the_service(
         self, environment: str, policies: Policies
     ) -> None:
         stats = {
@@ -112,9 +112,7 @@ class TestScalingExpressions:
 
 
 class TestScalingPolicies:
-    def test_the_service_scales_between_its_bounds(
-        self, environment: str, policies: Policies
-    ) -> None:
+    def test_service_scales_between_its_bounds(self, environment: str, policies: Policies) -> None:
         inference = load(environment).inference
         assert policies.target["ResourceId"] == (
             f"service/axon-{environment}-inference/axon-{environment}-worker"
@@ -128,13 +126,13 @@ class TestScalingPolicies:
         assert policies.tracking["ScaleInCooldown"] > policies.tracking["ScaleOutCooldown"]
         assert "DisableScaleIn" not in policies.tracking
 
-    def test_the_first_task_alarm_adds_one_task(self, policies: Policies) -> None:
+    def test_first_task_alarm_adds_one_task(self, policies: Policies) -> None:
         assert policies.step["AdjustmentType"] == "ChangeInCapacity"
         assert policies.step["StepAdjustments"] == [
             {"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}
         ]
 
-    def test_the_first_task_alarm_leaves_the_submitter_time_to_act_first(
+    def test_first_task_alarm_leaves_the_submitter_time_to_act_first(
         self, policies: Policies
     ) -> None:
         waits_s = 60 * policies.first_task_alarm["EvaluationPeriods"]
@@ -142,7 +140,7 @@ class TestScalingPolicies:
 
 
 class TestBacklogScaling:
-    def test_an_idle_worker_is_stopped_after_a_quarter_of_an_hour(self, policies: Policies) -> None:
+    def test_stops_an_idle_worker_after_a_quarter_of_an_hour(self, policies: Policies) -> None:
         world = Simulation(policies, desired=1)
         world.run(14)
         assert world.desired == 1
@@ -151,14 +149,14 @@ class TestBacklogScaling:
         world.run(120)
         assert set(world.history[20:]) == {0}
 
-    def test_23_messages_get_5_workers(self, large: Policies) -> None:
+    def test_starts_5_workers_for_23_messages(self, large: Policies) -> None:
         world = Simulation(large, desired=1, visible=15, in_flight=8)
         world.run(120)
         assert world.desired == world.running == 5
         assert max(world.history) == 5
 
     @pytest.mark.parametrize("late", [0, 1, 3])
-    def test_workers_that_start_slowly_are_not_ordered_twice(
+    def test_does_not_order_workers_that_start_slowly_twice(
         self, large: Policies, late: int
     ) -> None:
         start = large.first_task_alarm["EvaluationPeriods"] - 4
@@ -167,20 +165,20 @@ class TestBacklogScaling:
         assert world.desired == 5
         assert max(world.history) == 5
 
-    def test_there_are_never_more_workers_than_allowed(
+    def test_never_exceeds_the_maximum_of_workers(
         self, environment: str, policies: Policies
     ) -> None:
         world = Simulation(policies, desired=1, visible=1000)
         world.run(200)
         assert max(world.history) == load(environment).inference.max_tasks
 
-    def test_one_job_in_flight_keeps_one_worker(self, policies: Policies) -> None:
+    def test_keeps_one_worker_for_one_job_in_flight(self, policies: Policies) -> None:
         world = Simulation(policies, desired=2, in_flight=1)
         world.run(300)
         assert set(world.history[60:]) == {1}
         assert 0 not in world.history
 
-    def test_workers_scale_to_the_maximum_and_back_to_none(self, large: Policies) -> None:
+    def test_scales_to_the_maximum_and_back_to_none(self, large: Policies) -> None:
         world = Simulation(large, desired=1, visible=23)
         world.run(30)
         assert world.desired == 5
@@ -192,7 +190,7 @@ class TestBacklogScaling:
         assert world.desired == 0
 
     @pytest.mark.parametrize("late", [0, 1, 3])
-    def test_one_message_needs_only_the_worker_that_the_submitter_starts(
+    def test_adds_no_worker_to_that_of_the_submitter_for_one_message(
         self, policies: Policies, late: int
     ) -> None:
         start = policies.first_task_alarm["EvaluationPeriods"] - 4
@@ -200,7 +198,9 @@ class TestBacklogScaling:
         world.run(30)
         assert set(world.history) == {1}
 
-    def test_the_alarm_starts_one_worker_if_the_submitter_did_not(self, policies: Policies) -> None:
+    def test_starts_one_worker_by_the_alarm_if_the_submitter_did_not(
+        self, policies: Policies
+    ) -> None:
         periods = policies.first_task_alarm["EvaluationPeriods"]
         world = Simulation(policies, visible=1, start_minutes=periods - 4, late=3)
         world.run(periods - 1)
@@ -210,13 +210,13 @@ class TestBacklogScaling:
         assert max(world.history) == 1
 
     @pytest.mark.parametrize("late", [0, 1, 3])
-    def test_late_metrics_change_nothing(self, large: Policies, late: int) -> None:
+    def test_is_not_changed_by_late_metrics(self, large: Policies, late: int) -> None:
         world = Simulation(large, desired=3, visible=8, in_flight=7, late=late)
         world._ages = [60, 60, 60]
         world.run(90)
         assert set(world.history) == {3}
 
-    def test_a_gap_in_the_queues_metrics_stops_no_worker(self, large: Policies) -> None:
+    def test_stops_no_worker_for_a_gap_in_the_queues_metrics(self, large: Policies) -> None:
         world = Simulation(large, desired=3, visible=8, in_flight=7)
         world.run(40)
         world.sqs_reports = False
@@ -225,7 +225,7 @@ class TestBacklogScaling:
 
     @given(messages=st.integers(1, 500), running=st.integers(1, 200))
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-    def test_what_tracking_asks_for_depends_on_the_messages_alone(
+    def test_desired_count_of_tracking_depends_on_the_messages_alone(
         self, large: Policies, messages: int, running: int
     ) -> None:
         (value,) = backlog(large, [messages], [0], [running])

@@ -224,7 +224,7 @@ class TestWorkerScalerSettings:
         )
         return RespondSettings.model_validate(needed | named)
 
-    async def test_the_service_is_named(
+    async def test_start_the_named_service(
         self, valkey: Valkey, endpoint: str, ecs: Ecs, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(os.environ, "AWS_ENDPOINT_URL_ECS", endpoint)
@@ -232,12 +232,12 @@ class TestWorkerScalerSettings:
         await worker_scaler(named, valkey=valkey).ensure_running()
         assert ecs.desired == 1
 
-    async def test_without_one_nobody_is_woken(self, valkey: Valkey) -> None:
+    async def test_start_no_worker_without_a_service(self, valkey: Valkey) -> None:
         standing = worker_scaler(self.settings(), valkey=valkey)
         assert isinstance(standing, FixedWorkerScaler)
         await standing.ensure_running()
 
-    def test_half_of_it(self, valkey: Valkey) -> None:
+    def test_refuse_a_cluster_or_a_service_alone(self, valkey: Valkey) -> None:
         for half in ("workers_cluster", "workers_service"):
             with pytest.raises(SettingsError, match="AXON_WORKERS_CLUSTER and AXON_WORKERS_SERV"):
                 worker_scaler(self.settings(**{half: "x"}), valkey=valkey)

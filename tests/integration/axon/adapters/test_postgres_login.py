@@ -84,7 +84,7 @@ async def who(pool: Pool) -> str:
 
 
 class TestPostgresIamLogin:
-    async def test_each_connection_gets_a_token_of_its_own(
+    async def test_gives_each_connection_its_own_token(
         self, role: Role, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings = PostgresSettings(postgres_dsn=role.dsn, postgres_iam=True)
@@ -97,7 +97,7 @@ class TestPostgresIamLogin:
                 role.hang_up()
 
     @pytest.mark.parametrize("dsn", ["postgresql://axon_app@/axon", "postgresql://db:5432/axon"])
-    def test_a_string_without_host_or_user(self, dsn: str) -> None:
+    def test_refuses_a_dsn_without_host_or_user(self, dsn: str) -> None:
         with pytest.raises(SettingsError, match="AXON_POSTGRES_DSN needs a host and a user"):
             create_pool(PostgresSettings(postgres_dsn=dsn, postgres_iam=True))
 
@@ -123,7 +123,7 @@ class TestPostgresSecretLogin:
         secret = {"username": USER, "password": password}
         secrets.put_secret_value(SecretId="owner", SecretString=json.dumps(secret))
 
-    async def test_it_holds_user_and_password(
+    async def test_connects_with_the_user_and_password_of_the_secret(
         self, role: Role, secrets: "SecretsManagerClient"
     ) -> None:
         role.password("p@ss/w:rd%?# '\\")
@@ -131,7 +131,7 @@ class TestPostgresSecretLogin:
         async with opened(settings) as pool:
             assert await who(pool) == USER
 
-    async def test_a_rotated_one_is_read_again(
+    async def test_reads_a_rotated_secret_again(
         self, role: Role, secrets: "SecretsManagerClient"
     ) -> None:
         role.password("first")
@@ -143,7 +143,7 @@ class TestPostgresSecretLogin:
             role.hang_up()
             assert await who(pool) == USER
 
-    async def test_one_that_is_late_is_tried_again(
+    async def test_retries_while_the_secret_is_behind_the_server(
         self,
         role: Role,
         secrets: "SecretsManagerClient",
@@ -168,7 +168,7 @@ class TestPostgresSecretLogin:
         assert asked == 2
         assert "password authentication failed" in caplog.text
 
-    async def test_one_without_a_password(
+    async def test_is_unavailable_with_a_secret_without_a_password(
         self, role: Role, secrets: "SecretsManagerClient", caplog: pytest.LogCaptureFixture
     ) -> None:
         settings = self.settings(role, secrets, username=USER)
@@ -206,14 +206,14 @@ class TestPostgresTls:
                 await who(pool)
         return caplog.text
 
-    async def test_a_trusted_server(
+    async def test_connects_to_a_trusted_server(
         self, role: Role, port: int, authority: Authority, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
         async with opened(self.settings(role, port)) as pool:
             assert await who(pool) == USER
 
-    async def test_a_server_that_nobody_vouches_for(
+    async def test_refuses_a_server_with_an_untrusted_certificate(
         self,
         role: Role,
         port: int,
@@ -223,7 +223,7 @@ class TestPostgresTls:
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
         assert "certificate verify failed" in await self.refusal(self.settings(role, port), caplog)
 
-    async def test_a_server_of_another_name(
+    async def test_refuses_a_certificate_of_another_host(
         self,
         role: Role,
         port: int,

@@ -106,7 +106,7 @@ class TestValkeyEventLog:
         keys = ["axon:response:resp_1", "axon:response:resp_1:events"]
         return [await valkey.call("TTL", key) for key in keys]
 
-    async def test_nothing_stays_for_ever(self, valkey: Valkey) -> None:
+    async def test_sets_an_expiry_on_the_keys_of_a_response(self, valkey: Valkey) -> None:
         log = await self.opened(valkey)
         assert all(600 < life <= 900 for life in await self.lives(valkey))
         assert 600 < await valkey.call("TTL", "axon:connection:c1:responses") <= 900
@@ -127,7 +127,9 @@ class TestValkeyEventLog:
         keys = [key.decode() for key in await valkey.call("KEYS", "*")]
         return {key for key in keys if await valkey.call("TTL", key) == -1}
 
-    async def test_only_indexes_and_relays_sets_have_no_end(self, valkey: Valkey) -> None:
+    async def test_leaves_only_indexes_and_relays_sets_without_an_expiry(
+        self, valkey: Valkey
+    ) -> None:
         log = await self.opened(valkey)
         await log.open(replace(NEW, response_id="resp_2", idempotency="k", fingerprint="f"))
         await log.claim("resp_2")
@@ -155,7 +157,9 @@ class TestValkeyEventLog:
         }
         assert 600 < await valkey.call("TTL", "axon:idempotency:k") <= 900
 
-    async def test_of_what_has_ended_nothing_is_left_but_what_expires(self, valkey: Valkey) -> None:
+    async def test_leaves_no_key_of_an_ended_response_without_an_expiry(
+        self, valkey: Valkey
+    ) -> None:
         log = await self.opened(valkey)
         await log.abandon("c1")
         claim = await log.claim("resp_1", in_progress=b"{}")
@@ -168,7 +172,7 @@ class TestValkeyEventLog:
         assert await relays.take_over("r1", successor_id="r2") == []
         assert await self.everlasting(valkey) == {"axon:models", "axon:models:last-seen"}
 
-    async def test_a_late_repetition_of_a_mark_changes_nothing(
+    async def test_ignores_a_late_repetition_of_a_checkpoint(
         self, valkey: Valkey, valkey_url: str
     ) -> None:
         log = await self.opened(valkey)
@@ -194,25 +198,25 @@ class TestValkeyEventLog:
         assert meta is not None
         assert meta.checkpoint == DeliveryCheckpoint(0, TailState.IN_DOUBT)
 
-    async def test_a_tombstone_goes_after_a_while(self, valkey: Valkey) -> None:
+    async def test_expires_the_tombstone_of_a_connection(self, valkey: Valkey) -> None:
         await self.opened(valkey)
         await ValkeyConnectionDirectory(valkey=valkey).remove("c1")
         assert 29 < await valkey.call("TTL", "axon:connection:c1") <= 120
 
-    async def test_a_connection_that_was_forgotten_gets_a_life_again(self, valkey: Valkey) -> None:
+    async def test_sets_the_expiry_of_a_forgotten_connection_again(self, valkey: Valkey) -> None:
         log = await self.opened(valkey)
         await valkey.call("DEL", "axon:connection:c1")
         assert (await log.open(replace(NEW, response_id="resp_2"))).outcome is OpenResult.OPENED
         assert await valkey.call("TTL", "axon:connection:c1") > 7200
 
-    async def test_after_a_flush_it_is_missing_and_the_scripts_work(self, valkey: Valkey) -> None:
+    async def test_works_after_a_flush_of_data_and_scripts(self, valkey: Valkey) -> None:
         log = await self.opened(valkey)
         await valkey.call("FLUSHALL")
         await valkey.call("SCRIPT", "FLUSH")
         assert await log.describe("resp_1") is None
         assert (await log.open(NEW)).outcome is OpenResult.NO_MODEL
 
-    async def test_many_answers_at_once_stay_apart(self, valkey: Valkey) -> None:
+    async def test_keeps_concurrent_responses_apart(self, valkey: Valkey) -> None:
         log = await self.opened(valkey)
 
         async def answer(number: int) -> None:

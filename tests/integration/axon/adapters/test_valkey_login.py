@@ -150,19 +150,19 @@ class TestValkeyTls:
         async with terminator(valkey_server.port, authority=authority) as port:
             yield port
 
-    async def test_a_trusted_server(
+    async def test_connects_to_a_trusted_server(
         self, port: int, authority: Authority, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
         async with valkey_client(f"rediss://localhost:{port}") as client:
             assert await client.call("ECHO", "x") == b"x"
 
-    async def test_a_server_that_nobody_vouches_for(self, port: int) -> None:
+    async def test_refuses_a_server_with_an_untrusted_certificate(self, port: int) -> None:
         async with valkey_client(f"rediss://localhost:{port}") as client:
             with pytest.raises(UnavailableError, match="unable to get local issuer certificate"):
                 await client.call("PING")
 
-    async def test_a_server_of_another_name(
+    async def test_refuses_a_certificate_of_another_host(
         self, port: int, authority: Authority, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))

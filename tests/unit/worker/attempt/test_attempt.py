@@ -24,7 +24,9 @@ from worker.pipeline.flush import FlushPolicy
 
 class TestAttemptCompleted:
     @pytest.mark.parametrize("stream_id", [None, "stream-7"])
-    async def test_several_deltas(self, harness: AttemptHarness, stream_id: str | None) -> None:
+    async def test_logs_several_deltas(
+        self, harness: AttemptHarness, stream_id: str | None
+    ) -> None:
         job = await harness.job(input="one two three", stream_id=stream_id)
         engine = ScriptedEngine(["Hel", "lo, ", "wörld 🌍"], token_s=0.001)
         await attempt(job, harness.context(engine))
@@ -37,7 +39,7 @@ class TestAttemptCompleted:
         assert response["usage"]["output_tokens"] == 3
         assert engine.running == 0
 
-    async def test_token_ids_are_logged_with_their_text(self, harness: AttemptHarness) -> None:
+    async def test_logs_token_ids_with_their_text(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         await attempt(job, harness.context(ScriptedEngine(["a", "", "b", ""], token_s=0.001)))
         log = await harness.valkey.read(job.response_id)
@@ -45,14 +47,14 @@ class TestAttemptCompleted:
         decoded = await harness.answered(job)
         assert decoded[-1]["response"]["usage"]["output_tokens"] == 4
 
-    async def test_an_empty_answer(self, harness: AttemptHarness) -> None:
+    async def test_completes_an_empty_answer(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         await attempt(job, harness.context(ScriptedEngine([])))
         decoded = await harness.answered(job)
         assert text_of(decoded) == ""
         assert decoded[-1]["response"]["usage"]["output_tokens"] == 0
 
-    async def test_the_history_is_sent_before_the_end_is_told(
+    async def test_sends_the_history_before_the_terminal_event(
         self, harness: AttemptHarness
     ) -> None:
         job = await harness.job(input="What?")
@@ -74,7 +76,9 @@ class TestAttemptCompleted:
         assert record.input == job.input
 
     @pytest.mark.parametrize("store", [True, False])
-    async def test_the_turn_can_be_continued(self, harness: AttemptHarness, store: bool) -> None:
+    async def test_keeps_a_turn_that_can_be_continued(
+        self, harness: AttemptHarness, store: bool
+    ) -> None:
         job = await harness.job(input="one", store=store)
         await attempt(job, harness.context(ScriptedEngine(["first"])))
         assert (job.response_id in harness.history.records) is store
@@ -89,7 +93,9 @@ class TestAttemptCompleted:
 
 
 class TestAttemptRequest:
-    async def test_the_engine_is_asked_what_the_client_asked(self, harness: AttemptHarness) -> None:
+    async def test_passes_the_clients_parameters_to_the_engine(
+        self, harness: AttemptHarness
+    ) -> None:
         job = await harness.job(
             input="hello", temperature=0, top_p=0.5, presence_penalty=1, frequency_penalty=-1,
             max_output_tokens=7,
@@ -109,7 +115,7 @@ class TestAttemptRequest:
         ("wanted", "window", "most", "given"),
         [(None, 100, 50, 50), (20, 100, 50, 20), (80, 100, 50, 50), (80, 12, 50, 10)],
     )
-    async def test_the_limit_is_the_smallest_of_three(
+    async def test_limits_tokens_to_the_smallest_of_three_limits(
         self, harness: AttemptHarness, wanted: int | None, window: int, most: int, given: int
     ) -> None:
         job = await harness.job(input="two words", max_output_tokens=wanted)
@@ -117,9 +123,7 @@ class TestAttemptRequest:
         await attempt(job, harness.context(engine))
         assert engine.requests[0].sampling.max_tokens == given
 
-    async def test_what_the_client_left_open_is_the_engines_choice(
-        self, harness: AttemptHarness
-    ) -> None:
+    async def test_leaves_unset_parameters_to_the_engine(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         engine = ScriptedEngine(["a"])
         await attempt(job, harness.context(engine))
@@ -129,7 +133,9 @@ class TestAttemptRequest:
 
 class TestAttemptIncomplete:
     @pytest.mark.parametrize("tokens", [[], ["one ", "two"]])
-    async def test_max_output_tokens(self, harness: AttemptHarness, tokens: list[str]) -> None:
+    async def test_ends_at_max_output_tokens(
+        self, harness: AttemptHarness, tokens: list[str]
+    ) -> None:
         job = await harness.job(max_output_tokens=2)
         await attempt(job, harness.context(ScriptedEngine(tokens, finish="length")))
         decoded = await harness.answered(job)
@@ -144,9 +150,7 @@ class TestAttemptIncomplete:
 
 class TestAttemptFailed:
     @pytest.mark.parametrize("stored", [True, False])
-    async def test_a_failed_continuation_evicts_an_unstored_parent(
-        self, harness: AttemptHarness, stored: bool
-    ) -> None:
+    async def test_evicts_an_unstored_parent(self, harness: AttemptHarness, stored: bool) -> None:
         parent = await harness.job(store=stored)
         await attempt(parent, harness.context(ScriptedEngine(["one"])))
         job = await harness.job(previous_response_id=parent.response_id, store=stored)
@@ -159,7 +163,7 @@ class TestAttemptFailed:
         ("error", "message"),
         [(EngineError("at 0x7f"), ENGINE_FAILED), (RefusedError("No luck."), "No luck.")],
     )
-    async def test_an_engines_error_ends_the_response(
+    async def test_ends_with_an_error_of_the_engine(
         self, harness: AttemptHarness, after: int, error: EngineError, message: str
     ) -> None:
         job = await harness.job()
@@ -172,27 +176,31 @@ class TestAttemptFailed:
         assert harness.history.records[job.response_id].response["status"] == "failed"
         assert job.response_id not in harness.turns.turns
 
-    async def test_an_engine_that_stops_without_a_reason_has_failed(
+    async def test_fails_if_the_engine_stops_without_a_reason(
         self, harness: AttemptHarness
     ) -> None:
         job = await harness.job()
         await attempt(job, harness.context(ScriptedEngine(["half an"], finish=None)))
         assert (await harness.answered(job))[-1]["type"] == "response.failed"
 
-    async def test_a_prompt_that_leaves_no_room(self, harness: AttemptHarness) -> None:
+    async def test_fails_if_the_prompt_leaves_no_room(self, harness: AttemptHarness) -> None:
         job = await harness.job(input="one two three")
         await attempt(job, harness.context(ScriptedEngine(["a"], context_window=3)))
         error = (await harness.answered(job))[-1]["response"]["error"]
         assert error["code"] == "invalid_prompt"
         assert "3 tokens" in error["message"]
 
-    async def test_a_prompt_that_the_engine_finds_too_long(self, harness: AttemptHarness) -> None:
+    async def test_fails_if_the_engine_refuses_the_prompt_as_too_long(
+        self, harness: AttemptHarness
+    ) -> None:
         job = await harness.job()
         engine = ScriptedEngine(failures=[(0, ContextOverflowError("The prompt is too long."))])
         await attempt(job, harness.context(engine))
         assert (await harness.answered(job))[-1]["type"] == "response.failed"
 
-    async def test_a_conversation_that_is_gone_since(self, harness: AttemptHarness) -> None:
+    async def test_fails_if_the_conversation_has_been_deleted(
+        self, harness: AttemptHarness
+    ) -> None:
         first = await harness.job(store=False)
         await attempt(first, harness.context(ScriptedEngine(["a"])))
         job = await harness.job(previous_response_id=first.response_id)
@@ -202,7 +210,9 @@ class TestAttemptFailed:
         assert error["code"] == "invalid_prompt"
         assert first.response_id in error["message"]
 
-    async def test_a_model_that_this_worker_does_not_serve(self, harness: AttemptHarness) -> None:
+    async def test_fails_if_the_worker_does_not_serve_the_model(
+        self, harness: AttemptHarness
+    ) -> None:
         await harness.valkey.directory.register(("other",), retention_s=10_000)
         job = await harness.job(model="other")
         await attempt(job, harness.context(ScriptedEngine(["a"])))
@@ -212,7 +222,7 @@ class TestAttemptFailed:
 class TestAttemptContinued:
     @pytest.mark.parametrize("finish", ["stop", "length"])
     @pytest.mark.parametrize("died_after", range(4))
-    async def test_after_every_token(
+    async def test_continues_after_every_token(
         self, harness: AttemptHarness, died_after: int, finish: Any
     ) -> None:
         job = await harness.job(stream_id="s")
@@ -228,7 +238,9 @@ class TestAttemptContinued:
         assert engine.requests[1].request_id == f"{job.response_id}-2"
 
     @pytest.mark.parametrize("finish", ["stop", "length"])
-    async def test_when_only_the_end_is_missing(self, harness: AttemptHarness, finish: Any) -> None:
+    async def test_appends_the_end_if_only_the_end_is_missing(
+        self, harness: AttemptHarness, finish: Any
+    ) -> None:
         job = await harness.job()
         engine = ScriptedEngine(["one ", "two"], finish=finish)
         harness.history.fail_with = UnavailableError("no queue")
@@ -246,7 +258,7 @@ class TestAttemptContinued:
         record = harness.history.records[job.response_id]
         assert record.version == version_of(epoch=2, sequence_number=len(decoded) - 1)
 
-    async def test_after_many_deaths(self, harness: AttemptHarness) -> None:
+    async def test_continues_after_many_deaths(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         tokens = [f"{number} " for number in range(20)]
         engine = ScriptedEngine(tokens, failures=[(n, DEAD) for n in range(0, 20, 3)])
@@ -263,7 +275,7 @@ class TestAttemptContinued:
         deaths=st.lists(st.integers(0, 12), max_size=4),
         first_s=st.sampled_from([1e-9, 0.01, 0.05]),
     )
-    def test_wherever_attempts_die_the_answer_is_whole(
+    def test_completes_the_answer_wherever_attempts_die(
         self, tokens: list[str], deaths: list[int], first_s: float
     ) -> None:
         run(

@@ -184,7 +184,7 @@ class TestAttemptWithLostLog:
         with going_wrong(harness, [Fault.NONE, Fault.LOST]), pytest.raises(MissingResponseError):
             await attempt(job, harness.context(ScriptedEngine(["a"])), untouched=True)
 
-    async def test_of_an_older_epoch_adds_nothing_to_a_restored_log(
+    async def test_adds_nothing_to_a_restored_log_with_an_older_epoch(
         self, harness: AttemptHarness
     ) -> None:
         """Both have a first receive of the job, and the second has restored the log."""
@@ -201,7 +201,9 @@ class TestAttemptWithLostLog:
             await running
         assert text_of(await harness.answered(job)) == "one two three"
 
-    async def test_that_is_fenced_does_not_restore_the_log(self, harness: AttemptHarness) -> None:
+    async def test_does_not_restore_the_log_when_it_is_fenced(
+        self, harness: AttemptHarness
+    ) -> None:
         job = await harness.job()
         engine = ScriptedEngine(["one ", "two"])
         engine.pass_(1)

@@ -55,7 +55,9 @@ class TestAttemptTelemetry:
             engine.requests[0].prompt.token_ids
         )
 
-    async def test_an_empty_answer_has_no_first_token(self, harness: AttemptHarness) -> None:
+    async def test_observes_no_first_token_of_an_empty_answer(
+        self, harness: AttemptHarness
+    ) -> None:
         job = await harness.job()
         await attempt(job, harness.context(ScriptedEngine([])))
         assert harness.metric("axon_time_to_first_token_seconds_count") == 0

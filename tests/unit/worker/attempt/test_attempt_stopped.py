@@ -56,7 +56,7 @@ async def test_attempt_that_finishes_is_not_handed_over(harness: AttemptHarness)
 
 
 class TestAttemptStopped:
-    async def test_by_the_clients_cancellation_between_deltas(
+    async def test_ends_at_the_clients_cancellation_between_deltas(
         self, harness: AttemptHarness
     ) -> None:
         job = await harness.job()
@@ -72,7 +72,9 @@ class TestAttemptStopped:
         decoded = await harness.answered(job)
         assert decoded[-1]["response"]["status"] == "cancelled"
 
-    async def test_by_a_newer_attempt(self, harness: AttemptHarness) -> None:
+    async def test_ends_when_a_newer_attempt_claims_the_response(
+        self, harness: AttemptHarness
+    ) -> None:
         job = await harness.job()
         older = ScriptedEngine(["one ", "two ", "three"])
         older.gate.clear()
@@ -87,7 +89,7 @@ class TestAttemptStopped:
         assert older.running == 0
         assert text_of(await harness.answered(job)) == "one two three"
 
-    async def test_by_cancellation_frees_the_engine(self, harness: AttemptHarness) -> None:
+    async def test_frees_the_engine_when_it_is_cancelled(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         engine = ScriptedEngine(["one ", "two "] * 100, token_s=0.001)
         running = asyncio.create_task(attempt(job, harness.context(engine)))
@@ -97,7 +99,7 @@ class TestAttemptStopped:
             await running
         assert engine.running == 0
 
-    async def test_before_it_generates_if_the_response_has_ended(
+    async def test_generates_nothing_if_the_response_has_ended(
         self, harness: AttemptHarness
     ) -> None:
         job = await harness.job()
@@ -107,6 +109,6 @@ class TestAttemptStopped:
             await attempt(job, harness.context(engine))
         assert engine.requests == []
 
-    async def test_before_it_generates_if_there_is_no_log(self, harness: AttemptHarness) -> None:
+    async def test_generates_nothing_without_a_log(self, harness: AttemptHarness) -> None:
         with pytest.raises(MissingResponseError):
             await attempt(a_job(), harness.context(ScriptedEngine(["a"])))

@@ -51,16 +51,18 @@ def delivered(times: int, *, message_id: str = "message") -> ReceivedJob:
 
 
 class TestRunnerOutcome:
-    async def test_completed(self, harness: AttemptHarness) -> None:
+    async def test_is_completed_for_a_whole_answer(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         assert await answered(harness, job) is AttemptOutcome.COMPLETED
         assert text_of(await harness.answered(job)) == "a"
 
-    async def test_failed(self, harness: AttemptHarness) -> None:
+    async def test_is_failed_for_a_failed_response(self, harness: AttemptHarness) -> None:
         engine = ScriptedEngine(failures=[(0, EngineError("broken"))])
         assert await answered(harness, await harness.job(), engine) is AttemptOutcome.FAILED
 
-    async def test_ended_from_outside(self, harness: AttemptHarness) -> None:
+    async def test_is_cancelled_for_a_response_that_was_ended_from_outside(
+        self, harness: AttemptHarness
+    ) -> None:
         job = await harness.job()
         await harness.terminator.end(job.response_id, Status.CANCELLED)
         assert await answered(harness, job) is AttemptOutcome.CANCELLED
@@ -69,7 +71,7 @@ class TestRunnerOutcome:
         ("message_id", "outcome"),
         [("message", AttemptOutcome.FENCED), ("another", AttemptOutcome.DUPLICATE)],
     )
-    async def test_a_newer_attempt_has_it(
+    async def test_is_fenced_or_a_duplicate_after_a_newer_claim(
         self, harness: AttemptHarness, message_id: str, outcome: AttemptOutcome
     ) -> None:
         job = await harness.job()
@@ -81,7 +83,9 @@ class TestRunnerOutcome:
         assert (harness.metric("axon_tokens_regenerated_total", model="echo") or 0) >= 1
 
     @pytest.mark.parametrize("seconds", [0.0, 0.5])
-    def test_a_terminator_ends_the_response_that_it_has_claimed(self, seconds: float) -> None:
+    def test_is_cancelled_if_a_terminator_claims_and_ends_the_response(
+        self, seconds: float
+    ) -> None:
         async def story() -> None:
             harness = AttemptHarness()
             await harness.begin()
@@ -101,7 +105,7 @@ class TestRunnerOutcome:
 
         run(story())
 
-    def test_a_terminator_dies_before_it_ends_the_response(self) -> None:
+    def test_is_fenced_if_a_terminator_dies_before_the_end(self) -> None:
         async def story() -> None:
             harness = AttemptHarness()
             await harness.begin()
@@ -114,14 +118,16 @@ class TestRunnerOutcome:
 
         run(story())
 
-    async def test_a_dead_engine(self, harness: AttemptHarness) -> None:
+    async def test_raises_if_the_engine_dies(self, harness: AttemptHarness) -> None:
         with pytest.raises(EngineDeadError):
             await answered(harness, await harness.job(), ScriptedEngine(failures=[(0, DEAD)]))
 
 
 class TestRunnerOverdue:
     @pytest.mark.parametrize("begun", [False, True])
-    async def test_it_is_failed_and_not_run(self, harness: AttemptHarness, begun: bool) -> None:
+    async def test_fails_the_response_without_running_it(
+        self, harness: AttemptHarness, begun: bool
+    ) -> None:
         job = await harness.job()
         if begun:
             await harness.say(job.response_id, "some")
@@ -134,12 +140,12 @@ class TestRunnerOverdue:
         assert decoded[-1]["response"]["error"] == OVERDUE
         assert harness.history.records[job.response_id].response["status"] == "failed"
 
-    async def test_a_moment_before_it_is_run(self, harness: AttemptHarness) -> None:
+    async def test_runs_a_job_just_before_its_deadline(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         harness.clock_ms = job.deadline_ms(DEADLINE_S) - 1
         assert await answered(harness, job) is AttemptOutcome.COMPLETED
 
-    async def test_what_has_ended_stays_as_it_is(self, harness: AttemptHarness) -> None:
+    async def test_leaves_an_ended_response_unchanged(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         await answered(harness, job)
         before = await harness.valkey.read(job.response_id)
@@ -147,13 +153,15 @@ class TestRunnerOverdue:
         assert await answered(harness, job) is AttemptOutcome.OVERDUE
         assert await harness.valkey.read(job.response_id) == before
 
-    async def test_what_nobody_knows(self, harness: AttemptHarness) -> None:
+    async def test_makes_no_log_for_a_job_of_an_unknown_response(
+        self, harness: AttemptHarness
+    ) -> None:
         job = a_job()
         harness.clock_ms = job.deadline_ms(DEADLINE_S)
         assert await answered(harness, job, deliveries=2) is AttemptOutcome.OVERDUE
         assert await harness.valkey.describe(job.response_id) is None
 
-    def test_valkey_stays_away_until_then_and_longer(self) -> None:
+    def test_waits_for_valkey_even_beyond_the_deadline(self) -> None:
         async def story() -> None:
             harness = AttemptHarness()
             await harness.begin()
@@ -177,7 +185,7 @@ class TestRunnerOverdue:
 
         run(story())
 
-    async def test_a_draining_worker_does_not_wait(self, harness: AttemptHarness) -> None:
+    async def test_does_not_wait_while_the_worker_drains(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         harness.clock_ms = job.deadline_ms(DEADLINE_S)
         harness.shutdown.drain()
@@ -186,7 +194,7 @@ class TestRunnerOverdue:
 
 
 class TestRunnerLostLog:
-    async def test_it_ends_in_a_failure_that_says_so(self, harness: AttemptHarness) -> None:
+    async def test_fails_the_response_with_the_reason(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         await harness.say(job.response_id, "some")
         harness.valkey.lose()
@@ -197,7 +205,7 @@ class TestRunnerLostLog:
         assert harness.history.records[job.response_id].response == decoded[-1]["response"]
         assert await answered(harness, job, deliveries=3) is AttemptOutcome.CANCELLED
 
-    async def test_the_history_has_an_end_of_the_response(self, harness: AttemptHarness) -> None:
+    async def test_leaves_the_end_that_the_history_has(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         assert await answered(harness, job) is AttemptOutcome.COMPLETED
         record = harness.history.records[job.response_id]
@@ -206,7 +214,7 @@ class TestRunnerLostLog:
         assert harness.history.records[job.response_id] is record
         assert await harness.valkey.describe(job.response_id) is None
 
-    async def test_the_database_is_away(
+    async def test_fails_the_response_without_the_database(
         self, harness: AttemptHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def away(*_: object, **__: object) -> None:
@@ -217,19 +225,21 @@ class TestRunnerLostLog:
         monkeypatch.setattr(harness.conversations, "chain", away)
         assert await answered(harness, job, deliveries=2) is AttemptOutcome.FAILED
 
-    async def test_it_is_lost_again_at_once(self, harness: AttemptHarness) -> None:
+    async def test_fails_the_response_if_the_log_is_lost_again(
+        self, harness: AttemptHarness
+    ) -> None:
         job = await harness.job()
         harness.valkey.lose()
         with going_wrong(harness, [Fault.NONE, Fault.NONE, Fault.LOST]):
             assert await answered(harness, job, deliveries=2) is AttemptOutcome.FAILED
         assert (await harness.answered(job))[-1]["response"]["error"] == LOST
 
-    async def test_the_first_delivery_is_its_own_backup(self, harness: AttemptHarness) -> None:
+    async def test_restores_the_log_of_a_first_receive(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         harness.valkey.lose()
         assert await answered(harness, job, deliveries=1) is AttemptOutcome.COMPLETED
 
-    async def test_a_log_that_was_restored_before_stays(
+    async def test_keeps_a_log_that_was_restored_before(
         self, harness: AttemptHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """An older attempt restores the log before this one can fail it."""

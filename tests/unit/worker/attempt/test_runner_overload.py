@@ -48,7 +48,9 @@ def small(harness: AttemptHarness, engine: ScriptedEngine) -> AttemptContext:
 
 @pytest.mark.parametrize("name", ["retrieve", "assemble", "infer"])
 class TestRunnerWithFullStage:
-    async def test_another_attempt_follows(self, harness: AttemptHarness, name: str) -> None:
+    async def test_delays_the_job_for_another_attempt(
+        self, harness: AttemptHarness, name: str
+    ) -> None:
         job = await harness.job()
         harness.clock_ms = job.created_ms
         engine = ScriptedEngine(["a"])
@@ -64,7 +66,7 @@ class TestRunnerWithFullStage:
     @pytest.mark.parametrize(
         ("receives", "left_s", "reason"), [(3, 600, "receives"), (1, 1.5, "deadline")]
     )
-    async def test_the_last_attempt_tells_the_client(
+    async def test_fails_the_response_on_the_last_attempt(
         self, harness: AttemptHarness, name: str, receives: int, left_s: float, reason: str
     ) -> None:
         job = await harness.job()

@@ -50,7 +50,7 @@ class TestConsumerDrain:
 
         run(story())
 
-    def test_of_an_idle_worker_ends_at_once(self) -> None:
+    def test_ends_at_once_if_the_worker_is_idle(self) -> None:
         async def story() -> None:
             harness = ConsumerHarness()
             await harness.consume(1)

@@ -50,7 +50,7 @@ def turns_of(*words: int) -> list[Turn]:
 
 
 class TestAssembleTruncated:
-    async def test_the_oldest_turns_are_left_out_whole(
+    async def test_leaves_out_the_oldest_turns_whole(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         assembling = Assembling(window=20)
@@ -69,7 +69,7 @@ class TestAssembleTruncated:
         assert "2 of 3 turns" in caplog.text
 
     @pytest.mark.parametrize(("asked", "kept"), [(None, 2), (4, 3), (1000, 1)])
-    async def test_room_for_the_answer(self, asked: int | None, kept: int) -> None:
+    async def test_leaves_room_for_the_answer(self, asked: int | None, kept: int) -> None:
         assembling = Assembling(window=20)  # 15, 16 or 10 tokens for what is shown
         request = await assembling.request(
             turns_of(5, 5, 5), input="x", truncation="auto", max_output_tokens=asked
@@ -77,14 +77,14 @@ class TestAssembleTruncated:
         assert len(request.prompt.token_ids) == 5 * kept + 1
         assert assembling.truncated == (None if kept == 3 else 3 - kept)
 
-    async def test_what_fits_is_not_truncated(self) -> None:
+    async def test_keeps_a_conversation_that_fits(self) -> None:
         assembling = Assembling(window=100)
         request = await assembling.request(turns_of(5, 5), input="x", truncation="auto")
         assert len(request.prompt.token_ids) == 11
         assert assembling.truncated is None
         assert len(assembling.engine.messages) == 1
 
-    async def test_a_call_and_its_output_stay_together(self) -> None:
+    async def test_keeps_a_call_and_its_output_together(self) -> None:
         call = {"type": "function_call", "call_id": "c", "name": "add", "arguments": "[1]"}
         output = {"type": "function_call_output", "call_id": "c", "output": "one"}
         turns = [
@@ -100,7 +100,7 @@ class TestAssembleTruncated:
         )
         assert request.prompt.text == "one two three add([1]) one"
 
-    async def test_instructions_and_input_may_use_the_answers_share(self) -> None:
+    async def test_lets_instructions_and_input_use_the_share_of_the_answer(self) -> None:
         assembling = Assembling(window=20)
         request = await assembling.request(
             turns_of(5), input="word " * 18, instructions="Brief.", truncation="auto"
@@ -115,7 +115,7 @@ class TestAssembleTruncated:
         wanted=st.none() | st.integers(1, 40),
         window=st.integers(1, 40),
     )
-    def test_as_much_as_fits_of_the_newest(
+    def test_keeps_as_many_of_the_newest_turns_as_fit(
         self, words: list[int], asked: int, wanted: int | None, window: int
     ) -> None:
         assembling = Assembling(window=window)
@@ -139,7 +139,9 @@ class TestAssembleTruncated:
 
 class TestAssembleRefused:
     @pytest.mark.parametrize("truncation", [None, "disabled"])
-    async def test_nothing_is_left_out_unasked(self, truncation: str | None) -> None:
+    async def test_leaves_out_no_turn_unless_truncation_is_set(
+        self, truncation: str | None
+    ) -> None:
         assembling = Assembling(window=20)
         request = await assembling.request(turns_of(9, 9), input="x", truncation=truncation)
         assert (len(request.prompt.token_ids), request.sampling.max_tokens) == (19, 1)
@@ -152,7 +154,7 @@ class TestAssembleRefused:
         assert assembling.truncated is None
 
     @pytest.mark.parametrize("truncation", ["auto", "disabled"])
-    async def test_instructions_and_input_that_do_not_fit(self, truncation: str) -> None:
+    async def test_refuses_instructions_and_input_that_do_not_fit(self, truncation: str) -> None:
         assembling = Assembling(window=20)
         turns = turns_of(5) if truncation == "auto" else []
         with pytest.raises(RequestError) as refused:
@@ -161,11 +163,11 @@ class TestAssembleRefused:
         assert "Shorten the input, or start" in refused.value.message
         assert assembling.truncated is None
 
-    async def test_a_model_that_is_not_served(self) -> None:
+    async def test_refuses_a_model_that_is_not_served(self) -> None:
         with pytest.raises(RefusedError, match="'other'"):
             await Assembling(window=20).request(model="other")
 
-    async def test_what_the_template_does_not_take(self) -> None:
+    async def test_refuses_messages_that_the_template_does_not_accept(self) -> None:
         class Refusing(ScriptedEngine):
             async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
                 raise RefusedError("no system messages")
@@ -177,7 +179,7 @@ class TestAssembleRefused:
 
 
 class TestAssembleRendering:
-    async def test_a_thousand_turns_are_rendered_a_few_times(self) -> None:
+    async def test_renders_a_thousand_turns_only_a_few_times(self) -> None:
         assembling = Assembling(window=8192, most=8192)
         turns = turns_of(*[100] * 1000)
         request = await assembling.request(turns, input="x", truncation="auto")

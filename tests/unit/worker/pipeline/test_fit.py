@@ -49,21 +49,21 @@ def a_turn(*asked: dict[str, Any], answered: tuple[dict[str, Any], ...] = ()) ->
 
 
 class TestCuts:
-    def test_between_any_turns(self) -> None:
+    def test_are_between_any_turns(self) -> None:
         assert cuts([a_turn(SAID)] * 3, [SAID]) == [0, 1, 2, 3]
 
-    def test_no_turns(self) -> None:
+    def test_are_one_without_turns(self) -> None:
         assert cuts([], [SAID]) == [0]
 
-    def test_not_between_a_call_and_its_output(self) -> None:
+    def test_are_not_between_a_call_and_its_output(self) -> None:
         turns = [a_turn(SAID), a_turn(SAID, answered=(call("a"),)), a_turn(output("a"))]
         assert cuts(turns, [SAID]) == [0, 1, 3]
 
-    def test_not_anywhere_between_them(self) -> None:
+    def test_are_not_within_turns_between_a_call_and_its_output(self) -> None:
         turns = [a_turn(answered=(call("a"),)), a_turn(SAID), a_turn(output("a")), a_turn(SAID)]
         assert cuts(turns, [SAID]) == [0, 3, 4]
 
-    def test_a_chain_of_calls_up_to_the_input_is_kept(self) -> None:
+    def test_keep_a_chain_of_calls_up_to_the_input(self) -> None:
         turns = [
             a_turn(SAID),
             a_turn(SAID, answered=(call("a"),)),
@@ -71,7 +71,7 @@ class TestCuts:
         ]
         assert cuts(turns, [output("b")]) == [0, 1]
 
-    def test_an_output_is_of_the_last_call_with_its_id(self) -> None:
+    def test_match_an_output_to_the_last_call_with_its_id(self) -> None:
         turns = [
             a_turn(SAID, answered=(call("a"),)),
             a_turn(output("a")),
@@ -79,14 +79,14 @@ class TestCuts:
         ]
         assert cuts(turns, [SAID]) == [0, 2, 3]
 
-    def test_an_output_without_a_call_ties_nothing(self) -> None:
+    def test_ignore_an_output_without_a_call(self) -> None:
         assert cuts([a_turn(SAID), a_turn(output("a"))], [SAID]) == [0, 1, 2]
 
     @given(
         st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).map(sorted), max_size=5),
         st.integers(1, 9),
     )
-    def test_pairs_stay_together_and_nothing_else_does(
+    def test_keep_only_calls_and_their_outputs_together(
         self, pairs: list[list[int]], count: int
     ) -> None:
         spans = [(min(first, count), min(last, count)) for first, last in pairs]
@@ -114,23 +114,23 @@ def search(tokens: list[int], limit: int, sizes: list[int] | None = None) -> tup
 
 
 class TestSearch:
-    def test_what_fits_as_a_whole_is_measured_once(self) -> None:
+    def test_measures_a_conversation_that_fits_once(self) -> None:
         assert search([100, 50], 100) == (0, [0])
 
-    def test_only_one_prompt_that_does_not_fit(self) -> None:
+    def test_returns_the_only_prompt_although_it_does_not_fit(self) -> None:
         assert search([100], 50) == (0, [0])
 
-    def test_none_fits(self) -> None:
+    def test_returns_the_last_prompt_if_none_fits(self) -> None:
         assert search([100, 90, 80], 50)[0] == 2
 
-    def test_an_even_conversation_takes_few_measurements(self) -> None:
+    def test_needs_few_measurements_for_even_turns(self) -> None:
         tokens = [50 + 100 * turns for turns in reversed(range(1001))]
         found, measured = search(tokens, 6144)
         assert tokens[found] <= 6144 < tokens[found - 1]
         assert len(measured) <= 5
         assert sum(tokens[probe] for probe in measured) < 5 * 6144
 
-    def test_a_misleading_conversation_is_bisected(self) -> None:
+    def test_bisects_a_conversation_of_uneven_turns(self) -> None:
         tokens = [1000 - number for number in range(1000)]
         sizes = [10**9 - number for number in range(1000)]
         found, measured = search(tokens, 400, sizes)
@@ -141,7 +141,9 @@ class TestSearch:
         st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=60),
         st.integers(1, 400),
     )
-    def test_it_is_the_first_that_fits(self, turns: list[tuple[int, int]], limit: int) -> None:
+    def test_returns_the_first_prompt_that_fits(
+        self, turns: list[tuple[int, int]], limit: int
+    ) -> None:
         tokens, sizes = [0], [0]
         for more_tokens, more_characters in turns:
             tokens.insert(0, tokens[0] + more_tokens)
@@ -150,9 +152,7 @@ class TestSearch:
         assert found == next(number for number, count in enumerate(tokens) if count <= limit)
 
     @given(st.lists(st.integers(0, 100), min_size=1, max_size=40), st.integers(0, 100))
-    def test_whatever_is_measured_the_result_fits_or_is_the_last(
-        self, tokens: list[int], limit: int
-    ) -> None:
+    def test_returns_a_prompt_that_fits_or_the_last(self, tokens: list[int], limit: int) -> None:
         sizes = list(range(len(tokens), 0, -1))
         found, measured = search(tokens, limit, sizes)
         assert found in measured

@@ -193,7 +193,7 @@ def test_stage_that_blocks_when_full_lets_callers_wait_for_room() -> None:
 
 
 class TestStageCancelled:
-    def test_while_it_holds_a_slot_ends_the_work_first(self) -> None:
+    def test_ends_the_work_before_it_frees_the_slot(self) -> None:
         async def story() -> None:
             harness = StageHarness()
 
@@ -218,7 +218,7 @@ class TestStageCancelled:
 
         run(story())
 
-    def test_while_it_waits_leaves_the_queue(self) -> None:
+    def test_leaves_the_queue_while_it_waits(self) -> None:
         async def story() -> None:
             harness = StageHarness(size=2)
             tasks = [await harness.start(number) for number in range(3)]
@@ -233,7 +233,7 @@ class TestStageCancelled:
         run(story())
 
     @pytest.mark.parametrize("first", ["turn", "cancel"])
-    def test_in_the_instant_in_which_its_turn_comes(self, first: str) -> None:
+    def test_takes_no_slot_if_its_turn_comes_at_the_same_moment(self, first: str) -> None:
         async def story() -> None:
             harness = StageHarness(size=5)
             gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -259,7 +259,7 @@ class TestStageCancelled:
 
         run(story())
 
-    def test_in_the_instant_in_which_it_is_displaced(self) -> None:
+    def test_stays_cancelled_if_it_is_displaced_at_the_same_moment(self) -> None:
         async def story() -> None:
             harness = StageHarness(size=1)
             running, ordinary = await harness.start("runs"), await harness.start("ordinary")
@@ -271,7 +271,7 @@ class TestStageCancelled:
 
         run(story())
 
-    def test_closing_ends_what_runs_and_what_waits(self) -> None:
+    def test_ends_running_and_waiting_work_at_the_close(self) -> None:
         async def story() -> None:
             harness = StageHarness(size=2, concurrency=2, patient=True)
             tasks = [await harness.start(number, 10) for number in range(6)]

@@ -31,11 +31,11 @@ async def events_of(reply: ClientResponse) -> list[LoggedEvent]:
 
 
 class TestPing:
-    async def test_healthy(self) -> None:
+    async def test_is_200_for_a_healthy_engine(self) -> None:
         async with serving(ScriptedEngine()) as harness, harness.client.get("/ping") as reply:
             assert (reply.status, await reply.read()) == (200, b"")
 
-    async def test_an_engine_that_cannot_serve(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_is_503_if_the_engine_cannot_serve(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async def ill() -> bool:
             return False
 
@@ -44,7 +44,9 @@ class TestPing:
         async with serving(engine) as harness, harness.client.get("/ping") as reply:
             assert reply.status == 503
 
-    async def test_an_engine_that_does_not_say(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_is_503_if_the_engine_does_not_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         async def hang() -> bool:
             await asyncio.Event().wait()
             return True
@@ -55,15 +57,15 @@ class TestPing:
         async with serving(engine) as harness, harness.client.get("/ping") as reply:
             assert reply.status == 503
 
-    async def test_draining(self) -> None:
+    async def test_is_503_while_draining(self) -> None:
         async with serving(ScriptedEngine()) as harness:
             harness.shutdown.drain()
             async with harness.client.get("/ping") as reply:
                 assert reply.status == 503
 
 
-class TestWhole:
-    async def test_the_response_object(self) -> None:
+class TestWholeAnswer:
+    async def test_is_the_response_object(self) -> None:
         engine = ScriptedEngine(["Hel", "lo"])
         async with serving(engine) as harness:
             status, response = await harness.ask(
@@ -80,28 +82,28 @@ class TestWhole:
             assert harness.metric("axon_jobs_total", outcome="completed") == 1
             assert harness.metric("axon_requests_processed_total", stage="infer") == 1
 
-    async def test_an_incomplete_one(self) -> None:
+    async def test_may_be_incomplete(self) -> None:
         async with serving(ScriptedEngine(["a"], finish="length")) as harness:
             status, response = await harness.ask()
         assert status == 200
         assert response["incomplete_details"] == {"reason": "max_output_tokens"}
 
-    async def test_custom_attributes_come_back(self) -> None:
+    async def test_returns_the_custom_attributes(self) -> None:
         async with serving(ScriptedEngine(["a"])) as harness:
             headers = {CUSTOM_ATTRIBUTES: "trace=7"}
             async with harness.client.post("/invocations", json=QUESTION, headers=headers) as reply:
                 assert reply.headers[CUSTOM_ATTRIBUTES] == "trace=7"
                 assert reply.content_type == "application/json"
 
-    async def test_several_at_a_time(self) -> None:
+    async def test_is_given_to_several_clients_at_a_time(self) -> None:
         async with serving(ScriptedEngine(["a", "b"], token_s=0.001)) as harness:
             replies = await asyncio.gather(*[harness.ask() for _ in range(20)])
         assert {status for status, _ in replies} == {200}
         assert len({response["id"] for _, response in replies}) == 20
 
 
-class TestStreamed:
-    async def test_the_events_of_a_websocket(self) -> None:
+class TestStreamedAnswer:
+    async def test_has_the_events_of_a_websocket(self) -> None:
         async with (
             serving(ScriptedEngine(["Hel", "lo, ", "wörld 🌍"], token_s=0.001)) as harness,
             harness.client.post("/invocations", json=STREAMED) as reply,
@@ -112,7 +114,7 @@ class TestStreamed:
         assert deltas == ["Hel", "lo, ", "wörld 🌍"]
         assert decoded[-1]["response"]["status"] == "completed"
 
-    async def test_they_come_as_they_are_made(self) -> None:
+    async def test_sends_events_as_they_are_generated(self) -> None:
         engine = ScriptedEngine(["a", "b"])
         engine.pass_(1)
         async with (
@@ -126,7 +128,7 @@ class TestStreamed:
             engine.pass_(1)
             assert b"response.completed" in await reply.read()
 
-    async def test_a_failure_after_the_first_token_is_an_event(self) -> None:
+    async def test_failure_after_the_first_token_is_an_event(self) -> None:
         engine = ScriptedEngine(["a", "b"], failures=[(1, EngineError("boom"))], token_s=0.001)
         async with (
             serving(engine) as harness,
@@ -137,7 +139,7 @@ class TestStreamed:
         assert decoded[-1]["type"] == "response.failed"
         assert decoded[-1]["response"]["output"][0]["content"][0]["text"] == "a"
 
-    async def test_an_engine_that_dies_after_the_first_token(self) -> None:
+    async def test_death_of_the_engine_after_the_first_token_is_an_event(self) -> None:
         engine = ScriptedEngine(["a", "b"], failures=[(1, EngineDeadError("x"))], token_s=0.001)
         async with (
             serving(engine) as harness,
@@ -164,10 +166,10 @@ REFUSED: list[tuple[dict[str, Any], int, str, str | None]] = [
 ]  # fmt: skip
 
 
-class TestRefused:
+class TestRefusedRequest:
     @pytest.mark.parametrize("stream", [{}, {"stream": True}])
     @pytest.mark.parametrize(("fields", "status", "code", "param"), REFUSED)
-    async def test_with_the_status_and_openais_error(
+    async def test_replies_with_the_status_and_the_error_of_openai(
         self,
         fields: dict[str, Any],
         status: int,
@@ -182,7 +184,7 @@ class TestRefused:
         assert body["error"]["type"] == "invalid_request_error"
         assert (body["error"]["code"], body["error"]["param"]) == (code, param)
 
-    async def test_no_json(self) -> None:
+    async def test_replies_400_to_a_body_that_is_not_json(self) -> None:
         async with (
             serving(ScriptedEngine()) as harness,
             harness.client.post("/invocations", data=b"What?") as reply,
@@ -190,7 +192,7 @@ class TestRefused:
             assert reply.status == 400
             assert (await reply.json())["error"]["code"] == "invalid_json"
 
-    async def test_too_many_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_replies_413_to_too_many_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("worker.sagemaker.http.MAX_BYTES", 1000)
         async with (
             serving(ScriptedEngine()) as harness,
@@ -199,16 +201,16 @@ class TestRefused:
             assert reply.status == 413
             assert (await reply.json())["error"]["code"] == "request_too_large"
 
-    async def test_by_the_engine(self) -> None:
+    async def test_passes_on_the_refusal_of_the_engine(self) -> None:
         engine = ScriptedEngine(["a"], failures=[(0, RefusedError("Use 'text'."))])
         async with serving(engine) as harness:
             status, body = await harness.ask(stream=True)
         assert (status, body["error"]["message"]) == (400, "Use 'text'.")
 
 
-class TestFailed:
+class TestFailedAnswer:
     @pytest.mark.parametrize("stream", [False, True])
-    async def test_an_engine_that_fails(self, stream: bool) -> None:
+    async def test_replies_500_if_the_engine_fails(self, stream: bool) -> None:
         engine = ScriptedEngine(["a"], failures=[(0, EngineError("CUDA error"))])
         async with serving(engine) as harness:
             status, body = await harness.ask(stream=stream)
@@ -217,14 +219,14 @@ class TestFailed:
         assert body["error"]["type"] == "server_error"
         assert "CUDA" not in body["error"]["message"]
 
-    async def test_an_engine_that_dies(self) -> None:
+    async def test_replies_500_if_the_engine_dies(self) -> None:
         death = EngineDeadError("gone")
         async with serving(ScriptedEngine(["a"], failures=[(0, death)])) as harness:
             status, _ = await harness.ask()
             assert (status, harness.deaths) == (500, [death])
 
     @pytest.mark.parametrize("stream", [False, True])
-    async def test_an_answer_that_takes_too_long(self, stream: bool) -> None:
+    async def test_replies_504_after_the_deadline(self, stream: bool) -> None:
         engine = ScriptedEngine(["a"])
         engine.gate.clear()
         limits = {"invocation_timeout_s": 0.05, "stream_timeout_s": 0.05}
@@ -257,10 +259,10 @@ async def test_endpoint_with_a_full_stage_replies_503(stream: bool) -> None:
 
 
 class TestClientThatDisconnects:
-    async def test_before_the_first_token(self) -> None:
+    async def test_frees_the_engine_before_the_first_token(self) -> None:
         await self._leave(ScriptedEngine(["a"]), QUESTION, given=0)
 
-    async def test_in_the_middle_of_a_stream(self) -> None:
+    async def test_frees_the_engine_in_the_middle_of_a_stream(self) -> None:
         engine = ScriptedEngine(["a", "b"])
         engine.pass_(1)
         await self._leave(engine, STREAMED, given=1)
@@ -283,7 +285,7 @@ class TestClientThatDisconnects:
 
 
 class TestDraining:
-    async def test_what_runs_may_end_and_nothing_else_begins(self) -> None:
+    async def test_lets_running_requests_end_and_begins_none(self) -> None:
         engine = ScriptedEngine(["a"])
         engine.gate.clear()
         async with serving(engine) as harness:
@@ -296,7 +298,7 @@ class TestDraining:
             await harness.endpoint.wait(5)
             assert (await asking)[0] == 200
 
-    async def test_what_does_not_end_in_time_is_to_be_asked_again(self) -> None:
+    async def test_replies_503_to_requests_that_do_not_end_in_time(self) -> None:
         engine = ScriptedEngine(["a"])
         engine.gate.clear()
         async with serving(engine) as harness:

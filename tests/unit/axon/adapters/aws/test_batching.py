@@ -49,7 +49,7 @@ async def test_batching_joins_items_that_arrive_during_a_flush() -> None:
     assert batches.flushed == [[1], [2, 3, 4]]
 
 
-async def test_no_batch_is_larger_than_its_size() -> None:
+async def test_batch_is_at_most_of_its_size() -> None:
     batches = Batches()
     batcher = Batcher(batches, size=3)
     results = await asyncio.gather(*(batcher.submit(number) for number in range(8)))
@@ -57,14 +57,14 @@ async def test_no_batch_is_larger_than_its_size() -> None:
     assert batches.flushed == [[0, 1, 2], [3, 4, 5], [6, 7]]
 
 
-async def test_no_batch_is_heavier_than_its_weight() -> None:
+async def test_batch_is_at_most_of_its_weight() -> None:
     batches = Batches()
     batcher = Batcher(batches, weigh=lambda item: item, max_weight=10)
     await asyncio.gather(*(batcher.submit(number) for number in (4, 6, 1, 9, 99, 5)))
     assert batches.flushed == [[4, 6], [1, 9], [99], [5]]
 
 
-async def test_each_caller_gets_its_own_failure() -> None:
+async def test_batch_gives_each_caller_its_own_failure() -> None:
     batcher = Batcher(Batches())
     outcomes = await asyncio.gather(
         *(batcher.submit(number) for number in (1, -2, 3)), return_exceptions=True

@@ -104,13 +104,13 @@ def test_rotating_credentials_are_required(monkeypatch: pytest.MonkeyPatch) -> N
 ENVIRON = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
-class TestFixed:
+class TestFixedCredentials:
     def test_credentials_come_from_the_environment(self) -> None:
         fixed = FixedCredentials.from_environ(ENVIRON | {"AWS_SESSION_TOKEN": "token"})
         assert fixed is not None
         assert fixed.current() == ("AKID", "secret", "token")
 
-    def test_without_a_token(self) -> None:
+    def test_need_no_session_token(self) -> None:
         fixed = FixedCredentials.from_environ(ENVIRON | {"AWS_SESSION_TOKEN": ""})
         assert fixed == ("AKID", "secret", None)
 
@@ -123,9 +123,7 @@ class TestFixed:
             ENVIRON | {"AWS_CREDENTIAL_EXPIRATION": "2026-11-21T10:00:00Z"},
         ],
     )
-    def test_what_is_missing_or_does_not_stay_is_botocores_to_find(
-        self, environ: dict[str, str]
-    ) -> None:
+    def test_are_none_if_a_key_is_missing_or_expires(self, environ: dict[str, str]) -> None:
         assert FixedCredentials.from_environ(environ) is None
 
 

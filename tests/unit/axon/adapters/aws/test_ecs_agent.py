@@ -16,7 +16,7 @@ async def stand_in() -> AsyncIterator[AgentStandIn]:
         yield stand_in
 
 
-async def test_protection_begins_and_ends(stand_in: AgentStandIn) -> None:
+async def test_ecs_agent_begins_and_ends_protection(stand_in: AgentStandIn) -> None:
     agent = EcsAgent(uri=stand_in.uri)
     await agent.protect(minutes=30)
     await agent.protect(minutes=None)
@@ -49,7 +49,7 @@ async def test_ecs_agent_raises_if_the_agent_is_unreachable() -> None:
         await EcsAgent(uri="http://127.0.0.1:1").protect(minutes=30)
 
 
-async def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_ecs_agent_raises_without_an_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ecs_agent, "_TIMEOUT_S", 0.05)
 
     async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:

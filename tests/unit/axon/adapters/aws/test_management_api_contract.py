@@ -36,7 +36,7 @@ async def sides(request: pytest.FixtureRequest) -> AsyncIterator[Sides]:
         yield connections, gateway
 
 
-async def test_messages_arrive_in_order(sides: Sides) -> None:
+async def test_connections_api_delivers_messages_in_order(sides: Sides) -> None:
     connections, far = sides
     for number in range(5):
         await connections.post("a=", b"%d" % number)
@@ -45,7 +45,7 @@ async def test_messages_arrive_in_order(sides: Sides) -> None:
     assert far.posts["b="] == [b"0", b"-1", b"-2", b"-3", b"-4"]
 
 
-async def test_connection_is_gone_after_its_deletion(sides: Sides) -> None:
+async def test_connections_api_finds_no_deleted_connection(sides: Sides) -> None:
     connections, far = sides
     await connections.post("a=", b"1")
     await connections.delete("a=")
@@ -58,7 +58,7 @@ async def test_connection_is_gone_after_its_deletion(sides: Sides) -> None:
     assert dict(far.posts) == {"a=": [b"1"], "b=": [b"3"]}
 
 
-async def test_128_kb_are_the_most(sides: Sides) -> None:
+async def test_connections_api_posts_at_most_128_kb(sides: Sides) -> None:
     connections, far = sides
     largest = b"x" * 128 * 1024
     await connections.post("a=", largest)
