@@ -66,7 +66,7 @@ class Functions:
         self._patch.setattr(module, name, tracked)
 
 
-class World:
+class FunctionsHarness:
     """The real servers behind the handlers, with one relay and the model "echo"."""
 
     def __init__(
@@ -115,7 +115,7 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
 
 
 @pytest.fixture
-def world(
+def harness(
     functions: Functions,
     valkey_url: str,
     app_dsn: str,
@@ -123,7 +123,7 @@ def world(
     history_queue_url: str,
     parked_queue_url: str,
     sqs_client: "SQSClient",
-) -> World:
+) -> FunctionsHarness:
     variables = {
         "valkey_url": valkey_url,
         "postgres_dsn": app_dsn,
@@ -131,7 +131,7 @@ def world(
         "history_queue_url": history_queue_url,
         "parked_queue_url": parked_queue_url,
     }
-    return World(functions=functions, variables=variables, sqs=sqs_client)
+    return FunctionsHarness(functions=functions, variables=variables, sqs=sqs_client)
 
 
 def websocket_event(

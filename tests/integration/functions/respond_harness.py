@@ -8,7 +8,7 @@ from openai.types.responses import ResponseErrorEvent
 
 from axon.event_log.log import ResponseMeta
 from axon.lambdas import run
-from tests.integration.functions.conftest import World, websocket_event
+from tests.integration.functions.conftest import FunctionsHarness, websocket_event
 
 CONNECTION = "L0SM9cOFvHcCIhw="
 
@@ -17,11 +17,11 @@ def body(**fields: Any) -> str:
     return json.dumps({"type": "response.create", "model": "echo", "input": "hello"} | fields)
 
 
-def accepted(respond: ModuleType, world: World, **fields: Any) -> str:
+def accepted(respond: ModuleType, harness: FunctionsHarness, **fields: Any) -> str:
     """Send a request that is accepted; return the response's id."""
-    before = run(world.log.running_for(CONNECTION))
+    before = run(harness.log.running_for(CONNECTION))
     assert respond.handler(websocket_event(body(**fields)), None) == {"statusCode": 200}
-    (response_id,) = run(world.log.running_for(CONNECTION)) - before
+    (response_id,) = run(harness.log.running_for(CONNECTION)) - before
     return response_id
 
 
@@ -37,7 +37,7 @@ def refused(respond: ModuleType, message: str | None, **context: str) -> dict[st
     return frame
 
 
-def described(world: World, response_id: str) -> ResponseMeta:
-    meta = run(world.log.describe(response_id))
+def described(harness: FunctionsHarness, response_id: str) -> ResponseMeta:
+    meta = run(harness.log.describe(response_id))
     assert meta is not None
     return meta

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from axon.lambdas import run
-from tests.integration.functions.conftest import World
+from tests.integration.functions.conftest import FunctionsHarness
 
 ARN = "arn:aws:execute-api:us-east-1:000000000000:local/responses/$connect"
 
@@ -21,8 +21,8 @@ def event(**headers: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def authorizer(world: World) -> ModuleType:
-    return world.load("authorizer")
+def authorizer(harness: FunctionsHarness) -> ModuleType:
+    return harness.load("authorizer")
 
 
 def new_key(authorizer: ModuleType) -> tuple[str, str]:
@@ -77,10 +77,10 @@ def test_authorizer_refuses_a_revoked_key_although_it_was_cached(authorizer: Mod
 
 
 def test_authorizer_needs_no_database_for_a_cached_key(
-    world: World, authorizer: ModuleType
+    harness: FunctionsHarness, authorizer: ModuleType
 ) -> None:
     _, secret = new_key(authorizer)
     headers = {"Authorization": f"Bearer {secret}"}
     authorizer.handler(event(**headers), None)
-    other = world.load("authorizer", postgres_dsn="postgresql://127.0.0.1:1/none")
+    other = harness.load("authorizer", postgres_dsn="postgresql://127.0.0.1:1/none")
     assert other.handler(event(**headers), None)["context"]["tenant_id"] == "tenant-7"

@@ -5,82 +5,82 @@ import time
 
 from axon.event_log.log import Status
 from axon.lambdas import run
-from tests.integration.functions.conftest import World, websocket_event
+from tests.integration.functions.conftest import FunctionsHarness, websocket_event
 
 CREATE = json.dumps({"type": "response.create", "model": "echo", "input": "hello"})
 CONNECTION = "L0SM9cOFvHcCIhw="
 
 
-def connect(world: World, connection_id: str = CONNECTION) -> None:
+def connect(harness: FunctionsHarness, connection_id: str = CONNECTION) -> None:
     event = websocket_event(route="$connect", connection_id=connection_id)
-    assert world.load("connect").handler(event, None) == {"statusCode": 200}
+    assert harness.load("connect").handler(event, None) == {"statusCode": 200}
 
 
-def running(world: World, connection_id: str = CONNECTION) -> set[str]:
-    return run(world.log.running_for(connection_id))
+def running(harness: FunctionsHarness, connection_id: str = CONNECTION) -> set[str]:
+    return run(harness.log.running_for(connection_id))
 
 
-def test_connect_registers_the_connection(world: World) -> None:
-    connect(world)
+def test_connect_registers_the_connection(harness: FunctionsHarness) -> None:
+    connect(harness)
     key = f"axon:connection:{CONNECTION}"
-    assert run(world.valkey.call("HGET", key, "tenant_id")) == b"t"
-    assert run(world.valkey.call("HGET", key, "key_id")) == b"key_1"
-    assert run(world.valkey.call("TTL", key)) > 7200
+    assert run(harness.valkey.call("HGET", key, "tenant_id")) == b"t"
+    assert run(harness.valkey.call("HGET", key, "key_id")) == b"key_1"
+    assert run(harness.valkey.call("TTL", key)) > 7200
 
 
-def statuses(world: World, response_ids: set[str]) -> set[Status]:
-    metas = [run(world.log.describe(response_id)) for response_id in response_ids]
+def statuses(harness: FunctionsHarness, response_ids: set[str]) -> set[Status]:
+    metas = [run(harness.log.describe(response_id)) for response_id in response_ids]
     return {meta.status for meta in metas if meta is not None}
 
 
 def test_disconnect_lets_responses_run_until_the_resume_window_ends(
-    world: World,
+    harness: FunctionsHarness,
 ) -> None:
-    respond, disconnect = world.load("respond"), world.load("disconnect", resume_window_s="0.3")
-    connect(world)
-    connect(world, "other")
+    respond, disconnect = harness.load("respond"), harness.load("disconnect", resume_window_s="0.3")
+    connect(harness)
+    connect(harness, "other")
     for connection_id in (CONNECTION, CONNECTION, "other"):
         respond.handler(websocket_event(CREATE, connection_id=connection_id), None)
-    mine, others = running(world), running(world, "other")
+    mine, others = running(harness), running(harness, "other")
     assert (len(mine), len(others)) == (2, 1)
     assert disconnect.handler(websocket_event(route="$disconnect"), None) == {"statusCode": 200}
     terminator = respond.BACKEND.terminator
     run(terminator.cancel_abandoned())
-    assert statuses(world, mine) == {Status.QUEUED}
+    assert statuses(harness, mine) == {Status.QUEUED}
     time.sleep(0.32)
     run(terminator.cancel_abandoned())
-    assert statuses(world, mine) == {Status.CANCELLED}
-    assert running(world, "other") == others
-    records = [json.loads(message["body"]) for message in world.messages("history", count=2)]
+    assert statuses(harness, mine) == {Status.CANCELLED}
+    assert running(harness, "other") == others
+    records = [json.loads(message["body"]) for message in harness.messages("history", count=2)]
     assert {record["response"]["status"] for record in records} == {"cancelled"}
 
 
-def test_disconnect_does_not_end_a_response_resumed_in_time(world: World) -> None:
-    respond, disconnect = world.load("respond"), world.load("disconnect", resume_window_s="0.3")
-    connect(world)
+def test_disconnect_does_not_end_a_response_resumed_in_time(harness: FunctionsHarness) -> None:
+    respond, disconnect = harness.load("respond"), harness.load("disconnect", resume_window_s="0.3")
+    connect(harness)
     respond.handler(websocket_event(CREATE), None)
-    (response_id,) = running(world)
+    (response_id,) = running(harness)
     disconnect.handler(websocket_event(route="$disconnect"), None)
     resume = json.dumps({"type": "response.resume", "response_id": response_id})
     respond.handler(websocket_event(resume, connection_id="other"), None)
     disconnect.handler(websocket_event(route="$disconnect"), None)  # API Gateway may tell it twice
     time.sleep(0.32)
     run(respond.BACKEND.terminator.cancel_abandoned())
-    assert statuses(world, {response_id}) == {Status.QUEUED}
-    assert running(world, "other") == {response_id}
+    assert statuses(harness, {response_id}) == {Status.QUEUED}
+    assert running(harness, "other") == {response_id}
 
 
-def test_disconnect_prevents_later_requests(world: World) -> None:
-    respond = world.load("respond")
-    connect(world)
-    world.load("disconnect").handler(websocket_event(route="$disconnect"), None)
+def test_disconnect_prevents_later_requests(harness: FunctionsHarness) -> None:
+    respond = harness.load("respond")
+    connect(harness)
+    harness.load("disconnect").handler(websocket_event(route="$disconnect"), None)
     assert respond.handler(websocket_event(CREATE), None) == {"statusCode": 200}
-    assert running(world) == set()
-    assert world.is_empty("jobs")
+    assert running(harness) == set()
+    assert harness.is_empty("jobs")
 
 
-def test_disconnect_accepts_a_repeated_or_unknown_connection(world: World) -> None:
-    disconnect = world.load("disconnect")
+def test_disconnect_accepts_a_repeated_or_unknown_connection(harness: FunctionsHarness) -> None:
+    disconnect = harness.load("disconnect")
     for _ in range(2):
         event = websocket_event(route="$disconnect", connection_id="never-seen")
         assert disconnect.handler(event, None) == {"statusCode": 200}

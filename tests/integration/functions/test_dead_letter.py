@@ -8,24 +8,24 @@ import pytest
 from axon.event_log.log import Status
 from axon.jobs import Job
 from axon.lambdas import run
-from tests.integration.functions.conftest import World, sqs_record, websocket_event
+from tests.integration.functions.conftest import FunctionsHarness, sqs_record, websocket_event
 from tests.integration.functions.embedded_metrics import counted
 from tests.unit.axon.samples import a_job
 from tests.unit.axon.sdk_events import validate_stream
 
 
 @pytest.fixture
-def dead_letter(world: World) -> ModuleType:
-    return world.load("dead_letter")
+def dead_letter(harness: FunctionsHarness) -> ModuleType:
+    return harness.load("dead_letter")
 
 
-def submitted(world: World, count: int = 1, **fields: Any) -> list[dict[str, Any]]:
+def submitted(harness: FunctionsHarness, count: int = 1, **fields: Any) -> list[dict[str, Any]]:
     """Submit requests; return their messages as they come out of the queue."""
-    respond = world.load("respond")
+    respond = harness.load("respond")
     body = json.dumps({"type": "response.create", "model": "echo", "input": "hello"} | fields)
     for _ in range(count):
         assert respond.handler(websocket_event(body), None) == {"statusCode": 200}
-    return world.messages("jobs", count=count)
+    return harness.messages("jobs", count=count)
 
 
 def response_id(message: dict[str, Any]) -> str:
@@ -37,41 +37,43 @@ def handle(dead_letter: ModuleType, *messages: dict[str, Any]) -> list[str]:
     return [entry["itemIdentifier"] for entry in answer["batchItemFailures"]]
 
 
-def parked(world: World, count: int = 1) -> list[tuple[str, dict[str, str]]]:
+def parked(harness: FunctionsHarness, count: int = 1) -> list[tuple[str, dict[str, str]]]:
     """Take letters from where the operator finds them: each one's body and attributes."""
-    url = world.variables["parked_queue_url"]
+    url = harness.variables["parked_queue_url"]
     found: list[tuple[str, dict[str, str]]] = []
     while len(found) < count:
-        answer = world.sqs.receive_message(
+        answer = harness.sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], WaitTimeSeconds=2
         )
         assert answer.get("Messages"), f"{len(found)} of {count} letters"
         for message in answer["Messages"]:
-            world.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            harness.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             attributes = message["MessageAttributes"].items()
             found.append((message["Body"], {n: value["StringValue"] for n, value in attributes}))
-    assert world.is_empty("parked")
+    assert harness.is_empty("parked")
     return found
 
 
-def test_dead_letter_fails_the_responses(dead_letter: ModuleType, world: World) -> None:
-    messages = submitted(world, 3, stream_id="s")
+def test_dead_letter_fails_the_responses(
+    dead_letter: ModuleType, harness: FunctionsHarness
+) -> None:
+    messages = submitted(harness, 3, stream_id="s")
     assert handle(dead_letter, *messages) == []
     for message in messages:
-        log = run(world.log.read(response_id(message)))
+        log = run(harness.log.read(response_id(message)))
         decoded = validate_stream(log, stream_id="s")
         assert decoded[-1]["type"] == "response.failed"
         assert decoded[-1]["response"]["error"]["code"] == "server_error"
-    assert len(world.messages("history", count=3)) == 3
+    assert len(harness.messages("history", count=3)) == 3
 
 
-def test_dead_letter_parks_the_messages(dead_letter: ModuleType, world: World) -> None:
-    messages = submitted(world, 3, input='wörld 🌍 \x00 \ufffe\uffff "\\ ')
+def test_dead_letter_parks_the_messages(dead_letter: ModuleType, harness: FunctionsHarness) -> None:
+    messages = submitted(harness, 3, input='wörld 🌍 \x00 \ufffe\uffff "\\ ')
     for message in messages:
         message["attributes"]["ApproximateReceiveCount"] = "4"
     before = datetime.now(UTC).replace(microsecond=0)
     assert handle(dead_letter, *messages) == []
-    letters = dict(parked(world, 3))
+    letters = dict(parked(harness, 3))
     for message in messages:
         attributes = letters[message["body"]]
         assert before <= datetime.fromisoformat(attributes.pop("when")) <= datetime.now(UTC)
@@ -84,56 +86,60 @@ def test_dead_letter_parks_the_messages(dead_letter: ModuleType, world: World) -
 
 
 def test_dead_letter_keeps_the_text_that_a_worker_generated(
-    dead_letter: ModuleType, world: World
+    dead_letter: ModuleType, harness: FunctionsHarness
 ) -> None:
-    (message,) = submitted(world)
+    (message,) = submitted(harness)
     job = Job.decode(message["body"])
     transcript = job.transcript()
     transcript.created()
     in_progress = transcript.in_progress()
-    claim = run(world.log.claim(job.response_id, in_progress=in_progress.data))
+    claim = run(harness.log.claim(job.response_id, in_progress=in_progress.data))
     delta = transcript.delta("some text", [1, 2])
-    run(world.log.append(job.response_id, epoch=claim.epoch, events=delta))
+    run(harness.log.append(job.response_id, epoch=claim.epoch, events=delta))
     assert handle(dead_letter, message) == []
-    decoded = validate_stream(run(world.log.read(job.response_id)))
+    decoded = validate_stream(run(harness.log.read(job.response_id)))
     (item,) = decoded[-1]["response"]["output"]
     assert item["content"][0]["text"] == "some text"
 
 
-def test_dead_letter_leaves_an_ended_response(dead_letter: ModuleType, world: World) -> None:
-    (message,) = submitted(world)
+def test_dead_letter_leaves_an_ended_response(
+    dead_letter: ModuleType, harness: FunctionsHarness
+) -> None:
+    (message,) = submitted(harness)
     assert handle(dead_letter, message) == []
-    before = run(world.log.read(response_id(message)))
+    before = run(harness.log.read(response_id(message)))
     assert handle(dead_letter, message) == []
-    assert run(world.log.read(response_id(message))) == before
-    assert len(world.messages("history")) == 1
-    assert world.is_empty("history")
+    assert run(harness.log.read(response_id(message))) == before
+    assert len(harness.messages("history")) == 1
+    assert harness.is_empty("history")
     # SQS knows no way to park it once: both copies say which message they are.
-    copies = parked(world, 2)
+    copies = parked(harness, 2)
     assert {body for body, _ in copies} == {message["body"]}
     assert {attributes["message_id"] for _, attributes in copies} == {message["messageId"]}
     assert {attributes["why"] for _, attributes in copies} == {"failed repeatedly"}
 
 
 def test_dead_letter_handles_a_duplicate_in_one_batch(
-    dead_letter: ModuleType, world: World
+    dead_letter: ModuleType, harness: FunctionsHarness
 ) -> None:
-    (message,) = submitted(world)
+    (message,) = submitted(harness)
     assert handle(dead_letter, message, message) == []
-    assert validate_stream(run(world.log.read(response_id(message))))[-1]["type"] == (
+    assert validate_stream(run(harness.log.read(response_id(message))))[-1]["type"] == (
         "response.failed"
     )
-    parked(world, 2)
+    parked(harness, 2)
 
 
-def test_dead_letter_leaves_a_completed_response(dead_letter: ModuleType, world: World) -> None:
-    (message,) = submitted(world)
-    ended = world.load("dead_letter").TERMINATOR.end(response_id(message), Status.CANCELLED)
+def test_dead_letter_leaves_a_completed_response(
+    dead_letter: ModuleType, harness: FunctionsHarness
+) -> None:
+    (message,) = submitted(harness)
+    ended = harness.load("dead_letter").TERMINATOR.end(response_id(message), Status.CANCELLED)
     run(ended)
     assert handle(dead_letter, message) == []
-    ((_, attributes),) = parked(world)
+    ((_, attributes),) = parked(harness)
     assert attributes["why"] == "received repeatedly, though its response is cancelled"
-    meta = run(world.log.describe(response_id(message)))
+    meta = run(harness.log.describe(response_id(message)))
     assert meta is not None
     assert meta.status is Status.CANCELLED
 
@@ -144,9 +150,9 @@ def job_with(**fields: Any) -> str:
 
 
 def test_dead_letter_parks_an_unreadable_message_and_handles_the_others(
-    dead_letter: ModuleType, world: World
+    dead_letter: ModuleType, harness: FunctionsHarness
 ) -> None:
-    (message,) = submitted(world)
+    (message,) = submitted(harness)
     reasons = {
         "poison": "Invalid JSON",
         "{}": "tenant_id: Field required",
@@ -159,10 +165,10 @@ def test_dead_letter_parks_an_unreadable_message_and_handles_the_others(
     }
     poison = [sqs_record(body, f"m{number}") for number, body in enumerate(reasons)]
     assert handle(dead_letter, *poison, message) == []
-    meta = run(world.log.describe(response_id(message)))
+    meta = run(harness.log.describe(response_id(message)))
     assert meta is not None
     assert meta.status is Status.FAILED
-    letters = dict(parked(world, len(reasons) + 1))
+    letters = dict(parked(harness, len(reasons) + 1))
     for number, (body, reason) in enumerate(reasons.items()):
         attributes = letters[body]
         assert attributes["message_id"] == f"m{number}"
@@ -171,44 +177,44 @@ def test_dead_letter_parks_an_unreadable_message_and_handles_the_others(
 
 
 def test_dead_letter_parks_the_job_of_an_unknown_response(
-    dead_letter: ModuleType, world: World
+    dead_letter: ModuleType, harness: FunctionsHarness
 ) -> None:
     body = a_job().encode().decode()
     assert handle(dead_letter, sqs_record(body, "m1")) == []
-    ((kept, attributes),) = parked(world)
+    ((kept, attributes),) = parked(harness)
     assert kept == body
     assert attributes["why"] == "failed repeatedly; nobody could be told"
 
 
 def test_dead_letter_returns_all_messages_without_valkey(
-    world: World, capsys: pytest.CaptureFixture[str]
+    harness: FunctionsHarness, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    dead_letter = world.load("dead_letter", valkey_url="redis://127.0.0.1:1/0")
+    dead_letter = harness.load("dead_letter", valkey_url="redis://127.0.0.1:1/0")
     body = a_job().encode().decode()
     messages = [sqs_record(body, "m1"), sqs_record("poison", "m2"), sqs_record(body, "m3")]
     assert handle(dead_letter, *messages) == ["m1", "m3"]
     assert counted(capsys) == [{"dead_letters": 1, "service": "dead_letter"}]
-    assert [body for body, _ in parked(world)] == ["poison"]
+    assert [body for body, _ in parked(harness)] == ["poison"]
 
 
 def test_dead_letter_returns_a_message_that_cannot_be_parked(
-    world: World, capsys: pytest.CaptureFixture[str]
+    harness: FunctionsHarness, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (message,) = submitted(world)
-    away = world.load("dead_letter", parked_queue_url="http://127.0.0.1:1/0/jobs-parked")
+    (message,) = submitted(harness)
+    away = harness.load("dead_letter", parked_queue_url="http://127.0.0.1:1/0/jobs-parked")
     counted(capsys)
     assert handle(away, message) == [message["messageId"]]
     assert counted(capsys) == [{"dead_letters": 0, "service": "dead_letter"}]
-    assert validate_stream(run(world.log.read(response_id(message))))
+    assert validate_stream(run(harness.log.read(response_id(message))))
 
-    dead_letter = world.load("dead_letter")
+    dead_letter = harness.load("dead_letter")
     assert handle(dead_letter, message) == []
-    ((_, attributes),) = parked(world)
+    ((_, attributes),) = parked(harness)
     assert attributes["why"] == "failed repeatedly"
 
 
-def test_dead_letter_fails_responses_without_the_history_queue(world: World) -> None:
-    (message,) = submitted(world)
-    dead_letter = world.load("dead_letter", history_queue_url="http://127.0.0.1:1/0/history.fifo")
+def test_dead_letter_fails_responses_without_the_history_queue(harness: FunctionsHarness) -> None:
+    (message,) = submitted(harness)
+    dead_letter = harness.load("dead_letter", history_queue_url="http://127.0.0.1:1/0/history.fifo")
     assert handle(dead_letter, message) == []
-    assert validate_stream(run(world.log.read(response_id(message))))
+    assert validate_stream(run(harness.log.read(response_id(message))))

@@ -3,15 +3,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.functions.conftest import World
+from tests.integration.functions.conftest import FunctionsHarness
 from tests.integration.functions.test_authorizer import event as connecting
 
 CREATE = {"action": "create", "tenant_id": "tenant-7", "name": "laptop"}
 
 
 @pytest.fixture
-def keys(world: World) -> ModuleType:
-    return world.load("keys")
+def keys(harness: FunctionsHarness) -> ModuleType:
+    return harness.load("keys")
 
 
 def lets_in(authorizer: ModuleType, secret: str) -> bool:
@@ -23,9 +23,9 @@ def lets_in(authorizer: ModuleType, secret: str) -> bool:
 
 
 def test_keys_function_creates_and_revokes_with_immediate_effect(
-    world: World, keys: ModuleType
+    harness: FunctionsHarness, keys: ModuleType
 ) -> None:
-    authorizer = world.load("authorizer")
+    authorizer = harness.load("authorizer")
     made = keys.handler(CREATE, None)
     assert lets_in(authorizer, made["secret"])  # and caches it
     key_id = made["key"]["key_id"]
@@ -52,8 +52,8 @@ def test_keys_function_refuses_invalid_commands(
     assert keys.handler(event, None)["error"]["code"] == code
 
 
-def test_keys_function_answers_unavailable_without_a_database(world: World) -> None:
-    keys = world.load("keys", postgres_dsn="postgresql://127.0.0.1:1/none")
+def test_keys_function_answers_unavailable_without_a_database(harness: FunctionsHarness) -> None:
+    keys = harness.load("keys", postgres_dsn="postgresql://127.0.0.1:1/none")
     keys.KEYS._store._pool.timeout = 0.2
     assert keys.handler({"action": "list"}, None)["error"]["code"] == "unavailable"
 

@@ -7,7 +7,7 @@ import redis
 
 from axon.adapters.valkey.directories import ValkeyModelDirectory
 from axon.lambdas import run
-from tests.integration.functions.conftest import World
+from tests.integration.functions.conftest import FunctionsHarness
 
 SETTINGS = {"engine": "vllm", "model_uri": "s3://models/llama", "max_model_len": 4096}
 LOAD: dict[str, Any] = {"action": "load", "name": "llama", "settings": SETTINGS}
@@ -16,38 +16,40 @@ LIST = {"action": "list"}
 
 
 @pytest.fixture
-def models(world: World) -> ModuleType:
-    return world.load("models")
+def models(harness: FunctionsHarness) -> ModuleType:
+    return harness.load("models")
 
 
-def announce(world: World, worker_id: str, *held: dict[str, Any]) -> None:
+def announce(harness: FunctionsHarness, worker_id: str, *held: dict[str, Any]) -> None:
     """Enter a worker as it enters itself."""
 
     async def enter() -> None:
-        expires = await world.valkey.now_ms() + 15_000
-        await world.valkey.call("ZADD", "axon:workers", expires, worker_id)
+        expires = await harness.valkey.now_ms() + 15_000
+        await harness.valkey.call("ZADD", "axon:workers", expires, worker_id)
         fields = ("slots", 8, "load", 0, "models", json.dumps(held))
-        await world.valkey.call("HSET", f"axon:worker:{worker_id}", *fields)
+        await harness.valkey.call("HSET", f"axon:worker:{worker_id}", *fields)
 
     run(enter())
 
 
-def known(world: World) -> list[str]:
-    return run(ValkeyModelDirectory(valkey=world.valkey).list())
+def known(harness: FunctionsHarness) -> list[str]:
+    return run(ValkeyModelDirectory(valkey=harness.valkey).list())
 
 
-def test_models_function_loads_swaps_and_unloads(world: World, models: ModuleType) -> None:
-    with redis.Redis.from_url(world.variables["valkey_url"]) as client, client.pubsub() as heard:
+def test_models_function_loads_swaps_and_unloads(
+    harness: FunctionsHarness, models: ModuleType
+) -> None:
+    with redis.Redis.from_url(harness.variables["valkey_url"]) as client, client.pubsub() as heard:
         heard.subscribe("axon:models:changed")
         heard.get_message(timeout=5)
-        announce(world, "w1")
+        announce(harness, "w1")
         loaded = models.handler(LOAD, None)
         assert (loaded["told"], loaded["workers"]) == (True, ["w1"])
         message = heard.get_message(timeout=5)
         assert message is not None
         assert message["type"] == "message"
     state = {"state": "serving", "version": loaded["model"]["version"], "reason": ""}
-    announce(world, "w1", {"name": "llama"} | state)
+    announce(harness, "w1", {"name": "llama"} | state)
     listed = models.handler(LIST, None)
     assert listed["workers"] == ["w1"]
     echo, llama = listed["models"]
@@ -63,12 +65,12 @@ def test_models_function_loads_swaps_and_unloads(world: World, models: ModuleTyp
 
 
 def test_models_function_makes_a_model_known_without_workers(
-    world: World, models: ModuleType
+    harness: FunctionsHarness, models: ModuleType
 ) -> None:
     models.handler(LOAD, None)
-    assert known(world) == ["echo", "llama"]
+    assert known(harness) == ["echo", "llama"]
     models.handler(UNLOAD, None)
-    assert known(world) == ["echo"]
+    assert known(harness) == ["echo"]
 
 
 @pytest.mark.parametrize(
@@ -88,12 +90,12 @@ def test_models_function_refuses_invalid_commands(
 
 @pytest.mark.parametrize("event", [LIST, LOAD])
 def test_models_function_answers_unavailable_without_a_database(
-    world: World, event: dict[str, Any]
+    harness: FunctionsHarness, event: dict[str, Any]
 ) -> None:
-    models = world.load("models", postgres_dsn="postgresql://127.0.0.1:1/none")
+    models = harness.load("models", postgres_dsn="postgresql://127.0.0.1:1/none")
     models.ADMIN._desired._pool.timeout = 0.2
     assert models.handler(event, None)["error"]["code"] == "unavailable"
-    assert known(world) == ["echo"]
+    assert known(harness) == ["echo"]
 
 
 def test_models_function_logs_changes(models: ModuleType, caplog: pytest.LogCaptureFixture) -> None:

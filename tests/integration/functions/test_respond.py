@@ -8,7 +8,7 @@ from axon.event_log.log import Status
 from axon.ids import new_id
 from axon.jobs import Job
 from axon.lambdas import run
-from tests.integration.functions.conftest import World, websocket_event
+from tests.integration.functions.conftest import FunctionsHarness, websocket_event
 from tests.integration.functions.respond_harness import (
     CONNECTION,
     accepted,
@@ -21,8 +21,8 @@ from tests.unit.axon.sdk_events import validate, validate_stream
 
 
 @pytest.fixture
-def respond(world: World) -> ModuleType:
-    return world.load("respond")
+def respond(harness: FunctionsHarness) -> ModuleType:
+    return harness.load("respond")
 
 
 WRONG = [
@@ -48,56 +48,64 @@ WRONG = [
 
 
 class TestRespondCreate:
-    def test_logs_event_0_and_queues_the_job(self, respond: ModuleType, world: World) -> None:
-        response_id = accepted(respond, world, input="wörld 🌍", stream_id="s")
-        (created,) = run(world.log.read(response_id))
+    def test_logs_event_0_and_queues_the_job(
+        self, respond: ModuleType, harness: FunctionsHarness
+    ) -> None:
+        response_id = accepted(respond, harness, input="wörld 🌍", stream_id="s")
+        (created,) = run(harness.log.read(response_id))
         event = validate(created.data)
         assert event["type"] == "response.created"
         assert event["stream_id"] == "s"
-        (message,) = world.messages("jobs")
+        (message,) = harness.messages("jobs")
         job = Job.decode(message["body"])
         assert job.response_id == response_id
         assert job.input[0]["content"] == "wörld 🌍"
         assert (job.tenant_id, job.connection_id) == ("t", CONNECTION)
         assert job.principal == a_principal()
-        meta = described(world, response_id)
+        meta = described(harness, response_id)
         assert (meta.tenant_id, meta.key_id) == ("t", "key_1")
 
-    def test_resolves_an_alias_to_a_registered_model(self, world: World) -> None:
-        respond = world.load("respond", model_aliases='{"default": {"unloaded": 99, "echo": 1}}')
-        response_id = accepted(respond, world, model="default")
-        (created,) = run(world.log.read(response_id))
+    def test_resolves_an_alias_to_a_registered_model(self, harness: FunctionsHarness) -> None:
+        respond = harness.load("respond", model_aliases='{"default": {"unloaded": 99, "echo": 1}}')
+        response_id = accepted(respond, harness, model="default")
+        (created,) = run(harness.log.read(response_id))
         assert validate(created.data)["response"]["model"] == "echo"
-        assert Job.decode(world.messages("jobs")[0]["body"]).model == "echo"
+        assert Job.decode(harness.messages("jobs")[0]["body"]).model == "echo"
 
-    def test_answers_a_warm_up_at_once(self, respond: ModuleType, world: World) -> None:
+    def test_answers_a_warm_up_at_once(
+        self, respond: ModuleType, harness: FunctionsHarness
+    ) -> None:
         event = websocket_event(body(generate=False))
         assert respond.handler(event, None) == {"statusCode": 200}
-        (message,) = world.messages("history")
+        (message,) = harness.messages("history")
         response_id = json.loads(message["body"])["response_id"]
-        decoded = validate_stream(run(world.log.read(response_id)))
+        decoded = validate_stream(run(harness.log.read(response_id)))
         assert decoded[-1]["type"] == "response.completed"
-        assert world.is_empty("jobs")
+        assert harness.is_empty("jobs")
 
-    def test_continues_a_conversation_from_valkey(self, respond: ModuleType, world: World) -> None:
+    def test_continues_a_conversation_from_valkey(
+        self, respond: ModuleType, harness: FunctionsHarness
+    ) -> None:
         respond.handler(websocket_event(body(generate=False)), None)
-        (message,) = world.messages("history")
+        (message,) = harness.messages("history")
         first = json.loads(message["body"])
-        accepted(respond, world, previous_response_id=first["response_id"])
-        (message,) = world.messages("jobs")
+        accepted(respond, harness, previous_response_id=first["response_id"])
+        (message,) = harness.messages("jobs")
         assert Job.decode(message["body"]).conversation_id == first["conversation_id"]
 
     def test_continues_a_conversation_that_valkey_has_lost(
-        self, respond: ModuleType, world: World
+        self, respond: ModuleType, harness: FunctionsHarness
     ) -> None:
         respond.handler(websocket_event(body(generate=False)), None)
-        records = world.messages("history")
-        failures = world.load("write_history").handler({"Records": records}, None)
+        records = harness.messages("history")
+        failures = harness.load("write_history").handler({"Records": records}, None)
         assert failures == {"batchItemFailures": []}
-        run(world.valkey.call("DEL", f"axon:turn:{json.loads(records[0]['body'])['response_id']}"))
+        run(
+            harness.valkey.call("DEL", f"axon:turn:{json.loads(records[0]['body'])['response_id']}")
+        )
         previous = json.loads(records[0]["body"])["response_id"]
-        accepted(respond, world, previous_response_id=previous)
-        (message,) = world.messages("jobs")
+        accepted(respond, harness, previous_response_id=previous)
+        (message,) = harness.messages("jobs")
         assert Job.decode(message["body"]).previous_response_id == previous
 
 
@@ -113,24 +121,24 @@ class TestRespondScaledToZero:
         return woken
 
     @pytest.fixture
-    def on_ecs(self, world: World) -> ModuleType:
-        return world.load(
+    def on_ecs(self, harness: FunctionsHarness) -> ModuleType:
+        return harness.load(
             "respond", models="sleeping, other", workers_cluster="c", workers_service="s"
         )
 
     def test_starts_workers_for_an_expected_model(
-        self, on_ecs: ModuleType, world: World, woken: list[EcsWorkerScaler]
+        self, on_ecs: ModuleType, harness: FunctionsHarness, woken: list[EcsWorkerScaler]
     ) -> None:
-        response_id = accepted(on_ecs, world, model="sleeping")
-        (message,) = world.messages("jobs")
+        response_id = accepted(on_ecs, harness, model="sleeping")
+        (message,) = harness.messages("jobs")
         assert Job.decode(message["body"]).response_id == response_id
         assert len(woken) == 1
         assert refused(on_ecs, body(model="none"))["code"] == "model_not_found"
 
     def test_starts_no_worker_while_the_model_is_served(
-        self, on_ecs: ModuleType, world: World, woken: list[EcsWorkerScaler]
+        self, on_ecs: ModuleType, harness: FunctionsHarness, woken: list[EcsWorkerScaler]
     ) -> None:
-        accepted(on_ecs, world, model="echo")
+        accepted(on_ecs, harness, model="echo")
         assert woken == []
 
 
@@ -142,21 +150,21 @@ class TestRespondRefusal:
             assert frame["error"]["type"] == "invalid_request_error"
             assert "stream_id" not in frame
 
-    def test_refuses_an_unknown_model(self, respond: ModuleType, world: World) -> None:
+    def test_refuses_an_unknown_model(self, respond: ModuleType, harness: FunctionsHarness) -> None:
         frame = refused(respond, body(model="gpt-9"))
         assert (frame["code"], frame["param"], frame["status"]) == ("model_not_found", "model", 404)
-        assert run(world.log.running_for(CONNECTION)) == set()
-        assert world.is_empty("jobs")
+        assert run(harness.log.running_for(CONNECTION)) == set()
+        assert harness.is_empty("jobs")
 
     def test_echoes_the_stream_id(self, respond: ModuleType) -> None:
         for fields in ({"model": "gpt-9"}, {"temperature": 9}, {"type": "x"}):
             assert refused(respond, body(stream_id="s-1", **fields))["stream_id"] == "s-1"
 
     def test_refuses_to_continue_another_tenants_response(
-        self, respond: ModuleType, world: World
+        self, respond: ModuleType, harness: FunctionsHarness
     ) -> None:
         respond.handler(websocket_event(body(generate=False)), None)
-        (message,) = world.messages("history")
+        (message,) = harness.messages("history")
         previous = json.loads(message["body"])["response_id"]
         frame = refused(respond, body(previous_response_id=previous), tenant_id="other")
         assert frame["code"] == "previous_response_not_found"
@@ -172,23 +180,25 @@ class TestRespondFault:
         assert frame["stream_id"] == "s-1"
         assert "authorizer" not in answer["body"]
 
-    def test_is_overloaded_without_valkey(self, world: World) -> None:
-        respond = world.load("respond", valkey_url="redis://127.0.0.1:1/0")
+    def test_is_overloaded_without_valkey(self, harness: FunctionsHarness) -> None:
+        respond = harness.load("respond", valkey_url="redis://127.0.0.1:1/0")
         frame = refused(respond, body())
         assert (frame["code"], frame["status"]) == ("server_overloaded", 503)
         assert "127.0.0.1" not in json.dumps(frame)
 
-    def test_is_overloaded_without_a_relay(self, respond: ModuleType, world: World) -> None:
-        run(world.valkey.call("DEL", "axon:relays"))
+    def test_is_overloaded_without_a_relay(
+        self, respond: ModuleType, harness: FunctionsHarness
+    ) -> None:
+        run(harness.valkey.call("DEL", "axon:relays"))
         frame = refused(respond, body())
         assert (frame["code"], frame["status"]) == ("server_overloaded", 503)
 
-    def test_fails_the_response_without_the_queue(self, world: World) -> None:
-        respond = world.load("respond", jobs_queue_url="http://127.0.0.1:1/0/jobs")
+    def test_fails_the_response_without_the_queue(self, harness: FunctionsHarness) -> None:
+        respond = harness.load("respond", jobs_queue_url="http://127.0.0.1:1/0/jobs")
         assert respond.handler(websocket_event(body()), None) == {"statusCode": 200}
-        (message,) = world.messages("history")
+        (message,) = harness.messages("history")
         response_id = json.loads(message["body"])["response_id"]
-        decoded = validate_stream(run(world.log.read(response_id)))
+        decoded = validate_stream(run(harness.log.read(response_id)))
         assert decoded[-1]["type"] == "response.failed"
 
 
@@ -196,19 +206,23 @@ class TestRespondCancel:
     def cancel(self, response_id: str, **fields: str) -> str:
         return json.dumps({"type": "response.cancel", "response_id": response_id} | fields)
 
-    def test_ends_a_response_of_the_same_tenant(self, respond: ModuleType, world: World) -> None:
-        response_id = accepted(respond, world)
+    def test_ends_a_response_of_the_same_tenant(
+        self, respond: ModuleType, harness: FunctionsHarness
+    ) -> None:
+        response_id = accepted(respond, harness)
         event = websocket_event(self.cancel(response_id))
         assert respond.handler(event, None) == {"statusCode": 200}
-        decoded = validate_stream(run(world.log.read(response_id)))
+        decoded = validate_stream(run(harness.log.read(response_id)))
         assert decoded[-1]["response"]["status"] == "cancelled"
 
-    def test_refuses_another_tenants_response(self, respond: ModuleType, world: World) -> None:
-        response_id = accepted(respond, world)
+    def test_refuses_another_tenants_response(
+        self, respond: ModuleType, harness: FunctionsHarness
+    ) -> None:
+        response_id = accepted(respond, harness)
         frame = refused(respond, self.cancel(response_id, stream_id="s"), tenant_id="other")
         assert (frame["code"], frame["status"]) == ("response_not_found", 404)
         assert frame["stream_id"] == "s"
-        meta = run(world.log.describe(response_id))
+        meta = run(harness.log.describe(response_id))
         assert meta is not None
         assert meta.status is Status.QUEUED
 

@@ -8,7 +8,7 @@ import pytest
 
 from axon.adapters.aws.sqs_api import SqsApi
 from axon.history import HistoryRecord
-from tests.integration.functions.conftest import World, sqs_record, websocket_event
+from tests.integration.functions.conftest import FunctionsHarness, sqs_record, websocket_event
 from tests.integration.functions.embedded_metrics import counted
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
@@ -19,8 +19,8 @@ def body(**fields: Any) -> str:
 
 
 @pytest.fixture
-def respond(world: World) -> ModuleType:
-    return world.load("respond")
+def respond(harness: FunctionsHarness) -> ModuleType:
+    return harness.load("respond")
 
 
 class TestRespond:
@@ -47,15 +47,15 @@ class TestRespond:
         ]
 
     def test_does_not_count_messages_that_create_no_response(
-        self, respond: ModuleType, world: World, capsys: pytest.CaptureFixture[str]
+        self, respond: ModuleType, harness: FunctionsHarness, capsys: pytest.CaptureFixture[str]
     ) -> None:
         respond.handler(websocket_event(body(generate=False)), None)
-        (message,) = world.messages("history")
+        (message,) = harness.messages("history")
         response_id = json.loads(message["body"])["response_id"]
         cancel = json.dumps({"type": "response.cancel", "response_id": response_id})
         assert len(counted(capsys)) == 1
         assert respond.handler(websocket_event(cancel), None) == {"statusCode": 200}
-        world.load("disconnect").handler(websocket_event(route="$disconnect"), None)
+        harness.load("disconnect").handler(websocket_event(route="$disconnect"), None)
         assert respond.handler(websocket_event(body()), None) == {"statusCode": 200}
         assert counted(capsys) == []
 
@@ -86,7 +86,7 @@ class TestRespond:
 
 
 def test_write_history_counts_written_records(
-    world: World, capsys: pytest.CaptureFixture[str]
+    harness: FunctionsHarness, capsys: pytest.CaptureFixture[str]
 ) -> None:
     records = [
         HistoryRecord(
@@ -103,6 +103,6 @@ def test_write_history_counts_written_records(
         for number in range(2)
     ]
     messages = [sqs_record(r.model_dump_json(), r.response_id) for r in records]
-    write_history = world.load("write_history")
+    write_history = harness.load("write_history")
     write_history.handler({"Records": [*messages, sqs_record("poison", "m")]}, None)
     assert counted(capsys) == [{"records_written": 2, "service": "write_history"}]

@@ -7,12 +7,12 @@ import pytest
 from psycopg.rows import dict_row
 
 from axon.history import HistoryRecord
-from tests.integration.functions.conftest import World, sqs_record
+from tests.integration.functions.conftest import FunctionsHarness, sqs_record
 
 
 @pytest.fixture
-def write_history(world: World) -> ModuleType:
-    return world.load("write_history")
+def write_history(harness: FunctionsHarness) -> ModuleType:
+    return harness.load("write_history")
 
 
 def record(number: int, *, version: int = 1, **changes: Any) -> HistoryRecord:
@@ -43,16 +43,16 @@ def failures(answer: dict[str, Any]) -> list[str]:
     return [entry["itemIdentifier"] for entry in answer["batchItemFailures"]]
 
 
-def responses(world: World) -> dict[str, dict[str, Any]]:
-    with psycopg.connect(world.variables["postgres_dsn"], row_factory=dict_row) as connection:
+def responses(harness: FunctionsHarness) -> dict[str, dict[str, Any]]:
+    with psycopg.connect(harness.variables["postgres_dsn"], row_factory=dict_row) as connection:
         rows = connection.execute("SELECT * FROM responses").fetchall()
     return {row["response_id"]: row for row in rows}
 
 
-def test_write_history_writes_a_batch(write_history: ModuleType, world: World) -> None:
+def test_write_history_writes_a_batch(write_history: ModuleType, harness: FunctionsHarness) -> None:
     answer = write_history.handler(event(*(record(number) for number in range(10))), None)
     assert answer == {"batchItemFailures": []}
-    rows = responses(world)
+    rows = responses(harness)
     assert len(rows) == 10
     assert rows["resp_3"]["input"][0]["content"] == "a\ufffdb 🌍"
 
@@ -62,23 +62,23 @@ def test_write_history_accepts_an_empty_batch(write_history: ModuleType) -> None
 
 
 def test_write_history_ignores_repeated_and_overtaken_records(
-    write_history: ModuleType, world: World
+    write_history: ModuleType, harness: FunctionsHarness
 ) -> None:
     newest = record(1, version=3)
     for batch in (event(newest), event(newest, record(1, version=2)), event(record(1, version=1))):
         assert failures(write_history.handler(batch, None)) == []
-    assert responses(world)["resp_1"]["version"] == 3
-    with psycopg.connect(world.variables["postgres_dsn"]) as connection:
+    assert responses(harness)["resp_1"]["version"] == 3
+    with psycopg.connect(harness.variables["postgres_dsn"]) as connection:
         counted = connection.execute("SELECT responses, output_tokens FROM conversations")
         assert counted.fetchall() == [(1, 3)]
 
 
 def test_write_history_keeps_the_newest_version_of_a_batch(
-    write_history: ModuleType, world: World
+    write_history: ModuleType, harness: FunctionsHarness
 ) -> None:
     batch = event(record(1, version=1), record(1, version=3), record(1, version=2))
     assert failures(write_history.handler(batch, None)) == []
-    assert responses(world)["resp_1"]["version"] == 3
+    assert responses(harness)["resp_1"]["version"] == 3
 
 
 @pytest.mark.parametrize(
@@ -93,15 +93,15 @@ def test_write_history_keeps_the_newest_version_of_a_batch(
     ],
 )
 def test_write_history_fails_a_poisoned_record_alone(
-    write_history: ModuleType, world: World, poison: HistoryRecord | str
+    write_history: ModuleType, harness: FunctionsHarness, poison: HistoryRecord | str
 ) -> None:
     answer = write_history.handler(event(record(0), poison, record(1)), None)
     assert failures(answer) == ["m1"]
-    assert set(responses(world)) == {"resp_0", "resp_1"}
+    assert set(responses(harness)) == {"resp_0", "resp_1"}
 
 
-def test_write_history_returns_all_records_without_a_database(world: World) -> None:
-    module = world.load("write_history", postgres_dsn="postgresql://127.0.0.1:1/none")
+def test_write_history_returns_all_records_without_a_database(harness: FunctionsHarness) -> None:
+    module = harness.load("write_history", postgres_dsn="postgresql://127.0.0.1:1/none")
     module.STORE._pool.timeout = 0.2
     answer = module.handler(event(record(0), "poison", record(1)), None)
     assert sorted(failures(answer)) == ["m0", "m1", "m2"]

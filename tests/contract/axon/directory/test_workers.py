@@ -18,7 +18,7 @@ from tests.clients import valkey_client
 from tests.contract.conftest import Kind, RepeatingValkey
 
 WORKERS = ("w1", "w2", "w3", "w4")
-DELIVERY = ReceivedJob(
+RECEIVED = ReceivedJob(
     body='{"text": "wörld 🌍\\n\\u0000"}',
     receipt_handle="receipt",
     receive_count=2,
@@ -32,7 +32,7 @@ MODELS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class WorkerDirectoryHarness:
     """A directory. All of `WORKERS` listen; `handed_over` returns what came since."""
 
     directory: WorkerDirectory
@@ -40,8 +40,8 @@ class Place:
     seconds: Callable[[float], Awaitable[None]]
     disconnect: Callable[[str], None]
 
-    async def enter(self, *loads: int, lease_s: float = 600) -> None:
-        """Enter w1, w2 and so on with these loads."""
+    async def register_loads(self, *loads: int, lease_s: float = 600) -> None:
+        """Register w1, w2 and so on with these loads."""
         for worker_id, load in zip(WORKERS, loads, strict=False):
             await self.directory.register(a_worker(worker_id, load=load), lease_s=lease_s)
 
@@ -51,8 +51,8 @@ class Place:
     async def hand_over(
         self, order: Sequence[str], *, own_id: str = "w1", bounded: bool = True, number: int = 0
     ) -> str:
-        delivery = replace(DELIVERY, message_id=f"message-{number}") if number else DELIVERY
-        return await self.directory.hand_over(delivery, own_id=own_id, order=order, bounded=bounded)
+        job = replace(RECEIVED, message_id=f"message-{number}") if number else RECEIVED
+        return await self.directory.hand_over(job, own_id=own_id, order=order, bounded=bounded)
 
 
 def a_worker(worker_id: str, *, load: int = 0) -> WorkerState:
@@ -87,15 +87,17 @@ def disconnect(subscriber: "redis.client.PubSub", worker_id: str) -> None:
 
 
 @pytest.fixture
-async def place(kind: Kind, request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+async def harness(
+    kind: Kind, request: pytest.FixtureRequest
+) -> AsyncIterator[WorkerDirectoryHarness]:
     if kind == "fake":
-        yield fake_place()
+        yield fake_harness()
         return
     url: str = request.getfixturevalue("valkey_url")
     make = RepeatingValkey if kind == "repeated" else Valkey
     async with valkey_client(url, make=make) as valkey:
         with listening(url) as subscriber:
-            yield Place(
+            yield WorkerDirectoryHarness(
                 directory=ValkeyWorkerDirectory(valkey=valkey),
                 handed_over=lambda: received(subscriber),
                 seconds=asyncio.sleep,
@@ -103,7 +105,7 @@ async def place(kind: Kind, request: pytest.FixtureRequest) -> AsyncIterator[Pla
             )
 
 
-def fake_place() -> Place:
+def fake_harness() -> WorkerDirectoryHarness:
     now = 1000.0
 
     async def seconds(count: float) -> None:
@@ -116,7 +118,7 @@ def fake_place() -> Place:
         return taken
 
     directory = FakeWorkerDirectory(clock=lambda: now)
-    return Place(
+    return WorkerDirectoryHarness(
         directory=directory,
         handed_over=handed_over,
         seconds=seconds,
@@ -125,45 +127,49 @@ def fake_place() -> Place:
 
 
 class TestWorkerDirectoryRegister:
-    async def test_lists_live_workers_by_id(self, place: Place) -> None:
-        assert await place.directory.list() == []
+    async def test_lists_live_workers_by_id(self, harness: WorkerDirectoryHarness) -> None:
+        assert await harness.directory.list() == []
         for worker_id in ("w2", "w1"):
-            await place.directory.register(a_worker(worker_id, load=3))
-        assert await place.directory.list() == [a_worker("w1", load=3), a_worker("w2", load=3)]
+            await harness.directory.register(a_worker(worker_id, load=3))
+        assert await harness.directory.list() == [a_worker("w1", load=3), a_worker("w2", load=3)]
 
-    async def test_replaces_the_state_of_a_worker(self, place: Place) -> None:
-        await place.enter(3)
+    async def test_replaces_the_state_of_a_worker(self, harness: WorkerDirectoryHarness) -> None:
+        await harness.register_loads(3)
         later = WorkerState(worker_id="w1", slots=2, load=1, models=())
-        await place.directory.register(later)
-        assert await place.directory.list() == [later]
+        await harness.directory.register(later)
+        assert await harness.directory.list() == [later]
 
-    async def test_lists_no_worker_whose_lease_has_ended(self, place: Place) -> None:
-        await place.enter(0, 0)
-        await place.directory.register(a_worker("w2"), lease_s=0.02)
-        await place.seconds(0.05)
-        assert [worker.worker_id for worker in await place.directory.list()] == ["w1"]
-        await place.enter(0)  # takes the ended ones out
-        assert [worker.worker_id for worker in await place.directory.list()] == ["w1"]
+    async def test_lists_no_worker_whose_lease_has_ended(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(0, 0)
+        await harness.directory.register(a_worker("w2"), lease_s=0.02)
+        await harness.seconds(0.05)
+        assert [worker.worker_id for worker in await harness.directory.list()] == ["w1"]
+        await harness.register_loads(0)  # removes workers whose lease has ended
+        assert [worker.worker_id for worker in await harness.directory.list()] == ["w1"]
 
-    async def test_accepts_a_removed_worker_again(self, place: Place) -> None:
-        await place.enter(0, 0)
+    async def test_accepts_a_removed_worker_again(self, harness: WorkerDirectoryHarness) -> None:
+        await harness.register_loads(0, 0)
         for _ in range(2):
-            await place.directory.remove("w1")
-        assert [worker.worker_id for worker in await place.directory.list()] == ["w2"]
-        await place.enter(5)
-        assert await place.loads() == [5, 0]
+            await harness.directory.remove("w1")
+        assert [worker.worker_id for worker in await harness.directory.list()] == ["w2"]
+        await harness.register_loads(5)
+        assert await harness.loads() == [5, 0]
 
-    async def test_sets_the_load_of_a_worker(self, place: Place) -> None:
-        await place.enter(0, 0)
-        await place.directory.note_load("w2", 7)
-        assert await place.loads() == [0, 7]
+    async def test_sets_the_load_of_a_worker(self, harness: WorkerDirectoryHarness) -> None:
+        await harness.register_loads(0, 0)
+        await harness.directory.note_load("w2", 7)
+        assert await harness.loads() == [0, 7]
 
-    async def test_ignores_the_load_of_an_unknown_worker(self, place: Place) -> None:
-        await place.enter(0)
-        await place.directory.note_load("w2", 7)
-        await place.directory.remove("w1")
-        await place.directory.note_load("w1", 7)
-        assert await place.directory.list() == []
+    async def test_ignores_the_load_of_an_unknown_worker(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(0)
+        await harness.directory.note_load("w2", 7)
+        await harness.directory.remove("w1")
+        await harness.directory.note_load("w1", 7)
+        assert await harness.directory.list() == []
 
 
 async def test_worker_directory_leaves_no_key_without_an_expiry(valkey_url: str) -> None:
@@ -171,7 +177,7 @@ async def test_worker_directory_leaves_no_key_without_an_expiry(valkey_url: str)
         directory = ValkeyWorkerDirectory(valkey=valkey)
         with listening(valkey_url):
             await directory.register(a_worker("w1"))
-            assert await directory.hand_over(DELIVERY, own_id="w2", order=["w1"]) == "w1"
+            assert await directory.hand_over(RECEIVED, own_id="w2", order=["w1"]) == "w1"
         await directory.note_load("w1", 2)
         lives = [await valkey.call("TTL", key) for key in await valkey.call("KEYS", "*")]
         assert len(lives) == 3
@@ -179,107 +185,133 @@ async def test_worker_directory_leaves_no_key_without_an_expiry(valkey_url: str)
 
 
 class TestWorkerDirectoryHandOver:
-    async def test_delivers_the_whole_job_and_counts_it(self, place: Place) -> None:
-        await place.enter(1, 0)
-        assert await place.hand_over(["w2", "w1"]) == "w2"
-        assert place.handed_over() == [("w2", replace(DELIVERY, forwarded=True))]
-        assert await place.loads() == [1, 1]
+    async def test_delivers_the_whole_job_and_counts_it(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(1, 0)
+        assert await harness.hand_over(["w2", "w1"]) == "w2"
+        assert harness.handed_over() == [("w2", replace(RECEIVED, forwarded=True))]
+        assert await harness.loads() == [1, 1]
 
-    async def test_delivers_a_job_without_a_trace_header(self, place: Place) -> None:
-        await place.enter(1, 0)
-        delivery = ReceivedJob(body="", receipt_handle="r", receive_count=1, message_id="m")
-        await place.directory.hand_over(delivery, own_id="w1", order=["w2", "w1"])
-        assert place.handed_over() == [("w2", replace(delivery, forwarded=True))]
+    async def test_delivers_a_job_without_a_trace_header(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(1, 0)
+        job = ReceivedJob(body="", receipt_handle="r", receive_count=1, message_id="m")
+        await harness.directory.hand_over(job, own_id="w1", order=["w2", "w1"])
+        assert harness.handed_over() == [("w2", replace(job, forwarded=True))]
 
-    async def test_keeps_the_job_if_the_own_id_comes_first(self, place: Place) -> None:
-        await place.enter(9, 0)
-        assert await place.hand_over(["w1", "w2"]) == "w1"
-        assert place.handed_over() == []
-        assert await place.loads() == [9, 0]
+    async def test_keeps_the_job_if_the_own_id_comes_first(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(9, 0)
+        assert await harness.hand_over(["w1", "w2"]) == "w1"
+        assert harness.handed_over() == []
+        assert await harness.loads() == [9, 0]
 
-    async def test_keeps_the_job_without_an_order(self, place: Place) -> None:
-        assert await place.hand_over([]) == "w1"
+    async def test_keeps_the_job_without_an_order(self, harness: WorkerDirectoryHarness) -> None:
+        assert await harness.hand_over([]) == "w1"
 
-    async def test_skips_a_worker_without_room(self, place: Place) -> None:
+    async def test_skips_a_worker_without_room(self, harness: WorkerDirectoryHarness) -> None:
         # 1 + 2 + 0 jobs of 3 workers: no more than 2 each.
-        await place.enter(1, 2, 0)
-        assert await place.hand_over(["w2", "w3", "w1"]) == "w3"
-        assert await place.loads() == [1, 2, 1]
+        await harness.register_loads(1, 2, 0)
+        assert await harness.hand_over(["w2", "w3", "w1"]) == "w3"
+        assert await harness.loads() == [1, 2, 1]
 
-    async def test_fills_a_worker_to_its_bound_and_no_further(self, place: Place) -> None:
-        await place.enter(4, 0)
-        taken = [await place.hand_over(["w2", "w1"], number=number) for number in range(1, 5)]
+    async def test_fills_a_worker_to_its_bound_and_no_further(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(4, 0)
+        taken = [await harness.hand_over(["w2", "w1"], number=number) for number in range(1, 5)]
         # 4 + n jobs of 2 workers: no more than 3, then 4, 4 and 5 each.
         assert taken == ["w2", "w2", "w2", "w2"]
-        await place.directory.note_load("w1", 1)
+        await harness.directory.note_load("w1", 1)
         # 1 + 4 jobs: no more than 4 each.
-        assert await place.hand_over(["w2", "w1"], number=5) == "w1"
+        assert await harness.hand_over(["w2", "w1"], number=5) == "w1"
 
-    async def test_keeps_the_job_if_no_earlier_worker_has_room(self, place: Place) -> None:
-        await place.enter(1, 3, 0)
-        assert await place.hand_over(["w2", "w1", "w3"]) == "w1"
+    async def test_keeps_the_job_if_no_earlier_worker_has_room(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(1, 3, 0)
+        assert await harness.hand_over(["w2", "w1", "w3"]) == "w1"
 
-    async def test_hands_over_the_job_of_an_overloaded_worker(self, place: Place) -> None:
+    async def test_hands_over_the_job_of_an_overloaded_worker(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
         # 6 + 4 + 0 jobs: no more than 5 each.
-        await place.enter(6, 5, 0)
-        assert await place.hand_over(["w2", "w1", "w3"]) == "w3"
+        await harness.register_loads(6, 5, 0)
+        assert await harness.hand_over(["w2", "w1", "w3"]) == "w3"
 
-    async def test_counts_the_job_that_is_not_in_the_load_yet(self, place: Place) -> None:
-        await place.enter(0, 0)
-        assert await place.hand_over(["w2", "w1"]) == "w2"
+    async def test_counts_the_job_that_is_not_in_the_load_yet(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(0, 0)
+        assert await harness.hand_over(["w2", "w1"]) == "w2"
 
-    async def test_skips_a_worker_without_a_free_slot(self, place: Place) -> None:
+    async def test_skips_a_worker_without_a_free_slot(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
         # 8 + 8 jobs: no more than 10 each; but a worker has 8 slots.
-        await place.enter(8, 8)
-        assert await place.hand_over(["w2", "w1"]) == "w1"
-        await place.directory.note_load("w2", 7)
-        assert await place.hand_over(["w2", "w1"]) == "w2"
+        await harness.register_loads(8, 8)
+        assert await harness.hand_over(["w2", "w1"]) == "w1"
+        await harness.directory.note_load("w2", 7)
+        assert await harness.hand_over(["w2", "w1"]) == "w2"
 
-    async def test_hands_over_to_the_first_worker_without_a_bound(self, place: Place) -> None:
-        await place.enter(1, 50, 0)
-        assert await place.hand_over(["w2", "w3"], bounded=False) == "w2"
+    async def test_hands_over_to_the_first_worker_without_a_bound(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(1, 50, 0)
+        assert await harness.hand_over(["w2", "w3"], bounded=False) == "w2"
 
-    async def test_finds_room_among_the_workers_of_the_order(self, place: Place) -> None:
-        await place.enter(9, 3, 3, 3)  # w1 cannot run it
-        assert await place.hand_over(["w3", "w2", "w4"]) == "w3"
+    async def test_finds_room_among_the_workers_of_the_order(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(9, 3, 3, 3)  # w1 cannot run it
+        assert await harness.hand_over(["w3", "w2", "w4"]) == "w3"
 
-    async def test_skips_a_disconnected_worker(self, place: Place) -> None:
-        await place.enter(1, 0, 0)
-        place.disconnect("w2")
-        assert await place.hand_over(["w2", "w3", "w1"]) == "w3"
-        place.disconnect("w3")
-        assert await place.hand_over(["w2", "w3", "w1"], number=1) == "w1"
-        assert await place.loads() == [1, 0, 1]
+    async def test_skips_a_disconnected_worker(self, harness: WorkerDirectoryHarness) -> None:
+        await harness.register_loads(1, 0, 0)
+        harness.disconnect("w2")
+        assert await harness.hand_over(["w2", "w3", "w1"]) == "w3"
+        harness.disconnect("w3")
+        assert await harness.hand_over(["w2", "w3", "w1"], number=1) == "w1"
+        assert await harness.loads() == [1, 0, 1]
 
-    async def test_skips_a_worker_that_is_not_registered(self, place: Place) -> None:
-        await place.enter(1, 0)
-        await place.directory.register(a_worker("w3"), lease_s=0.02)
-        await place.seconds(0.05)
-        assert await place.hand_over(["w3", "w4", "w2", "w1"]) == "w2"
+    async def test_skips_a_worker_that_is_not_registered(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(1, 0)
+        await harness.directory.register(a_worker("w3"), lease_s=0.02)
+        await harness.seconds(0.05)
+        assert await harness.hand_over(["w3", "w4", "w2", "w1"]) == "w2"
 
-    async def test_accepts_a_job_of_an_unregistered_worker(self, place: Place) -> None:
-        await place.enter(0, 0)
-        assert await place.hand_over(["w2", "w4"], own_id="w4") == "w2"
+    async def test_accepts_a_job_of_an_unregistered_worker(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        await harness.register_loads(0, 0)
+        assert await harness.hand_over(["w2", "w4"], own_id="w4") == "w2"
 
-    async def test_keeps_the_job_if_no_worker_can_take_it(self, place: Place) -> None:
-        assert await place.hand_over(["w2", "w3"]) == "w1"
-        assert place.handed_over() == []
+    async def test_keeps_the_job_if_no_worker_can_take_it(
+        self, harness: WorkerDirectoryHarness
+    ) -> None:
+        assert await harness.hand_over(["w2", "w3"]) == "w1"
+        assert harness.handed_over() == []
 
 
 class TestWorkerDirectoryRepeatedHandOver:
     async def test_publishes_the_job_once(
-        self, place: Place, request: pytest.FixtureRequest
+        self, harness: WorkerDirectoryHarness, request: pytest.FixtureRequest
     ) -> None:
         if "fake" in request.node.callspec.id:
             pytest.skip("the fake loses no answers")
-        await place.enter(1, 0, 0)
-        assert await place.hand_over(["w2", "w3", "w1"]) == "w2"
-        assert await place.hand_over(["w3", "w2", "w1"]) == "w2"
-        assert len(place.handed_over()) == 1
-        assert await place.loads() == [1, 1, 0]
-        again = replace(DELIVERY, receive_count=3)
-        await place.directory.hand_over(again, own_id="w1", order=["w3", "w1"])
-        assert len(place.handed_over()) == 1
+        await harness.register_loads(1, 0, 0)
+        assert await harness.hand_over(["w2", "w3", "w1"]) == "w2"
+        assert await harness.hand_over(["w3", "w2", "w1"]) == "w2"
+        assert len(harness.handed_over()) == 1
+        assert await harness.loads() == [1, 1, 0]
+        again = replace(RECEIVED, receive_count=3)
+        await harness.directory.hand_over(again, own_id="w1", order=["w3", "w1"])
+        assert len(harness.handed_over()) == 1
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"1\n", b"1\n{}", b"x\n{}", b"1\n[]"])

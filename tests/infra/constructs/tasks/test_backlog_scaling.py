@@ -141,87 +141,87 @@ class TestScalingPolicies:
 
 class TestBacklogScaling:
     def test_stops_an_idle_worker_after_a_quarter_of_an_hour(self, policies: Policies) -> None:
-        world = Simulation(policies, desired=1)
-        world.run(14)
-        assert world.desired == 1
-        world.run(6)
-        assert world.desired == 0
-        world.run(120)
-        assert set(world.history[20:]) == {0}
+        simulation = Simulation(policies, desired=1)
+        simulation.run(14)
+        assert simulation.desired == 1
+        simulation.run(6)
+        assert simulation.desired == 0
+        simulation.run(120)
+        assert set(simulation.history[20:]) == {0}
 
     def test_starts_5_workers_for_23_messages(self, large: Policies) -> None:
-        world = Simulation(large, desired=1, visible=15, in_flight=8)
-        world.run(120)
-        assert world.desired == world.running == 5
-        assert max(world.history) == 5
+        simulation = Simulation(large, desired=1, visible=15, in_flight=8)
+        simulation.run(120)
+        assert simulation.desired == simulation.running == 5
+        assert max(simulation.history) == 5
 
     @pytest.mark.parametrize("late", [0, 1, 3])
     def test_does_not_order_workers_that_start_slowly_twice(
         self, large: Policies, late: int
     ) -> None:
         start = large.first_task_alarm["EvaluationPeriods"] - 4
-        world = Simulation(large, desired=1, visible=23, start_minutes=start, late=late)
-        world.run(90)
-        assert world.desired == 5
-        assert max(world.history) == 5
+        simulation = Simulation(large, desired=1, visible=23, start_minutes=start, late=late)
+        simulation.run(90)
+        assert simulation.desired == 5
+        assert max(simulation.history) == 5
 
     def test_never_exceeds_the_maximum_of_workers(
         self, environment: str, policies: Policies
     ) -> None:
-        world = Simulation(policies, desired=1, visible=1000)
-        world.run(200)
-        assert max(world.history) == load(environment).inference.max_tasks
+        simulation = Simulation(policies, desired=1, visible=1000)
+        simulation.run(200)
+        assert max(simulation.history) == load(environment).inference.max_tasks
 
     def test_keeps_one_worker_for_one_job_in_flight(self, policies: Policies) -> None:
-        world = Simulation(policies, desired=2, in_flight=1)
-        world.run(300)
-        assert set(world.history[60:]) == {1}
-        assert 0 not in world.history
+        simulation = Simulation(policies, desired=2, in_flight=1)
+        simulation.run(300)
+        assert set(simulation.history[60:]) == {1}
+        assert 0 not in simulation.history
 
     def test_scales_to_the_maximum_and_back_to_none(self, large: Policies) -> None:
-        world = Simulation(large, desired=1, visible=23)
-        world.run(30)
-        assert world.desired == 5
-        world.visible, world.in_flight = 0, 6
-        world.run(60)
-        assert world.desired == 2
-        world.in_flight = 0
-        world.run(60)
-        assert world.desired == 0
+        simulation = Simulation(large, desired=1, visible=23)
+        simulation.run(30)
+        assert simulation.desired == 5
+        simulation.visible, simulation.in_flight = 0, 6
+        simulation.run(60)
+        assert simulation.desired == 2
+        simulation.in_flight = 0
+        simulation.run(60)
+        assert simulation.desired == 0
 
     @pytest.mark.parametrize("late", [0, 1, 3])
     def test_adds_no_worker_to_that_of_the_submitter_for_one_message(
         self, policies: Policies, late: int
     ) -> None:
         start = policies.first_task_alarm["EvaluationPeriods"] - 4
-        world = Simulation(policies, desired=1, visible=1, start_minutes=start, late=late)
-        world.run(30)
-        assert set(world.history) == {1}
+        simulation = Simulation(policies, desired=1, visible=1, start_minutes=start, late=late)
+        simulation.run(30)
+        assert set(simulation.history) == {1}
 
     def test_starts_one_worker_by_the_alarm_if_the_submitter_did_not(
         self, policies: Policies
     ) -> None:
         periods = policies.first_task_alarm["EvaluationPeriods"]
-        world = Simulation(policies, visible=1, start_minutes=periods - 4, late=3)
-        world.run(periods - 1)
-        assert world.desired == 0
-        world.run(80)
-        assert world.desired == world.running == 1
-        assert max(world.history) == 1
+        simulation = Simulation(policies, visible=1, start_minutes=periods - 4, late=3)
+        simulation.run(periods - 1)
+        assert simulation.desired == 0
+        simulation.run(80)
+        assert simulation.desired == simulation.running == 1
+        assert max(simulation.history) == 1
 
     @pytest.mark.parametrize("late", [0, 1, 3])
     def test_is_not_changed_by_late_metrics(self, large: Policies, late: int) -> None:
-        world = Simulation(large, desired=3, visible=8, in_flight=7, late=late)
-        world._ages = [60, 60, 60]
-        world.run(90)
-        assert set(world.history) == {3}
+        simulation = Simulation(large, desired=3, visible=8, in_flight=7, late=late)
+        simulation._ages = [60, 60, 60]
+        simulation.run(90)
+        assert set(simulation.history) == {3}
 
     def test_stops_no_worker_for_a_gap_in_the_queues_metrics(self, large: Policies) -> None:
-        world = Simulation(large, desired=3, visible=8, in_flight=7)
-        world.run(40)
-        world.sqs_reports = False
-        world.run(90)
-        assert world.desired == 3
+        simulation = Simulation(large, desired=3, visible=8, in_flight=7)
+        simulation.run(40)
+        simulation.sqs_reports = False
+        simulation.run(90)
+        assert simulation.desired == 3
 
     @given(messages=st.integers(1, 500), running=st.integers(1, 200))
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -57,17 +57,17 @@ class ModelCommandsHarness:
 
 
 @pytest.fixture
-async def world() -> ModelCommandsHarness:
-    world = ModelCommandsHarness()
-    await world.begin()
-    return world
+async def harness() -> ModelCommandsHarness:
+    harness = ModelCommandsHarness()
+    await harness.begin()
+    return harness
 
 
 class TestLoadModel:
     async def test_stores_the_settings_and_notifies_workers(
-        self, world: ModelCommandsHarness
+        self, harness: ModelCommandsHarness
     ) -> None:
-        answered = await world.ask(LOAD)
+        answered = await harness.ask(LOAD)
         assert answered == {
             "model": {
                 "name": "llama",
@@ -80,106 +80,106 @@ class TestLoadModel:
             "workers": ["w1", "w2"],
             "told": True,
         }
-        assert await world.said() == [("llama", SETTINGS)]
-        assert world.changes.published == 1
+        assert await harness.said() == [("llama", SETTINGS)]
+        assert harness.changes.published == 1
 
     async def test_leaves_the_model_unknown_until_a_worker_serves_it(
-        self, world: ModelCommandsHarness
+        self, harness: ModelCommandsHarness
     ) -> None:
-        await world.ask(LOAD)
-        assert await world.directory.list() == ["own"]
+        await harness.ask(LOAD)
+        assert await harness.directory.list() == ["own"]
 
     async def test_makes_the_model_known_where_no_worker_runs(
-        self, world: ModelCommandsHarness
+        self, harness: ModelCommandsHarness
     ) -> None:
-        world.workers.there.clear()
-        assert (await world.ask(LOAD))["workers"] == []
-        assert await world.directory.list() == ["llama", "own"]
-        assert world.directory.silence("llama") > RETENTION_S
-        world.now = RETENTION_S - 1
-        assert "llama" in await world.directory.list()
+        harness.workers.there.clear()
+        assert (await harness.ask(LOAD))["workers"] == []
+        assert await harness.directory.list() == ["llama", "own"]
+        assert harness.directory.silence("llama") > RETENTION_S
+        harness.now = RETENTION_S - 1
+        assert "llama" in await harness.directory.list()
 
     @pytest.mark.parametrize("in_place", [True, False])
     async def test_keeps_in_place_with_the_settings(
-        self, world: ModelCommandsHarness, in_place: bool
+        self, harness: ModelCommandsHarness, in_place: bool
     ) -> None:
-        answered = await world.ask(LOAD | {"in_place": in_place})
+        answered = await harness.ask(LOAD | {"in_place": in_place})
         kept = SETTINGS | ({"in_place": True} if in_place else {})
         assert answered["model"]["wanted"] == kept
-        assert await world.said() == [("llama", kept)]
+        assert await harness.said() == [("llama", kept)]
 
     @pytest.mark.parametrize("name", ["own", "llama", "loading", "asleep"])
     async def test_refuses_a_model_that_exists(
-        self, world: ModelCommandsHarness, name: str
+        self, harness: ModelCommandsHarness, name: str
     ) -> None:
-        await world.ask(LOAD)
-        await world.workers.register(worker("w2", ("loading", "loading", 0)))
-        await world.directory.expect(("asleep",), retention_s=1)
-        before = await world.said()
-        answered = await world.ask(LOAD | {"name": name})
+        await harness.ask(LOAD)
+        await harness.workers.register(worker("w2", ("loading", "loading", 0)))
+        await harness.directory.expect(("asleep",), retention_s=1)
+        before = await harness.said()
+        answered = await harness.ask(LOAD | {"name": name})
         message = f"{name} is served or wanted already; swap it for one with other settings"
         assert answered == {"error": {"code": "model_exists", "message": message}}
-        assert await world.said() == before
-        assert world.changes.published == 1
+        assert await harness.said() == before
+        assert harness.changes.published == 1
 
-    async def test_loads_an_unloaded_model_again(self, world: ModelCommandsHarness) -> None:
-        await world.ask(UNLOAD | {"name": "own"})
+    async def test_loads_an_unloaded_model_again(self, harness: ModelCommandsHarness) -> None:
+        await harness.ask(UNLOAD | {"name": "own"})
         # The workers have not been notified yet.
-        assert "error" not in await world.ask(LOAD | {"name": "own"})
+        assert "error" not in await harness.ask(LOAD | {"name": "own"})
 
 
 class TestSwapModel:
     @pytest.mark.parametrize("name", ["own", "llama"])
     async def test_changes_a_model_that_exists(
-        self, world: ModelCommandsHarness, name: str
+        self, harness: ModelCommandsHarness, name: str
     ) -> None:
-        await world.ask(LOAD)
-        answered = await world.ask(SWAP | {"name": name, "in_place": True})
+        await harness.ask(LOAD)
+        answered = await harness.ask(SWAP | {"name": name, "in_place": True})
         assert answered["model"]["wanted"] == {"engine": "echo", "in_place": True}
         assert answered["model"]["version"] == 2
-        assert world.changes.published == 2
+        assert harness.changes.published == 2
 
-    async def test_refuses_a_model_that_does_not_exist(self, world: ModelCommandsHarness) -> None:
+    async def test_refuses_a_model_that_does_not_exist(self, harness: ModelCommandsHarness) -> None:
         refused = {"code": "model_not_found", "message": "nobody wants or serves llama; load it"}
-        assert await world.ask(SWAP) == {"error": refused}
-        await world.ask(LOAD)
-        await world.ask(UNLOAD)
-        assert await world.ask(SWAP) == {"error": refused}
+        assert await harness.ask(SWAP) == {"error": refused}
+        await harness.ask(LOAD)
+        await harness.ask(UNLOAD)
+        assert await harness.ask(SWAP) == {"error": refused}
 
     async def test_keeps_the_model_known_where_no_worker_runs(
-        self, world: ModelCommandsHarness
+        self, harness: ModelCommandsHarness
     ) -> None:
-        world.workers.there.clear()
-        world.now = RETENTION_S / 2
-        await world.ask(SWAP | {"name": "own"})
-        world.now = RETENTION_S + 1
-        assert await world.directory.list() == ["own"]
+        harness.workers.there.clear()
+        harness.now = RETENTION_S / 2
+        await harness.ask(SWAP | {"name": "own"})
+        harness.now = RETENTION_S + 1
+        assert await harness.directory.list() == ["own"]
 
 
 class TestUnloadModel:
     @pytest.mark.parametrize("name", ["own", "llama"])
-    async def test_makes_the_model_unknown(self, world: ModelCommandsHarness, name: str) -> None:
-        await world.ask(LOAD)
-        await world.directory.register(("llama",), retention_s=1)
-        answered = await world.ask(UNLOAD | {"name": name})
+    async def test_makes_the_model_unknown(self, harness: ModelCommandsHarness, name: str) -> None:
+        await harness.ask(LOAD)
+        await harness.directory.register(("llama",), retention_s=1)
+        answered = await harness.ask(UNLOAD | {"name": name})
         assert answered["model"]["wanted"] is None
         assert answered["told"] is True
-        assert name not in await world.directory.list()
-        assert world.changes.published == 2
+        assert name not in await harness.directory.list()
+        assert harness.changes.published == 2
 
-    async def test_refuses_a_model_that_does_not_exist(self, world: ModelCommandsHarness) -> None:
+    async def test_refuses_a_model_that_does_not_exist(self, harness: ModelCommandsHarness) -> None:
         message = "nobody wants or serves llama; there is nothing to unload"
         refused = {"error": {"code": "model_not_found", "message": message}}
-        assert await world.ask(UNLOAD) == refused
-        await world.ask(LOAD)
-        assert "error" not in await world.ask(UNLOAD)
-        assert await world.ask(UNLOAD) == refused
+        assert await harness.ask(UNLOAD) == refused
+        await harness.ask(LOAD)
+        assert "error" not in await harness.ask(UNLOAD)
+        assert await harness.ask(UNLOAD) == refused
 
 
 class TestListModels:
-    async def test_shows_models_of_the_deployment(self, world: ModelCommandsHarness) -> None:
+    async def test_shows_models_of_the_deployment(self, harness: ModelCommandsHarness) -> None:
         state = {"state": "serving", "version": 0, "reason": ""}
-        assert await world.ask(LIST) == {
+        assert await harness.ask(LIST) == {
             "models": [
                 {
                     "name": "own",
@@ -194,22 +194,22 @@ class TestListModels:
         }
 
     async def test_shows_all_desired_loaded_and_known_models_by_name(
-        self, world: ModelCommandsHarness
+        self, harness: ModelCommandsHarness
     ) -> None:
-        await world.ask(LOAD)
-        await world.ask(UNLOAD)
-        await world.directory.expect(("asleep",), retention_s=1)
-        await world.workers.register(worker("w1", ("stray", "unloading", 4)))
-        names = [model["name"] for model in (await world.ask(LIST))["models"]]
+        await harness.ask(LOAD)
+        await harness.ask(UNLOAD)
+        await harness.directory.expect(("asleep",), retention_s=1)
+        await harness.workers.register(worker("w1", ("stray", "unloading", 4)))
+        names = [model["name"] for model in (await harness.ask(LIST))["models"]]
         assert names == ["asleep", "llama", "own", "stray"]
-        assert (await world.model("llama"))["wanted"] is None
-        assert (await world.model("llama"))["version"] == 2
+        assert (await harness.model("llama"))["wanted"] is None
+        assert (await harness.model("llama"))["version"] == 2
 
-    async def test_shows_the_state_in_each_worker(self, world: ModelCommandsHarness) -> None:
-        await world.ask(LOAD)
-        await world.workers.register(worker("w1", ("llama", "loading", 1)))
-        await world.workers.register(worker("w2", ("llama", "failed", 1)))
-        model = await world.model("llama")
+    async def test_shows_the_state_in_each_worker(self, harness: ModelCommandsHarness) -> None:
+        await harness.ask(LOAD)
+        await harness.workers.register(worker("w1", ("llama", "loading", 1)))
+        await harness.workers.register(worker("w2", ("llama", "failed", 1)))
+        model = await harness.model("llama")
         assert (model["serving"], model["workers"]) == (0, 2)
         assert model["states"] == {
             "w1": {"state": "loading", "version": 1, "reason": ""},
@@ -218,12 +218,12 @@ class TestListModels:
 
     @pytest.mark.parametrize("turned", [False, True])
     async def test_shows_the_later_of_two_versions_in_a_worker(
-        self, world: ModelCommandsHarness, turned: bool
+        self, harness: ModelCommandsHarness, turned: bool
     ) -> None:
         """A swap that fails leaves the old one where it is."""
         held = [("own", "serving", 3), ("own", "failed", 5)]
-        await world.workers.register(worker("w1", *(held[::-1] if turned else held)))
-        model = await world.model("own")
+        await harness.workers.register(worker("w1", *(held[::-1] if turned else held)))
+        model = await harness.model("own")
         assert model["serving"] == 2
         assert model["states"]["w1"] == {"state": "failed", "version": 5, "reason": "no memory"}
 
@@ -231,8 +231,8 @@ class TestListModels:
 @pytest.mark.parametrize(
     "name", ["a", "Qwen/Qwen2.5-7B-Instruct", "llama3.2:1b", "große Müllerin 🌍", "x" * 256]
 )
-async def test_command_accepts_valid_names(world: ModelCommandsHarness, name: str) -> None:
-    assert (await world.ask(LOAD | {"name": name}))["model"]["name"] == name
+async def test_command_accepts_valid_names(harness: ModelCommandsHarness, name: str) -> None:
+    assert (await harness.ask(LOAD | {"name": name}))["model"]["name"] == name
 
 
 @pytest.mark.parametrize(
@@ -257,13 +257,13 @@ async def test_command_accepts_valid_names(world: ModelCommandsHarness, name: st
     ],
 )
 async def test_command_is_refused_if_it_is_invalid(
-    world: ModelCommandsHarness, event: dict[str, Any], said: str
+    harness: ModelCommandsHarness, event: dict[str, Any], said: str
 ) -> None:
-    answered = await world.ask(event)
+    answered = await harness.ask(event)
     assert set(answered) == {"error"}
     assert answered["error"]["code"] == "invalid_request"
     assert answered["error"]["message"].startswith(said)
-    assert await world.said() == []
+    assert await harness.said() == []
 
 
 @pytest.mark.parametrize("action", ["load", "swap"])
@@ -282,33 +282,33 @@ async def test_command_is_refused_if_it_is_invalid(
     ],
 )
 async def test_command_is_refused_if_its_settings_are_invalid(
-    world: ModelCommandsHarness, action: str, settings: dict[str, Any], said: str
+    harness: ModelCommandsHarness, action: str, settings: dict[str, Any], said: str
 ) -> None:
     name = {"load": "llama", "swap": "own"}[action]
-    answered = await world.ask({"action": action, "name": name, "settings": settings})
+    answered = await harness.ask({"action": action, "name": name, "settings": settings})
     assert answered["error"]["code"] == "invalid_settings"
     assert said in answered["error"]["message"]
-    assert await world.said() == []
-    assert world.changes.published == 0
+    assert await harness.said() == []
+    assert harness.changes.published == 0
 
 
 @pytest.mark.parametrize("event", [LIST, LOAD, SWAP | {"name": "own"}, UNLOAD | {"name": "own"}])
 async def test_command_answers_unavailable_without_a_database(
-    world: ModelCommandsHarness, event: dict[str, Any]
+    harness: ModelCommandsHarness, event: dict[str, Any]
 ) -> None:
-    world.desired.fail_with = UnavailableError("PostgreSQL: away")
+    harness.desired.fail_with = UnavailableError("PostgreSQL: away")
     error = {"code": "unavailable", "message": "PostgreSQL: away"}
-    assert await world.ask(event) == {"error": error}
-    assert world.changes.published == 0
-    assert await world.directory.list() == ["own"]
+    assert await harness.ask(event) == {"error": error}
+    assert harness.changes.published == 0
+    assert await harness.directory.list() == ["own"]
 
 
 @pytest.mark.parametrize("event", [LOAD, SWAP | {"name": "own"}, UNLOAD | {"name": "own"}])
 async def test_command_succeeds_if_only_the_notification_fails(
-    world: ModelCommandsHarness, event: dict[str, Any]
+    harness: ModelCommandsHarness, event: dict[str, Any]
 ) -> None:
-    world.changes.fail_with = UnavailableError("Valkey: away")
-    answered = await world.ask(event)
+    harness.changes.fail_with = UnavailableError("Valkey: away")
+    answered = await harness.ask(event)
     assert answered["told"] is False
     assert answered["model"]["version"] == 1
-    assert [name for name, _ in await world.said()] == [event["name"]]
+    assert [name for name, _ in await harness.said()] == [event["name"]]
