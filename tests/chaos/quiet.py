@@ -19,7 +19,7 @@ LASTING = {
     keys.ABANDONED,
     keys.RELAYS,
     keys.MODELS,
-    keys.MODELS_HEARD_OF,
+    keys.MODELS_LAST_SEEN,
 }
 """Keys that do not expire."""
 PARKED = "jobs-parked"

@@ -126,4 +126,4 @@ class PeerJobSubscriber:
         if age_ms > self._max_age_ms:
             logger.warning("dropping a job that a peer handed over %d ms ago", age_ms)
             return
-        self._accept(handed_over.delivery)
+        self._accept(handed_over.received)

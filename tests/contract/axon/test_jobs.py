@@ -121,9 +121,9 @@ class TestJobQueue:
     async def test_delivers_a_job_as_it_was_sent(self, jobs: Jobs) -> None:
         job = a_job(input='wörld 🌍 \x00 \ufffe\uffff \u2028 "\\ \r\n', stream_id="s")
         await jobs.sender.send(job)
-        (delivery,) = await jobs.receive(1)
-        assert Job.decode(delivery.body) == job
-        assert delivery.receive_count == 1
+        (received,) = await jobs.receive(1)
+        assert Job.decode(received.body) == job
+        assert received.receive_count == 1
 
     async def test_delivers_no_more_jobs_than_asked_for(self, jobs: Jobs) -> None:
         sent = [a_job() for _ in range(5)]
@@ -132,7 +132,7 @@ class TestJobQueue:
         first = await jobs.queue.receive(limit=2)
         assert 1 <= len(first) <= 2
         rest = await jobs.receive(5 - len(first))
-        received = {Job.decode(delivery.body).response_id for delivery in [*first, *rest]}
+        received = {Job.decode(message.body).response_id for message in [*first, *rest]}
         assert received == {job.response_id for job in sent}
 
     async def test_delivers_at_most_ten_jobs(self, jobs: Jobs) -> None:
@@ -152,9 +152,9 @@ class TestJobQueue:
     async def test_does_not_deliver_a_deleted_job(self, jobs: Jobs) -> None:
         gone, stays = a_job(), a_job()
         await jobs.sender.send(gone)
-        (delivery,) = await jobs.receive(1)
-        await jobs.queue.delete(delivery)
-        await jobs.queue.extend([delivery], timeout_s=0)
+        (received,) = await jobs.receive(1)
+        await jobs.queue.delete(received)
+        await jobs.queue.extend([received], timeout_s=0)
         await jobs.sender.send(stays)
         (other,) = await jobs.receive(1)
         assert Job.decode(other.body) == stays
@@ -189,11 +189,11 @@ class TestSqsJobQueue:
         async with moto_queue("jobs") as (url, _), sqs_api(url) as api:
             queue = SqsJobQueue(api=api)
             await SqsJobSender(api=api).send(a_job())
-            (delivery,) = await queue.receive(limit=1)
+            (received,) = await queue.receive(limit=1)
             wrong = ReceivedJob(body="", receipt_handle="not a receipt", receive_count=1)
             outcomes = await asyncio.gather(
                 queue.delete(ReceivedJob(body="", receipt_handle="neither", receive_count=1)),
-                queue.delete(delivery),
+                queue.delete(received),
                 queue.delete(wrong),
                 return_exceptions=True,
             )
@@ -219,16 +219,16 @@ class TestTraceHeader:
         async with moto_queue("jobs") as (url, _), sqs_api(url) as api:
             for header in (TRACE, None):
                 await SqsJobSender(api=api, trace_header=lambda header=header: header).send(a_job())  # type: ignore[misc]
-                (delivery,) = await SqsJobQueue(api=api).receive(limit=1)
-                assert delivery.trace_header == header
+                (received,) = await SqsJobQueue(api=api).receive(limit=1)
+                assert received.trace_header == header
 
     async def test_is_optional_for_the_delivery_of_a_job(self, jobs_queue_url: str) -> None:
         async with sqs_api(jobs_queue_url) as api:
             job = a_job()
             await SqsJobSender(api=api, trace_header=lambda: TRACE).send(job)
-            (delivery,) = await SqsJobQueue(api=api).receive(limit=1)
-            assert Job.decode(delivery.body) == job
-            assert delivery.trace_header in (TRACE, None)
+            (received,) = await SqsJobQueue(api=api).receive(limit=1)
+            assert Job.decode(received.body) == job
+            assert received.trace_header in (TRACE, None)
 
     async def test_differs_for_each_record(self) -> None:
         """Seen as it is sent: both stand-ins lose it in a batch."""

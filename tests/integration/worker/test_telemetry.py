@@ -59,8 +59,8 @@ class Traced:
 
         async def received(queue: SqsJobQueue, *, limit: int) -> Sequence[ReceivedJob]:
             header = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={PARENT};Sampled={self.sampled}"
-            deliveries = await receive(queue, limit=limit)
-            return [replace(received, trace_header=header) for received in deliveries]
+            messages = await receive(queue, limit=limit)
+            return [replace(received, trace_header=header) for received in messages]
 
         async def sending(sender: SqsHistorySender, record: Any) -> None:
             self.sent.append(sender._trace_header())

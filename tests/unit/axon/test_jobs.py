@@ -17,15 +17,15 @@ def test_job_is_equal_after_decoding() -> None:
 
 @pytest.mark.parametrize("trace_header", [None, "Root=1-1-1;Sampled=1"])
 def test_received_job_is_equal_after_decoding_except_forwarded(trace_header: str | None) -> None:
-    delivery = ReceivedJob(
+    received = ReceivedJob(
         body=a_job(input="wörld 🌍\x00\uffff").encode().decode(),
         receipt_handle="receipt",
         receive_count=2,
         message_id="message",
         trace_header=trace_header,
     )
-    for sent in (delivery, replace(delivery, forwarded=True)):
-        assert ReceivedJob.decode(sent.encode()) == replace(delivery, forwarded=True)
+    for sent in (received, replace(received, forwarded=True)):
+        assert ReceivedJob.decode(sent.encode()) == replace(received, forwarded=True)
 
 
 @pytest.mark.parametrize(

@@ -60,13 +60,13 @@ class Queue(JobQueue):
             for _ in range(min(limit, 10, len(self._visible)))
         ]
 
-    async def delete(self, delivery: ReceivedJob) -> None:
+    async def delete(self, received: ReceivedJob) -> None:
         self.deleted += 1
 
-    async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
         if timeout_s < VISIBILITY_S:  # else it is the heartbeat
             at = ceil(now()) + timeout_s
-            self._delayed.setdefault(at, []).extend(int(each.receipt_handle) for each in deliveries)
+            self._delayed.setdefault(at, []).extend(int(each.receipt_handle) for each in messages)
 
     def _delivery(self, index: int) -> ReceivedJob:
         self.receives[index] += 1

@@ -194,10 +194,10 @@ class JobQueue(Protocol):
         """Wait for jobs, up to the queue's long-polling time; return at most `limit` (1 to 10)."""
         ...
 
-    async def delete(self, delivery: ReceivedJob) -> None:
+    async def delete(self, received: ReceivedJob) -> None:
         """Take a finished job out of the queue."""
         ...
 
-    async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
         """Keep jobs invisible to other workers for `timeout_s` more seconds; 0 releases them."""
         ...

@@ -78,7 +78,7 @@ def received(subscriber: "redis.client.PubSub") -> list[tuple[str, ReceivedJob]]
             return found
         if message["type"] == "message":
             worker_id = message["channel"].decode().removeprefix("axon:worker:")
-            found.append((worker_id, HandedOver.decode(message["data"]).delivery))
+            found.append((worker_id, HandedOver.decode(message["data"]).received))
 
 
 def disconnect(subscriber: "redis.client.PubSub", worker_id: str) -> None:

@@ -306,9 +306,9 @@ async def test_valkey_user_may_hand_jobs_over(axon: Valkey, admin: "redis.Redis"
             await directory.register(worker)
             await directory.note_load("w1", 1)
             assert len(await directory.list()) == 1
-            delivery = ReceivedJob(body="", receipt_handle="r", receive_count=1, message_id="m")
+            job = ReceivedJob(body="", receipt_handle="r", receive_count=1, message_id="m")
             for _ in range(2):
-                chosen = await directory.hand_over(delivery, own_id="w2", order=["w1"])
+                chosen = await directory.hand_over(job, own_id="w2", order=["w1"])
                 assert chosen == "w1"
             assert (await received.get()).forwarded
             await ValkeyModelChanges(valkey=axon).publish()

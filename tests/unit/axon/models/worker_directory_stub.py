@@ -23,7 +23,7 @@ class Workers(WorkerDirectory):
     async def note_load(self, worker_id: str, load: int) -> None:
         raise NotImplementedError
 
-    async def hand_over(self, delivery: object, **_: object) -> str:
+    async def hand_over(self, received: object, **_: object) -> str:
         raise NotImplementedError
 
 

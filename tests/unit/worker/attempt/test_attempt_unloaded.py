@@ -37,10 +37,10 @@ async def begun(
 
 
 async def attempted(job: Job, context: AttemptContext, *, receive_count: int = 1) -> AttemptOutcome:
-    delivery = ReceivedJob(
+    received = ReceivedJob(
         body="", receipt_handle="", receive_count=receive_count, message_id="message"
     )
-    return await JobRunner(context=context).run(job, delivery)
+    return await JobRunner(context=context).run(job, received)
 
 
 @pytest.mark.parametrize("token_s", [0.02, 0.04, 0.06, 0.3])

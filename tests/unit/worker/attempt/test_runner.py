@@ -27,10 +27,14 @@ from worker.outcome import AttemptOutcome
 
 
 async def answered(
-    harness: AttemptHarness, job: Job, engine: ScriptedEngine | None = None, *, deliveries: int = 1
+    harness: AttemptHarness,
+    job: Job,
+    engine: ScriptedEngine | None = None,
+    *,
+    receive_count: int = 1,
 ) -> AttemptOutcome:
     context = harness.context(engine or ScriptedEngine(["a"]))
-    return await JobRunner(context=context).run(job, delivered(deliveries))
+    return await JobRunner(context=context).run(job, delivered(receive_count))
 
 
 async def begun(
@@ -158,7 +162,7 @@ class TestRunnerOverdue:
     ) -> None:
         job = a_job()
         harness.clock_ms = job.deadline_ms(DEADLINE_S)
-        assert await answered(harness, job, deliveries=2) is AttemptOutcome.OVERDUE
+        assert await answered(harness, job, receive_count=2) is AttemptOutcome.OVERDUE
         assert await harness.valkey.describe(job.response_id) is None
 
     def test_waits_for_valkey_even_beyond_the_deadline(self) -> None:
@@ -198,19 +202,19 @@ class TestRunnerLostLog:
         job = await harness.job()
         await harness.say(job.response_id, "some")
         harness.valkey.lose()
-        assert await answered(harness, job, deliveries=2) is AttemptOutcome.FAILED
+        assert await answered(harness, job, receive_count=2) is AttemptOutcome.FAILED
         decoded = await harness.answered(job)
         assert [event["type"] for event in decoded] == ["response.created", "response.failed"]
         assert decoded[-1]["response"]["error"] == LOST
         assert harness.history.records[job.response_id].response == decoded[-1]["response"]
-        assert await answered(harness, job, deliveries=3) is AttemptOutcome.CANCELLED
+        assert await answered(harness, job, receive_count=3) is AttemptOutcome.CANCELLED
 
     async def test_leaves_the_end_that_the_history_has(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         assert await answered(harness, job) is AttemptOutcome.COMPLETED
         record = harness.history.records[job.response_id]
         harness.valkey.lose()
-        assert await answered(harness, job, deliveries=2) is AttemptOutcome.CANCELLED
+        assert await answered(harness, job, receive_count=2) is AttemptOutcome.CANCELLED
         assert harness.history.records[job.response_id] is record
         assert await harness.valkey.describe(job.response_id) is None
 
@@ -223,7 +227,7 @@ class TestRunnerLostLog:
         job = await harness.job()
         harness.valkey.lose()
         monkeypatch.setattr(harness.conversations, "chain", away)
-        assert await answered(harness, job, deliveries=2) is AttemptOutcome.FAILED
+        assert await answered(harness, job, receive_count=2) is AttemptOutcome.FAILED
 
     async def test_fails_the_response_if_the_log_is_lost_again(
         self, harness: AttemptHarness
@@ -231,13 +235,13 @@ class TestRunnerLostLog:
         job = await harness.job()
         harness.valkey.lose()
         with going_wrong(harness, [Fault.NONE, Fault.NONE, Fault.LOST]):
-            assert await answered(harness, job, deliveries=2) is AttemptOutcome.FAILED
+            assert await answered(harness, job, receive_count=2) is AttemptOutcome.FAILED
         assert (await harness.answered(job))[-1]["response"]["error"] == LOST
 
     async def test_restores_the_log_of_a_first_receive(self, harness: AttemptHarness) -> None:
         job = await harness.job()
         harness.valkey.lose()
-        assert await answered(harness, job, deliveries=1) is AttemptOutcome.COMPLETED
+        assert await answered(harness, job, receive_count=1) is AttemptOutcome.COMPLETED
 
     async def test_keeps_a_log_that_was_restored_before(
         self, harness: AttemptHarness, monkeypatch: pytest.MonkeyPatch
@@ -263,7 +267,7 @@ class TestRunnerLostLog:
             await restore(response)
 
         monkeypatch.setattr(harness.valkey, "restore", too_late)
-        assert await answered(harness, job, deliveries=2) is AttemptOutcome.FENCED
+        assert await answered(harness, job, receive_count=2) is AttemptOutcome.FENCED
         assert job.response_id not in harness.history.records
         await older.complete()
         assert text_of(await harness.answered(job)) == "some"

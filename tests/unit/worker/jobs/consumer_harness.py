@@ -35,20 +35,20 @@ class Queue(FakeJobQueue):
         self.limits.append(limit)
         return await super().receive(limit=limit)
 
-    async def delete(self, delivery: ReceivedJob) -> None:
+    async def delete(self, received: ReceivedJob) -> None:
         if self.refuse_delete:
             raise self.refuse_delete
-        self.deleted.append(delivery)
-        await super().delete(delivery)
+        self.deleted.append(received)
+        await super().delete(received)
 
-    async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
         if timeout_s:
-            self.extended.append((now(), len(deliveries), timeout_s))
+            self.extended.append((now(), len(messages), timeout_s))
         else:  # they do not come again
             await asyncio.sleep(self.release_s)
-            self.released += deliveries
-            for delivery in deliveries:
-                self.in_flight.pop(delivery.receipt_handle, None)
+            self.released += messages
+            for received in messages:
+                self.in_flight.pop(received.receipt_handle, None)
 
 
 class ConsumerHarness:
@@ -57,7 +57,7 @@ class ConsumerHarness:
     def __init__(self, *, slots: int = 2, prefetch: int = 0) -> None:
         self.queue = Queue()
         self.runs: list[str] = []
-        self.deliveries: list[int] = []
+        self.receive_counts: list[int] = []
         self.most = 0
         self.going = asyncio.Event()
         self.outcome = AttemptOutcome.COMPLETED
@@ -105,7 +105,7 @@ class ConsumerHarness:
 
     async def run(self, job: Job, received: ReceivedJob) -> AttemptOutcome:
         self.runs.append(job.response_id)
-        self.deliveries.append(received.receive_count)
+        self.receive_counts.append(received.receive_count)
         self.most = max(self.most, self.consumer.running)
         await self.work(job)
         return self.outcome

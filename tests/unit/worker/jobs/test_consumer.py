@@ -120,10 +120,10 @@ def test_consumer_extends_again_after_a_failed_extension() -> None:
         await harness.queue.send(a_job())
         extend, failures = harness.queue.extend, [UnavailableError("no queue")]
 
-        async def failing(deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+        async def failing(messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
             if failures:
                 raise failures.pop()
-            await extend(deliveries, timeout_s=timeout_s)
+            await extend(messages, timeout_s=timeout_s)
 
         harness.queue.extend = failing  # type: ignore[method-assign]
         await harness.consume(25)
@@ -154,7 +154,7 @@ def test_consumer_passes_on_the_receive_count() -> None:
         for attempts in (0, 2):
             await harness.queue.put(a_job().encode().decode(), receive_count=attempts)
         await harness.consume(1)
-        assert harness.deliveries == [1, 3]
+        assert harness.receive_counts == [1, 3]
 
     run(story())
 
@@ -184,8 +184,8 @@ def test_consumer_of_a_dead_engine_does_not_receive_its_own_jobs_again() -> None
     async def story() -> None:
         harness = ConsumerHarness(slots=2)
 
-        async def extend(deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
-            await FakeJobQueue.extend(harness.queue, deliveries, timeout_s=timeout_s)
+        async def extend(messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+            await FakeJobQueue.extend(harness.queue, messages, timeout_s=timeout_s)
             await asyncio.sleep(0.5)
 
         harness.queue.extend = extend  # type: ignore[method-assign]
@@ -222,7 +222,7 @@ def test_consumer_leaves_a_malformed_message_to_become_a_dead_letter(body: str) 
         await harness.queue.send(a_job())
         await harness.consume(1)
         assert len(harness.runs) == 1
-        assert [delivery.body for delivery in harness.queue.in_flight.values()] == [body]
+        assert [received.body for received in harness.queue.in_flight.values()] == [body]
         assert harness.queue.released == []
 
     run(story())
@@ -289,8 +289,8 @@ def test_consumer_releases_a_job_after_an_extension_in_progress() -> None:
         harness = ConsumerHarness()
         calls: list[int] = []
 
-        async def extend(deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
-            if deliveries:
+        async def extend(messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+            if messages:
                 await asyncio.sleep(3)
                 calls.append(timeout_s)
 

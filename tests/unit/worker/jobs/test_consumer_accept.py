@@ -42,7 +42,7 @@ def test_consumer_runs_and_extends_an_accepted_job_without_a_free_slot() -> None
         assert (count, timeout_s) == (1, VISIBILITY_S)
         harness.going.set()
         await harness.consumer.drain(1)
-        assert {delivery.receipt_handle for delivery in harness.queue.deleted} == {"1", "handed-1"}
+        assert {received.receipt_handle for received in harness.queue.deleted} == {"1", "handed-1"}
         assert arrived(harness) == 1
 
     run(story())
@@ -76,8 +76,8 @@ def test_consumer_extends_many_accepted_jobs_with_few_calls() -> None:
         harness.work = harness.wait
         calls: list[int] = []
 
-        async def extend(deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
-            calls.append(len(deliveries))
+        async def extend(messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+            calls.append(len(messages))
             await asyncio.sleep(0.1)
 
         harness.queue.extend = extend  # type: ignore[method-assign]
@@ -95,7 +95,7 @@ def test_consumer_runs_an_accepted_job_that_it_cannot_extend() -> None:
     async def story() -> None:
         harness = ConsumerHarness()
 
-        async def extend(deliveries: object, *, timeout_s: int) -> None:
+        async def extend(messages: object, *, timeout_s: int) -> None:
             raise UnavailableError("no queue")
 
         harness.queue.extend = extend  # type: ignore[method-assign]
@@ -131,7 +131,7 @@ def test_consumer_that_drains_releases_an_accepted_job_at_once() -> None:
         harness.consumer.accept(handed_over(2))
         await harness.consumer.settled()
         assert now() == pytest.approx(1.0)
-        assert [delivery.receipt_handle for delivery in harness.queue.released] == ["handed-2"]
+        assert [received.receipt_handle for received in harness.queue.released] == ["handed-2"]
         assert len(harness.runs) == 1
         harness.going.set()
         await draining

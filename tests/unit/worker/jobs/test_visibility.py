@@ -23,11 +23,11 @@ class Queue(JobQueue):
     async def receive(self, *, limit: int) -> Sequence[ReceivedJob]:
         raise NotImplementedError
 
-    async def delete(self, delivery: ReceivedJob) -> None:
+    async def delete(self, received: ReceivedJob) -> None:
         raise NotImplementedError
 
-    async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
-        self.calls.append((len(deliveries), timeout_s))
+    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+        self.calls.append((len(messages), timeout_s))
         number = len(self.calls)
         await asyncio.sleep(self._takes_s)
         if number in self._refused:
@@ -61,14 +61,14 @@ def test_extender_extends_gathered_messages_at_once_and_together() -> None:
     async def story() -> None:
         queue = Queue(takes_s=5)
         extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
-        deliveries = [
+        messages = [
             ReceivedJob(body="", receipt_handle=str(number), receive_count=1) for number in range(5)
         ]
-        for delivery in deliveries:
-            extender.track(delivery)
-        calls = [asyncio.create_task(extender.extend_now(delivery)) for delivery in deliveries]
+        for received in messages:
+            extender.track(received)
+        calls = [asyncio.create_task(extender.extend_now(received)) for received in messages]
         await asyncio.sleep(1)
-        extender.forget(deliveries[1])
+        extender.forget(messages[1])
         await asyncio.gather(*calls)
         assert queue.calls == [(1, TIMEOUT_S), (3, TIMEOUT_S)]
 

@@ -64,7 +64,7 @@ class WorkerDirectory(Protocol):
         ...
 
     async def hand_over(
-        self, delivery: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
+        self, received: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
     ) -> str:
         """Hand a job over to the first worker of `order` that has room and is connected.
 

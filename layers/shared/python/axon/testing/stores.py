@@ -126,26 +126,26 @@ class FakeJobQueue(JobSender, JobQueue):
     async def receive(self, *, limit: int) -> Sequence[ReceivedJob]:
         if self.fail_with is not None:
             raise self.fail_with
-        received = [await self._visible.get()]
-        while len(received) < limit and not self._visible.empty():
-            received.append(self._visible.get_nowait())
-        return [self._hand_out(delivery) for delivery in received]
+        messages = [await self._visible.get()]
+        while len(messages) < limit and not self._visible.empty():
+            messages.append(self._visible.get_nowait())
+        return [self._hand_out(message) for message in messages]
 
     @override
-    async def delete(self, delivery: ReceivedJob) -> None:
-        self.in_flight.pop(delivery.receipt_handle, None)
+    async def delete(self, received: ReceivedJob) -> None:
+        self.in_flight.pop(received.receipt_handle, None)
 
     @override
-    async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
-        for delivery in deliveries:
-            if timeout_s == 0 and delivery.receipt_handle in self.in_flight:
-                del self.in_flight[delivery.receipt_handle]
-                self._visible.put_nowait(delivery)
+    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+        for received in messages:
+            if timeout_s == 0 and received.receipt_handle in self.in_flight:
+                del self.in_flight[received.receipt_handle]
+                self._visible.put_nowait(received)
 
-    def _hand_out(self, delivery: ReceivedJob) -> ReceivedJob:
+    def _hand_out(self, received: ReceivedJob) -> ReceivedJob:
         self._receipts += 1
         handed = replace(
-            delivery, receipt_handle=str(self._receipts), receive_count=delivery.receive_count + 1
+            received, receipt_handle=str(self._receipts), receive_count=received.receive_count + 1
         )
         self.in_flight[handed.receipt_handle] = handed
         return handed

@@ -56,7 +56,7 @@ class FakeWorkerDirectory(WorkerDirectory):
 
     @override
     async def hand_over(
-        self, delivery: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
+        self, received: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
     ) -> str:
         self._check()
         if not order or order[0] == own_id:
@@ -77,7 +77,7 @@ class FakeWorkerDirectory(WorkerDirectory):
                 continue
             if worker_id not in self.disconnected:
                 await self.note_load(worker_id, load + 1)
-                self.handed_over.append((worker_id, replace(delivery, forwarded=True)))
+                self.handed_over.append((worker_id, replace(received, forwarded=True)))
                 return worker_id
         return own_id
 

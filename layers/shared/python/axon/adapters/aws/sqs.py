@@ -75,15 +75,19 @@ class SqsJobQueue(JobQueue):
         ]
 
     @override
-    async def delete(self, delivery: ReceivedJob) -> None:
-        await self._deletions.submit(delivery.receipt_handle)
+    async def delete(self, received: ReceivedJob) -> None:
+        await self._deletions.submit(received.receipt_handle)
 
     @override
-    async def extend(self, deliveries: Sequence[ReceivedJob], *, timeout_s: int) -> None:
-        for start in range(0, len(deliveries), _SIZE):
+    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+        for start in range(0, len(messages), _SIZE):
             entries = [
-                {"Id": str(i), "ReceiptHandle": d.receipt_handle, "VisibilityTimeout": timeout_s}
-                for i, d in enumerate(deliveries[start : start + _SIZE])
+                {
+                    "Id": str(i),
+                    "ReceiptHandle": message.receipt_handle,
+                    "VisibilityTimeout": timeout_s,
+                }
+                for i, message in enumerate(messages[start : start + _SIZE])
             ]
             await self._api.call("ChangeMessageVisibilityBatch", Entries=entries)
 

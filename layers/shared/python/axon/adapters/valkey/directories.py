@@ -79,7 +79,7 @@ class ValkeyModelDirectory(ModelDirectory):
     async def register(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
         now = await self._add(model_ids, retention_s)
         for model_id in model_ids:
-            await self._valkey.call("ZADD", keys.MODELS_HEARD_OF, "GT", now, model_id)
+            await self._valkey.call("ZADD", keys.MODELS_LAST_SEEN, "GT", now, model_id)
 
     @override
     async def expect(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
@@ -89,7 +89,7 @@ class ValkeyModelDirectory(ModelDirectory):
     async def remove(self, model_ids: tuple[str, ...]) -> None:
         if model_ids:
             await self._valkey.call("ZREM", keys.MODELS, *model_ids)
-            await self._valkey.call("ZREM", keys.MODELS_HEARD_OF, *model_ids)
+            await self._valkey.call("ZREM", keys.MODELS_LAST_SEEN, *model_ids)
 
     @override
     async def list(self) -> list[str]:

@@ -85,7 +85,7 @@ class ValkeyEventLog(EventLog):
             keys_of.DEADLINES,
             keys_of.RELAYS,
             keys_of.MODELS,
-            keys_of.MODELS_HEARD_OF,
+            keys_of.MODELS_LAST_SEEN,
             keys_of.idempotency(response.idempotency),
         ]
         arguments = [

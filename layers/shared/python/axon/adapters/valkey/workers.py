@@ -23,7 +23,7 @@ class ValkeyWorkerDirectory(WorkerDirectory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._register = Script(valkey, "announce_worker", after=("now_ms",))
+        self._register = Script(valkey, "register_worker", after=("now_ms",))
         self._list = Script(valkey, "list_workers", after=("now_ms",))
         self._note_load = Script(valkey, "note_load")
         self._hand_over = Script(valkey, "hand_over", after=("now_ms",))
@@ -66,19 +66,19 @@ class ValkeyWorkerDirectory(WorkerDirectory):
 
     @override
     async def hand_over(
-        self, delivery: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
+        self, received: ReceivedJob, *, own_id: str, order: Sequence[str], bounded: bool = True
     ) -> str:
         if not order or order[0] == own_id:
             return own_id
         worker_id: bytes = await self._hand_over(
             keys=[
                 keys.WORKERS,
-                keys.handed_over(delivery.message_id, delivery.receive_count),
+                keys.handed_over(received.message_id, received.receive_count),
                 *map(keys.worker, order),
             ],
             args=[
                 own_id,
-                delivery.encode(),
+                received.encode(),
                 LOAD_FACTOR if bounded else "",
                 _REMEMBERED_S,
                 *order,
@@ -91,7 +91,7 @@ class ValkeyWorkerDirectory(WorkerDirectory):
 class HandedOver:
     """A job as it arrives; `sent_ms` by the server's clock."""
 
-    delivery: ReceivedJob
+    received: ReceivedJob
     sent_ms: int
 
     @classmethod
@@ -103,5 +103,5 @@ class HandedOver:
         ValueError
             It is something else.
         """
-        sent_ms, _, delivery = payload.partition(b"\n")
-        return cls(delivery=ReceivedJob.decode(delivery), sent_ms=int(sent_ms))
+        sent_ms, _, received = payload.partition(b"\n")
+        return cls(received=ReceivedJob.decode(received), sent_ms=int(sent_ms))

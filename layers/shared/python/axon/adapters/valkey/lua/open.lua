@@ -9,8 +9,8 @@
 -- Returns the result (OpenResult) and, for a repeated request, the first one's id and fingerprint.
 local response, events, connection, running, deadlines, relays, models, last_seen, first = unpack(KEYS)
 local now = now_ms()
-local heard = tonumber(redis.call('ZSCORE', last_seen, ARGV[4]) or '0')
-local opened = heard < now - ARGV[12] and 'unattended' or 'opened'
+local seen_ms = tonumber(redis.call('ZSCORE', last_seen, ARGV[4]) or '0')
+local opened = seen_ms < now - ARGV[12] and 'unattended' or 'opened'
 -- The call may be a repetition, or its response may run already: both are as good as opened.
 if redis.call('EXISTS', response) == 1 then
   return { opened }
