@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
-from axon.adapters.aws.sqs import ParkedLetter, SqsParking
+from axon.adapters.aws.sqs import ParkedDeadLetter, SqsParking
 from axon.adapters.composition import event_log, sqs_api, terminator
 from axon.adapters.observability.telemetry import Telemetry
 from axon.adapters.valkey.client import create_valkey
@@ -53,10 +53,10 @@ async def _handle_all(messages: list[dict[str, Any]]) -> list[bool]:
 
 
 async def _handle(message: dict[str, Any]) -> bool:
-    """Fail the response, then park the letter; both may be repeated without harm."""
+    """Fail the response, then park the message; both may be repeated without harm."""
     try:
         response_id, why = await _fail(message["body"])
-        letter = ParkedLetter(
+        parked = ParkedDeadLetter(
             message_id=message["messageId"],
             body=message["body"],
             why=why,
@@ -64,15 +64,17 @@ async def _handle(message: dict[str, Any]) -> bool:
             attempts=int(message["attributes"]["ApproximateReceiveCount"]) - 1,
             response_id=response_id,
         )
-        await PARKING.park(letter)
+        await PARKING.park(parked)
     except Exception:
-        logger.exception("could not handle a dead letter", extra={"letter": message["messageId"]})
+        logger.exception(
+            "could not handle a dead letter", extra={"message_id": message["messageId"]}
+        )
         return False
     return True
 
 
 async def _fail(body: str) -> tuple[str | None, str]:
-    """Fail the response of a dead letter; return its id, if it has one, and the letter's reason."""
+    """Fail the response of a dead letter; return its id, if it has one, and the reason."""
     try:
         job = Job.decode(body)
     except ValidationError as error:
@@ -90,6 +92,6 @@ async def _fail(body: str) -> tuple[str | None, str]:
 
 
 def _first(error: ValidationError) -> str:
-    """Return the first error without the letter's own text, which attributes may not hold."""
+    """Return the first error without the message's own text, which attributes may not hold."""
     wrong = error.errors(include_input=False, include_url=False)[0]
     return ": ".join([*map(str, wrong["loc"][:1]), wrong["msg"]])[:MAX_REASON_LENGTH]

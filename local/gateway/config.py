@@ -46,9 +46,9 @@ class GatewayConfig(_Frozen):
 
     Parameters
     ----------
-    lambda_patience_s : float
-        Time in which an invocation is tried again while no Lambda service listens: a local one
-        may be restarting, AWS's is always there.
+    lambda_retry_s : float
+        Seconds for which an invocation is retried while no Lambda service listens: a local one
+        may be restarting, whereas that of AWS is always available.
     close_timeout_s : float
         Time for a client's closing handshake.
     stop_timeout_s : float
@@ -69,7 +69,7 @@ class GatewayConfig(_Frozen):
     )
     routes: dict[str, RouteConfig]
     limits: Limits = Limits()
-    lambda_patience_s: Positive = 10
+    lambda_retry_s: Positive = 10
     close_timeout_s: Positive = 2
     stop_timeout_s: Positive = 8
 

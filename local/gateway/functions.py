@@ -34,10 +34,10 @@ class ProxyResult:
 class FunctionClient:
     """Invokes functions with the Lambda service's API, over connections that are kept open."""
 
-    def __init__(self, *, client: HttpClient, timeout_s: float, patience_s: float) -> None:
+    def __init__(self, *, client: HttpClient, timeout_s: float, retry_s: float) -> None:
         self._client = client
         self._timeout_s = timeout_s
-        self._patience_s = patience_s
+        self._retry_s = retry_s
 
     async def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Return what the function returned.
@@ -78,7 +78,7 @@ class FunctionClient:
 
     async def _invoke(self, function: str, payload: bytes) -> Any:
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._patience_s
+        give_up = loop.time() + self._retry_s
         while True:
             try:
                 return await self._post(function, payload)

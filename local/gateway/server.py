@@ -32,7 +32,7 @@ class Gateway:
         functions = FunctionClient(
             client=self._client,
             timeout_s=limits.integration_timeout_s,
-            patience_s=config.lambda_patience_s,
+            retry_s=config.lambda_retry_s,
         )
         events = EventFactory(config=config)
         requests = TokenBucket(rate=limits.requests_per_s, burst=limits.requests_burst)

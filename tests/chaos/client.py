@@ -29,9 +29,9 @@ class Client:
     ----------
     silent_s : float
         Seconds after which an answer that has not ended counts as silent.
-    patience_s : float
-        For how long what the cloud does not know is asked for again, because it may have lost all
-        that Valkey held; without it, that is a fault.
+    retry_unknown_s : float
+        Seconds for which a response that the cloud does not know is requested again, because
+        Valkey may have lost its data; 0 makes an unknown response a fault at once.
     noted : Callable[[Answer], None]
         Gets each answer when it is asked for.
     """
@@ -43,14 +43,14 @@ class Client:
         openai: AsyncOpenAI,
         random: Random,
         silent_s: float,
-        patience_s: float,
+        retry_unknown_s: float,
         noted: Callable[[Answer], None],
     ) -> None:
         self._name = name
         self._openai = openai
         self._random = random
         self._silent_s = silent_s
-        self._patience_s = patience_s
+        self._retry_unknown_s = retry_unknown_s
         self._unknown_since: float | None = None
         self._noted = noted
         self._connection: AsyncResponsesConnection | None = None
@@ -76,7 +76,7 @@ class Client:
         """Read an answer to its end, whatever happens meanwhile."""
         try:
             async with asyncio.timeout(self._silent_s):
-                await self._insist(answer)
+                await self._ask_until_ended(answer)
         except TimeoutError:
             answer.blame(Fault.SILENT, f"no end within {self._silent_s:g} s")
         if answer.faults:
@@ -89,7 +89,7 @@ class Client:
             with suppress(*BROKEN):
                 await connection.close()
 
-    async def _insist(self, answer: Answer) -> None:
+    async def _ask_until_ended(self, answer: Answer) -> None:
         pause_s = 0.05
         while not answer.ended:
             known = len(answer.events)
@@ -154,13 +154,13 @@ class Client:
         self._refused(answer, f"{code}: {event.get('message')}")
 
     def _refused(self, answer: Answer, what: str) -> None:
-        """Raise AskAgainError while there is patience; then the answer has ended."""
+        """Raise AskAgainError for `retry_unknown_s` seconds; then the answer has ended."""
         now = time.monotonic()
         self._unknown_since = since = self._unknown_since or now
-        if now - since < self._patience_s:
+        if now - since < self._retry_unknown_s:
             raise AskAgainError(what)
         self._unknown_since = None
-        if self._patience_s and what.startswith("response_not_found"):
+        if self._retry_unknown_s and what.startswith("response_not_found"):
             answer.refused = True
         else:
             answer.blame(Fault.LOST, f"refused: {what}")

@@ -24,8 +24,8 @@ from tests.chaos.tokens import attempts
 
 SILENT_S = DEADLINE_S + 30.0
 QUIET_WITHIN_S = DEADLINE_S + 30.0
-PATIENCE_S = 15.0
-"""For what may come back after Valkey has lost it."""
+RETRY_UNKNOWN_S = 15.0
+"""Seconds for which a response that Valkey has lost is requested again."""
 SETTLES_S = 3.0
 """Without faults, at the end of a run."""
 
@@ -141,7 +141,7 @@ class _Course:
             openai=openai,
             random=Random(f"client {name}"),
             silent_s=SILENT_S,
-            patience_s=PATIENCE_S if self._what.forgets else 0.0,
+            retry_unknown_s=RETRY_UNKNOWN_S if self._what.forgets else 0.0,
             noted=self._answers.append,
         )
 

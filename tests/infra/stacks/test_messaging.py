@@ -1,4 +1,4 @@
-"""The queues are the catalog's: encrypted, TLS only, each with its dead letters and its alarms."""
+"""Queues of the catalog: encrypted, TLS only, each with a dead-letter queue and alarms."""
 
 from typing import Any
 

@@ -38,14 +38,14 @@ def handle(dead_letter: ModuleType, *messages: dict[str, Any]) -> list[str]:
 
 
 def parked(harness: FunctionsHarness, count: int = 1) -> list[tuple[str, dict[str, str]]]:
-    """Take letters from where the operator finds them: each one's body and attributes."""
+    """Take dead letters out of the parked queue; return the body and the attributes of each."""
     url = harness.variables["parked_queue_url"]
     found: list[tuple[str, dict[str, str]]] = []
     while len(found) < count:
         answer = harness.sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], WaitTimeSeconds=2
         )
-        assert answer.get("Messages"), f"{len(found)} of {count} letters"
+        assert answer.get("Messages"), f"{len(found)} of {count} dead letters"
         for message in answer["Messages"]:
             harness.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             attributes = message["MessageAttributes"].items()
@@ -73,9 +73,9 @@ def test_dead_letter_parks_the_messages(dead_letter: ModuleType, harness: Functi
         message["attributes"]["ApproximateReceiveCount"] = "4"
     before = datetime.now(UTC).replace(microsecond=0)
     assert handle(dead_letter, *messages) == []
-    letters = dict(parked(harness, 3))
+    attributes_of = dict(parked(harness, 3))
     for message in messages:
-        attributes = letters[message["body"]]
+        attributes = attributes_of[message["body"]]
         assert before <= datetime.fromisoformat(attributes.pop("when")) <= datetime.now(UTC)
         assert attributes == {
             "message_id": message["messageId"],
@@ -168,9 +168,9 @@ def test_dead_letter_parks_an_unreadable_message_and_handles_the_others(
     meta = run(harness.log.describe(response_id(message)))
     assert meta is not None
     assert meta.status is Status.FAILED
-    letters = dict(parked(harness, len(reasons) + 1))
+    attributes_of = dict(parked(harness, len(reasons) + 1))
     for number, (body, reason) in enumerate(reasons.items()):
-        attributes = letters[body]
+        attributes = attributes_of[body]
         assert attributes["message_id"] == f"m{number}"
         assert attributes["why"].startswith(f"not a job: {reason}")
         assert "response_id" not in attributes

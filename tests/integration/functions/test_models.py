@@ -39,13 +39,16 @@ def known(harness: FunctionsHarness) -> list[str]:
 def test_models_function_loads_swaps_and_unloads(
     harness: FunctionsHarness, models: ModuleType
 ) -> None:
-    with redis.Redis.from_url(harness.variables["valkey_url"]) as client, client.pubsub() as heard:
-        heard.subscribe("axon:models:changed")
-        heard.get_message(timeout=5)
+    with (
+        redis.Redis.from_url(harness.variables["valkey_url"]) as client,
+        client.pubsub() as subscription,
+    ):
+        subscription.subscribe("axon:models:changed")
+        subscription.get_message(timeout=5)
         announce(harness, "w1")
         loaded = models.handler(LOAD, None)
         assert (loaded["told"], loaded["workers"]) == (True, ["w1"])
-        message = heard.get_message(timeout=5)
+        message = subscription.get_message(timeout=5)
         assert message is not None
         assert message["type"] == "message"
     state = {"state": "serving", "version": loaded["model"]["version"], "reason": ""}

@@ -97,12 +97,12 @@ async def test_failover_lets_nothing_granted_to_a_sleeping_relay_arrive(
     author = await begun(harness, "c1", "a")
     had = len(author.written)
     await author.say("b")
-    unheard = harness.publications()
+    undelivered = harness.publications()
     await until_taken_over(harness, other)
     await other.dispatcher.drain()
     assert other.taken_over == [False]
     assert harness.connections.deleted == ["c1"]
-    for publication in unheard:
+    for publication in undelivered:
         harness.dispatcher.receive(publication)
     await harness.dispatcher.drain()
     assert harness.connections.posts["c1"][:-1] == author.written[:had]

@@ -26,4 +26,4 @@ async def test_lease_ends_at_once_on_request(harness: RelayHarness) -> None:
     await lease.beat()
     await lease.end()
     assert not lease.alive
-    assert await harness.valkey.expired() == ["relay-a"]  # others may adopt what it has
+    assert await harness.valkey.expired() == ["relay-a"]  # peers may take over its deliveries

@@ -27,7 +27,7 @@ FOLDERS = {
 
 GENERATED = ("cdk.out", "node_modules", "build", "dist")
 MADE_UP = re.compile(r"[<>*{}$ ]|\.\.\.|NAME|FOLDER")
-"""Marks of a pattern or a placeholder."""
+"""Characters of a pattern or a placeholder."""
 
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -19,7 +19,7 @@ from worker.engines.stops import ChunkBuffer
 _BYTES_PER_TOKEN = 4
 """Rule of thumb for English text."""
 _TOKENS_PER_MESSAGE = 4
-"""Allowance for a chat template's marks around each message."""
+"""Allowance for a chat template's markup around each message."""
 
 
 class ChatCompletionsApi(UpstreamApi):

@@ -190,7 +190,7 @@ class WriteHistorySettings(PostgresSettings):
 
 
 class DeadLetterSettings(EventLogSettings):
-    """functions/dead_letter. `parked_queue_url`: where letters wait for the operator."""
+    """functions/dead_letter. `parked_queue_url`: where dead letters wait for the operator."""
 
     history_queue_url: str
     parked_queue_url: str

@@ -106,16 +106,16 @@ async def test_gateway_disconnects_all_clients_when_it_stops(
     with running(MODULE, settings | {"close_timeout_s": 0.5}, tmp_path) as gateway:
         api = GatewayHarness(gateway.ports[0], gateway.ports[1], note)
         with socket.create_connection(("127.0.0.1", api.port)):
-            async with api.connect() as client, api.connect() as deaf:
-                ids = [await id_of(client), await id_of(deaf)]
-                deaf.transport.pause_reading()
+            async with api.connect() as client, api.connect() as stalled:
+                ids = [await id_of(client), await id_of(stalled)]
+                stalled.transport.pause_reading()
                 started = time.monotonic()
                 gateway.process.send_signal(number)
                 await asyncio.wait_for(client.wait_closed(), 20)
                 assert client.close_code == 1001
                 assert await asyncio.to_thread(gateway.process.wait, 20) == 0
                 assert time.monotonic() - started < 6
-                deaf.transport.abort()
+                stalled.transport.abort()
         for connection_id in ids:
             assert (await api.disconnected(connection_id))[0] == 1001
 

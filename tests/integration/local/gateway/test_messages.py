@@ -185,7 +185,7 @@ async def test_message_waits_for_a_lambda_service_that_restarts(
         await asyncio.sleep(0.1)
         with running("local.lambda_service", config, tmp_path / "second"):
             assert await asyncio.wait_for(client.recv(), 20) == "1"
-    async with open_gateway(**changes, lambda_patience_s=0.2) as api, api.connect() as client:
+    async with open_gateway(**changes, lambda_retry_s=0.2) as api, api.connect() as client:
         started = time.monotonic()
         assert (await ask(client))["message"] == "Internal server error"
         assert time.monotonic() - started < 3

@@ -125,8 +125,8 @@ class SqsHistorySender(HistorySender):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ParkedLetter:
-    """A message that could not be processed, as it is kept for the operator.
+class ParkedDeadLetter:
+    """A dead letter that is kept for the operator.
 
     Parameters
     ----------
@@ -155,27 +155,29 @@ class SqsParking:
     def __init__(self, *, api: SqsApi) -> None:
         self._api = api
 
-    async def park(self, letter: ParkedLetter) -> None:
-        """Keep a letter.
+    async def park(self, dead_letter: ParkedDeadLetter) -> None:
+        """Keep a dead letter.
 
         Raises
         ------
         UnavailableError
-            The queue did not take it.
+            The queue did not accept it.
         """
         values = {
-            "message_id": letter.message_id,
-            "why": letter.why,
+            "message_id": dead_letter.message_id,
+            "why": dead_letter.why,
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "attempts": str(letter.attempts),
-            "response_id": letter.response_id,
+            "attempts": str(dead_letter.attempts),
+            "response_id": dead_letter.response_id,
         }
         attributes = {
             name: {"DataType": "String", "StringValue": value}
             for name, value in values.items()
             if value
         }
-        await self._api.call("SendMessage", MessageBody=letter.body, MessageAttributes=attributes)
+        await self._api.call(
+            "SendMessage", MessageBody=dead_letter.body, MessageAttributes=attributes
+        )
 
 
 def _traced(header: str | None) -> dict[str, Any]:

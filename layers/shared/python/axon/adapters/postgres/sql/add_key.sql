@@ -1,3 +1,5 @@
+-- Insert an API key, and its tenant if it is new. A key whose hash is stored already is not changed:
+-- the first one of a hash stays valid when a call is repeated.
 WITH tenant AS (
     INSERT INTO tenants (tenant_id) VALUES (%(tenant_id)s) ON CONFLICT DO NOTHING
 )

@@ -1,4 +1,4 @@
--- The turns that lead to a response, oldest first.
+-- Select the turns up to a response, oldest first.
 WITH RECURSIVE chain AS (
     SELECT responses.*, 0 AS depth FROM responses
     WHERE response_id = %(response_id)s AND status IN ('completed', 'incomplete', 'cancelled')

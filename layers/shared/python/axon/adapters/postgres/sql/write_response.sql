@@ -1,5 +1,5 @@
--- Apply a record unless this or a later version of it is there. The counters move by what changes,
--- in the same statement, so that repeated and overtaken records leave them exact. `old` is the row
+-- Apply a record unless the same or a later version of it is stored. The counters change by the
+-- difference, in the same statement, so that repeated and late records leave them exact. `old` is the row
 -- before this statement; the conversation's row, locked before, keeps other writers away from it.
 WITH old AS (
     SELECT input_tokens, output_tokens FROM responses WHERE response_id = %(response_id)s

@@ -1,7 +1,8 @@
 -- Start the resume window of a closed connection's responses: they are cancelled after it, unless
 -- another connection resumes them. A window that runs already is not restarted.
 -- KEYS: connection's responses, abandoned
--- ARGV: connection id, ms until it is to be cancelled
+-- ARGV: connection id, ms until the responses are cancelled
+-- Returns nothing.
 local due = now_ms() + ARGV[2]
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if redis.call('HGET', 'axon:response:' .. id, 'connection_id') == ARGV[1] then

@@ -5,7 +5,7 @@
 --       the end, seconds to keep a log that does not end, first event's sequence number, how many
 --       events, first journal record's number, then each event and its token ids, then each record's
 --       kind, data and the number of the event that it follows
--- Returns the result, and the connection that waits for the response.
+-- Returns the result, and the id of the connection to which the response is delivered.
 local response, events, journal, deadlines, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'epoch', 'next_sequence', 'connection_id',
   'relay_id', 'checkpoint', 'next_record')

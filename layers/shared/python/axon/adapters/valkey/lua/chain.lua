@@ -1,5 +1,7 @@
--- Follow a response's turns back towards the first one; extend the life of the stored ones.
--- ARGV: response id, seconds to keep. Returns the turns, newest first, up to the first that is missing.
+-- Read a response's turn and the turns before it; extend the expiry of the stored ones.
+-- KEYS: none; the keys of the turns follow from the ids in the turns
+-- ARGV: response id, seconds to keep
+-- Returns the turns, newest first, up to the first that is missing.
 local turns = {}
 local id = ARGV[1]
 while id ~= '' do

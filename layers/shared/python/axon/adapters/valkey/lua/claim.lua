@@ -1,8 +1,9 @@
 -- Take the next epoch, which fences off every earlier attempt; append event 1 when the log holds
 -- event 0 alone.
 -- KEYS: response, events
--- ARGV: response id, in_progress event or '', a name of this claim's own: repeated, it changes nothing,
---       id of the message that brought the job or ''
+-- ARGV: response id, in_progress event or '',
+--       id of this claim, by which a repeated call is recognized and changes nothing,
+--       id of the SQS message that carried the job or ''
 -- Returns the result, the epoch, and the numbers of the next event and journal record.
 local response, events = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'next_sequence', 'connection_id', 'relay_id',

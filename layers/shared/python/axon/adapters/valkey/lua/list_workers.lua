@@ -1,5 +1,6 @@
--- Return id, slots, load and models of each worker whose lease runs.
+-- List the workers whose lease has not ended.
 -- KEYS: workers
+-- Returns id, slots, load and models of each.
 local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now_ms(), '+inf')) do
   local worker = redis.call('HMGET', 'axon:worker:' .. id, 'slots', 'load', 'models')

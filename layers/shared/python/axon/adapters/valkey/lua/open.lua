@@ -3,15 +3,16 @@
 --       models last seen, idempotency
 -- ARGV: response id, tenant id, connection id, model, job, event 0, deadline in ms, seconds to keep,
 --       seconds that a connection can live, ms for which a late relay still counts,
---       1 if the model exists though nobody has announced it, 0 if only others do, '' if that is not
---       known, ms of silence after which no worker runs,
+--       1 if the deployment has the model even while no worker has registered it, 0 if it has only
+--       other models, '' if its models are not known,
+--       ms without a registration after which the model counts as unattended,
 --       fingerprint of the request that has the idempotency key or '', API key's id
 -- Returns the result (OpenResult) and, for a repeated request, the first one's id and fingerprint.
 local response, events, connection, running, deadlines, relays, models, last_seen, first = unpack(KEYS)
 local now = now_ms()
 local seen_ms = tonumber(redis.call('ZSCORE', last_seen, ARGV[4]) or '0')
 local opened = seen_ms < now - ARGV[12] and 'unattended' or 'opened'
--- The call may be a repetition, or its response may run already: both are as good as opened.
+-- The call may be a repetition, or its response may run already: both count as opened.
 if redis.call('EXISTS', response) == 1 then
   return { opened }
 end
@@ -27,7 +28,7 @@ if ARGV[13] ~= '' then
   end
 end
 if ARGV[11] ~= '1' and tonumber(redis.call('ZSCORE', models, ARGV[4]) or '0') < now then
-  -- Without any model at all, Valkey has just started: workers will announce theirs.
+  -- No model at all: Valkey has just started, and workers will register their models soon.
   local known = ARGV[11] == '0' or redis.call('EXISTS', models) == 1
   return { known and 'unknown_model' or 'no_model' }
 end

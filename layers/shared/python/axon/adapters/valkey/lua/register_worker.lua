@@ -1,9 +1,10 @@
--- Enter a worker, or what has become of it.
+-- Register a worker, or replace its slots, load and models; renew its lease.
 -- KEYS: workers, worker
--- ARGV: id, ms of the lease, slots, load, models
+-- ARGV: worker id, lease in ms, slots, load, models
+-- Returns nothing.
 local workers, worker = KEYS[1], KEYS[2]
 local now = now_ms()
--- A worker that was killed is taken out by those that are left.
+-- A killed worker does not unregister itself: each registration removes expired ones.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', now)) do
   redis.call('ZREM', workers, id)
 end

@@ -1,6 +1,8 @@
 -- Return the relay that serves a connection; choose one if the connection has none with a lease.
 -- Posts of one connection must not race, so it keeps its relay as long as the lease runs.
--- now, late: ms; life: seconds that a connection can live. Returns nil if there is no relay.
+-- connection, relays: keys; now: ms of the Unix epoch; late: ms after the end of its lease for which a
+-- relay may still be chosen; life: longest duration of a connection in s.
+-- Returns the relay's id, or nil if there is no relay.
 local function relay_of(connection, relays, now, late, life)
   local relay = redis.call('HGET', connection, 'relay_id')
   if relay and tonumber(redis.call('ZSCORE', relays, relay) or '0') >= now then

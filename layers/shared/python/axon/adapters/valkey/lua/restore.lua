@@ -1,4 +1,4 @@
--- Make a log again that Valkey has lost, from what a worker holds; change nothing if it exists.
+-- Create a log that Valkey has lost again, from the events of a worker; change nothing if it exists.
 -- The checkpoint is lost with the log, so the new one is in doubt: unless its relay knows more, the
 -- relay closes the connection, and the client resumes with the number that it has.
 -- KEYS: response, events, journal, connection, connection's responses, deadlines, relays, abandoned

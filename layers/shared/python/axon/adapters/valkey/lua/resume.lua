@@ -1,9 +1,10 @@
--- Deliver a response to a connection, from a number on, and no longer to its former one.
+-- Move the delivery of a response to a connection, from a sequence number on.
 -- KEYS: response, events, journal, connection, connection's responses, relays, abandoned
 -- ARGV: response id, tenant id, connection id, first sequence number to deliver,
 --       seconds that a connection can live, ms for which a late relay still counts,
---       a name of this resumption's own: repeated, it changes nothing,
---       seconds to keep the events and the rest of what has ended
+--       id of this resumption, by which a repeated call is recognized and changes nothing,
+--       seconds to keep the events, and the other fields, of an ended response
+-- Returns 'resumed', 'missing', 'ahead' (of the log), 'gone' (the connection) or 'no_relay'.
 local response, events, journal, connection, running, relays, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'tenant_id', 'connection_id', 'relay_id', 'next_sequence',
   'job', 'resumption')
