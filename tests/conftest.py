@@ -31,7 +31,7 @@ from local.services.valkey import Valkey
 from local.supervision.child import Child
 from local.supervision.guardian import Guardian
 from local.supervision.program import Program
-from tests.clients import postgres_pool, valkey_client
+from tests.support.clients import postgres_pool, valkey_client
 
 # No deadline: a slow machine is no failure.
 hypothesis.settings.register_profile("axon", deadline=None)

@@ -23,7 +23,7 @@ from axon.directory.models import ModelDirectory
 from axon.directory.relays import RelayDirectory
 from axon.event_log.log import EventLog
 from axon.testing.event_log import FakeValkey
-from tests.clients import valkey_client
+from tests.support.clients import valkey_client
 from tests.support.principals import a_principal
 
 Kind = Literal["fake", "real", "repeated"]

@@ -21,7 +21,7 @@ from tests.deploy import environment
 from tests.deploy.emulator.plan import POSTGRES_PORT, REGION, VALKEY_PORT, Plan
 from tests.deploy.servers import Servers
 from tests.support.repository import ROOT
-from tests.tls import Authority
+from tests.support.tls import Authority
 
 AWS_NAMES = f"*.execute-api.{REGION}.amazonaws.com"
 

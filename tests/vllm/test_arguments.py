@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.worker.engines.engine_case import NEEDS_VLLM
+from tests.contract.worker.engines.engine_samples import NEEDS_VLLM
 from tests.vllm.on_cpu import ON_CPU, tiny_model
 from worker.engines.protocol import EngineError
 from worker.engines.vllm.engine import VllmEngine

@@ -17,8 +17,8 @@ from axon.adapters.postgres.stores import PostgresHistoryStore
 from axon.exceptions import UnavailableError
 from axon.history import HistoryRecord, HistoryStore, version_of
 from axon.testing.stores import FakeHistory
-from tests.clients import postgres_pool
 from tests.contract.conftest import Kind
+from tests.support.clients import postgres_pool
 
 
 def record(

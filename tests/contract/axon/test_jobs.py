@@ -17,7 +17,7 @@ from axon.exceptions import UnavailableError
 from axon.history import HistoryRecord
 from axon.jobs import Job, JobQueue, JobSender, ReceivedJob
 from axon.testing.stores import FakeJobQueue
-from tests.moto_aws import moto_aws
+from tests.support.moto_aws import moto_aws
 from tests.unit.axon.samples import a_job
 
 if TYPE_CHECKING:

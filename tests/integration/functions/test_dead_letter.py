@@ -9,9 +9,9 @@ from axon.event_log.log import Status
 from axon.jobs import Job
 from axon.lambdas import run
 from tests.integration.functions.conftest import FunctionsHarness, sqs_record, websocket_event
-from tests.integration.functions.embedded_metrics import counted
+from tests.support.embedded_metrics import counted
+from tests.support.sdk_events import validate_stream
 from tests.unit.axon.samples import a_job
-from tests.unit.axon.sdk_events import validate_stream
 
 
 @pytest.fixture

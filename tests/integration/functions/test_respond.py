@@ -17,7 +17,7 @@ from tests.integration.functions.respond_harness import (
     refused,
 )
 from tests.support.principals import a_principal
-from tests.unit.axon.sdk_events import validate, validate_stream
+from tests.support.sdk_events import validate, validate_stream
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from axon.adapters.aws.sqs_api import SqsApi
 from axon.history import HistoryRecord
 from tests.integration.functions.conftest import FunctionsHarness, sqs_record, websocket_event
-from tests.integration.functions.embedded_metrics import counted
+from tests.support.embedded_metrics import counted
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
 

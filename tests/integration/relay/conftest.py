@@ -6,7 +6,7 @@ import pytest
 
 from axon.adapters.valkey.client import Valkey
 from tests.integration.relay.relay_harness import RelayHarness
-from tests.unit.axon.adapters.aws.strict_gateway import StrictGateway
+from tests.unit.axon.adapters.aws.gateway_stub import StrictGateway
 
 
 @pytest.fixture

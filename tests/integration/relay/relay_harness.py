@@ -25,8 +25,8 @@ from axon.serialization import loads
 from axon.settings import RelaySettings
 from relay.app import serve
 from tests.support.principals import a_principal
-from tests.unit.axon.adapters.aws.strict_gateway import StrictGateway
-from tests.unit.relay.log_author import MODEL, TENANT, Author
+from tests.unit.axon.adapters.aws.gateway_stub import StrictGateway
+from tests.unit.relay.log_author_stub import MODEL, TENANT, Author
 
 RELAY = "relay-a"
 DEADLINE_S = 40

@@ -11,8 +11,8 @@ import pytest
 from axon.adapters.valkey import keys
 from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, RelayHarness, write
 from tests.support.eventually import eventually
-from tests.unit.axon.adapters.aws.strict_gateway import HANG
-from tests.unit.relay.log_author import Author
+from tests.unit.axon.adapters.aws.gateway_stub import HANG
+from tests.unit.relay.log_author_stub import Author
 
 DOOMED = "relay-doomed"
 FIRST, SECOND, THIRD = CONNECTIONS[:3]

@@ -11,8 +11,8 @@ from axon.adapters.valkey import keys
 from axon.event_log.log import Status
 from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, RelayHarness, write
 from tests.support.eventually import eventually
-from tests.unit.axon.adapters.aws.strict_gateway import HANG_UP
-from tests.unit.relay.log_author import Author
+from tests.unit.axon.adapters.aws.gateway_stub import HANG_UP
+from tests.unit.relay.log_author_stub import Author
 
 
 async def test_relay_delivers_many_responses_exactly(harness: RelayHarness) -> None:

@@ -8,7 +8,7 @@ import pytest
 from axon.exceptions import UnavailableError
 from tests.integration.relay.relay_harness import CONNECTIONS, RelayHarness, write
 from tests.support.eventually import eventually
-from tests.unit.relay.log_author import Author
+from tests.unit.relay.log_author_stub import Author
 
 FIRST, SECOND, THIRD = CONNECTIONS[:3]
 OTHER = "relay-other"

@@ -6,7 +6,7 @@ import time
 
 from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, RelayHarness, write
 from tests.support.eventually import eventually
-from tests.unit.axon.adapters.aws.strict_gateway import HANG
+from tests.unit.axon.adapters.aws.gateway_stub import HANG
 
 LEAVING = "relay-leaving"
 

@@ -29,10 +29,10 @@ from axon.responses.terminator import ResponseTerminator
 from axon.scaling import FixedWorkerScaler
 from axon.settings import WorkerSettings
 from local.services.queues import JOBS_DEAD, Queue
-from tests.clients import postgres_pool, valkey_client
+from tests.support.clients import postgres_pool, valkey_client
 from tests.support.principals import a_principal
+from tests.support.sdk_events import validate_stream
 from tests.unit.axon.samples import a_request
-from tests.unit.axon.sdk_events import validate_stream
 from worker.app import serve
 
 if TYPE_CHECKING:

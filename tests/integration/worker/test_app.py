@@ -10,7 +10,7 @@ import pytest
 from axon.event_log.log import Status
 from local.ports import Ports
 from tests.integration.worker.conftest import TENANT, VISIBILITY_S, WorkerHarness, text_of
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker import factories
 from worker.engines.protocol import EngineDeadError, EngineError
 

@@ -11,10 +11,10 @@ from axon.adapters.aws.sqs import SqsJobQueue
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.jobs import Job, ReceivedJob
-from tests.clients import valkey_client
 from tests.integration.worker.cluster_harness import ClusterHarness
 from tests.integration.worker.conftest import WorkerHarness, sqs_api
 from tests.integration.worker.test_worker_death import exactly
+from tests.support.clients import valkey_client
 
 
 @pytest.fixture

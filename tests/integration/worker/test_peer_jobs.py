@@ -10,7 +10,7 @@ from axon.adapters.valkey.directories import ValkeyModelChanges
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.directory.workers import WorkerState
 from axon.jobs import ReceivedJob
-from tests.clients import valkey_client
+from tests.support.clients import valkey_client
 from tests.support.eventually import eventually
 from worker.cluster.peer_jobs import PeerJobSubscriber
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.integration.worker.conftest import ROOT, Processes, WorkerHarness
-from tests.unit.axon.adapters.aws.ecs_agent_stand_in import ecs_agent_stand_in
+from tests.unit.axon.adapters.aws.ecs_agent_stub import ecs_agent_stand_in
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -12,8 +12,8 @@ import pytest
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobQueue
 from axon.jobs import ReceivedJob
 from tests.integration.worker.conftest import TENANT, WorkerHarness, text_of
-from tests.unit.axon.adapters.aws.ecs_agent_stand_in import ecs_agent_stand_in
-from tests.unit.axon.adapters.observability.otlp_collector import Collector, otlp_collector
+from tests.unit.axon.adapters.aws.ecs_agent_stub import ecs_agent_stand_in
+from tests.unit.axon.adapters.observability.otlp_collector_stub import Collector, otlp_collector
 from worker.cluster import task_protection
 
 TRACE, PARENT = "5759e988bd862e3fe1be46a994272793", "53995c3f42cd8ad8"

@@ -16,7 +16,7 @@ from relay.lease import Lease
 from relay.reconciler import DeliveryReconciler
 from tests.support.eventually import eventually
 from tests.support.principals import a_principal
-from tests.unit.relay.log_author import MODEL, TENANT, Author
+from tests.unit.relay.log_author_stub import MODEL, TENANT, Author
 
 RELAY = "relay-a"
 

@@ -14,7 +14,7 @@ from axon.serialization import loads
 from relay import registry, writers
 from relay.dispatcher import Dispatcher
 from tests.support.eventually import eventually
-from tests.unit.relay.log_author import Author
+from tests.unit.relay.log_author_stub import Author
 from tests.unit.relay.relay_harness import RELAY, RelayHarness
 
 

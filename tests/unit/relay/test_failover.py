@@ -10,7 +10,7 @@ from axon.management_api import ConnectionsApiError, PostThrottledError
 from axon.serialization import loads
 from tests.support.eventually import eventually
 from tests.support.principals import a_principal
-from tests.unit.relay.log_author import Author
+from tests.unit.relay.log_author_stub import Author
 from tests.unit.relay.relay_harness import RELAY, RelayHarness, RelayParts, begun
 
 

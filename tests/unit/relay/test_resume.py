@@ -7,7 +7,7 @@ import pytest
 from axon.management_api import PostUncertainError
 from relay.reconciler import LOST_AFTER
 from tests.support.eventually import eventually
-from tests.unit.relay.log_author import Author
+from tests.unit.relay.log_author_stub import Author
 from tests.unit.relay.relay_harness import RELAY, RelayHarness, RelayParts, begun
 
 

@@ -21,8 +21,8 @@ from axon.tracing import NoTracing
 from tests.support.virtual_time import now
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.attempt.attempt_harness import EVERY_TOKEN
-from tests.unit.worker.default_settings import SETTINGS
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
+from tests.unit.worker.settings_samples import SETTINGS
 from worker.attempt.context import AttemptContext
 from worker.attempt.runner import JobRunner
 from worker.engines.protocol import GenerateRequest, TokenChunk

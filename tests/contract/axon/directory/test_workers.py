@@ -14,8 +14,8 @@ from axon.adapters.valkey.workers import HandedOver, ValkeyWorkerDirectory
 from axon.directory.workers import ModelState, ModelStatus, WorkerDirectory, WorkerState
 from axon.jobs import ReceivedJob
 from axon.testing.worker_directory import FakeWorkerDirectory
-from tests.clients import valkey_client
 from tests.contract.conftest import Kind, RepeatingValkey
+from tests.support.clients import valkey_client
 
 WORKERS = ("w1", "w2", "w3", "w4")
 RECEIVED = ReceivedJob(

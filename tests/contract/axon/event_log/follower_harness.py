@@ -20,7 +20,7 @@ from axon.event_log.follower import PublicationListener, ResponseChannels, Respo
 from axon.event_log.log import EventLog, LoggedEvent, LostResponse, NewResponse, Status
 from axon.event_log.publication import Publication
 from axon.testing.event_log import FakeValkey
-from tests.clients import valkey_client
+from tests.support.clients import valkey_client
 from tests.support.eventually import eventually
 from tests.support.principals import a_principal
 

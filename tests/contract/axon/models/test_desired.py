@@ -9,7 +9,7 @@ from axon.adapters.postgres.stores import PostgresDesiredModels
 from axon.exceptions import UnavailableError
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.testing.stores import FakeDesiredModels
-from tests.clients import postgres_pool
+from tests.support.clients import postgres_pool
 
 SETTINGS = {
     "engine": "vllm",

@@ -4,8 +4,8 @@ from contextlib import asynccontextmanager
 import pytest
 import pytest_asyncio
 
-from tests.contract.worker.engines.echo_upstream import Fault, echo_upstream
-from tests.contract.worker.engines.engine_case import (
+from tests.contract.worker.engines.echo_upstream_stub import Fault, echo_upstream
+from tests.contract.worker.engines.engine_samples import (
     CHARACTERS,
     MODEL_MARKS,
     NEEDS_VLLM,

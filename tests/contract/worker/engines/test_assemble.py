@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from axon.conversations import Turn
 from axon.exceptions import RequestError
-from tests.contract.worker.engines.engine_case import EngineCase
+from tests.contract.worker.engines.engine_samples import EngineCase
 from tests.unit.axon.samples import a_job
 from worker.engines.protocol import GenerateRequest
 from worker.metrics import WorkerMetrics

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.contract.worker.engines.engine_case import CHARACTERS, EngineCase, answer_of
+from tests.contract.worker.engines.engine_samples import CHARACTERS, EngineCase, answer_of
 from worker.engines.protocol import GenerateRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.contract.worker.engines.echo_upstream import Fault
-from tests.contract.worker.engines.engine_case import MODEL_MARKS, EngineCase, answer_of
+from tests.contract.worker.engines.echo_upstream_stub import Fault
+from tests.contract.worker.engines.engine_samples import MODEL_MARKS, EngineCase, answer_of
 from worker.engines.protocol import EngineDeadError, EngineError
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

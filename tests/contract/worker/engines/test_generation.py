@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from axon.protocol.objects import Usage
-from tests.contract.worker.engines.engine_case import EngineCase, answer_of
+from tests.contract.worker.engines.engine_samples import EngineCase, answer_of
 from worker.engines.protocol import (
     ChatMessage,
     ContextOverflowError,

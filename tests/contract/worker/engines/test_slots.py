@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.contract.worker.engines.engine_case import Answer, EngineCase
+from tests.contract.worker.engines.engine_samples import Answer, EngineCase
 from worker.engines.protocol import GenerateRequest, TokenChunk
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.contract.worker.engines.engine_case import MODEL_MARKS, EngineCase, answer_of
+from tests.contract.worker.engines.engine_samples import MODEL_MARKS, EngineCase, answer_of
 from worker.engines.openvino.process import PipelineGeneration, PipelineProcess, PipelineReason
 from worker.engines.protocol import (
     ChatMessage,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.contract.worker.engines.engine_case import Answer, EngineCase, answer_of
+from tests.contract.worker.engines.engine_samples import Answer, EngineCase, answer_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

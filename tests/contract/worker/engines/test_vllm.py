@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from axon.adapters.observability.metrics import exposition, new_registry
-from tests.contract.worker.engines.engine_case import NEEDS_VLLM, EngineCase
+from tests.contract.worker.engines.engine_samples import NEEDS_VLLM, EngineCase
 from tests.vllm.on_cpu import ADAPTERS, tiny_adapters
 from worker.engines.protocol import EngineDeadError, EngineError, RefusedError, TokenChunk
 from worker.engines.vllm.engine import VllmEngine

@@ -36,7 +36,7 @@ from axon.event_log.publication import Publication
 from axon.jobs import ReceivedJob
 from infra.constructs.data.valkey_access import ACCESS_STRING
 from relay.subscriber import RelaySubscriber
-from tests.clients import valkey_client
+from tests.support.clients import valkey_client
 from tests.support.eventually import eventually
 from tests.support.principals import a_principal
 from worker.cluster.peer_jobs import PeerJobSubscriber

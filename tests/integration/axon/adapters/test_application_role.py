@@ -14,7 +14,7 @@ from psycopg.errors import InsufficientPrivilege
 from axon.adapters.postgres import migrations
 from axon.adapters.postgres.migrations import migrate
 from local.services.postgres import Postgres
-from tests.clients import postgres_pool
+from tests.support.clients import postgres_pool
 
 NUMBERS = count()
 DATABASES = 6

@@ -21,8 +21,8 @@ from axon.exceptions import SettingsError
 from axon.scaling import FixedWorkerScaler
 from axon.serialization import loads
 from axon.settings import RespondSettings
-from tests.clients import valkey_client
-from tests.moto_aws import REGION, moto_aws
+from tests.support.clients import valkey_client
+from tests.support.moto_aws import REGION, moto_aws
 
 CLUSTER, SERVICE = "axon-dev-inference", "axon-dev-worker"
 TARGET = "AmazonEC2ContainerServiceV20141113"

@@ -7,7 +7,7 @@ import pytest
 from axon.adapters.postgres import migrations
 from axon.adapters.postgres.migrations import migrate
 from axon.exceptions import UnavailableError
-from tests.clients import postgres_pool
+from tests.support.clients import postgres_pool
 
 ALL = [name for name, _ in migrations._migrations()]
 

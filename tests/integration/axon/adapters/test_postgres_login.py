@@ -19,8 +19,8 @@ from axon.adapters.postgres import login as postgres_login
 from axon.adapters.postgres.pool import Pool, create_pool, transaction
 from axon.exceptions import SettingsError, UnavailableError
 from axon.settings import PostgresSettings
-from tests.moto_aws import moto_aws
-from tests.tls import Authority, terminator
+from tests.support.moto_aws import moto_aws
+from tests.support.tls import Authority, terminator
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

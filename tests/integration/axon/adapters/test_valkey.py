@@ -19,7 +19,7 @@ from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import LoggedEvent, LostResponse, NewResponse, OpenResult, Status
 from axon.exceptions import UnavailableError
-from tests.clients import valkey_client
+from tests.support.clients import valkey_client
 from tests.support.principals import a_principal
 
 NEW = NewResponse(

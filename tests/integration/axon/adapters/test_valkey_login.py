@@ -17,8 +17,8 @@ from axon.adapters.valkey.login import IamLogin
 from axon.exceptions import SettingsError, UnavailableError
 from axon.settings import ValkeySettings
 from local.services.valkey import Valkey as ValkeyServer
-from tests.clients import valkey_client
-from tests.tls import Authority, terminator
+from tests.support.clients import valkey_client
+from tests.support.tls import Authority, terminator
 
 USER, CACHE, REGION = "axon-test", "axon-test", "eu-central-1"
 NOW = 1_795_252_220.0

@@ -13,7 +13,7 @@ from local.supervision.leftovers import owned
 from tests.support.eventually import wait_until
 
 DEADLINE_S = 20.0
-SUPERVISED = Path(__file__).with_name("supervised_cloud.py")
+SUPERVISED = Path(__file__).with_name("supervised_cloud_stub.py")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 import pytest
 
 from axon.protocol.objects import Usage, message_item, response_object, text_part
+from tests.support.sdk_events import RESPONSE_FIELDS
 from tests.unit.axon.samples import a_request
-from tests.unit.axon.sdk_events import RESPONSE_FIELDS
 
 
 def test_response_object_has_the_31_fields_of_the_schema() -> None:

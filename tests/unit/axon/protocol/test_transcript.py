@@ -8,8 +8,8 @@ from axon.event_log.log import LoggedEvent, Status
 from axon.protocol.objects import Usage
 from axon.protocol.transcript import Transcript
 from axon.serialization import loads
+from tests.support.sdk_events import validate, validate_stream
 from tests.unit.axon.samples import a_job
-from tests.unit.axon.sdk_events import validate, validate_stream
 
 ERROR = {"code": "server_error", "message": "It broke."}
 MAX_TOKENS = "max_output_tokens"

@@ -13,8 +13,8 @@ from axon.protocol.output_items.message import MessageItem
 from axon.protocol.output_items.reasoning import ReasoningItem
 from axon.protocol.transcript import Transcript
 from axon.serialization import loads
+from tests.support.sdk_events import validate_items
 from tests.unit.axon.samples import a_job
-from tests.unit.axon.sdk_events import validate_items
 
 Step = Callable[[Transcript], list[LoggedEvent]]
 

@@ -17,8 +17,8 @@ from axon.testing.event_log import FakeValkey
 from axon.testing.scaling import FakeWorkerScaler
 from axon.testing.stores import FakeHistory, FakeJobQueue, FakeTurns
 from tests.support.principals import a_principal
+from tests.support.sdk_events import validate_stream
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
-from tests.unit.axon.sdk_events import validate_stream
 
 DEADLINE_S = 600.0
 RESUME_WINDOW_S = 60.0

@@ -8,9 +8,9 @@ from axon.ids import is_id, new_id
 from axon.jobs import Job
 from axon.responses.service import UNSENT
 from tests.support.principals import a_principal
+from tests.support.sdk_events import validate_stream
 from tests.unit.axon.responses.service_harness import SLEEPING, ResponseHarness
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
-from tests.unit.axon.sdk_events import validate_stream
 
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
 CALL_OUTPUT = {"type": "function_call_output", "call_id": "call_1", "output": "4"}

@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry
 from axon.event_log.log import Status
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
+from tests.support.sdk_events import validate_stream
 from tests.unit.axon.responses.service_harness import DEADLINE_S, ResponseHarness
-from tests.unit.axon.sdk_events import validate_stream
-from tests.unit.worker.default_settings import SETTINGS
-from tests.unit.worker.recorded_tracing import RecordedTracing
+from tests.unit.worker.settings_samples import SETTINGS
+from tests.unit.worker.tracing_stub import RecordedTracing
 from worker.attempt.attempt import Attempt
 from worker.attempt.context import AttemptContext
 from worker.engines.protocol import Engine, EngineDeadError

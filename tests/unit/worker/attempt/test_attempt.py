@@ -11,7 +11,7 @@ from axon.exceptions import UnavailableError
 from axon.history import version_of
 from tests.support.virtual_time import run
 from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, attempt, text_of
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.attempt.endings import ENGINE_FAILED
 from worker.engines.protocol import (
     ContextOverflowError,

@@ -15,8 +15,8 @@ from tests.support.virtual_time import now, run
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.axon.samples import CONNECTION, TENANT
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness, attempt, text_of, until_logged
-from tests.unit.worker.attempt.faulty_event_log import Fault, going_wrong
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.attempt.faulty_event_log_stub import Fault, going_wrong
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 
 TOKENS = [f"{number} " for number in range(12)]
 FAULTS = st.lists(st.sampled_from(Fault), max_size=30)

@@ -8,7 +8,7 @@ from axon.event_log.log import Status
 from axon.exceptions import RequestError
 from tests.support.virtual_time import run
 from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, attempt, until_logged
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.engines.protocol import EngineDeadError, EngineError
 from worker.event_writer import EndedError
 

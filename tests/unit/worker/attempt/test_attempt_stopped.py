@@ -11,8 +11,8 @@ from axon.history import HistoryRecord
 from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import TENANT, a_job
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness, attempt, text_of, until_logged
-from tests.unit.worker.default_settings import FLUSH_POLICY
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
+from tests.unit.worker.settings_samples import FLUSH_POLICY
 from worker.shutdown import HandedOverError, Shutdown
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from axon.jobs import Job
 from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, attempt, text_of
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.engines.protocol import EngineDeadError
 
 WINDOW = 12  # a quarter of it is the answer's

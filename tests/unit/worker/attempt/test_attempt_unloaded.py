@@ -9,8 +9,8 @@ from axon.event_log.log import Status
 from axon.jobs import Job, ReceivedJob
 from tests.support.virtual_time import now, run
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness, text_of, until_logged
-from tests.unit.worker.default_settings import FLUSH_POLICY
-from tests.unit.worker.models.stub_engines import Loadable, counted
+from tests.unit.worker.models.engine_stub import Loadable, counted
+from tests.unit.worker.settings_samples import FLUSH_POLICY
 from worker.attempt.context import AttemptContext
 from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError

@@ -4,7 +4,7 @@ import pytest
 
 from axon.protocol.objects import Usage
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness, attempt
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.engines.protocol import FinishReason
 
 COUNTED = Usage(input_tokens=7, output_tokens=9, cached_tokens=3)

@@ -17,8 +17,8 @@ from tests.support.virtual_time import now, run
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, text_of
-from tests.unit.worker.attempt.faulty_event_log import Fault, going_wrong
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.attempt.faulty_event_log_stub import Fault, going_wrong
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.attempt.context import AttemptContext
 from worker.attempt.endings import LOST
 from worker.attempt.runner import JobRunner

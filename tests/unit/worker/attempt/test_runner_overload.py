@@ -11,7 +11,7 @@ from axon.jobs import ReceivedJob
 from tests.support.eventually import eventually
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, attempt, text_of
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.attempt.context import AttemptContext
 from worker.attempt.endings import OVERLOADED
 from worker.attempt.runner import JobRunner

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import SecretStr
 
-from tests.unit.worker.default_settings import SETTINGS
+from tests.unit.worker.settings_samples import SETTINGS
 from worker.engines.echo.engine import EchoPace
 from worker.engines.factory import create_engine
 from worker.engines.openai.upstream import Upstream

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from axon.jobs import Job, ReceivedJob
 from axon.testing.stores import FakeJobQueue
 from tests.support.virtual_time import now
-from tests.unit.worker.recorded_tracing import RecordedTracing
+from tests.unit.worker.tracing_stub import RecordedTracing
 from worker.jobs.consumer import Consumer
 from worker.metrics import WorkerMetrics
 from worker.outcome import AttemptOutcome

@@ -12,7 +12,7 @@ from axon.exceptions import SettingsError
 from axon.models.desired import DesiredModel
 from axon.testing.stores import FakeDesiredModels
 from tests.support.virtual_time import now
-from tests.unit.worker.models.stub_engines import Adaptable
+from tests.unit.worker.models.engine_stub import Adaptable
 from worker.engines.protocol import Engine
 from worker.models.host import ModelHost
 from worker.models.metrics import ModelMetrics

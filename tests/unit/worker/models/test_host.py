@@ -6,7 +6,7 @@ import pytest
 
 from axon.directory.workers import ModelState, ModelStatus
 from tests.support.virtual_time import now, run
-from tests.unit.worker.models.stub_engines import Loadable, a_request, counted, text
+from tests.unit.worker.models.engine_stub import Loadable, a_request, counted, text
 from worker.engines.protocol import (
     EngineDeadError,
     EngineError,

@@ -6,8 +6,8 @@ import pytest
 
 from axon.directory.workers import ModelState, ModelStatus
 from tests.support.virtual_time import run
+from tests.unit.worker.models.engine_stub import Adaptable, Loadable, a_request, counted, text
 from tests.unit.worker.models.host_harness import ModelsHarness, running_harness
-from tests.unit.worker.models.stub_engines import Adaptable, Loadable, a_request, counted, text
 from worker.engines.protocol import EngineError, RefusedError, UnloadedError
 from worker.models.host import ModelHost
 

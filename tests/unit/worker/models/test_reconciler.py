@@ -8,8 +8,8 @@ import pytest
 from axon.directory.workers import ModelState, ModelStatus
 from axon.exceptions import SettingsError, UnavailableError
 from tests.support.virtual_time import now, run
+from tests.unit.worker.models.engine_stub import counted, text
 from tests.unit.worker.models.host_harness import running_harness
-from tests.unit.worker.models.stub_engines import counted, text
 from worker.engines.protocol import EngineError
 from worker.models.reconciler import READ_INTERVAL_S
 

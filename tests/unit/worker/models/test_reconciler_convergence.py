@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from axon.directory.workers import ModelState
 from axon.exceptions import UnavailableError
 from tests.support.virtual_time import run
+from tests.unit.worker.models.engine_stub import counted, text
 from tests.unit.worker.models.host_harness import OWN, ModelsHarness, running_harness
-from tests.unit.worker.models.stub_engines import counted, text
 from worker.engines.protocol import EngineError
 
 LONGEST_S = 400.0

@@ -10,8 +10,8 @@ from axon.models.desired import DesiredModel
 from axon.settings import EngineSettings
 from axon.testing.stores import FakeDesiredModels
 from tests.support.virtual_time import run
-from tests.unit.worker.default_settings import SETTINGS
-from tests.unit.worker.models.stub_engines import Loadable
+from tests.unit.worker.models.engine_stub import Loadable
+from tests.unit.worker.settings_samples import SETTINGS
 from worker.engines.protocol import Engine, EngineError
 from worker.factories import engine_of
 from worker.models.host import ModelHost

@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from axon.conversations import Turn
 from axon.exceptions import RequestError
 from tests.unit.axon.samples import a_job
-from tests.unit.worker.pipeline.items import message, turn
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.pipeline.item_samples import message, turn
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.engines.protocol import ChatMessage, GenerateRequest, Prompt, RefusedError
 from worker.metrics import WorkerMetrics
 from worker.pipeline.assemble import assemble

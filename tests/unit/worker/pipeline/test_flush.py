@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.unit.worker.default_settings import FLUSH_POLICY
+from tests.unit.worker.settings_samples import FLUSH_POLICY
 from worker.pipeline.flush import FlushPolicy
 
 POLICY = FlushPolicy(first_s=0.03, last_s=0.2, steady_s=1.0, ramp_s=2.0)

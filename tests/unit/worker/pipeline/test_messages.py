@@ -5,7 +5,7 @@ import pytest
 from axon.conversations import Turn
 from axon.jobs import Job
 from tests.unit.axon.samples import a_job
-from tests.unit.worker.pipeline.items import message, turn
+from tests.unit.worker.pipeline.item_samples import message, turn
 from worker.engines.protocol import ChatMessage
 from worker.pipeline.messages import Conversation
 

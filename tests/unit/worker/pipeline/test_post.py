@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness, attempt, text_of
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.pipeline.post import PostProcessor, Unchanged, post
 from worker.pipeline.stream import Flush
 

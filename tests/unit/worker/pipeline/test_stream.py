@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from axon.protocol.objects import Usage
 from tests.support.virtual_time import now, run
-from tests.unit.worker.default_settings import FLUSH_POLICY
+from tests.unit.worker.settings_samples import FLUSH_POLICY
 from worker.engines.protocol import EngineError, TokenChunk
 from worker.pipeline.stream import Coalescer, Flush
 

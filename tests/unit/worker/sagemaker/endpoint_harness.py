@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 from prometheus_client import CollectorRegistry
 
 from axon.settings import EndpointSettings
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.engines.protocol import EngineDeadError
 from worker.sagemaker.app import create_endpoint
 from worker.sagemaker.http import Endpoint

@@ -1,8 +1,8 @@
 import asyncio
 
 from axon.event_log.log import LoggedEvent, Status
+from tests.support.sdk_events import validate_stream
 from tests.unit.axon.samples import a_job
-from tests.unit.axon.sdk_events import validate_stream
 from worker.sagemaker.answer_log import AnswerLog
 
 

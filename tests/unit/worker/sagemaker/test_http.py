@@ -9,9 +9,9 @@ from aiohttp import ClientResponse
 from axon.event_log.log import LoggedEvent
 from axon.serialization import loads
 from tests.support.eventually import eventually
-from tests.unit.axon.sdk_events import RESPONSE_FIELDS, validate_stream
+from tests.support.sdk_events import RESPONSE_FIELDS, validate_stream
 from tests.unit.worker.sagemaker.endpoint_harness import QUESTION, EndpointHarness, serving
-from tests.unit.worker.scripted_engine import ScriptedEngine
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.engines.protocol import EngineDeadError, EngineError, RefusedError
 from worker.sagemaker.http import CUSTOM_ATTRIBUTES
 

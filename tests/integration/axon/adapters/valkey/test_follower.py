@@ -11,7 +11,7 @@ from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.follower import ValkeyResponseChannels
 from axon.event_log.publication import Publication
-from tests.clients import valkey_client
+from tests.support.clients import valkey_client
 from tests.support.eventually import eventually
 
 CHANNEL = keys.response_channel("resp_1")

@@ -6,8 +6,8 @@ import pytest
 from axon.adapters.aws import ecs_agent
 from axon.adapters.aws.ecs_agent import EcsAgent
 from axon.exceptions import UnavailableError
-from tests.stream_server import stream_server
-from tests.unit.axon.adapters.aws.ecs_agent_stand_in import AgentStandIn, ecs_agent_stand_in
+from tests.support.stream_server import stream_server
+from tests.unit.axon.adapters.aws.ecs_agent_stub import AgentStandIn, ecs_agent_stand_in
 
 
 @pytest.fixture

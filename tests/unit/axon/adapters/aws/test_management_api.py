@@ -22,7 +22,7 @@ from axon.management_api import (
     PostThrottledError,
     PostUncertainError,
 )
-from tests.unit.axon.adapters.aws.strict_gateway import (
+from tests.unit.axon.adapters.aws.gateway_stub import (
     ACCESS_KEY,
     HANG,
     HANG_UP,

@@ -8,7 +8,7 @@ from botocore.credentials import ReadOnlyCredentials
 from axon.adapters.aws.management_api import HttpConnectionsApi
 from axon.management_api import ConnectionGoneError, ConnectionsApi, PayloadTooLargeError
 from axon.testing.management_api import FakeConnections
-from tests.unit.axon.adapters.aws.strict_gateway import (
+from tests.unit.axon.adapters.aws.gateway_stub import (
     ACCESS_KEY,
     REGION,
     SECRET_KEY,

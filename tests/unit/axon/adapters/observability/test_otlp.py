@@ -8,8 +8,8 @@ import pytest
 
 from axon.adapters.observability import otlp as module
 from axon.adapters.observability.otlp import OtlpTracing
-from tests.stream_server import stream_server
-from tests.unit.axon.adapters.observability.otlp_collector import Collector, otlp_collector
+from tests.support.stream_server import stream_server
+from tests.unit.axon.adapters.observability.otlp_collector_stub import Collector, otlp_collector
 
 TRACE, PARENT = "5759e988bd862e3fe1be46a994272793", "53995c3f42cd8ad8"
 SAMPLED = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={PARENT};Sampled=1;Lineage=1:a87bd80c:0"

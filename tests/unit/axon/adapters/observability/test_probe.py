@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from axon.adapters.observability import probe
 from axon.adapters.observability.health import serve_health
 from axon.adapters.observability.probe import healthy
-from tests.stream_server import stream_server
+from tests.support.stream_server import stream_server
 
 
 def run(port: int) -> int:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from axon.protocol.objects import Usage
-from tests.contract.worker.engines.echo_upstream import Fault
+from tests.contract.worker.engines.echo_upstream_stub import Fault
 from tests.unit.worker.engines.openai.upstream_harness import chunks_of, joined, serving
 from worker.engines.protocol import ChatMessage, ContextOverflowError, EngineError
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 
-from tests.contract.worker.engines.echo_upstream import Fault
+from tests.contract.worker.engines.echo_upstream_stub import Fault
 from tests.unit.worker.engines.openai.upstream_harness import ask, generate, serving
 from worker.engines.openai.engine import OpenAiEngine
 from worker.engines.protocol import EngineDeadError, TokenChunk

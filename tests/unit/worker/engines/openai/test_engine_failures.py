@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.worker.engines.echo_upstream import Fault
+from tests.contract.worker.engines.echo_upstream_stub import Fault
 from tests.unit.worker.engines.openai.upstream_harness import (
     ask,
     chunks_of,

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.contract.worker.engines.echo_upstream import EchoUpstream, echo_upstream
+from tests.contract.worker.engines.echo_upstream_stub import EchoUpstream, echo_upstream
 from worker.engines.openai.engine import OpenAiEngine
 from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import ChatMessage, GenerateRequest, Sampling, TokenChunk

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.unit.worker.engines.openvino.scripted_pipeline import (
+from tests.unit.worker.engines.openvino.pipeline_stub import (
     COUNT,
     CRASH,
     DIE_LOADING,
@@ -18,7 +18,7 @@ from tests.unit.worker.engines.openvino.scripted_pipeline import (
 from worker.engines.openvino.process import PipelineGeneration, PipelineProcess
 from worker.engines.protocol import EngineDeadError, EngineError
 
-SCRIPT = Path(__file__).with_name("scripted_pipeline.py")
+SCRIPT = Path(__file__).with_name("pipeline_stub.py")
 
 
 class ProcessHarness:

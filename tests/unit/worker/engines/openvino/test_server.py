@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.worker.engines.openvino.scripted_pipeline import ENDLESS, REFUSE, ScriptedPipeline
+from tests.unit.worker.engines.openvino.pipeline_stub import ENDLESS, REFUSE, ScriptedPipeline
 from worker.engines.openvino.server import LineReader, serve
 
 Messages = SimpleQueue[Mapping[str, Any]]

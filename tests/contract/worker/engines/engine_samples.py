@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.worker.engines.echo_upstream import EchoUpstream
+from tests.contract.worker.engines.echo_upstream_stub import EchoUpstream
 from worker.engines.protocol import (
     ChatMessage,
     Engine,

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.stream_server import stream_server
+from tests.support.stream_server import stream_server
 
 LOCALHOST = "localhost"
 _SSL_REQUEST = 80877103

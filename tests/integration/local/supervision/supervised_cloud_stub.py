@@ -1,4 +1,4 @@
-"""Run by the tests as `supervised_cloud.py ROOT [breaks|stubborn]`: supervises small programs.
+"""Run by the tests as `supervised_cloud_stub.py ROOT [breaks|stubborn]`: supervises small programs.
 
 `parent` starts a grandchild in a session of its own and notes its pid in ROOT/grandchild. With
 `breaks` the second program ends before it is ready, with `stubborn` it ignores SIGTERM.
