@@ -12,7 +12,7 @@ from axon.event_log import follower as module
 from axon.event_log.log import LoggedEvent, Status
 from axon.event_log.merger import EventMerger
 from axon.exceptions import UnavailableError
-from tests.contract.axon.event_log.follower_harness import TENANT, fake
+from tests.contract.axon.event_log.follower_harness import RESTORE_S, TENANT, fake
 from tests.support import virtual_time
 
 
@@ -59,6 +59,28 @@ def test_follower_fails_when_the_log_stays_unavailable(monkeypatch: pytest.Monke
             with pytest.raises(UnavailableError):
                 await harness.read(author)
             assert harness.subscribed() == 0
+
+    virtual_time.run(follow())
+
+
+def test_follower_waits_for_a_log_that_is_lost_twice() -> None:
+    """Each loss has its own time, also when only reads of events show that the log was back."""
+
+    async def follow() -> None:
+        async with fake(look_s=0.1) as harness:
+            author = await harness.open()
+            reader = harness.reader(author)
+            await reader.has_all()
+            harness.channels.loses = lambda: True  # so that the events come from reads
+            for _ in range(2):
+                await harness.lose()
+                await asyncio.sleep(0.7 * RESTORE_S)
+                await harness.prepare()
+                await author.restore()
+                await author.append()
+                await reader.has_all()
+            await author.complete()
+            await reader.ends()
 
     virtual_time.run(follow())
 

@@ -5,8 +5,7 @@ to a WebSocket connection; neither does it count as somebody who waits for the r
 """
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -152,6 +151,8 @@ class ResponseFollower:
             merger.request_read()
             await reader.news()  # an append to the restored log, or another look
             return
+        # The log is there, so a later loss has its full grace time.
+        reader.missing_since = None
         merger.end_read(events, complete=len(events) < READ_LIMIT)
 
     async def _holds(self, reader: "_Reader") -> bool:
@@ -170,7 +171,6 @@ class ResponseFollower:
             if reader.missing_for() > self._restore_s:
                 raise LostEventsError(f"{merger.response_id} is no longer in the event log")
             return False
-        reader.missing_since = None
         if meta.next_sequence < merger.next_sequence:
             raise LostEventsError(f"{merger.response_id}: its log has begun again")
         merger.learn(meta.next_sequence, ended=meta.status.terminal)
@@ -183,18 +183,11 @@ class ResponseFollower:
 class _Reader:
     """One reader of one response: its merger, and its wait for news."""
 
-    def __init__(
-        self,
-        merger: EventMerger,
-        *,
-        look_s: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, merger: EventMerger, *, look_s: float) -> None:
         self.merger = merger
         self.missing_since: float | None = None
         self._first_look_s = look_s
         self._look_s = look_s
-        self._clock = clock
         self._woken = asyncio.Event()
 
     def publish(self, publication: Publication) -> None:
@@ -225,7 +218,7 @@ class _Reader:
 
     def missing_for(self) -> float:
         """Return the seconds since the log was first found missing."""
-        now = self._clock()
+        now = asyncio.get_running_loop().time()
         self.missing_since = now if self.missing_since is None else self.missing_since
         return now - self.missing_since
 
