@@ -25,7 +25,8 @@ class ConnectionCloser:
     def close(self, connection_id: str, response_ids: Iterable[str]) -> None:
         """Close a connection, to which these responses were to be delivered."""
         if connection_id in self._closing:
-            # Completed together with the others when the connection is closed.
+            # Completed together with the others: `DeliveryCompletion.close` ends only once the set
+            # is empty, and nothing is awaited between its end and the removal of the set.
             self._closing[connection_id].update(response_ids)
             return
         self._closing[connection_id] = set(response_ids)

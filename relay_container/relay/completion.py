@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -52,16 +51,29 @@ class DeliveryCompletion:
         """Take a response that has no log any more off what this relay has to deliver."""
         await UNTIL_DONE.run(lambda: self.directory.delivered(self.relay_id, response_id))
 
-    async def gone(self, connection_id: str, response_ids: Iterable[str]) -> None:
-        """Mark a connection's responses as abandoned: its client can resume them in time."""
-        # First the log, then the directory: a relay that dies in between leaves the responses with
-        # the next relay, which finds the connection gone and does this again.
-        await UNTIL_DONE.run(lambda: self.log.abandon(connection_id))
-        for response_id in tuple(response_ids):  # a copy: more may come during the awaits
-            await self.delivered(response_id, connection_id)
+    async def gone(self, connection_id: str, response_ids: set[str]) -> None:
+        """Mark a connection's responses as abandoned: its client can resume them in time.
 
-    async def close(self, connection_id: str, response_ids: Iterable[str]) -> None:
-        """Tell the client of the interruption, and close its connection.
+        Parameters
+        ----------
+        response_ids : set[str]
+            The responses to complete; empty afterwards. The caller may add more during the call.
+        """
+        while True:
+            # Taken before the log is changed: a response that is added later may have been opened
+            # after that change, and needs another one.
+            batch = tuple(response_ids)
+            response_ids.clear()
+            # First the log, then the directory: a relay that dies in between leaves the responses
+            # with the next relay, which finds the connection gone and does this again.
+            await UNTIL_DONE.run(lambda: self.log.abandon(connection_id))
+            for response_id in batch:
+                await self.delivered(response_id, connection_id)
+            if not response_ids:
+                return
+
+    async def close(self, connection_id: str, response_ids: set[str]) -> None:
+        """Tell the client of the interruption, close its connection, and do as `gone` does.
 
         A client that is disconnected can resume. One that received a wrong stream, or none, could
         not know that it has to.

@@ -92,11 +92,11 @@ class WriterPool:
         if running := self._running.get(delivery.connection_id):
             running.writer.drop(delivery)
 
-    def stop(self, connection_id: str) -> list[str]:
+    def stop(self, connection_id: str) -> set[str]:
         """Stop a connection's writer, with its post; return the responses not delivered."""
         running = self._running.get(connection_id)
         if running is None:
-            return []
+            return set()
         running.task.cancel()
         return self._detach(running.writer)
 
@@ -137,13 +137,13 @@ class WriterPool:
         self._registry.end([delivery.response_id], delivery.connection_id)
         await self._completion.delivered(delivery.response_id, delivery.connection_id)
 
-    def _detach(self, writer: ConnectionWriter) -> list[str]:
+    def _detach(self, writer: ConnectionWriter) -> set[str]:
         """Take the writer out; end its deliveries, and return their responses.
 
         Nothing is awaited between the writer's end and this: a delivery that were added meanwhile
         would have no writer.
         """
         del self._running[writer.connection_id]
-        undelivered = [delivery.response_id for delivery in writer.deliveries]
+        undelivered = {delivery.response_id for delivery in writer.deliveries}
         self._registry.end(undelivered, writer.connection_id)
         return undelivered
