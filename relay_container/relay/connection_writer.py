@@ -88,6 +88,7 @@ class ConnectionWriter:
         self._in_doubt: dict[DeliveryCursor, float] = {}
         self._woken = asyncio.Event()
         self._halted = asyncio.Event()
+        self._retry = replace(UNTIL_DONE, stop=self._halted)
 
     @property
     def deliveries(self) -> AbstractSet[DeliveryCursor]:
@@ -236,8 +237,7 @@ class ConnectionWriter:
         when the halt ends the repetitions.
         """
         try:
-            retry = replace(UNTIL_DONE, stop=self._halted)
-            await retry.run(lambda: self._connections.post(self.connection_id, data))
+            await self._retry.run(lambda: self._connections.post(self.connection_id, data))
         except PostThrottledError:
             return False
         return True
