@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 ALL_SCOPES = frozenset({"responses:read", "responses:write"})
-"""Everything that an API key can be allowed.
+"""Everything that an API key can be allowed. Scopes are recorded, not enforced yet.
 
-``responses:write`` creates and cancels responses, ``responses:read`` resumes and follows them.
+``responses:write`` stands for creating and cancelling responses, ``responses:read`` for resuming
+and following them.
 """
 
 
@@ -22,7 +23,7 @@ class Principal:
     key_id : str
         Id of the API key; empty where no key was used or none was recorded.
     scopes : frozenset[str]
-        What the key is allowed, out of `ALL_SCOPES`.
+        What the key is allowed, out of `ALL_SCOPES`. Recorded, not enforced yet.
     """
 
     tenant_id: str
