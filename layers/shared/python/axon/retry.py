@@ -53,7 +53,8 @@ class RetryPolicy:
     errors : tuple[type[Exception], ...]
         Errors after which the call is repeated; every other one is raised at once.
     stop : asyncio.Event | None
-        Once it is set, no further attempt is made.
+        Once it is set, no further attempt is made. When it is set during a pause, the pause ends at
+        once and the last error is raised.
     deadline_ms : float
         Milliseconds of the Unix epoch after which no failure is retried.
     max_attempts : int | None
@@ -78,7 +79,8 @@ class RetryPolicy:
         Raises
         ------
         Exception
-            The last of `errors`, once no further attempt may be made; any other error at once.
+            The last of `errors`, once no further attempt may be made, because of `stop` (set during
+            a call or a pause), `deadline_ms` or `max_attempts`; any other error at once.
         """
         pauses = backoff(first_s=self.first_pause_s, longest_s=self.longest_pause_s)
         for failures, pause_s in enumerate(pauses, start=1):
