@@ -1,4 +1,4 @@
-"""The worker's life: start, serve until told to stop, drain, leave."""
+"""Run a worker: start, serve until told to stop, drain, leave."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The life of a relay: subscribe, register, deliver; at shutdown halt and hand over."""
+"""Run a relay: subscribe, register, deliver; at shutdown halt and hand over."""
 
 import asyncio
 import logging

@@ -21,7 +21,7 @@ class HistoryRecord(BaseModel):
     key_id : str
         The API key whose request this was; empty in records from before keys were recorded.
     version : int
-        Of `version_of`: a later version replaces an earlier one.
+        Made by `version_of`; a record with a higher version replaces one with a lower version.
     created_ms, ended_ms : int
         Milliseconds of the Unix epoch.
     """

@@ -139,12 +139,22 @@ def new_job(
 
 @dataclass(frozen=True, slots=True)
 class ReceivedJob:
-    """A job as a worker received it; `receipt_handle` releases, extends or deletes it.
+    """A job as a worker received it.
 
-    `receive_count` is how often the message was received, this time included; `message_id`
-    stays the same each time, and a duplicate has another one; `trace_header` is what the
-    submitter's trace goes on with, if there is one. `forwarded`: another worker received it, and
-    handed it over.
+    Parameters
+    ----------
+    body : str
+        The message's body: a `Job`, encoded.
+    receipt_handle : str
+        Releases, extends or deletes the message; valid for this receipt only.
+    receive_count : int
+        Times that the message was received, this one included.
+    message_id : str
+        Id of the SQS message: the same at each receipt. A duplicate of the job has another one.
+    trace_header : str | None
+        X-Ray trace header of the submitter, whose trace the worker continues.
+    forwarded : bool
+        True if another worker received the message and handed it over.
     """
 
     body: str

@@ -17,7 +17,7 @@ class Usage:
     cached_tokens: int = 0
 
     def wire(self) -> Json:
-        """As in the API."""
+        """Return the ``usage`` object of the API's response."""
         return {
             "input_tokens": self.input_tokens,
             "input_tokens_details": {

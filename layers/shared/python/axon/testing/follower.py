@@ -37,7 +37,7 @@ class FakeResponseChannels(ResponseChannels):
                 listener.publish(publication)
 
     def reconnect(self) -> None:
-        """Publications arrive again."""
+        """Deliver publications again, and make each listener read what it may have missed."""
         self.connected = True
         for listeners in self.listeners.values():
             for listener in listeners:

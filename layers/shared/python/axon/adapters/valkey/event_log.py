@@ -292,7 +292,7 @@ class ValkeyEventLog(EventLog):
 
 
 def _name() -> str:
-    """Return what tells a call apart from others, and not from its own repetition."""
+    """Return a random token for one call, so that a repetition of it changes nothing."""
     return secrets.token_hex(8)
 
 

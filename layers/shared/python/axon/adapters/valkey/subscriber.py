@@ -24,7 +24,7 @@ class Subscriber:
     Parameters
     ----------
     channel : str
-        One's own, where the pulses come.
+        The subscriber's own channel, to which `pulse` publishes; one of `receivers`.
     receivers : Mapping[str, Callable[[bytes], None]]
         Take what is published, by channel; must not raise.
     resubscribed : Callable[[], None]
