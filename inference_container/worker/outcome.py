@@ -1,6 +1,6 @@
-"""Outcomes of attempts, and the actions on their jobs' messages."""
+"""Results of attempts: outcomes, and the actions on their jobs' messages."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 
@@ -39,21 +39,30 @@ class AttemptOutcome(StrEnum):
     FORWARDED = "forwarded"
     """A peer runs the job."""
 
-    @property
-    def message_action(self) -> MessageAction:
-        """Action on the message of an attempt that returned this outcome."""
-        return _MESSAGE_ACTIONS.get(self, MessageAction.DELETE)
 
-    @property
-    def final(self) -> bool:
-        """Return whether no other attempt at the job follows or runs."""
-        return self.message_action is MessageAction.DELETE
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """The end of an attempt: what is counted, and what happens to the job's message.
+
+    The result of an attempt that an exception has ended is the exception's row in
+    `worker.attempt.endings.ENDINGS`. The constants below are the results without an exception.
+
+    Parameters
+    ----------
+    outcome : AttemptOutcome
+        Outcome in metrics and traces.
+    message : MessageAction
+        Action on the job's message.
+    """
+
+    outcome: AttemptOutcome
+    message: MessageAction
 
 
-_MESSAGE_ACTIONS: Mapping[AttemptOutcome, MessageAction] = {
-    AttemptOutcome.RELEASED: MessageAction.RELEASE,
-    AttemptOutcome.DELAYED: MessageAction.DELAY,
-    # The other attempt, here or at a peer, needs the message: if it dies, SQS delivers it again.
-    AttemptOutcome.FENCED: MessageAction.LEAVE,
-    AttemptOutcome.FORWARDED: MessageAction.LEAVE,
-}
+COMPLETED = AttemptResult(outcome=AttemptOutcome.COMPLETED, message=MessageAction.DELETE)
+FORWARDED = AttemptResult(outcome=AttemptOutcome.FORWARDED, message=MessageAction.LEAVE)
+"""The attempt of the peer needs the message: if the peer dies, SQS delivers it again."""
+DELAYED = AttemptResult(outcome=AttemptOutcome.DELAYED, message=MessageAction.DELAY)
+"""The router expects a worker that serves the model soon."""
+RELEASED = AttemptResult(outcome=AttemptOutcome.RELEASED, message=MessageAction.RELEASE)
+"""The worker drains while the router waits for the model."""

@@ -13,7 +13,7 @@ from worker.attempt.endings import ResponseFailure, ending_of
 from worker.attempt.retry_policy import ShedError
 from worker.engines.protocol import FinishReason, GenerateRequest
 from worker.event_writer import EndedError
-from worker.outcome import AttemptOutcome
+from worker.outcome import COMPLETED, AttemptResult
 from worker.pipeline.assemble import assemble
 from worker.pipeline.infer import Inference
 from worker.pipeline.post import post
@@ -57,7 +57,7 @@ class Attempt:
         self._logged_tokens = 0
         self._usage: Usage | None = None
 
-    async def run(self) -> AttemptOutcome:
+    async def run(self) -> AttemptResult:
         """Answer the job from where an earlier attempt left it; return how the attempt ended.
 
         A response that fails is ended here, too: see `worker.attempt.endings.ENDINGS`.
@@ -94,7 +94,7 @@ class Attempt:
         if self._transcript.token_ids:
             self._priority = _CONTINUED_PRIORITY
 
-    async def _answer(self) -> AttemptOutcome:
+    async def _answer(self) -> AttemptResult:
         tracing = self._context.tracing
         with tracing.span("assemble"):
             self._turns = await self._retry.run(self._retrieve)
@@ -105,7 +105,7 @@ class Attempt:
         else:  # an earlier attempt has generated all of it
             finish_reason = "stop" if status == "completed" else "length"
         await self._finish(finish_reason, self._usage or self._counted_usage(request))
-        return AttemptOutcome.COMPLETED
+        return COMPLETED
 
     async def _retrieve(self) -> list[Turn]:
         # Retried from outside the slot, which is free for others while a service is unavailable.
@@ -179,7 +179,7 @@ class Attempt:
             event = self._transcript.end(Status.INCOMPLETE, usage=usage, reason="max_output_tokens")
             await self._end(event, Status.INCOMPLETE)
 
-    async def _fail(self, error: Exception) -> AttemptOutcome:
+    async def _fail(self, error: Exception) -> AttemptResult:
         """End the response with the failure that belongs to an error; raise an error without."""
         ending = ending_of(error)
         if not isinstance(ending.client, ResponseFailure):
@@ -190,7 +190,7 @@ class Attempt:
         await self._end(event, Status.FAILED, continued=continued)
         if isinstance(error, ShedError):
             self._context.metrics.turned_away(error.stage, error.reason)
-        return ending.outcome
+        return ending.result
 
     async def _end(
         self, event: LoggedEvent, status: Status, *, continued: Sequence[Turn] = ()

@@ -23,7 +23,7 @@ from worker.engines.protocol import (
     UnloadedError,
 )
 from worker.event_writer import DuplicateError, EndedError
-from worker.outcome import AttemptOutcome, MessageAction
+from worker.outcome import AttemptOutcome, AttemptResult, MessageAction
 from worker.pipeline.stage import StageFullError
 from worker.shutdown import HandedOverError
 
@@ -107,6 +107,11 @@ class Ending:
     escalates: bool = False
     log_level: int = logging.DEBUG
 
+    @property
+    def result(self) -> AttemptResult:
+        """The result of an attempt that ended so."""
+        return AttemptResult(outcome=self.outcome, message=self.message)
+
     def log(self, response_id: str, error: Exception) -> None:
         """Log the error that ended an attempt at this response."""
         traceback = error if self.log_level >= logging.ERROR else None
@@ -170,6 +175,7 @@ ENDINGS: Mapping[type[Exception], Ending] = {
     # Another attempt or a terminator has the response, and answers the client.
     EndedError: Ending(outcome=AttemptOutcome.CANCELLED, message=MessageAction.DELETE),
     DuplicateError: Ending(outcome=AttemptOutcome.DUPLICATE, message=MessageAction.DELETE),
+    # The newer attempt needs the message: if its worker dies, SQS delivers it again.
     FencedError: Ending(outcome=AttemptOutcome.FENCED, message=MessageAction.LEAVE),
     # Another attempt follows, here or on another worker.
     StageFullError: Ending(outcome=AttemptOutcome.DELAYED, message=MessageAction.DELAY),

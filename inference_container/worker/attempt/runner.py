@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from axon.event_log.log import Status
-from axon.exceptions import UnavailableError
+from axon.exceptions import FencedError, MissingResponseError, UnavailableError
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import FinishedResponse
 from axon.responses.terminator import OVERDUE
@@ -11,20 +11,22 @@ from axon.retry import RetryPolicy
 from worker.attempt.attempt import Attempt
 from worker.attempt.context import AttemptContext
 from worker.attempt.endings import (
+    ENDINGS,
     LOST,
     OutsideFailure,
     ResponseFailure,
     ending_of,
 )
 from worker.attempt.retry_policy import OverdueError
-from worker.outcome import AttemptOutcome
+from worker.event_writer import EndedError
+from worker.outcome import AttemptResult
 
 
 class JobRouter(Protocol):
     """Decides which worker runs a job (`worker.cluster.router.Router`)."""
 
-    async def route(self, job: Job, received: ReceivedJob) -> AttemptOutcome | None:
-        """Return the outcome of a job that is not to be run here now, else None."""
+    async def route(self, job: Job, received: ReceivedJob) -> AttemptResult | None:
+        """Return the result for a job that is not to be run here now, else None."""
         ...
 
 
@@ -43,7 +45,7 @@ class JobRunner:
         self._context = context
         self._router = router
 
-    async def run(self, job: Job, received: ReceivedJob) -> AttemptOutcome:
+    async def run(self, job: Job, received: ReceivedJob) -> AttemptResult:
         """Bring a job's response to its end, or leave it to another attempt; return which.
 
         Raises
@@ -71,7 +73,7 @@ class JobRunner:
             return OverdueError(f"its deadline passed while a service was unavailable: {error}")
         return error
 
-    async def _settle(self, job: Job, received: ReceivedJob, error: Exception) -> AttemptOutcome:
+    async def _settle(self, job: Job, received: ReceivedJob, error: Exception) -> AttemptResult:
         ending = ending_of(error)
         # A failure that the attempt was to tell its client of, but did not, is a bug of this code.
         if ending.escalates or isinstance(ending.client, ResponseFailure):
@@ -82,7 +84,7 @@ class JobRunner:
                 await self._fail_overdue(job)
             case OutsideFailure.LOST:
                 return await self._fail_lost(job, received)
-        return ending.outcome
+        return ending.result
 
     async def _fail_overdue(self, job: Job) -> None:
         # Without a deadline of its own: the client waits for this end, and nothing else sends it.
@@ -91,20 +93,20 @@ class JobRunner:
             lambda: self._context.terminator.end(job.response_id, Status.FAILED, error=OVERDUE)
         )
 
-    async def _fail_lost(self, job: Job, received: ReceivedJob) -> AttemptOutcome:
+    async def _fail_lost(self, job: Job, received: ReceivedJob) -> AttemptResult:
         """Fail a response whose log Valkey has lost, unless it may have ended before.
 
         The log was the only record of what the client has received, so no attempt can continue.
         """
         if self._context.overdue(job):  # it has ended: relays fail what is overdue
-            return AttemptOutcome.OVERDUE
+            return ENDINGS[OverdueError].result
         if await self._ended_in_history(job):
-            return AttemptOutcome.CANCELLED
+            return ENDINGS[EndedError].result
         event_writer = self._context.event_writer(job, message_id=received.message_id)
         transcript = job.transcript()
         event = await event_writer.fail_lost(transcript, LOST)
         if event is None:
-            return AttemptOutcome.FENCED
+            return ENDINGS[FencedError].result
         finished = FinishedResponse(
             job=job,
             response=transcript.response,
@@ -113,7 +115,7 @@ class JobRunner:
             status=Status.FAILED,
         )
         await self._context.finisher.store(finished, retry=self._context.retry_policy(job))
-        return AttemptOutcome.FAILED
+        return ENDINGS[MissingResponseError].result
 
     async def _ended_in_history(self, job: Job) -> bool:
         """Return whether the database has an end of the response, which its client may know."""

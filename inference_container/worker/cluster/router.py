@@ -8,7 +8,7 @@ from typing import Protocol
 from axon.directory.workers import ModelState
 from axon.jobs import Job, ReceivedJob
 from worker.cluster.handover import JobHandover
-from worker.outcome import AttemptOutcome
+from worker.outcome import DELAYED, FORWARDED, RELEASED, AttemptResult
 from worker.shutdown import Shutdown
 
 
@@ -68,8 +68,8 @@ class Router:
         self._shutdown = shutdown
         self._waiting = 0
 
-    async def route(self, job: Job, received: ReceivedJob) -> AttemptOutcome | None:
-        """Return the outcome of a job that is not to be run here now, else None.
+    async def route(self, job: Job, received: ReceivedJob) -> AttemptResult | None:
+        """Return the result for a job that is not to be run here now, else None.
 
         By the model's state on this worker:
 
@@ -88,17 +88,17 @@ class Router:
             prefix_elsewhere = self._prefers_prefix(received) and await self._handover.for_prefix(
                 job, received
             )
-            return AttemptOutcome.FORWARDED if prefix_elsewhere else None
+            return FORWARDED if prefix_elsewhere else None
         # Never twice: two workers with old lists of peers would hand a job to and fro.
         if not received.forwarded and await self._handover.for_model(job, received):
-            return AttemptOutcome.FORWARDED
+            return FORWARDED
         last = received.receive_count >= self._policy.max_receives
         if state is ModelState.LOADING:
             if self._waiting < self._policy.max_waiting or last:
                 return await self._wait_for_model(job)
-            return AttemptOutcome.DELAYED
+            return DELAYED
         expected = received.forwarded or self._handover.loading(job.model)
-        return AttemptOutcome.DELAYED if expected and not last else None
+        return DELAYED if expected and not last else None
 
     def _prefers_prefix(self, received: ReceivedJob) -> bool:
         # A message received again may have failed on that very peer: this worker runs it.
@@ -106,7 +106,7 @@ class Router:
             self._policy.prefix_affinity and not received.forwarded and received.receive_count <= 1
         )
 
-    async def _wait_for_model(self, job: Job) -> AttemptOutcome | None:
+    async def _wait_for_model(self, job: Job) -> AttemptResult | None:
         """Wait until the job can be run, or its deadline has passed; return None for both.
 
         The attempt that follows ends a late job with an error for the client.
@@ -126,4 +126,4 @@ class Router:
             draining.cancel()
         if ready.done():
             ready.result()
-        return AttemptOutcome.RELEASED if self._shutdown.draining.is_set() else None
+        return RELEASED if self._shutdown.draining.is_set() else None

@@ -17,7 +17,7 @@ from worker.attempt.retry_policy import delay_s
 from worker.engines.protocol import EngineDeadError
 from worker.jobs.visibility import VisibilityExtender
 from worker.metrics import WorkerMetrics
-from worker.outcome import AttemptOutcome, MessageAction
+from worker.outcome import AttemptOutcome, AttemptResult, MessageAction
 from worker.shutdown import Shutdown
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _HAND_OVER_TIMEOUT_S = 5.0
 class Runner(Protocol):
     """Runs jobs (`worker.attempt.runner.JobRunner`)."""
 
-    async def run(self, job: Job, received: ReceivedJob) -> AttemptOutcome:
+    async def run(self, job: Job, received: ReceivedJob) -> AttemptResult:
         """Run a job; return how the attempt ended."""
         ...
 
@@ -213,8 +213,9 @@ class Consumer:
     async def _run(self, job: Job, received: ReceivedJob) -> None:
         outcome = AttemptOutcome.RELEASED
         try:
-            outcome = await self._runner.run(job, received)
-            await self._apply(outcome.message_action, received)
+            result = await self._runner.run(job, received)
+            outcome = result.outcome
+            await self._apply(result.message, received)
         except asyncio.CancelledError:  # the end of the drain
             await self._visibility.release(received)
             raise

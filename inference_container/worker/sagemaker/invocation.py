@@ -83,7 +83,7 @@ class Invocation:
     async def _answer(self) -> AttemptOutcome:
         try:
             async with asyncio.timeout(self._timeout_s):
-                outcome = await JobRunner(context=self._context).run(self._job, _RECEIVED)
+                result = await JobRunner(context=self._context).run(self._job, _RECEIVED)
         except TimeoutError as error:
             await self._fail(error)
             return AttemptOutcome.OVERDUE
@@ -95,9 +95,9 @@ class Invocation:
             logger.exception("%s has failed", self._job.response_id)
             await self._fail(error)
             return AttemptOutcome.FAILED
-        if outcome is AttemptOutcome.RELEASED:
+        if result.outcome is AttemptOutcome.RELEASED:
             await self._fail(UnavailableError("the endpoint ends"))
-        return outcome
+        return result.outcome
 
     async def _fail(self, error: Exception) -> None:
         self._failure = failure = Failure.of(error)

@@ -13,7 +13,7 @@ from worker import composition
 from worker.cluster.handover import JobHandover
 from worker.cluster.registration import LocalWorker, WorkerRegistration
 from worker.cluster.router import Router
-from worker.outcome import AttemptOutcome
+from worker.outcome import FORWARDED, AttemptResult
 
 TOGETHER = {"model_retention_s": "0.6"}
 """Has a worker look for others several times a second."""
@@ -38,14 +38,14 @@ class ClusterHarness:
                 super().__init__(handover=handover, **parts)
                 workers[self] = handover.worker_id
 
-            async def route(router, job: Job, received: ReceivedJob) -> AttemptOutcome | None:  # noqa: N805
-                outcome = await super().route(job, received)
-                if outcome is AttemptOutcome.FORWARDED:
+            async def route(router, job: Job, received: ReceivedJob) -> AttemptResult | None:  # noqa: N805
+                result = await super().route(job, received)
+                if result is FORWARDED:
                     self.forwarded.add(job.response_id)
-                elif outcome is None:
+                elif result is None:
                     place = (job.conversation_id, workers[router], received.forwarded)
                     self.ran.setdefault(job.response_id, []).append(place)
-                return outcome
+                return result
 
         class WatchedAnnouncer(WorkerRegistration):
             def __init__(self, *, worker: LocalWorker, **parts: Any) -> None:

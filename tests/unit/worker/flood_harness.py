@@ -28,7 +28,7 @@ from worker.attempt.runner import JobRunner
 from worker.engines.protocol import GenerateRequest, TokenChunk
 from worker.jobs.consumer import Consumer
 from worker.metrics import WorkerMetrics
-from worker.outcome import AttemptOutcome
+from worker.outcome import AttemptResult
 from worker.pipeline.stages import Stages
 from worker.shutdown import Shutdown
 
@@ -195,10 +195,10 @@ class FloodHarness:
         with suppress(asyncio.CancelledError):
             await consuming
 
-    async def run(self, job: Job, received: ReceivedJob) -> AttemptOutcome:
-        outcome = await self._runner.run(job, received)
-        self.outcomes[outcome.value] += 1
-        return outcome
+    async def run(self, job: Job, received: ReceivedJob) -> AttemptResult:
+        result = await self._runner.run(job, received)
+        self.outcomes[result.outcome.value] += 1
+        return result
 
     def _load_changed(self, running: int) -> None:
         self.most_running = max(self.most_running, running)

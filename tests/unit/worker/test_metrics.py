@@ -1,7 +1,15 @@
 from prometheus_client import CollectorRegistry
 
+from worker.attempt.endings import ENDINGS
 from worker.metrics import WorkerMetrics
-from worker.outcome import AttemptOutcome
+from worker.outcome import (
+    COMPLETED,
+    DELAYED,
+    FORWARDED,
+    RELEASED,
+    AttemptOutcome,
+    MessageAction,
+)
 
 
 def test_metrics_report_the_slots_at_each_scrape() -> None:
@@ -31,7 +39,11 @@ def test_metrics_have_every_outcome_from_the_beginning() -> None:
 
 
 def test_outcome_is_final_unless_another_attempt_follows() -> None:
-    following = {outcome for outcome in AttemptOutcome if not outcome.final}
+    endings = [ending.result for ending in ENDINGS.values()]
+    results = {COMPLETED, FORWARDED, DELAYED, RELEASED, *endings}
+    final = {each.outcome for each in results if each.message is MessageAction.DELETE}
+    following = {each.outcome for each in results} - final
+    assert final | following == set(AttemptOutcome)
     assert following == {
         AttemptOutcome.RELEASED,
         AttemptOutcome.DELAYED,

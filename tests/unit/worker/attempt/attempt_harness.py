@@ -14,6 +14,7 @@ from tests.unit.worker.settings_samples import SETTINGS
 from tests.unit.worker.tracing_stub import RecordedTracing
 from worker.attempt.attempt import Attempt
 from worker.attempt.context import AttemptContext
+from worker.attempt.runner import JobRunner
 from worker.engines.protocol import Engine, EngineDeadError
 from worker.metrics import WorkerMetrics
 from worker.outcome import AttemptOutcome
@@ -80,11 +81,16 @@ async def attempt(job: Job, context: AttemptContext, *, untouched: bool = False)
     """
     received = ReceivedJob(body="", receipt_handle="", receive_count=1 if untouched else 2)
     running = Attempt(job, received, context=context)
-    outcome = await running.run()
+    result = await running.run()
     status = Status(running._transcript.response["status"])
     failed = status is Status.FAILED
-    assert outcome is (AttemptOutcome.FAILED if failed else AttemptOutcome.COMPLETED)
+    assert result.outcome is (AttemptOutcome.FAILED if failed else AttemptOutcome.COMPLETED)
     return status
+
+
+async def outcome_of(job: Job, received: ReceivedJob, *, context: AttemptContext) -> AttemptOutcome:
+    """Run a job as the consumer does; return the outcome of the attempt."""
+    return (await JobRunner(context=context).run(job, received)).outcome
 
 
 def text_of(decoded: list[dict[str, Any]]) -> str:

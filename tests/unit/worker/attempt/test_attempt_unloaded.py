@@ -8,11 +8,15 @@ import pytest
 from axon.event_log.log import Status
 from axon.jobs import Job, ReceivedJob
 from tests.support.virtual_time import now, run
-from tests.unit.worker.attempt.attempt_harness import AttemptHarness, text_of, until_logged
+from tests.unit.worker.attempt.attempt_harness import (
+    AttemptHarness,
+    outcome_of,
+    text_of,
+    until_logged,
+)
 from tests.unit.worker.models.engine_stub import Loadable, counted
 from tests.unit.worker.settings_samples import FLUSH_POLICY
 from worker.attempt.context import AttemptContext
-from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError
 from worker.models.host import ModelHost
 from worker.outcome import AttemptOutcome
@@ -40,7 +44,7 @@ async def attempted(job: Job, context: AttemptContext, *, receive_count: int = 1
     received = ReceivedJob(
         body="", receipt_handle="", receive_count=receive_count, message_id="message"
     )
-    return await JobRunner(context=context).run(job, received)
+    return await outcome_of(job, received, context=context)
 
 
 @pytest.mark.parametrize("token_s", [0.02, 0.04, 0.06, 0.3])

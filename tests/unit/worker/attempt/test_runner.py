@@ -16,14 +16,14 @@ from axon.responses.terminator import OVERDUE
 from tests.support.virtual_time import now, run
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.axon.samples import a_job
-from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, text_of
+from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, outcome_of, text_of
 from tests.unit.worker.attempt.faulty_event_log_stub import Fault, going_wrong
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.attempt.context import AttemptContext
 from worker.attempt.endings import LOST
 from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError, EngineError
-from worker.outcome import AttemptOutcome
+from worker.outcome import RELEASED, AttemptOutcome, AttemptResult, MessageAction
 
 
 async def answered(
@@ -34,7 +34,7 @@ async def answered(
     receive_count: int = 1,
 ) -> AttemptOutcome:
     context = harness.context(engine or ScriptedEngine(["a"]))
-    return await JobRunner(context=context).run(job, delivered(receive_count))
+    return await outcome_of(job, delivered(receive_count), context=context)
 
 
 async def begun(
@@ -305,24 +305,24 @@ def test_jobs_end_once_with_the_whole_answer_or_an_honest_failure(
         engine = ScriptedEngine(TOKENS, failures=[(d, DEAD) for d in deaths], token_s=0.02)
         context = with_time(harness.context(engine), job)
         with going_wrong(harness, faults) as happened:
-            outcomes = await _until_final(
+            results = await _until_final(
                 lambda n: JobRunner(context=context).run(job, delivered(n))
             )
         lost = {Fault.LOST, Fault.LOST_UNANSWERED} & set(happened)
-        assert await is_honest(harness, job) or (lost and len(outcomes) > 1)
+        assert await is_honest(harness, job) or (lost and len(results) > 1)
 
     run(story())
 
 
-async def _until_final(deliver: Callable[..., Awaitable[AttemptOutcome]]) -> list[AttemptOutcome]:
+async def _until_final(deliver: Callable[..., Awaitable[AttemptResult]]) -> list[AttemptResult]:
     """Deliver the job until somebody is done with it."""
-    outcomes: list[AttemptOutcome] = []
-    while not (outcomes and outcomes[-1].final):
+    results: list[AttemptResult] = []
+    while not (results and results[-1].message is MessageAction.DELETE):
         try:
-            outcomes.append(await deliver(len(outcomes) + 1))
+            results.append(await deliver(len(results) + 1))
         except EngineDeadError:
-            outcomes.append(AttemptOutcome.RELEASED)
-    return outcomes
+            results.append(RELEASED)
+    return results
 
 
 @settings(max_examples=60)
@@ -343,7 +343,7 @@ def test_duplicates_of_a_job_give_one_answer(
         async def deliver(at: float) -> AttemptOutcome:
             await asyncio.sleep(at)
             message = delivered(1, message_id=f"sent {at} s later")
-            return await JobRunner(context=context).run(job, message)
+            return await outcome_of(job, message, context=context)
 
         with going_wrong(harness, faults) as happened:
             outcomes = await asyncio.gather(*map(deliver, (0.0, *after_s)))

@@ -10,11 +10,16 @@ from axon.event_log.log import Status
 from axon.jobs import ReceivedJob
 from tests.support.eventually import eventually
 from tests.unit.axon.responses.service_harness import DEADLINE_S
-from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, attempt, text_of
+from tests.unit.worker.attempt.attempt_harness import (
+    DEAD,
+    AttemptHarness,
+    attempt,
+    outcome_of,
+    text_of,
+)
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.attempt.context import AttemptContext
 from worker.attempt.endings import OVERLOADED
-from worker.attempt.runner import JobRunner
 from worker.engines.protocol import EngineDeadError
 from worker.outcome import AttemptOutcome
 from worker.pipeline.stage import Stage
@@ -56,11 +61,11 @@ class TestRunnerWithFullStage:
         engine = ScriptedEngine(["a"])
         context = small(harness, engine)
         async with full(getattr(context.stages, name)):
-            assert await JobRunner(context=context).run(job, received(1)) is AttemptOutcome.DELAYED
+            assert await outcome_of(job, received(1), context=context) is AttemptOutcome.DELAYED
         assert await harness.status(job.response_id) is Status.IN_PROGRESS
         assert harness.metric("axon_requests_shed_total", stage=name, reason="released") == 1
         assert harness.metric("axon_inference_tokens_total", kind="input", model="echo") is None
-        assert await JobRunner(context=context).run(job, received(2)) is AttemptOutcome.COMPLETED
+        assert await outcome_of(job, received(2), context=context) is AttemptOutcome.COMPLETED
         assert text_of(await harness.answered(job)) == "a"
 
     @pytest.mark.parametrize(
@@ -74,9 +79,7 @@ class TestRunnerWithFullStage:
         engine = ScriptedEngine(["a"])
         context = small(harness, engine)
         async with full(getattr(context.stages, name)):
-            assert (
-                await JobRunner(context=context).run(job, received(receives)) is AttemptOutcome.SHED
-            )
+            assert await outcome_of(job, received(receives), context=context) is AttemptOutcome.SHED
         decoded = await harness.answered(job)
         assert decoded[-1]["type"] == "response.failed"
         assert decoded[-1]["response"]["error"] == OVERLOADED
@@ -96,7 +99,7 @@ async def test_shed_response_keeps_its_unstored_parent_for_a_retry(
     harness.clock_ms = second.created_ms
     context = small(harness, engine)
     async with full(context.stages.infer):
-        assert await JobRunner(context=context).run(second, received(3)) is AttemptOutcome.SHED
+        assert await outcome_of(second, received(3), context=context) is AttemptOutcome.SHED
     again = await harness.job(store=False, previous_response_id=first.response_id)
     assert await attempt(again, context) is Status.COMPLETED
 
@@ -111,7 +114,7 @@ async def test_priority_job_takes_the_place_of_an_ordinary_one(harness: AttemptH
     async def hold() -> None:
         async with stage.slot():
             for job in (waiting, urgent):
-                tasks.append(asyncio.create_task(JobRunner(context=context).run(job, received(1))))
+                tasks.append(asyncio.create_task(outcome_of(job, received(1), context=context)))
                 await eventually(lambda: stage.depth == 1)
             await eventually(tasks[0].done)
 
@@ -139,7 +142,7 @@ async def test_continued_answer_goes_before_all_new_ones(
         await attempt(job, harness.context(engine))
     context = small(harness, engine)
     async with full(context.stages.infer, priority=1):
-        running = asyncio.create_task(JobRunner(context=context).run(job, received(2)))
+        running = asyncio.create_task(outcome_of(job, received(2), context=context))
         await eventually(lambda: context.stages.retrieve.running == 0)
         await asyncio.sleep(0.01)
         assert not running.done()
@@ -155,7 +158,7 @@ async def test_job_that_waits_for_a_slot_is_released_when_the_worker_drains(
     engine = ScriptedEngine(["a"])
     context = harness.context(engine)
     async with full(context.stages.infer):
-        running = asyncio.create_task(JobRunner(context=context).run(job, received(1)))
+        running = asyncio.create_task(outcome_of(job, received(1), context=context))
         await eventually(lambda: context.stages.infer.depth == 2)
         harness.shutdown.drain()
         assert await running is AttemptOutcome.RELEASED

@@ -18,13 +18,13 @@ from tests.unit.axon.samples import MODEL, a_job
 from worker.cluster.handover import JobHandover
 from worker.cluster.router import Router, RoutingPolicy
 from worker.metrics import WorkerMetrics
-from worker.outcome import AttemptOutcome
+from worker.outcome import DELAYED, FORWARDED, RELEASED
 from worker.shutdown import Shutdown
 
 FIRST = ReceivedJob(body="{}", receipt_handle="r", receive_count=1, message_id="m")
 AGAIN = ReceivedJob(body="{}", receipt_handle="r", receive_count=2, message_id="m")
 LAST = ReceivedJob(body="{}", receipt_handle="r", receive_count=3, message_id="m")
-FORWARDED = ReceivedJob(
+FROM_PEER = ReceivedJob(
     body="{}", receipt_handle="r", receive_count=1, message_id="m", forwarded=True
 )
 
@@ -128,7 +128,7 @@ class TestPrefixAffinity:
             harness = RouterHarness()
             await harness.add_peers(0, 0)
             job = job_of("w3", "w1", "w2")
-            assert await harness.router.route(job, FIRST) is AttemptOutcome.FORWARDED
+            assert await harness.router.route(job, FIRST) is FORWARDED
             assert [worker_id for worker_id, _ in harness.directory.handed_over] == ["w3"]
             assert (harness.forwarded("prefix"), harness.forwarded("model")) == (1, 0)
 
@@ -142,7 +142,7 @@ class TestPrefixAffinity:
             second = ranked(job.conversation_id, ["w1", "w2", "w3"])[1]
             outcome = await harness.router.route(job, FIRST)
             assert harness.handed_over_to() == ([] if second == "w1" else [second])
-            assert outcome is (None if second == "w1" else AttemptOutcome.FORWARDED)
+            assert outcome is (None if second == "w1" else FORWARDED)
 
         run(story())
 
@@ -155,7 +155,7 @@ class TestPrefixAffinity:
 
         run(story())
 
-    @pytest.mark.parametrize("received", [AGAIN, LAST, FORWARDED])
+    @pytest.mark.parametrize("received", [AGAIN, LAST, FROM_PEER])
     def test_router_applies_affinity_only_to_the_first_receive(self, received: ReceivedJob) -> None:
         async def story() -> None:
             harness = RouterHarness()
@@ -187,7 +187,7 @@ class TestPrefixAffinity:
         async def story() -> None:
             harness = RouterHarness()
             harness.directory.fail_with = AssertionError("calls")
-            for received in (FIRST, AGAIN, FORWARDED):
+            for received in (FIRST, AGAIN, FROM_PEER):
                 assert await harness.router.route(a_job(), received) is None
 
         run(story())
@@ -229,10 +229,7 @@ class TestModelElsewhere:
                 harness = RouterHarness(prefix_affinity=False)
                 harness.models.states.clear()
                 await harness.add_peers(0, 0)
-                assert (
-                    await harness.router.route(job_of("w3", "w2"), received)
-                    is AttemptOutcome.FORWARDED
-                )
+                assert await harness.router.route(job_of("w3", "w2"), received) is FORWARDED
                 assert harness.handed_over_to() == ["w3"]
                 assert (harness.forwarded("prefix"), harness.forwarded("model")) == (0, 1)
 
@@ -244,7 +241,7 @@ class TestModelElsewhere:
             harness.models.states.clear()
             await harness.add_peers(0, 50)
             harness.directory.disconnected.add("w2")
-            assert await harness.router.route(a_job(), FIRST) is AttemptOutcome.FORWARDED
+            assert await harness.router.route(a_job(), FIRST) is FORWARDED
             assert harness.handed_over_to() == ["w3"]
 
         run(story())
@@ -265,7 +262,7 @@ class TestModelElsewhere:
             harness = RouterHarness()
             harness.models.states.clear()
             await harness.add_peers(0)
-            assert await harness.router.route(a_job(), FORWARDED) is AttemptOutcome.DELAYED
+            assert await harness.router.route(a_job(), FROM_PEER) is DELAYED
             assert harness.directory.calls == []
 
         run(story())
@@ -275,14 +272,14 @@ class TestModelElsewhere:
             harness = RouterHarness()
             harness.models.states.clear()
             await harness.add_peers(0, state=ModelState.LOADING)
-            assert await harness.router.route(a_job(), FIRST) is AttemptOutcome.DELAYED
+            assert await harness.router.route(a_job(), FIRST) is DELAYED
             assert await harness.router.route(a_job(), LAST) is None
 
         run(story())
 
 
 class TestModelLoading:
-    @pytest.mark.parametrize("received", [FIRST, AGAIN, FORWARDED])
+    @pytest.mark.parametrize("received", [FIRST, AGAIN, FROM_PEER])
     @pytest.mark.parametrize("state", [ModelState.SERVING, ModelState.FAILED])
     def test_router_waits_until_the_model_is_loaded_or_has_failed(
         self, received: ReceivedJob, state: ModelState
@@ -305,7 +302,7 @@ class TestModelLoading:
             harness = RouterHarness()
             harness.models.states[MODEL] = ModelState.LOADING
             await harness.add_peers(0)
-            assert await harness.router.route(a_job(), FIRST) is AttemptOutcome.FORWARDED
+            assert await harness.router.route(a_job(), FIRST) is FORWARDED
 
         run(story())
 
@@ -315,7 +312,7 @@ class TestModelLoading:
             harness.models.states[MODEL] = ModelState.LOADING
             waiting = [asyncio.create_task(harness.router.route(a_job(), FIRST)) for _ in range(2)]
             await asyncio.sleep(1)
-            assert await harness.router.route(a_job(), AGAIN) is AttemptOutcome.DELAYED
+            assert await harness.router.route(a_job(), AGAIN) is DELAYED
             waiting.append(asyncio.create_task(harness.router.route(a_job(), LAST)))
             await asyncio.sleep(1)
             assert not any(task.done() for task in waiting)
@@ -347,7 +344,7 @@ class TestModelLoading:
             routing = asyncio.create_task(harness.router.route(a_job(), FIRST))
             await asyncio.sleep(5)
             harness.shutdown.drain()
-            assert await routing is AttemptOutcome.RELEASED
+            assert await routing is RELEASED
             assert now() == pytest.approx(5)
 
         run(story())

@@ -10,12 +10,22 @@ from axon.jobs import Job, ReceivedJob
 from axon.testing.stores import FakeJobQueue
 from tests.support.virtual_time import now
 from tests.unit.worker.tracing_stub import RecordedTracing
+from worker.attempt.endings import ENDINGS
 from worker.jobs.consumer import Consumer
 from worker.metrics import WorkerMetrics
-from worker.outcome import AttemptOutcome
+from worker.outcome import COMPLETED, FORWARDED, AttemptOutcome, AttemptResult
 from worker.shutdown import Shutdown
 
 VISIBILITY_S = 30
+RESULTS = {
+    result.outcome: result
+    for result in (
+        COMPLETED,
+        FORWARDED,
+        *(ending.result for ending in ENDINGS.values() if not ending.escalates),
+    )
+}
+"""Result by outcome, as a runner returns it."""
 
 
 class Queue(FakeJobQueue):
@@ -103,12 +113,12 @@ class ConsumerHarness:
 
         self.work = work
 
-    async def run(self, job: Job, received: ReceivedJob) -> AttemptOutcome:
+    async def run(self, job: Job, received: ReceivedJob) -> AttemptResult:
         self.runs.append(job.response_id)
         self.receive_counts.append(received.receive_count)
         self.most = max(self.most, self.consumer.running)
         await self.work(job)
-        return self.outcome
+        return RESULTS[self.outcome]
 
     async def consume(self, seconds: float) -> None:
         """Consume for a number of seconds."""
