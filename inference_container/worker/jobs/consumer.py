@@ -172,7 +172,10 @@ class Consumer:
 
     async def _receive(self) -> None:
         while True:
-            await self._has_room.wait()
+            # A peer's job may take the room (`accept`) between the event and this task's turn, and
+            # SQS refuses to receive 0 messages: the condition is checked again after each wait.
+            while len(self._jobs) >= self._limit:
+                await self._has_room.wait()
             try:
                 messages = await self._queue.receive(limit=self._limit - len(self._jobs))
             except UnavailableError as error:

@@ -7,6 +7,7 @@ import pytest
 
 from axon.exceptions import UnavailableError
 from axon.jobs import Job, ReceivedJob
+from tests.support.eventually import eventually
 from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.jobs.consumer_harness import VISIBILITY_S, ConsumerHarness
@@ -66,6 +67,27 @@ def test_consumer_with_more_jobs_than_slots_receives_nothing() -> None:
         assert min(harness.queue.limits) >= 1
         await harness.consumer.drain(100)
         assert harness.outcomes() == {"completed": 5}
+
+    run(story())
+
+
+def test_consumer_receives_nothing_if_an_accepted_job_takes_the_room_at_once() -> None:
+    async def story() -> None:
+        harness = ConsumerHarness(slots=1)
+        harness.work = harness.wait
+        await harness.queue.send(a_job())
+        consuming = asyncio.create_task(harness.consumer.consume())
+        await eventually(lambda: harness.consumer.running == 1)
+        harness.going.set()
+        await eventually(lambda: harness.consumer.running == 0, interval_s=0)
+        harness.going.clear()
+        harness.consumer.accept(handed_over())  # before the consumer sees that it has room
+        await asyncio.sleep(1)
+        assert harness.queue.limits == [1]
+        assert not consuming.done()
+        consuming.cancel()
+        harness.going.set()
+        await harness.consumer.drain(1)
 
     run(story())
 
