@@ -214,7 +214,7 @@ class Consumer:
             self._visibility.forget(received)
 
     async def _run(self, job: Job, received: ReceivedJob) -> None:
-        outcome = AttemptOutcome.RELEASED
+        outcome: AttemptOutcome | None = None
         try:
             result = await self._runner.run(job, received)
             outcome = result.outcome
@@ -225,10 +225,14 @@ class Consumer:
         except Exception as error:
             ending = escalated_ending_of(error)
             ending.log(job.response_id, error)
+            # An attempt that has ended keeps its outcome even if the action on its message fails:
+            # the response has ended so, and the next attempt counts only that it found it ended.
+            outcome = outcome or ending.outcome
             if isinstance(error, EngineDeadError):
                 await self._stop_receiving(error)  # before this job is visible to this worker again
             await self._apply(ending.message, received)
         finally:
+            outcome = outcome or AttemptOutcome.RELEASED  # cancelled
             self._metrics.ended(outcome)
             self._tracing.annotate(outcome=outcome.value)
 
