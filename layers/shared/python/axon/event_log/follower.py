@@ -151,7 +151,7 @@ class ResponseFollower:
             merger.request_read()
             await reader.news()  # an append to the restored log, or another look
             return
-        # The log is there, so a later loss has its full grace time.
+        # The log exists, so a later loss has its full grace time.
         reader.missing_since = None
         merger.end_read(events, complete=len(events) < READ_LIMIT)
 
