@@ -12,7 +12,7 @@ from axon.protocol.output_items.function_call import FunctionCallItem
 from axon.protocol.output_items.message import MessageItem
 from axon.protocol.output_items.reasoning import ReasoningItem
 from axon.protocol.transcript import Transcript
-from axon.serialization import loads
+from axon.serialization import dumps, loads
 from tests.support.sdk_events import validate_items
 from tests.unit.axon.samples import a_job
 
@@ -170,3 +170,14 @@ def test_transcript_goes_on_behind_any_event_as_if_uninterrupted(
     transcript.replay(log)
     continued = [event for step in steps[done:] for event in step(transcript)]
     assert [event.data for event in log + continued] == [event.data for event in events]
+
+
+def test_transcript_refuses_to_replay_an_unknown_type_of_item() -> None:
+    event = {
+        "type": "response.output_item.added",
+        "output_index": 0,
+        "item": {"id": "ws_1", "type": "web_search_call"},
+    }
+    transcript = Transcript(a_job().response)
+    with pytest.raises(ValueError, match="'web_search_call'"):
+        transcript.replay([LoggedEvent(2, dumps(event))])

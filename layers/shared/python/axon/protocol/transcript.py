@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from axon.event_log.log import LoggedEvent, Status
-from axon.ids import derived_id
 from axon.protocol.objects import Json, Usage
+from axon.protocol.output_items import kinds
 from axon.protocol.output_items.function_call import FunctionCallItem
 from axon.protocol.output_items.item import OutputItem
 from axon.protocol.output_items.message import MessageItem
@@ -72,7 +72,13 @@ class Transcript:
         return self.message.status if self.message and self.message.closed else None
 
     def replay(self, events: Iterable[LoggedEvent]) -> None:
-        """Restore the state that logged events left."""
+        """Restore the state that logged events left.
+
+        Raises
+        ------
+        ValueError
+            An event begins an item of an unknown type.
+        """
         for logged in events:
             event = loads(logged.data)
             if event["type"] == "response.in_progress":
@@ -100,7 +106,7 @@ class Transcript:
         ValueError
             The item before has not ended.
         """
-        return self._begin(MessageItem(item_id=self._next_id("msg"), output_index=self._next_index))
+        return self._begin(kinds.new_message(self._next_place, {}))
 
     def begin_reasoning(self) -> ReasoningItem:
         """Return a new reasoning item, as `begin_message` does.
@@ -110,9 +116,7 @@ class Transcript:
         ValueError
             The item before has not ended.
         """
-        return self._begin(
-            ReasoningItem(item_id=self._next_id("rs"), output_index=self._next_index)
-        )
+        return self._begin(kinds.new_reasoning(self._next_place, {}))
 
     def begin_function_call(self, name: str, *, call_id: str | None = None) -> FunctionCallItem:
         """Return a new function call, as `begin_message` does.
@@ -127,14 +131,8 @@ class Transcript:
         ValueError
             The item before has not ended.
         """
-        return self._begin(
-            FunctionCallItem(
-                item_id=self._next_id("fc"),
-                output_index=self._next_index,
-                name=name,
-                call_id=call_id or self._next_id("call"),
-            )
-        )
+        fields = {"name": name, "call_id": call_id}
+        return self._begin(kinds.new_function_call(self._next_place, fields))
 
     def log(self, drafts: Iterable[Draft], token_ids: Sequence[int] = ()) -> list[LoggedEvent]:
         """Return an item's drafts with sequence numbers; the first event carries the token ids.
@@ -201,17 +199,8 @@ class Transcript:
 
     def _replay_item(self, event: Json) -> None:
         if event["type"] == "response.output_item.added":
-            self._begin_as(event["item"])
+            self._begin(kinds.new_item(self._next_place, event["item"]))
         self.items[event["output_index"]].replay(event)
-
-    def _begin_as(self, item: Json) -> None:
-        match item["type"]:
-            case "message":
-                self.begin_message()
-            case "reasoning":
-                self.begin_reasoning()
-            case "function_call":
-                self.begin_function_call(item["name"], call_id=item["call_id"])
 
     def _begin(self, item: Item) -> Item:
         # One after the other: two that grow at once could not be cut and continued by a later
@@ -222,11 +211,8 @@ class Transcript:
         return item
 
     @property
-    def _next_index(self) -> int:
-        return len(self.items)
-
-    def _next_id(self, prefix: str) -> str:
-        return derived_id(prefix, self.response_id, self._next_index)
+    def _next_place(self) -> kinds.ItemPlace:
+        return kinds.ItemPlace(response_id=self.response_id, index=len(self.items))
 
     def _show_closed_items(self) -> None:
         """Put the items that have ended into the response; an open one is in its events only."""
