@@ -214,6 +214,7 @@ async def fake(
     *, cache_bytes: int = 1000, look_s: float = LOOK_S, retention_s: float = 300.0
 ) -> AsyncIterator[FollowerHarness]:
     valkey = FakeValkey(retention_s=retention_s)
+    valkey.disconnected.add("r1")  # as in Valkey, where no relay subscribes in these tests
 
     async def disconnect() -> None:
         valkey.channels.connected = False

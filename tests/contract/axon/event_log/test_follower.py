@@ -8,7 +8,9 @@ from contextlib import aclosing
 import pytest
 
 from axon.event_log.checkpoint import DeliveryCheckpoint
+from axon.event_log.follower import PublicationListener
 from axon.event_log.log import Resumption, Status
+from axon.event_log.publication import Publication
 from axon.exceptions import LostEventsError, MissingResponseError
 from tests.contract.axon.event_log.follower_harness import (
     RESTORE_S,
@@ -21,6 +23,19 @@ from tests.contract.axon.event_log.follower_harness import (
 from tests.support.eventually import eventually
 
 LONG_S = 60.0
+
+
+class NotingListener(PublicationListener):
+    """Notes the publications that it receives."""
+
+    def __init__(self) -> None:
+        self.publications: list[Publication] = []
+
+    def publish(self, publication: Publication) -> None:
+        self.publications.append(publication)
+
+    def request_read(self) -> None:
+        pass
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -322,6 +337,21 @@ async def test_follower_is_not_disturbed_by_a_resumption(without_looks: Follower
         await reader.has_all()
     await author.complete()
     await reader.ends()
+
+
+async def test_follower_sees_no_grant_to_a_disconnected_relay(harness: FollowerHarness) -> None:
+    author = await harness.open()
+    listener = NotingListener()
+    with harness.channels.listen(author.response_id, listener):
+        await eventually(lambda: harness.subscribed() == 1)
+        arrived = DeliveryCheckpoint(len(author.written))
+        await harness.log.checkpoint(author.response_id, arrived, relay_id="r1", connection_id="c1")
+        await author.append()
+        await eventually(lambda: len(listener.publications) == 1)
+    meta = await harness.log.describe(author.response_id)
+    assert meta is not None
+    assert meta.checkpoint == arrived
+    assert not listener.publications[0].granted
 
 
 @pytest.mark.parametrize("seed", range(6))

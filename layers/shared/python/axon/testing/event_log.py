@@ -300,8 +300,9 @@ class FakeValkey(FakeRelays, EventLog):
         if status.terminal:
             log.meta = replace(log.meta, job=b"")
             self._keep(log)
-        granted = log.meta.checkpoint == DeliveryCheckpoint(first)
-        if granted and log.meta.relay_id not in self.disconnected:
+        arrived = log.meta.checkpoint == DeliveryCheckpoint(first)
+        granted = arrived and log.meta.relay_id not in self.disconnected
+        if granted:
             log.meta = replace(log.meta, checkpoint=DeliveryCheckpoint(first, TailState.GRANTED))
         publication = Publication(
             response_id,
