@@ -1,11 +1,12 @@
 """The composition roots, as a container uses them: on an event loop that is running already."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from axon.adapters.composition import ResponseBackend, response_service
+from axon.adapters.composition import ResponseBackend, follower, response_service
 from axon.adapters.valkey.directories import (
     ValkeyConnectionDirectory,
     ValkeyModelDirectory,
@@ -16,6 +17,7 @@ from axon.exceptions import SettingsError
 from axon.jobs import Job
 from axon.protocol.requests import CancelResponse
 from axon.settings import RespondSettings
+from tests.support.eventually import eventually
 from tests.support.principals import a_principal
 from tests.unit.axon.samples import a_request
 
@@ -73,6 +75,23 @@ async def test_response_service_cancels_what_it_submitted(backend: ResponseBacke
     meta = await backend.log.describe(response_id)
     assert meta is not None
     assert meta.status is Status.CANCELLED
+
+
+async def test_follower_gets_the_events_of_a_submitted_response(backend: ResponseBackend) -> None:
+    response_id = await submit(backend)
+    made = follower(valkey=backend.valkey, log=backend.log)
+    running = asyncio.create_task(made.run())
+    await eventually(lambda: made.connected)
+    events = made.follow(response_id, tenant_id=a_principal().tenant_id)
+    followed = [await anext(events)]
+    request = CancelResponse(type="response.cancel", response_id=response_id)
+    await backend.service.cancel(request, principal=a_principal())
+    followed += [event async for event in events]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    logged = await backend.log.read(response_id)
+    assert [event.data for event in followed] == [event.data for event in logged]
+    assert len(logged) > 1
 
 
 async def test_response_service_closes_its_clients(settings: RespondSettings) -> None:

@@ -1,4 +1,4 @@
-"""Composition roots that several processes share: event log, terminator, response service."""
+"""Composition roots that several processes share: event log, follower, response service, ..."""
 
 from collections.abc import Collection
 from contextlib import AsyncExitStack
@@ -14,6 +14,7 @@ from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.valkey.caches import ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey, create_valkey
 from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.adapters.valkey.follower import ValkeyFollower
 from axon.conversations import Conversations
 from axon.exceptions import SettingsError
 from axon.responses.finisher import ResponseFinisher
@@ -43,6 +44,11 @@ def event_log(
         resume_window_s=settings.resume_window_s,
         models=models,
     )
+
+
+def follower(*, valkey: Valkey, log: ValkeyEventLog) -> ValkeyFollower:
+    """Return a follower of responses; its `run` is to be kept running in a task of the caller."""
+    return ValkeyFollower(valkey=valkey, log=log)
 
 
 def sqs_api(queue_url: str, *, region: str) -> SqsApi:
