@@ -73,9 +73,9 @@ class WorkerMetrics:
         )
         self._stages = StageFamilies(registry=registry)
 
-    def stage(self, name: str) -> StageMetrics:
-        """Return the metrics of a stage."""
-        return StageMetrics(name, self._stages)
+    def stage(self, name: str, *, refuses: bool) -> StageMetrics:
+        """Return the metrics of a stage, which refuses jobs when its queue is full or not."""
+        return StageMetrics(name, self._stages, refuses=refuses)
 
     def turned_away(self, stage: str, reason: TurnedAway) -> None:
         """Count a job that a stage's queue had no room for."""

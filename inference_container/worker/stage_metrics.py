@@ -31,7 +31,6 @@ _BUCKETS_S = (
     500,
 )
 _TURNED_AWAY: tuple[TurnedAway, ...] = get_args(TurnedAway)
-_REFUSING = ("retrieve", "assemble", "infer")
 
 
 class StageFamilies:
@@ -71,15 +70,27 @@ class StageFamilies:
             ["stage", "reason"],
             registry=registry,
         )
-        for stage in _REFUSING:
-            for reason in _TURNED_AWAY:
-                self.shed.labels(stage, reason)
 
 
 class StageMetrics:
-    """The metrics of one stage."""
+    """The metrics of one stage.
 
-    def __init__(self, name: str, families: StageFamilies) -> None:
+    Parameters
+    ----------
+    name : str
+        Value of the label `stage`.
+    families : StageFamilies
+        The families that all stages share.
+    refuses : bool
+        The stage turns jobs away when its queue is full.
+    """
+
+    def __init__(self, name: str, families: StageFamilies, *, refuses: bool) -> None:
+        if refuses:
+            # The time series exist before the first job is turned away, so that an alert on their
+            # rate sees the first increase.
+            for reason in _TURNED_AWAY:
+                families.shed.labels(name, reason)
         self._latency = families.latency.labels(name)
         self._wait = families.wait.labels(name)
         self._depth = families.depth.labels(name)

@@ -1,6 +1,6 @@
 """The five stages of a worker."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 from axon.settings import EngineSettings
@@ -31,7 +31,7 @@ class Stages:
                 name,
                 size=size,
                 slots=slots,
-                metrics=metrics.stage(name),
+                metrics=metrics.stage(name, refuses=not blocks_when_full),
                 blocks_when_full=blocks_when_full,
             )
 
@@ -45,5 +45,6 @@ class Stages:
 
     async def close(self) -> None:
         """Cancel what holds or waits for a slot, stage by stage."""
-        for stage in (self.retrieve, self.assemble, self.infer, self.post, self.stream):
+        for field in fields(self):
+            stage: Stage = getattr(self, field.name)
             await stage.close()

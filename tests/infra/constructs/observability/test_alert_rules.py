@@ -14,8 +14,10 @@ from prometheus_client import CollectorRegistry
 
 from infra.constructs.observability.prometheus import RULES
 from relay.metrics import RelayMetrics
+from tests.unit.worker.settings_samples import SETTINGS
 from worker.metrics import WorkerMetrics
 from worker.models.metrics import ModelMetrics
+from worker.pipeline.stages import Stages
 
 pytestmark = pytest.mark.xdist_group("infra")
 
@@ -32,7 +34,9 @@ def served() -> Served:
     """Return what relays and workers serve at ``/metrics``."""
     registry = CollectorRegistry()
     RelayMetrics(registry=registry)
-    WorkerMetrics(registry=registry).tokens("input", 0, model="m")
+    metrics = WorkerMetrics(registry=registry)
+    metrics.tokens("input", 0, model="m")
+    Stages.of(SETTINGS, slots=1, metrics=metrics)
     ModelMetrics(registry=registry, models=list)
     found: Served = {}
     for family in registry.collect():

@@ -20,7 +20,7 @@ class StageHarness:
 
     def __init__(self, *, size: int = 3, concurrency: int = 1, patient: bool = False) -> None:
         self.registry = CollectorRegistry()
-        metrics = WorkerMetrics(registry=self.registry).stage("infer")
+        metrics = WorkerMetrics(registry=self.registry).stage("infer", refuses=True)
         self.stage = Stage(
             "infer",
             size=size,
