@@ -107,6 +107,10 @@ class JobRunner:
         event = await event_writer.fail_lost(transcript, LOST)
         if event is None:
             return ENDINGS[FencedError].result
+        # The one end whose event comes before its history, the reverse of the finisher's order.
+        # Only the restored log shows that this epoch owns the end. Stored before, the record could
+        # report a failure, under a higher version, of a response that another attempt completes.
+        # If the worker dies here, the client has the failure and the database misses the record.
         finished = FinishedResponse(
             job=job,
             response=transcript.response,

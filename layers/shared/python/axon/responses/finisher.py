@@ -57,6 +57,9 @@ class ResponseFinisher:
     finishes the response again under a higher epoch, and its record replaces this one, because a
     record's version begins with the epoch.
 
+    One caller uses `store` alone, after its terminal event: the worker that fails a response whose
+    log was lost. Only when it has restored the log does it know that it owns the end.
+
     Parameters
     ----------
     history : HistorySender
