@@ -12,7 +12,8 @@ class PostProcessor(Protocol):
     """Changes an answer's text before the client gets it.
 
     It must not keep text back for a later flush. The token ids of a flush are logged with its text,
-    and an attempt that continues after these ids could never recover what was kept.
+    and an attempt that continues after these ids would miss what was kept. A processor that needs
+    to keep text back must also keep it in the log, as a journal record (`EventWriter.record`).
     """
 
     async def process(self, text: str) -> str:
