@@ -1,7 +1,8 @@
 """The endings of attempts: the one table of what follows from each exception.
 
 Attempt code raises. `ENDINGS` maps each exception to the outcome that is counted, the action on the
-job's message, and the failure that the client gets. Three layers apply it, each with one `except`:
+job's message, and the failure that the client gets. Three layers apply it, each in one handler of
+`Exception`, inner ones first:
 
 1. `Attempt.run` ends the response under its own epoch (`ResponseFailure`).
 2. `JobRunner.run` ends the response where no attempt has an epoch for it (`OutsideFailure`).
