@@ -67,6 +67,11 @@ RULES = [
         forbidden=TOOLS,
     ),
     ImportRule(
+        text="stages and engines know neither jobs, nor attempts, nor peers",
+        importers=("worker.pipeline", "worker.engines"),
+        forbidden=("worker.jobs", "worker.attempt", "worker.cluster"),
+    ),
+    ImportRule(
         text="fakes are for tests and benchmarks",
         importers=(*SHIPPED, "local", "cli", "infra"),
         forbidden=("axon.testing",),
