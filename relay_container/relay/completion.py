@@ -56,6 +56,8 @@ class DeliveryCompletion:
 
         Parameters
         ----------
+        connection_id : str
+            The connection that no longer exists; responses resumed on another one are kept.
         response_ids : set[str]
             The responses to complete; empty afterwards. The caller may add more during the call.
         """

@@ -59,6 +59,12 @@ class ConnectionWriter:
     ----------
     relay_id : str
         The relay that posts.
+    connection_id : str
+        The connection that is posted to.
+    connections : ConnectionsApi
+        Posts and closes by API Gateway's ``@connections``.
+    log : EventLog
+        Keeps the checkpoints and is read after a lost publication.
     observe_lag : Callable[[float], None]
         Called with the seconds from each event's receipt to its delivery.
     clock : Callable[[], float]

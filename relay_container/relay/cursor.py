@@ -15,6 +15,10 @@ class DeliveryCursor(EventMerger):
 
     Parameters
     ----------
+    response_id : str
+        The response that is delivered.
+    connection_id : str
+        The connection that it is delivered to.
     first : int
         Sequence number of the first event to deliver.
     resumed : bool

@@ -23,6 +23,12 @@ class Dispatcher:
 
     Parameters
     ----------
+    connections : ConnectionsApi
+        Posts and closes by API Gateway's ``@connections``.
+    log : EventLog
+        Keeps the checkpoints and is read after a lost publication.
+    completion : DeliveryCompletion
+        Marks deliveries as delivered, or as abandoned when their connection is gone.
     observe_lag : Callable[[float], None]
         Called with the seconds from each event's receipt to its delivery.
     """

@@ -24,6 +24,14 @@ class Failover:
 
     Parameters
     ----------
+    relay_id : str
+        The relay that takes over.
+    directory : RelayDirectory
+        Lists the relays whose lease has ended, and their responses.
+    lease : Lease
+        This relay's own; without it nothing is taken over.
+    dispatcher : Dispatcher
+        Delivers what is taken over.
     taken_over : Callable[[bool], None]
         Called for each connection with whether its delivery continues.
     """

@@ -11,6 +11,10 @@ class Lease:
 
     Parameters
     ----------
+    relay_id : str
+        The relay that holds it.
+    directory : RelayDirectory
+        Stores the lease.
     length_s : float
         Seconds from a renewal to the lease's end.
     clock : Callable[[], float]

@@ -15,6 +15,10 @@ class RelaySubscriber(subscriber.Subscriber):
 
     Parameters
     ----------
+    valkey : Valkey
+        Gives the subscription a connection of its own.
+    relay_id : str
+        The relay whose channel is subscribed to.
     receive : Callable[[Publication], None]
         Takes each publication.
     resubscribed : Callable[[], None]

@@ -33,6 +33,18 @@ class WriterPool:
 
     Parameters
     ----------
+    connections : ConnectionsApi
+        Posts by API Gateway's ``@connections``.
+    log : EventLog
+        Keeps the checkpoints and is read after a lost publication.
+    registry : DeliveryRegistry
+        The deliveries of each connection.
+    completion : DeliveryCompletion
+        Marks deliveries as delivered, or as abandoned when their connection is gone.
+    closer : ConnectionCloser
+        Closes connections whose client must resume.
+    tasks : TaskSet
+        Runs the writers.
     moved : Callable[[str], None]
         Called with the id of each response that another relay or connection turned out to have.
     observe_lag : Callable[[float], None]

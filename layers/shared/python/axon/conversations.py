@@ -16,8 +16,20 @@ class Turn(BaseModel):
 
     Parameters
     ----------
+    response_id : str
+        Id of the response that has ended.
+    previous_response_id : str | None
+        The response that it continues; None for the first of a conversation.
+    conversation_id : str
+        Id that all responses of the conversation share.
+    tenant_id : str
+        The tenant that may continue it.
     connection_id : str | None
         Set when the turn is not stored: it lives and dies with this connection.
+    input : list[dict[str, Any]]
+        The request's input items, without those of earlier turns.
+    output : list[dict[str, Any]]
+        The output items of the response.
     """
 
     model_config = ConfigDict(frozen=True)

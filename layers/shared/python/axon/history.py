@@ -18,12 +18,24 @@ class HistoryRecord(BaseModel):
 
     Parameters
     ----------
+    response_id : str
+        Id of the response that has ended.
+    previous_response_id : str | None
+        The response that it continues; None for the first of a conversation.
+    conversation_id : str
+        Id that all responses of the conversation share.
+    tenant_id : str
+        The tenant that may continue it.
     key_id : str
         The API key whose request this was; empty in records from before keys were recorded.
     version : int
         Made by `version_of`; a record with a higher version replaces one with a lower version.
     created_ms, ended_ms : int
         Milliseconds of the Unix epoch.
+    response : dict[str, Any]
+        The response object as the terminal event shows it.
+    input : list[dict[str, Any]]
+        The request's input items, without those of earlier turns.
     """
 
     model_config = ConfigDict(frozen=True)

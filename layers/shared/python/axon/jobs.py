@@ -26,6 +26,14 @@ class Job(BaseModel):
     tenant_id, key_id, scopes : str, str, frozenset[str]
         The `principal`. A job without `key_id` and `scopes` was queued before these were recorded;
         its key was then allowed everything.
+    connection_id : str
+        The connection that made the request and waits for the response.
+    conversation_id : str
+        Id that all responses of the conversation share.
+    stream_id : str | None
+        The client's label of the response's stream on a connection; None if it gave none.
+    created_ms : int
+        Milliseconds of the Unix epoch at which the request was accepted.
     response : dict[str, Any]
         The response object as created.
     input : list[dict[str, Any]]
@@ -34,8 +42,6 @@ class Job(BaseModel):
         Those of `SAMPLING` that the client set; the engine chooses the others.
     priority : int
         Where jobs wait, those of higher priority go first.
-    created_ms : int
-        Milliseconds of the Unix epoch at which the request was accepted.
     """
 
     model_config = ConfigDict(frozen=True)

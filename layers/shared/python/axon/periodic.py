@@ -25,6 +25,8 @@ async def every(
     ----------
     interval_s : float
         Length of a pause in seconds.
+    step : Callable[[], Awaitable[object]]
+        Awaited again and again; its result is ignored.
     until : asyncio.Event
         Ends the repetition after the current step or pause.
     sooner : asyncio.Event | None

@@ -34,6 +34,8 @@ def event_log(
 
     Parameters
     ----------
+    valkey : Valkey
+        Connections for the log; the caller closes them.
     models : Collection[str]
         Models that exist even if no worker has announced them.
     """

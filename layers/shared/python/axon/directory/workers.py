@@ -73,6 +73,8 @@ class WorkerDirectory(Protocol):
 
         Parameters
         ----------
+        received : ReceivedJob
+            The job, with the receipt handle of its message.
         own_id : str
             The worker that holds the job; it keeps the job if it comes first of those with room.
         order : Sequence[str]

@@ -58,6 +58,10 @@ class ResponseFollower:
 
     Parameters
     ----------
+    log : EventLog
+        Read when publications stay away or are missing.
+    channels : ResponseChannels
+        Where the publications of followed responses arrive.
     first_look_s : float
         Seconds without a publication after which the log is read.
     restore_s : float
@@ -91,6 +95,10 @@ class ResponseFollower:
 
         Parameters
         ----------
+        response_id : str
+            The response to follow, running or ended.
+        tenant_id : str
+            The tenant that asks; a response of another tenant counts as missing.
         after : int
             Sequence number of the last event that the caller has; -1 for all events.
 

@@ -55,6 +55,8 @@ class JournalRecord:
         event; none comes before event 0.
     kind : str
         Says how to read `data`; the writer of the record chooses it.
+    data : bytes
+        The content; the log does not read it.
     """
 
     number: int
@@ -103,6 +105,18 @@ class NewResponse:
 
     Parameters
     ----------
+    response_id : str
+        Id of the response, as in its job.
+    tenant_id : str
+        The tenant that may read, resume and cancel it.
+    connection_id : str
+        The connection that its events are posted to.
+    model : str
+        Name of the model that is to serve it.
+    job : bytes
+        The job as it goes into the queue.
+    created : bytes
+        Event 0, serialized.
     idempotency : str
         Digest of the tenant and its idempotency key; empty if the client gave none.
     fingerprint : str
@@ -212,6 +226,8 @@ class EventLog(Protocol):
 
         Parameters
         ----------
+        response_id : str
+            The response to generate or to end.
         in_progress : bytes
             The event with sequence number 1. It is appended with the claim when the log holds
             event 0 alone, which spares the first attempt a round trip.
@@ -242,6 +258,14 @@ class EventLog(Protocol):
 
         Parameters
         ----------
+        response_id : str
+            The response whose log grows.
+        epoch : int
+            The epoch of the claim under which the caller writes.
+        events : Sequence[LoggedEvent]
+            Consecutive, from the next sequence number on; a repeated append adds nothing.
+        status : Status
+            The status of the response after these events.
         journal : Sequence[JournalRecord]
             Records that go into the log in the same step; they are not published. There may be
             records without events: then `status` is ignored.

@@ -30,6 +30,8 @@ class EventMerger:
 
     Parameters
     ----------
+    response_id : str
+        The response; named in errors and log lines.
     first : int
         Sequence number of the first event to hand out.
     cache_bytes : int

@@ -25,8 +25,14 @@ class Publication:
 
     Parameters
     ----------
+    response_id : str
+        The response that has grown, ended or moved.
+    connection_id : str
+        The connection that waits for it.
     first : int
         The number of the first event.
+    kind : Kind
+        Says what happened.
     events : Sequence[bytes]
         As they were appended.
     granted : bool

@@ -17,9 +17,13 @@ class ModelOverview:
 
     Parameters
     ----------
+    name : str
+        What requests name.
     desired : Mapping[str, Any] | None
         The operator's settings, as `axon.models.settings.packed` returns them. None: the model is
         the deployment's (version 0), or it is unloaded.
+    version : int
+        Version of the desired state; 0 if it is the deployment's.
     states : Mapping[str, ModelStatus]
         Its state in each worker that has it, by worker id; of two versions in one the later.
     serving, workers : int, int
@@ -45,6 +49,8 @@ class Change:
 
     Parameters
     ----------
+    model : ModelOverview
+        The model after the change.
     workers : Sequence[str]
         Ids of the workers that will make the change.
     notified : bool
@@ -61,6 +67,14 @@ class ModelAdmin:
 
     Parameters
     ----------
+    desired : DesiredModels
+        Where the desired state is stored.
+    changes : ModelChanges
+        Notifies workers of a change.
+    workers : WorkerDirectory
+        Tells which workers run and what they serve.
+    directory : ModelDirectory
+        Tells clients' requests which models exist.
     retention_s : float
         Seconds for which a model stays known that is loaded while no worker runs.
     """

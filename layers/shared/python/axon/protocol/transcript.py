@@ -123,6 +123,8 @@ class Transcript:
 
         Parameters
         ----------
+        name : str
+            The function's name, as the model gave it.
         call_id : str | None
             None for one that derives from the response's id.
 
@@ -178,6 +180,10 @@ class Transcript:
 
         Parameters
         ----------
+        status : Status
+            A terminal status.
+        usage : Usage | None
+            Token counts; None where there are none to report.
         reason : str | None
             Why an incomplete response is (``max_output_tokens``).
         error : Json | None

@@ -22,6 +22,8 @@ class FinishedResponse:
 
     Parameters
     ----------
+    job : Job
+        The job that asked for it: tenant, conversation, input.
     response : Json
         The response object as the terminal event shows it.
     event : LoggedEvent
@@ -94,6 +96,8 @@ class ResponseFinisher:
 
         Parameters
         ----------
+        finished : FinishedResponse
+            The response and its terminal event, not yet appended.
         append : Callable[[], Awaitable[object]]
             Appends the terminal event with its status, under the finished response's epoch. It
             brings its own retries: what a lost log or a fence means differs from caller to caller.

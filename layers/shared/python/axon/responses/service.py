@@ -29,6 +29,18 @@ class ResponseService:
 
     Parameters
     ----------
+    event_log : EventLog
+        Opens, resumes and claims responses.
+    conversations : Conversations
+        Reads the conversation that a request continues.
+    jobs : JobSender
+        Sends to the queue of the workers.
+    finisher : ResponseFinisher
+        Ends a response that generates nothing, and evicts what a refused request continued.
+    terminator : ResponseTerminator
+        Ends responses that are cancelled or whose job could not be queued.
+    scaler : WorkerScaler
+        Starts a worker where none runs.
     aliases : ModelAliases | None
         What requests may name instead of a model.
     """

@@ -19,6 +19,10 @@ class ApiKey:
 
     Parameters
     ----------
+    key_id : str
+        Id by which operators name it; no secret.
+    tenant_id : str
+        The tenant whose responses its requests may see.
     name : str
         The operator's label for it.
     hint : str

@@ -51,6 +51,8 @@ class RotatingCredentials:
         What botocore's chain of providers found.
     max_age_s : float
         Seconds after which the source is asked again.
+    clock : Callable[[], float]
+        Monotonic seconds, for `max_age_s`.
     """
 
     def __init__(

@@ -97,10 +97,18 @@ class SignedClient:
 
         Parameters
         ----------
+        method : str
+            HTTP method, in upper case.
         path : str
             As it is sent: percent-encoded.
+        body : bytes
+            Signed with the request; empty for none.
+        timeout : aiohttp.ClientTimeout
+            Limits of this request; nothing is repeated here.
         target : str | None
             The operation, for services that take it in ``X-Amz-Target``.
+        content_type : str | None
+            The header `Content-Type`; None to send none.
 
         Raises
         ------

@@ -76,8 +76,14 @@ class SigV4Signer:
 
         Parameters
         ----------
+        method : str
+            HTTP method, in upper case.
         path : str
             As it is sent: percent-encoded, without ``.`` or empty segments.
+        body : bytes
+            Its SHA-256 becomes part of the signature.
+        credentials : Credentials
+            Their session token, if any, is sent in a signed header.
         now : float
             Seconds of the Unix epoch.
         target : str | None

@@ -72,8 +72,12 @@ class SqsApi:
 
         Parameters
         ----------
+        operation : str
+            Name of the operation in SQS, such as ``SendMessage``.
         wait_s : float
             Seconds that the service itself may wait before it answers (a long poll).
+        **parameters : Any
+            Fields of the request as SQS names them; the queue URL is added.
 
         Raises
         ------

@@ -41,6 +41,8 @@ class ValkeyEventLog(EventLog):
 
     Parameters
     ----------
+    valkey : Valkey
+        Connections for commands; the caller closes them.
     deadline_s : float
         Seconds after which a response that has not ended is overdue.
     retention_s : float

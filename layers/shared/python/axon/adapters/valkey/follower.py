@@ -40,6 +40,10 @@ class ValkeyFollower(ResponseFollower):
 
     Parameters
     ----------
+    valkey : Valkey
+        Gives the subscription a connection of its own.
+    log : EventLog
+        Read when publications stay away or are missing.
     first_look_s : float
         Seconds without a publication after which the log is read.
     restore_s : float

@@ -23,6 +23,8 @@ class Subscriber:
 
     Parameters
     ----------
+    valkey : Valkey
+        Gives the subscription a connection of its own, and publishes the pulses.
     channel : str
         The subscriber's own channel, to which `pulse` publishes; one of `receivers`.
     receivers : Mapping[str, Callable[[bytes], None]]

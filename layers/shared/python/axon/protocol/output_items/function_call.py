@@ -14,6 +14,10 @@ class FunctionCallItem(OutputItem):
 
     Parameters
     ----------
+    item_id : str
+        Id of the item, in each of its events.
+    output_index : int
+        Place of the item in the response's output, from 0.
     name : str
         The function's name.
     call_id : str

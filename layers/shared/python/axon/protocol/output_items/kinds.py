@@ -46,6 +46,8 @@ def new_function_call(place: ItemPlace, fields: Json) -> FunctionCallItem:
 
     Parameters
     ----------
+    place : ItemPlace
+        The item's place in the output, from which its id derives.
     fields : Json
         ``name``, and ``call_id`` unless it derives from the response's id.
     """
@@ -70,6 +72,8 @@ def new_item(place: ItemPlace, fields: Json) -> OutputItem:
 
     Parameters
     ----------
+    place : ItemPlace
+        The item's place in the output, from which its id derives.
     fields : Json
         The item as its event ``response.output_item.added`` shows it.
 

@@ -81,6 +81,12 @@ class TextPart:
 
     Parameters
     ----------
+    kind : PartKind
+        Names of the part's events and fields.
+    item_id : str
+        Id of the item that the part belongs to.
+    output_index : int
+        Place of that item in the response's output, from 0.
     index : int
         The part's place among its kind in the item.
     """
