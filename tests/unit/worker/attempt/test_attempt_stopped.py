@@ -8,6 +8,7 @@ import pytest
 from axon.event_log.log import Status
 from axon.exceptions import FencedError, MissingResponseError
 from axon.history import HistoryRecord
+from tests.support.eventually import eventually
 from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import TENANT, a_job
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness, attempt, text_of, until_logged
@@ -79,9 +80,7 @@ class TestAttemptStopped:
         older = ScriptedEngine(["one ", "two ", "three"])
         older.gate.clear()
         running = asyncio.create_task(attempt(job, harness.context(older)))
-        async with asyncio.timeout(5):
-            while not older.running:
-                await asyncio.sleep(0)
+        await eventually(lambda: older.running, interval_s=0)
         await attempt(job, harness.context(ScriptedEngine(["one ", "two ", "three"])))
         older.gate.set()
         with pytest.raises(FencedError):

@@ -13,6 +13,7 @@ from axon.event_log.log import LoggedEvent, LostResponse, Status
 from axon.exceptions import UnavailableError
 from axon.jobs import Job, ReceivedJob
 from axon.responses.terminator import OVERDUE
+from tests.support.eventually import eventually
 from tests.support.virtual_time import now, run
 from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.axon.samples import a_job
@@ -43,9 +44,7 @@ async def begun(
     """Answer a job; the engine waits before its first token."""
     engine.pass_(0)
     running = asyncio.create_task(answered(harness, job, engine))
-    async with asyncio.timeout(5):
-        while not engine.running:
-            await asyncio.sleep(0)
+    await eventually(lambda: engine.running, interval_s=0)
     return running
 
 

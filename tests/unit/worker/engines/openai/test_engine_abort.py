@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import pytest
 
 from tests.contract.worker.engines.echo_upstream_stub import Fault
+from tests.support.eventually import eventually
 from tests.unit.worker.engines.openai.upstream_harness import ask, generate, serving
 from worker.engines.openai.engine import OpenAiEngine
 from worker.engines.protocol import EngineDeadError, TokenChunk
@@ -48,8 +49,7 @@ async def test_abort_interrupts_the_wait_for_the_upstream(fault: Fault) -> None:
         for _ in range(fault.after):
             await anext(generation)
         waiting = asyncio.ensure_future(anext(generation))
-        while not up.running:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: up.running)
         await engine.abort("r")
         with pytest.raises(StopAsyncIteration):
             await waiting
@@ -60,8 +60,7 @@ async def test_abort_interrupts_the_wait_for_the_upstream(fault: Fault) -> None:
 async def test_close_ends_waiting_generations_as_dead() -> None:
     async with serving(faults=[Fault(then="hang")]) as (engine, up):
         waiting = asyncio.ensure_future(anext(generate(engine, await ask(engine, "one"))))
-        while not up.running:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: up.running)
         await engine.close()
         with pytest.raises(EngineDeadError):
             await waiting
@@ -71,8 +70,7 @@ async def test_close_ends_waiting_generations_as_dead() -> None:
 async def test_cancelled_consumer_closes_the_stream() -> None:
     async with serving(faults=[Fault(then="hang")]) as (engine, up):
         waiting = asyncio.ensure_future(anext(generate(engine, await ask(engine, "one"))))
-        while not up.running:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: up.running)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

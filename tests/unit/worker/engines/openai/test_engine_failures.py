@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.contract.worker.engines.echo_upstream_stub import Fault
+from tests.support.eventually import eventually
 from tests.unit.worker.engines.openai.upstream_harness import (
     ask,
     chunks_of,
@@ -101,8 +102,7 @@ async def test_openai_engine_abort_ends_the_pause_before_a_retry(
     faults = [Fault(status=429, headers={"Retry-After": "60"}, body=told("slow down"))]
     async with serving(faults=faults) as (engine, up):
         waiting = asyncio.ensure_future(chunks_of(engine, TEXT))
-        while "Asking again" not in caplog.text:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: "Asking again" in caplog.text)
         await engine.abort("r")
         async with asyncio.timeout(10):
             assert await waiting == []

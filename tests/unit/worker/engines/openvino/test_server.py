@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.eventually import wait_until
 from tests.unit.worker.engines.openvino.pipeline_stub import ENDLESS, REFUSE, ScriptedPipeline
 from worker.engines.openvino.server import LineReader, serve
 
@@ -69,8 +70,7 @@ def test_server_adds_a_request_to_the_running_batch(served: ServerHarness) -> No
     served.write({"add": 1, "ids": [ENDLESS], "config": {}})
     served.outputs(3)
     served.write({"add": 2, "ids": [20], "config": {}})
-    while (2, [20], "stop") not in served.outputs(1):
-        pass
+    wait_until(lambda: (2, [20], "stop") in served.outputs(1), interval_s=0)
     served.write({"cancel": 1})
 
 
@@ -83,8 +83,7 @@ def test_server_stops_stepping_when_all_requests_have_ended(served: ServerHarnes
     served.write({"add": 1, "ids": [ENDLESS], "config": {}})
     served.outputs(3)
     served.write({"cancel": 1}, {"add": 2, "ids": [20], "config": {}})
-    while (2, [20], "stop") not in served.outputs(1):
-        pass
+    wait_until(lambda: (2, [20], "stop") in served.outputs(1), interval_s=0)
     steps = served.pipeline.steps
     served.write({"add": 3, "ids": [30], "config": {}})
     assert served.outputs(1) == [(3, [30], "stop")]
