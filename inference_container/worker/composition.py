@@ -112,6 +112,8 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
 
     Parameters
     ----------
+    foundation : Foundation
+        Settings, engine and clients that the parts share; the stack that opened them closes them.
     load_changed : Callable[[int], None]
         Called with the number of jobs whenever that has changed.
     """

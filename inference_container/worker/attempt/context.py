@@ -37,10 +37,34 @@ class AttemptContext:
 
     Parameters
     ----------
+    event_log : AttemptLog
+        Claims epochs and appends events.
+    conversations : Conversations
+        Reads the turns that a job continues.
+    finisher : ResponseFinisher
+        Writes the history record, then the terminal event.
+    terminator : Terminator
+        Ends responses whose job is not run any more.
+    engine : Engine
+        Serves all models of the worker.
+    stages : Stages
+        The slots of each step of an attempt.
+    flush_policy : FlushPolicy
+        Decides which tokens share a delta.
+    metrics : WorkerMetrics
+        Counts and times attempts.
+    tracing : Tracing
+        Records an attempt as a span of the request's trace.
+    shutdown : Shutdown
+        Ends retries when the worker drains.
     deadline_s : float
         Seconds from a request's acceptance after which its job is not run any more.
     max_receives : int
         Receives of a message after which SQS moves it to the dead-letter queue.
+    post_processor : PostProcessor
+        May change text before it is appended; by default it stays as generated.
+    clock_ms : Callable[[], int]
+        Milliseconds of the Unix epoch, for deadlines.
     """
 
     event_log: AttemptLog

@@ -40,6 +40,14 @@ class JobHandover:
     ----------
     worker_id : str
         Id of this worker, to which a job is never handed over.
+    directory : WorkerDirectory
+        Gives a job to the first candidate with room.
+    peers : Peers
+        The other workers as last read from the directory.
+    metrics : WorkerMetrics
+        Counts jobs handed over.
+    shutdown : Shutdown
+        Once the worker drains, it hands nothing over.
     """
 
     def __init__(

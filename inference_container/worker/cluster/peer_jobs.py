@@ -28,6 +28,10 @@ class PeerJobSubscriber:
 
     Parameters
     ----------
+    valkey : Valkey
+        Gives the subscription a connection of its own.
+    worker_id : str
+        Id of this worker, whose channel is subscribed to.
     accept : Callable[[ReceivedJob], None]
         Takes each job that arrives in time.
     models_changed : Callable[[], None]

@@ -61,6 +61,8 @@ class WorkerRegistration:
 
     Parameters
     ----------
+    worker : LocalWorker
+        What is announced: id, slots, load and models of this worker.
     models : ModelDirectory
         The directory that tells clients which models exist.
     workers : WorkerDirectory

@@ -48,8 +48,16 @@ class Router:
 
     Parameters
     ----------
+    models : LocalModels
+        Tells which models this worker serves.
+    handover : JobHandover
+        Gives jobs to peers.
+    policy : RoutingPolicy
+        Whether a prefix decides, and how many jobs may wait.
     left_s : Callable[[Job], float]
         Returns the seconds until a job's deadline.
+    shutdown : Shutdown
+        Ends the wait for a model when the worker drains.
     """
 
     def __init__(

@@ -101,6 +101,16 @@ class Sampling:
     ----------
     max_tokens : int
         Limit of the whole answer, earlier attempts included.
+    temperature : float | None
+        0 chooses the most probable token.
+    top_p : float | None
+        Tokens are drawn from the smallest set with this probability mass, in (0, 1].
+    presence_penalty : float | None
+        Lowers the logit of each token that the answer contains already.
+    frequency_penalty : float | None
+        Lowers it once for each time that the token occurs.
+    seed : int | None
+        Start of the random numbers that tokens are drawn with.
     stop : tuple[str, ...]
         The answer ends before the first of these strings in its text (`worker.engines.stops`).
     """
@@ -120,6 +130,14 @@ class GenerateRequest:
 
     Parameters
     ----------
+    request_id : str
+        Id of this generation, unlike that of any other attempt; `Engine.abort` takes it.
+    model : str
+        Name of the model as the request gives it.
+    prompt : Prompt
+        As this engine rendered it (`Engine.assemble`).
+    sampling : Sampling
+        How tokens are chosen and where the answer ends.
     generated_token_ids : tuple[int, ...]
         Tokens of the answer that earlier attempts generated; the engine continues after them.
     priority : int
@@ -146,6 +164,10 @@ class TokenChunk:
 
     Parameters
     ----------
+    text : str
+        Whole characters only.
+    token_ids : tuple[int, ...]
+        Tokens since the chunk before.
     finish_reason : FinishReason | None
         Set in the last chunk only.
     usage : Usage | None

@@ -60,6 +60,8 @@ class Reconciler:
         Creates the engine of a desired model, not yet started.
     changed : asyncio.Event
         Set it to read the desired state at once.
+    metrics : ModelMetrics
+        Counts models loaded and failed loads.
     """
 
     def __init__(

@@ -88,8 +88,16 @@ def create_endpoint(
 
     Parameters
     ----------
+    engine : Engine
+        Started; the caller closes it.
+    registry : CollectorRegistry
+        Takes the metrics of the endpoint.
+    shutdown : Shutdown
+        Says when the endpoint refuses new invocations.
     died : Callable[[EngineDeadError], None]
         Called with the error of an engine that has died during an answer.
+    stack : AsyncExitStack
+        Closes stages and tracing when it is closed.
     """
     metrics = WorkerMetrics(registry=registry)
     tracing = tracing_of(settings)

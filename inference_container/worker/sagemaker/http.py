@@ -46,8 +46,12 @@ class Endpoint:
 
     Parameters
     ----------
+    engine : Engine
+        Its health decides about /ping; its models are those that requests may name.
     invoke : Callable[[Accepted], Invocation]
         Returns the invocation of an accepted request, not yet started.
+    shutdown : Shutdown
+        Once it drains, /ping fails and new invocations are refused.
     """
 
     def __init__(

@@ -26,8 +26,12 @@ class Invocation:
 
     Parameters
     ----------
+    job : Job
+        The request in the form that a worker runs.
     context : Callable[[AnswerLog], AttemptContext]
         Returns the context of an attempt that writes to this log.
+    timeout_s : float
+        Seconds for the whole answer.
     died : Callable[[EngineDeadError], None]
         Called with the error if the engine dies.
     """

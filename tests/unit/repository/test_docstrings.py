@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.repository import ROOT
 
-COMPLETE = ("layers/shared/python/axon", "relay_container")
+COMPLETE = ("layers/shared/python/axon", "inference_container/worker", "relay_container")
 """The folders whose sections are complete."""
 
 EXEMPT = {"self", "cls", "settings", "scope", "id"}

@@ -16,6 +16,8 @@ class EchoAnswer:
 
     Parameters
     ----------
+    request : GenerateRequest
+        Its prompt's text says what the answer is.
     budget : int
         Tokens that may still be generated.
     """

@@ -25,6 +25,8 @@ class CompletionsApi(UpstreamApi):
 
     Parameters
     ----------
+    client : UpstreamClient
+        Sends the requests; its owner closes it.
     root : str
         URL of vLLM's own routes, without ``/v1``.
     timeout_s : float

@@ -16,12 +16,16 @@ class Upstream:
     ----------
     url : str
         Base URL, without ``/chat/completions``.
+    api_key : str | None
+        Sent as a bearer token; None to send none.
     models : tuple[str, ...]
         Models to serve; empty for those that the server lists.
     kind : Literal["auto"] | Kind
         Its API; "auto" to detect it.
     context_window : int
         Tokens, for models whose context window the server does not return.
+    connect_timeout_s : float
+        Limit for establishing a connection.
     first_token_timeout_s : float
         Limit for the first event of a stream, which includes the wait in the server's queue.
     token_timeout_s : float

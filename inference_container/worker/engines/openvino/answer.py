@@ -18,6 +18,10 @@ class OpenVinoAnswer(TextChunker):
         The bytes of each token by id.
     stop_token_ids : Collection[int]
         Tokens that end an answer.
+    generated_token_ids : Sequence[int]
+        Tokens of earlier attempts, whose text is not given out again.
+    stop : Sequence[str]
+        The answer ends before the first of these strings.
     """
 
     def __init__(

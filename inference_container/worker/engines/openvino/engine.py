@@ -36,6 +36,8 @@ class OpenVinoEngine(Engine):
     ----------
     slots : int
         Requests in one batch.
+    model : GgufModel
+        The GGUF file, its context window and the tokens that end its answers.
     cache_tokens : int
         Size of the KV cache in tokens (45 KB each), for running and earlier requests; at least the
         context window.

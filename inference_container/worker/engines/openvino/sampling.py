@@ -22,8 +22,12 @@ def generation_config(
 
     Parameters
     ----------
+    request : GenerateRequest
+        Its sampling parameters are translated.
     budget : int
         Tokens that may still be generated.
+    stop_token_ids : Collection[int]
+        Tokens that end an answer.
     """
     return {
         "max_new_tokens": budget,

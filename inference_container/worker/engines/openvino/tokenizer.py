@@ -20,6 +20,10 @@ class ChatTokenizer:
 
     Parameters
     ----------
+    model : Path
+        The GGUF file, which has the vocabulary and the chat template.
+    stop_tokens : Sequence[str]
+        Texts of the special tokens that end an answer.
     max_tokens : int
         Tokens to which OpenVINO truncates a text: the model's context window.
 

@@ -14,6 +14,8 @@ def sampling_arguments(
 
     Parameters
     ----------
+    request : GenerateRequest
+        Its sampling parameters are translated.
     budget : int
         Tokens that may be generated.
     defaults : Mapping[str, Any]
