@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.repository import ROOT
 from tests.unit.repository.checkout import TREE
-from tests.unit.repository.wording import Finding, findings, name_findings
+from tests.unit.repository.wording import Finding, findings, name_findings, script_findings
 
 TABLE_OF_WORDS = "tests/unit/repository/"
 """The rules themselves, and the samples that break them."""
@@ -28,6 +28,23 @@ def test_docstrings_and_comments_keep_to_plain_english() -> None:
         for line in report(path, findings((ROOT / path).read_text()))
     ]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("suffix", ["lua", "sql"])
+def test_comments_of_scripts_keep_to_plain_english(suffix: str) -> None:
+    scripts = sorted((ROOT / "layers/shared/python").rglob(f"*.{suffix}"))
+    assert scripts
+    wrong = [
+        line
+        for script in scripts
+        for line in report(str(script.relative_to(ROOT)), script_findings(script.read_text()))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_script_findings_name_the_line_of_a_comment() -> None:
+    source = "-- insist\nlocal insist = 1\nreturn insist -- in vain"
+    assert [finding.line for finding in script_findings(source)] == [1, 3]
 
 
 def test_names_of_tests_have_a_subject_and_a_behaviour() -> None:

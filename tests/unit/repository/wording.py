@@ -107,6 +107,18 @@ def findings(source: str) -> list[Finding]:
     return sorted([*_in_docstrings(source), *_in_comments(source)])
 
 
+def script_findings(source: str) -> list[Finding]:
+    """Return the violations in the comments of a Lua or SQL script, by line.
+
+    A comment lasts from two hyphens to the end of the line; our scripts have none inside a string.
+    """
+    return [
+        finding
+        for number, line in enumerate(source.splitlines(), 1)
+        for finding in _phrases(number, line.partition("--")[2])
+    ]
+
+
 def name_findings(source: str) -> list[Finding]:
     """Return the tests of a module whose name lacks a subject or a behaviour.
 

@@ -40,8 +40,8 @@ if records > 0 then
       'a', ARGV[at + 2])
   end
   redis.call('HSET', response, 'next_record', first_record + records)
-  -- It must not go before the events: an attempt that finds less than the claim says goes on from
-  -- neither.
+  -- The journal must not expire before the events: an attempt that finds fewer events or records
+  -- than the claim says can continue from neither.
   redis.call('EXPIRE', journal, ARGV[6])
 end
 if count == 0 then

@@ -34,7 +34,7 @@ for _, id in ipairs(redis.call('SMEMBERS', left)) do
     end
   end
 end
--- Only an empty relay is removed: a successor that dies amid its work leaves the rest to the next one.
+-- Only an empty relay is removed: a successor that dies during its work leaves the rest to the next one.
 if ARGV[1] ~= ARGV[2] and redis.call('SCARD', left) == 0 then
   redis.call('ZREM', relays, ARGV[1])
 end
