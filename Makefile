@@ -48,7 +48,7 @@ lint: setup ## check style, types and the size of files
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	@find $(SOURCES) -type f \( -name '*.py' -o -name '*.lua' -o -name '*.sql' -o -name '*.mjs' \) \
-		-exec awk 'FNR == 401 { print FILENAME ": more than 400 lines"; bad = 1 } END { exit bad }' {} +
+		-exec .venv/bin/python -m tools.files {} +
 
 scan: setup .tools/checkov/.installed ## look for faults and risks in the templates and images
 	@for environment in dev prod; do .venv/bin/python -m infra.deploy synth $$environment || exit 1; done
