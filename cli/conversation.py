@@ -23,6 +23,10 @@ class Conversation:
     ----------
     url : str
         Base URL for OpenAI's clients.
+    model : str
+        Model or alias that answers each turn.
+    key : str
+        API key with its secret.
     """
 
     def __init__(self, *, url: str, model: str, key: str) -> None:

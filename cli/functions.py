@@ -23,6 +23,10 @@ class Function:
 
     Parameters
     ----------
+    name : str
+        Name of the function on AWS or in the local cloud.
+    region : str | None
+        Region on AWS; None to let boto3 choose.
     endpoint : str | None
         The local cloud's Lambda service; None for AWS.
     if_missing : str

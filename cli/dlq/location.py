@@ -37,6 +37,8 @@ class DeadLetterQueues:
     ----------
     prefix : str
         Start of the queues' names on AWS.
+    region : str | None
+        Region on AWS; None to let boto3 choose.
     endpoint : str | None
         SQS of the local cloud; None for AWS.
     urls : dict[str, str] | None

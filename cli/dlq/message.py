@@ -34,8 +34,14 @@ class DeadLetter:
     receive_count : int
         How often it was received from `queue`. For `history`, SQS continues to count in the
         dead-letter queue: each look at the message adds one.
+    tenant_id : str | None
+        The tenant; None if the message does not tell it.
+    response_id : str | None
+        The response; None if the message does not tell it.
     reason : str
         Why it is here.
+    body : str
+        The message as it was sent.
     group_id : str | None
         The message group that a redrive sends it to.
     receipt_handles : list[str]
@@ -80,6 +86,8 @@ def dead_letter(message: "MessageTypeDef", *, queue: str) -> DeadLetter:
 
     Parameters
     ----------
+    message : MessageTypeDef
+        As SQS returns it, with all attributes.
     queue : str
         The queue that it came from. Jobs carry attributes that `functions/dead_letter` wrote;
         history is moved by SQS itself, which adds none.
@@ -115,6 +123,8 @@ def printable(text: str, *, keep: str = "") -> str:
 
     Parameters
     ----------
+    text : str
+        Text that clients wrote, so any characters.
     keep : str
         Control characters that stay, such as line ends.
     """

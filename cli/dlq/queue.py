@@ -37,6 +37,8 @@ class DeadLetterQueue:
 
     Parameters
     ----------
+    client : SQSClient
+        boto3's client of SQS.
     definition : catalog.Queue
         The queue in the catalog.
     url_of : Callable[[str], str]

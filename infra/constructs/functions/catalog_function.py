@@ -39,6 +39,16 @@ class CatalogFunction(Construct):
 
     Parameters
     ----------
+    name : str
+        Name of the function in the catalog.
+    vpc : ec2.IVpc
+        Its private subnets hold the function.
+    security_group : ec2.ISecurityGroup
+        Permits what the function connects to.
+    grants : Grants
+        Permissions by resource; of these the catalog chooses.
+    layers : Layers
+        The library, and the packages of the lock.
     variables : Mapping[str, str]
         Environment variables beyond those that come with the grants.
 

@@ -23,6 +23,10 @@ class Migration(Construct):
 
     Parameters
     ----------
+    migrate : lambda_.Function
+        The function that runs the migrations.
+    timeout : Duration
+        Longest wait for the function to answer.
     before : Sequence[Construct]
         Created or updated only after the migrations.
     """

@@ -41,10 +41,20 @@ class Alarms(Construct):
 
         Parameters
         ----------
+        metric : cloudwatch.IMetric
+            Its period is the length of one of `periods`.
         id : str
             Words with hyphens, unique in the environment; the end of the alarm's name.
+        threshold : float
+            In the unit of the metric.
         description : str
             Meaning and first remedy: the text of the notification.
+        comparison : cloudwatch.ComparisonOperator
+            How values compare to `threshold` in order to count.
+        periods : int
+            Number of latest periods that are looked at.
+        breaching : int | None
+            How many of these must be beyond the threshold; None for all.
         missing : cloudwatch.TreatMissingData
             How missing data counts. By default as good: a service at zero tasks reports nothing.
         """

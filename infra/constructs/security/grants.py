@@ -41,6 +41,8 @@ def grant(grantee: iam.IGrantable, uses: Iterable[Resource], *, grants: Grants) 
         The function, or the role of the task.
     uses : Iterable[Resource]
         The resources, as the catalog lists them.
+    grants : Grants
+        How each resource is granted, and the variables that name it.
 
     Returns
     -------

@@ -13,8 +13,14 @@ def grant_key_use(grantee: iam.IGrantable, key: kms.IKey, *actions: str, service
 
     Parameters
     ----------
+    grantee : iam.IGrantable
+        The function or the role that may use the key through the service.
+    key : kms.IKey
+        The key of the environment.
     service : str
         First label of the service's endpoint: ``sqs``, ``s3``, ``secretsmanager``.
+    actions : str
+        Actions of KMS, such as ``kms:Decrypt``.
     """
     stack = Stack.of(key)
     iam.Grant.add_to_principal(

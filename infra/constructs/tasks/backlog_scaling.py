@@ -30,6 +30,12 @@ class BacklogScaling(Construct):
 
     Parameters
     ----------
+    names : Names
+        Names of the ECS cluster and service.
+    queue : sqs.IQueue
+        The queue of the jobs.
+    inference : Inference
+        Bounds and targets of the worker service.
     start : Duration
         Time from the order of a task to a running one. Until the metrics show it, they ask for
         tasks that are ordered already, so each further step waits that long.

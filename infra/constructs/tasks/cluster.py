@@ -86,6 +86,10 @@ def grant_start(grantee: iam.IGrantable, *, names: Names, stack: Stack) -> None:
 
     Parameters
     ----------
+    grantee : iam.IGrantable
+        The function or the role that may start tasks.
+    names : Names
+        Names of the ECS cluster and service.
     stack : Stack
         Any stack of the service's account and region; the service itself may not exist yet.
     """

@@ -53,6 +53,8 @@ def add_collector(
 
     Parameters
     ----------
+    task_definition : ecs.TaskDefinition
+        The task, with its main container.
     prometheus : Prometheus | None
         Where metrics are written to; None leaves them out.
     cluster, service : str

@@ -8,7 +8,13 @@ import pytest
 
 from tests.support.repository import ROOT
 
-COMPLETE = ("layers/shared/python/axon", "inference_container/worker", "relay_container")
+COMPLETE = (
+    "layers/shared/python/axon",
+    "inference_container/worker",
+    "relay_container",
+    "infra",
+    "cli",
+)
 """The folders whose sections are complete."""
 
 EXEMPT = {"self", "cls", "settings", "scope", "id"}
