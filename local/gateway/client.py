@@ -56,8 +56,14 @@ class Client:
 
     Parameters
     ----------
+    request : HandshakeRequest
+        The WebSocket handshake, which the connect event describes.
+    source_ip : str
+        Address that the client connected from.
     authorizer : Mapping[str, str | int] | None
         Context that the authorizer returned; later events carry it.
+    connected_at_ms : int
+        Milliseconds of the Unix epoch.
     """
 
     request: HandshakeRequest

@@ -46,6 +46,30 @@ class GatewayConfig(_Frozen):
 
     Parameters
     ----------
+    port : Port
+        Clients connect here.
+    management_port : Port
+        ``@connections`` is served here.
+    stage : str
+        Last part of the path that clients connect to.
+    api_id : str
+        Id of the API in ARNs.
+    region : str
+        Region in ARNs.
+    account_id : str
+        Account in ARNs.
+    lambda_endpoint : str
+        The Lambda service, without a path.
+    authorizer : str | None
+        The authorizer function; None admits everyone.
+    authorizer_header : str
+        Header that a handshake must have to be authorized.
+    route_selection_expression : str
+        Where a message names its route.
+    routes : dict[str, RouteConfig]
+        The function of each route, by route key.
+    limits : Limits
+        Quotas of API Gateway, by default those of AWS.
     lambda_retry_s : float
         Seconds for which an invocation is retried while no Lambda service listens: a local one
         may be restarting, whereas that of AWS is always available.

@@ -58,6 +58,18 @@ class LambdaServiceConfig(_Frozen):
 
     Parameters
     ----------
+    port : Annotated[int, Field(ge=0, le=65535)]
+        Port to listen on; 0 for any free one.
+    region : str
+        Region in ARNs.
+    account_id : str
+        Account in ARNs.
+    layers : tuple[Path, ...]
+        Folders that every function can import from.
+    functions : dict[str, FunctionConfig]
+        Functions by name.
+    event_sources : tuple[EventSourceConfig, ...]
+        Queues whose messages invoke functions.
     init_timeout_s : float
         Time for an environment's start. Lambda allows 10 s; a laptop starts everything at once.
     event_retry_delays_s : tuple[float, ...]

@@ -22,6 +22,10 @@ class RuntimeApi:
 
     Parameters
     ----------
+    function_arn : str
+        Sent with each invocation.
+    timeout_s : float
+        Seconds from an invocation to its deadline.
     on_idle : Callable[[], None]
         Called whenever the runtime asks for an invocation.
     on_init_error : Callable[[bytes], None]

@@ -60,6 +60,10 @@ def succeeded(messages: Sequence[Message], answer: bytes, *, partial: bool) -> l
 
     Parameters
     ----------
+    messages : Sequence[Message]
+        The batch that the function was invoked with.
+    answer : bytes
+        What the function returned, as JSON.
     partial : bool
         Read `batchItemFailures` (ReportBatchItemFailures): the messages it names are not deleted,
         and none is if the answer is malformed or names a message of another batch. Without it

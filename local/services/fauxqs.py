@@ -18,12 +18,16 @@ class Fauxqs:
 
     Parameters
     ----------
+    port : int
+        Port of SQS and S3 on the loopback address.
     folder : Path
         Folder of its data.
     persistent : bool
         Keeps queues and objects in a SQLite file in `folder`.
     packages : Path | None
         Folder in which an installed wheel keeps npm packages; `folder` by default.
+    queues : tuple[Queue, ...]
+        Queues to create when it starts.
     """
 
     port: int

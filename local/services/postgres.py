@@ -27,6 +27,10 @@ class Postgres:
 
     Parameters
     ----------
+    port : int
+        Port on the loopback address.
+    folder : Path
+        Folder of its data.
     persistent : bool
         Sync every commit to disk; without it a crash may lose the whole database.
     """

@@ -15,6 +15,10 @@ class Valkey:
 
     Parameters
     ----------
+    port : int
+        Port on the loopback address.
+    folder : Path
+        Folder of its data.
     persistent : bool
         Keep an append-only file in `folder`.
     """

@@ -12,6 +12,8 @@ def program_in(package: str, pattern: str, *, extra: str = "local") -> str:
 
     Parameters
     ----------
+    package : str
+        Name by which the package is imported.
     pattern : str
         Glob below the package's folder; a wheel holds the one program of its platform.
     extra : str

@@ -41,6 +41,8 @@ def lambda_service(
 
     Parameters
     ----------
+    addresses : Addresses
+        Addresses of the servers that functions connect to.
     passed : dict[str, str]
         Variables for every function.
     own : Mapping[str, dict[str, str]] | None

@@ -14,6 +14,18 @@ class Options:
 
     Parameters
     ----------
+    engine : str
+        Name of the engine of the workers.
+    port : int
+        Port of the gateway.
+    data : Path
+        Folder of the local cloud's files.
+    workers : int
+        Number of worker processes.
+    relays : int
+        Number of relay processes.
+    ephemeral : bool
+        Keep the servers' data in a temporary folder.
     model : Path | None
         Folder of the model that vLLM loads.
     python : Path | None

@@ -38,6 +38,14 @@ class ProgramBuilder:
 
     Parameters
     ----------
+    addresses : Addresses
+        Where the servers are reached.
+    folders : Folders
+        Where data, logs and configurations are.
+    options : Options
+        The options of `axon dev`.
+    ports : Ports
+        Ports that the servers listen on.
     environ : Mapping[str, str]
         The caller's environment; only a few named variables of it are passed on.
     """

@@ -87,6 +87,10 @@ class Engine:
 
     Parameters
     ----------
+    model : str
+        Name of the model that requests give.
+    slots : int
+        Requests that one worker generates for at once.
     needs : tuple[tuple[str, str], ...]
         Packages that must be installed, each with a file in it.
     ready_within_s : float

@@ -19,6 +19,8 @@ class Child:
 
     Parameters
     ----------
+    program : Program
+        What to start.
     owner : str
         Value of AXON_LOCAL_OWNER for its process.
     log : Path

@@ -20,8 +20,14 @@ class Program:
 
     Parameters
     ----------
+    name : str
+        Name in the status and of the log file.
+    command : tuple[str, ...]
+        Path of the executable, then its arguments.
     ready : Callable[[int], bool]
         Readiness check; gets the process id and must return within about a second.
+    environment : Mapping[str, str]
+        Variables of the process, beyond the few that it inherits.
     after : frozenset[str]
         Steps that must be ready before it starts; it stops before they do.
     uses : frozenset[str]
@@ -32,6 +38,8 @@ class Program:
         Working directory; that of the supervisor by default.
     stop_signal : signal.Signals
         Asks the process to stop.
+    ready_within_s : float
+        Seconds from the start within which `ready` must become true.
     """
 
     name: str

@@ -33,6 +33,8 @@ class ProgramRunner:
 
     Parameters
     ----------
+    program : Program
+        What to run.
     files : RunFiles
         Where its process id and its output go.
     announce : Callable[[str], None]

@@ -18,6 +18,8 @@ def spawn_options(program: Program, *, owner: str, output: int) -> dict[str, Any
 
     Parameters
     ----------
+    program : Program
+        Its folder and environment are used.
     owner : str
         Value of AXON_LOCAL_OWNER for the process.
     output : int

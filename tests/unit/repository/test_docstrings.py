@@ -13,6 +13,7 @@ COMPLETE = (
     "inference_container/worker",
     "relay_container",
     "infra",
+    "local",
     "cli",
 )
 """The folders whose sections are complete."""
