@@ -8,7 +8,7 @@ from functools import partial
 from axon.adapters.aws.ecs_agent import EcsAgent
 from axon.adapters.observability.health import serve_health
 from axon.settings import WorkerSettings
-from axon.tasks import run_until
+from axon.tasks import end, run_until
 from worker.cluster.task_protection import TaskProtection
 from worker.composition import Parts, create_parts, open_foundation
 from worker.engines.protocol import Engine
@@ -82,8 +82,7 @@ async def _run(
         )
         await parts.consumer.settled()  # what arrived after the consumer had drained
     finally:
-        subscription.cancel()
-        await asyncio.wait([subscription])
+        await end(subscription)
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from axon.directory.relays import RelayDirectory
 from axon.periodic import every
 from axon.responses.terminator import ResponseTerminator
-from axon.tasks import run_until
+from axon.tasks import end, run_until
 from relay.dispatcher import Dispatcher
 from relay.failover import Failover
 from relay.lease import Lease
@@ -59,8 +59,7 @@ class Relay:
                 logger.info("relay %s serves", self.relay_id)
                 await self._serve(stop, group)
             # Last of all: while the relay leaves, publications still say what has moved.
-            for task in subscription:
-                task.cancel()
+            await end(*subscription)
         await self.dispatcher.cancel()
 
     async def _serve(self, stop: asyncio.Event, group: asyncio.TaskGroup) -> None:
@@ -78,8 +77,7 @@ class Relay:
         await stop.wait()
         self.relay_left.set()  # ends the pause of the failover's loop, which then sees `stop`
         await self._leave(delivering)
-        for task in (*delivering, *terminating):
-            task.cancel()
+        await end(*delivering, *terminating)
 
     async def _begin(self) -> None:
         # Nothing is registered before publications arrive: what is published to a relay that does

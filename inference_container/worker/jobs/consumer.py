@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from axon.exceptions import UnavailableError
 from axon.jobs import Job, JobQueue, ReceivedJob
 from axon.retry import RetryPolicy
+from axon.tasks import end
 from axon.tracing import Tracing
 from worker.attempt.endings import escalated_ending_of
 from worker.attempt.retry_policy import delay_s
@@ -135,8 +136,8 @@ class Consumer:
             await self.drain(_PAUSE_S)  # the other attempts meet the error, too, and are released
             raise
         finally:
-            await _cancel(self._receiving)
-            await _cancel(extending)
+            await end(self._receiving)
+            await end(extending)
 
     async def drain(self, timeout_s: float) -> None:
         """Wait until running jobs have ended; hand the others over after `timeout_s` seconds.
@@ -149,7 +150,7 @@ class Consumer:
         self._shutdown.drain()
         extending = asyncio.create_task(self._visibility.run())
         await self._wait_for_jobs(timeout_s)
-        await _cancel(extending)
+        await end(extending)
         self._shutdown.hand_over()
         await self._wait_for_jobs(_HAND_OVER_TIMEOUT_S)
         for task in list(self._jobs):
@@ -253,7 +254,7 @@ class Consumer:
         if self._engine_died is not None and not self._engine_died.done():
             self._engine_died.set_exception(error)
         if self._receiving is not None:
-            await _cancel(self._receiving)
+            await end(self._receiving)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

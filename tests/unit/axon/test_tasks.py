@@ -2,7 +2,8 @@ import asyncio
 
 import pytest
 
-from axon.tasks import TaskSet, run_until
+from axon.tasks import TaskSet, end, run_until
+from tests.support.virtual_time import now, run
 
 
 @pytest.fixture
@@ -95,3 +96,47 @@ async def _noting(cancelled: list[bool]) -> None:
         await asyncio.sleep(0)
         cancelled.append(True)
         raise
+
+
+def test_end_cancels_again_a_task_whose_cancellation_was_lost() -> None:
+    async def retry_after_errors() -> None:
+        while True:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                if now() < 5:
+                    continue  # a library has made an error of it, and the loop retries
+                raise
+
+    async def story() -> None:
+        task = asyncio.create_task(retry_after_errors())
+        await asyncio.sleep(1)
+        await end(task, again_s=5)
+        assert task.cancelled()
+        assert now() == 6
+
+    run(story())
+
+
+async def test_end_ignores_the_errors_of_tasks_that_have_failed() -> None:
+    failed = asyncio.create_task(_fail("a defect"))
+    await asyncio.sleep(0)
+    await end(failed, asyncio.create_task(_forever()))
+    assert failed.done()
+
+
+async def test_end_waits_until_cleanup_is_done() -> None:
+    cleaned = False
+
+    async def work() -> None:
+        nonlocal cleaned
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(0.01)
+            cleaned = True
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    await end(task)
+    assert cleaned

@@ -48,6 +48,30 @@ class TaskSet:
             logger.error("%s", self._error, exc_info=error)
 
 
+async def end(*tasks: asyncio.Task[Any], again_s: float = 5.0) -> None:
+    """Cancel tasks, and wait until all of them have ended.
+
+    Libraries can turn a cancellation into an error of their own, when both happen in the same step;
+    a loop that retries after errors then continues. So the cancellation is repeated.
+
+    Parameters
+    ----------
+    tasks : asyncio.Task[Any]
+        Their results and errors are ignored.
+    again_s : float
+        Seconds after which tasks that have not ended are cancelled again; enough for what they do
+        when they are cancelled.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=again_s)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # else asyncio would log it as never retrieved
+
+
 async def run_until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> bool:
     """Run coroutines until `stop` is set or one of them ends; cancel the others.
 
@@ -64,9 +88,7 @@ async def run_until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None])
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
     finally:
         # Also when this is cancelled itself. All are awaited, so that none outlives the call.
-        for task in (stopping, *tasks):
-            task.cancel()
-        await asyncio.gather(stopping, *tasks, return_exceptions=True)
+        await end(stopping, *tasks)
     for task in done:
         task.result()
     return done != {stopping}
