@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -26,6 +25,8 @@ logger = logging.getLogger(__name__)
 _PAUSE_S = 1.0
 _HAND_OVER_TIMEOUT_S = 5.0
 """Limit for attempts to append, at a hand-over, the tokens that their engines have generated."""
+_RELEASE_TIMEOUT_S = 30.0
+"""Seconds that a cancelled job has to release its message; a call to SQS takes at most 28.75 s."""
 
 
 class Runner(Protocol):
@@ -153,8 +154,7 @@ class Consumer:
         await end(extending)
         self._shutdown.hand_over()
         await self._wait_for_jobs(_HAND_OVER_TIMEOUT_S)
-        for task in list(self._jobs):
-            await _cancel(task)
+        await end(*self._jobs, again_s=_RELEASE_TIMEOUT_S)
         await self.settled()
 
     async def settled(self) -> None:
@@ -255,9 +255,3 @@ class Consumer:
             self._engine_died.set_exception(error)
         if self._receiving is not None:
             await end(self._receiving)
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError, Exception):
-        await task

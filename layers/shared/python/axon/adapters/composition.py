@@ -3,14 +3,16 @@
 from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
 
 from axon.adapters.aws.aws_json import AwsJsonApi
 from axon.adapters.aws.credentials import process_credentials
 from axon.adapters.aws.ecs_scaler import EcsWorkerScaler
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobSender, TraceHeader, no_trace_header
 from axon.adapters.aws.sqs_api import SqsApi
+from axon.adapters.closing import AsyncClosing
 from axon.adapters.valkey.caches import ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey, create_valkey
 from axon.adapters.valkey.event_log import ValkeyEventLog
@@ -94,7 +96,7 @@ def worker_scaler(settings: RespondSettings, *, valkey: Valkey) -> WorkerScaler:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseBackend:
+class ResponseBackend(AsyncClosing):
     """The response service with all that it is built from; an asynchronous context manager.
 
     Parameters
@@ -118,17 +120,7 @@ class ResponseBackend:
     jobs: SqsApi
     history: SqsApi
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
+    @override
     async def close(self) -> None:
         """Close all clients, also when closing one of them fails."""
         async with AsyncExitStack() as stack:

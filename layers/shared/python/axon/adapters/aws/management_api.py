@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -11,6 +9,7 @@ from typing_extensions import override
 
 from axon.adapters.aws.signed_client import Answer, SignedClient
 from axon.adapters.aws.sigv4 import Credentials
+from axon.adapters.closing import AsyncClosing
 from axon.management_api import (
     ConnectionGoneError,
     ConnectionsApi,
@@ -21,7 +20,7 @@ from axon.management_api import (
 )
 
 
-class HttpConnectionsApi(ConnectionsApi):
+class HttpConnectionsApi(AsyncClosing, ConnectionsApi):
     """See `axon.management_api.ConnectionsApi`; an asynchronous context manager.
 
     Parameters
@@ -63,15 +62,8 @@ class HttpConnectionsApi(ConnectionsApi):
         )
         self._path = lru_cache(maxsize=4096)(self._path_of)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    @override
+    async def close(self) -> None:
         await self._client.close()
 
     @override

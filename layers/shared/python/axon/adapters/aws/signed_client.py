@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,6 +15,7 @@ from typing_extensions import override
 from yarl import URL
 
 from axon.adapters.aws.sigv4 import Credentials, SigV4Signer
+from axon.adapters.closing import AsyncClosing
 
 KEEP_ALIVE_S = 15.0
 """Seconds that an idle connection is kept: less than the servers keep it.
@@ -38,7 +37,7 @@ class Answer:
         return f"HTTP {self.status}: {self.body[:300].decode(errors='replace')}"
 
 
-class SignedClient:
+class SignedClient(AsyncClosing):
     """Sends signed requests to one endpoint over a pool of connections; repeats nothing.
 
     It opens its connections with the first request, works on one event loop, and may be used again
@@ -71,17 +70,6 @@ class SignedClient:
         self._signer = SigV4Signer(service=service, region=region, host=urlsplit(origin).netloc)
         self._session: aiohttp.ClientSession | None = None
         self._url = lru_cache(maxsize=4096)(self._url_of)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def request(
         self,
@@ -139,6 +127,7 @@ class SignedClient:
         ) as answer:
             return Answer(answer.status, await answer.read())
 
+    @override
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:
