@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,9 @@ Admin = psycopg.Connection[tuple[object, ...]]
 
 TEMPLATE = "axon_template"
 NAMES = count()
+
+FAUXQS_FILE = "fauxqs_file"
+"""Parameter of a test that is to run on a fauxqs that keeps its data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,20 +133,55 @@ async def _migrate(dsn: str) -> None:
 
 @pytest.fixture(scope="session")
 def fauxqs_server(servers: Servers) -> Fauxqs:
+    return _fauxqs(servers, "fauxqs", persistent=False)
+
+
+@pytest.fixture(scope="session")
+def fauxqs_with_file(servers: Servers) -> Fauxqs:
+    """Return a fauxqs that keeps its queues in a SQLite file, as `axon dev` with kept data does."""
+    return _fauxqs(servers, "fauxqs-with-file", persistent=True)
+
+
+def _fauxqs(servers: Servers, folder: str, *, persistent: bool) -> Fauxqs:
     fauxqs = Fauxqs(
-        port=servers.ports.reserve(), folder=servers.folder / "fauxqs", persistent=False
+        port=servers.ports.reserve(),
+        folder=servers.folder / folder,
+        persistent=persistent,
+        packages=servers.folder / "fauxqs",
     )
     servers.start(fauxqs.program())
     return fauxqs
 
 
 @pytest.fixture(scope="session")
-def sqs_client(fauxqs_server: Fauxqs) -> Iterator["SQSClient"]:
+def sqs_client_of(servers: Servers) -> Callable[[str], "SQSClient"]:
+    """Return a function that returns the boto3 client of an endpoint: one for all tests."""
     import boto3
 
-    client = boto3.client("sqs", endpoint_url=fauxqs_server.endpoint, region_name=REGION)
-    yield client
-    client.close()
+    @cache
+    def client_of(endpoint: str) -> "SQSClient":
+        client = boto3.client("sqs", endpoint_url=endpoint, region_name=REGION)
+        servers.stack.callback(client.close)
+        return client
+
+    return client_of
+
+
+@pytest.fixture
+def fauxqs(request: pytest.FixtureRequest) -> Fauxqs:
+    """Return the test's stand-in for SQS: without a file, unless a parameter is `fauxqs_file`.
+
+    Both ways are worth a test: the two have had different faults.
+    """
+    parameters = getattr(request.node, "callspec", None)
+    with_file = parameters and FAUXQS_FILE in parameters.params.values()
+    server: Fauxqs = request.getfixturevalue("fauxqs_with_file" if with_file else "fauxqs_server")
+    return server
+
+
+@pytest.fixture
+def sqs_client(fauxqs: Fauxqs, sqs_client_of: Callable[[str], "SQSClient"]) -> "SQSClient":
+    return sqs_client_of(fauxqs.endpoint)
 
 
 @pytest.fixture
@@ -195,10 +234,10 @@ async def pool(app_dsn: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def sqs_endpoint(fauxqs_server: Fauxqs, monkeypatch: pytest.MonkeyPatch) -> str:
+def sqs_endpoint(fauxqs: Fauxqs, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the endpoint of SQS, also set for clients that read AWS_ENDPOINT_URL_SQS."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", fauxqs_server.endpoint)
-    return fauxqs_server.endpoint
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", fauxqs.endpoint)
+    return fauxqs.endpoint
 
 
 @pytest.fixture

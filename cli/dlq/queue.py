@@ -1,7 +1,8 @@
 """A dead-letter queue: look at its messages, move them back, delete them."""
 
+import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -145,7 +146,7 @@ class DeadLetterQueue:
 
     def _release(self, handles: list[str]) -> None:
         """Make messages visible to others at once; without success they are after the timeout."""
-        with suppress(BotoCoreError, ClientError):
+        try:
             for start in range(0, len(handles), BATCH):
                 self._client.change_message_visibility_batch(
                     QueueUrl=self._url,
@@ -154,3 +155,11 @@ class DeadLetterQueue:
                         for number, handle in enumerate(handles[start : start + BATCH])
                     ],
                 )
+        except (BotoCoreError, ClientError) as error:
+            # Said, not raised: what the command was asked for is done. An operator who looks again
+            # at once would otherwise take the queue for empty.
+            print(
+                f"dead letters of {self.name} are hidden for up to {VISIBILITY_TIMEOUT_S} s, "
+                f"because SQS did not release them: {error}",
+                file=sys.stderr,
+            )

@@ -23,6 +23,7 @@ const persistence = folder ? new PersistenceManager(folder) : undefined;
 if (persistence) {
   // Write-ahead log without a sync for every message: safe against the death of any process.
   persistence.db.exec("PRAGMA synchronous = NORMAL");
+  keepReceiveCounts(persistence);
   persistence.load(stores.sqsStore, stores.snsStore, stores.s3Store);
   for (const store of Object.values(stores)) store.persistence = persistence;
   for (const queue of stores.sqsStore.allQueues()) queue.persistence = persistence;
@@ -39,6 +40,16 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, () => app.close().finally(() => process.exit(0)));
 }
 await app.listen({ host, port });
+
+// fauxqs 2.4.1 writes NULL as the receive count of a message that is made visible at once, which its own
+// table refuses: the call ends with HTTP 500, and the message, which is no longer in flight by then, is
+// gone until a restart. SQS keeps the count, by which poison messages become dead letters.
+function keepReceiveCounts(persistence) {
+  const release = persistence.db.prepare(
+    "UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL WHERE message_id = ?",
+  );
+  persistence.updateMessageReady = (messageId) => release.run(messageId);
+}
 
 // A receiver that is killed during its long poll would be sent one more message, invisible to others
 // until its visibility timeout; SQS notices the broken connection. The methods are replaced on the

@@ -1,4 +1,4 @@
-"""The jobs queue and the history queue: in memory, by fauxqs, and by moto."""
+"""The jobs and the history queue: in memory, by fauxqs, fauxqs with its file, and moto."""
 
 import asyncio
 import json
@@ -88,7 +88,7 @@ async def moto_queue(name: str, **attributes: str) -> AsyncIterator[tuple[str, "
         client.close()
 
 
-@pytest.fixture(params=["fake", "fauxqs", "moto"])
+@pytest.fixture(params=["fake", "fauxqs", "fauxqs_file", "moto"])
 async def jobs(request: pytest.FixtureRequest) -> AsyncIterator[Jobs]:
     if request.param == "fake":
         fake = FakeJobQueue()
@@ -103,7 +103,7 @@ async def jobs(request: pytest.FixtureRequest) -> AsyncIterator[Jobs]:
         yield Jobs(sender=SqsJobSender(api=api), queue=SqsJobQueue(api=api))
 
 
-@pytest.fixture(params=["fauxqs", "moto"])
+@pytest.fixture(params=["fauxqs", "fauxqs_file", "moto"])
 async def history(request: pytest.FixtureRequest) -> AsyncIterator[History]:
     async with AsyncExitStack() as stack:
         if request.param == "moto":

@@ -9,6 +9,7 @@ import pytest
 
 from axon.event_log.log import Status
 from local.ports import Ports
+from tests.conftest import FAUXQS_FILE
 from tests.integration.worker.conftest import TENANT, VISIBILITY_S, WorkerHarness, text_of
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker import factories
@@ -84,6 +85,7 @@ async def test_worker_that_stops_lets_answers_end_and_leaves_other_jobs(
         assert text_of(await harness.ended(waiting)) == "later"
 
 
+@pytest.mark.parametrize("fauxqs", ["memory", FAUXQS_FILE], indirect=True)
 async def test_worker_that_stops_hands_long_answers_over(harness: WorkerHarness) -> None:
     async with harness.worker(slots="1", echo_token_ms="20", stop_timeout_s="0.2"):
         response_id = await harness.submit(input="count to 100")

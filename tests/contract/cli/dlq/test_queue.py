@@ -1,4 +1,4 @@
-"""Dead-letter queues on the stand-ins for SQS: fauxqs, and moto."""
+"""Dead-letter queues on the stand-ins for SQS: fauxqs, fauxqs with its file, and moto."""
 
 import threading
 from collections import Counter
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from axon import catalog
@@ -79,7 +80,7 @@ class DlqHarness:
 
 
 @pytest.fixture
-def fauxqs(make_queue: Callable[..., str], sqs_client: "SQSClient") -> DlqHarness:
+def fauxqs_dlq(make_queue: Callable[..., str], sqs_client: "SQSClient") -> DlqHarness:
     queues = {
         queue.name: make_queue(Queue(name=queue.name, visibility_s=30))
         for queue in (JOBS, JOBS_PARKED, HISTORY, HISTORY_DEAD)
@@ -100,9 +101,10 @@ def moto() -> Iterator[DlqHarness]:
         client.close()
 
 
-@pytest.fixture(params=["fauxqs", "moto"])
+@pytest.fixture(params=["fauxqs", "fauxqs_file", "moto"])
 def dlq(request: pytest.FixtureRequest) -> DlqHarness:
-    made: DlqHarness = request.getfixturevalue(request.param)
+    name = "moto" if request.param == "moto" else "fauxqs_dlq"
+    made: DlqHarness = request.getfixturevalue(name)
     return made
 
 
@@ -144,6 +146,20 @@ class TestPeek:
         with pytest.raises(KeyboardInterrupt), dlq.jobs.peek(10):
             raise KeyboardInterrupt
         assert len(peeked(dlq.jobs)) == 1
+
+    def test_says_that_it_could_not_release(
+        self,
+        fauxqs_dlq: DlqHarness,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def refuse(**_: object) -> None:
+            raise ClientError({"Error": {"Code": "500", "Message": "broken"}}, "Change")
+
+        fauxqs_dlq.park("letter")
+        monkeypatch.setattr(fauxqs_dlq.client, "change_message_visibility_batch", refuse)
+        assert len(peeked(fauxqs_dlq.jobs)) == 1
+        assert "dead letters of jobs are hidden for up to 60 s" in capsys.readouterr().err
 
     def test_sees_at_least_the_first_of_a_message_group(self, dlq: DlqHarness) -> None:
         for number in range(12):
@@ -241,17 +257,19 @@ class TestRedrive:
         assert len(dlq.bodies(catalog.JOBS)) == 5
 
     @pytest.mark.parametrize("name", ["jobs", "history"])
-    def test_sends_each_once_from_concurrent_commands(self, fauxqs: DlqHarness, name: str) -> None:
+    def test_sends_each_once_from_concurrent_commands(
+        self, fauxqs_dlq: DlqHarness, name: str
+    ) -> None:
         definition = {"jobs": catalog.JOBS, "history": catalog.HISTORY}[name]
         for number in range(60):
             if name == "jobs":
-                fauxqs.park(f"letter {number}")
+                fauxqs_dlq.park(f"letter {number}")
             else:
-                fauxqs.send_dead_history(f"letter {number}", group=str(number % 7))
+                fauxqs_dlq.send_dead_history(f"letter {number}", group=str(number % 7))
         counts: list[int] = []
 
         def redrive() -> None:
-            queue, count = fauxqs.queue(definition), 0
+            queue, count = fauxqs_dlq.queue(definition), 0
             for letter in queue.receive_all():
                 queue.redrive(letter)
                 count += 1
@@ -265,8 +283,8 @@ class TestRedrive:
         # One may leave while the others hold the last ones; nobody sends one that another holds.
         redrive()
         assert sum(counts) == 60
-        assert Counter(fauxqs.bodies(definition)) == {f"letter {n}": 1 for n in range(60)}
-        assert fauxqs.queue(definition).count() == 0
+        assert Counter(fauxqs_dlq.bodies(definition)) == {f"letter {n}": 1 for n in range(60)}
+        assert fauxqs_dlq.queue(definition).count() == 0
 
 
 class TestDelete:

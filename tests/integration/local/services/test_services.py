@@ -1,7 +1,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,14 @@ from local.errors import LocalCloudError
 from local.ports import LOOPBACK, Ports
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
-from local.services.queues import JOBS, QUEUES, REGION, queue_url
+from local.services.queues import JOBS, JOBS_DEAD, QUEUES, REGION, queue_url
 from local.services.valkey import Valkey
 from local.supervision.child import Child
 from local.supervision.program import Program
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 Start = Callable[[Program], Child]
 
@@ -137,6 +138,49 @@ def test_fauxqs_keeps_messages_when_it_is_killed(
     received = client.receive_message(QueueUrl=queue_url(again.endpoint, JOBS))
     assert received["Messages"][0]["Body"] == "job"
     client.close()
+
+
+def test_fauxqs_keeps_the_state_of_messages_when_it_is_killed(
+    tmp_path: Path, ports: Ports, start: Start
+) -> None:
+    """Released, in flight and dead: each as before, with its receive count."""
+    fauxqs = Fauxqs(port=ports.reserve(), folder=tmp_path / "fauxqs", persistent=True)
+    child = start(fauxqs.program())
+    jobs, dead = (queue_url(fauxqs.endpoint, queue) for queue in (JOBS, JOBS_DEAD))
+    with closing(sqs(fauxqs)) as client:
+        for body, receives in (("dead", JOBS.max_receives), ("held", 0), ("released", 2)):
+            client.send_message(QueueUrl=jobs, MessageBody=body)
+            for _ in range(receives):
+                (message,) = received(client, jobs)
+                assert message["Body"] == body
+                release(client, jobs, message)
+            if body != "released":
+                received(client, jobs, count=1)
+    child.kill()
+    start(fauxqs.program())
+    with closing(sqs(fauxqs)) as client:
+        (message,) = received(client, jobs)
+        assert (message["Body"], message["Attributes"]["ApproximateReceiveCount"]) == (
+            "released",
+            "3",
+        )
+        assert not received(client, jobs)
+        assert [message["Body"] for message in received(client, dead)] == ["dead"]
+
+
+def received(client: "SQSClient", url: str, *, count: int = 10) -> "list[MessageTypeDef]":
+    answer = client.receive_message(
+        QueueUrl=url,
+        MaxNumberOfMessages=count,
+        MessageSystemAttributeNames=["ApproximateReceiveCount"],
+    )
+    return answer.get("Messages", [])
+
+
+def release(client: "SQSClient", url: str, message: "MessageTypeDef") -> None:
+    client.change_message_visibility(
+        QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+    )
 
 
 def test_fauxqs_has_the_queues_and_stops_cleanly(
