@@ -69,7 +69,7 @@ destroy: setup ## remove from AWS what ENV=dev deployed
 	@.venv/bin/python -m infra.deploy destroy $(ENV) $(ARGS)
 
 clean: ## remove what setup and the tools made; your data in .axon stays
-	rm -rf .venv .tools .vllm node_modules .bench cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .vllm node_modules .bench .beside cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .tools/.uv-$(UV_VERSION):

@@ -12,12 +12,33 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class EarlierCode(_Frozen):
+    """The code of an earlier version, with the interpreter that has what it imports.
+
+    Parameters
+    ----------
+    python : Path
+        Interpreter of the earlier version's virtual environment.
+    folder : Path
+        Folder of the function's handler.
+    layers : tuple[Path, ...]
+        Folders that the function can import from, in place of the service's.
+    """
+
+    python: Path
+    folder: Path
+    layers: tuple[Path, ...] = ()
+
+
 class FunctionConfig(_Frozen):
     """One function.
 
     Above `max_environments` concurrent invocations, requests wait in order for a free environment,
     until their caller gives up. (Lambda answers 429 at once; with the few environments of a laptop
     that would refuse bursts that the real service accepts.)
+
+    With `earlier`, every second environment runs that code: a deployment under way, during which
+    Lambda serves from environments of both versions.
     """
 
     folder: Path
@@ -27,6 +48,7 @@ class FunctionConfig(_Frozen):
     memory_mb: Annotated[int, Field(ge=128, le=10240)] = 128
     min_environments: Annotated[int, Field(ge=0)] = 0
     max_environments: Annotated[int, Field(ge=1)] = 8
+    earlier: EarlierCode | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -68,13 +68,20 @@ class Environment:
         """Open the environment's Runtime API and return its `host:port`."""
         return f"{HOST}:{await self._server.start()}"
 
-    async def start(self, *, handler: str, folder: Path, variables: Mapping[str, str]) -> None:
+    async def start(
+        self,
+        *,
+        handler: str,
+        folder: Path,
+        variables: Mapping[str, str],
+        python: Path = Path(sys.executable),
+    ) -> None:
         """Start the process; the owner is notified when it is idle and when it ends."""
         loop = asyncio.get_running_loop()
         lines = PrefixedLines(prefix=f"[{self._name}] ", sink=sys.stdout.buffer)
         transport, _ = await loop.subprocess_exec(
             lambda: _Process(self, lines),
-            *(sys.executable, str(_LAUNCHER), str(os.getpid()), handler),
+            *(str(python), str(_LAUNCHER), str(os.getpid()), handler),
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.STDOUT,
             cwd=folder,

@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import sys
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from itertools import cycle
+from pathlib import Path
 from typing import Any
 
-from local.lambda_service.config import FunctionConfig, LambdaServiceConfig
+from local.lambda_service.config import EarlierCode, FunctionConfig, LambdaServiceConfig
 from local.lambda_service.environment import Environment
 from local.lambda_service.invocation import Invocation, Outcome
 from local.lambda_service.variables import function_variables
@@ -28,6 +31,7 @@ class Function:
         self._name = name
         self._config = config
         self._service = service
+        self._codes = _codes(config, service)
         self._environments: set[Environment] = set()
         self._idle: list[Environment] = []
         self._waiting: deque[Invocation] = deque()
@@ -112,17 +116,22 @@ class Function:
         self._spawn(self._start(environment, warmed_ahead=warmed_ahead))
 
     async def _start(self, environment: Environment, *, warmed_ahead: bool) -> None:
+        code = next(self._codes)
+        config = self._config.model_copy(update={"folder": code.folder})
         try:
             variables = function_variables(
                 name=self._name,
-                config=self._config,
+                config=config,
                 region=self._service.region,
-                layers=self._service.layers,
+                layers=code.layers,
                 runtime_api=await environment.listen(),
                 warmed_ahead=warmed_ahead,
             )
             await environment.start(
-                handler=self._config.handler, folder=self._config.folder, variables=variables
+                handler=config.handler,
+                folder=code.folder,
+                variables=variables,
+                python=code.python,
             )
         except OSError:
             logger.exception("[%s] an environment did not start", self._name)
@@ -165,3 +174,11 @@ class Function:
             if not invocation.outcome.done():
                 invocation.fail(error)
                 return
+
+
+def _codes(config: FunctionConfig, service: LambdaServiceConfig) -> Iterator[EarlierCode]:
+    """Return the code of one environment after the other."""
+    own = EarlierCode(
+        python=Path(sys.executable), folder=config.folder, layers=tuple(service.layers)
+    )
+    return cycle([own] if config.earlier is None else [config.earlier, own])

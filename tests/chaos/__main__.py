@@ -7,6 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.chaos.beside import survived
+from tests.chaos.earlier import prepared
 from tests.chaos.run import Run, run
 from tests.chaos.schedule import DECK
 
@@ -20,19 +22,27 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=3.0, help="seconds between faults")
     parser.add_argument("--folder", type=Path, help="new; stays, with logs and transcripts")
     parser.add_argument("--only", default="", help='faults that say this, like "kill worker"')
+    parser.add_argument(
+        "--beside", metavar="COMMIT", help="run its workers, relays and functions beside today's"
+    )
     arguments = parser.parse_args()
     if arguments.folder is not None and arguments.folder.exists():
         parser.error(f"{arguments.folder} exists")
     print(f"seed {arguments.seed}", flush=True)
+    deck = DECK
+    earlier = None
+    if arguments.beside:
+        earlier, deck = prepared(arguments.beside, say=_say), survived(DECK)
     with tempfile.TemporaryDirectory(prefix="axon-chaos-") as temporary:
         what = Run(
             seed=arguments.seed,
             seconds=60 * arguments.minutes,
             clients=arguments.clients,
             every_s=arguments.every,
-            deck=tuple(fault for fault in DECK if arguments.only in str(fault)),
+            deck=tuple(fault for fault in deck if arguments.only in str(fault)),
             root=(arguments.folder or Path(temporary, "data")).resolve(),
-            say=lambda line: print(line, file=sys.stderr, flush=True),
+            say=_say,
+            earlier=earlier,
         )
         report = asyncio.run(run(what))
         transcripts = "\n\n".join(answer.transcript() for answer in report.answers)
@@ -42,6 +52,10 @@ def main() -> int:
         return 0
     print(report.explanation())
     return 1
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -92,11 +92,19 @@ class ChaosCloud:
             return []
 
 
+def _unchanged(program: Program) -> Program:
+    return program
+
+
 @asynccontextmanager
 async def running_cloud(
-    root: Path, *, say: Callable[[str], None], lost: Callable[[], bool]
+    root: Path,
+    *,
+    say: Callable[[str], None],
+    lost: Callable[[], bool],
+    adapted: Callable[[Program], Program] = _unchanged,
 ) -> AsyncIterator[ChaosCloud]:
-    """Run one in `root`; what its processes say is in `root`/log."""
+    """Run one in `root`; what its processes say is in `root`/log. `adapted` changes programs."""
     tokens = root / "tokens"
     async with AsyncExitStack() as stack:
         folders = Folders(root=root, storage=root)
@@ -110,7 +118,9 @@ async def running_cloud(
         for proxy in proxies.values():
             await proxy.start()
             stack.push_async_callback(proxy.close)
-        programs = _programs(addresses, proxies, folders, ports, tokens)
+        programs = [
+            adapted(program) for program in _programs(addresses, proxies, folders, ports, tokens)
+        ]
         supervisor = Supervisor(
             files=folders.run_files, steps=[*programs, *startup_tasks(addresses)], announce=say
         )

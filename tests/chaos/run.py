@@ -12,8 +12,10 @@ from openai import AsyncOpenAI
 
 from axon.adapters.valkey.client import Valkey
 from tests.chaos.answers import Answer, Fault
+from tests.chaos.beside import Versions
 from tests.chaos.client import Client
 from tests.chaos.cloud import DEADLINE_S, ChaosCloud, running_cloud
+from tests.chaos.earlier import EarlierTree
 from tests.chaos.faults import Faults, Losses
 from tests.chaos.figures import Figures, counted, recoveries, regenerated
 from tests.chaos.metrics import Watch
@@ -41,6 +43,8 @@ class Run:
     deck: tuple[Breakage, ...] = DECK
     root: Path
     say: Callable[[str], None]
+    earlier: EarlierTree | None = None
+    """The version that runs beside today's; the deck keeps what it survives, too."""
 
     @property
     def forgets(self) -> bool:
@@ -78,10 +82,29 @@ async def run(what: Run) -> Report:
     """Do it."""
     losses = Losses(Random(f"losses {what.seed}"))
     async with AsyncExitStack() as stack:
-        cloud = await stack.enter_async_context(running_cloud(what.root, say=what.say, lost=losses))
+        versions = _versions(what)
+        cloud = await stack.enter_async_context(
+            running_cloud(
+                what.root,
+                say=what.say,
+                lost=losses,
+                **({"adapted": versions.adapted} if versions else {}),
+            )
+        )
         valkey = Valkey(cloud.addresses.valkey.url)
         stack.push_async_callback(valkey.close)
-        return await _Course(what, cloud, valkey, losses).run()
+        report = await _Course(what, cloud, valkey, losses).run()
+        if versions:
+            what.say(f"started: {versions.summary()}")
+        return report
+
+
+def _versions(what: Run) -> Versions | None:
+    if what.earlier is None:
+        return None
+    folder = what.root / "versions"
+    folder.mkdir(parents=True)
+    return Versions(earlier=what.earlier, folder=folder)
 
 
 class _Course:

@@ -1,4 +1,5 @@
 import json
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
@@ -50,6 +51,14 @@ HANDLER = """
         }
 """
 
+VERSION = """
+    import time
+
+    def handler(event, context):
+        time.sleep(0.2)
+        return {{"version": "{}"}}
+"""
+
 
 @pytest.fixture(scope="module")
 def write_function(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
@@ -68,6 +77,7 @@ def functions(write_function: Callable[[str], Path]) -> dict[str, Any]:
     """Functions of one handler; a test that needs fresh environments has its own."""
     folder = str(write_function(HANDLER))
     common = {"folder": folder, "timeout_s": 20, "max_environments": 3}
+    earlier = str(write_function(VERSION.format("earlier")))
     return {
         "plain": common | {"environment": {"COLOUR": "blue", "AWS_REGION": "nowhere"}},
         "reuse": common,
@@ -77,6 +87,11 @@ def functions(write_function: Callable[[str], Path]) -> dict[str, Any]:
         "crash": common,
         "idle-crash": common,
         "warm": common | {"min_environments": 2, "memory_mb": 512},
+        "deployed": {
+            "folder": str(write_function(VERSION.format("today's"))),
+            "min_environments": 2,
+            "earlier": {"python": sys.executable, "folder": earlier},
+        },
         "broken": {"folder": str(write_function("import no_such_module"))},
         "missing": {"folder": folder, "handler": "handler.nothing"},
         "exits": {"folder": str(write_function("import sys; sys.exit(7)"))},

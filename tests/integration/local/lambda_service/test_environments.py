@@ -156,3 +156,12 @@ def test_environments_are_kept_ready(invoke: Invoke, service: ServiceHarness) ->
     for answer in answers:
         kind = answer["environment"]["AWS_LAMBDA_INITIALIZATION_TYPE"]
         assert (kind, answer["memory"]) == ("provisioned-concurrency", "512")
+
+
+def test_environments_of_two_versions_serve_one_function(
+    invoke: Invoke, service: ServiceHarness
+) -> None:
+    wait_until(lambda: health(service)["functions"]["deployed"]["idle"] == 2)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: invoke("deployed"), range(2)))
+    assert sorted(answer["version"] for answer in answers) == ["earlier", "today's"]
