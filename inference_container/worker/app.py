@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from axon.adapters.aws.ecs_agent import EcsAgent
-from axon.adapters.observability.health import serve_health
+from axon.adapters.observability.health import Health, serve_health
 from axon.settings import WorkerSettings
 from axon.tasks import end, run_until
 from worker.cluster.task_protection import TaskProtection
@@ -43,8 +43,12 @@ async def serve(
             load_changed=protection.jobs_changed if protection else lambda _: None,
         )
         if port := settings.health_port:
-            check = partial(_health, foundation.host, parts)
-            runner = await serve_health(check, port=port, registry=foundation.registry)
+            host = foundation.host
+            # An upstream that is away is not this process's fault, and a new one would not help. A
+            # dead engine of our own is: no job would find it while nobody asks.
+            alive = None if settings.engine == "openai" else host.health
+            health = Health(partial(_health, host, parts), alive=alive)
+            runner = await serve_health(health, port=port, registry=foundation.registry)
             stack.push_async_callback(runner.cleanup)
         models = ", ".join(_served(foundation.host))
         logger.info("serving %s with %d slots", models, settings.slots)

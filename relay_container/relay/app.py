@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from axon.adapters import composition
 from axon.adapters.aws.credentials import process_credentials
 from axon.adapters.aws.management_api import HttpConnectionsApi
-from axon.adapters.observability.health import serve_health
+from axon.adapters.observability.health import Health, serve_health
 from axon.adapters.observability.metrics import new_registry
 from axon.adapters.valkey.client import create_valkey
 from axon.adapters.valkey.directories import ValkeyRelayDirectory
@@ -26,12 +26,15 @@ async def serve(settings: RelaySettings, *, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then drain."""
     async with AsyncExitStack() as stack:
         registry = new_registry()
-        relay = await _assemble(settings, RelayMetrics(registry=registry), stack)
+        metrics = RelayMetrics(registry=registry)
+        relay = await _assemble(settings, metrics, stack)
+        metrics.watch_readiness(lambda: relay.ready)
+        health = Health(relay.state)
         if port := settings.health_port:
-            runner = await serve_health(relay.state, port=port, registry=registry)
+            runner = await serve_health(health, port=port, registry=registry)
             stack.push_async_callback(runner.cleanup)
         if port := settings.http_port:
-            runner = await serve_http(relay.state, port=port)
+            runner = await serve_http(health, port=port)
             stack.push_async_callback(runner.cleanup)
         await relay.run(stop)
 

@@ -1,16 +1,16 @@
-"""The relay's HTTP port, behind the load balancer: /health, and an error for everything else."""
+"""The relay's HTTP port, behind the load balancer: /health, /live, and an error for the rest."""
 
 from aiohttp import web
 
-from axon.adapters.observability.health import Check, health_handler, listen
+from axon.adapters.observability.health import Health, listen
 
 _ALL = "0.0.0.0"  # noqa: S104 - the load balancer comes from outside the container
 
 
-async def serve_http(check: Check, *, port: int) -> web.AppRunner:
+async def serve_http(health: Health, *, port: int) -> web.AppRunner:
     """Serve on every interface; the runner's `cleanup` ends it."""
     application = web.Application()
-    application.router.add_get("/health", health_handler(check))
+    health.add_to(application.router)
     application.router.add_route("*", r"/{path:[\s\S]*}", _unknown)
     return await listen(application, host=_ALL, port=port)
 

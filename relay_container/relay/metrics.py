@@ -1,5 +1,7 @@
 """The relay's Prometheus metrics. Their names are those of operators' dashboards."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from typing_extensions import override
 
@@ -26,6 +28,11 @@ class RelayMetrics:
         self._responses = Gauge(
             "axon_relay_responses",
             "Responses that this relay has not delivered to their end.",
+            registry=registry,
+        )
+        self._ready = Gauge(
+            "axon_relay_ready",
+            "1 while this relay can deliver; 0 while Valkey is away, or it has only just started.",
             registry=registry,
         )
         posts = Counter(
@@ -56,6 +63,10 @@ class RelayMetrics:
     def taken_over(self, continued: bool) -> None:
         """Count a connection that was taken over, by whether its delivery continues."""
         self._taken_over.labels("continued" if continued else "closed").inc()
+
+    def watch_readiness(self, ready: Callable[[], bool]) -> None:
+        """Ask at each scrape whether the relay can deliver."""
+        self._ready.set_function(ready)
 
     def watch(self, dispatcher: Dispatcher) -> None:
         """Read the gauges from this dispatcher, at each scrape."""

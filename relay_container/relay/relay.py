@@ -41,9 +41,14 @@ class Relay:
     directory: RelayDirectory
     stop_timeout_s: float
 
+    @property
+    def ready(self) -> bool:
+        """False while responses would be delivered late."""
+        return self.subscriber.connected and self.lease.alive
+
     async def state(self) -> dict[str, object] | None:
         """Return the state for /health, or None while responses would be delivered late."""
-        if not (self.subscriber.connected and self.lease.alive):
+        if not self.ready:
             return None
         return {"relay_id": self.relay_id, "undelivered": len(self.dispatcher.deliveries)}
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from axon.adapters.observability.health import serve_health
+from axon.adapters.observability.health import Health, serve_health
 from axon.conversations import Conversations
 from axon.responses.finisher import ResponseFinisher
 from axon.settings import EndpointSettings
@@ -58,7 +58,7 @@ async def serve(
         )
         if port := settings.health_port:
             health = await serve_health(
-                partial(_health, engine, endpoint), port=port, registry=registry
+                Health(partial(_health, engine, endpoint)), port=port, registry=registry
             )
             stack.push_async_callback(health.cleanup)
         runner = await endpoint.listen(host=host, port=settings.http_port)

@@ -112,12 +112,15 @@ class LoadBalancer(Construct):
             ),
             deregistration_delay=Duration.seconds(DEREGISTRATION_S),
             health_check=elb.HealthCheck(
-                path="/health",
+                # Liveness: ECS replaces a task that fails this check. A relay that cannot serve
+                # refuses requests itself, and when Valkey is away, all of them cannot.
+                path="/live",
                 interval=Duration.seconds(10),
                 timeout=Duration.seconds(5),
                 healthy_threshold_count=2,
                 unhealthy_threshold_count=3,
-                healthy_http_codes="200",
+                # 404: a relay of the version before, which runs on until it is replaced.
+                healthy_http_codes="200,404",
             ),
         )
 

@@ -234,9 +234,15 @@ class TestRelayLoadBalancer:
         group = only(templates["relay"], "AWS::ElasticLoadBalancingV2::TargetGroup")
         assert group["TargetType"] == "ip"
         assert group["Port"] == 8080
-        assert group["HealthCheckPath"] == "/health"
         (attached,) = only(templates["relay"], SERVICE)["LoadBalancers"]
         assert (attached["ContainerName"], attached["ContainerPort"]) == ("relay", 8080)
+
+    def test_load_balancer_asks_for_liveness(self, templates: Templates) -> None:
+        """ECS replaces a target that is unhealthy: readiness would replace all relays at once."""
+        group = only(templates["relay"], "AWS::ElasticLoadBalancingV2::TargetGroup")
+        assert group["HealthCheckPath"] == "/live"
+        # 404: relays of the version before, which run on until they are replaced.
+        assert group["Matcher"] == {"HttpCode": "200,404"}
 
     def test_listener_without_a_certificate_serves_the_api_on_port_80(
         self, templates: Templates

@@ -7,13 +7,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from axon.adapters.observability.probe import alive
 from axon.event_log.log import Status
 from local.ports import Ports
 from tests.conftest import FAUXQS_FILE
+from tests.contract.worker.engines.echo_upstream_stub import echo_upstream
 from tests.integration.worker.conftest import TENANT, VISIBILITY_S, WorkerHarness, text_of
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker import factories
 from worker.engines.protocol import EngineDeadError, EngineError
+from worker.models.host import ModelHost
 
 
 async def test_worker_answers_a_request(harness: WorkerHarness) -> None:
@@ -136,11 +139,45 @@ async def test_worker_serves_its_health(harness: WorkerHarness) -> None:
         port = ports.reserve()
         async with harness.worker(health_port=str(port)):
             await harness.ended(await harness.submit())
-            url = f"http://127.0.0.1:{port}/health"
-            async with aiohttp.ClientSession() as session, session.get(url) as answer:
-                assert answer.status == 200
-                body = await answer.json()
-    assert body == {"status": "ok", "models": ["echo"], "running": 0}
+            assert await asked(port, "/health") == (
+                200,
+                {"status": "ok", "models": ["echo"], "running": 0},
+            )
+
+
+@pytest.mark.parametrize(("engine", "status"), [("openai", 200), ("echo", 503)])
+async def test_worker_is_alive_without_its_upstream_but_not_without_its_engine(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch, engine: str, status: int
+) -> None:
+    """A new task would not bring an upstream back; it would replace a dead engine."""
+
+    healthy = asyncio.Event()
+    healthy.set()
+
+    async def health(_: ModelHost) -> bool:
+        return healthy.is_set()
+
+    monkeypatch.setattr(ModelHost, "health", health)
+    async with echo_upstream() as upstream:
+        with Ports() as ports:
+            port = ports.reserve()
+            async with harness.worker(
+                health_port=str(port), engine=engine, upstream_url=upstream.url
+            ):
+                async with asyncio.timeout(20):
+                    while not await asyncio.to_thread(alive, port):
+                        await asyncio.sleep(0.01)
+                healthy.clear()
+                assert (await asked(port, "/health"))[0] == 503
+                assert (await asked(port, "/live"))[0] == status
+
+
+async def asked(port: int, path: str) -> tuple[int, dict[str, object]]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}{path}") as answer,
+    ):
+        return answer.status, await answer.json()
 
 
 async def test_workers_share_the_jobs_and_run_none_twice(harness: WorkerHarness) -> None:

@@ -4,6 +4,7 @@ import aiohttp
 import openai
 import pytest
 
+from axon.adapters.observability.health import Health
 from relay.http import serve_http
 
 
@@ -21,7 +22,7 @@ async def check() -> Check:
 
 @pytest.fixture
 async def url(check: Check) -> AsyncIterator[str]:
-    runner = await serve_http(check, port=0)
+    runner = await serve_http(Health(check), port=0)
     host, port = runner.addresses[0][:2]
     assert host == "0.0.0.0"
     yield f"http://127.0.0.1:{port}"
@@ -35,6 +36,16 @@ async def test_http_health_is_the_relays_state(
     check.state = state
     async with aiohttp.ClientSession() as session, session.get(f"{url}/health") as answer:
         assert answer.status == status
+
+
+async def test_http_liveness_outlasts_readiness(check: Check, url: str) -> None:
+    check.state = {"relay_id": "r1"}
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{url}/live") as answer:
+            assert answer.status == 200
+        check.state = None
+        async with session.get(f"{url}/live") as answer:
+            assert answer.status == 200
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from axon.adapters.observability.health import serve_health
+from axon.adapters.observability.health import Health, serve_health
 
 
 class Check:
@@ -19,14 +19,27 @@ async def check() -> Check:
     return Check()
 
 
+class Alive:
+    state = True
+
+    async def __call__(self) -> bool:
+        return self.state
+
+
+@pytest.fixture
+async def alive() -> Alive:
+    return Alive()
+
+
 @pytest.fixture
 async def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
 @pytest.fixture
-async def url(check: Check, registry: CollectorRegistry) -> AsyncIterator[str]:
-    runner = await serve_health(check, port=0, registry=registry)
+async def url(check: Check, alive: Alive, registry: CollectorRegistry) -> AsyncIterator[str]:
+    health = Health(check, alive=alive)
+    runner = await serve_health(health, port=0, registry=registry)
     host, port = runner.addresses[0][:2]
     assert host == "127.0.0.1"
     yield f"http://127.0.0.1:{port}"
@@ -48,6 +61,26 @@ async def test_health_answers_200_while_the_service_can_serve(check: Check, url:
 
 async def test_health_answers_503_while_the_service_cannot_serve(check: Check, url: str) -> None:
     assert await get(f"{url}/health") == (503, {"status": "unavailable"})
+
+
+async def test_liveness_begins_with_the_first_readiness_and_outlasts_it(
+    check: Check, url: str
+) -> None:
+    assert await get(f"{url}/live") == (503, {"status": "starting"})
+    check.state = {}
+    assert await get(f"{url}/live") == (200, {"status": "alive"})
+    check.state = None
+    assert (await get(f"{url}/health"))[0] == 503
+    assert await get(f"{url}/live") == (200, {"status": "alive"})
+
+
+async def test_liveness_ends_with_what_the_process_cannot_mend(
+    check: Check, alive: Alive, url: str
+) -> None:
+    check.state = {}
+    assert (await get(f"{url}/live"))[0] == 200
+    alive.state = False
+    assert await get(f"{url}/live") == (503, {"status": "dead"})
 
 
 async def test_health_server_exposes_metrics_in_every_state(

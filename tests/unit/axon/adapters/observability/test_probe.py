@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from axon.adapters.observability import probe
-from axon.adapters.observability.health import serve_health
-from axon.adapters.observability.probe import healthy
+from axon.adapters.observability.health import Health, serve_health
+from axon.adapters.observability.probe import alive
 from tests.support.stream_server import stream_server
 
 
@@ -21,13 +21,13 @@ def run(port: int) -> int:
 
 
 @pytest.mark.parametrize(("state", "status"), [({}, 0), (None, 1)])
-async def test_probe_exit_status_follows_health(
+async def test_probe_exit_status_follows_liveness(
     state: dict[str, object] | None, status: int
 ) -> None:
     async def check() -> dict[str, object] | None:
         return state
 
-    runner = await serve_health(check, port=0, registry=CollectorRegistry())
+    runner = await serve_health(Health(check), port=0, registry=CollectorRegistry())
     assert await asyncio.to_thread(run, runner.addresses[0][1]) == status
     await runner.cleanup()
 
@@ -45,7 +45,7 @@ async def test_probe_fails_for_a_bad_answer(answer: bytes) -> None:
         writer.write(answer)
 
     async with stream_server(reply) as port:
-        assert not await asyncio.to_thread(healthy, port)
+        assert not await asyncio.to_thread(alive, port)
 
 
 async def test_probe_fails_without_an_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ async def test_probe_fails_without_an_answer_in_time(monkeypatch: pytest.MonkeyP
         await reader.read()  # until the probe gives up
 
     async with stream_server(hang) as port:
-        assert not await asyncio.to_thread(healthy, port)
+        assert not await asyncio.to_thread(alive, port)
     assert asked.is_set()
 
 

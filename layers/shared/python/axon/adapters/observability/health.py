@@ -1,4 +1,4 @@
-"""/health and /metrics of a long-running service, for what watches it inside its container."""
+"""/health, /live and /metrics of a long-running service, for what watches and what uses it."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,31 +10,70 @@ from axon.adapters.observability.metrics import CONTENT_TYPE, exposition
 Check = Callable[[], Awaitable[dict[str, object] | None]]
 """Tells what /health says, or None while the service could not serve what came now."""
 
+Alive = Callable[[], Awaitable[bool]]
+"""Tells whether the process can go on by itself once what it needs is back."""
+
 LOOPBACK = "127.0.0.1"
 
 
-async def serve_health(check: Check, *, port: int, registry: CollectorRegistry) -> web.AppRunner:
-    """Serve both on the loopback interface; `cleanup()` ends it."""
+class Health:
+    """The answers to two different questions about a service.
+
+    Readiness (/health): can it serve what comes now? It is for whoever chooses between instances,
+    and for people. Liveness (/live): is the process to be replaced? ECS replaces a task that fails
+    its container's check or the load balancer's, so liveness must not depend on anything outside
+    the process. Valkey is away for all relays at once: if that failed their liveness, ECS would
+    replace every one of them, and each connection's deliveries with it, for an outage that a new
+    task does not survive any better.
+
+    Until the service has been ready once, it is not alive either: a deployment whose tasks
+    cannot start must fail and be rolled back.
+
+    Parameters
+    ----------
+    ready : Check
+        Asked by /health, and by /live until it has succeeded once.
+    alive : Alive | None
+        Asked by /live from then on; None: an answer is all that is needed, because the event loop
+        gave it.
+    """
+
+    def __init__(self, ready: Check, *, alive: Alive | None = None) -> None:
+        self._ready = ready
+        self._alive = alive
+        self._has_begun = False
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Add both routes."""
+        router.add_get("/health", self._health)
+        router.add_get("/live", self._live)
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        state = await self._ready()
+        if state is None:
+            return web.json_response({"status": "unavailable"}, status=503)
+        self._has_begun = True
+        return web.json_response({"status": "ok", **state})
+
+    async def _live(self, _request: web.Request) -> web.Response:
+        if not self._has_begun and await self._ready() is None:
+            return web.json_response({"status": "starting"}, status=503)
+        self._has_begun = True
+        if self._alive is not None and not await self._alive():
+            return web.json_response({"status": "dead"}, status=503)
+        return web.json_response({"status": "alive"})
+
+
+async def serve_health(health: Health, *, port: int, registry: CollectorRegistry) -> web.AppRunner:
+    """Serve health and metrics on the loopback interface; `cleanup()` ends it."""
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=exposition(registry), headers={"Content-Type": CONTENT_TYPE})
 
     application = web.Application()
-    application.router.add_get("/health", health_handler(check))
+    health.add_to(application.router)
     application.router.add_get("/metrics", metrics)
     return await listen(application, host=LOOPBACK, port=port)
-
-
-def health_handler(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return what answers /health: 200 with what `check` returns, or 503 while it returns None."""
-
-    async def health(_request: web.Request) -> web.Response:
-        state = await check()
-        if state is None:
-            return web.json_response({"status": "unavailable"}, status=503)
-        return web.json_response({"status": "ok", **state})
-
-    return health
 
 
 async def listen(application: web.Application, *, host: str, port: int) -> web.AppRunner:

@@ -2,7 +2,8 @@
 
 Exits with 0 or 1.
 
-It runs every few seconds, so it imports next to nothing.
+It asks for liveness, not readiness: ECS replaces a task whose check fails. It runs every few
+seconds, so it imports next to nothing.
 """
 
 import socket
@@ -11,11 +12,11 @@ import sys
 TIMEOUT_S = 3.0
 
 
-def healthy(port: int) -> bool:
-    """Return whether /health on this port of the loopback interface answers 200."""
+def alive(port: int) -> bool:
+    """Return whether /live on this port of the loopback interface answers 200."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
-            connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            connection.sendall(b"GET /live HTTP/1.0\r\n\r\n")
             with connection.makefile("rb") as answer:
                 return answer.readline().split()[1:2] == [b"200"]
     except OSError:
@@ -23,4 +24,4 @@ def healthy(port: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not healthy(int(sys.argv[1])))
+    sys.exit(not alive(int(sys.argv[1])))
