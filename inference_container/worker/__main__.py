@@ -12,13 +12,15 @@ from typing import Any
 
 import uvloop
 
-from axon.exceptions import SettingsError
+from axon.exceptions import PermanentRefusalError, SettingsError
 from axon.process import configure_logging, stop_on_signals
 from axon.settings import EndpointSettings, WorkerSettings
 from worker.engines.protocol import EngineDeadError
 
 ENGINE_DIED = 70
 """Exit status (EX_SOFTWARE) that tells a dead engine from other failures."""
+QUEUE_REFUSED = 78
+"""Exit status (EX_CONFIG) for a jobs queue that refuses this worker."""
 
 
 async def consume(settings: WorkerSettings) -> None:
@@ -64,6 +66,13 @@ if __name__ == "__main__":
         uvloop.run(main)
     except SettingsError as error:
         sys.exit(f"worker: {error}")
+    except PermanentRefusalError as error:
+        logging.getLogger("worker").critical(
+            "the jobs queue refuses this worker: %s. Check AXON_JOBS_QUEUE_URL, and that the "
+            "worker's role may call sqs:ReceiveMessage on it.",
+            error,
+        )
+        sys.exit(QUEUE_REFUSED)
     except EngineDeadError as error:
         logging.getLogger("worker").critical("the engine died: %s", error)
         sys.exit(ENGINE_DIED)

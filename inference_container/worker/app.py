@@ -34,6 +34,8 @@ async def serve(
     ------
     EngineDeadError
         The engine has died; its jobs were released.
+    PermanentRefusalError
+        The jobs queue refuses to be received from; running jobs have ended or were handed over.
     """
     async with AsyncExitStack() as stack:
         foundation = await open_foundation(settings, stack)
@@ -79,14 +81,18 @@ async def _run(
                 _ended(subscription),
                 *protecting,
             )
-        finally:
-            await parts.registration.leave()  # before the drain: peers hand nothing over any more
-        await asyncio.gather(
-            parts.consumer.drain(settings.stop_timeout_s), parts.peer_jobs.catch_up()
-        )
-        await parts.consumer.settled()  # what arrived after the consumer had drained
+        except Exception:
+            await _leave(parts, settings)  # a failed part is no reason to drop the jobs
+            raise
+        await _leave(parts, settings)
     finally:
         await end(subscription)
+
+
+async def _leave(parts: Parts, settings: WorkerSettings) -> None:
+    await parts.registration.leave()  # before the drain: peers hand nothing over any more
+    await asyncio.gather(parts.consumer.drain(settings.stop_timeout_s), parts.peer_jobs.catch_up())
+    await parts.consumer.settled()  # what arrived after the consumer had drained
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:

@@ -14,7 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
+from axon.exceptions import (
+    FencedError,
+    MissingResponseError,
+    PermanentRefusalError,
+    RequestError,
+    UnavailableError,
+)
 from worker.attempt.retry_policy import OverdueError, ShedError
 from worker.engines.protocol import (
     ContextOverflowError,
@@ -68,6 +74,11 @@ class OutsideFailure(Enum):
 
 
 ENGINE_FAILED = "The model failed to answer. Please retry."
+
+REFUSED_FOR_GOOD = (
+    "A service that the answer needs refuses the server's calls. The operator must correct the "
+    "deployment before the request can succeed."
+)
 
 LOST = {
     "code": "server_error",
@@ -152,6 +163,16 @@ ENDINGS: Mapping[type[Exception], Ending] = {
         outcome=AttemptOutcome.FAILED,
         message=MessageAction.DELETE,
         client=ResponseFailure(code="server_error", message=ENGINE_FAILED),
+        log_level=logging.ERROR,
+    ),
+    # A service refuses a call of the attempt, and would refuse it in every other attempt.
+    PermanentRefusalError: Ending(
+        outcome=AttemptOutcome.FAILED,
+        message=MessageAction.DELETE,
+        client=ResponseFailure(
+            code="server_error",
+            message=REFUSED_FOR_GOOD,
+        ),
         log_level=logging.ERROR,
     ),
     # No other attempt is possible.

@@ -3,7 +3,12 @@
 from typing import Protocol
 
 from axon.event_log.log import Status
-from axon.exceptions import FencedError, MissingResponseError, UnavailableError
+from axon.exceptions import (
+    FencedError,
+    MissingResponseError,
+    PermanentRefusalError,
+    UnavailableError,
+)
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import FinishedResponse
 from axon.responses.terminator import OVERDUE
@@ -69,6 +74,8 @@ class JobRunner:
         Attempts retry while a service is unavailable. They give up for one of two reasons: the
         worker drains, which leaves the job to another one, or the job's deadline has passed.
         """
+        if isinstance(error, PermanentRefusalError):
+            return error
         if isinstance(error, UnavailableError) and not self._context.shutdown.draining.is_set():
             return OverdueError(f"its deadline passed while a service was unavailable: {error}")
         return error

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from axon.exceptions import UnavailableError
+from axon.exceptions import PermanentRefusalError
 from axon.jobs import Job, JobQueue, ReceivedJob
 from axon.retry import RetryPolicy
 from axon.tasks import end
@@ -15,6 +15,7 @@ from axon.tracing import Tracing
 from worker.attempt.endings import escalated_ending_of
 from worker.attempt.retry_policy import delay_s
 from worker.engines.protocol import EngineDeadError
+from worker.jobs.receiver import Receiver
 from worker.jobs.visibility import VisibilityExtender
 from worker.metrics import WorkerMetrics
 from worker.outcome import AttemptOutcome, AttemptResult, MessageAction
@@ -25,6 +26,11 @@ logger = logging.getLogger(__name__)
 _PAUSE_S = 1.0
 _HAND_OVER_TIMEOUT_S = 5.0
 """Limit for attempts to append, at a hand-over, the tokens that their engines have generated."""
+_POLL_END_TIMEOUT_S = 5.0
+"""Limit for the end of the last long poll, which takes a second unless SQS is away."""
+_DELETION_TIMEOUT_S = 300.0
+"""Seconds after which a message that cannot be deleted is left: its next attempt finds the response
+ended, and deletes it."""
 _RELEASE_TIMEOUT_S = 30.0
 """Seconds that a cancelled job has to release its message; a call to SQS takes at most 28.75 s."""
 
@@ -91,9 +97,8 @@ class Consumer:
         self._load_changed = load_changed
         self._jobs: set[asyncio.Task[None]] = set()
         self._visibility_calls: set[asyncio.Task[None]] = set()
-        self._has_room = asyncio.Event()
-        self._has_room.set()
         self._engine_died: asyncio.Future[None] | None = None
+        self._receiver: Receiver | None = None
         self._receiving: asyncio.Task[None] | None = None
 
     @property
@@ -123,11 +128,14 @@ class Consumer:
         ------
         EngineDeadError
             The engine has died; all jobs were released for other workers.
+        PermanentRefusalError
+            The queue refuses to be received from; running jobs continue (`drain`).
         """
         self._engine_died = asyncio.get_running_loop().create_future()
         extending = asyncio.create_task(self._visibility.run())
-        self._receiving = asyncio.create_task(self._receive())
-        tasks = (self._engine_died, extending, self._receiving)
+        receiver = self._receiver = self._new_receiver()
+        receiving = self._receiving = asyncio.create_task(receiver.run())
+        tasks = (self._engine_died, extending, receiving)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -137,8 +145,13 @@ class Consumer:
             await self.drain(_PAUSE_S)  # the other attempts meet the error, too, and are released
             raise
         finally:
-            await end(self._receiving)
+            receiver.close()  # its last poll ends by itself; `drain` waits for it
             await end(extending)
+
+    def stop(self, error: EngineDeadError) -> None:
+        """End `consume` because the engine has died: what runs is handed over or released."""
+        if self._engine_died is not None and not self._engine_died.done():
+            self._engine_died.set_exception(error)
 
     async def drain(self, timeout_s: float) -> None:
         """Wait until running jobs have ended; hand the others over after `timeout_s` seconds.
@@ -150,7 +163,7 @@ class Consumer:
         """
         self._shutdown.drain()
         extending = asyncio.create_task(self._visibility.run())
-        await self._wait_for_jobs(timeout_s)
+        await asyncio.gather(self._wait_for_jobs(timeout_s), self._end_receiving())
         await end(extending)
         self._shutdown.hand_over()
         await self._wait_for_jobs(_HAND_OVER_TIMEOUT_S)
@@ -171,20 +184,21 @@ class Consumer:
         if self._jobs:
             await asyncio.wait(self._jobs, timeout=timeout_s)
 
-    async def _receive(self) -> None:
-        while True:
-            # A peer's job may take the room (`accept`) between the event and this task's turn, and
-            # SQS refuses to receive 0 messages: the condition is checked again after each wait.
-            while len(self._jobs) >= self._limit:
-                await self._has_room.wait()
-            try:
-                messages = await self._queue.receive(limit=self._limit - len(self._jobs))
-            except UnavailableError as error:
-                logger.warning("cannot receive jobs: %s", error)
-                await asyncio.sleep(_PAUSE_S)
-                continue
-            for received in messages:
-                self._start(received)
+    def _new_receiver(self) -> Receiver:
+        return Receiver(
+            queue=self._queue,
+            # Negative while jobs of peers exceed the limit.
+            room=lambda: self._limit - len(self._jobs),
+            start=self._start,
+            release=lambda received: self._call_visibility(self._visibility.release(received)),
+        )
+
+    async def _end_receiving(self) -> None:
+        """Wait until the last poll has ended, and what it brought is being released."""
+        if self._receiver is not None and self._receiving is not None:
+            self._receiver.close()
+            await asyncio.wait([self._receiving], timeout=_POLL_END_TIMEOUT_S)
+            await end(self._receiving)
 
     def _start(self, received: ReceivedJob) -> None:
         self._visibility.track(received)
@@ -192,13 +206,11 @@ class Consumer:
         self._jobs.add(task)
         task.add_done_callback(self._handled)
         self._load_changed(self.running)
-        if len(self._jobs) >= self._limit:
-            self._has_room.clear()
 
     def _handled(self, task: asyncio.Task[None]) -> None:
         self._jobs.discard(task)
-        if len(self._jobs) < self._limit:
-            self._has_room.set()
+        if self._receiver is not None:
+            self._receiver.room_changed()
         self._load_changed(self.running)
 
     async def _handle(self, received: ReceivedJob) -> None:
@@ -240,9 +252,7 @@ class Consumer:
     async def _apply(self, action: MessageAction, received: ReceivedJob) -> None:
         match action:
             case MessageAction.DELETE:
-                # The message is tracked meanwhile: no other worker runs a job that has ended.
-                retry = RetryPolicy(stop=self._shutdown.draining)
-                await retry.run(lambda: self._queue.delete(received))
+                await self._delete(received)
             case MessageAction.RELEASE:
                 await self._visibility.release(received)
             case MessageAction.DELAY:
@@ -250,8 +260,16 @@ class Consumer:
             case MessageAction.LEAVE:
                 pass
 
+    async def _delete(self, received: ReceivedJob) -> None:
+        # The message is tracked meanwhile: no other worker runs a job that has ended.
+        retry = RetryPolicy(stop=self._shutdown.draining, within_s=_DELETION_TIMEOUT_S)
+        try:
+            await retry.run(lambda: self._queue.delete(received))
+        except PermanentRefusalError as error:
+            # The receipt handle is not valid any more, or deletions are not permitted. Another
+            # attempt finds the response ended.
+            logger.warning("message %s cannot be deleted: %s", received.message_id, error)
+
     async def _stop_receiving(self, error: EngineDeadError) -> None:
-        if self._engine_died is not None and not self._engine_died.done():
-            self._engine_died.set_exception(error)
-        if self._receiving is not None:
-            await end(self._receiving)
+        self.stop(error)
+        await self._end_receiving()

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
-from axon.exceptions import UnavailableError
-from axon.jobs import JobQueue, ReceivedJob
+from axon.exceptions import PermanentRefusalError, UnavailableError
+from axon.jobs import JobQueue, NotExtended, ReceivedJob
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ class VisibilityExtender:
     def __init__(self, *, queue: JobQueue, visibility_timeout_s: int) -> None:
         self._queue = queue
         self._timeout_s = visibility_timeout_s
+        self._interval_s = visibility_timeout_s / 3
         self._tracked: dict[str, ReceivedJob] = {}
         self._due: dict[str, ReceivedJob] = {}
         # Orders extensions and releases: an extension that overtook a release would hide the
@@ -68,13 +69,37 @@ class VisibilityExtender:
 
     async def run(self) -> None:
         """Extend tracked messages until cancelled."""
+        timed_out = False
         while True:
-            await asyncio.sleep(self._timeout_s / 3)
+            if not timed_out:  # else the call has taken the interval
+                await asyncio.sleep(self._interval_s)
             async with self._calls:
-                await self._extend(list(self._tracked.values()))
+                timed_out = not await self._extend(list(self._tracked.values()))
 
-    async def _extend(self, messages: Sequence[ReceivedJob]) -> None:
+    async def _extend(self, messages: Sequence[ReceivedJob]) -> bool:
+        """Extend messages; return whether the queue answered within the interval."""
         try:
-            await self._queue.extend(messages, timeout_s=self._timeout_s)
+            # A call that takes longer would hold the lock, and the next extension with it.
+            async with asyncio.timeout(self._interval_s):
+                failed = await self._queue.extend(messages, timeout_s=self._timeout_s)
         except UnavailableError as error:
             logger.warning("cannot extend %d jobs: %s", len(messages), error)
+        except TimeoutError:
+            logger.warning("cannot extend %d jobs: no answer", len(messages))
+            return False
+        else:
+            self._note_failed(failed)
+        return True
+
+    def _note_failed(self, failed: Sequence[NotExtended]) -> None:
+        """Give messages up whose receipt is not valid any more; the others are tried again.
+
+        Such a message is visible, another worker's, or deleted. The attempt runs on: if another
+        one has begun, its claim of the response ends this one.
+        """
+        for each in failed:
+            if isinstance(each.error, PermanentRefusalError):
+                self.forget(each.received)
+                logger.warning("message %s is lost: %s", each.received.message_id, each.error)
+        if left := [each for each in failed if each.received.receipt_handle in self._tracked]:
+            logger.warning("cannot extend %d jobs: %s", len(left), left[0].error)

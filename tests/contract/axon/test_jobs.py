@@ -13,7 +13,7 @@ from botocore.credentials import ReadOnlyCredentials
 
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobQueue, SqsJobSender
 from axon.adapters.aws.sqs_api import SqsApi
-from axon.exceptions import UnavailableError
+from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.history import HistoryRecord
 from axon.jobs import Job, JobQueue, JobSender, ReceivedJob
 from axon.testing.stores import FakeJobQueue
@@ -169,6 +169,15 @@ class TestJobQueue:
         await jobs.sender.send(other)
         assert [Job.decode(d.body) for d in await jobs.queue.receive(limit=10)] == [other]
 
+    async def test_extending_reports_a_receipt_that_is_not_valid_any_more(self, jobs: Jobs) -> None:
+        for _ in range(12):
+            await jobs.sender.send(a_job())
+        held = await jobs.receive(12)
+        wrong = ReceivedJob(body="", receipt_handle="not a receipt", receive_count=1)
+        failed = await jobs.queue.extend([*held[:3], wrong, *held[3:]], timeout_s=30)
+        assert [each.received for each in failed] == [wrong]
+        assert isinstance(failed[0].error, PermanentRefusalError)
+
     async def test_deletes_many_jobs_at_once(self, jobs: Jobs) -> None:
         for _ in range(12):
             await jobs.sender.send(a_job())
@@ -197,17 +206,15 @@ class TestSqsJobQueue:
                 queue.delete(wrong),
                 return_exceptions=True,
             )
-        assert isinstance(outcomes[0], UnavailableError)
+        assert isinstance(outcomes[0], PermanentRefusalError)
         assert outcomes[1] is None
-        assert isinstance(outcomes[2], UnavailableError)
+        assert isinstance(outcomes[2], PermanentRefusalError)
 
-    async def test_raises_unavailable_for_a_queue_that_does_not_exist(
-        self, sqs_endpoint: str
-    ) -> None:
+    async def test_refuses_for_good_a_queue_that_does_not_exist(self, sqs_endpoint: str) -> None:
         async with sqs_api(f"{sqs_endpoint}/000000000000/none") as api:
-            with pytest.raises(UnavailableError, match="SQS SendMessage"):
+            with pytest.raises(PermanentRefusalError, match="SQS SendMessage"):
                 await SqsJobSender(api=api).send(a_job())
-            with pytest.raises(UnavailableError, match="SQS ReceiveMessage"):
+            with pytest.raises(PermanentRefusalError, match="SQS ReceiveMessage"):
                 await SqsJobQueue(api=api).receive(limit=1)
 
 
@@ -286,6 +293,38 @@ class TestHistoryQueue:
         assert arrived == sent
 
 
+class TestExtendPartialFailure:
+    """Batches that fail in part or as a whole; no real queue can be made to do this on demand."""
+
+    async def test_extends_the_messages_of_all_other_batches(self) -> None:
+        messages = [ReceivedJob(body="", receipt_handle=str(n), receive_count=1) for n in range(35)]
+        extended: list[str] = []
+
+        async def call(operation: str, *, Entries: list[dict[str, Any]]) -> dict[str, object]:  # noqa: N803
+            assert operation == "ChangeMessageVisibilityBatch"
+            handles = [entry["ReceiptHandle"] for entry in Entries]
+            if "5" in handles:  # the first batch fails as a whole
+                raise UnavailableError("away")
+            failed = {"12": True, "13": False}  # sender's fault or SQS's own
+            extended.extend(handle for handle in handles if handle not in failed)
+            return {
+                "Failed": [
+                    {"Id": entry["Id"], "Code": "X", "SenderFault": failed[entry["ReceiptHandle"]]}
+                    for entry in Entries
+                    if entry["ReceiptHandle"] in failed
+                ]
+            }
+
+        async with sqs_api("http://127.0.0.1:1/0/jobs") as api:
+            api.call = call  # type: ignore[method-assign,assignment]
+            not_extended = await SqsJobQueue(api=api).extend(messages, timeout_s=30)
+        assert sorted(map(int, extended)) == [10, 11, *range(14, 35)]
+        assert {
+            each.received.receipt_handle: isinstance(each.error, PermanentRefusalError)
+            for each in not_extended
+        } == {str(n): n == 12 for n in (*range(10), 12, 13)}
+
+
 class TestHistorySenderPartialFailure:
     """A batch that the queue took in part; no real queue can be made to do this on demand."""
 
@@ -300,6 +339,22 @@ class TestHistorySenderPartialFailure:
             number == 3 for number in range(6)
         ]
         assert "InternalError" in str(outcomes[3])
+
+    async def test_sends_the_others_when_one_message_makes_sqs_refuse_the_batch(self) -> None:
+        async def call(_operation: str, *, Entries: list[dict[str, str]]) -> dict[str, object]:  # noqa: N803
+            if any('"version":3' in entry["MessageBody"] for entry in Entries):
+                raise PermanentRefusalError("InvalidMessageContents")
+            return {}
+
+        async with sqs_api("http://127.0.0.1:1/0/history.fifo") as api:
+            api.call = call  # type: ignore[method-assign,assignment]
+            sender = SqsHistorySender(api=api)
+            outcomes = await asyncio.gather(
+                *(sender.send(record(number)) for number in range(6)), return_exceptions=True
+            )
+        assert [isinstance(outcome, PermanentRefusalError) for outcome in outcomes] == [
+            number == 3 for number in range(6)
+        ]
 
 
 def failing(wrong: Callable[[str], bool]) -> Callable[..., object]:

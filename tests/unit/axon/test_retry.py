@@ -4,7 +4,7 @@ from itertools import islice
 
 import pytest
 
-from axon.exceptions import FencedError, UnavailableError
+from axon.exceptions import FencedError, PermanentRefusalError, UnavailableError
 from axon.retry import RetryPolicy, backoff
 from tests.support.virtual_time import now, run
 
@@ -145,3 +145,25 @@ def test_retry_pauses_within_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None
         return service.called_at_s
 
     assert run(story()) == [0, 1, 3, 6, 9]
+
+
+async def test_retry_repeats_no_call_that_is_refused_for_good() -> None:
+    calls = 0
+
+    async def call() -> None:
+        nonlocal calls
+        calls += 1
+        raise PermanentRefusalError("AccessDenied")
+
+    with pytest.raises(PermanentRefusalError):
+        await RetryPolicy().run(call)
+    assert calls == 1
+
+
+def test_retry_ends_within_its_duration() -> None:
+    async def story() -> None:
+        with pytest.raises(UnavailableError):
+            await RetryPolicy(within_s=60).run(Service(back_at_s=1000).call)
+        assert 60 <= now() <= 65.0
+
+    run(story())

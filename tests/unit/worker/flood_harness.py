@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from axon.conversations import Conversations, Turn
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, Status
-from axon.jobs import Job, JobQueue, ReceivedJob
+from axon.jobs import Job, JobQueue, NotExtended, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.terminator import ResponseTerminator
 from axon.serialization import loads
@@ -63,10 +63,13 @@ class Queue(JobQueue):
     async def delete(self, received: ReceivedJob) -> None:
         self.deleted += 1
 
-    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+    async def extend(
+        self, messages: Sequence[ReceivedJob], *, timeout_s: int
+    ) -> Sequence[NotExtended]:
         if timeout_s < VISIBILITY_S:  # else it is the heartbeat
             at = ceil(now()) + timeout_s
             self._delayed.setdefault(at, []).extend(int(each.receipt_handle) for each in messages)
+        return ()
 
     def _delivery(self, index: int) -> ReceivedJob:
         self.receives[index] += 1

@@ -3,6 +3,7 @@
 AxonError
 ├── RequestError            refused: carries what the client's SDK shows
 ├── UnavailableError        a part that the request needs is away; worth a retry
+│   └── PermanentRefusalError   a service refuses the call; a retry would be refused, too
 ├── SettingsError           wrong or missing configuration; ends the process at start
 ├── FencedError             another attempt owns the response now; stop at once
 ├── MovedError              another relay, or another connection, gets the response's events now
@@ -42,6 +43,15 @@ class RequestError(AxonError):
 
 class UnavailableError(AxonError):
     """A part that the request needs is away; the same request may succeed later."""
+
+
+class PermanentRefusalError(UnavailableError):
+    """A service refuses a call, and would refuse every repetition of it.
+
+    Permissions, a queue that does not exist, a message that is too large: only the operator or
+    another request can change it. For callers without a better answer it is like a service that is
+    away; no `axon.retry.RetryPolicy` repeats it.
+    """
 
 
 class SettingsError(AxonError):

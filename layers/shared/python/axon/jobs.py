@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, field_serializer
 
+from axon.exceptions import UnavailableError
 from axon.protocol.requests import CreateResponse, ServiceTier
 from axon.protocol.transcript import Transcript
 from axon.serialization import dumps, loads
@@ -189,6 +190,23 @@ class ReceivedJob:
 _DELIVERIES = TypeAdapter(ReceivedJob)
 
 
+@dataclass(frozen=True, slots=True)
+class NotExtended:
+    """A message whose visibility timeout could not be changed.
+
+    Parameters
+    ----------
+    received : ReceivedJob
+        The message.
+    error : UnavailableError
+        A `PermanentRefusalError` if the receipt handle is not valid any more: the message was
+        deleted, or became visible and perhaps another worker's.
+    """
+
+    received: ReceivedJob
+    error: UnavailableError
+
+
 class JobSender(Protocol):
     """The submitter's side of the queue."""
 
@@ -207,13 +225,36 @@ class JobQueue(Protocol):
     """The worker's side of the queue."""
 
     async def receive(self, *, limit: int) -> Sequence[ReceivedJob]:
-        """Wait for jobs, up to the queue's long-polling time; return at most `limit` (1 to 10)."""
+        """Wait for jobs, up to the queue's long-polling time; return at most `limit` (1 to 10).
+
+        A call that is cancelled may cost the jobs that it was about to return a receive, and hide
+        them for a visibility timeout.
+
+        Raises
+        ------
+        UnavailableError
+            The queue is away, or refuses (`PermanentRefusalError`).
+        """
         ...
 
     async def delete(self, received: ReceivedJob) -> None:
-        """Take a finished job out of the queue."""
+        """Take a finished job out of the queue.
+
+        Raises
+        ------
+        UnavailableError
+            The queue is away, or refuses (`PermanentRefusalError`).
+        """
         ...
 
-    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
-        """Keep jobs invisible to other workers for `timeout_s` more seconds; 0 releases them."""
+    async def extend(
+        self, messages: Sequence[ReceivedJob], *, timeout_s: int
+    ) -> Sequence[NotExtended]:
+        """Keep jobs invisible to other workers for `timeout_s` more seconds; 0 releases them.
+
+        Returns
+        -------
+        Sequence[NotExtended]
+            The messages for which that failed; it has no influence on the others.
+        """
         ...

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from axon.clock import now_ms
-from axon.exceptions import UnavailableError
+from axon.exceptions import PermanentRefusalError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +51,15 @@ class RetryPolicy:
     Parameters
     ----------
     errors : tuple[type[Exception], ...]
-        Errors after which the call is repeated; every other one is raised at once.
+        Errors after which the call is repeated; every other one is raised at once, and so is a
+        `PermanentRefusalError`.
     stop : asyncio.Event | None
         Once it is set, no further attempt is made. When it is set during a pause, the pause ends at
         once and the last error is raised.
     deadline_ms : float
         Milliseconds of the Unix epoch after which no failure is retried.
+    within_s : float
+        Seconds after the first attempt, by the loop's clock, after which no failure is retried.
     max_attempts : int | None
         Most calls, the first one included; None: no limit.
     first_pause_s, longest_pause_s : float
@@ -68,6 +71,7 @@ class RetryPolicy:
     errors: tuple[type[Exception], ...] = (UnavailableError,)
     stop: asyncio.Event | None = None
     deadline_ms: float = float("inf")
+    within_s: float = float("inf")
     max_attempts: int | None = None
     first_pause_s: float = 0.05
     longest_pause_s: float = 5.0
@@ -80,16 +84,20 @@ class RetryPolicy:
         ------
         Exception
             The last of `errors`, once no further attempt may be made, because of `stop` (set during
-            a call or a pause), `deadline_ms` or `max_attempts`; any other error at once.
+            a call or a pause), `deadline_ms`, `within_s` or `max_attempts`; any other error at
+            once.
         """
+        until = asyncio.get_running_loop().time() + self.within_s
         pauses = backoff(first_s=self.first_pause_s, longest_s=self.longest_pause_s)
         for failures, pause_s in enumerate(pauses, start=1):
             try:
                 return await call()
+            except PermanentRefusalError:  # a repetition would be refused, too
+                raise
             except self.errors as error:
                 level = logging.WARNING if failures == WARN_AFTER else logging.DEBUG
                 logger.log(level, "failure %d, again in %.3f s: %s", failures, pause_s, error)
-                if failures == self.max_attempts or self._stopped() or self._is_late():
+                if failures == self.max_attempts or self._stopped() or self._is_late(until):
                     raise
                 await self._pause(pause_s)
                 if self._stopped():
@@ -99,8 +107,8 @@ class RetryPolicy:
     def _stopped(self) -> bool:
         return self.stop is not None and self.stop.is_set()
 
-    def _is_late(self) -> bool:
-        return self.clock_ms() >= self.deadline_ms
+    def _is_late(self, until: float) -> bool:
+        return self.clock_ms() >= self.deadline_ms or asyncio.get_running_loop().time() >= until
 
     async def _pause(self, seconds: float) -> None:
         if self.stop is None:

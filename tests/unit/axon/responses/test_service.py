@@ -2,11 +2,11 @@ import pytest
 
 from axon.directory.models import SILENCE_S
 from axon.event_log.log import Status
-from axon.exceptions import UnavailableError
+from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.history import HistoryRecord
 from axon.ids import is_id, new_id
 from axon.jobs import Job
-from axon.responses.service import UNSENT
+from axon.responses.service import REFUSED, UNSENT
 from tests.support.principals import a_principal
 from tests.support.sdk_events import validate_stream
 from tests.unit.axon.responses.service_harness import SLEEPING, ResponseHarness
@@ -48,14 +48,18 @@ class TestSubmit:
         await harness.submit()
         assert len(known) == 1
 
-    async def test_fails_the_response_when_the_queue_is_away(
-        self, harness: ResponseHarness
+    @pytest.mark.parametrize(
+        ("failure", "told"),
+        [(UnavailableError("no queue"), UNSENT), (PermanentRefusalError("too long"), REFUSED)],
+    )
+    async def test_fails_the_response_when_the_queue_is_away_or_refuses(
+        self, harness: ResponseHarness, failure: Exception, told: dict[str, str]
     ) -> None:
-        harness.jobs.fail_with = UnavailableError("no queue")
+        harness.jobs.fail_with = failure
         response_id = await harness.submit()
         decoded = await harness.events(response_id)
         assert [e["type"] for e in decoded] == ["response.created", "response.failed"]
-        assert decoded[-1]["response"]["error"] == UNSENT
+        assert decoded[-1]["response"]["error"] == told
         assert harness.history.records[response_id].response["status"] == "failed"
 
     async def test_fails_the_response_when_both_queues_are_away(

@@ -8,11 +8,18 @@ import pytest
 
 import worker.attempt
 import worker.pipeline
-from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
+from axon.exceptions import (
+    FencedError,
+    MissingResponseError,
+    PermanentRefusalError,
+    RequestError,
+    UnavailableError,
+)
 from worker.attempt.endings import (
     ENDINGS,
     ENGINE_FAILED,
     OVERLOADED,
+    REFUSED_FOR_GOOD,
     UNEXPECTED,
     OutsideFailure,
     ResponseFailure,
@@ -49,6 +56,10 @@ ROWS: list[tuple[Exception, str, str, object]] = [
     (
         EngineError("at 0x7f"),
         "failed", "DELETE", {"code": "server_error", "message": ENGINE_FAILED},
+    ),
+    (
+        PermanentRefusalError("AccessDenied"),
+        "failed", "DELETE", {"code": "server_error", "message": REFUSED_FOR_GOOD},
     ),
     (SHED, "shed", "DELETE", OVERLOADED),
     (OverdueError("late"), "overdue", "DELETE", OutsideFailure.OVERDUE),

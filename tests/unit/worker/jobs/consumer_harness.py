@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from prometheus_client import CollectorRegistry
 
-from axon.jobs import Job, ReceivedJob
+from axon.jobs import Job, NotExtended, ReceivedJob
 from axon.testing.stores import FakeJobQueue
 from tests.support.virtual_time import now
 from tests.unit.worker.tracing_stub import RecordedTracing
@@ -31,8 +31,8 @@ RESULTS = {
 class Queue(FakeJobQueue):
     """Notes what it was asked, and when."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, poll_s: float = 1.0) -> None:
+        super().__init__(poll_s=poll_s)
         self.limits: list[int] = []
         self.deleted: list[ReceivedJob] = []
         self.released: list[ReceivedJob] = []
@@ -51,7 +51,9 @@ class Queue(FakeJobQueue):
         self.deleted.append(received)
         await super().delete(received)
 
-    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+    async def extend(
+        self, messages: Sequence[ReceivedJob], *, timeout_s: int
+    ) -> Sequence[NotExtended]:
         if timeout_s:
             self.extended.append((now(), len(messages), timeout_s))
         else:  # they do not come again
@@ -59,13 +61,14 @@ class Queue(FakeJobQueue):
             self.released += messages
             for received in messages:
                 self.in_flight.pop(received.receipt_handle, None)
+        return ()
 
 
 class ConsumerHarness:
     """A consumer whose attempts do what `work` says."""
 
-    def __init__(self, *, slots: int = 2, prefetch: int = 0) -> None:
-        self.queue = Queue()
+    def __init__(self, *, slots: int = 2, prefetch: int = 0, poll_s: float = 1.0) -> None:
+        self.queue = Queue(poll_s=poll_s)
         self.runs: list[str] = []
         self.receive_counts: list[int] = []
         self.most = 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from axon.exceptions import UnavailableError
-from axon.jobs import Job, ReceivedJob
+from axon.jobs import Job, NotExtended, ReceivedJob
 from axon.testing.stores import FakeJobQueue
 from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import a_job
@@ -120,10 +120,12 @@ def test_consumer_extends_again_after_a_failed_extension() -> None:
         await harness.queue.send(a_job())
         extend, failures = harness.queue.extend, [UnavailableError("no queue")]
 
-        async def failing(messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+        async def failing(
+            messages: Sequence[ReceivedJob], *, timeout_s: int
+        ) -> Sequence[NotExtended]:
             if failures:
                 raise failures.pop()
-            await extend(messages, timeout_s=timeout_s)
+            return await extend(messages, timeout_s=timeout_s)
 
         harness.queue.extend = failing  # type: ignore[method-assign]
         await harness.consume(25)
@@ -184,9 +186,12 @@ def test_consumer_of_a_dead_engine_does_not_receive_its_own_jobs_again() -> None
     async def story() -> None:
         harness = ConsumerHarness(slots=2)
 
-        async def extend(messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
-            await FakeJobQueue.extend(harness.queue, messages, timeout_s=timeout_s)
+        async def extend(
+            messages: Sequence[ReceivedJob], *, timeout_s: int
+        ) -> Sequence[NotExtended]:
+            failed = await FakeJobQueue.extend(harness.queue, messages, timeout_s=timeout_s)
             await asyncio.sleep(0.5)
+            return failed
 
         harness.queue.extend = extend  # type: ignore[method-assign]
         harness.fail(EngineDeadError("gone"))
@@ -275,9 +280,9 @@ def test_consumer_releases_a_job_that_it_cannot_delete_while_it_drains() -> None
         harness = ConsumerHarness()
         harness.queue.refuse_delete = UnavailableError("no queue")
         await harness.queue.send(a_job())
-        await harness.consume(1)
+        await harness.consume(0.5)
         await harness.consumer.drain(20)
-        assert now() == pytest.approx(1.0)
+        assert now() == pytest.approx(1.0)  # the end of the poll under way
         assert len(harness.queue.released) == 1
         assert harness.outcomes() == {"completed": 1}
 
@@ -289,10 +294,13 @@ def test_consumer_releases_a_job_after_an_extension_in_progress() -> None:
         harness = ConsumerHarness()
         calls: list[int] = []
 
-        async def extend(messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+        async def extend(
+            messages: Sequence[ReceivedJob], *, timeout_s: int
+        ) -> Sequence[NotExtended]:
             if messages:
                 await asyncio.sleep(3)
                 calls.append(timeout_s)
+            return ()
 
         async def work(job: Job) -> None:
             await asyncio.sleep(11)

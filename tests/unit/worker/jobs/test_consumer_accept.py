@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from axon.exceptions import UnavailableError
-from axon.jobs import Job, ReceivedJob
+from axon.jobs import Job, NotExtended, ReceivedJob
 from tests.support.eventually import eventually
 from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import a_job
@@ -98,9 +98,12 @@ def test_consumer_extends_many_accepted_jobs_with_few_calls() -> None:
         harness.work = harness.wait
         calls: list[int] = []
 
-        async def extend(messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+        async def extend(
+            messages: Sequence[ReceivedJob], *, timeout_s: int
+        ) -> Sequence[NotExtended]:
             calls.append(len(messages))
             await asyncio.sleep(0.1)
+            return ()
 
         harness.queue.extend = extend  # type: ignore[method-assign]
         for number in range(30):
@@ -117,7 +120,7 @@ def test_consumer_runs_an_accepted_job_that_it_cannot_extend() -> None:
     async def story() -> None:
         harness = ConsumerHarness()
 
-        async def extend(messages: object, *, timeout_s: int) -> None:
+        async def extend(messages: object, *, timeout_s: int) -> Sequence[NotExtended]:
             raise UnavailableError("no queue")
 
         harness.queue.extend = extend  # type: ignore[method-assign]

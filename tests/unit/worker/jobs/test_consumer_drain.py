@@ -50,11 +50,38 @@ class TestConsumerDrain:
 
         run(story())
 
-    def test_ends_at_once_if_the_worker_is_idle(self) -> None:
+    def test_ends_with_the_poll_under_way_if_the_worker_is_idle(self) -> None:
         async def story() -> None:
             harness = ConsumerHarness()
-            await harness.consume(1)
+            await harness.consume(0.5)
             await harness.consumer.drain(20)
             assert now() == pytest.approx(1.0)
+            assert harness.queue.cut_off == 0
+
+        run(story())
+
+    def test_releases_at_once_what_the_last_poll_brings(self) -> None:
+        async def story() -> None:
+            harness = ConsumerHarness()
+            await harness.consume(0.5)
+            draining = asyncio.create_task(harness.consumer.drain(20))
+            await asyncio.sleep(0.1)
+            await harness.queue.send(a_job())
+            await draining
+            assert now() == pytest.approx(0.6)
+            assert harness.queue.cut_off == 0
+            assert len(harness.queue.released) == 1
+            assert not harness.queue.in_flight
+            assert harness.runs == []
+
+        run(story())
+
+    def test_cuts_off_a_poll_that_does_not_end(self) -> None:
+        async def story() -> None:
+            harness = ConsumerHarness(poll_s=1000)
+            await harness.consume(1)
+            await harness.consumer.drain(20)
+            assert now() == pytest.approx(6.0)
+            assert harness.queue.cut_off == 1
 
         run(story())

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from axon.exceptions import UnavailableError
-from axon.jobs import JobQueue, ReceivedJob
+from axon.exceptions import PermanentRefusalError, UnavailableError
+from axon.jobs import JobQueue, NotExtended, ReceivedJob
 from tests.support.virtual_time import run
 from worker.jobs.visibility import VisibilityExtender
 
@@ -17,6 +17,7 @@ class Queue(JobQueue):
 
     def __init__(self, *, takes_s: float = 0.0, refused: Sequence[int] = ()) -> None:
         self.calls: list[tuple[int, int]] = []
+        self.lost: dict[ReceivedJob, UnavailableError] = {}
         self._takes_s = takes_s
         self._refused = refused
 
@@ -26,12 +27,15 @@ class Queue(JobQueue):
     async def delete(self, received: ReceivedJob) -> None:
         raise NotImplementedError
 
-    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+    async def extend(
+        self, messages: Sequence[ReceivedJob], *, timeout_s: int
+    ) -> Sequence[NotExtended]:
         self.calls.append((len(messages), timeout_s))
         number = len(self.calls)
         await asyncio.sleep(self._takes_s)
         if number in self._refused:
             raise UnavailableError("away")
+        return [NotExtended(each, self.lost[each]) for each in messages if each in self.lost]
 
 
 async def held(queue: Queue, *, seconds: float) -> VisibilityExtender:
@@ -118,5 +122,33 @@ def test_extender_leaves_a_failed_release_to_the_timeout() -> None:
         await asyncio.sleep(11)
         extending.cancel()
         assert queue.calls[-1] == (0, TIMEOUT_S)
+
+    run(story())
+
+
+def test_extender_gives_up_a_message_whose_receipt_is_not_valid_any_more() -> None:
+    async def story() -> None:
+        queue = Queue()
+        other = ReceivedJob(body="", receipt_handle="b", receive_count=1)
+        extender = VisibilityExtender(queue=queue, visibility_timeout_s=TIMEOUT_S)
+        for received in (A_JOB, other):
+            extender.track(received)
+        queue.lost = {A_JOB: PermanentRefusalError("expired"), other: UnavailableError("slow down")}
+        extending = asyncio.create_task(extender.run())
+        await asyncio.sleep(21)
+        extending.cancel()
+        assert queue.calls == [(2, TIMEOUT_S), (1, TIMEOUT_S)]
+        assert not extender.tracks(A_JOB)
+        assert extender.tracks(other)
+
+    run(story())
+
+
+def test_extender_keeps_its_interval_while_the_queue_hangs() -> None:
+    async def story() -> None:
+        queue = Queue(takes_s=1000)
+        extender = await held(queue, seconds=41)
+        assert queue.calls == [(1, TIMEOUT_S)] * 4
+        assert extender.tracks(A_JOB)
 
     run(story())

@@ -1,5 +1,6 @@
 """ResponseService: accepts requests, and has responses delivered to another connection."""
 
+import logging
 from collections.abc import Sequence
 from hashlib import sha256
 
@@ -8,7 +9,12 @@ from axon.clock import now_ms
 from axon.conversations import Conversations, Turn
 from axon.directory.models import unknown_model
 from axon.event_log.log import EventLog, NewResponse, Opening, OpenResult, Resumption, Status
-from axon.exceptions import FencedError, RequestError, UnavailableError
+from axon.exceptions import (
+    FencedError,
+    PermanentRefusalError,
+    RequestError,
+    UnavailableError,
+)
 from axon.ids import is_id, new_id
 from axon.jobs import Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
@@ -20,8 +26,15 @@ from axon.scaling import WorkerScaler
 from axon.serialization import dumps
 from axon.tenants.principal import Principal
 
+logger = logging.getLogger(__name__)
+
 NO_RELAY = "No relay is running to answer through. Please retry."
 UNSENT = {"code": "server_error", "message": "The request could not be queued. Please retry."}
+REFUSED = {
+    "code": "server_error",
+    "message": "The queue refused the request, and would refuse it again: it is too large, or the "
+    "deployment is misconfigured. Send a shorter request; if that fails, too, ask the operator.",
+}
 
 
 class ResponseService:
@@ -187,8 +200,10 @@ class ResponseService:
     async def _queue(self, job: Job, opening: Opening) -> None:
         try:
             await self._jobs.send(job)
-        except UnavailableError:
-            await self._terminator.end(job.response_id, Status.FAILED, error=UNSENT)
+        except UnavailableError as error:
+            why = REFUSED if isinstance(error, PermanentRefusalError) else UNSENT
+            logger.warning("%s cannot be queued: %s", job.response_id, error)
+            await self._terminator.end(job.response_id, Status.FAILED, error=why)
             return
         if opening.outcome is OpenResult.UNATTENDED:
             await self._scaler.ensure_running()

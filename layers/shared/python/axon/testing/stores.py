@@ -10,8 +10,9 @@ from typing import Any
 from typing_extensions import override
 
 from axon.conversations import Turn, TurnCache
+from axon.exceptions import PermanentRefusalError
 from axon.history import HistoryRecord, HistorySender, HistoryStore
-from axon.jobs import Job, JobQueue, JobSender, ReceivedJob
+from axon.jobs import Job, JobQueue, JobSender, NotExtended, ReceivedJob
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.tenants.api_keys import ApiKey, ApiKeyStore, PrincipalCache
 from axon.tenants.principal import Principal
@@ -92,9 +93,15 @@ class FakeApiKeyStore(ApiKeyStore):
 
 
 class FakeJobQueue(JobSender, JobQueue):
-    """A queue whose messages stay invisible until they are released or deleted."""
+    """A queue whose messages stay invisible until they are released or deleted.
 
-    def __init__(self) -> None:
+    A receive waits `poll_s` for the first message. `cut_off` counts receives that were cancelled:
+    of SQS's they may have taken messages along.
+    """
+
+    def __init__(self, *, poll_s: float = 1.0) -> None:
+        self.cut_off = 0
+        self._poll_s = poll_s
         self.fail_with: Exception | None = None
         self.in_flight: OrderedDict[str, ReceivedJob] = OrderedDict()
         self._visible: asyncio.Queue[ReceivedJob] = asyncio.Queue()
@@ -126,8 +133,8 @@ class FakeJobQueue(JobSender, JobQueue):
     async def receive(self, *, limit: int) -> Sequence[ReceivedJob]:
         if self.fail_with is not None:
             raise self.fail_with
-        messages = [await self._visible.get()]
-        while len(messages) < limit and not self._visible.empty():
+        messages = await self._poll()
+        while messages and len(messages) < limit and not self._visible.empty():
             messages.append(self._visible.get_nowait())
         return [self._hand_out(message) for message in messages]
 
@@ -136,11 +143,26 @@ class FakeJobQueue(JobSender, JobQueue):
         self.in_flight.pop(received.receipt_handle, None)
 
     @override
-    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+    async def extend(
+        self, messages: Sequence[ReceivedJob], *, timeout_s: int
+    ) -> Sequence[NotExtended]:
+        gone = [each for each in messages if each.receipt_handle not in self.in_flight]
         for received in messages:
             if timeout_s == 0 and received.receipt_handle in self.in_flight:
                 del self.in_flight[received.receipt_handle]
                 self._visible.put_nowait(received)
+        return [NotExtended(each, PermanentRefusalError("not in flight")) for each in gone]
+
+    async def _poll(self) -> list[ReceivedJob]:
+        """Return a message, or none after the poll's time."""
+        try:
+            async with asyncio.timeout(self._poll_s):
+                return [await self._visible.get()]
+        except TimeoutError:
+            return []
+        except asyncio.CancelledError:
+            self.cut_off += 1
+            raise
 
     def _hand_out(self, received: ReceivedJob) -> ReceivedJob:
         self._receipts += 1

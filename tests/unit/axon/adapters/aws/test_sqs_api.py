@@ -14,7 +14,7 @@ from axon.adapters.aws import sqs_api
 from axon.adapters.aws.signed_client import Answer, SignedClient
 from axon.adapters.aws.sqs_api import RETRY, SqsApi
 from axon.catalog import INTEGRATION_LIMIT_S
-from axon.exceptions import UnavailableError
+from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.retry import RetryPolicy
 from axon.serialization import loads
 from tests.support import virtual_time
@@ -129,11 +129,44 @@ async def test_sqs_api_gives_up_after_four_attempts(api: SqsApi, service: Servic
     assert len(service.requests) == 4
 
 
-async def test_sqs_api_does_not_retry_a_refusal(api: SqsApi, service: Service) -> None:
-    service.answers = [(400, b'{"__type": "com.amazonaws.sqs#QueueDoesNotExist"}')]
-    with pytest.raises(UnavailableError, match="QueueDoesNotExist"):
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "com.amazonaws.sqs#QueueDoesNotExist"),
+        (403, "AccessDeniedException"),
+        (400, "com.amazon.coral.service#InvalidParameterValue"),
+        (400, "com.amazonaws.sqs#BatchRequestTooLong"),
+        (400, "com.amazonaws.sqs#InvalidMessageContents"),
+        (400, "com.amazonaws.sqs#KmsAccessDenied"),
+        (413, ""),
+    ],
+)
+async def test_sqs_api_does_not_retry_a_refusal(
+    api: SqsApi, service: Service, status: int, code: str
+) -> None:
+    body = f'{{"__type": "{code}"}}'.encode() if code else b"too large"
+    service.answers = [(status, body)]
+    with pytest.raises(PermanentRefusalError, match=code.partition("#")[2] or str(status)):
         await api.call("SendMessage")
     assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (403, "ExpiredTokenException"),
+        (403, "com.amazonaws.sqs#OverLimit"),
+        (400, "com.amazonaws.sqs#QueueDeletedRecently"),
+        (403, ""),  # not SQS: something on the way there
+    ],
+)
+async def test_sqs_api_takes_a_refusal_that_passes_for_unavailability(
+    api: SqsApi, service: Service, status: int, code: str
+) -> None:
+    service.answers = [(status, f'{{"__type": "{code}"}}'.encode() if code else b"<html>")]
+    with pytest.raises(UnavailableError) as caught:
+        await api.call("SendMessage")
+    assert not isinstance(caught.value, PermanentRefusalError)
 
 
 async def test_sqs_api_raises_unavailable_without_a_service() -> None:

@@ -1,5 +1,6 @@
 """SQS: jobs (standard, grouped by tenant for fairness), history (FIFO), dead letters."""
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,18 @@ from typing import Any
 from typing_extensions import override
 
 from axon.adapters.aws.batching import Batcher
+from axon.adapters.aws.refusals import entry_refusal
 from axon.adapters.aws.sqs_api import SqsApi
-from axon.exceptions import UnavailableError
+from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.history import HistoryRecord, HistorySender
-from axon.jobs import Job, JobQueue, JobSender, ReceivedJob
+from axon.jobs import Job, JobQueue, JobSender, NotExtended, ReceivedJob
 
-LONG_POLL_S = 20
+LONG_POLL_S = 1
+"""Seconds that a receive waits for a message; SQS allows up to 20.
+
+A worker that shuts down lets its last poll end, because a poll that is cut off may take messages
+along. So it ends a second later, and not 20. An idle worker makes 86,400 calls a day for it: $0.03.
+"""
 _SIZE = 10
 _MAX_BATCH_BYTES = 256 * 1024
 """SQS's limit for a message and a batch was this until 2025 (now 1 MiB); stand-ins keep it."""
@@ -79,21 +86,39 @@ class SqsJobQueue(JobQueue):
         await self._deletions.submit(received.receipt_handle)
 
     @override
-    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
-        for start in range(0, len(messages), _SIZE):
-            entries = [
-                {
-                    "Id": str(i),
-                    "ReceiptHandle": message.receipt_handle,
-                    "VisibilityTimeout": timeout_s,
-                }
-                for i, message in enumerate(messages[start : start + _SIZE])
-            ]
-            await self._api.call("ChangeMessageVisibilityBatch", Entries=entries)
+    async def extend(
+        self, messages: Sequence[ReceivedJob], *, timeout_s: int
+    ) -> Sequence[NotExtended]:
+        # At once, not one after the other: one slow or failing call must not let the messages of
+        # the next ones become visible.
+        batches = [messages[start : start + _SIZE] for start in range(0, len(messages), _SIZE)]
+        failed = await asyncio.gather(
+            *(self._extend_batch(batch, timeout_s=timeout_s) for batch in batches)
+        )
+        return [each for batch in failed for each in batch]
+
+    async def _extend_batch(
+        self, batch: Sequence[ReceivedJob], *, timeout_s: int
+    ) -> list[NotExtended]:
+        entries = [
+            {"Id": str(i), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": timeout_s}
+            for i, message in enumerate(batch)
+        ]
+        outcomes: Sequence[UnavailableError | None]
+        try:
+            answer = await self._api.call("ChangeMessageVisibilityBatch", Entries=entries)
+        except UnavailableError as error:
+            # Of the call as a whole: it says nothing of any one receipt handle.
+            outcomes = [UnavailableError(str(error))] * len(batch)
+        else:
+            outcomes = _outcomes("ChangeMessageVisibilityBatch", answer, len(batch))
+        pairs = zip(batch, outcomes, strict=True)
+        return [NotExtended(message, error) for message, error in pairs if error is not None]
 
     async def _delete_batch(self, receipts: Sequence[str]) -> Sequence[Exception | None]:
         entries = [{"Id": str(i), "ReceiptHandle": r} for i, r in enumerate(receipts)]
-        return _outcomes(await self._api.call("DeleteMessageBatch", Entries=entries), len(entries))
+        answer = await self._api.call("DeleteMessageBatch", Entries=entries)
+        return _outcomes("DeleteMessageBatch", answer, len(entries))
 
 
 class SqsHistorySender(HistorySender):
@@ -121,7 +146,22 @@ class SqsHistorySender(HistorySender):
 
     async def _send_batch(self, messages: Sequence[dict[str, Any]]) -> Sequence[Exception | None]:
         entries = [{"Id": str(index), **message} for index, message in enumerate(messages)]
-        return _outcomes(await self._api.call("SendMessageBatch", Entries=entries), len(entries))
+        try:
+            answer = await self._api.call("SendMessageBatch", Entries=entries)
+        except PermanentRefusalError as error:
+            if len(messages) == 1:
+                return [error]
+            # SQS refuses a whole batch for one message in it: the others are answers of other
+            # clients, which must not lose their history for that.
+            return [await self._send_alone(message) for message in messages]
+        return _outcomes("SendMessageBatch", answer, len(entries))
+
+    async def _send_alone(self, message: dict[str, Any]) -> Exception | None:
+        try:
+            (outcome,) = await self._send_batch([message])
+        except UnavailableError as error:
+            return error
+        return outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,9 +231,8 @@ def _body(json: str) -> str:
     return _UNWELCOME.sub(lambda match: escape(match[0])[1:-1], json)
 
 
-def _outcomes(answer: dict[str, Any], count: int) -> list[Exception | None]:
-    outcomes: list[Exception | None] = [None] * count
+def _outcomes(operation: str, answer: dict[str, Any], count: int) -> list[UnavailableError | None]:
+    outcomes: list[UnavailableError | None] = [None] * count
     for failure in answer.get("Failed") or ():
-        reason = f"SQS: {failure['Code']}: {failure.get('Message', '')}"
-        outcomes[int(failure["Id"])] = UnavailableError(reason)
+        outcomes[int(failure["Id"])] = entry_refusal(f"SQS {operation}", failure)
     return outcomes

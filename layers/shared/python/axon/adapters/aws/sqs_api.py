@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from axon.adapters.aws.refusals import refusal
 from axon.adapters.aws.signed_client import Answer, SignedClient
 from axon.adapters.aws.sigv4 import Credentials
 from axon.exceptions import UnavailableError
@@ -81,8 +82,10 @@ class SqsApi:
 
         Raises
         ------
+        PermanentRefusalError
+            The service refused, and would refuse a repetition.
         UnavailableError
-            The service refused, or failed in every attempt.
+            The service refused for the moment, or failed in every attempt.
         """
         body = dumps({"QueueUrl": self._queue_url, **parameters})
         try:
@@ -113,7 +116,7 @@ class SqsApi:
             return parsed
         if _is_transient(answer):
             raise _TransientError(str(answer))
-        raise UnavailableError(f"SQS {operation}: {answer}")
+        raise refusal(f"SQS {operation}", answer)
 
 
 def _is_transient(answer: Answer) -> bool:
