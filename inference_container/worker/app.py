@@ -70,6 +70,8 @@ async def _run(
     worker left the directory; only a subscriber can release it before its visibility timeout.
     """
     subscription = asyncio.create_task(parts.peer_jobs.run())
+    # It beats until the last job has ended or was released: peers would take it for dead before.
+    liveness = asyncio.create_task(parts.liveness.run())
     protecting = [protection.run()] if protection else []
     try:
         try:
@@ -79,6 +81,7 @@ async def _run(
                 parts.registration.run(),
                 parts.reconciler.run(),
                 _ended(subscription),
+                _ended(liveness),
                 *protecting,
             )
         except Exception:
@@ -86,7 +89,8 @@ async def _run(
             raise
         await _leave(parts, settings)
     finally:
-        await end(subscription)
+        await end(subscription, liveness)
+        await parts.liveness.leave()
 
 
 async def _leave(parts: Parts, settings: WorkerSettings) -> None:

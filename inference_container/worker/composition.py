@@ -12,6 +12,7 @@ from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.composition import event_log, sqs_api, terminator
 from axon.adapters.postgres.pool import Pool, create_pool
 from axon.adapters.postgres.stores import PostgresDesiredModels, PostgresTurnStore
+from axon.adapters.valkey.beats import ValkeyWorkerBeats
 from axon.adapters.valkey.caches import ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey, create_valkey
 from axon.adapters.valkey.directories import ValkeyModelDirectory
@@ -24,6 +25,7 @@ from axon.tracing import Tracing
 from worker.attempt.context import AttemptContext
 from worker.attempt.runner import JobRunner
 from worker.cluster.handover import JobHandover
+from worker.cluster.liveness import WorkerLiveness, incarnation_of
 from worker.cluster.peer_jobs import PeerJobSubscriber
 from worker.cluster.registration import LocalWorker, WorkerRegistration
 from worker.cluster.router import Router, RoutingPolicy
@@ -62,6 +64,7 @@ class Parts:
 
     consumer: Consumer
     registration: WorkerRegistration
+    liveness: WorkerLiveness
     peer_jobs: PeerJobSubscriber
     reconciler: Reconciler
 
@@ -137,11 +140,13 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
 
     def announce_load(running: int) -> None:
         registration.load_changed()
+        liveness.jobs_changed()
         load_changed(running)
 
     router = _router(foundation, directory=directory, registration=registration)
+    queue = SqsJobQueue(api=foundation.jobs)
     consumer = Consumer(
-        queue=SqsJobQueue(api=foundation.jobs),
+        queue=queue,
         runner=JobRunner(context=_attempt_context(foundation), router=router),
         slots=foundation.host.info().slots,
         prefetch=settings.prefetch,
@@ -150,6 +155,13 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
         tracing=foundation.tracing,
         shutdown=foundation.shutdown,
         load_changed=announce_load,
+    )
+    liveness = WorkerLiveness(
+        incarnation=incarnation_of(settings.worker_id),
+        beats=ValkeyWorkerBeats(valkey=valkey, keep_s=2 * settings.visibility_timeout_s),
+        queue=queue,
+        held=lambda: consumer.held,
+        metrics=foundation.metrics,
     )
     models_changed = asyncio.Event()
     peer_jobs = PeerJobSubscriber(
@@ -164,6 +176,7 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
     return Parts(
         consumer=consumer,
         registration=registration,
+        liveness=liveness,
         peer_jobs=peer_jobs,
         reconciler=_reconciler(foundation, changed=models_changed),
     )

@@ -41,6 +41,11 @@ class WorkerMetrics:
         self._arrived = Counter(
             "axon_jobs_arrived", "Jobs that other workers handed over.", registry=registry
         )
+        self._released_for_peers = Counter(
+            "axon_dead_peer_jobs",
+            "Jobs of dead workers that this worker made visible to others.",
+            registry=registry,
+        )
         self._first_token = Histogram(
             "axon_time_to_first_token_seconds",
             "From a request's acceptance to the event log's acceptance of its first delta.",
@@ -97,6 +102,10 @@ class WorkerMetrics:
     def arrived(self) -> None:
         """Count a job that a peer handed over to this worker."""
         self._arrived.inc()
+
+    def released_for_peer(self, count: int) -> None:
+        """Count jobs that a dead worker held and this one has made visible to others."""
+        self._released_for_peers.inc(count)
 
     def first_token(self, seconds: float) -> None:
         """Observe the seconds from a request's acceptance to its first token in the event log."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -105,6 +105,11 @@ class Consumer:
     def running(self) -> int:
         """Jobs that this worker has, those that wait for a slot included."""
         return len(self._jobs)
+
+    @property
+    def held(self) -> Sequence[ReceivedJob]:
+        """The messages of the jobs that this worker has."""
+        return self._visibility.tracked
 
     def accept(self, received: ReceivedJob) -> None:
         """Run a job that a peer hands over, even if no slot is free.

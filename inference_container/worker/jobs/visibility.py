@@ -43,6 +43,11 @@ class VisibilityExtender:
         """Return whether the message is tracked."""
         return received.receipt_handle in self._tracked
 
+    @property
+    def tracked(self) -> Sequence[ReceivedJob]:
+        """The messages that this worker holds."""
+        return list(self._tracked.values())
+
     async def extend_now(self, received: ReceivedJob) -> None:
         """Extend a tracked message at once: its timeout began when a peer received it."""
         self._due[received.receipt_handle] = received

@@ -8,6 +8,7 @@ MODELS = "axon:models"
 MODELS_LAST_SEEN = "axon:models:last-seen"
 MODELS_CHANGED = "axon:models:changed"
 WORKERS = "axon:workers"
+BEATS = "axon:workers:beats"
 SCALING_LOCK = "axon:scaling-lock"
 FOLLOWERS = "axon:followers"
 
@@ -75,6 +76,11 @@ def idempotency(digest: str) -> str:
 def worker(worker_id: str) -> str:
     """Return the key of a worker's registration, which is also its channel's name."""
     return f"axon:worker:{worker_id}"
+
+
+def held_messages(incarnation: str) -> str:
+    """Return the key of the messages that a worker's process holds."""
+    return f"axon:worker:{incarnation}:held"
 
 
 def handed_over(message_id: str, attempts: int) -> str:

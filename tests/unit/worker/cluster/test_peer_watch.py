@@ -1,0 +1,81 @@
+"""PeerWatch: which peers are dead, by one process's own clock."""
+
+from worker.cluster.peer_watch import GRACE_S, LEASE_S, PeerWatch
+
+BEAT_S = 0.5
+
+
+class WatchHarness:
+    """Reads values every half second; those in `silent` stand still."""
+
+    def __init__(self, *peers: str) -> None:
+        self.now = 100.0
+        self.peers = list(peers)
+        self.silent: set[str] = set()
+        self.values = dict.fromkeys(peers, "1")
+        self.watch = PeerWatch(incarnation="own", clock=lambda: self.now)
+
+    def read(self) -> set[str]:
+        for peer in self.peers:
+            if peer not in self.silent:
+                self.values[peer] = str(int(self.values[peer]) + 1)
+        return set(self.watch.observe(self.values))
+
+    def dead_within(self, seconds: float) -> dict[str, float]:
+        """Read for some seconds; return after how many each peer was dead."""
+        began, dead = self.now, dict[str, float]()
+        while self.now - began <= seconds:
+            for peer in self.read():
+                dead.setdefault(peer, self.now - began)
+            self.now += BEAT_S
+        return dead
+
+
+def test_peer_watch_finds_a_silent_peer_within_three_seconds() -> None:
+    harness = WatchHarness("a", "b", "own")
+    assert harness.dead_within(20) == {}
+    harness.silent = {"b", "own"}
+    dead = harness.dead_within(20)
+    assert dead.keys() == {"b"}
+    assert LEASE_S - BEAT_S <= dead["b"] <= 3 - BEAT_S
+
+
+def test_peer_watch_of_a_new_process_waits_one_lease() -> None:
+    harness = WatchHarness("a")
+    harness.silent = {"a"}
+    assert harness.dead_within(20) == {"a": LEASE_S}
+
+
+def test_peer_watch_ends_no_lease_during_an_outage_nor_for_a_period_after_it() -> None:
+    for outage_s in (2.0, 30.0, 3600.0):
+        harness = WatchHarness("a", "b")
+        harness.dead_within(5)
+        harness.now += outage_s
+        harness.silent = {"a", "b"}  # they take some time to come back
+        assert harness.dead_within(GRACE_S - BEAT_S) == {}
+        harness.silent = {"b"}
+        assert harness.dead_within(20).keys() == {"b"}
+
+
+def test_peer_watch_forgets_a_peer_that_left() -> None:
+    harness = WatchHarness("a", "b")
+    harness.dead_within(5)
+    harness.silent = {"a"}
+    harness.dead_within(LEASE_S - 2 * BEAT_S)
+    value = harness.values.pop("a")
+    harness.peers.remove("a")
+    assert harness.dead_within(5) == {}
+    # Valkey had lost it for a moment: its lease begins again.
+    harness.values["a"] = value
+    assert harness.dead_within(20) == {"a": LEASE_S}
+
+
+def test_peer_watch_takes_any_new_value_for_a_sign_of_life() -> None:
+    harness = WatchHarness("a")
+    harness.dead_within(5)
+    harness.silent = {"a"}
+    harness.values["a"] = "taken by b"
+    assert harness.dead_within(2) == {}
+    harness.values["a"] = "1"  # lower than before
+    assert harness.dead_within(2) == {}
+    assert harness.dead_within(1) == {"a": 0.0}
