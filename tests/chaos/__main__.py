@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--seed", default=str(time.time_ns() % 1_000_000))
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--every", type=float, default=3.0, help="seconds between faults")
-    parser.add_argument("--folder", type=Path, help="new; stays, with logs and transcripts")
+    parser.add_argument("--folder", type=Path, help="new; stays, with logs and history")
     parser.add_argument("--only", default="", help='faults that say this, like "kill worker"')
     parser.add_argument(
         "--beside", metavar="COMMIT", help="run its workers, relays and functions beside today's"
@@ -45,10 +45,8 @@ def main() -> int:
             earlier=earlier,
         )
         report = asyncio.run(run(what))
-        transcripts = "\n\n".join(answer.transcript() for answer in report.answers)
-        (what.root / "transcripts").write_text(transcripts)
     print(report.figures.render())
-    if report.figures.kept:
+    if report.kept:
         return 0
     print(report.explanation())
     return 1

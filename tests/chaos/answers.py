@@ -1,12 +1,13 @@
-"""Answers as their clients see them, and what is wrong with them."""
+"""Answers as their clients saw them, built from the records of a history. No I/O."""
 
 import json
-import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tests.chaos.plans import Behaviour, Plan
+from tests.chaos.history import Op, Record
+from tests.chaos.plans import Behaviour
 
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
@@ -18,6 +19,9 @@ class Fault(StrEnum):
     REPEATED = "repeated"
     SILENT = "silent"
     WRONG = "wrong"
+    ENDED_TWICE = "ended twice"
+    STORED = "stored differs from told"
+    LIMIT = "over a limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Received:
     """An event, when it came, and how many tokens the client then had."""
 
     at: float
-    data: bytes
+    data: str
     tokens: int
 
 
@@ -39,32 +43,53 @@ class Answer:
         Of the client and the question; the idempotency key too.
     previous : Answer | None
         The answer that it continues.
+    limit : int | None
+        `max_output_tokens` of the request.
+    ends_within_s : float
+        Seconds from the question within which the client must learn of its end.
+    doomed : bool
+        Its job was taken away, so that its deadline ends it.
     """
 
     name: str
-    plan: Plan
-    previous: "Answer | None"
+    asked_at: float = 0.0
+    prompt: str
+    expected: str
+    behaviour: Behaviour = Behaviour.READ
+    previous: "Answer | None" = None
+    limit: int | None = None
+    ends_within_s: float = 0.0
+    doomed: bool = False
     response_id: str = ""
+    submits: int = 0
     events: list[Received] = field(default_factory=list)
     deltas: list[str] = field(default_factory=list)
+    done_text: str | None = None
     tokens: int = 0
     final: dict[str, Any] | None = None
-    acted: bool = False
+    final_type: str = ""
+    ended_at: float = 0.0
     left: bool = False
-    refused: bool = False
-    """It is lost, and its client got an event that says so."""
-    trail: list[tuple[float, str]] = field(default_factory=list)
-    faults: list[tuple[Fault, str]] = field(default_factory=list)
+    forgotten: str = ""
+    """It is lost, and its client got an event that says so: this one."""
+    gave_up: bool = False
+    strays: list[str] = field(default_factory=list)
+    """Events of responses that are no known answer's."""
+    errors: list[str] = field(default_factory=list)
+    trail: list[Record] = field(default_factory=list)
+    irregular: list[tuple[Fault, str]] = field(default_factory=list)
+    """Events that cannot come in this place."""
+    _rereads: int | None = None
 
     @property
     def ended(self) -> bool:
-        """True once the answer has ended."""
-        return self.final is not None or self.left or self.refused or bool(self.faults)
+        """True once its client waits for nothing more."""
+        return bool(self.final or self.left or self.forgotten or self.gave_up or self.irregular)
 
     @property
     def status(self) -> str:
         """The response's status as its terminal event told it."""
-        return "" if self.final is None else self.final["status"]
+        return "" if self.final is None else str(self.final["status"])
 
     @property
     def failed(self) -> bool:
@@ -90,66 +115,50 @@ class Answer:
     def input_tokens(self) -> int:
         """Number of words of the prompt, all earlier turns included."""
         earlier = 0 if self.previous is None else self.previous.context
-        return earlier + len(self.plan.prompt.split())
+        return earlier + len(self.prompt.split())
 
-    def note(self, what: str) -> None:
-        """Remember what the client did or met."""
-        self.trail.append((time.time(), what))
+    def reread(self, *, after: int) -> None:
+        """Expect the events after this one a second time."""
+        self._rereads = after + 1
 
-    def blame(self, fault: Fault, what: str) -> None:
-        """Note a broken promise."""
-        self.faults.append((fault, what))
-        self.note(f"{fault}: {what}")
+    def reread_ended(self) -> None:
+        """Expect nothing more."""
+        self._rereads = None
 
-    def receive(self, data: bytes, event: dict[str, Any]) -> None:
-        """Take the next event of a response, which must be this one's next."""
+    def receive(self, record: Record, event: Mapping[str, Any]) -> None:
+        """Take an event of this response; note what is irregular about it."""
         number, due = event["sequence_number"], len(self.events)
-        if self.final is not None or not self._is_own(event):
-            self.blame(Fault.REPEATED, f"event {number} of another, or after the end")
+        if self._rereads is not None:
+            self._receive_again(number, record.data["data"])
+        elif self.final is not None:
+            twice = event["type"] in TERMINAL
+            what = f"event {number} after the end: {event['type']}"
+            self.irregular.append((Fault.ENDED_TWICE if twice else Fault.REPEATED, what))
         elif number != due:
             fault = Fault.REPEATED if number < due else Fault.LOST
-            self.blame(fault, f"event {number} where {due} was due: {data[:200]!r}")
+            self.irregular.append((fault, f"event {number} where {due} was due"))
         else:
             self._learn(event)
-            self.events.append(Received(time.time(), data, self.tokens))
+            self.events.append(Received(record.at, record.data["data"], self.tokens))
+            self.ended_at = record.at
 
-    def _is_own(self, event: dict[str, Any]) -> bool:
-        if event["type"] == "response.created" and not self.response_id:
-            self.response_id = event["response"]["id"]
-        owner = event.get("response", {}).get("id") or event.get("item_id") or event["item"]["id"]
-        return bool(owner.partition("_")[2] == self.response_id.partition("_")[2])
+    def _receive_again(self, number: int, data: str) -> None:
+        due = self._rereads
+        if number != due:
+            self.irregular.append((Fault.WRONG, f"event {number}, read again where {due} was due"))
+        elif number >= len(self.events) or data != self.events[number].data:
+            self.irregular.append((Fault.WRONG, f"event {number} is another one when read again"))
+        self._rereads = None if number + 1 == len(self.events) else number + 1
 
-    def _learn(self, event: dict[str, Any]) -> None:
+    def _learn(self, event: Mapping[str, Any]) -> None:
         match event["type"]:
             case "response.output_text.delta":
                 self.deltas.append(event["delta"])
                 self.tokens += len(event["delta"].split())
-            case "response.output_text.done" if event["text"] != self.text:
-                self.blame(Fault.WRONG, f"the text that is done is not the deltas': {event}")
+            case "response.output_text.done":
+                self.done_text = event["text"]
             case kind if kind in TERMINAL:
-                self.final = event["response"]
-                self._check_end(event["response"])
-
-    def _check_end(self, final: dict[str, Any]) -> None:
-        text = "".join(part["text"] for item in final["output"] for part in item["content"])
-        if not self.failed and text != self.text:
-            self.blame(Fault.WRONG, f"the final text is not the deltas': {text!r}")
-        if not self.plan.expected.startswith(self.text):
-            self.blame(Fault.WRONG, "the text is not the beginning of what was expected")
-        match self.status:
-            case "completed":
-                self._check_completed(final["usage"])
-            case "cancelled" if self.plan.behaviour is not Behaviour.CANCEL:
-                self.blame(Fault.LOST, "nobody asked to cancel it")
-            case "incomplete":
-                self.blame(Fault.LOST, f"{final['incomplete_details']}")
-
-    def _check_completed(self, usage: dict[str, Any]) -> None:
-        if self.text != self.plan.expected:
-            self.blame(Fault.LOST, "the text ends too early")
-        tokens = (usage["input_tokens"], usage["output_tokens"])
-        if tokens != (self.input_tokens, self.tokens):
-            self.blame(Fault.WRONG, f"usage {tokens}, with {self.input_tokens} words before")
+                self.final, self.final_type = event["response"], kind
 
     def news(self, *, after: float, tokens: int) -> float | None:
         """Return when the first event came that has more than these tokens, or none but is last."""
@@ -164,15 +173,95 @@ class Answer:
 
     def transcript(self) -> str:
         """Return all that is known of it, for a person."""
-        lines = [
-            *((event.at, f"< {event.data.decode()[:300]}") for event in self.events),
-            *((at, f"* {what}") for at, what in self.trail),
-        ]
-        head = f"{self.name} {self.response_id} {self.plan.behaviour} {self.plan.prompt[:60]!r}"
-        return "\n".join([head, *(f"  {at:.3f} {line}" for at, line in sorted(lines))])
+        head = f"{self.name} {self.response_id} {self.behaviour} {self.prompt[:60]!r}"
+        return "\n".join([head, *(f"  {record.at:.3f} {record}" for record in self.trail)])
 
 
-def decode(data: bytes) -> dict[str, Any]:
-    """Return a frame's JSON object."""
-    value: dict[str, Any] = json.loads(data)
-    return value
+class Observations:
+    """All that the records of a history say."""
+
+    def __init__(self) -> None:
+        self.run: Mapping[str, Any] = {}
+        self.answers: dict[str, Answer] = {}
+        self.rows: dict[str, dict[str, Any]] | None = None
+        self.logs: dict[str, list[str]] = {}
+        self.miscounted: list[str] = []
+        self.faults: list[Record] = []
+        self._owners: dict[str, Answer] = {}
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "Observations":
+        """Return what the records say."""
+        found = cls()
+        for record in records:
+            found.add(record)
+        return found
+
+    def add(self, record: Record) -> None:
+        """Take the next record."""
+        if record.op is Op.ASK:
+            self._ask(record)
+        if record.answer:
+            answer = self.answers[record.answer]
+            answer.trail.append(record)
+            self._of_answer(record, answer)
+        else:
+            self._of_run(record)
+
+    def _ask(self, record: Record) -> None:
+        asked = dict(record.data)
+        asked["previous"] = self.answers.get(asked.get("previous") or "")
+        asked["behaviour"] = Behaviour(asked["behaviour"])
+        self.answers[record.answer] = Answer(name=record.answer, asked_at=record.at, **asked)
+
+    def _of_answer(self, record: Record, answer: Answer) -> None:
+        match record.op:
+            case Op.EVENT:
+                self._event(record, answer)
+            case Op.ERROR:
+                answer.errors.append(record.data["data"])
+            case Op.SUBMIT:
+                answer.submits += 1
+            case Op.LEAVE:
+                answer.left = True
+            case Op.FORGOTTEN:
+                answer.forgotten = record.data["what"]
+            case Op.GIVE_UP:
+                answer.gave_up = True
+            case Op.REREAD:
+                answer.reread(after=record.data["after"])
+            case Op.REREAD_END:
+                answer.reread_ended()
+
+    def _of_run(self, record: Record) -> None:
+        match record.op:
+            case Op.RUN:
+                self.run = record.data
+            case Op.ROW:
+                self.rows = self.rows or {}
+                self.rows[record.data["row"]["response_id"]] = record.data["row"]
+            case Op.LOG:
+                self.logs[record.data["response_id"]] = record.data["events"]
+            case Op.MISCOUNTED:
+                self.miscounted.append(record.data["conversation_id"])
+            case Op.FAULT:
+                self.faults.append(record)
+            case Op.END:
+                self.rows = self.rows or {}
+
+    def _event(self, record: Record, current: Answer) -> None:
+        """Give an event to the answer that it belongs to: that of its id, not of its connection."""
+        event = json.loads(record.data["data"])
+        owner = self._owner(event)
+        if owner not in self._owners and not current.response_id and event["sequence_number"] == 0:
+            current.response_id = event["response"]["id"]
+            self._owners[owner] = current
+        if owner in self._owners:
+            self._owners[owner].receive(record, event)
+        else:
+            current.strays.append(record.data["data"])
+
+    @staticmethod
+    def _owner(event: Mapping[str, Any]) -> str:
+        owner = event.get("response", {}).get("id") or event.get("item_id") or event["item"]["id"]
+        return str(owner).partition("_")[2]

@@ -1,9 +1,10 @@
 """A client: the unmodified OpenAI SDK, and the few lines with which it never loses an answer."""
 
 import asyncio
+import json
 import time
-from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -11,11 +12,14 @@ from openai import AsyncOpenAI, OpenAIError
 from openai.resources.responses.responses import AsyncResponsesConnection
 from websockets.exceptions import WebSocketException
 
-from tests.chaos.answers import Answer, Fault, decode
-from tests.chaos.plans import Behaviour, plan
+from tests.chaos.answers import Answer, Observations
+from tests.chaos.history import History, Op
+from tests.chaos.plans import Behaviour, Plan, plan
 
 BROKEN = (OpenAIError, WebSocketException, OSError, TimeoutError)
 LONGEST_PAUSE_S = 1.0
+REREAD_S = 5.0
+"""Time for reading an answer again; that it does not come in this time proves nothing."""
 
 
 class AskAgainError(Exception):
@@ -32,8 +36,10 @@ class Client:
     retry_unknown_s : float
         Seconds for which a response that the cloud does not know is requested again, because
         Valkey may have lost its data; 0 makes an unknown response a fault at once.
-    noted : Callable[[Answer], None]
-        Gets each answer when it is asked for.
+    history : History
+        Gets each operation and each frame.
+    observations : Observations
+        Shows the answers as the history has them.
     """
 
     def __init__(
@@ -44,7 +50,8 @@ class Client:
         random: Random,
         silent_s: float,
         retry_unknown_s: float,
-        noted: Callable[[Answer], None],
+        history: History,
+        observations: Observations,
     ) -> None:
         self._name = name
         self._openai = openai
@@ -52,35 +59,58 @@ class Client:
         self._silent_s = silent_s
         self._retry_unknown_s = retry_unknown_s
         self._unknown_since: float | None = None
-        self._noted = noted
+        self._history = history
+        self._observations = observations
         self._connection: AsyncResponsesConnection | None = None
+        self._connections = 0
+        self._acted = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ask until `stop` is set; the last answer is read to its end."""
-        number, previous = 0, None
-        while not stop.is_set():
+        previous = None
+        for number in count():
+            if stop.is_set():
+                break
             drawn = plan(self._random)
-            answer = Answer(
-                name=f"{self._name}-{number}",
-                plan=drawn,
-                previous=previous if drawn.continues else None,
+            answer = await self.ask(
+                f"{self._name}-{number}", drawn, previous if drawn.continues else None
             )
-            self._noted(answer)
-            await self.ask(answer)
-            number += 1
             if answer.continuable:
                 previous = answer
         await self.close()
 
-    async def ask(self, answer: Answer) -> None:
-        """Read an answer to its end, whatever happens meanwhile."""
+    async def ask(
+        self,
+        name: str,
+        drawn: Plan,
+        previous: Answer | None = None,
+        *,
+        doomed: bool = False,
+    ) -> Answer:
+        """Read an answer to its end, whatever happens meanwhile, and return it."""
+        self._acted = False
+        self._history.add(
+            Op.ASK,
+            answer=name,
+            prompt=drawn.prompt,
+            expected=drawn.expected,
+            behaviour=drawn.behaviour,
+            previous=previous and previous.name,
+            limit=drawn.limit,
+            ends_within_s=self._silent_s,
+            doomed=doomed,
+        )
+        answer = self._observations.answers[name]
         try:
             async with asyncio.timeout(self._silent_s):
-                await self._ask_until_ended(answer)
+                await self._ask_until_ended(answer, drawn)
         except TimeoutError:
-            answer.blame(Fault.SILENT, f"no end within {self._silent_s:g} s")
-        if answer.faults:
+            self._add(Op.GIVE_UP, answer)
+        if answer.final is None or answer.irregular:
             await self.close()
+        elif drawn.rereads_after is not None:
+            await self._reread(answer, min(drawn.rereads_after, len(answer.events) - 2))
+        return answer
 
     async def close(self) -> None:
         """Close the socket with a closing handshake."""
@@ -89,102 +119,142 @@ class Client:
             with suppress(*BROKEN):
                 await connection.close()
 
-    async def _ask_until_ended(self, answer: Answer) -> None:
+    def _add(self, op: Op, answer: Answer, **data: Any) -> None:
+        self._history.add(
+            op, answer=answer.name, connection=f"{self._name}/{self._connections}", **data
+        )
+
+    async def _ask_until_ended(self, answer: Answer, drawn: Plan) -> None:
         pause_s = 0.05
         while not answer.ended:
             known = len(answer.events)
             try:
-                await self._try(answer)
-            except AskAgainError as error:
-                answer.note(str(error))
+                await self._try(answer, drawn)
+            except AskAgainError:
                 # A second resume on one socket could follow events that the first has let come.
                 # A second create cannot: it changes nothing where the first one was accepted.
                 if answer.response_id or self._random.random() < 0.5:
                     await self.close()
             except BROKEN as error:
-                answer.note(repr(error))
+                self._add(Op.BROKEN, answer, what=repr(error))
                 await self.close()
             if not answer.ended:
                 pause_s = 0.05 if len(answer.events) > known else min(2 * pause_s, LONGEST_PAUSE_S)
                 await asyncio.sleep(self._random.uniform(0, pause_s))
 
-    async def _try(self, answer: Answer) -> None:
+    async def _try(self, answer: Answer, drawn: Plan) -> None:
+        connection = await self._connected()
+        await self._request(connection, answer, drawn)
+        while not answer.ended:
+            await self._take(answer, await connection.recv_bytes())
+            if not answer.ended and len(answer.deltas) >= drawn.deltas:
+                await self._behave(answer, drawn, connection)
+
+    async def _connected(self) -> AsyncResponsesConnection:
         if self._connection is None:
             options: Any = {"open_timeout": 10, "close_timeout": 1}
             manager = self._openai.responses.connect(websocket_connection_options=options)
             self._connection = await manager.enter()
-        await self._request(self._connection, answer)
-        while not answer.ended:
-            await self._take(answer, await self._connection.recv_bytes())
-            if not answer.ended and len(answer.deltas) >= answer.plan.deltas:
-                await self._behave(answer, self._connection)
+            self._connections += 1
+        return self._connection
 
-    async def _request(self, connection: AsyncResponsesConnection, answer: Answer) -> None:
+    async def _request(
+        self, connection: AsyncResponsesConnection, answer: Answer, drawn: Plan
+    ) -> None:
         if not answer.response_id:
-            answer.note("response.create")
+            self._add(Op.SUBMIT, answer)
+            previous = answer.previous and answer.previous.response_id
             await self._send(
                 connection,
                 type="response.create",
                 model="echo",
-                input=answer.plan.prompt,
+                input=answer.prompt,
                 idempotency_key=answer.name,
-                **(
-                    {"previous_response_id": answer.previous.response_id} if answer.previous else {}
-                ),
+                **({"previous_response_id": previous} if previous else {}),
+                **({"max_output_tokens": answer.limit} if answer.limit else {}),
             )
             return
-        last = len(answer.events) - 1
-        answer.note(f"response.resume after {last}")
-        await self._send(
-            connection, type="response.resume", response_id=answer.response_id, starting_after=last
-        )
-        if answer.acted and answer.plan.behaviour is Behaviour.CANCEL:
+        await self._resume(connection, answer, len(answer.events) - 1)
+        if self._acted and drawn.behaviour is Behaviour.CANCEL:
             await self._cancel(connection, answer)
 
+    async def _resume(
+        self, connection: AsyncResponsesConnection, answer: Answer, after: int, op: Op = Op.RESUME
+    ) -> None:
+        self._add(op, answer, after=after)
+        await self._send(
+            connection, type="response.resume", response_id=answer.response_id, starting_after=after
+        )
+
     async def _take(self, answer: Answer, data: bytes) -> None:
-        event = decode(data)
-        if event.get("type", "").startswith("response."):
-            answer.receive(data, event)
-            self._unknown_since = None
+        """Note a frame; raise AskAgainError if it is an error that asks for that."""
+        event = json.loads(data)
+        if not event.get("type", "").startswith("response."):
+            self._add(Op.ERROR, answer, data=data.decode())
+            self._error(answer, event)
             return
-        # API Gateway's own frames, when a function died, have no type.
-        code, status = event.get("code"), event.get("status", 500)
-        if status >= 500 or status == 429:
-            raise AskAgainError(f"error {code}: {event.get('message')}")
-        self._refused(answer, f"{code}: {event.get('message')}")
+        strays = len(answer.strays)
+        self._add(Op.EVENT, answer, data=data.decode())
+        self._unknown_since = None
+        if len(answer.strays) > strays:
+            # Of a response that was begun twice; it ends when nobody reads it.
+            await self.close()
+            raise AskAgainError("another response")
+
+    def _error(self, answer: Answer, event: dict[str, Any]) -> None:
+        what = f"{event.get('code')}: {event.get('message')}"
+        # API Gateway's own frames, when a function died, have no type and no status.
+        status = event.get("status", 500)
+        if status >= 500 or status == 429 or answer.final is not None:
+            raise AskAgainError(what)
+        self._refused(answer, what)
 
     def _refused(self, answer: Answer, what: str) -> None:
-        """Raise AskAgainError for `retry_unknown_s` seconds; then the answer has ended."""
+        """Raise AskAgainError for `retry_unknown_s` seconds; then the answer is forgotten."""
         now = time.monotonic()
         self._unknown_since = since = self._unknown_since or now
         if now - since < self._retry_unknown_s:
             raise AskAgainError(what)
         self._unknown_since = None
-        if self._retry_unknown_s and what.startswith("response_not_found"):
-            answer.refused = True
-        else:
-            answer.blame(Fault.LOST, f"refused: {what}")
+        self._add(Op.FORGOTTEN, answer, what=what)
 
-    async def _behave(self, answer: Answer, connection: AsyncResponsesConnection) -> None:
-        if answer.acted or not answer.response_id:
+    async def _behave(
+        self, answer: Answer, drawn: Plan, connection: AsyncResponsesConnection
+    ) -> None:
+        if self._acted or not answer.response_id:
             return
-        answer.acted = True
-        match answer.plan.behaviour:
+        self._acted = True
+        match drawn.behaviour:
             case Behaviour.CANCEL:
                 await self._cancel(connection, answer)
             case Behaviour.DROP:
-                answer.note(f"drops its socket, abruptly: {answer.plan.abrupt}")
-                await self._drop(abrupt=answer.plan.abrupt)
-                await asyncio.sleep(answer.plan.away_s)
+                self._add(Op.DROP, answer, abrupt=drawn.abrupt)
+                await self._drop(abrupt=drawn.abrupt)
+                await asyncio.sleep(drawn.away_s)
                 raise AskAgainError("comes back")
             case Behaviour.LEAVE:
-                answer.note("leaves")
-                await self._drop(abrupt=answer.plan.abrupt)
-                answer.left = True
+                self._add(Op.LEAVE, answer, abrupt=drawn.abrupt)
+                await self._drop(abrupt=drawn.abrupt)
 
     async def _cancel(self, connection: AsyncResponsesConnection, answer: Answer) -> None:
-        answer.note("response.cancel")
+        self._add(Op.CANCEL, answer)
         await self._send(connection, type="response.cancel", response_id=answer.response_id)
+
+    async def _reread(self, answer: Answer, after: int) -> None:
+        """Read an answer again from its middle: the same events must come."""
+        end = answer.events[-1].data
+        try:
+            async with asyncio.timeout(REREAD_S):
+                connection = await self._connected()
+                await self._resume(connection, answer, after, Op.REREAD)
+                data = ""
+                while data != end and not answer.irregular:
+                    frame = await connection.recv_bytes()
+                    data = frame.decode()
+                    await self._take(answer, frame)
+        except (AskAgainError, *BROKEN) as error:
+            self._add(Op.REREAD_END, answer, what=repr(error))
+            await self.close()
 
     async def _drop(self, *, abrupt: bool) -> None:
         if abrupt and self._connection is not None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from local.ports import Ports
+from local.ports import LOOPBACK, Ports
 from local.services.queues import QUEUES, Queue
+from local.services.valkey import Valkey
 from local.stack.addresses import Addresses
 from local.stack.cloud import startup_tasks
 from local.stack.configurations import API_KEY
@@ -21,6 +22,8 @@ from local.supervision.guardian import Guardian
 from local.supervision.program import Program
 from local.supervision.run_files import claimed
 from local.supervision.supervisor import Supervisor
+from tests.chaos.control import FILE_VARIABLE, Control
+from tests.chaos.pair import ValkeyPair
 from tests.chaos.proxy import FaultProxy
 from tests.chaos.tokens import FOLDER_VARIABLE
 
@@ -39,6 +42,8 @@ SETTINGS = {
 }
 FUNCTIONS = "lambda"
 """Stands for all functions where a process is named."""
+HARNESS = "harness"
+"""The user of the proxy to Valkey that no fault concerns."""
 RELAYS = ("relay-0", "relay-1")
 WORKERS = ("worker-0", "worker-1")
 SERVERS = ("valkey", "postgres", "fauxqs")
@@ -65,11 +70,13 @@ def redirect(value: str, ports: Mapping[int, int]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ChaosCloud:
-    """A running cloud. `proxies` are by user and server."""
+    """A running cloud. `proxies` are by user and server, `controls` by relay or worker."""
 
     folders: Folders
     addresses: Addresses
     proxies: Mapping[tuple[str, str], FaultProxy]
+    pair: ValkeyPair
+    controls: Mapping[str, Control]
     health_ports: Mapping[str, int]
     tokens: Path
     api_key: str = API_KEY
@@ -82,6 +89,11 @@ class ChaosCloud:
         except (OSError, ValueError, psutil.Error):
             return None
         return pid if running else None
+
+    @property
+    def valkey_url(self) -> str:
+        """URL of the server that is the primary at any time."""
+        return f"redis://{LOOPBACK}:{self.proxies[HARNESS, 'valkey'].port}/0"
 
     def environments(self) -> list[psutil.Process]:
         """Return the functions' processes."""
@@ -118,8 +130,10 @@ async def running_cloud(
         for proxy in proxies.values():
             await proxy.start()
             stack.push_async_callback(proxy.close)
+        pair = await _pair(stack, addresses, proxies, ports, root)
         programs = [
-            adapted(program) for program in _programs(addresses, proxies, folders, ports, tokens)
+            *pair.programs(),
+            *map(adapted, _programs(addresses, proxies, folders, ports, tokens)),
         ]
         supervisor = Supervisor(
             files=folders.run_files, steps=[*programs, *startup_tasks(addresses)], announce=say
@@ -130,6 +144,8 @@ async def running_cloud(
             folders=folders,
             addresses=addresses,
             proxies=proxies,
+            pair=pair,
+            controls={name: Control(_control(tokens, name)) for name in RELAYS + WORKERS},
             tokens=tokens,
             health_ports={
                 program.name: int(program.environment["AXON_HEALTH_PORT"])
@@ -137,6 +153,30 @@ async def running_cloud(
                 if program.name in RELAYS + WORKERS
             },
         )
+
+
+async def _pair(
+    stack: AsyncExitStack,
+    addresses: Addresses,
+    proxies: Mapping[tuple[str, str], FaultProxy],
+    ports: Ports,
+    root: Path,
+) -> ValkeyPair:
+    primary = addresses.valkey
+    replica = Valkey(port=ports.reserve(), folder=root / "valkey-replica", persistent=True)
+    link = FaultProxy(port=ports.reserve(), upstream_port=primary.port)
+    await link.start()
+    stack.push_async_callback(link.close)
+    return ValkeyPair(
+        servers=(primary, replica),
+        link=link,
+        proxies=[proxy for (_, server), proxy in proxies.items() if server == "valkey"],
+    )
+
+
+def _control(tokens: Path, name: str) -> Path:
+    # Not among the token files, which are all read as such.
+    return tokens.parent / f"control-{name}"
 
 
 def _addresses(ports: Ports, folders: Folders) -> Addresses:
@@ -157,11 +197,13 @@ def _proxies(
     addresses: Addresses, ports: Ports, lost: Callable[[], bool]
 ) -> dict[tuple[str, str], FaultProxy]:
     upstream = (addresses.valkey.port, addresses.postgres.port, addresses.fauxqs.port)
-    return {
+    proxies = {
         (user, server): FaultProxy(port=ports.reserve(), upstream_port=port, lost=lost)
         for user in (FUNCTIONS, *RELAYS, *WORKERS)
         for server, port in zip(SERVERS, upstream, strict=True)
     }
+    own = FaultProxy(port=ports.reserve(), upstream_port=addresses.valkey.port)
+    return {**proxies, (HARNESS, "valkey"): own}
 
 
 def _programs(
@@ -192,18 +234,24 @@ def _programs(
         user: {proxies[FUNCTIONS, name].port: proxies[user, name].port for name in SERVERS}
         for user in RELAYS + WORKERS
     }
-    return [_adapted(program, own.get(program.name), tokens) for program in programs.build()]
+    return [
+        _adapted(program, own.get(program.name), tokens)
+        for program in programs.build()
+        if program.name != "valkey"
+    ]
 
 
 def _adapted(program: Program, own: Mapping[int, int] | None, tokens: Path) -> Program:
-    """Give a relay or a worker its own proxies, and a worker the engine that counts."""
+    """Give a relay or a worker its own proxies, and let the harness bring faults about in it."""
     if own is None:
         return program
-    environment = {name: redirect(value, own) for name, value in program.environment.items()}
-    if program.name not in WORKERS:
-        return replace(program, environment=environment)
+    module = "counting_worker" if program.name in WORKERS else "shifted_relay"
     return replace(
         program,
-        command=(sys.executable, "-m", "tests.chaos.counting_worker"),
-        environment={**environment, FOLDER_VARIABLE: str(tokens)},
+        command=(sys.executable, "-m", f"tests.chaos.{module}"),
+        environment={
+            **{name: redirect(value, own) for name, value in program.environment.items()},
+            FOLDER_VARIABLE: str(tokens),
+            FILE_VARIABLE: str(_control(tokens, program.name)),
+        },
     )

@@ -8,9 +8,14 @@ from itertools import pairwise
 from benchmarks.report import table
 from benchmarks.stats import percentile
 from tests.chaos.answers import Answer, Fault
+from tests.chaos.check import Verdict
+from tests.chaos.cloud import DEADLINE_S, WORKERS
 from tests.chaos.faults import Done
+from tests.chaos.history import Op
 from tests.chaos.schedule import Kind
 from tests.chaos.tokens import Attempt
+
+MANY_DEATHS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +28,14 @@ class Figures:
         See the function of that name.
     recoveries_s : Mapping[str, Sequence[float]]
         From a process's SIGKILL to the next news of a response that it was serving.
+    deaths : Mapping[str, int]
+        Deaths of workers that were generating it, by response.
+    survived : int
+        Responses that completed though at least `MANY_DEATHS` of their workers had died.
+    told_late_s : Sequence[float]
+        Seconds from the deadline of each request whose job was lost to its client's knowing.
     leaks : Sequence[str]
-        What was left behind, and rows that are nobody's.
+        What was left behind.
     """
 
     seconds: float
@@ -37,17 +48,15 @@ class Figures:
     regenerated: Mapping[str, Sequence[int]]
     taken_over: Mapping[str, int]
     recoveries_s: Mapping[str, Sequence[float]]
+    deaths: Mapping[str, int]
+    survived: int
+    told_late_s: Sequence[float]
     leaks: Sequence[str]
 
     @property
     def kills(self) -> int:
         """Number of processes that were killed."""
         return sum(count for what, count in self.done.items() if what.startswith(Kind.KILL))
-
-    @property
-    def kept(self) -> bool:
-        """True if every promise was kept."""
-        return not self.leaks and not any(self.faults.values())
 
     def render(self) -> str:
         """Return the table."""
@@ -68,9 +77,67 @@ class Figures:
                 (f"recovery from {name} p50 / p99", _times(times))
                 for name, times in sorted(self.recoveries_s.items())
             ),
+            (f"answers with {MANY_DEATHS} deaths of workers or more", self._series()),
+            ("told of a deadline after p50 / p99", _times(self.told_late_s)),
             ("left behind", str(len(self.leaks))),
         ]
         return table(("figure", "value"), rows)
+
+    def _series(self) -> str:
+        many = sum(deaths >= MANY_DEATHS for deaths in self.deaths.values())
+        most = max(self.deaths.values(), default=0)
+        return f"{many}, of which {self.survived} completed; at most {most} deaths"
+
+
+def figures(
+    verdict: Verdict,
+    *,
+    seconds: float,
+    done: Sequence[Done],
+    attempts: Iterable[Attempt],
+    taken_over: Mapping[str, int],
+    leaks: Sequence[str],
+) -> Figures:
+    """Return the figures of a run from what was seen and what was broken."""
+    answers = verdict.answers
+    failures = [answer.final["error"] for answer in answers if answer.final and answer.failed]
+    deaths = _deaths(done)
+    completed = {answer.response_id for answer in answers if answer.status == "completed"}
+    return Figures(
+        seconds=seconds,
+        answers=len(answers),
+        statuses=counted(_outcome(answer) for answer in answers),
+        failures=counted(f"{error['code']}: {error['message']}" for error in failures),
+        done=counted(str(one.fault) for one in done),
+        faults={fault: verdict.count(fault) for fault in Fault},
+        resumed=sum(record.op is Op.RESUME for answer in answers for record in answer.trail),
+        regenerated=regenerated(answers, attempts),
+        taken_over=taken_over,
+        recoveries_s=recoveries(answers, done),
+        deaths=deaths,
+        survived=sum(deaths[one] >= MANY_DEATHS for one in deaths.keys() & completed),
+        told_late_s=[
+            answer.ended_at - answer.asked_at - DEADLINE_S
+            for answer in answers
+            if answer.doomed and answer.failed
+        ],
+        leaks=leaks,
+    )
+
+
+def _outcome(answer: Answer) -> str:
+    if answer.left or answer.forgotten:
+        return "left" if answer.left else "forgotten"
+    return answer.status or "broken"
+
+
+def _deaths(done: Iterable[Done]) -> dict[str, int]:
+    return counted(
+        response_id
+        for one in done
+        if one.fault.kind is Kind.KILL and one.fault.target in WORKERS
+        for response_id in one.hit
+    )
 
 
 def regenerated(answers: Iterable[Answer], attempts: Iterable[Attempt]) -> dict[str, list[int]]:
@@ -116,6 +183,8 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def _times(seconds: Sequence[float]) -> str:
+    if not seconds:
+        return "none"
     return f"{percentile(seconds, 50):.2f} s / {percentile(seconds, 99):.2f} s of {len(seconds)}"
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +11,20 @@ from random import Random
 from openai import AsyncOpenAI
 
 from axon.adapters.valkey.client import Valkey
-from tests.chaos.answers import Answer, Fault
+from tests.chaos.answers import Answer, Observations
 from tests.chaos.beside import Versions
+from tests.chaos.check import Verdict, check
 from tests.chaos.client import Client
 from tests.chaos.cloud import DEADLINE_S, ChaosCloud, running_cloud
 from tests.chaos.earlier import EarlierTree
-from tests.chaos.faults import Faults, Losses
-from tests.chaos.figures import Figures, counted, recoveries, regenerated
+from tests.chaos.faults import Done, Faults, Losses
+from tests.chaos.figures import Figures, figures
+from tests.chaos.history import History, Op, read
 from tests.chaos.metrics import Watch
+from tests.chaos.plans import DOOMED, Behaviour
 from tests.chaos.quiet import Quiet
-from tests.chaos.schedule import DECK, Breakage, Kind, Scheduled, schedule
-from tests.chaos.stored import compare_database, compare_logs
+from tests.chaos.schedule import DECK, LOSING, Breakage, Kind, Scheduled, schedule
+from tests.chaos.stored import database, logs
 from tests.chaos.tokens import attempts
 
 SILENT_S = DEADLINE_S + 30.0
@@ -47,9 +50,15 @@ class Run:
     """The version that runs beside today's; the deck keeps what it survives, too."""
 
     @property
-    def forgets(self) -> bool:
-        """True if Valkey loses data."""
-        return any(breakage.kind is Kind.FLUSH for breakage in self.deck)
+    def losses(self) -> str:
+        """How much Valkey may lose: "", "some" or "everything"."""
+        kinds = {breakage.kind for breakage in self.deck}
+        return "everything" if Kind.FLUSH in kinds else "some" if kinds & LOSING else ""
+
+    @property
+    def history(self) -> Path:
+        """The file of the run's history."""
+        return self.root / "history.jsonl"
 
     @property
     def schedule(self) -> list[Scheduled]:
@@ -64,7 +73,12 @@ class Report:
 
     what: Run
     figures: Figures
-    answers: Sequence[Answer]
+    verdict: Verdict
+
+    @property
+    def kept(self) -> bool:
+        """True if every promise was kept."""
+        return not self.verdict.broken and not self.figures.leaks
 
     def explanation(self) -> str:
         """Return what a person needs to find out what went wrong."""
@@ -73,7 +87,7 @@ class Report:
                 f"BROKEN with seed {self.what.seed}",
                 "\n".join(map(str, self.what.schedule)),
                 "\n".join(self.figures.leaks),
-                *(answer.transcript() for answer in self.answers if answer.faults),
+                self.verdict.explanation(),
             )
         )
 
@@ -91,7 +105,7 @@ async def run(what: Run) -> Report:
                 **({"adapted": versions.adapted} if versions else {}),
             )
         )
-        valkey = Valkey(cloud.addresses.valkey.url)
+        valkey = Valkey(cloud.valkey_url)
         stack.push_async_callback(valkey.close)
         report = await _Course(what, cloud, valkey, losses).run()
         if versions:
@@ -113,34 +127,63 @@ class _Course:
         self._cloud = cloud
         self._valkey = valkey
         self._watch = Watch(cloud)
-        self._answers: list[Answer] = []
+        self._seen = Observations()
+        self._history = History(what.history, observe=self._seen.add)
+        self._expired = 0
         self._faults = Faults(
             cloud=cloud,
             valkey=valkey,
             losses=losses,
             random=Random(f"faults {what.seed}"),
             active=self._active,
+            ended=self._ended,
+            expire=self._expire,
+            noted=self._noted,
         )
 
-    def _active(self) -> frozenset[str]:
-        return frozenset(
-            answer.response_id
+    def _active(self) -> dict[str, int]:
+        return {
+            answer.response_id: _tokens_due(answer)
             for answer in self._answers
             if answer.response_id and not answer.ended
-        )
+        }
+
+    def _ended(self) -> set[str]:
+        return {answer.response_id for answer in self._answers if answer.final is not None}
+
+    @property
+    def _answers(self) -> list[Answer]:
+        return list(self._seen.answers.values())
+
+    def _noted(self, done: Done) -> None:
+        self._history.add(Op.FAULT, what=str(done.fault), hit=done.hit)
 
     async def run(self) -> Report:
+        self._history.add(Op.RUN, seed=self._what.seed, losses=self._what.losses)
         began = time.monotonic()
         watching = asyncio.create_task(self._watch.run())
         try:
             await self._clients_and_faults()
             seconds = time.monotonic() - began
-            leaks = await self._check()
+            leaks = await self._dump()
         finally:
+            self._history.close()
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-        return Report(what=self._what, figures=self._figures(seconds, leaks), answers=self._answers)
+        verdict = check(read(self._what.history))
+        return Report(
+            what=self._what,
+            verdict=verdict,
+            figures=figures(
+                verdict,
+                seconds=seconds,
+                done=self._faults.done,
+                attempts=attempts(self._cloud.tokens),
+                taken_over=self._watch.taken_over,
+                leaks=leaks,
+            ),
+        )
 
     async def _clients_and_faults(self) -> None:
         stop = asyncio.Event()
@@ -150,56 +193,50 @@ class _Course:
             ) as openai,
             asyncio.TaskGroup() as group,
         ):
+            self._openai, self._group = openai, group
             for number in range(self._what.clients):
-                group.create_task(self._client(number, openai).run(stop))
+                group.create_task(self._client(f"{number}").run(stop))
             breaking = group.create_task(self._faults.run(self._what.schedule))
             await asyncio.sleep(self._what.seconds)
             await breaking
             stop.set()
 
-    def _client(self, number: int, openai: AsyncOpenAI) -> Client:
-        name = f"{self._what.seed}-{number}"
+    def _client(self, name: str) -> Client:
+        name = f"{self._what.seed}-{name}"
         return Client(
             name=name,
-            openai=openai,
+            openai=self._openai,
             random=Random(f"client {name}"),
             silent_s=SILENT_S,
-            retry_unknown_s=RETRY_UNKNOWN_S if self._what.forgets else 0.0,
-            noted=self._answers.append,
+            retry_unknown_s=RETRY_UNKNOWN_S if self._what.losses else 0.0,
+            history=self._history,
+            observations=self._seen,
         )
 
-    async def _check(self) -> list[str]:
+    def _expire(self, count: int) -> None:
+        """Send requests whose jobs get lost; nobody waits here for their deadline."""
+        for _ in range(count):
+            self._expired += 1
+            self._group.create_task(self._doom(f"doomed-{self._expired}"))
+
+    async def _doom(self, name: str) -> None:
+        client = self._client(name)
+        await client.ask(f"{self._what.seed}-{name}", DOOMED, doomed=True)
+        await client.close()
+
+    async def _dump(self) -> list[str]:
+        """Note in the history what the servers hold in the end; return what was left behind."""
         quiet = Quiet(cloud=self._cloud, valkey=self._valkey, watch=self._watch)
         left = await quiet.wait(within_s=QUIET_WITHIN_S)
-        await compare_logs(self._valkey, self._answers, forgotten=self._what.forgets)
-        strange = await compare_database(self._cloud.addresses.postgres.dsn(), self._answers)
-        # A response that Valkey lost before its client received event 0 is answered for nobody.
-        return [*left, *await quiet.leaks(), *(() if self._what.forgets else strange)]
-
-    def _figures(self, seconds: float, leaks: list[str]) -> Figures:
-        answers, done = self._answers, self._faults.done
-        failures = [answer.final["error"] for answer in answers if answer.final and answer.failed]
-        return Figures(
-            seconds=seconds,
-            answers=len(answers),
-            statuses=counted(_outcome(answer) for answer in answers),
-            failures=counted(f"{error['code']}: {error['message']}" for error in failures),
-            done=counted(str(one.fault) for one in done),
-            faults={
-                fault: sum(fault in {what for what, _ in answer.faults} for answer in answers)
-                for fault in Fault
-            },
-            resumed=sum(
-                what.startswith("response.resume") for answer in answers for _, what in answer.trail
-            ),
-            regenerated=regenerated(answers, attempts(self._cloud.tokens)),
-            taken_over=self._watch.taken_over,
-            recoveries_s=recoveries(answers, done),
-            leaks=leaks,
-        )
+        ids = [answer.response_id for answer in self._answers if answer.response_id]
+        self._history.extend([record async for record in logs(self._valkey, ids)])
+        dsn = self._cloud.addresses.postgres.dsn()
+        self._history.extend([record async for record in database(dsn)])
+        self._history.add(Op.END)
+        return [*left, *await quiet.leaks()]
 
 
-def _outcome(answer: Answer) -> str:
-    if answer.left or answer.refused:
-        return "left" if answer.left else "forgotten"
-    return answer.status or "broken"
+def _tokens_due(answer: Answer) -> int:
+    # Who cancels does not wait for the rest.
+    cancels = answer.behaviour is Behaviour.CANCEL
+    return 0 if cancels else len(answer.expected.split()) - answer.tokens

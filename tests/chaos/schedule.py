@@ -1,6 +1,6 @@
 """When what breaks, decided by the seed alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 
@@ -26,6 +26,22 @@ class Kind(StrEnum):
     """Some of what is published to relays."""
     FLUSH = "flush"
     """Valkey loses everything: the promises are weaker, so it is not in the deck."""
+    FAIL_OVER = "fail over"
+    """The primary is killed, and a replica that is `lasts_s` behind is promoted."""
+    DEMOTE = "demote"
+    """The same, but the former primary lives on, read-only, with its clients' connections."""
+    REWIND = "rewind"
+    """Valkey is taken back to its state of `lasts_s` ago."""
+    CLOCK = "clock"
+    """The wall clock of a process goes `amount` seconds wrong, and later right again."""
+    HANG = "hang"
+    """The worker's engine generates no further token, for ever."""
+    HANG_IN_ABORT = "hang in abort"
+    """The same, and aborting a generation does not return."""
+    SERIES = "series"
+    """The workers of one answer are killed, `amount` of them one after the other."""
+    EXPIRE = "expire"
+    """The jobs of `amount` requests, sent at once, are lost: their deadlines come at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +52,13 @@ class Breakage:
     target: str = EVERYBODY
     server: str = ""
     lasts_s: float = 0.0
+    amount: float = 0.0
 
     def __str__(self) -> str:
         to = f" to {self.server}" if self.server else ""
+        by = f" by {self.amount:g}" if self.amount else ""
         lasts = f" for {self.lasts_s:g} s" if self.lasts_s else ""
-        return f"{self.kind} {self.target}{to}{lasts}"
+        return f"{self.kind} {self.target}{to}{by}{lasts}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +102,36 @@ PARTITIONS = (
 )
 PUBLICATIONS = (Breakage(Kind.UNSUBSCRIBE), Breakage(Kind.LOSE, lasts_s=4.0))
 LOSS = (Breakage(Kind.FLUSH, "valkey"),)
-DECK = KILLS + ZOMBIES + SHUTDOWNS + PARTITIONS + PUBLICATIONS
+FAILOVERS = (
+    *[Breakage(Kind.FAIL_OVER, "valkey", lasts_s=lag_s) for lag_s in (0.1, 0.5, 1.5, 5.0)],
+    *[Breakage(Kind.DEMOTE, "valkey", lasts_s=lag_s) for lag_s in (0.1, 2.0)],
+    *[Breakage(Kind.REWIND, "valkey", lasts_s=lag_s) for lag_s in (0.1, 0.5, 1.5, 5.0)],
+)
+CLOCKS = tuple(
+    Breakage(Kind.CLOCK, target, lasts_s=4.0, amount=ahead_s)
+    for target in (ONE_RELAY, ONE_WORKER)
+    for ahead_s in (-60.0, -2.0, 2.0, 60.0)
+)
+HANGS = (
+    *[Breakage(Kind.HANG, ONE_WORKER)] * 2,
+    Breakage(Kind.HANG_IN_ABORT, ONE_WORKER),
+)
+SERIES = (Breakage(Kind.SERIES, "worker", amount=5),) * 2
+EXPIRIES = (Breakage(Kind.EXPIRE, "requests", amount=200),)
+LOSING = {Kind.FAIL_OVER, Kind.DEMOTE, Kind.REWIND}
+"""Kinds of faults after which Valkey may lack its newest writes."""
+DECK = (
+    KILLS
+    + ZOMBIES
+    + SHUTDOWNS
+    + PARTITIONS
+    + PUBLICATIONS
+    + FAILOVERS
+    + CLOCKS
+    + HANGS
+    + SERIES
+    + EXPIRIES
+)
 
 
 def schedule(
@@ -98,6 +145,6 @@ def schedule(
         left = left or random.sample(deck, len(deck))
         fault = left.pop()
         target = random.choice(fault.target.split("|"))
-        dealt.append(Scheduled(at_s, Breakage(fault.kind, target, fault.server, fault.lasts_s)))
+        dealt.append(Scheduled(at_s, replace(fault, target=target)))
         at_s += random.uniform(0.4, 1.6) * every_s
     return dealt

@@ -6,13 +6,11 @@ A worker writes through shared memory, a record for each attempt; the harness re
 import mmap
 import os
 import struct
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.engines.echo.engine import EchoEngine
-from worker.engines.protocol import GenerateRequest, TokenChunk
+from worker.engines.protocol import GenerateRequest
 
 FOLDER_VARIABLE = "CHAOS_TOKENS"
 SIZE = 1 << 20
@@ -52,24 +50,6 @@ class TokenFile:
         """Write an attempt's record."""
         first = len(request.generated_token_ids)
         _RECORD.pack_into(self._map, place, request.request_id.encode(), first, tokens, running)
-
-
-class CountingEchoEngine(EchoEngine):
-    """Counts each token before anybody gets it."""
-
-    file: TokenFile
-
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
-        place, tokens = self.file.begin(), 0
-        self.file.note(place, request, tokens=0, running=True)
-        try:
-            async with aclosing(super().generate(request)) as chunks:
-                async for chunk in chunks:
-                    tokens += len(chunk.token_ids)
-                    self.file.note(place, request, tokens=tokens, running=True)
-                    yield chunk
-        finally:
-            self.file.note(place, request, tokens=tokens, running=False)
 
 
 def attempts(folder: Path, name: str = "*") -> Iterator[Attempt]:

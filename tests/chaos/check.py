@@ -1,0 +1,238 @@
+"""Decides from the history of a run alone which promises were broken.
+
+`python -m tests.chaos.check FILE` judges a saved history. No I/O but in `main`.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.answers import Answer, Fault, Observations
+from tests.chaos.history import Record, read
+from tests.chaos.plans import Behaviour
+
+LONGEST_FRAME = 128 * 1024
+"""Bytes of a message (AWS quota of API Gateway)."""
+GIVEN_UP = {
+    "code": "server_error",
+    "message": "The request failed repeatedly and was given up.",
+}
+"""The outcome of a job that dies with its workers, whether its client is connected or not."""
+_TYPES = {
+    "completed": "response.completed",
+    "incomplete": "response.incomplete",
+    "cancelled": "response.incomplete",
+    "failed": "response.failed",
+}
+"""The terminal event of each status."""
+
+Findings = Iterator[tuple[Fault, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A broken promise; `answer` is empty where it concerns none."""
+
+    fault: Fault
+    answer: str
+    what: str
+
+    def __str__(self) -> str:
+        """Return it for a person."""
+        return f"{self.fault}: {self.answer or 'no answer'}: {self.what}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The broken promises that a history shows."""
+
+    observations: Observations
+    broken: tuple[Broken, ...]
+
+    @property
+    def answers(self) -> list[Answer]:
+        """All answers, in the order in which they were asked for."""
+        return list(self.observations.answers.values())
+
+    def count(self, fault: Fault) -> int:
+        """Return how many answers met this fault."""
+        return len({one.answer or one.what for one in self.broken if one.fault is fault})
+
+    def explanation(self) -> str:
+        """Return the broken promises, and all that is known of the answers that met them."""
+        names = dict.fromkeys(one.answer for one in self.broken if one.answer)
+        transcripts = (self.observations.answers[name].transcript() for name in names)
+        return "\n\n".join(("\n".join(map(str, self.broken)), *transcripts))
+
+
+def check(records: Iterable[Record]) -> Verdict:
+    """Return which promises the history of a run shows to be broken."""
+    observations = Observations.of(records)
+    broken = [
+        Broken(fault, answer.name, what)
+        for answer in observations.answers.values()
+        for fault, what in (*_seen(answer, observations), *_kept(answer, observations))
+    ]
+    return Verdict(
+        observations=observations,
+        broken=(*broken, *(Broken(*one) for one in _nobodys(observations))),
+    )
+
+
+def _seen(answer: Answer, run: Observations) -> Findings:
+    """Judge what its client saw."""
+    yield from answer.irregular
+    yield from _strays(answer, loses=bool(run.run.get("losses")))
+    yield from _ending(answer, forgets=run.run.get("losses") == "everything")
+    yield from _limits(answer)
+    yield from _errors(answer)
+    if not answer.expected.startswith(answer.text):
+        yield Fault.WRONG, "the text is not the beginning of what was expected"
+    if answer.done_text not in (None, answer.text):
+        yield Fault.WRONG, f"the text that is done is not the deltas': {answer.done_text!r}"
+    if answer.final is not None:
+        yield from _final(answer, answer.final)
+
+
+def _strays(answer: Answer, *, loses: bool) -> Findings:
+    # A server that has lost an idempotency key cannot know that the request was repeated.
+    if answer.strays and not (loses and answer.submits > 1):
+        yield Fault.REPEATED, f"events of another response: {answer.strays[0][:200]}"
+
+
+def _ending(answer: Answer, *, forgets: bool) -> Findings:
+    if answer.final is not None:
+        took_s = answer.ended_at - answer.asked_at
+        if answer.ends_within_s and took_s > answer.ends_within_s:
+            yield Fault.LIMIT, f"its end came after {took_s:.1f} s, not {answer.ends_within_s:g}"
+    elif answer.forgotten:
+        if not (forgets and answer.forgotten.startswith("response_not_found")):
+            yield Fault.LOST, f"refused: {answer.forgotten}"
+    elif not answer.left and not answer.irregular:
+        yield Fault.SILENT, f"no end within {answer.ends_within_s:g} s"
+
+
+def _limits(answer: Answer) -> Findings:
+    longest = max((len(event.data.encode()) for event in answer.events), default=0)
+    if longest > LONGEST_FRAME:
+        yield Fault.LIMIT, f"a frame of {longest} bytes"
+    if answer.limit is not None and answer.tokens > answer.limit:
+        yield Fault.LIMIT, f"{answer.tokens} tokens, where {answer.limit} were allowed"
+
+
+def _errors(answer: Answer) -> Findings:
+    """Judge the shape of errors: an SDK ignores one that it cannot read, and its user waits."""
+    for data in answer.errors:
+        frame = json.loads(data)
+        inner = frame.get("error")
+        if frame.get("type") == "error" and not (
+            isinstance(inner, dict) and {"type", "code", "message", "param"} <= inner.keys()
+        ):
+            yield Fault.WRONG, f"an error that SDKs cannot read: {data[:200]}"
+
+
+def _final(answer: Answer, final: dict[str, Any]) -> Findings:
+    """Judge the terminal event."""
+    if _TYPES.get(answer.status) != answer.final_type:
+        yield Fault.WRONG, f"status {answer.status} in {answer.final_type}"
+    text = "".join(part["text"] for item in final["output"] for part in item["content"])
+    if not answer.failed and text != answer.text:
+        yield Fault.WRONG, f"the final text is not the deltas': {text!r}"
+    match answer.status:
+        case "completed":
+            if answer.text != answer.expected:
+                yield Fault.LOST, "the text ends too early"
+            yield from _usage(answer, final["usage"])
+        case "cancelled" if answer.behaviour is not Behaviour.CANCEL:
+            yield Fault.LOST, "nobody asked to cancel it"
+        case "incomplete":
+            if answer.tokens != answer.limit:
+                yield Fault.LOST, f"{final['incomplete_details']} after {answer.tokens} tokens"
+            yield from _usage(answer, final["usage"])
+
+
+def _usage(answer: Answer, usage: dict[str, Any]) -> Findings:
+    tokens = (usage["input_tokens"], usage["output_tokens"])
+    if tokens != (answer.input_tokens, answer.tokens):
+        yield Fault.WRONG, f"usage {tokens}, with {answer.input_tokens} words before"
+
+
+def _kept(answer: Answer, run: Observations) -> Findings:
+    """Judge what the database and the event log hold of it."""
+    if not answer.response_id:
+        return
+    if run.rows is not None:
+        yield from _row(answer, run.rows)
+    logged = run.logs.get(answer.response_id)
+    if logged is not None:
+        yield from _log(answer, logged, loses=bool(run.run.get("losses")))
+
+
+def _row(answer: Answer, rows: dict[str, dict[str, Any]]) -> Findings:
+    row = rows.get(answer.response_id)
+    if row is None:
+        # Telling of a failure may matter more than keeping it.
+        if answer.left or answer.status in ("completed", "incomplete", "cancelled"):
+            yield Fault.LOST, "not in the database"
+        return
+    if answer.left:
+        error = row["response"]["error"]
+        if row["status"] != "cancelled" and error != GIVEN_UP:
+            yield Fault.STORED, f"its client left, yet it is {row['status']}: {error}"
+    elif answer.final is not None and row["response"] != answer.final:
+        yield Fault.STORED, f"otherwise in the database: {row}"
+    yield from _conversation(answer, row, rows)
+
+
+def _conversation(answer: Answer, row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> Findings:
+    previous = answer.previous.response_id if answer.previous else None
+    if row["previous_response_id"] != previous:
+        yield Fault.STORED, f"it continues {row['previous_response_id']} in the database"
+    earlier = rows.get(previous or "")
+    if earlier is not None and earlier["conversation_id"] != row["conversation_id"]:
+        yield Fault.STORED, f"not in conversation {earlier['conversation_id']} in the database"
+
+
+def _log(answer: Answer, logged: list[str], *, loses: bool) -> Findings:
+    """Compare the log with what came, byte for byte.
+
+    The log of a response that has ended is held by nobody: where a server lost its newest data it
+    may be shorter, but never another one.
+    """
+    received = [event.data for event in answer.events]
+    if loses and (not logged or (answer.final and len(logged) < len(received))):
+        received = received[: len(logged)]
+    if logged[: len(received)] != received:
+        yield Fault.WRONG, "the log holds other events"
+    elif answer.final is not None and len(logged) != len(received):
+        yield Fault.WRONG, f"the log holds {len(logged)} events"
+
+
+def _nobodys(run: Observations) -> Iterator[tuple[Fault, str, str]]:
+    # A response whose event 0 was lost before its client received it is answered for nobody.
+    if not run.run.get("losses"):
+        told = {answer.response_id for answer in run.answers.values()}
+        for response_id in (run.rows or {}).keys() - told:
+            yield Fault.STORED, "", f"{response_id} is in the database and with no client"
+    for conversation_id in run.miscounted:
+        yield Fault.STORED, "", f"the counters of {conversation_id} are wrong"
+
+
+def main() -> int:
+    """Return the exit status: 1 if a promise was broken."""
+    parser = argparse.ArgumentParser(prog="check", description="Judge the history of a chaos run.")
+    parser.add_argument("file", type=Path)
+    verdict = check(read(parser.parse_args().file))
+    for fault in Fault:
+        print(f"{fault}: {verdict.count(fault)}")
+    if verdict.broken:
+        print(verdict.explanation())
+    return 1 if verdict.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,327 @@
+"""The checker, on histories written by hand and on ones that were changed at random."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.chaos.answers import Fault
+from tests.chaos.check import GIVEN_UP, check, main
+from tests.chaos.history import Op, Record
+from tests.chaos.history_samples import (
+    HistorySample,
+    created,
+    delta,
+    done,
+    frames_of,
+    response,
+)
+from tests.chaos.plans import Behaviour
+
+
+def faults(records: list[Record]) -> set[Fault]:
+    return {one.fault for one in check(records).broken}
+
+
+def whole(**options: str) -> HistorySample:
+    sample = HistorySample(**options)
+    sample.answer("a", ["one", " two", " three"], resumed=2, rereads=1)
+    earlier = {"previous_response_id": "resp_a", "conversation_id": "conv_a"}
+    sample.answer("b", ["four", " five"], previous="a", earlier=6, row=earlier)
+    return sample
+
+
+def told(
+    sample: HistorySample, deltas: list[str], status: str, changed: dict[str, object] | None = None
+) -> None:
+    """Add an answer of one client, as its client sees it, to "one two", without what is stored."""
+    text = "".join(deltas)
+    final = response("c", text, status, input_tokens=2) | (changed or {})
+    kind = "incomplete" if status == "cancelled" else status
+    events = [created("c"), *(delta("c", part) for part in deltas), done("c", text)]
+    sample.events("c", [*events, {"type": f"response.{kind}", "response": final}])
+
+
+def test_check_finds_nothing_in_a_history_that_keeps_every_promise() -> None:
+    verdict = check(whole().end())
+    assert verdict.broken == ()
+    first, second = verdict.answers
+    assert (first.text, first.ended, first.continuable) == ("one two three", True, True)
+    assert (first.context, second.input_tokens) == (6, 8)
+
+
+def test_answer_news_is_what_dead_workers_had_not_generated() -> None:
+    answer = check(whole().end()).answers[1]
+    assert answer.news(after=0, tokens=1) == answer.events[2].at
+    assert answer.news(after=0, tokens=5) == answer.events[-1].at
+    assert answer.news(after=answer.events[-1].at, tokens=0) is None
+
+
+@pytest.mark.parametrize(
+    ("deltas", "status", "fields", "fault"),
+    [
+        (["one"], "completed", {}, Fault.LOST),
+        (["three"], "failed", {}, Fault.WRONG),
+        (["one", " two"], "completed", {"output": []}, Fault.WRONG),
+        (
+            ["one", " two"],
+            "completed",
+            {"usage": {"input_tokens": 3, "output_tokens": 2}},
+            Fault.WRONG,
+        ),
+        ([], "cancelled", {}, Fault.LOST),
+        (["one"], "incomplete", {}, Fault.LOST),
+        (["one", " two"], "failed", {"status": "completed"}, Fault.WRONG),
+    ],
+)
+def test_check_finds_an_end_that_does_not_fit(
+    deltas: list[str], status: str, fields: dict[str, object], fault: Fault
+) -> None:
+    sample = HistorySample()
+    sample.ask("c", "one two")
+    told(sample, deltas, status, fields)
+    assert fault in faults(sample.records)
+    assert "resp_c" in check(sample.records).explanation()
+
+
+def test_check_accepts_an_honest_failure_in_time() -> None:
+    sample = HistorySample()
+    sample.ask("c", "one two")
+    told(sample, ["one"], "failed")
+    assert faults(sample.end()) == set()
+
+
+def test_check_compares_the_end_with_the_limits() -> None:
+    sample = HistorySample()
+    sample.ask("c", "one two", limit=1, ends_within_s=0.3)
+    told(sample, ["one", " two"], "incomplete")
+    verdict = check(sample.records)
+    assert [one.what for one in verdict.broken if one.fault is Fault.LIMIT] == [
+        "its end came after 0.6 s, not 0.3",
+        "2 tokens, where 1 were allowed",
+    ]
+
+
+def test_check_finds_a_frame_that_is_too_large() -> None:
+    sample = HistorySample()
+    sample.answer("c", ["x" * 140_000])
+    assert faults(sample.end()) == {Fault.LIMIT}
+
+
+def test_check_finds_an_error_that_sdks_cannot_read() -> None:
+    sample = whole()
+    sample.add(Op.ERROR, "a", data=json.dumps({"message": "Internal server error"}))
+    assert faults(sample.records) == set()
+    sample.add(Op.ERROR, "a", data=json.dumps({"type": "error", "message": "m"}))
+    assert faults(sample.end()) == {Fault.WRONG}
+
+
+def test_check_finds_two_terminal_events() -> None:
+    sample = whole()
+    end = json.loads(sample.records[list(frames_of(sample.records, "b"))[-1]].data["data"])
+    sample.add(Op.EVENT, "b", data=json.dumps({**end, "sequence_number": 5}))
+    assert faults(sample.end()) == {Fault.ENDED_TWICE}
+
+
+def test_check_finds_an_old_answers_event_on_the_next_ones_connection() -> None:
+    sample = whole()
+    sample.add(
+        Op.EVENT, "b", data=sample.records[next(frames_of(sample.records, "a"))].data["data"]
+    )
+    assert [(one.fault, one.answer) for one in check(sample.records).broken] == [
+        (Fault.REPEATED, "a")
+    ]
+
+
+def test_check_excuses_a_second_response_only_where_an_idempotency_key_was_lost() -> None:
+    for losses, submits, found in (("", 2, True), ("some", 1, True), ("some", 2, False)):
+        sample = whole(losses=losses)
+        for _ in range(submits - 1):
+            sample.add(Op.SUBMIT, "a")
+        sample.events("a", [created("z")])
+        assert (Fault.REPEATED in faults(sample.records)) is found
+
+
+def test_check_finds_a_refusal_unless_the_servers_forget_everything() -> None:
+    for losses, found in (("", {Fault.LOST}), ("some", {Fault.LOST}), ("everything", set())):
+        sample = HistorySample(losses=losses)
+        sample.ask("c", "one")
+        sample.add(Op.FORGOTTEN, "c", what="response_not_found: gone")
+        assert faults(sample.end()) == found
+
+
+def test_check_expects_a_response_whose_client_left_to_be_cancelled() -> None:
+    for status, error, found in (
+        ("cancelled", None, set()),
+        ("failed", GIVEN_UP, set()),
+        ("completed", None, {Fault.STORED}),
+    ):
+        sample = HistorySample()
+        sample.ask("c", "one", behaviour=Behaviour.LEAVE)
+        frames = sample.events("c", [created("c")])
+        sample.add(Op.LEAVE, "c")
+        final = response("c", "", status, input_tokens=1) | {"error": error}
+        sample.store("c", final, [*frames, "more"])
+        assert faults(sample.end()) == found
+
+
+def test_check_compares_the_database_with_what_was_told() -> None:
+    for field, value in (
+        ("response", {}),
+        ("previous_response_id", None),
+        ("conversation_id", "conv_z"),
+    ):
+        records = [
+            replace(record, data={"row": {**record.data["row"], field: value}})
+            if record.op is Op.ROW and record.data["row"]["response_id"] == "resp_b"
+            else record
+            for record in whole().end()
+        ]
+        assert faults(records) == {Fault.STORED}
+
+
+def test_check_finds_rows_that_are_missing_and_rows_that_are_nobodys() -> None:
+    rowless = [record for record in whole().end() if record.op is not Op.ROW]
+    assert faults(rowless) == {Fault.LOST}
+    sample = whole()
+    sample.store("z", response("z", "", "completed", input_tokens=1), [])
+    assert faults(sample.end()) == {Fault.STORED}
+    sample.add(Op.MISCOUNTED, conversation_id="conv_a")
+    assert check(sample.records).count(Fault.STORED) == 2
+
+
+def test_check_compares_the_log_with_what_was_told() -> None:
+    for keep, losses, found in (
+        (2, "", {Fault.WRONG}),
+        (2, "some", set()),
+        (0, "everything", set()),
+        (0, "", {Fault.WRONG}),
+    ):
+        records = [
+            replace(record, data={**record.data, "events": record.data["events"][:keep]})
+            if record.op is Op.LOG
+            else record
+            for record in whole(losses=losses).end()
+        ]
+        assert faults(records) == found
+    changed = [
+        replace(record, data={**record.data, "events": [*record.data["events"][:2], "other"]})
+        if record.op is Op.LOG
+        else record
+        for record in whole(losses="some").end()
+    ]
+    assert faults(changed) == {Fault.WRONG}
+
+
+Change = Callable[[list[Record], int], list[Record]]
+
+
+def _drop(records: list[Record], index: int) -> list[Record]:
+    return [*records[:index], *records[index + 1 :]]
+
+
+def _repeat(records: list[Record], index: int) -> list[Record]:
+    return [*records[: index + 1], *records[index:]]
+
+
+def _alter(records: list[Record], index: int) -> list[Record]:
+    event = json.loads(records[index].data["data"])
+    changed = replace(records[index], data={"data": json.dumps({**event, "more": 1})})
+    return [*records[:index], changed, *records[index + 1 :]]
+
+
+def _swap(records: list[Record], index: int) -> list[Record]:
+    """Exchange an event with the one before it of the same answer."""
+    order = list(frames_of(records, records[index].answer))
+    other = order[order.index(index) - 1]
+    swapped = list(records)
+    swapped[index], swapped[other] = swapped[other], swapped[index]
+    return swapped
+
+
+def _silence(records: list[Record], index: int) -> list[Record]:
+    """Leave out an event and all later ones of its answer."""
+    gone = {place for place in frames_of(records, records[index].answer) if place >= index}
+    return [record for place, record in enumerate(records) if place not in gone]
+
+
+CHANGES: tuple[tuple[Change, set[Fault]], ...] = (
+    (_drop, {Fault.LOST, Fault.SILENT, Fault.REPEATED}),
+    (_repeat, {Fault.REPEATED, Fault.ENDED_TWICE}),
+    (_alter, {Fault.WRONG}),
+    (_swap, {Fault.LOST, Fault.REPEATED}),
+    (_silence, {Fault.SILENT}),
+)
+
+words = st.lists(st.text("abc", min_size=1, max_size=3), min_size=1, max_size=6)
+
+
+@st.composite
+def histories(draw: st.DrawFn, *, rereads: bool = False) -> list[Record]:
+    """Draw a history that keeps every promise."""
+    sample = HistorySample(losses=draw(st.sampled_from(("", "some"))))
+    for name in draw(st.sampled_from((["a"], ["a", "b"], ["a", "b", "c"]))):
+        deltas = [" " + word for word in draw(words)]
+        events = len(deltas) + 3
+        sample.answer(
+            name,
+            deltas,
+            resumed=draw(st.integers(0, events - 1)),
+            rereads=draw(st.integers(-1, events - 2)) if rereads and draw(st.booleans()) else None,
+        )
+    return sample.end()
+
+
+@given(records=histories(rereads=True))
+def test_check_finds_nothing_in_any_history_that_keeps_every_promise(
+    records: list[Record],
+) -> None:
+    parsed = [Record.parse(record.line()) for record in records]
+    assert parsed == records
+    assert check(parsed).broken == ()
+
+
+@given(data=st.data(), records=histories(), change=st.sampled_from(CHANGES))
+def test_check_finds_each_change(
+    data: st.DataObject, records: list[Record], change: tuple[Change, set[Fault]]
+) -> None:
+    make, expected = change
+    answer = data.draw(st.sampled_from(sorted({record.answer for record in records} - {""})))
+    index = data.draw(st.sampled_from(list(frames_of(records, answer))))
+    if make is _swap and index == next(frames_of(records, answer)):
+        index = list(frames_of(records, answer))[1]
+    broken = check(make(records, index)).broken
+    assert {one.fault for one in broken if one.answer == answer} & expected
+    assert {one.answer for one in broken} <= {answer, ""}
+
+
+@given(data=st.data(), records=histories(rereads=True))
+def test_check_finds_an_event_that_is_another_one_when_it_is_read_again(
+    data: st.DataObject, records: list[Record]
+) -> None:
+    again = [
+        index + 1
+        for index, record in enumerate(records)
+        if record.op is Op.REREAD and record.data["after"] >= -1
+    ]
+    if again:
+        index = data.draw(st.sampled_from(again))
+        assert faults(_alter(records, index)) == {Fault.WRONG}
+
+
+def test_check_judges_a_saved_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "history.jsonl"
+    for change, status in (([], 0), ([-1], 1)):
+        records = whole().end()
+        for place in change:
+            records.pop(list(frames_of(records, "b"))[place])
+        file.write_text("".join(record.line() + "\n" for record in records))
+        monkeypatch.setattr("sys.argv", ["check", str(file)])
+        assert main() == status
+    assert "silent: b: no end within 60 s" in capsys.readouterr().out
