@@ -213,8 +213,16 @@ def _attempt_context(foundation: Foundation) -> AttemptContext:
     return AttemptContext(
         event_log=log,
         conversations=Conversations(cache=turns, database=PostgresTurnStore(pool=foundation.pool)),
-        finisher=ResponseFinisher(history=history, turns=turns),
-        terminator=terminator(settings, valkey=valkey, log=log, history=foundation.history),
+        finisher=ResponseFinisher(
+            history=history, turns=turns, history_lost=foundation.metrics.history_lost
+        ),
+        terminator=terminator(
+            settings,
+            valkey=valkey,
+            log=log,
+            history=foundation.history,
+            history_lost=foundation.metrics.history_lost,
+        ),
         engine=foundation.host,
         stages=foundation.stages,
         flush_policy=FlushPolicy.of(settings),

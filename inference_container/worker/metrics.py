@@ -76,6 +76,12 @@ class WorkerMetrics:
             ["model"],
             registry=registry,
         )
+        self._history_lost = Counter(
+            "axon_history_lost",
+            "Responses that a worker ended with store: false, because the history queue refused "
+            "their record.",
+            registry=registry,
+        )
         self._stages = StageFamilies(registry=registry)
 
     def stage(self, name: str, *, refuses: bool) -> StageMetrics:
@@ -122,6 +128,10 @@ class WorkerMetrics:
     def regenerated(self, count: int, *, model: str) -> None:
         """Count tokens that another attempt has to generate again."""
         self._regenerated.labels(model).inc(count)
+
+    def history_lost(self) -> None:
+        """Count a response that ended without its history."""
+        self._history_lost.inc()
 
     def truncated(self, turns: int, *, model: str) -> None:
         """Count turns that were left out of a prompt."""

@@ -53,7 +53,9 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
         )
     )
     log = composition.event_log(settings, valkey=valkey)
-    terminator = composition.terminator(settings, valkey=valkey, log=log, history=history)
+    terminator = composition.terminator(
+        settings, valkey=valkey, log=log, history=history, history_lost=metrics.history_lost
+    )
     directory = ValkeyRelayDirectory(valkey=valkey)
     completion = DeliveryCompletion(
         relay_id=relay_id, connections=connections, directory=directory, log=log

@@ -51,6 +51,12 @@ class RelayMetrics:
             ["outcome"],
             registry=registry,
         )
+        self._history_lost = Counter(
+            "axon_relay_history_lost",
+            "Responses that a relay ended with store: false, because the history queue was away "
+            "or refused their record.",
+            registry=registry,
+        )
         self.lag = Histogram(
             "axon_relay_lag_seconds",
             "From an event's receipt by the relay to its post's success, the wait for earlier "
@@ -63,6 +69,10 @@ class RelayMetrics:
     def taken_over(self, continued: bool) -> None:
         """Count a connection that was taken over, by whether its delivery continues."""
         self._taken_over.labels("continued" if continued else "closed").inc()
+
+    def history_lost(self) -> None:
+        """Count a response that ended without its history."""
+        self._history_lost.inc()
 
     def watch_readiness(self, ready: Callable[[], bool]) -> None:
         """Ask at each scrape whether the relay can deliver."""

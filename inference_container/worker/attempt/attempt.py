@@ -204,7 +204,7 @@ class Attempt:
         )
         await self._context.finisher.finish(
             finished,
-            append=lambda: self._event_writer.append([event], status=status),
+            append=lambda last: self._event_writer.append([last], status=status),
             continued=continued,
             retry=self._retry,
         )

@@ -4,11 +4,12 @@ import pytest
 
 from axon.conversations import Turn
 from axon.event_log.log import LoggedEvent, Status
-from axon.exceptions import FencedError, UnavailableError
+from axon.exceptions import FencedError, PermanentRefusalError, UnavailableError
 from axon.history import HistoryRecord, version_of
 from axon.jobs import Job
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
 from axon.retry import RetryPolicy
+from axon.serialization import dumps, loads
 from axon.testing.stores import FakeHistory, FakeTurns
 from tests.unit.axon.samples import a_job
 
@@ -21,14 +22,23 @@ class FinisherHarness:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.appended: list[LoggedEvent] = []
+        self.lost = 0
         self.history = RecordedHistory(self.calls)
         self.turns = RecordedTurns(self.calls)
         self.finisher = ResponseFinisher(
-            history=self.history, turns=self.turns, clock_ms=lambda: ENDED_MS
+            history=self.history,
+            turns=self.turns,
+            history_lost=self.note_lost,
+            clock_ms=lambda: ENDED_MS,
         )
 
-    async def append(self) -> None:
+    def note_lost(self) -> None:
+        self.lost += 1
+
+    async def append(self, event: LoggedEvent) -> None:
         self.calls.append("append")
+        self.appended.append(event)
 
 
 class RecordedHistory(FakeHistory):
@@ -66,7 +76,7 @@ def harness() -> FinisherHarness:
 
 def finished(job: Job, status: Status = Status.COMPLETED) -> FinishedResponse:
     response = job.response | {"status": status.value, "output": OUTPUT}
-    event = LoggedEvent(7, b"terminal")
+    event = LoggedEvent(7, dumps({"type": "response.completed", "response": response}))
     return FinishedResponse(job=job, response=response, event=event, epoch=3, status=status)
 
 
@@ -142,6 +152,30 @@ async def test_finisher_appends_without_a_history_that_is_not_required(
     await harness.finisher.finish(failed, append=harness.append, history_required=False)
     assert harness.calls == ["history", "append"]
 
+    assert loads(harness.appended[0].data)["response"]["store"] is False
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.INCOMPLETE, Status.CANCELLED])
+async def test_finisher_ends_a_response_unstored_when_its_record_is_refused_for_good(
+    harness: FinisherHarness, status: Status
+) -> None:
+    harness.history.fail_with = PermanentRefusalError("too large")
+    job = a_job()
+    await harness.finisher.finish(finished(job, status), append=harness.append, retry=RetryPolicy())
+    assert harness.calls == ["history", "turn", "append"]
+    (event,) = harness.appended
+    assert event.sequence_number == 7
+    told = loads(event.data)["response"]
+    assert told == finished(job, status).response | {"store": False}
+    assert harness.turns.turns[job.response_id].connection_id == job.connection_id
+    assert harness.lost == 1
+
+
+async def test_finisher_tells_a_stored_response_as_stored(harness: FinisherHarness) -> None:
+    await harness.finisher.finish(finished(a_job()), append=harness.append)
+    assert loads(harness.appended[0].data)["response"]["store"] is True
+    assert harness.lost == 0
+
 
 async def test_finisher_retries_as_its_caller_says(harness: FinisherHarness) -> None:
     harness.history.failures = 2
@@ -150,7 +184,7 @@ async def test_finisher_retries_as_its_caller_says(harness: FinisherHarness) -> 
 
 
 async def test_finisher_raises_what_the_append_raises(harness: FinisherHarness) -> None:
-    async def append() -> None:
+    async def append(event: LoggedEvent) -> None:
         raise FencedError("a newer attempt")
 
     with pytest.raises(FencedError):

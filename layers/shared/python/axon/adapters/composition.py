@@ -1,6 +1,6 @@
 """Composition roots that several processes share: event log, follower, response service, ..."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -61,14 +61,32 @@ def sqs_api(queue_url: str, *, region: str) -> SqsApi:
 
 
 def terminator(
-    settings: EventLogSettings, *, valkey: Valkey, log: ValkeyEventLog, history: SqsApi
+    settings: EventLogSettings,
+    *,
+    valkey: Valkey,
+    log: ValkeyEventLog,
+    history: SqsApi,
+    history_lost: Callable[[], None] = lambda: None,
 ) -> ResponseTerminator:
-    """Return the terminator, which ends responses from outside an attempt."""
+    """Return the terminator, which ends responses from outside an attempt.
+
+    Parameters
+    ----------
+    valkey : Valkey
+        Keeps the turns.
+    log : ValkeyEventLog
+        The event log.
+    history : SqsApi
+        The history queue.
+    history_lost : Callable[[], None]
+        Called for each response that ends without its history.
+    """
     return ResponseTerminator(
         event_log=log,
         finisher=ResponseFinisher(
             history=SqsHistorySender(api=history),
             turns=ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s),
+            history_lost=history_lost,
         ),
     )
 

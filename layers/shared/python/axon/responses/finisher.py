@@ -1,16 +1,20 @@
 """ResponseFinisher: the one way to finish a response, from inside an attempt and from outside."""
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from axon.clock import now_ms
 from axon.conversations import Turn, TurnCache
 from axon.event_log.log import LoggedEvent, Status
-from axon.exceptions import UnavailableError
+from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.history import HistoryRecord, HistorySender, version_of
 from axon.jobs import Job
 from axon.protocol.objects import Json
 from axon.retry import RetryPolicy
+from axon.serialization import dumps, loads
+
+logger = logging.getLogger(__name__)
 
 NO_RETRY = RetryPolicy(errors=())
 """One attempt: for callers that are called again themselves, or whose client waits."""
@@ -49,6 +53,17 @@ class FinishedResponse:
             ended_ms=ended_ms,
         )
 
+    def unstored(self) -> "FinishedResponse":
+        """Return the response as one that is not stored, for its client and for its turn."""
+        event = loads(self.event.data)
+        event["response"]["store"] = False
+        return replace(
+            self,
+            job=self.job.model_copy(update={"response": self.job.response | {"store": False}}),
+            response=self.response | {"store": False},
+            event=replace(self.event, data=dumps(event)),
+        )
+
 
 class ResponseFinisher:
     """Stores a response that ends, keeps its turn, and only then appends its terminal event.
@@ -59,6 +74,10 @@ class ResponseFinisher:
     finishes the response again under a higher epoch, and its record replaces this one, because a
     record's version begins with the epoch.
 
+    A record that the queue refuses for good costs the history, not the answer: the response ends
+    with `store: false` in its terminal event, and can be continued on its connection alone, as any
+    response that is not stored.
+
     One caller uses `store` alone, after its terminal event: the worker that fails a response whose
     log was lost. Only when it has restored the log does it know that it owns the end.
 
@@ -68,6 +87,8 @@ class ResponseFinisher:
         Queue before the database, for responses that are stored.
     turns : TurnCache
         Where a request that continues the response looks first.
+    history_lost : Callable[[], None]
+        Called for each response that ends without its history, for a metric.
     clock_ms : Callable[[], int]
         Milliseconds of the Unix epoch, for the record's end.
     """
@@ -77,17 +98,19 @@ class ResponseFinisher:
         *,
         history: HistorySender,
         turns: TurnCache,
+        history_lost: Callable[[], None] = lambda: None,
         clock_ms: Callable[[], int] = now_ms,
     ) -> None:
         self._history = history
         self._turns = turns
+        self._history_lost = history_lost
         self._clock_ms = clock_ms
 
     async def finish(
         self,
         finished: FinishedResponse,
         *,
-        append: Callable[[], Awaitable[object]],
+        append: Callable[[LoggedEvent], Awaitable[object]],
         continued: Sequence[Turn] = (),
         retry: RetryPolicy = NO_RETRY,
         history_required: bool = True,
@@ -98,9 +121,10 @@ class ResponseFinisher:
         ----------
         finished : FinishedResponse
             The response and its terminal event, not yet appended.
-        append : Callable[[], Awaitable[object]]
-            Appends the terminal event with its status, under the finished response's epoch. It
-            brings its own retries: what a lost log or a fence means differs from caller to caller.
+        append : Callable[[LoggedEvent], Awaitable[object]]
+            Appends the terminal event, which it is given, with its status, under the finished
+            response's epoch. It brings its own retries: what a lost log or a fence means differs
+            from caller to caller.
         continued : Sequence[Turn]
             Turns that a failed response was to continue, oldest first, if the last one is to be
             evicted; empty where the client may try the same continuation again.
@@ -114,14 +138,14 @@ class ResponseFinisher:
         UnavailableError
             The history queue or the cache stayed away; nothing was appended.
         """
-        await self._store_if_possible(finished, retry=retry, required=history_required)
+        finished = await self._stored(finished, retry=retry, required=history_required)
         if finished.status is Status.FAILED:
             # Nothing continues a failed response, so it leaves no turn.
             await retry.run(lambda: self.evict_parent(continued))
         else:
             turn = Turn.of(finished.job, output=finished.response["output"])
             await retry.run(lambda: self._turns.put([turn]))
-        await append()
+        await append(finished.event)
 
     async def store(self, finished: FinishedResponse, *, retry: RetryPolicy = NO_RETRY) -> None:
         """Send the response to the history, if it is to be stored.
@@ -149,11 +173,20 @@ class ResponseFinisher:
         if continued and (parent := continued[-1]).connection_id is not None:
             await self._turns.evict(parent.response_id)
 
-    async def _store_if_possible(
+    async def _stored(
         self, finished: FinishedResponse, *, retry: RetryPolicy, required: bool
-    ) -> None:
+    ) -> FinishedResponse:
+        """Store a response; return it as unstored where it ends without its history."""
         try:
             await self.store(finished, retry=retry)
-        except UnavailableError:
-            if required:
+        except UnavailableError as error:
+            refused = isinstance(error, PermanentRefusalError)
+            if required and not refused:
                 raise
+            # The answer is made. To fail it for its record would cost the client both.
+            logger.error(  # noqa: TRY400 - the error says all, and its traceback nothing
+                "%s ends without its history: %s", finished.job.response_id, error
+            )
+            self._history_lost()
+            return finished.unstored()
+        return finished

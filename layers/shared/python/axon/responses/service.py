@@ -258,8 +258,8 @@ class ResponseService:
         )
         await self._finisher.finish(
             finished,
-            append=lambda: self._log.append(
-                job.response_id, epoch=claim.epoch, events=[completed], status=Status.COMPLETED
+            append=lambda event: self._log.append(
+                job.response_id, epoch=claim.epoch, events=[event], status=Status.COMPLETED
             ),
         )
 

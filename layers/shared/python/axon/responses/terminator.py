@@ -118,7 +118,9 @@ class ResponseTerminator:
         )
         await self._finisher.finish(
             finished,
-            append=lambda: self._append(meta, logged, events, epoch=claim.epoch, status=status),
+            append=lambda event: self._append(
+                meta, logged, [*events[:-1], event], epoch=claim.epoch, status=status
+            ),
             # Nothing continues a failed response: telling of it matters more than keeping it.
             history_required=status is not Status.FAILED,
         )
