@@ -5,15 +5,14 @@ import os
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from pydantic import ValidationError
 
 from axon.adapters.aws.sqs import ParkedDeadLetter, SqsParking
 from axon.adapters.composition import event_log, sqs_api, terminator
 from axon.adapters.observability.telemetry import Telemetry
 from axon.adapters.valkey.client import create_valkey
 from axon.event_log.log import Status
-from axon.ids import is_id
-from axon.jobs import Job
+from axon.formats import UnreadableError
+from axon.jobs import Job, response_id_in
 from axon.lambdas import Event, run
 from axon.settings import DeadLetterSettings
 
@@ -31,7 +30,6 @@ TERMINATOR = terminator(
 PARKING = SqsParking(api=sqs_api(SETTINGS.parked_queue_url, region=SETTINGS.aws_region))
 
 GAVE_UP = {"code": "server_error", "message": "The request failed repeatedly and was given up."}
-MAX_REASON_LENGTH = 200
 
 
 @TELEMETRY.traced
@@ -75,15 +73,14 @@ async def _handle(message: dict[str, Any]) -> bool:
 
 async def _fail(body: str) -> tuple[str | None, str]:
     """Fail the response of a dead letter; return its id, if it has one, and the reason."""
-    try:
-        job = Job.decode(body)
-    except ValidationError as error:
-        return None, f"not a job: {_first(error)}"
-    response_id = str(job.response.get("id"))
-    if not is_id("resp", response_id):
-        return None, "not a job: its response has no valid id"
+    unreadable = _unreadable(body)
+    response_id = response_id_in(body)
+    if response_id is None:
+        return None, unreadable or "not a job: its response has no valid id"
     meta = await LOG.describe(response_id)
     await TERMINATOR.end(response_id, Status.FAILED, error=GAVE_UP)
+    if unreadable:
+        return response_id, unreadable
     if meta is None:
         return response_id, "failed repeatedly; nobody could be told"
     if meta.status.terminal and meta.status is not Status.FAILED:
@@ -91,7 +88,11 @@ async def _fail(body: str) -> tuple[str | None, str]:
     return response_id, "failed repeatedly"
 
 
-def _first(error: ValidationError) -> str:
-    """Return the first error without the message's own text, which attributes may not hold."""
-    wrong = error.errors(include_input=False, include_url=False)[0]
-    return ": ".join([*map(str, wrong["loc"][:1]), wrong["msg"]])[:MAX_REASON_LENGTH]
+def _unreadable(body: str) -> str | None:
+    """Return why a dead letter cannot be read; None if it can."""
+    try:
+        Job.decode(body)
+    except UnreadableError as error:
+        TELEMETRY.count("unreadable", format=error.format.value)
+        return f"not a job: {error.reason}"
+    return None

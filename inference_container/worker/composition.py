@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobQueue
 from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.composition import event_log, sqs_api, terminator
+from axon.adapters.observability.refusals import Refusals
 from axon.adapters.postgres.pool import Pool, create_pool
 from axon.adapters.postgres.stores import PostgresDesiredModels, PostgresTurnStore
 from axon.adapters.valkey.beats import ValkeyWorkerBeats
@@ -121,7 +122,8 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
         Called with the number of jobs whenever that has changed.
     """
     settings, valkey = foundation.settings, foundation.valkey
-    directory = ValkeyWorkerDirectory(valkey=valkey)
+    refused = Refusals(registry=foundation.registry)
+    directory = ValkeyWorkerDirectory(valkey=valkey, refused=refused)
     # The registration announces the load of the consumer and the connection of the subscriber,
     # which are created below, because they in turn need the registration.
     registration = WorkerRegistration(
@@ -155,6 +157,7 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
         tracing=foundation.tracing,
         shutdown=foundation.shutdown,
         load_changed=announce_load,
+        refused=refused,
     )
     liveness = WorkerLiveness(
         incarnation=incarnation_of(settings.worker_id),
@@ -172,6 +175,7 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
         subscribed=registration.announce_soon,
         # Half of the timeout is left to extend it; later, another worker may have the message.
         max_age_s=settings.visibility_timeout_s / 2,
+        refused=refused,
     )
     return Parts(
         consumer=consumer,

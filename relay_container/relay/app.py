@@ -77,6 +77,7 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
             receive=dispatcher.receive,
             resubscribed=dispatcher.request_read_all,
             relay_left=relay_left.set,
+            refused=metrics.refused,
         ),
         dispatcher=dispatcher,
         lease=lease,

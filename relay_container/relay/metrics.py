@@ -5,6 +5,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from typing_extensions import override
 
+from axon.adapters.observability.refusals import Refusals
 from axon.management_api import (
     ConnectionGoneError,
     ConnectionsApi,
@@ -20,6 +21,7 @@ class RelayMetrics:
     """A relay's metrics, in a registry of its own process."""
 
     def __init__(self, *, registry: CollectorRegistry) -> None:
+        self.refused = Refusals(registry=registry)
         self._connections = Gauge(
             "axon_relay_connections",
             "Connections that this relay delivers to now.",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from axon.adapters.valkey import keys, subscriber
 from axon.adapters.valkey.client import Valkey
 from axon.event_log.publication import Publication
+from axon.formats import Refused, UnreadableError, log_refusal
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,9 @@ class RelaySubscriber(subscriber.Subscriber):
         Called after each subscription: publications arrive from now on, earlier ones may be lost.
     relay_left : Callable[[], None]
         Called when another relay has ended its lease.
+    refused : Refused
+        Notified of each publication that could not be read. Nothing is lost with it: its events
+        are in the log, which deliveries read after a gap or a second of silence.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class RelaySubscriber(subscriber.Subscriber):
         receive: Callable[[Publication], None],
         resubscribed: Callable[[], None],
         relay_left: Callable[[], None],
+        refused: Refused = log_refusal,
     ) -> None:
         channel = keys.relay_channel(relay_id)
         super().__init__(
@@ -47,11 +52,12 @@ class RelaySubscriber(subscriber.Subscriber):
             resubscribed=resubscribed,
         )
         self._receive = receive
+        self._refused = refused
 
     def _take(self, payload: bytes) -> None:
         try:
             publication = Publication.decode(payload)
-        except ValueError:
-            logger.exception("not a publication: %r", payload[:200])
+        except UnreadableError as error:
+            self._refused(error)
             return
         self._receive(publication)

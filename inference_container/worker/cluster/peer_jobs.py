@@ -9,6 +9,7 @@ from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.subscriber import Subscriber
 from axon.adapters.valkey.workers import HandedOver
 from axon.exceptions import UnavailableError
+from axon.formats import Refused, UnreadableError, log_refusal
 from axon.jobs import ReceivedJob
 from axon.periodic import every
 
@@ -40,6 +41,9 @@ class PeerJobSubscriber:
         Called each time that the subscription has been established.
     max_age_s : float
         A job that took longer than this to arrive is dropped, in seconds.
+    refused : Refused
+        Notified of each job that could not be read. It becomes visible in the queue again, for
+        another worker.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class PeerJobSubscriber:
         models_changed: Callable[[], None],
         subscribed: Callable[[], None],
         max_age_s: float,
+        refused: Refused = log_refusal,
     ) -> None:
         self._valkey = valkey
         self._channel = keys.worker(worker_id)
@@ -58,6 +63,7 @@ class PeerJobSubscriber:
         self._models_changed = models_changed
         self._subscribed = subscribed
         self._max_age_ms = max_age_s * 1000
+        self._refused = refused
         self._arriving: set[asyncio.Task[None]] = set()
         self._caught_up = asyncio.Event()
         self._subscriber = Subscriber(
@@ -111,8 +117,8 @@ class PeerJobSubscriber:
             return
         try:
             handed_over = HandedOver.decode(payload)
-        except ValueError:
-            logger.exception("not a job: %r", payload[:200])
+        except UnreadableError as error:
+            self._refused(error)
             return
         # The subscriber's callbacks must not wait, but the job's age takes a call to Valkey.
         task = asyncio.create_task(self._accept_in_time(handed_over))

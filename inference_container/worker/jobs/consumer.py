@@ -5,9 +5,8 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from pydantic import ValidationError
-
 from axon.exceptions import PermanentRefusalError
+from axon.formats import Refused, UnreadableError, log_refusal
 from axon.jobs import Job, JobQueue, ReceivedJob
 from axon.retry import RetryPolicy
 from axon.tasks import end
@@ -70,6 +69,8 @@ class Consumer:
         The worker's shutdown, which `drain` begins.
     load_changed : Callable[[int], None]
         Called with `running` whenever that has changed.
+    refused : Refused
+        Notified of each message that could not be read.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Consumer:
         tracing: Tracing,
         shutdown: Shutdown,
         load_changed: Callable[[int], None],
+        refused: Refused = log_refusal,
     ) -> None:
         self._queue = queue
         self._runner = runner
@@ -95,6 +97,7 @@ class Consumer:
         self._tracing = tracing
         self._shutdown = shutdown
         self._load_changed = load_changed
+        self._refused = refused
         self._jobs: set[asyncio.Task[None]] = set()
         self._visibility_calls: set[asyncio.Task[None]] = set()
         self._engine_died: asyncio.Future[None] | None = None
@@ -221,8 +224,11 @@ class Consumer:
     async def _handle(self, received: ReceivedJob) -> None:
         try:
             job = Job.decode(received.body)
-        except ValidationError:
-            logger.exception("not a job; left to become a dead letter")
+        except UnreadableError as error:
+            # Left, not released: after the visibility timeout a newer worker may receive it, and
+            # otherwise its receives are used up and `functions/dead_letter` ends its response.
+            # Released, it would come back to this worker at once until then.
+            self._refused(error)
         else:
             with self._tracing.receive(
                 "job", header=received.trace_header, response_id=job.response_id, model=job.model

@@ -173,7 +173,28 @@ def test_dead_letter_parks_an_unreadable_message_and_handles_the_others(
         attributes = attributes_of[body]
         assert attributes["message_id"] == f"m{number}"
         assert attributes["why"].startswith(f"not a job: {reason}")
-        assert "response_id" not in attributes
+        # A job that cannot be read may still tell which response waits for it.
+        named = json.loads(body)["response"]["id"] if reason.startswith("sampling") else None
+        assert attributes.get("response_id") == named
+
+
+def test_dead_letter_ends_the_response_of_a_job_of_a_newer_version(
+    dead_letter: ModuleType, harness: FunctionsHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (message,) = submitted(harness)
+    id_ = response_id(message)
+    newer = json.dumps({"format": 2, "response": {"id": id_}, "tenant_id": "t"})
+    # The log has the job as its submitter queued it, so in the newer version, too.
+    run(harness.valkey.call("HSET", f"axon:response:{id_}", "job", newer))
+    counted(capsys)
+    assert handle(dead_letter, sqs_record(newer, "m1")) == []
+    events = validate_stream(run(harness.log.read(id_)))
+    assert events[-1]["type"] == "response.failed"
+    assert events[-1]["response"]["error"]["code"] == "server_error"
+    ((body, attributes),) = parked(harness)
+    assert (body, attributes["response_id"]) == (newer, id_)
+    assert attributes["why"].startswith("not a job: it has version 2")
+    assert {"unreadable": 1, "format": "job", "service": "dead_letter"} in counted(capsys)
 
 
 def test_dead_letter_parks_the_job_of_an_unknown_response(
@@ -193,7 +214,10 @@ def test_dead_letter_returns_all_messages_without_valkey(
     body = a_job().encode().decode()
     messages = [sqs_record(body, "m1"), sqs_record("poison", "m2"), sqs_record(body, "m3")]
     assert handle(dead_letter, *messages) == ["m1", "m3"]
-    assert counted(capsys) == [{"dead_letters": 1, "service": "dead_letter"}]
+    assert counted(capsys) == [
+        {"unreadable": 1, "format": "job", "service": "dead_letter"},
+        {"dead_letters": 1, "service": "dead_letter"},
+    ]
     assert [body for body, _ in parked(harness)] == ["poison"]
 
 

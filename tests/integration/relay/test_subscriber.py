@@ -93,6 +93,8 @@ async def test_subscriber_logs_and_skips_what_is_no_publication(
     valkey: Valkey, harness: SubscriberHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     await valkey.call("PUBLISH", CHANNEL, b"nonsense")
+    await valkey.call("PUBLISH", CHANNEL, b"resp_1 c 0 - v2\n{}")
     await valkey.call("PUBLISH", CHANNEL, b"resp_1 c 0 -\n{}")
     await eventually(lambda: len(harness.publications) == 1)
-    assert "nonsense" in caplog.text
+    assert "no readable publication: its header is something else" in caplog.text
+    assert "no readable publication: it has version 2" in caplog.text

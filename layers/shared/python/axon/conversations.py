@@ -6,9 +6,9 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from axon.exceptions import RequestError
+from axon.formats import Format, read
 from axon.ids import is_id
 from axon.jobs import Job
-from axon.serialization import loads
 
 
 class Turn(BaseModel):
@@ -16,6 +16,8 @@ class Turn(BaseModel):
 
     Parameters
     ----------
+    format : int
+        Version of the format in which it is cached (`axon.formats`).
     response_id : str
         Id of the response that has ended.
     previous_response_id : str | None
@@ -34,6 +36,7 @@ class Turn(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    format: int = 1
     response_id: str
     previous_response_id: str | None
     conversation_id: str
@@ -65,8 +68,14 @@ class Turn(BaseModel):
 
     @classmethod
     def decode(cls, data: bytes) -> "Turn":
-        """Read what `encode` wrote."""
-        return cls.model_validate(loads(data))
+        """Read what `encode` wrote, in this version or in an earlier one.
+
+        Raises
+        ------
+        UnreadableError
+            The data is not a turn, or one of a higher version.
+        """
+        return read(Format.TURN, data, cls.model_validate_json)
 
 
 class TurnStore(Protocol):

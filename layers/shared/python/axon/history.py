@@ -1,10 +1,11 @@
 """History: what is written behind, through a queue, into the database."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from axon.formats import Format, read
 from axon.jobs import Job
 
 
@@ -18,6 +19,8 @@ class HistoryRecord(BaseModel):
 
     Parameters
     ----------
+    format : int
+        Version of the format (`axon.formats`); `version` is that of the content.
     response_id : str
         Id of the response that has ended.
     previous_response_id : str | None
@@ -40,6 +43,7 @@ class HistoryRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    format: int = 1
     response_id: str
     previous_response_id: str | None
     conversation_id: str
@@ -69,6 +73,21 @@ class HistoryRecord(BaseModel):
             input=job.input,
         )
 
+    def encode(self) -> bytes:
+        """Return the record as the queue carries it."""
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def decode(cls, data: bytes | str) -> Self:
+        """Read what `encode` wrote, in this version or in an earlier one.
+
+        Raises
+        ------
+        UnreadableError
+            The data is not a record, or one of a higher version.
+        """
+        return read(Format.HISTORY_RECORD, data, cls.model_validate_json)
+
 
 class HistorySender(Protocol):
     """The queue before the database."""
@@ -94,5 +113,7 @@ class HistoryStore(Protocol):
         ------
         UnavailableError
             The database is away; none was applied.
+        UnreadableError
+            The database can never take one of them; none was applied.
         """
         ...

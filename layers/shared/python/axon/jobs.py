@@ -7,6 +7,8 @@ from typing import Any, Protocol, Self
 from pydantic import BaseModel, ConfigDict, TypeAdapter, field_serializer
 
 from axon.exceptions import UnavailableError
+from axon.formats import Format, read
+from axon.ids import is_id
 from axon.protocol.requests import CreateResponse, ServiceTier
 from axon.protocol.transcript import Transcript
 from axon.serialization import dumps, loads
@@ -24,6 +26,10 @@ class Job(BaseModel):
 
     Parameters
     ----------
+    format : int
+        Version of the format (`axon.formats`). Whatever changes with it, these stay where they are,
+        because a version that cannot read the job still ends its response by them: `format`,
+        `tenant_id`, and the `id` in `response`.
     tenant_id, key_id, scopes : str, str, frozenset[str]
         The `principal`. A job without `key_id` and `scopes` was queued before these were recorded;
         its key was then allowed everything.
@@ -47,6 +53,7 @@ class Job(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    format: int = 1
     tenant_id: str
     key_id: str = ""
     scopes: frozenset[str] = ALL_SCOPES
@@ -104,14 +111,31 @@ class Job(BaseModel):
 
     @classmethod
     def decode(cls, data: bytes | str) -> Self:
-        """Read what `encode` wrote.
+        """Read what `encode` wrote, in this version or in an earlier one.
 
         Raises
         ------
-        pydantic.ValidationError
-            The data is not a job.
+        UnreadableError
+            The data is not a job, or one of a higher version.
         """
-        return cls.model_validate_json(data)
+        return read(Format.JOB, data, cls.model_validate_json)
+
+
+def response_id_in(data: bytes | str) -> str | None:
+    """Return the id of the response that a job asks for, even if the job cannot be read.
+
+    Returns
+    -------
+    str | None
+        None if the data names no response: it is not a job of any version.
+    """
+    try:
+        job = loads(data)
+    except ValueError:
+        return None
+    response = job.get("response") if isinstance(job, dict) else None
+    response_id = response.get("id") if isinstance(response, dict) else None
+    return response_id if isinstance(response_id, str) and is_id("resp", response_id) else None
 
 
 def new_job(
@@ -162,6 +186,8 @@ class ReceivedJob:
         X-Ray trace header of the submitter, whose trace the worker continues.
     forwarded : bool
         True if another worker received the message and handed it over.
+    format : int
+        Version of the format in which it is handed over (`axon.formats`).
     """
 
     body: str
@@ -170,6 +196,7 @@ class ReceivedJob:
     message_id: str = ""
     trace_header: str | None = None
     forwarded: bool = False
+    format: int = 1
 
     def encode(self) -> bytes:
         """Return the job as it is sent to another worker."""
@@ -181,10 +208,11 @@ class ReceivedJob:
 
         Raises
         ------
-        ValueError
-            The data is not a received job.
+        UnreadableError
+            The data is not a received job, or one of a higher version.
         """
-        return replace(_DELIVERIES.validate_json(data), forwarded=True)
+        received = read(Format.HANDED_OVER_JOB, data, _DELIVERIES.validate_json)
+        return replace(received, forwarded=True)
 
 
 _DELIVERIES = TypeAdapter(ReceivedJob)

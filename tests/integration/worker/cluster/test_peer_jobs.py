@@ -131,12 +131,13 @@ async def test_subscriber_drops_a_job_that_arrives_too_late(
 async def test_subscriber_logs_and_drops_what_is_not_a_job(
     harness: SubscriberHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for payload in (b"nonsense", b"1\n{}"):
+    for payload in (b"nonsense", b"1\n{}", b'1\n{"format":2}'):
         await harness.publish(payload)
     await harness.send(1)
     await harness.peer_jobs.catch_up()
     assert len(harness.accepted) == 1
-    assert "nonsense" in caplog.text
+    assert "no readable handed_over_job: it does not begin with a time" in caplog.text
+    assert "no readable handed_over_job: it has version 2" in caplog.text
 
 
 async def test_subscriber_that_does_not_run_catches_up_at_once(valkey: Valkey) -> None:

@@ -1,9 +1,15 @@
-"""Publications: messages of the event log to relays, a header line and then one event a line."""
+"""Publications: messages of the event log to relays, a header line and then one event a line.
+
+The header of version 1 has four fields. A later version adds ``v2`` (and so on) as the fifth one,
+which readers of version 1 refuse; further fields are ignored.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Self
+
+from axon.formats import Format, UnreadableError, check
 
 
 class Kind(Enum):
@@ -69,16 +75,23 @@ class Publication:
 
         Raises
         ------
-        ValueError
-            Not a publication.
+        UnreadableError
+            Not a publication, or one of a higher version.
         """
         header, *events = payload.split(b"\n")
-        response_id, connection_id, first, flags = header.split(b" ")
-        return cls(
-            response_id.decode(),
-            connection_id.decode(),
-            int(first),
-            Kind(flags.removesuffix(b"!")),
-            events,
-            granted=flags.endswith(b"!"),
-        )
+        try:
+            response_id, connection_id, first, flags, *version = header.split(b" ")
+            if version:
+                check(Format.PUBLICATION, int(version[0].removeprefix(b"v")))
+            return cls(
+                response_id.decode(),
+                connection_id.decode(),
+                int(first),
+                Kind(flags.removesuffix(b"!")),
+                events,
+                granted=flags.endswith(b"!"),
+            )
+        except UnreadableError:
+            raise
+        except ValueError as error:
+            raise UnreadableError(Format.PUBLICATION, "its header is something else") from error

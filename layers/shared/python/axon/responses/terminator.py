@@ -8,10 +8,13 @@ from itertools import islice
 from axon.clock import now_ms
 from axon.event_log.log import EventLog, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
+from axon.formats import UnreadableError
 from axon.ids import is_id
 from axon.jobs import Job
+from axon.protocol.transcript import Transcript
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
 from axon.retry import backoff
+from axon.serialization import loads
 
 _TRIES = 6
 
@@ -98,17 +101,21 @@ class ResponseTerminator:
     async def _end(
         self, meta: ResponseMeta, status: Status, *, error: dict[str, str] | None
     ) -> None:
-        job = Job.decode(meta.job)
-        claim = await self._log.claim(job.response_id)
-        logged = await self._log.read(job.response_id)
+        job = _job(meta)
+        claim = await self._log.claim(meta.response_id)
+        logged = await self._log.read(meta.response_id)
         if len(logged) != claim.next_sequence:
             # Lost since the claim. A history record made from less would contradict the client.
-            raise MissingResponseError(f"{job.response_id} lacks events")
-        transcript = job.transcript()
+            raise MissingResponseError(f"{meta.response_id} lacks events")
+        transcript = job.transcript() if job else _transcript(logged[0])
         transcript.replay(logged)
         # What a client cancels, it has seen grow: it gets the item's end, too.
         events = transcript.cut_short() if status is Status.CANCELLED else []
         events.append(transcript.end(status, error=error))
+        if job is None:
+            # No record and no turn can be made of it. Its client is told all the same.
+            await self._append(meta, logged, events, epoch=claim.epoch, status=status)
+            return
         finished = FinishedResponse(
             job=job,
             response=transcript.response,
@@ -157,6 +164,21 @@ class ResponseTerminator:
                 status=status,
             )
         )
+
+
+def _job(meta: ResponseMeta) -> Job | None:
+    """Return a response's job; None if only a newer version can read it."""
+    try:
+        return Job.decode(meta.job)
+    except UnreadableError as error:
+        logger.error("%s ends unrecorded: %s", meta.response_id, error)  # noqa: TRY400
+        return None
+
+
+def _transcript(created: LoggedEvent) -> Transcript:
+    """Return a fresh transcript from event 0, which has the response as it was created."""
+    event = loads(created.data)
+    return Transcript(event["response"], stream_id=event.get("stream_id"))
 
 
 def unknown_response(response_id: str) -> RequestError:

@@ -92,10 +92,12 @@ async def test_channels_skip_what_is_no_publication(
     async with running(channels):
         with channels.listen("resp_1", listener):
             await eventually(lambda: CHANNEL in channels.channels)
+            reads = listener.reads
             await valkey.call("PUBLISH", CHANNEL, b"nonsense")
             await valkey.call("PUBLISH", CHANNEL, b"resp_1 c 7 -\n{}")
             await eventually(lambda: listener.firsts == [7])
-    assert "nonsense" in caplog.text
+    assert "no readable publication: its header is something else" in caplog.text
+    assert listener.reads == reads + 1
 
 
 async def test_channels_pass_publications_to_all_listeners_while_they_listen(

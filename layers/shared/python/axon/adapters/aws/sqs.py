@@ -137,7 +137,7 @@ class SqsHistorySender(HistorySender):
     async def send(self, record: HistoryRecord) -> None:
         await self._messages.submit(
             {
-                "MessageBody": _body(record.model_dump_json()),
+                "MessageBody": _body(record.encode().decode()),
                 "MessageGroupId": record.conversation_id,
                 "MessageDeduplicationId": f"{record.response_id}-{record.version}",
                 **_traced(self._trace_header()),

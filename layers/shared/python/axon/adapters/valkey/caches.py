@@ -9,22 +9,43 @@ from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
 from axon.conversations import Turn, TurnCache
 from axon.directory.connections import CONNECTION_LIFE_S
+from axon.formats import Refused, UnreadableError, log_refusal
 from axon.tenants.api_keys import PrincipalCache
 from axon.tenants.principal import ALL_SCOPES, Principal, decode_scopes, encode_scopes
 
 
 class ValkeyTurnCache(TurnCache):
-    """See `axon.conversations.TurnCache`; stored turns stay `ttl_s` seconds after use."""
+    """See `axon.conversations.TurnCache`.
 
-    def __init__(self, *, valkey: Valkey, ttl_s: float) -> None:
+    Parameters
+    ----------
+    valkey : Valkey
+        Connections for commands; the caller closes them.
+    ttl_s : float
+        Seconds that a stored turn stays after its last use.
+    refused : Refused
+        Notified of each turn that could not be read.
+    """
+
+    def __init__(self, *, valkey: Valkey, ttl_s: float, refused: Refused = log_refusal) -> None:
         self._valkey = valkey
+        self._refused = refused
         self._ttl_s = int(ttl_s)
         self._chain = Script(valkey, "chain")
 
     @override
     async def chain(self, response_id: str) -> list[Turn]:
         newest_first = await self._chain(args=[response_id, self._ttl_s])
-        return [Turn.decode(turn) for turn in reversed(newest_first)]
+        turns = list[Turn]()
+        for encoded in newest_first:
+            try:
+                turns.insert(0, Turn.decode(encoded))
+            except UnreadableError as error:
+                # As if it had been forgotten: it and the older ones are read from the database,
+                # which writes them into the cache again in a format that can be read.
+                self._refused(error)
+                break
+        return turns
 
     @override
     async def put(self, turns: Sequence[Turn]) -> None:

@@ -22,6 +22,7 @@ from axon.event_log.follower import (
 from axon.event_log.log import EventLog
 from axon.event_log.merger import CACHE_BYTES
 from axon.event_log.publication import Publication
+from axon.formats import UnreadableError, log_refusal
 from axon.retry import backoff, sleep_unless
 
 logger = logging.getLogger(__name__)
@@ -199,8 +200,11 @@ class ValkeyResponseChannels(ResponseChannels):
             return
         try:
             publication = Publication.decode(payload)
-        except ValueError:
-            logger.exception("not a publication: %r", payload[:200])
+        except UnreadableError as error:
+            log_refusal(error)
+            # Its events are in the log; unasked, it is only read after a second of silence.
+            for listener in listeners:
+                listener.request_read()
             return
         for listener in listeners:
             listener.publish(publication)

@@ -10,6 +10,7 @@ from typing_extensions import override
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
 from axon.directory.workers import LEASE_S, ModelStatus, WorkerDirectory, WorkerState
+from axon.formats import VERSIONS, Format, Refused, UnreadableError, check, log_refusal
 from axon.jobs import ReceivedJob
 from axon.rendezvous import LOAD_FACTOR
 
@@ -19,10 +20,19 @@ _REMEMBERED_S = 60
 
 
 class ValkeyWorkerDirectory(WorkerDirectory):
-    """See `axon.directory.workers.WorkerDirectory`."""
+    """See `axon.directory.workers.WorkerDirectory`.
 
-    def __init__(self, *, valkey: Valkey) -> None:
+    Parameters
+    ----------
+    valkey : Valkey
+        Connections for commands; the caller closes them.
+    refused : Refused
+        Notified of each registration that could not be read.
+    """
+
+    def __init__(self, *, valkey: Valkey, refused: Refused = log_refusal) -> None:
         self._valkey = valkey
+        self._refused = refused
         self._register = Script(valkey, "register_worker", after=("now_ms",))
         self._list = Script(valkey, "list_workers", after=("now_ms",))
         self._note_load = Script(valkey, "note_load")
@@ -38,6 +48,7 @@ class ValkeyWorkerDirectory(WorkerDirectory):
                 worker.slots,
                 worker.load,
                 _MODELS.dump_json(tuple(worker.models)),
+                VERSIONS[Format.REGISTRATION],
             ],
         )
 
@@ -49,15 +60,14 @@ class ValkeyWorkerDirectory(WorkerDirectory):
     @override
     async def list(self) -> Sequence[WorkerState]:
         rows = await self._list(keys=[keys.WORKERS])
-        workers = [
-            WorkerState(
-                worker_id=worker_id.decode(),
-                slots=int(slots),
-                load=int(load),
-                models=_MODELS.validate_json(models),
-            )
-            for worker_id, slots, load, models in rows
-        ]
+        workers = list[WorkerState]()
+        for row in rows:
+            # A registration that only a newer version can read is left out. To fail here would take
+            # all peers away from this worker for as long as that one lives.
+            try:
+                workers.append(_worker(*row))
+            except UnreadableError as error:
+                self._refused(error)
         return sorted(workers, key=lambda worker: worker.worker_id)
 
     @override
@@ -87,6 +97,21 @@ class ValkeyWorkerDirectory(WorkerDirectory):
         return worker_id.decode()
 
 
+def _worker(
+    worker_id: bytes, slots: bytes, load: bytes, models: bytes, version: bytes
+) -> WorkerState:
+    check(Format.REGISTRATION, int(version or 1))
+    try:
+        return WorkerState(
+            worker_id=worker_id.decode(),
+            slots=int(slots),
+            load=int(load),
+            models=_MODELS.validate_json(models),
+        )
+    except ValueError as error:
+        raise UnreadableError(Format.REGISTRATION, f"that of {worker_id.decode()}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class HandedOver:
     """A job as it arrives; `sent_ms` by the server's clock."""
@@ -100,8 +125,10 @@ class HandedOver:
 
         Raises
         ------
-        ValueError
-            It is something else.
+        UnreadableError
+            It is something else, or of a higher version.
         """
         sent_ms, _, received = payload.partition(b"\n")
+        if not sent_ms.isdigit():
+            raise UnreadableError(Format.HANDED_OVER_JOB, "it does not begin with a time")
         return cls(received=ReceivedJob.decode(received), sent_ms=int(sent_ms))

@@ -1,0 +1,137 @@
+"""Versions of the formats that cross a process or a version of Axon, and the rule for readers.
+
+``docs/formats.md`` lists every format. In short: a reader ignores fields that it does not know;
+data without a version has version 1; data of a higher version is refused (`UnreadableError`) and
+set aside, because a newer version of Axon wrote it and may have changed what known fields mean.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from axon.exceptions import AxonError
+from axon.serialization import loads
+
+logger = logging.getLogger(__name__)
+
+MAX_REASON_LENGTH = 200
+"""Longest reason of a refusal: it is an attribute of an SQS message and a cell of a table."""
+
+
+class Format(StrEnum):
+    """A format with a version of its own."""
+
+    JOB = "job"
+    HANDED_OVER_JOB = "handed_over_job"
+    PUBLICATION = "publication"
+    EVENT_LOG = "event_log"
+    HISTORY_RECORD = "history_record"
+    TURN = "turn"
+    REGISTRATION = "registration"
+
+
+VERSIONS: Mapping[Format, int] = dict.fromkeys(Format, 1)
+"""The version that is written, which is also the highest one that can be read.
+
+Raised only by a change that today's readers would misunderstand. Such a change takes two releases:
+the first one reads both versions and writes the old one, the second one writes the new one.
+"""
+
+
+class UnreadableError(AxonError, ValueError):
+    """Data that this version cannot read: of a higher version, or of no version at all.
+
+    Parameters
+    ----------
+    format : Format
+        The format that was expected.
+    reason : str
+        Why it cannot be read, without anything from the data itself.
+    newer : bool
+        True if the data has a higher version, so that a newer process could read it.
+    """
+
+    def __init__(self, format: Format, reason: str, *, newer: bool = False) -> None:  # noqa: A002
+        super().__init__(f"no readable {format}: {reason}")
+        self.format = format
+        self.reason = reason[:MAX_REASON_LENGTH]
+        self.newer = newer
+
+
+class Versioned(Protocol):
+    """An object that says which version of its format it was read from."""
+
+    @property
+    def format(self) -> int:
+        """The version."""
+        ...
+
+
+Refused = Callable[[UnreadableError], None]
+"""Takes note of data that could not be read and that was set aside."""
+
+V = TypeVar("V", bound=Versioned)
+
+
+def log_refusal(error: UnreadableError) -> None:
+    """Log that data could not be read: for processes without metrics of their own."""
+    logger.error("set aside, %s", error)
+
+
+def check(format: Format, version: int) -> None:  # noqa: A002
+    """Check that data of this version can be read.
+
+    Raises
+    ------
+    UnreadableError
+        It has a higher version.
+    """
+    if version > VERSIONS[format]:
+        reason = f"it has version {version}, and this process reads versions up to "
+        raise UnreadableError(format, f"{reason}{VERSIONS[format]}", newer=True)
+
+
+def read(format: Format, data: bytes | str, validate: Callable[[bytes | str], V]) -> V:  # noqa: A002
+    """Return what `validate` makes of JSON.
+
+    Parameters
+    ----------
+    format : Format
+        The format of the data.
+    data : bytes | str
+        A JSON object whose field `format` is its version.
+    validate : Callable[[bytes | str], V]
+        A validator of pydantic.
+
+    Raises
+    ------
+    UnreadableError
+        The data has a higher version, or is something else.
+    """
+    try:
+        value = validate(data)
+    except ValidationError as error:
+        # A higher version may well lack what this one requires: then that is the reason to name.
+        check(format, _version_of(data))
+        raise UnreadableError(format, _first(error)) from error
+    check(format, value.format)
+    return value
+
+
+def _version_of(data: bytes | str) -> int:
+    """Return the version that JSON claims to have; 1 if it does not even say that."""
+    try:
+        value = loads(data)
+    except ValueError:
+        return 1
+    version = value.get("format") if isinstance(value, dict) else None
+    return version if isinstance(version, int) else 1
+
+
+def _first(error: ValidationError) -> str:
+    """Return the first fault without the data's own text, which no log or attribute may hold."""
+    wrong = error.errors(include_input=False, include_url=False)[0]
+    return ": ".join([*map(str, wrong["loc"][:1]), wrong["msg"]])
