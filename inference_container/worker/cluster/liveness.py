@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 from axon.directory.beats import BEAT_S, HeldChange, HeldMessage, WorkerBeats
-from axon.exceptions import UnavailableError
+from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.jobs import JobQueue, ReceivedJob
 from axon.retry import RetryPolicy, sleep_unless
 from axon.tasks import TaskSet
@@ -192,5 +192,15 @@ class WorkerLiveness:
             )
             for each in messages
         ]
-        await _RELEASE.run(lambda: self._queue.extend(jobs, timeout_s=0))
+        left = list(jobs)
+
+        async def release() -> None:
+            failed = await self._queue.extend(left, timeout_s=0)
+            # Refused for good: deleted, or visible already.
+            passing = [e for e in failed if not isinstance(e.error, PermanentRefusalError)]
+            left[:] = [each.received for each in passing]
+            if passing:
+                raise passing[0].error
+
+        await _RELEASE.run(release)
         self._metrics.released_for_peer(len(jobs))

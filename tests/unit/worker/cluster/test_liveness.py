@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from axon.exceptions import UnavailableError
-from axon.jobs import ReceivedJob
+from axon.jobs import NotExtended, ReceivedJob
 from axon.testing.stores import FakeJobQueue
 from axon.testing.worker_beats import FakeWorkerBeats
 from tests.support.virtual_time import now, run
@@ -26,14 +26,17 @@ class Queue(FakeJobQueue):
     def __init__(self) -> None:
         super().__init__()
         self.released: list[tuple[float, str]] = []
-        self.refuse: Exception | None = None
+        self.refuse: UnavailableError | None = None
 
     @override
-    async def extend(self, messages: Sequence[ReceivedJob], *, timeout_s: int) -> None:
+    async def extend(
+        self, messages: Sequence[ReceivedJob], *, timeout_s: int
+    ) -> Sequence[NotExtended]:
         assert timeout_s == 0
         if self.refuse:
-            raise self.refuse
+            return [NotExtended(each, self.refuse) for each in messages]
         self.released += [(now(), each.receipt_handle) for each in messages]
+        return ()
 
 
 class ClusterHarness:
