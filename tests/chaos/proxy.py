@@ -36,6 +36,11 @@ class FaultProxy:
         """Open connections."""
         return len(self._links)
 
+    @property
+    def stalled(self) -> bool:
+        """True while nothing is passed on."""
+        return not self._flowing.is_set()
+
     async def start(self) -> None:
         """Listen."""
         self._server = await asyncio.start_server(self._accept, LOOPBACK, self.port)
