@@ -9,7 +9,7 @@ from itertools import count
 from axon.directory.beats import BEAT_S, HeldChange, HeldMessage, WorkerBeats
 from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.jobs import JobQueue, ReceivedJob
-from axon.retry import RetryPolicy, sleep_unless
+from axon.retry import sleep_unless
 from axon.tasks import TaskSet
 from worker.cluster.peer_watch import PeerWatch
 from worker.metrics import WorkerMetrics
@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 _SHORTEST_PAUSE_S = 0.05
 """Seconds between two beats however many jobs begin: 20 calls a second at most."""
 _LEAVE_TIMEOUT_S = 2.0
-_RELEASE = RetryPolicy(max_attempts=5)
 
 
 def incarnation_of(worker_id: str) -> str:
@@ -162,45 +161,55 @@ class WorkerLiveness:
     async def _take_over(self, dead: str, seen: str) -> None:
         """Release a dead peer's messages, so that the next attempts begin at once.
 
-        A message that was deleted meanwhile is refused by the queue, which changes nothing.
+        What the queue does not release now is tried again until the list expires. Meanwhile the
+        value changes with each try, so that no peer takes this worker for dead in its turn.
         """
         released: Sequence[HeldMessage] = ()
         try:
             while True:
                 successor = f"taken {self.incarnation} {next(self._counts)}"
-                released = await self._beats.take(
+                batch = await self._beats.take(
                     dead, seen=seen, successor=successor, released=released
                 )
-                if not released:
+                if not batch:
                     return
-                logger.warning("%s is dead: releasing %d of its jobs", dead, len(released))
-                await self._release(released)
-                seen = successor
+                logger.warning("%s is dead: releasing %d of its jobs", dead, len(batch))
+                released, seen = await self._release(batch), successor
+                if len(released) < len(batch):
+                    await asyncio.sleep(BEAT_S)
         except UnavailableError as error:
             # Its value stands still from here on: this worker or a peer tries again.
             logger.warning("cannot release the jobs of %s: %s", dead, error)
         finally:
             self._taking.discard(dead)
 
-    async def _release(self, messages: Sequence[HeldMessage]) -> None:
-        jobs = [
+    async def _release(self, messages: Sequence[HeldMessage]) -> list[HeldMessage]:
+        """Make messages visible; return those for which nothing is left to do.
+
+        Raises
+        ------
+        PermanentRefusalError
+            The queue refuses all of them.
+        """
+        jobs = {
             ReceivedJob(
                 body="",
                 receipt_handle=each.receipt_handle,
                 receive_count=1,
                 message_id=each.message_id,
-            )
+            ): each
             for each in messages
-        ]
-        left = list(jobs)
-
-        async def release() -> None:
-            failed = await self._queue.extend(left, timeout_s=0)
-            # Refused for good: deleted, or visible already.
-            passing = [e for e in failed if not isinstance(e.error, PermanentRefusalError)]
-            left[:] = [each.received for each in passing]
-            if passing:
-                raise passing[0].error
-
-        await _RELEASE.run(release)
-        self._metrics.released_for_peer(len(jobs))
+        }
+        try:
+            failed = await self._queue.extend(list(jobs), timeout_s=0)
+        except PermanentRefusalError:
+            raise
+        except UnavailableError as error:
+            logger.warning("cannot release %d jobs of a dead worker: %s", len(jobs), error)
+            return []
+        self._metrics.released_for_peer(len(jobs) - len(failed))
+        for each in failed:
+            # A receipt handle that is not valid any more: the message was deleted or is visible.
+            if not isinstance(each.error, PermanentRefusalError):
+                del jobs[each.received]
+        return list(jobs.values())

@@ -8,7 +8,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
-from axon.exceptions import UnavailableError
+from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.jobs import NotExtended, ReceivedJob
 from axon.testing.stores import FakeJobQueue
 from axon.testing.worker_beats import FakeWorkerBeats
@@ -26,7 +26,8 @@ class Queue(FakeJobQueue):
     def __init__(self) -> None:
         super().__init__()
         self.released: list[tuple[float, str]] = []
-        self.refuse: UnavailableError | None = None
+        self.refuse: Exception | None = None
+        self.failures: dict[str, UnavailableError] = {}
 
     @override
     async def extend(
@@ -34,9 +35,18 @@ class Queue(FakeJobQueue):
     ) -> Sequence[NotExtended]:
         assert timeout_s == 0
         if self.refuse:
-            return [NotExtended(each, self.refuse) for each in messages]
-        self.released += [(now(), each.receipt_handle) for each in messages]
-        return ()
+            raise self.refuse
+        failed = [
+            NotExtended(each, error)
+            for each in messages
+            if (error := self.failures.get(each.receipt_handle))
+        ]
+        self.released += [
+            (now(), each.receipt_handle)
+            for each in messages
+            if each.receipt_handle not in self.failures
+        ]
+        return failed
 
 
 class ClusterHarness:
@@ -179,6 +189,28 @@ def test_liveness_tries_again_while_the_queue_is_away() -> None:
         harness.queue.refuse = None
         await asyncio.sleep(20)
         assert harness.released == ["a-000", "a-001"]
+        await harness.end()
+
+    run(story())
+
+
+def test_liveness_repeats_only_releases_that_may_succeed() -> None:
+    async def story() -> None:
+        harness = ClusterHarness()
+        for name in ("a", "b"):
+            harness.start(name, jobs=3)
+        await asyncio.sleep(5)
+        harness.queue.failures = {
+            "a-000": PermanentRefusalError("not in flight"),
+            "a-001": UnavailableError("throttled"),
+        }
+        await harness.kill("a")
+        await asyncio.sleep(20)
+        assert harness.released == ["a-002"]
+        del harness.queue.failures["a-001"]
+        await asyncio.sleep(20)
+        assert harness.released == ["a-001", "a-002"]
+        assert (await harness.beats.values()).keys() == {"b"}
         await harness.end()
 
     run(story())
