@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 
 from axon.adapters.composition import response_service
 from axon.adapters.observability.telemetry import Telemetry
-from axon.exceptions import RequestError
+from axon.exceptions import HistoryPendingError, RequestError
 from axon.lambdas import Event, run, trace_header
 from axon.protocol.errors import error_event
 from axon.protocol.requests import (
@@ -37,7 +37,7 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
         value = parse_object(event.get("body") or "")
         stream_id = stream_id_of(value)
         response_id = run(_respond(value, event["requestContext"]))
-    except RequestError as error:
+    except (RequestError, HistoryPendingError) as error:
         return _refuse(error, stream_id)
     except Exception as error:
         logger.exception("message failed")

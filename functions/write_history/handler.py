@@ -1,5 +1,6 @@
 """history.fifo: applies batches of records to PostgreSQL."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -9,6 +10,8 @@ from pydantic import ValidationError
 from axon.adapters.observability.telemetry import Telemetry
 from axon.adapters.postgres.pool import create_pool
 from axon.adapters.postgres.stores import PostgresHistoryStore
+from axon.adapters.valkey.caches import ValkeyPendingHistory
+from axon.adapters.valkey.client import create_valkey
 from axon.exceptions import AxonError
 from axon.history import HistoryRecord
 from axon.lambdas import Event, run
@@ -18,6 +21,10 @@ logger = Logger(service="write_history")
 TELEMETRY = Telemetry(service="write_history")
 SETTINGS = WriteHistorySettings.from_environ(os.environ)
 STORE = PostgresHistoryStore(pool=create_pool(SETTINGS, max_size=1))
+PENDING = ValkeyPendingHistory(valkey=create_valkey(SETTINGS))
+
+FORGET_TIMEOUT_S = 1.0
+"""Longest wait for Valkey, in seconds: what is written is written, with Valkey or without."""
 
 
 @TELEMETRY.traced
@@ -38,7 +45,17 @@ async def _write(messages: list[dict[str, Any]]) -> list[str]:
         failed += [
             message_id for message_id in records if not await _write_one(records, message_id)
         ]
+    await _forget([record.response_id for name, record in records.items() if name not in failed])
     return failed
+
+
+async def _forget(response_ids: list[str]) -> None:
+    """Note that these records are no longer on their way; the note expires if this fails."""
+    try:
+        async with asyncio.timeout(FORGET_TIMEOUT_S):
+            await PENDING.remove(response_ids)
+    except (TimeoutError, AxonError) as error:
+        logger.warning("could not note that records have arrived: %s", error)
 
 
 async def _write_one(records: dict[str, HistoryRecord], message_id: str) -> bool:

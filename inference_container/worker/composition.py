@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from axon.adapters.aws.sqs import SqsHistorySender, SqsJobQueue
+from axon.adapters.aws.sqs import SqsJobQueue
 from axon.adapters.aws.sqs_api import SqsApi
-from axon.adapters.composition import event_log, sqs_api, terminator
+from axon.adapters.composition import event_log, history_sender, sqs_api, terminator
 from axon.adapters.observability.refusals import Refusals
 from axon.adapters.postgres.pool import Pool, create_pool
 from axon.adapters.postgres.stores import PostgresDesiredModels, PostgresTurnStore
 from axon.adapters.valkey.beats import ValkeyWorkerBeats
-from axon.adapters.valkey.caches import ValkeyTurnCache
+from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey, create_valkey
 from axon.adapters.valkey.directories import ValkeyModelDirectory
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
@@ -213,10 +213,16 @@ def _attempt_context(foundation: Foundation) -> AttemptContext:
     settings, valkey = foundation.settings, foundation.valkey
     log = event_log(settings, valkey=valkey)
     turns = ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s)
-    history = SqsHistorySender(api=foundation.history, trace_header=foundation.tracing.header)
+    history = history_sender(
+        foundation.history, valkey=valkey, trace_header=foundation.tracing.header
+    )
     return AttemptContext(
         event_log=log,
-        conversations=Conversations(cache=turns, database=PostgresTurnStore(pool=foundation.pool)),
+        conversations=Conversations(
+            cache=turns,
+            database=PostgresTurnStore(pool=foundation.pool),
+            pending=ValkeyPendingHistory(valkey=valkey),
+        ),
         finisher=ResponseFinisher(
             history=history, turns=turns, history_lost=foundation.metrics.history_lost
         ),

@@ -7,13 +7,14 @@ import pytest
 
 from axon.adapters.postgres.pool import Pool
 from axon.adapters.postgres.stores import PostgresHistoryStore, PostgresTurnStore
-from axon.adapters.valkey.caches import ValkeyTurnCache
+from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory
 from axon.conversations import Conversations, Turn, TurnCache, TurnStore
-from axon.history import HistoryRecord
+from axon.exceptions import HistoryPendingError
+from axon.history import HistoryRecord, PendingHistory
 from axon.responses.finisher import ResponseFinisher
-from axon.testing.stores import FakeHistory, FakeTurns
+from axon.testing.stores import FakeHistory, FakePendingHistory, FakeTurns
 from tests.contract.conftest import Kind
 from tests.support.principals import a_principal
 
@@ -47,10 +48,11 @@ class Stores:
     cache: TurnCache
     database: TurnStore
     write: Callable[[Sequence[Turn]], Awaitable[None]]
+    pending: PendingHistory
 
     @property
     def conversations(self) -> Conversations:
-        return Conversations(cache=self.cache, database=self.database)
+        return Conversations(cache=self.cache, database=self.database, pending=self.pending)
 
     async def numbers(self, response_id: str, **who: str) -> list[int] | None:
         turns = await self.conversations.chain(response_id, **HERE | who)
@@ -65,7 +67,9 @@ def numbered(made: Turn) -> int:
 def stores(kind: Kind, request: pytest.FixtureRequest) -> Stores:
     if kind == "fake":
         database = FakeTurns()
-        return Stores(cache=FakeTurns(), database=database, write=database.put)
+        return Stores(
+            cache=FakeTurns(), database=database, write=database.put, pending=FakePendingHistory()
+        )
     valkey: Valkey = request.getfixturevalue("valkey")
     pool: Pool = request.getfixturevalue("pool")
     history = PostgresHistoryStore(pool=pool)
@@ -73,6 +77,7 @@ def stores(kind: Kind, request: pytest.FixtureRequest) -> Stores:
         cache=ValkeyTurnCache(valkey=valkey, ttl_s=60),
         database=PostgresTurnStore(pool=pool),
         write=lambda turns: history.write([record(made) for made in turns]),
+        pending=ValkeyPendingHistory(valkey=valkey),
     )
 
 
@@ -132,6 +137,26 @@ class TestConversations:
         await stores.write([turn(1)])
         assert await stores.numbers("resp_2") is None
         assert await stores.numbers("resp_1") is None
+
+    @pytest.mark.parametrize("behind", [[0, 1], [1], [0]])
+    async def test_say_that_a_turn_is_on_its_way(self, stores: Stores, behind: list[int]) -> None:
+        """The history is further behind than the cache keeps turns."""
+        for number in range(2):
+            if number in behind:
+                await stores.pending.add(record(turn(number)))
+            else:
+                await stores.write([turn(number)])
+        with pytest.raises(HistoryPendingError) as caught:
+            await stores.numbers("resp_1")
+        assert (caught.value.retry_after_s, caught.value.param) == (5, "previous_response_id")
+        assert "'resp_1' is not stored yet" in caught.value.message
+        # Neither one that never was, nor another tenant's.
+        assert await stores.numbers("resp_9") is None
+        assert await stores.numbers("resp_1", tenant_id="other") is None
+        await stores.write([turn(number) for number in behind])
+        await stores.pending.remove([f"resp_{number}" for number in behind])
+        assert await stores.numbers("resp_1") == [0, 1]
+        assert await stores.numbers("resp_9") is None
 
     async def test_hide_the_chain_from_another_tenant(self, stores: Stores) -> None:
         await stores.write([turn(0)])

@@ -108,6 +108,28 @@ class TestRespondCreate:
         (message,) = harness.messages("jobs")
         assert Job.decode(message["body"]).previous_response_id == previous
 
+    def test_says_503_while_the_history_is_behind(
+        self, respond: ModuleType, harness: FunctionsHarness
+    ) -> None:
+        """A turn is kept in Valkey for 15 minutes; the history may be further behind."""
+        respond.handler(websocket_event(body(generate=False)), None)
+        records = harness.messages("history")
+        previous = json.loads(records[0]["body"])["response_id"]
+        run(harness.valkey.call("DEL", f"axon:turn:{previous}"))
+        continuing = body(previous_response_id=previous)
+        behind = json.loads(respond.handler(websocket_event(continuing), None)["body"])
+        assert (behind["status"], behind["headers"]) == (503, {"retry-after": "5"})
+        assert behind["code"] == "previous_response_not_ready"
+        # One that never was, and another tenant's: as ever, and at once.
+        unknown = websocket_event(body(previous_response_id=new_id("resp")))
+        for event in (unknown, websocket_event(continuing, tenant_id="other")):
+            refused = json.loads(respond.handler(event, None)["body"])
+            assert (refused["status"], refused["code"]) == (400, "previous_response_not_found")
+        assert harness.is_empty("jobs")
+        harness.load("write_history").handler({"Records": records}, None)
+        accepted(respond, harness, previous_response_id=previous)
+        assert run(harness.valkey.call("KEYS", "axon:history:pending:*")) == []
+
 
 class TestRespondScaledToZero:
     @pytest.fixture

@@ -105,3 +105,13 @@ def test_write_history_returns_all_records_without_a_database(harness: Functions
     module.STORE._pool.timeout = 0.2
     answer = module.handler(event(record(0), "poison", record(1)), None)
     assert sorted(failures(answer)) == ["m0", "m1", "m2"]
+
+
+def test_write_history_writes_without_valkey(
+    harness: FunctionsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Notes about what has arrived go to Valkey; the database does not wait for that."""
+    module = harness.load("write_history", valkey_url="redis://127.0.0.1:1/0")
+    monkeypatch.setattr(module, "FORGET_TIMEOUT_S", 0.1)
+    assert failures(module.handler(event(record(0)), None)) == []
+    assert list(responses(harness)) == ["resp_0"]

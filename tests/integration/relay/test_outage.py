@@ -1,4 +1,4 @@
-"""A relay whose Valkey is away for a while: not ready, but alive, and the same process after it."""
+"""A relay whose Valkey is away for some seconds: not ready, but alive."""
 
 import asyncio
 import signal

@@ -18,7 +18,7 @@ FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
         ("connect", ["VALKEY_URL"]),
         ("disconnect", ["VALKEY_URL"]),
         ("respond", ["VALKEY_URL", "POSTGRES_DSN", "JOBS_QUEUE_URL", "HISTORY_QUEUE_URL"]),
-        ("write_history", ["POSTGRES_DSN"]),
+        ("write_history", ["VALKEY_URL", "POSTGRES_DSN"]),
         ("dead_letter", ["VALKEY_URL", "HISTORY_QUEUE_URL", "PARKED_QUEUE_URL"]),
         ("migrate", ["POSTGRES_DSN"]),
         ("keys", ["VALKEY_URL", "POSTGRES_DSN"]),

@@ -96,7 +96,9 @@ FUNCTIONS = {
         ),
     ),
     "write_history": Function(
-        settings=settings.WriteHistorySettings, uses=frozenset({Resource.POSTGRES}), timeout_s=60
+        settings=settings.WriteHistorySettings,
+        uses=frozenset({Resource.VALKEY, Resource.POSTGRES}),
+        timeout_s=60,
     ),
     "dead_letter": Function(
         settings=settings.DeadLetterSettings,

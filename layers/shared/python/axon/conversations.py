@@ -5,10 +5,13 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from axon.exceptions import RequestError
+from axon.exceptions import HistoryPendingError, RequestError
 from axon.formats import Format, read
+from axon.history import NoPendingHistory, PendingHistory
 from axon.ids import is_id
 from axon.jobs import Job
+
+_NOTHING_PENDING = NoPendingHistory()
 
 
 class Turn(BaseModel):
@@ -102,21 +105,44 @@ class TurnCache(TurnStore, Protocol):
 
 
 class Conversations:
-    """Reads turns through the cache."""
+    """Reads turns through the cache.
 
-    def __init__(self, *, cache: TurnCache, database: TurnStore) -> None:
+    Parameters
+    ----------
+    cache : TurnCache
+        Asked first; refilled from the database.
+    database : TurnStore
+        Asked for what the cache does not have.
+    pending : PendingHistory
+        Tells a turn that neither has yet from one that never was.
+    """
+
+    def __init__(
+        self, *, cache: TurnCache, database: TurnStore, pending: PendingHistory = _NOTHING_PENDING
+    ) -> None:
         self._cache = cache
         self._database = database
+        self._pending = pending
 
     async def chain(
         self, response_id: str, *, tenant_id: str, connection_id: str
     ) -> list[Turn] | None:
-        """Return the turns up to this response's, oldest first; None if there is none to see."""
+        """Return the turns up to this response's, oldest first; None if there is none to see.
+
+        Raises
+        ------
+        HistoryPendingError
+            A turn has left the cache, and its record is still on its way to the database.
+        """
         turns = await self._cache.chain(response_id)
         missing = turns[0].previous_response_id if turns else response_id
         if missing is not None:
             older = await self._database.chain(missing)
-            if not older or older[0].previous_response_id is not None:
+            lost = older[0].previous_response_id if older else missing
+            if lost is not None:
+                # Only now, so that a conversation that can be read costs nothing more.
+                if await self._pending.tenant_of(lost) == tenant_id:
+                    raise HistoryPendingError(response_id)
                 return None
             await self._cache.put(older)
             turns = older + turns
@@ -132,6 +158,8 @@ class Conversations:
         ------
         RequestError
             There is no such response, or it is not this tenant's and connection's to continue.
+        HistoryPendingError
+            There is, but it is not in the database yet.
         """
         if previous_response_id is None:
             return []

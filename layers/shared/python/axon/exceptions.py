@@ -3,7 +3,8 @@
 AxonError
 ├── RequestError            refused: carries what the client's SDK shows
 ├── UnavailableError        a part that the request needs is away; worth a retry
-│   └── PermanentRefusalError   a service refuses the call; a retry would be refused, too
+│   ├── PermanentRefusalError   a service refuses the call; a retry would be refused, too
+│   └── HistoryPendingError     what the request continues is on its way to the database
 ├── SettingsError           wrong or missing configuration; ends the process at start
 ├── FencedError             another attempt owns the response now; stop at once
 ├── MovedError              another relay, or another connection, gets the response's events now
@@ -52,6 +53,28 @@ class PermanentRefusalError(UnavailableError):
     another request can change it. For callers without a better answer it is like a service that is
     away; no `axon.retry.RetryPolicy` repeats it.
     """
+
+
+class HistoryPendingError(UnavailableError):
+    """A request continues a response that is not in the database yet, but will be.
+
+    Parameters
+    ----------
+    response_id : str
+        The response that cannot be read yet.
+    retry_after_s : int
+        When to try again, in seconds; over HTTP the header ``Retry-After``.
+    """
+
+    def __init__(self, response_id: str, *, retry_after_s: int = 5) -> None:
+        self.message = (
+            f"Previous response with id '{response_id}' is not stored yet. "
+            f"Please retry in {retry_after_s} seconds."
+        )
+        super().__init__(self.message)
+        self.code = "previous_response_not_ready"
+        self.param = "previous_response_id"
+        self.retry_after_s = retry_after_s
 
 
 class SettingsError(AxonError):

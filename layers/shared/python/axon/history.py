@@ -1,10 +1,13 @@
 """History: what is written behind, through a queue, into the database."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
 
+from axon.exceptions import PermanentRefusalError
 from axon.formats import Format, read
 from axon.jobs import Job
 
@@ -101,6 +104,71 @@ class HistorySender(Protocol):
             The queue did not take it.
         """
         ...
+
+
+class PendingHistory(Protocol):
+    """Notes of the responses that have a record on its way to the database."""
+
+    async def add(self, record: HistoryRecord) -> None:
+        """Note that this record is being sent."""
+        ...
+
+    async def tenant_of(self, response_id: str) -> str | None:
+        """Return the tenant of a response whose record may still be on its way."""
+        ...
+
+    async def remove(self, response_ids: Sequence[str]) -> None:
+        """Forget responses whose records have arrived."""
+        ...
+
+
+class NoPendingHistory(PendingHistory):
+    """Notes nothing, for processes that write no history."""
+
+    @override
+    async def add(self, record: HistoryRecord) -> None:
+        pass
+
+    @override
+    async def tenant_of(self, response_id: str) -> str | None:
+        return None
+
+    @override
+    async def remove(self, response_ids: Sequence[str]) -> None:
+        pass
+
+
+class NotedHistorySender(HistorySender):
+    """Sends records and notes that they are on their way.
+
+    A request may continue the response when the turn has left the cache and the record is still in
+    the queue. Without the note nobody could tell such a response from one that never existed.
+
+    Parameters
+    ----------
+    sender : HistorySender
+        The queue.
+    pending : PendingHistory
+        Where it is noted.
+    """
+
+    def __init__(self, *, sender: HistorySender, pending: PendingHistory) -> None:
+        self._sender = sender
+        self._pending = pending
+
+    @override
+    async def send(self, record: HistoryRecord) -> None:
+        if record.response["status"] == "failed":  # nothing continues it
+            await self._sender.send(record)
+            return
+        try:
+            # At the same time, for the client waits. A note that is written after its record has
+            # arrived is left behind; it is asked for only where the database has no such row.
+            await asyncio.gather(self._pending.add(record), self._sender.send(record))
+        except PermanentRefusalError:
+            # It will never arrive. After any other error it may have been sent, and callers retry.
+            await self._pending.remove([record.response_id])
+            raise
 
 
 class HistoryStore(Protocol):

@@ -185,7 +185,7 @@ class RespondSettings(EventLogSettings, PostgresSettings):
         return aliases
 
 
-class WriteHistorySettings(PostgresSettings):
+class WriteHistorySettings(ValkeySettings, PostgresSettings):
     """functions/write_history."""
 
 

@@ -4,6 +4,7 @@ from openai.types.responses import ResponseErrorEvent
 from axon.exceptions import (
     AxonError,
     FencedError,
+    HistoryPendingError,
     MissingResponseError,
     RequestError,
     SettingsError,
@@ -53,6 +54,21 @@ def test_error_event_of_an_unavailable_service_says_retry() -> None:
     assert event["error"]["type"] == "server_error"
     assert event["code"] == "server_overloaded"
     assert event["message"] == UNAVAILABLE_MESSAGE
+
+
+def test_error_event_of_a_response_that_is_not_stored_yet_says_when_to_retry() -> None:
+    frame = error_frame(HistoryPendingError("resp_1", retry_after_s=7))
+    message = "Previous response with id 'resp_1' is not stored yet. Please retry in 7 seconds."
+    event = loads(frame)
+    assert (event["status"], event["headers"]) == (503, {"retry-after": "7"})
+    assert event["error"] == {
+        "type": "server_error",
+        "code": "previous_response_not_ready",
+        "message": message,
+        "param": "previous_response_id",
+    }
+    parsed = ResponseErrorEvent.model_validate_json(frame, strict=True)
+    assert (parsed.code, parsed.message) == ("previous_response_not_ready", message)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ from axon.adapters.aws.ecs_scaler import EcsWorkerScaler
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobSender, TraceHeader, no_trace_header
 from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.closing import AsyncClosing
-from axon.adapters.valkey.caches import ValkeyTurnCache
+from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey, create_valkey
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.follower import ValkeyFollower
 from axon.conversations import Conversations
 from axon.exceptions import SettingsError
+from axon.history import HistorySender, NotedHistorySender
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
@@ -60,6 +61,16 @@ def sqs_api(queue_url: str, *, region: str) -> SqsApi:
     return SqsApi(queue_url=queue_url, region=region, credentials=process_credentials().current)
 
 
+def history_sender(
+    api: SqsApi, *, valkey: Valkey, trace_header: TraceHeader = no_trace_header
+) -> HistorySender:
+    """Return the sender to the history queue, which notes what is on its way."""
+    return NotedHistorySender(
+        sender=SqsHistorySender(api=api, trace_header=trace_header),
+        pending=ValkeyPendingHistory(valkey=valkey),
+    )
+
+
 def terminator(
     settings: EventLogSettings,
     *,
@@ -84,7 +95,7 @@ def terminator(
     return ResponseTerminator(
         event_log=log,
         finisher=ResponseFinisher(
-            history=SqsHistorySender(api=history),
+            history=history_sender(history, valkey=valkey),
             turns=ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s),
             history_lost=history_lost,
         ),
@@ -178,12 +189,16 @@ def response_service(
     log = event_log(settings, valkey=valkey, models=settings.models)
     turns = ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s)
     finisher = ResponseFinisher(
-        history=SqsHistorySender(api=history, trace_header=trace_header), turns=turns
+        history=history_sender(history, valkey=valkey, trace_header=trace_header), turns=turns
     )
     terminator = ResponseTerminator(event_log=log, finisher=finisher)
     service = ResponseService(
         event_log=log,
-        conversations=Conversations(cache=turns, database=PostgresTurnStore(pool=pool)),
+        conversations=Conversations(
+            cache=turns,
+            database=PostgresTurnStore(pool=pool),
+            pending=ValkeyPendingHistory(valkey=valkey),
+        ),
         jobs=SqsJobSender(api=jobs, trace_header=trace_header),
         finisher=finisher,
         terminator=terminator,

@@ -1,6 +1,6 @@
 """The error frame that every SDK version understands."""
 
-from axon.exceptions import AxonError, RequestError, UnavailableError
+from axon.exceptions import AxonError, HistoryPendingError, RequestError, UnavailableError
 from axon.protocol.objects import Json
 from axon.serialization import dumps
 
@@ -26,6 +26,9 @@ def error_event(error: BaseException, *, stream_id: str | None = None) -> Json:
         "param": param,
         "sequence_number": 0,
     }
+    if isinstance(error, HistoryPendingError):
+        # The headers that an HTTP response would have; Codex reads them from error events.
+        event["headers"] = {"retry-after": str(error.retry_after_s)}
     if stream_id is not None:
         event["stream_id"] = stream_id
     return event
@@ -40,6 +43,8 @@ def _parts(error: BaseException) -> tuple[int, str, str, str, str | None]:
     match error:
         case RequestError():
             return error.status, "invalid_request_error", error.code, error.message, error.param
+        case HistoryPendingError():
+            return 503, "server_error", error.code, error.message, error.param
         case UnavailableError():
             return 503, "server_error", "server_overloaded", UNAVAILABLE_MESSAGE, None
         case AxonError() | _:

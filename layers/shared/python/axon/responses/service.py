@@ -11,6 +11,7 @@ from axon.directory.models import unknown_model
 from axon.event_log.log import EventLog, NewResponse, Opening, OpenResult, Resumption, Status
 from axon.exceptions import (
     FencedError,
+    HistoryPendingError,
     PermanentRefusalError,
     RequestError,
     UnavailableError,
@@ -89,7 +90,8 @@ class ResponseService:
         RequestError
             Refused; nothing was accepted.
         UnavailableError
-            No relay is there to answer through; nothing was accepted.
+            No relay is there to answer through, or what it continues is not stored yet; nothing was
+            accepted.
         """
         try:
             turns = await self._conversations.turns_before(
@@ -97,7 +99,7 @@ class ResponseService:
                 tenant_id=principal.tenant_id,
                 connection_id=connection_id,
             )
-        except RequestError:
+        except (RequestError, HistoryPendingError):
             # The first request may have begun its response before its conversation went away.
             opening = await self._log.repeated(_idempotency(request, principal.tenant_id))
             if opening is None:

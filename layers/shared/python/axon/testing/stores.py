@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from axon.conversations import Turn, TurnCache
 from axon.exceptions import PermanentRefusalError
-from axon.history import HistoryRecord, HistorySender, HistoryStore
+from axon.history import HistoryRecord, HistorySender, HistoryStore, PendingHistory
 from axon.jobs import Job, JobQueue, JobSender, NotExtended, ReceivedJob
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.tenants.api_keys import ApiKey, ApiKeyStore, PrincipalCache
@@ -40,6 +40,26 @@ class FakeTurns(TurnCache):
     @override
     async def evict(self, response_id: str) -> None:
         self.turns.pop(response_id, None)
+
+
+class FakePendingHistory(PendingHistory):
+    """Tenants of the responses whose records are on their way."""
+
+    def __init__(self) -> None:
+        self.tenants: dict[str, str] = {}
+
+    @override
+    async def add(self, record: HistoryRecord) -> None:
+        self.tenants[record.response_id] = record.tenant_id
+
+    @override
+    async def tenant_of(self, response_id: str) -> str | None:
+        return self.tenants.get(response_id)
+
+    @override
+    async def remove(self, response_ids: Sequence[str]) -> None:
+        for response_id in response_ids:
+            self.tenants.pop(response_id, None)
 
 
 class FakePrincipalCache(PrincipalCache):

@@ -19,10 +19,10 @@ LOOPBACK = "127.0.0.1"
 class Health:
     """The answers to two different questions about a service.
 
-    Readiness (/health): can it serve what comes now? It is for whoever chooses between instances,
-    and for people. Liveness (/live): is the process to be replaced? ECS replaces a task that fails
-    its container's check or the load balancer's, so liveness must not depend on anything outside
-    the process. Valkey is away for all relays at once: if that failed their liveness, ECS would
+    Readiness (/health): can it serve what comes now? It is for a choice between instances, and for
+    people. Liveness (/live): is the process to be replaced? ECS replaces a task that fails its
+    container's check or the load balancer's, so liveness must not depend on anything outside the
+    process. Valkey is away for all relays at once: if that failed their liveness, ECS would
     replace every one of them, and each connection's deliveries with it, for an outage that a new
     task does not survive any better.
 

@@ -1,4 +1,4 @@
-"""Caches in Valkey, each before a table in PostgreSQL: turns and principals."""
+"""Caches in Valkey, before tables in PostgreSQL, and what is on its way into these."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from axon.adapters.valkey.client import Script, Valkey
 from axon.conversations import Turn, TurnCache
 from axon.directory.connections import CONNECTION_LIFE_S
 from axon.formats import Refused, UnreadableError, log_refusal
+from axon.history import HistoryRecord, PendingHistory
 from axon.tenants.api_keys import PrincipalCache
 from axon.tenants.principal import ALL_SCOPES, Principal, decode_scopes, encode_scopes
 
@@ -70,6 +71,32 @@ class ValkeyTurnCache(TurnCache):
             commands.append(("SADD", turns_key, turn.response_id))
             commands.append(("EXPIRE", turns_key, life_s))
         await asyncio.gather(*(self._valkey.call(*command) for command in commands))
+
+
+PENDING_LIFE_S = 14 * 24 * 3600
+"""As long as SQS keeps a record (its quota, and the queues' setting): no later one can arrive."""
+
+
+class ValkeyPendingHistory(PendingHistory):
+    """See `axon.history.PendingHistory`; a key for each record that has not arrived yet."""
+
+    def __init__(self, *, valkey: Valkey) -> None:
+        self._valkey = valkey
+
+    @override
+    async def add(self, record: HistoryRecord) -> None:
+        key = keys.pending_history(record.response_id)
+        await self._valkey.call("SET", key, record.tenant_id, "EX", PENDING_LIFE_S)
+
+    @override
+    async def tenant_of(self, response_id: str) -> str | None:
+        value: bytes | None = await self._valkey.call("GET", keys.pending_history(response_id))
+        return None if value is None else value.decode()
+
+    @override
+    async def remove(self, response_ids: Sequence[str]) -> None:
+        if response_ids:
+            await self._valkey.call("DEL", *map(keys.pending_history, response_ids))
 
 
 class ValkeyPrincipalCache(PrincipalCache):

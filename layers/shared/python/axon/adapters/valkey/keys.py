@@ -63,6 +63,11 @@ def turn(response_id: str) -> str:
     return f"axon:turn:{response_id}"
 
 
+def pending_history(response_id: str) -> str:
+    """Return the key that says that a response's history record is on its way."""
+    return f"axon:history:pending:{response_id}"
+
+
 def identity(key_hash: str) -> str:
     """Return the key of a cached principal."""
     return f"axon:identity:{key_hash}"
