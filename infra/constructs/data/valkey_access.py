@@ -22,7 +22,8 @@ ACCESS_STRING = " ".join(
         "&axon:relay:*",
         "&axon:relays:left",
         "&axon:response:*",
-        "&axon:followers",
+        "&axon:followers",  # the version before has one channel for all
+        "&axon:followers:*",
         "&axon:worker:*",
         "&axon:models:changed",
         "-@all",

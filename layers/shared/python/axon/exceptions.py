@@ -4,7 +4,8 @@ AxonError
 ├── RequestError            refused: carries what the client's SDK shows
 ├── UnavailableError        a part that the request needs is away; worth a retry
 │   ├── PermanentRefusalError   a service refuses the call; a retry would be refused, too
-│   └── HistoryPendingError     what the request continues is on its way to the database
+│   ├── HistoryPendingError     what the request continues is on its way to the database
+│   └── StoreFullError      Valkey has no memory left; worth a retry in a minute
 ├── SettingsError           wrong or missing configuration; ends the process at start
 ├── FencedError             another attempt owns the response now; stop at once
 ├── MovedError              another relay, or another connection, gets the response's events now
@@ -75,6 +76,13 @@ class HistoryPendingError(UnavailableError):
         self.code = "previous_response_not_ready"
         self.param = "previous_response_id"
         self.retry_after_s = retry_after_s
+
+
+class StoreFullError(UnavailableError):
+    """Valkey has no memory left for the call, or none for new requests."""
+
+    retry_after_s = 60
+    """When to try again, in seconds; over HTTP the header ``Retry-After``."""
 
 
 class SettingsError(AxonError):

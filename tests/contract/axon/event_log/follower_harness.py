@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 
-from axon.adapters.valkey import keys
 from axon.adapters.valkey.directories import (
     ValkeyConnectionDirectory,
     ValkeyModelDirectory,
@@ -277,7 +276,7 @@ async def real(
             relays=ValkeyRelayDirectory(valkey=valkey),
             connections=ValkeyConnectionDirectory(valkey=valkey),
             models=ValkeyModelDirectory(valkey=valkey),
-            subscribed=lambda: len(subscription.channels - {keys.FOLLOWERS}),
+            subscribed=lambda: len(subscription.channels - {subscription.own_channel}),
             disconnect=disconnect,
             lose=lose,
         )

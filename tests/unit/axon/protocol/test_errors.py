@@ -8,9 +8,16 @@ from axon.exceptions import (
     MissingResponseError,
     RequestError,
     SettingsError,
+    StoreFullError,
     UnavailableError,
 )
-from axon.protocol.errors import INTERNAL_MESSAGE, UNAVAILABLE_MESSAGE, error_event, error_frame
+from axon.protocol.errors import (
+    FULL_MESSAGE,
+    INTERNAL_MESSAGE,
+    UNAVAILABLE_MESSAGE,
+    error_event,
+    error_frame,
+)
 from axon.serialization import loads
 
 REFUSED = RequestError(
@@ -69,6 +76,15 @@ def test_error_event_of_a_response_that_is_not_stored_yet_says_when_to_retry() -
     }
     parsed = ResponseErrorEvent.model_validate_json(frame, strict=True)
     assert (parsed.code, parsed.message) == ("previous_response_not_ready", message)
+
+
+def test_error_event_of_a_full_store_says_when_to_retry() -> None:
+    event = error_event(StoreFullError("Valkey: command not allowed"))
+    assert event["status"] == 503
+    assert event["error"]["type"] == "server_error"
+    assert event["code"] == "server_full"
+    assert event["headers"] == {"retry-after": "60"}
+    assert event["message"] == FULL_MESSAGE
 
 
 @pytest.mark.parametrize(

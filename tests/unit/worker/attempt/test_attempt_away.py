@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axon.event_log.log import Status
-from axon.exceptions import FencedError, MissingResponseError, UnavailableError
+from axon.exceptions import FencedError, MissingResponseError, StoreFullError, UnavailableError
 from tests.support.principals import a_principal
 from tests.support.virtual_time import now, run
 from tests.unit.axon.responses.service_harness import DEADLINE_S
@@ -54,8 +54,13 @@ def test_attempt_completes_the_answer_whatever_fails(
     run(story())
 
 
-@pytest.mark.parametrize("away_s", [1, 60])
-def test_attempt_generates_nothing_again_after_an_outage_of_valkey(away_s: float) -> None:
+@pytest.mark.parametrize(
+    ("away_s", "error"),
+    [(1, UnavailableError("away")), (60, UnavailableError("away")), (60, StoreFullError("full"))],
+)
+def test_attempt_generates_nothing_again_after_an_outage_of_valkey(
+    away_s: float, error: Exception
+) -> None:
     async def story() -> None:
         harness = await a_harness()
         job = await harness.job()
@@ -64,7 +69,7 @@ def test_attempt_generates_nothing_again_after_an_outage_of_valkey(away_s: float
 
         async def away(*args: Any, **kwargs: Any) -> str:
             if 0.5 < now() < 0.5 + away_s:
-                raise UnavailableError("away")
+                raise error
             return await append(*args, **kwargs)
 
         harness.valkey.append = away  # type: ignore[method-assign]

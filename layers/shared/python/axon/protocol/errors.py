@@ -1,12 +1,23 @@
 """The error frame that every SDK version understands."""
 
-from axon.exceptions import AxonError, HistoryPendingError, RequestError, UnavailableError
+from axon.exceptions import (
+    AxonError,
+    HistoryPendingError,
+    RequestError,
+    StoreFullError,
+    UnavailableError,
+)
 from axon.protocol.objects import Json
 from axon.serialization import dumps
 
 INTERNAL_MESSAGE = "The server had an error while processing your request. Please retry."
 
 UNAVAILABLE_MESSAGE = "The service cannot take your request at the moment. Please retry."
+
+FULL_MESSAGE = (
+    "The server's memory for running answers is full, so it takes no new requests. "
+    "Please retry in a minute; answers that run are not affected."
+)
 
 
 def error_event(error: BaseException, *, stream_id: str | None = None) -> Json:
@@ -26,7 +37,7 @@ def error_event(error: BaseException, *, stream_id: str | None = None) -> Json:
         "param": param,
         "sequence_number": 0,
     }
-    if isinstance(error, HistoryPendingError):
+    if isinstance(error, HistoryPendingError | StoreFullError):
         # The headers that an HTTP response would have; Codex reads them from error events.
         event["headers"] = {"retry-after": str(error.retry_after_s)}
     if stream_id is not None:
@@ -45,6 +56,8 @@ def _parts(error: BaseException) -> tuple[int, str, str, str, str | None]:
             return error.status, "invalid_request_error", error.code, error.message, error.param
         case HistoryPendingError():
             return 503, "server_error", error.code, error.message, error.param
+        case StoreFullError():
+            return 503, "server_error", "server_full", FULL_MESSAGE, None
         case UnavailableError():
             return 503, "server_error", "server_overloaded", UNAVAILABLE_MESSAGE, None
         case AxonError() | _:

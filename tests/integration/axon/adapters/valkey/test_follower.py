@@ -48,7 +48,7 @@ async def test_channels_request_a_read_after_each_subscription(valkey: Valkey) -
             for expected in (1, 2, 3):
                 await eventually(lambda expected=expected: listener.reads == expected)  # type: ignore[misc]
                 await valkey.call("CLIENT", "KILL", "TYPE", "pubsub")
-        await eventually(lambda: channels.channels == {keys.FOLLOWERS})
+        await eventually(lambda: channels.channels == {channels.own_channel})
 
 
 async def test_channels_subscribe_again_after_silence(

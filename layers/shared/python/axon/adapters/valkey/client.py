@@ -1,8 +1,10 @@
 """Valkey: one connection on which concurrent commands travel together, and scripts from files."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
+from itertools import islice
 from typing import Any
 
 from redis.asyncio import Redis
@@ -10,17 +12,21 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError as ValkeyConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from axon.adapters.aws.batching import Batcher
 from axon.adapters.valkey.connection import Command, CommandConnection
 from axon.adapters.valkey.login import login_of
-from axon.exceptions import UnavailableError
+from axon.adapters.valkey.refusals import Refusal, refusal_of
+from axon.exceptions import StoreFullError, UnavailableError
+from axon.retry import backoff
 from axon.settings import ValkeySettings
 
 _BATCH = 512
 _ANSWER_S = 5.0
+_REPETITIONS = 5
+"""Repetitions of a refused command: 0.6 s on average. Who can wait longer retries the call."""
 
 
 class Valkey:
@@ -56,14 +62,26 @@ class Valkey:
         Raises
         ------
         UnavailableError
-            The server stayed away, or is a replica since a failover.
+            The server stayed away, or went on refusing commands for a reason of its own.
+        StoreFullError
+            The server has no memory left; the command has had no effect.
         redis.exceptions.ResponseError
-            The server refused the command.
+            The command is wrong.
         """
-        try:
-            return await self._commands.submit(command)
-        except (ValkeyConnectionError, ValkeyTimeoutError, ReadOnlyError) as error:
-            raise UnavailableError(f"Valkey: {error}") from error
+        pauses = islice(backoff(longest_s=0.5), _REPETITIONS)
+        while True:
+            try:
+                return await self._commands.submit(command)
+            except RedisError as error:
+                refusal = refusal_of(error)
+                if refusal is None:
+                    raise
+                if refusal is Refusal.FULL:
+                    raise StoreFullError(f"Valkey: {error}") from error
+                if (pause_s := next(pauses, None)) is None:
+                    raise UnavailableError(f"Valkey: {error}") from error
+            # Each command waits for itself, so that those which travelled with it do not.
+            await asyncio.sleep(pause_s)
 
     async def now_ms(self) -> int:
         """Return the server's time, so that clocks need not agree."""
@@ -76,13 +94,24 @@ class Valkey:
         await self.redis.aclose()
 
     async def _send(self, commands: Sequence[Command]) -> Sequence[Any]:
-        return await self._retry.call_with_retry(
-            lambda: self._connection.exchange(commands), _leave_closed
-        )
+        try:
+            answers = await self._retry.call_with_retry(
+                lambda: self._connection.exchange(commands), _leave_closed
+            )
+        except (ValkeyConnectionError, ValkeyTimeoutError) as error:
+            raise UnavailableError(f"Valkey: {error}") from error
+        if any(_leads_elsewhere(answer) for answer in answers):
+            await self._connection.close()
+        return answers
 
 
 def _retry() -> Retry:
     return Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.02), 5)
+
+
+def _leads_elsewhere(answer: Any) -> bool:
+    """Return whether an answer shows that the connection must be made again."""
+    return isinstance(answer, RedisError) and refusal_of(answer) is Refusal.RECONNECT
 
 
 async def _leave_closed(_: Exception) -> None:

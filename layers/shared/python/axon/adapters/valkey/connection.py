@@ -10,6 +10,8 @@ from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
+from axon.adapters.valkey.refusals import refusal_of
+
 Command = tuple[Any, ...]
 
 # redis-py's pipelines take a connection from a pool, start a task for each write and read their own
@@ -63,10 +65,14 @@ class CommandConnection:
 
     async def _answer(self, name: str) -> Any:
         try:
-            answer = await self._connection.read_response()
-        except ValkeyConnectionError:  # some are errors that the server tells, too
-            raise
+            # Left open after an error that the server tells: the answers to other commands follow.
+            answer = await self._connection.read_response(disconnect_on_error=False)
         except ResponseError as error:
+            return error
+        except ValkeyConnectionError as error:
+            # For redis-py LOADING and NOAUTH are errors of the connection, too.
+            if refusal_of(error) is None:
+                raise
             return error
         callback = self._callbacks.get(name)
         return callback(answer) if callback else answer

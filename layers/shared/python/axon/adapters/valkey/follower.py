@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import RedisError
 from typing_extensions import override
 
@@ -22,6 +24,7 @@ from axon.event_log.follower import (
 from axon.event_log.log import EventLog
 from axon.event_log.merger import CACHE_BYTES
 from axon.event_log.publication import Publication
+from axon.exceptions import UnavailableError
 from axon.formats import UnreadableError, log_refusal
 from axon.retry import backoff, sleep_unless
 
@@ -87,13 +90,20 @@ class ValkeyResponseChannels(ResponseChannels):
     `listen` only notes what is desired. `run` alone talks to Valkey: it makes the connection's
     subscriptions equal to what is desired, and connects again after an error.
 
-    A connection can be dead without a sign. So `run` subscribes to `keys.FOLLOWERS` each second,
-    where nobody publishes. The server confirms that each time; when the confirmations stay away,
-    `run` connects again.
+    A connection can be dead without a sign. So `run` subscribes to a channel of its own each
+    second. The server confirms that each time; when the confirmations stay away, `run` connects
+    again. It also does when a message to that channel reaches nobody: after a failover commands go
+    to the new primary, while a subscription stays with the old one for as long as that answers.
+
+    Attributes
+    ----------
+    own_channel : str
+        The channel that is always subscribed to.
     """
 
     def __init__(self, *, valkey: Valkey) -> None:
-        self._redis = valkey.redis
+        self._valkey = valkey
+        self.own_channel = keys.followers_channel(secrets.token_hex(8))
         self._listeners: dict[str, set[PublicationListener]] = {}
         # Channels of the current connection. A channel is requested from SUBSCRIBE to UNSUBSCRIBE,
         # and confirmed from the answer to the one to the answer to the other.
@@ -141,7 +151,7 @@ class ValkeyResponseChannels(ResponseChannels):
             await asyncio.sleep(next(pauses))
 
     async def _connect(self) -> None:
-        pool = self._redis.connection_pool
+        pool = self._valkey.redis.connection_pool
         connection: AbstractConnection = pool.connection_class(
             **{**pool.connection_kwargs, "socket_timeout": None}
         )
@@ -154,6 +164,7 @@ class ValkeyResponseChannels(ResponseChannels):
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._receive(connection))
                 group.create_task(self._subscribe(connection))
+                group.create_task(self._check_server())
         finally:
             self._confirmed.clear()
             await connection.disconnect(nowait=True)
@@ -168,8 +179,18 @@ class ValkeyResponseChannels(ResponseChannels):
                 await connection.send_command("UNSUBSCRIBE", *left)
             joined = desired - self._requested
             self._requested |= joined
-            await connection.send_command("SUBSCRIBE", keys.FOLLOWERS, *joined)
+            await connection.send_command("SUBSCRIBE", self.own_channel, *joined)
             await sleep_unless(self._changed, HEARTBEAT_S)
+
+    async def _check_server(self) -> None:
+        """Raise once commands go to another server than the subscriptions."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            # Before the confirmation the message may overtake the subscription.
+            confirmed = self.own_channel in self._confirmed
+            with suppress(UnavailableError):
+                if await self._valkey.call("PUBLISH", self.own_channel, b"") == 0 and confirmed:
+                    raise ValkeyConnectionError("commands go to another server")
 
     async def _receive(self, connection: AbstractConnection) -> None:
         async with asyncio.timeout(SILENCE_S) as silence:

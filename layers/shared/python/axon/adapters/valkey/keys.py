@@ -10,7 +10,6 @@ MODELS_CHANGED = "axon:models:changed"
 WORKERS = "axon:workers"
 BEATS = "axon:workers:beats"
 SCALING_LOCK = "axon:scaling-lock"
-FOLLOWERS = "axon:followers"
 
 
 def response(response_id: str) -> str:
@@ -56,6 +55,11 @@ def relay_channel(relay_id: str) -> str:
 def response_channel(response_id: str) -> str:
     """Return the channel of a response's publications to its followers."""
     return f"axon:response:{response_id}"
+
+
+def followers_channel(name: str) -> str:
+    """Return the channel of a process that follows responses, to which it alone publishes."""
+    return f"axon:followers:{name}"
 
 
 def turn(response_id: str) -> str:

@@ -47,6 +47,7 @@ class Subscriber:
         self._resubscribed = resubscribed
         self.subscribed = asyncio.Event()
         self._answered_at = 0.0
+        self._silence: asyncio.Timeout | None = None
 
     @property
     def connected(self) -> bool:
@@ -54,8 +55,19 @@ class Subscriber:
         return self.subscribed.is_set() and time.monotonic() - self._answered_at < SILENCE_S
 
     async def pulse(self) -> None:
-        """Publish one pulse; to be called each second or so."""
-        await self._valkey.call("PUBLISH", self._channel, b"")
+        """Publish one pulse; to be called each second or so.
+
+        Subscribe again if the pulse reached nobody: after a failover commands go to the new
+        primary, while a subscription stays with the old one for as long as that answers.
+        Publications would arrive late or not at all, and the scripts would find no listener to
+        grant events to.
+        """
+        listening = self._silence if self.subscribed.is_set() else None
+        received = await self._valkey.call("PUBLISH", self._channel, b"")
+        # Only the subscription from before the call: a later one is on another connection.
+        if received == 0 and listening and listening is self._silence and not listening.expired():
+            self._silence = None
+            listening.reschedule(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Subscribe and listen, again and again."""
@@ -73,16 +85,21 @@ class Subscriber:
     async def _listen(self) -> None:
         own = self._channel.encode()
         async with self._valkey.redis.pubsub() as pubsub, asyncio.timeout(SILENCE_S) as silence:
-            await pubsub.subscribe(*self._receivers)
-            while True:
-                # The cheapest way: a third of what the iterator costs a message.
-                kind, channel, payload = await pubsub.parse_response(block=True)
-                if kind == b"message" and payload:
-                    self._receivers[channel](payload)
-                    continue
-                self._answered_at = time.monotonic()
-                silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
-                # Also after the client has reconnected by itself.
-                if kind == b"subscribe" and channel == own:
-                    self.subscribed.set()
-                    self._resubscribed()
+            self._silence = silence
+            try:
+                await pubsub.subscribe(*self._receivers)
+                while True:
+                    # The cheapest way: a third of what the iterator costs a message.
+                    kind, channel, payload = await pubsub.parse_response(block=True)
+                    if kind == b"message" and payload:
+                        self._receivers[channel](payload)
+                        continue
+                    self._answered_at = time.monotonic()
+                    if self._silence is not None:
+                        silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
+                    # Also after the client has reconnected by itself.
+                    if kind == b"subscribe" and channel == own:
+                        self.subscribed.set()
+                        self._resubscribed()
+            finally:
+                self._silence = None  # a timeout that has ended cannot be rescheduled
