@@ -89,8 +89,9 @@ def dead_letter(message: "MessageTypeDef", *, queue: str) -> DeadLetter:
     message : MessageTypeDef
         As SQS returns it, with all attributes.
     queue : str
-        The queue that it came from. Jobs carry attributes that `functions/dead_letter` wrote;
-        history is moved by SQS itself, which adds none.
+        The queue that it came from. Jobs carry attributes that `functions/dead_letter` wrote, and
+        so do records that `functions/write_history` could not read. Other records are moved by SQS
+        itself, which adds none.
     """
     system = cast("Mapping[str, str]", message.get("Attributes", {}))
     noted = {

@@ -5,14 +5,16 @@ import os
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from pydantic import ValidationError
 
+from axon.adapters.aws.sqs import ParkedDeadLetter, SqsParking
+from axon.adapters.composition import sqs_api
 from axon.adapters.observability.telemetry import Telemetry
 from axon.adapters.postgres.pool import create_pool
 from axon.adapters.postgres.stores import PostgresHistoryStore
 from axon.adapters.valkey.caches import ValkeyPendingHistory
 from axon.adapters.valkey.client import create_valkey
 from axon.exceptions import AxonError
+from axon.formats import UnreadableError
 from axon.history import HistoryRecord
 from axon.lambdas import Event, run
 from axon.settings import WriteHistorySettings
@@ -22,7 +24,9 @@ TELEMETRY = Telemetry(service="write_history")
 SETTINGS = WriteHistorySettings.from_environ(os.environ)
 STORE = PostgresHistoryStore(pool=create_pool(SETTINGS, max_size=1))
 PENDING = ValkeyPendingHistory(valkey=create_valkey(SETTINGS))
-
+PARKING = SqsParking(api=sqs_api(SETTINGS.dead_letter_queue_url, region=SETTINGS.aws_region))
+UNGROUPED = "unreadable"
+"""Message group of dead letters whose message names none."""
 FORGET_TIMEOUT_S = 1.0
 """Longest wait for Valkey, in seconds: what is written is written, with Valkey or without."""
 
@@ -35,18 +39,34 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": i} for i in failed]}
 
 
-async def _write(messages: list[dict[str, Any]]) -> list[str]:
+async def _write(messages: list[Event]) -> list[str]:
     """Write all at once; if that fails, one by one, so that one wrong record stops no other."""
-    records, failed = _parse(messages)
+    records, failed = await _parse(messages)
     try:
-        await STORE.write(list(records.values()))
+        await STORE.write([record for _, record in records])
     except Exception:
         logger.warning("batch failed, writing one by one", exc_info=True)
         failed += [
-            message_id for message_id in records if not await _write_one(records, message_id)
+            message["messageId"]
+            for message, record in records
+            if not await _write_one(message, record)
         ]
-    await _forget([record.response_id for name, record in records.items() if name not in failed])
+    await _forget(
+        [record.response_id for message, record in records if message["messageId"] not in failed]
+    )
     return failed
+
+
+async def _parse(messages: list[Event]) -> tuple[list[tuple[Event, HistoryRecord]], list[str]]:
+    """Return the records with their messages, and the ids of messages that must come again."""
+    records, failed = [], []
+    for message in messages:
+        try:
+            records.append((message, HistoryRecord.decode(message["body"])))
+        except UnreadableError as error:
+            if not await _set_aside(message, error):
+                failed.append(message["messageId"])
+    return records, failed
 
 
 async def _forget(response_ids: list[str]) -> None:
@@ -58,23 +78,41 @@ async def _forget(response_ids: list[str]) -> None:
         logger.warning("could not note that records have arrived: %s", error)
 
 
-async def _write_one(records: dict[str, HistoryRecord], message_id: str) -> bool:
+async def _write_one(message: Event, record: HistoryRecord) -> bool:
     try:
-        await STORE.write([records[message_id]])
+        await STORE.write([record])
+    except UnreadableError as error:
+        return await _set_aside(message, error, response_id=record.response_id)
     except AxonError:
         return False
     except Exception:
-        logger.exception("record refused", extra={"response_id": records[message_id].response_id})
+        logger.exception("record not written", extra={"response_id": record.response_id})
         return False
     return True
 
 
-def _parse(messages: list[dict[str, Any]]) -> tuple[dict[str, HistoryRecord], list[str]]:
-    records, failed = {}, []
-    for message in messages:
-        try:
-            records[message["messageId"]] = HistoryRecord.model_validate_json(message["body"])
-        except ValidationError:
-            logger.exception("not a record", extra={"message_id": message["messageId"]})
-            failed.append(message["messageId"])
-    return records, failed
+async def _set_aside(
+    message: Event, error: UnreadableError, *, response_id: str | None = None
+) -> bool:
+    """Move a record that can never be written to the dead letters; return whether that worked.
+
+    Returned to its queue, it would block its conversation until its receives are used up, which
+    takes an hour. A newer version, or the operator, redrives it.
+    """
+    attributes = message["attributes"]
+    dead_letter = ParkedDeadLetter(
+        message_id=message["messageId"],
+        body=message["body"],
+        why=f"not a record: {error.reason}",
+        attempts=int(attributes["ApproximateReceiveCount"]),
+        response_id=response_id,
+        group_id=attributes.get("MessageGroupId", UNGROUPED),
+    )
+    try:
+        await PARKING.park(dead_letter)
+    except AxonError:
+        logger.exception("record not set aside", extra={"message_id": message["messageId"]})
+        return False
+    logger.error("record set aside: %s", error, extra={"message_id": message["messageId"]})
+    TELEMETRY.count("unreadable", format=error.format.value)
+    return True

@@ -43,10 +43,14 @@ class MessagingStack(EnvironmentStack):
     def grants(self) -> Grants:
         """Grants on the queues; sending and receiving are granted apart."""
         jobs, parked, history = self.jobs.queue, self.jobs.operator_queue, self.history.queue
+        unwritten = self.history.operator_queue
         return {
             Resource.SEND_JOBS: send_grant(jobs, self._key, variable="AXON_JOBS_QUEUE_URL"),
             Resource.RECEIVE_JOBS: receive_grant(jobs, self._key, variable="AXON_JOBS_QUEUE_URL"),
             Resource.PARK_JOBS: send_grant(parked, self._key, variable="AXON_PARKED_QUEUE_URL"),
+            Resource.PARK_HISTORY: send_grant(
+                unwritten, self._key, variable="AXON_DEAD_LETTER_QUEUE_URL"
+            ),
             Resource.SEND_HISTORY: send_grant(
                 history, self._key, variable="AXON_HISTORY_QUEUE_URL"
             ),

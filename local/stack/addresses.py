@@ -7,7 +7,7 @@ from axon.catalog import STAGE
 from local.ports import LOOPBACK, Ports
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
-from local.services.queues import HISTORY, JOBS, JOBS_PARKED, REGION, queue_url
+from local.services.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_PARKED, REGION, queue_url
 from local.services.valkey import Valkey
 from local.stack.folders import Folders
 
@@ -68,6 +68,7 @@ class Addresses:
             "AXON_POSTGRES_DSN": self.postgres.dsn(),
             "AXON_JOBS_QUEUE_URL": queue_url(self.fauxqs.endpoint, JOBS),
             "AXON_PARKED_QUEUE_URL": queue_url(self.fauxqs.endpoint, JOBS_PARKED),
+            "AXON_DEAD_LETTER_QUEUE_URL": queue_url(self.fauxqs.endpoint, HISTORY_DEAD),
             "AXON_HISTORY_QUEUE_URL": queue_url(self.fauxqs.endpoint, HISTORY),
             "AXON_CONNECTIONS_ENDPOINT": f"http://{LOOPBACK}:{self.management_port}/{STAGE}",
             "AWS_REGION": REGION,

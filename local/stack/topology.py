@@ -18,6 +18,7 @@ VARIABLES: dict[Resource, tuple[str, ...]] = {
     Resource.SEND_JOBS: ("AXON_JOBS_QUEUE_URL", *SQS),
     Resource.RECEIVE_JOBS: ("AXON_JOBS_QUEUE_URL", *SQS),
     Resource.PARK_JOBS: ("AXON_PARKED_QUEUE_URL", *SQS),
+    Resource.PARK_HISTORY: ("AXON_DEAD_LETTER_QUEUE_URL", *SQS),
     Resource.SEND_HISTORY: ("AXON_HISTORY_QUEUE_URL", *SQS),
     Resource.CONNECTIONS: ("AXON_CONNECTIONS_ENDPOINT",),
     # No scaling: the local workers run all the time.

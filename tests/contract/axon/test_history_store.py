@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from axon.adapters.postgres.pool import Pool
 from axon.adapters.postgres.stores import PostgresHistoryStore
 from axon.exceptions import UnavailableError
+from axon.formats import UnreadableError
 from axon.history import HistoryRecord, HistoryStore, version_of
 from axon.testing.stores import FakeHistory
 from tests.contract.conftest import Kind
@@ -163,7 +164,7 @@ class TestPostgresHistoryStore:
         self, pool: Pool, postgres_dsn: str
     ) -> None:
         wrong = record(2).model_copy(update={"version": 2**70})
-        with pytest.raises(psycopg.DataError):
+        with pytest.raises(UnreadableError, match="NumericValueOutOfRange"):
             await PostgresHistoryStore(pool=pool).write([record(1), wrong])
         assert rows(postgres_dsn, "responses") == rows(postgres_dsn, "conversations") == []
 

@@ -122,6 +122,7 @@ def harness(
     jobs_queue_url: str,
     history_queue_url: str,
     parked_queue_url: str,
+    history_dead_queue_url: str,
     sqs_client: "SQSClient",
 ) -> FunctionsHarness:
     variables = {
@@ -130,6 +131,7 @@ def harness(
         "jobs_queue_url": jobs_queue_url,
         "history_queue_url": history_queue_url,
         "parked_queue_url": parked_queue_url,
+        "dead_letter_queue_url": history_dead_queue_url,
     }
     return FunctionsHarness(functions=functions, variables=variables, sqs=sqs_client)
 

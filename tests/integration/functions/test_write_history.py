@@ -8,6 +8,7 @@ from psycopg.rows import dict_row
 
 from axon.history import HistoryRecord
 from tests.integration.functions.conftest import FunctionsHarness, sqs_record
+from tests.support.embedded_metrics import counted
 
 
 @pytest.fixture
@@ -81,6 +82,22 @@ def test_write_history_keeps_the_newest_version_of_a_batch(
     assert responses(harness)["resp_1"]["version"] == 3
 
 
+def set_aside(harness: FunctionsHarness) -> list[tuple[str, dict[str, str]]]:
+    """Return body and attributes of the dead letters of the history queue."""
+    answer = harness.sqs.receive_message(
+        QueueUrl=harness.variables["dead_letter_queue_url"],
+        MaxNumberOfMessages=10,
+        MessageAttributeNames=["All"],
+    )
+    return [
+        (
+            message["Body"],
+            {name: value["StringValue"] for name, value in message["MessageAttributes"].items()},
+        )
+        for message in answer.get("Messages", ())
+    ]
+
+
 @pytest.mark.parametrize(
     "poison",
     [
@@ -92,19 +109,53 @@ def test_write_history_keeps_the_newest_version_of_a_batch(
         record(7, tenant_id="nul\x00"),
     ],
 )
-def test_write_history_fails_a_poisoned_record_alone(
+def test_write_history_sets_a_poisoned_record_aside_and_writes_the_others(
     write_history: ModuleType, harness: FunctionsHarness, poison: HistoryRecord | str
 ) -> None:
     answer = write_history.handler(event(record(0), poison, record(1)), None)
-    assert failures(answer) == ["m1"]
+    assert failures(answer) == []
     assert set(responses(harness)) == {"resp_0", "resp_1"}
+    ((body, attributes),) = set_aside(harness)
+    if isinstance(poison, str):
+        assert body == poison
+    else:
+        assert HistoryRecord.decode(body) == poison
+    assert attributes["message_id"] == "m1"
+    assert attributes["why"].startswith("not a record: ")
+    assert harness.is_empty("history")
+
+
+def test_write_history_sets_a_record_of_a_newer_version_aside(
+    write_history: ModuleType, harness: FunctionsHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newer = json.dumps(json.loads(record(1).model_dump_json()) | {"format": 2})
+    assert failures(write_history.handler(event(newer), None)) == []
+    ((body, attributes),) = set_aside(harness)
+    assert body == newer
+    assert attributes["why"].startswith("not a record: it has version 2")
+    assert responses(harness) == {}
+    assert {"unreadable": 1, "format": "history_record", "service": "write_history"} in counted(
+        capsys
+    )
+
+
+def test_write_history_returns_a_record_that_cannot_be_set_aside(
+    harness: FunctionsHarness,
+) -> None:
+    away = harness.load(
+        "write_history", dead_letter_queue_url="http://127.0.0.1:1/0/history-dlq.fifo"
+    )
+    answer = away.handler(event(record(0), "poison"), None)
+    assert failures(answer) == ["m1"]
+    assert set(responses(harness)) == {"resp_0"}
 
 
 def test_write_history_returns_all_records_without_a_database(harness: FunctionsHarness) -> None:
     module = harness.load("write_history", postgres_dsn="postgresql://127.0.0.1:1/none")
     module.STORE._pool.timeout = 0.2
     answer = module.handler(event(record(0), "poison", record(1)), None)
-    assert sorted(failures(answer)) == ["m0", "m1", "m2"]
+    assert sorted(failures(answer)) == ["m0", "m2"]
+    assert [body for body, _ in set_aside(harness)] == ["poison"]
 
 
 def test_write_history_writes_without_valkey(

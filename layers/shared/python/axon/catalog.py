@@ -25,6 +25,7 @@ class Resource(Enum):
     SEND_JOBS = "send_jobs"
     RECEIVE_JOBS = "receive_jobs"
     PARK_JOBS = "park_jobs"
+    PARK_HISTORY = "park_history"
     SEND_HISTORY = "send_history"
     START_WORKERS = "workers"
     CONNECTIONS = "connections"
@@ -97,7 +98,7 @@ FUNCTIONS = {
     ),
     "write_history": Function(
         settings=settings.WriteHistorySettings,
-        uses=frozenset({Resource.VALKEY, Resource.POSTGRES}),
+        uses=frozenset({Resource.VALKEY, Resource.POSTGRES, Resource.PARK_HISTORY}),
         timeout_s=60,
     ),
     "dead_letter": Function(

@@ -186,7 +186,9 @@ class RespondSettings(EventLogSettings, PostgresSettings):
 
 
 class WriteHistorySettings(ValkeySettings, PostgresSettings):
-    """functions/write_history."""
+    """functions/write_history. `dead_letter_queue_url`: for records that can never be written."""
+
+    dead_letter_queue_url: str
 
 
 class DeadLetterSettings(EventLogSettings):

@@ -50,7 +50,7 @@ ALLOWED = {
     "connect": VALKEY,
     "disconnect": VALKEY,
     "respond": VALKEY | POSTGRES | SEND | WAKE,
-    "write_history": VALKEY | POSTGRES | CONSUME,
+    "write_history": VALKEY | POSTGRES | CONSUME | SEND,
     "dead_letter": VALKEY | SEND | CONSUME,
     "migrate": {"secretsmanager:GetSecretValue", "kms:Decrypt"},
     "keys": VALKEY | POSTGRES,

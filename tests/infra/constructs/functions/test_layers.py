@@ -122,6 +122,7 @@ SOME_ENVIRONMENT = {
     "AXON_JOBS_QUEUE_URL": "https://localhost:1/jobs",
     "AXON_HISTORY_QUEUE_URL": "https://localhost:1/history.fifo",
     "AXON_PARKED_QUEUE_URL": "https://localhost:1/jobs-parked",
+    "AXON_DEAD_LETTER_QUEUE_URL": "https://localhost:1/history-dlq.fifo",
 }
 
 

@@ -49,6 +49,10 @@ GIVEN = {
         {"AXON_PARKED_QUEUE_URL"},
         {"sqs:SendMessage", "kms:Decrypt", "kms:GenerateDataKey"},
     ),
+    Resource.PARK_HISTORY: (
+        {"AXON_DEAD_LETTER_QUEUE_URL"},
+        {"sqs:SendMessage", "kms:Decrypt", "kms:GenerateDataKey"},
+    ),
     Resource.SEND_HISTORY: (
         {"AXON_HISTORY_QUEUE_URL"},
         {"sqs:SendMessage", "kms:Decrypt", "kms:GenerateDataKey"},

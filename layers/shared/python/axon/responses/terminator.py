@@ -113,7 +113,7 @@ class ResponseTerminator:
         events = transcript.cut_short() if status is Status.CANCELLED else []
         events.append(transcript.end(status, error=error))
         if job is None:
-            # No record and no turn can be made of it. Its client is told all the same.
+            # No record and no turn can be made of it. Its client gets the event all the same.
             await self._append(meta, logged, events, epoch=claim.epoch, status=status)
             return
         finished = FinishedResponse(

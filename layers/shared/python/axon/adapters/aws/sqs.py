@@ -173,13 +173,15 @@ class ParkedDeadLetter:
     message_id : str
         Id of the message, by which one that was parked twice is recognized.
     body : str
-        Body of the message, unchanged.
+        Body of the message; characters that SQS refuses are escaped, as JSON allows.
     why : str
         The reason, in one line.
     attempts : int
         Number of receives by workers, all of which failed.
     response_id : str | None
         Id of its response, if it names one.
+    group_id : str | None
+        Message group, for a FIFO queue; None for any other queue.
     """
 
     message_id: str
@@ -187,6 +189,7 @@ class ParkedDeadLetter:
     why: str
     attempts: int
     response_id: str | None = None
+    group_id: str | None = None
 
 
 class SqsParking:
@@ -215,8 +218,16 @@ class SqsParking:
             for name, value in values.items()
             if value
         }
+        fifo: dict[str, Any] = {
+            "MessageGroupId": dead_letter.group_id,
+            # The caller may be killed before it deletes the message, and then park it again.
+            "MessageDeduplicationId": dead_letter.message_id,
+        }
         await self._api.call(
-            "SendMessage", MessageBody=dead_letter.body, MessageAttributes=attributes
+            "SendMessage",
+            MessageBody=_body(dead_letter.body),
+            MessageAttributes=attributes,
+            **(fifo if dead_letter.group_id else {}),
         )
 
 

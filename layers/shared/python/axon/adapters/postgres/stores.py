@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from psycopg import DataError
 from psycopg.types.json import Jsonb
 from typing_extensions import override
 
 from axon.adapters.postgres.pool import Pool, query, transaction
 from axon.conversations import Turn, TurnStore
+from axon.formats import Format, UnreadableError
 from axon.history import HistoryRecord, HistoryStore
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.serialization import dumps
@@ -92,10 +94,14 @@ class PostgresHistoryStore(HistoryStore):
     @override
     async def write(self, records: Sequence[HistoryRecord]) -> None:
         # A fixed order of conversations, so that two writers cannot lock each other out.
-        rows = [_row(record) for record in sorted(records, key=lambda r: r.conversation_id)]
-        async with transaction(self._pool) as connection, connection.cursor() as cursor:
-            await cursor.executemany(query("write_conversation"), rows)
-            await cursor.executemany(query("write_response"), rows)
+        rows = [_readable(record) for record in sorted(records, key=lambda r: r.conversation_id)]
+        try:
+            async with transaction(self._pool) as connection, connection.cursor() as cursor:
+                await cursor.executemany(query("write_conversation"), rows)
+                await cursor.executemany(query("write_response"), rows)
+        except DataError as error:  # a value that its column cannot hold, now or later
+            reason = f"the database refuses it ({type(error).__name__})"
+            raise UnreadableError(Format.HISTORY_RECORD, reason) from error
 
 
 class PostgresDesiredModels(DesiredModels):
@@ -124,6 +130,14 @@ class PostgresDesiredModels(DesiredModels):
 
 def _with_scopes(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"scopes": frozenset(row["scopes"])}
+
+
+def _readable(record: HistoryRecord) -> dict[str, Any]:
+    try:
+        return _row(record)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UnreadableError(Format.HISTORY_RECORD, reason) from error
 
 
 def _row(record: HistoryRecord) -> dict[str, Any]:
