@@ -7,7 +7,7 @@ log is the truth that it reads when it missed something.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -194,11 +194,17 @@ class Resumption(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An attempt's right to append: its epoch, and the numbers of the next event and record."""
+    """An attempt's right to append: its epoch, and the numbers of the next event and record.
+
+    `attempts` counts the claims since the log last grew, without those that ended without a fault
+    (`axon.event_log.attempts`); `died_alone`: the attempt before ran alone and killed its worker.
+    """
 
     epoch: int
     next_sequence: int
     next_record: int = 0
+    attempts: int = field(default=1, compare=False)
+    died_alone: bool = field(default=False, compare=False)
 
 
 class EventLog(Protocol):

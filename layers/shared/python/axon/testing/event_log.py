@@ -29,6 +29,7 @@ from axon.exceptions import (
     MovedError,
     UnavailableError,
 )
+from axon.testing.attempts import FakeAttemptNotes, count_attempt
 from axon.testing.follower import FakeResponseChannels
 from axon.testing.models import FakeModelDirectory
 from axon.testing.relay_directory import FakeLog, FakeRelays
@@ -39,7 +40,7 @@ class FakeValkey(FakeRelays, EventLog):
 
     `published` records (relay id, payload) of every publish. `models` exist even while no worker
     has announced them in the `directory`. A `disconnected` relay, a dead one for example, gets no
-    grants.
+    grants. `dead_workers` are incarnations that do not beat any more.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class FakeValkey(FakeRelays, EventLog):
         super().__init__(clock=clock)
         self.published: list[tuple[str, bytes]] = []
         self.disconnected: set[str] = set()
+        self.dead_workers: set[str] = set()
+        self.attempt_notes = FakeAttemptNotes(self._find)
         self.channels = FakeResponseChannels()
         self._deadline_s = deadline_s
         self._retention_s = retention_s
@@ -109,10 +112,21 @@ class FakeValkey(FakeRelays, EventLog):
         self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
     ) -> Claim:
         log = self._running(response_id)
+        appended = bool(in_progress) and log.meta.next_sequence == 1
+        if message_id:
+            log.attempts = count_attempt(
+                log, appended=appended, message_id=message_id, dead=self.dead_workers
+            )
         log.meta = replace(log.meta, epoch=log.meta.epoch + 1, message_id=message_id)
-        if in_progress and log.meta.next_sequence == 1:
+        if appended:
             self._write(response_id, [LoggedEvent(1, in_progress)], Status.IN_PROGRESS)
-        return Claim(log.meta.epoch, log.meta.next_sequence, len(log.journal))
+        return Claim(
+            log.meta.epoch,
+            log.meta.next_sequence,
+            len(log.journal),
+            attempts=log.attempts.attempts if message_id else 1,
+            died_alone=bool(message_id) and log.attempts.alone == "failed",
+        )
 
     @override
     async def append(

@@ -11,6 +11,16 @@ from axon.event_log.log import JournalRecord, LoggedEvent, ResponseMeta
 from axon.tenants.principal import Principal
 
 
+@dataclass(frozen=True)
+class FakeAttempts:
+    """The budget of a response's attempts; `released` is the epoch of one without a fault."""
+
+    attempts: int = 0
+    logged: int = 0
+    released: int = -1
+    alone: str = ""
+
+
 @dataclass
 class FakeLog:
     """One response's log; times are the clock's, in seconds."""
@@ -22,6 +32,7 @@ class FakeLog:
     abandoned_until: float = float("inf")
     events: list[LoggedEvent] = field(default_factory=list)
     journal: list[JournalRecord] = field(default_factory=list)
+    attempts: FakeAttempts = FakeAttempts()
 
 
 class FakeRelays(RelayDirectory, ConnectionDirectory):

@@ -71,7 +71,7 @@ class ValkeyEventLog(EventLog):
         self._keep_s = max(self._retention_s, ceil(deadline_s))
         self._keep_open_s = ceil(deadline_s) + self._retention_s
         self._open = Script(valkey, "open", after=("now_ms", "relay_of", "publish"))
-        self._claim = Script(valkey, "claim", after=("publish",))
+        self._claim = Script(valkey, "claim", after=("publish", "attempts"))
         self._append = Script(valkey, "append", after=("publish",))
         self._restore = Script(valkey, "restore", after=("now_ms", "relay_of"))
         self._resume = Script(valkey, "resume", after=("now_ms", "relay_of", "publish"))
@@ -117,7 +117,13 @@ class ValkeyEventLog(EventLog):
         arguments = [response_id, in_progress, _name(), message_id]
         outcome, *numbers = await self._claim(keys=keys, args=arguments)
         _check(outcome, response_id)
-        return Claim(epoch=numbers[0], next_sequence=numbers[1], next_record=numbers[2])
+        return Claim(
+            epoch=numbers[0],
+            next_sequence=numbers[1],
+            next_record=numbers[2],
+            attempts=numbers[3],
+            died_alone=bool(numbers[4]),
+        )
 
     @override
     async def append(

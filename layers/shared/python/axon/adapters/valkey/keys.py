@@ -9,6 +9,7 @@ MODELS_LAST_SEEN = "axon:models:last-seen"
 MODELS_CHANGED = "axon:models:changed"
 WORKERS = "axon:workers"
 BEATS = "axon:workers:beats"
+QUARANTINE = "axon:quarantine"
 SCALING_LOCK = "axon:scaling-lock"
 
 
