@@ -44,7 +44,8 @@ def app(app_dsn: str) -> Iterator[Connection]:
         "TRUNCATE wanted_models",
         "UPDATE api_keys SET tenant_id = 'another'",
         "UPDATE tenants SET tenant_id = 'another'",
-        "SELECT name FROM schema_migrations",
+        "UPDATE schema_migrations SET minimum_reader = 0",
+        "DELETE FROM schema_migrations",
         "INSERT INTO schema_migrations VALUES ('9999_never')",
     ],
 )

@@ -77,7 +77,7 @@ async def opened(settings: PostgresSettings) -> AsyncIterator[Pool]:
 
 
 async def who(pool: Pool) -> str:
-    async with transaction(pool) as connection:
+    async with transaction(pool, any_schema=True) as connection:
         row = await (await connection.execute("SELECT current_user AS name")).fetchone()
     assert row is not None
     return str(row["name"])

@@ -16,7 +16,7 @@ async def migrate(pool: Pool) -> list[str]:
     UnavailableError
         The database is away; finished migrations stay, none is half done.
     """
-    async with transaction(pool) as connection:
+    async with transaction(pool, any_schema=True) as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations "
@@ -26,7 +26,7 @@ async def migrate(pool: Pool) -> list[str]:
 
 
 async def _apply(pool: Pool, name: str, sql: bytes) -> bool:
-    async with transaction(pool) as connection:
+    async with transaction(pool, any_schema=True) as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         cursor = await connection.execute(
             "INSERT INTO schema_migrations (name) VALUES (%s) ON CONFLICT DO NOTHING", [name]

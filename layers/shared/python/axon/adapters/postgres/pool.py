@@ -5,13 +5,15 @@ from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from weakref import WeakSet
 
 from psycopg import AsyncConnection, OperationalError
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import ReadOnlySqlTransaction, UndefinedColumn, UndefinedTable
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from axon.adapters.postgres.login import login_of
+from axon.adapters.postgres.schema import check_schema
 from axon.exceptions import UnavailableError
 from axon.settings import PostgresSettings
 
@@ -56,12 +58,25 @@ def create_pool(settings: PostgresSettings, *, max_size: int = 4) -> Pool:
     )
 
 
+_CHECKED: WeakSet[Pool] = WeakSet()
+"""Pools whose schema goes together with this code, as far as is known."""
+
+
 @asynccontextmanager
-async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+async def transaction(pool: Pool, *, any_schema: bool = False) -> AsyncIterator[Connection]:
     """Run a transaction on a pooled connection.
+
+    Parameters
+    ----------
+    pool : Pool
+        Gives the connection.
+    any_schema : bool
+        True for migrations, which make the schema that other callers need.
 
     Raises
     ------
+    SchemaError
+        The schema and this code do not go together; checked with a pool's first transaction.
     UnavailableError
         The database is away or read-only; the transaction did not happen, or, when the connection
         broke while it was committed, may have: callers repeat only what is idempotent.
@@ -69,7 +84,14 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     await pool.open()
     try:
         async with pool.connection() as connection:
+            if not any_schema and pool not in _CHECKED:
+                await check_schema(connection)
+                _CHECKED.add(pool)
             yield connection
+    except (UndefinedTable, UndefinedColumn):
+        # A later migration has taken something away: the next transaction says so clearly.
+        _CHECKED.discard(pool)
+        raise
     except (OperationalError, PoolTimeout, ReadOnlySqlTransaction) as error:
         raise UnavailableError(f"PostgreSQL: {error}") from error
 
