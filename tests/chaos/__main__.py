@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.chaos.beside import survived
 from tests.chaos.earlier import prepared
 from tests.chaos.run import Run, run
-from tests.chaos.schedule import DECK
+from tests.chaos.schedule import DECK, Breakage
 
 
 def main() -> int:
@@ -21,7 +21,9 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--every", type=float, default=3.0, help="seconds between faults")
     parser.add_argument("--folder", type=Path, help="new; stays, with logs and history")
-    parser.add_argument("--only", default="", help='faults that say this, like "kill worker"')
+    parser.add_argument(
+        "--only", default="", help='faults that say one of these, like "kill worker,fail over"'
+    )
     parser.add_argument(
         "--beside", metavar="COMMIT", help="run its workers, relays and functions beside today's"
     )
@@ -39,7 +41,7 @@ def main() -> int:
             seconds=60 * arguments.minutes,
             clients=arguments.clients,
             every_s=arguments.every,
-            deck=tuple(fault for fault in deck if arguments.only in str(fault)),
+            deck=_chosen(deck, arguments.only.split(",")),
             root=(arguments.folder or Path(temporary, "data")).resolve(),
             say=_say,
             earlier=earlier,
@@ -50,6 +52,10 @@ def main() -> int:
         return 0
     print(report.explanation())
     return 1
+
+
+def _chosen(deck: tuple[Breakage, ...], parts: list[str]) -> tuple[Breakage, ...]:
+    return tuple(fault for fault in deck if any(part in str(fault) for part in parts))
 
 
 def _say(line: str) -> None:

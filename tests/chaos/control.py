@@ -32,7 +32,7 @@ class Control:
 
     @property
     def hangs(self) -> int:
-        """Number of times that the engine was told to hang: one that starts later does not."""
+        """Number of times that the engine was made to hang: one that starts later does not."""
         return int(self._hangs[0])
 
     @property
@@ -51,7 +51,7 @@ class Control:
 
 
 def shift_clock(control: Control) -> None:
-    """Let `time.time` and `time.time_ns` of this process follow the file."""
+    """Make `time.time` and `time.time_ns` of this process follow the file."""
     true_time, true_time_ns = time.time, time.time_ns
     vars(time)["time"] = lambda: true_time() + control.clock_s
     vars(time)["time_ns"] = lambda: true_time_ns() + int(control.clock_s * 1e9)

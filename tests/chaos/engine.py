@@ -1,4 +1,4 @@
-"""The echo engine as chaos runs it: it counts its tokens, and hangs when it is told to."""
+"""The echo engine as chaos runs it: it counts its tokens, and hangs on request."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -17,7 +17,7 @@ class ChaosEngine(EchoEngine):
     """Counts each token before anybody gets it.
 
     After `Control.hang` it generates no further token until it is started again: as an engine
-    whose GPU has stopped, it goes on to say that it is healthy.
+    whose GPU has stopped, it still says that it is healthy.
     """
 
     file: TokenFile

@@ -60,9 +60,9 @@ class Faults:
     active : Callable[[], Mapping[str, int]]
         Returns the responses that clients are waiting for, and how many tokens are still due.
     ended : Callable[[], Collection[str]]
-        Returns the responses whose end was told.
+        Returns the responses whose clients have received the end.
     expire : Callable[[int], None]
-        Sends so many requests whose jobs get lost.
+        Sends this number of requests whose jobs get lost.
     noted : Callable[[Done], None]
         Called with each fault once it was brought about.
     """
@@ -128,7 +128,7 @@ class Faults:
                     self._note(fault)
 
     async def _control(self, fault: Breakage) -> None:
-        """Let a process do something to itself."""
+        """Set the clock of a process, or make its engine hang."""
         control = self.cloud.controls[fault.target]
         self._note(fault)
         if fault.kind is Kind.CLOCK:

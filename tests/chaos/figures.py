@@ -117,7 +117,7 @@ def figures(
         deaths=deaths,
         survived=sum(deaths[one] >= MANY_DEATHS for one in deaths.keys() & completed),
         told_late_s=[
-            answer.ended_at - answer.asked_at - DEADLINE_S
+            answer.ended_at - answer.events[0].at - DEADLINE_S
             for answer in answers
             if answer.doomed and answer.failed
         ],

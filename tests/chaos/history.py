@@ -39,7 +39,7 @@ class Op(StrEnum):
     """`response.resume` of a response that has ended, `after` an event in its middle."""
     REREAD_END = "reread end"
     FAULT = "fault"
-    """What was broken: for people; the checker does not read it."""
+    """A fault that was brought about, for people: the checker does not read it."""
     ROW = "row"
     """A row of the table `responses`, in the end: `row`."""
     MISCOUNTED = "miscounted"

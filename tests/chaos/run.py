@@ -51,7 +51,7 @@ class Run:
 
     @property
     def losses(self) -> str:
-        """How much Valkey may lose: "", "some" or "everything"."""
+        """Extent of what Valkey may lose: "", "some" or "everything"."""
         kinds = {breakage.kind for breakage in self.deck}
         return "everything" if Kind.FLUSH in kinds else "some" if kinds & LOSING else ""
 
