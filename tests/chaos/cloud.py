@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import psutil
+from typing_extensions import override
 
 from local.ports import LOOPBACK, Ports
 from local.services.queues import QUEUES, Queue
@@ -55,6 +56,7 @@ class ProxiedAddresses(Addresses):
 
     proxied: Mapping[int, int] = field(default_factory=dict)
 
+    @override
     def variables(self, names: Iterable[str]) -> dict[str, str]:
         # Not `super()`: a dataclass with slots is another class than the one it was written as.
         found = Addresses.variables(self, names)

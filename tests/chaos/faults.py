@@ -34,6 +34,7 @@ class Losses:
         self.share = 0.0
 
     def __call__(self) -> bool:
+        """Return whether the next publication gets lost."""
         return self._random.random() < self.share
 
 
