@@ -129,7 +129,8 @@ async def write_keys(url: str) -> dict[str, Any]:
     """Write what Valkey keeps into an empty server; return its keys, and what was published."""
     valkey = Valkey(url)
     listener = Redis.from_url(url).pubsub()
-    await listener.psubscribe("axon:*")
+    # Events are granted to a relay that listens, and jobs handed over to a worker that does.
+    await listener.subscribe(f"axon:relay:{RELAY}", f"axon:worker:{PEER}")
     try:
         await _write_directories(valkey)
         await _write_log(valkey)
@@ -197,7 +198,7 @@ async def _published(listener: Any) -> list[str]:
     """Return what was published so far, without the header lines' times."""
     found: list[str] = []
     while (message := await listener.get_message(timeout=0.2)) is not None:
-        if message["type"] == "pmessage":
+        if message["type"] == "message":
             found.append(message["data"].decode())
     return found
 
