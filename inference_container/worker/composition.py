@@ -17,6 +17,7 @@ from axon.adapters.valkey.beats import ValkeyWorkerBeats
 from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey, create_valkey
 from axon.adapters.valkey.directories import ValkeyModelDirectory
+from axon.adapters.valkey.fences import ValkeyFences
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.clock import now_ms
 from axon.conversations import Conversations
@@ -24,6 +25,7 @@ from axon.responses.finisher import ResponseFinisher
 from axon.settings import WorkerSettings
 from axon.tracing import Tracing
 from worker.attempt.context import AttemptContext
+from worker.attempt.fence_watch import FenceWatch
 from worker.attempt.runner import JobRunner
 from worker.cluster.handover import JobHandover
 from worker.cluster.liveness import WorkerLiveness, incarnation_of
@@ -218,6 +220,9 @@ def _attempt_context(foundation: Foundation) -> AttemptContext:
     )
     return AttemptContext(
         event_log=log,
+        fence_watch=FenceWatch(
+            fences=ValkeyFences(valkey=valkey), interval_s=settings.flush_last_s
+        ),
         conversations=Conversations(
             cache=turns,
             database=PostgresTurnStore(pool=foundation.pool),

@@ -264,11 +264,11 @@ class EventWriter:
                 # this call changes nothing, and the append that follows is refused.
                 await self._restore(self._events, Status.IN_PROGRESS)
             except FencedError as error:
-                raise await self._fenced_by(error) from error
+                raise await self.fenced_by(error) from error
             else:
                 return
 
-    async def _fenced_by(self, error: FencedError) -> Exception:
+    async def fenced_by(self, error: FencedError) -> Exception:
         """Return the error that says who has claimed the response.
 
         A terminator claims first and ends the response with a second call. Until then its claim

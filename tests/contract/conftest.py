@@ -17,10 +17,12 @@ from axon.adapters.valkey.directories import (
     ValkeyRelayDirectory,
 )
 from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.adapters.valkey.fences import ValkeyFences
 from axon.adapters.valkey.keys import relay_channel
 from axon.directory.connections import ConnectionDirectory
 from axon.directory.models import ModelDirectory
 from axon.directory.relays import RelayDirectory
+from axon.event_log.fence import Fences
 from axon.event_log.log import EventLog
 from axon.testing.event_log import FakeValkey
 from tests.support.clients import valkey_client
@@ -40,6 +42,7 @@ class EventLogHarness:
     """
 
     log: EventLog
+    fences: Fences
     relays: RelayDirectory
     other_relays: RelayDirectory
     models: ModelDirectory
@@ -112,6 +115,7 @@ async def _fake(
     )
     yield EventLogHarness(
         log=fake,
+        fences=fake,
         relays=fake,
         other_relays=fake,
         models=fake.directory,
@@ -145,6 +149,7 @@ async def _real(
                     resume_window_s=resume_window_s,
                     models=models,
                 ),
+                fences=ValkeyFences(valkey=valkey),
                 relays=ValkeyRelayDirectory(valkey=valkey),
                 other_relays=ValkeyRelayDirectory(valkey=other),
                 models=ValkeyModelDirectory(valkey=valkey),

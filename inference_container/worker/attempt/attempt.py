@@ -1,7 +1,8 @@
 """Attempt: one attempt at a job, from the claim of its epoch to the terminal event."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing, contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 from axon.conversations import Turn
 from axon.event_log.log import LoggedEvent, Status
@@ -10,6 +11,7 @@ from axon.protocol.objects import Usage
 from axon.responses.finisher import FinishedResponse
 from worker.attempt.context import AttemptContext
 from worker.attempt.endings import ResponseFailure, ending_of
+from worker.attempt.fence_watch import FenceNoticedError, claimed_after
 from worker.attempt.retry_policy import ShedError
 from worker.engines.protocol import FinishReason, GenerateRequest
 from worker.event_writer import EndedError
@@ -55,6 +57,7 @@ class Attempt:
         self._turns: list[Turn] = []
         self._inference: Inference | None = None
         self._logged_tokens = 0
+        self._appended_at = float("-inf")
         self._usage: Usage | None = None
 
     async def run(self) -> AttemptResult:
@@ -79,11 +82,12 @@ class Attempt:
         """
         await self._claim()
         with self._counting_unlogged_tokens():
-            try:
-                with self._shedding_when_last():
-                    return await self._answer()
-            except Exception as error:
-                return await self._fail(error)
+            async with self._ended_by_fence():
+                try:
+                    with self._shedding_when_last():
+                        return await self._answer()
+                except Exception as error:
+                    return await self._fail(error)
 
     async def _claim(self) -> None:
         # Only the first receiver may make a lost log again: it knows that no event was delivered.
@@ -149,6 +153,7 @@ class Attempt:
         first = not self._transcript.text
         async with self._stages.stream.slot(self._priority):
             await stream(flush, transcript=self._transcript, event_writer=self._event_writer)
+        self._appended_at = asyncio.get_running_loop().time()
         self._logged_tokens += len(flush.token_ids)
         self._context.metrics.tokens("output", len(flush.token_ids), model=self._job.model)
         if first and flush.text:
@@ -208,6 +213,22 @@ class Attempt:
             continued=continued,
             retry=self._retry,
         )
+
+    @asynccontextmanager
+    async def _ended_by_fence(self) -> AsyncGenerator[None, None]:
+        """End what runs inside when a terminator or a newer attempt has claimed the response.
+
+        By then nothing inside is left: the engine's slot is free while this asks who it was.
+        """
+        try:
+            async with self._context.fence_watch.guard(
+                self._job.response_id,
+                fenced=claimed_after(self._event_writer.epoch),
+                heard_at=lambda: self._appended_at,
+            ):
+                yield
+        except FenceNoticedError as error:
+            raise await self._event_writer.fenced_by(error) from error
 
     @contextmanager
     def _shedding_when_last(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from axon.jobs import Job
 from axon.responses.finisher import ResponseFinisher
 from axon.retry import RetryPolicy
 from axon.tracing import Tracing
+from worker.attempt.fence_watch import FenceWatch
 from worker.attempt.retry_policy import NoRetryReason, OverdueError, no_retry_reason
 from worker.engines.protocol import Engine
 from worker.event_writer import AttemptLog, EventWriter
@@ -39,6 +40,8 @@ class AttemptContext:
     ----------
     event_log : AttemptLog
         Claims epochs and appends events.
+    fence_watch : FenceWatch
+        Ends attempts that wait when their responses were claimed or ended elsewhere.
     conversations : Conversations
         Reads the turns that a job continues.
     finisher : ResponseFinisher
@@ -68,6 +71,7 @@ class AttemptContext:
     """
 
     event_log: AttemptLog
+    fence_watch: FenceWatch
     conversations: Conversations
     finisher: ResponseFinisher
     terminator: Terminator

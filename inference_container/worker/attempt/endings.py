@@ -21,6 +21,7 @@ from axon.exceptions import (
     RequestError,
     UnavailableError,
 )
+from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import OverdueError, ShedError
 from worker.engines.protocol import (
     ContextOverflowError,
@@ -199,6 +200,8 @@ ENDINGS: Mapping[type[Exception], Ending] = {
     DuplicateError: Ending(outcome=AttemptOutcome.DUPLICATE, message=MessageAction.DELETE),
     # The newer attempt needs the message: if its worker dies, SQS delivers it again.
     FencedError: Ending(outcome=AttemptOutcome.FENCED, message=MessageAction.LEAVE),
+    # The attempt replaces it by one of the three above, as soon as it knows who has claimed.
+    FenceNoticedError: Ending(outcome=AttemptOutcome.FENCED, message=MessageAction.LEAVE),
     # Another attempt follows, here or on another worker.
     StageFullError: Ending(outcome=AttemptOutcome.DELAYED, message=MessageAction.DELAY),
     HandedOverError: Ending(outcome=AttemptOutcome.RELEASED, message=MessageAction.RELEASE),

@@ -22,6 +22,7 @@ from worker.attempt.endings import (
     ResponseFailure,
     ending_of,
 )
+from worker.attempt.fence_watch import FenceNoticedError, has_ended
 from worker.attempt.retry_policy import OverdueError
 from worker.event_writer import EndedError
 from worker.outcome import AttemptResult
@@ -60,13 +61,26 @@ class JobRunner:
         UnavailableError
             A service is unavailable, and the worker drains.
         """
-        if self._router and (routed := await self._router.route(job, received)):
-            return routed
         try:
+            if routed := await self._route(job, received):
+                return routed
             self._context.check_deadline(job)
             return await Attempt(job, received, context=self._context).run()
         except Exception as error:
             return await self._settle(job, received, self._explain(error))
+
+    async def _route(self, job: Job, received: ReceivedJob) -> AttemptResult | None:
+        """Return the result for a job that is not to be run here now, else None.
+
+        The job may wait here for its model. If its response ends meanwhile, so does the wait.
+        """
+        if self._router is None:
+            return None
+        try:
+            async with self._context.fence_watch.guard(job.response_id, fenced=has_ended):
+                return await self._router.route(job, received)
+        except FenceNoticedError as error:
+            raise EndedError(str(error)) from error
 
     def _explain(self, error: Exception) -> Exception:
         """Return what an error means for a job.

@@ -6,7 +6,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+from typing_extensions import override
+
 from axon.conversations import Turn
+from axon.event_log.fence import Fence, Fences
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.history import HistoryRecord
 from axon.jobs import Job
@@ -118,3 +121,11 @@ class NoStore:
 
     async def send(self, record: HistoryRecord) -> None:
         """Store nothing."""
+
+
+class NoFences(Fences):
+    """Fences of a log with one attempt: nobody else claims its response."""
+
+    @override
+    async def fences(self, response_ids: Sequence[str]) -> Sequence[Fence | None]:
+        return [None] * len(response_ids)

@@ -14,12 +14,13 @@ from axon.responses.finisher import ResponseFinisher
 from axon.settings import EndpointSettings
 from axon.tasks import run_until
 from worker.attempt.context import AttemptContext
+from worker.attempt.fence_watch import FenceWatch
 from worker.engines.protocol import Engine, EngineDeadError
 from worker.factories import engine_registry, start_engine, tracing_of
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.stages import Stages
-from worker.sagemaker.answer_log import AnswerLog, NoStore
+from worker.sagemaker.answer_log import AnswerLog, NoFences, NoStore
 from worker.sagemaker.http import Endpoint
 from worker.sagemaker.invocation import Invocation
 from worker.sagemaker.requests import Accepted
@@ -109,10 +110,12 @@ def create_endpoint(
     policy, nothing = FlushPolicy.of(settings), NoStore()
     conversations = Conversations(cache=nothing, database=nothing)
     finisher = ResponseFinisher(history=nothing, turns=nothing)
+    fence_watch = FenceWatch(fences=NoFences(), interval_s=settings.stream_timeout_s)
 
     def context(log: AnswerLog) -> AttemptContext:
         return AttemptContext(
             event_log=log,
+            fence_watch=fence_watch,
             conversations=conversations,
             finisher=finisher,
             terminator=log,

@@ -50,6 +50,18 @@ async def test_worker_continues_a_conversation(harness: WorkerHarness) -> None:
         assert decoded[-1]["response"]["usage"]["input_tokens"] == 3
 
 
+async def test_worker_frees_the_slot_of_a_request_that_is_cancelled_before_its_first_token(
+    harness: WorkerHarness,
+) -> None:
+    async with harness.worker(slots="1", echo_ttft_ms="20000"):
+        response_id = await harness.submit(input="hello")
+        await harness.logged(response_id, count=2)
+        began = time.monotonic()
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.done()  # the job is deleted once its attempt has ended
+        assert time.monotonic() - began < 2
+
+
 async def test_worker_frees_the_slot_of_a_cancelled_request_at_once(harness: WorkerHarness) -> None:
     async with harness.worker(slots="1", echo_token_ms="20"):
         long = await harness.submit(input="count to 1000")

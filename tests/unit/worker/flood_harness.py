@@ -24,12 +24,14 @@ from tests.unit.worker.attempt.attempt_harness import EVERY_TOKEN
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from tests.unit.worker.settings_samples import SETTINGS
 from worker.attempt.context import AttemptContext
+from worker.attempt.fence_watch import FenceWatch
 from worker.attempt.runner import JobRunner
 from worker.engines.protocol import GenerateRequest, TokenChunk
 from worker.jobs.consumer import Consumer
 from worker.metrics import WorkerMetrics
 from worker.outcome import AttemptResult
 from worker.pipeline.stages import Stages
+from worker.sagemaker.answer_log import NoFences
 from worker.shutdown import Shutdown
 
 SLOTS = 4  # of the scripted engine
@@ -157,6 +159,7 @@ class FloodHarness:
         finisher = ResponseFinisher(history=FakeHistory(), turns=turns)
         context = AttemptContext(
             event_log=self.log,
+            fence_watch=FenceWatch(fences=NoFences(), interval_s=0.2),
             conversations=Conversations(cache=turns, database=turns),
             finisher=finisher,
             terminator=ResponseTerminator(event_log=self.log, finisher=finisher),

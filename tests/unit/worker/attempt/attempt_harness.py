@@ -14,6 +14,7 @@ from tests.unit.worker.settings_samples import SETTINGS
 from tests.unit.worker.tracing_stub import RecordedTracing
 from worker.attempt.attempt import Attempt
 from worker.attempt.context import AttemptContext
+from worker.attempt.fence_watch import FenceWatch
 from worker.attempt.runner import JobRunner
 from worker.engines.protocol import Engine, EngineDeadError
 from worker.metrics import WorkerMetrics
@@ -23,6 +24,8 @@ from worker.pipeline.stages import Stages
 from worker.shutdown import Shutdown
 
 DEAD = EngineDeadError("gone")
+FENCE_S = 0.2
+"""Seconds between two reads of the fences of silent attempts."""
 EVERY_TOKEN = FlushPolicy(first_s=1e-9, last_s=1e-9, steady_s=1.0, ramp_s=0.5)
 
 
@@ -48,6 +51,7 @@ class AttemptHarness(ResponseHarness):
         settings = SETTINGS.model_copy(update=sizes)
         return AttemptContext(
             event_log=self.valkey,
+            fence_watch=FenceWatch(fences=self.valkey, interval_s=FENCE_S),
             conversations=self.conversations,
             finisher=ResponseFinisher(
                 history=self.history, turns=self.turns, clock_ms=lambda: self.clock_ms

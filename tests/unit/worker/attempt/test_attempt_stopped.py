@@ -8,12 +8,21 @@ import pytest
 from axon.event_log.log import Status
 from axon.exceptions import FencedError, MissingResponseError
 from axon.history import HistoryRecord
+from axon.responses.terminator import OVERDUE
 from tests.support.eventually import eventually
 from tests.support.virtual_time import now, run
 from tests.unit.axon.samples import TENANT, a_job
-from tests.unit.worker.attempt.attempt_harness import AttemptHarness, attempt, text_of, until_logged
+from tests.unit.worker.attempt.attempt_harness import (
+    FENCE_S,
+    AttemptHarness,
+    attempt,
+    text_of,
+    until_logged,
+)
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from tests.unit.worker.settings_samples import FLUSH_POLICY
+from worker.event_writer import DuplicateError, EndedError
+from worker.pipeline.stage import Stage
 from worker.shutdown import HandedOverError, Shutdown
 
 
@@ -54,6 +63,52 @@ async def test_attempt_that_finishes_is_not_handed_over(harness: AttemptHarness)
 
     harness.history.send = stop  # type: ignore[method-assign]
     assert await attempt(job, harness.context(ScriptedEngine(["a"]))) is Status.COMPLETED
+
+
+WAITS = ("prefill", "slot", "retrieval")
+
+
+@pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.parametrize("reason", ["cancelled", "overdue", "claimed"])
+def test_attempt_frees_its_slot_within_one_flush_before_the_first_token(
+    wait: str, reason: str
+) -> None:
+    """A prefill of 20 s, a full engine, or turns that do not come: nothing is appended."""
+
+    async def story() -> None:
+        harness = AttemptHarness()
+        await harness.begin()
+        job = await harness.job()
+        engine = ScriptedEngine(["a"], token_s=20 if wait == "prefill" else 0.0)
+        context = harness.context(engine)
+        never = asyncio.Event()
+
+        async def hold(stage: Stage) -> None:
+            async with stage.slot():
+                await never.wait()
+
+        blocked = {"slot": context.stages.infer, "retrieval": context.stages.retrieve}.get(wait)
+        holders = [asyncio.create_task(hold(blocked)) for _ in range(4)] if blocked else []
+        running = asyncio.create_task(attempt(job, context))
+        await asyncio.sleep(5)
+        assert not running.done()
+        if reason == "claimed":
+            await harness.valkey.claim(job.response_id, message_id="another")
+        elif reason == "cancelled":
+            await harness.terminator.cancel(job.response_id, tenant_id=TENANT)
+        else:
+            await harness.terminator.end(job.response_id, Status.FAILED, error=OVERDUE)
+        expected = DuplicateError if reason == "claimed" else EndedError
+        with pytest.raises(expected):
+            await running
+        assert now() <= 5 + FENCE_S + 1e-6
+        assert engine.running == 0
+        stages = (context.stages.retrieve, context.stages.infer)
+        assert sum(stage.running + stage.depth for stage in stages) == len(holders)
+        for holder in holders:
+            holder.cancel()
+
+    run(story())
 
 
 class TestAttemptStopped:

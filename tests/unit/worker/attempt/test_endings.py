@@ -26,6 +26,7 @@ from worker.attempt.endings import (
     ending_of,
     escalated_ending_of,
 )
+from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import OverdueError, ShedError
 from worker.engines.protocol import (
     ContextOverflowError,
@@ -67,6 +68,7 @@ ROWS: list[tuple[Exception, str, str, object]] = [
     (EndedError("ended"), "cancelled", "DELETE", None),
     (DuplicateError("twice"), "duplicate", "DELETE", None),
     (FencedError("fenced"), "fenced", "LEAVE", None),
+    (FenceNoticedError("fenced"), "fenced", "LEAVE", None),
     (StageFullError("infer"), "delayed", "DELAY", None),
     (HandedOverError(), "released", "RELEASE", None),
     (UnloadedError("gone"), "released", "RELEASE", None),
