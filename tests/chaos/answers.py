@@ -63,6 +63,7 @@ class Answer:
     response_id: str = ""
     submits: int = 0
     events: list[Received] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
     deltas: list[str] = field(default_factory=list)
     done_text: str | None = None
     tokens: int = 0
@@ -139,6 +140,7 @@ class Answer:
             self.irregular.append((fault, f"event {number} where {due} was due"))
         else:
             self._learn(event)
+            self.types.append(event["type"])
             self.events.append(Received(record.at, record.data["data"], self.tokens))
             self.ended_at = record.at
 
@@ -178,9 +180,16 @@ class Answer:
 
 
 class Observations:
-    """All that the records of a history say."""
+    """All that the records of a history say.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    trails : bool
+        Keep each answer's records, for its transcript.
+    """
+
+    def __init__(self, *, trails: bool = True) -> None:
+        self._trails = trails
         self.run: Mapping[str, Any] = {}
         self.answers: dict[str, Answer] = {}
         self.rows: dict[str, dict[str, Any]] | None = None
@@ -203,7 +212,8 @@ class Observations:
             self._ask(record)
         if record.answer:
             answer = self.answers[record.answer]
-            answer.trail.append(record)
+            if self._trails:
+                answer.trail.append(record)
             self._of_answer(record, answer)
         else:
             self._of_run(record)

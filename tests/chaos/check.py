@@ -29,6 +29,18 @@ _TYPES = {
     "failed": "response.failed",
 }
 """The terminal event of each status."""
+_ORDER = (
+    "response.created",
+    "response.queued",
+    "response.in_progress",
+    "response.output_item.added",
+    "response.content_part.added",
+    "response.output_text.delta",
+    "response.output_text.done",
+    "response.content_part.done",
+    "response.output_item.done",
+)
+"""Types of events in the order of an answer with one message; terminal events are the last."""
 
 Findings = Iterator[tuple[Fault, str]]
 
@@ -90,12 +102,18 @@ def _seen(answer: Answer, run: Observations) -> Findings:
     yield from _ending(answer, forgets=run.run.get("losses") == "everything")
     yield from _limits(answer)
     yield from _errors(answer)
+    if answer.types != sorted(answer.types, key=_rank):
+        yield Fault.WRONG, f"events in an order that no answer has: {answer.types}"
     if not answer.expected.startswith(answer.text):
         yield Fault.WRONG, "the text is not the beginning of what was expected"
     if answer.done_text not in (None, answer.text):
         yield Fault.WRONG, f"the text that is done is not the deltas': {answer.done_text!r}"
     if answer.final is not None:
         yield from _final(answer, answer.final)
+
+
+def _rank(event_type: str) -> int:
+    return _ORDER.index(event_type) if event_type in _ORDER else len(_ORDER)
 
 
 def _strays(answer: Answer, *, loses: bool) -> Findings:
@@ -147,8 +165,12 @@ def _final(answer: Answer, final: dict[str, Any]) -> Findings:
             if answer.text != answer.expected:
                 yield Fault.LOST, "the text ends too early"
             yield from _usage(answer, final["usage"])
-        case "cancelled" if answer.behaviour is not Behaviour.CANCEL:
-            yield Fault.LOST, "nobody asked to cancel it"
+        case "cancelled" | "failed":
+            if answer.status == "cancelled" and answer.behaviour is not Behaviour.CANCEL:
+                yield Fault.LOST, "nobody asked to cancel it"
+            usage = final["usage"]
+            if usage is not None and usage["output_tokens"] < answer.tokens:
+                yield Fault.WRONG, f"usage {usage}, where {answer.tokens} tokens came"
         case "incomplete":
             if answer.tokens != answer.limit:
                 yield Fault.LOST, f"{final['incomplete_details']} after {answer.tokens} tokens"

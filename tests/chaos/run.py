@@ -127,7 +127,7 @@ class _Course:
         self._cloud = cloud
         self._valkey = valkey
         self._watch = Watch(cloud)
-        self._seen = Observations()
+        self._seen = Observations(trails=False)
         self._history = History(what.history, observe=self._seen.add)
         self._expired = 0
         self._faults = Faults(

@@ -76,6 +76,7 @@ def test_answer_news_is_what_dead_workers_had_not_generated() -> None:
         ([], "cancelled", {}, Fault.LOST),
         (["one"], "incomplete", {}, Fault.LOST),
         (["one", " two"], "failed", {"status": "completed"}, Fault.WRONG),
+        (["one"], "failed", {"usage": {"input_tokens": 2, "output_tokens": 0}}, Fault.WRONG),
     ],
 )
 def test_check_finds_an_end_that_does_not_fit(
@@ -86,6 +87,13 @@ def test_check_finds_an_end_that_does_not_fit(
     told(sample, deltas, status, fields)
     assert fault in faults(sample.records)
     assert "resp_c" in check(sample.records).explanation()
+
+
+def test_check_finds_events_in_an_order_that_no_answer_has() -> None:
+    sample = HistorySample()
+    sample.ask("c", "one two")
+    sample.events("c", [created("c"), done("c", "one"), delta("c", "one")])
+    assert Fault.WRONG in faults(sample.records)
 
 
 def test_check_accepts_an_honest_failure_in_time() -> None:
