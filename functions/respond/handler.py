@@ -10,9 +10,11 @@ from axon.adapters.observability.telemetry import Telemetry
 from axon.exceptions import HistoryPendingError, RequestError
 from axon.lambdas import Event, run, trace_header
 from axon.protocol.errors import error_event
+from axon.protocol.objects import deleted_event
 from axon.protocol.requests import (
     CancelResponse,
     CreateResponse,
+    DeleteResponse,
     ResumeResponse,
     parse_event,
     parse_object,
@@ -36,7 +38,7 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
     try:
         value = parse_object(event.get("body") or "")
         stream_id = stream_id_of(value)
-        response_id = run(_respond(value, event["requestContext"]))
+        response_id, answer = run(_respond(value, event["requestContext"]))
     except (RequestError, HistoryPendingError) as error:
         return _refuse(error, stream_id)
     except Exception as error:
@@ -45,22 +47,31 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
     if response_id is not None:
         TELEMETRY.count("accepted")
         TELEMETRY.annotate(response_id=response_id)
-    return {"statusCode": 200}
+    return {"statusCode": 200} | ({} if answer is None else {"body": dumps(answer).decode()})
 
 
-async def _respond(value: dict[str, Any], context: dict[str, Any]) -> str | None:
-    """Do what the message asks for; return the id of the response that it created, if any."""
+async def _respond(
+    value: dict[str, Any], context: dict[str, Any]
+) -> tuple[str | None, dict[str, Any] | None]:
+    """Do what the message asks for.
+
+    Return the id of the response that it created, and the event to answer with, if any.
+    """
     request = parse_event(value)
     principal = Principal.from_context(context["authorizer"])
     connection_id = context["connectionId"]
     match request:
         case CreateResponse():
-            return await SERVICE.submit(request, principal=principal, connection_id=connection_id)
+            made = await SERVICE.submit(request, principal=principal, connection_id=connection_id)
+            return made, None
         case ResumeResponse():
             await SERVICE.resume(request, principal=principal, connection_id=connection_id)
         case CancelResponse():
             await SERVICE.cancel(request, principal=principal)
-    return None
+        case DeleteResponse():
+            await SERVICE.delete(request, principal=principal)
+            return None, deleted_event(request.response_id, stream_id=request.stream_id)
+    return None, None
 
 
 def _refuse(error: Exception, stream_id: str | None) -> dict[str, Any]:

@@ -14,15 +14,18 @@ from botocore.credentials import ReadOnlyCredentials
 
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobSender
 from axon.adapters.aws.sqs_api import SqsApi
+from axon.adapters.postgres.retention import PostgresDeletedResponses
 from axon.adapters.postgres.stores import PostgresTurnStore
 from axon.adapters.valkey import keys as keys_of
-from axon.adapters.valkey.caches import ValkeyTurnCache
+from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyModelDirectory, ValkeyRelayDirectory
 from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.adapters.valkey.traces import ValkeyResponseTraces
 from axon.conversations import Conversations
 from axon.event_log.log import LoggedEvent, ResponseMeta
 from axon.jobs import Job, JobSender
+from axon.responses.deletion import ResponseDeletion
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
@@ -243,6 +246,13 @@ async def harness(
             finisher=finisher,
             terminator=terminator,
             scaler=FixedWorkerScaler(),
+            deletion=ResponseDeletion(
+                event_log=log,
+                terminator=terminator,
+                pending=ValkeyPendingHistory(valkey=valkey),
+                rows=PostgresDeletedResponses(pool=pool),
+                traces=ValkeyResponseTraces(valkey=valkey),
+            ),
         )
         harness = WorkerHarness(
             variables=variables, service=service, terminator=terminator, log=log, jobs=jobs,

@@ -74,6 +74,14 @@ class EventSource:
     batch_size: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """A function that is invoked again and again, every `minutes` minutes."""
+
+    function: str
+    minutes: int
+
+
 FUNCTIONS = {
     "authorizer": Function(
         settings=settings.AuthorizerSettings,
@@ -100,6 +108,9 @@ FUNCTIONS = {
         settings=settings.WriteHistorySettings,
         uses=frozenset({Resource.VALKEY, Resource.POSTGRES, Resource.PARK_HISTORY}),
         timeout_s=60,
+    ),
+    "expire": Function(
+        settings=settings.ExpireSettings, uses=frozenset({Resource.POSTGRES}), timeout_s=60
     ),
     "dead_letter": Function(
         settings=settings.DeadLetterSettings,
@@ -139,3 +150,5 @@ EVENT_SOURCES = (
     EventSource(queue=HISTORY.name, function="write_history", batch_size=10),
     EventSource(queue=JOBS.dead_letter, function="dead_letter", batch_size=10),
 )
+
+SCHEDULES = (Schedule(function="expire", minutes=60),)

@@ -191,6 +191,16 @@ class WriteHistorySettings(ValkeySettings, PostgresSettings):
     dead_letter_queue_url: str
 
 
+class ExpireSettings(PostgresSettings):
+    """functions/expire.
+
+    `retention_days`: how long conversations are kept after their last use, for tenants without a
+    setting of their own; 0: for ever.
+    """
+
+    retention_days: Annotated[int, Field(ge=0)] = 30
+
+
 class DeadLetterSettings(EventLogSettings):
     """functions/dead_letter. `parked_queue_url`: where dead letters wait for the operator."""
 

@@ -51,6 +51,7 @@ ALLOWED = {
     "disconnect": VALKEY,
     "respond": VALKEY | POSTGRES | SEND | WAKE,
     "write_history": VALKEY | POSTGRES | CONSUME | SEND,
+    "expire": POSTGRES,
     "dead_letter": VALKEY | SEND | CONSUME,
     "migrate": {"secretsmanager:GetSecretValue", "kms:Decrypt"},
     "keys": VALKEY | POSTGRES,

@@ -10,12 +10,20 @@ from axon.exceptions import RequestError
 from axon.jobs import Job
 from axon.protocol.objects import Usage
 from axon.protocol.requests import ResumeResponse
+from axon.responses.deletion import ResponseDeletion
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
 from axon.testing.event_log import FakeValkey
 from axon.testing.scaling import FakeWorkerScaler
-from axon.testing.stores import FakeHistory, FakeJobQueue, FakeTurns
+from axon.testing.stores import (
+    FakeDeletedResponses,
+    FakeHistory,
+    FakeJobQueue,
+    FakePendingHistory,
+    FakeResponseTraces,
+    FakeTurns,
+)
 from tests.support.principals import a_principal
 from tests.support.sdk_events import validate_stream
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
@@ -44,6 +52,16 @@ class ResponseHarness:
         self.scaler = FakeWorkerScaler()
         self.finisher = ResponseFinisher(history=self.history, turns=self.turns)
         self.terminator = ResponseTerminator(event_log=self.valkey, finisher=self.finisher)
+        self.pending = FakePendingHistory()
+        self.deleted = FakeDeletedResponses(self.history)
+        self.traces = FakeResponseTraces(self.turns)
+        self.deletion = ResponseDeletion(
+            event_log=self.valkey,
+            terminator=self.terminator,
+            pending=self.pending,
+            rows=self.deleted,
+            traces=self.traces,
+        )
         self.alias({})
 
     def alias(self, aliases: ModelAliases) -> None:
@@ -55,6 +73,7 @@ class ResponseHarness:
             finisher=self.finisher,
             terminator=self.terminator,
             scaler=self.scaler,
+            deletion=self.deletion,
             aliases=aliases,
         )
 

@@ -17,9 +17,11 @@ from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey, create_valkey
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.follower import ValkeyFollower
+from axon.adapters.valkey.traces import ValkeyResponseTraces
 from axon.conversations import Conversations
 from axon.exceptions import SettingsError
 from axon.history import HistorySender, NotedHistorySender
+from axon.responses.deletion import ResponseDeletion
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
@@ -180,6 +182,7 @@ def response_service(
     # Imported here because the driver takes long to import, and the functions that use only the
     # other parts of this module start cold, too.
     from axon.adapters.postgres.pool import create_pool
+    from axon.adapters.postgres.retention import PostgresDeletedResponses
     from axon.adapters.postgres.stores import PostgresTurnStore
 
     valkey = create_valkey(settings)
@@ -192,17 +195,25 @@ def response_service(
         history=history_sender(history, valkey=valkey, trace_header=trace_header), turns=turns
     )
     terminator = ResponseTerminator(event_log=log, finisher=finisher)
+    pending = ValkeyPendingHistory(valkey=valkey)
     service = ResponseService(
         event_log=log,
         conversations=Conversations(
             cache=turns,
             database=PostgresTurnStore(pool=pool),
-            pending=ValkeyPendingHistory(valkey=valkey),
+            pending=pending,
         ),
         jobs=SqsJobSender(api=jobs, trace_header=trace_header),
         finisher=finisher,
         terminator=terminator,
         scaler=worker_scaler(settings, valkey=valkey),
+        deletion=ResponseDeletion(
+            event_log=log,
+            terminator=terminator,
+            pending=pending,
+            rows=PostgresDeletedResponses(pool=pool),
+            traces=ValkeyResponseTraces(valkey=valkey),
+        ),
         aliases=settings.model_aliases,
     )
     return ResponseBackend(

@@ -95,3 +95,10 @@ def message_item(item_id: str, *, text: str | None, status: str) -> Json:
 def text_part(text: str) -> Json:
     """Return a message's text part."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def deleted_event(response_id: str, *, stream_id: str | None = None) -> Json:
+    """Return the answer to ``response.delete``; its response is what OpenAI's HTTP API returns."""
+    deleted = {"id": response_id, "object": "response", "deleted": True}
+    event: Json = {"type": "response.deleted", "response": deleted}
+    return event if stream_id is None else event | {"stream_id": stream_id}

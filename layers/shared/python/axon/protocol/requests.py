@@ -150,6 +150,14 @@ class CancelResponse(_Model):
     response_id: Annotated[str, Field(min_length=1, max_length=64)]
 
 
+class DeleteResponse(_Model):
+    """``response.delete``: delete a response of one's own, wherever it is kept."""
+
+    type: Literal["response.delete"]
+    stream_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    response_id: Annotated[str, Field(min_length=1, max_length=64)]
+
+
 class ResumeResponse(_Model):
     """``response.resume``: go on with a response on this connection, after an event's number.
 
@@ -162,11 +170,12 @@ class ResumeResponse(_Model):
     starting_after: Annotated[int, Field(ge=-1)] = -1
 
 
-ClientEvent = CreateResponse | CancelResponse | ResumeResponse
+ClientEvent = CreateResponse | CancelResponse | ResumeResponse | DeleteResponse
 _KINDS: dict[str, type[ClientEvent]] = {
     "response.create": CreateResponse,
     "response.cancel": CancelResponse,
     "response.resume": ResumeResponse,
+    "response.delete": DeleteResponse,
 }
 _UNSUPPORTED = {
     "conversation": "Continue a conversation with previous_response_id instead.",

@@ -20,7 +20,8 @@ from axon.ids import is_id, new_id
 from axon.jobs import Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Usage, response_object
-from axon.protocol.requests import CancelResponse, CreateResponse, ResumeResponse
+from axon.protocol.requests import CancelResponse, CreateResponse, DeleteResponse, ResumeResponse
+from axon.responses.deletion import ResponseDeletion
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
 from axon.responses.terminator import ResponseTerminator, unknown_response
 from axon.scaling import WorkerScaler
@@ -55,6 +56,8 @@ class ResponseService:
         Ends responses that are cancelled or whose job could not be queued.
     scaler : WorkerScaler
         Starts a worker where none runs.
+    deletion : ResponseDeletion
+        Deletes a response wherever it is kept.
     aliases : ModelAliases | None
         What requests may name instead of a model.
     """
@@ -68,6 +71,7 @@ class ResponseService:
         finisher: ResponseFinisher,
         terminator: ResponseTerminator,
         scaler: WorkerScaler,
+        deletion: ResponseDeletion,
         aliases: ModelAliases | None = None,
     ) -> None:
         self._log = event_log
@@ -77,6 +81,7 @@ class ResponseService:
         self._jobs = jobs
         self._finisher = finisher
         self._terminator = terminator
+        self._deletion = deletion
 
     async def submit(
         self, request: CreateResponse, *, principal: Principal, connection_id: str
@@ -149,6 +154,16 @@ class ResponseService:
             The tenant has no such response.
         """
         await self._terminator.cancel(request.response_id, tenant_id=principal.tenant_id)
+
+    async def delete(self, request: DeleteResponse, *, principal: Principal) -> None:
+        """Delete a response wherever it is kept; a running one is cancelled first.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such response.
+        """
+        await self._deletion.delete(request.response_id, tenant_id=principal.tenant_id)
 
     async def _resume(
         self, response_id: str, *, principal: Principal, connection_id: str, first: int

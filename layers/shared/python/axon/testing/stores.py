@@ -14,6 +14,7 @@ from axon.exceptions import PermanentRefusalError
 from axon.history import HistoryRecord, HistorySender, HistoryStore, PendingHistory
 from axon.jobs import Job, JobQueue, JobSender, NotExtended, ReceivedJob
 from axon.models.desired import DesiredModel, DesiredModels
+from axon.responses.deletion import DeletedResponses, ResponseTraces
 from axon.tenants.api_keys import ApiKey, ApiKeyStore, PrincipalCache
 from axon.tenants.principal import Principal
 
@@ -235,3 +236,37 @@ class FakeDesiredModels(DesiredModels):
         self._version += 1
         self._models[name] = DesiredModel(name, settings, self._version)
         return self._models[name]
+
+
+class FakeDeletedResponses(DeletedResponses):
+    """Tombstones by response id, beside the rows of a history."""
+
+    def __init__(self, history: FakeHistory) -> None:
+        self.fail_with: Exception | None = None
+        self.tenants: dict[str, str] = {}
+        self._history = history
+
+    @override
+    async def delete(self, response_id: str, *, tenant_id: str, accepted: bool) -> bool:
+        if self.fail_with is not None:
+            raise self.fail_with
+        record = self._history.records.get(response_id)
+        owner = record.tenant_id if record else tenant_id if accepted else None
+        if self.tenants.get(response_id, owner) != tenant_id:
+            return False
+        self.tenants[response_id] = tenant_id
+        self._history.records.pop(response_id, None)
+        return True
+
+
+class FakeResponseTraces(ResponseTraces):
+    """Erases turns, and notes what it was asked to erase."""
+
+    def __init__(self, turns: FakeTurns) -> None:
+        self.erased: list[str] = []
+        self._turns = turns
+
+    @override
+    async def erase(self, response_id: str) -> None:
+        self.erased.append(response_id)
+        await self._turns.evict(response_id)

@@ -67,3 +67,112 @@ async def test_migrate_raises_unavailable_without_a_database() -> None:
         pool.timeout = 0.2
         with pytest.raises(UnavailableError):
             await migrate(pool)
+
+
+QUICK = migrations.MigrationLimits(lock_timeout_ms=50, attempts=1000, longest_pause_s=0.02)
+"""Limits of tests, in which others hold locks for parts of a second."""
+
+
+async def user(dsn: str, *statements: str) -> "psycopg.AsyncConnection[tuple[object, ...]]":
+    """Return a session in whose transaction the statements have run."""
+    connection = await psycopg.AsyncConnection.connect(dsn)
+    for statement in statements:
+        await connection.execute(statement.encode())
+    return connection
+
+
+async def test_migrate_stops_no_reader_while_it_waits_for_a_long_one(
+    empty_postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `lock_timeout` the second reader would wait behind the waiting migration."""
+    dsn = empty_postgres_dsn
+    table = ("0001_table", b"CREATE TABLE used (n int)")
+    change = ("0002_change", b"ALTER TABLE used ADD COLUMN more int")
+    monkeypatch.setattr(migrations, "_migrations", lambda: [table])
+    async with postgres_pool(dsn) as pool, AsyncExitStack() as stack:
+        await migrate(pool)
+        monkeypatch.setattr(migrations, "_migrations", lambda: [table, change])
+        long = await user(dsn, "SELECT * FROM used")
+        stack.push_async_callback(long.close)
+        migrating = asyncio.create_task(migrate(pool, limits=QUICK))
+        await blocked(dsn, stack)
+        for _ in range(3):
+            async with await user(dsn, "SET statement_timeout = '5s'", "SELECT * FROM used"):
+                pass
+        assert not migrating.done()
+        await long.rollback()
+        assert await asyncio.wait_for(migrating, 20) == ["0002_change"]
+
+
+async def test_migrate_gives_up_when_a_table_stays_locked(
+    empty_postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn = empty_postgres_dsn
+    table = ("0001_table", b"CREATE TABLE used (n int)")
+    half = ("0002_half", b"CREATE TABLE half (n int); ALTER TABLE used ADD COLUMN more int")
+    monkeypatch.setattr(migrations, "_migrations", lambda: [table])
+    async with postgres_pool(dsn) as pool:
+        await migrate(pool)
+        monkeypatch.setattr(migrations, "_migrations", lambda: [table, half])
+        async with await user(dsn, "SELECT * FROM used"):
+            limits = migrations.MigrationLimits(
+                lock_timeout_ms=20, attempts=3, longest_pause_s=0.01
+            )
+            with pytest.raises(UnavailableError, match="lock timeout"):
+                await migrate(pool, limits=limits)
+        assert tables(dsn) == {"schema_migrations", "used"}
+
+
+async def test_migrate_builds_an_index_while_others_write(
+    empty_postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn = empty_postgres_dsn
+    table = ("0001_table", b"CREATE TABLE used (n int)")
+    index = (
+        "0002_index",
+        b"""-- no transaction
+-- Why; and how.
+DROP INDEX CONCURRENTLY IF EXISTS used_by_n;
+
+CREATE INDEX CONCURRENTLY used_by_n ON used (n);
+""",
+    )
+    monkeypatch.setattr(migrations, "_migrations", lambda: [table])
+    async with postgres_pool(dsn) as pool, AsyncExitStack() as stack:
+        await migrate(pool)
+        monkeypatch.setattr(migrations, "_migrations", lambda: [table, index])
+        writer = await user(dsn, "INSERT INTO used VALUES (1)")
+        stack.push_async_callback(writer.close)
+        migrating = asyncio.create_task(migrate(pool))
+        await blocked(dsn, stack)
+        async with await user(
+            dsn, "SET statement_timeout = '5s'", "INSERT INTO used VALUES (2)"
+        ) as other:
+            await other.commit()
+        assert not migrating.done()
+        await writer.commit()
+        assert await asyncio.wait_for(migrating, 20) == ["0002_index"]
+        # As a process leaves it that dies during the build, before it notes the migration.
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as admin:
+            await admin.execute("UPDATE pg_index SET indisvalid = false "
+                                "WHERE indexrelid = 'used_by_n'::regclass")  # fmt: skip
+            await admin.execute("DELETE FROM schema_migrations WHERE name = '0002_index'")
+        assert await migrate(pool) == ["0002_index"]
+    valid = "SELECT relname FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indisvalid"
+    assert "used_by_n" in names(dsn, valid)
+
+
+async def blocked(dsn: str, stack: AsyncExitStack) -> None:
+    """Wait until a session of this database has waited for another's lock."""
+    watcher = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+    stack.push_async_callback(watcher.close)
+    query = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+    )
+    async with asyncio.timeout(20):
+        while True:
+            row = await (await watcher.execute(query)).fetchone()
+            if row is not None and row[0]:
+                return
+            await asyncio.sleep(0.005)

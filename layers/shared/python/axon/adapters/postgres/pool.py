@@ -96,6 +96,29 @@ async def transaction(pool: Pool, *, any_schema: bool = False) -> AsyncIterator[
         raise UnavailableError(f"PostgreSQL: {error}") from error
 
 
+@asynccontextmanager
+async def session(pool: Pool) -> AsyncIterator[Connection]:
+    """Give a pooled connection on which each statement is a transaction of its own.
+
+    Its settings and locks last to the end of the block, and the connection with them.
+
+    Raises
+    ------
+    UnavailableError
+        As `transaction`.
+    """
+    await pool.open()
+    try:
+        async with pool.connection() as connection:
+            await connection.set_autocommit(True)
+            try:
+                yield connection
+            finally:
+                await connection.close()  # the pool makes another one
+    except (OperationalError, PoolTimeout, ReadOnlySqlTransaction) as error:
+        raise UnavailableError(f"PostgreSQL: {error}") from error
+
+
 @cache
 def query(name: str) -> bytes:
     """Return ``axon/sql/<name>.sql``."""

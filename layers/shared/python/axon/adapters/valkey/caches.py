@@ -33,6 +33,7 @@ class ValkeyTurnCache(TurnCache):
         self._refused = refused
         self._ttl_s = int(ttl_s)
         self._chain = Script(valkey, "chain")
+        self._keep_turn = Script(valkey, "put_turn")
 
     @override
     async def chain(self, response_id: str) -> list[Turn]:
@@ -65,12 +66,12 @@ class ValkeyTurnCache(TurnCache):
         )
         # A turn that is not stored has no database behind it.
         life_s = CONNECTION_LIFE_S if turn.connection_id else self._ttl_s
-        commands: list[tuple[object, ...]] = [("HSET", key, *fields), ("EXPIRE", key, life_s)]
+        commands = [self._keep_turn(keys=[key], args=[life_s, *fields])]
         if turn.connection_id:
             turns_key = keys.connection_turns(turn.connection_id)
-            commands.append(("SADD", turns_key, turn.response_id))
-            commands.append(("EXPIRE", turns_key, life_s))
-        await asyncio.gather(*(self._valkey.call(*command) for command in commands))
+            commands.append(self._valkey.call("SADD", turns_key, turn.response_id))
+            commands.append(self._valkey.call("EXPIRE", turns_key, life_s))
+        await asyncio.gather(*commands)
 
 
 PENDING_LIFE_S = 14 * 24 * 3600
