@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from axon.event_log.checkpoint import TailState
 from axon.event_log.log import EventLog, ResponseMeta
 from axon.event_log.publication import Kind, Publication
+from axon.formats import UnreadableLogError, log_refusal
 from axon.management_api import ConnectionsApi
 from axon.tasks import TaskSet
 from relay.closing import ConnectionCloser
@@ -105,7 +106,15 @@ class Dispatcher:
 
     async def find(self, response_id: str) -> None:
         """Look a response up in the log, and do what follows for this relay."""
-        meta = await UNTIL_DONE.run(lambda: self._log.describe(response_id))
+        try:
+            meta = await UNTIL_DONE.run(lambda: self._log.describe(response_id))
+        except UnreadableLogError as error:
+            log_refusal(error)
+            # Nothing of it can be delivered here. The client gets an event that says so, and
+            # resumes where a relay of the newer version may serve it.
+            if error.relay_id == self._completion.relay_id:
+                self.close(error.connection_id, [response_id])
+            return
         # A publication may have started it meanwhile, or the relay may have begun to leave.
         if response_id in self.deliveries or not self._accepting:
             return

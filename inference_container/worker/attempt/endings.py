@@ -21,6 +21,7 @@ from axon.exceptions import (
     RequestError,
     UnavailableError,
 )
+from axon.formats import UnreadableLogError
 from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import OverdueError, ShedError
 from worker.engines.protocol import (
@@ -202,6 +203,10 @@ ENDINGS: Mapping[type[Exception], Ending] = {
     FencedError: Ending(outcome=AttemptOutcome.FENCED, message=MessageAction.LEAVE),
     # The attempt replaces it by one of the three above, as soon as it knows who has claimed.
     FenceNoticedError: Ending(outcome=AttemptOutcome.FENCED, message=MessageAction.LEAVE),
+    # Only a worker of the newer version can claim the response.
+    UnreadableLogError: Ending(
+        outcome=AttemptOutcome.RELEASED, message=MessageAction.LEAVE, log_level=logging.WARNING
+    ),
     # Another attempt follows, here or on another worker.
     StageFullError: Ending(outcome=AttemptOutcome.DELAYED, message=MessageAction.DELAY),
     HandedOverError: Ending(outcome=AttemptOutcome.RELEASED, message=MessageAction.RELEASE),

@@ -70,6 +70,25 @@ class Versioned(Protocol):
         ...
 
 
+class UnreadableLogError(UnreadableError):
+    """A response's log that only a newer version can read.
+
+    Parameters
+    ----------
+    response_id : str
+        The response.
+    connection_id : str
+        The connection that waits for it; its field is one of those that never move.
+    relay_id : str
+        The relay that is to deliver it; the same holds for this field.
+    """
+
+    def __init__(self, response_id: str, *, connection_id: str = "", relay_id: str = "") -> None:
+        super().__init__(Format.EVENT_LOG, f"that of {response_id} is newer", newer=True)
+        self.connection_id = connection_id
+        self.relay_id = relay_id
+
+
 Refused = Callable[[UnreadableError], None]
 """Takes note of data that could not be read and that was set aside."""
 

@@ -15,6 +15,7 @@ from axon.exceptions import (
     RequestError,
     UnavailableError,
 )
+from axon.formats import UnreadableLogError
 from worker.attempt.endings import (
     ENDINGS,
     ENGINE_FAILED,
@@ -69,6 +70,7 @@ ROWS: list[tuple[Exception, str, str, object]] = [
     (DuplicateError("twice"), "duplicate", "DELETE", None),
     (FencedError("fenced"), "fenced", "LEAVE", None),
     (FenceNoticedError("fenced"), "fenced", "LEAVE", None),
+    (UnreadableLogError("resp_1"), "released", "LEAVE", None),
     (StageFullError("infer"), "delayed", "DELAY", None),
     (HandedOverError(), "released", "RELEASE", None),
     (UnloadedError("gone"), "released", "RELEASE", None),

@@ -246,6 +246,8 @@ class EventLog(Protocol):
             No such log.
         FencedError
             The response has ended.
+        UnreadableLogError
+            A newer version has written the log.
         """
         ...
 
@@ -296,7 +298,13 @@ class EventLog(Protocol):
         ...
 
     async def describe(self, response_id: str) -> ResponseMeta | None:
-        """Return the response's state, or None if it is not in the log."""
+        """Return the response's state, or None if it is not in the log.
+
+        Raises
+        ------
+        UnreadableLogError
+            A newer version has written the log.
+        """
         ...
 
     async def restore(self, response: LostResponse) -> None:

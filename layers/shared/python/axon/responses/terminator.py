@@ -8,7 +8,7 @@ from itertools import islice
 from axon.clock import now_ms
 from axon.event_log.log import EventLog, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
-from axon.formats import UnreadableError
+from axon.formats import UnreadableError, log_refusal
 from axon.ids import is_id
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
@@ -95,6 +95,8 @@ class ResponseTerminator:
         for response_id in response_ids:
             try:
                 await self.end(response_id, status, error=error)
+            except UnreadableError as error:  # left to a terminator of the newer version
+                log_refusal(error)
             except Exception:  # one that cannot be ended must not stop the others
                 logger.exception("%s could not be ended as %s", response_id, status)
 

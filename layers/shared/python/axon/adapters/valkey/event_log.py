@@ -34,6 +34,7 @@ from axon.exceptions import (
     MovedError,
     UnavailableError,
 )
+from axon.formats import VERSIONS, Format, UnreadableLogError
 
 
 class ValkeyEventLog(EventLog):
@@ -70,11 +71,11 @@ class ValkeyEventLog(EventLog):
         # What has ended must be known as long as its job may come again.
         self._keep_s = max(self._retention_s, ceil(deadline_s))
         self._keep_open_s = ceil(deadline_s) + self._retention_s
-        self._open = Script(valkey, "open", after=("now_ms", "relay_of", "publish"))
-        self._claim = Script(valkey, "claim", after=("publish", "attempts"))
+        self._open = Script(valkey, "open", after=("format", "now_ms", "relay_of", "publish"))
+        self._claim = Script(valkey, "claim", after=("format", "publish", "attempts"))
         self._append = Script(valkey, "append", after=("publish",))
-        self._restore = Script(valkey, "restore", after=("now_ms", "relay_of"))
-        self._resume = Script(valkey, "resume", after=("now_ms", "relay_of", "publish"))
+        self._restore = Script(valkey, "restore", after=("format", "now_ms", "relay_of"))
+        self._resume = Script(valkey, "resume", after=("format", "now_ms", "relay_of", "publish"))
         self._checkpoint = Script(valkey, "checkpoint")
         self._abandon = Script(valkey, "abandon", after=("now_ms",))
 
@@ -175,6 +176,12 @@ class ValkeyEventLog(EventLog):
         )
         if not fields:
             return None
+        if int(fields.get(b"format", b"1")) > VERSIONS[Format.EVENT_LOG]:
+            raise UnreadableLogError(
+                response_id,
+                connection_id=fields.get(b"connection_id", b"").decode(),
+                relay_id=fields.get(b"relay_id", b"").decode(),
+            )
         return ResponseMeta(
             response_id=response_id,
             tenant_id=fields[b"tenant_id"].decode(),
@@ -330,6 +337,8 @@ def _check(outcome: bytes, response_id: str) -> None:
             return
         case b"missing":
             raise MissingResponseError(f"{response_id} is not in the event log")
+        case b"unreadable":
+            raise UnreadableLogError(response_id)
         case b"fenced":
             raise FencedError(f"{response_id} has a newer attempt or has ended")
         case _:

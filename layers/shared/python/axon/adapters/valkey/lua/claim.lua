@@ -15,6 +15,9 @@ end
 if meta[1] ~= 'queued' and meta[1] ~= 'in_progress' then
   return { 'fenced' }
 end
+if unreadable(response) then
+  return { 'unreadable' }
+end
 local following, following_record = tonumber(meta[2]), tonumber(meta[8] or '0')
 if meta[5] == ARGV[3] then
   return { 'claimed', tonumber(meta[6]), following, following_record, counted_attempt(response) }

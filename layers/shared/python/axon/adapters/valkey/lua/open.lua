@@ -42,6 +42,7 @@ end
 redis.call('XADD', events, '1-0', 'e', ARGV[6])
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[14], 'connection_id', ARGV[3],
   'relay_id', relay, 'status', 'queued', 'epoch', 0, 'next_sequence', 1, 'job', ARGV[5])
+redis.call('HSET', response, 'format', FORMAT)
 redis.call('ZADD', deadlines, now + ARGV[7], ARGV[1])
 redis.call('SADD', running, ARGV[1])
 redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])

@@ -35,6 +35,7 @@ end
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[12], 'connection_id', ARGV[3],
   'relay_id', relay, 'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count,
   'next_record', records, 'checkpoint', '0?')
+redis.call('HSET', response, 'format', FORMAT)
 if ARGV[10] == 'queued' or ARGV[10] == 'in_progress' then
   redis.call('HSET', response, 'job', ARGV[4])
   redis.call('ZADD', deadlines, ARGV[5], ARGV[1])
