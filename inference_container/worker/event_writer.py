@@ -168,9 +168,22 @@ class EventWriter:
             # The next claim shows what there is.
 
     async def append(
-        self, events: Sequence[LoggedEvent], *, status: Status = Status.IN_PROGRESS
+        self,
+        events: Sequence[LoggedEvent],
+        *,
+        status: Status = Status.IN_PROGRESS,
+        record: tuple[str, bytes] | None = None,
     ) -> None:
         """Append events; restore the log first if Valkey has lost it.
+
+        Parameters
+        ----------
+        events : Sequence[LoggedEvent]
+            The next events.
+        status : Status
+            Status of the response after them.
+        record : tuple[str, bytes] | None
+            Kind and content of a journal record that goes into the log in the same step.
 
         Raises
         ------
@@ -185,8 +198,10 @@ class EventWriter:
             The log is lost and this attempt must not restore it: it is past its deadline, or
             another attempt may have sent the client more than this one knows.
         """
-        await self._retry.run(lambda: self._append(events, status))
+        journal = [] if record is None else [self._new_record(*record)]
+        await self._retry.run(lambda: self._append(events, status, journal))
         self._events += events
+        self._journal += journal
 
     async def record(self, kind: str, data: bytes) -> None:
         """Append a journal record after the events so far; it is not delivered to clients.
@@ -203,9 +218,7 @@ class EventWriter:
         EndedError, DuplicateError, FencedError, MissingResponseError
             As `append`.
         """
-        record = JournalRecord(
-            number=len(self._journal), after=len(self._events) - 1, kind=kind, data=data
-        )
+        record = self._new_record(kind, data)
         await self._retry.run(lambda: self._append([], Status.IN_PROGRESS, [record]))
         self._journal.append(record)
 
@@ -241,6 +254,11 @@ class EventWriter:
             )
         except FencedError as error:
             raise EndedError(str(error)) from error
+
+    def _new_record(self, kind: str, data: bytes) -> JournalRecord:
+        return JournalRecord(
+            number=len(self._journal), after=len(self._events) - 1, kind=kind, data=data
+        )
 
     async def _read_journal(self) -> list[JournalRecord]:
         return await self._retry.run(lambda: self._log.read_journal(self._job.response_id))

@@ -9,6 +9,7 @@ from axon.event_log.log import LoggedEvent, Status
 from axon.jobs import PRIORITIES, Job, ReceivedJob
 from axon.protocol.objects import Usage
 from axon.responses.finisher import FinishedResponse
+from axon.responses.usage import USAGE, input_record, logged_usage, report_record
 from worker.attempt.context import AttemptContext
 from worker.attempt.endings import ResponseFailure, ending_of
 from worker.attempt.fence_watch import FenceNoticedError, claimed_after
@@ -55,6 +56,7 @@ class Attempt:
         self._transcript = job.transcript()
         self._priority = job.priority
         self._turns: list[Turn] = []
+        self._request: GenerateRequest | None = None
         self._inference: Inference | None = None
         self._logged_tokens = 0
         self._appended_at = float("-inf")
@@ -102,13 +104,13 @@ class Attempt:
         tracing = self._context.tracing
         with tracing.span("assemble"):
             self._turns = await self._retry.run(self._retrieve)
-            request = await self._assemble()
+            request = self._request = await self._assemble()
         if (status := self._transcript.message_status) is None:
             with tracing.span("generate"):
                 finish_reason = await self._infer(request)
         else:  # an earlier attempt has generated all of it
             finish_reason = "stop" if status == "completed" else "length"
-        await self._finish(finish_reason, self._usage or self._counted_usage(request))
+        await self._finish(finish_reason, self._spent_usage(read=True))
         return COMPLETED
 
     async def _retrieve(self) -> list[Turn]:
@@ -152,7 +154,12 @@ class Attempt:
     async def _stream(self, flush: Flush) -> None:
         first = not self._transcript.text
         async with self._stages.stream.slot(self._priority):
-            await stream(flush, transcript=self._transcript, event_writer=self._event_writer)
+            await stream(
+                flush,
+                transcript=self._transcript,
+                event_writer=self._event_writer,
+                record=self._usage_record(flush),
+            )
         self._appended_at = asyncio.get_running_loop().time()
         self._logged_tokens += len(flush.token_ids)
         self._context.metrics.tokens("output", len(flush.token_ids), model=self._job.model)
@@ -164,13 +171,34 @@ class Attempt:
         self._context.metrics.first_token(seconds)
         self._context.tracing.annotate(first_token_s=seconds)
 
-    def _counted_usage(self, request: GenerateRequest) -> Usage | None:
-        if request.prompt.estimated:
+    def _usage_record(self, flush: Flush) -> tuple[str, bytes] | None:
+        """Return the journal record of the usage, if this flush is to bring one.
+
+        With it a terminator can tell what a response has used that it ends from outside.
+        """
+        if flush.usage is not None:
+            return USAGE, report_record(flush.usage)
+        recorded = any(record.kind == USAGE for record in self._event_writer.journal)
+        if recorded or self._request is None or self._request.prompt.estimated:
             return None
-        return Usage(
-            input_tokens=len(request.prompt.token_ids),
-            output_tokens=len(self._transcript.token_ids),
-        )
+        return USAGE, input_record(len(self._request.prompt.token_ids))
+
+    def _spent_usage(self, *, read: bool) -> Usage | None:
+        """Return what the response has used; None if nothing, or if it is not known.
+
+        Parameters
+        ----------
+        read : bool
+            The engine has read the prompt.
+        """
+        tokens = len(self._transcript.token_ids)
+        logged = logged_usage(self._event_writer.journal, logged_tokens=tokens)
+        if usage := self._usage or logged:
+            return usage
+        if not (read or tokens) or self._request is None or self._request.prompt.estimated:
+            return None
+        # Nothing was flushed, or an earlier version of the worker did without the record.
+        return Usage(input_tokens=len(self._request.prompt.token_ids), output_tokens=tokens)
 
     async def _finish(self, reason: FinishReason, usage: Usage | None) -> None:
         complete = reason == "stop"
@@ -190,7 +218,10 @@ class Attempt:
         if not isinstance(ending.client, ResponseFailure):
             raise error
         ending.log(self._job.response_id, error)
-        event = self._transcript.end(Status.FAILED, error=ending.client.wire(error))
+        read = self._inference is not None and self._inference.begun
+        event = self._transcript.end(
+            Status.FAILED, error=ending.client.wire(error), usage=self._spent_usage(read=read)
+        )
         continued = [] if ending.client.retryable else self._turns
         await self._end(event, Status.FAILED, continued=continued)
         if isinstance(error, ShedError):

@@ -55,6 +55,11 @@ class Inference:
         self._coalescer = Coalescer(self._generate(), policy=policy)
 
     @property
+    def begun(self) -> bool:
+        """Return whether the engine has been given the request."""
+        return self._begun
+
+    @property
     def received(self) -> int:
         """Tokens that the engine has generated so far."""
         return self._coalescer.received

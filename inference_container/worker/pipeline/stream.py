@@ -22,8 +22,25 @@ class Flush:
     usage: Usage | None = None
 
 
-async def stream(flush: Flush, *, transcript: Transcript, event_writer: EventWriter) -> None:
+async def stream(
+    flush: Flush,
+    *,
+    transcript: Transcript,
+    event_writer: EventWriter,
+    record: tuple[str, bytes] | None = None,
+) -> None:
     """Append a flush to the event log; the last one also closes the message.
+
+    Parameters
+    ----------
+    flush : Flush
+        The text and tokens.
+    transcript : Transcript
+        Makes the events.
+    event_writer : EventWriter
+        Appends them.
+    record : tuple[str, bytes] | None
+        A journal record that goes with the events (`EventWriter.append`); none without events.
 
     Raises
     ------
@@ -35,7 +52,7 @@ async def stream(flush: Flush, *, transcript: Transcript, event_writer: EventWri
         events += transcript.close_message(complete=flush.finish_reason == "stop")
     # A flush without text makes no event: the transcript keeps its token ids for the next delta.
     if events:
-        await event_writer.append(events)
+        await event_writer.append(events, record=record)
 
 
 class Coalescer:

@@ -13,6 +13,7 @@ from axon.ids import is_id
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
+from axon.responses.usage import logged_usage
 from axon.retry import backoff
 from axon.serialization import loads
 
@@ -111,9 +112,12 @@ class ResponseTerminator:
             raise MissingResponseError(f"{meta.response_id} lacks events")
         transcript = job.transcript() if job else _transcript(logged[0])
         transcript.replay(logged)
+        # The tokens were spent though the answer ends early: client and history get their number.
+        journal = await self._log.read_journal(meta.response_id) if claim.next_record else []
+        usage = logged_usage(journal, logged_tokens=len(transcript.token_ids))
         # What a client cancels, it has seen grow: it gets the item's end, too.
         events = transcript.cut_short() if status is Status.CANCELLED else []
-        events.append(transcript.end(status, error=error))
+        events.append(transcript.end(status, error=error, usage=usage))
         if job is None:
             # No record and no turn can be made of it. Its client gets the event all the same.
             await self._append(meta, logged, events, epoch=claim.epoch, status=status)
