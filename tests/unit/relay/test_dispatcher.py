@@ -9,7 +9,6 @@ from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import Status
 from axon.event_log.publication import Publication
 from axon.exceptions import UnavailableError
-from axon.formats import UnreadableLogError
 from axon.management_api import ConnectionGoneError, PostThrottledError, PostUncertainError
 from axon.serialization import loads
 from relay import registry, writers
@@ -384,19 +383,3 @@ async def test_dispatcher_looks_a_response_up_once_at_a_time(
     harness.pump()
     await harness.received(author)
     assert described == [author.response_id]
-
-
-@pytest.mark.parametrize("relay_id", [RELAY, "another"])
-async def test_dispatcher_closes_a_connection_whose_log_only_a_newer_version_can_read(
-    harness: RelayHarness, monkeypatch: pytest.MonkeyPatch, relay_id: str
-) -> None:
-    async def describe(response_id: str) -> None:
-        raise UnreadableLogError(response_id, connection_id="c1", relay_id=relay_id)
-
-    author = await harness.open("c1")
-    monkeypatch.setattr(harness.valkey, "describe", describe)
-    await harness.dispatcher.find(author.response_id)
-    await harness.dispatcher.drain()
-    own = relay_id == RELAY
-    assert told(harness, "c1") == (["stream_interrupted"] if own else [])
-    assert await harness.valkey.undelivered(RELAY) == (set() if own else {author.response_id})
