@@ -8,7 +8,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from axon.adapters.aws.sqs import ParkedDeadLetter, SqsHistorySender, SqsJobSender, SqsParking
-from axon.adapters.valkey.caches import ValkeyPrincipalCache, ValkeyTurnCache
+from axon.adapters.valkey.beats import ValkeyWorkerBeats
+from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyPrincipalCache, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import (
     ValkeyConnectionDirectory,
@@ -16,8 +17,10 @@ from axon.adapters.valkey.directories import (
     ValkeyRelayDirectory,
 )
 from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.adapters.valkey.quarantine import ValkeyQuarantinePermits
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.conversations import Turn
+from axon.directory.beats import HeldChange, HeldMessage
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import JournalRecord, LoggedEvent, NewResponse, Status
@@ -155,6 +158,10 @@ async def _write_directories(valkey: Valkey) -> None:
     stored, unstored = Turn.of(a_job(), output=OUTPUT), Turn.of(a_job(ENDED_ID), output=OUTPUT)
     unstored = unstored.model_copy(update={"connection_id": CONNECTION})
     await ValkeyTurnCache(valkey=valkey, ttl_s=600).put([stored, unstored])
+    await ValkeyPendingHistory(valkey=valkey).add(a_record())
+    held = HeldChange(before=None, after=1, added=[HeldMessage("receipt", "message-1")])
+    await ValkeyWorkerBeats(valkey=valkey, keep_s=60).beat("incarnation", held, count=1)
+    await ValkeyQuarantinePermits(valkey=valkey).acquire(PEER)
 
 
 async def _write_log(valkey: Valkey) -> None:
