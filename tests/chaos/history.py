@@ -13,7 +13,10 @@ class Op(StrEnum):
     """An operation of a client, or an observation."""
 
     RUN = "run"
-    """Begins the history. `losses`: "" (the servers lose nothing), "some" or "everything"."""
+    """Begins the history. `losses`: "" (the servers lose nothing), "some" or "everything".
+
+    `earlier`: the commit that runs beside today's, if any.
+    """
     ASK = "ask"
     """A new question: `prompt`, `expected`, `behaviour`, `previous`, `limit`, `ends_within_s`."""
     SUBMIT = "submit"

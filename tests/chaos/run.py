@@ -159,7 +159,9 @@ class _Course:
         self._history.add(Op.FAULT, what=str(done.fault), hit=done.hit)
 
     async def run(self) -> Report:
-        self._history.add(Op.RUN, seed=self._what.seed, losses=self._what.losses)
+        what, earlier = self._what, self._what.earlier
+        commit = earlier and earlier.commit
+        self._history.add(Op.RUN, seed=what.seed, losses=what.losses, earlier=commit)
         began = time.monotonic()
         watching = asyncio.create_task(self._watch.run())
         try:

@@ -77,6 +77,7 @@ def test_answer_news_is_what_dead_workers_had_not_generated() -> None:
         (["one"], "incomplete", {}, Fault.LOST),
         (["one", " two"], "failed", {"status": "completed"}, Fault.WRONG),
         (["one"], "failed", {"usage": {"input_tokens": 2, "output_tokens": 0}}, Fault.WRONG),
+        (["one"], "failed", {"usage": None}, Fault.WRONG),
     ],
 )
 def test_check_finds_an_end_that_does_not_fit(
