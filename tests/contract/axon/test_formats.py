@@ -33,6 +33,8 @@ from axon.formats import VERSIONS, Format, UnreadableLogError
 from axon.history import HistoryRecord
 from axon.jobs import Job, ReceivedJob
 from axon.models.desired import DesiredModel
+from axon.protocol.requests import CreateResponse, parse_event
+from axon.responses.fingerprint import fingerprint
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.terminator import ResponseTerminator
 from axon.tenants.api_keys import ApiKey
@@ -168,6 +170,24 @@ class TestFormatsOfTheVersionBefore:
             ENDED, tenant_id=samples.PRINCIPAL.tenant_id, connection_id="c2", first=1
         )
         assert resumed is Resumption.RESUMED
+
+
+class TestFingerprintsOfTheVersionBefore:
+    @pytest.mark.parametrize("each", BEFORE["fingerprints"])
+    def test_are_those_of_today(self, each: dict[str, Any]) -> None:
+        """A client may send its request again to a function of the other version."""
+        request = parse_event(each["request"])
+        assert isinstance(request, CreateResponse)
+        assert fingerprint(request) == each["fingerprint"]
+
+    def test_change_with_a_later_field_only_if_the_client_sets_it(self) -> None:
+        class Later(CreateResponse):
+            added: int = 1
+
+        each = BEFORE["fingerprints"][0]
+        assert fingerprint(Later.model_validate(each["request"])) == each["fingerprint"]
+        using = Later.model_validate(each["request"] | {"added": 1})
+        assert fingerprint(using) != each["fingerprint"]
 
 
 class TestLogOfANewerVersion:

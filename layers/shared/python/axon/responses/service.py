@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from hashlib import sha256
 
 from axon.aliases import ModelAliases, resolve
 from axon.clock import now_ms
@@ -22,6 +21,7 @@ from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Usage, response_object
 from axon.protocol.requests import CancelResponse, CreateResponse, DeleteResponse, ResumeResponse
 from axon.responses.deletion import ResponseDeletion
+from axon.responses.fingerprint import digest, fingerprint
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
 from axon.responses.terminator import ResponseTerminator, unknown_response
 from axon.scaling import WorkerScaler
@@ -229,7 +229,7 @@ class ResponseService:
         self, opening: Opening, request: CreateResponse, *, principal: Principal, connection_id: str
     ) -> str:
         """Answer with the response that the first request of this idempotency key began."""
-        if opening.fingerprint != _fingerprint(request):
+        if opening.fingerprint != fingerprint(request):
             raise RequestError(
                 "The idempotency key was used for another request. Use a new one.",
                 code="idempotency_key_reused",
@@ -295,7 +295,7 @@ class ResponseService:
             job=job.encode(),
             created=job.transcript().created().data,
             idempotency=idempotency,
-            fingerprint=_fingerprint(request) if idempotency else "",
+            fingerprint=fingerprint(request) if idempotency else "",
         )
         opening = await self._log.open(response)
         match opening.outcome:
@@ -309,15 +309,7 @@ class ResponseService:
 def _idempotency(request: CreateResponse, tenant_id: str) -> str:
     """Return what names the tenant and the key; nothing if there is no key."""
     key = request.idempotency_key
-    return _digest(dumps([tenant_id, key])) if key else ""
-
-
-def _fingerprint(request: CreateResponse) -> str:
-    return _digest(request.model_dump_json(exclude={"stream_id"}).encode())
-
-
-def _digest(data: bytes) -> str:
-    return sha256(data).hexdigest()
+    return digest(dumps([tenant_id, key])) if key else ""
 
 
 def _job(
