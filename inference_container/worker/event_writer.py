@@ -2,21 +2,31 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
-from typing import Protocol
 
+from axon.event_log.confirmation import confirmed_delivery
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
-from axon.exceptions import FencedError, MissingResponseError
+from axon.exceptions import (
+    AxonError,
+    FencedError,
+    GapError,
+    LostClaimError,
+    MissingResponseError,
+)
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
 from axon.retry import RetryPolicy, backoff
+from worker.attempt_log import AttemptLog
 
 logger = logging.getLogger(__name__)
 
-_EPOCHS_PER_MS = 32
-"""Epochs reserved for each millisecond of a response's age: more than a log is ever claimed within
-one. An epoch stays below 2^31 for 2^31 / 32 ms, which is 18 hours."""
+_EPOCHS_PER_RECEIVE = 1 << 16
+"""Epochs reserved for each receive of a job: more than a log is ever claimed until the next one."""
+_AGAIN = 256
+"""Events that are appended again at a time: a script of that size takes about 1 ms."""
 _FENCE_CHECKS = 6
 """Reads of a response's state until its claimer must have shown what it is: 3.5 s at most."""
 
@@ -29,51 +39,12 @@ class DuplicateError(FencedError):
     """A newer attempt runs the same job from another message, so this message is not needed."""
 
 
-class AttemptLog(Protocol):
-    """The calls of the event log that an attempt needs (`axon.event_log.log.EventLog`)."""
-
-    async def claim(
-        self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
-    ) -> Claim:
-        """Take the next epoch."""
-        ...
-
-    async def append(
-        self,
-        response_id: str,
-        *,
-        epoch: int,
-        events: Sequence[LoggedEvent],
-        status: Status = Status.IN_PROGRESS,
-        journal: Sequence[JournalRecord] = (),
-    ) -> str:
-        """Append and publish events; a terminal `status` closes the log."""
-        ...
-
-    async def read(
-        self, response_id: str, *, after: int = -1, limit: int | None = None
-    ) -> list[LoggedEvent]:
-        """Return events, those after the sequence number `after`."""
-        ...
-
-    async def read_journal(self, response_id: str) -> list[JournalRecord]:
-        """Return the journal records."""
-        ...
-
-    async def describe(self, response_id: str) -> ResponseMeta | None:
-        """Return the state of the response, None if the log does not exist."""
-        ...
-
-    async def restore(self, response: LostResponse) -> None:
-        """Create a lost log again, unless it exists meanwhile."""
-        ...
-
-
 class EventWriter:
     """Claims an epoch of a response and appends events under it.
 
-    It keeps everything that the log holds, so that the attempt can restore a log that Valkey has
-    lost and continue: the events are generated once, and the client sees no difference.
+    It keeps everything that the log holds, so that the attempt can make a log again that Valkey has
+    lost, or append again what it lacks after a failover, and continue: the events are generated
+    once, with the same numbers and bytes, and the client sees no difference.
 
     Parameters
     ----------
@@ -82,6 +53,8 @@ class EventWriter:
     message_id : str
         Id of the SQS message that carried the job; the log keeps it, so that a fenced attempt can
         tell whether its own message is still needed.
+    receive_count : int
+        How often the job was received so far, this time included.
     log : AttemptLog
         The event log.
     deadline_ms : int
@@ -99,14 +72,16 @@ class EventWriter:
         *,
         job: Job,
         message_id: str,
+        receive_count: int = 1,
         log: AttemptLog,
         deadline_ms: int,
         retry: RetryPolicy,
         clock_ms: Callable[[], int],
     ) -> None:
-        self.epoch = 0
+        self._claimed = Claim(epoch=0, next_sequence=0)
         self._job = job
         self._message_id = message_id
+        self._receive_count = receive_count
         self._log = log
         self._deadline_ms = deadline_ms
         self._retry = retry
@@ -114,6 +89,11 @@ class EventWriter:
         self._connection_id = job.connection_id
         self._events: list[LoggedEvent] = []
         self._journal: list[JournalRecord] = []
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the claim; 0 before the first one."""
+        return self._claimed.epoch
 
     @property
     def journal(self) -> Sequence[JournalRecord]:
@@ -136,7 +116,7 @@ class EventWriter:
         EndedError
             The response has ended.
         MissingResponseError
-            Valkey has lost events that the client may have received.
+            Valkey has lost events that the client may have received, or all of them.
         """
         fresh = self._job.transcript()
         events = [fresh.created(), fresh.in_progress()]
@@ -146,10 +126,14 @@ class EventWriter:
             except MissingResponseError:
                 if not untouched:
                     raise
-                self.epoch = self._new_epoch()
+                self._claimed = self._new_claim()
                 await self._retry.run(lambda: self._restore(events[:1], Status.QUEUED))
                 continue  # the restored log is claimed like any other
-            self.epoch = claim.epoch
+            self._claimed = claim
+            # Events that follow from the job alone have the same bytes in every attempt.
+            of_the_job = claim.next_sequence <= len(events) and not claim.next_record
+            if claim.unsure and not (untouched and of_the_job):
+                await self._retry.run(self._confirm)
             if claim.next_sequence == len(events) and not claim.next_record:
                 self._events = events
                 return fresh
@@ -238,19 +222,59 @@ class EventWriter:
             The terminal event; None if another attempt restored the log before, whose events are
             better than a failure.
         """
+        meta = await self._retry.run(lambda: self._log.describe(self._job.response_id))
+        if meta is not None:
+            with suppress(FencedError, MissingResponseError):  # another one has it now
+                return await self._fail_incomplete(meta, transcript, error)
+            return None
         events = [transcript.created(), transcript.end(Status.FAILED, error=error)]
-        self.epoch = self._new_epoch()
-        meta = None
+        self._claimed = self._new_claim()
         while meta is None:  # the new log may be lost, too, before it can be read
             await self._retry.run(lambda: self._restore(events, Status.FAILED))
             meta = await self._retry.run(lambda: self._log.describe(self._job.response_id))
-        # A restore leaves an existing log alone, so the epoch shows whose log it is.
-        return events[1] if meta.epoch == self.epoch else None
+        # A restore leaves an existing log alone, so the nonce shows whose log it is.
+        return events[1] if meta.nonce == self._claimed.nonce else None
 
-    async def _claim(self, in_progress: LoggedEvent) -> Claim:
+    async def _fail_incomplete(
+        self, meta: ResponseMeta, transcript: Transcript, error: dict[str, str]
+    ) -> LoggedEvent | None:
+        """End a log that may lack events which the client has; None if its end is another's."""
+        if not meta.incomplete or meta.status.terminal:
+            return None
+        claim = self._claimed = await self._retry.run(lambda: self._claim(None))
+        logged = await self._retry.run(lambda: self._log.read(self._job.response_id))
+        transcript.replay(logged)
+        # If the relay has said what its client has, the failure is the next event there. Else the
+        # relay that is ahead finds the fork of this claim, and closes its connection.
+        if claim.unsure:
+            received = await self._retry.run(
+                lambda: confirmed_delivery(self._log, self._job.response_id, claim)
+            )
+            transcript.next_sequence = max(received or 0, claim.next_sequence)
+        event = transcript.end(Status.FAILED, error=error)
+        await self._retry.run(lambda: self._try_append([event], Status.FAILED, []))
+        return event
+
+    async def _confirm(self) -> None:
+        """Wait for the word that the client has no more events than the log.
+
+        Raises
+        ------
+        MissingResponseError
+            It has more, or nobody says.
+        """
+        claim = self._claimed
+        received = await confirmed_delivery(self._log, self._job.response_id, claim)
+        if received is None or received > claim.next_sequence:
+            raise MissingResponseError(
+                f"{self._job.response_id}: the log may lack events that the client has"
+            )
+
+    async def _claim(self, in_progress: LoggedEvent | None) -> Claim:
+        data = in_progress.data if in_progress else b""
         try:
             return await self._log.claim(
-                self._job.response_id, in_progress=in_progress.data, message_id=self._message_id
+                self._job.response_id, in_progress=data, message_id=self._message_id
             )
         except FencedError as error:
             raise EndedError(str(error)) from error
@@ -269,12 +293,9 @@ class EventWriter:
         status: Status,
         journal: Sequence[JournalRecord] = (),
     ) -> None:
-        response_id = self._job.response_id
         while True:
             try:
-                self._connection_id = await self._log.append(
-                    response_id, epoch=self.epoch, events=events, status=status, journal=journal
-                )
+                await self._try_append(events, status, journal)
             except MissingResponseError:
                 if self._clock_ms() >= self._deadline_ms:
                     raise
@@ -282,9 +303,56 @@ class EventWriter:
                 # this call changes nothing, and the append that follows is refused.
                 await self._restore(self._events, Status.IN_PROGRESS)
             except FencedError as error:
-                raise await self.fenced_by(error) from error
+                await self._heal(error)
             else:
                 return
+
+    async def _try_append(
+        self, events: Sequence[LoggedEvent], status: Status, journal: Sequence[JournalRecord]
+    ) -> None:
+        self._connection_id = await self._log.append(
+            self._job.response_id,
+            epoch=self.epoch,
+            events=events,
+            status=status,
+            journal=journal,
+            nonce=self._claimed.nonce,
+            predecessor=self._claimed.predecessor,
+        )
+
+    async def _heal(self, error: FencedError) -> None:
+        """Give the log again what it has lost of this attempt; raise if another attempt has it."""
+        try:
+            match error:
+                case LostClaimError():
+                    await self._log.reclaim(
+                        self._job.response_id, self._claimed, message_id=self._message_id
+                    )
+                case GapError():
+                    await self._append_again(error)
+                case _:
+                    raise error
+        except (LostClaimError, GapError):
+            return  # lost once more meanwhile: the caller's next try shows what is missing now
+        except FencedError as fenced:
+            raise await self.fenced_by(fenced) from fenced
+
+    async def _append_again(self, gap: GapError) -> None:
+        """Append what the log lacks: the same events, under the same numbers, in the same bytes.
+
+        A relay that has delivered them skips them. Another attempt cannot have put others there: it
+        would have claimed the response, and this append were refused.
+        """
+        first, record = gap.next_sequence, gap.next_record
+        if first >= len(self._events) and record >= len(self._journal):
+            raise AxonError(f"{self._job.response_id}: {gap}")  # a bug: nothing is missing
+        logger.warning("%s lacks events from %d on, appended again", self._job.response_id, first)
+        while first < len(self._events) or record < len(self._journal):
+            events = self._events[first : first + _AGAIN]
+            first += len(events)
+            journal = [each for each in self._journal[record:] if each.after < first]
+            record += len(journal)
+            await self._try_append(events, Status.IN_PROGRESS, journal)
 
     async def fenced_by(self, error: FencedError) -> Exception:
         """Return the error that says who has claimed the response.
@@ -320,16 +388,18 @@ class EventWriter:
                 events=events,
                 journal=self._journal,
                 status=status,
+                nonce=self._claimed.nonce,
             )
         )
         logger.warning(
             "%s was lost by Valkey and is restored with %d events", job.response_id, len(events)
         )
 
-    def _new_epoch(self) -> int:
-        """Return an epoch above all that the lost log can have had, or one restored before it.
+    def _new_claim(self) -> Claim:
+        """Return the claim of a log that this attempt makes again.
 
-        No counter survives the loss, so the epoch grows with the age of the response.
+        The nonce is the fence. The epoch is above all that the lost log can have had before this
+        receive, for attempts of the version before, and for the versions of history records.
         """
-        age_ms = max(self._clock_ms() - self._job.created_ms, 0)
-        return _EPOCHS_PER_MS * (1 + age_ms)
+        epoch = self._receive_count * _EPOCHS_PER_RECEIVE
+        return Claim(epoch=epoch, next_sequence=0, nonce=secrets.token_hex(8))

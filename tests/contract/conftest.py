@@ -26,6 +26,7 @@ from axon.event_log.fence import Fences
 from axon.event_log.log import EventLog
 from axon.testing.event_log import FakeValkey
 from tests.support.clients import valkey_client
+from tests.support.partial_loss import rewind, snapshot
 from tests.support.principals import a_principal
 
 Kind = Literal["fake", "real", "repeated"]
@@ -38,7 +39,8 @@ class EventLogHarness:
     """Valkey's parts under test. `published` returns what was published since its last call.
 
     All of `RELAYS` listen, unless they are disconnected. `lose` takes everything away, as a restart
-    without a disk does.
+    without a disk does. `rewind` takes away what was written since a `snapshot`, as a failover to a
+    replica that lags does.
     """
 
     log: EventLog
@@ -51,6 +53,8 @@ class EventLogHarness:
     seconds: Callable[[float], Awaitable[None]]
     disconnect: Callable[[str], None]
     lose: Callable[[], None]
+    snapshot: Callable[[], object]
+    rewind: Callable[[Any], None]
 
 
 class RepeatingValkey(Valkey):
@@ -124,6 +128,8 @@ async def _fake(
         seconds=seconds,
         disconnect=fake.disconnected.add,
         lose=fake.lose,
+        snapshot=fake.snapshot,
+        rewind=fake.rewind,
     )
 
 
@@ -158,6 +164,8 @@ async def _real(
                 seconds=asyncio.sleep,
                 disconnect=lambda relay_id: subscriber.unsubscribe(relay_channel(relay_id)),
                 lose=admin.flushall,
+                snapshot=lambda: snapshot(admin),
+                rewind=lambda taken: rewind(admin, taken),
             )
 
 

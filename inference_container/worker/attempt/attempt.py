@@ -52,7 +52,7 @@ class Attempt:
         self._context = context
         self._stages = context.stages
         self._retry = context.retry_policy(job)
-        self._event_writer = context.event_writer(job, message_id=received.message_id)
+        self._event_writer = context.event_writer(job, received)
         self._transcript = job.transcript()
         self._priority = job.priority
         self._turns: list[Turn] = []

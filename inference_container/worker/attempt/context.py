@@ -7,14 +7,15 @@ from typing import Protocol
 from axon.clock import now_ms
 from axon.conversations import Conversations
 from axon.event_log.log import Status
-from axon.jobs import Job
+from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
 from axon.retry import RetryPolicy
 from axon.tracing import Tracing
 from worker.attempt.fence_watch import FenceWatch
 from worker.attempt.retry_policy import NoRetryReason, OverdueError, no_retry_reason
+from worker.attempt_log import AttemptLog
 from worker.engines.protocol import Engine
-from worker.event_writer import AttemptLog, EventWriter
+from worker.event_writer import EventWriter
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.post import PostProcessor, Unchanged
@@ -125,11 +126,12 @@ class AttemptContext:
             clock_ms=self.clock_ms,
         )
 
-    def event_writer(self, job: Job, *, message_id: str) -> EventWriter:
+    def event_writer(self, job: Job, received: ReceivedJob) -> EventWriter:
         """Return an attempt's side of the job's event log."""
         return EventWriter(
             job=job,
-            message_id=message_id,
+            message_id=received.message_id,
+            receive_count=received.receive_count,
             log=self.event_log,
             deadline_ms=job.deadline_ms(self.deadline_s),
             retry=self.retry_policy(job),

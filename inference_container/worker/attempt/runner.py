@@ -27,6 +27,10 @@ from worker.attempt.retry_policy import OverdueError
 from worker.event_writer import EndedError
 from worker.outcome import AttemptResult
 
+_LOSES = 0
+"""An epoch before all others: its history record replaces none that an attempt has sent, because
+that attempt's client may have seen its end."""
+
 
 class JobRouter(Protocol):
     """Decides which worker runs a job (`worker.cluster.router.Router`)."""
@@ -123,7 +127,7 @@ class JobRunner:
             return ENDINGS[OverdueError].result
         if await self._ended_in_history(job):
             return ENDINGS[EndedError].result
-        event_writer = self._context.event_writer(job, message_id=received.message_id)
+        event_writer = self._context.event_writer(job, received)
         transcript = job.transcript()
         event = await event_writer.fail_lost(transcript, LOST)
         if event is None:
@@ -136,7 +140,7 @@ class JobRunner:
             job=job,
             response=transcript.response,
             event=event,
-            epoch=event_writer.epoch,
+            epoch=_LOSES,
             status=Status.FAILED,
         )
         await self._context.finisher.store(finished, retry=self._context.retry_policy(job))

@@ -42,6 +42,9 @@ class AnswerLog:
         self._add([LoggedEvent(len(self._events), in_progress)], Status.IN_PROGRESS)
         return Claim(_EPOCH, len(self._events))
 
+    async def reclaim(self, response_id: str, claim: Claim, *, message_id: str = "") -> None:
+        """Do nothing: no claim can be lost."""
+
     async def append(
         self,
         response_id: str,
@@ -50,6 +53,8 @@ class AnswerLog:
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
         journal: Sequence[JournalRecord] = (),
+        nonce: str = "",
+        predecessor: str = "",
     ) -> str:
         """Append events; a terminal `status` closes the log. No later attempt reads a journal."""
         if events:

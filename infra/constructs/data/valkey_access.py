@@ -4,7 +4,7 @@ A test runs all that Axon does on a real server, as a user with exactly this str
 """
 
 _COMMANDS = (
-    *("client|setinfo", "time"),
+    *("client|setinfo", "info", "time"),
     *("eval", "evalsha"),
     *("del", "exists", "expire", "get", "set"),
     *("hdel", "hexists", "hget", "hgetall", "hincrby", "hmget", "hset"),

@@ -110,6 +110,8 @@ class Log(FakeValkey):
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
         journal: Sequence[JournalRecord] = (),
+        nonce: str = "",
+        predecessor: str = "",
     ) -> str:
         index = int(response_id[5:], 16)
         assert epoch == self.epochs[index]

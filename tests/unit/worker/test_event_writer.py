@@ -4,11 +4,15 @@ import asyncio
 
 import pytest
 
-from axon.event_log.log import JournalRecord, NewResponse, OpenResult
-from axon.exceptions import FencedError
+from axon.event_log.checkpoint import DeliveryCheckpoint
+from axon.event_log.log import JournalRecord, LoggedEvent, NewResponse, OpenResult, Status
+from axon.exceptions import FencedError, MissingResponseError
 from axon.jobs import Job
+from axon.protocol.transcript import Transcript
 from axon.retry import RetryPolicy
 from axon.testing.event_log import FakeValkey
+from tests.support.eventually import eventually
+from tests.support.virtual_time import run
 from tests.unit.axon.samples import MODEL, a_job
 from worker.event_writer import EventWriter
 
@@ -41,6 +45,25 @@ class EventWriterHarness:
         """Delete all data of Valkey; the relay and the workers announce themselves again."""
         self.log.lose()
         await self.log.heartbeat("relay", lease_s=600)
+
+    async def rewind(self, snapshot: object) -> None:
+        """Lose what was written since the snapshot; the relay announces itself again."""
+        self.log.rewind(snapshot)
+        await self.log.heartbeat("relay", lease_s=600)
+
+    async def confirm(self, received: int) -> None:
+        """Write a checkpoint, as the relay does after a failover."""
+        meta = await self.log.describe(self.job.response_id)
+        assert meta is not None
+        await self.log.checkpoint(
+            self.job.response_id,
+            DeliveryCheckpoint(received),
+            relay_id=meta.relay_id,
+            connection_id=meta.connection_id,
+        )
+
+    async def logged(self) -> list[LoggedEvent]:
+        return await self.log.read(self.job.response_id)
 
     def writer(self, message_id: str = "message-1") -> EventWriter:
         return EventWriter(
@@ -124,3 +147,145 @@ async def test_event_writer_tells_no_client_of_a_record(harness: EventWriterHarn
     published = len(harness.log.published)
     await writer.record("tool", b"result")
     assert len(harness.log.published) == published
+
+
+async def written(writer: EventWriter, transcript: Transcript, words: int) -> list[LoggedEvent]:
+    """Append words, each in an append of its own; return their events."""
+    events: list[LoggedEvent] = []
+    for number in range(words):
+        new = transcript.delta(f"{number} ", [number])
+        await writer.append(new)
+        events += new
+    return events
+
+
+@pytest.mark.parametrize("lost", [1, 3, 5])
+async def test_event_writer_appends_again_what_a_failover_has_lost(
+    harness: EventWriterHarness, lost: int
+) -> None:
+    writer = harness.writer()
+    transcript = await writer.claim(untouched=True)
+    await writer.record("retrieved", b"turns")
+    await written(writer, transcript, 5 - lost)
+    before = harness.log.snapshot()
+    await written(writer, transcript, lost)
+    await writer.record("tool", b"result")
+    events = await harness.logged()
+    await harness.rewind(before)
+    events += await written(writer, transcript, 1)
+    assert await harness.logged() == events
+    journal = await harness.log.read_journal(harness.job.response_id)
+    assert [record.data for record in journal] == [b"turns", b"result"]
+
+
+async def test_event_writer_takes_its_lost_claim_again(harness: EventWriterHarness) -> None:
+    before = harness.log.snapshot()
+    writer = harness.writer()
+    transcript = await writer.claim(untouched=True)
+    await written(writer, transcript, 2)
+    await harness.rewind(before)
+    await written(writer, transcript, 1)
+    assert [event.sequence_number for event in await harness.logged()] == list(range(7))
+    meta = await harness.log.describe(harness.job.response_id)
+    assert meta is not None
+    assert (meta.epoch, meta.message_id) == (1, "message-1")
+
+
+async def test_event_writer_ends_a_response_whose_newest_events_are_lost(
+    harness: EventWriterHarness,
+) -> None:
+    writer = harness.writer()
+    transcript = await writer.claim(untouched=True)
+    before = harness.log.snapshot()
+    await written(writer, transcript, 3)
+    events = await harness.logged()
+    closing = [*transcript.close_message(), transcript.end(Status.COMPLETED)]
+    await harness.rewind(before)
+    await writer.append(closing, status=Status.COMPLETED)
+    assert await harness.logged() == [*events, *closing]
+
+
+async def test_event_writer_is_fenced_by_a_claim_of_the_same_epoch_after_a_failover(
+    harness: EventWriterHarness,
+) -> None:
+    before = harness.log.snapshot()
+    first = harness.writer()
+    transcript = await first.claim(untouched=True)
+    await written(first, transcript, 2)
+    await harness.rewind(before)
+    second = harness.writer()
+    await second.claim(untouched=True)
+    assert first.epoch == second.epoch
+    with pytest.raises(FencedError):
+        await written(first, transcript, 1)
+    assert len(await harness.logged()) == 2
+
+
+async def test_event_writer_continues_a_dead_ones_answer_that_the_relay_says_is_complete(
+    harness: EventWriterHarness,
+) -> None:
+    first = harness.writer()
+    transcript = await first.claim(untouched=True)
+    await written(first, transcript, 2)
+    await harness.rewind(harness.log.snapshot())
+    await harness.confirm(len(await harness.logged()))
+    second = harness.writer()
+    assert (await second.claim(untouched=False)).text == "0 1 "
+
+
+async def test_event_writer_waits_for_the_relay_to_confirm(harness: EventWriterHarness) -> None:
+    first = harness.writer()
+    transcript = await first.claim(untouched=True)
+    await written(first, transcript, 2)
+    await harness.rewind(harness.log.snapshot())
+    second = harness.writer()
+    claiming = asyncio.create_task(second.claim(untouched=False))
+    await eventually(lambda: second.epoch == 2)
+    assert not claiming.done()
+    await harness.confirm(3)
+    assert (await claiming).text == "0 1 "
+
+
+async def test_event_writer_refuses_to_continue_from_less_than_the_client_has(
+    harness: EventWriterHarness,
+) -> None:
+    first = harness.writer()
+    transcript = await first.claim(untouched=True)
+    before = harness.log.snapshot()
+    events = await written(first, transcript, 2)
+    await harness.rewind(before)
+    await harness.confirm(2 + len(events))
+    second = harness.writer()
+    with pytest.raises(MissingResponseError):
+        await second.claim(untouched=False)
+    failed = await harness.writer().fail_lost(harness.job.transcript(), {"code": "server_error"})
+    assert failed is not None
+    assert failed.sequence_number == 2 + len(events)
+    assert (await harness.logged())[-1] == failed
+
+
+def test_event_writer_refuses_to_continue_while_nobody_confirms() -> None:
+    run(_refuse_unconfirmed(EventWriterHarness()))
+
+
+async def _refuse_unconfirmed(harness: EventWriterHarness) -> None:
+    await harness.open()
+    first = harness.writer()
+    transcript = await first.claim(untouched=True)
+    await written(first, transcript, 2)
+    await harness.rewind(harness.log.snapshot())
+    logged = len(await harness.logged())
+    second = harness.writer()
+    with pytest.raises(MissingResponseError):
+        await second.claim(untouched=False)
+    failed = await harness.writer().fail_lost(harness.job.transcript(), {"code": "server_error"})
+    assert failed is not None
+    assert failed.sequence_number == logged
+
+
+async def test_event_writer_begins_a_new_job_after_a_failover_without_waiting(
+    harness: EventWriterHarness,
+) -> None:
+    await harness.rewind(harness.log.snapshot())
+    async with asyncio.timeout(1):
+        assert (await harness.writer().claim(untouched=True)).next_sequence == 2

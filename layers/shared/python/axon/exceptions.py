@@ -8,6 +8,8 @@ AxonError
 │   └── StoreFullError      Valkey has no memory left; worth a retry in a minute
 ├── SettingsError           wrong or missing configuration; ends the process at start
 ├── FencedError             another attempt owns the response now; stop at once
+│   ├── LostClaimError      the log has lost the claim, which may be taken again
+│   └── GapError            the log has lost appends, which may be made again
 ├── MovedError              another relay, or another connection, gets the response's events now
 ├── MissingResponseError    the response is not, or no longer, in the event log
 └── LostEventsError         the event log does not hold the events that a reader needs next
@@ -91,6 +93,34 @@ class SettingsError(AxonError):
 
 class FencedError(AxonError):
     """Another attempt, or the end of the response, has fenced this attempt off."""
+
+
+class LostClaimError(FencedError):
+    """The log shows the claim before this one: it has lost this one, and nobody has claimed since.
+
+    The attempt that holds the log's events may take the claim again; others are fenced off.
+    """
+
+
+class GapError(FencedError):
+    """The log has lost appends of this attempt, and ends before what is to be appended.
+
+    The attempt that holds the missing events appends them again; others are fenced off.
+
+    Parameters
+    ----------
+    message : str
+        For the log.
+    next_sequence : int
+        Number of the event that follows in the log.
+    next_record : int
+        Number of the journal record that follows.
+    """
+
+    def __init__(self, message: str, *, next_sequence: int, next_record: int) -> None:
+        super().__init__(message)
+        self.next_sequence = next_sequence
+        self.next_record = next_record
 
 
 class MovedError(AxonError):

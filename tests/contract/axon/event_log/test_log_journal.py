@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from axon.event_log.log import Claim, JournalRecord, Resumption, Status, in_order
+from axon.event_log.journal import in_order
+from axon.event_log.log import Claim, JournalRecord, Resumption, Status
 from axon.exceptions import AxonError, FencedError, MissingResponseError
 from tests.contract.axon.event_log.event_log_samples import (
     end,

@@ -335,7 +335,6 @@ async def test_valkey_user_may_hand_jobs_over(axon: Valkey, admin: "redis.Redis"
         "ACL SETUSER other on",
         "CLIENT LIST",
         "CLIENT KILL TYPE normal",
-        "INFO",
         "MONITOR",
         "SHUTDOWN",
         "REPLICAOF NO ONE",

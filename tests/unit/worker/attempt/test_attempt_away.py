@@ -214,7 +214,7 @@ class TestAttemptWithLostLog:
         engine.pass_(1)
         running = asyncio.create_task(attempt(job, harness.context(engine)))
         await until_logged(harness, job, count=5)
-        await harness.say(job.response_id, "more")
+        await harness.valkey.claim(job.response_id, message_id="another")
         with going_wrong(harness, [Fault.NONE, Fault.LOST]):
             engine.pass_(1)
             with pytest.raises(MissingResponseError):

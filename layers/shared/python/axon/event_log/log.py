@@ -6,7 +6,7 @@ appends with a lower epoch are refused. Publishing wakes the relay that owns the
 log is the truth that it reads when it missed something.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -43,16 +43,14 @@ class LoggedEvent:
 class JournalRecord:
     """A record for later attempts that no client gets: the result of a step, for example.
 
-    Records are fenced, restored and kept as events are. They have numbers of their own, so that
-    the sequence numbers that clients see stay gapless.
+    They are fenced and restored as events are; their own numbers leave those of events gapless.
 
     Parameters
     ----------
     number : int
         Position in the response's journal, from 0 and gapless across attempts.
     after : int
-        Sequence number of the event behind which it was written. Several records may follow one
-        event; none comes before event 0.
+        Sequence number of the event behind which it was written; several may follow one event.
     kind : str
         Says how to read `data`; the writer of the record chooses it.
     data : bytes
@@ -65,25 +63,14 @@ class JournalRecord:
     data: bytes
 
 
-def in_order(
-    events: Iterable[LoggedEvent], journal: Iterable[JournalRecord]
-) -> list[LoggedEvent | JournalRecord]:
-    """Return events and journal records as they were written, one after the other."""
-    following: dict[int, list[JournalRecord]] = {}
-    for record in journal:
-        following.setdefault(record.after, []).append(record)
-    entries: list[LoggedEvent | JournalRecord] = []
-    for event in events:
-        entries += [event, *following.get(event.sequence_number, ())]
-    return entries
-
-
 @dataclass(frozen=True, slots=True)
 class ResponseMeta:
     """A response's state in the log, besides its events.
 
-    `job` is there until it has ended; `message_id` is that of the latest claim; `key_id` is the API
-    key whose request this is, empty for a response opened before keys were recorded.
+    `job` is there until it has ended; `message_id` and `nonce` are the latest claim's; `key_id` is
+    that of the request's API key, empty if opened before keys were recorded. `incomplete`: the log
+    may lack events of an earlier generation: no attempt that holds them has appended since; each
+    claim of such a log adds to `forks` the number from which events may be other ones than before.
     """
 
     response_id: str
@@ -97,6 +84,9 @@ class ResponseMeta:
     checkpoint: DeliveryCheckpoint = NOTHING_DELIVERED
     message_id: str = ""
     key_id: str = ""
+    nonce: str = ""
+    incomplete: bool = False
+    forks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +128,10 @@ class NewResponse:
 
 @dataclass(frozen=True, slots=True)
 class LostResponse:
-    """A log that Valkey has lost, as its writer holds it; `deadline_ms` is of the Unix epoch."""
+    """A log that Valkey has lost, as its writer holds it, and the nonce of the writer's claim.
+
+    `deadline_ms` is of the Unix epoch.
+    """
 
     response_id: str
     tenant_id: str
@@ -150,6 +143,7 @@ class LostResponse:
     status: Status
     key_id: str = ""
     journal: Sequence[JournalRecord] = ()
+    nonce: str = ""
 
 
 class OpenResult(StrEnum):
@@ -194,10 +188,24 @@ class Resumption(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An attempt's right to append: its epoch, and the numbers of the next event and record.
+    """An attempt's right to append, and what it has to continue from.
 
-    `attempts` counts the claims since the log last grew, without those that ended without a fault
-    (`axon.event_log.attempts`); `died_alone`: the attempt before ran alone and killed its worker.
+    Parameters
+    ----------
+    epoch : int
+        Number of the claim. After a loss of data two claims can have the same one.
+    next_sequence, next_record : int
+        The numbers of the next event and of the next journal record.
+    attempts : int
+        Claims since the log last grew that count for the budget (`axon.event_log.attempts`).
+    died_alone : bool
+        The attempt before ran alone and killed its worker.
+    nonce : str
+        Tells this claim from every other one.
+    predecessor : str
+        Nonce of the claim before. A log that shows it again has lost this claim, and no later one.
+    unsure : bool
+        The client may have events that the log has lost (`axon.event_log.confirmation`).
     """
 
     epoch: int
@@ -205,10 +213,18 @@ class Claim:
     next_record: int = 0
     attempts: int = field(default=1, compare=False)
     died_alone: bool = field(default=False, compare=False)
+    nonce: str = field(default="", compare=False)
+    predecessor: str = field(default="", compare=False)
+    unsure: bool = False
 
 
 class EventLog(Protocol):
     """The log of all responses: `ValkeyEventLog`, and `FakeValkey` for tests."""
+
+    @property
+    def generation(self) -> str:
+        """Identity of the history: another one after a failover, which may lose writes."""
+        ...
 
     async def open(self, response: NewResponse) -> Opening:
         """Open a log with event 0, enter it in the deadline index, publish.
@@ -251,6 +267,18 @@ class EventLog(Protocol):
         """
         ...
 
+    async def reclaim(self, response_id: str, claim: Claim, *, message_id: str = "") -> None:
+        """Take a claim again that the log has lost; for the attempt that holds its events.
+
+        Raises
+        ------
+        MissingResponseError
+            No such log.
+        FencedError
+            Another claim came after it, or the response has ended.
+        """
+        ...
+
     async def append(
         self,
         response_id: str,
@@ -259,6 +287,8 @@ class EventLog(Protocol):
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
         journal: Sequence[JournalRecord] = (),
+        nonce: str = "",
+        predecessor: str = "",
     ) -> str:
         """Append and publish; a terminal `status` ends the log. Repeating an append is harmless.
 
@@ -277,13 +307,20 @@ class EventLog(Protocol):
         journal : Sequence[JournalRecord]
             Records that go into the log in the same step; they are not published. There may be
             records without events: then `status` is ignored.
+        nonce, predecessor : str
+            Those of the claim. Without a nonce, the epoch alone is the fence.
 
         Raises
         ------
         MissingResponseError
             No such log.
+        LostClaimError
+            The log has lost the claim: see `reclaim`.
+        GapError
+            The log has lost appends that came before.
         FencedError
-            A higher epoch was claimed, or the response has ended.
+            A higher epoch was claimed, the response has ended, or the log has other events under
+            these numbers.
         """
         ...
 
@@ -294,7 +331,7 @@ class EventLog(Protocol):
         ...
 
     async def read_journal(self, response_id: str) -> list[JournalRecord]:
-        """Return the journal records, in order; `in_order` puts them between the events."""
+        """Return the journal records, in order; see `axon.event_log.journal`."""
         ...
 
     async def describe(self, response_id: str) -> ResponseMeta | None:
@@ -344,6 +381,9 @@ class EventLog(Protocol):
             Another relay or connection has the response, or the client has received more already.
         MissingResponseError
             No such log.
+        LostEventsError
+            The client has received events that the log has lost, and an attempt that did not hold
+            them may have put other ones in their place.
         """
         ...
 

@@ -24,12 +24,15 @@ from axon.event_log.log import (
 )
 from axon.event_log.publication import Kind, Publication
 from axon.exceptions import (
-    AxonError,
     FencedError,
+    GapError,
+    LostClaimError,
+    LostEventsError,
     MissingResponseError,
     MovedError,
     UnavailableError,
 )
+from axon.testing import log_rules as rules
 from axon.testing.attempts import FakeAttemptNotes, count_attempt
 from axon.testing.follower import FakeResponseChannels
 from axon.testing.models import FakeModelDirectory
@@ -59,6 +62,7 @@ class FakeValkey(FakeRelays, EventLog, Fences):
         self.dead_workers: set[str] = set()
         self.attempt_notes = FakeAttemptNotes(self._find)
         self.channels = FakeResponseChannels()
+        self._claims = 0
         self._deadline_s = deadline_s
         self._retention_s = retention_s
         self._resume_window_s = resume_window_s
@@ -94,7 +98,9 @@ class FakeValkey(FakeRelays, EventLog, Fences):
             job=response.job,
             key_id=response.key_id,
         )
-        self._logs[response.response_id] = self._new_log(meta, self._clock() + self._deadline_s)
+        log = self._new_log(meta, self._clock() + self._deadline_s)
+        log.checkpoint_generation = self.generation
+        self._logs[response.response_id] = log
         if response.fingerprint:
             self._repeatable[response.idempotency] = Opening(
                 OpenResult.REPEATED, response.response_id, response.fingerprint
@@ -113,21 +119,41 @@ class FakeValkey(FakeRelays, EventLog, Fences):
         self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
     ) -> Claim:
         log = self._running(response_id)
+        self._claims += 1
+        log.claimed_after, log.claim = log.claim, f"claim-{self._claims}"
         appended = bool(in_progress) and log.meta.next_sequence == 1
         if message_id:
             log.attempts = count_attempt(
                 log, appended=appended, message_id=message_id, dead=self.dead_workers
             )
         log.meta = replace(log.meta, epoch=log.meta.epoch + 1, message_id=message_id)
+        fork = f" {log.meta.next_sequence}:{self.generation}"
+        if (unsure := self._unsure(log)) and not log.meta.forks.endswith(fork):
+            log.meta = replace(log.meta, forks=log.meta.forks + fork)
         if appended:
+            generation = log.generation
             self._write(response_id, [LoggedEvent(1, in_progress)], Status.IN_PROGRESS)
+            log.generation = generation
         return Claim(
             log.meta.epoch,
             log.meta.next_sequence,
             len(log.journal),
             attempts=log.attempts.attempts if message_id else 1,
             died_alone=bool(message_id) and log.attempts.alone == "failed",
+            nonce=log.claim,
+            predecessor=log.claimed_after,
+            unsure=unsure,
         )
+
+    @override
+    async def reclaim(self, response_id: str, claim: Claim, *, message_id: str = "") -> None:
+        log = self._running(response_id)
+        if log.claim == claim.nonce:
+            return
+        if log.claim != claim.predecessor or log.meta.epoch >= claim.epoch:
+            raise FencedError(response_id)
+        log.claimed_after, log.claim = log.claim, claim.nonce
+        log.meta = replace(log.meta, epoch=claim.epoch, message_id=message_id)
 
     @override
     async def append(
@@ -138,19 +164,28 @@ class FakeValkey(FakeRelays, EventLog, Fences):
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
         journal: Sequence[JournalRecord] = (),
+        nonce: str = "",
+        predecessor: str = "",
     ) -> str:
         log = self._find(response_id)
         if log is None:
             raise MissingResponseError(response_id)
-        if log.meta.epoch != epoch:
+        if log.meta.epoch != epoch or (nonce and log.claim and log.claim != nonce):
+            if nonce and log.claim == predecessor and log.meta.epoch < epoch:
+                raise LostClaimError(response_id)
             raise FencedError(response_id)
-        if _has(log, events, journal):
+        if rules.has(log, events, journal):
+            rules.compare(log, events)
             return log.meta.connection_id
         self._running(response_id)
-        if (events and log.meta.next_sequence != events[0].sequence_number) or (
-            journal and len(log.journal) != journal[0].number
+        if rules.has_gap(log, events, journal) and not rules.may_leave_gap(
+            self._checkpoint_of(log), log, events, status
         ):
-            raise AxonError(f"{response_id}: append out of order (gap)")
+            raise GapError(
+                f"{response_id}: append out of order (gap)",
+                next_sequence=log.meta.next_sequence,
+                next_record=len(log.journal),
+            )
         log.journal.extend(journal)
         if events:
             self._write(response_id, events, status)
@@ -170,7 +205,14 @@ class FakeValkey(FakeRelays, EventLog, Fences):
     @override
     async def describe(self, response_id: str) -> ResponseMeta | None:
         log = self._find(response_id)
-        return log.meta if log else None
+        if log is None:
+            return None
+        return replace(
+            log.meta,
+            checkpoint=self._checkpoint_of(log),
+            nonce=log.claim,
+            incomplete=self._incomplete(log),
+        )
 
     @override
     async def fences(self, response_ids: Sequence[str]) -> Sequence[Fence | None]:
@@ -199,6 +241,7 @@ class FakeValkey(FakeRelays, EventLog, Fences):
         log = self._new_log(meta, response.deadline_ms / 1000)
         log.events.extend(response.events)
         log.journal.extend(response.journal)
+        log.claim = response.nonce
         log.abandoned_until = self._clock() + self._resume_window_s
         self._logs[response.response_id] = log
         self._undelivered.setdefault(relay_id, set()).add(response.response_id)
@@ -210,7 +253,8 @@ class FakeValkey(FakeRelays, EventLog, Fences):
         log = self._find(response_id)
         if log is None or log.meta.tenant_id != tenant_id or not self._events(response_id):
             return Resumption.MISSING
-        if first > log.meta.next_sequence - log.meta.status.terminal:
+        last = log.meta.next_sequence - log.meta.status.terminal
+        if first > last and (log.meta.status.terminal or not self._incomplete(log)):
             return Resumption.AHEAD
         if connection_id in self._gone:
             return Resumption.GONE
@@ -229,6 +273,7 @@ class FakeValkey(FakeRelays, EventLog, Fences):
             relay_id=relay_id,
             checkpoint=DeliveryCheckpoint(first),
         )
+        log.checkpoint_generation = self.generation
         if former.relay_id != relay_id:
             moved = Publication(response_id, former.connection_id, 0, Kind.MOVED)
             self.published.append((former.relay_id, moved.encode()))
@@ -247,10 +292,16 @@ class FakeValkey(FakeRelays, EventLog, Fences):
             raise MovedError(response_id)
         if checkpoint.next_sequence < log.meta.checkpoint.next_sequence:
             raise MovedError(response_id)
-        if checkpoint.tail is not TailState.NONE or log.meta.checkpoint != replace(
-            checkpoint, tail=TailState.GRANTED
+        confirmed = log.checkpoint_generation in ("", self.generation)
+        if not confirmed and any(
+            checkpoint.next_sequence > fork for fork in rules.numbers_of(log.meta.forks)
         ):
+            raise LostEventsError(response_id)
+        granted = replace(checkpoint, tail=TailState.GRANTED)
+        if checkpoint.tail is not TailState.NONE or log.meta.checkpoint != granted or not confirmed:
             log.meta = replace(log.meta, checkpoint=checkpoint)
+            if checkpoint.tail is not TailState.IN_DOUBT:
+                log.checkpoint_generation = self.generation
         log.abandoned_until = float("inf")
 
     @override
@@ -304,7 +355,22 @@ class FakeValkey(FakeRelays, EventLog, Fences):
 
     def _new_log(self, meta: ResponseMeta, deadline: float) -> FakeLog:
         until = self._clock() + self._deadline_s + self._retention_s
-        return FakeLog(meta, deadline=deadline, expires=until, events_expire=until)
+        return FakeLog(
+            meta,
+            deadline=deadline,
+            expires=until,
+            events_expire=until,
+            generation=self.generation,
+        )
+
+    def _incomplete(self, log: FakeLog) -> bool:
+        return log.generation != self.generation
+
+    def _unsure(self, log: FakeLog) -> bool:
+        """Return whether the client may have events that the log lacks."""
+        checkpoint = self._checkpoint_of(log)
+        sure = checkpoint.certain and checkpoint.next_sequence <= log.meta.next_sequence
+        return self._incomplete(log) and not sure
 
     def _keep(self, log: FakeLog) -> None:
         """Set the expiry of a log that has ended."""
@@ -315,12 +381,13 @@ class FakeValkey(FakeRelays, EventLog, Fences):
     def _write(self, response_id: str, events: Sequence[LoggedEvent], status: Status) -> None:
         log = self._logs[response_id]
         log.events.extend(events)
+        log.generation = self.generation
         first = events[0].sequence_number
         log.meta = replace(log.meta, status=status, next_sequence=first + len(events))
         if status.terminal:
             log.meta = replace(log.meta, job=b"")
             self._keep(log)
-        arrived = log.meta.checkpoint == DeliveryCheckpoint(first)
+        arrived = self._checkpoint_of(log) == DeliveryCheckpoint(first)
         granted = arrived and log.meta.relay_id not in self.disconnected
         if granted:
             log.meta = replace(log.meta, checkpoint=DeliveryCheckpoint(first, TailState.GRANTED))
@@ -334,10 +401,3 @@ class FakeValkey(FakeRelays, EventLog, Fences):
         )
         self.published.append((log.meta.relay_id, publication.encode()))
         self.channels.publish(publication)
-
-
-def _has(log: FakeLog, events: Sequence[LoggedEvent], journal: Sequence[JournalRecord]) -> bool:
-    """Return whether an append is in the log already."""
-    if events:
-        return log.meta.next_sequence >= events[0].sequence_number + len(events)
-    return not journal or len(log.journal) >= journal[0].number + len(journal)

@@ -1,12 +1,14 @@
 """The directories of relays and connections in memory, beside the logs that they deliver."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
 from axon.directory.connections import ConnectionDirectory
 from axon.directory.relays import LATE_RELAY_S, RelayDirectory, TakenOver
+from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import JournalRecord, LoggedEvent, ResponseMeta
 from axon.tenants.principal import Principal
 
@@ -33,6 +35,13 @@ class FakeLog:
     events: list[LoggedEvent] = field(default_factory=list)
     journal: list[JournalRecord] = field(default_factory=list)
     attempts: FakeAttempts = FakeAttempts()
+    claim: str = ""
+    claimed_after: str = ""
+    generation: str = ""
+    checkpoint_generation: str = ""
+
+
+_STORED = ("_logs", "_relays", "_undelivered", "_connections", "_gone", "_repeatable")
 
 
 class FakeRelays(RelayDirectory, ConnectionDirectory):
@@ -45,6 +54,12 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
         self._undelivered: dict[str, set[str]] = {}
         self._connections: dict[str, str] = {}
         self._gone: set[str] = set()
+        self._losses = 0
+
+    @property
+    def generation(self) -> str:
+        """Identity of the history; another one after each loss."""
+        return f"generation-{self._losses}"
 
     @override
     async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
@@ -95,7 +110,7 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
             log.meta = replace(log.meta, relay_id=successor_id)
             left.discard(response_id)
             self._undelivered.setdefault(successor_id, set()).add(response_id)
-            taken_over.append(TakenOver(response_id, connection_id, log.meta.checkpoint))
+            taken_over.append(TakenOver(response_id, connection_id, self._checkpoint_of(log)))
         if relay_id != successor_id and not left:
             self._relays.pop(relay_id, None)
         return taken_over
@@ -121,6 +136,23 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
     def _late_relay(self, now: float) -> str:
         late = {key: until for key, until in self._relays.items() if until >= now - LATE_RELAY_S}
         return max(late, key=lambda key: late[key], default="")
+
+    def snapshot(self) -> object:
+        """Return all that is stored now, for `rewind`."""
+        return deepcopy([getattr(self, name) for name in _STORED])
+
+    def rewind(self, snapshot: object) -> None:
+        """Lose what was written since the snapshot, as a failover to a replica that lags does."""
+        self._losses += 1
+        assert isinstance(snapshot, list)
+        for name, value in zip(_STORED, deepcopy(snapshot), strict=True):
+            setattr(self, name, value)
+
+    def _checkpoint_of(self, log: FakeLog) -> DeliveryCheckpoint:
+        """Return a checkpoint as readers see it: in doubt if another generation wrote it."""
+        if log.checkpoint_generation in ("", self.generation):
+            return log.meta.checkpoint
+        return replace(log.meta.checkpoint, tail=TailState.IN_DOUBT)
 
     def _find(self, response_id: str) -> FakeLog | None:
         log = self._logs.get(response_id)

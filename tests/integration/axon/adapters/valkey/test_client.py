@@ -16,6 +16,7 @@ from axon.adapters.valkey.directories import (
     ValkeyRelayDirectory,
 )
 from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.adapters.valkey.generation import Generations
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import LoggedEvent, LostResponse, NewResponse, OpenResult, Status
 from axon.exceptions import UnavailableError
@@ -68,7 +69,7 @@ async def test_valkey_raises_unavailable_without_a_server() -> None:
 async def test_valkey_gives_a_late_answer_to_no_other_call(valkey_url: str) -> None:
     async with valkey_client(valkey_url) as admin:
         client = Redis.from_url(valkey_url)
-        connection = CommandConnection(client, timeout_s=0.2)
+        connection = CommandConnection(client, generations=Generations(), timeout_s=0.2)
         assert await connection.exchange([("ECHO", "first")]) == [b"first"]
         await admin.call("CLIENT", "PAUSE", 400, "ALL")
         with pytest.raises(ValkeyTimeoutError):

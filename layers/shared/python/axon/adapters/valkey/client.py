@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from axon.adapters.aws.batching import Batcher
 from axon.adapters.valkey.connection import Command, CommandConnection
+from axon.adapters.valkey.generation import GENERATION, FencedCommand, Generations
 from axon.adapters.valkey.login import login_of
 from axon.adapters.valkey.refusals import Refusal, refusal_of
 from axon.exceptions import StoreFullError, UnavailableError
@@ -44,17 +45,30 @@ class Valkey:
     """
 
     def __init__(self, url: str, *, login: CredentialProvider | None = None) -> None:
+        self.generations = Generations()
         self.redis: Redis = Redis.from_url(
             url,
+            redis_connect_func=self.generations.connected,
             credential_provider=login,
             retry=_retry(),
             retry_on_error=[ValkeyConnectionError, ValkeyTimeoutError],
             socket_connect_timeout=2,
             socket_timeout=_ANSWER_S,
         )
-        self._connection = CommandConnection(self.redis, timeout_s=_ANSWER_S)
+        self._connection = CommandConnection(
+            self.redis, generations=self.generations, timeout_s=_ANSWER_S
+        )
         self._retry = _retry()
         self._commands: Batcher[Command, Any] = Batcher(self._send, size=_BATCH)
+
+    @property
+    def generation(self) -> str:
+        """The generation of the server that commands were last sent to; '' while unknown.
+
+        Another one means that the newest writes may be lost: see
+        `axon.adapters.valkey.generation`.
+        """
+        return self._connection.generation
 
     async def call(self, *command: Any) -> Any:
         """Run a command; answers are as the server gives them, strings as bytes.
@@ -68,10 +82,11 @@ class Valkey:
         redis.exceptions.ResponseError
             The command is wrong.
         """
+        sent = FencedCommand(command) if GENERATION in command else command
         pauses = islice(backoff(longest_s=0.5), _REPETITIONS)
         while True:
             try:
-                return await self._commands.submit(command)
+                return await self._commands.submit(sent)
             except RedisError as error:
                 refusal = refusal_of(error)
                 if refusal is None:

@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
+from axon.adapters.valkey.generation import FencedCommand, Generations
 from axon.adapters.valkey.refusals import refusal_of
 
 Command = tuple[Any, ...]
@@ -25,15 +26,18 @@ class CommandConnection:
     ----------
     redis : Redis
         Says how to connect, and how a command's answer is read.
+    generations : Generations
+        Reads the server's generation when the connection is made.
     timeout_s : float
         Seconds that a batch may take, connecting included.
     """
 
-    def __init__(self, redis: Redis, *, timeout_s: float) -> None:
+    def __init__(self, redis: Redis, *, generations: Generations, timeout_s: float) -> None:
         pool = redis.connection_pool
         self._connection: AbstractConnection = pool.connection_class(
             **{**pool.connection_kwargs, "socket_timeout": None}
         )
+        self._generations = generations
         self._callbacks = redis.response_callbacks
         self._timeout_s = timeout_s
 
@@ -49,7 +53,8 @@ class CommandConnection:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await connection.connect()  # type: ignore[no-untyped-call]
-                packed = connection.pack_commands(commands)
+                # Only now is it certain which server gets the commands.
+                packed = connection.pack_commands(self._fenced(commands))
                 await connection.send_packed_command(packed, check_health=False)
                 return [await self._answer(command[0]) for command in commands]
         except TimeoutError as error:
@@ -59,9 +64,21 @@ class CommandConnection:
             await self.close()
             raise
 
+    @property
+    def generation(self) -> str:
+        """The generation of the server that was last connected to; '' before the first time."""
+        return self._generations.of(self._connection)
+
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.disconnect(nowait=True)
+
+    def _fenced(self, commands: Sequence[Command]) -> list[Command]:
+        generation = self.generation
+        return [
+            command.at(generation) if isinstance(command, FencedCommand) else command
+            for command in commands
+        ]
 
     async def _answer(self, name: str) -> Any:
         try:

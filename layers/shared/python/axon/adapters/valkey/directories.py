@@ -4,6 +4,7 @@ from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
+from axon.adapters.valkey.generation import GENERATION
 from axon.directory.connections import CONNECTION_LIFE_S, ConnectionDirectory
 from axon.directory.models import ModelDirectory
 from axon.directory.relays import RelayDirectory, TakenOver
@@ -20,7 +21,7 @@ class ValkeyRelayDirectory(RelayDirectory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._take_over = Script(valkey, "take_over", after=("now_ms",))
+        self._take_over = Script(valkey, "take_over", after=("generation", "now_ms"))
         self._delivered = Script(valkey, "delivered")
 
     @override
@@ -59,7 +60,7 @@ class ValkeyRelayDirectory(RelayDirectory):
     ) -> list[TakenOver]:
         responses_keys = map(keys.relay_responses, (relay_id, successor_id))
         rows = await self._take_over(
-            keys=[keys.RELAYS, *responses_keys], args=[relay_id, successor_id, limit]
+            keys=[keys.RELAYS, *responses_keys], args=[relay_id, successor_id, limit, GENERATION]
         )
         return [
             TakenOver(

@@ -1,15 +1,17 @@
 """The event log in Valkey: one Lua script a step, so that each is atomic."""
 
 import secrets
-import time
 from collections.abc import Collection, Sequence
+from itertools import count
 from math import ceil
 from typing import Any
 
 from typing_extensions import override
 
+from axon.adapters.valkey import event_log_codec as codec
 from axon.adapters.valkey import keys as keys_of
 from axon.adapters.valkey.client import Script, Valkey
+from axon.adapters.valkey.generation import GENERATION
 from axon.directory.connections import CONNECTION_LIFE_S
 from axon.directory.models import SILENCE_S
 from axon.directory.relays import LATE_RELAY_S
@@ -30,6 +32,9 @@ from axon.event_log.log import (
 from axon.exceptions import (
     AxonError,
     FencedError,
+    GapError,
+    LostClaimError,
+    LostEventsError,
     MissingResponseError,
     MovedError,
     UnavailableError,
@@ -72,12 +77,19 @@ class ValkeyEventLog(EventLog):
         self._keep_s = max(self._retention_s, ceil(deadline_s))
         self._keep_open_s = ceil(deadline_s) + self._retention_s
         self._open = Script(valkey, "open", after=("format", "now_ms", "relay_of", "publish"))
-        self._claim = Script(valkey, "claim", after=("format", "publish", "attempts"))
-        self._append = Script(valkey, "append", after=("publish",))
+        self._claim = Script(valkey, "claim", after=("format", "generation", "publish", "attempts"))
+        self._append = Script(valkey, "append", after=("generation", "publish"))
         self._restore = Script(valkey, "restore", after=("format", "now_ms", "relay_of"))
-        self._resume = Script(valkey, "resume", after=("format", "now_ms", "relay_of", "publish"))
-        self._checkpoint = Script(valkey, "checkpoint")
+        self._resume = Script(
+            valkey, "resume", after=("format", "generation", "now_ms", "relay_of", "publish")
+        )
+        self._checkpoint = Script(valkey, "checkpoint", after=("generation",))
         self._abandon = Script(valkey, "abandon", after=("now_ms",))
+
+    @property
+    @override
+    def generation(self) -> str:
+        return self._valkey.generation
 
     @override
     async def open(self, response: NewResponse) -> Opening:
@@ -106,6 +118,7 @@ class ValkeyEventLog(EventLog):
             int(SILENCE_S * 1000),
             response.fingerprint,
             response.key_id,
+            GENERATION,
         ]
         outcome, *first = map(bytes.decode, await self._open(keys=keys, args=arguments))
         return Opening(OpenResult(outcome), *first)
@@ -115,16 +128,29 @@ class ValkeyEventLog(EventLog):
         self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
     ) -> Claim:
         keys = [keys_of.response(response_id), keys_of.events(response_id)]
-        arguments = [response_id, in_progress, _name(), message_id]
-        outcome, *numbers = await self._claim(keys=keys, args=arguments)
+        nonce = _name()
+        arguments = [response_id, in_progress, nonce, message_id, GENERATION, "", ""]
+        outcome, *claimed = await self._claim(keys=keys, args=arguments)
         _check(outcome, response_id)
+        epoch, next_sequence, next_record, predecessor, unsure, attempts, died_alone = claimed
         return Claim(
-            epoch=numbers[0],
-            next_sequence=numbers[1],
-            next_record=numbers[2],
-            attempts=numbers[3],
-            died_alone=bool(numbers[4]),
+            epoch=epoch,
+            next_sequence=next_sequence,
+            next_record=next_record,
+            nonce=nonce,
+            predecessor=predecessor.decode(),
+            unsure=bool(unsure),
+            attempts=attempts,
+            died_alone=bool(died_alone),
         )
+
+    @override
+    async def reclaim(self, response_id: str, claim: Claim, *, message_id: str = "") -> None:
+        keys = [keys_of.response(response_id), keys_of.events(response_id)]
+        lost = [claim.epoch, claim.predecessor]
+        arguments = [response_id, b"", claim.nonce, message_id, GENERATION, *lost]
+        outcome, *_ = await self._claim(keys=keys, args=arguments)
+        _check(outcome, response_id)
 
     @override
     async def append(
@@ -135,6 +161,8 @@ class ValkeyEventLog(EventLog):
         events: Sequence[LoggedEvent],
         status: Status = Status.IN_PROGRESS,
         journal: Sequence[JournalRecord] = (),
+        nonce: str = "",
+        predecessor: str = "",
     ) -> str:
         keys = [*_log_keys(response_id), keys_of.DEADLINES, keys_of.ABANDONED]
         arguments: list[Any] = [
@@ -147,12 +175,22 @@ class ValkeyEventLog(EventLog):
             events[0].sequence_number if events else 0,
             len(events),
             journal[0].number if journal else 0,
-            *_pairs(events),
-            *_triples(journal),
+            nonce,
+            predecessor,
+            GENERATION,
+            *codec.pairs(events),
+            *codec.triples(journal),
         ]
-        outcome, *connection = await self._append(keys=keys, args=arguments)
+        outcome, *details = await self._append(keys=keys, args=arguments)
+        if outcome == b"gap":
+            _, next_sequence, next_record = details
+            raise GapError(
+                f"{response_id}: append out of order (gap)",
+                next_sequence=next_sequence,
+                next_record=next_record,
+            )
         _check(outcome, response_id)
-        return bytes(connection[0]).decode()
+        return bytes(details[0]).decode()
 
     @override
     async def read(
@@ -162,15 +200,16 @@ class ValkeyEventLog(EventLog):
         entries = await self._valkey.call(
             "XRANGE", keys_of.events(response_id), f"{after + 2}-0", "+", *count
         )
-        return [_event(entry_id, fields) for entry_id, fields in entries]
+        return [codec.event(entry_id, fields) for entry_id, fields in entries]
 
     @override
     async def read_journal(self, response_id: str) -> list[JournalRecord]:
         entries = await self._valkey.call("XRANGE", keys_of.journal(response_id), "-", "+")
-        return [_record(entry_id, fields) for entry_id, fields in entries]
+        return [codec.record(entry_id, fields) for entry_id, fields in entries]
 
     @override
     async def describe(self, response_id: str) -> ResponseMeta | None:
+        before = self.generation
         fields: dict[bytes, bytes] = await self._valkey.call(
             "HGETALL", keys_of.response(response_id)
         )
@@ -182,6 +221,8 @@ class ValkeyEventLog(EventLog):
                 connection_id=fields.get(b"connection_id", b"").decode(),
                 relay_id=fields.get(b"relay_id", b"").decode(),
             )
+        # After a reconnection it is not known which server has answered: nothing is confirmed then.
+        generation = self.generation if self.generation == before or not before else None
         return ResponseMeta(
             response_id=response_id,
             tenant_id=fields[b"tenant_id"].decode(),
@@ -191,9 +232,12 @@ class ValkeyEventLog(EventLog):
             epoch=int(fields[b"epoch"]),
             next_sequence=int(fields[b"next_sequence"]),
             job=fields.get(b"job", b""),
-            checkpoint=DeliveryCheckpoint.decode(fields.get(b"checkpoint", b"0")),
+            checkpoint=codec.checkpoint(fields, generation),
             message_id=fields.get(b"message_id", b"").decode(),
             key_id=fields.get(b"key_id", b"").decode(),
+            nonce=fields.get(b"claim", b"").decode(),
+            incomplete=not codec.is_current(fields.get(b"generation"), generation),
+            forks=fields.get(b"forks", b"").decode(),
         )
 
     @override
@@ -218,9 +262,11 @@ class ValkeyEventLog(EventLog):
             response.status.value,
             self._resume_window_ms,
             response.key_id,
+            response.nonce,
+            GENERATION,
             len(response.events),
-            *_pairs(response.events),
-            *_triples(response.journal),
+            *codec.pairs(response.events),
+            *codec.triples(response.journal),
         ]
         if await self._restore(keys=keys, args=arguments) == b"no_relay":
             raise UnavailableError(f"{response.response_id}: no relay to deliver it")
@@ -245,6 +291,7 @@ class ValkeyEventLog(EventLog):
             _name(),
             self._retention_s,
             self._keep_s,
+            GENERATION,
         ]
         return Resumption((await self._resume(keys=keys, args=arguments)).decode())
 
@@ -259,11 +306,15 @@ class ValkeyEventLog(EventLog):
             connection_id,
             checkpoint.next_sequence,
             checkpoint.tail.value,
-            time.time_ns() // 1000,
+            next(_CALLS),
+            _PROCESS,
+            GENERATION,
         ]
         outcome = await self._checkpoint(keys=keys, args=arguments)
         if outcome == b"moved":
             raise MovedError(f"{response_id} is delivered elsewhere")
+        if outcome == b"conflict":
+            raise LostEventsError(f"{response_id}: the client has events that the log has lost")
         _check(outcome, response_id)
 
     @override
@@ -306,6 +357,11 @@ class ValkeyEventLog(EventLog):
         return {member.decode() for member in members}
 
 
+# Order this process's checkpoints: by a clock that goes back, newer ones would be ignored.
+_PROCESS = secrets.token_hex(8)
+_CALLS = count(1)
+
+
 def _name() -> str:
     """Return a random token for one call, so that a repetition of it changes nothing."""
     return secrets.token_hex(8)
@@ -323,14 +379,6 @@ def _connection_keys(connection_id: str) -> list[str]:
     return [keys_of.connection(connection_id), keys_of.connection_responses(connection_id)]
 
 
-def _pairs(events: Sequence[LoggedEvent]) -> list[bytes | str]:
-    return [part for event in events for part in (event.data, ",".join(map(str, event.token_ids)))]
-
-
-def _triples(journal: Sequence[JournalRecord]) -> list[bytes | str | int]:
-    return [part for record in journal for part in (record.kind, record.data, record.after)]
-
-
 def _check(outcome: bytes, response_id: str) -> None:
     match outcome:
         case b"claimed" | b"appended" | b"marked":
@@ -341,23 +389,9 @@ def _check(outcome: bytes, response_id: str) -> None:
             raise UnreadableLogError(response_id)
         case b"fenced":
             raise FencedError(f"{response_id} has a newer attempt or has ended")
+        case b"unclaimed":
+            raise LostClaimError(f"{response_id}: the log has lost this claim")
+        case b"conflict":
+            raise FencedError(f"{response_id} has other events under these numbers")
         case _:
-            raise AxonError(f"{response_id}: append out of order ({outcome.decode()})")
-
-
-def _event(entry_id: bytes, fields: dict[bytes, bytes]) -> LoggedEvent:
-    tokens = fields.get(b"t", b"")
-    return LoggedEvent(
-        sequence_number=int(entry_id.partition(b"-")[0]) - 1,
-        data=fields[b"e"],
-        token_ids=tuple(map(int, tokens.split(b","))) if tokens else (),
-    )
-
-
-def _record(entry_id: bytes, fields: dict[bytes, bytes]) -> JournalRecord:
-    return JournalRecord(
-        number=int(entry_id.partition(b"-")[0]) - 1,
-        after=int(fields[b"a"]),
-        kind=fields[b"k"].decode(),
-        data=fields[b"d"],
-    )
+            raise AxonError(f"{response_id}: unknown answer {outcome.decode()}")

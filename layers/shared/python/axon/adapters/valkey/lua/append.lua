@@ -1,41 +1,64 @@
--- Append events and journal records behind the epoch's fence; publish the events. A repeated append
--- changes nothing.
+-- Append events and journal records behind the fence of epoch and claim; publish the events. A repeated
+-- append changes nothing.
 -- KEYS: response, events, journal, deadlines, abandoned
 -- ARGV: response id, epoch, status, seconds to keep the log and what is known of the response after
 --       the end, seconds to keep a log that does not end, first event's sequence number, how many
---       events, first journal record's number, then each event and its token ids, then each record's
---       kind, data and the number of the event that it follows
--- Returns the result, and the id of the connection to which the response is delivered.
+--       events, first journal record's number, the claim's nonce or '', the nonce of the claim before
+--       it, generation, then each event and its token ids, then each record's kind, data and the
+--       number of the event that it follows
+-- Returns the result, the id of the connection to which the response is delivered and, after 'gap',
+-- the numbers of the next event and journal record.
 local response, events, journal, deadlines, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'epoch', 'next_sequence', 'connection_id',
-  'relay_id', 'checkpoint', 'next_record')
+  'relay_id', 'checkpoint', 'next_record', 'claim', 'generation', 'checkpoint_generation')
 if not meta[1] then
   return { 'missing' }
 end
 -- The fence. A later claim has a higher epoch, and its attempt continues from what the log held
 -- then: one more event of an older attempt would be one that its successor does not know of.
-if meta[2] ~= ARGV[2] then
-  return { 'fenced' }
+-- After a loss two attempts can get the same epoch; the nonces tell them apart.
+local nonce, generation = ARGV[10], ARGV[12]
+if meta[2] ~= ARGV[2] or nonce ~= '' and meta[8] and meta[8] ~= nonce then
+  -- The server shows the claim before this one: it has lost this one, and nobody has claimed since.
+  local lost = nonce ~= '' and (meta[8] or '') == ARGV[11] and tonumber(meta[2]) < tonumber(ARGV[2])
+  return { lost and 'unclaimed' or 'fenced' }
 end
 local first, count = tonumber(ARGV[7]), tonumber(ARGV[8])
-local first_record, records = tonumber(ARGV[9]), (#ARGV - 9 - 2 * count) / 3
+local first_record, records = tonumber(ARGV[9]), (#ARGV - 12 - 2 * count) / 3
 local following, following_record = tonumber(meta[3]), tonumber(meta[7] or '0')
--- Only this epoch's holder can have appended these numbers, so they are the same events: the caller
--- has not received its first answer. Events and records of one append are in the log together or not
--- at all. This stands before the test for the end, because the terminal event is repeated, too.
+-- The numbers are in the log already: the caller has not received its first answer. Events and records
+-- of one append are in the log together or not at all. This stands before the test for the end, because
+-- the terminal event is repeated, too. The contents are compared, because an attempt of the version
+-- before has no nonce: it may have the same epoch after a loss, and other events.
 if count > 0 and following >= first + count
   or count == 0 and following_record >= first_record + records then
+  local held = redis.call('XRANGE', events, (first + 1) .. '-0', (first + count) .. '-0')
+  for _, entry in ipairs(held) do
+    local index = tonumber(string.match(entry[1], '%d+')) - first
+    if entry[2][2] ~= ARGV[11 + 2 * index] then
+      return { 'conflict' }
+    end
+  end
   return { 'appended', meta[4] }
 end
 if meta[1] ~= 'queued' and meta[1] ~= 'in_progress' then
   return { 'fenced' }
 end
-if count > 0 and following ~= first or records > 0 and following_record ~= first_record then
-  return { 'gap' }
+local status = ARGV[3]
+local terminal = status ~= 'in_progress'
+if count > 0 and following ~= first
+  or records > 0 and (following_record ~= first_record
+    or count == 0 and following <= tonumber(ARGV[#ARGV])) then
+  -- The server has lost appends of this attempt, which appends them again. One gap may stay: a failure
+  -- gets the number that the client expects next, though the events before it are lost for good.
+  if not (terminal and count == 1 and records == 0 and first > following
+      and delivered(meta[6], meta[10], generation) == first) then
+    return { 'gap', meta[4], following, following_record }
+  end
 end
 if records > 0 then
   for index = 1, records do
-    local at = 7 + 2 * count + 3 * index
+    local at = 10 + 2 * count + 3 * index
     redis.call('XADD', journal, (first_record + index) .. '-0', 'k', ARGV[at], 'd', ARGV[at + 1],
       'a', ARGV[at + 2])
   end
@@ -47,11 +70,9 @@ end
 if count == 0 then
   return { 'appended', meta[4] }
 end
-local status = ARGV[3]
-local terminal = status ~= 'in_progress'
 local lines = {}
 for index = 1, count do
-  local event, tokens = ARGV[8 + 2 * index], ARGV[9 + 2 * index]
+  local event, tokens = ARGV[11 + 2 * index], ARGV[12 + 2 * index]
   local id = (first + index) .. '-0'
   if tokens == '' then
     redis.call('XADD', events, id, 'e', event)
@@ -61,6 +82,10 @@ for index = 1, count do
   lines[index] = event
 end
 redis.call('HSET', response, 'status', status, 'next_sequence', first + count)
+if meta[9] ~= generation and generation ~= '' then
+  -- Its holder has appended all that came before, so the log is complete in this generation, too.
+  redis.call('HSET', response, 'generation', generation)
+end
 if terminal then
   -- Without its job, nobody claims it again; out of the indexes, nobody ends it a second time.
   redis.call('HDEL', response, 'job')
@@ -71,6 +96,6 @@ if terminal then
   redis.call('EXPIRE', events, ARGV[4])
   redis.call('EXPIRE', journal, ARGV[4])
 end
-publish_events(response, meta[5], meta[6], ARGV[1], meta[4], first, terminal,
-  table.concat(lines, '\n'))
+publish_events(response, meta[5], grantable(meta[6], meta[10], generation), ARGV[1], meta[4], first,
+  terminal, table.concat(lines, '\n'))
 return { 'appended', meta[4] }

@@ -2,27 +2,52 @@
 -- KEYS: response, abandoned
 -- ARGV: response id, relay id, connection id, number of the first event that has not certainly
 --       arrived, knowledge of the events from it on ('' none was posted, '=' and none will be, '?' some
---       may have arrived), the relay's time of the call in us
-local meta = redis.call('HMGET', KEYS[1], 'relay_id', 'connection_id', 'checkpoint', 'checkpoint_us')
+--       may have arrived), the number of this call among those of its process, the process's nonce,
+--       generation
+-- Returns 'marked', 'missing', 'moved', or 'conflict': the client has received events that the log may
+-- have with another content.
+local meta = redis.call('HMGET', KEYS[1], 'relay_id', 'connection_id', 'checkpoint', 'checkpoint_us',
+  'checkpoint_by', 'checkpoint_generation', 'forks')
 if not meta[1] then
   return 'missing'
 end
-local following = tonumber(string.match(meta[3] or '0', '%d+'))
+local number, tail, call, process, generation = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 -- The fence of relays. One that was stopped, and whose deliveries were taken over or resumed elsewhere
 -- meanwhile, is refused here before it posts anything. Nor may it go back behind what another call has
 -- written: its successor may have posted from there on.
-if meta[1] ~= ARGV[2] or meta[2] ~= ARGV[3] or tonumber(ARGV[4]) < following then
+if meta[1] ~= ARGV[2] or meta[2] ~= ARGV[3]
+  or number < tonumber(string.match(meta[3] or '0', '%d+')) then
   return 'moved'
+end
+local confirmed = is_current(meta[6], generation)
+if not confirmed then
+  -- The first checkpoint of this generation. An attempt that did not hold the lost events may have
+  -- continued before it: then the client must have nothing of what was lost.
+  for fork in string.gmatch(meta[7] or '', '(%d+):') do
+    if number > tonumber(fork) then
+      return 'conflict'
+    end
+  end
 end
 -- The relay may have sent this call before it received the grant. To take the grant back would let a
 -- successor believe that nothing was posted, while the relay posts what it was granted. A closed
--- checkpoint does take it back: the relay writes it when it will post nothing more.
-local granted = ARGV[5] == '' and meta[3] == ARGV[4] .. '!'
+-- checkpoint does take it back: the relay writes it when it will post nothing more. So does the first
+-- checkpoint of a generation: the relay has dropped what it was granted in another one.
+local granted = confirmed and tail == '' and meta[3] == ARGV[4] .. '!'
 -- A client repeats calls whose answer it has not received. One that its own repetition has overtaken
--- comes later but was sent earlier: it must not undo newer knowledge.
-if tonumber(meta[4] or '0') < tonumber(ARGV[6]) then
+-- comes later but was sent earlier: it must not undo newer knowledge. The process counts its calls;
+-- the number of another process says nothing about this one's.
+local last = meta[5] == process and tonumber(meta[4] or '0') or 0
+if last < call then
   if not granted then
-    redis.call('HSET', KEYS[1], 'checkpoint', ARGV[4] .. ARGV[5], 'checkpoint_us', ARGV[6])
+    redis.call('HSET', KEYS[1], 'checkpoint', ARGV[4] .. tail, 'checkpoint_us', call)
+    if meta[5] ~= process then
+      redis.call('HSET', KEYS[1], 'checkpoint_by', process)
+    end
+    -- In doubt says nothing yet: the post under way may be one of the generation before.
+    if meta[6] ~= generation and generation ~= '' and tail ~= '?' then
+      redis.call('HSET', KEYS[1], 'checkpoint_generation', generation)
+    end
   end
   -- A response that is being delivered is not abandoned.
   redis.call('ZREM', KEYS[2], ARGV[1])

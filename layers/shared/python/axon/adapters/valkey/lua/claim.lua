@@ -1,14 +1,17 @@
 -- Take the next epoch, which fences off every earlier attempt; append event 1 when the log holds
--- event 0 alone.
+-- event 0 alone. Or take a claim again that the server has lost.
 -- KEYS: response, events
 -- ARGV: response id, in_progress event or '',
---       id of this claim, by which a repeated call is recognized and changes nothing,
---       id of the SQS message that carried the job or ''
--- Returns the result, the epoch, the numbers of the next event and journal record, and what
--- `count_attempt` returns.
+--       nonce of this claim, by which a repeated call is recognized and changes nothing,
+--       id of the SQS message that carried the job or '', generation,
+--       the epoch of the lost claim or '', and the nonce of the claim before it
+-- Returns the result, the epoch, the numbers of the next event and journal record, the nonce of the
+-- claim before, 1 if the client may have received events that the log does not hold, else 0, and
+-- what `count_attempt` returns.
 local response, events = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'next_sequence', 'connection_id', 'relay_id',
-  'claim', 'epoch', 'checkpoint', 'next_record')
+  'claim', 'epoch', 'checkpoint', 'next_record', 'generation', 'checkpoint_generation', 'forks',
+  'claimed_after')
 if not meta[1] then
   return { 'missing' }
 end
@@ -18,9 +21,25 @@ end
 if unreadable(response) then
   return { 'unreadable' }
 end
+local generation = ARGV[5]
 local following, following_record = tonumber(meta[2]), tonumber(meta[8] or '0')
+local received = delivered(meta[7], meta[10], generation)
+-- The log is complete if its holder has appended in this generation, or if the client's relay says
+-- in this generation that the client has no more than the log.
+local unsure = not is_current(meta[9], generation) and not (received and received <= following)
 if meta[5] == ARGV[3] then
-  return { 'claimed', tonumber(meta[6]), following, following_record, counted_attempt(response) }
+  return { 'claimed', tonumber(meta[6]), following, following_record, meta[12] or '',
+    unsure and 1 or 0, counted_attempt(response) }
+end
+if ARGV[6] ~= '' then
+  -- The server has lost the claim if it shows the one before: then nobody has claimed since. Any
+  -- other one came later, and its attempt does not know of the events that were lost.
+  if (meta[5] or '') ~= ARGV[7] or tonumber(meta[6]) >= tonumber(ARGV[6]) then
+    return { 'fenced' }
+  end
+  redis.call('HSET', response, 'epoch', ARGV[6], 'claim', ARGV[3], 'claimed_after', ARGV[7],
+    'message_id', ARGV[4])
+  return { 'claimed' }
 end
 local attempts, died_alone = 1, 0
 if ARGV[4] ~= '' then
@@ -31,11 +50,22 @@ end
 -- Two claimants get two epochs, and the later one keeps the response. The message's id tells the other
 -- one whether its own message brings the later attempt, or a duplicate of the job does.
 local epoch = redis.call('HINCRBY', response, 'epoch', 1)
-redis.call('HSET', response, 'claim', ARGV[3], 'message_id', ARGV[4])
+redis.call('HSET', response, 'claim', ARGV[3], 'claimed_after', meta[5] or '', 'message_id', ARGV[4])
+if unsure then
+  -- From here on the log may differ from what was delivered before the loss: a relay or follower
+  -- that is further ahead, and has not compared itself with this generation yet, must not go on.
+  local fork = ' ' .. following .. ':' .. generation
+  local forks = meta[11] or ''
+  if string.sub(forks, -#fork) ~= fork then
+    redis.call('HSET', response, 'forks', forks .. fork)
+  end
+end
 if ARGV[2] ~= '' and following == 1 then
   redis.call('XADD', events, '2-0', 'e', ARGV[2])
   redis.call('HSET', response, 'status', 'in_progress', 'next_sequence', 2)
-  publish_events(response, meta[4], meta[7], ARGV[1], meta[3], 1, false, ARGV[2])
+  publish_events(response, meta[4], grantable(meta[7], meta[10], generation), ARGV[1], meta[3], 1,
+    false, ARGV[2])
   following = 2
 end
-return { 'claimed', epoch, following, following_record, attempts, died_alone }
+return { 'claimed', epoch, following, following_record, meta[5] or '', unsure and 1 or 0, attempts,
+  died_alone }

@@ -6,7 +6,7 @@
 --       1 if the deployment has the model even while no worker has registered it, 0 if it has only
 --       other models, '' if its models are not known,
 --       ms without a registration after which the model counts as unattended,
---       fingerprint of the request that has the idempotency key or '', API key's id
+--       fingerprint of the request that has the idempotency key or '', API key's id, generation
 -- Returns the result (OpenResult) and, for a repeated request, the first one's id and fingerprint.
 local response, events, connection, running, deadlines, relays, models, last_seen, first = unpack(KEYS)
 local now = now_ms()
@@ -43,6 +43,9 @@ redis.call('XADD', events, '1-0', 'e', ARGV[6])
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[14], 'connection_id', ARGV[3],
   'relay_id', relay, 'status', 'queued', 'epoch', 0, 'next_sequence', 1, 'job', ARGV[5])
 redis.call('HSET', response, 'format', FORMAT)
+if ARGV[15] ~= '' then
+  redis.call('HSET', response, 'generation', ARGV[15], 'checkpoint_generation', ARGV[15])
+end
 redis.call('ZADD', deadlines, now + ARGV[7], ARGV[1])
 redis.call('SADD', running, ARGV[1])
 redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
@@ -53,5 +56,5 @@ if ARGV[13] ~= '' then
   redis.call('HSET', first, 'response_id', ARGV[1], 'fingerprint', ARGV[13])
   redis.call('EXPIRE', first, ARGV[8])
 end
-publish_events(response, relay, false, ARGV[1], ARGV[3], 0, false, ARGV[6])
+publish_events(response, relay, '0', ARGV[1], ARGV[3], 0, false, ARGV[6])
 return { opened }

@@ -8,7 +8,7 @@ local function publication_header(id, connection, first, flags)
 end
 
 -- Publish events to the relay that delivers the response, and to the response's followers.
--- checkpoint: the response's, or false if it has none yet; terminal: whether nothing follows;
+-- checkpoint: the response's, as `grantable` returns it; terminal: whether nothing follows;
 -- events: one a line
 local function publish_events(response, relay, checkpoint, id, connection, first, terminal, events)
   local channel = 'axon:relay:' .. relay
@@ -18,7 +18,7 @@ local function publish_events(response, relay, checkpoint, id, connection, first
   -- same step as the events, so a relay that takes over from this one knows that they may have been
   -- posted. A relay that does not listen gets no grant: it is probably dead, and a grant would only
   -- make its successor close the connection for events that nobody has posted.
-  if (checkpoint or '0') == tostring(first) and redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0 then
+  if checkpoint == tostring(first) and redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0 then
     redis.call('HSET', response, 'checkpoint', first .. '!')
     flags = flags .. '!'
   end

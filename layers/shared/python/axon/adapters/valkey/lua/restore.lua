@@ -5,7 +5,7 @@
 -- ARGV: response id, tenant id, connection id, job, deadline in ms of the Unix epoch,
 --       seconds to keep, seconds that a connection can live, ms for which a late relay still counts,
 --       epoch, status, ms until it is cancelled unless it is resumed,
---       API key's id, how many events, then each event and its token ids, then each journal record's
+--       API key's id, the claim's nonce or '', generation, how many events, then each event and its token ids, then each journal record's
 --       kind, data and the number of the event that it follows
 local response, events, journal, connection, running, deadlines, relays, abandoned = unpack(KEYS)
 if redis.call('EXISTS', response) == 1 then
@@ -18,10 +18,10 @@ if not relay then
 end
 -- A Stream refuses ids that are not above its last one, and a part of it may be left.
 redis.call('DEL', events, journal)
-local count = tonumber(ARGV[13])
-local records = (#ARGV - 13 - 2 * count) / 3
+local count = tonumber(ARGV[15])
+local records = (#ARGV - 15 - 2 * count) / 3
 for index = 1, count do
-  local event, tokens = ARGV[12 + 2 * index], ARGV[13 + 2 * index]
+  local event, tokens = ARGV[14 + 2 * index], ARGV[15 + 2 * index]
   if tokens == '' then
     redis.call('XADD', events, index .. '-0', 'e', event)
   else
@@ -29,13 +29,19 @@ for index = 1, count do
   end
 end
 for index = 1, records do
-  local at = 11 + 2 * count + 3 * index
+  local at = 13 + 2 * count + 3 * index
   redis.call('XADD', journal, index .. '-0', 'k', ARGV[at], 'd', ARGV[at + 1], 'a', ARGV[at + 2])
 end
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[12], 'connection_id', ARGV[3],
   'relay_id', relay, 'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count,
   'next_record', records, 'checkpoint', '0?')
 redis.call('HSET', response, 'format', FORMAT)
+if ARGV[13] ~= '' then
+  redis.call('HSET', response, 'claim', ARGV[13])
+end
+if ARGV[14] ~= '' then
+  redis.call('HSET', response, 'generation', ARGV[14])
+end
 if ARGV[10] == 'queued' or ARGV[10] == 'in_progress' then
   redis.call('HSET', response, 'job', ARGV[4])
   redis.call('ZADD', deadlines, ARGV[5], ARGV[1])

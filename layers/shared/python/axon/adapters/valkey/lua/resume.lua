@@ -3,11 +3,11 @@
 -- ARGV: response id, tenant id, connection id, first sequence number to deliver,
 --       seconds that a connection can live, ms for which a late relay still counts,
 --       id of this resumption, by which a repeated call is recognized and changes nothing,
---       seconds to keep the events, and the other fields, of an ended response
+--       seconds to keep the events, and the other fields, of an ended response, generation
 -- Returns 'resumed', 'missing', 'ahead' (of the log), 'gone' (the connection) or 'no_relay'.
 local response, events, journal, connection, running, relays, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'tenant_id', 'connection_id', 'relay_id', 'next_sequence',
-  'job', 'resumption')
+  'job', 'resumption', 'generation')
 if meta[1] ~= ARGV[2] or redis.call('EXISTS', events) == 0 then
   return 'missing'
 end
@@ -19,7 +19,10 @@ if meta[6] == ARGV[7] then
   return 'resumed'
 end
 local first, following, ended = tonumber(ARGV[4]), tonumber(meta[4]), not meta[5]
-if first > following or ended and first == following then
+-- A client that is ahead of the log of another generation has received what the server has lost. The
+-- attempt that holds it appends it again, or the response fails: both reach the client from here.
+local lost = not ended and not is_current(meta[7], ARGV[10])
+if first > following and not lost or ended and first == following then
   return 'ahead'
 end
 if redis.call('HEXISTS', connection, 'gone') == 1 then
@@ -44,6 +47,9 @@ redis.call('SREM', 'axon:relay:' .. meta[3] .. ':responses', ARGV[1])
 redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
 redis.call('HSET', response, 'connection_id', ARGV[3], 'relay_id', relay, 'checkpoint', ARGV[4],
   'resumption', ARGV[7])
+if ARGV[10] ~= '' then
+  redis.call('HSET', response, 'checkpoint_generation', ARGV[10])
+end
 redis.call('ZREM', abandoned, ARGV[1])
 if meta[3] ~= relay then
   redis.call('HSET', response, 'checkpoint_us', 0)

@@ -1,7 +1,7 @@
 -- Take over the deliveries of a relay whose lease has ended, whole connections at a time: the posts of
 -- one connection must not come from two relays.
 -- KEYS: relays, the dead relay's responses, the successor's responses
--- ARGV: the dead relay's id, the successor's id, how many connections at most
+-- ARGV: the dead relay's id, the successor's id, how many connections at most, generation
 -- Returns id, connection and checkpoint of each response taken over; nothing once none is left. A relay
 -- that has restarted under its old id takes over its own deliveries.
 local relays, left, own = unpack(KEYS)
@@ -12,7 +12,8 @@ end
 local taken_over, connections, count = {}, {}, 0
 for _, id in ipairs(redis.call('SMEMBERS', left)) do
   local key = 'axon:response:' .. id
-  local meta = redis.call('HMGET', key, 'relay_id', 'connection_id', 'checkpoint')
+  local meta = redis.call('HMGET', key, 'relay_id', 'connection_id', 'checkpoint',
+      'checkpoint_generation')
   -- Lost, resumed at another relay or taken over by another successor: not this relay's any more.
   if meta[1] ~= ARGV[1] then
     redis.call('SREM', left, id)
@@ -30,7 +31,12 @@ for _, id in ipairs(redis.call('SMEMBERS', left)) do
       -- the time of the last call starts again.
       redis.call('HSET', key, 'relay_id', ARGV[2], 'checkpoint_us', 0)
       redis.call('SMOVE', left, own, id)
-      taken_over[#taken_over + 1] = { id, meta[2], meta[3] or '0' }
+      local checkpoint = meta[3] or '0'
+      -- The dead relay may have posted more, and said so to a server that is lost.
+      if not is_current(meta[4], ARGV[4]) then
+        checkpoint = string.match(checkpoint, '^%d+') .. '?'
+      end
+      taken_over[#taken_over + 1] = { id, meta[2], checkpoint }
     end
   end
 end

@@ -1,0 +1,51 @@
+"""Events, journal records and checkpoints as the event log in Valkey keeps them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from axon.adapters.valkey.generation import UNKNOWN
+from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
+from axon.event_log.log import JournalRecord, LoggedEvent
+
+
+def pairs(events: Sequence[LoggedEvent]) -> list[bytes | str]:
+    """Return each event and its token ids, as arguments of a script."""
+    return [part for event in events for part in (event.data, ",".join(map(str, event.token_ids)))]
+
+
+def triples(journal: Sequence[JournalRecord]) -> list[bytes | str | int]:
+    """Return each record's kind, data and the event that it follows, as arguments of a script."""
+    return [part for record in journal for part in (record.kind, record.data, record.after)]
+
+
+def checkpoint(fields: dict[bytes, bytes], generation: str | None) -> DeliveryCheckpoint:
+    """Return a response's checkpoint: in doubt if another generation may have gone on from it."""
+    written = DeliveryCheckpoint.decode(fields.get(b"checkpoint", b"0"))
+    if is_current(fields.get(b"checkpoint_generation"), generation):
+        return written
+    return replace(written, tail=TailState.IN_DOUBT)
+
+
+def is_current(stored: bytes | None, generation: str | None) -> bool:
+    """Return whether a field's generation is this one; `generation.lua` decides the same."""
+    return stored is None or generation == UNKNOWN or stored.decode() == generation
+
+
+def event(entry_id: bytes, fields: dict[bytes, bytes]) -> LoggedEvent:
+    """Return the event of a Stream's entry."""
+    tokens = fields.get(b"t", b"")
+    return LoggedEvent(
+        sequence_number=int(entry_id.partition(b"-")[0]) - 1,
+        data=fields[b"e"],
+        token_ids=tuple(map(int, tokens.split(b","))) if tokens else (),
+    )
+
+
+def record(entry_id: bytes, fields: dict[bytes, bytes]) -> JournalRecord:
+    """Return the journal record of a Stream's entry."""
+    return JournalRecord(
+        number=int(entry_id.partition(b"-")[0]) - 1,
+        after=int(fields[b"a"]),
+        kind=fields[b"k"].decode(),
+        data=fields[b"d"],
+    )

@@ -1,0 +1,55 @@
+"""Confirmation of what a client has received of a log that may have lost its newest events.
+
+After a failover the log may be shorter than what the client has. Nothing may take the place of an
+event that the client knows. The attempt that holds the lost events appends them again; one that
+does not needs the word of the relay that delivers the response, or of the client itself: a
+checkpoint that was written since.
+"""
+
+import asyncio
+from typing import Protocol
+
+from axon.event_log.log import Claim, ResponseMeta
+
+CONFIRMATION_S = 5.0
+"""Seconds that a relay has to write a checkpoint: it looks for a new generation each second, and a
+connection that hangs is given up after 5 s."""
+_PAUSE_S = 0.1
+
+
+class Describes(Protocol):
+    """The one call that is needed of an event log."""
+
+    async def describe(self, response_id: str) -> ResponseMeta | None:
+        """Return the state of the response, None if the log does not exist."""
+        ...
+
+
+async def confirmed_delivery(log: Describes, response_id: str, claim: Claim) -> int | None:
+    """Wait until it is known which events the client of an incomplete log has received.
+
+    Parameters
+    ----------
+    log : Describes
+        The event log.
+    response_id : str
+        The response that was claimed.
+    claim : Claim
+        The claim; it is `unsure`.
+
+    Returns
+    -------
+    int | None
+        Number of events that the client has, which may be more than the log has; None if nobody
+        has said it within `CONFIRMATION_S`, or if the response was claimed or lost since.
+    """
+    until = asyncio.get_running_loop().time() + CONFIRMATION_S
+    while True:
+        meta = await log.describe(response_id)
+        if meta is None or meta.epoch != claim.epoch:
+            return None
+        if meta.checkpoint.certain:
+            return meta.checkpoint.next_sequence
+        if asyncio.get_running_loop().time() >= until:
+            return None
+        await asyncio.sleep(_PAUSE_S)

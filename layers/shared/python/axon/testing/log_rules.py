@@ -1,0 +1,54 @@
+"""The rules of appending as the log in memory applies them."""
+
+from collections.abc import Sequence
+
+from axon.event_log.checkpoint import DeliveryCheckpoint
+from axon.event_log.log import JournalRecord, LoggedEvent, Status
+from axon.exceptions import FencedError
+from axon.testing.relay_directory import FakeLog
+
+
+def numbers_of(forks: str) -> list[int]:
+    """Return the sequence numbers from which events may be other ones than before."""
+    return [int(fork.partition(":")[0]) for fork in forks.split()]
+
+
+def has_gap(log: FakeLog, events: Sequence[LoggedEvent], journal: Sequence[JournalRecord]) -> bool:
+    """Return whether the log lacks something that came before an append."""
+    if events and log.meta.next_sequence != events[0].sequence_number:
+        return True
+    if journal and len(log.journal) != journal[0].number:
+        return True
+    return bool(journal and not events and log.meta.next_sequence <= journal[-1].after)
+
+
+def compare(log: FakeLog, events: Sequence[LoggedEvent]) -> None:
+    """Compare a repeated append with what the log has under its numbers.
+
+    Raises
+    ------
+    FencedError
+        The log has other events.
+    """
+    held = {event.sequence_number: event.data for event in log.events}
+    if any(held.get(event.sequence_number, event.data) != event.data for event in events):
+        raise FencedError("other events under these numbers")
+
+
+def has(log: FakeLog, events: Sequence[LoggedEvent], journal: Sequence[JournalRecord]) -> bool:
+    """Return whether an append is in the log already."""
+    if events:
+        return log.meta.next_sequence >= events[0].sequence_number + len(events)
+    return not journal or len(log.journal) >= journal[0].number + len(journal)
+
+
+def may_leave_gap(
+    checkpoint: DeliveryCheckpoint, log: FakeLog, events: Sequence[LoggedEvent], status: Status
+) -> bool:
+    """Return whether a failure takes the number that the client expects, after lost events."""
+    return (
+        status.terminal
+        and len(events) == 1
+        and checkpoint.certain
+        and checkpoint.next_sequence == events[0].sequence_number > log.meta.next_sequence
+    )
