@@ -61,7 +61,7 @@ class Faults:
     active : Callable[[], Mapping[str, int]]
         Returns the responses that clients are waiting for, and how many tokens are still due.
     ended : Callable[[], Collection[str]]
-        Returns the responses whose clients have received the end.
+        Returns the responses that ended some seconds ago.
     expire : Callable[[int], None]
         Sends this number of requests whose jobs get lost.
     noted : Callable[[Done], None]
@@ -151,7 +151,8 @@ class Faults:
                         deaths += 1
                         await self._signal(Breakage(Kind.KILL, worker))
                     await asyncio.sleep(0.05)
-        self._note(fault)
+        if deaths:
+            self._note(fault)
 
     def _workers_of(self, response_id: str) -> Iterator[str]:
         """Return the worker that has made some tokens of an answer, if one runs it."""

@@ -126,7 +126,10 @@ class ValkeyPair:
         with suppress(RedisError, OSError):
             async with self.client(self.replica) as server:
                 info = await server.info("replication")
-            return bool(info["role"] == "slave" and info["master_link_status"] == "up")
+                if info["role"] == "slave":
+                    return bool(info["master_link_status"] == "up")
+                # It was restarted as a primary just before the other one took over.
+                await server.replicaof(LOOPBACK, self._link.port)
         return False
 
     def _program(self, name: str, server: Valkey) -> Program:

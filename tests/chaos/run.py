@@ -31,6 +31,8 @@ SILENT_S = DEADLINE_S + 30.0
 QUIET_WITHIN_S = DEADLINE_S + 30.0
 RETRY_UNKNOWN_S = 15.0
 """Seconds for which a response that Valkey has lost is requested again."""
+ENDED_FOR_S = 5.0
+"""Seconds after its end from which on nothing happens to a response."""
 SETTLES_S = 3.0
 """Without faults, at the end of a run."""
 
@@ -149,7 +151,13 @@ class _Course:
         }
 
     def _ended(self) -> set[str]:
-        return {answer.response_id for answer in self._answers if answer.final is not None}
+        # What the cloud does after the end of a response is done by then.
+        before = time.time() - ENDED_FOR_S
+        return {
+            answer.response_id
+            for answer in self._answers
+            if answer.final is not None and answer.ended_at < before
+        }
 
     @property
     def _answers(self) -> list[Answer]:

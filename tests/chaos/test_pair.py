@@ -118,6 +118,15 @@ async def test_pair_fails_over_to_a_replica_that_lacks_the_newest_writes(
     assert pair.primary == "valkey"
 
 
+async def test_pair_takes_back_a_replica_that_was_started_as_a_primary(
+    harness: PairHarness,
+) -> None:
+    async with harness.pair.client(harness.pair.replica) as replica:
+        await replica.replicaof("NO", "ONE")
+    assert await harness.pair.demote(lag_s=0)
+    assert harness.pair.primary == "valkey-replica"
+
+
 async def test_pair_demotes_a_primary_under_its_clients_connections(harness: PairHarness) -> None:
     async with harness.client() as client:
         await client.set("axon:early", "1")
