@@ -29,17 +29,14 @@ from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import JournalRecord, LoggedEvent, OpenResult, Resumption, Status
 from axon.event_log.publication import Kind, Publication
-from axon.formats import VERSIONS, Format, UnreadableLogError
+from axon.formats import VERSIONS
 from axon.history import HistoryRecord
 from axon.jobs import Job, ReceivedJob
 from axon.models.desired import DesiredModel
 from axon.protocol.requests import CreateResponse, parse_event
 from axon.responses.fingerprint import fingerprint
-from axon.responses.finisher import ResponseFinisher
-from axon.responses.terminator import ResponseTerminator
 from axon.tenants.api_keys import ApiKey
 from axon.tenants.principal import Principal
-from axon.testing.stores import FakeHistory, FakeTurns
 from cli.dlq.message import dead_letter
 from tests.contract.axon import format_samples as samples
 from tests.contract.axon import format_shapes
@@ -188,48 +185,6 @@ class TestFingerprintsOfTheVersionBefore:
         assert fingerprint(Later.model_validate(each["request"])) == each["fingerprint"]
         using = Later.model_validate(each["request"] | {"added": 1})
         assert fingerprint(using) != each["fingerprint"]
-
-
-class TestLogOfANewerVersion:
-    @pytest.fixture
-    async def newer(self, log: ValkeyEventLog, loaded: Valkey) -> ValkeyEventLog:
-        for response_id in (RUNNING, ENDED):
-            await loaded.call("HSET", f"axon:response:{response_id}", "format", 2)
-        return log
-
-    async def test_is_refused_with_those_whom_it_belongs_to(self, newer: ValkeyEventLog) -> None:
-        with pytest.raises(UnreadableLogError, match=RUNNING) as caught:
-            await newer.describe(RUNNING)
-        assert caught.value.connection_id == samples.CONNECTION
-        assert caught.value.relay_id == samples.RELAY
-
-    async def test_cannot_be_claimed(self, newer: ValkeyEventLog, loaded: Valkey) -> None:
-        with pytest.raises(UnreadableLogError):
-            await newer.claim(RUNNING, message_id="message-2")
-        assert await loaded.call("HGET", f"axon:response:{RUNNING}", "epoch") == b"1"
-
-    async def test_is_resumed_where_the_newer_version_answers(self, newer: ValkeyEventLog) -> None:
-        resumed = await newer.resume(
-            ENDED, tenant_id=samples.PRINCIPAL.tenant_id, connection_id="c2", first=1
-        )
-        assert resumed is Resumption.NO_RELAY  # the client asks again
-
-    async def test_stops_no_terminator(
-        self, newer: ValkeyEventLog, loaded: Valkey, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        finisher = ResponseFinisher(history=FakeHistory(), turns=FakeTurns())
-        terminator = ResponseTerminator(event_log=newer, finisher=finisher)
-        await loaded.call("ZADD", "axon:abandoned", 1, RUNNING)
-        await terminator.cancel_abandoned()
-        assert f"that of {RUNNING} is newer" in caplog.text
-        assert "Traceback" not in caplog.text
-
-    async def test_carries_the_version_that_scripts_compare(
-        self, valkey_url: str, valkey: Valkey
-    ) -> None:
-        await samples.write(valkey_url)
-        written = await valkey.call("HGET", f"axon:response:{RUNNING}", "format")
-        assert int(written) == VERSIONS[Format.EVENT_LOG]
 
 
 class TestSchemaOfTheVersionBefore:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from prometheus_client import CollectorRegistry
 
+from axon.formats import UnreadableError
 from axon.jobs import Job, NotExtended, ReceivedJob
 from axon.testing.stores import FakeJobQueue
 from tests.support.virtual_time import now
@@ -79,6 +80,7 @@ class ConsumerHarness:
         self.registry = CollectorRegistry()
         self.tracing = RecordedTracing()
         self.changes: list[int] = []
+        self.refused: list[UnreadableError] = []
         self.consumer = Consumer(
             queue=self.queue,
             runner=self,
@@ -89,6 +91,7 @@ class ConsumerHarness:
             tracing=self.tracing,
             shutdown=self.shutdown,
             load_changed=self.changes.append,
+            refused=self.refused.append,
         )
 
     def outcomes(self) -> dict[str, float]:

@@ -219,8 +219,11 @@ def test_consumer_leaves_a_job_with_an_unexpected_error_to_the_visibility_timeou
     run(story())
 
 
-@pytest.mark.parametrize("body", ["poison", "{}", '{"tenant_id": 1}'])
-def test_consumer_leaves_a_malformed_message_to_become_a_dead_letter(body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "newer"),
+    [("poison", False), ("{}", False), ('{"tenant_id": 1}', False), ('{"format": 2}', True)],
+)
+def test_consumer_leaves_a_message_that_it_cannot_read(body: str, newer: bool) -> None:
     async def story() -> None:
         harness = ConsumerHarness()
         await harness.queue.put(body)
@@ -229,6 +232,7 @@ def test_consumer_leaves_a_malformed_message_to_become_a_dead_letter(body: str) 
         assert len(harness.runs) == 1
         assert [received.body for received in harness.queue.in_flight.values()] == [body]
         assert harness.queue.released == []
+        assert [error.newer for error in harness.refused] == [newer]
 
     run(story())
 
