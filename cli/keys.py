@@ -21,7 +21,13 @@ def add_to(commands: Commands) -> None:
     revoking = actions.add_parser("revoke", help="make a key useless at once")
     revoking.add_argument("id", help="the key's id, as `axon keys list` shows it")
     revoking.set_defaults(run=revoke)
-    for action in (creating, listing, revoking):
+    retaining = actions.add_parser(
+        "retention", help="set for how long a tenant's conversations are kept after their last use"
+    )
+    retaining.add_argument("tenant", help="whose they are")
+    retaining.add_argument("days", type=_days, help="a number of days, `forever` or `default`")
+    retaining.set_defaults(run=retain)
+    for action in (creating, listing, revoking, retaining):
         add_place(action)
 
 
@@ -61,7 +67,26 @@ def revoke(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(arguments: argparse.Namespace, **event: str) -> dict[str, Any]:
+def retain(arguments: argparse.Namespace) -> int:
+    """Set a tenant's retention."""
+    days = arguments.days
+    _ask(arguments, action="set_retention", tenant_id=arguments.tenant, days=days)
+    kept = {None: "for the default time", 0: "for ever"}.get(days, f"for {days} days")
+    print(f"conversations of {arguments.tenant} are kept {kept} after their last use")
+    return 0
+
+
+def _days(text: str) -> int | None:
+    named = {"forever": 0, "default": None}
+    if text in named:
+        return named[text]
+    days = int(text) if text.isdecimal() else 0
+    if days < 1:
+        raise argparse.ArgumentTypeError("give a number of days, `forever` or `default`")
+    return days
+
+
+def _ask(arguments: argparse.Namespace, **event: object) -> dict[str, Any]:
     from cli.functions import Function
 
     return Function.chosen("keys", arguments).ask(**event)

@@ -1,4 +1,4 @@
-"""Creates, lists and revokes API keys; invoked by ``axon keys``."""
+"""Creates, lists and revokes API keys, and sets tenants' retention; invoked by ``axon keys``."""
 
 import os
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from axon.adapters.postgres.pool import create_pool
+from axon.adapters.postgres.retention import PostgresRetention
 from axon.adapters.postgres.stores import PostgresApiKeyStore
 from axon.adapters.valkey.caches import ValkeyPrincipalCache
 from axon.adapters.valkey.client import create_valkey
@@ -16,15 +17,17 @@ from axon.tenants.commands import answer
 
 logger = Logger(service="keys")
 SETTINGS = KeysSettings.from_environ(os.environ)
+POOL = create_pool(SETTINGS, max_size=1)
+RETENTION = PostgresRetention(pool=POOL)
 KEYS = ApiKeys(
-    store=PostgresApiKeyStore(pool=create_pool(SETTINGS, max_size=1)),
+    store=PostgresApiKeyStore(pool=POOL),
     cache=ValkeyPrincipalCache(valkey=create_valkey(SETTINGS), ttl_s=1),  # only removes keys
 )
 
 
 def handler(event: Event, _context: object) -> dict[str, Any]:
     """Run a command, and log which key it created or revoked; see `axon.tenants.commands`."""
-    answered = run(answer(event, keys=KEYS))
-    noted = ("key", "revoked", "error")
+    answered = run(answer(event, keys=KEYS, retention=RETENTION))
+    noted = ("key", "revoked", "tenant_id", "days", "error")
     logger.info("answered", extra={name: answered.get(name) for name in noted})
     return answered

@@ -53,7 +53,11 @@ class Valkey(Section):
 
 
 class Postgres(Section):
-    """The database instance; RDS grows `storage_gb` up to `max_storage_gb`."""
+    """The database instance; RDS grows `storage_gb` up to `max_storage_gb`.
+
+    `retention_days`: how long conversations are kept after their last use, for tenants without a
+    setting of their own (`axon keys retention`); 0: for ever.
+    """
 
     instance_type: Annotated[str, Field(pattern=capacity.DATABASE_INSTANCE)] = "db.t4g.micro"
     multi_az: bool = False
@@ -62,6 +66,7 @@ class Postgres(Section):
     max_storage_gb: Annotated[int, Field(ge=20, le=65536)] = 100
     backup_days: Annotated[int, Field(ge=1, le=35)] = 1
     performance_insights: bool = False
+    retention_days: Annotated[int, Field(ge=0, le=3650)] = 30
 
     @model_validator(mode="after")
     def _grows(self) -> Self:

@@ -1,11 +1,13 @@
 """The stack of the WebSocket API, and of the functions behind it and behind the queues."""
 
 from aws_cdk import CfnOutput, Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from axon.catalog import EVENT_SOURCES, FUNCTIONS, HISTORY, JOBS, EventSource
+from axon.catalog import EVENT_SOURCES, FUNCTIONS, HISTORY, JOBS, SCHEDULES, EventSource
 from axon.serialization import dumps
 from infra.constructs.functions.catalog_function import CatalogFunction
 from infra.constructs.functions.layers import Layers
@@ -37,6 +39,7 @@ class GatewayStack(EnvironmentStack):
             observability.watch_logs(made.log_group)
         self._migrate(settings)
         self._consume(settings, platform.messaging)
+        self._schedule(settings)
         self._api = WebSocketApi(
             self,
             "WebSocket",
@@ -92,6 +95,24 @@ class GatewayStack(EnvironmentStack):
             function = self._functions[source.function].function
             function.add_event_source(_event_source(source, queues[source.queue], settings))
 
+    def _schedule(self, settings: EnvironmentSettings) -> None:
+        for schedule in SCHEDULES:
+            rule = events.Rule(
+                self,
+                f"{schedule.function.title()}Schedule",
+                rule_name=f"axon-{settings.name}-{schedule.function}",
+                description=f"Invokes {schedule.function}.",
+                schedule=events.Schedule.rate(Duration.minutes(schedule.minutes)),
+            )
+            rule.add_target(
+                # What one run leaves, the next one does: a run that is late is not made up for.
+                targets.LambdaFunction(
+                    self._functions[schedule.function].function,
+                    retry_attempts=0,
+                    max_event_age=Duration.minutes(schedule.minutes),
+                )
+            )
+
     def _watch(self, alarms: Alarms) -> None:
         for name, made in self._functions.items():
             if name not in AWAITED:
@@ -115,6 +136,8 @@ class GatewayStack(EnvironmentStack):
 
 def _variables(name: str, settings: EnvironmentSettings) -> dict[str, str]:
     """Return the environment variables that come with no grant."""
+    if name == "expire":
+        return {"AXON_RETENTION_DAYS": str(settings.postgres.retention_days)}
     if name != "respond":
         return {}
     variables = {"AXON_MODELS": settings.inference.model_name}

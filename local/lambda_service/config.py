@@ -75,6 +75,17 @@ class EventSourceConfig(_Frozen):
         return self.queue_url.rsplit("/", 1)[1]
 
 
+class ScheduleConfig(_Frozen):
+    """A function that is invoked `first_s` after the start, and then every `every_s` seconds.
+
+    EventBridge invokes it first after a whole interval; a laptop may be shut down before.
+    """
+
+    function: str
+    every_s: Seconds
+    first_s: Seconds = 60
+
+
 class LambdaServiceConfig(_Frozen):
     """The whole file.
 
@@ -92,6 +103,8 @@ class LambdaServiceConfig(_Frozen):
         Functions by name.
     event_sources : tuple[EventSourceConfig, ...]
         Queues whose messages invoke functions.
+    schedules : tuple[ScheduleConfig, ...]
+        Functions that are invoked at intervals.
     init_timeout_s : float
         Time for an environment's start. Lambda allows 10 s; a laptop starts everything at once.
     event_retry_delays_s : tuple[float, ...]
@@ -106,6 +119,7 @@ class LambdaServiceConfig(_Frozen):
     layers: tuple[Path, ...] = ()
     functions: dict[str, FunctionConfig]
     event_sources: tuple[EventSourceConfig, ...] = ()
+    schedules: tuple[ScheduleConfig, ...] = ()
     init_timeout_s: Seconds = 30
     event_retry_delays_s: tuple[Seconds, ...] = (60, 120)
     stop_timeout_s: Seconds = 5
@@ -115,4 +129,7 @@ class LambdaServiceConfig(_Frozen):
         for source in self.event_sources:
             if source.function not in self.functions:
                 raise ValueError(f"an event source names the unknown function {source.function!r}")
+        for schedule in self.schedules:
+            if schedule.function not in self.functions:
+                raise ValueError(f"a schedule names the unknown function {schedule.function!r}")
         return self

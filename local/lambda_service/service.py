@@ -7,6 +7,7 @@ from local.lambda_service.config import EventSourceConfig, LambdaServiceConfig
 from local.lambda_service.event_sources import EventSource
 from local.lambda_service.functions import Function
 from local.lambda_service.invoke_api import InvokeApi
+from local.lambda_service.schedules import Schedule
 from local.lambda_service.sqs_client import SqsQueue
 
 
@@ -25,6 +26,10 @@ class LambdaService:
         self._server = HttpServer(handler=self._api.handle)
         self._queues: list[SqsQueue] = []
         self._sources: list[EventSource] = []
+        self._schedules = [
+            Schedule(config=schedule, invoke=self._functions[schedule.function].invoke)
+            for schedule in config.schedules
+        ]
 
     async def start(self) -> int:
         """Listen, start environments, start polling; return the port.
@@ -40,6 +45,8 @@ class LambdaService:
         self._sources = [self._source(config) for config in self._config.event_sources]
         for source in self._sources:
             source.start()
+        for schedule in self._schedules:
+            schedule.start()
         return port
 
     def _source(self, config: EventSourceConfig) -> EventSource:
@@ -56,6 +63,8 @@ class LambdaService:
     async def stop(self) -> None:
         """Stop: wait up to `stop_timeout_s` for invocations, then kill every environment."""
         self._server.stop_listening()
+        for schedule in self._schedules:
+            schedule.stop()
         self._api.close()
         try:
             async with asyncio.timeout(self._config.stop_timeout_s):

@@ -75,6 +75,10 @@ def lambda_service(
             }
             for queue, function, batch_size in EVENT_SOURCES
         ],
+        "schedules": [
+            {"function": schedule.function, "every_s": 60 * schedule.minutes}
+            for schedule in catalog.SCHEDULES
+        ],
     }
 
 

@@ -131,7 +131,10 @@ PASSED_TO_WORKERS = (
     "AXON_QUEUE_STREAM",
     *(f"AXON_{name.upper()}" for name in VllmSettings.__annotations__ if name not in _OWN),
 )
-PASSED_TO_FUNCTIONS = {"respond": ("AXON_MODEL_ALIASES",)}
+PASSED_TO_FUNCTIONS = {
+    "respond": ("AXON_MODEL_ALIASES",),
+    "expire": ("AXON_RETENTION_DAYS",),
+}
 # vLLM makes no network calls and logs less.
 VLLM = {
     "HF_HUB_OFFLINE": "1",

@@ -107,7 +107,7 @@ class CatalogFunction(Construct):
         acknowledge(
             self.function,
             "CKV_AWS_116",
-            "Its caller waits, or is a queue with dead letters of its own.",
+            "Its caller waits, is a queue with dead letters of its own, or a schedule.",
         )
 
     def watch(self, alarms: Alarms) -> None:

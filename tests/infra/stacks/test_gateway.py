@@ -76,14 +76,19 @@ def test_gateway_authorizer_runs_whatever_the_case_of_the_header(gateway: Templa
     assert "{AuthorizerFunction" in text(authorizer["AuthorizerUri"])
 
 
-def test_gateway_alone_may_invoke_its_functions(gateway: Template) -> None:
+def test_gateway_and_schedules_alone_may_invoke_its_functions(gateway: Template) -> None:
     functions = resources(gateway, "AWS::Lambda::Function")
-    allowed = set()
+    source = {"apigateway.amazonaws.com": "{WebSocketApi", "events.amazonaws.com": "Schedule"}
+    allowed: dict[str, set[str]] = {principal: set() for principal in source}
     for permission in resources(gateway, "AWS::Lambda::Permission").values():
-        assert permission["Principal"] == "apigateway.amazonaws.com"
-        assert "{WebSocketApi" in text(permission["SourceArn"])
-        allowed.add(functions[permission["FunctionName"]["Fn::GetAtt"][0]]["FunctionName"])
-    assert allowed == {f"axon-dev-{name}" for name in BEHIND_THE_API}
+        principal = permission["Principal"]
+        assert source[principal] in text(permission["SourceArn"])
+        function = functions[permission["FunctionName"]["Fn::GetAtt"][0]]["FunctionName"]
+        allowed[principal].add(function)
+    assert allowed == {
+        "apigateway.amazonaws.com": {f"axon-dev-{name}" for name in BEHIND_THE_API},
+        "events.amazonaws.com": {f"axon-dev-{each.function}" for each in catalog.SCHEDULES},
+    }
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
@@ -212,6 +217,24 @@ def test_gateway_functions_time_out_before_their_callers() -> None:
         assert catalog.FUNCTIONS[source.function].timeout_s < visibility[source.queue]
     for name in BEHIND_THE_API:
         assert catalog.FUNCTIONS[name].timeout_s <= catalog.INTEGRATION_LIMIT_S
+
+
+def test_gateway_invokes_functions_by_the_schedules_of_the_catalog(gateway: Template) -> None:
+    functions = gateway.find_resources("AWS::Lambda::Function")
+    found = {}
+    for rule in resources(gateway, "AWS::Events::Rule").values():
+        (target,) = rule["Targets"]
+        function = target["Arn"]["Fn::GetAtt"][0]
+        name = functions[function]["Properties"]["FunctionName"].removeprefix("axon-dev-")
+        found[name] = (rule["ScheduleExpression"], rule["State"], target["RetryPolicy"])
+    assert found == {
+        each.function: (
+            "rate(1 hour)",
+            "ENABLED",
+            {"MaximumEventAgeInSeconds": 60 * each.minutes, "MaximumRetryAttempts": 0},
+        )
+        for each in catalog.SCHEDULES
+    }
 
 
 def trigger(template: Template) -> tuple[str, Properties]:

@@ -30,6 +30,29 @@ def test_keys_create_invokes_the_function_of_the_environment(
     assert "key_1 for tenant default" in output.err
 
 
+@pytest.mark.parametrize(
+    ("given", "days", "said"),
+    [("90", 90, "for 90 days"), ("forever", 0, "for ever"), ("default", None, "the default time")],
+)
+def test_keys_retention_sets_the_days_of_a_tenant(
+    service: FakeLambda, capsys: pytest.CaptureFixture[str], given: str, days: int, said: str
+) -> None:
+    service.payload = json.dumps({"tenant_id": "acme", "days": days}).encode()
+    assert main(["keys", "retention", "acme", given, "--env", "prod"]) == 0
+    event = {"action": "set_retention", "tenant_id": "acme", "days": days}
+    assert service.asked == [("axon-prod-keys", event)]
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "many"])
+def test_keys_retention_refuses_what_is_no_number_of_days(
+    capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["keys", "retention", "acme", given, "--env", "prod"])
+    assert "forever" in capsys.readouterr().err
+
+
 def test_keys_list_shows_a_row_a_key(
     service: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,9 +6,10 @@ import pytest
 from axon.exceptions import UnavailableError
 from axon.tenants.api_keys import ApiKeys
 from axon.tenants.commands import answer
-from axon.testing.stores import FakeApiKeyStore, FakePrincipalCache
+from axon.testing.stores import FakeApiKeyStore, FakePrincipalCache, FakeRetention
 from tests.support.principals import a_principal
 
+RETENTION = FakeRetention("acme")
 CREATE: dict[str, object] = {"action": "create", "tenant_id": "acme", "name": "laptop"}
 
 
@@ -19,7 +20,7 @@ def keys() -> ApiKeys:
 
 async def ask(keys: ApiKeys, **event: Any) -> dict[str, Any]:
     """Ask as Lambda does: JSON both ways."""
-    answered = await answer(json.loads(json.dumps(event)), keys=keys)
+    answered = await answer(json.loads(json.dumps(event)), keys=keys, retention=RETENTION)
     told: dict[str, Any] = json.loads(json.dumps(answered))
     return told
 
@@ -95,3 +96,14 @@ async def test_command_answers_unavailable_without_a_database(
     monkeypatch.setattr(FakeApiKeyStore, "list", away)
     answered = await ask(keys, action="list")
     assert answered == {"error": {"code": "unavailable", "message": "PostgreSQL: away"}}
+
+
+@pytest.mark.parametrize("days", [30, 0, None])
+async def test_set_retention_answers_with_what_is_set(keys: ApiKeys, days: int | None) -> None:
+    answered = await ask(keys, action="set_retention", tenant_id="acme", days=days)
+    assert answered == {"tenant_id": "acme", "days": days}
+    assert RETENTION.days == {"acme": days}
+    unknown = await ask(keys, action="set_retention", tenant_id="nobody", days=days)
+    assert unknown["error"]["code"] == "not_found"
+    wrong = await ask(keys, action="set_retention", tenant_id="acme", days=-1)
+    assert wrong["error"]["code"] == "invalid_request"

@@ -154,6 +154,12 @@ def test_event_sources_are_those_of_the_catalog() -> None:
     ] == [(each.queue, each.function, each.batch_size) for each in catalog.EVENT_SOURCES]
 
 
+def test_schedules_are_those_of_the_catalog(addresses: Addresses) -> None:
+    assert configurations.lambda_service(addresses, {})["schedules"] == [
+        {"function": each.function, "every_s": 60 * each.minutes} for each in catalog.SCHEDULES
+    ]
+
+
 def test_function_has_a_handler(addresses: Addresses) -> None:
     for name in topology.FUNCTIONS:
         assert (FUNCTIONS / name / "handler.py").is_file()

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, assert_never
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from axon.exceptions import UnavailableError
+from axon.retention import RetentionStore
 from axon.tenants.api_keys import ApiKey, ApiKeys
 
 TenantId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -38,22 +39,33 @@ class RevokeKey(_Command):
     key_id: str
 
 
-Command = Annotated[CreateKey | ListKeys | RevokeKey, Field(discriminator="action")]
-_COMMANDS: TypeAdapter[CreateKey | ListKeys | RevokeKey] = TypeAdapter(Command)
+class SetRetention(_Command):
+    """Set for how many days a tenant's conversations are kept (0: for ever; null: the default)."""
+
+    action: Literal["set_retention"]
+    tenant_id: TenantId
+    days: Annotated[int, Field(ge=0, le=36500)] | None
 
 
-async def answer(event: Mapping[str, Any], *, keys: ApiKeys) -> dict[str, Any]:
+AnyCommand = CreateKey | ListKeys | RevokeKey | SetRetention
+Command = Annotated[AnyCommand, Field(discriminator="action")]
+_COMMANDS: TypeAdapter[AnyCommand] = TypeAdapter(Command)
+
+
+async def answer(
+    event: Mapping[str, Any], *, keys: ApiKeys, retention: RetentionStore
+) -> dict[str, Any]:
     """Run the command of an event; answer a refusal with ``error`` rather than raise it."""
     try:
         command = _COMMANDS.validate_python(event)
-        return await _run(command, keys)
+        return await _run(command, keys, retention)
     except ValidationError as error:
         return _error("invalid_request", "; ".join(map(_describe, error.errors())))
     except UnavailableError as error:
         return _error("unavailable", str(error))
 
 
-async def _run(command: CreateKey | ListKeys | RevokeKey, keys: ApiKeys) -> dict[str, Any]:
+async def _run(command: AnyCommand, keys: ApiKeys, retention: RetentionStore) -> dict[str, Any]:
     match command:
         case CreateKey():
             key, secret = await keys.create(tenant_id=command.tenant_id, name=command.name)
@@ -64,6 +76,10 @@ async def _run(command: CreateKey | ListKeys | RevokeKey, keys: ApiKeys) -> dict
             if await keys.revoke(command.key_id):
                 return {"revoked": command.key_id}
             return _error("not_found", f"there is no key {command.key_id[:64]}")
+        case SetRetention():
+            if await retention.set_days(command.tenant_id, command.days):
+                return {"tenant_id": command.tenant_id, "days": command.days}
+            return _error("not_found", f"there is no tenant {command.tenant_id}: make a key for it")
     assert_never(command)
 
 

@@ -15,6 +15,7 @@ from axon.history import HistoryRecord, HistorySender, HistoryStore, PendingHist
 from axon.jobs import Job, JobQueue, JobSender, NotExtended, ReceivedJob
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.responses.deletion import DeletedResponses, ResponseTraces
+from axon.retention import Expired, RetentionStore, TenantRetention
 from axon.tenants.api_keys import ApiKey, ApiKeyStore, PrincipalCache
 from axon.tenants.principal import Principal
 
@@ -270,3 +271,29 @@ class FakeResponseTraces(ResponseTraces):
     async def erase(self, response_id: str) -> None:
         self.erased.append(response_id)
         await self._turns.evict(response_id)
+
+
+class FakeRetention(RetentionStore):
+    """Settings of known tenants; nothing expires."""
+
+    def __init__(self, *known: str) -> None:
+        self.days: dict[str, int | None] = dict.fromkeys(known)
+
+    @override
+    async def tenants(self, *, default_days: int) -> Sequence[TenantRetention]:
+        return []
+
+    @override
+    async def expire(self, retention: TenantRetention, *, limit: int) -> Expired:
+        return Expired()
+
+    @override
+    async def forget_tombstones(self, *, days: int, limit: int) -> int:
+        return 0
+
+    @override
+    async def set_days(self, tenant_id: str, days: int | None) -> bool:
+        if tenant_id not in self.days:
+            return False
+        self.days[tenant_id] = days
+        return True
