@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -16,6 +17,7 @@ from axon.exceptions import PermanentRefusalError, SettingsError
 from axon.process import configure_logging, stop_on_signals
 from axon.settings import EndpointSettings, WorkerSettings
 from worker.engines.protocol import EngineDeadError
+from worker.exit_guard import CLOSE_LIMIT_S, exit_within
 
 ENGINE_DIED = 70
 """Exit status (EX_SOFTWARE) that tells a dead engine from other failures."""
@@ -28,7 +30,12 @@ async def consume(settings: WorkerSettings) -> None:
     from worker.app import serve
 
     agent_uri = os.environ.get("ECS_AGENT_URI") if settings.task_protection else None
-    await serve(settings, stop=stop_on_signals(), agent_uri=agent_uri)
+    await serve(
+        settings,
+        stop=stop_on_signals(),
+        agent_uri=agent_uri,
+        closing=partial(exit_within, CLOSE_LIMIT_S, status=ENGINE_DIED),
+    )
 
 
 async def answer(settings: EndpointSettings) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -17,7 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 async def serve(
-    settings: WorkerSettings, *, stop: asyncio.Event, agent_uri: str | None = None
+    settings: WorkerSettings,
+    *,
+    stop: asyncio.Event,
+    agent_uri: str | None = None,
+    closing: Callable[[], object] = lambda: None,
 ) -> None:
     """Serve until `stop` is set, then drain.
 
@@ -29,6 +34,8 @@ async def serve(
         Set at SIGTERM or SIGINT.
     agent_uri : str | None
         Address of the ECS agent that protects this task from a scale-in while it has jobs.
+    closing : Callable[[], object]
+        Called once the jobs have ended, before engine and clients are closed.
 
     Raises
     ------
@@ -54,7 +61,10 @@ async def serve(
             stack.push_async_callback(runner.cleanup)
         models = ", ".join(_served(foundation.host))
         logger.info("serving %s with %d slots", models, settings.slots)
-        await _run(parts, settings, stop=stop, protection=protection)
+        try:
+            await _run(parts, settings, stop=stop, protection=protection)
+        finally:
+            closing()
 
 
 async def _run(
@@ -80,6 +90,7 @@ async def _run(
                 parts.consumer.consume(),
                 parts.registration.run(),
                 parts.reconciler.run(),
+                parts.watchdog.run(),
                 _ended(subscription),
                 _ended(liveness),
                 *protecting,

@@ -39,6 +39,7 @@ from worker.models.host import ModelHost
 from worker.models.metrics import ModelMetrics
 from worker.models.reconciler import Reconciler
 from worker.models.start import create_reconciler, start_host
+from worker.models.watchdog import EngineWatchdog
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.stages import Stages
 from worker.shutdown import Shutdown
@@ -68,6 +69,7 @@ class Parts:
     consumer: Consumer
     registration: WorkerRegistration
     liveness: WorkerLiveness
+    watchdog: EngineWatchdog
     peer_jobs: PeerJobSubscriber
     reconciler: Reconciler
 
@@ -147,11 +149,17 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
         liveness.jobs_changed()
         load_changed(running)
 
+    def report_hang(reason: str) -> None:
+        watchdog.report(reason)  # created below: it stops the consumer, whose attempts call this
+
     router = _router(foundation, directory=directory, registration=registration)
     queue = SqsJobQueue(api=foundation.jobs)
     consumer = Consumer(
         queue=queue,
-        runner=JobRunner(context=_attempt_context(foundation), router=router),
+        runner=JobRunner(
+            context=_attempt_context(foundation, engine_hangs=report_hang),
+            router=router,
+        ),
         slots=foundation.host.info().slots,
         prefetch=settings.prefetch,
         visibility_timeout_s=settings.visibility_timeout_s,
@@ -161,6 +169,7 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
         load_changed=announce_load,
         refused=refused,
     )
+    watchdog = EngineWatchdog(engines=foundation.host, stop=consumer.stop)
     liveness = WorkerLiveness(
         incarnation=incarnation_of(settings.worker_id),
         beats=ValkeyWorkerBeats(valkey=valkey, keep_s=2 * settings.visibility_timeout_s),
@@ -183,6 +192,7 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
         consumer=consumer,
         registration=registration,
         liveness=liveness,
+        watchdog=watchdog,
         peer_jobs=peer_jobs,
         reconciler=_reconciler(foundation, changed=models_changed),
     )
@@ -211,7 +221,9 @@ def _router(
     )
 
 
-def _attempt_context(foundation: Foundation) -> AttemptContext:
+def _attempt_context(
+    foundation: Foundation, *, engine_hangs: Callable[[str], None]
+) -> AttemptContext:
     settings, valkey = foundation.settings, foundation.valkey
     log = event_log(settings, valkey=valkey)
     turns = ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s)
@@ -246,6 +258,7 @@ def _attempt_context(foundation: Foundation) -> AttemptContext:
         shutdown=foundation.shutdown,
         deadline_s=settings.response_deadline_s,
         max_receives=settings.max_receives,
+        engine_hangs=engine_hangs,
     )
 
 

@@ -138,6 +138,7 @@ class Attempt:
             policy=self._context.flush_policy,
             shutdown=self._context.shutdown,
             metrics=self._context.metrics,
+            engine_hangs=self._context.engine_hangs,
         )
         finish_reason: FinishReason = "stop"
         async with aclosing(inference.flushes()) as flushes:

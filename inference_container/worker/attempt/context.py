@@ -67,6 +67,8 @@ class AttemptContext:
         Receives of a message after which SQS moves it to the dead-letter queue.
     post_processor : PostProcessor
         May change text before it is appended; by default it stays as generated.
+    engine_hangs : Callable[[str], None]
+        Called with the reason when an attempt finds that the engine hangs.
     clock_ms : Callable[[], int]
         Milliseconds of the Unix epoch, for deadlines.
     """
@@ -85,6 +87,7 @@ class AttemptContext:
     deadline_s: float
     max_receives: int
     post_processor: PostProcessor = field(default_factory=Unchanged)
+    engine_hangs: Callable[[str], None] = lambda _: None
     clock_ms: Callable[[], int] = now_ms
 
     def left_ms(self, job: Job) -> int:

@@ -21,9 +21,12 @@ from worker.engines.protocol import (
     TokenChunk,
     UnloadedError,
 )
-from worker.models.loaded_engine import HostedPrompt, LoadedEngine
+from worker.models.bounded_calls import EngineHangsError, bounded
+from worker.models.loaded_engine import CLOSE_TIMEOUT_S, HostedPrompt, LoadedEngine
 
 logger = logging.getLogger(__name__)
+
+_HEALTH_TIMEOUT_S = 5.0
 
 _STATE_ORDER = (
     ModelState.SERVING,
@@ -33,20 +36,29 @@ _STATE_ORDER = (
 )
 
 
-async def start_or_close(engine: Engine) -> None:
-    """Start an engine; close it if that fails.
+async def start_or_close(engine: Engine, *, within_s: float = 1800.0) -> None:
+    """Start an engine; close it if that fails, or takes longer than `within_s` seconds.
 
     Raises
     ------
+    EngineHangsError
+        It did not start in time.
     Exception
         The engine's own error.
     """
     try:
-        await engine.start()
+        await bounded(engine.start(), within_s=within_s, what="start")
     except BaseException:
         with suppress(Exception):
-            await engine.close()
+            await bounded(engine.close(), within_s=CLOSE_TIMEOUT_S, what="close")
         raise
+
+
+async def _close(loaded: LoadedEngine) -> None:
+    try:
+        await loaded.close()
+    except Exception:
+        logger.exception("the engine of %s could not be closed", loaded.name)
 
 
 class ModelHost(Engine):
@@ -63,13 +75,27 @@ class ModelHost(Engine):
         The worker's slots: requests that all models together run at once.
     stop_timeout_s : float
         Seconds that running generations may take when their model is unloaded or swapped.
+    stall_s : float
+        Seconds without a token, though generations run, after which an engine hangs.
+    start_timeout_s : float
+        Seconds that an engine may take to load its model.
     """
 
-    def __init__(self, *, slots: int, stop_timeout_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        slots: int,
+        stop_timeout_s: float,
+        stall_s: float = 60.0,
+        start_timeout_s: float = 1800.0,
+    ) -> None:
         self._slots = slots
         self._stop_timeout_s = stop_timeout_s
+        self._stall_s = stall_s
+        self._start_timeout_s = start_timeout_s
         self._serving: dict[str, LoadedEngine] = {}
         self._draining: list[LoadedEngine] = []
+        self._closing_hangs: list[str] = []
         self._removed_adapters: list[tuple[LoadedEngine, str]] = []
         self._pending: Sequence[ModelStatus] | None = ()
         self._swapping: Mapping[str, Sequence[ModelInfo]] = {}
@@ -86,11 +112,9 @@ class ModelHost(Engine):
 
     @override
     async def close(self) -> None:
-        for loaded in (*self._serving.values(), *self._draining):
-            try:
-                await loaded.engine.close()
-            except Exception:
-                logger.exception("the engine of %s could not be closed", loaded.name)
+        async with asyncio.TaskGroup() as group:
+            for loaded in (*self._serving.values(), *self._draining):
+                group.create_task(_close(loaded))
 
     async def load(self, name: str, version: int, engine: Engine) -> None:
         """Start an engine and serve a model by it; unload the engine that served it before.
@@ -100,7 +124,7 @@ class ModelHost(Engine):
         Exception
             The engine's own error; it is closed, and the one before serves on.
         """
-        await start_or_close(engine)
+        await start_or_close(engine, within_s=self._start_timeout_s)
         self.serve(name, version, engine)
 
     def serve(self, name: str, version: int, engine: Engine) -> None:
@@ -122,7 +146,11 @@ class ModelHost(Engine):
         if loaded is None:
             raise EngineError(f"adapter_of: the model '{base}' is not served here")
         swaps = name in loaded.adapters
-        await loaded.load_adapter(name, version, uri)
+        await bounded(
+            loaded.load_adapter(name, version, uri),
+            within_s=self._start_timeout_s,
+            what="load the adapter",
+        )
         if not swaps:
             # The name may have been a model of its own, or an adapter of another base.
             self._unload_except(name, kept=loaded)
@@ -160,6 +188,9 @@ class ModelHost(Engine):
             loaded = self._draining[0]
             try:
                 await loaded.drain(timeout_s=self._stop_timeout_s)
+            except EngineHangsError as error:
+                # Its memory may never be freed: only the process's end does that.
+                self._closing_hangs.append(f"{loaded.name}: {error}")
             except Exception:
                 logger.exception("the engine of %s could not be closed", loaded.name)
             self._draining.remove(loaded)
@@ -177,6 +208,12 @@ class ModelHost(Engine):
         coming = {model.name for model in models or () if model.state is ModelState.LOADING}
         self._swapping = {name: old for name, old in self._swapping.items() if name in coming}
         self._notify()
+
+    def hangs(self) -> Sequence[str]:
+        """Return, for each engine that hangs, what it does not do."""
+        loaded = (*self._serving.values(), *self._draining)
+        hangs = [hang for each in loaded if (hang := each.hang(stall_s=self._stall_s))]
+        return [*self._closing_hangs, *hangs]
 
     def versions(self) -> Mapping[str, int]:
         """Return the observed state: the version served of each declared model, by name."""
@@ -236,7 +273,13 @@ class ModelHost(Engine):
 
     @override
     async def health(self) -> bool:
-        return all([await loaded.engine.health() for loaded in self._serving.values()])
+        if self.hangs():
+            return False
+        try:
+            async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+                return all([await loaded.engine.health() for loaded in self._serving.values()])
+        except TimeoutError:
+            return False
 
     @override
     async def abort(self, request_id: str) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from worker.engines.protocol import (
     AdaptableEngine,
@@ -18,11 +19,14 @@ from worker.engines.protocol import (
     TokenChunk,
     UnloadedError,
 )
+from worker.models.bounded_calls import EngineHangsError, bounded
 
 logger = logging.getLogger(__name__)
 
 _ABORT_TIMEOUT_S = 5.0
 """Seconds that aborted generations may take to end before the engine is closed under them."""
+CLOSE_TIMEOUT_S = 20.0
+"""Seconds that an engine may take to close: vLLM waits up to 10 s for its processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,24 @@ class LoadedEngine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._running: set[str] = set()
+        self._progress_at = 0.0
+        self._hang: str | None = None
+
+    def hang(self, *, stall_s: float) -> str | None:
+        """Return what the engine does not do though it should; None if it does not hang.
+
+        Parameters
+        ----------
+        stall_s : float
+            Seconds without a token of any generation after which a running engine hangs. One
+            generation alone may wait longer, for memory that others use.
+        """
+        silent_s = _now() - self._progress_at
+        if self._hang is None and self._running and silent_s > stall_s:
+            self._hang = (
+                f"{self.name} gave no token for {silent_s:.0f} s to {len(self._running)} requests"
+            )
+        return self._hang
 
     async def load_adapter(self, name: str, version: int, uri: str) -> None:
         """Serve a LoRA adapter; swap it for another version if one is served.
@@ -99,7 +121,8 @@ class LoadedEngine:
         """Free the memory of an adapter that was removed."""
         if isinstance(self.engine, AdaptableEngine):
             try:
-                await self.engine.unload_adapter(name)
+                unloading = self.engine.unload_adapter(name)
+                await self._bounded(unloading, within_s=CLOSE_TIMEOUT_S, what="unload an adapter")
             except Exception:
                 logger.exception("the adapter %s could not be unloaded", name)
 
@@ -125,6 +148,7 @@ class LoadedEngine:
             async with aclosing(self.engine.generate(own)) as chunks:
                 async for chunk in chunks:
                     finished = chunk.finish_reason is not None
+                    self._progress_at = _now()
                     yield chunk
         # An aborted generation just stops. Without the error the answer would seem complete.
         if self._aborted and not finished:
@@ -136,11 +160,33 @@ class LoadedEngine:
         await self._wait_until_idle(timeout_s)
         self._aborted = True
         try:
-            for request_id in tuple(self._running):
-                await self.engine.abort(request_id)
+            await self._bounded(self._abort_running(), within_s=_ABORT_TIMEOUT_S, what="abort")
             await self._wait_until_idle(_ABORT_TIMEOUT_S)
         finally:
-            await self.engine.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the engine.
+
+        Raises
+        ------
+        EngineHangsError
+            It does not close in time; `hang` says so from now on.
+        """
+        await self._bounded(self.engine.close(), within_s=CLOSE_TIMEOUT_S, what="close")
+
+    async def _abort_running(self) -> None:
+        for request_id in tuple(self._running):
+            await self.engine.abort(request_id)
+
+    async def _bounded(
+        self, call: Coroutine[Any, Any, None], *, within_s: float, what: str
+    ) -> None:
+        try:
+            await bounded(call, within_s=within_s, what=what)
+        except EngineHangsError as error:
+            self._hang = f"{self.name}: {error}"
+            raise
 
     async def _wait_until_idle(self, timeout_s: float) -> None:
         with suppress(TimeoutError):
@@ -168,11 +214,22 @@ class LoadedEngine:
 
     @contextmanager
     def _abortable(self, request_id: str) -> Iterator[None]:
+        if not self._running:
+            self._progress_at = _now()
         self._running.add(request_id)
         try:
             yield
+        except Exception:
+            # An engine that refuses or fails a request responds. One whose generations only get
+            # cancelled may hang all the same: that is no progress.
+            self._progress_at = _now()
+            raise
         finally:
             self._running.discard(request_id)
 
     def _unloaded_error(self) -> UnloadedError:
         return UnloadedError(f"Version {self.version} of the model '{self.name}' was unloaded.")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

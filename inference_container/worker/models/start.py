@@ -15,6 +15,8 @@ from worker.models.reconciler import Reconciler
 DEPLOYMENT_VERSION = 0
 """Version of the deployment's own model; those that the operator sets begin at 1."""
 
+_UPSTREAM_S = 10.0
+
 CreateEngine = Callable[[EngineSettings], Engine]
 
 
@@ -28,12 +30,28 @@ async def start_host(
     EngineError
         The model cannot be served.
     """
-    host = ModelHost(slots=settings.slots, stop_timeout_s=settings.stop_timeout_s)
+    host = ModelHost(
+        slots=settings.slots,
+        stop_timeout_s=settings.stop_timeout_s,
+        stall_s=stall_s_of(settings),
+        start_timeout_s=settings.engine_start_timeout_s,
+    )
     engine = create(settings)
     stack.push_async_callback(host.close)
-    await start_or_close(engine)
+    await start_or_close(engine, within_s=settings.engine_start_timeout_s)
     host.serve(_deployment_name(settings, engine.info()), DEPLOYMENT_VERSION, engine)
     return host
+
+
+def stall_s_of(settings: EngineSettings) -> float:
+    """Return after how many seconds without a token a running engine hangs.
+
+    An upstream has time limits of its own, which fail the request and not the worker: they come
+    first.
+    """
+    if settings.upstream_url is None:
+        return settings.engine_stall_s
+    return max(settings.engine_stall_s, settings.upstream_first_token_timeout_s + _UPSTREAM_S)
 
 
 def create_reconciler(

@@ -1,7 +1,7 @@
 """infer: the engine's generation, as flushes."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 
 from worker.engines.protocol import Engine, EngineError, GenerateRequest, TokenChunk
@@ -32,6 +32,8 @@ class Inference:
         over, a running one ends with the tokens that it has generated so far.
     metrics : WorkerMetrics
         Metrics of the worker.
+    engine_hangs : Callable[[str], None]
+        Called with the reason when the engine does not end a generation that is closed.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Inference:
         policy: FlushPolicy,
         shutdown: Shutdown,
         metrics: WorkerMetrics,
+        engine_hangs: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._request = request
         self._engine = engine
@@ -52,7 +55,11 @@ class Inference:
         self._shutdown = shutdown
         self._metrics = metrics
         self._begun = False
-        self._coalescer = Coalescer(self._generate(), policy=policy)
+        self._coalescer = Coalescer(
+            self._generate(),
+            policy=policy,
+            stuck=lambda: engine_hangs(f"it does not end the generation {request.request_id}"),
+        )
 
     @property
     def begun(self) -> bool:

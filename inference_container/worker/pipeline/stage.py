@@ -9,6 +9,8 @@ from typing import Any
 
 from worker.stage_metrics import StageMetrics
 
+_CLOSE_TIMEOUT_S = 5.0
+
 
 class StageFullError(Exception):
     """A stage's queue has no room for a caller, or gave its place to one of a higher priority."""
@@ -129,14 +131,15 @@ class Stage:
             self._release()
 
     async def close(self) -> None:
-        """Cancel the tasks that hold or wait for a slot; return when the holders have ended."""
+        """Cancel the tasks that hold or wait for a slot; wait for the holders' ends, up to 5 s."""
         # Waiters first: the slots that the holders free must not start any of them.
         for waiter in (*self._overflow, *self._queue):
             waiter.turn.cancel()
         holders = list(self._holders)
         for task in holders:
             task.cancel()
-        await asyncio.gather(*holders, return_exceptions=True)
+        if holders:
+            await asyncio.wait(holders, timeout=_CLOSE_TIMEOUT_S)
 
     async def _acquire(self, priority: int) -> None:
         if self._free:

@@ -1,7 +1,7 @@
 """stream: an engine's tokens joined into flushes, and each flush appended as one delta."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
@@ -10,6 +10,8 @@ from axon.protocol.transcript import Transcript
 from worker.engines.protocol import FinishReason, TokenChunk
 from worker.event_writer import EventWriter
 from worker.pipeline.flush import FlushPolicy
+
+_CLOSE_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,18 @@ class Coalescer:
         The engine's chunks; closed when the reading ends, for whatever reason.
     policy : FlushPolicy
         When the next flush is due.
+    stuck : Callable[[], None]
+        Called when the source does not end within 3 s after it was closed.
     """
 
-    def __init__(self, chunks: AsyncGenerator[TokenChunk, None], *, policy: FlushPolicy) -> None:
+    def __init__(
+        self,
+        chunks: AsyncGenerator[TokenChunk, None],
+        *,
+        policy: FlushPolicy,
+        stuck: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._stuck = stuck
         self._chunks = chunks
         self._policy = policy
         self._texts: list[str] = []
@@ -96,6 +107,8 @@ class Coalescer:
         self.stopped = True
         if self._reader is not None:
             self._reader.cancel()
+            # Nothing is read after this, whether the source ends or hangs.
+            self._end()
 
     async def flushes(self) -> AsyncGenerator[Flush, None]:
         """Yield flushes; close this generator to abort the generation.
@@ -124,10 +137,19 @@ class Coalescer:
             if not self.stopped:
                 await reader  # raises what the source raised
         finally:
-            # The source is closed before this generator is, and with it the engine's slot free.
-            reader.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await reader
+            await self._close(reader)
+
+    async def _close(self, reader: "asyncio.Task[None]") -> None:
+        """Close the source, which frees the engine's slot, before the generator of flushes ends.
+
+        An engine that hangs may not even end when its generation is cancelled.
+        """
+        reader.cancel()
+        _, running = await asyncio.wait([reader], timeout=_CLOSE_TIMEOUT_S)
+        if running:
+            self._stuck()
+        elif not reader.cancelled():
+            reader.exception()  # else asyncio would log it as never retrieved
 
     async def _read(self) -> None:
         try:

@@ -60,7 +60,7 @@ import runpy
 import worker.app
 from worker.engines.protocol import EngineDeadError
 
-async def serve(settings, *, stop, agent_uri):
+async def serve(settings, **_):
     raise EngineDeadError("out of memory")
 
 worker.app.serve = serve

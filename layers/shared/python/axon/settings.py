@@ -279,6 +279,8 @@ class EngineSettings(VllmSettings):
     engine's own name for it, which for ``echo`` is `model_name`, too.
     `queue_...`: how many requests, or flushes in the last two, wait before a stage at most.
     `otlp_endpoint`: where traces go (OTLP over HTTP), for example ``http://127.0.0.1:4318``.
+    `engine_stall_s`: an engine that gives no token for this time, though requests run, hangs.
+    `engine_start_timeout_s`: how long a model may take to load.
     `upstream_*` are for the engine ``openai``: docs/upstream.md.
     """
 
@@ -300,6 +302,9 @@ class EngineSettings(VllmSettings):
     upstream_first_token_timeout_s: Seconds = 120
     upstream_token_timeout_s: Seconds = 30
     upstream_retries: Annotated[int, Field(ge=0, le=10)] = 2
+
+    engine_stall_s: Seconds = 60
+    engine_start_timeout_s: Seconds = 1800
 
     queue_retrieve: Count = 512
     queue_assemble: Count = 512

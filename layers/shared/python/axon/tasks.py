@@ -48,8 +48,8 @@ class TaskSet:
             logger.error("%s", self._error, exc_info=error)
 
 
-async def end(*tasks: asyncio.Task[Any], again_s: float = 5.0) -> None:
-    """Cancel tasks, and wait until all of them have ended.
+async def end(*tasks: asyncio.Task[Any], again_s: float = 5.0, within_s: float = 60.0) -> None:
+    """Cancel tasks, and wait until all of them have ended, or do not end.
 
     Libraries can turn a cancellation into an error of their own, when both happen in the same step;
     a loop that retries after errors then continues. So the cancellation is repeated.
@@ -61,14 +61,20 @@ async def end(*tasks: asyncio.Task[Any], again_s: float = 5.0) -> None:
     again_s : float
         Seconds after which tasks that have not ended are cancelled again; enough for what they do
         when they are cancelled.
+    within_s : float
+        Seconds after which tasks that have not ended are left: they wait for something that does
+        not react to a cancellation, as a hung engine.
     """
     pending = set(tasks)
-    while pending:
+    until = asyncio.get_running_loop().time() + within_s
+    while pending and asyncio.get_running_loop().time() < until:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=again_s)
+    if pending:
+        logger.error("%d tasks do not end: %s", len(pending), sorted(map(str, pending))[0])
     for task in tasks:
-        if not task.cancelled():
+        if task.done() and not task.cancelled():
             task.exception()  # else asyncio would log it as never retrieved
 
 

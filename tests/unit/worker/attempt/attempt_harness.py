@@ -1,6 +1,7 @@
 """A harness with a worker in it: attempts over fakes."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -45,7 +46,12 @@ class AttemptHarness(ResponseHarness):
         return self.registry.get_sample_value(name, labels)
 
     def context(
-        self, engine: Engine, policy: FlushPolicy = EVERY_TOKEN, **sizes: int
+        self,
+        engine: Engine,
+        policy: FlushPolicy = EVERY_TOKEN,
+        *,
+        engine_hangs: Callable[[str], None] = lambda _: None,
+        **sizes: int,
     ) -> AttemptContext:
         """`sizes` are those of the stages' queues, where they differ from the settings'."""
         settings = SETTINGS.model_copy(update=sizes)
@@ -65,6 +71,7 @@ class AttemptHarness(ResponseHarness):
             shutdown=self.shutdown,
             deadline_s=DEADLINE_S,
             max_receives=SETTINGS.max_receives,
+            engine_hangs=engine_hangs,
             clock_ms=lambda: self.clock_ms,
         )
 
