@@ -1,8 +1,9 @@
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from axon.tasks import TaskSet, end, run_until
+from axon.tasks import TaskSet, end, extend, run_until
 from tests.support.virtual_time import now, run
 
 
@@ -140,3 +141,27 @@ async def test_end_waits_until_cleanup_is_done() -> None:
     await asyncio.sleep(0)
     await end(task)
     assert cleaned
+
+
+def test_extend_moves_the_end_of_a_timeout() -> None:
+    async def story() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1) as timeout:
+                await asyncio.sleep(0.9)
+                extend(timeout, 5)
+                await asyncio.sleep(100)
+        assert now() == pytest.approx(5.9)
+
+    run(story())
+
+
+def test_extend_ends_a_wait_whose_cancellation_was_lost() -> None:
+    async def story() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1) as timeout:
+                # As a client does whose connection breaks in the same step.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(100)
+                extend(timeout, 5)
+
+    run(story())

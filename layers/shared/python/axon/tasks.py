@@ -78,6 +78,21 @@ async def end(*tasks: asyncio.Task[Any], again_s: float = 5.0, within_s: float =
             task.exception()  # else asyncio would log it as never retrieved
 
 
+def extend(timeout: asyncio.Timeout, seconds: float) -> None:
+    """Let a timeout that is under way end `seconds` from now.
+
+    Raises
+    ------
+    TimeoutError
+        It has run out, though the caller has not been cancelled. A library can lose that
+        cancellation when its own connection breaks in the same step; it then looks as if the wait
+        had ended well, and to extend the timeout is a RuntimeError.
+    """
+    if timeout.expired():
+        raise TimeoutError("the time was over before")
+    timeout.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
 async def run_until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> bool:
     """Run coroutines until `stop` is set or one of them ends; cancel the others.
 

@@ -27,6 +27,7 @@ from axon.event_log.publication import Publication
 from axon.exceptions import UnavailableError
 from axon.formats import UnreadableError, log_refusal
 from axon.retry import backoff, sleep_unless
+from axon.tasks import extend
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +202,7 @@ class ValkeyResponseChannels(ResponseChannels):
                     continue
                 # Only an answer proves that commands arrive and come back.
                 self._answered_at = time.monotonic()
-                silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
+                extend(silence, SILENCE_S)
                 if kind == b"subscribe":
                     self._confirm(channel.decode())
                 else:

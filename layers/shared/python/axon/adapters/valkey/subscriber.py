@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from axon.adapters.valkey.client import Valkey
 from axon.retry import backoff
+from axon.tasks import extend
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Subscriber:
                         continue
                     self._answered_at = time.monotonic()
                     if self._silence is not None:
-                        silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
+                        extend(silence, SILENCE_S)
                     # Also after the client has reconnected by itself.
                     if kind == b"subscribe" and channel == own:
                         self.subscribed.set()
