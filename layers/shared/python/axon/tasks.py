@@ -79,7 +79,7 @@ async def end(*tasks: asyncio.Task[Any], again_s: float = 5.0, within_s: float =
 
 
 def extend(timeout: asyncio.Timeout, seconds: float) -> None:
-    """Let a timeout that is under way end `seconds` from now.
+    """Move the end of a timeout that is under way to `seconds` from now.
 
     Raises
     ------
