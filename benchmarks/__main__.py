@@ -1,7 +1,7 @@
 """`make bench`: run the cells, print the report, fail when any answer was wrong.
 
-`make bench ARGS="engine ..."`, `ARGS="overload ..."` and `ARGS="affinity ..."` are benchmarks of
-their own: their --help tells more.
+`make bench ARGS="engine ..."`, `ARGS="overload ..."`, `ARGS="affinity ..."` and `ARGS=scripts` are
+benchmarks of their own: their --help tells more.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from benchmarks.command import comma_list, new_parser, print_failure, progress, 
 from benchmarks.engine import command as engine
 from benchmarks.model import Pace
 from benchmarks.overload import command as overload
+from benchmarks.scripts import command as scripts
 
 _SHORT = {
     "mock": peers.MOCK,
@@ -79,6 +80,8 @@ def main() -> int:
                 return overload.main(arguments)
             case ["affinity", *arguments]:
                 return affinity.main(arguments)
+            case ["scripts", *arguments]:
+                return scripts.main(arguments)
             case arguments:
                 return _run(*plan_from(arguments))
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from typing_extensions import override
 
-from axon.conversations import Turn
+from axon.conversations import Turn, TurnHead
 from axon.event_log.fence import Fence, Fences
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.history import HistoryRecord
@@ -116,6 +116,10 @@ class NoStore:
 
     async def chain(self, response_id: str) -> list[Turn]:
         """Return no turn."""
+        return []
+
+    async def heads(self, response_id: str) -> list[TurnHead]:
+        """Return no head of a turn."""
         return []
 
     async def put(self, turns: Sequence[Turn]) -> None:

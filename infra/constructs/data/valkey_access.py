@@ -6,9 +6,9 @@ A test runs all that Axon does on a real server, as a user with exactly this str
 _COMMANDS = (
     *("client|setinfo", "info", "time"),
     *("eval", "evalsha"),
-    *("del", "exists", "expire", "get", "set"),
+    *("del", "exists", "expire", "get", "set", "ttl", "unlink"),
     *("hdel", "hexists", "hget", "hgetall", "hincrby", "hmget", "hset"),
-    *("sadd", "scard", "smembers", "smove", "srem"),
+    *("sadd", "scard", "sismember", "smembers", "smove", "srem", "sscan"),
     *("zadd", "zrangebyscore", "zrem", "zrevrangebyscore", "zscore"),
     *("xadd", "xrange"),
     *("publish", "subscribe", "unsubscribe", "pubsub|numsub"),

@@ -10,8 +10,8 @@ from axon.adapters.postgres.stores import PostgresHistoryStore, PostgresTurnStor
 from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory
-from axon.conversations import Conversations, Turn, TurnCache, TurnStore
-from axon.exceptions import HistoryPendingError
+from axon.conversations import Conversations, Turn, TurnCache, TurnHead, TurnStore
+from axon.exceptions import HistoryPendingError, RequestError
 from axon.history import HistoryRecord, PendingHistory
 from axon.responses.finisher import ResponseFinisher
 from axon.testing.stores import FakeHistory, FakePendingHistory, FakeTurns
@@ -114,6 +114,50 @@ class TestTurnStore:
         assert await stores.cache.chain("resp_0") == [newer]
 
 
+class TestTurnHeads:
+    @pytest.mark.parametrize("length", [1, 2, 16, 17, 18, 40])
+    async def test_are_those_of_the_chain(self, stores: Stores, length: int) -> None:
+        turns = [turn(number) for number in range(length)]
+        await stores.cache.put(turns)
+        last = turns[-1].response_id
+        assert await stores.cache.chain(last) == turns
+        assert await stores.cache.heads(last) == [TurnHead.of(each) for each in turns]
+        assert await stores.cache.heads("resp_unknown") == []
+
+    async def test_name_the_function_calls_of_a_turn(self, stores: Stores) -> None:
+        call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
+        made = turn(0).model_copy(update={"input": [call], "output": [call | {"call_id": "b"}]})
+        await stores.cache.put([made])
+        (head,) = await stores.cache.heads("resp_0")
+        assert head.call_ids == ("call_1", "b")
+
+    async def test_accept_what_the_chain_accepts(self, stores: Stores) -> None:
+        conversations = stores.conversations
+
+        async def both(response_id: str, **who: str) -> list[str]:
+            heads = await conversations.heads_before(response_id, **HERE | who)
+            turns = await conversations.turns_before(response_id, **HERE | who)
+            assert heads == [TurnHead.of(each) for each in turns]
+            return [head.response_id for head in heads]
+
+        ids = ["0197fa3c" + "0" * 23 + str(number) for number in range(2)]
+        first = turn(0).model_copy(update={"response_id": f"resp_{ids[0]}"})
+        second = turn(1, connection_id="c").model_copy(
+            update={
+                "response_id": f"resp_{ids[1]}",
+                "previous_response_id": first.response_id,
+            }
+        )
+        await stores.write([first])
+        await stores.cache.put([second])
+        for _ in range(2):  # from the database, then from the cache that was filled from it
+            assert await both(second.response_id) == [first.response_id, second.response_id]
+        for who in ({"tenant_id": "other"}, {"connection_id": "other"}):
+            for read in (conversations.heads_before, conversations.turns_before):
+                with pytest.raises(RequestError, match="not found"):
+                    await read(second.response_id, **HERE | who)
+
+
 class TestConversations:
     async def test_know_no_unknown_response(self, stores: Stores) -> None:
         assert await stores.numbers("resp_0") is None
@@ -208,10 +252,44 @@ class TestValkeyAndPostgres:
 
     async def test_expire_cached_turns(self, valkey: Valkey) -> None:
         cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
+        await ValkeyConnectionDirectory(valkey=valkey).register("c", principal=a_principal())
         await cache.put([turn(0), turn(1, connection_id="c")])
         assert 0 < await valkey.call("TTL", "axon:turn:resp_0") <= 60
         assert await valkey.call("TTL", "axon:turn:resp_1") > 7200
         assert await valkey.call("TTL", "axon:connection:c:turns") > 7200
+
+    async def test_read_turns_of_the_version_before(self, valkey: Valkey) -> None:
+        cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
+        old = [turn(number) for number in range(3)]
+        for each in old:
+            await valkey.call(
+                *("HSET", f"axon:turn:{each.response_id}", "turn", each.encode()),
+                *("previous", each.previous_response_id or "", "connection_id", ""),
+            )
+        new = [turn(3), turn(4)]
+        await cache.put(new)
+        assert await cache.chain("resp_4") == [*old, *new]
+        assert await cache.heads("resp_4") == [TurnHead.of(each) for each in (*old, *new)]
+
+    async def test_keep_no_unstored_turn_after_its_client_has_left(self, valkey: Valkey) -> None:
+        cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
+        connections = ValkeyConnectionDirectory(valkey=valkey)
+        await connections.register("c", principal=a_principal())
+        await connections.remove("c")
+        await cache.put([turn(0, connection_id="c")])  # its response ended later
+        assert await cache.chain("resp_0") == []
+        assert await valkey.call("EXISTS", "axon:connection:c:turns") == 0
+        await cache.put([turn(1, connection_id="unknown")])
+        assert await valkey.call("TTL", "axon:turn:resp_1") <= 600
+
+    async def test_keep_an_unstored_turn_no_longer_than_its_connection(
+        self, valkey: Valkey
+    ) -> None:
+        cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)
+        await ValkeyConnectionDirectory(valkey=valkey).register("c", principal=a_principal())
+        await valkey.call("EXPIRE", "axon:connection:c", 100)
+        await cache.put([turn(0, connection_id="c")])
+        assert await valkey.call("TTL", "axon:turn:resp_0") <= 100
 
     async def test_extend_the_life_of_stored_turns_that_are_read(self, valkey: Valkey) -> None:
         cache = ValkeyTurnCache(valkey=valkey, ttl_s=60)

@@ -81,6 +81,68 @@ class Turn(BaseModel):
         return read(Format.TURN, data, cls.model_validate_json)
 
 
+class TurnHead(BaseModel):
+    """The part of a turn that decides whether a request may continue it, without its content.
+
+    Parameters
+    ----------
+    format : int
+        Version of the format of turns, to which it belongs.
+    response_id, previous_response_id, conversation_id, tenant_id, connection_id
+        Those of the turn.
+    call_ids : tuple[str, ...]
+        Function calls of the turn, which a request's outputs may answer.
+    size : int
+        Bytes of the turn as it is cached.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int = 1
+    response_id: str
+    previous_response_id: str | None
+    conversation_id: str
+    tenant_id: str
+    connection_id: str | None = None
+    call_ids: tuple[str, ...] = ()
+    size: int = 0
+
+    @classmethod
+    def of(cls, turn: Turn, *, size: int | None = None) -> "TurnHead":
+        """Return the head of a turn; `size` if the turn has been encoded already."""
+        items = (*turn.input, *turn.output)
+        calls = (item.get("call_id") for item in items if item.get("type") == "function_call")
+        return cls(
+            format=turn.format,
+            response_id=turn.response_id,
+            previous_response_id=turn.previous_response_id,
+            conversation_id=turn.conversation_id,
+            tenant_id=turn.tenant_id,
+            connection_id=turn.connection_id,
+            call_ids=tuple(call for call in calls if isinstance(call, str)),
+            size=len(turn.encode()) if size is None else size,
+        )
+
+    def visible_to(self, *, tenant_id: str, connection_id: str) -> bool:
+        """Return whether a request of this tenant on this connection may continue the turn."""
+        return self.tenant_id == tenant_id and self.connection_id in (None, connection_id)
+
+    def encode(self) -> bytes:
+        """Return the head as it is cached."""
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "TurnHead":
+        """Read what `encode` wrote, in this version or in an earlier one.
+
+        Raises
+        ------
+        UnreadableError
+            The data is not a head, or one of a higher version.
+        """
+        return read(Format.TURN, data, cls.model_validate_json)
+
+
 class TurnStore(Protocol):
     """A store of turns to read from: the cache, or the database."""
 
@@ -94,6 +156,10 @@ class TurnStore(Protocol):
 
 class TurnCache(TurnStore, Protocol):
     """The store in front, which is written first and may forget."""
+
+    async def heads(self, response_id: str) -> list[TurnHead]:
+        """Return the heads of what `chain` returns; this does not count as use."""
+        ...
 
     async def put(self, turns: Sequence[Turn]) -> None:
         """Keep turns; the cache may drop them later."""
@@ -170,9 +236,35 @@ class Conversations:
                 previous_response_id, tenant_id=tenant_id, connection_id=connection_id
             )
         if turns is None:
-            raise RequestError(
-                f"Previous response with id '{previous_response_id}' not found.",
-                code="previous_response_not_found",
-                param="previous_response_id",
-            )
+            raise _unknown(previous_response_id)
         return turns
+
+    async def heads_before(
+        self, previous_response_id: str | None, *, tenant_id: str, connection_id: str
+    ) -> list[TurnHead]:
+        """Return the heads of `turns_before`, and read no content where the cache has all of them.
+
+        The worker reads the content. To read it here, too, only to decide whether the request can
+        be accepted, would double the bytes that each request costs Valkey.
+
+        Raises
+        ------
+        RequestError, HistoryPendingError
+            As `turns_before`.
+        """
+        who = {"tenant_id": tenant_id, "connection_id": connection_id}
+        if previous_response_id is not None and is_id("resp", previous_response_id):
+            heads = await self._cache.heads(previous_response_id)
+            if heads and heads[0].previous_response_id is None:
+                if all(head.visible_to(**who) for head in heads):
+                    return heads
+                raise _unknown(previous_response_id)
+        return [TurnHead.of(turn) for turn in await self.turns_before(previous_response_id, **who)]
+
+
+def _unknown(previous_response_id: str) -> RequestError:
+    return RequestError(
+        f"Previous response with id '{previous_response_id}' not found.",
+        code="previous_response_not_found",
+        param="previous_response_id",
+    )

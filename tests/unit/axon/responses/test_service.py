@@ -1,5 +1,6 @@
 import pytest
 
+from axon.conversations import Turn, TurnHead
 from axon.directory.models import SILENCE_S
 from axon.event_log.log import Status
 from axon.exceptions import PermanentRefusalError, UnavailableError
@@ -97,6 +98,23 @@ class TestSubmit:
 
 
 class TestContinue:
+    async def test_reads_no_content_of_earlier_turns(
+        self, harness: ResponseHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = await harness.submit()
+        await harness.answer(first, "hi")
+        heads = await harness.turns.heads(first)
+
+        async def heads_of(_: str) -> list[TurnHead]:
+            return heads
+
+        async def content(_: str) -> list[Turn]:
+            raise AssertionError("the worker reads it, and nobody else")
+
+        monkeypatch.setattr(harness.turns, "heads", heads_of)
+        monkeypatch.setattr(harness.turns, "chain", content)
+        assert await harness.submit(previous_response_id=first)
+
     async def test_continues_a_conversation(self, harness: ResponseHarness) -> None:
         first = await harness.submit()
         await harness.answer(first, "hi")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from axon.clock import now_ms
-from axon.conversations import Turn, TurnCache
+from axon.conversations import Turn, TurnCache, TurnHead
 from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.history import HistoryRecord, HistorySender, version_of
@@ -159,7 +159,7 @@ class ResponseFinisher:
             record = finished.record(ended_ms=self._clock_ms())
             await retry.run(lambda: self._history.send(record))
 
-    async def evict_parent(self, continued: Sequence[Turn]) -> None:
+    async def evict_parent(self, continued: Sequence[Turn | TurnHead]) -> None:
         """Evict the response that a failed continuation continued, unless it is stored.
 
         The client then starts again with its full context. A stored parent stays, because the
@@ -167,7 +167,7 @@ class ResponseFinisher:
 
         Parameters
         ----------
-        continued : Sequence[Turn]
+        continued : Sequence[Turn | TurnHead]
             The turns up to the parent, oldest first.
         """
         if continued and (parent := continued[-1]).connection_id is not None:

@@ -1,11 +1,11 @@
 """ResponseService: accepts requests, and has responses delivered to another connection."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from axon.aliases import ModelAliases, resolve
 from axon.clock import now_ms
-from axon.conversations import Conversations, Turn
+from axon.conversations import Conversations, TurnHead
 from axon.directory.models import unknown_model
 from axon.event_log.log import EventLog, NewResponse, Opening, OpenResult, Resumption, Status
 from axon.exceptions import (
@@ -99,7 +99,7 @@ class ResponseService:
             accepted.
         """
         try:
-            turns = await self._conversations.turns_before(
+            turns = await self._conversations.heads_before(
                 request.previous_response_id,
                 tenant_id=principal.tenant_id,
                 connection_id=connection_id,
@@ -189,14 +189,14 @@ class ResponseService:
     async def _begin(
         self,
         request: CreateResponse,
-        turns: list[Turn],
+        turns: list[TurnHead],
         *,
         principal: Principal,
         connection_id: str,
     ) -> tuple[Job, Opening]:
         conversation_id = turns[-1].conversation_id if turns else new_id("conv")
         try:
-            check_calls(request, turns)
+            check_calls(request, (call for turn in turns for call in turn.call_ids))
             for model in resolve(
                 request.model, conversation_id=conversation_id, aliases=self._aliases
             ):
@@ -327,16 +327,19 @@ def _job(
     )
 
 
-def check_calls(request: CreateResponse, turns: Sequence[Turn]) -> None:
-    """Refuse a function's output that answers no call."""
+def check_calls(request: CreateResponse, call_ids: Iterable[str]) -> None:
+    """Refuse a function's output that answers no call, of the request or of earlier turns.
+
+    Parameters
+    ----------
+    request : CreateResponse
+        The request.
+    call_ids : Iterable[str]
+        Calls of the turns that it continues.
+    """
     if isinstance(request.input, str):
         return
-    known = {
-        item.get("call_id")
-        for turn in turns
-        for item in (*turn.input, *turn.output)
-        if item.get("type") == "function_call"
-    }
+    known = set(call_ids)
     for item in request.input:
         if isinstance(item, FunctionCall):
             known.add(item.call_id)

@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from axon.conversations import Turn, TurnCache
+from axon.conversations import Turn, TurnCache, TurnHead
 from axon.exceptions import PermanentRefusalError
 from axon.history import HistoryRecord, HistorySender, HistoryStore, PendingHistory
 from axon.jobs import Job, JobQueue, JobSender, NotExtended, ReceivedJob
@@ -34,6 +34,10 @@ class FakeTurns(TurnCache):
             found.insert(0, turn)
             key = turn.previous_response_id
         return found
+
+    @override
+    async def heads(self, response_id: str) -> list[TurnHead]:
+        return [TurnHead.of(turn) for turn in await self.chain(response_id)]
 
     @override
     async def put(self, turns: Sequence[Turn]) -> None:

@@ -87,11 +87,12 @@ async def test_valkey_reads_the_servers_clock(valkey: Valkey) -> None:
 
 
 async def test_script_is_sent_again_to_a_server_that_lost_it(valkey: Valkey) -> None:
-    chain = Script(valkey, "chain")
+    delivered = Script(valkey, "delivered")
+    keys = ["axon:relay:r1:responses", "axon:response:resp_1"]
     for _ in range(2):
         await valkey.call("SCRIPT", "FLUSH")
-        assert await chain(args=["resp_1", 60]) == []
-    assert await chain(args=["resp_1", 60]) == []
+        assert await delivered(keys=keys, args=["resp_1", ""]) is None
+    assert await delivered(keys=keys, args=["resp_1", ""]) is None
 
 
 class TestValkeyEventLog:

@@ -1,22 +1,34 @@
 """Caches in Valkey, before tables in PostgreSQL, and what is on its way into these."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
-from axon.conversations import Turn, TurnCache
-from axon.directory.connections import CONNECTION_LIFE_S
+from axon.conversations import Turn, TurnCache, TurnHead
 from axon.formats import Refused, UnreadableError, log_refusal
 from axon.history import HistoryRecord, PendingHistory
 from axon.tenants.api_keys import PrincipalCache
 from axon.tenants.principal import ALL_SCOPES, Principal, decode_scopes, encode_scopes
 
+PAGE_TURNS = 16
+"""Turns that are read at a time: with 100 KB each, Valkey copies them in less than 1 ms."""
+_UNKNOWN_CONNECTION_S = 600
+"""Seconds that an unstored turn is kept whose connection Valkey does not know: its client has left,
+or a failover has lost the connection's key, which the client's next request writes again."""
+
+_Fields = list[bytes | None]
+
 
 class ValkeyTurnCache(TurnCache):
     """See `axon.conversations.TurnCache`.
+
+    A turn knows the ids of the `PAGE_TURNS` turns before it. So a conversation is read in pages of
+    plain reads, and other clients are served in between: one script that read all of it blocked
+    Valkey for 189 ms (500 turns of 100 KB). Turns that the version before has written know only
+    the one turn before them, and are read one at a time.
 
     Parameters
     ----------
@@ -32,46 +44,92 @@ class ValkeyTurnCache(TurnCache):
         self._valkey = valkey
         self._refused = refused
         self._ttl_s = int(ttl_s)
-        self._chain = Script(valkey, "chain")
-        self._keep_turn = Script(valkey, "put_turn")
+        self._put = Script(valkey, "put_turn")
 
     @override
     async def chain(self, response_id: str) -> list[Turn]:
-        newest_first = await self._chain(args=[response_id, self._ttl_s])
         turns = list[Turn]()
-        for encoded in newest_first:
+        async for _, encoded in self._walk(response_id, "turn"):
             try:
-                turns.insert(0, Turn.decode(encoded))
+                turns.append(Turn.decode(encoded or b""))
             except UnreadableError as error:
                 # As if it had been forgotten: it and the older ones are read from the database,
                 # which writes them into the cache again in a format that can be read.
                 self._refused(error)
                 break
-        return turns
+        stored = [keys.turn(turn.response_id) for turn in turns if turn.connection_id is None]
+        await asyncio.gather(*(self._valkey.call("EXPIRE", key, self._ttl_s) for key in stored))
+        return turns[::-1]
+
+    @override
+    async def heads(self, response_id: str) -> list[TurnHead]:
+        heads = list[TurnHead]()
+        async for turn_id, encoded in self._walk(response_id, "head"):
+            try:
+                heads.append(await self._head(turn_id, encoded))
+            except UnreadableError as error:
+                self._refused(error)
+                break
+        return heads[::-1]
 
     @override
     async def put(self, turns: Sequence[Turn]) -> None:
-        await asyncio.gather(*(self._put(turn) for turn in turns))
+        # In order, for a turn finds the ids of earlier ones in the turn before it.
+        for page in range(0, len(turns), PAGE_TURNS):
+            await asyncio.gather(*map(self._put_one, turns[page : page + PAGE_TURNS]))
 
     @override
     async def evict(self, response_id: str) -> None:
         await self._valkey.call("DEL", keys.turn(response_id))
 
-    async def _put(self, turn: Turn) -> None:
-        key = keys.turn(turn.response_id)
-        fields = (
-            *("turn", turn.encode()),
-            *("previous", turn.previous_response_id or ""),
-            *("connection_id", turn.connection_id or ""),
+    async def _put_one(self, turn: Turn) -> None:
+        connection_id, previous = turn.connection_id or "", turn.previous_response_id or ""
+        encoded = turn.encode()
+        await self._put(
+            keys=[
+                keys.turn(turn.response_id),
+                keys.turn(previous),
+                keys.connection(connection_id),
+                keys.connection_turns(connection_id),
+            ],
+            args=[
+                turn.response_id,
+                previous,
+                connection_id,
+                encoded,
+                TurnHead.of(turn, size=len(encoded)).encode(),
+                self._ttl_s,
+                _UNKNOWN_CONNECTION_S,
+                PAGE_TURNS,
+            ],
         )
-        # A turn that is not stored has no database behind it.
-        life_s = CONNECTION_LIFE_S if turn.connection_id else self._ttl_s
-        commands = [self._keep_turn(keys=[key], args=[life_s, *fields])]
-        if turn.connection_id:
-            turns_key = keys.connection_turns(turn.connection_id)
-            commands.append(self._valkey.call("SADD", turns_key, turn.response_id))
-            commands.append(self._valkey.call("EXPIRE", turns_key, life_s))
-        await asyncio.gather(*commands)
+
+    async def _walk(self, response_id: str, field: str) -> AsyncIterator[tuple[str, bytes | None]]:
+        """Yield the id and a field of each turn that is kept, newest first."""
+        page, expected = [response_id], response_id
+        while expected:
+            for turn_id, (value, previous, before) in zip(
+                page, await self._read(page, field), strict=True
+            ):
+                if previous is None or turn_id != expected:  # not kept
+                    return
+                yield turn_id, value
+                expected = previous.decode()
+                page = (before or previous).decode().split()
+
+    async def _read(self, page: list[str], field: str) -> list[_Fields]:
+        reads = (
+            self._valkey.call("HMGET", keys.turn(turn_id), field, "previous", "before")
+            for turn_id in page
+        )
+        return list(await asyncio.gather(*reads))
+
+    async def _head(self, turn_id: str, encoded: bytes | None) -> TurnHead:
+        if encoded is not None:
+            return TurnHead.decode(encoded)
+        # The version before has written it, or it has just expired.
+        whole: bytes | None = await self._valkey.call("HGET", keys.turn(turn_id), "turn")
+        return TurnHead.of(Turn.decode(whole or b""), size=len(whole or b""))
 
 
 PENDING_LIFE_S = 14 * 24 * 3600

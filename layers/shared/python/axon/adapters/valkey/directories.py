@@ -1,10 +1,13 @@
 """The directories in Valkey: relays with leases, models, live client connections."""
 
+from collections.abc import Sequence
+
 from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
 from axon.adapters.valkey.generation import GENERATION
+from axon.adapters.valkey.pages import members_of, page_of, pages
 from axon.directory.connections import CONNECTION_LIFE_S, ConnectionDirectory
 from axon.directory.models import ModelDirectory
 from axon.directory.relays import RelayDirectory, TakenOver
@@ -23,6 +26,8 @@ class ValkeyRelayDirectory(RelayDirectory):
         self._valkey = valkey
         self._take_over = Script(valkey, "take_over", after=("generation", "now_ms"))
         self._delivered = Script(valkey, "delivered")
+        # Positions in the sets of dead relays, so that a takeover in many calls reads each once.
+        self._cursors: dict[str, int] = {}
 
     @override
     async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
@@ -36,8 +41,7 @@ class ValkeyRelayDirectory(RelayDirectory):
 
     @override
     async def undelivered(self, relay_id: str) -> set[str]:
-        members = await self._valkey.call("SMEMBERS", keys.relay_responses(relay_id))
-        return {member.decode() for member in members}
+        return await members_of(self._valkey, keys.relay_responses(relay_id))
 
     @override
     async def delivered(
@@ -58,10 +62,39 @@ class ValkeyRelayDirectory(RelayDirectory):
     async def take_over(
         self, relay_id: str, *, successor_id: str, limit: int = 100
     ) -> list[TakenOver]:
+        if relay_id == successor_id:
+            return await self._take_over_own(relay_id)
+        cursor = self._cursors.pop(relay_id, 0)
+        whole_pass = cursor == 0
+        while True:
+            following, page = await page_of(self._valkey, keys.relay_responses(relay_id), cursor)
+            taken_over = await self._take(relay_id, successor_id, limit, page)
+            if taken_over:
+                # The same page again: the limit may have left some of it.
+                self._cursors[relay_id] = cursor
+                return taken_over
+            if taken_over is None or (following == 0 and whole_pass):
+                return []
+            cursor, whole_pass = following, whole_pass or following == 0
+
+    async def _take_over_own(self, relay_id: str) -> list[TakenOver]:
+        found: dict[str, TakenOver] = {}
+        async for page in pages(self._valkey, keys.relay_responses(relay_id)):
+            for taken in await self._take(relay_id, relay_id, len(page), page) or ():
+                found[taken.response_id] = taken
+        return list(found.values())
+
+    async def _take(
+        self, relay_id: str, successor_id: str, limit: int, page: Sequence[bytes]
+    ) -> list[TakenOver] | None:
+        """Take over a page of responses; None if the lease of their relay runs."""
         responses_keys = map(keys.relay_responses, (relay_id, successor_id))
         rows = await self._take_over(
-            keys=[keys.RELAYS, *responses_keys], args=[relay_id, successor_id, limit, GENERATION]
+            keys=[keys.RELAYS, *responses_keys],
+            args=[relay_id, successor_id, limit, GENERATION, CONNECTION_LIFE_S, *page],
         )
+        if rows is None:
+            return None
         return [
             TakenOver(
                 response_id.decode(), connection_id.decode(), DeliveryCheckpoint.decode(checkpoint)
@@ -134,9 +167,12 @@ class ValkeyConnectionDirectory(ConnectionDirectory):
 
     @override
     async def remove(self, connection_id: str) -> None:
-        turns_key = keys.connection_turns(connection_id)
-        turns = await self._valkey.call("SMEMBERS", turns_key)
-        await self._valkey.call("DEL", turns_key, *(keys.turn(turn.decode()) for turn in turns))
-        # A tombstone, for messages of this connection that are still being handled.
+        # A tombstone, for messages of this connection that are still being handled. It comes first:
+        # from then on no turn is added.
         key = keys.connection(connection_id)
         await self._keep(keys=[key], args=[_TOMBSTONE_S, "gone", 1])
+        turns_key = keys.connection_turns(connection_id)
+        async for page in pages(self._valkey, turns_key):
+            if page:
+                await self._valkey.call("UNLINK", *(keys.turn(turn.decode()) for turn in page))
+        await self._valkey.call("UNLINK", turns_key)

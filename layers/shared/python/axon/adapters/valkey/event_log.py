@@ -12,6 +12,7 @@ from axon.adapters.valkey import event_log_codec as codec
 from axon.adapters.valkey import keys as keys_of
 from axon.adapters.valkey.client import Script, Valkey
 from axon.adapters.valkey.generation import GENERATION
+from axon.adapters.valkey.pages import members_of, pages
 from axon.directory.connections import CONNECTION_LIFE_S
 from axon.directory.models import SILENCE_S
 from axon.directory.relays import LATE_RELAY_S
@@ -334,8 +335,10 @@ class ValkeyEventLog(EventLog):
 
     @override
     async def abandon(self, connection_id: str) -> None:
-        keys = [keys_of.connection_responses(connection_id), keys_of.ABANDONED]
-        await self._abandon(keys=keys, args=[connection_id, self._resume_window_ms])
+        running = keys_of.connection_responses(connection_id)
+        async for page in pages(self._valkey, running):
+            arguments = [connection_id, self._resume_window_ms, *page]
+            await self._abandon(keys=[running, keys_of.ABANDONED], args=arguments)
 
     @override
     async def abandoned(self, *, limit: int = 100) -> list[str]:
@@ -353,8 +356,7 @@ class ValkeyEventLog(EventLog):
 
     @override
     async def running_for(self, connection_id: str) -> set[str]:
-        members = await self._valkey.call("SMEMBERS", keys_of.connection_responses(connection_id))
-        return {member.decode() for member in members}
+        return await members_of(self._valkey, keys_of.connection_responses(connection_id))
 
 
 # Order this process's checkpoints: by a clock that goes back, newer ones would be ignored.

@@ -1,5 +1,6 @@
 """The directory of workers, in Valkey."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -9,12 +10,18 @@ from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
+from axon.adapters.valkey.pages import PAGE
 from axon.directory.workers import LEASE_S, ModelStatus, WorkerDirectory, WorkerState
 from axon.formats import VERSIONS, Format, Refused, UnreadableError, check, log_refusal
 from axon.jobs import ReceivedJob
 from axon.rendezvous import LOAD_FACTOR
 
 _MODELS = TypeAdapter(tuple[ModelStatus, ...])
+_Row = tuple[bytes, bytes, bytes, bytes, bytes | None]
+_FIELDS = ("slots", "load", "models", "format")
+_CANDIDATES = 32
+"""Workers that one job is offered to at most. The best come first in the conversation's order,
+and these are enough for a fair mean of their loads."""
 _REMEMBERED_S = 60
 """Longer than a client repeats a script whose answer it has not received."""
 
@@ -34,7 +41,6 @@ class ValkeyWorkerDirectory(WorkerDirectory):
         self._valkey = valkey
         self._refused = refused
         self._register = Script(valkey, "register_worker", after=("now_ms",))
-        self._list = Script(valkey, "list_workers", after=("now_ms",))
         self._note_load = Script(valkey, "note_load")
         self._hand_over = Script(valkey, "hand_over", after=("now_ms",))
 
@@ -59,7 +65,7 @@ class ValkeyWorkerDirectory(WorkerDirectory):
 
     @override
     async def list(self) -> Sequence[WorkerState]:
-        rows = await self._list(keys=[keys.WORKERS])
+        rows = await self._rows()
         workers = list[WorkerState]()
         for row in rows:
             # A registration that only a newer version can read is left out. To fail here would take
@@ -69,6 +75,22 @@ class ValkeyWorkerDirectory(WorkerDirectory):
             except UnreadableError as error:
                 self._refused(error)
         return sorted(workers, key=lambda worker: worker.worker_id)
+
+    async def _rows(self) -> Sequence[_Row]:
+        """Return what each live worker has registered: id, slots, load, models, version.
+
+        Plain reads, in pages: with a thousand workers one script would block Valkey for all of
+        them, each time that one of the thousand looks.
+        """
+        now = await self._valkey.now_ms()
+        ids = await self._valkey.call("ZRANGEBYSCORE", keys.WORKERS, now, "+inf")
+        rows: Sequence[_Row] = ()
+        for first in range(0, len(ids), PAGE):
+            page = ids[first : first + PAGE]
+            read = (self._valkey.call("HMGET", keys.worker(i.decode()), *_FIELDS) for i in page)
+            answers = zip(page, await asyncio.gather(*read), strict=True)
+            rows = [*rows, *((i, *answer) for i, answer in answers if answer[0] is not None)]
+        return rows
 
     @override
     async def note_load(self, worker_id: str, load: int) -> None:
@@ -80,6 +102,7 @@ class ValkeyWorkerDirectory(WorkerDirectory):
     ) -> str:
         if not order or order[0] == own_id:
             return own_id
+        order = order[:_CANDIDATES]
         worker_id: bytes = await self._hand_over(
             keys=[
                 keys.WORKERS,
@@ -98,7 +121,7 @@ class ValkeyWorkerDirectory(WorkerDirectory):
 
 
 def _worker(
-    worker_id: bytes, slots: bytes, load: bytes, models: bytes, version: bytes
+    worker_id: bytes, slots: bytes, load: bytes, models: bytes, version: bytes | None
 ) -> WorkerState:
     check(Format.REGISTRATION, int(version or 1))
     try:

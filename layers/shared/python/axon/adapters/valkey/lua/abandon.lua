@@ -1,10 +1,12 @@
--- Start the resume window of a closed connection's responses: they are cancelled after it, unless
+-- Start the resume window of responses of a closed connection: they are cancelled after it, unless
 -- another connection resumes them. A window that runs already is not restarted.
 -- KEYS: connection's responses, abandoned
--- ARGV: connection id, ms until the responses are cancelled
+-- ARGV: connection id, ms until the responses are cancelled, then ids of the connection's responses, a
+--       bounded number
 -- Returns nothing.
 local due = now_ms() + ARGV[2]
-for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+for index = 3, #ARGV do
+  local id = ARGV[index]
   if redis.call('HGET', 'axon:response:' .. id, 'connection_id') == ARGV[1] then
     redis.call('ZADD', KEYS[2], 'NX', due, id)
   else

@@ -1,11 +1,42 @@
--- Keep a turn, unless its response was deleted meanwhile: a reader that refills the cache may have read the
--- database before the deletion.
--- KEYS: turn
--- ARGV: seconds to keep, then pairs of a field and its value
--- Returns 1 if the turn is kept.
-if redis.call('HEXISTS', KEYS[1], 'deleted') == 1 then
-  return 0
+-- Keep a turn, with the ids of the turns before it, so that a conversation is read in pages; unless its
+-- response was deleted meanwhile: a reader that refills the cache may have read the database before the
+-- deletion.
+-- KEYS: turn, previous turn, connection, connection's turns
+-- ARGV: response id, previous response's id or '', connection id or '' for a stored turn, turn, head,
+--       seconds to keep a stored turn, seconds to keep an unstored one whose connection is not known,
+--       how many ids of earlier turns at most
+-- Returns 'kept', 'deleted' or 'gone': nobody can continue an unstored turn without its connection.
+local turn, parent, connection, turns = unpack(KEYS)
+if redis.call('HEXISTS', turn, 'deleted') == 1 then
+  return 'deleted'
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-return 1
+local life = tonumber(ARGV[6])
+if ARGV[3] ~= '' then
+  if redis.call('HEXISTS', connection, 'gone') == 1 then
+    return 'gone'
+  end
+  -- It can be continued as long as its connection lasts. Without the connection's key either the
+  -- client left minutes ago, or a failover has lost the key.
+  life = redis.call('TTL', connection)
+  if life < 0 then
+    life = tonumber(ARGV[7])
+  end
+end
+local before = ARGV[2]
+if before ~= '' then
+  local count = 1
+  for id in string.gmatch(redis.call('HGET', parent, 'before') or '', '%S+') do
+    if count == tonumber(ARGV[8]) then
+      break
+    end
+    before, count = before .. ' ' .. id, count + 1
+  end
+end
+redis.call('HSET', turn, 'turn', ARGV[4], 'previous', ARGV[2], 'connection_id', ARGV[3],
+  'head', ARGV[5], 'before', before)
+redis.call('EXPIRE', turn, life)
+if ARGV[3] ~= '' then
+  redis.call('SADD', turns, ARGV[1])
+  redis.call('EXPIRE', turns, life)
+end
+return 'kept'

@@ -5,7 +5,7 @@
 local workers, worker = KEYS[1], KEYS[2]
 local now = now_ms()
 -- A killed worker does not unregister itself: each registration removes expired ones.
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', now)) do
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', now, 'LIMIT', 0, 100)) do
   redis.call('ZREM', workers, id)
 end
 redis.call('ZADD', workers, now + ARGV[2], ARGV[1])

@@ -10,7 +10,8 @@ local function relay_of(connection, relays, now, late, life)
   end
   relay = nil
   local least
-  for _, candidate in ipairs(redis.call('ZRANGEBYSCORE', relays, now, '+inf')) do
+  -- Leases are renewed all the time, so the first 32 are others at each call.
+  for _, candidate in ipairs(redis.call('ZRANGEBYSCORE', relays, now, '+inf', 'LIMIT', 0, 32)) do
     local load = redis.call('SCARD', 'axon:relay:' .. candidate .. ':responses')
     if not least or load < least then
       relay, least = candidate, load

@@ -1,0 +1,275 @@
+"""Cases: each brings some scripts, and the reads that replace scripts, to their maximum.
+
+The maxima are those of ADR 12. `size` is the number that grows; the tests take a smaller one where
+the cost of a call must not depend on it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from axon.adapters.valkey import keys
+from axon.adapters.valkey.caches import ValkeyTurnCache
+from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.directories import (
+    ValkeyConnectionDirectory,
+    ValkeyModelDirectory,
+    ValkeyRelayDirectory,
+)
+from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.adapters.valkey.workers import ValkeyWorkerDirectory
+from axon.conversations import Turn
+from axon.directory.workers import ModelState, ModelStatus, WorkerState
+from axon.event_log.checkpoint import DeliveryCheckpoint
+from axon.event_log.log import LoggedEvent, LostResponse, NewResponse, Status
+from axon.jobs import ReceivedJob
+from axon.tenants.principal import ALL_SCOPES, Principal
+
+Prepared = AbstractAsyncContextManager[None]
+PRINCIPAL = Principal(tenant_id="t", key_id="k", scopes=ALL_SCOPES)
+EVENT = b"x" * 120_000
+"""About the largest event: API Gateway carries messages of 128 KB."""
+FLUSH = b'{"type":"response.output_text.delta","delta":"%s"}' % (b"x" * 200)
+NEW = NewResponse(
+    response_id="resp_0",
+    tenant_id="t",
+    connection_id="c0",
+    model="echo",
+    job=EVENT,
+    created=EVENT,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Scripts at their maximum.
+
+    Parameters
+    ----------
+    name : str
+        Short name, for the report.
+    scripts : Sequence[str]
+        The scripts that are called, without the files that they share.
+    maximum : str
+        What `size` counts.
+    size : int
+        The documented maximum.
+    run : Callable[[Valkey, int], Prepared]
+        A context manager: prepares at its beginning, and makes the measured calls at its end.
+    """
+
+    name: str
+    scripts: Sequence[str] = ()
+    maximum: str
+    size: int
+    run: Callable[[Valkey, int], Prepared]
+
+
+def event_log(valkey: Valkey) -> ValkeyEventLog:
+    """Return an event log with the usual limits."""
+    return ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
+
+
+async def _each(valkey: Valkey, size: int, *commands: Callable[[int], Sequence[object]]) -> None:
+    """Run commands for each number, many at a time."""
+    for first in range(0, size, 500):
+        numbers = range(first, min(size, first + 500))
+        calls = (valkey.call(*make(number)) for number in numbers for make in commands)
+        await asyncio.gather(*calls)
+
+
+async def prepare_log(valkey: Valkey) -> ValkeyEventLog:
+    """Return an event log with a model, a relay and a connection."""
+    await ValkeyModelDirectory(valkey=valkey).register(("echo",), retention_s=600)
+    await ValkeyRelayDirectory(valkey=valkey).heartbeat("r1", lease_s=600)
+    await ValkeyConnectionDirectory(valkey=valkey).register("c0", principal=PRINCIPAL)
+    return event_log(valkey)
+
+
+@asynccontextmanager
+async def _life(valkey: Valkey, size: int) -> AsyncIterator[None]:
+    """One response through all its steps, with the largest events."""
+    relays = ValkeyRelayDirectory(valkey=valkey)
+    for number in range(size):
+        await relays.heartbeat(f"relay-{number}", lease_s=600)
+    log = await prepare_log(valkey)
+    yield
+    await ValkeyConnectionDirectory(valkey=valkey).register("c1", principal=PRINCIPAL)
+    await log.open(NEW)
+    claim = await log.claim("resp_0", in_progress=EVENT)
+    meta = await log.describe("resp_0")
+    assert meta is not None
+    await log.checkpoint(
+        "resp_0", DeliveryCheckpoint(2), relay_id=meta.relay_id, connection_id="c0"
+    )
+    events = [LoggedEvent(2 + number, EVENT, tuple(range(1000))) for number in range(4)]
+    await log.append("resp_0", epoch=claim.epoch, events=events)
+    await log.resume("resp_0", tenant_id="t", connection_id="c1", first=0)
+    await log.append(
+        "resp_0", epoch=claim.epoch, events=[LoggedEvent(6, EVENT)], status=Status.COMPLETED
+    )
+    await relays.delivered(meta.relay_id, "resp_0")
+
+
+@asynccontextmanager
+async def _take_over(valkey: Valkey, size: int) -> AsyncIterator[None]:
+    def response(number: int) -> tuple[str, str]:
+        return "HSET", keys.response(f"resp_{number}")
+
+    left = keys.relay_responses("dead")
+    await _each(
+        valkey,
+        size,
+        lambda n: ("HSET", keys.connection(f"c{n}"), "relay_id", "dead", "tenant_id", "t"),
+        lambda n: (
+            "HSET",
+            keys.response(f"resp_{n}"),
+            "relay_id",
+            "dead",
+            "connection_id",
+            f"c{n}",
+        ),
+        lambda n: ("SADD", left, f"resp_{n}"),
+    )
+    relays = ValkeyRelayDirectory(valkey=valkey)
+    await relays.end_lease("dead")
+    await relays.heartbeat("r1", lease_s=600)
+    yield
+    taken = 0
+    while batch := await relays.take_over("dead", successor_id="r1"):
+        taken += len(batch)
+    assert taken == size
+    assert len(await relays.undelivered("r1")) == size
+
+
+@asynccontextmanager
+async def _abandon(valkey: Valkey, size: int) -> AsyncIterator[None]:
+    running = keys.connection_responses("c0")
+    for number in range(size):
+        await valkey.call("HSET", keys.response(f"resp_{number}"), "connection_id", "c0")
+        await valkey.call("SADD", running, f"resp_{number}")
+    log = event_log(valkey)
+    yield
+    await log.abandon("c0")
+    assert await valkey.call("ZCARD", keys.ABANDONED) == size
+
+
+@asynccontextmanager
+async def _conversation(valkey: Valkey, size: int) -> AsyncIterator[None]:
+    cache = ValkeyTurnCache(valkey=valkey, ttl_s=900)
+    turns = [
+        Turn(
+            response_id=f"resp_{number}",
+            previous_response_id=f"resp_{number - 1}" if number else None,
+            conversation_id="conv",
+            tenant_id="t",
+            input=[{"role": "user", "content": "x" * 100_000}],
+            output=[],
+        )
+        for number in range(size)
+    ]
+    yield
+    await cache.put(turns)
+    assert len(await cache.heads(f"resp_{size - 1}")) == size
+    assert len(await cache.chain(f"resp_{size - 1}")) == size
+
+
+@asynccontextmanager
+async def _disconnect(valkey: Valkey, size: int) -> AsyncIterator[None]:
+    connections = ValkeyConnectionDirectory(valkey=valkey)
+    await connections.register("c0", principal=PRINCIPAL)
+    for number in range(size):
+        await valkey.call("HSET", keys.turn(f"resp_{number}"), "turn", "x" * 100_000)
+        await valkey.call("SADD", keys.connection_turns("c0"), f"resp_{number}")
+    yield
+    await connections.remove("c0")
+    assert await valkey.call("EXISTS", keys.turn("resp_0"), keys.connection_turns("c0")) == 0
+
+
+@asynccontextmanager
+async def _workers(valkey: Valkey, size: int) -> AsyncIterator[None]:
+    workers = ValkeyWorkerDirectory(valkey=valkey)
+    for number in range(size):
+        await valkey.call("ZADD", keys.WORKERS, 1, f"dead-{number}")
+    yield
+    models = tuple(ModelStatus(f"model-{number}", ModelState.SERVING) for number in range(20))
+    for number in range(size):
+        await workers.register(WorkerState(f"w{number}", slots=8, load=8, models=models))
+    found = await workers.list()
+    assert len(found) == size
+    received = ReceivedJob(body="x" * 120_000, receipt_handle="r", receive_count=1)
+    order = [worker.worker_id for worker in found]
+    assert await workers.hand_over(received, own_id="own", order=order) == "own"
+    await workers.note_load("w0", 3)
+
+
+@asynccontextmanager
+async def _restore(valkey: Valkey, size: int) -> AsyncIterator[None]:
+    log = await prepare_log(valkey)
+    events = [LoggedEvent(number, FLUSH, tuple(range(8))) for number in range(size)]
+    lost = LostResponse(
+        response_id="resp_0",
+        tenant_id="t",
+        connection_id="c0",
+        job=b"job",
+        deadline_ms=await valkey.now_ms() + 60_000,
+        epoch=1,
+        events=events,
+        status=Status.IN_PROGRESS,
+    )
+    yield
+    await log.restore(replace(lost))
+    assert len(await log.read("resp_0")) == size
+
+
+CASES = (
+    Case(
+        name="a response's life",
+        scripts=(*("keep", "open", "claim", "checkpoint", "append", "resume", "delivered"),),
+        maximum="relays, with events of 120 KB",
+        size=1000,
+        run=_life,
+    ),
+    Case(
+        name="takeover",
+        scripts=("take_over",),
+        maximum="connections of a relay",
+        size=20_000,
+        run=_take_over,
+    ),
+    Case(
+        name="abandoned connection",
+        scripts=("abandon",),
+        maximum="running responses of a connection",
+        size=1000,
+        run=_abandon,
+    ),
+    Case(
+        name="conversation",
+        scripts=("put_turn",),
+        maximum="turns of 100 KB",
+        size=500,
+        run=_conversation,
+    ),
+    Case(
+        name="disconnect",
+        maximum="unstored turns of 100 KB",
+        size=500,
+        run=_disconnect,
+    ),
+    Case(
+        name="workers",
+        scripts=("register_worker", "hand_over", "note_load"),
+        maximum="workers",
+        size=1000,
+        run=_workers,
+    ),
+    Case(
+        name="lost log",
+        scripts=("restore",),
+        maximum="flushes of an answer",
+        size=5000,
+        run=_restore,
+    ),
+)
