@@ -1,7 +1,9 @@
 """Today's code and that of the version before read each other's formats."""
 
+import asyncio
 import json
 import os
+import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -40,11 +42,15 @@ from axon.tenants.principal import Principal
 from cli.dlq.message import dead_letter
 from tests.contract.axon import format_samples as samples
 from tests.contract.axon import format_shapes
+from tests.support.repository import ROOT
 
 BEFORE = json.loads(Path(__file__).with_name("formats_324e65d.json").read_text())
 """Samples that commit 324e65d wrote, by `format_samples`, and the SQL with which it works."""
 
 WRITTEN: dict[str, Any] = BEFORE["samples"]
+EARLIER = [str(path) for path in ROOT.glob(f".beside/{BEFORE['commit']}*/.venv/bin/python")]
+"""Interpreters of the version before; `make chaos ARGS="--beside COMMIT"` prepares its tree."""
+
 RUNNING, ENDED = samples.RESPONSE_ID, samples.ENDED_ID
 DUE_MS = 2**50
 
@@ -275,6 +281,20 @@ class TestFormatsOfToday:
             for fault in format_shapes.missing(shape, today.get(name), name)
         ]
         assert faults == []
+
+    @pytest.mark.parametrize("python", [sys.executable, *EARLIER])
+    async def test_samples_are_read_by(self, valkey_url: str, python: str) -> None:
+        """Today's code reads its own; where its tree is prepared, the version before reads them."""
+        written = await samples.write(valkey_url)
+        reader = await asyncio.create_subprocess_exec(
+            python,
+            str(Path(__file__).with_name("format_reads.py")),
+            valkey_url,
+            stdin=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, errors = await reader.communicate(json.dumps(written).encode())
+        assert reader.returncode == 0, errors.decode()
 
     @pytest.mark.parametrize(
         ("change", "fault"),
