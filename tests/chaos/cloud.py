@@ -32,6 +32,7 @@ VISIBILITY_S = 3
 HISTORY_VISIBILITY_S = 4
 RESUME_WINDOW_S = 12
 DEADLINE_S = 75
+ENGINE_STALL_S = 4
 SETTINGS = {
     "AXON_ECHO_TTFT_MS": "30",
     "AXON_ECHO_TOKEN_MS": "20",
@@ -248,11 +249,13 @@ def _adapted(program: Program, own: Mapping[int, int] | None, tokens: Path) -> P
     if own is None:
         return program
     module = "counting_worker" if program.name in WORKERS else "shifted_relay"
+    waits = {"AXON_ENGINE_STALL_S": str(ENGINE_STALL_S)} if program.name in WORKERS else {}
     return replace(
         program,
         command=(sys.executable, "-m", f"tests.chaos.{module}"),
         environment={
             **{name: redirect(value, own) for name, value in program.environment.items()},
+            **waits,
             FOLDER_VARIABLE: str(tokens),
             FILE_VARIABLE: str(_control(tokens, program.name)),
         },
