@@ -22,6 +22,7 @@ GIVEN_UP = {
     "message": "The request failed repeatedly and was given up.",
 }
 """The outcome of a job that dies with its workers, whether its client is connected or not."""
+LOST_MESSAGE = "The answer was lost by a failure of the server. Please send the request again."
 _TYPES = {
     "completed": "response.completed",
     "incomplete": "response.incomplete",
@@ -169,8 +170,10 @@ def _final(answer: Answer, final: dict[str, Any], *, mixed: bool) -> Findings:
             if answer.status == "cancelled" and answer.behaviour is not Behaviour.CANCEL:
                 yield Fault.LOST, "nobody asked to cancel it"
             usage = final["usage"]
-            # The earlier version tells no usage of what does not complete.
-            known = {"output_tokens": answer.tokens if mixed else 0}
+            # The earlier version tells no usage of what does not complete; and what was lost with
+            # its log was counted there.
+            unknown = mixed or (final["error"] or {}).get("message") == LOST_MESSAGE
+            known = {"output_tokens": answer.tokens if unknown else 0}
             if (usage or known)["output_tokens"] < answer.tokens:
                 yield Fault.WRONG, f"usage {usage}, where {answer.tokens} tokens came"
         case "incomplete":

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chaos.answers import Fault
-from tests.chaos.check import GIVEN_UP, check, main
+from tests.chaos.check import GIVEN_UP, LOST_MESSAGE, check, main
 from tests.chaos.history import Op, Record
 from tests.chaos.history_samples import (
     HistorySample,
@@ -101,6 +101,14 @@ def test_check_accepts_an_honest_failure_in_time() -> None:
     sample = HistorySample()
     sample.ask("c", "one two")
     told(sample, ["one"], "failed")
+    assert faults(sample.end()) == set()
+
+
+def test_check_expects_no_usage_of_an_answer_that_was_lost_with_its_log() -> None:
+    sample = HistorySample()
+    sample.ask("c", "one two")
+    error = {"code": "server_error", "message": LOST_MESSAGE}
+    told(sample, ["one"], "failed", {"usage": None, "error": error})
     assert faults(sample.end()) == set()
 
 
