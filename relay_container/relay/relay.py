@@ -13,7 +13,7 @@ from relay.dispatcher import Dispatcher
 from relay.failover import Failover
 from relay.lease import Lease
 from relay.reconciler import DeliveryReconciler
-from relay.retries import UNTIL_DONE
+from relay.retries import UNTIL_BACK, UNTIL_DONE
 from relay.subscriber import RelaySubscriber
 
 logger = logging.getLogger(__name__)
@@ -91,10 +91,10 @@ class Relay:
         # An earlier process with the same relay id may have left responses. Its lease ends first,
         # so that no new ones come among them, and begins again before they are delivered, so that
         # no other relay takes them over meanwhile.
-        await UNTIL_DONE.run(self.lease.end)
+        await UNTIL_BACK.run(self.lease.end)
         left = await self.failover.take_over_own()
         self.dispatcher.accept()
-        await UNTIL_DONE.run(self.lease.beat)
+        await UNTIL_BACK.run(self.lease.beat)
         self.failover.deliver(left)
 
     async def _leave(self, delivering: list[asyncio.Task[None]]) -> None:

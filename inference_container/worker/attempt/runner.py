@@ -32,6 +32,10 @@ _LOSES = 0
 that attempt's client may have seen its end."""
 
 
+_END_LIMIT_S = 60.0
+"""Seconds for which an overdue response's end is tried; relays try it, too."""
+
+
 class JobRouter(Protocol):
     """Decides which worker runs a job (`worker.cluster.router.Router`)."""
 
@@ -113,7 +117,7 @@ class JobRunner:
 
     async def _fail_overdue(self, job: Job) -> None:
         # Without a deadline of its own: the client waits for this end, and nothing else sends it.
-        retry = RetryPolicy(stop=self._context.shutdown.draining)
+        retry = RetryPolicy(stop=self._context.shutdown.draining, within_s=_END_LIMIT_S)
         await retry.run(
             lambda: self._context.terminator.end(job.response_id, Status.FAILED, error=OVERDUE)
         )

@@ -16,7 +16,7 @@ from axon.serialization import dumps, loads
 
 logger = logging.getLogger(__name__)
 
-NO_RETRY = RetryPolicy(errors=())
+NO_RETRY = RetryPolicy(errors=(), max_attempts=1)
 """One attempt: for callers that are called again themselves, or whose client waits."""
 
 

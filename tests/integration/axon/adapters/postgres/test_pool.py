@@ -1,8 +1,14 @@
+import asyncio
+
 import psycopg
 import pytest
 
-from axon.adapters.postgres.pool import Pool, query, transaction
+from axon.adapters.postgres import pool as pool_module
+from axon.adapters.postgres.pool import Pool, create_pool, query, transaction
 from axon.exceptions import UnavailableError
+from axon.settings import PostgresSettings
+from local.ports import Ports
+from tests.chaos.proxy import FaultProxy
 
 
 async def test_transaction_is_atomic(pool: Pool) -> None:
@@ -56,3 +62,33 @@ def test_query_reads_statements_from_files() -> None:
     assert b"INSERT INTO conversations" in query("write_conversation")
     with pytest.raises(FileNotFoundError):
         query("none")
+
+
+@pytest.mark.parametrize("idle", [True, False])
+async def test_transaction_waits_for_no_server_that_has_stopped(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, idle: bool
+) -> None:
+    """The connection stays open, and nothing is answered: not even a cancellation."""
+    monkeypatch.setattr(pool_module, "CHECK_S", 0.2)
+    monkeypatch.setattr(pool_module, "TRANSACTION_S", 0.5)
+    parts = psycopg.conninfo.conninfo_to_dict(postgres_dsn)
+    with Ports() as ports:
+        proxy = FaultProxy(port=ports.reserve(), upstream_port=int(str(parts["port"])))
+    await proxy.start()
+    dsn = psycopg.conninfo.make_conninfo(postgres_dsn, host="127.0.0.1", port=proxy.port)
+    pool = create_pool(PostgresSettings(postgres_dsn=dsn), max_size=1)
+    try:
+        async with transaction(pool) as connection:
+            await connection.execute("SELECT 1")
+        if idle:
+            proxy.stall()
+        with pytest.raises(UnavailableError, match="PostgreSQL"):
+            async with asyncio.timeout(15), transaction(pool) as connection:
+                proxy.stall()
+                await connection.execute("SELECT 2")
+        proxy.heal()
+        async with asyncio.timeout(15), transaction(pool) as connection:
+            await connection.execute("SELECT 3")
+    finally:
+        await pool.close()
+        await proxy.close()

@@ -1,7 +1,11 @@
 """PostgreSQL: connections that survive a failover, and SQL from files."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -20,6 +24,14 @@ from axon.settings import PostgresSettings
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
+
+CHECK_S = 3.0
+"""Seconds that a pooled connection may take to answer before it is replaced by another one."""
+TRANSACTION_S = 30.0
+"""Seconds that a transaction may take. The slowest, a batch of the history, takes less than 1."""
+MIGRATION_S = 3600.0
+
+logger = logging.getLogger(__name__)
 
 _OPTIONS: dict[str, Any] = {
     "row_factory": dict_row,
@@ -54,8 +66,38 @@ def create_pool(settings: PostgresSettings, *, max_size: int = 4) -> Pool:
         timeout=5,
         connection_class=AsyncConnection[DictRow],
         kwargs=options,
-        check=AsyncConnectionPool.check_connection,
+        check=_check,
     )
+
+
+async def _check(connection: Connection) -> None:
+    with _limited(connection, CHECK_S):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+@contextmanager
+def _limited(connection: Connection, seconds: float) -> Iterator[None]:
+    """Break a connection that is still in use after this time.
+
+    A server that is stopped keeps its connections open and answers nothing. To cancel what waits
+    for it is not enough: psycopg then asks the server to cancel the statement, and waits for the
+    answer to that. A statement on a broken connection fails at once.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, _break, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _break(connection: Connection) -> None:
+    logger.warning("PostgreSQL does not answer: breaking a connection")
+    # A copy of the descriptor: the driver closes its own.
+    with (
+        suppress(OSError, OperationalError),
+        socket.socket(fileno=os.dup(connection.fileno())) as copy,
+    ):
+        copy.shutdown(socket.SHUT_RDWR)
 
 
 _CHECKED: WeakSet[Pool] = WeakSet()
@@ -84,10 +126,11 @@ async def transaction(pool: Pool, *, any_schema: bool = False) -> AsyncIterator[
     await pool.open()
     try:
         async with pool.connection() as connection:
-            if not any_schema and pool not in _CHECKED:
-                await check_schema(connection)
-                _CHECKED.add(pool)
-            yield connection
+            with _limited(connection, MIGRATION_S if any_schema else TRANSACTION_S):
+                if not any_schema and pool not in _CHECKED:
+                    await check_schema(connection)
+                    _CHECKED.add(pool)
+                yield connection
     except (UndefinedTable, UndefinedColumn):
         # A later migration has taken something away: the next transaction says so clearly.
         _CHECKED.discard(pool)
