@@ -7,23 +7,26 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from axon.adapters.aws.sqs import SqsJobQueue
+from axon.adapters.aws.sqs import SqsJobQueue, SqsParking
 from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.composition import event_log, history_sender, sqs_api, terminator
 from axon.adapters.observability.refusals import Refusals
 from axon.adapters.postgres.pool import Pool, create_pool
 from axon.adapters.postgres.stores import PostgresDesiredModels, PostgresTurnStore
+from axon.adapters.valkey.attempts import ValkeyAttemptNotes
 from axon.adapters.valkey.beats import ValkeyWorkerBeats
 from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey, create_valkey
 from axon.adapters.valkey.directories import ValkeyModelDirectory
 from axon.adapters.valkey.fences import ValkeyFences
+from axon.adapters.valkey.quarantine import ValkeyQuarantinePermits
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.clock import now_ms
 from axon.conversations import Conversations
 from axon.responses.finisher import ResponseFinisher
 from axon.settings import WorkerSettings
 from axon.tracing import Tracing
+from worker.attempt.budget import AttemptBudget
 from worker.attempt.context import AttemptContext
 from worker.attempt.fence_watch import FenceWatch
 from worker.attempt.runner import JobRunner
@@ -34,6 +37,7 @@ from worker.cluster.registration import LocalWorker, WorkerRegistration
 from worker.cluster.router import Router, RoutingPolicy
 from worker.factories import engine_of, engine_registry, tracing_of
 from worker.jobs.consumer import Consumer
+from worker.jobs.parking import ParkedJobs
 from worker.metrics import WorkerMetrics
 from worker.models.host import ModelHost
 from worker.models.metrics import ModelMetrics
@@ -42,6 +46,7 @@ from worker.models.start import create_reconciler, start_host
 from worker.models.watchdog import EngineWatchdog
 from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.stages import Stages
+from worker.quarantine import Quarantine
 from worker.shutdown import Shutdown
 
 
@@ -55,6 +60,7 @@ class Foundation:
     pool: Pool
     jobs: SqsApi
     history: SqsApi
+    parking: ParkedJobs | None
     stages: Stages
     tracing: Tracing
     registry: CollectorRegistry
@@ -95,6 +101,11 @@ async def open_foundation(settings: WorkerSettings, stack: AsyncExitStack) -> Fo
     stack.push_async_callback(jobs.close)
     history = sqs_api(settings.history_queue_url, region=settings.aws_region)
     stack.push_async_callback(history.close)
+    parking = None
+    if url := settings.parked_queue_url:
+        parked = sqs_api(url, region=settings.aws_region)
+        stack.push_async_callback(parked.close)
+        parking = ParkedJobs(parking=SqsParking(api=parked))
     slots = host.info().slots
     stages = Stages.of(settings, slots=slots, metrics=metrics)
     # Last in, first out: answers that still run are cancelled while their clients are open.
@@ -107,6 +118,7 @@ async def open_foundation(settings: WorkerSettings, stack: AsyncExitStack) -> Fo
         pool=pool,
         jobs=jobs,
         history=history,
+        parking=parking,
         stages=stages,
         tracing=tracing,
         registry=registry,
@@ -136,7 +148,7 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
             slots=settings.slots,
             models=foundation.host.models,
             load=lambda: consumer.running,
-            connected=lambda: peer_jobs.connected,
+            connected=lambda: peer_jobs.connected and not quarantine.active,
         ),
         models=ValkeyModelDirectory(valkey=valkey),
         workers=directory,
@@ -153,11 +165,19 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
         watchdog.report(reason)  # created below: it stops the consumer, whose attempts call this
 
     router = _router(foundation, directory=directory, registration=registration)
+    incarnation = incarnation_of(settings.worker_id)
+    quarantine = Quarantine(
+        permits=ValkeyQuarantinePermits(valkey=valkey),
+        shutdown=foundation.shutdown,
+        incarnation=incarnation,
+    )
+    # Peers see the worker leave the directory, so that they hand nothing over to it.
+    quarantine.listen(registration.announce_soon)
     queue = SqsJobQueue(api=foundation.jobs)
     consumer = Consumer(
         queue=queue,
         runner=JobRunner(
-            context=_attempt_context(foundation, engine_hangs=report_hang),
+            context=_attempt_context(foundation, engine_hangs=report_hang, quarantine=quarantine),
             router=router,
         ),
         slots=foundation.host.info().slots,
@@ -167,11 +187,13 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
         tracing=foundation.tracing,
         shutdown=foundation.shutdown,
         load_changed=announce_load,
+        quarantine=quarantine,
+        parking=foundation.parking,
         refused=refused,
     )
     watchdog = EngineWatchdog(engines=foundation.host, stop=consumer.stop)
     liveness = WorkerLiveness(
-        incarnation=incarnation_of(settings.worker_id),
+        incarnation=incarnation,
         beats=ValkeyWorkerBeats(valkey=valkey, keep_s=2 * settings.visibility_timeout_s),
         queue=queue,
         held=lambda: consumer.held,
@@ -222,7 +244,7 @@ def _router(
 
 
 def _attempt_context(
-    foundation: Foundation, *, engine_hangs: Callable[[str], None]
+    foundation: Foundation, *, engine_hangs: Callable[[str], None], quarantine: Quarantine
 ) -> AttemptContext:
     settings, valkey = foundation.settings, foundation.valkey
     log = event_log(settings, valkey=valkey)
@@ -259,6 +281,12 @@ def _attempt_context(
         deadline_s=settings.response_deadline_s,
         max_receives=settings.max_receives,
         engine_hangs=engine_hangs,
+        overload_receives=settings.overload_receives,
+        budget=AttemptBudget(
+            notes=ValkeyAttemptNotes(valkey=valkey),
+            quarantine=quarantine,
+            max_attempts=settings.max_attempts,
+        ),
     )
 
 

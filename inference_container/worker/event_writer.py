@@ -78,7 +78,7 @@ class EventWriter:
         retry: RetryPolicy,
         clock_ms: Callable[[], int],
     ) -> None:
-        self._claimed = Claim(epoch=0, next_sequence=0)
+        self.claimed = Claim(epoch=0, next_sequence=0)
         self._job = job
         self._message_id = message_id
         self._receive_count = receive_count
@@ -93,7 +93,7 @@ class EventWriter:
     @property
     def epoch(self) -> int:
         """The epoch of the claim; 0 before the first one."""
-        return self._claimed.epoch
+        return self.claimed.epoch
 
     @property
     def journal(self) -> Sequence[JournalRecord]:
@@ -126,10 +126,10 @@ class EventWriter:
             except MissingResponseError:
                 if not untouched:
                     raise
-                self._claimed = self._new_claim()
+                self.claimed = self._new_claim()
                 await self._retry.run(lambda: self._restore(events[:1], Status.QUEUED))
                 continue  # the restored log is claimed like any other
-            self._claimed = claim
+            self.claimed = claim
             # Events that follow from the job alone have the same bytes in every attempt.
             of_the_job = claim.next_sequence <= len(events) and not claim.next_record
             if claim.unsure and not (untouched and of_the_job):
@@ -228,12 +228,12 @@ class EventWriter:
                 return await self._fail_incomplete(meta, transcript, error)
             return None
         events = [transcript.created(), transcript.end(Status.FAILED, error=error)]
-        self._claimed = self._new_claim()
+        self.claimed = self._new_claim()
         while meta is None:  # the new log may be lost, too, before it can be read
             await self._retry.run(lambda: self._restore(events, Status.FAILED))
             meta = await self._retry.run(lambda: self._log.describe(self._job.response_id))
         # A restore leaves an existing log alone, so the nonce shows whose log it is.
-        return events[1] if meta.nonce == self._claimed.nonce else None
+        return events[1] if meta.nonce == self.claimed.nonce else None
 
     async def _fail_incomplete(
         self, meta: ResponseMeta, transcript: Transcript, error: dict[str, str]
@@ -241,7 +241,7 @@ class EventWriter:
         """End a log that may lack events which the client has; None if its end is another's."""
         if not meta.incomplete or meta.status.terminal:
             return None
-        claim = self._claimed = await self._retry.run(lambda: self._claim(None))
+        claim = self.claimed = await self._retry.run(lambda: self._claim(None))
         logged = await self._retry.run(lambda: self._log.read(self._job.response_id))
         transcript.replay(logged)
         # If the relay has said what its client has, the failure is the next event there. Else the
@@ -263,7 +263,7 @@ class EventWriter:
         MissingResponseError
             It has more, or nobody says.
         """
-        claim = self._claimed
+        claim = self.claimed
         received = await confirmed_delivery(self._log, self._job.response_id, claim)
         if received is None or received > claim.next_sequence:
             raise MissingResponseError(
@@ -316,8 +316,8 @@ class EventWriter:
             events=events,
             status=status,
             journal=journal,
-            nonce=self._claimed.nonce,
-            predecessor=self._claimed.predecessor,
+            nonce=self.claimed.nonce,
+            predecessor=self.claimed.predecessor,
         )
 
     async def _heal(self, error: FencedError) -> None:
@@ -326,7 +326,7 @@ class EventWriter:
             match error:
                 case LostClaimError():
                     await self._log.reclaim(
-                        self._job.response_id, self._claimed, message_id=self._message_id
+                        self._job.response_id, self.claimed, message_id=self._message_id
                     )
                 case GapError():
                     await self._append_again(error)
@@ -388,7 +388,7 @@ class EventWriter:
                 events=events,
                 journal=self._journal,
                 status=status,
-                nonce=self._claimed.nonce,
+                nonce=self.claimed.nonce,
             )
         )
         logger.warning(

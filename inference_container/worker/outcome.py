@@ -13,6 +13,10 @@ class MessageAction(Enum):
     """Visible again at once, for another worker."""
     DELAY = auto()
     """Visible again after the delay of the retry policy."""
+    WAIT = auto()
+    """Visible again after some seconds, for a worker that may run it alone then."""
+    PARK = auto()
+    """The job has ended, and is kept for the operator."""
     LEAVE = auto()
     """Visible again after its visibility timeout, unless another attempt deletes it before."""
 
@@ -22,6 +26,8 @@ class AttemptOutcome(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
+    CONDEMNED = "condemned"
+    """The request killed a worker on which it ran alone: the response failed."""
     CANCELLED = "cancelled"
     """The response had ended before: by a client, its absence, the deadline or another attempt."""
     OVERDUE = "overdue"
@@ -34,6 +40,8 @@ class AttemptOutcome(StrEnum):
     """Another attempt follows."""
     DELAYED = "delayed"
     """A stage's queue was full: another attempt follows after a delay."""
+    SUSPECT = "suspect"
+    """The attempt must run alone, and cannot now: another one follows after some seconds."""
     FENCED = "fenced"
     """A newer attempt runs the job from the same message."""
     FORWARDED = "forwarded"

@@ -85,7 +85,8 @@ class MessagingStack(EnvironmentStack):
             alarms,
             self.jobs.operator_queue,
             id="jobs-dead-letters",
-            description="Requests killed their workers or outlived them; their clients were told. "
+            description="Requests killed workers on which they ran alone, or were received too "
+            "often; their clients were told. "
             "`axon dlq list` shows them; look for the cause in the workers' log.",
         )
         _watch_dead_letters(

@@ -10,6 +10,7 @@ from axon.jobs import PRIORITIES, Job, ReceivedJob
 from axon.protocol.objects import Usage
 from axon.responses.finisher import FinishedResponse
 from axon.responses.usage import USAGE, input_record, logged_usage, report_record
+from worker.attempt.budget import Progress
 from worker.attempt.context import AttemptContext
 from worker.attempt.endings import ResponseFailure, ending_of
 from worker.attempt.fence_watch import FenceNoticedError, claimed_after
@@ -61,6 +62,7 @@ class Attempt:
         self._logged_tokens = 0
         self._appended_at = float("-inf")
         self._usage: Usage | None = None
+        self._progress: Progress | None = None
 
     async def run(self) -> AttemptResult:
         """Answer the job from where an earlier attempt left it; return how the attempt ended.
@@ -86,7 +88,7 @@ class Attempt:
         with self._counting_unlogged_tokens():
             async with self._ended_by_fence():
                 try:
-                    with self._shedding_when_last():
+                    async with self._spending() as self._progress:
                         return await self._answer()
                 except Exception as error:
                     return await self._fail(error)
@@ -163,6 +165,8 @@ class Attempt:
             )
         self._appended_at = asyncio.get_running_loop().time()
         self._logged_tokens += len(flush.token_ids)
+        if self._progress is not None:
+            await self._progress.made()
         self._context.metrics.tokens("output", len(flush.token_ids), model=self._job.model)
         if first and flush.text:
             self._observe_first_token()
@@ -262,6 +266,14 @@ class Attempt:
         except FenceNoticedError as error:
             raise await self._event_writer.fenced_by(error) from error
 
+    @asynccontextmanager
+    async def _spending(self) -> AsyncGenerator[Progress]:
+        """Spend an attempt of the response's budget inside the context."""
+        budget, claim = self._context.budget, self._event_writer.claimed
+        with self._shedding_when_last():
+            async with budget.spend(self._job.response_id, claim, retry=self._retry) as progress:
+                yield progress
+
     @contextmanager
     def _shedding_when_last(self) -> Iterator[None]:
         """Raise `ShedError` for a full stage when no other attempt can follow."""
@@ -269,7 +281,9 @@ class Attempt:
             yield
         except StageFullError as full:
             reason = self._context.no_retry_reason(
-                self._job, receive_count=self._received.receive_count
+                self._job,
+                receive_count=self._received.receive_count,
+                continued=bool(self._transcript.token_ids),
             )
             if reason is not None:
                 raise ShedError(full.stage, reason) from full

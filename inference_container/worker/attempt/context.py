@@ -11,6 +11,7 @@ from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
 from axon.retry import RetryPolicy
 from axon.tracing import Tracing
+from worker.attempt.budget import Budget, Unlimited
 from worker.attempt.fence_watch import FenceWatch
 from worker.attempt.retry_policy import NoRetryReason, OverdueError, no_retry_reason
 from worker.attempt_log import AttemptLog
@@ -65,6 +66,10 @@ class AttemptContext:
         Seconds from a request's acceptance after which its job is not run any more.
     max_receives : int
         Receives of a message after which SQS moves it to the dead-letter queue.
+    overload_receives : int
+        Receives after which a full stage sheds a request without an answer.
+    budget : Budget
+        Bounds the attempts at a response; by default nobody counts them.
     post_processor : PostProcessor
         May change text before it is appended; by default it stays as generated.
     engine_hangs : Callable[[str], None]
@@ -86,6 +91,8 @@ class AttemptContext:
     shutdown: Shutdown
     deadline_s: float
     max_receives: int
+    overload_receives: int = 3
+    budget: Budget = field(default_factory=Unlimited)
     post_processor: PostProcessor = field(default_factory=Unchanged)
     engine_hangs: Callable[[str], None] = lambda _: None
     clock_ms: Callable[[], int] = now_ms
@@ -109,11 +116,25 @@ class AttemptContext:
         if self.overdue(job):
             raise OverdueError("its deadline has passed")
 
-    def no_retry_reason(self, job: Job, *, receive_count: int) -> NoRetryReason | None:
-        """Return why no other attempt at the job can follow; None if one can."""
+    def no_retry_reason(
+        self, job: Job, *, receive_count: int, continued: bool
+    ) -> NoRetryReason | None:
+        """Return why no other attempt at the job can follow; None if one can.
+
+        Parameters
+        ----------
+        job : Job
+            The job.
+        receive_count : int
+            Receives of its message so far.
+        continued : bool
+            An earlier attempt has begun the answer. Its receives say nothing of an overload.
+        """
         return no_retry_reason(
             receive_count=receive_count,
-            max_receives=self.max_receives,
+            max_receives=(
+                self.max_receives if continued else min(self.overload_receives, self.max_receives)
+            ),
             left_ms=self.left_ms(job),
         )
 

@@ -34,9 +34,14 @@ from worker.engines.protocol import (
 from worker.event_writer import DuplicateError, EndedError
 from worker.outcome import AttemptOutcome, AttemptResult, MessageAction
 from worker.pipeline.stage import StageFullError
+from worker.quarantine import QuarantineBusyError
 from worker.shutdown import HandedOverError
 
 logger = logging.getLogger(__name__)
+
+
+class CondemnedError(Exception):
+    """The request ran alone on a worker and killed it: no other attempt is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,10 @@ REFUSED_FOR_GOOD = (
     "deployment before the request can succeed."
 )
 
+CONDEMNED = (
+    "The request made workers fail repeatedly and was given up. Change it before you send it again."
+)
+
 LOST = {
     "code": "server_error",
     "message": "The answer was lost by a failure of the server. Please send the request again.",
@@ -109,6 +118,8 @@ class Ending:
         Action on the job's message.
     client : ResponseFailure | OutsideFailure | None
         The failure that the client gets; None if another attempt or terminator answers it.
+    faultless : bool
+        The request is not to blame: the attempt does not count.
     escalates : bool
         The error is the worker's trouble, not the job's: the runner passes it on to the consumer.
     log_level : int
@@ -118,6 +129,7 @@ class Ending:
     outcome: AttemptOutcome
     message: MessageAction
     client: ResponseFailure | OutsideFailure | None = None
+    faultless: bool = False
     escalates: bool = False
     log_level: int = logging.DEBUG
 
@@ -177,6 +189,13 @@ ENDINGS: Mapping[type[Exception], Ending] = {
         ),
         log_level=logging.ERROR,
     ),
+    # No other attempt is made.
+    CondemnedError: Ending(
+        outcome=AttemptOutcome.CONDEMNED,
+        message=MessageAction.PARK,
+        client=ResponseFailure(code="server_error", message=CONDEMNED),
+        log_level=logging.ERROR,
+    ),
     # No other attempt is possible.
     ShedError: Ending(
         outcome=AttemptOutcome.SHED,
@@ -208,14 +227,25 @@ ENDINGS: Mapping[type[Exception], Ending] = {
         outcome=AttemptOutcome.RELEASED, message=MessageAction.LEAVE, log_level=logging.WARNING
     ),
     # Another attempt follows, here or on another worker.
-    StageFullError: Ending(outcome=AttemptOutcome.DELAYED, message=MessageAction.DELAY),
-    HandedOverError: Ending(outcome=AttemptOutcome.RELEASED, message=MessageAction.RELEASE),
+    StageFullError: Ending(
+        outcome=AttemptOutcome.DELAYED, message=MessageAction.DELAY, faultless=True
+    ),
+    QuarantineBusyError: Ending(
+        outcome=AttemptOutcome.SUSPECT, message=MessageAction.WAIT, faultless=True
+    ),
+    HandedOverError: Ending(
+        outcome=AttemptOutcome.RELEASED, message=MessageAction.RELEASE, faultless=True
+    ),
     UnloadedError: Ending(
-        outcome=AttemptOutcome.RELEASED, message=MessageAction.RELEASE, log_level=logging.INFO
+        outcome=AttemptOutcome.RELEASED,
+        message=MessageAction.RELEASE,
+        faultless=True,
+        log_level=logging.INFO,
     ),
     UnavailableError: Ending(
         outcome=AttemptOutcome.RELEASED,
         message=MessageAction.RELEASE,
+        faultless=True,
         escalates=True,
         log_level=logging.WARNING,
     ),

@@ -45,6 +45,15 @@ def delay_s(receive_count: int) -> int:
     return round(random.uniform(longest / 2, longest))  # noqa: S311 - spreads load
 
 
+def suspect_delay_s() -> int:
+    """Return after how many seconds a job that must run alone tries again.
+
+    The delay does not double: that a suspect has waited often says only that others went first.
+    With these seconds SQS's 50 receives last about as long as a response's deadline.
+    """
+    return round(random.uniform(5, 15))  # noqa: S311 - spreads load
+
+
 def no_retry_reason(*, receive_count: int, max_receives: int, left_ms: int) -> NoRetryReason | None:
     """Return why no other attempt at a job can follow; None if one can.
 

@@ -5,19 +5,20 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from axon.exceptions import PermanentRefusalError
+from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.formats import Refused, UnreadableError, log_refusal
 from axon.jobs import Job, JobQueue, ReceivedJob
 from axon.retry import RetryPolicy
 from axon.tasks import end
 from axon.tracing import Tracing
 from worker.attempt.endings import escalated_ending_of
-from worker.attempt.retry_policy import delay_s
+from worker.attempt.retry_policy import delay_s, suspect_delay_s
 from worker.engines.protocol import EngineDeadError
 from worker.jobs.receiver import Receiver
 from worker.jobs.visibility import VisibilityExtender
 from worker.metrics import WorkerMetrics
 from worker.outcome import AttemptOutcome, AttemptResult, MessageAction
+from worker.quarantine import Quarantine
 from worker.shutdown import Shutdown
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,20 @@ class Runner(Protocol):
 
     async def run(self, job: Job, received: ReceivedJob) -> AttemptResult:
         """Run a job; return how the attempt ended."""
+        ...
+
+
+class Parking(Protocol):
+    """Keeps jobs that no worker should run again."""
+
+    async def park(self, received: ReceivedJob) -> None:
+        """Keep a job for the operator.
+
+        Raises
+        ------
+        UnavailableError
+            It could not be kept.
+        """
         ...
 
 
@@ -71,6 +86,10 @@ class Consumer:
         Called with `running` whenever that has changed.
     refused : Refused
         Notified of each message that could not be read.
+    quarantine : Quarantine | None
+        While one attempt runs alone, nothing else begins.
+    parking : Parking | None
+        Keeps jobs for the operator; None to drop them.
     """
 
     def __init__(
@@ -86,6 +105,8 @@ class Consumer:
         shutdown: Shutdown,
         load_changed: Callable[[int], None],
         refused: Refused = log_refusal,
+        quarantine: Quarantine | None = None,
+        parking: Parking | None = None,
     ) -> None:
         self._queue = queue
         self._runner = runner
@@ -98,7 +119,12 @@ class Consumer:
         self._shutdown = shutdown
         self._load_changed = load_changed
         self._refused = refused
+        self._quarantine = quarantine
+        self._parking = parking
         self._jobs: set[asyncio.Task[None]] = set()
+        if quarantine is not None:
+            quarantine.watch(self._jobs)
+            quarantine.listen(self._room_changed)
         self._visibility_calls: set[asyncio.Task[None]] = set()
         self._engine_died: asyncio.Future[None] | None = None
         self._receiver: Receiver | None = None
@@ -117,13 +143,13 @@ class Consumer:
     def accept(self, received: ReceivedJob) -> None:
         """Run a job that a peer hands over, even if no slot is free.
 
-        While the worker drains, the job is released instead. A message that is here already is
-        ignored.
+        While the worker drains or is in quarantine, the job is released instead. A message that is
+        here already is ignored.
         """
         if self._visibility.tracks(received):
             return
         self._metrics.arrived()
-        if self._shutdown.draining.is_set():
+        if self._shutdown.draining.is_set() or self._in_quarantine:
             self._call_visibility(self._visibility.release(received))
             return
         self._start(received)
@@ -196,8 +222,8 @@ class Consumer:
         return Receiver(
             queue=self._queue,
             # Negative while jobs of peers exceed the limit.
-            room=lambda: self._limit - len(self._jobs),
-            start=self._start,
+            room=lambda: 0 if self._in_quarantine else self._limit - len(self._jobs),
+            start=self._begin,
             release=lambda received: self._call_visibility(self._visibility.release(received)),
         )
 
@@ -208,6 +234,21 @@ class Consumer:
             await asyncio.wait([self._receiving], timeout=_POLL_END_TIMEOUT_S)
             await end(self._receiving)
 
+    @property
+    def _in_quarantine(self) -> bool:
+        return self._quarantine is not None and self._quarantine.active
+
+    def _room_changed(self) -> None:
+        if self._receiver is not None:
+            self._receiver.room_changed()
+
+    def _begin(self, received: ReceivedJob) -> None:
+        """Run a job that the queue has given, unless a quarantine has begun during the poll."""
+        if self._in_quarantine:
+            self._call_visibility(self._visibility.release(received))
+        else:
+            self._start(received)
+
     def _start(self, received: ReceivedJob) -> None:
         self._visibility.track(received)
         task = asyncio.create_task(self._handle(received))
@@ -217,8 +258,7 @@ class Consumer:
 
     def _handled(self, task: asyncio.Task[None]) -> None:
         self._jobs.discard(task)
-        if self._receiver is not None:
-            self._receiver.room_changed()
+        self._room_changed()
         self._load_changed(self.running)
 
     async def _handle(self, received: ReceivedJob) -> None:
@@ -264,12 +304,26 @@ class Consumer:
         match action:
             case MessageAction.DELETE:
                 await self._delete(received)
+            case MessageAction.PARK:
+                await self._park(received)
+                await self._delete(received)
             case MessageAction.RELEASE:
                 await self._visibility.release(received)
             case MessageAction.DELAY:
                 await self._visibility.release(received, delay_s=delay_s(received.receive_count))
+            case MessageAction.WAIT:
+                await self._visibility.release(received, delay_s=suspect_delay_s())
             case MessageAction.LEAVE:
                 pass
+
+    async def _park(self, received: ReceivedJob) -> None:
+        """Keep a job for the operator: its client knows the end, so a failure is only logged."""
+        if self._parking is None:
+            return
+        try:
+            await self._parking.park(received)
+        except UnavailableError as error:
+            logger.warning("message %s is not kept: %s", received.message_id, error)
 
     async def _delete(self, received: ReceivedJob) -> None:
         # The message is tracked meanwhile: no other worker runs a job that has ended.

@@ -38,15 +38,19 @@ def test_metrics_have_every_outcome_from_the_beginning() -> None:
         assert registry.get_sample_value("axon_jobs_total", {"outcome": outcome}) == 0
 
 
+DELETED = (MessageAction.DELETE, MessageAction.PARK)
+
+
 def test_outcome_is_final_unless_another_attempt_follows() -> None:
     endings = [ending.result for ending in ENDINGS.values()]
     results = {COMPLETED, FORWARDED, DELAYED, RELEASED, *endings}
-    final = {each.outcome for each in results if each.message is MessageAction.DELETE}
+    final = {each.outcome for each in results if each.message in DELETED}
     following = {each.outcome for each in results} - final
     assert final | following == set(AttemptOutcome)
     assert following == {
         AttemptOutcome.RELEASED,
         AttemptOutcome.DELAYED,
+        AttemptOutcome.SUSPECT,
         AttemptOutcome.FENCED,
         AttemptOutcome.FORWARDED,
     }

@@ -131,12 +131,20 @@ FUNCTIONS = {
 
 RELAY = frozenset({Resource.VALKEY, Resource.SEND_HISTORY, Resource.CONNECTIONS})
 WORKER = frozenset(
-    {Resource.VALKEY, Resource.POSTGRES, Resource.RECEIVE_JOBS, Resource.SEND_HISTORY}
+    {
+        Resource.VALKEY,
+        Resource.POSTGRES,
+        Resource.RECEIVE_JOBS,
+        Resource.PARK_JOBS,
+        Resource.SEND_HISTORY,
+    }
 )
 
-# A dead worker's jobs become visible again after this time without a heartbeat.
+# A dead worker's jobs become visible again after this time at the latest. The event log keeps the
+# budget of attempts (docs/adr/0014-attempts.md); receives only bound what never reaches the log. A
+# job that finds a full stage is received up to 32 times in its 600 s.
 JOBS = Queue(
-    name="jobs", visibility_s=30, max_receives=3, dead_letter="jobs-dlq", parked="jobs-parked"
+    name="jobs", visibility_s=30, max_receives=50, dead_letter="jobs-dlq", parked="jobs-parked"
 )
 # The database may be unavailable for an hour before waiting records become dead letters:
 # 40 receives, each hidden for 90 s.

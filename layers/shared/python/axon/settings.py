@@ -324,15 +324,21 @@ class WorkerSettings(EngineSettings, EventLogSettings, PostgresSettings):
     `task_protection`: ask the ECS agent to keep this task while it works (on ECS only).
     `prefetch`: jobs received beyond the free slots, so that their first stages are done early.
     `max_receives`: receives after which the jobs queue makes a message a dead letter.
+    `parked_queue_url`: where jobs that killed their workers wait for the operator.
+    `max_attempts`: attempts without progress at a response; the last one runs alone on its worker.
+    `overload_receives`: receives after which a full stage sheds a request without an answer.
     `prefix_affinity`: the turns of a conversation go to one worker, if that has room.
     """
 
     jobs_queue_url: str
     history_queue_url: str
+    parked_queue_url: str | None = None
     worker_id: str = Field(default_factory=_own_name)
     task_protection: bool = False
     visibility_timeout_s: Annotated[int, Field(ge=3, le=43200)] = 30
-    max_receives: Count = 3
+    max_receives: Count = 50
+    max_attempts: Count = 3
+    overload_receives: Count = 3
     prefetch: Annotated[int, Field(ge=0)] = 0
     prefix_affinity: bool = True
     model_retention_s: Seconds = MODEL_RETENTION_S

@@ -17,11 +17,13 @@ from axon.exceptions import (
 )
 from axon.formats import UnreadableLogError
 from worker.attempt.endings import (
+    CONDEMNED,
     ENDINGS,
     ENGINE_FAILED,
     OVERLOADED,
     REFUSED_FOR_GOOD,
     UNEXPECTED,
+    CondemnedError,
     OutsideFailure,
     ResponseFailure,
     ending_of,
@@ -39,6 +41,7 @@ from worker.engines.protocol import (
 from worker.event_writer import DuplicateError, EndedError
 from worker.outcome import AttemptOutcome, AttemptResult, MessageAction
 from worker.pipeline.stage import StageFullError
+from worker.quarantine import QuarantineBusyError
 from worker.shutdown import HandedOverError
 
 REFUSED = RequestError("No room.", code="context_length_exceeded")
@@ -63,6 +66,10 @@ ROWS: list[tuple[Exception, str, str, object]] = [
         PermanentRefusalError("AccessDenied"),
         "failed", "DELETE", {"code": "server_error", "message": REFUSED_FOR_GOOD},
     ),
+    (
+        CondemnedError(),
+        "condemned", "PARK", {"code": "server_error", "message": CONDEMNED},
+    ),
     (SHED, "shed", "DELETE", OVERLOADED),
     (OverdueError("late"), "overdue", "DELETE", OutsideFailure.OVERDUE),
     (MissingResponseError("lost"), "failed", "DELETE", OutsideFailure.LOST),
@@ -72,6 +79,7 @@ ROWS: list[tuple[Exception, str, str, object]] = [
     (FenceNoticedError("fenced"), "fenced", "LEAVE", None),
     (UnreadableLogError("resp_1"), "released", "LEAVE", None),
     (StageFullError("infer"), "delayed", "DELAY", None),
+    (QuarantineBusyError(), "suspect", "WAIT", None),
     (HandedOverError(), "released", "RELEASE", None),
     (UnloadedError("gone"), "released", "RELEASE", None),
     (UnavailableError("away"), "released", "RELEASE", None),
@@ -92,6 +100,17 @@ def test_ending_of_an_exception_is_its_row(
     ending = ending_of(error)
     assert (ending.outcome.value, ending.message.name) == (outcome, message)
     assert told(error) == client
+
+
+def test_endings_without_a_fault_are_those_of_the_worker_and_its_services() -> None:
+    faultless = {kind for kind, ending in ENDINGS.items() if ending.faultless}
+    assert faultless == {
+        StageFullError,
+        QuarantineBusyError,
+        HandedOverError,
+        UnloadedError,
+        UnavailableError,
+    }
 
 
 def test_endings_have_no_other_rows() -> None:

@@ -15,6 +15,7 @@ from worker.attempt.endings import ENDINGS
 from worker.jobs.consumer import Consumer
 from worker.metrics import WorkerMetrics
 from worker.outcome import COMPLETED, FORWARDED, AttemptOutcome, AttemptResult
+from worker.quarantine import Quarantine
 from worker.shutdown import Shutdown
 
 VISIBILITY_S = 30
@@ -68,7 +69,14 @@ class Queue(FakeJobQueue):
 class ConsumerHarness:
     """A consumer whose attempts do what `work` says."""
 
-    def __init__(self, *, slots: int = 2, prefetch: int = 0, poll_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        slots: int = 2,
+        prefetch: int = 0,
+        poll_s: float = 1.0,
+        quarantine: Quarantine | None = None,
+    ) -> None:
         self.queue = Queue(poll_s=poll_s)
         self.runs: list[str] = []
         self.receive_counts: list[int] = []
@@ -92,6 +100,7 @@ class ConsumerHarness:
             shutdown=self.shutdown,
             load_changed=self.changes.append,
             refused=self.refused.append,
+            quarantine=quarantine,
         )
 
     def outcomes(self) -> dict[str, float]:

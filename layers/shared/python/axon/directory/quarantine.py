@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-PERMIT_LEASE_S = 15.0
+PERMIT_LEASE_S = 5.0
 """Seconds after which a permit that is not renewed ends: its worker has died."""
 
 
