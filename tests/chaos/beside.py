@@ -1,6 +1,7 @@
 """Two versions in one cloud: each start of a process takes the other version in turn."""
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -23,10 +24,22 @@ _SURVIVED = (
 )
 """Kinds of faults that both versions promise to survive. A newer kind may break the earlier one."""
 
+_UNREAD = re.compile(r"set aside|no readable|not a (job|publication|record)\b|ends unrecorded")
+
 
 def survived(deck: tuple[Breakage, ...]) -> tuple[Breakage, ...]:
     """Return the faults of a deck that a run beside an earlier version can be held to."""
     return tuple(fault for fault in deck if fault.kind in _SURVIVED)
+
+
+def unread(log: Path) -> list[str]:
+    """Return the log lines of either version that say that it could not read what another wrote."""
+    return [
+        f"{file.name}: {line[:300]}"
+        for file in sorted(log.iterdir())
+        for line in file.read_text(errors="replace").splitlines()
+        if _UNREAD.search(line)
+    ]
 
 
 @dataclass(kw_only=True)

@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 
 from axon.adapters.valkey.client import Valkey
 from tests.chaos.answers import Answer, Observations
-from tests.chaos.beside import Versions
+from tests.chaos.beside import Versions, unread
 from tests.chaos.check import Verdict, check
 from tests.chaos.client import Client
 from tests.chaos.cloud import DEADLINE_S, ChaosCloud, running_cloud
@@ -243,7 +243,7 @@ class _Course:
         dsn = self._cloud.addresses.postgres.dsn()
         self._history.extend([record async for record in database(dsn)])
         self._history.add(Op.END)
-        return [*left, *await quiet.leaks()]
+        return [*left, *await quiet.leaks(), *unread(self._cloud.folders.log)]
 
 
 def _tokens_due(answer: Answer) -> int:

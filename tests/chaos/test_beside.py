@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.supervision.program import Program
-from tests.chaos.beside import MIGRATE, Versions, survived
+from tests.chaos.beside import MIGRATE, Versions, survived, unread
 from tests.chaos.cloud import FUNCTIONS, RELAYS
 from tests.chaos.earlier import EarlierTree, EarlierTreeError, prepared
 from tests.chaos.schedule import DECK, LOSS
@@ -64,6 +64,13 @@ def test_survived_leaves_out_what_the_earlier_version_does_not_promise() -> None
     assert survived(LOSS) == ()
     assert {str(fault) for fault in survived(DECK)} <= {str(fault) for fault in DECK}
     assert survived(DECK)
+
+
+def test_unread_finds_what_either_version_could_not_read(tmp_path: Path) -> None:
+    lines = ["INFO serves", "ERROR set aside, no readable job: it has version 2", "later"]
+    (tmp_path / "worker-0.log").write_text("\n".join(lines))
+    (tmp_path / "lambda.log").write_text("not a record\n")
+    assert unread(tmp_path) == ["lambda.log: not a record", f"worker-0.log: {lines[1]}"]
 
 
 def test_prepared_refuses_a_commit_that_is_not_here(tmp_path: Path) -> None:
