@@ -4,10 +4,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+import redis
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
+from axon.adapters.valkey import generation
 from axon.adapters.valkey.client import Script, Valkey
 from axon.adapters.valkey.connection import CommandConnection
 from axon.adapters.valkey.directories import (
@@ -238,3 +240,24 @@ class TestValkeyEventLog:
                 b"%d:%d" % (number, i) for i in range(2, 12)
             ]
             assert {event.token_ids for event in events} == {(number,)}
+
+
+async def test_client_reads_the_generation_again_on_a_connection_that_stays(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server takes another id while connections stay, when its first replica is attached."""
+    monkeypatch.setattr(generation, "READ_AGAIN_S", 0.05)
+    async with valkey_client(valkey_url) as client:
+        number = await client.call("CLIENT", "ID")
+        before = client.generation
+        with redis.Redis.from_url(valkey_url) as admin:
+            admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+            admin.execute_command("REPLICAOF", "NO", "ONE")
+
+        async with asyncio.timeout(20):
+            while client.generation in ("", before):
+                assert await client.call("CLIENT", "ID") == number
+        # All connections of the server come to the same id.
+        async with valkey_client(valkey_url) as later:
+            await later.call("PING")
+            assert later.generation == client.generation

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
-from axon.adapters.valkey.generation import FencedCommand, Generations
+from axon.adapters.valkey.generation import QUESTION, FencedCommand, Generations
 from axon.adapters.valkey.refusals import refusal_of
 
 Command = tuple[Any, ...]
@@ -54,9 +54,14 @@ class CommandConnection:
             async with asyncio.timeout(self._timeout_s):
                 await connection.connect()  # type: ignore[no-untyped-call]
                 # Only now is it certain which server gets the commands.
-                packed = connection.pack_commands(self._fenced(commands))
+                sent = self._fenced(commands)
+                asks = self._generations.due(connection)
+                packed = connection.pack_commands([*sent, QUESTION] if asks else sent)
                 await connection.send_packed_command(packed, check_health=False)
-                return [await self._answer(command[0]) for command in commands]
+                answers = [await self._answer(command[0]) for command in commands]
+                if asks:
+                    await self._read_generation()
+                return answers
         except TimeoutError as error:
             await self.close()
             raise ValkeyTimeoutError(f"no answer within {self._timeout_s:g} s") from error
@@ -79,6 +84,13 @@ class CommandConnection:
             command.at(generation) if isinstance(command, FencedCommand) else command
             for command in commands
         ]
+
+    async def _read_generation(self) -> None:
+        try:
+            await self._generations.read(self._connection)
+        except ValkeyConnectionError:
+            # A replica now. The answers before are valid; the next batch connects again.
+            await self.close()
 
     async def _answer(self, name: str) -> Any:
         try:

@@ -2,14 +2,26 @@
 
 A replica that is promoted and a server that has started again take another replication id: both may
 lack the newest writes. Scripts that write the event log get the id of the server that they reach.
+
+A server also takes another id without any loss, when its first replica is attached after a start
+(it makes its replication backlog then). So the id is read again every second on each connection:
+otherwise processes that connected before and after would compare two ids of one server for ever.
 """
 
+import time
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import ResponseError
+
+QUESTION = ("INFO", "replication")
+"""The command whose answer has the id."""
+
+READ_AGAIN_S = 1.0
+"""Seconds between two reads on a connection."""
 
 UNKNOWN = ""
 """The generation of a server that does not tell it; it equals every other one."""
@@ -34,10 +46,18 @@ repeated after a failover reaches another server, of another generation.
 
 
 class Generations:
-    """The generation of each connection; an instance is redis-py's `redis_connect_func`."""
+    """The generation of each connection; `connected` is redis-py's `redis_connect_func`.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    clock : Callable[[], float]
+        Seconds.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._generations: WeakKeyDictionary[AbstractConnection, str] = WeakKeyDictionary()
+        self._read_at: WeakKeyDictionary[AbstractConnection, float] = WeakKeyDictionary()
+        self._clock = clock
 
     def of(self, connection: AbstractConnection | None) -> str:
         """Return the generation of the server that a connection was last connected to."""
@@ -53,13 +73,28 @@ class Generations:
             written after that would count as the former history.
         """
         await connection.on_connect()
+        await connection.send_command(*QUESTION)
+        await self.read(connection)
+
+    def due(self, connection: AbstractConnection) -> bool:
+        """Return whether the generation is to be read again on this connection."""
+        return self._clock() - self._read_at.get(connection, 0.0) >= READ_AGAIN_S
+
+    async def read(self, connection: AbstractConnection) -> None:
+        """Read the answer to `QUESTION`, which was sent on the connection.
+
+        Raises
+        ------
+        redis.exceptions.ConnectionError
+            The server is a replica.
+        """
+        self._read_at[connection] = self._clock()
         self._generations[connection] = await _read(connection)
 
 
 async def _read(connection: AbstractConnection) -> str:
-    await connection.send_command("INFO", "replication")
     try:
-        answer = await connection.read_response()
+        answer = await connection.read_response(disconnect_on_error=False)
     except ValkeyConnectionError:
         raise
     except ResponseError:  # a user of the version before may not ask
