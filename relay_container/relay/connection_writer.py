@@ -52,6 +52,12 @@ class ConnectionWriter:
     response was given to another relay or connection meanwhile: then nothing more is posted. A
     writer that posts without a pause writes a checkpoint each `FENCE_S`, so that it learns of that.
 
+    After a failover the log has another generation, and may lack events that were published, even
+    posted. Before anything else is posted, the delivery drops what it has not posted yet and writes
+    its checkpoint in the new generation. The log refuses it if another attempt may have put other
+    events in the place of those that the client has: then the connection is closed. If the log is
+    only shorter, the delivery waits: the attempt that holds the missing events appends them again.
+
     While the log has no such response, because Valkey lost its data, the writer waits: either the
     response's worker restores it, or the reconciler closes this connection.
 
@@ -166,13 +172,21 @@ class ConnectionWriter:
             # have a new delivery of the same response: that one must stay.
             if delivery not in self._deliveries:
                 return None
+            if delivery.generation != self._log.generation:
+                # A failover may have undone the move that brought the delivery here. Dropped, its
+                # client would wait for nothing; a client that is disconnected resumes.
+                raise LostEventsError(
+                    f"{delivery.response_id}: another relay had it before the failover"
+                ) from None
             self.drop(delivery)
             return Ending.MOVED
 
     async def _turn(self, delivery: DeliveryCursor) -> Ending | None:
         """Post the delivery's next event; read the log first if need be."""
         # Each await gives others the time to drop the delivery: then it is looked at no more.
-        if delivery.must_read:
+        if delivery.generation != self._log.generation:
+            await self._confirm(delivery)
+        if delivery.must_read and delivery in self._deliveries:
             await self._read(delivery)
         event = delivery.peek() if delivery in self._deliveries else None
         going_on = event is None or await self._post_next(delivery, event)
@@ -198,6 +212,9 @@ class ConnectionWriter:
             if delivery not in self._deliveries:
                 return True
             self._in_doubt[delivery] = self._clock()
+        if delivery.generation != self._log.generation:
+            # The event is of the generation before, and the log may lack it now.
+            return True
         try:
             if await self._post(event):
                 # Also of a delivery that was dropped during the post: nobody looks at it again.
@@ -207,6 +224,19 @@ class ConnectionWriter:
             return not await self._post(_too_large(event))
         return True
 
+    async def _confirm(self, delivery: DeliveryCursor) -> None:
+        """Write what the client has received into the log's new generation.
+
+        No post is under way: this is its connection's only task. So the checkpoint is certain.
+        """
+        generation = self._log.generation
+        delivery.forget()
+        await self._checkpoint(delivery, TailState.NONE)
+        self._in_doubt.pop(delivery, None)
+        # The call may have met yet another generation: then the next turn writes it once more.
+        if self._log.generation == generation:
+            delivery.generation = generation
+
     async def _close_checkpoint(self, delivery: DeliveryCursor) -> None:
         await self._checkpoint(delivery, TailState.CLOSED)
 
@@ -215,15 +245,29 @@ class ConnectionWriter:
         events = await UNTIL_DONE.run(
             lambda: self._log.read(delivery.response_id, after=after, limit=READ_LIMIT)
         )
-        if not events:
-            await self._check(delivery)
+        if not events and await self._is_behind(delivery):
+            delivery.postpone_read()
+            return
         delivery.end_read(events, complete=len(events) < READ_LIMIT)
 
-    async def _check(self, delivery: DeliveryCursor) -> None:
-        """Raise if the log was made again and never had what the client has received."""
+    async def _is_behind(self, delivery: DeliveryCursor) -> bool:
+        """Return whether the log lacks events of the client that an attempt may append again.
+
+        Raises
+        ------
+        LostEventsError
+            No attempt will: the log was made again, or has ended without them.
+        """
         meta = await UNTIL_DONE.run(lambda: self._log.describe(delivery.response_id))
-        if meta is not None and meta.next_sequence < delivery.next_sequence:
+        if meta is None or meta.next_sequence > delivery.next_sequence:
+            return False
+        if meta.status.terminal:
+            # Also with as many events as the client has: its last one was not the terminal event.
+            raise LostEventsError(f"{delivery.response_id} has ended without the client's events")
+        behind = meta.next_sequence < delivery.next_sequence
+        if behind and not meta.incomplete:
             raise LostEventsError(f"{delivery.response_id}: its log has begun again")
+        return behind
 
     async def _checkpoint(self, delivery: DeliveryCursor, tail: TailState) -> None:
         checkpoint = DeliveryCheckpoint(delivery.next_sequence, tail)

@@ -21,6 +21,8 @@ class DeliveryCursor(EventMerger):
         The connection that it is delivered to.
     first : int
         Sequence number of the first event to deliver.
+    generation : str
+        Generation of the log in which the position was last certain.
     resumed : bool
         Whether the log is known to hold what comes before `first`, or `first` itself if that is 0.
     cache_bytes : int
@@ -35,12 +37,14 @@ class DeliveryCursor(EventMerger):
         response_id: str,
         connection_id: str,
         first: int = 0,
+        generation: str = "",
         resumed: bool = False,
         cache_bytes: int = CACHE_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(response_id=response_id, first=first, cache_bytes=cache_bytes, clock=clock)
         self.connection_id = connection_id
+        self.generation = generation
         self.first = first
         self.announced = True
         """True once the publication that began it has arrived; until then it may still come."""
@@ -62,6 +66,11 @@ class DeliveryCursor(EventMerger):
         if publication.granted:
             self._granted = publication.first
         super().publish(publication)
+
+    @override
+    def forget(self) -> None:
+        super().forget()
+        self._granted = None
 
     @override
     def end_read(self, events: Sequence[LoggedEvent], *, complete: bool = True) -> None:

@@ -136,6 +136,15 @@ class Dispatcher:
         delivery.request_read()
         self._writers.wake(delivery)
 
+    def confirm_all(self) -> None:
+        """Make every delivery write its checkpoint in a new generation of the log, if it has one.
+
+        An attempt that does not hold what a failover has lost waits for that.
+        """
+        for delivery in self.deliveries.values():
+            if delivery.generation != self._log.generation:
+                self.request_read(delivery)
+
     def request_read_all(self) -> None:
         """Make every delivery read the log, as after a new subscription."""
         for delivery in self.deliveries.values():
@@ -170,12 +179,24 @@ class Dispatcher:
             # or is late.
             self.drop(response_id)
             delivery = None
+        if publication.generation not in ("", self._log.generation):
+            # Published by a server that commands do not go to: before a failover, or just after it.
+            # The log that commands read decides what is posted.
+            if delivery is not None:
+                self.request_read(delivery)
+            else:
+                self._look_up(response_id)
+            return
         if delivery is None and publication.first > 0:
             # The publication that said where to begin was lost: only the checkpoint knows.
             self._look_up(response_id)
             return
         if delivery is None:
-            delivery = DeliveryCursor(response_id=response_id, connection_id=connection_id)
+            delivery = DeliveryCursor(
+                response_id=response_id,
+                connection_id=connection_id,
+                generation=self._log.generation,
+            )
             self._add(delivery)
         delivery.publish(publication)
         self._writers.wake(delivery)
@@ -194,7 +215,15 @@ class Dispatcher:
             # begin again would post its first events twice.
             delivery.announced = True
             return
-        self._replace(response_id, connection_id, first=publication.first, announced=True)
+        # If the server of the publication is lost, so may be the move: the first turn finds out.
+        generation = publication.generation or self._log.generation
+        self._replace(
+            response_id,
+            connection_id,
+            first=publication.first,
+            announced=True,
+            generation=generation,
+        )
 
     async def _found(self, meta: ResponseMeta) -> None:
         response_id, connection_id = meta.response_id, meta.connection_id
@@ -225,11 +254,21 @@ class Dispatcher:
             self._looking_up.discard(response_id)
 
     def _replace(
-        self, response_id: str, connection_id: str, *, first: int, announced: bool
+        self,
+        response_id: str,
+        connection_id: str,
+        *,
+        first: int,
+        announced: bool,
+        generation: str | None = None,
     ) -> None:
         self.drop(response_id)
         delivery = DeliveryCursor(
-            response_id=response_id, connection_id=connection_id, first=first, resumed=True
+            response_id=response_id,
+            connection_id=connection_id,
+            first=first,
+            generation=self._log.generation if generation is None else generation,
+            resumed=True,
         )
         delivery.announced = announced
         self._add(delivery)

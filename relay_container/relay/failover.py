@@ -54,7 +54,7 @@ class Failover:
     async def step(self) -> None:
         """Take over from every relay whose lease has ended."""
         expired = await self._directory.expired()
-        if not self._lease.alive:
+        if not self._lease.alive or self._lease.resumed:
             # If this relay could not renew its own lease either, Valkey was away, and the others
             # are most likely alive: they get the time for another renewal.
             return

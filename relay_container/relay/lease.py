@@ -5,6 +5,10 @@ from collections.abc import Callable
 
 from axon.directory.relays import RelayDirectory
 
+RESUMED_LEASES = 3
+"""Lengths of a lease for which others may still be away after this relay's lease had ended: their
+connections hang for at most 5 s, and leases last 2 s."""
+
 
 class Lease:
     """Renewed by `beat`, several times within its length.
@@ -34,11 +38,17 @@ class Lease:
         self._length_s = length_s
         self._clock = clock
         self._until = 0.0
+        self._resumed_until = 0.0
 
     @property
     def beat_s(self) -> float:
         """Seconds from one renewal to the next."""
         return self._length_s / 3
+
+    @property
+    def resumed(self) -> bool:
+        """True for `RESUMED_LEASES` lengths after a lease that had ended was renewed."""
+        return self._clock() < self._resumed_until
 
     @property
     def alive(self) -> bool:
@@ -51,6 +61,8 @@ class Lease:
         # lease ended before another one does.
         until = self._clock() + self._length_s
         await self._directory.heartbeat(self._relay_id, lease_s=self._length_s)
+        if self._until and not self.alive:
+            self._resumed_until = self._clock() + RESUMED_LEASES * self._length_s
         self._until = until
 
     async def end(self) -> None:

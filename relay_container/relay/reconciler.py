@@ -60,6 +60,7 @@ class DeliveryReconciler:
 
     async def step(self) -> None:
         """Compare once, and repair what differs for the second time."""
+        self._dispatcher.confirm_all()
         ours = await self._directory.undelivered(self._relay_id)
         # Taken after the await: a delivery that ended meanwhile is no longer compared.
         known = self._dispatcher.deliveries
@@ -94,6 +95,8 @@ class DeliveryReconciler:
             delivery = self._dispatcher.deliveries.get(response_id)  # may have ended meanwhile
             if delivery is None or (meta is None and steps < LOST_AFTER):
                 continue
+            if meta is not None and delivery.generation != self._log.generation:
+                continue  # its writer finds out what the new generation has of it
             if meta is not None and meta.relay_id != self._relay_id:
                 self._dispatcher.drop(response_id)
             else:

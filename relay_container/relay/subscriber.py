@@ -56,7 +56,7 @@ class RelaySubscriber(subscriber.Subscriber):
 
     def _take(self, payload: bytes) -> None:
         try:
-            publication = Publication.decode(payload)
+            publication = Publication.decode(payload, generation=self.generation)
         except UnreadableError as error:
             self._refused(error)
             return

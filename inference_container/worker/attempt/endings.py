@@ -22,6 +22,7 @@ from axon.exceptions import (
     UnavailableError,
 )
 from axon.formats import UnreadableLogError
+from axon.responses import terminator
 from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import OverdueError, ShedError
 from worker.engines.protocol import (
@@ -91,10 +92,7 @@ CONDEMNED = (
     "The request made workers fail repeatedly and was given up. Change it before you send it again."
 )
 
-LOST = {
-    "code": "server_error",
-    "message": "The answer was lost by a failure of the server. Please send the request again.",
-}
+LOST = terminator.LOST
 
 # OpenAI has no code for overload among those of failed responses; `type` may be any.
 _OVERLOADED = ResponseFailure(

@@ -40,7 +40,9 @@ class WriterHarness:
         return self.connections.posts["c1"]
 
     def delivery(self, response_id: str = "resp_1") -> DeliveryCursor:
-        delivery = DeliveryCursor(response_id=response_id, connection_id="c1")
+        delivery = DeliveryCursor(
+            response_id=response_id, connection_id="c1", generation=self.log.generation
+        )
         self.writer.add(delivery)
         return delivery
 

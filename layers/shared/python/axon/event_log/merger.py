@@ -86,7 +86,12 @@ class EventMerger:
 
     def publish(self, publication: Publication) -> None:
         """Take what was published, as far as it follows on what is known."""
-        self.learn(publication.first + len(publication.events), ended=publication.terminal)
+        end = publication.first + len(publication.events)
+        if publication.terminal and end <= self._next:
+            # The log has ended with fewer events than were handed out: other ones than these.
+            self.request_read()
+            return
+        self.learn(end, ended=publication.terminal)
         # Repeated and overlapping publications bring events that are here already. After a gap
         # nothing is kept: `known` has grown, so the log is read once the cache is used up.
         skip = self._next + len(self._cache) - publication.first
@@ -100,6 +105,21 @@ class EventMerger:
         self.known = max(self.known, known)
         if ended:
             self._end = known
+
+    def forget(self) -> None:
+        """Drop all that was published and not handed out, and read the log instead.
+
+        To be called when the log has another generation: it may lack what the one before published.
+        """
+        self._cache.clear()
+        self._cached_bytes = 0
+        self.known = self._next
+        self._end = None
+        self.request_read()
+
+    def postpone_read(self) -> None:
+        """End a read that has brought nothing: the log is behind, and another read follows."""
+        self.known = self._next
 
     def request_read(self) -> None:
         """Request a read of the log, because publications may have been lost."""

@@ -44,6 +44,8 @@ class Publication:
     granted : bool
         The relay may post the events without a checkpoint first: all earlier ones have certainly
         arrived, and the log has written the grant.
+    generation : str
+        Generation of the server that has published it, known from the subscription; not encoded.
     """
 
     response_id: str
@@ -52,6 +54,7 @@ class Publication:
     kind: Kind
     events: Sequence[bytes] = ()
     granted: bool = False
+    generation: str = ""
 
     @property
     def terminal(self) -> bool:
@@ -70,8 +73,15 @@ class Publication:
         return b"\n".join([header, *self.events])
 
     @classmethod
-    def decode(cls, payload: bytes) -> Self:
+    def decode(cls, payload: bytes, *, generation: str = "") -> Self:
         """Read what `encode` wrote; the events stay encoded.
+
+        Parameters
+        ----------
+        payload : bytes
+            A message of the channel.
+        generation : str
+            Generation of the server that the subscription is with.
 
         Raises
         ------
@@ -90,6 +100,7 @@ class Publication:
                 Kind(flags.removesuffix(b"!")),
                 events,
                 granted=flags.endswith(b"!"),
+                generation=generation,
             )
         except UnreadableError:
             raise

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from itertools import islice
 
 from axon.clock import now_ms
-from axon.event_log.log import EventLog, LoggedEvent, LostResponse, ResponseMeta, Status
+from axon.event_log.confirmation import confirmed_delivery
+from axon.event_log.log import (
+    Claim,
+    EventLog,
+    LoggedEvent,
+    LostResponse,
+    ResponseMeta,
+    Status,
+)
 from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
 from axon.formats import UnreadableError, log_refusal
 from axon.ids import is_id
@@ -21,6 +29,13 @@ _TRIES = 6
 
 logger = logging.getLogger(__name__)
 
+_LOSES = 0
+"""An epoch before all others: its history record replaces none that an attempt has sent."""
+
+LOST = {
+    "code": "server_error",
+    "message": "The answer was lost by a failure of the server. Please send the request again.",
+}
 OVERDUE = {"code": "server_error", "message": "The response did not finish before its deadline."}
 
 
@@ -112,6 +127,13 @@ class ResponseTerminator:
             raise MissingResponseError(f"{meta.response_id} lacks events")
         transcript = job.transcript() if job else _transcript(logged[0])
         transcript.replay(logged)
+        if claim.unsure and status is Status.CANCELLED:
+            # Its closing events would take numbers that the client may have seen on other events. A
+            # failure is one event: where that is not the next one, a relay that is ahead notices.
+            received = await confirmed_delivery(self._log, meta.response_id, claim)
+            if received is None or received > claim.next_sequence:
+                status, error = Status.FAILED, LOST
+                transcript.next_sequence = max(received or 0, claim.next_sequence)
         # The tokens were spent though the answer ends early: client and history get their number.
         journal = await self._log.read_journal(meta.response_id) if claim.next_record else []
         usage = logged_usage(journal, logged_tokens=len(transcript.token_ids))
@@ -120,19 +142,20 @@ class ResponseTerminator:
         events.append(transcript.end(status, error=error, usage=usage))
         if job is None:
             # No record and no turn can be made of it. Its client gets the event all the same.
-            await self._append(meta, logged, events, epoch=claim.epoch, status=status)
+            await self._append(meta, logged, events, claim=claim, status=status)
             return
         finished = FinishedResponse(
             job=job,
             response=transcript.response,
             event=events[-1],
-            epoch=claim.epoch,
+            # A record made from less than the client has seen must not replace a complete one.
+            epoch=_LOSES if claim.unsure and status is Status.FAILED else claim.epoch,
             status=status,
         )
         await self._finisher.finish(
             finished,
             append=lambda event: self._append(
-                meta, logged, [*events[:-1], event], epoch=claim.epoch, status=status
+                meta, logged, [*events[:-1], event], claim=claim, status=status
             ),
             # Nothing continues a failed response: telling of it matters more than keeping it.
             history_required=status is not Status.FAILED,
@@ -144,18 +167,25 @@ class ResponseTerminator:
         logged: list[LoggedEvent],
         events: list[LoggedEvent],
         *,
-        epoch: int,
+        claim: Claim,
         status: Status,
     ) -> None:
         """Append the closing events; make the log again if it was lost since it was read."""
         try:
-            await self._log.append(meta.response_id, epoch=epoch, events=events, status=status)
+            await self._log.append(
+                meta.response_id,
+                epoch=claim.epoch,
+                events=events,
+                status=status,
+                nonce=claim.nonce,
+                predecessor=claim.predecessor,
+            )
         except MissingResponseError:
             # The history has this end already, so the client must get the same one.
-            await self._restore(meta, [*logged, *events], epoch=epoch, status=status)
+            await self._restore(meta, [*logged, *events], claim=claim, status=status)
 
     async def _restore(
-        self, meta: ResponseMeta, events: list[LoggedEvent], *, epoch: int, status: Status
+        self, meta: ResponseMeta, events: list[LoggedEvent], *, claim: Claim, status: Status
     ) -> None:
         await self._log.restore(
             LostResponse(
@@ -165,7 +195,8 @@ class ResponseTerminator:
                 connection_id=meta.connection_id,
                 job=meta.job,
                 deadline_ms=now_ms(),
-                epoch=epoch,
+                epoch=claim.epoch,
+                nonce=claim.nonce,
                 events=events,
                 status=status,
             )

@@ -111,6 +111,7 @@ class ValkeyResponseChannels(ResponseChannels):
         self._requested: set[str] = set()
         self._confirmed: set[str] = set()
         self._changed = asyncio.Event()
+        self._generation = ""
         self._answered_at = 0.0
 
     @property
@@ -161,6 +162,7 @@ class ValkeyResponseChannels(ResponseChannels):
         try:
             async with asyncio.timeout(SILENCE_S):
                 await connection.connect()  # type: ignore[no-untyped-call]
+            self._generation = self._valkey.generations.of(connection)
             # Either task's error ends the other one, too: the next connection begins from nothing.
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._receive(connection))
@@ -221,7 +223,7 @@ class ValkeyResponseChannels(ResponseChannels):
         if not listeners:  # it has just left
             return
         try:
-            publication = Publication.decode(payload)
+            publication = Publication.decode(payload, generation=self._generation)
         except UnreadableError as error:
             log_refusal(error)
             # Its events are in the log; unasked, it is only read after a second of silence.

@@ -47,6 +47,7 @@ class Subscriber:
         self._receivers = {name.encode(): receive for name, receive in receivers.items()}
         self._resubscribed = resubscribed
         self.subscribed = asyncio.Event()
+        self.generation = ""
         self._answered_at = 0.0
         self._silence: asyncio.Timeout | None = None
 
@@ -100,6 +101,7 @@ class Subscriber:
                         extend(silence, SILENCE_S)
                     # Also after the client has reconnected by itself.
                     if kind == b"subscribe" and channel == own:
+                        self.generation = self._valkey.generations.of(pubsub.connection)
                         self.subscribed.set()
                         self._resubscribed()
             finally:
