@@ -227,6 +227,8 @@ def test_gateway_invokes_functions_by_the_schedules_of_the_catalog(gateway: Temp
         function = target["Arn"]["Fn::GetAtt"][0]
         name = functions[function]["Properties"]["FunctionName"].removeprefix("axon-dev-")
         found[name] = (rule["ScheduleExpression"], rule["State"], target["RetryPolicy"])
+    environment = only_function(gateway, "axon-dev-expire")["Environment"]["Variables"]
+    assert environment["AXON_RETENTION_DAYS"] == "30"
     assert found == {
         each.function: (
             "rate(1 hour)",
@@ -235,6 +237,12 @@ def test_gateway_invokes_functions_by_the_schedules_of_the_catalog(gateway: Temp
         )
         for each in catalog.SCHEDULES
     }
+
+
+def only_function(template: Template, name: str) -> Properties:
+    functions = resources(template, "AWS::Lambda::Function").values()
+    (found,) = [each for each in functions if each.get("FunctionName") == name]
+    return found
 
 
 def trigger(template: Template) -> tuple[str, Properties]:

@@ -59,12 +59,12 @@ class WorkerHarness:
         self.log = log
         self._jobs = jobs
         self._valkey = valkey
-        self._service = service
+        self.service = service
         self._sqs = sqs
 
     async def submit(self, **fields: Any) -> str:
         request = a_request(**fields)
-        response_id = await self._service.submit(
+        response_id = await self.service.submit(
             request, principal=a_principal(TENANT), connection_id=CONNECTION
         )
         assert response_id is not None
@@ -103,6 +103,16 @@ class WorkerHarness:
             await self._valkey.call("HGETALL", key),
             await self._valkey.call("XRANGE", events, "-", "+"),
         ]
+
+    async def remove_delivery(self, response_id: str) -> None:
+        """Do what a relay does that has delivered everything."""
+        relay = (await self.describe(response_id)).relay_id
+        await self._valkey.call("SREM", keys_of.relay_responses(relay), response_id)
+
+    async def turn_fields(self, response_id: str) -> dict[bytes, bytes]:
+        """Return what the cache holds of a response's turn."""
+        fields: dict[bytes, bytes] = await self._valkey.call("HGETALL", keys_of.turn(response_id))
+        return fields
 
     async def send_again(self, response_id: str) -> None:
         """Send the job of a running response once more."""

@@ -9,6 +9,7 @@ from axon.settings import (
     EndpointSettings,
     EngineSettings,
     EventLogSettings,
+    ExpireSettings,
     RespondSettings,
     ValkeySettings,
     WorkerSettings,
@@ -34,6 +35,14 @@ def test_settings_come_from_variables_and_defaults() -> None:
 def test_settings_treat_an_empty_variable_as_unset() -> None:
     settings = EventLogSettings.from_environ({"AXON_VALKEY_URL": "x", "AXON_RETENTION_S": ""})
     assert settings.retention_s == 300
+
+
+def test_settings_of_retention_are_days_or_none_at_all() -> None:
+    environ = {"AXON_POSTGRES_DSN": "postgresql://"}
+    assert ExpireSettings.from_environ(environ).retention_days == 30
+    assert ExpireSettings.from_environ(environ | {"AXON_RETENTION_DAYS": "0"}).retention_days == 0
+    with pytest.raises(SettingsError, match="AXON_RETENTION_DAYS"):
+        ExpireSettings.from_environ(environ | {"AXON_RETENTION_DAYS": "-1"})
 
 
 @pytest.mark.parametrize(

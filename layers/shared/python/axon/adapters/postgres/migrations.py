@@ -91,7 +91,8 @@ async def _turn(connection: Connection, longest_s: float) -> AsyncIterator[None]
     try:
         yield
     finally:
-        await connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+        if not connection.closed:  # the lock ends with its connection
+            await connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
 
 async def _locked(connection: Connection) -> bool:

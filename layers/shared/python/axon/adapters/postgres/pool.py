@@ -143,7 +143,7 @@ async def transaction(pool: Pool, *, any_schema: bool = False) -> AsyncIterator[
 async def session(pool: Pool) -> AsyncIterator[Connection]:
     """Give a pooled connection on which each statement is a transaction of its own.
 
-    Its settings and locks last to the end of the block, and the connection with them.
+    Its settings last to the end of the block.
 
     Raises
     ------
@@ -157,7 +157,9 @@ async def session(pool: Pool) -> AsyncIterator[Connection]:
             try:
                 yield connection
             finally:
-                await connection.close()  # the pool makes another one
+                if not connection.closed:
+                    await connection.execute("RESET ALL")
+                    await connection.set_autocommit(False)
     except (OperationalError, PoolTimeout, ReadOnlySqlTransaction) as error:
         raise UnavailableError(f"PostgreSQL: {error}") from error
 
