@@ -182,7 +182,8 @@ class EventWriter:
             The log is lost and this attempt must not restore it: it is past its deadline, or
             another attempt may have sent the client more than this one knows.
         """
-        journal = [] if record is None else [self._new_record(*record)]
+        numbers = {"number": len(self._journal), "after": len(self._events) - 1}
+        journal = [JournalRecord(**numbers, kind=record[0], data=record[1])] if record else []
         await self._retry.run(lambda: self._append(events, status, journal))
         self._events += events
         self._journal += journal
@@ -202,9 +203,7 @@ class EventWriter:
         EndedError, DuplicateError, FencedError, MissingResponseError
             As `append`.
         """
-        record = self._new_record(kind, data)
-        await self._retry.run(lambda: self._append([], Status.IN_PROGRESS, [record]))
-        self._journal.append(record)
+        await self.append([], record=(kind, data))
 
     async def fail_lost(self, transcript: Transcript, error: dict[str, str]) -> LoggedEvent | None:
         """Create a lost log again with nothing but a failure.
@@ -278,11 +277,6 @@ class EventWriter:
             )
         except FencedError as error:
             raise EndedError(str(error)) from error
-
-    def _new_record(self, kind: str, data: bytes) -> JournalRecord:
-        return JournalRecord(
-            number=len(self._journal), after=len(self._events) - 1, kind=kind, data=data
-        )
 
     async def _read_journal(self) -> list[JournalRecord]:
         return await self._retry.run(lambda: self._log.read_journal(self._job.response_id))

@@ -25,6 +25,7 @@ from axon.directory.relays import RelayDirectory
 from axon.event_log.fence import Fences
 from axon.event_log.log import EventLog
 from axon.testing.event_log import FakeValkey
+from axon.testing.fences import FakeFences
 from tests.support.clients import valkey_client
 from tests.support.partial_loss import rewind, snapshot
 from tests.support.principals import a_principal
@@ -119,7 +120,7 @@ async def _fake(
     )
     yield EventLogHarness(
         log=fake,
-        fences=fake,
+        fences=FakeFences(fake),
         relays=fake,
         other_relays=fake,
         models=fake.directory,

@@ -13,7 +13,7 @@ from axon.responses.usage import USAGE, input_record, logged_usage, report_recor
 from worker.attempt.budget import Progress
 from worker.attempt.context import AttemptContext
 from worker.attempt.endings import ResponseFailure, ending_of
-from worker.attempt.fence_watch import FenceNoticedError, claimed_after
+from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import ShedError
 from worker.engines.protocol import FinishReason, GenerateRequest
 from worker.event_writer import EndedError
@@ -259,7 +259,7 @@ class Attempt:
         try:
             async with self._context.fence_watch.guard(
                 self._job.response_id,
-                fenced=claimed_after(self._event_writer.epoch),
+                fenced=lambda fence: fence.refuses(self._event_writer.claimed),
                 heard_at=lambda: self._appended_at,
             ):
                 yield

@@ -22,15 +22,6 @@ class FenceNoticedError(FencedError):
     """The watch has found the response of a silent attempt fenced."""
 
 
-def claimed_after(epoch: int) -> Callable[[Fence], bool]:
-    """Return a check for a claim later than the one of this epoch.
-
-    A lower epoch is no fence: Valkey has lost the claim, and the attempt's next append repairs
-    that. The attempt's own end is none either.
-    """
-    return lambda fence: fence.epoch > epoch
-
-
 def has_ended(fence: Fence) -> bool:
     """Return whether the response has ended, for a job that is not claimed yet."""
     return fence.status.terminal
@@ -99,7 +90,7 @@ class FenceWatch:
         response_id : str
             The response.
         fenced : Callable[[Fence], bool]
-            Returns whether a fence ends the caller: `claimed_after` or `has_ended`.
+            Returns whether a fence ends the caller (`Fence.refuses`, `has_ended`).
         heard_at : Callable[[], float]
             Returns when the caller last learned that it is not fenced, by the loop's clock in
             seconds.

@@ -141,7 +141,7 @@ def _waits(call: ast.Call) -> bool:
     if not isinstance(call.func, ast.Attribute):
         return False
     name, target = call.func.attr, _name(call.func.value)
-    if name == "get" and call.args:  # of a client, not of a queue
+    if name in ("get", "acquire") and call.args:  # of a client, not of a queue or lock
         return False
     if name == "gather" and not _gathers_names(call):  # calls, each of which is searched itself
         return False

@@ -13,6 +13,7 @@ from axon.jobs import Job, NotExtended, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
 from axon.testing.attempts import FakeQuarantinePermits
 from axon.testing.event_log import FakeValkey
+from axon.testing.fences import FakeFences
 from axon.testing.stores import FakeJobQueue
 from axon.tracing import NoTracing
 from tests.support.virtual_time import now
@@ -132,7 +133,7 @@ class FleetWorker:
         engine = FatalEngine(self, fleet.tokens)
         context = AttemptContext(
             event_log=valkey,
-            fence_watch=FenceWatch(fences=valkey, interval_s=0.2),
+            fence_watch=FenceWatch(fences=FakeFences(valkey), interval_s=0.2),
             conversations=responses.conversations,
             finisher=ResponseFinisher(history=responses.history, turns=responses.turns),
             terminator=responses.terminator,

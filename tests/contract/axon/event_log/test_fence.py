@@ -19,6 +19,6 @@ async def test_fences_show_the_latest_claim_and_the_end(harness: EventLogHarness
         "r1", epoch=claim.epoch, events=[LoggedEvent(1, b"{}")], status=Status.CANCELLED
     )
     ended, running = await harness.fences.fences(["r1", "r2"])
-    assert ended == Fence(Status.CANCELLED, claim.epoch)
+    assert ended == Fence(Status.CANCELLED, claim.epoch, claim.nonce)
     assert running == Fence(Status.QUEUED, 0)
     assert list(await harness.fences.fences([])) == []

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from axon.event_log.log import Status
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
+from axon.testing.fences import FakeFences
 from tests.support.sdk_events import validate_stream
 from tests.unit.axon.responses.service_harness import DEADLINE_S, ResponseHarness
 from tests.unit.worker.settings_samples import SETTINGS
@@ -57,7 +58,7 @@ class AttemptHarness(ResponseHarness):
         settings = SETTINGS.model_copy(update=sizes)
         return AttemptContext(
             event_log=self.valkey,
-            fence_watch=FenceWatch(fences=self.valkey, interval_s=FENCE_S),
+            fence_watch=FenceWatch(fences=FakeFences(self.valkey), interval_s=FENCE_S),
             conversations=self.conversations,
             finisher=ResponseFinisher(
                 history=self.history, turns=self.turns, clock_ms=lambda: self.clock_ms

@@ -1,18 +1,22 @@
 """The watch over silent attempts, in virtual time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from typing_extensions import override
 
 from axon.event_log.fence import Fence, Fences
-from axon.event_log.log import Status
+from axon.event_log.log import Claim, Status
 from axon.exceptions import UnavailableError
 from tests.support.virtual_time import now, run
-from worker.attempt.fence_watch import FenceNoticedError, FenceWatch, claimed_after, has_ended
+from worker.attempt.fence_watch import FenceNoticedError, FenceWatch, has_ended
 
 INTERVAL_S = 0.2
+
+
+def claimed_after(epoch: int) -> Callable[[Fence], bool]:
+    return lambda fence: fence.refuses(Claim(epoch=epoch, next_sequence=2))
 
 
 class FencesStub(Fences):

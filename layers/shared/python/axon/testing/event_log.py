@@ -8,7 +8,6 @@ from typing_extensions import override
 
 from axon.directory.models import SILENCE_S
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.fence import Fence, Fences
 from axon.event_log.log import (
     Claim,
     EventLog,
@@ -39,7 +38,7 @@ from axon.testing.models import FakeModelDirectory
 from axon.testing.relay_directory import FakeLog, FakeRelays
 
 
-class FakeValkey(FakeRelays, EventLog, Fences):
+class FakeValkey(FakeRelays, EventLog):
     """All that Valkey keeps for the way of a response, with a settable clock.
 
     `published` records (relay id, payload) of every publish. `models` exist even while no worker
@@ -213,11 +212,6 @@ class FakeValkey(FakeRelays, EventLog, Fences):
             nonce=log.claim,
             incomplete=self._incomplete(log),
         )
-
-    @override
-    async def fences(self, response_ids: Sequence[str]) -> Sequence[Fence | None]:
-        logs = map(self._find, response_ids)
-        return [Fence(log.meta.status, log.meta.epoch) if log else None for log in logs]
 
     @override
     async def restore(self, response: LostResponse) -> None:

@@ -22,8 +22,10 @@ class ValkeyFences(Fences):
         return await asyncio.gather(*map(self._fence, response_ids))
 
     async def _fence(self, response_id: str) -> Fence | None:
-        # Two fields only: the hash has the job, too, which may be 256 KB.
-        status, epoch = await self._valkey.call(
-            "HMGET", keys.response(response_id), "status", "epoch"
+        # These fields only: the hash has the job, too, which may be 256 KB.
+        status, epoch, nonce = await self._valkey.call(
+            "HMGET", keys.response(response_id), "status", "epoch", "claim"
         )
-        return None if status is None else Fence(Status(status.decode()), int(epoch))
+        if status is None:
+            return None
+        return Fence(Status(status.decode()), int(epoch), (nonce or b"").decode())
