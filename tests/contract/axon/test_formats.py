@@ -175,6 +175,33 @@ class TestFormatsOfTheVersionBefore:
         assert resumed is Resumption.RESUMED
 
 
+class TestCheckpointsAfterAFailover:
+    """A relay of the version before writes no generation, and leaves the one that it finds."""
+
+    @pytest.mark.parametrize(
+        ("call", "certain"), [("1796002752475993", True), ("7", False)], ids=["before", "today"]
+    )
+    async def test_count_as_current_only_if_the_version_before_wrote_them(
+        self, log: ValkeyEventLog, loaded: Valkey, call: str, certain: bool
+    ) -> None:
+        fields = {
+            "generation": "former",
+            "checkpoint": "4",
+            "checkpoint_generation": "former",
+            "checkpoint_us": call,
+        }
+        await loaded.call("HSET", f"axon:response:{RUNNING}", *sum(fields.items(), ()))
+        meta = await log.describe(RUNNING)
+        assert meta is not None
+        assert meta.checkpoint.certain is certain
+        assert (await log.claim(RUNNING, message_id="message-2")).unsure is not certain
+        relays = ValkeyRelayDirectory(valkey=loaded)
+        await relays.end_lease(samples.RELAY)
+        taken_over = await relays.take_over(samples.RELAY, successor_id="relay-1")
+        (one,) = (each for each in taken_over if each.response_id == RUNNING)
+        assert one.checkpoint.certain is certain
+
+
 class TestFingerprintsOfTheVersionBefore:
     @pytest.mark.parametrize("each", BEFORE["fingerprints"])
     def test_are_those_of_today(self, each: dict[str, Any]) -> None:

@@ -7,6 +7,9 @@ from axon.adapters.valkey.generation import UNKNOWN
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import JournalRecord, LoggedEvent
 
+_CLOCK_US = 10**12
+"""Above any count of a relay's calls, and below microseconds since 1970; as in `generation.lua`."""
+
 
 def pairs(events: Sequence[LoggedEvent]) -> list[bytes | str]:
     """Return each event and its token ids, as arguments of a script."""
@@ -21,7 +24,9 @@ def triples(journal: Sequence[JournalRecord]) -> list[bytes | str | int]:
 def checkpoint(fields: dict[bytes, bytes], generation: str | None) -> DeliveryCheckpoint:
     """Return a response's checkpoint: in doubt if another generation may have gone on from it."""
     written = DeliveryCheckpoint.decode(fields.get(b"checkpoint", b"0"))
-    if is_current(fields.get(b"checkpoint_generation"), generation):
+    # A relay of the version before leaves the generation as it was, and has a clock for a counter.
+    of_before = int(fields.get(b"checkpoint_us", b"0")) >= _CLOCK_US
+    if of_before or is_current(fields.get(b"checkpoint_generation"), generation):
         return written
     return replace(written, tail=TailState.IN_DOUBT)
 

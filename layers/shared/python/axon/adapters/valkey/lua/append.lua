@@ -10,10 +10,12 @@
 -- the numbers of the next event and journal record.
 local response, events, journal, deadlines, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'epoch', 'next_sequence', 'connection_id',
-  'relay_id', 'checkpoint', 'next_record', 'claim', 'generation', 'checkpoint_generation')
+  'relay_id', 'checkpoint', 'next_record', 'claim', 'generation', 'checkpoint_generation',
+  'checkpoint_us')
 if not meta[1] then
   return { 'missing' }
 end
+meta[10] = generation_of_checkpoint(meta[10], meta[11])
 -- The fence. A later claim has a higher epoch, and its attempt continues from what the log held
 -- then: one more event of an older attempt would be one that its successor does not know of.
 -- After a loss two attempts can get the same epoch; the nonces tell them apart.

@@ -11,7 +11,7 @@
 local response, events = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'next_sequence', 'connection_id', 'relay_id',
   'claim', 'epoch', 'checkpoint', 'next_record', 'generation', 'checkpoint_generation', 'forks',
-  'claimed_after')
+  'claimed_after', 'checkpoint_us')
 if not meta[1] then
   return { 'missing' }
 end
@@ -23,6 +23,7 @@ if unreadable(response) then
 end
 local generation = ARGV[5]
 local following, following_record = tonumber(meta[2]), tonumber(meta[8] or '0')
+meta[10] = generation_of_checkpoint(meta[10], meta[13])
 local received = delivered(meta[7], meta[10], generation)
 -- The log is complete if its holder has appended in this generation, or if the client's relay says
 -- in this generation that the client has no more than the log.

@@ -5,6 +5,12 @@ local function is_current(stored, generation)
   return not stored or generation == '' or stored == generation
 end
 
+-- Return the generation of a checkpoint; false if a relay of the version before has written it. That one
+-- leaves the field as it was, and orders its calls by its clock in us; today's relays count from 1.
+local function generation_of_checkpoint(stored, call)
+  return tonumber(call or '0') < 1e12 and stored
+end
+
 -- Return a checkpoint as `publish_events` takes it: with one of another generation nothing is granted,
 -- because the events behind it may have been posted without a trace.
 local function grantable(checkpoint, stored, generation)

@@ -41,7 +41,7 @@ for index = 6, #ARGV do
   local id = ARGV[index]
   local key = 'axon:response:' .. id
   local meta = redis.call('HMGET', key, 'relay_id', 'connection_id', 'checkpoint',
-    'checkpoint_generation')
+    'checkpoint_generation', 'checkpoint_us')
   if meta[1] ~= ARGV[1] then
     -- Lost, resumed at another relay or taken over by another successor: not this relay's any more.
     redis.call('SREM', left, id)
@@ -56,7 +56,7 @@ for index = 6, #ARGV do
       redis.call('SMOVE', left, own, id)
       local checkpoint = meta[3] or '0'
       -- The dead relay may have posted more, and said so to a server that is lost.
-      if not is_current(meta[4], ARGV[4]) then
+      if not is_current(generation_of_checkpoint(meta[4], meta[5]), ARGV[4]) then
         checkpoint = string.match(checkpoint, '^%d+') .. '?'
       end
       taken_over[#taken_over + 1] = { id, meta[2], checkpoint }
