@@ -10,6 +10,7 @@ from axon.adapters.observability.health import Health, serve_health
 from axon.adapters.observability.metrics import new_registry
 from axon.adapters.valkey.client import create_valkey
 from axon.adapters.valkey.directories import ValkeyRelayDirectory
+from axon.adapters.valkey.memory import MemoryGuard
 from axon.settings import RelaySettings
 from relay.completion import DeliveryCompletion
 from relay.dispatcher import Dispatcher
@@ -94,5 +95,8 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
         ),
         terminator=terminator,
         directory=directory,
+        memory=MemoryGuard(
+            valkey=valkey, observe=metrics.valkey_memory.set, evicted=metrics.evicted_turns.inc
+        ),
         stop_timeout_s=settings.stop_timeout_s,
     )

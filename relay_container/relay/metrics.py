@@ -37,6 +37,17 @@ class RelayMetrics:
             "1 while this relay can deliver; 0 while Valkey is away, or it has only just started.",
             registry=registry,
         )
+        self.valkey_memory = Gauge(
+            "axon_valkey_memory_ratio",
+            "Used share of Valkey's memory. From 0.7 on turns are evicted, and from 0.85 on new "
+            "requests are refused.",
+            registry=registry,
+        )
+        self.evicted_turns = Counter(
+            "axon_relay_evicted_turns",
+            "Cached turns that this relay has evicted because Valkey's memory runs low.",
+            registry=registry,
+        )
         posts = Counter(
             "axon_relay_posts",
             "Posts to connections, by outcome; a throttled one is repeated.",

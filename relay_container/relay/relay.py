@@ -5,6 +5,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 
+from axon.adapters.valkey.memory import MemoryGuard
 from axon.directory.relays import RelayDirectory
 from axon.periodic import every
 from axon.responses.terminator import ResponseTerminator
@@ -39,6 +40,7 @@ class Relay:
     reconciler: DeliveryReconciler
     terminator: ResponseTerminator
     directory: RelayDirectory
+    memory: MemoryGuard
     stop_timeout_s: float
 
     @property
@@ -77,7 +79,11 @@ class Relay:
         ]
         terminating = [
             group.create_task(every(STEP_S, step, until=stop))
-            for step in (self.terminator.fail_overdue, self.terminator.cancel_abandoned)
+            for step in (
+                self.terminator.fail_overdue,
+                self.terminator.cancel_abandoned,
+                self.memory.step,
+            )
         ]
         await stop.wait()
         self.relay_left.set()  # ends the pause of the failover's loop, which then sees `stop`

@@ -19,8 +19,8 @@ _VALKEY = (
     (
         "memory",
         "DatabaseMemoryUsagePercentage",
-        80,
-        "Valkey fills up, and refuses writes when it is full. Choose a larger valkey.node_type.",
+        70,
+        "Valkey fills up: at 85 % it refuses new requests. Choose a larger valkey.node_type.",
     ),
     (
         "cpu",

@@ -262,6 +262,31 @@ class Conversations:
         return [TurnHead.of(turn) for turn in await self.turns_before(previous_response_id, **who)]
 
 
+MAX_TURNS = 500
+"""Most turns of a conversation that a request continues."""
+MAX_CONVERSATION_BYTES = 50_000_000
+"""Most bytes of its turns: 500 of 100 KB. Each request reads all of them."""
+
+
+def check_length(turns: Sequence[TurnHead]) -> None:
+    """Refuse to continue a conversation that is too long.
+
+    Raises
+    ------
+    RequestError
+        It has more turns or bytes than the limits.
+    """
+    size = sum(turn.size for turn in turns)
+    if len(turns) >= MAX_TURNS or size > MAX_CONVERSATION_BYTES:
+        raise RequestError(
+            f"The conversation is too long: {len(turns)} turns and {size // 1_000_000} MB; at most "
+            f"{MAX_TURNS} turns and {MAX_CONVERSATION_BYTES // 1_000_000} MB can be continued. "
+            "Start a new conversation, with a summary of this one as its input.",
+            code="conversation_too_long",
+            param="previous_response_id",
+        )
+
+
 def _unknown(previous_response_id: str) -> RequestError:
     return RequestError(
         f"Previous response with id '{previous_response_id}' not found.",

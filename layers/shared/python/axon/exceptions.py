@@ -6,6 +6,7 @@ AxonError
 │   ├── PermanentRefusalError   a service refuses the call; a retry would be refused, too
 │   ├── HistoryPendingError     what the request continues is on its way to the database
 │   └── StoreFullError      Valkey has no memory left; worth a retry in a minute
+│       └── TenantFullError     the tenant holds as much of it as one tenant may
 ├── SettingsError           wrong or missing configuration; ends the process at start
 ├── FencedError             another attempt owns the response now; stop at once
 │   ├── LostClaimError      the log has lost the claim, which may be taken again
@@ -85,6 +86,10 @@ class StoreFullError(UnavailableError):
 
     retry_after_s = 60
     """When to try again, in seconds; over HTTP the header ``Retry-After``."""
+
+
+class TenantFullError(StoreFullError):
+    """A tenant's running responses and unstored turns hold as much memory as one tenant may."""
 
 
 class SettingsError(AxonError):

@@ -9,6 +9,7 @@ from axon.exceptions import (
     RequestError,
     SettingsError,
     StoreFullError,
+    TenantFullError,
     UnavailableError,
 )
 from axon.protocol.errors import (
@@ -76,6 +77,14 @@ def test_error_event_of_a_response_that_is_not_stored_yet_says_when_to_retry() -
     }
     parsed = ResponseErrorEvent.model_validate_json(frame, strict=True)
     assert (parsed.code, parsed.message) == ("previous_response_not_ready", message)
+
+
+def test_error_event_of_a_tenant_that_holds_too_much_names_the_remedy() -> None:
+    event = error_event(TenantFullError("tenant t"))
+    assert (event["status"], event["code"]) == (429, "tenant_memory_exceeded")
+    assert event["error"]["type"] == "rate_limit_error"
+    assert "store to true" in event["message"]
+    assert "tenant t" not in event["message"]
 
 
 def test_error_event_of_a_full_store_says_when_to_retry() -> None:

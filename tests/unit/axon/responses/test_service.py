@@ -1,9 +1,14 @@
 import pytest
 
-from axon.conversations import Turn, TurnHead
+from axon.conversations import MAX_CONVERSATION_BYTES, MAX_TURNS, Turn, TurnHead
 from axon.directory.models import SILENCE_S
-from axon.event_log.log import Status
-from axon.exceptions import PermanentRefusalError, UnavailableError
+from axon.event_log.log import NewResponse, Opening, OpenResult, Status
+from axon.exceptions import (
+    PermanentRefusalError,
+    StoreFullError,
+    TenantFullError,
+    UnavailableError,
+)
 from axon.history import HistoryRecord
 from axon.ids import is_id, new_id
 from axon.jobs import Job
@@ -88,6 +93,31 @@ class TestSubmit:
             await harness.submit()
         assert harness.jobs_sent() == []
 
+    @pytest.mark.parametrize(
+        ("outcome", "error"),
+        [(OpenResult.FULL, StoreFullError), (OpenResult.TENANT_FULL, TenantFullError)],
+    )
+    async def test_accepts_nothing_without_memory_and_keeps_what_is_continued(
+        self,
+        harness: ResponseHarness,
+        outcome: OpenResult,
+        error: type[Exception],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        first = await harness.submit(store=False)
+        await harness.answer(first, "hi")
+        assert len(harness.jobs_sent()) == 1
+
+        async def full(_: NewResponse) -> Opening:
+            return Opening(outcome)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(harness.valkey, "open", full)
+            with pytest.raises(error):
+                await harness.submit(previous_response_id=first)
+        assert harness.jobs_sent() == []
+        assert await harness.submit(previous_response_id=first)
+
     async def test_accepts_nothing_for_a_closed_connection(self, harness: ResponseHarness) -> None:
         await harness.valkey.remove(CONNECTION)
         response_id = await harness.service.submit(
@@ -98,6 +128,29 @@ class TestSubmit:
 
 
 class TestContinue:
+    @pytest.mark.parametrize(("turns", "size"), [(MAX_TURNS, 1), (1, MAX_CONVERSATION_BYTES + 1)])
+    async def test_continues_no_conversation_beyond_the_limits(
+        self,
+        harness: ResponseHarness,
+        turns: int,
+        size: int,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        first = await harness.submit()
+        await harness.answer(first, "hi")
+        assert len(harness.jobs_sent()) == 1
+        (head,) = await harness.turns.heads(first)
+
+        async def heads(_: str) -> list[TurnHead]:
+            return [head.model_copy(update={"size": size})] * turns
+
+        with monkeypatch.context() as patch:
+            patch.setattr(harness.turns, "heads", heads)
+            error = await harness.refusal(previous_response_id=first)
+        assert (error.code, error.param) == ("conversation_too_long", "previous_response_id")
+        assert "new conversation" in error.message
+        assert await harness.submit(previous_response_id=first)
+
     async def test_reads_no_content_of_earlier_turns(
         self, harness: ResponseHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:

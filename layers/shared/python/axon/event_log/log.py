@@ -153,6 +153,8 @@ class OpenResult(StrEnum):
     NO_MODEL: no model is known at all, as when Valkey has just lost its data.
     REPEATED: an earlier request had the same idempotency key.
     GONE: the connection is closed.
+    FULL: Valkey has no memory for new requests.
+    TENANT_FULL: the tenant holds as much of Valkey's memory as one tenant may.
     """
 
     OPENED = "opened"
@@ -162,6 +164,8 @@ class OpenResult(StrEnum):
     NO_MODEL = "no_model"
     NO_RELAY = "no_relay"
     GONE = "gone"
+    FULL = "full"
+    TENANT_FULL = "tenant_full"
 
 
 @dataclass(frozen=True, slots=True)

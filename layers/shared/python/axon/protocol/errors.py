@@ -5,6 +5,7 @@ from axon.exceptions import (
     HistoryPendingError,
     RequestError,
     StoreFullError,
+    TenantFullError,
     UnavailableError,
 )
 from axon.protocol.objects import Json
@@ -17,6 +18,12 @@ UNAVAILABLE_MESSAGE = "The service cannot take your request at the moment. Pleas
 FULL_MESSAGE = (
     "The server's memory for running answers is full, so it takes no new requests. "
     "Please retry in a minute; answers that run are not affected."
+)
+
+TENANT_FULL_MESSAGE = (
+    "Your running responses and unstored conversations hold all the memory that one tenant may "
+    "use. Wait until some have ended, close connections whose unstored conversations you no longer "
+    "need, or set store to true."
 )
 
 
@@ -56,6 +63,8 @@ def _parts(error: BaseException) -> tuple[int, str, str, str, str | None]:
             return error.status, "invalid_request_error", error.code, error.message, error.param
         case HistoryPendingError():
             return 503, "server_error", error.code, error.message, error.param
+        case TenantFullError():
+            return 429, "rate_limit_error", "tenant_memory_exceeded", TENANT_FULL_MESSAGE, None
         case StoreFullError():
             return 503, "server_error", "server_full", FULL_MESSAGE, None
         case UnavailableError():

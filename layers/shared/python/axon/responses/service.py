@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from axon.aliases import ModelAliases, resolve
 from axon.clock import now_ms
-from axon.conversations import Conversations, TurnHead
+from axon.conversations import Conversations, TurnHead, check_length
 from axon.directory.models import unknown_model
 from axon.event_log.log import EventLog, NewResponse, Opening, OpenResult, Resumption, Status
 from axon.exceptions import (
@@ -13,6 +13,8 @@ from axon.exceptions import (
     HistoryPendingError,
     PermanentRefusalError,
     RequestError,
+    StoreFullError,
+    TenantFullError,
     UnavailableError,
 )
 from axon.ids import is_id, new_id
@@ -196,6 +198,7 @@ class ResponseService:
     ) -> tuple[Job, Opening]:
         conversation_id = turns[-1].conversation_id if turns else new_id("conv")
         try:
+            check_length(turns)
             check_calls(request, (call for turn in turns for call in turn.call_ids))
             for model in resolve(
                 request.model, conversation_id=conversation_id, aliases=self._aliases
@@ -303,6 +306,10 @@ class ResponseService:
                 raise UnavailableError("No worker has announced a model yet. Please retry.")
             case OpenResult.NO_RELAY:
                 raise UnavailableError(NO_RELAY)
+            case OpenResult.FULL:
+                raise StoreFullError("no memory for new requests")
+            case OpenResult.TENANT_FULL:
+                raise TenantFullError(f"tenant {job.tenant_id} holds too much memory")
         return opening
 
 

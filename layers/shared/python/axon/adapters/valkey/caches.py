@@ -44,7 +44,7 @@ class ValkeyTurnCache(TurnCache):
         self._valkey = valkey
         self._refused = refused
         self._ttl_s = int(ttl_s)
-        self._put = Script(valkey, "put_turn")
+        self._put = Script(valkey, "put_turn", after=("now_ms", "held"))
 
     @override
     async def chain(self, response_id: str) -> list[Turn]:
@@ -57,8 +57,8 @@ class ValkeyTurnCache(TurnCache):
                 # which writes them into the cache again in a format that can be read.
                 self._refused(error)
                 break
-        stored = [keys.turn(turn.response_id) for turn in turns if turn.connection_id is None]
-        await asyncio.gather(*(self._valkey.call("EXPIRE", key, self._ttl_s) for key in stored))
+        stored = [turn.response_id for turn in turns if turn.connection_id is None]
+        await self._note_use(stored)
         return turns[::-1]
 
     @override
@@ -82,6 +82,18 @@ class ValkeyTurnCache(TurnCache):
     async def evict(self, response_id: str) -> None:
         await self._valkey.call("DEL", keys.turn(response_id))
 
+    async def _note_use(self, response_ids: Sequence[str]) -> None:
+        """Keep stored turns for another while, and from being evicted as the longest unused."""
+        if not response_ids:
+            return
+        now = await self._valkey.now_ms()
+        scores = [part for response_id in response_ids for part in (now, response_id)]
+        expiries = (
+            self._valkey.call("EXPIRE", keys.turn(response_id), self._ttl_s)
+            for response_id in response_ids
+        )
+        await asyncio.gather(self._valkey.call("ZADD", keys.TURNS, "XX", *scores), *expiries)
+
     async def _put_one(self, turn: Turn) -> None:
         connection_id, previous = turn.connection_id or "", turn.previous_response_id or ""
         encoded = turn.encode()
@@ -91,6 +103,7 @@ class ValkeyTurnCache(TurnCache):
                 keys.turn(previous),
                 keys.connection(connection_id),
                 keys.connection_turns(connection_id),
+                keys.TURNS,
             ],
             args=[
                 turn.response_id,
@@ -101,6 +114,7 @@ class ValkeyTurnCache(TurnCache):
                 self._ttl_s,
                 _UNKNOWN_CONNECTION_S,
                 PAGE_TURNS,
+                turn.tenant_id,
             ],
         )
 

@@ -158,6 +158,7 @@ class ValkeyConnectionDirectory(ConnectionDirectory):
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
         self._keep = Script(valkey, "keep")
+        self._drop_turns = Script(valkey, "drop_turns", after=("held",))
 
     @override
     async def register(self, connection_id: str, *, principal: Principal) -> None:
@@ -174,5 +175,5 @@ class ValkeyConnectionDirectory(ConnectionDirectory):
         turns_key = keys.connection_turns(connection_id)
         async for page in pages(self._valkey, turns_key):
             if page:
-                await self._valkey.call("UNLINK", *(keys.turn(turn.decode()) for turn in page))
+                await self._drop_turns(keys=[key], args=page)
         await self._valkey.call("UNLINK", turns_key)

@@ -77,13 +77,11 @@ class ValkeyEventLog(EventLog):
         # What has ended must be known as long as its job may come again.
         self._keep_s = max(self._retention_s, ceil(deadline_s))
         self._keep_open_s = ceil(deadline_s) + self._retention_s
-        self._open = Script(valkey, "open", after=("format", "now_ms", "relay_of", "publish"))
+        self._open = Script(valkey, "open", after=("format", "held", *_DELIVERY))
         self._claim = Script(valkey, "claim", after=("format", "generation", "publish", "attempts"))
         self._append = Script(valkey, "append", after=("generation", "publish"))
         self._restore = Script(valkey, "restore", after=("format", "now_ms", "relay_of"))
-        self._resume = Script(
-            valkey, "resume", after=("format", "generation", "now_ms", "relay_of", "publish")
-        )
+        self._resume = Script(valkey, "resume", after=("format", "generation", *_DELIVERY))
         self._checkpoint = Script(valkey, "checkpoint", after=("generation",))
         self._abandon = Script(valkey, "abandon", after=("now_ms",))
 
@@ -362,6 +360,7 @@ class ValkeyEventLog(EventLog):
 # Order this process's checkpoints: by a clock that goes back, newer ones would be ignored.
 _PROCESS = secrets.token_hex(8)
 _CALLS = count(1)
+_DELIVERY = ("now_ms", "relay_of", "publish")
 
 
 def _name() -> str:

@@ -10,6 +10,8 @@ MODELS_CHANGED = "axon:models:changed"
 WORKERS = "axon:workers"
 BEATS = "axon:workers:beats"
 QUARANTINE = "axon:quarantine"
+MEMORY = "axon:memory"
+TURNS = "axon:turns"
 SCALING_LOCK = "axon:scaling-lock"
 
 

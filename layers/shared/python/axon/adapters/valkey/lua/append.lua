@@ -92,6 +92,10 @@ if terminal then
   -- Without its job, nobody claims it again; out of the indexes, nobody ends it a second time.
   redis.call('HDEL', response, 'job')
   redis.call('ZREM', deadlines, ARGV[1])
+  -- It counts for its tenant until its events expire, and is forgotten at the tenant's next request.
+  local tenant = redis.call('HGET', response, 'tenant_id')
+  redis.call('ZADD', 'axon:tenant:' .. (tenant or '') .. ':held', 'XX',
+    (redis.call('TIME')[1] + ARGV[4]) * 1000, ARGV[1])
   redis.call('ZREM', abandoned, ARGV[1])
   redis.call('SREM', 'axon:connection:' .. meta[4] .. ':responses', ARGV[1])
   redis.call('EXPIRE', response, ARGV[5])

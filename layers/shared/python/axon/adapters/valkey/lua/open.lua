@@ -8,6 +8,8 @@
 --       ms without a registration after which the model counts as unattended,
 --       fingerprint of the request that has the idempotency key or '', API key's id, generation
 -- Returns the result (OpenResult) and, for a repeated request, the first one's id and fingerprint.
+-- Bytes that the events of an answer are expected to take in Valkey: some thousand tokens.
+local ANSWER_BYTES = 65536
 local response, events, connection, running, deadlines, relays, models, last_seen, first = unpack(KEYS)
 local now = now_ms()
 local seen_ms = tonumber(redis.call('ZSCORE', last_seen, ARGV[4]) or '0')
@@ -32,6 +34,15 @@ if ARGV[11] ~= '1' and tonumber(redis.call('ZSCORE', models, ARGV[4]) or '0') < 
   local known = ARGV[11] == '0' or redis.call('EXISTS', models) == 1
   return { known and 'unknown_model' or 'no_model' }
 end
+-- Before Valkey is full, so that the answers which run can end: `axon.adapters.valkey.memory`.
+local limits = redis.call('HMGET', 'axon:memory', 'full', 'tenant_bytes')
+if limits[1] == '1' then
+  return { 'full' }
+end
+local bytes = #ARGV[5] + #ARGV[6] + ANSWER_BYTES
+if limits[2] and held_bytes(ARGV[2], now) + bytes > tonumber(limits[2]) then
+  return { 'tenant_full' }
+end
 local relay = relay_of(connection, relays, now, ARGV[10], ARGV[9])
 if not relay then
   return { 'no_relay' }
@@ -45,6 +56,9 @@ redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[14], 'connecti
 redis.call('HSET', response, 'format', FORMAT)
 if ARGV[15] ~= '' then
   redis.call('HSET', response, 'generation', ARGV[15], 'checkpoint_generation', ARGV[15])
+end
+if limits[2] then
+  hold(ARGV[2], ARGV[1], bytes, now + ARGV[8] * 1000)
 end
 redis.call('ZADD', deadlines, now + ARGV[7], ARGV[1])
 redis.call('SADD', running, ARGV[1])

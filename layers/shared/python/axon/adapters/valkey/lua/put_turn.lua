@@ -1,12 +1,13 @@
 -- Keep a turn, with the ids of the turns before it, so that a conversation is read in pages; unless its
 -- response was deleted meanwhile: a reader that refills the cache may have read the database before the
 -- deletion.
--- KEYS: turn, previous turn, connection, connection's turns
+-- KEYS: turn, previous turn, connection, connection's turns, index of stored turns by their last use
 -- ARGV: response id, previous response's id or '', connection id or '' for a stored turn, turn, head,
 --       seconds to keep a stored turn, seconds to keep an unstored one whose connection is not known,
---       how many ids of earlier turns at most
+--       how many ids of earlier turns at most, tenant id
 -- Returns 'kept', 'deleted' or 'gone': nobody can continue an unstored turn without its connection.
-local turn, parent, connection, turns = unpack(KEYS)
+local turn, parent, connection, turns, index = unpack(KEYS)
+local now = now_ms()
 if redis.call('HEXISTS', turn, 'deleted') == 1 then
   return 'deleted'
 end
@@ -38,5 +39,12 @@ redis.call('EXPIRE', turn, life)
 if ARGV[3] ~= '' then
   redis.call('SADD', turns, ARGV[1])
   redis.call('EXPIRE', turns, life)
+  hold(ARGV[9], 'turn:' .. ARGV[1], #ARGV[4], now + life * 1000)
+else
+  redis.call('ZADD', index, now, ARGV[1])
+  -- Those that were not used since have expired: for each turn that is added, some are removed.
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', now - life * 1000, 'LIMIT', 0, 8)) do
+    redis.call('ZREM', index, id)
+  end
 end
 return 'kept'

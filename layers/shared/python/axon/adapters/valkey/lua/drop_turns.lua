@@ -1,0 +1,11 @@
+-- Delete unstored turns of a connection that is gone.
+-- KEYS: connection
+-- ARGV: the turns' response ids, a bounded number
+-- Returns nothing.
+local tenant = redis.call('HGET', KEYS[1], 'tenant_id')
+for _, id in ipairs(ARGV) do
+  redis.call('UNLINK', 'axon:turn:' .. id)
+  if tenant then
+    release(tenant, 'turn:' .. id)
+  end
+end

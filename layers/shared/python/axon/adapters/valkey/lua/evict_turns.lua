@@ -1,0 +1,21 @@
+-- Evict the stored turns that were not used for the longest time: the database has them. A turn whose
+-- history record is still on its way stays, because nobody else has it.
+-- KEYS: index of stored turns by their last use
+-- ARGV: how many at most, ms for which a turn is not evicted after its last use
+-- Returns how many were evicted.
+local evicted = 0
+local unused = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_ms() - ARGV[2], 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(unused) do
+  local turn = 'axon:turn:' .. id
+  if redis.call('EXISTS', 'axon:history:pending:' .. id) == 1 then
+    -- Looked at again when its turn comes once more, so that it does not stop the others.
+    redis.call('ZADD', KEYS[1], now_ms(), id)
+  else
+    redis.call('ZREM', KEYS[1], id)
+    if redis.call('HEXISTS', turn, 'turn') == 1 then  -- else a marker of a deleted response
+      redis.call('UNLINK', turn)
+      evicted = evicted + 1
+    end
+  end
+end
+return evicted

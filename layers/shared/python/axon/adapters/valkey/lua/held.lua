@@ -1,0 +1,40 @@
+-- The bytes that Valkey must keep for each tenant: logs of its responses, and its unstored turns. They are
+-- counted by what they are expected to take, and forgotten when they have certainly expired.
+
+-- Return the keys of a tenant's index of what is held, by the time at which it is forgotten, and of the
+-- sizes, with their sum in the field ':total'.
+local function held_keys(tenant)
+  local index = 'axon:tenant:' .. tenant .. ':held'
+  return index, index .. ':bytes'
+end
+
+local function release(tenant, name)
+  local index, sizes = held_keys(tenant)
+  local bytes = redis.call('HGET', sizes, name)
+  if bytes then
+    redis.call('HDEL', sizes, name)
+    redis.call('HINCRBY', sizes, ':total', -bytes)
+  end
+  redis.call('ZREM', index, name)
+end
+
+local function hold(tenant, name, bytes, until_ms)
+  local index, sizes = held_keys(tenant)
+  release(tenant, name)
+  redis.call('ZADD', index, until_ms, name)
+  redis.call('HSET', sizes, name, bytes)
+  redis.call('HINCRBY', sizes, ':total', bytes)
+  -- As long as anything may be held; both at once, so that neither is left without the other.
+  redis.call('EXPIRE', index, 86400)
+  redis.call('EXPIRE', sizes, 86400)
+end
+
+-- Return how many bytes are held for a tenant, after forgetting some of what has expired.
+local function held_bytes(tenant, now)
+  local index, sizes = held_keys(tenant)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, 32)) do
+    release(tenant, name)
+  end
+  return tonumber(redis.call('HGET', sizes, ':total') or '0')
+end
+

@@ -1,0 +1,90 @@
+"""The memory of Valkey: caches are evicted, then requests refused, before it is full."""
+
+import logging
+from collections.abc import Callable
+
+from axon.adapters.valkey import keys
+from axon.adapters.valkey.client import Script, Valkey
+
+logger = logging.getLogger(__name__)
+
+EVICT_ABOVE = 0.70
+"""Share of the memory from which stored turns are evicted; also the threshold of the alarm."""
+REFUSE_ABOVE = 0.85
+"""Share from which new requests are refused. The rest is for the answers that run."""
+ACCEPT_BELOW = 0.80
+"""Share from which new requests are accepted again, so that the two do not alternate."""
+TENANT_SHARE = 0.5
+"""Share that one tenant's running responses and unstored turns may take."""
+_LIMITS_S = 10
+"""Seconds for which the limits count: without a relay that measures, none does."""
+_BATCH = 64
+_BATCHES = 16
+"""Batches of turns that one step evicts at most: 1,024 turns, of 100 KB each 100 MB a second."""
+_UNUSED_MS = 10_000
+"""Milliseconds for which a turn stays after its use: the worker may be about to read it."""
+
+
+class MemoryGuard:
+    """Keeps Valkey from filling up; one `step` a second, in every relay.
+
+    Caches go first: the database has what they hold. Then new requests are refused. The logs of
+    accepted responses are never touched, and have the rest of the memory for themselves.
+
+    Parameters
+    ----------
+    valkey : Valkey
+        The server that is guarded; one without `maxmemory` is not.
+    observe : Callable[[float], None]
+        Called with the share of the memory that is used.
+    evicted : Callable[[int], None]
+        Called with how many turns were evicted.
+    """
+
+    def __init__(
+        self,
+        *,
+        valkey: Valkey,
+        observe: Callable[[float], None] = lambda _: None,
+        evicted: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._valkey = valkey
+        self._observe = observe
+        self._evicted = evicted
+        self._refusing = False
+        self._evict = Script(valkey, "evict_turns", after=("now_ms",))
+        self._keep = Script(valkey, "keep")
+
+    async def step(self) -> None:
+        """Measure, evict what may be evicted, and set the limits that `open` applies.
+
+        Raises
+        ------
+        UnavailableError
+            Valkey is away. If it is full already, it refuses requests by itself.
+        """
+        memory = await self._valkey.call("INFO", "memory")
+        most = int(memory.get("maxmemory", 0))
+        if most == 0:
+            return
+        share = int(memory["used_memory"]) / most
+        self._observe(share)
+        if share >= EVICT_ABOVE:
+            await self._evict_turns()
+        refusing = share >= (ACCEPT_BELOW if self._refusing else REFUSE_ABOVE)
+        if refusing != self._refusing:
+            logger.warning("memory %.0f %%: new requests %s", share * 100, _verb(refusing))
+        self._refusing = refusing
+        limits = ["full", int(refusing), "tenant_bytes", int(most * TENANT_SHARE)]
+        await self._keep(keys=[keys.MEMORY], args=[_LIMITS_S, *limits])
+
+    async def _evict_turns(self) -> None:
+        for _ in range(_BATCHES):
+            count = await self._evict(keys=[keys.TURNS], args=[_BATCH, _UNUSED_MS])
+            self._evicted(count)
+            if count < _BATCH:
+                return
+
+
+def _verb(refusing: bool) -> str:
+    return "are refused" if refusing else "are accepted again"

@@ -1,0 +1,193 @@
+"""Valkey's memory: caches go first, then new requests are refused; running answers end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from axon.adapters.valkey.caches import ValkeyTurnCache
+from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.directories import (
+    ValkeyConnectionDirectory,
+    ValkeyModelDirectory,
+    ValkeyRelayDirectory,
+)
+from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.adapters.valkey.memory import MemoryGuard
+from axon.conversations import Turn
+from axon.event_log.log import LoggedEvent, NewResponse, OpenResult, Status
+from tests.conftest import Servers
+from tests.support.clients import valkey_client
+from tests.support.principals import a_principal
+from tests.support.valkey_servers import valkey_server
+
+NEW = NewResponse(
+    response_id="resp_1",
+    tenant_id="t",
+    connection_id="c1",
+    model="echo",
+    job=b"j" * 10_000,
+    created=b"{}",
+)
+
+
+def turn(number: int, *, connection_id: str | None = None, size: int = 50_000) -> Turn:
+    return Turn(
+        response_id=f"resp_{number}",
+        previous_response_id=None,
+        conversation_id="conv",
+        tenant_id="t",
+        connection_id=connection_id,
+        input=[{"role": "user", "content": "x" * size}],
+        output=[],
+    )
+
+
+@pytest.fixture
+async def small(servers: Servers) -> AsyncIterator[Valkey]:
+    """Yield a client of a server whose memory the test limits."""
+    with valkey_server(servers, maxmemory_policy="noeviction") as server:
+        async with valkey_client(server.url) as valkey:
+            await ValkeyModelDirectory(valkey=valkey).register(("echo",), retention_s=600)
+            await ValkeyRelayDirectory(valkey=valkey).heartbeat("r1", lease_s=600)
+            await ValkeyConnectionDirectory(valkey=valkey).register("c1", principal=a_principal())
+            yield valkey
+
+
+async def limit(valkey: Valkey, share: float) -> None:
+    """Set the server's memory so that it is used to this share."""
+    used = int((await valkey.call("INFO", "memory"))["used_memory"])
+    await valkey.call("CONFIG", "SET", "maxmemory", int(used / share))
+
+
+def event_log(valkey: Valkey, *, retention_s: float = 300) -> ValkeyEventLog:
+    return ValkeyEventLog(
+        valkey=valkey, deadline_s=600, retention_s=retention_s, resume_window_s=60
+    )
+
+
+async def used(valkey: Valkey, number: int, *, seconds_ago: int) -> None:
+    now = await valkey.now_ms()
+    await valkey.call("ZADD", "axon:turns", now - seconds_ago * 1000, f"resp_{number}")
+
+
+async def test_memory_guard_evicts_the_turns_that_were_not_used_for_longest(small: Valkey) -> None:
+    cache = ValkeyTurnCache(valkey=small, ttl_s=900)
+    shares, evicted = list[float](), list[int]()
+    guard = MemoryGuard(valkey=small, observe=shares.append, evicted=evicted.append)
+    await cache.put([turn(number) for number in range(4)])
+    await cache.put([turn(4, connection_id="c1")])
+    for number in range(3):
+        await used(small, number, seconds_ago=100)
+    await small.call("SET", "axon:history:pending:resp_1", "t", "EX", 60)
+    await small.call("DEL", "axon:turn:resp_2")
+    await small.call("HSET", "axon:turn:resp_2", "deleted", 1)
+    await limit(small, 0.65)
+    await guard.step()
+    assert evicted == []
+    await limit(small, 0.75)
+    await guard.step()
+    assert evicted == [1]
+    assert shares == [pytest.approx(0.65, abs=0.03), pytest.approx(0.75, abs=0.03)]
+    assert await cache.chain("resp_0") == []
+    assert await cache.chain("resp_1") == [turn(1)], "the database does not have it yet"
+    assert await small.call("HEXISTS", "axon:turn:resp_2", "deleted") == 1
+    assert await cache.chain("resp_3") == [turn(3)], "it was used a moment ago"
+    assert await cache.chain("resp_4") == [turn(4, connection_id="c1")], "nobody else has it"
+
+
+async def test_memory_guard_refuses_requests_before_valkey_is_full(small: Valkey) -> None:
+    log, guard = event_log(small), MemoryGuard(valkey=small)
+    await limit(small, 0.83)
+    await guard.step()
+    assert (await log.open(NEW)).outcome is OpenResult.OPENED
+    await limit(small, 0.9)
+    await guard.step()
+    assert (await log.open(replace(NEW, response_id="resp_2"))).outcome is OpenResult.FULL
+    # A repetition of what was accepted is no new request, and what runs continues.
+    assert (await log.open(NEW)).outcome is OpenResult.OPENED
+    claim = await log.claim("resp_1", in_progress=b"{}")
+    final = [LoggedEvent(claim.next_sequence, b"{}")]
+    await log.append("resp_1", epoch=claim.epoch, events=final, status=Status.COMPLETED)
+    await limit(small, 0.82)  # refused from 85 % on, and accepted again below 80 %
+    await guard.step()
+    assert (await log.open(replace(NEW, response_id="resp_3"))).outcome is OpenResult.FULL
+    await limit(small, 0.7)
+    await guard.step()
+    assert (await log.open(replace(NEW, response_id="resp_4"))).outcome is OpenResult.OPENED
+
+
+async def test_memory_limits_end_without_a_relay_that_measures(small: Valkey) -> None:
+    await limit(small, 0.9)
+    await MemoryGuard(valkey=small).step()
+    assert 0 < await small.call("TTL", "axon:memory") <= 10
+
+
+async def test_memory_guard_leaves_a_server_without_a_limit_alone(small: Valkey) -> None:
+    shares = list[float]()
+    await MemoryGuard(valkey=small, observe=shares.append).step()
+    assert shares == []
+    assert await small.call("EXISTS", "axon:memory") == 0
+
+
+class TestTenantsShare:
+    async def limited(self, valkey: Valkey, bytes_: int) -> None:
+        await valkey.call("HSET", "axon:memory", "full", 0, "tenant_bytes", bytes_)
+
+    async def test_refuses_the_tenant_that_holds_too_much_and_no_other(self, small: Valkey) -> None:
+        log = event_log(small, retention_s=1)
+        await self.limited(small, 170_000)  # two requests of 10 KB, with room for their answers
+        for number in (1, 2):
+            opening = await log.open(replace(NEW, response_id=f"resp_{number}"))
+            assert opening.outcome is OpenResult.OPENED
+        third = replace(NEW, response_id="resp_3")
+        assert (await log.open(third)).outcome is OpenResult.TENANT_FULL
+        other = replace(third, response_id="resp_4", tenant_id="other")
+        assert (await log.open(other)).outcome is OpenResult.OPENED
+        claim = await log.claim("resp_1")
+        final = [LoggedEvent(claim.next_sequence, b"{}")]
+        await log.append("resp_1", epoch=claim.epoch, events=final, status=Status.COMPLETED)
+        async with asyncio.timeout(10):
+            while (await log.open(third)).outcome is not OpenResult.OPENED:
+                await asyncio.sleep(0.1)
+
+    async def test_counts_unstored_turns_until_their_client_leaves(self, small: Valkey) -> None:
+        log, cache = event_log(small), ValkeyTurnCache(valkey=small, ttl_s=900)
+        connections = ValkeyConnectionDirectory(valkey=small)
+        await connections.register("c2", principal=a_principal("t"))
+        await self.limited(small, 170_000)
+        await cache.put([turn(0)])  # stored: it can be evicted
+        assert (await log.open(NEW)).outcome is OpenResult.OPENED
+        await cache.put([turn(7, connection_id="c2"), turn(8, connection_id="c2")])
+        second = replace(NEW, response_id="resp_2")
+        assert (await log.open(second)).outcome is OpenResult.TENANT_FULL
+        await connections.remove("c2")
+        assert (await log.open(second)).outcome is OpenResult.OPENED
+
+
+async def test_valkey_is_never_full_for_an_accepted_response(small: Valkey) -> None:
+    """Clients ask for more than fits. Some are refused; no accepted answer is, nor its turn."""
+    log, cache = event_log(small), ValkeyTurnCache(valkey=small, ttl_s=900)
+    guard = MemoryGuard(valkey=small)
+    await limit(small, 0.3)
+    outcomes = list[OpenResult]()
+
+    async def answer(number: int) -> None:
+        response_id = f"resp_{number}"
+        new = replace(NEW, response_id=response_id, tenant_id=f"t{number % 4}")
+        outcomes.append((await log.open(new)).outcome)
+        if outcomes[-1] is not OpenResult.OPENED:
+            return
+        claim = await log.claim(response_id, in_progress=b"{}")
+        events = [LoggedEvent(claim.next_sequence, b"e" * 30_000)]
+        await log.append(response_id, epoch=claim.epoch, events=events)
+        await cache.put([turn(number)])
+        final = [LoggedEvent(claim.next_sequence + 1, b"e" * 10_000)]
+        await log.append(response_id, epoch=claim.epoch, events=final, status=Status.COMPLETED)
+
+    for batch in range(40):
+        await guard.step()
+        await asyncio.gather(*(answer(4 * batch + number) for number in range(4)))
+    assert OpenResult.OPENED in outcomes
+    assert OpenResult.FULL in outcomes or OpenResult.TENANT_FULL in outcomes
