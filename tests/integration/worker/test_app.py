@@ -71,7 +71,10 @@ async def test_worker_frees_the_slot_of_a_cancelled_request_at_once(harness: Wor
         began = time.monotonic()
         assert text_of(await harness.ended(short)) == "next"
         assert time.monotonic() - began < 2
-        assert (await harness.ended(long))[-1]["response"]["status"] == "cancelled"
+        cancelled = (await harness.ended(long))[-1]["response"]
+        assert cancelled["status"] == "cancelled"
+        assert cancelled["usage"]["input_tokens"] == 3
+        assert cancelled["usage"]["output_tokens"] >= 1
     await harness.done()
 
 

@@ -228,3 +228,9 @@ def test_endpoint_settings_find_the_port(environ: dict[str, str], port: int) -> 
 def test_endpoint_settings_name_an_invalid_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         EndpointSettings.from_environ({name: value})
+
+
+@pytest.mark.parametrize("name", ["AXON_ENGINE_STALL_S", "AXON_ENGINE_START_TIMEOUT_S"])
+def test_settings_of_a_hung_engine_are_positive_times(name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        WorkerSettings.from_environ(WORKER | {name: "0"})
