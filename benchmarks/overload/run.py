@@ -38,7 +38,7 @@ async def run(plan: Plan, say: Say) -> Results:
     settings = {
         "AXON_SLOTS": str(plan.slots),
         "AXON_PREFETCH": str(plan.prefetch),
-        "AXON_RESPONSE_DEADLINE_S": f"{plan.deadline_s:g}",
+        "AXON_QUEUE_DEADLINE_S": f"{plan.deadline_s:g}",
     }
     cloud = await peers.start_axon(plan.pace, settings)
     try:

@@ -17,13 +17,16 @@ from axon.adapters.valkey.directories import (
     ValkeyModelDirectory,
     ValkeyRelayDirectory,
 )
+from axon.adapters.valkey.due_index import ValkeyDueIndex
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.conversations import Turn
+from axon.deadlines import Deadlines
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import LoggedEvent, LostResponse, NewResponse, Status
 from axon.jobs import ReceivedJob
+from axon.responses.sweeper import BATCH
 from axon.tenants.principal import ALL_SCOPES, Principal
 
 Prepared = AbstractAsyncContextManager[None]
@@ -68,7 +71,7 @@ class Case:
 
 def event_log(valkey: Valkey) -> ValkeyEventLog:
     """Return an event log with the usual limits."""
-    return ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
+    return ValkeyEventLog(valkey=valkey, deadlines=Deadlines(), retention_s=300, resume_window_s=60)
 
 
 async def _each(valkey: Valkey, size: int, *commands: Callable[[int], Sequence[object]]) -> None:
@@ -213,7 +216,7 @@ async def _restore(valkey: Valkey, size: int) -> AsyncIterator[None]:
         tenant_id="t",
         connection_id="c0",
         job=b"job",
-        deadline_ms=await valkey.now_ms() + 60_000,
+        age_ms=0,
         epoch=1,
         events=events,
         status=Status.IN_PROGRESS,
@@ -221,6 +224,38 @@ async def _restore(valkey: Valkey, size: int) -> AsyncIterator[None]:
     yield
     await log.restore(replace(lost))
     assert len(await log.read("resp_0")) == size
+
+
+@asynccontextmanager
+async def _deadlines(valkey: Valkey, size: int) -> AsyncIterator[None]:
+    """Many responses that are overdue, the first ones with the largest jobs."""
+    log = await prepare_log(valkey)
+
+    def response(number: int) -> tuple[object, ...]:
+        job = EVENT if number < 8 else b"{}"
+        fields = ("status", "queued", "epoch", 0, "next_sequence", 1, "opened_ms", number + 1)
+        delivery = ("tenant_id", "t", "connection_id", "c0", "relay_id", "relay-0", "job", job)
+        return "HSET", keys.response(f"resp_{number}"), *fields, *delivery
+
+    await _each(
+        valkey,
+        size,
+        response,
+        lambda number: ("ZADD", keys.DEADLINES, number + 1, f"resp_{number}"),
+    )
+    index = ValkeyDueIndex(valkey=valkey, deadlines=Deadlines(), retention_s=300)
+    yield
+    models = tuple(f"model-{number}" for number in range(1000))
+    await ValkeyModelDirectory(valkey=valkey).register(models, retention_s=600)
+    taken = 0
+    while True:
+        step = await index.take_overdue(limit=BATCH)
+        taken += len(step.due)
+        if not step.more:
+            break
+    assert taken == size
+    assert await index.is_overdue("resp_0")
+    assert await log.take_resend("resp_0")
 
 
 CASES = (
@@ -264,6 +299,13 @@ CASES = (
         maximum="workers",
         size=1000,
         run=_workers,
+    ),
+    Case(
+        name="deadlines",
+        scripts=("take_due", "is_overdue", "register_models", "resend"),
+        maximum="overdue responses, some with jobs of 120 KB",
+        size=20_000,
+        run=_deadlines,
     ),
     Case(
         name="lost log",

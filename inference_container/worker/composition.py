@@ -9,7 +9,13 @@ from prometheus_client import CollectorRegistry
 
 from axon.adapters.aws.sqs import SqsJobQueue, SqsParking
 from axon.adapters.aws.sqs_api import SqsApi
-from axon.adapters.composition import event_log, history_sender, sqs_api, terminator
+from axon.adapters.composition import (
+    due_index,
+    event_log,
+    history_sender,
+    sqs_api,
+    terminator,
+)
 from axon.adapters.observability.refusals import Refusals
 from axon.adapters.postgres.pool import Pool, create_pool
 from axon.adapters.postgres.stores import PostgresDesiredModels, PostgresTurnStore
@@ -238,7 +244,7 @@ def _router(
             max_waiting=max(settings.slots // 2, 1),
             max_receives=settings.max_receives,
         ),
-        left_s=lambda job: (job.deadline_ms(settings.response_deadline_s) - now_ms()) / 1000,
+        left_s=lambda job: (job.deadline_ms(settings.deadlines.longest_wait_s) - now_ms()) / 1000,
         shutdown=foundation.shutdown,
     )
 
@@ -247,7 +253,7 @@ def _attempt_context(
     foundation: Foundation, *, engine_hangs: Callable[[str], None], quarantine: Quarantine
 ) -> AttemptContext:
     settings, valkey = foundation.settings, foundation.valkey
-    log = event_log(settings, valkey=valkey)
+    log = event_log(settings, valkey=valkey, worker_id=settings.worker_id)
     turns = ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s)
     history = history_sender(
         foundation.history, valkey=valkey, trace_header=foundation.tracing.header
@@ -278,7 +284,9 @@ def _attempt_context(
         metrics=foundation.metrics,
         tracing=foundation.tracing,
         shutdown=foundation.shutdown,
-        deadline_s=settings.response_deadline_s,
+        deadlines=settings.deadlines,
+        due=due_index(settings, valkey=valkey),
+        serving_since_ms=now_ms(),
         max_receives=settings.max_receives,
         engine_hangs=engine_hangs,
         overload_receives=settings.overload_receives,

@@ -57,9 +57,10 @@ class EventWriter:
         How often the job was received so far, this time included.
     log : AttemptLog
         The event log.
-    deadline_ms : int
-        The job's deadline, in milliseconds of the Unix epoch. A log that is missing after it was
-        not lost: the response has ended and its log has expired.
+    forgotten_s : float
+        Seconds after a successful call for which a log that ended meanwhile is certainly kept. One
+        that is missing later, as for a process that was stopped meanwhile, may not have been lost:
+        the response may have ended, and its log have expired.
     retry : RetryPolicy
         Retries while Valkey is unavailable. All calls are idempotent: a sequence number is
         appended once, and a claim that was executed twice only takes two epochs.
@@ -74,7 +75,7 @@ class EventWriter:
         message_id: str,
         receive_count: int = 1,
         log: AttemptLog,
-        deadline_ms: int,
+        forgotten_s: float,
         retry: RetryPolicy,
         clock_ms: Callable[[], int],
     ) -> None:
@@ -83,7 +84,8 @@ class EventWriter:
         self._message_id = message_id
         self._receive_count = receive_count
         self._log = log
-        self._deadline_ms = deadline_ms
+        self._forgotten_ms = int(forgotten_s * 1000)
+        self._reached_ms = clock_ms()
         self._retry = retry
         self._clock_ms = clock_ms
         self._connection_id = job.connection_id
@@ -291,7 +293,7 @@ class EventWriter:
             try:
                 await self._try_append(events, status, journal)
             except MissingResponseError:
-                if self._clock_ms() >= self._deadline_ms:
+                if self._clock_ms() >= self._reached_ms + self._forgotten_ms:
                     raise
                 # An existing log stays as it is. So if a newer attempt has restored it meanwhile,
                 # this call changes nothing, and the append that follows is refused.
@@ -299,6 +301,7 @@ class EventWriter:
             except FencedError as error:
                 await self._heal(error)
             else:
+                self._reached_ms = self._clock_ms()
                 return
 
     async def _try_append(
@@ -377,7 +380,8 @@ class EventWriter:
                 key_id=job.key_id,
                 connection_id=self._connection_id,
                 job=job.encode(),
-                deadline_ms=self._deadline_ms,
+                age_ms=self._clock_ms() - job.created_ms,
+                model=job.model,
                 epoch=self.epoch,
                 events=events,
                 journal=self._journal,

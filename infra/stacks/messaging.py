@@ -13,7 +13,7 @@ from infra.constructs.security.grants import Grants
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.foundation import Foundation
 
-# Longer than the first worker takes to start, half of a response's deadline (600 s).
+# Longer than the first worker takes to start, half of the time in the queue (docs/deadlines.md).
 JOBS_AGE_S = 300
 HISTORY_AGE_S = 300
 # By then the function has tried a dead letter at least twice.

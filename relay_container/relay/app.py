@@ -11,6 +11,7 @@ from axon.adapters.observability.metrics import new_registry
 from axon.adapters.valkey.client import create_valkey
 from axon.adapters.valkey.directories import ValkeyRelayDirectory
 from axon.adapters.valkey.memory import MemoryGuard
+from axon.responses.sweeper import ResponseSweeper
 from axon.settings import RelaySettings
 from relay.completion import DeliveryCompletion
 from relay.dispatcher import Dispatcher
@@ -93,7 +94,9 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
         reconciler=DeliveryReconciler(
             dispatcher=dispatcher, log=log, directory=directory, relay_id=relay_id
         ),
-        terminator=terminator,
+        sweeper=ResponseSweeper(
+            index=composition.due_index(settings, valkey=valkey), terminator=terminator
+        ),
         directory=directory,
         memory=MemoryGuard(
             valkey=valkey, observe=metrics.valkey_memory.set, evicted=metrics.evicted_turns.inc

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from axon.adapters.valkey.memory import MemoryGuard
 from axon.directory.relays import RelayDirectory
 from axon.periodic import every
-from axon.responses.terminator import ResponseTerminator
+from axon.responses.sweeper import ResponseSweeper
 from axon.tasks import end, run_until
 from relay.dispatcher import Dispatcher
 from relay.failover import Failover
@@ -20,7 +20,7 @@ from relay.subscriber import RelaySubscriber
 logger = logging.getLogger(__name__)
 
 STEP_S = 1.0
-"""Seconds from one step of the reconciler, the terminator and the pulse to the next."""
+"""Seconds from one step of the reconciler, the sweeper and the pulse to the next."""
 FAILOVER_S = 0.5
 """Seconds from one look for relays that have died to the next."""
 TAKEN_OVER_S = 0.1
@@ -38,7 +38,7 @@ class Relay:
     failover: Failover
     relay_left: asyncio.Event
     reconciler: DeliveryReconciler
-    terminator: ResponseTerminator
+    sweeper: ResponseSweeper
     directory: RelayDirectory
     memory: MemoryGuard
     stop_timeout_s: float
@@ -79,11 +79,7 @@ class Relay:
         ]
         terminating = [
             group.create_task(every(STEP_S, step, until=stop))
-            for step in (
-                self.terminator.fail_overdue,
-                self.terminator.cancel_abandoned,
-                self.memory.step,
-            )
+            for step in (self.sweeper.end_overdue, self.sweeper.end_abandoned, self.memory.step)
         ]
         await stop.wait()
         self.relay_left.set()  # ends the pause of the failover's loop, which then sees `stop`

@@ -38,7 +38,7 @@ SETTINGS = {
     "AXON_ECHO_TOKEN_MS": "20",
     "AXON_SLOTS": "48",
     "AXON_VISIBILITY_TIMEOUT_S": str(VISIBILITY_S),
-    "AXON_RESPONSE_DEADLINE_S": str(DEADLINE_S),
+    "AXON_QUEUE_DEADLINE_S": str(DEADLINE_S),
     "AXON_RESUME_WINDOW_S": str(RESUME_WINDOW_S),
     "AXON_RETENTION_S": "7200",  # longer than a run: its logs are read in the end
 }

@@ -16,12 +16,15 @@ from axon.adapters.valkey.directories import (
     ValkeyModelDirectory,
     ValkeyRelayDirectory,
 )
+from axon.adapters.valkey.due_index import ValkeyDueIndex
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.fences import ValkeyFences
 from axon.adapters.valkey.keys import relay_channel
+from axon.deadlines import Deadlines
 from axon.directory.connections import ConnectionDirectory
 from axon.directory.models import ModelDirectory
 from axon.directory.relays import RelayDirectory
+from axon.event_log.due import DueIndex
 from axon.event_log.fence import Fences
 from axon.event_log.log import EventLog
 from axon.testing.event_log import FakeValkey
@@ -32,6 +35,8 @@ from tests.support.principals import a_principal
 
 Kind = Literal["fake", "real", "repeated"]
 RELAYS = ("r0", "r1", "r2", "r3", "ra", "rb", "rc")
+TEST_LEASE_S = 0.3
+"""Lease of what is taken from an index, so short that its end can be awaited."""
 MakeHarness = Callable[..., AbstractAsyncContextManager["EventLogHarness"]]
 
 
@@ -46,6 +51,8 @@ class EventLogHarness:
 
     log: EventLog
     fences: Fences
+    due: DueIndex
+    other_due: DueIndex
     relays: RelayDirectory
     other_relays: RelayDirectory
     models: ModelDirectory
@@ -96,6 +103,7 @@ async def harness(make_harness: MakeHarness) -> AsyncIterator[EventLogHarness]:
 async def _fake(
     *,
     deadline_s: float = 600.0,
+    deadlines: Deadlines | None = None,
     retention_s: float = 300.0,
     resume_window_s: float = 60.0,
     models: Collection[str] = (),
@@ -112,15 +120,18 @@ async def _fake(
         return taken
 
     fake = FakeValkey(
-        deadline_s=deadline_s,
+        deadlines=deadlines or Deadlines(queue_s=deadline_s),
         retention_s=retention_s,
         resume_window_s=resume_window_s,
         models=models,
         clock=lambda: now,
     )
+    fake.due.lease_s = TEST_LEASE_S
     yield EventLogHarness(
         log=fake,
         fences=FakeFences(fake),
+        due=fake.due,
+        other_due=fake.due,
         relays=fake,
         other_relays=fake,
         models=fake.directory,
@@ -140,6 +151,7 @@ async def _real(
     *,
     make: type[Valkey] = Valkey,
     deadline_s: float = 600.0,
+    deadlines: Deadlines | None = None,
     retention_s: float = 300.0,
     resume_window_s: float = 60.0,
     models: Collection[str] = (),
@@ -148,10 +160,22 @@ async def _real(
         with redis.Redis.from_url(url) as admin, admin.pubsub() as subscriber:
             subscriber.subscribe(*map(relay_channel, RELAYS))
             _messages(subscriber)
+            deadlines = deadlines or Deadlines(queue_s=deadline_s)
+            indexes = [
+                ValkeyDueIndex(
+                    valkey=client,
+                    deadlines=deadlines,
+                    retention_s=retention_s,
+                    lease_s=TEST_LEASE_S,
+                )
+                for client in (valkey, other)
+            ]
             yield EventLogHarness(
+                due=indexes[0],
+                other_due=indexes[1],
                 log=ValkeyEventLog(
                     valkey=valkey,
-                    deadline_s=deadline_s,
+                    deadlines=deadlines,
                     retention_s=retention_s,
                     resume_window_s=resume_window_s,
                     models=models,

@@ -10,6 +10,7 @@ from axon.jobs import PRIORITIES, Job, ReceivedJob
 from axon.protocol.objects import Usage
 from axon.responses.finisher import FinishedResponse
 from axon.responses.usage import USAGE, input_record, logged_usage, report_record
+from axon.retry import RetryPolicy
 from worker.attempt.budget import Progress
 from worker.attempt.context import AttemptContext
 from worker.attempt.endings import ResponseFailure, ending_of
@@ -52,7 +53,6 @@ class Attempt:
         self._received = received
         self._context = context
         self._stages = context.stages
-        self._retry = context.retry_policy(job)
         self._event_writer = context.event_writer(job, received)
         self._transcript = job.transcript()
         self._priority = job.priority
@@ -63,6 +63,15 @@ class Attempt:
         self._appended_at = float("-inf")
         self._usage: Usage | None = None
         self._progress: Progress | None = None
+
+    @property
+    def _begun(self) -> bool:
+        """True once the response has output."""
+        return bool(self._transcript.token_ids)
+
+    @property
+    def _retry(self) -> RetryPolicy:
+        return self._context.retry_policy(begun=self._begun)
 
     async def run(self) -> AttemptResult:
         """Answer the job from where an earlier attempt left it; return how the attempt ended.
@@ -99,7 +108,7 @@ class Attempt:
             untouched=self._received.receive_count == 1
         )
         self._context.tracing.annotate(epoch=self._event_writer.epoch)
-        if self._transcript.token_ids:
+        if self._begun:
             self._priority = _CONTINUED_PRIORITY
 
     async def _answer(self) -> AttemptResult:
@@ -283,7 +292,7 @@ class Attempt:
             reason = self._context.no_retry_reason(
                 self._job,
                 receive_count=self._received.receive_count,
-                continued=bool(self._transcript.token_ids),
+                continued=self._begun,
             )
             if reason is not None:
                 raise ShedError(full.stage, reason) from full

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from axon.clock import now_ms
 from axon.conversations import Conversations
+from axon.deadlines import Deadlines
 from axon.event_log.log import Status
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
@@ -31,6 +32,14 @@ class Terminator(Protocol):
         self, response_id: str, status: Status, *, error: dict[str, str] | None = None
     ) -> None:
         """End a response that has not ended yet."""
+        ...
+
+
+class OverdueCheck(Protocol):
+    """Says which responses are overdue (`axon.event_log.due.DueIndex`)."""
+
+    async def is_overdue(self, response_id: str) -> bool | None:
+        """Return whether an attempt is of no use; None if the response is not in the log."""
         ...
 
 
@@ -62,14 +71,19 @@ class AttemptContext:
         Records an attempt as a span of the request's trace.
     shutdown : Shutdown
         Ends retries when the worker drains.
-    deadline_s : float
-        Seconds from a request's acceptance after which its job is not run any more.
+    deadlines : Deadlines
+        How long a response may wait and stand still; docs/deadlines.md.
     max_receives : int
         Receives of a message after which SQS moves it to the dead-letter queue.
     overload_receives : int
         Receives after which a full stage sheds a request without an answer.
     budget : Budget
         Bounds the attempts at a response; by default nobody counts them.
+    due : OverdueCheck | None
+        Says which jobs are overdue by the log; None: those whose time in the queue has passed.
+    serving_since_ms : int
+        Since when this worker serves, in milliseconds of the Unix epoch: from then on at the
+        latest, the time in the queue runs.
     post_processor : PostProcessor
         May change text before it is appended; by default it stays as generated.
     engine_hangs : Callable[[str], None]
@@ -89,31 +103,49 @@ class AttemptContext:
     metrics: WorkerMetrics
     tracing: Tracing
     shutdown: Shutdown
-    deadline_s: float
+    deadlines: Deadlines
     max_receives: int
     overload_receives: int = 3
     budget: Budget = field(default_factory=Unlimited)
+    due: OverdueCheck | None = None
+    serving_since_ms: int = 0
     post_processor: PostProcessor = field(default_factory=Unchanged)
     engine_hangs: Callable[[str], None] = lambda _: None
     clock_ms: Callable[[], int] = now_ms
 
     def left_ms(self, job: Job) -> int:
-        """Return the milliseconds until the job's deadline; negative after it."""
-        return job.deadline_ms(self.deadline_s) - self.clock_ms()
+        """Return the milliseconds that a job without output has left in the queue, or less.
 
-    def overdue(self, job: Job) -> bool:
-        """Return whether the job's deadline has passed."""
-        return self.left_ms(job) <= 0
+        By the clocks of this worker and of the function that accepted the job, so it is an
+        estimate. The deadline itself is the event log's.
+        """
+        began_ms = max(job.created_ms, self.serving_since_ms)
+        return began_ms + int(self.deadlines.queue_s * 1000) - self.clock_ms()
 
-    def check_deadline(self, job: Job) -> None:
+    def forgotten(self, job: Job) -> bool:
+        """Return whether a job that is not in the log has ended, and was not lost.
+
+        No response waits until then, and what has ended is known until then.
+        """
+        return job.deadline_ms(self.deadlines.longest_wait_s) <= self.clock_ms()
+
+    async def check_deadline(self, job: Job) -> None:
         """Check that an attempt at the job is still of use.
 
         Raises
         ------
         OverdueError
-            The job's deadline has passed.
+            The job's deadline has passed, or its response has ended.
         """
-        if self.overdue(job):
+        if self.left_ms(job) > 0:
+            return
+        # An old job may have made progress a second ago, or its first worker may have come just
+        # now: its age alone decides nothing.
+        overdue = True
+        if (due := self.due) is not None:
+            known = await self.log_retry_policy().run(lambda: due.is_overdue(job.response_id))
+            overdue = self.forgotten(job) if known is None else known
+        if overdue:
             raise OverdueError("its deadline has passed")
 
     def no_retry_reason(
@@ -128,26 +160,38 @@ class AttemptContext:
         receive_count : int
             Receives of its message so far.
         continued : bool
-            An earlier attempt has begun the answer. Its receives say nothing of an overload.
+            An earlier attempt has begun the answer. Its receives say nothing of an overload, and
+            its deadline runs from this attempt's claim on.
         """
         return no_retry_reason(
             receive_count=receive_count,
             max_receives=(
                 self.max_receives if continued else min(self.overload_receives, self.max_receives)
             ),
-            left_ms=self.left_ms(job),
+            left_ms=int(self.deadlines.no_progress_s * 1000) if continued else self.left_ms(job),
         )
 
-    def retry_policy(self, job: Job) -> RetryPolicy:
+    def retry_policy(self, *, begun: bool) -> RetryPolicy:
         """Return the policy for services that are unavailable: retry until drain or deadline.
 
         In place, because each receive of the message counts towards the dead-letter queue, and the
         job is not to blame. A worker that drains gives the job to another one instead.
+
+        Parameters
+        ----------
+        begun : bool
+            The response has output: it must not stand still for longer than its deadline allows.
         """
         return RetryPolicy(
             stop=self.shutdown.draining,
-            deadline_ms=job.deadline_ms(self.deadline_s),
+            within_s=self.deadlines.no_progress_s if begun else self.deadlines.queue_s,
             clock_ms=self.clock_ms,
+        )
+
+    def log_retry_policy(self) -> RetryPolicy:
+        """Return the policy for the event log: while it is away, no deadline is enforced."""
+        return RetryPolicy(
+            stop=self.shutdown.draining, within_s=self.deadlines.queue_s, clock_ms=self.clock_ms
         )
 
     def event_writer(self, job: Job, received: ReceivedJob) -> EventWriter:
@@ -157,7 +201,7 @@ class AttemptContext:
             message_id=received.message_id,
             receive_count=received.receive_count,
             log=self.event_log,
-            deadline_ms=job.deadline_ms(self.deadline_s),
-            retry=self.retry_policy(job),
+            forgotten_s=self.deadlines.queue_s,
+            retry=self.log_retry_policy(),
             clock_ms=self.clock_ms,
         )

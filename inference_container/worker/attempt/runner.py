@@ -72,7 +72,7 @@ class JobRunner:
         try:
             if routed := await self._route(job, received):
                 return routed
-            self._context.check_deadline(job)
+            await self._context.check_deadline(job)
             return await Attempt(job, received, context=self._context).run()
         except Exception as error:
             return await self._settle(job, received, self._explain(error))
@@ -127,7 +127,7 @@ class JobRunner:
 
         The log was the only record of what the client has received, so no attempt can continue.
         """
-        if self._context.overdue(job):  # it has ended: relays fail what is overdue
+        if self._context.forgotten(job):  # it has ended: relays fail what is overdue
             return ENDINGS[OverdueError].result
         if await self._ended_in_history(job):
             return ENDINGS[EndedError].result
@@ -147,7 +147,7 @@ class JobRunner:
             epoch=_LOSES,
             status=Status.FAILED,
         )
-        await self._context.finisher.store(finished, retry=self._context.retry_policy(job))
+        await self._context.finisher.store(finished, retry=self._context.retry_policy(begun=True))
         return ENDINGS[MissingResponseError].result
 
     async def _ended_in_history(self, job: Job) -> bool:

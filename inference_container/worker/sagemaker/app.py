@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from axon.adapters.observability.health import Health, serve_health
 from axon.conversations import Conversations
+from axon.deadlines import Deadlines
 from axon.responses.finisher import ResponseFinisher
 from axon.settings import EndpointSettings
 from axon.tasks import run_until
@@ -125,7 +126,9 @@ def create_endpoint(
             metrics=metrics,
             tracing=tracing,
             shutdown=shutdown,
-            deadline_s=settings.stream_timeout_s,
+            deadlines=Deadlines(
+                queue_s=settings.stream_timeout_s, no_progress_s=settings.stream_timeout_s
+            ),
             max_receives=1,  # a full stage refuses at once: SageMaker has no queue
         )
 

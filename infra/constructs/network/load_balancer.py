@@ -17,9 +17,10 @@ from infra.settings.environment import EnvironmentSettings
 RELAY_PORT = 8080
 PATHS = ["/v1/*", "/health"]
 
-IDLE_TIMEOUT_S = 660
-"""Above a response's deadline (600 s): a stream may be silent while its response waits for a
-worker, and must not be cut before the client gets the terminal event. AWS allows 4000 s."""
+IDLE_TIMEOUT_S = 2460
+"""Above the longest wait of a response (2400 s, docs/deadlines.md): a stream may be silent while
+its response waits for a worker, and must not be cut before the client gets the terminal event. AWS
+allows 4000 s."""
 
 DEREGISTRATION_S = 120
 """As long as a relay's task may take to stop, so that its streams can end."""

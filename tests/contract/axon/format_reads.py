@@ -49,8 +49,17 @@ async def read_keys(url: str, job: Job) -> None:
         await valkey.close()
 
 
+def _deadlines() -> dict[str, Any]:
+    """Return the deadlines as the version that runs this takes them."""
+    try:
+        from axon.deadlines import Deadlines
+    except ImportError:
+        return {"deadline_s": 600}
+    return {"deadlines": Deadlines()}
+
+
 async def _continue(valkey: Valkey, job: Job) -> None:
-    log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
+    log = ValkeyEventLog(valkey=valkey, retention_s=300, resume_window_s=60, **_deadlines())
     meta = await log.describe(job.response_id)
     assert meta is not None
     assert (meta.next_sequence, meta.checkpoint.certain) == (4, False)

@@ -20,6 +20,7 @@ from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.quarantine import ValkeyQuarantinePermits
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.conversations import Turn
+from axon.deadlines import Deadlines
 from axon.directory.beats import HeldChange, HeldMessage
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
@@ -166,7 +167,7 @@ async def _write_directories(valkey: Valkey) -> None:
 
 async def _write_log(valkey: Valkey) -> None:
     """Write one response that runs and was posted in part, and one that was resumed and ended."""
-    log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
+    log = ValkeyEventLog(valkey=valkey, deadlines=Deadlines(), retention_s=300, resume_window_s=60)
     for response_id, status in ((RESPONSE_ID, Status.IN_PROGRESS), (ENDED_ID, Status.COMPLETED)):
         await log.open(
             NewResponse(

@@ -27,6 +27,7 @@ from axon.adapters.valkey.directories import ValkeyModelDirectory, ValkeyRelayDi
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.workers import HandedOver, ValkeyWorkerDirectory
 from axon.conversations import Turn
+from axon.deadlines import Deadlines
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import JournalRecord, LoggedEvent, OpenResult, Resumption, Status
@@ -64,7 +65,7 @@ async def loaded(valkey: Valkey) -> Valkey:
 
 @pytest.fixture
 def log(loaded: Valkey) -> ValkeyEventLog:
-    return ValkeyEventLog(valkey=loaded, deadline_s=600, retention_s=300, resume_window_s=60)
+    return ValkeyEventLog(valkey=loaded, deadlines=Deadlines(), retention_s=300, resume_window_s=60)
 
 
 class TestFormatsOfTheVersionBefore:

@@ -8,13 +8,16 @@ import pytest
 
 from axon.adapters.valkey.caches import ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.due_index import ValkeyDueIndex
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.conversations import Conversations, Turn
+from axon.deadlines import Deadlines
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.log import Resumption
 from axon.formats import VERSIONS, Format, UnreadableError, UnreadableLogError
 from axon.responses.finisher import ResponseFinisher
+from axon.responses.sweeper import ResponseSweeper
 from axon.responses.terminator import ResponseTerminator
 from axon.testing.stores import FakeHistory, FakePendingHistory, FakeTurns
 from tests.contract.axon import format_samples as samples
@@ -33,7 +36,7 @@ async def loaded(valkey: Valkey) -> Valkey:
 
 @pytest.fixture
 def log(loaded: Valkey) -> ValkeyEventLog:
-    return ValkeyEventLog(valkey=loaded, deadline_s=600, retention_s=300, resume_window_s=60)
+    return ValkeyEventLog(valkey=loaded, deadlines=Deadlines(), retention_s=300, resume_window_s=60)
 
 
 class TestLogOfANewerVersion:
@@ -65,8 +68,9 @@ class TestLogOfANewerVersion:
     ) -> None:
         finisher = ResponseFinisher(history=FakeHistory(), turns=FakeTurns())
         terminator = ResponseTerminator(event_log=newer, finisher=finisher)
+        index = ValkeyDueIndex(valkey=loaded, deadlines=Deadlines(), retention_s=300)
         await loaded.call("ZADD", "axon:abandoned", 1, RUNNING)
-        await terminator.cancel_abandoned()
+        await ResponseSweeper(index=index, terminator=terminator).end_abandoned()
         assert f"that of {RUNNING} is newer" in caplog.text
         assert "Traceback" not in caplog.text
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from axon.settings import EventLogSettings, RelaySettings
+from axon.deadlines import Deadlines
+from axon.settings import RelaySettings
 from infra.settings.environment import EnvironmentSettings
 from tests.infra.conftest import Synthesised, Templates
 from tests.infra.support.ecs_templates import Task, statements
@@ -201,7 +202,7 @@ class TestRelayLoadBalancer:
 
     def test_idle_timeout_is_longer_than_a_response(self, templates: Templates) -> None:
         idle_s = int(attributes(templates, "LoadBalancer")["idle_timeout.timeout_seconds"])
-        assert EventLogSettings.model_fields["response_deadline_s"].default < idle_s <= 4000
+        assert Deadlines().longest_wait_s < idle_s <= 4000
 
     def test_access_log_may_be_written(self, templates: Templates) -> None:
         found = attributes(templates, "LoadBalancer")

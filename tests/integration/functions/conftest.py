@@ -18,6 +18,7 @@ from axon.adapters.valkey import client as valkey
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyModelDirectory, ValkeyRelayDirectory
 from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.deadlines import Deadlines
 from axon.lambdas import run
 from axon.settings import ValkeySettings
 from tests.support.principals import a_principal
@@ -78,7 +79,7 @@ class FunctionsHarness:
             ValkeySettings(valkey_url=variables["valkey_url"])
         )
         self.log = ValkeyEventLog(
-            valkey=self.valkey, deadline_s=600, retention_s=300, resume_window_s=60
+            valkey=self.valkey, deadlines=Deadlines(), retention_s=300, resume_window_s=60
         )
         self._functions = functions
         run(ValkeyRelayDirectory(valkey=self.valkey).heartbeat("relay", lease_s=600))

@@ -2,9 +2,12 @@
 
 import json
 import time
+from typing import Any
 
+from axon.adapters.composition import due_index
 from axon.event_log.log import Status
 from axon.lambdas import run
+from axon.responses.sweeper import ResponseSweeper
 from tests.integration.functions.conftest import FunctionsHarness, websocket_event
 
 CREATE = json.dumps({"type": "response.create", "model": "echo", "input": "hello"})
@@ -18,6 +21,12 @@ def connect(harness: FunctionsHarness, connection_id: str = CONNECTION) -> None:
 
 def running(harness: FunctionsHarness, connection_id: str = CONNECTION) -> set[str]:
     return run(harness.log.running_for(connection_id))
+
+
+def sweeper(respond: Any) -> ResponseSweeper:
+    """Return a sweeper as a relay has it, over the function's own clients."""
+    index = due_index(respond.SETTINGS, valkey=respond.BACKEND.valkey)
+    return ResponseSweeper(index=index, terminator=respond.BACKEND.terminator)
 
 
 def test_connect_registers_the_connection(harness: FunctionsHarness) -> None:
@@ -44,11 +53,11 @@ def test_disconnect_lets_responses_run_until_the_resume_window_ends(
     mine, others = running(harness), running(harness, "other")
     assert (len(mine), len(others)) == (2, 1)
     assert disconnect.handler(websocket_event(route="$disconnect"), None) == {"statusCode": 200}
-    terminator = respond.BACKEND.terminator
-    run(terminator.cancel_abandoned())
+    swept = sweeper(respond)
+    run(swept.end_abandoned())
     assert statuses(harness, mine) == {Status.QUEUED}
     time.sleep(0.32)
-    run(terminator.cancel_abandoned())
+    run(swept.end_abandoned())
     assert statuses(harness, mine) == {Status.CANCELLED}
     assert running(harness, "other") == others
     records = [json.loads(message["body"]) for message in harness.messages("history", count=2)]
@@ -65,7 +74,7 @@ def test_disconnect_does_not_end_a_response_resumed_in_time(harness: FunctionsHa
     respond.handler(websocket_event(resume, connection_id="other"), None)
     disconnect.handler(websocket_event(route="$disconnect"), None)  # API Gateway may tell it twice
     time.sleep(0.32)
-    run(respond.BACKEND.terminator.cancel_abandoned())
+    run(sweeper(respond).end_abandoned())
     assert statuses(harness, {response_id}) == {Status.QUEUED}
     assert running(harness, "other") == {response_id}
 

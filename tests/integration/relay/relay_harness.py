@@ -19,6 +19,7 @@ from axon.adapters.valkey.directories import (
     ValkeyRelayDirectory,
 )
 from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.deadlines import Deadlines
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import ResponseMeta, Status
 from axon.serialization import loads
@@ -167,7 +168,9 @@ class RelayHarness:
 
 
 def _new_log(valkey: Valkey) -> ValkeyEventLog:
-    return ValkeyEventLog(valkey=valkey, deadline_s=60, retention_s=60, resume_window_s=60)
+    return ValkeyEventLog(
+        valkey=valkey, deadlines=Deadlines(queue_s=60), retention_s=60, resume_window_s=60
+    )
 
 
 def _silent(log: ValkeyEventLog) -> ValkeyEventLog:

@@ -169,6 +169,7 @@ async def test_relay_serves_health_and_metrics_on_its_ports(
 async def test_relay_fails_overdue_responses(harness: RelayHarness) -> None:
     async with harness.relay():
         author = await harness.open(CONNECTIONS[0])
+        await harness.valkey.call("HSET", keys.response(author.response_id), "opened_ms", 1)
         await harness.valkey.call("ZADD", keys.DEADLINES, 1, author.response_id)
         await harness.reaches(author, Status.FAILED)
         await harness.all_delivered()

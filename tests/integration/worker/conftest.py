@@ -23,6 +23,7 @@ from axon.adapters.valkey.directories import ValkeyModelDirectory, ValkeyRelayDi
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.traces import ValkeyResponseTraces
 from axon.conversations import Conversations
+from axon.deadlines import Deadlines
 from axon.event_log.log import LoggedEvent, ResponseMeta
 from axon.jobs import Job, JobSender
 from axon.responses.deletion import ResponseDeletion
@@ -89,6 +90,10 @@ class WorkerHarness:
         async with asyncio.timeout(20):
             while not (meta := await self.log.describe(response_id)) or meta.epoch < epoch:
                 await asyncio.sleep(0.005)
+
+    async def age(self, response_id: str) -> None:
+        """Make a response as old as if it had waited for years."""
+        await self._valkey.call("HSET", keys_of.response(response_id), "opened_ms", 1)
 
     async def describe(self, response_id: str) -> ResponseMeta:
         """Return what the log knows of a response that it knows."""
@@ -240,7 +245,9 @@ async def harness(
         apis = [sqs_api(variables[f"AXON_{name}_QUEUE_URL"]) for name in ("JOBS", "HISTORY")]
         for api in apis:
             stack.push_async_callback(api.close)
-        log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
+        log = ValkeyEventLog(
+            valkey=valkey, deadlines=Deadlines(), retention_s=300, resume_window_s=60
+        )
         history = SqsHistorySender(api=apis[1])
         turns = ValkeyTurnCache(valkey=valkey, ttl_s=900)
         finisher = ResponseFinisher(history=history, turns=turns)

@@ -60,7 +60,9 @@ async def test_lost_log_of_a_dead_worker_fails_the_response(
 async def test_overdue_job_is_failed_and_not_run(harness: WorkerHarness) -> None:
     first = await harness.submit(input="count to 3")
     second = await harness.submit(input="count to 3")
-    async with harness.worker(response_deadline_s="0.001"):
+    for response_id in (first, second):
+        await harness.age(response_id)
+    async with harness.worker(queue_deadline_s="0.001"):
         for response_id in (first, second):
             decoded = await harness.ended(response_id)
             assert decoded[-1]["type"] == "response.failed"

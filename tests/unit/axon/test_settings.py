@@ -4,6 +4,7 @@ import socket
 import pytest
 from pydantic import ValidationError
 
+from axon.deadlines import Deadlines
 from axon.exceptions import SettingsError
 from axon.settings import (
     EndpointSettings,
@@ -30,6 +31,13 @@ def test_settings_come_from_variables_and_defaults() -> None:
     assert settings.engine == "smollm2"
     assert settings.visibility_timeout_s == 30
     assert settings.worker_id == f"{socket.gethostname()}-{os.getpid()}"
+
+
+def test_settings_read_the_deadline_under_its_name_of_the_version_before() -> None:
+    old = {"AXON_VALKEY_URL": "redis://x", "AXON_RESPONSE_DEADLINE_S": "75"}
+    assert EventLogSettings.from_environ(old).deadlines == Deadlines(queue_s=75)
+    both = old | {"AXON_QUEUE_DEADLINE_S": "80", "AXON_HARD_LIMIT_S": "3600"}
+    assert EventLogSettings.from_environ(both).deadlines == Deadlines(queue_s=80, hard_limit_s=3600)
 
 
 def test_settings_treat_an_empty_variable_as_unset() -> None:

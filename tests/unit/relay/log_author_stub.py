@@ -106,7 +106,7 @@ class Author:
                 tenant_id=TENANT,
                 connection_id=self.connection_id,
                 job=self._job.encode(),
-                deadline_ms=time.time_ns() // 1_000_000 + 60_000,
+                age_ms=0,
                 epoch=self._epoch,
                 events=events,
                 status=status,

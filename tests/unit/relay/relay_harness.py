@@ -5,6 +5,7 @@ import asyncio
 from axon.event_log.log import ResponseMeta
 from axon.event_log.publication import Publication
 from axon.responses.finisher import ResponseFinisher
+from axon.responses.sweeper import ResponseSweeper
 from axon.responses.terminator import ResponseTerminator
 from axon.testing.event_log import FakeValkey
 from axon.testing.management_api import FakeConnections
@@ -71,6 +72,7 @@ class RelayHarness:
             event_log=self.valkey,
             finisher=ResponseFinisher(history=FakeHistory(), turns=FakeTurns()),
         )
+        self.sweeper = ResponseSweeper(index=self.valkey.due, terminator=self.terminator)
         self.relays: dict[str, RelayParts] = {}
         self.relay = self.make_relay(RELAY)
         self.dispatcher = self.relay.dispatcher

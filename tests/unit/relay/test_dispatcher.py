@@ -163,7 +163,7 @@ async def test_dispatcher_abandons_the_responses_of_a_gone_client(harness: Relay
         await author.say("still there?")
     harness.now += 61
     await harness.relay.lease.beat()
-    await harness.terminator.cancel_abandoned()
+    await harness.sweeper.end_abandoned()
     for author in authors:
         assert await status(harness, author) is Status.CANCELLED
     assert await status(harness, other) is Status.QUEUED

@@ -17,7 +17,7 @@ from axon.testing.fences import FakeFences
 from axon.testing.stores import FakeJobQueue
 from axon.tracing import NoTracing
 from tests.support.virtual_time import now
-from tests.unit.axon.responses.service_harness import DEADLINE_S, ResponseHarness
+from tests.unit.axon.responses.service_harness import DEADLINES, ResponseHarness
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from tests.unit.worker.settings_samples import FLUSH_POLICY, SETTINGS
 from worker.attempt.budget import AttemptBudget
@@ -143,7 +143,7 @@ class FleetWorker:
             metrics=metrics,
             tracing=NoTracing(),
             shutdown=self.shutdown,
-            deadline_s=DEADLINE_S,
+            deadlines=DEADLINES,
             max_receives=SETTINGS.max_receives,
             budget=AttemptBudget(
                 notes=cast("Any", Mortal(self, responses.valkey.attempt_notes)),

@@ -171,7 +171,7 @@ class FloodHarness:
             metrics=metrics,
             tracing=NoTracing(),
             shutdown=shutdown,
-            deadline_s=settings.response_deadline_s,
+            deadlines=settings.deadlines,
             max_receives=settings.max_receives,
             clock_ms=lambda: _TEMPLATE.created_ms + int(now() * 1000),
         )

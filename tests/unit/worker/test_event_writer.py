@@ -70,7 +70,7 @@ class EventWriterHarness:
             job=self.job,
             message_id=message_id,
             log=self.log,
-            deadline_ms=NEVER_MS,
+            forgotten_s=1e9,
             retry=RetryPolicy(stop=asyncio.Event()),
             clock_ms=lambda: self.job.created_ms,
         )

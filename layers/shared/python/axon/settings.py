@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from axon.aliases import ModelAliases, check_free
+from axon.deadlines import Deadlines
 from axon.exceptions import SettingsError
 
 PREFIX = "AXON_"
@@ -141,13 +142,30 @@ class PostgresSettings(Settings):
 class EventLogSettings(ValkeySettings):
     """Time limits of responses and of their event logs.
 
-    A response whose connection is gone is cancelled after `resume_window_s`, unless it is resumed.
+    `no_worker_deadline_s` to `hard_limit_s` are the deadlines of docs/deadlines.md. A response
+    whose connection is gone is cancelled after `resume_window_s`, unless it is resumed.
+    `response_deadline_s`: the name of `queue_deadline_s` in the version before.
     """
 
-    response_deadline_s: Seconds = 600
+    no_worker_deadline_s: Seconds = 1800
+    queue_deadline_s: Seconds = 600
+    no_progress_deadline_s: Seconds = 120
+    hard_limit_s: Seconds | None = None
+    response_deadline_s: Seconds | None = None
     retention_s: Seconds = 300
     resume_window_s: Seconds = 60
     conversation_cache_s: Seconds = 900
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The deadlines of responses."""
+        renamed = "queue_deadline_s" not in self.model_fields_set and self.response_deadline_s
+        return Deadlines(
+            no_worker_s=self.no_worker_deadline_s,
+            queue_s=renamed or self.queue_deadline_s,
+            no_progress_s=self.no_progress_deadline_s,
+            hard_limit_s=self.hard_limit_s,
+        )
 
 
 class AuthorizerSettings(ValkeySettings, PostgresSettings):

@@ -1,7 +1,6 @@
 """All that can happen to responses: workers, clients, relays and Valkey come, go and fail."""
 
 import asyncio
-import time
 from dataclasses import dataclass, field
 
 from hypothesis.stateful import RuleBasedStateMachine
@@ -144,7 +143,7 @@ class EventLogModel(RuleBasedStateMachine):
             tenant_id=TENANT,
             connection_id=attempt.connection_id,
             job=b"job",
-            deadline_ms=int(time.time() * 1000) + 600_000,
+            age_ms=0,
             epoch=attempt.epoch,
             events=attempt.events,
             status=attempt.status,

@@ -12,6 +12,7 @@ from axon.adapters.valkey.directories import (
 )
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.follower import ValkeyResponseChannels
+from axon.deadlines import Deadlines
 from axon.directory.connections import ConnectionDirectory
 from axon.directory.models import ModelDirectory
 from axon.directory.relays import RelayDirectory
@@ -89,7 +90,7 @@ class Author:
                 tenant_id=TENANT,
                 connection_id="c1",
                 job=b"{}",
-                deadline_ms=2**41,
+                age_ms=0,
                 epoch=self.epoch,
                 events=events,
                 status=Status.IN_PROGRESS,
@@ -250,7 +251,7 @@ async def real(
 ) -> AsyncIterator[FollowerHarness]:
     async with valkey_client(url) as valkey, valkey_client(url) as admin:
         log = ValkeyEventLog(
-            valkey=valkey, deadline_s=600, retention_s=retention_s, resume_window_s=60
+            valkey=valkey, deadlines=Deadlines(), retention_s=retention_s, resume_window_s=60
         )
         subscription = ValkeyResponseChannels(valkey=valkey)
         running = asyncio.create_task(subscription.run())

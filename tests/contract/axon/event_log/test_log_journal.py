@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from axon.deadlines import Deadlines
 from axon.event_log.journal import in_order
 from axon.event_log.log import Claim, JournalRecord, Resumption, Status
 from axon.exceptions import AxonError, FencedError, MissingResponseError
@@ -18,6 +19,8 @@ from tests.contract.axon.event_log.test_log_restore import lost
 from tests.contract.conftest import EventLogHarness, MakeHarness
 
 DATA = b'\x00\xff{"result":"w\xc3\xb6rld"}\n'
+
+SHORT = Deadlines(no_worker_s=0.3, queue_s=0.3, no_progress_s=0.3)
 
 
 def records(first: int, count: int = 1, *, after: int = 1) -> list[JournalRecord]:
@@ -157,7 +160,7 @@ async def test_journal_expires_with_the_events(make_harness: MakeHarness) -> Non
 async def test_journal_of_a_log_that_never_ends_is_no_leak(
     make_harness: MakeHarness,
 ) -> None:
-    async with make_harness(deadline_s=1, retention_s=1) as harness:
+    async with make_harness(deadlines=SHORT, retention_s=1) as harness:
         await prepare(harness)
         await record(harness, await open_and_claim(harness.log), 0)
         assert await harness.log.read_journal("resp_1") == records(0)

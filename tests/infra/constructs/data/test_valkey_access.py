@@ -21,6 +21,7 @@ from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.follower import ValkeyFollower
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.conversations import Turn
+from axon.deadlines import Deadlines
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import (
@@ -85,7 +86,9 @@ def refused(admin: "redis.Redis") -> list[object]:
 
 
 def event_log(axon: Valkey, *, deadline_s: float = 600) -> ValkeyEventLog:
-    return ValkeyEventLog(valkey=axon, deadline_s=deadline_s, retention_s=300, resume_window_s=0.01)
+    return ValkeyEventLog(
+        valkey=axon, deadlines=Deadlines(queue_s=deadline_s), retention_s=300, resume_window_s=0.01
+    )
 
 
 def new_response(response_id: str, *, idempotency: str = "") -> NewResponse:
@@ -196,7 +199,7 @@ async def test_valkey_user_may_recover_after_a_loss(axon: Valkey, admin: "redis.
         tenant_id="t",
         connection_id="c2",
         job=b"{}",
-        deadline_ms=2**41,
+        age_ms=0,
         epoch=1,
         events=[LoggedEvent(sequence_number=0, data=b"created")],
         status=Status.IN_PROGRESS,

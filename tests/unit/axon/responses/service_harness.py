@@ -5,6 +5,7 @@ from typing import Any
 
 from axon.aliases import ModelAliases
 from axon.conversations import Conversations, Turn
+from axon.deadlines import Deadlines
 from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import RequestError
 from axon.jobs import Job
@@ -13,6 +14,7 @@ from axon.protocol.requests import ResumeResponse
 from axon.responses.deletion import ResponseDeletion
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.service import ResponseService
+from axon.responses.sweeper import ResponseSweeper
 from axon.responses.terminator import ResponseTerminator
 from axon.testing.event_log import FakeValkey
 from axon.testing.scaling import FakeWorkerScaler
@@ -29,6 +31,7 @@ from tests.support.sdk_events import validate_stream
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
 
 DEADLINE_S = 600.0
+DEADLINES = Deadlines(no_worker_s=DEADLINE_S, queue_s=DEADLINE_S)
 RESUME_WINDOW_S = 60.0
 SLEEPING = "sleeping-model"
 """Known though no worker has announced it."""
@@ -40,7 +43,7 @@ class ResponseHarness:
     def __init__(self, *, models: Collection[str] = (SLEEPING,)) -> None:
         self.now = 1000.0
         self.valkey = FakeValkey(
-            deadline_s=DEADLINE_S,
+            deadlines=DEADLINES,
             resume_window_s=RESUME_WINDOW_S,
             models=models,
             clock=lambda: self.now,
@@ -62,6 +65,7 @@ class ResponseHarness:
             rows=self.deleted,
             traces=self.traces,
         )
+        self.sweeper = ResponseSweeper(index=self.valkey.due, terminator=self.terminator)
         self.alias({})
 
     def alias(self, aliases: ModelAliases) -> None:

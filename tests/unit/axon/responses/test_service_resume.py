@@ -144,6 +144,19 @@ class TestIdempotency:
         assert await harness.submit(idempotency_key="k") == first
         assert harness.jobs_sent() == jobs
 
+    async def test_sends_a_waiting_job_again_only_after_a_pause_that_doubles(
+        self, harness: ResponseHarness
+    ) -> None:
+        await harness.submit(idempotency_key="k")
+        sent = []
+        for _ in range(75):
+            await harness.submit(idempotency_key="k")
+            sent.append(len(harness.jobs_sent()))
+            harness.now += 1
+        # The first one is the first request's own job.
+        assert [second for second, jobs in enumerate(sent) if jobs] == [0, 10, 30, 70]
+        assert sent[0] == 2
+
     async def test_sends_the_job_of_a_submit_that_died(
         self, harness: ResponseHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:

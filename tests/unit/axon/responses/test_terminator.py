@@ -7,6 +7,7 @@ from axon.exceptions import FencedError, RequestError, UnavailableError
 from axon.history import HistoryRecord
 from axon.ids import new_id
 from axon.responses.terminator import OVERDUE
+from axon.testing.due_index import LEASE_S
 from tests.unit.axon.responses.service_harness import (
     DEADLINE_S,
     RESUME_WINDOW_S,
@@ -99,12 +100,12 @@ class TestResponseTerminator:
         done = await harness.submit()
         await harness.answer(done, "done")
         await harness.valkey.abandon(CONNECTION)
-        await harness.terminator.cancel_abandoned()
+        await harness.sweeper.end_abandoned()
         harness.now += RESUME_WINDOW_S - 1
-        await harness.terminator.cancel_abandoned()
+        await harness.sweeper.end_abandoned()
         assert {await harness.status(response_id) for response_id in mine} == {Status.QUEUED}
         harness.now += 1
-        await harness.terminator.cancel_abandoned()
+        await harness.sweeper.end_abandoned()
         assert {await harness.status(response_id) for response_id in mine} == {Status.CANCELLED}
         assert await harness.status(others) is Status.QUEUED
         assert await harness.status(done) is Status.COMPLETED
@@ -114,7 +115,7 @@ class TestResponseTerminator:
         await harness.valkey.abandon(CONNECTION)
         await harness.resume(response_id, connection_id="connection-2")
         harness.now += RESUME_WINDOW_S
-        await harness.terminator.cancel_abandoned()
+        await harness.sweeper.end_abandoned()
         assert await harness.status(response_id) is Status.QUEUED
 
     async def test_cancels_the_others_when_one_cannot_be_cancelled(
@@ -124,11 +125,12 @@ class TestResponseTerminator:
         await harness.valkey.abandon(CONNECTION)
         harness.now += RESUME_WINDOW_S
         harness.history.fail_with = UnavailableError("no queue")
-        await harness.terminator.cancel_abandoned()
+        await harness.sweeper.end_abandoned()
         assert await harness.status(stored) is Status.QUEUED
         assert await harness.status(unstored) is Status.CANCELLED
         harness.history.fail_with = None
-        await harness.terminator.cancel_abandoned()
+        harness.now += LEASE_S
+        await harness.sweeper.end_abandoned()
         assert await harness.status(stored) is Status.CANCELLED
 
     async def test_fails_what_is_overdue(self, harness: ResponseHarness) -> None:
@@ -136,15 +138,15 @@ class TestResponseTerminator:
         await harness.say(begun, "some")
         harness.now += DEADLINE_S - 1
         late = await harness.submit()
-        assert await harness.terminator.fail_overdue() == 0
+        assert await harness.sweeper.end_overdue() == 0
         harness.now += 1
-        assert await harness.terminator.fail_overdue() == 2
+        assert await harness.sweeper.end_overdue() == 2
         for response_id in (queued, begun):
             decoded = await harness.events(response_id)
             assert decoded[-1]["type"] == "response.failed"
             assert decoded[-1]["response"]["error"] == OVERDUE
         assert await harness.status(late) is Status.QUEUED
-        assert await harness.terminator.fail_overdue() == 0
+        assert await harness.sweeper.end_overdue() == 0
 
     async def test_fails_a_response_though_the_history_is_away(
         self, harness: ResponseHarness
@@ -152,7 +154,7 @@ class TestResponseTerminator:
         response_id = await harness.submit()
         harness.history.fail_with = UnavailableError("no queue")
         harness.now += DEADLINE_S
-        assert await harness.terminator.fail_overdue() == 1
+        assert await harness.sweeper.end_overdue() == 1
         assert await harness.status(response_id) is Status.FAILED
 
     async def test_cancels_no_response_while_the_history_is_away(
@@ -225,6 +227,7 @@ class TestResponseTerminatorAfterALoss:
         self, harness: ResponseHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         response_id = await harness.submit()
+        await harness.say(response_id, "text")
         claim = harness.valkey.claim
 
         async def claim_and_lose(*arguments: Any, **options: Any) -> Claim:

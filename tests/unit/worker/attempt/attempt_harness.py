@@ -11,7 +11,7 @@ from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
 from axon.testing.fences import FakeFences
 from tests.support.sdk_events import validate_stream
-from tests.unit.axon.responses.service_harness import DEADLINE_S, ResponseHarness
+from tests.unit.axon.responses.service_harness import DEADLINES, ResponseHarness
 from tests.unit.worker.settings_samples import SETTINGS
 from tests.unit.worker.tracing_stub import RecordedTracing
 from worker.attempt.attempt import Attempt
@@ -70,7 +70,8 @@ class AttemptHarness(ResponseHarness):
             metrics=self.metrics,
             tracing=self.tracing,
             shutdown=self.shutdown,
-            deadline_s=DEADLINE_S,
+            deadlines=DEADLINES,
+            due=self.valkey.due,
             max_receives=SETTINGS.max_receives,
             engine_hangs=engine_hangs,
             clock_ms=lambda: self.clock_ms,

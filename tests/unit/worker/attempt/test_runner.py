@@ -15,7 +15,7 @@ from axon.jobs import Job, ReceivedJob
 from axon.responses.terminator import OVERDUE
 from tests.support.eventually import eventually
 from tests.support.virtual_time import now, run
-from tests.unit.axon.responses.service_harness import DEADLINE_S
+from tests.unit.axon.responses.service_harness import DEADLINE_S, DEADLINES
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, outcome_of, text_of
 from tests.unit.worker.attempt.faulty_event_log_stub import Fault, going_wrong
@@ -134,6 +134,7 @@ class TestRunnerOverdue:
         job = await harness.job()
         if begun:
             await harness.say(job.response_id, "some")
+        harness.now += DEADLINE_S
         harness.clock_ms = job.deadline_ms(DEADLINE_S)
         engine = ScriptedEngine(["a"])
         assert await answered(harness, job, engine) is AttemptOutcome.OVERDUE
@@ -160,7 +161,7 @@ class TestRunnerOverdue:
         self, harness: AttemptHarness
     ) -> None:
         job = a_job()
-        harness.clock_ms = job.deadline_ms(DEADLINE_S)
+        harness.clock_ms = job.deadline_ms(DEADLINES.longest_wait_s)
         assert await answered(harness, job, receive_count=2) is AttemptOutcome.OVERDUE
         assert await harness.valkey.describe(job.response_id) is None
 
@@ -253,7 +254,7 @@ class TestRunnerLostLog:
             tenant_id=job.tenant_id,
             connection_id=job.connection_id,
             job=job.encode(),
-            deadline_ms=job.deadline_ms(DEADLINE_S),
+            age_ms=0,
             epoch=1,
             events=await harness.valkey.read(job.response_id),
             status=Status.IN_PROGRESS,

@@ -15,6 +15,7 @@ from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.closing import AsyncClosing
 from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey, create_valkey
+from axon.adapters.valkey.due_index import ValkeyDueIndex
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.follower import ValkeyFollower
 from axon.adapters.valkey.traces import ValkeyResponseTraces
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
 
 
 def event_log(
-    settings: EventLogSettings, *, valkey: Valkey, models: Collection[str] = ()
+    settings: EventLogSettings,
+    *,
+    valkey: Valkey,
+    models: Collection[str] = (),
+    worker_id: str = "",
 ) -> ValkeyEventLog:
     """Return the event log that the settings describe.
 
@@ -43,13 +48,16 @@ def event_log(
         Connections for the log; the caller closes them.
     models : Collection[str]
         Models that exist even if no worker has announced them.
+    worker_id : str
+        The worker that claims through the log; empty for other processes.
     """
     return ValkeyEventLog(
         valkey=valkey,
-        deadline_s=settings.response_deadline_s,
+        deadlines=settings.deadlines,
         retention_s=settings.retention_s,
         resume_window_s=settings.resume_window_s,
         models=models,
+        worker_id=worker_id,
     )
 
 
@@ -101,6 +109,13 @@ def terminator(
             turns=ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s),
             history_lost=history_lost,
         ),
+    )
+
+
+def due_index(settings: EventLogSettings, *, valkey: Valkey) -> ValkeyDueIndex:
+    """Return the indexes of deadlines and of abandoned responses."""
+    return ValkeyDueIndex(
+        valkey=valkey, deadlines=settings.deadlines, retention_s=settings.retention_s
     )
 
 

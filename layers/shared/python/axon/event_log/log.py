@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from axon.event_log.checkpoint import NOTHING_DELIVERED, DeliveryCheckpoint
+from axon.event_log.indexes import LogIndexes
 
 
 class Status(StrEnum):
@@ -130,20 +131,22 @@ class NewResponse:
 class LostResponse:
     """A log that Valkey has lost, as its writer holds it, and the nonce of the writer's claim.
 
-    `deadline_ms` is of the Unix epoch.
+    `age_ms`: milliseconds since the request was accepted. An age, not a time, because the clocks
+    of two machines differ.
     """
 
     response_id: str
     tenant_id: str
     connection_id: str
     job: bytes
-    deadline_ms: int
+    age_ms: int
     epoch: int
     events: Sequence[LoggedEvent]
     status: Status
     key_id: str = ""
     journal: Sequence[JournalRecord] = ()
     nonce: str = ""
+    model: str = ""
 
 
 class OpenResult(StrEnum):
@@ -222,7 +225,7 @@ class Claim:
     unsure: bool = False
 
 
-class EventLog(Protocol):
+class EventLog(LogIndexes, Protocol):
     """The log of all responses: `ValkeyEventLog`, and `FakeValkey` for tests."""
 
     @property
@@ -389,24 +392,4 @@ class EventLog(Protocol):
             The client has received events that the log has lost, and an attempt that did not hold
             them may have put other ones in their place.
         """
-        ...
-
-    async def overdue(self, *, limit: int = 100) -> list[str]:
-        """Return ids of responses that have not ended by their deadline."""
-        ...
-
-    async def abandon(self, connection_id: str) -> None:
-        """Start the resume window of all responses that a closed connection waits for."""
-        ...
-
-    async def abandoned(self, *, limit: int = 100) -> list[str]:
-        """Return ids of responses that were not resumed in time."""
-        ...
-
-    async def forget(self, response_id: str) -> None:
-        """Take a response whose log is gone out of the indexes."""
-        ...
-
-    async def running_for(self, connection_id: str) -> set[str]:
-        """Return ids of the responses of a connection that have not ended."""
         ...

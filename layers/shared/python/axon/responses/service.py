@@ -7,7 +7,15 @@ from axon.aliases import ModelAliases, resolve
 from axon.clock import now_ms
 from axon.conversations import Conversations, TurnHead, check_length
 from axon.directory.models import unknown_model
-from axon.event_log.log import EventLog, NewResponse, Opening, OpenResult, Resumption, Status
+from axon.event_log.log import (
+    EventLog,
+    NewResponse,
+    Opening,
+    OpenResult,
+    ResponseMeta,
+    Resumption,
+    Status,
+)
 from axon.exceptions import (
     FencedError,
     HistoryPendingError,
@@ -246,13 +254,23 @@ class ResponseService:
         if first.job and not request.generate:
             await self._warm_up(Job.decode(first.job))
         elif first.job and first.epoch == 0:
-            await self._jobs.send(Job.decode(first.job))
-            await self._scaler.ensure_running()
+            await self._send_again(first)
         if first.connection_id != connection_id:
             await self._resume(
                 first.response_id, principal=principal, connection_id=connection_id, first=0
             )
         return first.response_id
+
+    async def _send_again(self, first: ResponseMeta) -> None:
+        """Send the job of a response that nobody has begun, unless that was done lately."""
+        if not await self._log.take_resend(first.response_id):
+            return
+        try:
+            await self._jobs.send(Job.decode(first.job))
+        except UnavailableError:
+            await self._log.undo_resend(first.response_id)
+            raise
+        await self._scaler.ensure_running()
 
     async def _warm_up(self, job: Job) -> None:
         """End at once with an empty response, which the next request may continue."""

@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from itertools import islice
 
-from axon.clock import now_ms
 from axon.event_log.confirmation import confirmed_delivery
 from axon.event_log.log import (
     Claim,
@@ -16,7 +14,7 @@ from axon.event_log.log import (
     Status,
 )
 from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
-from axon.formats import UnreadableError, log_refusal
+from axon.formats import UnreadableError
 from axon.ids import is_id
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
@@ -26,6 +24,8 @@ from axon.retry import backoff
 from axon.serialization import loads
 
 _TRIES = 6
+_DERIVED = 2
+"""Events at the beginning of a log that follow from the job alone: created, in progress."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,10 @@ LOST = {
     "code": "server_error",
     "message": "The answer was lost by a failure of the server. Please send the request again.",
 }
-OVERDUE = {"code": "server_error", "message": "The response did not finish before its deadline."}
+OVERDUE = {
+    "code": "server_error",
+    "message": "The response did not finish before its deadline. Please retry.",
+}
 
 
 class ResponseTerminator:
@@ -63,20 +66,29 @@ class ResponseTerminator:
             raise unknown_response(response_id)
         await self.end(response_id, Status.CANCELLED)
 
-    async def cancel_abandoned(self) -> None:
-        """Cancel responses that were not resumed in time."""
-        await self._end_each(await self._log.abandoned(), Status.CANCELLED)
-
-    async def fail_overdue(self) -> int:
-        """Fail responses past their deadline; return how many."""
-        overdue = await self._log.overdue()
-        await self._end_each(overdue, Status.FAILED, error=OVERDUE)
-        return len(overdue)
-
     async def end(
-        self, response_id: str, status: Status, *, error: dict[str, str] | None = None
+        self,
+        response_id: str,
+        status: Status,
+        *,
+        error: dict[str, str] | None = None,
+        reason: str | None = None,
+        known: ResponseMeta | None = None,
     ) -> None:
         """End a response that has not ended yet with what the log holds of it.
+
+        Parameters
+        ----------
+        response_id : str
+            The response to end.
+        status : Status
+            The terminal status.
+        error : dict[str, str] | None
+            The error of a failed response.
+        reason : str | None
+            Why an incomplete response is.
+        known : ResponseMeta | None
+            The response's state as the caller has just read it, which spares a round trip.
 
         Raises
         ------
@@ -84,12 +96,13 @@ class ResponseTerminator:
             Others claim it again and again.
         """
         for pause in islice(backoff(first_s=0.1, longest_s=1.0), _TRIES):
-            meta = await self._log.describe(response_id)
+            # Only at first: what has fenced this off has changed the state, too.
+            meta, known = known or await self._log.describe(response_id), None
             if meta is None or not meta.job:
                 await self._log.forget(response_id)
                 return
             try:
-                await self._end(meta, status, error=error)
+                await self._end(meta, status, error=error, reason=reason)
             except MissingResponseError:  # it has just been lost
                 return
             except FencedError:
@@ -101,45 +114,30 @@ class ResponseTerminator:
                 return
         raise UnavailableError(f"{response_id} is claimed again and again")
 
-    async def _end_each(
+    async def _end(
         self,
-        response_ids: Sequence[str],
+        meta: ResponseMeta,
         status: Status,
         *,
-        error: dict[str, str] | None = None,
-    ) -> None:
-        for response_id in response_ids:
-            try:
-                await self.end(response_id, status, error=error)
-            except UnreadableError as error:  # left to a terminator of the newer version
-                log_refusal(error)
-            except Exception:  # one that cannot be ended must not stop the others
-                logger.exception("%s could not be ended as %s", response_id, status)
-
-    async def _end(
-        self, meta: ResponseMeta, status: Status, *, error: dict[str, str] | None
+        error: dict[str, str] | None,
+        reason: str | None,
     ) -> None:
         job = _job(meta)
         claim = await self._log.claim(meta.response_id)
-        logged = await self._log.read(meta.response_id)
-        if len(logged) != claim.next_sequence:
-            # Lost since the claim. A history record made from less would contradict the client.
-            raise MissingResponseError(f"{meta.response_id} lacks events")
-        transcript = job.transcript() if job else _transcript(logged[0])
-        transcript.replay(logged)
-        if claim.unsure and status is Status.CANCELLED:
+        transcript, logged = await self._read(meta, job, claim)
+        if claim.unsure and status is not Status.FAILED:
             # Its closing events would take numbers that the client may have seen on other events. A
             # failure is one event: where that is not the next one, a relay that is ahead notices.
             received = await confirmed_delivery(self._log, meta.response_id, claim)
             if received is None or received > claim.next_sequence:
-                status, error = Status.FAILED, LOST
+                status, error, reason = Status.FAILED, LOST, None
                 transcript.next_sequence = max(received or 0, claim.next_sequence)
         # The tokens were spent though the answer ends early: client and history get their number.
         journal = await self._log.read_journal(meta.response_id) if claim.next_record else []
         usage = logged_usage(journal, logged_tokens=len(transcript.token_ids))
-        # What a client cancels, it has seen grow: it gets the item's end, too.
-        events = transcript.cut_short() if status is Status.CANCELLED else []
-        events.append(transcript.end(status, error=error, usage=usage))
+        # What a client cancels or may continue, it has seen grow: it gets the item's end, too.
+        events = [] if status is Status.FAILED else transcript.cut_short()
+        events.append(transcript.end(status, error=error, reason=reason, usage=usage))
         if job is None:
             # No record and no turn can be made of it. Its client gets the event all the same.
             await self._append(meta, logged, events, claim=claim, status=status)
@@ -160,6 +158,30 @@ class ResponseTerminator:
             # Nothing continues a failed response: telling of it matters more than keeping it.
             history_required=status is not Status.FAILED,
         )
+
+    async def _read(
+        self, meta: ResponseMeta, job: Job | None, claim: Claim
+    ) -> tuple[Transcript, list[LoggedEvent]]:
+        """Return the transcript of the response's events so far, and these.
+
+        Raises
+        ------
+        MissingResponseError
+            Events were lost since the claim.
+        """
+        if job and claim.next_sequence <= _DERIVED:
+            # The first two follow from the job. When thousands that wait expire at once, this
+            # spares each a round trip.
+            first = job.transcript()
+            logged = [first.created(), first.in_progress()][: claim.next_sequence]
+        else:
+            logged = await self._log.read(meta.response_id)
+        if len(logged) != claim.next_sequence:
+            # A history record made from less would contradict the client.
+            raise MissingResponseError(f"{meta.response_id} lacks events")
+        transcript = job.transcript() if job else _transcript(logged[0])
+        transcript.replay(logged)
+        return transcript, logged
 
     async def _append(
         self,
@@ -194,7 +216,7 @@ class ResponseTerminator:
                 key_id=meta.key_id,
                 connection_id=meta.connection_id,
                 job=meta.job,
-                deadline_ms=now_ms(),
+                age_ms=0,
                 epoch=claim.epoch,
                 nonce=claim.nonce,
                 events=events,

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from typing_extensions import override
 
+from axon.deadlines import Deadlines
 from axon.directory.models import SILENCE_S
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import (
     Claim,
-    EventLog,
     JournalRecord,
     LoggedEvent,
     LostResponse,
@@ -33,12 +33,14 @@ from axon.exceptions import (
 )
 from axon.testing import log_rules as rules
 from axon.testing.attempts import FakeAttemptNotes, count_attempt
+from axon.testing.due_index import FakeDueIndex
 from axon.testing.follower import FakeResponseChannels
+from axon.testing.log_indexes import FakeLogIndexes
 from axon.testing.models import FakeModelDirectory
-from axon.testing.relay_directory import FakeLog, FakeRelays
+from axon.testing.relay_directory import FakeLog
 
 
-class FakeValkey(FakeRelays, EventLog):
+class FakeValkey(FakeLogIndexes):
     """All that Valkey keeps for the way of a response, with a settable clock.
 
     `published` records (relay id, payload) of every publish. `models` exist even while no worker
@@ -49,25 +51,27 @@ class FakeValkey(FakeRelays, EventLog):
     def __init__(
         self,
         *,
-        deadline_s: float = 600,
+        deadlines: Deadlines | None = None,
         retention_s: float = 300,
         resume_window_s: float = 60,
         models: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(clock=clock)
+        super().__init__(clock=clock, resume_window_s=resume_window_s)
         self.published: list[tuple[str, bytes]] = []
         self.disconnected: set[str] = set()
         self.dead_workers: set[str] = set()
         self.attempt_notes = FakeAttemptNotes(self._find)
         self.channels = FakeResponseChannels()
         self._claims = 0
-        self._deadline_s = deadline_s
+        self._deadlines = deadlines or Deadlines()
         self._retention_s = retention_s
-        self._resume_window_s = resume_window_s
         self._known = frozenset(models)
         self.directory = FakeModelDirectory(clock=clock)
         self._repeatable: dict[str, Opening] = {}
+        self.due = FakeDueIndex(
+            logs=self._logs, models=self.directory, deadlines=self._deadlines, clock=clock
+        )
 
     @override
     async def open(self, response: NewResponse) -> Opening:
@@ -97,7 +101,7 @@ class FakeValkey(FakeRelays, EventLog):
             job=response.job,
             key_id=response.key_id,
         )
-        log = self._new_log(meta, self._clock() + self._deadline_s)
+        log = self._new_log(meta, model=response.model)
         log.checkpoint_generation = self.generation
         self._logs[response.response_id] = log
         if response.fingerprint:
@@ -126,6 +130,7 @@ class FakeValkey(FakeRelays, EventLog):
                 log, appended=appended, message_id=message_id, dead=self.dead_workers
             )
         log.meta = replace(log.meta, epoch=log.meta.epoch + 1, message_id=message_id)
+        log.progressed = self._clock()
         fork = f" {log.meta.next_sequence}:{self.generation}"
         if (unsure := self._unsure(log)) and not log.meta.forks.endswith(fork):
             log.meta = replace(log.meta, forks=log.meta.forks + fork)
@@ -186,6 +191,7 @@ class FakeValkey(FakeRelays, EventLog):
                 next_record=len(log.journal),
             )
         log.journal.extend(journal)
+        self._progress(log)
         if events:
             self._write(response_id, events, status)
         return log.meta.connection_id
@@ -232,7 +238,7 @@ class FakeValkey(FakeRelays, EventLog):
             checkpoint=DeliveryCheckpoint(0, TailState.IN_DOUBT),
             key_id=response.key_id,
         )
-        log = self._new_log(meta, response.deadline_ms / 1000)
+        log = self._new_log(meta, model=response.model, age_s=response.age_ms / 1000)
         log.events.extend(response.events)
         log.journal.extend(response.journal)
         log.claim = response.nonce
@@ -298,28 +304,6 @@ class FakeValkey(FakeRelays, EventLog):
                 log.checkpoint_generation = self.generation
         log.abandoned_until = float("inf")
 
-    @override
-    async def overdue(self, *, limit: int = 100) -> list[str]:
-        now = self._clock()
-        return [key for key, log in self._open_logs() if log.deadline <= now][:limit]
-
-    @override
-    async def abandon(self, connection_id: str) -> None:
-        due = self._clock() + self._resume_window_s
-        for _, log in self._open_logs():
-            if log.meta.connection_id == connection_id:
-                log.abandoned_until = min(due, log.abandoned_until)
-
-    @override
-    async def abandoned(self, *, limit: int = 100) -> list[str]:
-        now = self._clock()
-        return [key for key, log in self._open_logs() if log.abandoned_until <= now][:limit]
-
-    @override
-    async def forget(self, response_id: str) -> None:
-        if log := self._logs.get(response_id):
-            log.deadline = log.abandoned_until = float("inf")
-
     def lose(self) -> None:
         """Forget everything but what is announced again and again, as after FLUSHALL."""
         self._logs.clear()
@@ -327,13 +311,6 @@ class FakeValkey(FakeRelays, EventLog):
         self._connections.clear()
         self._gone.clear()
         self._repeatable.clear()
-
-    @override
-    async def running_for(self, connection_id: str) -> set[str]:
-        return {key for key, log in self._open_logs() if log.meta.connection_id == connection_id}
-
-    def _open_logs(self) -> Sequence[tuple[str, FakeLog]]:
-        return [(k, log) for k, log in self._logs.items() if not log.meta.status.terminal]
 
     def _running(self, response_id: str) -> FakeLog:
         log = self._find(response_id)
@@ -347,15 +324,27 @@ class FakeValkey(FakeRelays, EventLog):
         log = self._find(response_id)
         return log.events if log and self._clock() < log.events_expire else ()
 
-    def _new_log(self, meta: ResponseMeta, deadline: float) -> FakeLog:
-        until = self._clock() + self._deadline_s + self._retention_s
+    def _new_log(self, meta: ResponseMeta, *, model: str, age_s: float = 0.0) -> FakeLog:
+        now = self._clock()
+        until = now + self._deadlines.keep_open_s + self._retention_s
         return FakeLog(
             meta,
-            deadline=deadline,
+            model=model,
+            opened=now - age_s,
+            look_at=now - age_s + self._deadlines.first_look_ms / 1000,
             expires=until,
             events_expire=until,
+            progressed=now,
             generation=self.generation,
         )
+
+    def _progress(self, log: FakeLog) -> None:
+        """Move the deadline and the expiry of a running log forward."""
+        now = log.progressed = self._clock()
+        limit_s = self._deadlines.hard_limit_s or float("inf")
+        log.look_at = min(now + self._deadlines.no_progress_s, log.opened + limit_s)
+        until = now + self._deadlines.keep_open_s + self._retention_s
+        log.expires, log.events_expire = max(log.expires, until), max(log.events_expire, until)
 
     def _incomplete(self, log: FakeLog) -> bool:
         return log.generation != self.generation
@@ -369,7 +358,7 @@ class FakeValkey(FakeRelays, EventLog):
     def _keep(self, log: FakeLog) -> None:
         """Set the expiry of a log that has ended."""
         now = self._clock()
-        log.expires = now + max(self._retention_s, self._deadline_s)
+        log.expires = now + max(self._retention_s, self._deadlines.queue_s)
         log.events_expire = now + self._retention_s
 
     def _write(self, response_id: str, events: Sequence[LoggedEvent], status: Status) -> None:

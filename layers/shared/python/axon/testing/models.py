@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
-from axon.directory.models import ModelDirectory
+from axon.directory.models import SILENCE_S, ModelDirectory
 from axon.models.desired import ModelChanges
 
 
@@ -16,6 +16,7 @@ class FakeModelDirectory(ModelDirectory):
         self._clock = clock
         self._models: dict[str, float] = {}
         self._last_seen: dict[str, float] = {}
+        self._served_since: dict[str, float] = {}
 
     @property
     def empty(self) -> bool:
@@ -26,10 +27,16 @@ class FakeModelDirectory(ModelDirectory):
         """Return the seconds since a worker last registered a model."""
         return self._clock() - self._last_seen.get(model_id, float("-inf"))
 
+    def served_since(self, model_id: str) -> float | None:
+        """Return since when workers serve a model; None if none does."""
+        return None if self.silence(model_id) > SILENCE_S else self._served_since[model_id]
+
     @override
     async def register(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
         await self.expect(model_ids, retention_s=retention_s)
         for model_id in model_ids:
+            if self.silence(model_id) > SILENCE_S:
+                self._served_since[model_id] = self._clock()
             self._last_seen[model_id] = self._clock()
 
     @override

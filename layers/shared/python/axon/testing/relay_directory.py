@@ -28,9 +28,14 @@ class FakeLog:
     """One response's log; times are the clock's, in seconds."""
 
     meta: ResponseMeta
-    deadline: float
+    model: str
+    opened: float
+    look_at: float
     expires: float
     events_expire: float
+    progressed: float = 0.0
+    resends: int = 0
+    resend_at: float = float("-inf")
     abandoned_until: float = float("inf")
     events: list[LoggedEvent] = field(default_factory=list)
     journal: list[JournalRecord] = field(default_factory=list)

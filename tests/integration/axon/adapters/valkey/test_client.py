@@ -19,6 +19,7 @@ from axon.adapters.valkey.directories import (
 )
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.generation import Generations
+from axon.deadlines import Deadlines
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import LoggedEvent, LostResponse, NewResponse, OpenResult, Status
 from axon.exceptions import UnavailableError
@@ -99,7 +100,9 @@ async def test_script_is_sent_again_to_a_server_that_lost_it(valkey: Valkey) -> 
 
 class TestValkeyEventLog:
     async def opened(self, valkey: Valkey) -> ValkeyEventLog:
-        log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
+        log = ValkeyEventLog(
+            valkey=valkey, deadlines=Deadlines(), retention_s=300, resume_window_s=60
+        )
         await ValkeyModelDirectory(valkey=valkey).register(("echo",), retention_s=600)
         await ValkeyRelayDirectory(valkey=valkey).heartbeat("r1", lease_s=600)
         await ValkeyConnectionDirectory(valkey=valkey).register("c1", principal=a_principal())
@@ -145,7 +148,7 @@ class TestValkeyEventLog:
             tenant_id="t",
             connection_id="c3",
             job=b"job",
-            deadline_ms=await valkey.now_ms() + 60_000,
+            age_ms=0,
             epoch=1,
             events=[LoggedEvent(0, b"{}")],
             status=Status.IN_PROGRESS,
@@ -189,7 +192,7 @@ class TestValkeyEventLog:
 
         async with valkey_client(valkey_url, make=Recording) as recorded:
             slow = ValkeyEventLog(
-                valkey=recorded, deadline_s=600, retention_s=300, resume_window_s=60
+                valkey=recorded, deadlines=Deadlines(), retention_s=300, resume_window_s=60
             )
             await slow.checkpoint(
                 "resp_1", DeliveryCheckpoint(0), relay_id="r1", connection_id="c1"

@@ -16,6 +16,7 @@ from axon.adapters.valkey.directories import (
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.memory import MemoryGuard
 from axon.conversations import Turn
+from axon.deadlines import Deadlines
 from axon.event_log.log import LoggedEvent, NewResponse, OpenResult, Status
 from tests.conftest import Servers
 from tests.support.clients import valkey_client
@@ -63,7 +64,7 @@ async def limit(valkey: Valkey, share: float) -> None:
 
 def event_log(valkey: Valkey, *, retention_s: float = 300) -> ValkeyEventLog:
     return ValkeyEventLog(
-        valkey=valkey, deadline_s=600, retention_s=retention_s, resume_window_s=60
+        valkey=valkey, deadlines=Deadlines(), retention_s=retention_s, resume_window_s=60
     )
 
 

@@ -14,6 +14,7 @@ from axon.adapters.valkey.directories import ValkeyModelDirectory, ValkeyRelayDi
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.follower import ValkeyResponseChannels
 from axon.adapters.valkey.subscriber import Subscriber
+from axon.deadlines import Deadlines
 from axon.event_log.log import NewResponse, OpenResult
 from axon.exceptions import StoreFullError, UnavailableError
 from tests.conftest import Servers
@@ -189,7 +190,9 @@ async def test_subscriptions_leave_a_demoted_primary(servers: Servers) -> None:
 async def test_event_log_of_a_full_valkey_refuses_and_recovers(servers: Servers) -> None:
     with valkey_server(servers, maxmemory_policy="noeviction") as server:
         async with valkey_client(server.url) as valkey:
-            log = ValkeyEventLog(valkey=valkey, deadline_s=600, retention_s=300, resume_window_s=60)
+            log = ValkeyEventLog(
+                valkey=valkey, deadlines=Deadlines(), retention_s=300, resume_window_s=60
+            )
             await ValkeyModelDirectory(valkey=valkey).register(("echo",), retention_s=600)
             await ValkeyRelayDirectory(valkey=valkey).heartbeat("r1", lease_s=600)
             assert (await log.open(NEW)).outcome is OpenResult.OPENED

@@ -17,6 +17,7 @@ SIZES = {
     "conversation": 70,
     "disconnect": 200,
     "workers": 200,
+    "deadlines": 300,
     "lost log": 5000,
 }
 """Sizes that take a second at most, and are several pages; `Case.size` is the maximum."""

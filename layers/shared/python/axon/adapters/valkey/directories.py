@@ -9,7 +9,7 @@ from axon.adapters.valkey.client import Script, Valkey
 from axon.adapters.valkey.generation import GENERATION
 from axon.adapters.valkey.pages import members_of, page_of, pages
 from axon.directory.connections import CONNECTION_LIFE_S, ConnectionDirectory
-from axon.directory.models import ModelDirectory
+from axon.directory.models import SILENCE_S, ModelDirectory
 from axon.directory.relays import RelayDirectory, TakenOver
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.models.desired import ModelChanges
@@ -17,6 +17,7 @@ from axon.tenants.principal import Principal
 
 _TOMBSTONE_S = 120
 """Longer than a function may handle a message (29 s)."""
+_MODELS_AT_ONCE = 100
 
 
 class ValkeyRelayDirectory(RelayDirectory):
@@ -108,36 +109,39 @@ class ValkeyModelDirectory(ModelDirectory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
+        self._register = Script(valkey, "register_models", after=("now_ms",))
 
     @override
     async def register(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
-        now = await self._add(model_ids, retention_s)
-        for model_id in model_ids:
-            await self._valkey.call("ZADD", keys.MODELS_LAST_SEEN, "GT", now, model_id)
+        # In batches, because a worker may have thousands of adapters and a script runs alone.
+        for start in range(0, len(model_ids), _MODELS_AT_ONCE):
+            await self._register(
+                keys=[keys.MODELS, keys.MODELS_LAST_SEEN, keys.MODELS_SERVED_SINCE],
+                args=[
+                    int(retention_s * 1000),
+                    int(SILENCE_S * 1000),
+                    *model_ids[start : start + _MODELS_AT_ONCE],
+                ],
+            )
 
     @override
     async def expect(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
-        await self._add(model_ids, retention_s)
+        expires = await self._valkey.now_ms() + int(retention_s * 1000)
+        for model_id in model_ids:
+            await self._valkey.call("ZADD", keys.MODELS, "GT", expires, model_id)
 
     @override
     async def remove(self, model_ids: tuple[str, ...]) -> None:
         if model_ids:
             await self._valkey.call("ZREM", keys.MODELS, *model_ids)
             await self._valkey.call("ZREM", keys.MODELS_LAST_SEEN, *model_ids)
+            await self._valkey.call("ZREM", keys.MODELS_SERVED_SINCE, *model_ids)
 
     @override
     async def list(self) -> list[str]:
         now = await self._valkey.now_ms()
         members = await self._valkey.call("ZRANGEBYSCORE", keys.MODELS, now, "+inf")
         return sorted(member.decode() for member in members)
-
-    async def _add(self, model_ids: tuple[str, ...], retention_s: float) -> int:
-        """Make models known; return the server's time."""
-        now = await self._valkey.now_ms()
-        expires = now + int(retention_s * 1000)
-        for model_id in model_ids:
-            await self._valkey.call("ZADD", keys.MODELS, "GT", expires, model_id)
-        return now
 
 
 class ValkeyModelChanges(ModelChanges):

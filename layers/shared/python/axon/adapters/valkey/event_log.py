@@ -12,14 +12,14 @@ from axon.adapters.valkey import event_log_codec as codec
 from axon.adapters.valkey import keys as keys_of
 from axon.adapters.valkey.client import Script, Valkey
 from axon.adapters.valkey.generation import GENERATION
-from axon.adapters.valkey.pages import members_of, pages
+from axon.adapters.valkey.log_indexes import ValkeyLogIndexes, call_name
+from axon.deadlines import Deadlines
 from axon.directory.connections import CONNECTION_LIFE_S
 from axon.directory.models import SILENCE_S
 from axon.directory.relays import LATE_RELAY_S
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import (
     Claim,
-    EventLog,
     JournalRecord,
     LoggedEvent,
     LostResponse,
@@ -40,50 +40,56 @@ from axon.exceptions import (
     MovedError,
     UnavailableError,
 )
-from axon.formats import VERSIONS, Format, UnreadableLogError
+from axon.formats import UnreadableLogError
 
 
-class ValkeyEventLog(EventLog):
+class ValkeyEventLog(ValkeyLogIndexes):
     """See `axon.event_log.log.EventLog`.
 
     Parameters
     ----------
     valkey : Valkey
         Connections for commands; the caller closes them.
-    deadline_s : float
-        Seconds after which a response that has not ended is overdue.
+    deadlines : Deadlines
+        Deadlines of the responses that are opened or restored through this object.
     retention_s : float
         Seconds that a log is kept after its end.
     resume_window_s : float
         Seconds after which what nobody waits for any more is abandoned.
     models : Collection[str]
         Those that exist even while no worker has announced them.
+    worker_id : str
+        The worker whose attempts claim through this object; empty for other processes. While it
+        lives, what it has claimed does not count as waiting in the queue.
     """
 
     def __init__(
         self,
         *,
         valkey: Valkey,
-        deadline_s: float,
+        deadlines: Deadlines,
         retention_s: float,
         resume_window_s: float,
         models: Collection[str] = (),
+        worker_id: str = "",
     ) -> None:
-        self._valkey = valkey
+        super().__init__(valkey=valkey, resume_window_s=resume_window_s)
         self._models = frozenset(models)
-        self._deadline_ms = int(deadline_s * 1000)
+        self._worker_id = worker_id
+        self._deadlines = deadlines
         self._retention_s = ceil(retention_s)
-        self._resume_window_ms = int(resume_window_s * 1000)
-        # What has ended must be known as long as its job may come again.
-        self._keep_s = max(self._retention_s, ceil(deadline_s))
-        self._keep_open_s = ceil(deadline_s) + self._retention_s
+        # What has ended must be known as long as its job may come again, which its worker deletes.
+        self._keep_s = max(self._retention_s, ceil(deadlines.queue_s))
+        self._keep_open_s = deadlines.keep_open_s + self._retention_s
+        timed = ("generation", "now_ms", "progress")
         self._open = Script(valkey, "open", after=("format", "held", *_DELIVERY))
-        self._claim = Script(valkey, "claim", after=("format", "generation", "publish", "attempts"))
-        self._append = Script(valkey, "append", after=("generation", "publish"))
-        self._restore = Script(valkey, "restore", after=("format", "now_ms", "relay_of"))
+        self._claim = Script(valkey, "claim", after=("format", *timed, "publish", "attempts"))
+        self._append = Script(valkey, "append", after=(*timed, "publish"))
+        self._restore = Script(
+            valkey, "restore", after=("format", "now_ms", "progress", "relay_of")
+        )
         self._resume = Script(valkey, "resume", after=("format", "generation", *_DELIVERY))
         self._checkpoint = Script(valkey, "checkpoint", after=("generation",))
-        self._abandon = Script(valkey, "abandon", after=("now_ms",))
 
     @property
     @override
@@ -109,7 +115,7 @@ class ValkeyEventLog(EventLog):
             response.model,
             response.job,
             response.created,
-            self._deadline_ms,
+            self._deadlines.first_look_ms,
             self._keep_open_s,
             CONNECTION_LIFE_S,
             LATE_RELAY_S * 1000,
@@ -118,6 +124,8 @@ class ValkeyEventLog(EventLog):
             response.fingerprint,
             response.key_id,
             GENERATION,
+            self._deadlines.encode(),
+            self._deadlines.hard_limit_ms,
         ]
         outcome, *first = map(bytes.decode, await self._open(keys=keys, args=arguments))
         return Opening(OpenResult(outcome), *first)
@@ -127,8 +135,17 @@ class ValkeyEventLog(EventLog):
         self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
     ) -> Claim:
         keys = [keys_of.response(response_id), keys_of.events(response_id)]
-        nonce = _name()
-        arguments = [response_id, in_progress, nonce, message_id, GENERATION, "", ""]
+        nonce = call_name()
+        arguments = [
+            response_id,
+            in_progress,
+            nonce,
+            message_id,
+            GENERATION,
+            "",
+            "",
+            self._worker_id,
+        ]
         outcome, *claimed = await self._claim(keys=keys, args=arguments)
         _check(outcome, response_id)
         epoch, next_sequence, next_record, predecessor, unsure, attempts, died_alone = claimed
@@ -147,7 +164,15 @@ class ValkeyEventLog(EventLog):
     async def reclaim(self, response_id: str, claim: Claim, *, message_id: str = "") -> None:
         keys = [keys_of.response(response_id), keys_of.events(response_id)]
         lost = [claim.epoch, claim.predecessor]
-        arguments = [response_id, b"", claim.nonce, message_id, GENERATION, *lost]
+        arguments = [
+            response_id,
+            b"",
+            claim.nonce,
+            message_id,
+            GENERATION,
+            *lost,
+            self._worker_id,
+        ]
         outcome, *_ = await self._claim(keys=keys, args=arguments)
         _check(outcome, response_id)
 
@@ -212,32 +237,9 @@ class ValkeyEventLog(EventLog):
         fields: dict[bytes, bytes] = await self._valkey.call(
             "HGETALL", keys_of.response(response_id)
         )
-        if not fields:
-            return None
-        if int(fields.get(b"format", b"1")) > VERSIONS[Format.EVENT_LOG]:
-            raise UnreadableLogError(
-                response_id,
-                connection_id=fields.get(b"connection_id", b"").decode(),
-                relay_id=fields.get(b"relay_id", b"").decode(),
-            )
         # After a reconnection it is not known which server has answered: nothing is confirmed then.
         generation = self.generation if self.generation == before or not before else None
-        return ResponseMeta(
-            response_id=response_id,
-            tenant_id=fields[b"tenant_id"].decode(),
-            connection_id=fields[b"connection_id"].decode(),
-            relay_id=fields[b"relay_id"].decode(),
-            status=Status(fields[b"status"].decode()),
-            epoch=int(fields[b"epoch"]),
-            next_sequence=int(fields[b"next_sequence"]),
-            job=fields.get(b"job", b""),
-            checkpoint=codec.checkpoint(fields, generation),
-            message_id=fields.get(b"message_id", b"").decode(),
-            key_id=fields.get(b"key_id", b"").decode(),
-            nonce=fields.get(b"claim", b"").decode(),
-            incomplete=not codec.is_current(fields.get(b"generation"), generation),
-            forks=fields.get(b"forks", b"").decode(),
-        )
+        return codec.meta(response_id, fields, generation) if fields else None
 
     @override
     async def restore(self, response: LostResponse) -> None:
@@ -253,7 +255,7 @@ class ValkeyEventLog(EventLog):
             response.tenant_id,
             response.connection_id,
             response.job,
-            response.deadline_ms,
+            max(response.age_ms, 0),
             self._keep_open_s,
             CONNECTION_LIFE_S,
             LATE_RELAY_S * 1000,
@@ -263,6 +265,10 @@ class ValkeyEventLog(EventLog):
             response.key_id,
             response.nonce,
             GENERATION,
+            response.model,
+            self._deadlines.encode(),
+            self._deadlines.hard_limit_ms,
+            self._deadlines.first_look_ms,
             len(response.events),
             *codec.pairs(response.events),
             *codec.triples(response.journal),
@@ -287,7 +293,7 @@ class ValkeyEventLog(EventLog):
             first,
             CONNECTION_LIFE_S,
             LATE_RELAY_S * 1000,
-            _name(),
+            call_name(),
             self._retention_s,
             self._keep_s,
             GENERATION,
@@ -327,45 +333,11 @@ class ValkeyEventLog(EventLog):
         known = await self._valkey.call("EXISTS", keys_of.events(first.first_id))
         return first if known else None
 
-    @override
-    async def overdue(self, *, limit: int = 100) -> list[str]:
-        return await self._due(keys_of.DEADLINES, limit)
-
-    @override
-    async def abandon(self, connection_id: str) -> None:
-        running = keys_of.connection_responses(connection_id)
-        async for page in pages(self._valkey, running):
-            arguments = [connection_id, self._resume_window_ms, *page]
-            await self._abandon(keys=[running, keys_of.ABANDONED], args=arguments)
-
-    @override
-    async def abandoned(self, *, limit: int = 100) -> list[str]:
-        return await self._due(keys_of.ABANDONED, limit)
-
-    @override
-    async def forget(self, response_id: str) -> None:
-        await self._valkey.call("ZREM", keys_of.DEADLINES, response_id)
-        await self._valkey.call("ZREM", keys_of.ABANDONED, response_id)
-
-    async def _due(self, index: str, limit: int) -> list[str]:
-        now = await self._valkey.now_ms()
-        ids = await self._valkey.call("ZRANGEBYSCORE", index, "-inf", now, "LIMIT", 0, limit)
-        return [member.decode() for member in ids]
-
-    @override
-    async def running_for(self, connection_id: str) -> set[str]:
-        return await members_of(self._valkey, keys_of.connection_responses(connection_id))
-
 
 # Order this process's checkpoints: by a clock that goes back, newer ones would be ignored.
 _PROCESS = secrets.token_hex(8)
 _CALLS = count(1)
 _DELIVERY = ("now_ms", "relay_of", "publish")
-
-
-def _name() -> str:
-    """Return a random token for one call, so that a repetition of it changes nothing."""
-    return secrets.token_hex(8)
 
 
 def _log_keys(response_id: str) -> list[str]:

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from axon.adapters.valkey.generation import UNKNOWN
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import JournalRecord, LoggedEvent
+from axon.event_log.log import JournalRecord, LoggedEvent, ResponseMeta, Status
+from axon.formats import VERSIONS, Format, UnreadableLogError
 
 _CLOCK_US = 10**12
 """Above any count of a relay's calls, and below microseconds since 1970; as in `generation.lua`."""
@@ -53,4 +54,45 @@ def record(entry_id: bytes, fields: dict[bytes, bytes]) -> JournalRecord:
         after=int(fields[b"a"]),
         kind=fields[b"k"].decode(),
         data=fields[b"d"],
+    )
+
+
+def meta(response_id: str, fields: dict[bytes, bytes], generation: str | None) -> ResponseMeta:
+    """Return a response's state as its hash has it.
+
+    Parameters
+    ----------
+    response_id : str
+        The response.
+    fields : dict[bytes, bytes]
+        Fields of its hash.
+    generation : str | None
+        Generation of the server that has answered; None if it is not known.
+
+    Raises
+    ------
+    UnreadableLogError
+        A newer version has written it.
+    """
+    if int(fields.get(b"format", b"1")) > VERSIONS[Format.EVENT_LOG]:
+        raise UnreadableLogError(
+            response_id,
+            connection_id=fields.get(b"connection_id", b"").decode(),
+            relay_id=fields.get(b"relay_id", b"").decode(),
+        )
+    return ResponseMeta(
+        response_id=response_id,
+        tenant_id=fields[b"tenant_id"].decode(),
+        connection_id=fields[b"connection_id"].decode(),
+        relay_id=fields[b"relay_id"].decode(),
+        status=Status(fields[b"status"].decode()),
+        epoch=int(fields[b"epoch"]),
+        next_sequence=int(fields[b"next_sequence"]),
+        job=fields.get(b"job", b""),
+        checkpoint=checkpoint(fields, generation),
+        message_id=fields.get(b"message_id", b"").decode(),
+        key_id=fields.get(b"key_id", b"").decode(),
+        nonce=fields.get(b"claim", b"").decode(),
+        incomplete=not is_current(fields.get(b"generation"), generation),
+        forks=fields.get(b"forks", b"").decode(),
     )

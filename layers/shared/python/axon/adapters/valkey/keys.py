@@ -6,6 +6,7 @@ RELAYS = "axon:relays"
 RELAYS_LEFT = "axon:relays:left"
 MODELS = "axon:models"
 MODELS_LAST_SEEN = "axon:models:last-seen"
+MODELS_SERVED_SINCE = "axon:models:served-since"
 MODELS_CHANGED = "axon:models:changed"
 WORKERS = "axon:workers"
 BEATS = "axon:workers:beats"
@@ -98,3 +99,13 @@ def held_messages(incarnation: str) -> str:
 def handed_over(message_id: str, attempts: int) -> str:
     """Return the key that names the worker to which a job was handed over."""
     return f"axon:handed-over:{message_id}:{attempts}"
+
+
+def sweeps(index: str) -> str:
+    """Return the key of the state of the sweeps of an index: when the last one was made."""
+    return f"{index}:sweeps"
+
+
+def taken(call: str) -> str:
+    """Return the key of what one call has taken from an index."""
+    return f"axon:taken:{call}"

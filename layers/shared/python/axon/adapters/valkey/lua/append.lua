@@ -11,7 +11,7 @@
 local response, events, journal, deadlines, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'epoch', 'next_sequence', 'connection_id',
   'relay_id', 'checkpoint', 'next_record', 'claim', 'generation', 'checkpoint_generation',
-  'checkpoint_us')
+  'checkpoint_us', 'move_at_ms', 'message_id', 'resends')
 if not meta[1] then
   return { 'missing' }
 end
@@ -58,6 +58,7 @@ if count > 0 and following ~= first
     return { 'gap', meta[4], following, following_record }
   end
 end
+local now = now_ms()
 if records > 0 then
   for index = 1, records do
     local at = 10 + 2 * count + 3 * index
@@ -70,6 +71,8 @@ if records > 0 then
   redis.call('EXPIRE', journal, ARGV[6])
 end
 if count == 0 then
+  redis.call('HSET', response, 'progress', progress_mark(meta[2], following, now))
+  move_deadline(response, deadlines, ARGV[1], meta[12], now, ARGV[6])
   return { 'appended', meta[4] }
 end
 local lines = {}
@@ -83,7 +86,8 @@ for index = 1, count do
   end
   lines[index] = event
 end
-redis.call('HSET', response, 'status', status, 'next_sequence', first + count)
+redis.call('HSET', response, 'status', status, 'next_sequence', first + count, 'progress',
+  progress_mark(meta[2], first + count, now))
 if meta[9] ~= generation and generation ~= '' then
   -- Its holder has appended all that came before, so the log is complete in this generation, too.
   redis.call('HSET', response, 'generation', generation)
@@ -98,9 +102,13 @@ if terminal then
     (redis.call('TIME')[1] + ARGV[4]) * 1000, ARGV[1])
   redis.call('ZREM', abandoned, ARGV[1])
   redis.call('SREM', 'axon:connection:' .. meta[4] .. ':responses', ARGV[1])
-  redis.call('EXPIRE', response, ARGV[5])
+  -- What has ended must be known as long as its job may come again: if it was ended from outside, or its
+  -- job was sent twice, a message of it may still wait in the queue.
+  redis.call('EXPIRE', response, (meta[13] == '' or meta[14]) and ARGV[6] or ARGV[5])
   redis.call('EXPIRE', events, ARGV[4])
   redis.call('EXPIRE', journal, ARGV[4])
+else
+  move_deadline(response, deadlines, ARGV[1], meta[12], now, ARGV[6])
 end
 publish_events(response, meta[5], grantable(meta[6], meta[10], generation), ARGV[1], meta[4], first,
   terminal, table.concat(lines, '\n'))

@@ -4,7 +4,7 @@
 -- ARGV: response id, in_progress event or '',
 --       nonce of this claim, by which a repeated call is recognized and changes nothing,
 --       id of the SQS message that carried the job or '', generation,
---       the epoch of the lost claim or '', and the nonce of the claim before it
+--       the epoch of the lost claim or '', the nonce of the claim before it, id of the worker or ''
 -- Returns the result, the epoch, the numbers of the next event and journal record, the nonce of the
 -- claim before, 1 if the client may have received events that the log does not hold, else 0, and
 -- what `count_attempt` returns.
@@ -51,7 +51,9 @@ end
 -- Two claimants get two epochs, and the later one keeps the response. The message's id tells the other
 -- one whether its own message brings the later attempt, or a duplicate of the job does.
 local epoch = redis.call('HINCRBY', response, 'epoch', 1)
-redis.call('HSET', response, 'claim', ARGV[3], 'claimed_after', meta[5] or '', 'message_id', ARGV[4])
+local first = ARGV[2] ~= '' and following == 1
+redis.call('HSET', response, 'claim', ARGV[3], 'claimed_after', meta[5] or '', 'message_id', ARGV[4],
+  'worker_id', ARGV[8], 'progress', progress_mark(epoch, first and 2 or following, now_ms()))
 if unsure then
   -- From here on the log may differ from what was delivered before the loss: a relay or follower
   -- that is further ahead, and has not compared itself with this generation yet, must not go on.
@@ -61,7 +63,7 @@ if unsure then
     redis.call('HSET', response, 'forks', forks .. fork)
   end
 end
-if ARGV[2] ~= '' and following == 1 then
+if first then
   redis.call('XADD', events, '2-0', 'e', ARGV[2])
   redis.call('HSET', response, 'status', 'in_progress', 'next_sequence', 2)
   publish_events(response, meta[4], grantable(meta[7], meta[10], generation), ARGV[1], meta[3], 1,

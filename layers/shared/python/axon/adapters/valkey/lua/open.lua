@@ -1,12 +1,13 @@
 -- Open a response's log with event 0. Idempotent by response id, and by idempotency key.
 -- KEYS: response, events, connection, connection's responses, deadlines, relays, models,
 --       models last seen, idempotency
--- ARGV: response id, tenant id, connection id, model, job, event 0, deadline in ms, seconds to keep,
+-- ARGV: response id, tenant id, connection id, model, job, event 0, ms until the first look at its deadline, seconds to keep,
 --       seconds that a connection can live, ms for which a late relay still counts,
 --       1 if the deployment has the model even while no worker has registered it, 0 if it has only
 --       other models, '' if its models are not known,
 --       ms without a registration after which the model counts as unattended,
---       fingerprint of the request that has the idempotency key or '', API key's id, generation
+--       fingerprint of the request that has the idempotency key or '', API key's id, generation,
+--       the response's deadlines, its hard limit in ms or 0
 -- Returns the result (OpenResult) and, for a repeated request, the first one's id and fingerprint.
 -- Bytes that the events of an answer are expected to take in Valkey: some thousand tokens.
 local ANSWER_BYTES = 65536
@@ -52,8 +53,11 @@ end
 -- deadline index, so one whose job is never sent fails by its deadline.
 redis.call('XADD', events, '1-0', 'e', ARGV[6])
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[14], 'connection_id', ARGV[3],
-  'relay_id', relay, 'status', 'queued', 'epoch', 0, 'next_sequence', 1, 'job', ARGV[5])
-redis.call('HSET', response, 'format', FORMAT)
+  'relay_id', relay, 'status', 'queued', 'epoch', 0, 'next_sequence', 1, 'job', ARGV[5],
+  'format', FORMAT, 'model', ARGV[4], 'opened_ms', now, 'deadlines', ARGV[16])
+if ARGV[17] ~= '0' then
+  redis.call('HSET', response, 'limit_ms', now + ARGV[17])
+end
 if ARGV[15] ~= '' then
   redis.call('HSET', response, 'generation', ARGV[15], 'checkpoint_generation', ARGV[15])
 end
@@ -63,11 +67,13 @@ end
 redis.call('ZADD', deadlines, now + ARGV[7], ARGV[1])
 redis.call('SADD', running, ARGV[1])
 redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
-for _, key in ipairs({ response, events, running }) do
-  redis.call('EXPIRE', key, ARGV[8])
-end
+redis.call('EXPIRE', response, ARGV[8])
+redis.call('EXPIRE', events, ARGV[8])
+-- As long as the connection: an answer may take longer than any fixed time, and its end takes it out.
+redis.call('EXPIRE', running, ARGV[9])
 if ARGV[13] ~= '' then
   redis.call('HSET', first, 'response_id', ARGV[1], 'fingerprint', ARGV[13])
+  redis.call('HSET', response, 'idempotency', first)
   redis.call('EXPIRE', first, ARGV[8])
 end
 publish_events(response, relay, '0', ARGV[1], ARGV[3], 0, false, ARGV[6])

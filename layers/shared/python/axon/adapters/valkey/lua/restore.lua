@@ -2,10 +2,12 @@
 -- The checkpoint is lost with the log, so the new one is in doubt: unless its relay knows more, the
 -- relay closes the connection, and the client resumes with the number that it has.
 -- KEYS: response, events, journal, connection, connection's responses, deadlines, relays, abandoned
--- ARGV: response id, tenant id, connection id, job, deadline in ms of the Unix epoch,
+-- ARGV: response id, tenant id, connection id, job, ms since the request was accepted,
 --       seconds to keep, seconds that a connection can live, ms for which a late relay still counts,
 --       epoch, status, ms until it is cancelled unless it is resumed,
---       API key's id, the claim's nonce or '', generation, how many events, then each event and its token ids, then each journal record's
+--       API key's id, the claim's nonce or '', generation, model, the response's deadlines, its hard limit
+--       in ms or 0, ms until the first look at its deadline, how many events,
+--       then each event and its token ids, then each journal record's
 --       kind, data and the number of the event that it follows
 local response, events, journal, connection, running, deadlines, relays, abandoned = unpack(KEYS)
 if redis.call('EXISTS', response) == 1 then
@@ -18,10 +20,10 @@ if not relay then
 end
 -- A Stream refuses ids that are not above its last one, and a part of it may be left.
 redis.call('DEL', events, journal)
-local count = tonumber(ARGV[15])
-local records = (#ARGV - 15 - 2 * count) / 3
+local count = tonumber(ARGV[19])
+local records = (#ARGV - 19 - 2 * count) / 3
 for index = 1, count do
-  local event, tokens = ARGV[14 + 2 * index], ARGV[15 + 2 * index]
+  local event, tokens = ARGV[18 + 2 * index], ARGV[19 + 2 * index]
   if tokens == '' then
     redis.call('XADD', events, index .. '-0', 'e', event)
   else
@@ -29,13 +31,16 @@ for index = 1, count do
   end
 end
 for index = 1, records do
-  local at = 13 + 2 * count + 3 * index
+  local at = 17 + 2 * count + 3 * index
   redis.call('XADD', journal, index .. '-0', 'k', ARGV[at], 'd', ARGV[at + 1], 'a', ARGV[at + 2])
 end
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[12], 'connection_id', ARGV[3],
   'relay_id', relay, 'status', ARGV[10], 'epoch', ARGV[9], 'next_sequence', count,
-  'next_record', records, 'checkpoint', '0?')
-redis.call('HSET', response, 'format', FORMAT)
+  'next_record', records, 'checkpoint', '0?', 'format', FORMAT, 'model', ARGV[15], 'deadlines', ARGV[16],
+  'opened_ms', now - ARGV[5], 'progress', progress_mark(ARGV[9], count, now))
+if ARGV[17] ~= '0' then
+  redis.call('HSET', response, 'limit_ms', now - ARGV[5] + ARGV[17])
+end
 if ARGV[13] ~= '' then
   redis.call('HSET', response, 'claim', ARGV[13])
 end
@@ -44,9 +49,14 @@ if ARGV[14] ~= '' then
 end
 if ARGV[10] == 'queued' or ARGV[10] == 'in_progress' then
   redis.call('HSET', response, 'job', ARGV[4])
-  redis.call('ZADD', deadlines, ARGV[5], ARGV[1])
+  if count > 2 then
+    move_deadline(response, deadlines, ARGV[1], false, now, ARGV[6])
+  else
+    -- The first look, not the deadline: `due.lua` decides then, from the time that it has waited.
+    redis.call('ZADD', deadlines, now - ARGV[5] + ARGV[18], ARGV[1])
+  end
   redis.call('SADD', running, ARGV[1])
-  redis.call('EXPIRE', running, ARGV[6])
+  redis.call('EXPIRE', running, ARGV[7])
   redis.call('ZADD', abandoned, 'NX', now + ARGV[11], ARGV[1])
 end
 redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
