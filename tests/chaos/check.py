@@ -129,7 +129,9 @@ def _ending(answer: Answer, *, forgets: bool) -> Findings:
         if answer.ends_within_s and took_s > answer.ends_within_s:
             yield Fault.LIMIT, f"its end came after {took_s:.1f} s, not {answer.ends_within_s:g}"
     elif answer.forgotten:
-        if not (forgets and answer.forgotten.startswith("response_not_found")):
+        # That the answer is lost is an honest end for a client that has more than the log.
+        honest = "response_not_found" if forgets else "response_lost"
+        if not answer.forgotten.startswith(honest):
             yield Fault.LOST, f"refused: {answer.forgotten}"
     elif not answer.left and not answer.irregular:
         yield Fault.SILENT, f"no end within {answer.ends_within_s:g} s"
@@ -208,7 +210,8 @@ def _row(answer: Answer, rows: dict[str, dict[str, Any]]) -> Findings:
         return
     if answer.left:
         error = row["response"]["error"]
-        if row["status"] != "cancelled" and error != GIVEN_UP:
+        honest = (GIVEN_UP["message"], LOST_MESSAGE)
+        if row["status"] != "cancelled" and (error or {}).get("message") not in honest:
             yield Fault.STORED, f"its client left, yet it is {row['status']}: {error}"
     elif answer.final is not None and row["response"] != answer.final:
         yield Fault.STORED, f"otherwise in the database: {row}"

@@ -213,7 +213,7 @@ class Client:
         """Raise AskAgainError for `retry_unknown_s` seconds; then the answer is forgotten."""
         now = time.monotonic()
         self._unknown_since = since = self._unknown_since or now
-        if now - since < self._retry_unknown_s:
+        if now - since < self._retry_unknown_s and not what.startswith("response_lost"):
             raise AskAgainError(what)
         self._unknown_since = None
         self._add(Op.FORGOTTEN, answer, what=what)

@@ -164,10 +164,16 @@ def test_check_excuses_a_second_response_only_where_an_idempotency_key_was_lost(
 
 
 def test_check_finds_a_refusal_unless_the_servers_forget_everything() -> None:
-    for losses, found in (("", {Fault.LOST}), ("some", {Fault.LOST}), ("everything", set())):
+    for losses, code, found in (
+        ("", "response_not_found", {Fault.LOST}),
+        ("some", "response_not_found", {Fault.LOST}),
+        ("some", "response_lost", set()),
+        ("some", "invalid_value", {Fault.LOST}),
+        ("everything", "response_not_found", set()),
+    ):
         sample = HistorySample(losses=losses)
         sample.ask("c", "one")
-        sample.add(Op.FORGOTTEN, "c", what="response_not_found: gone")
+        sample.add(Op.FORGOTTEN, "c", what=f"{code}: gone")
         assert faults(sample.end()) == found
 
 

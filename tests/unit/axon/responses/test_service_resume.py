@@ -8,6 +8,7 @@ from axon.event_log.log import OpenResult, Status
 from axon.exceptions import RequestError, UnavailableError
 from axon.ids import new_id
 from axon.jobs import Job
+from axon.responses.terminator import LOST
 from tests.unit.axon.responses.service_harness import SLEEPING, ResponseHarness
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT
 
@@ -61,6 +62,16 @@ class TestResume:
         assert (caught.value.code, caught.value.param) == ("invalid_value", "starting_after")
         assert caught.value.status == 400
         assert await where(harness, response_id) == (CONNECTION, 0)
+
+    async def test_says_that_an_answer_is_lost_to_a_client_that_has_more_than_the_failed_log(
+        self, harness: ResponseHarness
+    ) -> None:
+        response_id = await harness.submit()
+        await harness.terminator.end(response_id, Status.FAILED, error=LOST)
+        last = (await harness.events(response_id))[-1]["sequence_number"]
+        with pytest.raises(RequestError, match=LOST["message"]) as caught:
+            await harness.resume(response_id, starting_after=last + 1, connection_id=OTHER)
+        assert (caught.value.code, caught.value.status) == ("response_lost", 410)
 
     @pytest.mark.parametrize("response_id", ["resp_" + "0" * 32, "x", "resp_\x00", "y" * 64])
     async def test_refuses_an_unknown_response(
