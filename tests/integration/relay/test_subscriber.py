@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from axon.adapters.valkey import subscriber
+from axon.adapters.valkey import generation, subscriber
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyRelayDirectory
 from axon.event_log.publication import Publication
@@ -98,3 +98,19 @@ async def test_subscriber_logs_and_skips_what_is_no_publication(
     await eventually(lambda: len(harness.publications) == 1)
     assert "no readable publication: its header is something else" in caplog.text
     assert "no readable publication: it has version 2" in caplog.text
+
+
+async def test_subscriber_follows_the_generation_of_its_server(
+    valkey: Valkey, harness: SubscriberHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server takes another id without a loss, when its first replica is attached."""
+    monkeypatch.setattr(generation, "READ_AGAIN_S", 0.05)
+    before = harness.subscriber.generation
+    await valkey.call("REPLICAOF", "127.0.0.1", "1")
+    await valkey.call("REPLICAOF", "NO", "ONE")
+    async with asyncio.timeout(20):
+        while harness.subscriber.generation in ("", before):
+            await harness.subscriber.pulse()
+            await asyncio.sleep(0.01)
+    assert harness.subscriber.generation == valkey.generation
+    assert harness.subscriptions == 2

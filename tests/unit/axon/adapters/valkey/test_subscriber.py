@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from axon.adapters.valkey import subscriber
+from axon.adapters.valkey.generation import Generations
 from axon.adapters.valkey.subscriber import Subscriber
 from tests.support.virtual_time import run
 
@@ -16,6 +17,9 @@ class LossyConnection:
 
     def __init__(self) -> None:
         self.subscriptions = 0
+        self.generations = Generations()
+        self.generation = ""
+        self.connection = None
 
     @asynccontextmanager
     async def pubsub(self) -> Any:

@@ -62,12 +62,15 @@ class Subscriber:
         Subscribe again if the pulse reached nobody: after a failover commands go to the new
         primary, while a subscription stays with the old one for as long as that answers.
         Publications would arrive late or not at all, and the scripts would find no listener to
-        grant events to.
+        grant events to. Subscribe again, too, if commands go to another generation: that of a
+        subscription cannot be read again, and its publications would count as another server's.
         """
         listening = self._silence if self.subscribed.is_set() else None
         received = await self._valkey.call("PUBLISH", self._channel, b"")
         # Only the subscription from before the call: a later one is on another connection.
-        if received == 0 and listening and listening is self._silence and not listening.expired():
+        if received and self.generation in ("", self._valkey.generation):
+            return
+        if listening and listening is self._silence and not listening.expired():
             self._silence = None
             listening.reschedule(asyncio.get_running_loop().time())
 
