@@ -1,5 +1,6 @@
 """``python -m worker``: a process that may be stopped and killed."""
 
+import asyncio
 import json
 import os
 import signal
@@ -52,6 +53,18 @@ def test_process_ends_with_one_line_about_wrong_settings(processes: Processes) -
     assert "AXON_SLOTS" in errors
     assert "AXON_VALKEY_URL" in errors
     assert errors.count("\n") == 1
+
+
+async def test_process_with_a_hung_engine_ends_and_leaves_its_jobs_to_others(
+    harness: WorkerHarness, processes: Processes
+) -> None:
+    process = processes.start(engine_stall_s="1", echo_ttft_ms="600000")
+    response_id = await harness.submit(input="hello")
+    assert await asyncio.to_thread(process.wait, 20) == 70
+    async with harness.worker():
+        decoded = await harness.ended(response_id)
+    assert decoded[-1]["type"] == "response.completed"
+    assert (await harness.describe(response_id)).epoch == 2
 
 
 def test_process_has_an_exit_status_for_a_dead_engine() -> None:

@@ -111,6 +111,36 @@ def test_attempt_frees_its_slot_within_one_flush_before_the_first_token(
     run(story())
 
 
+def test_attempt_frees_the_engine_while_the_terminator_takes_its_time() -> None:
+    """The reply to an append says that somebody has claimed, but not yet who it was."""
+
+    async def story() -> None:
+        harness = AttemptHarness()
+        await harness.begin()
+        job = await harness.job()
+        engine = ScriptedEngine(["a "] * 1000, token_s=0.05)
+        running = asyncio.create_task(attempt(job, harness.context(engine)))
+        await asyncio.sleep(1)
+        send = harness.history.send
+
+        async def send_slowly(record: HistoryRecord) -> None:
+            await asyncio.sleep(2)
+            await send(record)
+
+        harness.history.send = send_slowly  # type: ignore[method-assign]
+        cancelling = asyncio.create_task(
+            harness.terminator.cancel(job.response_id, tenant_id=TENANT)
+        )
+        await asyncio.sleep(0.05 + 3 * FENCE_S)
+        assert engine.running == 0
+        assert not cancelling.done()
+        with pytest.raises(FencedError):
+            await running
+        await cancelling
+
+    run(story())
+
+
 class TestAttemptStopped:
     async def test_ends_at_the_clients_cancellation_between_deltas(
         self, harness: AttemptHarness
