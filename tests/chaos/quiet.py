@@ -20,6 +20,11 @@ LASTING = {
     keys.RELAYS,
     keys.MODELS,
     keys.MODELS_LAST_SEEN,
+    keys.MODELS_SERVED_SINCE,
+    keys.TURNS,
+    keys.MEMORY,
+    keys.sweeps(keys.DEADLINES),
+    keys.sweeps(keys.ABANDONED),
 }
 """Keys that do not expire."""
 PARKED = "jobs-parked"
