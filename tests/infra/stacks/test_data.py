@@ -5,6 +5,7 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Match, Template
 
+from axon.adapters.valkey.memory import EVICT_ABOVE
 from infra.constructs.data.alarms import memory
 from infra.constructs.data.valkey_access import ACCESS_STRING
 from infra.settings.environment import EnvironmentSettings, load
@@ -341,6 +342,12 @@ def test_data_alarms_are_those_documented(dev: Templates, prod: Templates) -> No
     assert set(alarms(prod["data"], "prod")) == (
         VALKEY_ALARMS | POSTGRES_ALARMS | {"valkey-replication-lag"}
     )
+
+
+def test_data_alarm_on_valkeys_memory_starts_where_turns_are_evicted(prod: Templates) -> None:
+    alarm = alarms(prod["data"], "prod")["valkey-memory"]
+    assert alarm["Threshold"] == EVICT_ABOVE * 100 == 70
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
 
 
 def test_data_alarms_watch_every_valkey_node(prod: Templates) -> None:
