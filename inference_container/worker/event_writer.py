@@ -98,6 +98,11 @@ class EventWriter:
         return self.claimed.epoch
 
     @property
+    def events(self) -> Sequence[LoggedEvent]:
+        """Events of this attempt and, after the claim, of earlier ones."""
+        return self._events
+
+    @property
     def journal(self) -> Sequence[JournalRecord]:
         """Journal records of this attempt and, after the claim, of earlier ones."""
         return self._journal

@@ -48,8 +48,8 @@ class RelayHarness:
     ) -> None:
         self.valkey = valkey
         self.gateway = gateway
-        self.log = _new_log(valkey)
-        self.silent_log = _silent(_new_log(valkey))
+        self.log = new_log(valkey)
+        self.silent_log = _silent(new_log(valkey))
         self.directory = ValkeyRelayDirectory(valkey=valkey)
         self._environ = {
             "AXON_VALKEY_URL": valkey_url,
@@ -167,7 +167,8 @@ class RelayHarness:
         return events
 
 
-def _new_log(valkey: Valkey) -> ValkeyEventLog:
+def new_log(valkey: Valkey) -> ValkeyEventLog:
+    """Return a log with short times."""
     return ValkeyEventLog(
         valkey=valkey, deadlines=Deadlines(queue_s=60), retention_s=60, resume_window_s=60
     )
