@@ -147,7 +147,9 @@ class JobRunner:
             epoch=_LOSES,
             status=Status.FAILED,
         )
-        await self._context.finisher.store(finished, retry=self._context.retry_policy(begun=True))
+        await self._context.finisher.store_ended(
+            finished, retry=self._context.retry_policy(begun=True)
+        )
         return ENDINGS[MissingResponseError].result
 
     async def _ended_in_history(self, job: Job) -> bool:

@@ -171,6 +171,18 @@ async def test_finisher_ends_a_response_unstored_when_its_record_is_refused_for_
     assert harness.lost == 1
 
 
+async def test_finisher_notes_a_refused_record_of_a_response_that_has_ended(
+    harness: FinisherHarness,
+) -> None:
+    harness.history.fail_with = PermanentRefusalError("too large")
+    await harness.finisher.store_ended(finished(a_job(), Status.FAILED))
+    assert (harness.calls, harness.lost) == (["history"], 1)
+    harness.history.fail_with = UnavailableError("away")
+    with pytest.raises(UnavailableError):
+        await harness.finisher.store_ended(finished(a_job(), Status.FAILED))
+    assert harness.lost == 1
+
+
 async def test_finisher_tells_a_stored_response_as_stored(harness: FinisherHarness) -> None:
     await harness.finisher.finish(finished(a_job()), append=harness.append)
     assert loads(harness.appended[0].data)["response"]["store"] is True

@@ -78,7 +78,7 @@ class ResponseFinisher:
     with `store: false` in its terminal event, and can be continued on its connection alone, as any
     response that is not stored.
 
-    One caller uses `store` alone, after its terminal event: the worker that fails a response whose
+    One caller uses `store_ended`, after its terminal event: the worker that fails a response whose
     log was lost. Only when it has restored the log does it know that it owns the end.
 
     Parameters
@@ -159,6 +159,23 @@ class ResponseFinisher:
             record = finished.record(ended_ms=self._clock_ms())
             await retry.run(lambda: self._history.send(record))
 
+    async def store_ended(
+        self, finished: FinishedResponse, *, retry: RetryPolicy = NO_RETRY
+    ) -> None:
+        """Send a response to the history whose terminal event its client has already.
+
+        A record that is refused for good is only noted: the event cannot be taken back.
+
+        Raises
+        ------
+        UnavailableError
+            The history queue stayed away.
+        """
+        try:
+            await self.store(finished, retry=retry)
+        except PermanentRefusalError as error:
+            self._note_lost(finished, error)
+
     async def evict_parent(self, continued: Sequence[Turn | TurnHead]) -> None:
         """Evict the response that a failed continuation continued, unless it is stored.
 
@@ -184,9 +201,10 @@ class ResponseFinisher:
             if required and not refused:
                 raise
             # The answer is made. To fail it for its record would cost the client both.
-            logger.error(  # noqa: TRY400 - the error says all, and its traceback nothing
-                "%s ends without its history: %s", finished.job.response_id, error
-            )
-            self._history_lost()
+            self._note_lost(finished, error)
             return finished.unstored()
         return finished
+
+    def _note_lost(self, finished: FinishedResponse, error: Exception) -> None:
+        logger.error("%s ends without its history: %s", finished.job.response_id, error)
+        self._history_lost()
