@@ -4,7 +4,8 @@
 -- Returns nothing.
 local turn, response, events, journal, pending = unpack(KEYS)
 -- The marker refuses turns that are put later. It has no field 'turn', so readers find nothing.
-redis.call('DEL', turn, pending)
+-- Unlinked: the memory of a long answer is freed in the background.
+redis.call('UNLINK', turn, pending)
 redis.call('HSET', turn, 'deleted', 1)
 redis.call('EXPIRE', turn, ARGV[2])
 local relay = redis.call('HGET', response, 'relay_id')
@@ -19,5 +20,5 @@ if relay and redis.call('SISMEMBER', 'axon:relay:' .. relay .. ':responses', ARG
   redis.call('EXPIRE', events, ARGV[3], 'LT')
   redis.call('EXPIRE', journal, ARGV[3], 'LT')
 else
-  redis.call('DEL', events, journal)
+  redis.call('UNLINK', events, journal)
 end
