@@ -22,6 +22,7 @@ from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyModelDirectory, ValkeyRelayDirectory
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.traces import ValkeyResponseTraces
+from axon.catalog import JOBS
 from axon.conversations import Conversations
 from axon.deadlines import Deadlines
 from axon.event_log.log import LoggedEvent, ResponseMeta
@@ -85,15 +86,32 @@ class WorkerHarness:
                 await asyncio.sleep(0.005)
         return events
 
-    async def claimed(self, response_id: str, *, epoch: int) -> None:
+    async def claimed(self, response_id: str, *, epoch: int, seconds: float = 20) -> None:
         """Wait until this attempt, or a later one, has the response."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(seconds):
             while not (meta := await self.log.describe(response_id)) or meta.epoch < epoch:
                 await asyncio.sleep(0.005)
 
     async def age(self, response_id: str) -> None:
         """Make a response as old as if it had waited for years."""
         await self._valkey.call("HSET", keys_of.response(response_id), "opened_ms", 1)
+
+    async def listed(self) -> None:
+        """Wait until a live worker's list has the message of the job that it runs."""
+        async with asyncio.timeout(20):
+            while True:
+                values = await self._valkey.call("HGETALL", keys_of.BEATS)
+                for incarnation, value in values.items():
+                    held = keys_of.held_messages(incarnation.decode())
+                    if value.isdigit() and len(await self._valkey.call("HGETALL", held)) > 1:
+                        return
+                await asyncio.sleep(0.01)
+
+    async def isolated(self, response_id: str) -> None:
+        """Wait until the response's attempt runs alone on its worker."""
+        async with asyncio.timeout(20):
+            while not await self._valkey.call("HGET", keys_of.response(response_id), "alone"):
+                await asyncio.sleep(0.01)
 
     async def describe(self, response_id: str) -> ResponseMeta:
         """Return what the log knows of a response that it knows."""
@@ -224,7 +242,8 @@ def variables(
     """The worker's environment."""
     dead = make_queue(JOBS_DEAD)
     jobs = make_queue(
-        Queue(name="jobs", visibility_s=visibility_s), dead_letter=dead.rpartition("/")[2]
+        Queue(name="jobs", visibility_s=visibility_s, max_receives=JOBS.max_receives),
+        dead_letter=dead.rpartition("/")[2],
     )
     return {
         "AXON_VALKEY_URL": valkey_url,
