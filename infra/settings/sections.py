@@ -179,7 +179,8 @@ class Inference(Section):
     models may be loaded from while workers run (docs/models.md), written alike; ``models://`` is
     the whole bucket. `vllm`: more of the worker's settings for vLLM, by name: docs/engines.md.
     `model_aliases`: further names that requests may give, each with the models that it stands for
-    and their weights; a model may be loaded later.
+    and their weights; a model may be loaded later. `hard_limit_minutes`: the longest time that an
+    answer may take, whatever its progress (docs/deadlines.md); None: no limit.
     """
 
     engine: Literal["echo", "smollm2", "vllm"] = "smollm2"
@@ -195,8 +196,15 @@ class Inference(Section):
     min_tasks: Annotated[int, Field(ge=0)] = 0
     max_tasks: Count = 2
     backlog_per_task: Annotated[float, Field(gt=0)] = 5.0
+    hard_limit_minutes: Count | None = None
     stop_timeout_s: Annotated[int, Field(ge=30, le=3600)] = 110
     image: str | None = None
+
+    @property
+    def deadline_variables(self) -> dict[str, str]:
+        """Environment variables of the deadlines that differ from the defaults."""
+        minutes = self.hard_limit_minutes
+        return {} if minutes is None else {"AXON_HARD_LIMIT_S": str(60 * minutes)}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -140,7 +140,9 @@ def _variables(name: str, settings: EnvironmentSettings) -> dict[str, str]:
         return {"AXON_RETENTION_DAYS": str(settings.postgres.retention_days)}
     if name != "respond":
         return {}
+    # The function that accepts a request writes its deadlines into the response's hash.
     variables = {"AXON_MODELS": settings.inference.model_name}
+    variables |= settings.inference.deadline_variables
     if aliases := settings.inference.model_aliases:
         variables["AXON_MODEL_ALIASES"] = dumps(aliases).decode()
     return variables

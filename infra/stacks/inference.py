@@ -108,6 +108,7 @@ class InferenceStack(EnvironmentStack):
             variables[f"AXON_{name.upper()}"] = str(value)
         return (
             variables
+            | inference.deadline_variables
             | common_environment(
                 self._settings, region=self.region, stop_timeout_s=inference.stop_timeout_s
             )

@@ -146,6 +146,7 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> Template:
         'name = "chosen"\n[observability]\ntracing = false\n'
         '[gateway]\ndomain_name = "api.example.com"\n'
         'certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"\n'
+        "[inference]\nhard_limit_minutes = 240\n"
         "[inference.model_aliases.default]\nsmollm2-135m-instruct = 90\nnew = 10\n"
     )
     return synthesise(str(environment), folder / "out").templates["gateway"]
@@ -179,6 +180,18 @@ def test_gateway_gives_model_aliases_to_the_function_that_resolves_them(chosen: 
         if "AXON_MODEL_ALIASES" in given
     }
     assert told == {"axon-chosen-respond": {"default": {"smollm2-135m-instruct": 90, "new": 10}}}
+
+
+def test_gateway_gives_the_hard_limit_to_the_function_that_accepts_requests(
+    chosen: Template,
+) -> None:
+    functions = resources(chosen, "AWS::Lambda::Function").values()
+    limits = {
+        each["FunctionName"]: limit
+        for each in functions
+        if (limit := each.get("Environment", {}).get("Variables", {}).get("AXON_HARD_LIMIT_S"))
+    }
+    assert limits == {"axon-chosen-respond": "14400"}
 
 
 def test_gateway_functions_are_not_traced_without_tracing(chosen: Template) -> None:
