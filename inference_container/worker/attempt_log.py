@@ -4,6 +4,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
+from axon.exceptions import FencedError
+
+
+class EndedError(FencedError):
+    """The response was ended from outside: by a client, its absence, or the deadline."""
+
+
+class DuplicateError(FencedError):
+    """A newer attempt runs the same job from another message, so this message is not needed."""
 
 
 class AttemptLog(Protocol):

@@ -19,7 +19,7 @@ from axon.exceptions import (
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
 from axon.retry import RetryPolicy, backoff
-from worker.attempt_log import AttemptLog
+from worker.attempt_log import AttemptLog, DuplicateError, EndedError
 
 logger = logging.getLogger(__name__)
 
@@ -29,14 +29,6 @@ _AGAIN = 256
 """Events that are appended again at a time: a script of that size takes about 1 ms."""
 _FENCE_CHECKS = 6
 """Reads of a response's state until its claimer must have shown what it is: 3.5 s at most."""
-
-
-class EndedError(FencedError):
-    """The response was ended from outside: by a client, its absence, or the deadline."""
-
-
-class DuplicateError(FencedError):
-    """A newer attempt runs the same job from another message, so this message is not needed."""
 
 
 class EventWriter:

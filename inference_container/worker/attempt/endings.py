@@ -25,6 +25,7 @@ from axon.formats import UnreadableLogError
 from axon.responses import terminator
 from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import OverdueError, ShedError
+from worker.attempt_log import DuplicateError, EndedError
 from worker.engines.protocol import (
     ContextOverflowError,
     EngineDeadError,
@@ -32,7 +33,6 @@ from worker.engines.protocol import (
     RefusedError,
     UnloadedError,
 )
-from worker.event_writer import DuplicateError, EndedError
 from worker.outcome import AttemptOutcome, AttemptResult, MessageAction
 from worker.pipeline.stage import StageFullError
 from worker.quarantine import QuarantineBusyError

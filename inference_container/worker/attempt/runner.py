@@ -24,7 +24,7 @@ from worker.attempt.endings import (
 )
 from worker.attempt.fence_watch import FenceNoticedError, has_ended
 from worker.attempt.retry_policy import OverdueError
-from worker.event_writer import EndedError
+from worker.attempt_log import EndedError
 from worker.outcome import AttemptResult
 
 _LOSES = 0

@@ -31,6 +31,7 @@ from worker.attempt.endings import (
 )
 from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import OverdueError, ShedError
+from worker.attempt_log import DuplicateError, EndedError
 from worker.engines.protocol import (
     ContextOverflowError,
     EngineDeadError,
@@ -38,7 +39,6 @@ from worker.engines.protocol import (
     RefusedError,
     UnloadedError,
 )
-from worker.event_writer import DuplicateError, EndedError
 from worker.outcome import AttemptOutcome, AttemptResult, MessageAction
 from worker.pipeline.stage import StageFullError
 from worker.quarantine import QuarantineBusyError
