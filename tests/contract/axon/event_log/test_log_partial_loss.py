@@ -111,6 +111,21 @@ async def test_lost_claim_can_be_taken_again_by_its_holder(harness: EventLogHarn
     assert await numbers(harness.log) == [0, 1, 2, 3]
 
 
+async def test_lost_claim_is_fenced_once_the_attempt_before_has_appended(
+    harness: EventLogHarness,
+) -> None:
+    first = await open_and_claim(harness.log)
+    before = harness.snapshot()
+    second = await harness.log.claim("resp_1")
+    await append(harness, second, 2, data=b"second")
+    harness.rewind(before)
+    await append(harness, first, 2, data=b"first")  # it does not know that it was fenced
+    with pytest.raises(LostClaimError):
+        await append(harness, second, 3, data=b"second")
+    with pytest.raises(FencedError):
+        await harness.log.reclaim("resp_1", second)
+
+
 async def test_lost_first_claim_can_be_taken_again(harness: EventLogHarness) -> None:
     assert (await harness.log.open(NEW)).first_id == ""
     before = harness.snapshot()

@@ -156,6 +156,8 @@ class FakeValkey(FakeLogIndexes):
             return
         if log.claim != claim.predecessor or log.meta.epoch >= claim.epoch:
             raise FencedError(response_id)
+        if rules.has_grown(log, claim):
+            raise FencedError(response_id)
         log.claimed_after, log.claim = log.claim, claim.nonce
         log.meta = replace(log.meta, epoch=claim.epoch, message_id=message_id)
 

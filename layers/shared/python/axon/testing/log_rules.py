@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from axon.event_log.checkpoint import DeliveryCheckpoint
-from axon.event_log.log import JournalRecord, LoggedEvent, Status
+from axon.event_log.log import Claim, JournalRecord, LoggedEvent, Status
 from axon.exceptions import FencedError
 from axon.testing.relay_directory import FakeLog
 
@@ -52,3 +52,8 @@ def may_leave_gap(
         and checkpoint.certain
         and checkpoint.next_sequence == events[0].sequence_number > log.meta.next_sequence
     )
+
+
+def has_grown(log: FakeLog, claim: Claim) -> bool:
+    """Return whether the attempt before a lost claim has appended since the loss."""
+    return log.meta.next_sequence > claim.next_sequence or len(log.journal) > claim.next_record

@@ -172,6 +172,8 @@ class ValkeyEventLog(ValkeyLogIndexes):
             GENERATION,
             *lost,
             self._worker_id,
+            claim.next_sequence,
+            claim.next_record,
         ]
         outcome, *_ = await self._claim(keys=keys, args=arguments)
         _check(outcome, response_id)

@@ -4,7 +4,8 @@
 -- ARGV: response id, in_progress event or '',
 --       nonce of this claim, by which a repeated call is recognized and changes nothing,
 --       id of the SQS message that carried the job or '', generation,
---       the epoch of the lost claim or '', the nonce of the claim before it, id of the worker or ''
+--       the epoch of the lost claim or '', the nonce of the claim before it, id of the worker or '',
+--       numbers of the next event and journal record at the time of the lost claim
 -- Returns the result, the epoch, the numbers of the next event and journal record, the nonce of the
 -- claim before, 1 if the client may have received events that the log does not hold, else 0, and
 -- what `count_attempt` returns.
@@ -35,7 +36,9 @@ end
 if ARGV[6] ~= '' then
   -- The server has lost the claim if it shows the one before: then nobody has claimed since. Any
   -- other one came later, and its attempt does not know of the events that were lost.
-  if (meta[5] or '') ~= ARGV[7] or tonumber(meta[6]) >= tonumber(ARGV[6]) then
+  -- So did what the attempt before has appended since the loss, unaware that it was fenced.
+  if (meta[5] or '') ~= ARGV[7] or tonumber(meta[6]) >= tonumber(ARGV[6])
+    or following > tonumber(ARGV[9]) or following_record > tonumber(ARGV[10]) then
     return { 'fenced' }
   end
   redis.call('HSET', response, 'epoch', ARGV[6], 'claim', ARGV[3], 'claimed_after', ARGV[7],
