@@ -147,3 +147,23 @@ async def test_dispatcher_reads_the_log_for_a_publication_of_another_generation(
     await author.complete()
     harness.pump()
     await harness.received(author)
+
+
+async def test_delivery_is_disconnected_when_a_fenced_attempt_appends_other_events(
+    harness: RelayHarness,
+) -> None:
+    """The claim that had fenced it is lost, with what the newer attempt had appended."""
+    await harness.begin("c1")
+    author = await begun(harness, "c1", "a")
+    before, first = harness.valkey.snapshot(), len(author.written)
+    await author.say("lost")
+    harness.pump()
+    await harness.received(author)
+    await rewind(harness, before)
+    harness.dispatcher.confirm_all()
+    await harness.completed(author)
+    other = LoggedEvent(first, b'{"type":"response.output_text.delta","other":1}')
+    await harness.valkey.append(author.response_id, epoch=1, events=[other])
+    harness.pump()
+    await eventually(lambda: harness.connections.deleted == ["c1"])
+    assert harness.connections.posts["c1"][:-1] == author.written

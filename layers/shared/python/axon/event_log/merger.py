@@ -52,6 +52,8 @@ class EventMerger:
         self.known = first
         """Number of events that the log holds, as far as is known here."""
         self._next = first
+        self._last: bytes | None = None
+        self._contradicted = False
         self._end: int | None = None
         self._cache: deque[tuple[bytes, float]] = deque()  # with the time of each one's receipt
         self._cached_bytes = 0
@@ -77,6 +79,8 @@ class EventMerger:
         # While the cache holds events, a read would only fetch what is here already. They are used
         # up first, even when a gap follows.
         behind = self._read_requested or self.known > self._next
+        if self._contradicted:
+            return True
         return not self._cache and not self.finished and behind
 
     @property
@@ -87,6 +91,14 @@ class EventMerger:
     def publish(self, publication: Publication) -> None:
         """Take what was published, as far as it follows on what is known."""
         end = publication.first + len(publication.events)
+        if self._last is not None and publication.first < self._next <= end:
+            # The attempt that has lost events appends the same ones again. Another one, which knows
+            # neither of them nor of having been fenced, appends others.
+            held = publication.events[self._next - 1 - publication.first]
+            self._contradicted = self._contradicted or held != self._last
+        if self._contradicted:
+            self.request_read()
+            return
         if publication.terminal and end <= self._next:
             # The log has ended with fewer events than were handed out: other ones than these.
             self.request_read()
@@ -126,7 +138,15 @@ class EventMerger:
         self._read_requested = True
 
     def begin_read(self) -> int:
-        """Return the sequence number after which the log is to be read."""
+        """Return the sequence number after which the log is to be read.
+
+        Raises
+        ------
+        LostEventsError
+            The log has another event than the last one that was handed out.
+        """
+        if self._contradicted:
+            raise LostEventsError(f"{self.response_id}: its log has other events than before")
         # Cleared before the read, not after it: a request that comes while the read is under way
         # may be about an event that the read does not see.
         self._read_requested = False
@@ -173,6 +193,7 @@ class EventMerger:
         """Move past the event that `peek` returned; return the seconds since its receipt."""
         event, received_at = self._cache.popleft()
         self._cached_bytes -= len(event)
+        self._last = event
         self._next += 1
         return self._clock() - received_at
 
