@@ -91,6 +91,7 @@ async def _run(
                 parts.registration.run(),
                 parts.reconciler.run(),
                 parts.watchdog.run(),
+                parts.kept_ends.run(),
                 _ended(subscription),
                 _ended(liveness),
                 *protecting,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -35,6 +36,7 @@ from axon.tracing import Tracing
 from worker.attempt.budget import AttemptBudget
 from worker.attempt.context import AttemptContext
 from worker.attempt.fence_watch import FenceWatch
+from worker.attempt.kept_ends import KeptEnds
 from worker.attempt.runner import JobRunner
 from worker.cluster.handover import JobHandover
 from worker.cluster.liveness import WorkerLiveness, incarnation_of
@@ -82,6 +84,7 @@ class Parts:
     registration: WorkerRegistration
     liveness: WorkerLiveness
     watchdog: EngineWatchdog
+    kept_ends: KeptEnds
     peer_jobs: PeerJobSubscriber
     reconciler: Reconciler
 
@@ -179,11 +182,14 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
     )
     # Peers see the worker leave the directory, so that they hand nothing over to it.
     quarantine.listen(registration.announce_soon)
+    kept_ends = KeptEnds(confirm=partial(_confirmed_generation, valkey))
     queue = SqsJobQueue(api=foundation.jobs)
     consumer = Consumer(
         queue=queue,
         runner=JobRunner(
-            context=_attempt_context(foundation, engine_hangs=report_hang, quarantine=quarantine),
+            context=_attempt_context(
+                foundation, engine_hangs=report_hang, quarantine=quarantine, kept_ends=kept_ends
+            ),
             router=router,
         ),
         slots=foundation.host.info().slots,
@@ -221,6 +227,7 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
         registration=registration,
         liveness=liveness,
         watchdog=watchdog,
+        kept_ends=kept_ends,
         peer_jobs=peer_jobs,
         reconciler=_reconciler(foundation, changed=models_changed),
     )
@@ -249,8 +256,18 @@ def _router(
     )
 
 
+async def _confirmed_generation(valkey: Valkey) -> str:
+    """Return the generation of a server that has just answered."""
+    await valkey.now_ms()
+    return valkey.generation
+
+
 def _attempt_context(
-    foundation: Foundation, *, engine_hangs: Callable[[str], None], quarantine: Quarantine
+    foundation: Foundation,
+    *,
+    engine_hangs: Callable[[str], None],
+    quarantine: Quarantine,
+    kept_ends: KeptEnds,
 ) -> AttemptContext:
     settings, valkey = foundation.settings, foundation.valkey
     log = event_log(settings, valkey=valkey, worker_id=settings.worker_id)
@@ -288,6 +305,8 @@ def _attempt_context(
         due=due_index(settings, valkey=valkey),
         serving_since_ms=now_ms(),
         max_receives=settings.max_receives,
+        kept_ends=kept_ends,
+        generation=lambda: valkey.generation,
         engine_hangs=engine_hangs,
         overload_receives=settings.overload_receives,
         budget=AttemptBudget(

@@ -1,11 +1,9 @@
 """EventWriter: an attempt's writes to the event log, which Valkey may lose at any moment."""
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import islice
 
 from axon.event_log.confirmation import confirmed_delivery
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
@@ -18,8 +16,9 @@ from axon.exceptions import (
 )
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
-from axon.retry import RetryPolicy, backoff
-from worker.attempt_log import AttemptLog, DuplicateError, EndedError
+from axon.retry import RetryPolicy
+from worker.attempt_log import AttemptLog, EndedError
+from worker.claimers import claimer_error
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +26,6 @@ _EPOCHS_PER_RECEIVE = 1 << 16
 """Epochs reserved for each receive of a job: more than a log is ever claimed until the next one."""
 _AGAIN = 256
 """Events that are appended again at a time: a script of that size takes about 1 ms."""
-_FENCE_CHECKS = 6
-"""Reads of a response's state until its claimer must have shown what it is: 3.5 s at most."""
 
 
 class EventWriter:
@@ -186,6 +183,21 @@ class EventWriter:
         await self._retry.run(lambda: self._append(events, status, journal))
         self._events += events
         self._journal += journal
+
+    async def repeat_end(self, status: Status) -> None:
+        """Append the terminal event again, and before it what else the log has lost since.
+
+        Raises
+        ------
+        EndedError, DuplicateError, FencedError, MissingResponseError
+            As `append`.
+        """
+        # A log that is missing is made again from the events before the end.
+        *self._events, end = self._events
+        try:
+            await self._append([end], status)
+        finally:
+            self._events.append(end)
 
     async def record(self, kind: str, data: bytes) -> None:
         """Append a journal record after the events so far; it is not delivered to clients.
@@ -349,24 +361,10 @@ class EventWriter:
             await self._try_append(events, Status.IN_PROGRESS, journal)
 
     async def fenced_by(self, error: FencedError) -> Exception:
-        """Return the error that says who has claimed the response.
-
-        A terminator claims first and ends the response with a second call. Until then its claim
-        looks like that of a newer attempt, except that it names no message: so it gets the time
-        of a few checks.
-        """
-        for pause_s in islice(backoff(first_s=0.1, longest_s=1.0), _FENCE_CHECKS):
-            meta = await self._log.describe(self._job.response_id)
-            if meta is None:
-                # Lost after the claim. This attempt is fenced and must not restore the log, and
-                # the claimer may know nothing of its events.
-                return MissingResponseError(str(error))
-            if meta.status.terminal:
-                return EndedError(str(error))
-            if meta.message_id:
-                return error if meta.message_id == self._message_id else DuplicateError(str(error))
-            await asyncio.sleep(pause_s)
-        return error
+        """Return the error that says who has claimed the response."""
+        return await claimer_error(
+            self._log, self._job.response_id, message_id=self._message_id, error=error
+        )
 
     async def _restore(self, events: Sequence[LoggedEvent], status: Status) -> None:
         job = self._job

@@ -38,7 +38,10 @@ SETTINGS = {
     "AXON_ECHO_TOKEN_MS": "20",
     "AXON_SLOTS": "48",
     "AXON_VISIBILITY_TIMEOUT_S": str(VISIBILITY_S),
+    "AXON_NO_WORKER_DEADLINE_S": str(DEADLINE_S),
     "AXON_QUEUE_DEADLINE_S": str(DEADLINE_S),
+    "AXON_NO_PROGRESS_DEADLINE_S": str(DEADLINE_S),
+    "AXON_RESPONSE_DEADLINE_S": str(DEADLINE_S),  # for a version that does not know the others
     "AXON_RESUME_WINDOW_S": str(RESUME_WINDOW_S),
     "AXON_RETENTION_S": "7200",  # longer than a run: its logs are read in the end
 }

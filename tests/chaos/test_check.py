@@ -231,13 +231,15 @@ def test_check_compares_the_log_with_what_was_told() -> None:
             for record in whole(losses=losses).end()
         ]
         assert faults(records) == found
-    changed = [
-        replace(record, data={**record.data, "events": [*record.data["events"][:2], "other"]})
-        if record.op is Op.LOG
-        else record
-        for record in whole(losses="some").end()
-    ]
-    assert faults(changed) == {Fault.WRONG}
+    for kind, found in (("response.failed", set()), ("response.output_text.delta", {Fault.WRONG})):
+        other = json.dumps({"type": kind})
+        changed = [
+            replace(record, data={**record.data, "events": [*record.data["events"][:2], other]})
+            if record.op is Op.LOG
+            else record
+            for record in whole(losses="some").end()
+        ]
+        assert faults(changed) == found
 
 
 Change = Callable[[list[Record], int], list[Record]]

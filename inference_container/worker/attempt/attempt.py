@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from functools import partial
 
 from axon.conversations import Turn
 from axon.event_log.log import LoggedEvent, Status
@@ -254,10 +255,19 @@ class Attempt:
         )
         await self._context.finisher.finish(
             finished,
-            append=lambda last: self._event_writer.append([last], status=status),
+            append=lambda last: self._append_end(last, status),
             continued=continued,
             retry=self._retry,
         )
+
+    async def _append_end(self, event: LoggedEvent, status: Status) -> None:
+        ends = self._context.kept_ends
+        generation = self._context.generation()
+        await self._event_writer.append([event], status=status)
+        if ends is not None:
+            writer = self._event_writer
+            repeat = partial(writer.repeat_end, status)
+            ends.keep(self._job.response_id, repeat, generation=generation)
 
     @asynccontextmanager
     async def _ended_by_fence(self) -> AsyncGenerator[None, None]:

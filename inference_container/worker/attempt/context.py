@@ -14,6 +14,7 @@ from axon.retry import RetryPolicy
 from axon.tracing import Tracing
 from worker.attempt.budget import Budget, Unlimited
 from worker.attempt.fence_watch import FenceWatch
+from worker.attempt.kept_ends import KeptEnds
 from worker.attempt.retry_policy import NoRetryReason, OverdueError, no_retry_reason
 from worker.attempt_log import AttemptLog
 from worker.engines.protocol import Engine
@@ -86,6 +87,10 @@ class AttemptContext:
         latest, the time in the queue runs.
     post_processor : PostProcessor
         May change text before it is appended; by default it stays as generated.
+    kept_ends : KeptEnds | None
+        Appends ends again that a failover has lost; None to rely on the log alone.
+    generation : Callable[[], str]
+        Returns the generation of the log.
     engine_hangs : Callable[[str], None]
         Called with the reason when an attempt finds that the engine hangs.
     clock_ms : Callable[[], int]
@@ -110,6 +115,8 @@ class AttemptContext:
     due: OverdueCheck | None = None
     serving_since_ms: int = 0
     post_processor: PostProcessor = field(default_factory=Unchanged)
+    kept_ends: KeptEnds | None = None
+    generation: Callable[[], str] = lambda: ""
     engine_hangs: Callable[[str], None] = lambda _: None
     clock_ms: Callable[[], int] = now_ms
 

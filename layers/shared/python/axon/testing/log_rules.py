@@ -47,7 +47,7 @@ def may_leave_gap(
 ) -> bool:
     """Return whether a failure takes the number that the client expects, after lost events."""
     return (
-        status.terminal
+        status in (Status.FAILED, Status.CANCELLED)
         and len(events) == 1
         and checkpoint.certain
         and checkpoint.next_sequence == events[0].sequence_number > log.meta.next_sequence

@@ -52,8 +52,10 @@ if count > 0 and following ~= first
   or records > 0 and (following_record ~= first_record
     or count == 0 and following <= tonumber(ARGV[#ARGV])) then
   -- The server has lost appends of this attempt, which appends them again. One gap may stay: a failure
-  -- gets the number that the client expects next, though the events before it are lost for good.
-  if not (terminal and count == 1 and records == 0 and first > following
+  -- gets the number that the client expects next, though the events before it are lost for good. Who
+  -- completes an answer holds all its events.
+  local from_outside = status == 'failed' or status == 'cancelled'
+  if not (from_outside and count == 1 and records == 0 and first > following
       and delivered(meta[6], meta[10], generation) == first) then
     return { 'gap', meta[4], following, following_record }
   end
