@@ -252,7 +252,9 @@ def _log(answer: Answer, logged: list[str], *, loses: bool) -> Findings:
 def _is_other_end(data: str, answer: Answer) -> bool:
     event = json.loads(data)
     status = event.get("response", {}).get("status")
-    return event["type"] in TERMINAL and status != answer.status
+    # A failure whose answer was lost follows at the client's number; what is between is lost.
+    lost = answer.failed and data == answer.events[-1].data
+    return event["type"] in TERMINAL and (status != answer.status or lost)
 
 
 def _nobodys(run: Observations) -> Iterator[tuple[Fault, str, str]]:
