@@ -283,7 +283,7 @@ class Attempt:
             ):
                 yield
         except FenceNoticedError as error:
-            raise await self._event_writer.fenced_by(error) from error
+            raise await self._retry.run(partial(self._event_writer.fenced_by, error)) from error
 
     @asynccontextmanager
     async def _spending(self) -> AsyncGenerator[Progress]:

@@ -5,6 +5,7 @@ from typing import Protocol
 from axon.event_log.log import Status
 from axon.exceptions import (
     FencedError,
+    HistoryPendingError,
     MissingResponseError,
     PermanentRefusalError,
     UnavailableError,
@@ -33,7 +34,8 @@ that attempt's client may have seen its end."""
 
 
 _END_LIMIT_S = 60.0
-"""Seconds for which an overdue response's end is tried; relays try it, too."""
+"""Seconds for which an overdue response's end is tried (relays try it, too), and for which the
+database is asked whether a lost response has ended."""
 
 
 class JobRouter(Protocol):
@@ -153,11 +155,24 @@ class JobRunner:
         return ENDINGS[MissingResponseError].result
 
     async def _ended_in_history(self, job: Job) -> bool:
-        """Return whether the database has an end of the response, which its client may know."""
+        """Return whether the response has an end in the history, which its client may know.
+
+        A database that is away is waited for: to say "failed" of a response that the history has as
+        completed would tell its client one thing and store another.
+        """
+        retry = RetryPolicy(stop=self._context.shutdown.draining, within_s=_END_LIMIT_S)
+        try:
+            return await retry.run(lambda: self._find_in_history(job))
+        except UnavailableError:
+            if self._context.shutdown.draining.is_set():
+                raise  # another worker looks
+            return False  # the client has waited long enough for an end
+
+    async def _find_in_history(self, job: Job) -> bool:
         try:
             turns = await self._context.conversations.chain(
                 job.response_id, tenant_id=job.tenant_id, connection_id=job.connection_id
             )
-        except UnavailableError:
-            return False
+        except HistoryPendingError:
+            return True  # its record has been sent, or that of a turn before one that is stored
         return turns is not None

@@ -6,11 +6,11 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from axon.event_log.log import LoggedEvent, LostResponse, Status
-from axon.exceptions import UnavailableError
+from axon.exceptions import HistoryPendingError, UnavailableError
 from axon.jobs import Job, ReceivedJob
 from axon.responses.terminator import OVERDUE
 from tests.support.eventually import eventually
@@ -46,6 +46,15 @@ async def begun(
     running = asyncio.create_task(answered(harness, job, engine))
     await eventually(lambda: engine.running, interval_s=0)
     return running
+
+
+def raising(error: Exception) -> Callable[..., Awaitable[None]]:
+    """Return a function that takes anything and raises the error."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
 
 
 def delivered(times: int, *, message_id: str = "message") -> ReceivedJob:
@@ -218,16 +227,46 @@ class TestRunnerLostLog:
         assert harness.history.records[job.response_id] is record
         assert await harness.valkey.describe(job.response_id) is None
 
-    async def test_fails_the_response_without_the_database(
+    def test_fails_the_response_while_the_database_stays_away(
         self, harness: AttemptHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def away(*_: object, **__: object) -> None:
-            raise UnavailableError("away")
+        async def story() -> None:
+            job = await harness.job()
+            harness.valkey.lose()
+            monkeypatch.setattr(harness.conversations, "chain", raising(UnavailableError("away")))
+            running = asyncio.create_task(answered(harness, job, receive_count=2))
+            await asyncio.sleep(50)
+            assert not running.done()
+            await asyncio.sleep(20)
+            assert running.done()
+            assert await running is AttemptOutcome.FAILED
 
+        run(story())
+
+    def test_leaves_the_end_that_a_database_has_after_an_outage(
+        self, harness: AttemptHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def story() -> None:
+            job = await harness.job()
+            assert await answered(harness, job) is AttemptOutcome.COMPLETED
+            harness.valkey.lose()
+            with monkeypatch.context() as outage:
+                outage.setattr(harness.conversations, "chain", raising(UnavailableError("away")))
+                running = asyncio.create_task(answered(harness, job, receive_count=2))
+                await asyncio.sleep(10)
+            assert await running is AttemptOutcome.CANCELLED
+            assert await harness.valkey.describe(job.response_id) is None
+
+        run(story())
+
+    async def test_leaves_the_end_of_which_the_record_is_on_its_way(
+        self, harness: AttemptHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         job = await harness.job()
         harness.valkey.lose()
-        monkeypatch.setattr(harness.conversations, "chain", away)
-        assert await answered(harness, job, receive_count=2) is AttemptOutcome.FAILED
+        pending = raising(HistoryPendingError(job.response_id))
+        monkeypatch.setattr(harness.conversations, "chain", pending)
+        assert await answered(harness, job, receive_count=2) is AttemptOutcome.CANCELLED
 
     async def test_fails_the_response_if_the_log_is_lost_again(
         self, harness: AttemptHarness
@@ -326,6 +365,9 @@ async def _until_final(deliver: Callable[..., Awaitable[AttemptResult]]) -> list
 
 
 @settings(max_examples=60)
+@example(
+    faults=[*[Fault.NONE] * 7, Fault.UNSENT, *[Fault.NONE] * 3, Fault.UNSENT], after_s=[0.2, 0.2]
+)
 @given(
     faults=FAULTS,
     after_s=st.lists(st.sampled_from([0.01, 0.1, 0.2, 0.5, 2.0]), min_size=1, max_size=3),
