@@ -45,6 +45,20 @@ async def test_restored_log_continues_at_its_epoch_and_number(harness: EventLogH
         await harness.log.append("resp_1", epoch=3, events=events(6))
 
 
+@pytest.mark.parametrize("status", [Status.IN_PROGRESS, Status.FAILED])
+async def test_restored_log_of_any_length_is_whole(
+    harness: EventLogHarness, status: Status
+) -> None:
+    long = replace(lost(count=1000, status=status), nonce="mine")
+    await harness.log.restore(long)
+    assert await harness.log.read("resp_1") == list(long.events)
+    meta = await described(harness.log)
+    assert (meta.status, meta.next_sequence) == (status, 1000)
+    assert not meta.incomplete
+    await harness.log.restore(long)
+    assert await numbers(harness.log) == list(range(1000))
+
+
 async def test_restored_log_describes_the_response(harness: EventLogHarness) -> None:
     await harness.log.restore(lost())
     meta = await described(harness.log)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from itertools import islice
 
 from axon.event_log.confirmation import confirmed_delivery
@@ -193,21 +194,24 @@ class ResponseTerminator:
         status: Status,
     ) -> None:
         """Append the closing events; make the log again if it was lost since it was read."""
+        append = partial(
+            self._log.append,
+            meta.response_id,
+            epoch=claim.epoch,
+            events=events,
+            status=status,
+            nonce=claim.nonce,
+            predecessor=claim.predecessor,
+        )
         try:
-            await self._log.append(
-                meta.response_id,
-                epoch=claim.epoch,
-                events=events,
-                status=status,
-                nonce=claim.nonce,
-                predecessor=claim.predecessor,
-            )
+            await append()
         except MissingResponseError:
             # The history has this end already, so the client must get the same one.
-            await self._restore(meta, [*logged, *events], claim=claim, status=status)
+            await self._restore(meta, logged, claim=claim)
+            await append()
 
     async def _restore(
-        self, meta: ResponseMeta, events: list[LoggedEvent], *, claim: Claim, status: Status
+        self, meta: ResponseMeta, events: list[LoggedEvent], *, claim: Claim
     ) -> None:
         await self._log.restore(
             LostResponse(
@@ -220,7 +224,7 @@ class ResponseTerminator:
                 epoch=claim.epoch,
                 nonce=claim.nonce,
                 events=events,
-                status=status,
+                status=Status.IN_PROGRESS,
             )
         )
 

@@ -20,6 +20,7 @@ from axon.adapters.valkey.directories import (
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.generation import Generations
 from axon.deadlines import Deadlines
+from axon.directory.connections import CONNECTION_LIFE_S
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import LoggedEvent, LostResponse, NewResponse, OpenResult, Status
 from axon.exceptions import UnavailableError
@@ -115,11 +116,13 @@ class TestValkeyEventLog:
 
     async def test_sets_an_expiry_on_the_keys_of_a_response(self, valkey: Valkey) -> None:
         log = await self.opened(valkey)
-        assert all(600 < life <= 900 for life in await self.lives(valkey))
-        assert 600 < await valkey.call("TTL", "axon:connection:c1:responses") <= 900
+        open_s = Deadlines().keep_open_s + 300
+        assert all(open_s - 300 < life <= open_s for life in await self.lives(valkey))
+        running_s = await valkey.call("TTL", "axon:connection:c1:responses")
+        assert open_s - 300 < running_s <= CONNECTION_LIFE_S
         assert 7200 < await valkey.call("TTL", "axon:connection:c1") <= 7500
-        claim = await log.claim("resp_1", in_progress=b"{}")
-        assert all(600 < life <= 900 for life in await self.lives(valkey))
+        claim = await log.claim("resp_1", in_progress=b"{}", message_id="m")
+        assert all(open_s - 300 < life <= open_s for life in await self.lives(valkey))
         await log.append(
             "resp_1", epoch=claim.epoch, events=[LoggedEvent(2, b"{}")], status=Status.COMPLETED
         )
@@ -129,6 +132,47 @@ class TestValkeyEventLog:
         assert 0 < events <= 300
         assert await valkey.call("ZCARD", "axon:deadlines") == 0
         assert await valkey.call("EXISTS", "axon:connection:c1:responses") == 0
+
+    async def test_counts_a_log_that_is_restored_in_part_as_incomplete(
+        self, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The holder dies between two pieces: who claims the log must not continue from a part."""
+        log = await self.opened(valkey)
+        await valkey.call("DEL", "axon:response:resp_1", "axon:response:resp_1:events")
+        lost = LostResponse(
+            response_id="resp_1",
+            tenant_id="t",
+            connection_id="c1",
+            job=b"job",
+            age_ms=0,
+            epoch=1,
+            nonce="mine",
+            events=[LoggedEvent(number, b"{}") for number in range(600)],
+            status=Status.IN_PROGRESS,
+        )
+
+        async def die(*_: object, **__: object) -> None:
+            raise UnavailableError("dead")
+
+        with monkeypatch.context() as dead:
+            dead.setattr(log, "_write", die)
+            with pytest.raises(UnavailableError):
+                await log.restore(lost)
+        meta = await log.describe("resp_1")
+        assert meta is not None
+        assert meta.incomplete
+        assert 0 < meta.next_sequence < 600
+        # A holder that lives completes it, though it exists.
+        await log.restore(lost)
+        assert len(await log.read("resp_1")) == 600
+        assert not (await log.claim("resp_1")).unsure
+        await log.restore(lost)  # fenced by now: nothing changes
+        with monkeypatch.context() as dead:
+            dead.setattr(log, "_write", die)
+            await valkey.call("DEL", "axon:response:resp_1", "axon:response:resp_1:events")
+            with pytest.raises(UnavailableError):
+                await log.restore(lost)
+        assert (await log.claim("resp_1")).unsure
 
     async def everlasting(self, valkey: Valkey) -> set[str]:
         keys = [key.decode() for key in await valkey.call("KEYS", "*")]
@@ -159,10 +203,12 @@ class TestValkeyEventLog:
             "axon:deadlines",
             "axon:models",
             "axon:models:last-seen",
+            "axon:models:served-since",
             "axon:relays",
             "axon:relay:r1:responses",
         }
-        assert 600 < await valkey.call("TTL", "axon:idempotency:k") <= 900
+        key_s = await valkey.call("TTL", "axon:idempotency:k")
+        assert Deadlines().keep_open_s < key_s <= Deadlines().keep_open_s + 300
 
     async def test_leaves_no_key_of_an_ended_response_without_an_expiry(
         self, valkey: Valkey
@@ -177,7 +223,11 @@ class TestValkeyEventLog:
         await relays.delivered("r1", "resp_1")
         await relays.end_lease("r1")
         assert await relays.take_over("r1", successor_id="r2") == []
-        assert await self.everlasting(valkey) == {"axon:models", "axon:models:last-seen"}
+        assert await self.everlasting(valkey) == {
+            "axon:models",
+            "axon:models:last-seen",
+            "axon:models:served-since",
+        }
 
     async def test_ignores_a_late_repetition_of_a_checkpoint(
         self, valkey: Valkey, valkey_url: str

@@ -31,16 +31,16 @@ from axon.event_log.log import (
     Status,
 )
 from axon.exceptions import (
-    AxonError,
     FencedError,
     GapError,
-    LostClaimError,
     LostEventsError,
     MissingResponseError,
     MovedError,
     UnavailableError,
 )
-from axon.formats import UnreadableLogError
+
+_INCOMPLETE = "incomplete"
+"""The generation of a log that is being restored: that of no server."""
 
 
 class ValkeyEventLog(ValkeyLogIndexes):
@@ -101,7 +101,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
         keys = [
             keys_of.response(response.response_id),
             keys_of.events(response.response_id),
-            *_connection_keys(response.connection_id),
+            *keys_of.connection_keys(response.connection_id),
             keys_of.DEADLINES,
             keys_of.RELAYS,
             keys_of.MODELS,
@@ -147,7 +147,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             self._worker_id,
         ]
         outcome, *claimed = await self._claim(keys=keys, args=arguments)
-        _check(outcome, response_id)
+        codec.check(outcome, response_id)
         epoch, next_sequence, next_record, predecessor, unsure, attempts, died_alone = claimed
         return Claim(
             epoch=epoch,
@@ -176,7 +176,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             claim.next_record,
         ]
         outcome, *_ = await self._claim(keys=keys, args=arguments)
-        _check(outcome, response_id)
+        codec.check(outcome, response_id)
 
     @override
     async def append(
@@ -190,7 +190,26 @@ class ValkeyEventLog(ValkeyLogIndexes):
         nonce: str = "",
         predecessor: str = "",
     ) -> str:
-        keys = [*_log_keys(response_id), keys_of.DEADLINES, keys_of.ABANDONED]
+        return await self._write(
+            response_id,
+            (events, journal),
+            claim=(epoch, nonce, predecessor),
+            status=status,
+            generation=GENERATION,
+        )
+
+    async def _write(
+        self,
+        response_id: str,
+        piece: codec.Piece,
+        *,
+        claim: tuple[int, str, str],
+        status: Status,
+        generation: object,
+    ) -> str:
+        events, journal = piece
+        epoch, nonce, predecessor = claim
+        keys = [*keys_of.log(response_id), keys_of.DEADLINES, keys_of.ABANDONED]
         arguments: list[Any] = [
             response_id,
             epoch,
@@ -203,7 +222,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             journal[0].number if journal else 0,
             nonce,
             predecessor,
-            GENERATION,
+            generation,
             *codec.pairs(events),
             *codec.triples(journal),
         ]
@@ -215,7 +234,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
                 next_sequence=next_sequence,
                 next_record=next_record,
             )
-        _check(outcome, response_id)
+        codec.check(outcome, response_id)
         return bytes(details[0]).decode()
 
     @override
@@ -245,9 +264,35 @@ class ValkeyEventLog(ValkeyLogIndexes):
 
     @override
     async def restore(self, response: LostResponse) -> None:
+        first, *rest = codec.pieces(response.events, response.journal)
+        if not rest:
+            await self._begin_again(response, first, status=response.status, generation=GENERATION)
+            return
+        # Until the last piece is there, the log counts as one that may lack events which its client
+        # has: who claims it meanwhile asks the relay first.
+        await self._begin_again(response, first, status=Status.IN_PROGRESS, generation=_INCOMPLETE)
+        try:
+            for piece in rest:
+                last = piece is rest[-1]
+                await self._write(
+                    response.response_id,
+                    piece,
+                    claim=(response.epoch, response.nonce, ""),
+                    status=response.status if last else Status.IN_PROGRESS,
+                    generation=GENERATION if last else "",
+                )
+        except (FencedError, MissingResponseError):
+            # It was there already, another attempt has claimed it, or it is lost again. The next
+            # append of the caller shows which, as after any restore.
+            return
+
+    async def _begin_again(
+        self, response: LostResponse, piece: codec.Piece, *, status: Status, generation: object
+    ) -> None:
+        events, journal = piece
         keys = [
-            *_log_keys(response.response_id),
-            *_connection_keys(response.connection_id),
+            *keys_of.log(response.response_id),
+            *keys_of.connection_keys(response.connection_id),
             keys_of.DEADLINES,
             keys_of.RELAYS,
             keys_of.ABANDONED,
@@ -262,18 +307,18 @@ class ValkeyEventLog(ValkeyLogIndexes):
             CONNECTION_LIFE_S,
             LATE_RELAY_S * 1000,
             response.epoch,
-            response.status.value,
+            status.value,
             self._resume_window_ms,
             response.key_id,
             response.nonce,
-            GENERATION,
+            generation,
             response.model,
             self._deadlines.encode(),
             self._deadlines.hard_limit_ms,
             self._deadlines.first_look_ms,
-            len(response.events),
-            *codec.pairs(response.events),
-            *codec.triples(response.journal),
+            len(events),
+            *codec.pairs(events),
+            *codec.triples(journal),
         ]
         if await self._restore(keys=keys, args=arguments) == b"no_relay":
             raise UnavailableError(f"{response.response_id}: no relay to deliver it")
@@ -283,8 +328,8 @@ class ValkeyEventLog(ValkeyLogIndexes):
         self, response_id: str, *, tenant_id: str, connection_id: str, first: int
     ) -> Resumption:
         keys = [
-            *_log_keys(response_id),
-            *_connection_keys(connection_id),
+            *keys_of.log(response_id),
+            *keys_of.connection_keys(connection_id),
             keys_of.RELAYS,
             keys_of.ABANDONED,
         ]
@@ -322,7 +367,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             raise MovedError(f"{response_id} is delivered elsewhere")
         if outcome == b"conflict":
             raise LostEventsError(f"{response_id}: the client has events that the log has lost")
-        _check(outcome, response_id)
+        codec.check(outcome, response_id)
 
     @override
     async def repeated(self, idempotency: str) -> Opening | None:
@@ -340,33 +385,3 @@ class ValkeyEventLog(ValkeyLogIndexes):
 _PROCESS = secrets.token_hex(8)
 _CALLS = count(1)
 _DELIVERY = ("now_ms", "relay_of", "publish")
-
-
-def _log_keys(response_id: str) -> list[str]:
-    return [
-        keys_of.response(response_id),
-        keys_of.events(response_id),
-        keys_of.journal(response_id),
-    ]
-
-
-def _connection_keys(connection_id: str) -> list[str]:
-    return [keys_of.connection(connection_id), keys_of.connection_responses(connection_id)]
-
-
-def _check(outcome: bytes, response_id: str) -> None:
-    match outcome:
-        case b"claimed" | b"appended" | b"marked":
-            return
-        case b"missing":
-            raise MissingResponseError(f"{response_id} is not in the event log")
-        case b"unreadable":
-            raise UnreadableLogError(response_id)
-        case b"fenced":
-            raise FencedError(f"{response_id} has a newer attempt or has ended")
-        case b"unclaimed":
-            raise LostClaimError(f"{response_id}: the log has lost this claim")
-        case b"conflict":
-            raise FencedError(f"{response_id} has other events under these numbers")
-        case _:
-            raise AxonError(f"{response_id}: unknown answer {outcome.decode()}")

@@ -109,3 +109,13 @@ def sweeps(index: str) -> str:
 def taken(call: str) -> str:
     """Return the key of what one call has taken from an index."""
     return f"axon:taken:{call}"
+
+
+def log(response_id: str) -> list[str]:
+    """Return the keys of a response's log: its fields, events and journal."""
+    return [response(response_id), events(response_id), journal(response_id)]
+
+
+def connection_keys(connection_id: str) -> list[str]:
+    """Return the keys of a connection: its fields, and its responses that have not ended."""
+    return [connection(connection_id), connection_responses(connection_id)]
