@@ -268,7 +268,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
         if not rest:
             await self._begin_again(response, first, status=response.status, generation=GENERATION)
             return
-        # Until the last piece is there, the log counts as one that may lack events which its client
+        # Until the last piece is written, the log counts as one that may lack events that its client
         # has: who claims it meanwhile asks the relay first.
         await self._begin_again(response, first, status=Status.IN_PROGRESS, generation=_INCOMPLETE)
         try:
