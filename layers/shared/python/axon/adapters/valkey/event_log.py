@@ -268,8 +268,8 @@ class ValkeyEventLog(ValkeyLogIndexes):
         if not rest:
             await self._begin_again(response, first, status=response.status, generation=GENERATION)
             return
-        # Until the last piece is written, the log counts as one that may lack events that its client
-        # has: who claims it meanwhile asks the relay first.
+        # Until the last piece is written, the log counts as one that may lack events of its client:
+        # who claims it meanwhile asks the relay first.
         await self._begin_again(response, first, status=Status.IN_PROGRESS, generation=_INCOMPLETE)
         try:
             for piece in rest:
