@@ -74,6 +74,10 @@ class DeliveryCursor(EventMerger):
 
     @override
     def end_read(self, events: Sequence[LoggedEvent], *, complete: bool = True) -> None:
+        if self._look_back and events and events[0].sequence_number == self.next_sequence:
+            # A log that has failed after a loss may have a hole right before the failure. The
+            # client has the event that the look back has not found.
+            self._read_from = self.next_sequence
         super().end_read(events, complete=complete)
         self._look_back = False
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from axon.event_log.log import LoggedEvent
 from axon.event_log.merger import EventMerger
 from axon.exceptions import LostEventsError
 from relay.cursor import DeliveryCursor
@@ -52,6 +53,22 @@ def test_delivery_cursor_waits_for_more_of_a_resumed_response() -> None:
     subject.publish(publication(2, [LAST], terminal=True))
     assert drain(subject) == [LAST]
     assert subject.finished
+
+
+def test_delivery_cursor_hands_out_the_failure_behind_a_hole() -> None:
+    failed = b'{"type":"response.failed","n":5}'
+    subject = delivery(first=5, resumed=True)
+    assert subject.begin_read() == 3
+    subject.end_read([LoggedEvent(5, failed)])
+    assert drain(subject) == [failed]
+    assert subject.finished
+
+
+def test_delivery_cursor_raises_when_a_hole_begins_at_its_next_event() -> None:
+    subject = delivery(first=4, resumed=True)
+    subject.begin_read()
+    with pytest.raises(LostEventsError):
+        subject.end_read([LoggedEvent(5, LAST)])
 
 
 @pytest.mark.parametrize("first", [0, 1, 5])

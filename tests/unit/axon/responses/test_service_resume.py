@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import OpenResult, Status
 from axon.exceptions import RequestError, UnavailableError
 from axon.ids import new_id
@@ -27,6 +28,30 @@ async def where(harness: ResponseHarness, response_id: str) -> tuple[str, int]:
     meta = await harness.valkey.describe(response_id)
     assert meta is not None
     return meta.connection_id, meta.checkpoint.next_sequence
+
+
+async def fail_behind_hole(
+    harness: ResponseHarness, response_id: str, *, lost: int
+) -> tuple[int, int]:
+    """Fail a response of which events are lost; return the failure's number and the client's next.
+
+    The relay says how many events the client has, so the failure gets the number after them.
+    """
+    await harness.say(response_id, "one")
+    meta = await harness.valkey.describe(response_id)
+    assert meta is not None
+    harness.valkey.rewind(harness.valkey.snapshot())
+    await harness.valkey.heartbeat("relay", lease_s=10_000)
+    received = meta.next_sequence + lost
+    await harness.valkey.checkpoint(
+        response_id,
+        DeliveryCheckpoint(received),
+        relay_id=meta.relay_id,
+        connection_id=meta.connection_id,
+    )
+    await harness.terminator.cancel(response_id, tenant_id=TENANT)
+    last = (await harness.valkey.read(response_id))[-1]
+    return last.sequence_number, received
 
 
 class TestResume:
@@ -72,6 +97,23 @@ class TestResume:
         with pytest.raises(RequestError, match=LOST["message"]) as caught:
             await harness.resume(response_id, starting_after=last + 1, connection_id=OTHER)
         assert (caught.value.code, caught.value.status) == ("response_lost", 410)
+
+    async def test_says_that_an_answer_is_lost_to_a_client_below_the_hole_before_its_failure(
+        self, harness: ResponseHarness
+    ) -> None:
+        response_id = await harness.submit()
+        (end, received) = await fail_behind_hole(harness, response_id, lost=3)
+        assert end == received
+        for starting_after in (-1, 1, end - 2):
+            with pytest.raises(RequestError) as caught:
+                await harness.resume(
+                    response_id, starting_after=starting_after, connection_id=OTHER
+                )
+            assert (caught.value.code, caught.value.status) == ("response_lost", 410)
+        await harness.resume(response_id, starting_after=end - 1, connection_id=OTHER)
+        assert await where(harness, response_id) == (OTHER, end)
+        with pytest.raises(RequestError, match="not found"):
+            await harness.resume(response_id, tenant_id="other", connection_id=OTHER)
 
     @pytest.mark.parametrize("response_id", ["resp_" + "0" * 32, "x", "resp_\x00", "y" * 64])
     async def test_refuses_an_unknown_response(

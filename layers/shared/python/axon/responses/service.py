@@ -33,7 +33,8 @@ from axon.protocol.requests import CancelResponse, CreateResponse, DeleteRespons
 from axon.responses.deletion import ResponseDeletion
 from axon.responses.fingerprint import digest, fingerprint
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
-from axon.responses.terminator import LOST, ResponseTerminator, unknown_response
+from axon.responses.resumption import refuse_hole, refused_number
+from axon.responses.terminator import ResponseTerminator, unknown_response
 from axon.scaling import WorkerScaler
 from axon.serialization import dumps
 from axon.tenants.principal import Principal
@@ -178,6 +179,7 @@ class ResponseService:
     async def _resume(
         self, response_id: str, *, principal: Principal, connection_id: str, first: int
     ) -> None:
+        await refuse_hole(self._log, response_id, tenant_id=principal.tenant_id, first=first)
         match await self._log.resume(
             response_id,
             tenant_id=principal.tenant_id,
@@ -187,25 +189,9 @@ class ResponseService:
             case Resumption.MISSING:
                 raise unknown_response(response_id)
             case Resumption.AHEAD:
-                raise await self._refused_number(response_id, first)
+                raise await refused_number(self._log, response_id, first)
             case Resumption.NO_RELAY:
                 raise UnavailableError(NO_RELAY)
-
-    async def _refused_number(self, response_id: str, first: int) -> RequestError:
-        """Return the refusal of a resumption beyond the log's end.
-
-        A client may have more events than a response that has failed: Valkey lost them in a
-        failover. It waits for an end that the log cannot give it, as the number is taken.
-        """
-        meta = await self._log.describe(response_id)
-        if meta is not None and meta.status is Status.FAILED and first > meta.next_sequence:
-            return RequestError(LOST["message"], code="response_lost", status=410)
-        return RequestError(
-            f"The response has no event {first - 1}, or has ended with it. Use the last "
-            "sequence_number that you received.",
-            code="invalid_value",
-            param="starting_after",
-        )
 
     async def _begin(
         self,

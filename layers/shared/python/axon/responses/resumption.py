@@ -1,0 +1,63 @@
+"""Refusals of `response.resume` by what the log holds."""
+
+from contextlib import suppress
+
+from axon.event_log.log import EventLog, Status
+from axon.exceptions import RequestError
+from axon.formats import UnreadableLogError
+from axon.responses.terminator import LOST
+
+
+async def refuse_hole(log: EventLog, response_id: str, *, tenant_id: str, first: int) -> None:
+    """Refuse a resumption that would end at a hole before the failure, again and again.
+
+    A failure gets the number that the client of that time expected next, though the events before
+    it are lost.
+
+    Parameters
+    ----------
+    log : EventLog
+        The event log.
+    response_id : str
+        The response to resume.
+    tenant_id : str
+        The tenant that asks.
+    first : int
+        Sequence number of the event that the client expects.
+
+    Raises
+    ------
+    RequestError
+        Events between `first` and the failure are lost.
+    """
+    meta = None
+    with suppress(UnreadableLogError):  # the resumption itself says that it must be tried again
+        meta = await log.describe(response_id)
+    if meta is None or meta.tenant_id != tenant_id or meta.status is not Status.FAILED:
+        return
+    # Such a failure is a single event, so the event before it tells.
+    end = meta.next_sequence - 1
+    tail = await log.read(response_id, after=end - 2, limit=1) if first < end else []
+    if tail and tail[0].sequence_number == end:
+        raise _lost_response()
+
+
+async def refused_number(log: EventLog, response_id: str, first: int) -> RequestError:
+    """Return the refusal of a resumption beyond the log's end.
+
+    A client may have more events than a response that has failed: Valkey lost them in a
+    failover. It waits for an end that the log cannot give it, as the number is taken.
+    """
+    meta = await log.describe(response_id)
+    if meta is not None and meta.status is Status.FAILED and first > meta.next_sequence:
+        return _lost_response()
+    return RequestError(
+        f"The response has no event {first - 1}, or has ended with it. Use the last "
+        "sequence_number that you received.",
+        code="invalid_value",
+        param="starting_after",
+    )
+
+
+def _lost_response() -> RequestError:
+    return RequestError(LOST["message"], code="response_lost", status=410)
