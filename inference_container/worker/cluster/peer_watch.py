@@ -25,12 +25,13 @@ class PeerWatch:
 
     No time of another machine is compared. What counts is the time between this process's own
     successful reads: while Valkey is away, or this process is stopped, nothing is read and no lease
-    ends; afterwards every peer gets a whole period to beat again.
+    ends; afterwards every peer gets a whole period to beat again. The same holds while the value
+    of this process stands still: Valkey answers reads, but may refuse the beats of everybody.
 
     Parameters
     ----------
     incarnation : str
-        This process, which is never dead for itself.
+        This process, which is never dead for itself, and beats in the same directory.
     clock : Callable[[], float]
         Monotonic time in seconds.
     """
@@ -39,15 +40,19 @@ class PeerWatch:
         self._incarnation = incarnation
         self._clock = clock
         self._read_at = float("inf")
+        self._own = ""
+        self._own_changed_at = float("inf")
         self._seen: dict[str, _Seen] = {}
 
     def observe(self, values: Mapping[str, str]) -> Mapping[str, str]:
         """Take note of a successful read; return the dead peers and their values."""
         now = self._clock()
-        if now - self._read_at > LONGEST_GAP_S:
+        if self._is_broken(now):
             for known in self._seen.values():
                 known.since = now + GRACE_S - LEASE_S
         self._read_at = now
+        if (own := values.get(self._incarnation, self._own)) != self._own:
+            self._own, self._own_changed_at = own, now
         for incarnation in self._seen.keys() - values.keys():
             del self._seen[incarnation]
         for incarnation, value in values.items():
@@ -59,3 +64,9 @@ class PeerWatch:
             for incarnation, seen in self._seen.items()
             if incarnation != self._incarnation and now - seen.since >= LEASE_S
         }
+
+    def _is_broken(self, now: float) -> bool:
+        """Return whether peers may have beaten unseen, or in vain, since the reads before."""
+        # A process that starts while beats are refused has no value at all: it waits from here on.
+        self._own_changed_at = min(self._own_changed_at, now)
+        return now - min(self._read_at, self._own_changed_at) > LONGEST_GAP_S

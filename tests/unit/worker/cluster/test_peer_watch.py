@@ -1,18 +1,20 @@
 """PeerWatch: which peers are dead, by one process's own clock."""
 
+import pytest
+
 from worker.cluster.peer_watch import GRACE_S, LEASE_S, PeerWatch
 
 BEAT_S = 0.5
 
 
 class WatchHarness:
-    """Reads values every half second; those in `silent` stand still."""
+    """Reads values every half second; those in `silent` stand still. The watch's own one beats."""
 
     def __init__(self, *peers: str) -> None:
         self.now = 100.0
-        self.peers = list(peers)
+        self.peers = [*peers, "own"]
         self.silent: set[str] = set()
-        self.values = dict.fromkeys(peers, "1")
+        self.values = dict.fromkeys(self.peers, "1")
         self.watch = PeerWatch(incarnation="own", clock=lambda: self.now)
 
     def read(self) -> set[str]:
@@ -32,9 +34,9 @@ class WatchHarness:
 
 
 def test_peer_watch_finds_a_silent_peer_within_three_seconds() -> None:
-    harness = WatchHarness("a", "b", "own")
+    harness = WatchHarness("a", "b")
     assert harness.dead_within(20) == {}
-    harness.silent = {"b", "own"}
+    harness.silent = {"b"}
     dead = harness.dead_within(20)
     assert dead.keys() == {"b"}
     assert LEASE_S - BEAT_S <= dead["b"] <= 3 - BEAT_S
@@ -79,3 +81,23 @@ def test_peer_watch_takes_any_new_value_for_a_sign_of_life() -> None:
     harness.values["a"] = "1"  # lower than before
     assert harness.dead_within(2) == {}
     assert harness.dead_within(1) == {"a": 0.0}
+
+
+@pytest.mark.parametrize("started_before", [True, False])
+def test_peer_watch_ends_no_lease_while_valkey_refuses_beats_nor_for_a_period_after_it(
+    started_before: bool,
+) -> None:
+    harness = WatchHarness("a", "b")
+    if started_before:
+        harness.dead_within(5)
+    else:
+        del harness.values["own"]  # it has never beaten
+        harness.peers.remove("own")
+    harness.silent = {"a", "b", "own"}
+    assert harness.dead_within(60) == {}
+    harness.values["own"] = "2"
+    harness.peers = ["a", "b", "own"]
+    harness.silent = {"a", "b"}  # they take some time to come back
+    assert harness.dead_within(GRACE_S - BEAT_S) == {}
+    harness.silent = {"b"}
+    assert harness.dead_within(20).keys() == {"b"}
