@@ -82,6 +82,8 @@ async def _run(
     subscription = asyncio.create_task(parts.peer_jobs.run())
     # It beats until the last job has ended or was released: peers would take it for dead before.
     liveness = asyncio.create_task(parts.liveness.run())
+    # A failover during the drain loses ends, too.
+    keeping = asyncio.create_task(parts.kept_ends.run())
     protecting = [protection.run()] if protection else []
     try:
         try:
@@ -91,9 +93,9 @@ async def _run(
                 parts.registration.run(),
                 parts.reconciler.run(),
                 parts.watchdog.run(),
-                parts.kept_ends.run(),
                 _ended(subscription),
                 _ended(liveness),
+                _ended(keeping),
                 *protecting,
             )
         except Exception:
@@ -101,7 +103,7 @@ async def _run(
             raise
         await _leave(parts, settings)
     finally:
-        await end(subscription, liveness)
+        await end(subscription, liveness, keeping)
         await parts.liveness.leave()
 
 

@@ -83,7 +83,13 @@ class KeptEnds:
         while True:
             await asyncio.sleep(LOOK_S)
             if self._kept:
-                await self.look()
+                await self._look_safely()
+
+    async def _look_safely(self) -> None:
+        try:
+            await self.look()
+        except Exception:  # an end that is not repeated is no reason to end the worker
+            logger.exception("kept ends could not be looked after")
 
     async def look(self) -> None:
         """Repeat what another generation may have lost, and drop what is safe."""
@@ -100,7 +106,9 @@ class KeptEnds:
         await asyncio.gather(*map(partial(self._repeat, generation), lost))
 
     async def _repeat(self, generation: str, response_id: str) -> None:
-        kept = self._kept[response_id]
+        kept = self._kept.get(response_id)
+        if kept is None:
+            return  # newer ends have taken its place since the look
         try:
             async with asyncio.timeout(_REPEATS_S), self._at_once:
                 await kept.repeat()
@@ -109,6 +117,11 @@ class KeptEnds:
         except AxonError as error:
             # Somebody else has ended the response, or its log must not be made again.
             logger.warning("%s has another end: %s", response_id, error)
+            self._kept.pop(response_id, None)
+            return
+        except Exception:
+            # Not retried: it would fail at each look. Raised, it would leave the other repetitions.
+            logger.exception("the end of %s cannot be repeated", response_id)
             self._kept.pop(response_id, None)
             return
         kept.generation, kept.at = generation, self._clock()

@@ -1,7 +1,10 @@
 """Ends of responses that a failover has lost are appended again, while their worker has them."""
 
+import asyncio
+
 from axon.event_log.log import Status
 from axon.exceptions import FencedError, UnavailableError
+from tests.support.virtual_time import run
 from tests.unit.worker.test_event_writer import EventWriterHarness
 from worker.attempt.kept_ends import KEPT_S, MOST, KeptEnds
 
@@ -74,6 +77,37 @@ async def test_kept_ends_hold_the_newest_only() -> None:
     harness.generation = "second"
     await harness.ends.look()
     assert (len(harness.repeated), "resp_0" in harness.repeated) == (MOST, False)
+
+
+async def test_kept_ends_ignore_one_that_is_evicted_before_its_repetition() -> None:
+    harness = EndsHarness()
+
+    async def crowd_out() -> None:
+        for number in range(MOST):
+            harness.keep(f"newer_{number}")
+
+    harness.ends.keep("resp_1", crowd_out, generation="first")
+    harness.keep("resp_2")
+    harness.generation = "second"
+    await harness.ends.look()
+    assert "resp_2" not in harness.repeated
+
+
+def test_kept_ends_outlive_an_unexpected_error() -> None:
+    async def story() -> None:
+        harness = EndsHarness()
+        harness.keep("resp_1", KeyError("a bug"))
+        harness.keep("resp_2")
+        running = asyncio.create_task(harness.ends.run())
+        harness.generation = "second"
+        await asyncio.sleep(5)
+        assert harness.repeated == ["resp_1", "resp_2"]
+        harness.keep("resp_3")
+        await asyncio.sleep(5)
+        assert harness.repeated == ["resp_1", "resp_2", "resp_3"]
+        running.cancel()
+
+    run(story())
 
 
 async def test_kept_end_is_appended_again_with_the_events_that_were_lost_with_it() -> None:
