@@ -34,13 +34,16 @@ FORGET_TIMEOUT_S = 1.0
 @TELEMETRY.traced
 def handler(event: Event, _context: object) -> dict[str, Any]:
     """Write a batch; return the messages that must come again (`batchItemFailures`)."""
-    failed = run(_write(event["Records"]))
-    TELEMETRY.count("records_written", len(event["Records"]) - len(failed))
+    written, failed = run(_write(event["Records"]))
+    TELEMETRY.count("records_written", written)
     return {"batchItemFailures": [{"itemIdentifier": i} for i in failed]}
 
 
-async def _write(messages: list[Event]) -> list[str]:
-    """Write all at once; if that fails, one by one, so that one wrong record stops no other."""
+async def _write(messages: list[Event]) -> tuple[int, list[str]]:
+    """Write all at once; if that fails, one by one, so that one wrong record stops no other.
+
+    Return how many records are written, and the ids of messages that must come again.
+    """
     records, failed = await _parse(messages)
     try:
         await STORE.write([record for _, record in records])
@@ -51,10 +54,11 @@ async def _write(messages: list[Event]) -> list[str]:
             for message, record in records
             if not await _write_one(message, record)
         ]
-    await _forget(
-        [record.response_id for message, record in records if message["messageId"] not in failed]
-    )
-    return failed
+    written = [
+        record.response_id for message, record in records if message["messageId"] not in failed
+    ]
+    await _forget(written)
+    return len(written), failed
 
 
 async def _parse(messages: list[Event]) -> tuple[list[tuple[Event, HistoryRecord]], list[str]]:

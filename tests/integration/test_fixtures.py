@@ -5,6 +5,8 @@ import psycopg
 import pytest
 import redis
 
+from axon.catalog import JOBS
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
 
@@ -26,7 +28,7 @@ def test_fixture_queue_moves_jobs_to_the_dead_letter_queue(
     sqs_client: "SQSClient", jobs_queue_url: str, jobs_dead_queue_url: str
 ) -> None:
     sqs_client.send_message(QueueUrl=jobs_queue_url, MessageBody="poison")
-    for _ in range(3):
+    for _ in range(JOBS.max_receives):
         received = sqs_client.receive_message(QueueUrl=jobs_queue_url)
         handle = received["Messages"][0]["ReceiptHandle"]
         sqs_client.change_message_visibility(

@@ -105,4 +105,4 @@ def test_write_history_counts_written_records(
     messages = [sqs_record(r.model_dump_json(), r.response_id) for r in records]
     write_history = harness.load("write_history")
     write_history.handler({"Records": [*messages, sqs_record("poison", "m")]}, None)
-    assert counted(capsys) == [{"records_written": 2, "service": "write_history"}]
+    assert {"records_written": 2, "service": "write_history"} in counted(capsys)

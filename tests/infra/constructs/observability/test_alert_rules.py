@@ -97,6 +97,9 @@ def test_recording_rules_are_read_by_an_alert_or_a_dashboard() -> None:
         "axon:requests_processed:rate_5m",
         "axon:requests_shed:rate_5m",
         "axon:errors:rate_5m",
+        "axon:dead_peer_jobs:rate_5m",
+        "axon:valkey_memory_ratio:max",
+        "axon:relay_evicted_turns:rate_5m",
     }
 
 
