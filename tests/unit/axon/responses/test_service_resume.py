@@ -115,6 +115,29 @@ class TestResume:
         with pytest.raises(RequestError, match="not found"):
             await harness.resume(response_id, tenant_id="other", connection_id=OTHER)
 
+    async def test_says_that_an_answer_is_lost_to_a_client_whose_last_event_the_failure_replaced(
+        self, harness: ResponseHarness
+    ) -> None:
+        response_id = await harness.submit()
+        await harness.say(response_id, "one")
+        harness.valkey.rewind(harness.valkey.snapshot())
+        await harness.valkey.heartbeat("relay", lease_s=10_000)
+        await harness.terminator.end(response_id, Status.FAILED, error=LOST)
+        last = (await harness.valkey.read(response_id))[-1].sequence_number
+        with pytest.raises(RequestError) as caught:
+            await harness.resume(response_id, starting_after=last, connection_id=OTHER)
+        assert (caught.value.code, caught.value.status) == ("response_lost", 410)
+
+    async def test_says_that_a_response_has_ended_to_a_client_that_has_its_failure(
+        self, harness: ResponseHarness
+    ) -> None:
+        response_id = await harness.submit()
+        await harness.terminator.end(response_id, Status.FAILED, error=LOST)
+        last = (await harness.valkey.read(response_id))[-1].sequence_number
+        with pytest.raises(RequestError) as caught:
+            await harness.resume(response_id, starting_after=last, connection_id=OTHER)
+        assert caught.value.code == "invalid_value"
+
     @pytest.mark.parametrize("response_id", ["resp_" + "0" * 32, "x", "resp_\x00", "y" * 64])
     async def test_refuses_an_unknown_response(
         self, harness: ResponseHarness, response_id: str

@@ -49,8 +49,12 @@ async def refused_number(log: EventLog, response_id: str, first: int) -> Request
     failover. It waits for an end that the log cannot give it, as the number is taken.
     """
     meta = await log.describe(response_id)
-    if meta is not None and meta.status is Status.FAILED and first > meta.next_sequence:
-        return _lost_response()
+    if meta is not None and meta.status is Status.FAILED:
+        # Where exactly one event was lost, the failure may have taken its number. Without a fork
+        # nothing was lost: the client has the failure.
+        least = meta.next_sequence if meta.forks else meta.next_sequence + 1
+        if first >= least:
+            return _lost_response()
     return RequestError(
         f"The response has no event {first - 1}, or has ended with it. Use the last "
         "sequence_number that you received.",
