@@ -338,7 +338,7 @@ class EventWriter:
                     await self._append_again(error)
                 case _:
                     raise error
-        except (LostClaimError, GapError):
+        except (LostClaimError, GapError, MissingResponseError):
             return  # lost once more meanwhile: the caller's next try shows what is missing now
         except FencedError as fenced:
             raise await self.fenced_by(fenced) from fenced

@@ -289,3 +289,31 @@ async def test_event_writer_begins_a_new_job_after_a_failover_without_waiting(
     await harness.rewind(harness.log.snapshot())
     async with asyncio.timeout(1):
         assert (await harness.writer().claim(untouched=True)).next_sequence == 2
+
+
+@pytest.mark.parametrize("lost_first", ["claim", "append"])
+async def test_event_writer_restores_a_log_that_is_lost_while_it_is_repaired(
+    harness: EventWriterHarness, monkeypatch: pytest.MonkeyPatch, lost_first: str
+) -> None:
+    before = harness.log.snapshot()
+    writer = harness.writer()
+    transcript = await writer.claim(untouched=True)
+    if lost_first == "append":
+        before = harness.log.snapshot()
+    await written(writer, transcript, 2)
+    events = await harness.logged()
+    await harness.rewind(before)
+    calls = 0
+    repair = getattr(harness.log, "reclaim" if lost_first == "claim" else "append")
+
+    async def lose_and_repair(*arguments: object, **options: object) -> object:
+        nonlocal calls
+        calls += 1
+        # The append that finds the gap comes before the one that repairs it.
+        if calls == (1 if lost_first == "claim" else 2):
+            await harness.lose()
+        return await repair(*arguments, **options)
+
+    monkeypatch.setattr(harness.log, repair.__name__, lose_and_repair)
+    events += await written(writer, transcript, 1)
+    assert await harness.logged() == events
