@@ -65,6 +65,14 @@ class TestTakenResponse:
         await harness.seconds(TEST_LEASE_S + 0.02)
         assert await taken(harness.due) == []
 
+    async def test_is_not_taken_by_a_call_that_only_says_that_it_sweeps(
+        self, harness: EventLogHarness
+    ) -> None:
+        await harness.log.open(NEW)
+        await harness.seconds(0.32)
+        assert await taken(harness.other_due, limit=0) == []
+        assert await taken(harness.due) == [("resp_1", DueReason.QUEUE)]
+
     async def test_is_leased_when_it_is_abandoned_too(self, make_harness: MakeHarness) -> None:
         async with make_harness(resume_window_s=0.1) as harness:
             await prepare(harness)

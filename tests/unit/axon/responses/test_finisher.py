@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -7,10 +8,11 @@ from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import FencedError, PermanentRefusalError, UnavailableError
 from axon.history import HistoryRecord, version_of
 from axon.jobs import Job
-from axon.responses.finisher import FinishedResponse, ResponseFinisher
+from axon.responses.finisher import OPTIONAL_HISTORY_S, FinishedResponse, ResponseFinisher
 from axon.retry import RetryPolicy
 from axon.serialization import dumps, loads
 from axon.testing.stores import FakeHistory, FakeTurns
+from tests.support import virtual_time
 from tests.unit.axon.samples import a_job
 
 OUTPUT = [{"type": "message"}]
@@ -202,3 +204,20 @@ async def test_finisher_raises_what_the_append_raises(harness: FinisherHarness) 
     with pytest.raises(FencedError):
         await harness.finisher.finish(finished(a_job()), append=append)
     assert harness.calls == ["history", "turn"]
+
+
+def test_finisher_waits_seconds_at_most_for_a_history_that_is_not_required() -> None:
+    async def scenario() -> None:
+        harness = FinisherHarness()
+
+        async def hang(record: HistoryRecord) -> None:
+            await asyncio.sleep(1000)
+
+        harness.history.send = hang  # type: ignore[method-assign]
+        failed = finished(a_job(), Status.FAILED)
+        await harness.finisher.finish(failed, append=harness.append, history_required=False)
+        assert virtual_time.now() == OPTIONAL_HISTORY_S
+        assert loads(harness.appended[0].data)["response"]["store"] is False
+        assert harness.lost == 1
+
+    virtual_time.run(scenario())

@@ -48,6 +48,8 @@ class DueIndex(Protocol):
     async def take_overdue(self, *, limit: int) -> Taken:
         """Take up to `limit` responses whose deadline has passed.
 
+        A limit of 0 takes none, and says that this caller still sweeps.
+
         The index holds when to look at a response. One that has made progress since, or for which
         no worker runs, is not taken, but looked at again later.
         """

@@ -1,5 +1,6 @@
 """ResponseFinisher: the one way to finish a response, from inside an attempt and from outside."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 NO_RETRY = RetryPolicy(errors=(), max_attempts=1)
 """One attempt: for callers that are called again themselves, or whose client waits."""
+OPTIONAL_HISTORY_S = 3.0
+"""Seconds for which an end waits for a history that is not required. A call that SQS does not
+answer takes 8.75 to 28.75 s with its retries, and others wait for it in the batcher."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +135,8 @@ class ResponseFinisher:
         retry : RetryPolicy
             For the history queue and the cache; each may be called again without harm.
         history_required : bool
-            False to append the terminal event even when the history queue is away.
+            False to append the terminal event even when the history queue is away, or has not
+            accepted the record within `OPTIONAL_HISTORY_S`.
 
         Raises
         ------
@@ -195,7 +200,7 @@ class ResponseFinisher:
     ) -> FinishedResponse:
         """Store a response; return it as unstored where it ends without its history."""
         try:
-            await self.store(finished, retry=retry)
+            await self._store_within(None if required else OPTIONAL_HISTORY_S, finished, retry)
         except UnavailableError as error:
             refused = isinstance(error, PermanentRefusalError)
             if required and not refused:
@@ -204,6 +209,15 @@ class ResponseFinisher:
             self._note_lost(finished, error)
             return finished.unstored()
         return finished
+
+    async def _store_within(
+        self, seconds: float | None, finished: FinishedResponse, retry: RetryPolicy
+    ) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self.store(finished, retry=retry)
+        except TimeoutError as error:
+            raise UnavailableError(f"no answer from the history queue in {seconds} s") from error
 
     def _note_lost(self, finished: FinishedResponse, error: Exception) -> None:
         logger.error("%s ends without its history: %s", finished.job.response_id, error)

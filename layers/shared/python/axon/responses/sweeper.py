@@ -19,6 +19,13 @@ AT_ONCE = 128
 would not make it faster, and what waits in a process is lost to the others until its lease ends."""
 BATCH = 60
 """Entries of the index that one call looks at, so that the script runs for a millisecond."""
+END_WITHIN_S = 15.0
+"""Seconds after the beginning of a take after which its ends are given up. It must be shorter than
+the lease (`axon.adapters.valkey.due_index.LEASE_S`, 20 s), so that no two relays end the same
+response and fence each other off."""
+PULSE_S = 1.0
+"""Seconds from one take to the next at most while ends are under way. The index takes 10 s without
+one for an outage, and gives out nothing for 30 s then."""
 
 HARD_LIMIT_REASON = "max_output_tokens"
 """Why a response that has reached the hard limit is incomplete. OpenAI's schema knows only this and
@@ -74,23 +81,43 @@ class ResponseSweeper:
         ending: set[asyncio.Task[None]] = set()
         count, more = 0, True
         try:
-            while more:
+            while more or ending:
+                begun = asyncio.get_running_loop().time()
                 # Nothing is taken that is not begun at once: the lease is for the work, not for a
                 # queue, and what is left in the index goes to whichever relay has room.
-                taken = await take(BATCH)
+                # A take of nothing keeps the index from seeing an outage.
+                taken = await take(BATCH if self._has_room(ending) else 0)
                 count, more = count + len(taken.due), taken.more
-                ending |= {asyncio.create_task(self._end(each)) for each in taken.due}
-                while len(ending) > self._at_once - BATCH:
-                    _, ending = await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
-            if ending:
-                await asyncio.wait(ending)
+                until = begun + END_WITHIN_S
+                ending |= {asyncio.create_task(self._end(each, until=until)) for each in taken.due}
+                ending = await self._wait(ending, for_all=not more)
         finally:
             await end(*ending)
         return count
 
-    async def _end(self, due: DueResponse) -> None:
+    def _has_room(self, ending: set[asyncio.Task[None]]) -> bool:
+        return len(ending) <= self._at_once - BATCH
+
+    async def _wait(
+        self, ending: set[asyncio.Task[None]], *, for_all: bool
+    ) -> set[asyncio.Task[None]]:
+        """Wait until another batch has room, or all have ended, or a pulse is due."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PULSE_S
+        while ending and (for_all or not self._has_room(ending)) and loop.time() < until:
+            _, ending = await asyncio.wait(
+                ending,
+                timeout=until - loop.time(),
+                return_when=asyncio.ALL_COMPLETED if for_all else asyncio.FIRST_COMPLETED,
+            )
+        return ending
+
+    async def _end(self, due: DueResponse, *, until: float) -> None:
         try:
-            await self._end_as(due)
+            async with asyncio.timeout_at(until):
+                await self._end_as(due)
+        except TimeoutError:
+            logger.warning("%s was not ended within its lease", due.meta.response_id)
         except UnreadableError as error:  # left to a relay of the newer version
             log_refusal(error)
         except UnavailableError as error:

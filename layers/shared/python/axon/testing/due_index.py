@@ -9,7 +9,7 @@ from axon.event_log.due import DueIndex, DueReason, DueResponse, Taken
 from axon.testing.models import FakeModelDirectory
 from axon.testing.relay_directory import FakeLog
 
-LEASE_S = 10.0
+LEASE_S = 20.0
 
 
 class FakeDueIndex(DueIndex):

@@ -113,3 +113,18 @@ async def test_batching_returns_each_of_a_thousand_callers_its_own_result() -> N
     results = await asyncio.gather(*(call(number) for number in range(1000)))
     assert results == [number * 10 for number in range(1000)]
     assert sum(map(len, batches.flushed)) == 1000
+
+
+async def test_batching_sends_nothing_that_nobody_waits_for_if_it_is_told_to() -> None:
+    batches = Batches()
+    batches.open.clear()
+    batcher = Batcher(batches, drop_cancelled=True)
+    tasks = [asyncio.create_task(batcher.submit(0))]
+    await begun(batches, 1)
+    tasks += [asyncio.create_task(batcher.submit(item)) for item in (1, 2)]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    await asyncio.sleep(0)
+    batches.open.set()
+    assert [await tasks[0], await tasks[2]] == [0, 20]
+    assert batches.flushed == [[0], [2]]

@@ -20,6 +20,9 @@ class Batcher(Generic[T, R]):
     weigh, max_weight
         An item's weight and the most that a batch may weigh (SQS: bytes); an item that is heavier
         goes alone.
+    drop_cancelled : bool
+        True to send no item whose `submit` was cancelled before its batch began. While the service
+        hangs, items that were given up would otherwise delay all later ones.
     """
 
     def __init__(
@@ -29,11 +32,13 @@ class Batcher(Generic[T, R]):
         size: int = 10,
         weigh: Callable[[T], int] = lambda _: 0,
         max_weight: int = 0,
+        drop_cancelled: bool = False,
     ) -> None:
         self._flush = flush
         self._size = size
         self._weigh = weigh
         self._max_weight = max_weight
+        self._drop_cancelled = drop_cancelled
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -55,6 +60,8 @@ class Batcher(Generic[T, R]):
         try:
             while self._waiting:
                 await self._send(self._next_batch())
+                if self._drop_cancelled:
+                    self._waiting = [each for each in self._waiting if not each[1].cancelled()]
         finally:
             self._task = None
 

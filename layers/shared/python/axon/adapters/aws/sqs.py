@@ -131,6 +131,7 @@ class SqsHistorySender(HistorySender):
             self._send_batch,
             weigh=lambda message: len(message["MessageBody"].encode()),
             max_weight=_MAX_BATCH_BYTES,
+            drop_cancelled=True,  # the response ends without its record, or is ended again
         )
 
     @override

@@ -12,9 +12,10 @@ from axon.directory.models import SILENCE_S
 from axon.event_log.due import DueIndex, DueReason, DueResponse, Taken
 from axon.formats import UnreadableError, log_refusal
 
-LEASE_S = 10.0
-"""Seconds for which what was taken is the taker's; an end takes some milliseconds, and with all
-retries of its calls about 10 s."""
+LEASE_S = 20.0
+"""Seconds for which what was taken is the taker's; an end takes some milliseconds, and the sweeper
+gives it up after 15 s (`axon.responses.sweeper.END_WITHIN_S`). Were the lease shorter, two relays
+would fence each other off while a service hangs, and neither would end the response."""
 AWAY_S = 10.0
 """Seconds without a sweep after which Valkey, or every relay, was away: there is one a second."""
 GRACE_S = 30.0
