@@ -1,7 +1,8 @@
 """The budget of attempts in the log: what claims count, and what notes change."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import redis
@@ -9,6 +10,8 @@ import redis
 from axon.adapters.valkey import keys as keys_of
 from axon.adapters.valkey.attempts import ValkeyAttemptNotes
 from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.event_log import ValkeyEventLog
+from axon.deadlines import Deadlines
 from axon.event_log.attempts import AttemptNote, AttemptNotes
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent
 from axon.exceptions import FencedError, MissingResponseError
@@ -22,12 +25,16 @@ ID = NEW.response_id
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetHarness:
-    """A log with one response; `die` and `beat` say whether a worker beats."""
+    """A log with one response, which worker "w1" claims.
+
+    `die` and `beat` say whether a worker beats, `register` whether "w1" is registered.
+    """
 
     log: EventLogHarness
     notes: AttemptNotes
     beat: Callable[[str], Awaitable[None]]
     die: Callable[[str], Awaitable[None]]
+    register: Callable[[bool], None]
 
     async def claim(self, message_id: str = "m") -> Claim:
         return await self.log.log.claim(ID, in_progress=b"in_progress", message_id=message_id)
@@ -64,7 +71,13 @@ async def budget(
         async def die(incarnation: str) -> None:
             fake.dead_workers.add(incarnation)
 
-        yield BudgetHarness(log=harness, notes=fake.attempt_notes, beat=beat, die=die)
+        def register(alive: bool) -> None:
+            fake.registered_workers = {"w1"} if alive else set()
+
+        fake.worker_id = "w1"
+        yield BudgetHarness(
+            log=harness, notes=fake.attempt_notes, beat=beat, die=die, register=register
+        )
         return
     url: str = request.getfixturevalue("valkey_url")
     make = RepeatingValkey if kind == "repeated" else Valkey
@@ -77,8 +90,23 @@ async def budget(
             async def take(incarnation: str) -> None:
                 admin.hset(keys_of.BEATS, incarnation, "taken w2 9")
 
+            def set_lease(alive: bool) -> None:
+                until_s = time.time() + (60 if alive else -60)
+                admin.zadd(keys_of.WORKERS, {"w1": int(until_s * 1000)})
+
+            log = ValkeyEventLog(
+                valkey=valkey,
+                deadlines=Deadlines(),
+                retention_s=300,
+                resume_window_s=60,
+                worker_id="w1",
+            )
             yield BudgetHarness(
-                log=harness, notes=ValkeyAttemptNotes(valkey=valkey), beat=set_beat, die=take
+                log=replace(harness, log=log),
+                notes=ValkeyAttemptNotes(valkey=valkey),
+                beat=set_beat,
+                die=take,
+                register=set_lease,
             )
 
 
@@ -109,6 +137,18 @@ async def test_log_counts_no_attempt_that_ended_without_a_fault(budget: BudgetHa
     assert await budget.attempts(5, AttemptNote.RELEASED) == [1, 1, 1, 1, 1]
     assert await budget.attempts(2) == [1, 2]
     assert await budget.attempts(2, AttemptNote.RELEASED) == [3, 3]
+
+
+async def test_log_counts_no_duplicate_of_a_job_while_the_worker_before_is_registered(
+    budget: BudgetHarness,
+) -> None:
+    budget.register(True)
+    duplicates = [await budget.claim(message_id) for message_id in ("m", "d1", "d2", "d3")]
+    assert [claim.attempts for claim in duplicates] == [1, 1, 1, 1]
+    # The same message comes again because its worker has died or has released it.
+    assert (await budget.claim("d3")).attempts == 2
+    budget.register(False)
+    assert (await budget.claim("d4")).attempts == 3
 
 
 async def test_log_condemns_who_died_alone_until_the_log_grows(budget: BudgetHarness) -> None:

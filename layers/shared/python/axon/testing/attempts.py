@@ -70,7 +70,12 @@ class FakeQuarantinePermits(QuarantinePermits):
 
 
 def count_attempt(
-    log: FakeLog, *, appended: int, message_id: str, dead: Collection[str]
+    log: FakeLog,
+    *,
+    appended: int,
+    message_id: str,
+    dead: Collection[str],
+    registered: Collection[str],
 ) -> FakeAttempts:
     """Return the budget after a claim by an attempt.
 
@@ -84,13 +89,17 @@ def count_attempt(
         Id of the message that brings the attempt.
     dead : Collection[str]
         Incarnations of workers that are known to be dead.
+    registered : Collection[str]
+        Ids of the workers that are registered.
     """
     before, logged = log.attempts, log.meta.next_sequence + len(log.journal)
     attempts, alone = before.attempts, before.alone
     if logged > before.logged:
         attempts, alone = 0, ""
-    elif before.released == log.meta.epoch:
-        attempts -= 1
+    elif before.released == log.meta.epoch or (
+        log.meta.message_id != message_id and log.worker_id in registered
+    ):
+        attempts = max(attempts - 1, 0)
     known_dead = alone in dead and log.meta.message_id == message_id
     return FakeAttempts(
         attempts=attempts + 1,

@@ -45,7 +45,8 @@ class FakeValkey(FakeLogIndexes):
 
     `published` records (relay id, payload) of every publish. `models` exist even while no worker
     has announced them in the `directory`. A `disconnected` relay, a dead one for example, gets no
-    grants. `dead_workers` are incarnations that do not beat any more.
+    grants. `dead_workers` are incarnations that do not beat any more, `registered_workers` are ids.
+    `worker_id` is that of the worker that claims.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class FakeValkey(FakeLogIndexes):
         self.published: list[tuple[str, bytes]] = []
         self.disconnected: set[str] = set()
         self.dead_workers: set[str] = set()
+        self.registered_workers: set[str] = set()
+        self.worker_id = ""
         self.attempt_notes = FakeAttemptNotes(self._find)
         self.channels = FakeResponseChannels()
         self._claims = 0
@@ -127,8 +130,13 @@ class FakeValkey(FakeLogIndexes):
         appended = bool(in_progress) and log.meta.next_sequence == 1
         if message_id:
             log.attempts = count_attempt(
-                log, appended=appended, message_id=message_id, dead=self.dead_workers
+                log,
+                appended=appended,
+                message_id=message_id,
+                dead=self.dead_workers,
+                registered=self.registered_workers,
             )
+        log.worker_id = self.worker_id
         log.meta = replace(log.meta, epoch=log.meta.epoch + 1, message_id=message_id)
         log.progressed = self._clock()
         fork = f" {log.meta.next_sequence}:{self.generation}"

@@ -42,6 +42,7 @@ class FakeLog:
     attempts: FakeAttempts = FakeAttempts()
     claim: str = ""
     claimed_after: str = ""
+    worker_id: str = ""
     generation: str = ""
     checkpoint_generation: str = ""
 

@@ -5,18 +5,27 @@
 -- A worker of the version before writes none of them. Its attempts are not counted, and what they have
 -- appended counts as progress.
 
+-- Return whether a worker's registration has not expired; it has none in quarantine, or when it drains.
+local function is_registered(worker)
+  return worker and worker ~= ''
+    and tonumber(redis.call('ZSCORE', 'axon:workers', worker) or '0') >= now_ms()
+end
+
 -- Count a claim by an attempt.
 -- before, after: events and journal records that the log holds before and after the claim
 -- message_id: of the SQS message that brings the attempt
 -- Returns the attempts without progress, this one included, and 1 if the one before ran alone and died.
 local function count_attempt(response, before, after, message_id)
   local kept = redis.call('HMGET', response, 'attempts', 'attempts_logged', 'attempts_released',
-    'epoch', 'alone', 'message_id')
+    'epoch', 'alone', 'message_id', 'worker_id')
   local attempts, alone, died = tonumber(kept[1] or '0'), kept[5] or '', 0
   if before > tonumber(kept[2] or '0') then
     attempts, alone = 0, ''
-  elseif kept[3] == kept[4] then
-    attempts = attempts - 1
+  elseif kept[3] == kept[4] or (kept[6] and kept[6] ~= message_id and is_registered(kept[7])) then
+    -- The attempt before has ended without a fault; or this message is a duplicate of the job, which a client
+    -- has sent again, and ends that attempt by its claim. A worker that has just died is still registered, but
+    -- its message comes again, and counts.
+    attempts = math.max(attempts - 1, 0)
   end
   if alone == 'failed' then
     died = 1
