@@ -98,6 +98,24 @@ async def test_memory_guard_evicts_the_turns_that_were_not_used_for_longest(smal
     assert await cache.chain("resp_4") == [turn(4, connection_id="c1")], "nobody else has it"
 
 
+async def test_memory_guard_evicts_past_turns_that_stay_or_have_expired(small: Valkey) -> None:
+    cache = ValkeyTurnCache(valkey=small, ttl_s=900)
+    guard = MemoryGuard(valkey=small)
+    await cache.put([turn(number, size=10) for number in range(3)])
+    # More than one batch that nothing is evicted for comes before the first that is.
+    for number in range(100, 200):
+        await used(small, number, seconds_ago=200)
+    for number in (0, 1):
+        await used(small, number, seconds_ago=300)
+    await small.call("SET", "axon:history:pending:resp_0", "t", "EX", 60)
+    await small.call("DEL", "axon:turn:resp_1")
+    await used(small, 2, seconds_ago=100)
+    await limit(small, 0.75)
+    await guard.step()
+    assert await cache.chain("resp_2") == []
+    assert await cache.chain("resp_0") == [turn(0, size=10)]
+
+
 async def test_memory_guard_refuses_requests_before_valkey_is_full(small: Valkey) -> None:
     log, guard = event_log(small), MemoryGuard(valkey=small)
     await limit(small, 0.83)

@@ -80,9 +80,10 @@ class MemoryGuard:
 
     async def _evict_turns(self) -> None:
         for _ in range(_BATCHES):
-            count = await self._evict(keys=[keys.TURNS], args=[_BATCH, _UNUSED_MS])
-            self._evicted(count)
-            if count < _BATCH:
+            evicted, looked = await self._evict(keys=[keys.TURNS], args=[_BATCH, _UNUSED_MS])
+            self._evicted(evicted)
+            # Not by the evicted ones: entries that stay or have expired come before others.
+            if looked < _BATCH:
                 return
 
 

@@ -2,7 +2,7 @@
 -- history record is still on its way stays, because nobody else has it.
 -- KEYS: index of stored turns by their last use
 -- ARGV: how many at most, ms for which a turn is not evicted after its last use
--- Returns how many were evicted.
+-- Returns how many were evicted, and how many entries of the index were looked at.
 local evicted = 0
 local unused = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_ms() - ARGV[2], 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(unused) do
@@ -18,4 +18,4 @@ for _, id in ipairs(unused) do
     end
   end
 end
-return evicted
+return { evicted, #unused }
