@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from axon.event_log.confirmation import confirmed_delivery
+from axon.event_log.confirmation import claimed_since, confirmed_delivery
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.exceptions import (
     AxonError,
@@ -272,13 +272,15 @@ class EventWriter:
         ------
         MissingResponseError
             It has more, or nobody says.
+        EndedError, DuplicateError, FencedError
+            As `append`: its successor may hold all events.
         """
-        claim = self.claimed
-        received = await confirmed_delivery(self._log, self._job.response_id, claim)
+        claim, name = self.claimed, self._job.response_id
+        received = await confirmed_delivery(self._log, name, claim)
+        if received is None and await claimed_since(self._log, name, claim):
+            raise await self.fenced_by(FencedError(f"{name} was claimed again"))
         if received is None or received > claim.next_sequence:
-            raise MissingResponseError(
-                f"{self._job.response_id}: the log may lack events that the client has"
-            )
+            raise MissingResponseError(f"{name}: the log may lack events that the client has")
 
     async def _claim(self, in_progress: LoggedEvent | None) -> Claim:
         data = in_progress.data if in_progress else b""

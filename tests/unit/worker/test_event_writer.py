@@ -14,6 +14,7 @@ from axon.testing.event_log import FakeValkey
 from tests.support.eventually import eventually
 from tests.support.virtual_time import run
 from tests.unit.axon.samples import MODEL, a_job
+from worker.attempt_log import DuplicateError
 from worker.event_writer import EventWriter
 
 NEVER_MS = 1 << 60
@@ -281,6 +282,23 @@ async def _refuse_unconfirmed(harness: EventWriterHarness) -> None:
     failed = await harness.writer().fail_lost(harness.job.transcript(), {"code": "server_error"})
     assert failed is not None
     assert failed.sequence_number == logged
+
+
+async def test_event_writer_leaves_a_response_that_is_claimed_while_it_waits(
+    harness: EventWriterHarness,
+) -> None:
+    first = harness.writer()
+    await written(first, await first.claim(untouched=True), 2)
+    await harness.rewind(harness.log.snapshot())
+    second, third = harness.writer(), harness.writer("message-2")
+    claiming = asyncio.create_task(second.claim(untouched=False))
+    await eventually(lambda: second.epoch == 2)
+    successor = asyncio.create_task(third.claim(untouched=False))
+    await eventually(lambda: third.epoch == 3)
+    with pytest.raises(DuplicateError):
+        await claiming
+    await harness.confirm(3)
+    assert (await successor).text == "0 1 "
 
 
 async def test_event_writer_begins_a_new_job_after_a_failover_without_waiting(

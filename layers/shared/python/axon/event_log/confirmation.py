@@ -53,3 +53,15 @@ async def confirmed_delivery(log: Describes, response_id: str, claim: Claim) -> 
         if asyncio.get_running_loop().time() >= until:
             return None
         await asyncio.sleep(_PAUSE_S)
+
+
+async def claimed_since(log: Describes, response_id: str, claim: Claim) -> bool:
+    """Return whether the response was claimed after this claim.
+
+    The claim before shows that Valkey has lost this one, and that nobody has claimed since.
+    """
+    meta = await log.describe(response_id)
+    if meta is None:
+        return False
+    # A worker of the version before takes an epoch and leaves the nonce as it is.
+    return meta.epoch > claim.epoch or meta.nonce not in (claim.nonce, claim.predecessor)
