@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from axon.event_log.log import Claim, Status
+from axon.event_log.log import Claim, LoggedEvent, Status
 from axon.exceptions import FencedError, RequestError, UnavailableError
 from axon.history import HistoryRecord
 from axon.ids import new_id
@@ -255,6 +255,21 @@ class TestResponseTerminatorAfterALoss:
         await harness.terminator.cancel(response_id, tenant_id=TENANT)
         last = (await harness.events(response_id))[-1]
         assert last["response"] == harness.history.records[response_id].response
+        assert await harness.status(response_id) is Status.CANCELLED
+
+    async def test_tries_again_when_a_failover_loses_events_after_its_claim(
+        self, harness: ResponseHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        response_id = await harness.submit()
+        await harness.say(response_id, "text")
+        read = harness.valkey.read
+
+        async def lacking(*arguments: Any, **options: Any) -> list[LoggedEvent]:
+            monkeypatch.setattr(harness.valkey, "read", read)
+            return (await read(*arguments, **options))[:-1]
+
+        monkeypatch.setattr(harness.valkey, "read", lacking)
+        await harness.terminator.cancel(response_id, tenant_id=TENANT)
         assert await harness.status(response_id) is Status.CANCELLED
 
     async def test_forgets_what_is_lost(self, harness: ResponseHarness) -> None:

@@ -94,7 +94,7 @@ class ResponseTerminator:
         Raises
         ------
         UnavailableError
-            Others claim it again and again.
+            Others claim it again and again, or the log lacks events at each try.
         """
         for pause in islice(backoff(first_s=0.1, longest_s=1.0), _TRIES):
             # Only at first: what has fenced this off has changed the state, too.
@@ -104,16 +104,14 @@ class ResponseTerminator:
                 return
             try:
                 await self._end(meta, status, error=error, reason=reason)
-            except MissingResponseError:  # it has just been lost
-                return
-            except FencedError:
-                # It has just ended, or a worker or another terminator has claimed it since. Each
-                # claim fences off the one before, so two terminators could take turns for ever:
-                # the pause is random, and the number of tries bounded.
+            except (FencedError, MissingResponseError):
+                # It has just ended, was lost, wholly or in part, or a worker or another terminator
+                # has claimed it since. Each claim fences off the one before, so two terminators
+                # could take turns for ever: the pause is random, and the number of tries bounded.
                 await asyncio.sleep(pause)
             else:
                 return
-        raise UnavailableError(f"{response_id} is claimed again and again")
+        raise UnavailableError(f"{response_id} is claimed, or loses events, again and again")
 
     async def _end(
         self,
