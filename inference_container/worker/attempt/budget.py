@@ -143,12 +143,15 @@ class _Attempt(Progress):
 
     async def rejoin(self) -> None:
         """End the quarantine, if the attempt runs in one."""
-        if self._limit is not None:
-            limit, self._limit = self._limit, None
-            await end(limit)
-        if self._alone:
-            self._alone = False
-            await self._quarantine.end()
+        try:
+            if self._limit is not None:
+                limit, self._limit = self._limit, None
+                await end(limit)
+        finally:
+            # Also when cancelled in that wait: else the worker would stay in quarantine for ever.
+            if self._alone:
+                self._alone = False
+                await self._quarantine.end()
 
     async def note_end(self, error: BaseException) -> None:
         """Tell the next claim how this attempt ended, before its message is released.

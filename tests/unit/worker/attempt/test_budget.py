@@ -132,6 +132,23 @@ def test_budget_limits_a_quarantine_without_progress() -> None:
     run(story())
 
 
+def test_budget_ends_the_quarantine_of_an_attempt_that_is_cancelled_as_it_ends() -> None:
+    async def story() -> None:
+        harness = BudgetHarness()
+
+        async def work(progress: Progress) -> None:
+            assert harness.is_alone()
+            # Takes effect at the next wait: for the end of the task that limits the quarantine.
+            asyncio.get_running_loop().call_soon(running.cancel)
+
+        running = asyncio.create_task(harness.attempt(work, attempts=3))
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not harness.is_alone()
+
+    run(story())
+
+
 def test_budget_condemns_who_died_alone_without_another_attempt() -> None:
     async def story() -> None:
         harness = BudgetHarness()
