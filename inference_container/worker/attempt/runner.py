@@ -131,8 +131,10 @@ class JobRunner:
         """
         if self._context.forgotten(job):  # it has ended: relays fail what is overdue
             return ENDINGS[OverdueError].result
-        if await self._ended_in_history(job):
+        if await self._ended_in_history(job) and not await self._in_progress(job):
             return ENDINGS[EndedError].result
+        # A failover may undo the end that the history has, and keep the log. Its client waits, so
+        # the log is ended, by one event, as any other that may lack what the client has.
         event_writer = self._context.event_writer(job, received)
         transcript = job.transcript()
         event = await event_writer.fail_lost(transcript, LOST)
@@ -153,6 +155,12 @@ class JobRunner:
             finished, retry=self._context.retry_policy(begun=True)
         )
         return ENDINGS[MissingResponseError].result
+
+    async def _in_progress(self, job: Job) -> bool:
+        """Return whether the log exists and has no end."""
+        log = self._context.event_log
+        meta = await self._context.log_retry_policy().run(lambda: log.describe(job.response_id))
+        return meta is not None and not meta.status.terminal
 
     async def _ended_in_history(self, job: Job) -> bool:
         """Return whether the response has an end in the history, which its client may know.

@@ -1,0 +1,36 @@
+"""JobRunner over fakes: a failover has lost the end that the history has."""
+
+from axon.event_log.log import Status
+from axon.history import version_of
+from axon.jobs import ReceivedJob
+from tests.support.virtual_time import run
+from tests.unit.worker.attempt.attempt_harness import AttemptHarness, outcome_of
+from tests.unit.worker.scripted_engine_stub import ScriptedEngine
+from worker.attempt.endings import LOST
+from worker.outcome import AttemptOutcome
+
+
+def test_runner_ends_a_log_in_progress_of_which_the_history_has_the_end() -> None:
+    run(_end_in_progress(AttemptHarness()))
+
+
+async def _end_in_progress(harness: AttemptHarness) -> None:
+    await harness.begin()
+    job = await harness.job()
+    attempt = await harness.say(job.response_id, "some")
+    before = harness.valkey.snapshot()
+    await attempt.complete()
+    harness.valkey.rewind(before)
+    await harness.valkey.heartbeat("relay", lease_s=10_000)
+    logged = await harness.valkey.read(job.response_id)
+
+    received = ReceivedJob(body="", receipt_handle="", receive_count=2, message_id="message")
+    context = harness.context(ScriptedEngine(["a"]))
+    assert await outcome_of(job, received, context=context) is AttemptOutcome.FAILED
+    assert await harness.status(job.response_id) is Status.FAILED
+    *kept, end = await harness.valkey.read(job.response_id)
+    assert kept == logged
+    assert end.sequence_number == len(logged)
+    assert (await harness.answered(job))[-1]["response"]["error"] == LOST
+    version = harness.history.records[job.response_id].version
+    assert version == version_of(epoch=0, sequence_number=len(logged))
