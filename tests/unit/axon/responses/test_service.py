@@ -2,19 +2,17 @@ import pytest
 
 from axon.conversations import MAX_CONVERSATION_BYTES, MAX_TURNS, Turn, TurnHead
 from axon.directory.models import SILENCE_S
-from axon.event_log.log import NewResponse, Opening, OpenResult, Status
+from axon.event_log.log import NewResponse, Opening, OpenResult
 from axon.exceptions import (
     PermanentRefusalError,
     StoreFullError,
     TenantFullError,
     UnavailableError,
 )
-from axon.history import HistoryRecord
 from axon.ids import is_id, new_id
 from axon.jobs import Job
 from axon.responses.service import REFUSED, UNSENT
 from tests.support.principals import a_principal
-from tests.support.sdk_events import validate_stream
 from tests.unit.axon.responses.service_harness import SLEEPING, ResponseHarness
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request
 
@@ -306,64 +304,3 @@ class TestScaleFromZero:
         )
         assert gone is None
         assert harness.scaler.calls == 0
-
-
-class TestWarmUp:
-    @pytest.mark.parametrize("stream_id", [None, "stream-7"])
-    async def test_ends_at_once_and_empty(
-        self, harness: ResponseHarness, stream_id: str | None
-    ) -> None:
-        response_id = await harness.submit(generate=False, stream_id=stream_id)
-        log = await harness.valkey.read(response_id)
-        decoded = validate_stream(log, stream_id=stream_id)
-        assert [event["type"] for event in decoded] == [
-            "response.created",
-            "response.in_progress",
-            "response.completed",
-        ]
-        assert decoded[-1]["response"]["output"] == []
-        assert harness.jobs_sent() == []
-
-    @pytest.mark.parametrize("store", [True, False])
-    async def test_can_be_continued(self, harness: ResponseHarness, store: bool) -> None:
-        first = await harness.submit(generate=False, store=store)
-        await harness.submit(previous_response_id=first, store=store)
-        (job,) = harness.jobs_sent()
-        assert job.previous_response_id == first
-        assert (first in harness.history.records) is store
-
-    @pytest.mark.parametrize("store", [True, False])
-    async def test_fails_when_it_cannot_be_stored(
-        self, harness: ResponseHarness, store: bool
-    ) -> None:
-        harness.history.fail_with = UnavailableError("no queue")
-        response_id = await harness.submit(generate=False, store=store)
-        last = (await harness.events(response_id))[-1]
-        assert last["type"] == ("response.failed" if store else "response.completed")
-        assert last["response"]["error"] == (UNSENT if store else None)
-
-    async def test_leaves_a_response_that_was_ended_meanwhile(
-        self, harness: ResponseHarness
-    ) -> None:
-        send = harness.history.send
-
-        async def end_meanwhile(record: HistoryRecord) -> None:
-            harness.history.send = send  # type: ignore[method-assign]
-            await harness.terminator.end(record.response_id, Status.CANCELLED)
-
-        harness.history.send = end_meanwhile  # type: ignore[method-assign]
-        response_id = await harness.submit(generate=False)
-        assert await harness.status(response_id) is Status.CANCELLED
-
-    async def test_refuses_an_unknown_model(self, harness: ResponseHarness) -> None:
-        assert (await harness.refusal(generate=False, model="gpt-9")).code == "model_not_found"
-
-    async def test_does_nothing_on_a_closed_connection(self, harness: ResponseHarness) -> None:
-        await harness.valkey.remove(CONNECTION)
-        request = a_request(generate=False)
-        assert (
-            await harness.service.submit(
-                request, principal=a_principal(TENANT), connection_id=CONNECTION
-            )
-            is None
-        )

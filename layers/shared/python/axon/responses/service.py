@@ -19,6 +19,7 @@ from axon.event_log.log import (
 from axon.exceptions import (
     FencedError,
     HistoryPendingError,
+    MissingResponseError,
     PermanentRefusalError,
     RequestError,
     StoreFullError,
@@ -270,11 +271,21 @@ class ResponseService:
         await self._scaler.ensure_running()
 
     async def _warm_up(self, job: Job) -> None:
-        """End at once with an empty response, which the next request may continue."""
+        """End at once with an empty response, which the next request may continue.
+
+        Raises
+        ------
+        UnavailableError
+            Its log was lost, or others claim it again and again.
+        """
         try:
             await self._complete(job)
         except FencedError:
-            return  # it has ended already
+            # It has ended, or another process has claimed it since, and may have died: the
+            # terminator leaves the former, and ends the latter as this would have.
+            await self._terminator.end(job.response_id, Status.COMPLETED)
+        except MissingResponseError as error:
+            raise UnavailableError(f"{job.response_id} has just been lost") from error
         except UnavailableError:
             await self._terminator.end(job.response_id, Status.FAILED, error=UNSENT)
 
@@ -294,7 +305,12 @@ class ResponseService:
         await self._finisher.finish(
             finished,
             append=lambda event: self._log.append(
-                job.response_id, epoch=claim.epoch, events=[event], status=Status.COMPLETED
+                job.response_id,
+                epoch=claim.epoch,
+                events=[event],
+                status=Status.COMPLETED,
+                nonce=claim.nonce,
+                predecessor=claim.predecessor,
             ),
         )
 
