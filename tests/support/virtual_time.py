@@ -26,6 +26,9 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def pause(self, seconds: float) -> None:
+        self._jumping.now += seconds
+
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run to the end, in no time."""
@@ -36,3 +39,10 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 def now() -> float:
     """Seconds since the loop began."""
     return asyncio.get_running_loop().time()
+
+
+def pause_process(seconds: float) -> None:
+    """Let time pass in which nothing runs, as if this process were stopped."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, _VirtualLoop)
+    loop.pause(seconds)

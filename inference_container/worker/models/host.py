@@ -215,6 +215,11 @@ class ModelHost(Engine):
         hangs = [hang for each in loaded if (hang := each.hang(stall_s=self._stall_s))]
         return [*self._closing_hangs, *hangs]
 
+    def excuse_silence(self) -> None:
+        """Count from now on how long engines have given no token: this process took none."""
+        for loaded in (*self._serving.values(), *self._draining):
+            loaded.excuse_silence()
+
     def versions(self) -> Mapping[str, int]:
         """Return the observed state: the version served of each declared model, by name."""
         versions: dict[str, int] = {}

@@ -81,6 +81,7 @@ class LoadedEngine:
         self._running: set[str] = set()
         self._progress_at = 0.0
         self._hang: str | None = None
+        self._stall: str | None = None
 
     def hang(self, *, stall_s: float) -> str | None:
         """Return what the engine does not do though it should; None if it does not hang.
@@ -92,11 +93,16 @@ class LoadedEngine:
             generation alone may wait longer, for memory that others use.
         """
         silent_s = _now() - self._progress_at
-        if self._hang is None and self._running and silent_s > stall_s:
-            self._hang = (
+        if self._stall is None and self._running and silent_s > stall_s:
+            self._stall = (
                 f"{self.name} gave no token for {silent_s:.0f} s to {len(self._running)} requests"
             )
-        return self._hang
+        return self._hang or self._stall
+
+    def excuse_silence(self) -> None:
+        """Count from now on how long the engine has given no token."""
+        # A health check may have looked before the watchdog noticed that the process was stopped.
+        self._progress_at, self._stall = _now(), None
 
     async def load_adapter(self, name: str, version: int, uri: str) -> None:
         """Serve a LoRA adapter; swap it for another version if one is served.

@@ -10,6 +10,8 @@ from worker.engines.protocol import EngineDeadError
 logger = logging.getLogger(__name__)
 
 _INTERVAL_S = 1.0
+_LONGEST_PAUSE_S = 5.0
+"""Seconds between two looks above which this process was stopped itself, and took no token."""
 
 
 class WatchedEngines(Protocol):
@@ -17,6 +19,10 @@ class WatchedEngines(Protocol):
 
     def hangs(self) -> Sequence[str]:
         """Return, for each engine that hangs, what it does not do."""
+        ...
+
+    def excuse_silence(self) -> None:
+        """Count from now on how long engines have given no token."""
         ...
 
 
@@ -41,7 +47,11 @@ class EngineWatchdog:
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        looked_at = _now()
         while True:
+            if _now() - looked_at > _LONGEST_PAUSE_S:
+                self._engines.excuse_silence()
+            looked_at = _now()
             if hangs := self._engines.hangs():
                 self.report(hangs[0])
             await asyncio.sleep(_INTERVAL_S)
@@ -52,3 +62,7 @@ class EngineWatchdog:
             self._stopped = True
             logger.critical("the engine hangs: %s", reason)
             self._stop(EngineDeadError(reason))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

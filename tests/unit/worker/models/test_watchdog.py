@@ -7,7 +7,7 @@ import pytest
 from typing_extensions import override
 
 from axon.jobs import Job
-from tests.support.virtual_time import now, run
+from tests.support.virtual_time import now, pause_process, run
 from tests.unit.axon.samples import TENANT
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness
 from tests.unit.worker.hung_engine_stub import HungEngine
@@ -119,6 +119,31 @@ def test_watchdog_ends_the_worker_whose_engine_does_not_end_a_cancelled_generati
         with pytest.raises(EngineDeadError, match="does not end the generation"):
             await serving
         assert now() < 10.5 + 15
+
+    run(story())
+
+
+def test_watchdog_of_a_process_that_was_stopped_gives_the_engine_time() -> None:
+    async def story() -> None:
+        engine = HungEngine()
+        engine.hangs.set()
+        host = await hosted(engine)
+        generating = asyncio.create_task(generate(host))
+        died = list[float]()
+        watching = asyncio.create_task(
+            EngineWatchdog(engines=host, stop=lambda _: died.append(now())).run()
+        )
+        await asyncio.sleep(5.5)
+        pause_process(10 * STALL_S)
+        continued = now()
+        assert not await host.health()  # asked before the watchdog's first look
+        await asyncio.sleep(1)
+        assert await host.health()
+        await asyncio.sleep(STALL_S + 2)
+        assert len(died) == 1
+        assert STALL_S <= died[0] - continued <= STALL_S + 2
+        watching.cancel()
+        generating.cancel()
 
     run(story())
 
