@@ -184,6 +184,16 @@ class TestTenantsShare:
         await connections.remove("c2")
         assert (await log.open(second)).outcome is OpenResult.OPENED
 
+    async def test_no_longer_counts_an_evicted_turn(self, small: Valkey) -> None:
+        log, cache = event_log(small), ValkeyTurnCache(valkey=small, ttl_s=900)
+        await ValkeyConnectionDirectory(valkey=small).register("c2", principal=a_principal("t"))
+        await self.limited(small, 170_000)
+        await cache.put([turn(7, connection_id="c2", size=150_000)])
+        assert (await log.open(NEW)).outcome is OpenResult.TENANT_FULL
+        await cache.evict("resp_7")
+        assert await cache.chain("resp_7") == []
+        assert (await log.open(NEW)).outcome is OpenResult.OPENED
+
 
 async def test_valkey_is_never_full_for_an_accepted_response(small: Valkey) -> None:
     """Clients ask for more than fits. Some are refused; no accepted answer is, nor its turn."""

@@ -45,6 +45,7 @@ class ValkeyTurnCache(TurnCache):
         self._refused = refused
         self._ttl_s = int(ttl_s)
         self._put = Script(valkey, "put_turn", after=("now_ms", "held"))
+        self._drop = Script(valkey, "drop_turns", after=("held",))
 
     @override
     async def chain(self, response_id: str) -> list[Turn]:
@@ -80,7 +81,13 @@ class ValkeyTurnCache(TurnCache):
 
     @override
     async def evict(self, response_id: str) -> None:
-        await self._valkey.call("DEL", keys.turn(response_id))
+        turn = keys.turn(response_id)
+        connection_id: bytes | None = await self._valkey.call("HGET", turn, "connection_id")
+        if connection_id:
+            # Also releases the bytes that the tenant holds with an unstored turn.
+            await self._drop(keys=[keys.connection(connection_id.decode())], args=[response_id])
+        else:
+            await self._valkey.call("DEL", turn)
 
     async def _note_use(self, response_ids: Sequence[str]) -> None:
         """Keep stored turns for another while, and from being evicted as the longest unused."""

@@ -1,4 +1,4 @@
--- Delete unstored turns of a connection that is gone.
+-- Delete unstored turns of a connection: all when it is gone, or one that is evicted.
 -- KEYS: connection
 -- ARGV: the turns' response ids, a bounded number
 -- Returns nothing.
