@@ -82,6 +82,18 @@ class TestWarmUp:
         last = (await harness.events(response_id))[-1]
         assert last["type"] == "response.completed"
 
+    async def test_fails_when_it_was_fenced_and_cannot_be_stored(
+        self, harness: ResponseHarness
+    ) -> None:
+        async def claim_meanwhile(record: HistoryRecord) -> None:
+            del harness.history.send
+            harness.history.fail_with = UnavailableError("no queue")
+            await harness.valkey.claim(record.response_id)
+
+        harness.history.send = claim_meanwhile  # type: ignore[method-assign]
+        response_id = await harness.submit(generate=False)
+        assert await harness.status(response_id) is Status.FAILED
+
     async def test_is_fenced_by_its_nonce(
         self, harness: ResponseHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -279,11 +279,12 @@ class ResponseService:
             Its log was lost, or others claim it again and again.
         """
         try:
-            await self._complete(job)
-        except FencedError:
-            # It has ended, or another process has claimed it since, and may have died: the
-            # terminator leaves the former, and ends the latter as this would have.
-            await self._terminator.end(job.response_id, Status.COMPLETED)
+            try:
+                await self._complete(job)
+            except FencedError:
+                # It has ended, or another process has claimed it since, and may have died: the
+                # terminator leaves the former, and ends the latter as this would have.
+                await self._terminator.end(job.response_id, Status.COMPLETED)
         except MissingResponseError as error:
             raise UnavailableError(f"{job.response_id} has just been lost") from error
         except UnavailableError:
