@@ -7,6 +7,7 @@ import pytest
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import OpenResult, Status
 from axon.exceptions import RequestError, UnavailableError
+from axon.formats import UnreadableLogError
 from axon.ids import new_id
 from axon.jobs import Job
 from axon.responses.terminator import LOST
@@ -164,6 +165,19 @@ class TestResume:
         response_id = await harness.submit()
         await harness.valkey.end_lease("relay")
         with pytest.raises(UnavailableError, match="relay"):
+            await harness.resume(response_id, connection_id=OTHER)
+
+    async def test_is_unavailable_while_only_a_newer_version_can_read_the_log(
+        self, harness: ResponseHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        response_id = await harness.submit()
+        await harness.valkey.end_lease("relay")  # the answer of `resume` to such a log, too
+
+        async def refuse(response_id: str) -> None:
+            raise UnreadableLogError(response_id)
+
+        monkeypatch.setattr(harness.valkey, "describe", refuse)
+        with pytest.raises(UnavailableError):
             await harness.resume(response_id, connection_id=OTHER)
 
     async def test_does_nothing_for_a_closed_connection(self, harness: ResponseHarness) -> None:
