@@ -232,26 +232,27 @@ class EventWriter:
             The terminal event; None if another attempt restored the log before, whose events are
             better than a failure.
         """
+        first = [transcript.created(), transcript.in_progress()]  # its client may have both
         meta = await self._retry.run(lambda: self._log.describe(self._job.response_id))
         if meta is not None:
             with suppress(FencedError, MissingResponseError):  # another one has it now
-                return await self._fail_incomplete(meta, transcript, error)
+                return await self._fail_incomplete(meta, transcript, first[1], error)
             return None
-        events = [transcript.created(), transcript.end(Status.FAILED, error=error)]
+        events = [*first, transcript.end(Status.FAILED, error=error)]
         self.claimed = self._new_claim()
         while meta is None:  # the new log may be lost, too, before it can be read
             await self._retry.run(lambda: self._restore(events, Status.FAILED))
             meta = await self._retry.run(lambda: self._log.describe(self._job.response_id))
         # A restore leaves an existing log alone, so the nonce shows whose log it is.
-        return events[1] if meta.nonce == self.claimed.nonce else None
+        return events[-1] if meta.nonce == self.claimed.nonce else None
 
     async def _fail_incomplete(
-        self, meta: ResponseMeta, transcript: Transcript, error: dict[str, str]
+        self, meta: ResponseMeta, transcript: Transcript, begun: LoggedEvent, error: dict[str, str]
     ) -> LoggedEvent | None:
         """End a log that may lack events which the client has; None if its end is another's."""
         if not meta.incomplete or meta.status.terminal:
             return None
-        claim = self.claimed = await self._retry.run(lambda: self._claim(None))
+        claim = self.claimed = await self._retry.run(lambda: self._claim(begun))
         logged = await self._retry.run(lambda: self._log.read(self._job.response_id))
         transcript.replay(logged)
         # If the relay has said what its client has, the failure is the next event there. Else the
@@ -282,11 +283,10 @@ class EventWriter:
         if received is None or received > claim.next_sequence:
             raise MissingResponseError(f"{name}: the log may lack events that the client has")
 
-    async def _claim(self, in_progress: LoggedEvent | None) -> Claim:
-        data = in_progress.data if in_progress else b""
+    async def _claim(self, in_progress: LoggedEvent) -> Claim:
         try:
             return await self._log.claim(
-                self._job.response_id, in_progress=data, message_id=self._message_id
+                self._job.response_id, in_progress=in_progress.data, message_id=self._message_id
             )
         except FencedError as error:
             raise EndedError(str(error)) from error
@@ -386,9 +386,7 @@ class EventWriter:
                 nonce=self.claimed.nonce,
             )
         )
-        logger.warning(
-            "%s was lost by Valkey and is restored with %d events", job.response_id, len(events)
-        )
+        logger.warning("%s was lost, and is restored: %d events", job.response_id, len(events))
 
     def _new_claim(self) -> Claim:
         """Return the claim of a log that this attempt makes again.

@@ -234,15 +234,13 @@ def _log(answer: Answer, logged: list[str], *, loses: bool) -> Findings:
     may be shorter, but never another one.
     """
     received = [event.data for event in answer.events]
-    if loses and answer.final:
+    if loses:
         # If the worker is gone, too, relays end in time what is left of the log. The end that the
         # client has received and the database holds stays as it is.
         if logged and _is_other_end(logged[-1], answer):
             logged = logged[:-1]
         if len(logged) < len(received):
             received = received[: len(logged)]
-    elif loses and not logged:
-        return
     if logged[: len(received)] != received:
         yield Fault.WRONG, "the log holds other events"
     elif answer.final is not None and len(logged) != len(received):

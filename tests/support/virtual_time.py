@@ -42,7 +42,7 @@ def now() -> float:
 
 
 def pause_process(seconds: float) -> None:
-    """Let time pass in which nothing runs, as if this process were stopped."""
+    """Move the clock while nothing runs, as if this process were stopped."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, _VirtualLoop)
     loop.pause(seconds)

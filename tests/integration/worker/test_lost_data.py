@@ -51,7 +51,8 @@ async def test_lost_log_of_a_dead_worker_fails_the_response(
     await harness.lose()
     async with harness.worker():
         decoded = await harness.ended(response_id)
-    assert [event["type"] for event in decoded] == ["response.created", "response.failed"]
+    types = [event["type"] for event in decoded]
+    assert types == ["response.created", "response.in_progress", "response.failed"]
     assert decoded[-1]["response"]["error"] == LOST
     await harness.done()
     assert harness.depth("history") == 1

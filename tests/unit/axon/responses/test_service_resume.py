@@ -10,7 +10,7 @@ from axon.exceptions import RequestError, UnavailableError
 from axon.formats import UnreadableLogError
 from axon.ids import new_id
 from axon.jobs import Job
-from axon.responses.terminator import LOST
+from axon.responses.terminator import LOST, OVERDUE
 from tests.unit.axon.responses.service_harness import SLEEPING, ResponseHarness
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT
 
@@ -133,7 +133,7 @@ class TestResume:
         self, harness: ResponseHarness
     ) -> None:
         response_id = await harness.submit()
-        await harness.terminator.end(response_id, Status.FAILED, error=LOST)
+        await harness.terminator.end(response_id, Status.FAILED, error=OVERDUE)
         last = (await harness.valkey.read(response_id))[-1].sequence_number
         with pytest.raises(RequestError) as caught:
             await harness.resume(response_id, starting_after=last, connection_id=OTHER)

@@ -213,7 +213,8 @@ class TestRunnerLostLog:
         harness.valkey.lose()
         assert await answered(harness, job, receive_count=2) is AttemptOutcome.FAILED
         decoded = await harness.answered(job)
-        assert [event["type"] for event in decoded] == ["response.created", "response.failed"]
+        types = [event["type"] for event in decoded]
+        assert types == ["response.created", "response.in_progress", "response.failed"]
         assert decoded[-1]["response"]["error"] == LOST
         assert harness.history.records[job.response_id].response == decoded[-1]["response"]
         assert await answered(harness, job, receive_count=3) is AttemptOutcome.CANCELLED

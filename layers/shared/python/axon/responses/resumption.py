@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from axon.event_log.log import EventLog, Status
+from axon.event_log.log import EventLog, ResponseMeta, Status
 from axon.exceptions import RequestError
 from axon.formats import UnreadableLogError
 from axon.responses.terminator import LOST
@@ -49,18 +49,26 @@ async def refused_number(log: EventLog, response_id: str, first: int) -> Request
     failover. It waits for an end that the log cannot give it, as the number is taken.
     """
     meta = await log.describe(response_id)
-    if meta is not None and meta.status is Status.FAILED:
-        # Where exactly one event was lost, the failure may have taken its number. Without a fork
-        # nothing was lost: the client has the failure.
-        least = meta.next_sequence if meta.forks else meta.next_sequence + 1
-        if first >= least:
-            return _lost_response()
+    # Where exactly one event was lost, the failure may have taken its number. Where no event is
+    # lost, the client has the failure.
+    failed = meta is not None and meta.status is Status.FAILED
+    if meta and failed and (first > meta.next_sequence or await _has_lost_events(log, meta)):
+        return _lost_response()
     return RequestError(
         f"The response has no event {first - 1}, or has ended with it. Use the last "
         "sequence_number that you received.",
         code="invalid_value",
         param="starting_after",
     )
+
+
+async def _has_lost_events(log: EventLog, meta: ResponseMeta) -> bool:
+    """Return whether a failed response's log may lack events that its client has received."""
+    if meta.forks:
+        return True
+    # A log that was lost as a whole has no fork: it was made again from the job and the failure.
+    end = await log.read(meta.response_id, after=meta.next_sequence - 2, limit=1)
+    return bool(end) and LOST["message"].encode() in end[0].data
 
 
 def _lost_response() -> RequestError:

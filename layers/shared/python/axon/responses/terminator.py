@@ -124,18 +124,23 @@ class ResponseTerminator:
         job = _job(meta)
         claim = await self._log.claim(meta.response_id)
         transcript, logged = await self._read(meta, job, claim)
+        opening = []
+        if job and claim.unsure and claim.next_sequence == 1:
+            # Its client may have event 1, which follows from the job. A failure must not take its
+            # number.
+            opening = [transcript.in_progress()]
         if claim.unsure and status is not Status.FAILED:
             # Its closing events would take numbers that the client may have seen on other events. A
             # failure is one event: where that is not the next one, a relay that is ahead notices.
             received = await confirmed_delivery(self._log, meta.response_id, claim)
-            if received is None or received > claim.next_sequence:
+            if received is None or received > transcript.next_sequence:
                 status, error, reason = Status.FAILED, LOST, None
-                transcript.next_sequence = max(received or 0, claim.next_sequence)
+                transcript.next_sequence = max(received or 0, transcript.next_sequence)
         # The tokens were spent though the answer ends early: client and history get their number.
         journal = await self._log.read_journal(meta.response_id) if claim.next_record else []
         usage = logged_usage(journal, logged_tokens=len(transcript.token_ids))
         # What a client cancels or may continue, it has seen grow: it gets the item's end, too.
-        events = [] if status is Status.FAILED else transcript.cut_short()
+        events = opening if status is Status.FAILED else [*opening, *transcript.cut_short()]
         events.append(transcript.end(status, error=error, reason=reason, usage=usage))
         if job is None:
             # No record and no turn can be made of it. Its client gets the event all the same.
