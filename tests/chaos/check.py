@@ -100,7 +100,7 @@ def _seen(answer: Answer, run: Observations) -> Findings:
     """Judge what its client saw."""
     yield from answer.irregular
     yield from _strays(answer, loses=bool(run.run.get("losses")))
-    yield from _ending(answer, forgets=run.run.get("losses") == "everything")
+    yield from _ending(answer, losses=run.run.get("losses"))
     yield from _limits(answer)
     yield from _errors(answer)
     if answer.types != sorted(answer.types, key=_rank):
@@ -123,13 +123,15 @@ def _strays(answer: Answer, *, loses: bool) -> Findings:
         yield Fault.REPEATED, f"events of another response: {answer.strays[0][:200]}"
 
 
-def _ending(answer: Answer, *, forgets: bool) -> Findings:
+def _ending(answer: Answer, *, losses: str | None) -> Findings:
     if answer.final is not None:
         took_s = answer.ended_at - answer.asked_at
         if answer.ends_within_s and took_s > answer.ends_within_s:
             yield Fault.LIMIT, f"its end came after {took_s:.1f} s, not {answer.ends_within_s:g}"
     elif answer.forgotten:
-        # That the answer is lost is an honest end for a client that has more than the log.
+        # That the answer is lost is an honest end for a client that has more than the log. And who
+        # has lost the log of a request whose job the fault deleted has no other record of it.
+        forgets = losses == "everything" or (losses and answer.doomed)
         honest = "response_not_found" if forgets else "response_lost"
         if not answer.forgotten.startswith(honest):
             yield Fault.LOST, f"refused: {answer.forgotten}"

@@ -177,6 +177,14 @@ def test_check_finds_a_refusal_unless_the_servers_forget_everything() -> None:
         assert faults(sample.end()) == found
 
 
+def test_check_accepts_that_a_request_without_job_and_log_is_unknown() -> None:
+    for losses, found in (("", {Fault.LOST}), ("some", set())):
+        sample = HistorySample(losses=losses)
+        sample.ask("c", "one", doomed=True)
+        sample.add(Op.FORGOTTEN, "c", what="response_not_found: gone")
+        assert faults(sample.end()) == found
+
+
 def test_check_expects_a_response_whose_client_left_to_be_cancelled() -> None:
     for status, error, found in (
         ("cancelled", None, set()),

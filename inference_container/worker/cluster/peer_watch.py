@@ -66,7 +66,7 @@ class PeerWatch:
         }
 
     def _is_broken(self, now: float) -> bool:
-        """Return whether peers may have beaten unseen, or without effect, since the reads before."""
+        """Return whether peers may have beaten since the reads before without being seen."""
         # A process that starts while beats are refused has no value at all: it waits from here on.
         self._own_changed_at = min(self._own_changed_at, now)
         return now - min(self._read_at, self._own_changed_at) > LONGEST_GAP_S
