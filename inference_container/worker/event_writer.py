@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from axon.event_log.confirmation import claimed_since, confirmed_delivery
+from axon.event_log.journal import pieces
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.exceptions import (
     AxonError,
@@ -24,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 _EPOCHS_PER_RECEIVE = 1 << 16
 """Epochs reserved for each receive of a job: more than a log is ever claimed until the next one."""
-_AGAIN = 256
-"""Events that are appended again at a time: a script of that size takes about 1 ms."""
 
 
 class EventWriter:
@@ -115,7 +114,7 @@ class EventWriter:
             Valkey has lost events that the client may have received, or all of them.
         """
         fresh = self._job.transcript()
-        events = [fresh.created(), fresh.in_progress()]
+        events = fresh.first_events()
         while True:
             try:
                 claim = await self._retry.run(lambda: self._claim(events[1]))
@@ -232,7 +231,7 @@ class EventWriter:
             The terminal event; None if another attempt restored the log before, whose events are
             better than a failure.
         """
-        first = [transcript.created(), transcript.in_progress()]  # its client may have both
+        first = transcript.first_events()  # its client may have both
         meta = await self._retry.run(lambda: self._log.describe(self._job.response_id))
         if meta is not None:
             with suppress(FencedError, MissingResponseError):  # another one has it now
@@ -355,11 +354,7 @@ class EventWriter:
         if first >= len(self._events) and record >= len(self._journal):
             raise AxonError(f"{self._job.response_id}: {gap}")  # a bug: nothing is missing
         logger.warning("%s lacks events from %d on, appended again", self._job.response_id, first)
-        while first < len(self._events) or record < len(self._journal):
-            events = self._events[first : first + _AGAIN]
-            first += len(events)
-            journal = [each for each in self._journal[record:] if each.after < first]
-            record += len(journal)
+        for events, journal in pieces(self._events[first:], self._journal[record:]):
             await self._try_append(events, Status.IN_PROGRESS, journal)
 
     async def fenced_by(self, error: FencedError) -> Exception:

@@ -10,6 +10,7 @@ from axon.exceptions import (
     PermanentRefusalError,
     UnavailableError,
 )
+from axon.history import LOSING_EPOCH
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import FinishedResponse
 from axon.responses.terminator import OVERDUE
@@ -27,11 +28,6 @@ from worker.attempt.fence_watch import FenceNoticedError, has_ended
 from worker.attempt.retry_policy import OverdueError
 from worker.attempt_log import EndedError
 from worker.outcome import AttemptResult
-
-_LOSES = 0
-"""An epoch before all others: its history record replaces none that an attempt has sent, because
-that attempt's client may have seen its end."""
-
 
 _END_LIMIT_S = 60.0
 """Seconds for which an overdue response's end is tried (relays try it, too), and for which the
@@ -148,7 +144,7 @@ class JobRunner:
             job=job,
             response=transcript.response,
             event=event,
-            epoch=_LOSES,
+            epoch=LOSING_EPOCH,
             status=Status.FAILED,
         )
         await self._context.finisher.store_ended(

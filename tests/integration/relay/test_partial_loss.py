@@ -1,7 +1,6 @@
 """The primary of two real servers dies while its replica lags: a client's stream stays exact."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from tests.chaos.proxy import FaultProxy
 from tests.conftest import Servers
 from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, RelayHarness, new_log
 from tests.support.clients import valkey_client
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, wait_until
 from tests.support.valkey_servers import Address, moving_address, valkey_server
 from tests.unit.axon.adapters.aws.gateway_stub import StrictGateway
 from tests.unit.relay.log_author_stub import Author
@@ -42,17 +41,13 @@ class Pair:
 
     def wait_in_sync(self) -> None:
         """Wait until the replica has all that the primary has."""
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            first = self.admin("INFO", "replication", server=self.primary)
-            second = self.admin("INFO", "replication")
-            if (
-                second.get("master_link_status") == "up"
-                and second["slave_repl_offset"] == first["master_repl_offset"]
-            ):
-                return
-            time.sleep(0.02)
-        raise TimeoutError
+        wait_until(self._in_sync)
+
+    def _in_sync(self) -> bool:
+        first = self.admin("INFO", "replication", server=self.primary)
+        second = self.admin("INFO", "replication")
+        linked = second.get("master_link_status") == "up"
+        return linked and bool(second["slave_repl_offset"] == first["master_repl_offset"])
 
     def fail_over(self) -> None:
         """Kill the primary without a word; its clients find the replica in its place."""

@@ -11,6 +11,11 @@ from axon.exceptions import PermanentRefusalError
 from axon.formats import Format, read
 from axon.jobs import Job
 
+LOSING_EPOCH = 0
+"""An epoch before all others: a record with it replaces none that an attempt has sent.
+
+For ends that are made from less than the client may have seen."""
+
 
 def version_of(*, epoch: int, sequence_number: int) -> int:
     """Return a record's version: a later attempt's record is the newer one."""

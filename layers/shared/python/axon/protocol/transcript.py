@@ -98,6 +98,10 @@ class Transcript:
         self.response["status"] = "in_progress"
         return self._event("response.in_progress", response=self.response)
 
+    def first_events(self) -> list[LoggedEvent]:
+        """Return the events that follow from the request alone, the same bytes each time."""
+        return [self.created(), self.in_progress()]
+
     def begin_message(self) -> MessageItem:
         """Return a new message behind the items so far; it gives no event before it is opened.
 

@@ -16,6 +16,7 @@ from axon.event_log.log import (
 )
 from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
 from axon.formats import UnreadableError
+from axon.history import LOSING_EPOCH
 from axon.ids import is_id
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
@@ -29,9 +30,6 @@ _DERIVED = 2
 """Events at the beginning of a log that follow from the job alone: created, in progress."""
 
 logger = logging.getLogger(__name__)
-
-_LOSES = 0
-"""An epoch before all others: its history record replaces none that an attempt has sent."""
 
 LOST = {
     "code": "server_error",
@@ -151,7 +149,7 @@ class ResponseTerminator:
             response=transcript.response,
             event=events[-1],
             # A record made from less than the client has seen must not replace a complete one.
-            epoch=_LOSES if claim.unsure and status is Status.FAILED else claim.epoch,
+            epoch=LOSING_EPOCH if claim.unsure and status is Status.FAILED else claim.epoch,
             status=status,
         )
         await self._finisher.finish(
@@ -176,8 +174,7 @@ class ResponseTerminator:
         if job and claim.next_sequence <= _DERIVED:
             # The first two follow from the job. When thousands that wait expire at once, this
             # spares each a round trip.
-            first = job.transcript()
-            logged = [first.created(), first.in_progress()][: claim.next_sequence]
+            logged = job.transcript().first_events()[: claim.next_sequence]
         else:
             logged = await self._log.read(meta.response_id)
         if len(logged) != claim.next_sequence:

@@ -155,7 +155,7 @@ class TestValkeyEventLog:
             raise UnavailableError("dead")
 
         with monkeypatch.context() as dead:
-            dead.setattr(log, "_write", die)
+            dead.setattr(log, "append", die)
             with pytest.raises(UnavailableError):
                 await log.restore(lost)
         meta = await log.describe("resp_1")
@@ -168,7 +168,7 @@ class TestValkeyEventLog:
         assert not (await log.claim("resp_1")).unsure
         await log.restore(lost)  # fenced by now: nothing changes
         with monkeypatch.context() as dead:
-            dead.setattr(log, "_write", die)
+            dead.setattr(log, "append", die)
             await valkey.call("DEL", "axon:response:resp_1", "axon:response:resp_1:events")
             with pytest.raises(UnavailableError):
                 await log.restore(lost)

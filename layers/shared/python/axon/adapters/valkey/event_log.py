@@ -18,6 +18,7 @@ from axon.directory.connections import CONNECTION_LIFE_S
 from axon.directory.models import SILENCE_S
 from axon.directory.relays import LATE_RELAY_S
 from axon.event_log.checkpoint import DeliveryCheckpoint
+from axon.event_log.journal import Piece, pieces
 from axon.event_log.log import (
     Claim,
     JournalRecord,
@@ -189,26 +190,8 @@ class ValkeyEventLog(ValkeyLogIndexes):
         journal: Sequence[JournalRecord] = (),
         nonce: str = "",
         predecessor: str = "",
+        generation: object = GENERATION,
     ) -> str:
-        return await self._write(
-            response_id,
-            (events, journal),
-            claim=(epoch, nonce, predecessor),
-            status=status,
-            generation=GENERATION,
-        )
-
-    async def _write(
-        self,
-        response_id: str,
-        piece: codec.Piece,
-        *,
-        claim: tuple[int, str, str],
-        status: Status,
-        generation: object,
-    ) -> str:
-        events, journal = piece
-        epoch, nonce, predecessor = claim
         keys = [*keys_of.log(response_id), keys_of.DEADLINES, keys_of.ABANDONED]
         arguments: list[Any] = [
             response_id,
@@ -264,7 +247,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
 
     @override
     async def restore(self, response: LostResponse) -> None:
-        first, *rest = codec.pieces(response.events, response.journal)
+        first, *rest = pieces(response.events, response.journal)
         if not rest:
             await self._begin_again(response, first, status=response.status, generation=GENERATION)
             return
@@ -274,11 +257,13 @@ class ValkeyEventLog(ValkeyLogIndexes):
         try:
             for piece in rest:
                 last = piece is rest[-1]
-                await self._write(
+                await self.append(
                     response.response_id,
-                    piece,
-                    claim=(response.epoch, response.nonce, ""),
+                    epoch=response.epoch,
+                    events=piece[0],
                     status=response.status if last else Status.IN_PROGRESS,
+                    journal=piece[1],
+                    nonce=response.nonce,
                     generation=GENERATION if last else "",
                 )
         except (FencedError, MissingResponseError):
@@ -287,7 +272,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             return
 
     async def _begin_again(
-        self, response: LostResponse, piece: codec.Piece, *, status: Status, generation: object
+        self, response: LostResponse, piece: Piece, *, status: Status, generation: object
     ) -> None:
         events, journal = piece
         keys = [

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from axon.adapters.valkey.generation import UNKNOWN
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.journal import in_order
 from axon.event_log.log import JournalRecord, LoggedEvent, ResponseMeta, Status
 from axon.exceptions import AxonError, FencedError, LostClaimError, MissingResponseError
 from axon.formats import VERSIONS, Format, UnreadableLogError
@@ -22,32 +21,6 @@ def pairs(events: Sequence[LoggedEvent]) -> list[bytes | str]:
 def triples(journal: Sequence[JournalRecord]) -> list[bytes | str | int]:
     """Return each record's kind, data and the event that it follows, as arguments of a script."""
     return [part for record in journal for part in (record.kind, record.data, record.after)]
-
-
-PIECE_EVENTS = 256
-PIECE_BYTES = 500_000
-"""Most events and bytes that one script writes: 1 ms (`python -m benchmarks scripts`)."""
-
-Piece = tuple[Sequence[LoggedEvent], Sequence[JournalRecord]]
-"""Events of a log, and the journal records that follow one of them."""
-
-
-def pieces(events: Sequence[LoggedEvent], journal: Sequence[JournalRecord]) -> list[Piece]:
-    """Return a log in pieces that a script can write in a short time; one at least."""
-    found: list[tuple[list[LoggedEvent], list[JournalRecord]]] = [([], [])]
-    size = 0
-    for entry in in_order(events, journal):
-        if isinstance(entry, JournalRecord):
-            size += len(entry.data)
-            found[-1][1].append(entry)
-            continue
-        # A record's piece has the event that it follows, so a piece ends only before an event.
-        if found[-1][0] and (len(found[-1][0]) == PIECE_EVENTS or size > PIECE_BYTES):
-            found.append(([], []))
-            size = 0
-        size += len(entry.data)
-        found[-1][0].append(entry)
-    return list(found)
 
 
 def checkpoint(fields: dict[bytes, bytes], generation: str | None) -> DeliveryCheckpoint:
