@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
-
 from axon.exceptions import HistoryPendingError, RequestError
-from axon.formats import Format, read
+from axon.formats import Format, FormattedModel
 from axon.history import NoPendingHistory, PendingHistory
 from axon.ids import is_id
 from axon.jobs import Job
@@ -14,13 +12,11 @@ from axon.jobs import Job
 _NOTHING_PENDING = NoPendingHistory()
 
 
-class Turn(BaseModel):
-    """A response that has ended, with what was asked and what was answered.
+class TurnIdentity(FormattedModel):
+    """The fields of a turn that decide whether a request may continue it.
 
     Parameters
     ----------
-    format : int
-        Version of the format in which it is cached (`axon.formats`).
     response_id : str
         Id of the response that has ended.
     previous_response_id : str | None
@@ -31,20 +27,32 @@ class Turn(BaseModel):
         The tenant that may continue it.
     connection_id : str | None
         Set when the turn is not stored: it lives and dies with this connection.
+    """
+
+    FORMAT = Format.TURN
+
+    response_id: str
+    previous_response_id: str | None
+    conversation_id: str
+    tenant_id: str
+    connection_id: str | None = None
+
+    def visible_to(self, *, tenant_id: str, connection_id: str) -> bool:
+        """Return whether a request of this tenant on this connection may continue the turn."""
+        return self.tenant_id == tenant_id and self.connection_id in (None, connection_id)
+
+
+class Turn(TurnIdentity):
+    """A response that has ended, with what was asked and what was answered.
+
+    Parameters
+    ----------
     input : list[dict[str, Any]]
         The request's input items, without those of earlier turns.
     output : list[dict[str, Any]]
         The output items of the response.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    format: int = 1
-    response_id: str
-    previous_response_id: str | None
-    conversation_id: str
-    tenant_id: str
-    connection_id: str | None = None
     input: list[dict[str, Any]]
     output: list[dict[str, Any]]
 
@@ -61,49 +69,18 @@ class Turn(BaseModel):
             output=output,
         )
 
-    def visible_to(self, *, tenant_id: str, connection_id: str) -> bool:
-        """Return whether a request of this tenant on this connection may continue the turn."""
-        return self.tenant_id == tenant_id and self.connection_id in (None, connection_id)
 
-    def encode(self) -> bytes:
-        """Return the turn as it is cached."""
-        return self.model_dump_json().encode()
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Turn":
-        """Read what `encode` wrote, in this version or in an earlier one.
-
-        Raises
-        ------
-        UnreadableError
-            The data is not a turn, or one of a higher version.
-        """
-        return read(Format.TURN, data, cls.model_validate_json)
-
-
-class TurnHead(BaseModel):
+class TurnHead(TurnIdentity):
     """The part of a turn that decides whether a request may continue it, without its content.
 
     Parameters
     ----------
-    format : int
-        Version of the format of turns, to which it belongs.
-    response_id, previous_response_id, conversation_id, tenant_id, connection_id
-        Those of the turn.
     call_ids : tuple[str, ...]
         Function calls of the turn, which a request's outputs may answer.
     size : int
         Bytes of the turn as it is cached.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    format: int = 1
-    response_id: str
-    previous_response_id: str | None
-    conversation_id: str
-    tenant_id: str
-    connection_id: str | None = None
     call_ids: tuple[str, ...] = ()
     size: int = 0
 
@@ -122,25 +99,6 @@ class TurnHead(BaseModel):
             call_ids=tuple(call for call in calls if isinstance(call, str)),
             size=len(turn.encode()) if size is None else size,
         )
-
-    def visible_to(self, *, tenant_id: str, connection_id: str) -> bool:
-        """Return whether a request of this tenant on this connection may continue the turn."""
-        return self.tenant_id == tenant_id and self.connection_id in (None, connection_id)
-
-    def encode(self) -> bytes:
-        """Return the head as it is cached."""
-        return self.model_dump_json().encode()
-
-    @classmethod
-    def decode(cls, data: bytes) -> "TurnHead":
-        """Read what `encode` wrote, in this version or in an earlier one.
-
-        Raises
-        ------
-        UnreadableError
-            The data is not a head, or one of a higher version.
-        """
-        return read(Format.TURN, data, cls.model_validate_json)
 
 
 class TurnStore(Protocol):

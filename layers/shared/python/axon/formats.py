@@ -8,9 +8,9 @@ set aside, because a newer version of Axon wrote it and may have changed what kn
 import logging
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, Self, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from axon.exceptions import AxonError
 from axon.serialization import loads
@@ -138,6 +138,37 @@ def read(format: Format, data: bytes | str, validate: Callable[[bytes | str], V]
         raise UnreadableError(format, _first(error)) from error
     check(format, value.format)
     return value
+
+
+class FormattedModel(BaseModel):
+    """An object that crosses processes as JSON of a format with a version.
+
+    Parameters
+    ----------
+    format : int
+        Version of the format in which it was written.
+    """
+
+    FORMAT: ClassVar[Format]
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int = 1
+
+    def encode(self) -> bytes:
+        """Return it as JSON."""
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def decode(cls, data: bytes | str) -> Self:
+        """Read what `encode` wrote, in this version or in an earlier one.
+
+        Raises
+        ------
+        UnreadableError
+            The data is something else, or of a higher version.
+        """
+        return read(cls.FORMAT, data, cls.model_validate_json)
 
 
 def _version_of(data: bytes | str) -> int:

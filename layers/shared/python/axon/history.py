@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
 from axon.exceptions import PermanentRefusalError
-from axon.formats import Format, read
+from axon.formats import Format, FormattedModel
 from axon.jobs import Job
 
 LOSING_EPOCH = 0
@@ -22,7 +21,7 @@ def version_of(*, epoch: int, sequence_number: int) -> int:
     return epoch << 32 | sequence_number
 
 
-class HistoryRecord(BaseModel):
+class HistoryRecord(FormattedModel):
     """A response that has ended, as the database keeps it.
 
     Parameters
@@ -49,9 +48,8 @@ class HistoryRecord(BaseModel):
         The request's input items, without those of earlier turns.
     """
 
-    model_config = ConfigDict(frozen=True)
+    FORMAT = Format.HISTORY_RECORD
 
-    format: int = 1
     response_id: str
     previous_response_id: str | None
     conversation_id: str
@@ -80,21 +78,6 @@ class HistoryRecord(BaseModel):
             response=response,
             input=job.input,
         )
-
-    def encode(self) -> bytes:
-        """Return the record as the queue carries it."""
-        return self.model_dump_json().encode()
-
-    @classmethod
-    def decode(cls, data: bytes | str) -> Self:
-        """Read what `encode` wrote, in this version or in an earlier one.
-
-        Raises
-        ------
-        UnreadableError
-            The data is not a record, or one of a higher version.
-        """
-        return read(Format.HISTORY_RECORD, data, cls.model_validate_json)
 
 
 class HistorySender(Protocol):

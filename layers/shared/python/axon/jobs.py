@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, field_serializer
+from pydantic import TypeAdapter, field_serializer
 
 from axon.exceptions import UnavailableError
-from axon.formats import Format, read
+from axon.formats import Format, FormattedModel, read
 from axon.ids import is_id
 from axon.protocol.requests import CreateResponse, ServiceTier
 from axon.protocol.transcript import Transcript
@@ -18,7 +18,7 @@ SAMPLING = {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
 PRIORITIES: dict[ServiceTier, int] = {"flex": -1, "default": 0, "priority": 1}
 
 
-class Job(BaseModel):
+class Job(FormattedModel):
     """One accepted request: all that its answer and its history need, and nothing more.
 
     Its fields are flat, the principal's among them, and those added later have defaults: during a
@@ -51,9 +51,8 @@ class Job(BaseModel):
         Where jobs wait, those of higher priority go first.
     """
 
-    model_config = ConfigDict(frozen=True)
+    FORMAT = Format.JOB
 
-    format: int = 1
     tenant_id: str
     key_id: str = ""
     scopes: frozenset[str] = ALL_SCOPES
@@ -63,7 +62,7 @@ class Job(BaseModel):
     created_ms: int
     response: dict[str, Any]
     input: list[dict[str, Any]]
-    sampling: dict[str, float] = {}
+    sampling: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it
     priority: int = 0
 
     @field_serializer("scopes")
@@ -104,21 +103,6 @@ class Job(BaseModel):
     def transcript(self) -> Transcript:
         """Return the response's events from their beginning."""
         return Transcript(loads(dumps(self.response)), stream_id=self.stream_id)
-
-    def encode(self) -> bytes:
-        """Return the job as the queue carries it."""
-        return self.model_dump_json().encode()
-
-    @classmethod
-    def decode(cls, data: bytes | str) -> Self:
-        """Read what `encode` wrote, in this version or in an earlier one.
-
-        Raises
-        ------
-        UnreadableError
-            The data is not a job, or one of a higher version.
-        """
-        return read(Format.JOB, data, cls.model_validate_json)
 
 
 def response_id_in(data: bytes | str) -> str | None:
