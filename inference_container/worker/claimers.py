@@ -3,12 +3,20 @@
 import asyncio
 from itertools import islice
 
+from axon.event_log.log import AttemptLog
 from axon.exceptions import FencedError, MissingResponseError
 from axon.retry import backoff
-from worker.attempt_log import AttemptLog, DuplicateError, EndedError
 
 _FENCE_CHECKS = 6
 """Reads of a response's state until its claimer must have shown what it is: 3.5 s at most."""
+
+
+class EndedError(FencedError):
+    """The response was ended from outside: by a client, its absence, or the deadline."""
+
+
+class DuplicateError(FencedError):
+    """A newer attempt runs the same job from another message, so this message is not needed."""
 
 
 async def claimer_error(

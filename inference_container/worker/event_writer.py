@@ -7,7 +7,15 @@ from contextlib import suppress
 
 from axon.event_log.confirmation import claimed_since, confirmed_delivery
 from axon.event_log.journal import pieces
-from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
+from axon.event_log.log import (
+    AttemptLog,
+    Claim,
+    JournalRecord,
+    LoggedEvent,
+    LostResponse,
+    ResponseMeta,
+    Status,
+)
 from axon.exceptions import (
     AxonError,
     FencedError,
@@ -18,8 +26,7 @@ from axon.exceptions import (
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
 from axon.retry import RetryPolicy
-from worker.attempt_log import AttemptLog, EndedError
-from worker.claimers import claimer_error
+from worker.claimers import EndedError, claimer_error
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from worker.attempt.context import AttemptContext
 from worker.attempt.endings import ResponseFailure, ending_of
 from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import ShedError
-from worker.attempt_log import EndedError
+from worker.claimers import EndedError
 from worker.engines.protocol import FinishReason, GenerateRequest
 from worker.outcome import COMPLETED, AttemptResult
 from worker.pipeline.assemble import assemble

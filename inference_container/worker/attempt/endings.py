@@ -25,7 +25,7 @@ from axon.formats import UnreadableLogError
 from axon.responses import terminator
 from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import OverdueError, ShedError
-from worker.attempt_log import DuplicateError, EndedError
+from worker.claimers import DuplicateError, EndedError
 from worker.engines.protocol import (
     ContextOverflowError,
     EngineDeadError,

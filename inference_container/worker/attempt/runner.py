@@ -26,7 +26,7 @@ from worker.attempt.endings import (
 )
 from worker.attempt.fence_watch import FenceNoticedError, has_ended
 from worker.attempt.retry_policy import OverdueError
-from worker.attempt_log import EndedError
+from worker.claimers import EndedError
 from worker.outcome import AttemptResult
 
 _END_LIMIT_S = 60.0

@@ -14,7 +14,7 @@ from axon.testing.event_log import FakeValkey
 from tests.support.eventually import eventually
 from tests.support.virtual_time import run
 from tests.unit.axon.samples import MODEL, a_job
-from worker.attempt_log import DuplicateError
+from worker.claimers import DuplicateError
 from worker.event_writer import EventWriter
 
 NEVER_MS = 1 << 60

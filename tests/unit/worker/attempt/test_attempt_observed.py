@@ -9,7 +9,7 @@ from axon.exceptions import RequestError
 from tests.support.virtual_time import run
 from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, attempt, until_logged
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
-from worker.attempt_log import EndedError
+from worker.claimers import EndedError
 from worker.engines.protocol import EngineDeadError, EngineError
 
 

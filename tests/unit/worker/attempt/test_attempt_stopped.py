@@ -21,7 +21,7 @@ from tests.unit.worker.attempt.attempt_harness import (
 )
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from tests.unit.worker.settings_samples import FLUSH_POLICY
-from worker.attempt_log import DuplicateError, EndedError
+from worker.claimers import DuplicateError, EndedError
 from worker.pipeline.stage import Stage
 from worker.shutdown import HandedOverError, Shutdown
 

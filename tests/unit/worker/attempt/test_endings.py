@@ -31,7 +31,7 @@ from worker.attempt.endings import (
 )
 from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import OverdueError, ShedError
-from worker.attempt_log import DuplicateError, EndedError
+from worker.claimers import DuplicateError, EndedError
 from worker.engines.protocol import (
     ContextOverflowError,
     EngineDeadError,

@@ -7,9 +7,8 @@ checkpoint that was written since.
 """
 
 import asyncio
-from typing import Protocol
 
-from axon.event_log.log import Claim, ResponseMeta
+from axon.event_log.log import AttemptLog, Claim
 
 CONFIRMATION_S = 5.0
 """Seconds that a relay has to write a checkpoint: it looks for a new generation each second, and a
@@ -17,20 +16,12 @@ connection that hangs is given up after 5 s."""
 _PAUSE_S = 0.1
 
 
-class Describes(Protocol):
-    """The one call that is needed of an event log."""
-
-    async def describe(self, response_id: str) -> ResponseMeta | None:
-        """Return the state of the response, None if the log does not exist."""
-        ...
-
-
-async def confirmed_delivery(log: Describes, response_id: str, claim: Claim) -> int | None:
+async def confirmed_delivery(log: AttemptLog, response_id: str, claim: Claim) -> int | None:
     """Wait until it is known which events the client of an incomplete log has received.
 
     Parameters
     ----------
-    log : Describes
+    log : AttemptLog
         The event log.
     response_id : str
         The response that was claimed.
@@ -55,7 +46,7 @@ async def confirmed_delivery(log: Describes, response_id: str, claim: Claim) -> 
         await asyncio.sleep(_PAUSE_S)
 
 
-async def claimed_since(log: Describes, response_id: str, claim: Claim) -> bool:
+async def claimed_since(log: AttemptLog, response_id: str, claim: Claim) -> bool:
     """Return whether the response was claimed after this claim.
 
     The claim before shows that Valkey has lost this one, and that nobody has claimed since.

@@ -225,28 +225,8 @@ class Claim:
     unsure: bool = False
 
 
-class EventLog(LogIndexes, Protocol):
-    """The log of all responses: `ValkeyEventLog`, and `FakeValkey` for tests."""
-
-    @property
-    def generation(self) -> str:
-        """Identity of the history: another one after a failover, which may lose writes."""
-        ...
-
-    async def open(self, response: NewResponse) -> Opening:
-        """Open a log with event 0, enter it in the deadline index, publish.
-
-        Where nothing was posted after the checkpoint, events are granted as they are published,
-        here as in `claim` and `append`: the relay may then post them without a checkpoint first.
-
-        Opening the same response twice changes nothing and answers as if it were the first time.
-        An idempotency key counts as long as its response can be resumed.
-        """
-        ...
-
-    async def repeated(self, idempotency: str) -> Opening | None:
-        """Return the opening of an earlier request with this idempotency key, if it counts."""
-        ...
+class AttemptLog(Protocol):
+    """The calls of the event log that an attempt needs."""
 
     async def claim(
         self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
@@ -362,6 +342,30 @@ class EventLog(LogIndexes, Protocol):
         UnavailableError
             No relay is alive to deliver it.
         """
+        ...
+
+
+class EventLog(AttemptLog, LogIndexes, Protocol):
+    """The log of all responses: `ValkeyEventLog`, and `FakeValkey` for tests."""
+
+    @property
+    def generation(self) -> str:
+        """Identity of the history: another one after a failover, which may lose writes."""
+        ...
+
+    async def open(self, response: NewResponse) -> Opening:
+        """Open a log with event 0, enter it in the deadline index, publish.
+
+        Where nothing was posted after the checkpoint, events are granted as they are published,
+        here as in `claim` and `append`: the relay may then post them without a checkpoint first.
+
+        Opening the same response twice changes nothing and answers as if it were the first time.
+        An idempotency key counts as long as its response can be resumed.
+        """
+        ...
+
+    async def repeated(self, idempotency: str) -> Opening | None:
+        """Return the opening of an earlier request with this idempotency key, if it counts."""
         ...
 
     async def resume(
