@@ -162,12 +162,14 @@ def recoveries(answers: Iterable[Answer], done: Iterable[Done]) -> dict[str, lis
     """Return the seconds from each kill to the next news of each response that it hit.
 
     News is an event that the killed process had not made: what was still on its way is none.
+    A request whose job was taken away gets none before its deadline, whoever dies: it is left out.
     """
-    by_id = {answer.response_id: answer for answer in answers}
+    by_id = {answer.response_id: answer for answer in answers if not answer.doomed}
     found: dict[str, list[float]] = defaultdict(list)
     for one in done:
         for response_id, made in one.hit.items() if one.fault.kind is Kind.KILL else ():
-            at = by_id[response_id].news(after=one.at, tokens=made)
+            answer = by_id.get(response_id)
+            at = answer and answer.news(after=one.at, tokens=made)
             if at is not None:
                 found[one.fault.target.partition("-")[0]].append(at - one.at)
     return found
