@@ -168,9 +168,9 @@ def recoveries(answers: Iterable[Answer], done: Iterable[Done]) -> dict[str, lis
     found: dict[str, list[float]] = defaultdict(list)
     for one in done:
         for response_id, made in one.hit.items() if one.fault.kind is Kind.KILL else ():
-            answer = by_id.get(response_id)
-            at = answer and answer.news(after=one.at, tokens=made)
-            if at is not None:
+            if (answer := by_id.get(response_id)) is None:
+                continue
+            if (at := answer.news(after=one.at, tokens=made)) is not None:
                 found[one.fault.target.partition("-")[0]].append(at - one.at)
     return found
 
