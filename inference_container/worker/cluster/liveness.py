@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
-from axon.directory.beats import BEAT_S, HeldChange, HeldMessage, WorkerBeats
+from axon.directory.beats import BEAT_S, SILENT_S, HeldChange, HeldMessage, WorkerBeats
 from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.jobs import JobQueue, ReceivedJob
 from axon.retry import sleep_unless
@@ -148,7 +148,8 @@ class WorkerLiveness:
     async def _keep_watching(self) -> None:
         while True:
             try:
-                dead = self._watch.observe(await self._beats.values())
+                values = await self._beats.values(self.incarnation, silent_s=SILENT_S)
+                dead = self._watch.observe(values)
             except UnavailableError as error:
                 logger.warning("cannot watch peers: %s", error)
             else:

@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-LEASE_S = 2.5
-"""Seconds for which a peer's value must stand still. It beats every 0.5 s and is read every 0.5 s,
-so its death is noticed at most 3 s after its last beat."""
+LEASE_S = 1.5
+"""Seconds for which the value of a silent peer must stand still, by this process's clock. A peer is
+silent after 1 s without a beat (`SILENT_S`), and read every 0.5 s: so its death is noticed at least
+2.5 s and at most 3 s after its last beat."""
 LONGEST_GAP_S = 1.5
 """Seconds between two reads above which nothing is known of the time between them."""
 GRACE_S = 6.0
@@ -21,7 +22,11 @@ class _Seen:
 
 
 class PeerWatch:
-    """Finds peers whose value in the directory stands still, in an unbroken series of reads.
+    """Finds silent peers whose value stands still, in an unbroken series of reads.
+
+    A read returns the peers without a beat for a second by the directory's clock, and no others.
+    That is not enough to take one for dead: the clock may have been set, or the beats of a moment
+    lost in a failover.
 
     No time of another machine is compared. What counts is the time between this process's own
     successful reads: while Valkey is away, or this process is stopped, nothing is read and no lease
@@ -40,16 +45,16 @@ class PeerWatch:
         self._incarnation = incarnation
         self._clock = clock
         self._read_at = float("inf")
+        self._quiet_until = float("-inf")
         self._own = ""
         self._own_changed_at = float("inf")
         self._seen: dict[str, _Seen] = {}
 
     def observe(self, values: Mapping[str, str]) -> Mapping[str, str]:
-        """Take note of a successful read; return the dead peers and their values."""
+        """Take note of a successful read of silent peers; return the dead ones and their values."""
         now = self._clock()
         if self._is_broken(now):
-            for known in self._seen.values():
-                known.since = now + GRACE_S - LEASE_S
+            self._quiet_until = now + GRACE_S
         self._read_at = now
         if (own := values.get(self._incarnation, self._own)) != self._own:
             self._own, self._own_changed_at = own, now
@@ -59,6 +64,8 @@ class PeerWatch:
             seen = self._seen.get(incarnation)
             if seen is None or seen.value != value:
                 self._seen[incarnation] = _Seen(value, now)
+        if now < self._quiet_until or not self._own:
+            return {}
         return {
             incarnation: seen.value
             for incarnation, seen in self._seen.items()

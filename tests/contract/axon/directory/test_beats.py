@@ -8,9 +8,10 @@ from itertools import count
 import pytest
 import redis
 
+from axon.adapters.valkey import keys
 from axon.adapters.valkey.beats import ValkeyWorkerBeats
 from axon.adapters.valkey.client import Valkey
-from axon.directory.beats import HeldChange, HeldMessage, WorkerBeats
+from axon.directory.beats import MOST_SILENT, HeldChange, HeldMessage, WorkerBeats
 from axon.testing.worker_beats import FakeWorkerBeats
 from tests.contract.conftest import Kind, RepeatingValkey
 from tests.support.clients import valkey_client
@@ -109,6 +110,31 @@ class TestWorkerBeatsBeat:
         assert sorted_(await harness.taken("w1", by="w2")) == list(MESSAGES[3:6])
 
 
+class TestWorkerBeatsValues:
+    async def test_return_the_own_value_and_silent_workers_only(
+        self, harness: BeatsHarness
+    ) -> None:
+        for name in ("silent", "taken", "left"):
+            await harness.hold(name, *MESSAGES)
+        seen = (await harness.beats.values())["taken"]
+        await asyncio.sleep(0.1)
+        for name in ("own", "alive"):
+            await harness.beat(name)
+        await harness.beats.leave("left")
+        await harness.beats.take("taken", seen=seen, successor="own 1", limit=2)
+        values = await harness.beats.values("own", silent_s=0.09)
+        assert values.keys() == {"own", "silent"}
+        assert (await harness.beats.values("other", silent_s=0.09)).keys() == {"silent"}
+
+    async def test_return_those_first_that_are_silent_for_longest(
+        self, harness: BeatsHarness
+    ) -> None:
+        for name in ("w2", "w3", "w1", "w2"):
+            await harness.beat(name)
+            await asyncio.sleep(0.002)
+        assert list(await harness.beats.values(limit=2)) == ["w3", "w1"]
+
+
 class TestWorkerBeatsTake:
     async def test_returns_each_message_once_and_forgets_the_worker(
         self, harness: BeatsHarness
@@ -161,8 +187,31 @@ async def test_worker_beats_leave_no_key_without_an_expiry(valkey_url: str) -> N
         await beats.beat("w1", HeldChange(before=0, after=1, added=MESSAGES), count=1)
         await beats.take("w1", seen="1", successor="w2 0", limit=2)
         lives = [await valkey.call("TTL", key) for key in await valkey.call("KEYS", "*")]
-        assert len(lives) == 2
+        assert len(lives) == 3
         assert all(0 < life <= 3600 for life in lives)
+
+
+async def test_worker_beats_of_1000_workers_are_not_read_while_they_beat(valkey_url: str) -> None:
+    """Each worker reads twice a second: what it gets must not grow with the number of workers."""
+    async with valkey_client(valkey_url) as valkey:
+        beats = ValkeyWorkerBeats(valkey=valkey, keep_s=60)
+        workers = [f"ip-10-0-0-{n}.eu-central-1.compute.internal:{n:08}" for n in range(1000)]
+        await asyncio.gather(*(beats.beat(name, IDLE, count=1) for name in workers))
+        answer = await beats.values(workers[0], silent_s=60)
+        assert sum(map(len, (*answer, *answer.values()))) < 100
+        assert len(await beats.values(workers[0])) <= MOST_SILENT + 1, "all are silent"
+
+
+async def test_worker_beats_return_who_stands_still_after_the_clock_was_set_back(
+    valkey_url: str,
+) -> None:
+    async with valkey_client(valkey_url) as valkey:
+        beats = ValkeyWorkerBeats(valkey=valkey, keep_s=60)
+        for name in ("dead", "alive"):
+            await beats.beat(name, IDLE, count=1)
+            await valkey.call("ZINCRBY", keys.BEAT_TIMES, 3_600_000, name)
+        await beats.beat("alive", IDLE, count=2)
+        assert await beats.values("alive", silent_s=60) == {"alive": "2", "dead": "1"}
 
 
 def sorted_(messages: list[HeldMessage]) -> list[HeldMessage]:

@@ -6,6 +6,10 @@ from typing import Protocol
 
 BEAT_S = 0.5
 """Seconds between two beats of a worker."""
+SILENT_S = 1.0
+"""Seconds without a beat after which peers look at a worker: it has left out a beat, or is dead."""
+MOST_SILENT = 100
+"""Silent workers that one read returns; the others follow when these were taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,9 @@ class HeldChange:
 class WorkerBeats(Protocol):
     """Kept in Valkey; a fake in `axon.testing`.
 
-    Nothing here has a time: a worker changes its value again and again, and its peers watch by
-    their own clocks that it changes. So nobody's clock is compared with another one's, and while
-    Valkey is away nobody sees that a value stands still.
+    A worker changes its value again and again, and its peers watch by their own clocks that it
+    changes. The directory's clock only chooses whom they look at. So nobody's clock is compared
+    with another one's, and while Valkey is away nobody sees that a value stands still.
 
     A process is named by its incarnation, which no other process ever has, not even one that is
     started again under the same worker id.
@@ -69,8 +73,24 @@ class WorkerBeats(Protocol):
         """
         ...
 
-    async def values(self) -> Mapping[str, str]:
-        """Return the value of each worker that has not left, by incarnation."""
+    async def values(
+        self, own: str = "", *, silent_s: float = 0.0, limit: int = MOST_SILENT
+    ) -> Mapping[str, str]:
+        """Return values by incarnation: the caller's own one, and those of silent workers.
+
+        So the answer does not grow with the number of workers. Which ones are silent is decided by
+        the directory's clock alone. That clock may be set, and a replica that is promoted may lack
+        the newest beats: a worker that is returned need not be dead.
+
+        Parameters
+        ----------
+        own : str
+            Incarnation of the caller.
+        silent_s : float
+            Seconds for which the workers have not beaten.
+        limit : int
+            Most other workers to return, those first that have not beaten for the longest time.
+        """
         ...
 
     async def take(

@@ -1,11 +1,12 @@
 """Beats of workers, in memory."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from typing_extensions import override
 
-from axon.directory.beats import HeldChange, HeldMessage, WorkerBeats
+from axon.directory.beats import MOST_SILENT, HeldChange, HeldMessage, WorkerBeats
 
 
 @dataclass
@@ -20,12 +21,13 @@ class FakeWorkerBeats(WorkerBeats):
     def __init__(self) -> None:
         self.fail_with: Exception | None = None
         self._values: dict[str, str] = {}
+        self._beaten_at: dict[str, float] = {}
         self._held: dict[str, _Held] = {}
 
     @override
     async def beat(self, incarnation: str, change: HeldChange, *, count: int) -> bool:
         self._check()
-        self._values[incarnation] = str(count)
+        self._set(incarnation, str(count))
         held = self._held.setdefault(incarnation, _Held())
         if held.version == change.after:
             return True
@@ -40,9 +42,15 @@ class FakeWorkerBeats(WorkerBeats):
         return True
 
     @override
-    async def values(self) -> Mapping[str, str]:
+    async def values(
+        self, own: str = "", *, silent_s: float = 0.0, limit: int = MOST_SILENT
+    ) -> Mapping[str, str]:
         self._check()
-        return dict(self._values)
+        now = asyncio.get_running_loop().time()
+        silent = [name for name in self._values if now - self._beaten_at[name] >= silent_s]
+        silent.sort(key=self._beaten_at.__getitem__)
+        names = [*silent[:limit], *([own] if own in self._values else [])]
+        return {name: self._values[name] for name in names}
 
     @override
     async def take(
@@ -63,7 +71,7 @@ class FakeWorkerBeats(WorkerBeats):
         if not held.messages:
             await self.leave(dead)
             return []
-        self._values[dead] = successor
+        self._set(dead, successor)
         return list(held.messages.values())[:limit]
 
     @override
@@ -76,6 +84,10 @@ class FakeWorkerBeats(WorkerBeats):
         """Forget everything, as after FLUSHALL."""
         self._values.clear()
         self._held.clear()
+
+    def _set(self, incarnation: str, value: str) -> None:
+        self._values[incarnation] = value
+        self._beaten_at[incarnation] = asyncio.get_running_loop().time()
 
     def _check(self) -> None:
         if self.fail_with is not None:

@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
-from axon.directory.beats import HeldChange, HeldMessage, WorkerBeats
+from axon.directory.beats import MOST_SILENT, HeldChange, HeldMessage, WorkerBeats
 
 
 class ValkeyWorkerBeats(WorkerBeats):
@@ -24,13 +24,14 @@ class ValkeyWorkerBeats(WorkerBeats):
     def __init__(self, *, valkey: Valkey, keep_s: int) -> None:
         self._valkey = valkey
         self._keep_s = keep_s
-        self._beat = Script(valkey, "beat")
-        self._take = Script(valkey, "take_messages")
+        self._beat = Script(valkey, "beat", after=("now_ms",))
+        self._take = Script(valkey, "take_messages", after=("now_ms",))
+        self._watch = Script(valkey, "watch_beats", after=("now_ms",))
 
     @override
     async def beat(self, incarnation: str, change: HeldChange, *, count: int) -> bool:
         answer = await self._beat(
-            keys=[keys.BEATS, keys.held_messages(incarnation)],
+            keys=[keys.BEATS, keys.held_messages(incarnation), keys.BEAT_TIMES],
             args=[
                 incarnation,
                 count,
@@ -45,9 +46,15 @@ class ValkeyWorkerBeats(WorkerBeats):
         return bool(answer == b"kept")
 
     @override
-    async def values(self) -> Mapping[str, str]:
-        values: dict[bytes, bytes] = await self._valkey.call("HGETALL", keys.BEATS)
-        return {incarnation.decode(): value.decode() for incarnation, value in values.items()}
+    async def values(
+        self, own: str = "", *, silent_s: float = 0.0, limit: int = MOST_SILENT
+    ) -> Mapping[str, str]:
+        parts = await self._watch(
+            keys=[keys.BEATS, keys.BEAT_TIMES], args=[own, int(silent_s * 1000), limit]
+        )
+        texts = [part.decode() for part in parts]
+        values = zip(texts[::2], texts[1::2], strict=True)
+        return {incarnation: value for incarnation, value in values if value}
 
     @override
     async def take(
@@ -60,7 +67,7 @@ class ValkeyWorkerBeats(WorkerBeats):
         limit: int = 100,
     ) -> Sequence[HeldMessage]:
         parts = await self._take(
-            keys=[keys.BEATS, keys.held_messages(dead)],
+            keys=[keys.BEATS, keys.held_messages(dead), keys.BEAT_TIMES],
             args=[dead, seen, successor, limit, *(each.receipt_handle for each in released)],
         )
         texts = [part.decode() for part in parts]
@@ -69,4 +76,5 @@ class ValkeyWorkerBeats(WorkerBeats):
     @override
     async def leave(self, incarnation: str) -> None:
         await self._valkey.call("HDEL", keys.BEATS, incarnation)
+        await self._valkey.call("ZREM", keys.BEAT_TIMES, incarnation)
         await self._valkey.call("DEL", keys.held_messages(incarnation))

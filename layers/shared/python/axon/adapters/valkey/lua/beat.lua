@@ -1,14 +1,17 @@
 -- Show that a worker is alive, and keep the list of the messages that it holds.
--- KEYS: beats, the worker's held messages
+-- KEYS: beats, the worker's held messages, times of the beats
 -- ARGV: incarnation, how many beats it has made, version of the list before this call ('' to replace the
 --       list), version after it, seconds to keep the list, how many receipt handles were removed, then
 --       these, then each added message's receipt handle and id
 -- Returns 'kept', or 'stale' if the stored list is not the one of the version before.
-local beats, held = unpack(KEYS)
+local beats, held, times = unpack(KEYS)
 -- The worker counts, not Valkey: its value is a new one also after Valkey has lost the last one, or a
 -- peer that took this worker for dead has replaced it.
 redis.call('HSET', beats, ARGV[1], ARGV[2])
 redis.call('EXPIRE', beats, 3600)
+-- Peers read only the values of workers that have not beaten for a second.
+redis.call('ZADD', times, now_ms(), ARGV[1])
+redis.call('EXPIRE', times, 3600)
 local version = redis.call('HGET', held, ':version') or '0'
 local removed = tonumber(ARGV[6])
 -- A repeated call finds its own version and changes nothing. A list that a failover has set back has
@@ -19,11 +22,11 @@ if version ~= ARGV[4] then
   elseif version ~= ARGV[3] then
     return 'stale'
   end
-  for index = 7, 6 + removed do
-    redis.call('HDEL', held, ARGV[index])
+  if removed > 0 then
+    redis.call('HDEL', held, unpack(ARGV, 7, 6 + removed))
   end
-  for index = 7 + removed, #ARGV, 2 do
-    redis.call('HSET', held, ARGV[index], ARGV[index + 1])
+  if #ARGV > 6 + removed then
+    redis.call('HSET', held, unpack(ARGV, 7 + removed))
   end
   redis.call('HSET', held, ':version', ARGV[4])
 end
