@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from axon.event_log.confirmation import claimed_since, confirmed_delivery
+from axon.event_log.confirmation import await_confirmation, claimed_since, confirmed_delivery
 from axon.event_log.journal import pieces
 from axon.event_log.log import (
     AttemptLog,
@@ -249,8 +249,7 @@ class EventWriter:
         while meta is None:  # the new log may be lost, too, before it can be read
             await self._retry.run(lambda: self._restore(events, Status.FAILED))
             meta = await self._retry.run(lambda: self._log.describe(self._job.response_id))
-        # A restore leaves an existing log alone, so the nonce shows whose log it is.
-        return events[-1] if meta.nonce == self.claimed.nonce else None
+        return events[-1] if meta.nonce == self.claimed.nonce else None  # else another's log
 
     async def _fail_incomplete(
         self, meta: ResponseMeta, transcript: Transcript, begun: LoggedEvent, error: dict[str, str]
@@ -258,14 +257,15 @@ class EventWriter:
         """End a log that may lack events which the client has; None if its end is another's."""
         if not meta.incomplete or meta.status.terminal:
             return None
+        await self._retry.run(lambda: await_confirmation(self._log, self._job.response_id))
         claim = self.claimed = await self._retry.run(lambda: self._claim(begun))
         logged = await self._retry.run(lambda: self._log.read(self._job.response_id))
         transcript.replay(logged)
-        # If the relay has said what its client has, the failure is the next event there. Else the
-        # relay that is ahead finds the fork of this claim, and closes its connection.
+        # If the relay has said what its client has, the failure is the next event there. Else a
+        # relay that is ahead finds this claim's fork, and closes its connection.
         if claim.unsure:
             received = await self._retry.run(
-                lambda: confirmed_delivery(self._log, self._job.response_id, claim)
+                lambda: confirmed_delivery(self._log, self._job.response_id, claim, within_s=0)
             )
             transcript.next_sequence = max(received or 0, claim.next_sequence)
         event = transcript.end(Status.FAILED, error=error)

@@ -16,7 +16,24 @@ connection that hangs is given up after 5 s."""
 _PAUSE_S = 0.1
 
 
-async def confirmed_delivery(log: AttemptLog, response_id: str, claim: Claim) -> int | None:
+async def await_confirmation(log: AttemptLog, response_id: str) -> None:
+    """Wait, before a claim, until it is known what the client of an incomplete log has received.
+
+    For those who end a response. Were they to claim first and wait then, two of them, or one and
+    an attempt, would fence each other off during each wait, and the response would never end.
+    Return at the latest after `CONFIRMATION_S`, and at once where nothing needs to be confirmed.
+    """
+    until = asyncio.get_running_loop().time() + CONFIRMATION_S
+    while asyncio.get_running_loop().time() < until:
+        meta = await log.describe(response_id)
+        if meta is None or not meta.incomplete or meta.checkpoint.certain:
+            return
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def confirmed_delivery(
+    log: AttemptLog, response_id: str, claim: Claim, *, within_s: float = CONFIRMATION_S
+) -> int | None:
     """Wait until it is known which events the client of an incomplete log has received.
 
     Parameters
@@ -27,14 +44,16 @@ async def confirmed_delivery(log: AttemptLog, response_id: str, claim: Claim) ->
         The response that was claimed.
     claim : Claim
         The claim; it is `unsure`.
+    within_s : float
+        Seconds to wait at most; 0 after `await_confirmation`.
 
     Returns
     -------
     int | None
         Number of events that the client has, which may be more than the log has; None if nobody
-        has said it within `CONFIRMATION_S`, or if the response was claimed or lost since.
+        has said it in that time, or if the response was claimed or lost since.
     """
-    until = asyncio.get_running_loop().time() + CONFIRMATION_S
+    until = asyncio.get_running_loop().time() + within_s
     while True:
         meta = await log.describe(response_id)
         if meta is None or meta.epoch != claim.epoch:

@@ -5,7 +5,7 @@ import logging
 from functools import partial
 from itertools import islice
 
-from axon.event_log.confirmation import confirmed_delivery
+from axon.event_log.confirmation import await_confirmation, confirmed_delivery
 from axon.event_log.log import (
     Claim,
     EventLog,
@@ -120,6 +120,8 @@ class ResponseTerminator:
         reason: str | None,
     ) -> None:
         job = _job(meta)
+        if meta.incomplete and status is not Status.FAILED:
+            await await_confirmation(self._log, meta.response_id)
         claim = await self._log.claim(meta.response_id)
         transcript, logged = await self._read(meta, job, claim)
         opening = []
@@ -130,13 +132,15 @@ class ResponseTerminator:
         if claim.unsure and status is not Status.FAILED:
             # Its closing events would take numbers that the client may have seen on other events. A
             # failure is one event: where that is not the next one, a relay that is ahead notices.
-            received = await confirmed_delivery(self._log, meta.response_id, claim)
+            received = await confirmed_delivery(self._log, meta.response_id, claim, within_s=0)
             if received is None or received > transcript.next_sequence:
                 status, error, reason = Status.FAILED, LOST, None
                 transcript.next_sequence = max(received or 0, transcript.next_sequence)
-        # The tokens were spent though the answer ends early: client and history get their number.
-        journal = await self._log.read_journal(meta.response_id) if claim.next_record else []
-        usage = logged_usage(journal, logged_tokens=len(transcript.token_ids))
+        usage = None
+        if error is not LOST:  # else the log may hold fewer tokens than were generated
+            # They were spent though the answer ends early: client and history get their number.
+            journal = await self._log.read_journal(meta.response_id) if claim.next_record else []
+            usage = logged_usage(journal, logged_tokens=len(transcript.token_ids))
         # What a client cancels or may continue, it has seen grow: it gets the item's end, too.
         events = opening if status is Status.FAILED else [*opening, *transcript.cut_short()]
         events.append(transcript.end(status, error=error, reason=reason, usage=usage))
