@@ -6,8 +6,8 @@ the cost of a call must not depend on it.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.caches import ValkeyTurnCache
@@ -28,11 +28,10 @@ from axon.event_log.log import LoggedEvent, LostResponse, NewResponse, Status
 from axon.jobs import ReceivedJob
 from axon.responses.sweeper import BATCH
 from axon.tenants.principal import ALL_SCOPES, Principal
+from benchmarks.scripts.case import EVENT, Case
+from benchmarks.scripts.upkeep_cases import UPKEEP_CASES
 
-Prepared = AbstractAsyncContextManager[None]
 PRINCIPAL = Principal(tenant_id="t", key_id="k", scopes=ALL_SCOPES)
-EVENT = b"x" * 120_000
-"""About the largest event: API Gateway carries messages of 128 KB."""
 FLUSH = b'{"type":"response.output_text.delta","delta":"%s"}' % (b"x" * 200)
 NEW = NewResponse(
     response_id="resp_0",
@@ -42,31 +41,6 @@ NEW = NewResponse(
     job=EVENT,
     created=EVENT,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """Scripts at their maximum.
-
-    Parameters
-    ----------
-    name : str
-        Short name, for the report.
-    scripts : Sequence[str]
-        The scripts that are called, without the files that they share.
-    maximum : str
-        What `size` counts.
-    size : int
-        The documented maximum.
-    run : Callable[[Valkey, int], Prepared]
-        A context manager: prepares at its beginning, and makes the measured calls at its end.
-    """
-
-    name: str
-    scripts: Sequence[str] = ()
-    maximum: str
-    size: int
-    run: Callable[[Valkey, int], Prepared]
 
 
 def event_log(valkey: Valkey) -> ValkeyEventLog:
@@ -289,6 +263,7 @@ CASES = (
     ),
     Case(
         name="disconnect",
+        scripts=("drop_turns",),
         maximum="unstored turns of 100 KB",
         size=500,
         run=_disconnect,
@@ -314,4 +289,5 @@ CASES = (
         size=5000,
         run=_restore,
     ),
+    *UPKEEP_CASES,
 )

@@ -162,7 +162,7 @@ def recoveries(answers: Iterable[Answer], done: Iterable[Done]) -> dict[str, lis
     """Return the seconds from each kill to the next news of each response that it hit.
 
     News is an event that the killed process had not made: what was still on its way is none.
-    A request whose job was taken away gets none before its deadline, whoever dies: it is left out.
+    A request whose job was taken away gets none before its deadline: it is left out.
     """
     by_id = {answer.response_id: answer for answer in answers if not answer.doomed}
     found: dict[str, list[float]] = defaultdict(list)

@@ -4,10 +4,14 @@ Commands and bytes are counted, since times depend on the machine: `python -m be
 measures the time of each script at its documented maximum.
 """
 
+from typing import Any
+
 import pytest
 
+from axon.adapters.valkey.client import Script
 from axon.adapters.valkey.pages import PAGE
-from benchmarks.scripts.cases import CASES, Case
+from benchmarks.scripts.case import Case
+from benchmarks.scripts.cases import CASES
 from benchmarks.scripts.run import measure
 
 SIZES = {
@@ -19,6 +23,10 @@ SIZES = {
     "workers": 200,
     "deadlines": 300,
     "lost log": 1000,
+    "beats": 200,
+    "attempts": 2,
+    "deletion": 500,
+    "eviction": 200,
 }
 """Sizes that take a second at most, and are several pages; `Case.size` is the maximum."""
 MOST_COMMANDS = 700
@@ -27,10 +35,26 @@ MOST_BYTES = 650_000
 """Four of the largest events, and what they are published with: they are copied within 1 ms."""
 
 
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return the names of the scripts that are called; it grows."""
+    names, call = set[str](), Script.__call__
+
+    async def noting(script: Script, **arguments: Any) -> Any:
+        names.add(script.name)
+        return await call(script, **arguments)
+
+    monkeypatch.setattr(Script, "__call__", noting)
+    return names
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_scripts_run_a_bounded_number_of_commands(case: Case, valkey_url: str) -> None:
+async def test_scripts_run_a_bounded_number_of_commands(
+    case: Case, valkey_url: str, called: set[str]
+) -> None:
     costs = await measure(case, url=valkey_url, size=SIZES[case.name])
     assert costs
+    assert called >= set(case.scripts), "the case measures what it names"
     assert max(cost.commands for cost in costs) <= MOST_COMMANDS
     assert max(cost.bytes for cost in costs) <= MOST_BYTES
 

@@ -151,6 +151,7 @@ class Script:
     """
 
     def __init__(self, valkey: Valkey, name: str, *, after: Sequence[str] = ()) -> None:
+        self.name = name
         self._valkey = valkey
         folder = files("axon.adapters.valkey").joinpath("lua")
         self._source = "".join(
