@@ -15,6 +15,7 @@ from axon.adapters.valkey.directories import (
 )
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.memory import MemoryGuard
+from axon.adapters.valkey.traces import ValkeyResponseTraces
 from axon.conversations import Turn
 from axon.deadlines import Deadlines
 from axon.event_log.log import LoggedEvent, NewResponse, OpenResult, Status
@@ -116,6 +117,24 @@ async def test_memory_guard_evicts_past_turns_that_stay_or_have_expired(small: V
     assert await cache.chain("resp_0") == [turn(0, size=10)]
 
 
+async def test_index_of_stored_turns_keeps_none_that_is_gone(small: Valkey) -> None:
+    cache = ValkeyTurnCache(valkey=small, ttl_s=900)
+    await cache.put([turn(number, size=10) for number in range(3)])
+    await cache.evict("resp_0")
+    await ValkeyResponseTraces(valkey=small).erase("resp_1")
+    assert await small.call("ZRANGE", "axon:turns", 0, -1) == [b"resp_2"]
+    # Nothing else takes out what expires when no other turn comes.
+    assert 890 < await small.call("TTL", "axon:turns") <= 900
+    await small.call("EXPIRE", "axon:turns", 10)
+    assert await cache.chain("resp_2") == [turn(2, size=10)]
+    assert 890 < await small.call("TTL", "axon:turns") <= 900, "a use keeps it as long as the turn"
+    for number in range(100, 120):
+        await used(small, number, seconds_ago=1000)
+    await cache.put([turn(number, size=10) for number in range(3, 6)])
+    left = await small.call("ZRANGE", "axon:turns", 0, -1)
+    assert sorted(left) == [f"resp_{number}".encode() for number in range(2, 6)]
+
+
 async def test_memory_guard_refuses_requests_before_valkey_is_full(small: Valkey) -> None:
     log, guard = event_log(small), MemoryGuard(valkey=small)
     await limit(small, 0.83)
@@ -183,6 +202,24 @@ class TestTenantsShare:
         assert (await log.open(second)).outcome is OpenResult.TENANT_FULL
         await connections.remove("c2")
         assert (await log.open(second)).outcome is OpenResult.OPENED
+
+    async def test_forgets_what_has_expired_before_it_refuses_a_request(
+        self, small: Valkey
+    ) -> None:
+        await self.limited(small, 170_000)
+        now, held = await small.now_ms(), "axon:tenant:t:held"
+        for number in range(900):
+            await small.call("ZADD", held, now - 1, f"turn:{number}")
+            await small.call("HSET", f"{held}:bytes", f"turn:{number}", 1000)
+        await small.call("ZADD", held, now - 1, "turn:of-unknown-size")
+        await small.call("HSET", f"{held}:bytes", ":total", 900_000)
+        assert (await event_log(small).open(NEW)).outcome is OpenResult.OPENED
+        assert await small.call("ZRANGE", held, 0, -1) == [NEW.response_id.encode()]
+        sizes = await small.call("HGETALL", f"{held}:bytes")
+        assert sizes == {
+            NEW.response_id.encode(): sizes[b":total"],
+            b":total": sizes[b":total"],
+        }
 
     async def test_no_longer_counts_an_evicted_turn(self, small: Valkey) -> None:
         log, cache = event_log(small), ValkeyTurnCache(valkey=small, ttl_s=900)

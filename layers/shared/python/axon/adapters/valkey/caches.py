@@ -88,6 +88,7 @@ class ValkeyTurnCache(TurnCache):
             await self._drop(keys=[keys.connection(connection_id.decode())], args=[response_id])
         else:
             await self._valkey.call("DEL", turn)
+            await self._valkey.call("ZREM", keys.TURNS, response_id)
 
     async def _note_use(self, response_ids: Sequence[str]) -> None:
         """Keep stored turns for another while, and from being evicted as the longest unused."""
@@ -100,6 +101,7 @@ class ValkeyTurnCache(TurnCache):
             for response_id in response_ids
         )
         await asyncio.gather(self._valkey.call("ZADD", keys.TURNS, "XX", *scores), *expiries)
+        await self._valkey.call("EXPIRE", keys.TURNS, self._ttl_s)
 
     async def _put_one(self, turn: Turn) -> None:
         connection_id, previous = turn.connection_id or "", turn.previous_response_id or ""

@@ -27,5 +27,6 @@ class ValkeyResponseTraces(ResponseTraces):
             keys.events(response_id),
             keys.journal(response_id),
             keys.pending_history(response_id),
+            keys.TURNS,
         ]
         await self._erase(keys=erased, args=[response_id, MARKER_LIFE_S, DELIVERY_S])

@@ -1,11 +1,12 @@
 -- Erase the content of a deleted response that has ended.
--- KEYS: turn, response, events, journal, pending history
+-- KEYS: turn, response, events, journal, pending history, index of stored turns by their last use
 -- ARGV: response id, seconds to keep the turn's marker, seconds to keep events that are being delivered
 -- Returns nothing.
-local turn, response, events, journal, pending = unpack(KEYS)
+local turn, response, events, journal, pending, index = unpack(KEYS)
 -- The marker refuses turns that are put later. It has no field 'turn', so readers find nothing.
 -- Unlinked: the memory of a long answer is freed in the background.
 redis.call('UNLINK', turn, pending)
+redis.call('ZREM', index, ARGV[1])
 redis.call('HSET', turn, 'deleted', 1)
 redis.call('EXPIRE', turn, ARGV[2])
 local relay = redis.call('HGET', response, 'relay_id')

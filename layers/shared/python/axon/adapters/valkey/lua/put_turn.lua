@@ -42,6 +42,8 @@ if ARGV[3] ~= '' then
   hold(ARGV[9], 'turn:' .. ARGV[1], #ARGV[4], now + life * 1000)
 else
   redis.call('ZADD', index, now, ARGV[1])
+  -- Without a put or use for as long as a turn lives, all of them have expired.
+  redis.call('EXPIRE', index, life)
   -- Those that were not used since have expired: for each turn that is added, some are removed.
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', now - life * 1000, 'LIMIT', 0, 8)) do
     redis.call('ZREM', index, id)
