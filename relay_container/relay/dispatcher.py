@@ -153,7 +153,7 @@ class Dispatcher:
     def close(self, connection_id: str, response_ids: Collection[str] = ()) -> None:
         """Close a connection that must not receive more, of these responses or of any."""
         undelivered = {*response_ids, *self._writers.stop(connection_id)}
-        self._registry.end(undelivered, connection_id)
+        self._registry.end(undelivered, connection_id, delivered=False)
         self._closer.close(connection_id, undelivered)
 
     async def drain(self) -> None:
@@ -230,8 +230,8 @@ class Dispatcher:
         if self._closer.is_closing(connection_id):
             return
         in_doubt = meta.checkpoint.tail is TailState.IN_DOUBT
-        if not meta.checkpoint.certain and self.has_ended(response_id, connection_id):
-            # Delivered to the end. Only the directory does not know it yet.
+        if not meta.checkpoint.certain and self._registry.was_delivered(response_id, connection_id):
+            # Only the directory does not know it yet, or has lost it in a failover.
             await self._completion.delivered(response_id, connection_id)
         elif in_doubt:
             # Some relay was posting. Nobody knows whether its post has arrived.

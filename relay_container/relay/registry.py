@@ -22,7 +22,7 @@ class DeliveryRegistry:
 
     def __init__(self) -> None:
         self._running: dict[str, DeliveryCursor] = {}
-        self._ended: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._ended: OrderedDict[tuple[str, str], bool] = OrderedDict()
 
     @property
     def running(self) -> Mapping[str, DeliveryCursor]:
@@ -33,6 +33,10 @@ class DeliveryRegistry:
         """Return whether the response's delivery to this connection has ended here."""
         return (response_id, connection_id) in self._ended
 
+    def was_delivered(self, response_id: str, connection_id: str) -> bool:
+        """Return whether the delivery has ended with the response's last event."""
+        return self._ended.get((response_id, connection_id), False)
+
     def add(self, delivery: DeliveryCursor) -> None:
         """Add a delivery; if one to the same connection has ended, it counts no more."""
         self._ended.pop((delivery.response_id, delivery.connection_id), None)
@@ -42,13 +46,23 @@ class DeliveryRegistry:
         """Remove a delivery that another relay or connection goes on with; return it."""
         return self._running.pop(response_id, None)
 
-    def end(self, response_ids: Iterable[str], connection_id: str) -> None:
-        """Mark deliveries to a connection as ended, whether they are running here or not."""
+    def end(self, response_ids: Iterable[str], connection_id: str, *, delivered: bool) -> None:
+        """Mark deliveries to a connection as ended, whether they are running here or not.
+
+        Parameters
+        ----------
+        response_ids : Iterable[str]
+            The deliveries' responses.
+        connection_id : str
+            The connection.
+        delivered : bool
+            True if they were delivered to the end, False if they were given up.
+        """
         for response_id in response_ids:
             delivery = self._running.get(response_id)
             # The response may be running to another connection already.
             if delivery is not None and delivery.connection_id == connection_id:
                 del self._running[response_id]
-            self._ended[response_id, connection_id] = None
+            self._ended[response_id, connection_id] = delivered
         while len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)

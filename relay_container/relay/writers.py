@@ -146,7 +146,7 @@ class WriterPool:
             return
         # Noted here before the directory is changed: a publication in between must not start the
         # delivery again.
-        self._registry.end([delivery.response_id], delivery.connection_id)
+        self._registry.end([delivery.response_id], delivery.connection_id, delivered=True)
         await self._completion.delivered(delivery.response_id, delivery.connection_id)
 
     def _detach(self, writer: ConnectionWriter) -> set[str]:
@@ -157,5 +157,5 @@ class WriterPool:
         """
         del self._running[writer.connection_id]
         undelivered = {delivery.response_id for delivery in writer.deliveries}
-        self._registry.end(undelivered, writer.connection_id)
+        self._registry.end(undelivered, writer.connection_id, delivered=False)
         return undelivered

@@ -134,6 +134,27 @@ async def test_reconciler_completes_what_has_ended_here(
     await harness.received(author)
 
 
+async def test_reconciler_abandons_again_what_a_failover_gives_back(
+    harness: RelayHarness, reconciler: DeliveryReconciler
+) -> None:
+    """The client has left, and the server forgets that: nobody else would ever know."""
+    author = await harness.open("c1")
+    harness.pump()
+    await harness.received(author)
+    await author.say("a")
+    before = harness.valkey.snapshot()
+    harness.connections.hang_up("c1")
+    harness.pump()
+    await eventually(lambda: not harness.dispatcher.deliveries)
+    await harness.dispatcher.drain()
+    harness.valkey.rewind(before)
+    for _ in range(2):
+        await step(harness, reconciler)
+    await harness.dispatcher.drain()
+    harness.now += 61
+    assert await harness.valkey.abandoned() == [author.response_id]
+
+
 async def test_reconciler_finds_a_resumption_whose_publication_was_lost(
     harness: RelayHarness, reconciler: DeliveryReconciler
 ) -> None:
