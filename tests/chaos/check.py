@@ -162,7 +162,7 @@ def _final(answer: Answer, final: dict[str, Any], *, mixed: bool) -> Findings:
     """Judge the terminal event."""
     if _TYPES.get(answer.status) != answer.final_type:
         yield Fault.WRONG, f"status {answer.status} in {answer.final_type}"
-    text = "".join(part["text"] for item in final["output"] for part in item["content"])
+    text = _text(final)
     if not answer.failed and text != answer.text:
         yield Fault.WRONG, f"the final text is not the deltas': {text!r}"
     match answer.status:
@@ -197,13 +197,13 @@ def _kept(answer: Answer, run: Observations) -> Findings:
     if not answer.response_id:
         return
     if run.rows is not None:
-        yield from _row(answer, run.rows)
+        yield from _row(answer, run.rows, loses=bool(run.run.get("losses")))
     logged = run.logs.get(answer.response_id)
     if logged is not None:
         yield from _log(answer, logged, loses=bool(run.run.get("losses")))
 
 
-def _row(answer: Answer, rows: dict[str, dict[str, Any]]) -> Findings:
+def _row(answer: Answer, rows: dict[str, dict[str, Any]], *, loses: bool) -> Findings:
     row = rows.get(answer.response_id)
     if row is None:
         # Telling of a failure may matter more than keeping it.
@@ -215,9 +215,24 @@ def _row(answer: Answer, rows: dict[str, dict[str, Any]]) -> Findings:
         honest = (GIVEN_UP["message"], LOST_MESSAGE)
         if row["status"] != "cancelled" and (error or {}).get("message") not in honest:
             yield Fault.STORED, f"its client left, yet it is {row['status']}: {error}"
-    elif answer.final is not None and row["response"] != answer.final:
+    elif answer.final not in (None, row["response"]) and not (
+        loses and _is_better_kept(answer, row)
+    ):
         yield Fault.STORED, f"otherwise in the database: {row}"
     yield from _conversation(answer, row, rows)
+
+
+def _is_better_kept(answer: Answer, row: dict[str, Any]) -> bool:
+    """Return whether the client got a failure for an answer that the database has.
+
+    Log, end and worker were lost at once: the record of such a failure replaces none.
+    """
+    kept = answer.failed and row["status"] in ("completed", "incomplete", "cancelled")
+    return kept and _text(row["response"]).startswith(answer.text)
+
+
+def _text(response: dict[str, Any]) -> str:
+    return "".join(part["text"] for item in response["output"] for part in item["content"])
 
 
 def _conversation(answer: Answer, row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> Findings:
@@ -252,9 +267,9 @@ def _log(answer: Answer, logged: list[str], *, loses: bool) -> Findings:
 def _is_other_end(data: str, answer: Answer) -> bool:
     event = json.loads(data)
     status = event.get("response", {}).get("status")
-    # A failure whose answer was lost follows at the client's number; what is between is lost.
-    lost = answer.failed and data == answer.events[-1].data
-    return event["type"] in TERMINAL and (status != answer.status or lost)
+    # A failure whose answer was lost follows at the client's number; what is between is lost. And
+    # where that failure was lost, too, the log has another one.
+    return event["type"] in TERMINAL and (status != answer.status or answer.failed)
 
 
 def _nobodys(run: Observations) -> Iterator[tuple[Fault, str, str]]:

@@ -6,32 +6,39 @@ from collections.abc import Collection
 from redis.asyncio import Redis
 
 _FIND = """
-local ended = {}
-for _, id in ipairs(ARGV) do ended[id] = true end
-local function found()
+local function found(settled)
     local names = {}
     for _, name in ipairs(redis.call('KEYS', 'axon:*')) do
         local id = string.match(name, 'resp_%x+')
-        if not (id and ended[id]) then names[#names + 1] = name end
+        if not (id and settled[id]) then names[#names + 1] = name end
     end
     return names
 end
+local settled, ids = {}, {}
 """
 _DUMP = (
     _FIND
     + """
+-- Of those that ended for their clients, the server may have lost the end, and get it again.
+for _, id in ipairs(ARGV) do
+    local status = redis.call('HGET', 'axon:response:' .. id, 'status')
+    if status and status ~= 'queued' and status ~= 'in_progress' then
+        settled[id], ids[#ids + 1] = true, id
+    end
+end
 local dumps = {}
-for _, name in ipairs(found()) do
+for _, name in ipairs(found(settled)) do
     dumps[#dumps + 1] = {
         name, redis.call('DUMP', name), tostring(redis.call('PEXPIRETIME', name))}
 end
-return dumps
+return {ids, dumps}
 """
 )
 _DELETE = (
     _FIND
     + """
-for _, name in ipairs(found()) do redis.call('DEL', name) end
+for _, id in ipairs(ARGV) do settled[id] = true end
+for _, name in ipairs(found(settled)) do redis.call('DEL', name) end
 """
 )
 
@@ -46,16 +53,17 @@ async def rewind(server: Redis, *, lag_s: float, ended: Collection[str]) -> None
     lag_s : float
         Seconds whose writes are lost.
     ended : Collection[str]
-        Ids of the responses that stay as they are, because nothing has happened to them since.
+        Ids of the responses that stay as they are if they have ended on the server, too, because
+        nothing has happened to them since.
     """
-    dumps = await server.eval(_DUMP, 0, *ended)
+    settled, dumps = await server.eval(_DUMP, 0, *ended)
     await asyncio.sleep(lag_s)
     async with server.pipeline(transaction=True) as commands:
         # One transaction: no client may see half of the change, nor write after it on a
         # connection that it opened before.
         for kind in ("normal", "pubsub"):
             commands.execute_command("CLIENT", "KILL", "TYPE", kind)
-        commands.eval(_DELETE, 0, *ended)
+        commands.eval(_DELETE, 0, *settled)
         for name, dump, expires_ms in dumps:
             lasting = max(int(expires_ms), 0)
             commands.restore(name, lasting, dump, absttl=bool(lasting))

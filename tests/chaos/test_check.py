@@ -250,6 +250,33 @@ def test_check_compares_the_log_with_what_was_told() -> None:
         assert faults(changed) == found
 
 
+def test_check_accepts_another_failure_in_the_log_only_after_a_loss() -> None:
+    for losses, found in (("", {Fault.WRONG}), ("some", set())):
+        sample = HistorySample(losses=losses)
+        sample.answer("c", ["one", " two"], status="failed")
+        records = sample.end()
+        for index, record in enumerate(records):
+            if record.op is Op.LOG:
+                other = json.dumps({"type": "response.failed", "response": {"status": "failed"}})
+                events = [*record.data["events"][:2], other]
+                records[index] = replace(record, data={**record.data, "events": events})
+        assert faults(records) == found
+
+
+def test_check_accepts_that_a_lost_answer_is_stored_only_after_a_loss() -> None:
+    for losses, text, found in (
+        ("", "one two three", {Fault.STORED}),
+        ("some", "one two three", set()),
+        ("some", "one three", {Fault.STORED}),
+    ):
+        sample = HistorySample(losses=losses)
+        stored = response("c", text, "completed", input_tokens=2)
+        sample.answer(
+            "c", ["one", " two"], status="failed", row={"response": stored, "status": "completed"}
+        )
+        assert faults(sample.end()) == found
+
+
 Change = Callable[[list[Record], int], list[Record]]
 
 

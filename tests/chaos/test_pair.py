@@ -142,22 +142,24 @@ async def test_pair_demotes_a_primary_under_its_clients_connections(harness: Pai
 
 
 async def test_rewind_restores_all_keys_but_those_of_ended_responses(harness: PairHarness) -> None:
-    ended = "axon:response:resp_0e"
+    ended, unended = "axon:response:resp_0e:events", "axon:response:resp_0f:events"
     async with harness.pair.client("valkey") as server, harness.client() as client:
         await client.set("axon:early", "1", px=60_000)
         await client.set("axon:gone", "1")
+        await client.hset("axon:response:resp_0e", "status", "completed")
+        await client.hset("axon:response:resp_0f", "status", "in_progress")
         before = (await server.info("replication"))["master_replid"]
 
         async def write() -> None:
             await asyncio.sleep(LAG_S / 2)
-            await client.mset({"axon:early": "2", "axon:late": "1", ended: "1"})
+            await client.mset({"axon:early": "2", "axon:late": "1", ended: "1", unended: "1"})
             await client.delete("axon:gone")
 
-        await asyncio.gather(rewind(server, lag_s=LAG_S, ended={"resp_0e"}), write())
+        await asyncio.gather(rewind(server, lag_s=LAG_S, ended={"resp_0e", "resp_0f"}), write())
         with pytest.raises(ValkeyConnectionError):
             await client.ping()
-        found = await server.mget("axon:early", "axon:gone", "axon:late", ended)
-        assert found == [b"1", b"1", None, b"1"]
+        found = await server.mget("axon:early", "axon:gone", "axon:late", ended, unended)
+        assert found == [b"1", b"1", None, b"1", None]
         assert 0 < await server.pttl("axon:early") <= 60_000
         assert await server.ttl("axon:gone") == -1
         assert (await server.info("replication"))["master_replid"] != before

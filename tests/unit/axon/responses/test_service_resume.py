@@ -67,6 +67,19 @@ class TestResume:
         header = harness.valkey.published[-1][1].partition(b"\n")[0]
         assert header.split(b" ")[1] == OTHER.encode()
 
+    async def test_says_that_only_the_events_of_a_stored_response_are_gone(
+        self, harness: ResponseHarness
+    ) -> None:
+        response_id = await harness.submit()
+        await harness.answer(response_id, "done")
+        harness.valkey.lose()
+        with pytest.raises(RequestError, match="continue it with previous_response_id") as caught:
+            await harness.resume(response_id, starting_after=4, connection_id=OTHER)
+        assert (caught.value.code, caught.value.status) == ("response_lost", 410)
+        with pytest.raises(RequestError) as caught:
+            await harness.resume(response_id, connection_id=OTHER, tenant_id="other")
+        assert caught.value.code == "response_not_found"
+
     async def test_sends_all_events_without_a_number(self, harness: ResponseHarness) -> None:
         response_id = await harness.submit()
         await harness.resume(response_id, connection_id=OTHER)

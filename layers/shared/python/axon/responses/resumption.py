@@ -2,10 +2,11 @@
 
 from contextlib import suppress
 
+from axon.conversations import Conversations
 from axon.event_log.log import EventLog, ResponseMeta, Status
 from axon.exceptions import RequestError
 from axon.formats import UnreadableLogError
-from axon.responses.terminator import LOST
+from axon.responses.terminator import LOST, unknown_response
 
 
 async def refuse_hole(log: EventLog, response_id: str, *, tenant_id: str, first: int) -> None:
@@ -59,6 +60,33 @@ async def refused_number(log: EventLog, response_id: str, first: int) -> Request
         "sequence_number that you received.",
         code="invalid_value",
         param="starting_after",
+    )
+
+
+async def refused_without_log(
+    conversations: Conversations, response_id: str, *, tenant_id: str, connection_id: str
+) -> RequestError:
+    """Return the refusal of a resumption of a response that has no log.
+
+    The log may have expired, or a failover may have lost it together with the worker that held the
+    response's end. The answer itself can be in the history all the same.
+
+    Raises
+    ------
+    HistoryPendingError
+        It may be on its way there.
+    """
+    who = {"tenant_id": tenant_id, "connection_id": connection_id}
+    try:
+        await conversations.heads_before(response_id, **who)
+    except RequestError:
+        return unknown_response(response_id)
+    return RequestError(
+        f"The events of response '{response_id}' are no longer kept, but its answer is: continue "
+        "it with previous_response_id, or send the request again.",
+        code="response_lost",
+        param="response_id",
+        status=410,
     )
 
 

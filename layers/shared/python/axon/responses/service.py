@@ -34,7 +34,7 @@ from axon.protocol.requests import CancelResponse, CreateResponse, DeleteRespons
 from axon.responses.deletion import ResponseDeletion
 from axon.responses.fingerprint import digest, fingerprint
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
-from axon.responses.resumption import refuse_hole, refused_number
+from axon.responses.resumption import refuse_hole, refused_number, refused_without_log
 from axon.responses.terminator import ResponseTerminator, unknown_response
 from axon.scaling import WorkerScaler
 from axon.serialization import dumps
@@ -188,7 +188,12 @@ class ResponseService:
             first=first,
         ):
             case Resumption.MISSING:
-                raise unknown_response(response_id)
+                raise await refused_without_log(
+                    self._conversations,
+                    response_id,
+                    tenant_id=principal.tenant_id,
+                    connection_id=connection_id,
+                )
             case Resumption.AHEAD:
                 raise await refused_number(self._log, response_id, first)
             case Resumption.NO_RELAY:
