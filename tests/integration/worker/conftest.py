@@ -14,7 +14,7 @@ from botocore.credentials import ReadOnlyCredentials
 
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobSender
 from axon.adapters.aws.sqs_api import SqsApi
-from axon.adapters.postgres.retention import PostgresDeletedResponses
+from axon.adapters.postgres.retention import PostgresResponseRows
 from axon.adapters.postgres.stores import PostgresTurnStore
 from axon.adapters.valkey import keys as keys_of
 from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
@@ -272,6 +272,7 @@ async def harness(
         finisher = ResponseFinisher(history=history, turns=turns)
         terminator = ResponseTerminator(event_log=log, finisher=finisher)
         jobs = SqsJobSender(api=apis[0])
+        rows = PostgresResponseRows(pool=pool)
         service = ResponseService(
             event_log=log,
             conversations=Conversations(
@@ -286,9 +287,10 @@ async def harness(
                 event_log=log,
                 terminator=terminator,
                 pending=ValkeyPendingHistory(valkey=valkey),
-                rows=PostgresDeletedResponses(pool=pool),
+                rows=rows,
                 traces=ValkeyResponseTraces(valkey=valkey),
             ),
+            rows=rows,
         )
         harness = WorkerHarness(
             variables=variables, service=service, terminator=terminator, log=log, jobs=jobs,

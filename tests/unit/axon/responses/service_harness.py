@@ -19,10 +19,10 @@ from axon.responses.terminator import ResponseTerminator
 from axon.testing.event_log import FakeValkey
 from axon.testing.scaling import FakeWorkerScaler
 from axon.testing.stores import (
-    FakeDeletedResponses,
     FakeHistory,
     FakeJobQueue,
     FakePendingHistory,
+    FakeResponseRows,
     FakeResponseTraces,
     FakeTurns,
 )
@@ -56,7 +56,7 @@ class ResponseHarness:
         self.finisher = ResponseFinisher(history=self.history, turns=self.turns)
         self.terminator = ResponseTerminator(event_log=self.valkey, finisher=self.finisher)
         self.pending = FakePendingHistory()
-        self.deleted = FakeDeletedResponses(self.history)
+        self.deleted = FakeResponseRows(self.history)
         self.traces = FakeResponseTraces(self.turns)
         self.deletion = ResponseDeletion(
             event_log=self.valkey,
@@ -78,6 +78,7 @@ class ResponseHarness:
             terminator=self.terminator,
             scaler=self.scaler,
             deletion=self.deletion,
+            rows=self.deleted,
             aliases=aliases,
         )
 

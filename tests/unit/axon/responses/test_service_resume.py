@@ -80,6 +80,14 @@ class TestResume:
             await harness.resume(response_id, connection_id=OTHER, tenant_id="other")
         assert caught.value.code == "response_not_found"
 
+    async def test_says_that_a_stored_response_has_failed(self, harness: ResponseHarness) -> None:
+        response_id = await harness.submit()
+        await harness.terminator.end(response_id, Status.FAILED, error=OVERDUE)
+        harness.valkey.lose()
+        with pytest.raises(RequestError, match="send the request again") as caught:
+            await harness.resume(response_id, connection_id=OTHER)
+        assert caught.value.code == "response_lost"
+
     async def test_sends_all_events_without_a_number(self, harness: ResponseHarness) -> None:
         response_id = await harness.submit()
         await harness.resume(response_id, connection_id=OTHER)

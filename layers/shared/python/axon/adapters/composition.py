@@ -197,7 +197,7 @@ def response_service(
     # Imported here because the driver takes long to import, and the functions that use only the
     # other parts of this module start cold, too.
     from axon.adapters.postgres.pool import create_pool
-    from axon.adapters.postgres.retention import PostgresDeletedResponses
+    from axon.adapters.postgres.retention import PostgresResponseRows
     from axon.adapters.postgres.stores import PostgresTurnStore
 
     valkey = create_valkey(settings)
@@ -211,6 +211,7 @@ def response_service(
     )
     terminator = ResponseTerminator(event_log=log, finisher=finisher)
     pending = ValkeyPendingHistory(valkey=valkey)
+    rows = PostgresResponseRows(pool=pool)
     service = ResponseService(
         event_log=log,
         conversations=Conversations(
@@ -226,9 +227,10 @@ def response_service(
             event_log=log,
             terminator=terminator,
             pending=pending,
-            rows=PostgresDeletedResponses(pool=pool),
+            rows=rows,
             traces=ValkeyResponseTraces(valkey=valkey),
         ),
+        rows=rows,
         aliases=settings.model_aliases,
     )
     return ResponseBackend(

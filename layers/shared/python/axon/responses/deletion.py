@@ -8,8 +8,18 @@ from axon.ids import is_id
 from axon.responses.terminator import ResponseTerminator, unknown_response
 
 
-class DeletedResponses(Protocol):
+class ResponseRows(Protocol):
     """The database's side: rows, and tombstones that keep them from coming back."""
+
+    async def status(self, response_id: str, *, tenant_id: str) -> str | None:
+        """Return the status with which the tenant's response is stored; None if it is not.
+
+        Raises
+        ------
+        UnavailableError
+            The database is away.
+        """
+        ...
 
     async def delete(self, response_id: str, *, tenant_id: str, accepted: bool) -> bool:
         """Delete the row and leave a tombstone; return False if the tenant has no such response.
@@ -58,7 +68,7 @@ class ResponseDeletion:
         Cancels a running one: its worker is fenced off, and its client gets the terminal event.
     pending : PendingHistory
         Has the tenant of a response whose record is on its way.
-    rows : DeletedResponses
+    rows : ResponseRows
         The database.
     traces : ResponseTraces
         The cache.
@@ -70,7 +80,7 @@ class ResponseDeletion:
         event_log: EventLog,
         terminator: ResponseTerminator,
         pending: PendingHistory,
-        rows: DeletedResponses,
+        rows: ResponseRows,
         traces: ResponseTraces,
     ) -> None:
         self._log = event_log

@@ -6,6 +6,7 @@ from axon.conversations import Conversations
 from axon.event_log.log import EventLog, ResponseMeta, Status
 from axon.exceptions import RequestError
 from axon.formats import UnreadableLogError
+from axon.responses.deletion import ResponseRows
 from axon.responses.terminator import LOST, unknown_response
 
 
@@ -64,12 +65,17 @@ async def refused_number(log: EventLog, response_id: str, first: int) -> Request
 
 
 async def refused_without_log(
-    conversations: Conversations, response_id: str, *, tenant_id: str, connection_id: str
+    response_id: str,
+    *,
+    conversations: Conversations,
+    rows: ResponseRows,
+    tenant_id: str,
+    connection_id: str,
 ) -> RequestError:
     """Return the refusal of a resumption of a response that has no log.
 
     The log may have expired, or a failover may have lost it together with the worker that held the
-    response's end. The answer itself can be in the history all the same.
+    response's end. Its answer, or its failure, can be stored all the same.
 
     Raises
     ------
@@ -77,17 +83,16 @@ async def refused_without_log(
         It may be on its way there.
     """
     who = {"tenant_id": tenant_id, "connection_id": connection_id}
+    remedy = "Its answer is: continue it with previous_response_id, or send the request again."
     try:
         await conversations.heads_before(response_id, **who)
     except RequestError:
-        return unknown_response(response_id)
-    return RequestError(
-        f"The events of response '{response_id}' are no longer kept, but its answer is: continue "
-        "it with previous_response_id, or send the request again.",
-        code="response_lost",
-        param="response_id",
-        status=410,
-    )
+        # Nothing continues a failed response, but it is known.
+        if await rows.status(response_id, tenant_id=tenant_id) is None:
+            return unknown_response(response_id)
+        remedy = "It has failed: send the request again."
+    message = f"The events of response '{response_id}' are no longer kept. {remedy}"
+    return RequestError(message, code="response_lost", param="response_id", status=410)
 
 
 async def _has_lost_events(log: EventLog, meta: ResponseMeta) -> bool:

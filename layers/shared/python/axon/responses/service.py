@@ -31,7 +31,7 @@ from axon.jobs import Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Usage, response_object
 from axon.protocol.requests import CancelResponse, CreateResponse, DeleteResponse, ResumeResponse
-from axon.responses.deletion import ResponseDeletion
+from axon.responses.deletion import ResponseDeletion, ResponseRows
 from axon.responses.fingerprint import digest, fingerprint
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
 from axon.responses.resumption import refuse_hole, refused_number, refused_without_log
@@ -70,6 +70,8 @@ class ResponseService:
         Starts a worker where none runs.
     deletion : ResponseDeletion
         Deletes a response wherever it is kept.
+    rows : ResponseRows
+        Stored responses.
     aliases : ModelAliases | None
         What requests may name instead of a model.
     """
@@ -84,6 +86,7 @@ class ResponseService:
         terminator: ResponseTerminator,
         scaler: WorkerScaler,
         deletion: ResponseDeletion,
+        rows: ResponseRows,
         aliases: ModelAliases | None = None,
     ) -> None:
         self._log = event_log
@@ -94,6 +97,7 @@ class ResponseService:
         self._finisher = finisher
         self._terminator = terminator
         self._deletion = deletion
+        self._rows = rows
 
     async def submit(
         self, request: CreateResponse, *, principal: Principal, connection_id: str
@@ -189,8 +193,9 @@ class ResponseService:
         ):
             case Resumption.MISSING:
                 raise await refused_without_log(
-                    self._conversations,
                     response_id,
+                    conversations=self._conversations,
+                    rows=self._rows,
                     tenant_id=principal.tenant_id,
                     connection_id=connection_id,
                 )

@@ -14,7 +14,7 @@ from axon.exceptions import PermanentRefusalError
 from axon.history import HistoryRecord, HistorySender, HistoryStore, PendingHistory
 from axon.jobs import Job, JobQueue, JobSender, NotExtended, ReceivedJob
 from axon.models.desired import DesiredModel, DesiredModels
-from axon.responses.deletion import DeletedResponses, ResponseTraces
+from axon.responses.deletion import ResponseRows, ResponseTraces
 from axon.retention import Expired, RetentionStore, TenantRetention
 from axon.tenants.api_keys import ApiKey, ApiKeyStore, PrincipalCache
 from axon.tenants.principal import Principal
@@ -243,13 +243,19 @@ class FakeDesiredModels(DesiredModels):
         return self._models[name]
 
 
-class FakeDeletedResponses(DeletedResponses):
+class FakeResponseRows(ResponseRows):
     """Tombstones by response id, beside the rows of a history."""
 
     def __init__(self, history: FakeHistory) -> None:
         self.fail_with: Exception | None = None
         self.tenants: dict[str, str] = {}
         self._history = history
+
+    @override
+    async def status(self, response_id: str, *, tenant_id: str) -> str | None:
+        record = self._history.records.get(response_id)
+        own = record is not None and record.tenant_id == tenant_id
+        return str(record.response["status"]) if record and own else None
 
     @override
     async def delete(self, response_id: str, *, tenant_id: str, accepted: bool) -> bool:

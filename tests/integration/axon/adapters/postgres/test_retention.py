@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from axon.adapters.postgres.pool import Pool
-from axon.adapters.postgres.retention import PostgresDeletedResponses, PostgresRetention
+from axon.adapters.postgres.retention import PostgresResponseRows, PostgresRetention
 from axon.adapters.postgres.stores import PostgresHistoryStore, PostgresTurnStore
 from axon.history import HistoryRecord
 from axon.retention import Expired, RetentionSweep, TenantRetention
@@ -131,9 +131,11 @@ class TestDeletedResponses:
     async def test_deletes_for_the_tenant_alone_and_keeps_the_row_from_coming_back(
         self, pool: Pool, owner: Owner, now_ms: int
     ) -> None:
-        history, deleted = PostgresHistoryStore(pool=pool), PostgresDeletedResponses(pool=pool)
+        history, deleted = PostgresHistoryStore(pool=pool), PostgresResponseRows(pool=pool)
         records = [record(str(n), conversation="c", ended_ms=now_ms) for n in range(2)]
         await history.write(records)
+        assert await deleted.status("resp_0", tenant_id="t") == records[0].response["status"]
+        assert await deleted.status("resp_0", tenant_id="other") is None
         assert not await deleted.delete("resp_0", tenant_id="other", accepted=False)
         assert not await deleted.delete("resp_9", tenant_id="t", accepted=False)
         assert await deleted.delete("resp_0", tenant_id="t", accepted=False)
@@ -142,6 +144,7 @@ class TestDeletedResponses:
         late = records[0].model_copy(update={"version": 2})
         await history.write([records[0], late, records[1]])
         assert await left(owner) == {"resp_1"}
+        assert await deleted.status("resp_0", tenant_id="t") is None
         assert await PostgresTurnStore(pool=pool).chain("resp_0") == []
 
     @pytest.mark.parametrize("first", ["writer", "deletion"])
@@ -152,9 +155,7 @@ class TestDeletedResponses:
         made = record("0", conversation="c", ended_ms=now_ms)
         async with postgres_pool(app_dsn) as other:
             write = PostgresHistoryStore(pool=pool).write([made])
-            delete = PostgresDeletedResponses(pool=other).delete(
-                "resp_0", tenant_id="t", accepted=True
-            )
+            delete = PostgresResponseRows(pool=other).delete("resp_0", tenant_id="t", accepted=True)
             lock = "SELECT pg_advisory_xact_lock(hashtextextended('resp_0', 0))"
             async with owner.transaction():
                 await owner.execute(lock.encode())  # both wait for it, in the order of their calls

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from axon.adapters.postgres.pool import Pool, query, transaction
-from axon.responses.deletion import DeletedResponses
+from axon.responses.deletion import ResponseRows
 from axon.retention import Expired, RetentionStore, TenantRetention
 
 
@@ -50,11 +50,21 @@ class PostgresRetention(RetentionStore):
         return cursor.rowcount > 0
 
 
-class PostgresDeletedResponses(DeletedResponses):
-    """See `axon.responses.deletion.DeletedResponses`."""
+class PostgresResponseRows(ResponseRows):
+    """See `axon.responses.deletion.ResponseRows`."""
 
     def __init__(self, *, pool: Pool) -> None:
         self._pool = pool
+
+    @override
+    async def status(self, response_id: str, *, tenant_id: str) -> str | None:
+        async with transaction(self._pool) as connection:
+            cursor = await connection.execute(
+                "SELECT status FROM responses WHERE response_id = %s AND tenant_id = %s",
+                [response_id, tenant_id],
+            )
+            row = await cursor.fetchone()
+        return str(row["status"]) if row else None
 
     @override
     async def delete(self, response_id: str, *, tenant_id: str, accepted: bool) -> bool:
