@@ -18,7 +18,7 @@ from axon.adapters.valkey.memory import MemoryGuard
 from axon.adapters.valkey.traces import ValkeyResponseTraces
 from axon.conversations import Turn
 from axon.deadlines import Deadlines
-from axon.event_log.log import LoggedEvent, NewResponse, OpenResult, Status
+from axon.event_log.log import JournalRecord, LoggedEvent, NewResponse, OpenResult, Status
 from tests.conftest import Servers
 from tests.support.clients import valkey_client
 from tests.support.principals import a_principal
@@ -189,6 +189,75 @@ class TestTenantsShare:
         async with asyncio.timeout(10):
             while (await log.open(third)).outcome is not OpenResult.OPENED:
                 await asyncio.sleep(0.1)
+
+    async def test_counts_an_ended_response_by_its_size(self, small: Valkey) -> None:
+        log = event_log(small)
+        await self.limited(small, 400_000)  # five answers of the size that is expected
+        for number in range(20):
+            assert await self.answer(log, number, size=100) is OpenResult.OPENED
+        assert await self.answer(log, 20, size=200_000) is OpenResult.OPENED
+        assert await self.answer(log, 21, size=100) is OpenResult.TENANT_FULL
+
+    @pytest.mark.parametrize("size", [100, 20_000])
+    async def test_size_of_an_ended_response_is_what_valkey_holds(
+        self, small: Valkey, size: int
+    ) -> None:
+        log = event_log(small)
+        await self.limited(small, 10**9)
+        await self.answer(log, 0, size=size)
+        before, held = await self.used(small), await self.held(small)
+        for number in range(1, 101):
+            await self.answer(log, number, size=size)
+        taken = await self.used(small) - before
+        assert 0.8 * taken < await self.held(small) - held < 1.5 * taken
+
+    async def answer(self, log: ValkeyEventLog, number: int, *, size: int) -> OpenResult:
+        """Complete a response whose answer has this size, in flushes of 200 bytes."""
+        new = replace(NEW, response_id=f"resp_{number}")
+        opening = (await log.open(new)).outcome
+        if opening is not OpenResult.OPENED:
+            return opening
+        claim = await log.claim(new.response_id)
+        usage = [JournalRecord(number=0, after=1, kind="usage", data=b"{}")]
+        for event in range(size // 200):
+            events = [LoggedEvent(claim.next_sequence + event, b"e" * 200)]
+            await log.append(
+                new.response_id, epoch=claim.epoch, events=events, journal=() if event else usage
+            )
+        final = [LoggedEvent(claim.next_sequence + size // 200, b"e" * 100)]
+        await log.append(new.response_id, epoch=claim.epoch, events=final, status=Status.COMPLETED)
+        return opening
+
+    async def used(self, valkey: Valkey) -> int:
+        return int((await valkey.call("INFO", "memory"))["used_memory"])
+
+    async def held(self, valkey: Valkey) -> int:
+        return int(await valkey.call("HGET", "axon:tenant:t:held:bytes", ":total"))
+
+    async def test_counts_no_ended_response_that_it_did_not_count_before(
+        self, small: Valkey
+    ) -> None:
+        assert await self.answer(event_log(small), 1, size=100) is OpenResult.OPENED
+        assert await small.call("EXISTS", "axon:tenant:t:held") == 0, "Valkey has no limit"
+
+    async def test_counts_all_that_an_unstored_turn_takes(self, small: Valkey) -> None:
+        cache = ValkeyTurnCache(valkey=small, ttl_s=900)
+        short = [
+            turn(number, connection_id="c1", size=10).model_copy(
+                update={
+                    "response_id": f"resp_{number:0>32}",
+                    "previous_response_id": f"resp_{number - 1:0>32}" if number else None,
+                }
+            )
+            for number in range(100)
+        ]
+        await cache.put(short)
+        before, held = await self.used(small), await self.held(small)
+        await cache.put(
+            [each.model_copy(update={"response_id": f"{each.response_id}x"}) for each in short]
+        )
+        taken = await self.used(small) - before
+        assert 0.8 * taken < await self.held(small) - held < 1.5 * taken
 
     async def test_counts_unstored_turns_until_their_client_leaves(self, small: Valkey) -> None:
         log, cache = event_log(small), ValkeyTurnCache(valkey=small, ttl_s=900)

@@ -85,7 +85,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
         timed = ("generation", "now_ms", "progress")
         self._open = Script(valkey, "open", after=("format", "held", *_DELIVERY))
         self._claim = Script(valkey, "claim", after=("format", *timed, "publish", "attempts"))
-        self._append = Script(valkey, "append", after=(*timed, "publish"))
+        self._append = Script(valkey, "append", after=("held", *timed, "publish"))
         self._restore = Script(
             valkey, "restore", after=("format", "now_ms", "progress", "relay_of")
         )

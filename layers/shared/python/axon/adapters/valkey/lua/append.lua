@@ -8,10 +8,13 @@
 --       number of the event that it follows
 -- Returns the result, the id of the connection to which the response is delivered and, after 'gap',
 -- the numbers of the next event and journal record.
+-- Bytes of an ended response beside the content of its events: the first node of its Stream (4 KB), the hash
+-- without its job, entries in indexes. Then of a journal's first node, and of an entry beside its content.
+local ENDED_BYTES, JOURNAL_BYTES, ENTRY_BYTES = 6144, 4096, 40
 local response, events, journal, deadlines, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'epoch', 'next_sequence', 'connection_id',
   'relay_id', 'checkpoint', 'next_record', 'claim', 'generation', 'checkpoint_generation',
-  'checkpoint_us', 'move_at_ms', 'message_id', 'resends')
+  'checkpoint_us', 'move_at_ms', 'message_id', 'resends', 'bytes')
 if not meta[1] then
   return { 'missing' }
 end
@@ -61,6 +64,15 @@ if count > 0 and following ~= first
   end
 end
 local now = now_ms()
+-- A running sum of what the log holds, in calls that are made anyhow. A log that was opened by the version
+-- before or restored has none: it keeps counting as `open` expected it.
+local bytes = meta[15] or ''
+if bytes ~= '' then
+  bytes = bytes + ENTRY_BYTES * (count + records)
+  for index = 13, #ARGV do
+    bytes = bytes + #ARGV[index]
+  end
+end
 if records > 0 then
   for index = 1, records do
     local at = 10 + 2 * count + 3 * index
@@ -73,7 +85,8 @@ if records > 0 then
   redis.call('EXPIRE', journal, ARGV[6])
 end
 if count == 0 then
-  redis.call('HSET', response, 'progress', progress_mark(meta[2], following, now))
+  redis.call('HSET', response, 'progress', progress_mark(meta[2], following, now),
+    'bytes', bytes)
   move_deadline(response, deadlines, ARGV[1], meta[12], now, ARGV[6])
   return { 'appended', meta[4] }
 end
@@ -89,7 +102,7 @@ for index = 1, count do
   lines[index] = event
 end
 redis.call('HSET', response, 'status', status, 'next_sequence', first + count, 'progress',
-  progress_mark(meta[2], first + count, now))
+  progress_mark(meta[2], first + count, now), 'bytes', bytes)
 if meta[9] ~= generation and generation ~= '' then
   -- Its holder has appended all that came before, so the log is complete in this generation, too.
   redis.call('HSET', response, 'generation', generation)
@@ -98,10 +111,15 @@ if terminal then
   -- Without its job, nobody claims it again; out of the indexes, nobody ends it a second time.
   redis.call('HDEL', response, 'job')
   redis.call('ZREM', deadlines, ARGV[1])
-  -- It counts for its tenant until its events expire, and is forgotten at the tenant's next request.
-  local tenant = redis.call('HGET', response, 'tenant_id')
-  redis.call('ZADD', 'axon:tenant:' .. (tenant or '') .. ':held', 'XX',
-    (redis.call('TIME')[1] + ARGV[4]) * 1000, ARGV[1])
+  -- It counts for its tenant until its events expire, and is forgotten at the tenant's next request; from
+  -- now on by its size, which for most answers is a small part of what `open` has expected. What `open` did
+  -- not count is not counted here either: Valkey had no limit then, or a failover has lost the count.
+  local tenant, expires = redis.call('HGET', response, 'tenant_id') or '', now + ARGV[4] * 1000
+  local index = held_keys(tenant)
+  if redis.call('ZADD', index, 'XX', 'CH', expires, ARGV[1]) == 1 and bytes ~= '' then
+    bytes = bytes + ENDED_BYTES + (following_record + records > 0 and JOURNAL_BYTES or 0)
+    hold(tenant, ARGV[1], bytes, expires)
+  end
   redis.call('ZREM', abandoned, ARGV[1])
   redis.call('SREM', 'axon:connection:' .. meta[4] .. ':responses', ARGV[1])
   -- What has ended must be known as long as its job may come again: if it was ended from outside, or its

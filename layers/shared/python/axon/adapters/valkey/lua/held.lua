@@ -1,5 +1,6 @@
--- The bytes that Valkey must keep for each tenant: logs of its responses, and its unstored turns. They are
--- counted by what they are expected to take, and forgotten when they have certainly expired.
+-- The bytes that Valkey must keep for each tenant: logs of its responses, and its unstored turns. A log is
+-- counted by what it is expected to take until its response ends, and by what it takes from then on. All is
+-- forgotten when it has certainly expired.
 
 -- Return the keys of a tenant's index of what is held, by the time at which it is forgotten, and of the
 -- sizes, with their sum in the field ':total'.

@@ -54,7 +54,9 @@ end
 redis.call('XADD', events, '1-0', 'e', ARGV[6])
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[14], 'connection_id', ARGV[3],
   'relay_id', relay, 'status', 'queued', 'epoch', 0, 'next_sequence', 1, 'job', ARGV[5],
-  'format', FORMAT, 'model', ARGV[4], 'opened_ms', now, 'deadlines', ARGV[16])
+  'format', FORMAT, 'model', ARGV[4], 'opened_ms', now, 'deadlines', ARGV[16],
+  -- Of events 0 and 1, which are alike; `append` counts on.
+  'bytes', 2 * #ARGV[6])
 if ARGV[17] ~= '0' then
   redis.call('HSET', response, 'limit_ms', now + ARGV[17])
 end

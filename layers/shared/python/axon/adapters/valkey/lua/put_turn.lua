@@ -6,6 +6,9 @@
 --       seconds to keep a stored turn, seconds to keep an unstored one whose connection is not known,
 --       how many ids of earlier turns at most, tenant id
 -- Returns 'kept', 'deleted' or 'gone': nobody can continue an unstored turn without its connection.
+-- Bytes of an unstored turn beside its content: the hash, entries in its connection's set and in what its
+-- tenant holds.
+local ENTRY_BYTES = 1024
 local turn, parent, connection, turns, index = unpack(KEYS)
 local now = now_ms()
 if redis.call('HEXISTS', turn, 'deleted') == 1 then
@@ -39,7 +42,7 @@ redis.call('EXPIRE', turn, life)
 if ARGV[3] ~= '' then
   redis.call('SADD', turns, ARGV[1])
   redis.call('EXPIRE', turns, life)
-  hold(ARGV[9], 'turn:' .. ARGV[1], #ARGV[4], now + life * 1000)
+  hold(ARGV[9], 'turn:' .. ARGV[1], ENTRY_BYTES + #ARGV[4] + #ARGV[5] + #before, now + life * 1000)
 else
   redis.call('ZADD', index, now, ARGV[1])
   -- Without a put or use for as long as a turn lives, all of them have expired.
