@@ -110,8 +110,8 @@ class EventWriter:
         Parameters
         ----------
         untouched : bool
-            The job was received for the first time. No event but `response.created` exists then,
-            so the job alone is enough to create a lost log again.
+            The message was received for the first time. If it is the job's only one, no event but
+            `response.created` exists, so the job alone is enough to create a lost log again.
 
         Raises
         ------
@@ -126,15 +126,17 @@ class EventWriter:
             try:
                 claim = await self._retry.run(lambda: self._claim(events[1]))
             except MissingResponseError:
-                if not untouched:
+                # Another message of the job may have been received before, and its attempt's events
+                # been delivered.
+                if not (untouched and self._job.sent_once):
                     raise
                 self.claimed = self._new_claim()
                 await self._retry.run(lambda: self._restore(events[:1], Status.QUEUED))
                 continue  # the restored log is claimed like any other
             self.claimed = claim
-            # Events that follow from the job alone have the same bytes in every attempt.
-            of_the_job = claim.next_sequence <= len(events) and not claim.next_record
-            if claim.unsure and not (untouched and of_the_job):
+            if claim.unsure:
+                # No receive count replaces this. Another message of the job, or the same one that
+                # SQS delivers twice, may have brought an attempt whose claim and events are lost.
                 await self._retry.run(self._confirm)
             if claim.next_sequence == len(events) and not claim.next_record:
                 self._events = events

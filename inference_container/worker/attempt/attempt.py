@@ -104,7 +104,8 @@ class Attempt:
                     return await self._fail(error)
 
     async def _claim(self) -> None:
-        # Only the first receiver may make a lost log again: it knows that no event was delivered.
+        # Only the first receiver of the only message may make a lost log again: it knows that no
+        # event was delivered.
         self._transcript = await self._event_writer.claim(
             untouched=self._received.receive_count == 1
         )

@@ -214,6 +214,7 @@ async def test_event_writer_is_fenced_by_a_claim_of_the_same_epoch_after_a_failo
     transcript = await first.claim(untouched=True)
     await written(first, transcript, 2)
     await harness.rewind(before)
+    await harness.confirm(1)
     second = harness.writer()
     await second.claim(untouched=True)
     assert first.epoch == second.epoch
@@ -301,10 +302,11 @@ async def test_event_writer_leaves_a_response_that_is_claimed_while_it_waits(
     assert (await successor).text == "0 1 "
 
 
-async def test_event_writer_begins_a_new_job_after_a_failover_without_waiting(
+async def test_event_writer_begins_a_new_job_as_soon_as_the_relay_confirms(
     harness: EventWriterHarness,
 ) -> None:
     await harness.rewind(harness.log.snapshot())
+    await harness.confirm(1)
     async with asyncio.timeout(1):
         assert (await harness.writer().claim(untouched=True)).next_sequence == 2
 

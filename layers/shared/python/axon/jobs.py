@@ -49,6 +49,9 @@ class Job(FormattedModel):
         Those of `SAMPLING` that the client set; the engine chooses the others.
     priority : int
         Where jobs wait, those of higher priority go first.
+    sent_once : bool
+        True if no request sends the job again: its client gave no idempotency key. False if that is
+        not known, as for a job that a function of the version before has queued.
     """
 
     FORMAT = Format.JOB
@@ -64,6 +67,7 @@ class Job(FormattedModel):
     input: list[dict[str, Any]]
     sampling: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it
     priority: int = 0
+    sent_once: bool = False
 
     @field_serializer("scopes")
     def _sorted(self, scopes: frozenset[str]) -> list[str]:
@@ -149,6 +153,7 @@ def new_job(
         input=items,
         sampling=request.model_dump(include=SAMPLING, exclude_none=True),
         priority=PRIORITIES[request.tier],
+        sent_once=not request.idempotency_key,
     )
 
 
