@@ -47,11 +47,12 @@ def stall_s_of(settings: EngineSettings) -> float:
     """Return after how many seconds without a token a running engine hangs.
 
     An upstream has time limits of its own, which fail the request and not the worker: they come
-    first.
+    first. An answer is silent for at most twice the limit for a first token: pauses before
+    retries, as for a 429 with `Retry-After`, and one last request (`_Retries` of the engine).
     """
     if settings.upstream_url is None:
         return settings.engine_stall_s
-    return max(settings.engine_stall_s, settings.upstream_first_token_timeout_s + _UPSTREAM_S)
+    return max(settings.engine_stall_s, 2 * settings.upstream_first_token_timeout_s + _UPSTREAM_S)
 
 
 def create_reconciler(

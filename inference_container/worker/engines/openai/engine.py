@@ -140,6 +140,7 @@ class OpenAiEngine(Engine):
                 async with aclosing(client.events(call, generation)) as events:
                     async for event in events:
                         chunk = answer.take(event)
+                        retries.progressed()
                         if chunk is not None and generation.is_running():
                             yield chunk
                         if answer.full:
@@ -162,12 +163,22 @@ class OpenAiEngine(Engine):
 
 
 class _Retries:
-    """The retries that one answer has left."""
+    """The retries that one answer has left.
+
+    No pause ends later than the limit for a first token after the answer's last event. So the
+    answer is silent for at most twice that limit: the pauses with the requests between them, and
+    one last request. The worker counts a longer silence as a hang (`worker.models.start`).
+    """
 
     def __init__(self, upstream: Upstream) -> None:
         self._left = upstream.retries
-        self._max_pause_s = upstream.first_token_timeout_s
+        self._max_silence_s = upstream.first_token_timeout_s
         self._pauses = backoff(first_s=_FIRST_PAUSE_S)
+        self._progress_at = _now()
+
+    def progressed(self) -> None:
+        """Note that the upstream has sent something."""
+        self._progress_at = _now()
 
     async def pause_after(
         self,
@@ -183,16 +194,20 @@ class _Retries:
         Raises
         ------
         TransientError, StalledError
-            The given error, if there is no retry or the upstream asks for too long a pause.
+            The given error, if there is no retry or the pause would make the silence too long.
         """
         retry_after_s = error.retry_after_s if isinstance(error, TransientError) else None
         stalled = isinstance(error, StalledError) and not answer.begun
-        if not self._left or stalled or (retry_after_s or 0) > self._max_pause_s:
+        until = _now() + max(next(self._pauses), retry_after_s or 0)
+        if not self._left or stalled or until > self._progress_at + self._max_silence_s:
             raise error
         self._left -= 1
         logger.warning("%s: %s Asking again.", generation.request_id, error)
-        until = asyncio.get_running_loop().time() + max(next(self._pauses), retry_after_s or 0)
         await generation.wait(until=until)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _overflow(model: ModelInfo, error: ContextOverflowError) -> ContextOverflowError:

@@ -16,7 +16,7 @@ from worker.engines.protocol import Engine, EngineError
 from worker.factories import engine_of
 from worker.models.host import ModelHost
 from worker.models.metrics import ModelMetrics
-from worker.models.start import create_reconciler, settings_of, start_host
+from worker.models.start import create_reconciler, settings_of, stall_s_of, start_host
 
 KEY = SecretStr("secret")
 URL, ELSEWHERE = "http://upstream/v1", "http://elsewhere/v1"
@@ -113,3 +113,10 @@ def test_create_reconciler_loads_models_beside_the_deployments() -> None:
             running.cancel()
 
     run(story())
+
+
+def test_stall_of_an_upstream_is_longer_than_an_answer_may_be_silent() -> None:
+    """Pauses that the upstream asks for, and one request after them."""
+    upstream = {"upstream_url": URL, "upstream_first_token_timeout_s": 120}
+    assert stall_s_of(SETTINGS.model_copy(update=upstream)) > 120 + 120
+    assert stall_s_of(SETTINGS) == SETTINGS.engine_stall_s

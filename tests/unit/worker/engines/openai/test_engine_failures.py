@@ -96,6 +96,14 @@ async def test_openai_engine_fails_at_once_for_a_long_retry_after() -> None:
         assert len(up.requests) == 1
 
 
+async def test_openai_engine_ends_an_answer_that_pauses_would_keep_silent_for_too_long() -> None:
+    faults = [Fault(status=429, headers={"Retry-After": "0.6"}, body=told("slow down"))] * 2
+    async with serving(faults=faults, settings={"first_token_timeout_s": 1}) as (engine, up):
+        with pytest.raises(EngineError, match="slow down"):
+            await chunks_of(engine, TEXT)
+        assert len(up.requests) == 2, "one pause fits the limit, two of them do not"
+
+
 async def test_openai_engine_abort_ends_the_pause_before_a_retry(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
