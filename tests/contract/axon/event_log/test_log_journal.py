@@ -87,6 +87,28 @@ async def test_journal_repeats_are_harmless(harness: EventLogHarness) -> None:
     assert await harness.log.read_journal("resp_1") == records(0, 3)
 
 
+@pytest.mark.parametrize("with_event", [False, True])
+async def test_journal_repeats_with_other_content_are_fenced(
+    harness: EventLogHarness, with_event: bool
+) -> None:
+    """After a loss an attempt of the version before may have the same epoch and no nonce."""
+    claim = await open_and_claim(harness.log)
+    appended = events(2) if with_event else []
+    held = records(0, 2)
+
+    async def append(*journal: JournalRecord) -> None:
+        await harness.log.append(
+            "resp_1", epoch=claim.epoch, events=appended, journal=journal or held
+        )
+
+    await append()
+    for change in ({"data": b"other"}, {"kind": "other"}, {"after": 0}):
+        with pytest.raises(FencedError):
+            await append(held[0], replace(held[1], **change))
+    await append()
+    assert await harness.log.read_journal("resp_1") == held
+
+
 async def test_journal_of_an_older_epoch_is_fenced(harness: EventLogHarness) -> None:
     older = await open_and_claim(harness.log)
     await record(harness, older, 0)

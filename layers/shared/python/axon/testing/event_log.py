@@ -189,7 +189,7 @@ class FakeValkey(FakeLogIndexes):
                 raise LostClaimError(response_id)
             raise FencedError(response_id)
         if rules.has(log, events, journal):
-            rules.compare(log, events)
+            rules.compare(log, events, journal)
             return log.meta.connection_id
         self._running(response_id)
         if rules.has_gap(log, events, journal) and not rules.may_leave_gap(

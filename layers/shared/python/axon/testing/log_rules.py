@@ -22,17 +22,20 @@ def has_gap(log: FakeLog, events: Sequence[LoggedEvent], journal: Sequence[Journ
     return bool(journal and not events and log.meta.next_sequence <= journal[-1].after)
 
 
-def compare(log: FakeLog, events: Sequence[LoggedEvent]) -> None:
+def compare(log: FakeLog, events: Sequence[LoggedEvent], journal: Sequence[JournalRecord]) -> None:
     """Compare a repeated append with what the log has under its numbers.
 
     Raises
     ------
     FencedError
-        The log has other events.
+        The log has other events or journal records.
     """
     held = {event.sequence_number: event.data for event in log.events}
     if any(held.get(event.sequence_number, event.data) != event.data for event in events):
         raise FencedError("other events under these numbers")
+    records = {record.number: record for record in log.journal}
+    if any(records.get(record.number, record) != record for record in journal):
+        raise FencedError("other journal records under these numbers")
 
 
 def has(log: FakeLog, events: Sequence[LoggedEvent], journal: Sequence[JournalRecord]) -> bool:

@@ -34,13 +34,22 @@ local following, following_record = tonumber(meta[3]), tonumber(meta[7] or '0')
 -- The numbers are in the log already: the caller has not received its first answer. Events and records
 -- of one append are in the log together or not at all. This stands before the test for the end, because
 -- the terminal event is repeated, too. The contents are compared, because an attempt of the version
--- before has no nonce: it may have the same epoch after a loss, and other events.
+-- before has no nonce: it may have the same epoch after a loss, and other events and records.
 if count > 0 and following >= first + count
   or count == 0 and following_record >= first_record + records then
   local held = redis.call('XRANGE', events, (first + 1) .. '-0', (first + count) .. '-0')
   for _, entry in ipairs(held) do
     local index = tonumber(string.match(entry[1], '%d+')) - first
     if entry[2][2] ~= ARGV[11 + 2 * index] then
+      return { 'conflict' }
+    end
+  end
+  held = records > 0 and redis.call('XRANGE', journal, (first_record + 1) .. '-0',
+    (first_record + records) .. '-0') or {}
+  for _, entry in ipairs(held) do
+    local at = 10 + 2 * count + 3 * (string.match(entry[1], '%d+') - first_record)
+    local fields = entry[2]
+    if fields[2] ~= ARGV[at] or fields[4] ~= ARGV[at + 1] or fields[6] ~= ARGV[at + 2] then
       return { 'conflict' }
     end
   end
