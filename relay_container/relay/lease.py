@@ -47,7 +47,11 @@ class Lease:
 
     @property
     def resumed(self) -> bool:
-        """True for `RESUMED_LEASES` lengths after a lease that had ended was renewed."""
+        """True for `RESUMED_LEASES` lengths after leases had ended: this one, or others before it.
+
+        A relay that starts cannot tell a peer that has died from one that an outage of Valkey has
+        kept from renewing its lease. Where another relay is alive, that one takes over meanwhile.
+        """
         return self._clock() < self._resumed_until
 
     @property
@@ -60,10 +64,15 @@ class Lease:
         # Taken before the call: Valkey counts from a later moment, so this relay considers its
         # lease ended before another one does.
         until = self._clock() + self._length_s
+        resumed = not self.alive if self._until else await self._follows_others()
         await self._directory.heartbeat(self._relay_id, lease_s=self._length_s)
-        if self._until and not self.alive:
+        if resumed:
             self._resumed_until = self._clock() + RESUMED_LEASES * self._length_s
         self._until = until
+
+    async def _follows_others(self) -> bool:
+        """Return whether other relays' leases have ended before this one's first."""
+        return any(relay_id != self._relay_id for relay_id in await self._directory.expired())
 
     async def end(self) -> None:
         """End the lease: the relay gets no new responses, and others take over what it has."""
