@@ -125,8 +125,9 @@ class JobRunner:
 
         The log was the only record of what the client has received, so no attempt can continue.
         """
-        if self._context.forgotten(job):  # it has ended: relays fail what is overdue
-            return ENDINGS[OverdueError].result
+        # Age bounds only a response without a log: one that makes progress may have any age.
+        if self._context.forgotten(job) and not await self._in_progress(job):
+            return ENDINGS[OverdueError].result  # it has ended: relays fail what is overdue
         if await self._ended_in_history(job) and not await self._in_progress(job):
             return ENDINGS[EndedError].result
         # A failover may undo the end that the history has, and keep the log. Its client waits, so

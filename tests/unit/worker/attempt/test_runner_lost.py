@@ -1,5 +1,9 @@
 """JobRunner over fakes: a failover has lost the end that the history has."""
 
+from dataclasses import replace
+
+import pytest
+
 from axon.event_log.log import Status
 from axon.history import version_of
 from axon.jobs import ReceivedJob
@@ -34,3 +38,28 @@ async def _end_in_progress(harness: AttemptHarness) -> None:
     assert (await harness.answered(job))[-1]["response"]["error"] == LOST
     version = harness.history.records[job.response_id].version
     assert version == version_of(epoch=0, sequence_number=len(logged))
+
+
+@pytest.mark.parametrize("age_ms", [1_000, 3_600_000])
+def test_runner_ends_a_shortened_log_in_progress_at_any_age(age_ms: int) -> None:
+    run(_end_shortened(AttemptHarness(), age_ms))
+
+
+async def _end_shortened(harness: AttemptHarness, age_ms: int) -> None:
+    await harness.begin()
+    job = await harness.job()
+    await harness.say(job.response_id, "some")
+    harness.valkey.rewind(harness.valkey.snapshot())
+    await harness.valkey.heartbeat("relay", lease_s=10_000)
+    received = ReceivedJob(body="", receipt_handle="", receive_count=2, message_id="message")
+    context = harness.context(ScriptedEngine(["a"]))
+    context = replace(context, due=_NotDue(), clock_ms=lambda: job.created_ms + age_ms)
+    assert await outcome_of(job, received, context=context) is AttemptOutcome.FAILED
+    assert (await harness.answered(job))[-1]["response"]["error"] == LOST
+
+
+class _NotDue:
+    """An index of deadlines by which the response has just made progress."""
+
+    async def is_overdue(self, response_id: str) -> bool:
+        return False
