@@ -15,7 +15,7 @@ from axon.adapters.valkey.caches import ValkeyPendingHistory
 from axon.adapters.valkey.client import create_valkey
 from axon.exceptions import AxonError
 from axon.formats import UnreadableError
-from axon.history import HistoryRecord
+from axon.history import HistoryRecord, response_id_of
 from axon.lambdas import Event, run
 from axon.settings import WriteHistorySettings
 
@@ -68,18 +68,22 @@ async def _parse(messages: list[Event]) -> tuple[list[tuple[Event, HistoryRecord
         try:
             records.append((message, HistoryRecord.decode(message["body"])))
         except UnreadableError as error:
-            if not await _set_aside(message, error):
+            named = response_id_of(message["body"])
+            if not await _set_aside(message, error, response_id=named):
                 failed.append(message["messageId"])
     return records, failed
 
 
 async def _forget(response_ids: list[str]) -> None:
-    """Note that these records are no longer on their way; the note expires if this fails."""
+    """Note that these records are no longer on their way.
+
+    If this fails, the first reader that finds the row in the database removes the note.
+    """
     try:
         async with asyncio.timeout(FORGET_TIMEOUT_S):
             await PENDING.remove(response_ids)
     except (TimeoutError, AxonError) as error:
-        logger.warning("could not note that records have arrived: %s", error)
+        logger.warning("could not note that records are no longer on their way: %s", error)
 
 
 async def _write_one(message: Event, record: HistoryRecord) -> bool:
@@ -117,6 +121,9 @@ async def _set_aside(
     except AxonError:
         logger.exception("record not set aside", extra={"message_id": message["messageId"]})
         return False
+    if response_id is not None:
+        # Until an operator redrives it, waiting is of no use to a client that continues it.
+        await _forget([response_id])
     logger.error("record set aside: %s", error, extra={"message_id": message["messageId"]})
     TELEMETRY.count("unreadable", format=error.format.value)
     return True

@@ -202,6 +202,15 @@ class TestConversations:
         assert await stores.numbers("resp_1") == [0, 1]
         assert await stores.numbers("resp_9") is None
 
+    async def test_forget_notes_of_turns_that_the_database_has(self, stores: Stores) -> None:
+        """Valkey was away when they arrived: the notes would stay for 14 days."""
+        await stores.write([turn(0), turn(1)])
+        for number in range(3):
+            await stores.pending.add(record(turn(number)))
+        assert await stores.numbers("resp_1") == [0, 1]
+        notes = [await stores.pending.tenant_of(f"resp_{number}") for number in range(3)]
+        assert notes == [None, None, "t"]
+
     async def test_hide_the_chain_from_another_tenant(self, stores: Stores) -> None:
         await stores.write([turn(0)])
         await stores.cache.put([turn(1)])

@@ -7,6 +7,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from axon.history import HistoryRecord
+from axon.lambdas import run
 from tests.integration.functions.conftest import FunctionsHarness, sqs_record
 from tests.support.embedded_metrics import counted
 
@@ -137,6 +138,18 @@ def test_write_history_sets_a_record_of_a_newer_version_aside(
     assert {"unreadable": 1, "format": "history_record", "service": "write_history"} in counted(
         capsys
     )
+
+
+@pytest.mark.parametrize("change", [{"version": 2**70}, {"format": 2}, {"input": None}])
+def test_write_history_forgets_the_note_of_a_record_that_is_set_aside(
+    write_history: ModuleType, harness: FunctionsHarness, change: dict[str, Any]
+) -> None:
+    """Continuing is answered as not found, not as pending for 14 days."""
+    run(write_history.PENDING.add(record(7)))
+    body = json.dumps(json.loads(record(7).model_dump_json()) | change)
+    assert failures(write_history.handler(event(body), None)) == []
+    assert len(set_aside(harness)) == 1
+    assert run(write_history.PENDING.tenant_of("resp_7")) is None
 
 
 def test_write_history_returns_a_record_that_cannot_be_set_aside(

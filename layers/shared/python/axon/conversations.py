@@ -169,6 +169,9 @@ class Conversations:
                     raise HistoryPendingError(response_id)
                 return None
             await self._cache.put(older)
+            # Valkey may have been away when the records arrived. Left, the notes would keep these
+            # turns from being evicted, and would outlive the rows that retention deletes.
+            await self._pending.remove([turn.response_id for turn in older])
             turns = older + turns
         visible = all(t.visible_to(tenant_id=tenant_id, connection_id=connection_id) for t in turns)
         return turns if visible else None

@@ -9,6 +9,7 @@ from typing_extensions import override
 from axon.exceptions import PermanentRefusalError
 from axon.formats import Format, FormattedModel
 from axon.jobs import Job
+from axon.serialization import loads
 
 LOSING_EPOCH = 0
 """An epoch before all others: a record with it replaces none that an attempt has sent.
@@ -80,6 +81,22 @@ class HistoryRecord(FormattedModel):
         )
 
 
+def response_id_of(data: str) -> str | None:
+    """Return the id of the response that a record is of, even if the record cannot be read.
+
+    Returns
+    -------
+    str | None
+        None if the data names no response: it is not a record of any version.
+    """
+    try:
+        record = loads(data)
+    except ValueError:
+        return None
+    response_id = record.get("response_id") if isinstance(record, dict) else None
+    return response_id if isinstance(response_id, str) else None
+
+
 class HistorySender(Protocol):
     """The queue before the database."""
 
@@ -106,7 +123,7 @@ class PendingHistory(Protocol):
         ...
 
     async def remove(self, response_ids: Sequence[str]) -> None:
-        """Forget responses whose records have arrived."""
+        """Forget responses whose records have arrived, or were set aside."""
         ...
 
 
