@@ -40,7 +40,7 @@ async def _second_message(loss: str, *, received: int | None) -> None:
     second = harness.writer("message-2")
     with pytest.raises(MissingResponseError):
         await second.claim(untouched=True)
-    # If it still lives, the first attempt goes on unless the second one has claimed since.
+    # If it still lives, the first attempt continues unless the second one has claimed since.
     failed = await harness.writer("message-2").fail_lost(harness.job.transcript(), {"code": "x"})
     assert failed is not None
     assert failed.sequence_number == (2 if loss == "all" else received or 2)
