@@ -1,7 +1,7 @@
 """`make bench`: run the cells, print the report, fail when any answer was wrong.
 
-`make bench ARGS="engine ..."`, `ARGS="overload ..."`, `ARGS="affinity ..."` and `ARGS=scripts` are
-benchmarks of their own: their --help tells more.
+`make bench ARGS="engine ..."`, `ARGS="overload ..."`, `ARGS="affinity ..."`, `ARGS=scripts` and
+`ARGS="expiry ..."` are benchmarks of their own: their --help tells more.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from benchmarks import run as cells
 from benchmarks.affinity import command as affinity
 from benchmarks.command import comma_list, new_parser, print_failure, progress, publish
 from benchmarks.engine import command as engine
+from benchmarks.expiry import command as expiry
 from benchmarks.model import Pace
 from benchmarks.overload import command as overload
 from benchmarks.scripts import command as scripts
@@ -82,6 +83,8 @@ def main() -> int:
                 return affinity.main(arguments)
             case ["scripts", *arguments]:
                 return scripts.main(arguments)
+            case ["expiry", *arguments]:
+                return expiry.main(arguments)
             case arguments:
                 return _run(*plan_from(arguments))
     except KeyboardInterrupt:

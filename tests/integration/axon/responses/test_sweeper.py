@@ -5,9 +5,13 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from typing import Any, cast
 
 import pytest
+from typing_extensions import override
 
+from axon.adapters.aws.sqs import SqsHistorySender
+from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import (
@@ -21,6 +25,7 @@ from axon.deadlines import Deadlines
 from axon.event_log.due import DueReason
 from axon.event_log.log import LoggedEvent, NewResponse, OpenResult, Status
 from axon.exceptions import UnavailableError
+from axon.history import HistorySender
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript
 from axon.responses.finisher import ResponseFinisher
@@ -39,9 +44,16 @@ OVERDUE_AT_ONCE = Deadlines(no_worker_s=0.001, queue_s=0.001, no_progress_s=120)
 class SweeperHarness:
     """Two relays' sweepers, each with its own connection, over one Valkey."""
 
-    def __init__(self, valkeys: Sequence[Valkey], *, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        valkeys: Sequence[Valkey],
+        *,
+        deadlines: Deadlines,
+        sender: HistorySender | None = None,
+    ) -> None:
         self.valkey = valkeys[0]
         self.history = FakeHistory()
+        self._sender = sender or self.history
         self.turns = FakeTurns()
         self.log = self._log(self.valkey, deadlines)
         self.sweepers = [self._sweeper(valkey, deadlines) for valkey in valkeys]
@@ -104,7 +116,7 @@ class SweeperHarness:
     def _sweeper(self, valkey: Valkey, deadlines: Deadlines) -> ResponseSweeper:
         terminator = ResponseTerminator(
             event_log=self._log(valkey, deadlines),
-            finisher=ResponseFinisher(history=self.history, turns=self.turns),
+            finisher=ResponseFinisher(history=self._sender, turns=self.turns),
         )
         return ResponseSweeper(index=self._index(valkey, deadlines), terminator=terminator)
 
@@ -142,6 +154,50 @@ async def test_sweepers_end_thousands_at_once_each_exactly_once(
     assert ends == {(Status.FAILED, 1, 2): len(jobs)}
     assert len(harness.history.records) == len(jobs)
     assert await harness.valkey.call("EXISTS", keys.DEADLINES) == 0
+
+
+class CountingValkey(Valkey):
+    """Counts its commands."""
+
+    commands = 0
+
+    @override
+    async def call(self, *command: Any) -> Any:
+        self.commands += 1
+        return await super().call(*command)
+
+
+class CountingSqs:
+    """An SQS that accepts everything at once, and counts requests and messages."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    async def call(self, operation: str, *, Entries: Sequence[object]) -> dict[str, Any]:  # noqa: N803
+        assert operation == "SendMessageBatch"
+        self.batches.append(len(Entries))
+        await asyncio.sleep(0.005)
+        return {}
+
+
+async def test_sweeper_ends_each_response_with_two_commands_and_a_tenth_of_a_request(
+    stack: AsyncExitStack, valkey_url: str
+) -> None:
+    valkey = await stack.enter_async_context(valkey_client(valkey_url, make=CountingValkey))
+    assert isinstance(valkey, CountingValkey)
+    sqs = CountingSqs()
+    sender = SqsHistorySender(api=cast("SqsApi", sqs))
+    harness = SweeperHarness([valkey], deadlines=OVERDUE_AT_ONCE, sender=sender)
+    await harness.begin()
+    await asyncio.gather(*(harness.open() for _ in range(100)))
+    await harness.sweep()  # loads the scripts
+    await asyncio.gather(*(harness.open() for _ in range(100)))
+    valkey.commands, sqs.batches = 0, []
+    assert await harness.sweep() == 100
+    assert sum(sqs.batches) == 100
+    # A claim and an append each; three takes, and one that finds nothing more.
+    assert valkey.commands <= 2 * 100 + 6
+    assert len(sqs.batches) <= 15
 
 
 async def test_sweeper_goes_on_after_ends_that_failed(

@@ -128,3 +128,17 @@ async def test_batching_sends_nothing_that_nobody_waits_for_if_it_is_told_to() -
     batches.open.set()
     assert [await tasks[0], await tasks[2]] == [0, 20]
     assert batches.flushed == [[0], [2]]
+
+
+async def test_batching_begins_another_batch_only_while_a_full_one_waits() -> None:
+    batches = Batches()
+    batches.open.clear()
+    batcher = Batcher(batches, size=3, parallel=2)
+    tasks = [asyncio.create_task(batcher.submit(item)) for item in range(8)]
+    await begun(batches, 2)
+    await asyncio.sleep(0)
+    assert batches.flushed == [[0, 1, 2], [3, 4, 5]]
+    batches.open.set()
+    assert await asyncio.gather(*tasks) == [item * 10 for item in range(8)]
+    assert batches.flushed[2:] == [[6, 7]]
+    assert await batcher.submit(8) == 80

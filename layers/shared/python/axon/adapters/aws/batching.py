@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,6 +23,9 @@ class Batcher(Generic[T, R]):
     drop_cancelled : bool
         True to send no item whose `submit` was cancelled before its batch began. While the service
         hangs, items that were given up would otherwise delay all later ones.
+    parallel : int
+        Most batches under way at a time. Another one begins only while a full batch waits: items
+        that trickle in are still joined. Batches under way may be applied in any order.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Batcher(Generic[T, R]):
         weigh: Callable[[T], int] = lambda _: 0,
         max_weight: int = 0,
         drop_cancelled: bool = False,
+        parallel: int = 1,
     ) -> None:
         self._flush = flush
         self._size = size
@@ -40,7 +44,8 @@ class Batcher(Generic[T, R]):
         self._max_weight = max_weight
         self._drop_cancelled = drop_cancelled
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._parallel = parallel
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, item: T) -> R:
         """Send an item with the next batch and return its result.
@@ -52,18 +57,25 @@ class Batcher(Generic[T, R]):
         """
         done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
+        full = len(self._waiting) >= self._size
+        if not self._tasks or (full and len(self._tasks) < self._parallel):
+            task = asyncio.create_task(self._run())
+            self._tasks.add(task)
         return await done
 
     async def _run(self) -> None:
         try:
-            while self._waiting:
+            while self._has_batch():
                 await self._send(self._next_batch())
                 if self._drop_cancelled:
                     self._waiting = [each for each in self._waiting if not each[1].cancelled()]
         finally:
-            self._task = None
+            # Before anything else runs: an item that is submitted from here on needs a new task.
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    def _has_batch(self) -> bool:
+        """Return whether to send: the last task sends whatever waits, another one full batches."""
+        return len(self._waiting) >= (1 if len(self._tasks) == 1 else self._size)
 
     def _next_batch(self) -> list[tuple[T, asyncio.Future[R]]]:
         count, weight = 1, self._weigh(self._waiting[0][0])

@@ -30,6 +30,10 @@ _MAX_BATCH_BYTES = 256 * 1024
 _UNWELCOME = re.compile("[\ufffe\uffff\U00010000-\U0010ffff]")
 """Characters that JSON need not escape, but SQS (the first two) or a stand-in (others) refuses."""
 
+_PARALLEL = 4
+"""Batches of history under way at a time. At 15 ms a batch, two relays that sent one after the
+other would need 15 s for the records of 20,000 ends, more than all of them may take (ADR 13)."""
+
 _TRACE = "AWSTraceHeader"
 
 TraceHeader = Callable[[], str | None]
@@ -122,7 +126,11 @@ class SqsJobQueue(JobQueue):
 
 
 class SqsHistorySender(HistorySender):
-    """See `axon.history.HistorySender`; a conversation's records stay in order."""
+    """See `axon.history.HistorySender`.
+
+    A turn is continued only after its record was accepted, so a conversation's records are sent in
+    order though batches travel at the same time. Records of one response carry a version.
+    """
 
     def __init__(self, *, api: SqsApi, trace_header: TraceHeader = no_trace_header) -> None:
         self._api = api
@@ -131,6 +139,7 @@ class SqsHistorySender(HistorySender):
             self._send_batch,
             weigh=lambda message: len(message["MessageBody"].encode()),
             max_weight=_MAX_BATCH_BYTES,
+            parallel=_PARALLEL,
             drop_cancelled=True,  # the response ends without its record, or is ended again
         )
 

@@ -1,0 +1,1 @@
+"""Thousands of responses expire at once: how fast relays end them."""
