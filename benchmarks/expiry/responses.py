@@ -1,4 +1,4 @@
-"""Responses that wait for a worker and expire at one moment, and a look at what became of them."""
+"""Responses that wait for a worker and expire at one moment, and how they ended."""
 
 import asyncio
 import time
@@ -84,7 +84,7 @@ async def deadline(valkey: Valkey) -> float:
 
 
 async def outcome(valkey: Valkey, ids: Sequence[str]) -> Outcome:
-    """Return what became of the responses."""
+    """Return how the responses ended."""
     states: Counter[tuple[str, ...]] = Counter()
     for first in range(0, len(ids), _AT_ONCE):
         calls = (

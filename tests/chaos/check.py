@@ -223,11 +223,13 @@ def _row(answer: Answer, rows: dict[str, dict[str, Any]], *, loses: bool) -> Fin
 
 
 def _is_better_kept(answer: Answer, row: dict[str, Any]) -> bool:
-    """Return whether the client got a failure for an answer that the database has.
+    """Return whether the client got an earlier end of an answer that the database has.
 
-    Log, end and worker were lost at once: the record of such a failure replaces none.
+    Log, end and worker were lost at once: the record of such a failure replaces none. Or a
+    cancellation was lost, and the answer has another end.
     """
-    kept = answer.failed and row["status"] in ("completed", "incomplete", "cancelled")
+    ended_outside = answer.status in ("failed", "cancelled")
+    kept = ended_outside and row["status"] in ("completed", "incomplete", "cancelled")
     return kept and _text(row["response"]).startswith(answer.text)
 
 
@@ -251,7 +253,13 @@ def _log(answer: Answer, logged: list[str], *, loses: bool) -> Findings:
     may be shorter, but never another one.
     """
     received = [event.data for event in answer.events]
-    if loses:
+    if loses and answer.status in ("failed", "cancelled"):
+        # Ended from outside, and the log may have lost that. An attempt that held it continues,
+        # or relays end it again. What was generated before stays.
+        received = [data for data in received if not _closes(data)]
+        logged = [data for data in logged if not _closes(data)][: len(received)]
+        received = received[: len(logged)]
+    elif loses:
         # If the worker is gone, too, relays end in time what is left of the log. The end that the
         # client has received and the database holds stays as it is.
         if logged and _is_other_end(logged[-1], answer):
@@ -267,9 +275,12 @@ def _log(answer: Answer, logged: list[str], *, loses: bool) -> Findings:
 def _is_other_end(data: str, answer: Answer) -> bool:
     event = json.loads(data)
     status = event.get("response", {}).get("status")
-    # A failure whose answer was lost follows at the client's number; what is between is lost. And
-    # where that failure was lost, too, the log has another one.
-    return event["type"] in TERMINAL and (status != answer.status or answer.failed)
+    return event["type"] in TERMINAL and status != answer.status
+
+
+def _closes(data: str) -> bool:
+    event_type = json.loads(data)["type"]
+    return event_type in TERMINAL or _rank(event_type) > _rank("response.output_text.delta")
 
 
 def _nobodys(run: Observations) -> Iterator[tuple[Fault, str, str]]:

@@ -55,6 +55,7 @@ class AnswerLog:
         journal: Sequence[JournalRecord] = (),
         nonce: str = "",
         predecessor: str = "",
+        complete: bool = True,
     ) -> str:
         """Append events; a terminal `status` closes the log. No later attempt reads a journal."""
         if events:

@@ -112,6 +112,7 @@ class Log(FakeValkey):
         journal: Sequence[JournalRecord] = (),
         nonce: str = "",
         predecessor: str = "",
+        complete: bool = True,
     ) -> str:
         index = int(response_id[5:], 16)
         assert epoch == self.epochs[index]

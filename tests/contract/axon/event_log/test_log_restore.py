@@ -159,3 +159,17 @@ async def test_lost_log_frees_its_idempotency_key(harness: EventLogHarness) -> N
     await prepare(harness)
     again = await harness.log.open(replace(keyed, response_id="resp_2"))
     assert again.outcome is OpenResult.OPENED
+
+
+async def test_restored_log_is_incomplete_until_its_writer_appends(
+    harness: EventLogHarness,
+) -> None:
+    """The writer may die between the two, and the client may have what it would have appended."""
+    await harness.log.restore(replace(lost(), complete=False))
+    assert (await described(harness.log)).incomplete
+    number = len(lost().events)
+    epoch = lost().epoch
+    await harness.log.append("resp_1", epoch=epoch, events=events(number), complete=False)
+    assert (await described(harness.log)).incomplete
+    await harness.log.append("resp_1", epoch=epoch, events=events(number + 1))
+    assert not (await described(harness.log)).incomplete

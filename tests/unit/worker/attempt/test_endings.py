@@ -129,7 +129,7 @@ def test_ending_of_an_unknown_exception_leaves_the_message() -> None:
 
 def modules() -> Iterator[str]:
     """The modules of which exceptions can reach an attempt."""
-    yield from ("worker.event_writer", "worker.shutdown", "worker.engines.protocol")
+    yield from ("worker.held_log", "worker.shutdown", "worker.engines.protocol")
     for package in (worker.attempt, worker.pipeline):
         for module in pkgutil.iter_modules(package.__path__):
             yield f"{package.__name__}.{module.name}"

@@ -1,9 +1,8 @@
 """The event log: one ordered, fenced, bounded log of events per response; the only way back.
 
-Every event, from ``response.created`` (sequence number 0) to the terminal one, is appended to
-it. An attempt at a response holds an *epoch*; a later claim takes a higher one, and from then on
-appends with a lower epoch are refused. Publishing wakes the relay that owns the response; the
-log is the truth that it reads when it missed something.
+Every event, from ``response.created`` (sequence number 0) to the terminal one, is appended to it.
+An attempt holds an *epoch*; a later claim takes a higher one, and from then on appends with a lower
+epoch are refused. Publishing wakes the relay that owns the response; it reads what it missed.
 """
 
 from collections.abc import Sequence
@@ -129,10 +128,9 @@ class NewResponse:
 
 @dataclass(frozen=True, slots=True)
 class LostResponse:
-    """A log that Valkey has lost, as its writer holds it, and the nonce of the writer's claim.
+    """A log that Valkey has lost, as its writer holds it.
 
-    `age_ms`: milliseconds since the request was accepted. An age, not a time, because the clocks
-    of two machines differ.
+    `age_ms`: milliseconds since the request was accepted. `complete`: as in `EventLog.append`.
     """
 
     response_id: str
@@ -147,6 +145,7 @@ class LostResponse:
     journal: Sequence[JournalRecord] = ()
     nonce: str = ""
     model: str = ""
+    complete: bool = True
 
 
 class OpenResult(StrEnum):
@@ -276,6 +275,7 @@ class AttemptLog(Protocol):
         journal: Sequence[JournalRecord] = (),
         nonce: str = "",
         predecessor: str = "",
+        complete: bool = True,
     ) -> str:
         """Append and publish; a terminal `status` ends the log. Repeating an append is harmless.
 
@@ -288,14 +288,15 @@ class AttemptLog(Protocol):
         epoch : int
             The epoch of the claim under which the caller writes.
         events : Sequence[LoggedEvent]
-            Consecutive, from the next sequence number on; a repeated append adds nothing.
+            Consecutive, from the next number on; a repeated append adds nothing.
         status : Status
             The status of the response after these events.
         journal : Sequence[JournalRecord]
-            Records that go into the log in the same step; they are not published. There may be
-            records without events: then `status` is ignored.
+            Records of the same step, which are not published. Without events, `status` is ignored.
         nonce, predecessor : str
             Those of the claim. Without a nonce, the epoch alone is the fence.
+        complete : bool
+            False if the client may have later events: a claim before the next append is unsure.
 
         Raises
         ------

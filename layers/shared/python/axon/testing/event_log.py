@@ -180,6 +180,7 @@ class FakeValkey(FakeLogIndexes):
         journal: Sequence[JournalRecord] = (),
         nonce: str = "",
         predecessor: str = "",
+        complete: bool = True,
     ) -> str:
         log = self._find(response_id)
         if log is None:
@@ -203,7 +204,10 @@ class FakeValkey(FakeLogIndexes):
         log.journal.extend(journal)
         self._progress(log)
         if events:
+            generation = log.generation
             self._write(response_id, events, status)
+            if not complete:
+                log.generation = generation
         return log.meta.connection_id
 
     @override
@@ -252,6 +256,8 @@ class FakeValkey(FakeLogIndexes):
         log.events.extend(response.events)
         log.journal.extend(response.journal)
         log.claim = response.nonce
+        if not response.complete:
+            log.generation = "incomplete"
         log.abandoned_until = self._clock() + self._resume_window_s
         self._logs[response.response_id] = log
         self._undelivered.setdefault(relay_id, set()).add(response.response_id)
@@ -384,13 +390,9 @@ class FakeValkey(FakeLogIndexes):
         granted = arrived and log.meta.relay_id not in self.disconnected
         if granted:
             log.meta = replace(log.meta, checkpoint=DeliveryCheckpoint(first, TailState.GRANTED))
-        publication = Publication(
-            response_id,
-            log.meta.connection_id,
-            first,
-            Kind.LAST_EVENTS if status.terminal else Kind.EVENTS,
-            [event.data for event in events],
-            granted=granted,
-        )
+        kind = Kind.LAST_EVENTS if status.terminal else Kind.EVENTS
+        data = [event.data for event in events]
+        to = log.meta.connection_id
+        publication = Publication(response_id, to, first, kind, data, granted=granted)
         self.published.append((log.meta.relay_id, publication.encode()))
         self.channels.publish(publication)

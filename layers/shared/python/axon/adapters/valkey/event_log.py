@@ -190,7 +190,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
         journal: Sequence[JournalRecord] = (),
         nonce: str = "",
         predecessor: str = "",
-        generation: object = GENERATION,
+        complete: bool = True,
     ) -> str:
         keys = [*keys_of.log(response_id), keys_of.DEADLINES, keys_of.ABANDONED]
         arguments: list[Any] = [
@@ -205,7 +205,8 @@ class ValkeyEventLog(ValkeyLogIndexes):
             journal[0].number if journal else 0,
             nonce,
             predecessor,
-            generation,
+            GENERATION,
+            int(complete),
             *codec.pairs(events),
             *codec.triples(journal),
         ]
@@ -248,8 +249,9 @@ class ValkeyEventLog(ValkeyLogIndexes):
     @override
     async def restore(self, response: LostResponse) -> None:
         first, *rest = pieces(response.events, response.journal)
+        generation = GENERATION if response.complete else _INCOMPLETE
         if not rest:
-            await self._begin_again(response, first, status=response.status, generation=GENERATION)
+            await self._begin_again(response, first, status=response.status, generation=generation)
             return
         # Until the last piece is written, the log counts as one that may lack events of its client:
         # who claims it meanwhile asks the relay first.
@@ -264,7 +266,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
                     status=response.status if last else Status.IN_PROGRESS,
                     journal=piece[1],
                     nonce=response.nonce,
-                    generation=GENERATION if last else "",
+                    complete=last and response.complete,
                 )
         except (FencedError, MissingResponseError):
             # It was there already, another attempt has claimed it, or it is lost again. The next

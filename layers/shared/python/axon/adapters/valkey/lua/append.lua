@@ -4,8 +4,8 @@
 -- ARGV: response id, epoch, status, seconds to keep the log and what is known of the response after
 --       the end, seconds to keep a log that does not end, first event's sequence number, how many
 --       events, first journal record's number, the claim's nonce or '', the nonce of the claim before
---       it, generation, then each event and its token ids, then each record's kind, data and the
---       number of the event that it follows
+--       it, generation, 1 if the log lacks nothing more after these events, else 0, then each event and
+--       its token ids, then each record's kind, data and the number of the event that it follows
 -- Returns the result, the id of the connection to which the response is delivered and, after 'gap',
 -- the numbers of the next event and journal record.
 -- Bytes of an ended response beside the content of its events: the first node of its Stream (4 KB), the hash
@@ -29,7 +29,7 @@ if meta[2] ~= ARGV[2] or nonce ~= '' and meta[8] and meta[8] ~= nonce then
   return { lost and 'unclaimed' or 'fenced' }
 end
 local first, count = tonumber(ARGV[7]), tonumber(ARGV[8])
-local first_record, records = tonumber(ARGV[9]), (#ARGV - 12 - 2 * count) / 3
+local first_record, records = tonumber(ARGV[9]), (#ARGV - 13 - 2 * count) / 3
 local following, following_record = tonumber(meta[3]), tonumber(meta[7] or '0')
 -- The numbers are in the log already: the caller has not received its first answer. Events and records
 -- of one append are in the log together or not at all. This stands before the test for the end, because
@@ -40,14 +40,14 @@ if count > 0 and following >= first + count
   local held = redis.call('XRANGE', events, (first + 1) .. '-0', (first + count) .. '-0')
   for _, entry in ipairs(held) do
     local index = tonumber(string.match(entry[1], '%d+')) - first
-    if entry[2][2] ~= ARGV[11 + 2 * index] then
+    if entry[2][2] ~= ARGV[12 + 2 * index] then
       return { 'conflict' }
     end
   end
   held = records > 0 and redis.call('XRANGE', journal, (first_record + 1) .. '-0',
     (first_record + records) .. '-0') or {}
   for _, entry in ipairs(held) do
-    local at = 10 + 2 * count + 3 * (string.match(entry[1], '%d+') - first_record)
+    local at = 11 + 2 * count + 3 * (string.match(entry[1], '%d+') - first_record)
     local fields = entry[2]
     if fields[2] ~= ARGV[at] or fields[4] ~= ARGV[at + 1] or fields[6] ~= ARGV[at + 2] then
       return { 'conflict' }
@@ -78,13 +78,13 @@ local now = now_ms()
 local bytes = meta[15] or ''
 if bytes ~= '' then
   bytes = bytes + ENTRY_BYTES * (count + records)
-  for index = 13, #ARGV do
+  for index = 14, #ARGV do
     bytes = bytes + #ARGV[index]
   end
 end
 if records > 0 then
   for index = 1, records do
-    local at = 10 + 2 * count + 3 * index
+    local at = 11 + 2 * count + 3 * index
     redis.call('XADD', journal, (first_record + index) .. '-0', 'k', ARGV[at], 'd', ARGV[at + 1],
       'a', ARGV[at + 2])
   end
@@ -101,7 +101,7 @@ if count == 0 then
 end
 local lines = {}
 for index = 1, count do
-  local event, tokens = ARGV[11 + 2 * index], ARGV[12 + 2 * index]
+  local event, tokens = ARGV[12 + 2 * index], ARGV[13 + 2 * index]
   local id = (first + index) .. '-0'
   if tokens == '' then
     redis.call('XADD', events, id, 'e', event)
@@ -112,7 +112,7 @@ for index = 1, count do
 end
 redis.call('HSET', response, 'status', status, 'next_sequence', first + count, 'progress',
   progress_mark(meta[2], first + count, now), 'bytes', bytes)
-if meta[9] ~= generation and generation ~= '' then
+if meta[9] ~= generation and generation ~= '' and ARGV[13] == '1' then
   -- Its holder has appended all that came before, so the log is complete in this generation, too.
   redis.call('HSET', response, 'generation', generation)
 end
