@@ -300,6 +300,34 @@ class TestTenantsShare:
         assert await cache.chain("resp_7") == []
         assert (await log.open(NEW)).outcome is OpenResult.OPENED
 
+    async def test_no_longer_counts_a_deleted_response(self, small: Valkey) -> None:
+        log, traces = event_log(small), ValkeyResponseTraces(valkey=small)
+        await self.limited(small, 10**9)
+        for number in (1, 2):
+            await self.answer(log, number, size=20_000)
+        await self.delivered(small, "resp_1")
+        await traces.erase("resp_1")
+        await traces.erase("resp_1")
+        names = await small.call("HKEYS", "axon:tenant:t:held:bytes")
+        assert sorted(names) == [b":total", b"resp_2"]
+        assert await self.held(small) == int(
+            await small.call("HGET", "axon:tenant:t:held:bytes", "resp_2")
+        )
+
+    async def test_counts_a_deleted_response_while_it_is_delivered(self, small: Valkey) -> None:
+        log, traces = event_log(small), ValkeyResponseTraces(valkey=small)
+        await self.limited(small, 10**9)
+        await self.answer(log, 1, size=20_000)
+        held = await self.held(small)
+        await traces.erase("resp_1")
+        assert await self.held(small) == held
+        left_ms = await small.call("ZSCORE", "axon:tenant:t:held", "resp_1") - await small.now_ms()
+        assert 5_000 < left_ms <= 10_000
+
+    async def delivered(self, valkey: Valkey, response_id: str) -> None:
+        """Take a response from its relay, as when its client has all of it."""
+        await valkey.call("SREM", "axon:relay:r1:responses", response_id)
+
 
 async def test_valkey_is_never_full_for_an_accepted_response(small: Valkey) -> None:
     """Clients ask for more than fits. Some are refused; no accepted answer is, nor its turn."""

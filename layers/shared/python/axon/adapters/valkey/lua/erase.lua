@@ -9,7 +9,17 @@ redis.call('UNLINK', turn, pending)
 redis.call('ZREM', index, ARGV[1])
 redis.call('HSET', turn, 'deleted', 1)
 redis.call('EXPIRE', turn, ARGV[2])
-local relay = redis.call('HGET', response, 'relay_id')
+local relay, tenant = unpack(redis.call('HMGET', response, 'relay_id', 'tenant_id'))
+local delivering = relay and redis.call('SISMEMBER', 'axon:relay:' .. relay .. ':responses', ARGV[1]) == 1
+if tenant and tenant ~= '' then
+  -- Else the tenant could be refused for what it has deleted, until the log would have expired.
+  release(tenant, 'turn:' .. ARGV[1])
+  if delivering then
+    redis.call('ZADD', held_keys(tenant), 'XX', 'LT', now_ms() + ARGV[3] * 1000, ARGV[1])
+  else
+    release(tenant, ARGV[1])
+  end
+end
 if relay then
   -- It has no tenant any more, so it can be neither resumed nor cancelled. The hash itself stays for its
   -- time, without content: a worker that has not noticed the end would take a missing one for lost data and
@@ -17,7 +27,7 @@ if relay then
   redis.call('HSET', response, 'tenant_id', '')
   redis.call('HDEL', response, 'job')
 end
-if relay and redis.call('SISMEMBER', 'axon:relay:' .. relay .. ':responses', ARGV[1]) == 1 then
+if delivering then
   redis.call('EXPIRE', events, ARGV[3], 'LT')
   redis.call('EXPIRE', journal, ARGV[3], 'LT')
 else
