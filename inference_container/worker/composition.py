@@ -46,6 +46,7 @@ from worker.cluster.router import Router, RoutingPolicy
 from worker.factories import engine_of, engine_registry, tracing_of
 from worker.jobs.consumer import Consumer
 from worker.jobs.parking import ParkedJobs
+from worker.jobs.unreadable import UnreadableJobs
 from worker.metrics import WorkerMetrics
 from worker.models.host import ModelHost
 from worker.models.metrics import ModelMetrics
@@ -184,14 +185,12 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
     quarantine.listen(registration.announce_soon)
     kept_ends = KeptEnds(confirm=partial(_confirmed_generation, valkey))
     queue = SqsJobQueue(api=foundation.jobs)
+    context = _attempt_context(
+        foundation, engine_hangs=report_hang, quarantine=quarantine, kept_ends=kept_ends
+    )
     consumer = Consumer(
         queue=queue,
-        runner=JobRunner(
-            context=_attempt_context(
-                foundation, engine_hangs=report_hang, quarantine=quarantine, kept_ends=kept_ends
-            ),
-            router=router,
-        ),
+        runner=JobRunner(context=context, router=router),
         slots=foundation.host.info().slots,
         prefetch=settings.prefetch,
         visibility_timeout_s=settings.visibility_timeout_s,
@@ -201,6 +200,11 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
         load_changed=announce_load,
         quarantine=quarantine,
         parking=foundation.parking,
+        unreadable=UnreadableJobs(
+            event_log=context.event_log,
+            terminator=context.terminator,
+            parking=foundation.parking,
+        ),
         refused=refused,
     )
     watchdog = EngineWatchdog(engines=foundation.host, stop=consumer.stop)

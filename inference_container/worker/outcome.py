@@ -15,6 +15,8 @@ class MessageAction(Enum):
     """Visible again after the delay of the retry policy."""
     WAIT = auto()
     """Visible again after some seconds, for a worker that may run it alone then."""
+    POSTPONE = auto()
+    """Visible again after a delay that grows, for a worker of a newer version."""
     PARK = auto()
     """The job has ended, and is kept for the operator."""
     LEAVE = auto()

@@ -222,7 +222,7 @@ ENDINGS: Mapping[type[Exception], Ending] = {
     FenceNoticedError: Ending(outcome=AttemptOutcome.FENCED, message=MessageAction.LEAVE),
     # Only a worker of the newer version can claim the response.
     UnreadableLogError: Ending(
-        outcome=AttemptOutcome.RELEASED, message=MessageAction.LEAVE, log_level=logging.WARNING
+        outcome=AttemptOutcome.RELEASED, message=MessageAction.POSTPONE, log_level=logging.WARNING
     ),
     # Another attempt follows, here or on another worker.
     StageFullError: Ending(

@@ -7,6 +7,7 @@ NoRetryReason = Literal["deadline", "receives"]
 """Why no other attempt can follow: it would come after the deadline, or as a dead letter."""
 
 _MAX_DELAY_S = 30
+_MAX_NEWER_VERSION_DELAY_S = 60
 _MAX_DOUBLINGS = 5  # 2 to the power of 5 exceeds the longest delay
 
 
@@ -52,6 +53,21 @@ def suspect_delay_s() -> int:
     With these seconds SQS's 50 receives last about as long as a response's deadline.
     """
     return round(random.uniform(5, 15))  # noqa: S311 - spreads load
+
+
+def newer_version_delay_s(receive_count: int) -> int:
+    """Return after how many seconds a job that needs a newer version is visible again.
+
+    A deployment takes minutes, in which mostly workers of this version receive the job. With these
+    delays, SQS's 50 receives last 35 minutes or more: longer than a response waits for a worker.
+
+    Parameters
+    ----------
+    receive_count : int
+        Receives of the job's message so far; the delay doubles with each, up to 45 to 60 s.
+    """
+    longest = min(_MAX_NEWER_VERSION_DELAY_S, 1 << min(receive_count, _MAX_DOUBLINGS + 1))
+    return round(random.uniform(longest * 3 / 4, longest))  # noqa: S311 - spreads load
 
 
 def no_retry_reason(*, receive_count: int, max_receives: int, left_ms: int) -> NoRetryReason | None:

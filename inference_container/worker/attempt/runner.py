@@ -10,6 +10,7 @@ from axon.exceptions import (
     PermanentRefusalError,
     UnavailableError,
 )
+from axon.formats import UnreadableLogError
 from axon.history import LOSING_EPOCH
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import FinishedResponse
@@ -106,11 +107,15 @@ class JobRunner:
         if ending.escalates or isinstance(ending.client, ResponseFailure):
             raise error
         ending.log(job.response_id, error)
-        match ending.client:
-            case OutsideFailure.OVERDUE:
-                await self._fail_overdue(job)
-            case OutsideFailure.LOST:
-                return await self._fail_lost(job, received)
+        try:
+            match ending.client:
+                case OutsideFailure.OVERDUE:
+                    await self._fail_overdue(job)
+                case OutsideFailure.LOST:
+                    return await self._fail_lost(job, received)
+        except UnreadableLogError as unreadable:  # only a newer version can end it
+            ending = ending_of(unreadable)
+            ending.log(job.response_id, unreadable)
         return ending.result
 
     async def _fail_overdue(self, job: Job) -> None:

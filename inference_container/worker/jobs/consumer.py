@@ -12,7 +12,7 @@ from axon.retry import RetryPolicy
 from axon.tasks import end
 from axon.tracing import Tracing
 from worker.attempt.endings import escalated_ending_of
-from worker.attempt.retry_policy import delay_s, suspect_delay_s
+from worker.attempt.retry_policy import delay_s, newer_version_delay_s, suspect_delay_s
 from worker.engines.protocol import EngineDeadError
 from worker.jobs.receiver import Receiver
 from worker.jobs.visibility import VisibilityExtender
@@ -31,6 +31,7 @@ _POLL_END_TIMEOUT_S = 5.0
 _DELETION_TIMEOUT_S = 300.0
 """Seconds after which a message that cannot be deleted is left: its next attempt finds the response
 ended, and deletes it."""
+_CONDEMNED = "made workers fail repeatedly, the last one while it ran alone"
 _RELEASE_TIMEOUT_S = 30.0
 """Seconds that a cancelled job has to release its message; a call to SQS takes at most 28.75 s."""
 
@@ -46,14 +47,22 @@ class Runner(Protocol):
 class Parking(Protocol):
     """Keeps jobs that no worker should run again."""
 
-    async def park(self, received: ReceivedJob) -> None:
-        """Keep a job for the operator.
+    async def park(self, received: ReceivedJob, *, why: str) -> None:
+        """Keep a job for the operator, with the reason.
 
         Raises
         ------
         UnavailableError
             It could not be kept.
         """
+        ...
+
+
+class UnreadablePolicy(Protocol):
+    """Handles jobs that this version cannot read (`worker.jobs.unreadable.UnreadableJobs`)."""
+
+    async def handle(self, received: ReceivedJob, error: UnreadableError) -> MessageAction:
+        """Set the job aside if no version can read it; return the action on its message."""
         ...
 
 
@@ -90,6 +99,8 @@ class Consumer:
         While one attempt runs alone, nothing else begins.
     parking : Parking | None
         Keeps jobs for the operator; None to drop them.
+    unreadable : UnreadablePolicy | None
+        Handles jobs that could not be read; None to leave them to SQS's redrive.
     """
 
     def __init__(
@@ -107,6 +118,7 @@ class Consumer:
         refused: Refused = log_refusal,
         quarantine: Quarantine | None = None,
         parking: Parking | None = None,
+        unreadable: UnreadablePolicy | None = None,
     ) -> None:
         self._queue = queue
         self._runner = runner
@@ -121,6 +133,7 @@ class Consumer:
         self._refused = refused
         self._quarantine = quarantine
         self._parking = parking
+        self._unreadable = unreadable
         self._jobs: set[asyncio.Task[None]] = set()
         if quarantine is not None:
             quarantine.watch(self._jobs)
@@ -265,10 +278,9 @@ class Consumer:
         try:
             job = Job.decode(received.body)
         except UnreadableError as error:
-            # Left, not released: after the visibility timeout a newer worker may receive it, and
-            # otherwise its receives are used up and `functions/dead_letter` ends its response.
-            # Released, it would come back to this worker at once until then.
             self._refused(error)
+            if self._unreadable is not None:
+                await self._apply(await self._unreadable.handle(received, error), received)
         else:
             with self._tracing.receive(
                 "job", header=received.trace_header, response_id=job.response_id, model=job.model
@@ -313,6 +325,9 @@ class Consumer:
                 await self._visibility.release(received, delay_s=delay_s(received.receive_count))
             case MessageAction.WAIT:
                 await self._visibility.release(received, delay_s=suspect_delay_s())
+            case MessageAction.POSTPONE:
+                wait_s = newer_version_delay_s(received.receive_count)
+                await self._visibility.release(received, delay_s=wait_s)
             case MessageAction.LEAVE:
                 pass
 
@@ -321,7 +336,7 @@ class Consumer:
         if self._parking is None:
             return
         try:
-            await self._parking.park(received)
+            await self._parking.park(received, why=_CONDEMNED)
         except UnavailableError as error:
             logger.warning("message %s is not kept: %s", received.message_id, error)
 

@@ -1,12 +1,10 @@
-"""Jobs of condemned requests, kept for the operator among the dead letters."""
+"""Jobs that no worker should run again, kept for the operator among the dead letters."""
 
 from typing_extensions import override
 
 from axon.adapters.aws.sqs import ParkedDeadLetter, SqsParking
-from axon.jobs import Job, ReceivedJob
+from axon.jobs import ReceivedJob, response_id_in
 from worker.jobs.consumer import Parking
-
-_WHY = "made workers fail repeatedly, the last one while it ran alone"
 
 
 class ParkedJobs(Parking):
@@ -22,13 +20,13 @@ class ParkedJobs(Parking):
         self._parking = parking
 
     @override
-    async def park(self, received: ReceivedJob) -> None:
+    async def park(self, received: ReceivedJob, *, why: str) -> None:
         await self._parking.park(
             ParkedDeadLetter(
                 message_id=received.message_id,
                 body=received.body,
-                why=_WHY,
+                why=why,
                 attempts=received.receive_count,
-                response_id=Job.decode(received.body).response_id,
+                response_id=response_id_in(received.body),
             )
         )

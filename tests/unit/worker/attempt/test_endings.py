@@ -77,7 +77,7 @@ ROWS: list[tuple[Exception, str, str, object]] = [
     (DuplicateError("twice"), "duplicate", "DELETE", None),
     (FencedError("fenced"), "fenced", "LEAVE", None),
     (FenceNoticedError("fenced"), "fenced", "LEAVE", None),
-    (UnreadableLogError("resp_1"), "released", "LEAVE", None),
+    (UnreadableLogError("resp_1"), "released", "POSTPONE", None),
     (StageFullError("infer"), "delayed", "DELAY", None),
     (QuarantineBusyError(), "suspect", "WAIT", None),
     (HandedOverError(), "released", "RELEASE", None),

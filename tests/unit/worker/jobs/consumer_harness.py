@@ -12,7 +12,7 @@ from axon.testing.stores import FakeJobQueue
 from tests.support.virtual_time import now
 from tests.unit.worker.tracing_stub import RecordedTracing
 from worker.attempt.endings import ENDINGS
-from worker.jobs.consumer import Consumer
+from worker.jobs.consumer import Consumer, UnreadablePolicy
 from worker.metrics import WorkerMetrics
 from worker.outcome import COMPLETED, FORWARDED, AttemptOutcome, AttemptResult
 from worker.quarantine import Quarantine
@@ -76,6 +76,7 @@ class ConsumerHarness:
         prefetch: int = 0,
         poll_s: float = 1.0,
         quarantine: Quarantine | None = None,
+        unreadable: UnreadablePolicy | None = None,
     ) -> None:
         self.queue = Queue(poll_s=poll_s)
         self.runs: list[str] = []
@@ -101,6 +102,7 @@ class ConsumerHarness:
             load_changed=self.changes.append,
             refused=self.refused.append,
             quarantine=quarantine,
+            unreadable=unreadable,
         )
 
     def outcomes(self) -> dict[str, float]:

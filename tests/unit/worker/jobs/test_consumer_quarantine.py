@@ -70,7 +70,7 @@ def test_consumer_keeps_the_job_of_a_condemned_request_and_deletes_its_message(
         kept: list[ReceivedJob] = []
 
         class Kept(Parking):
-            async def park(self, received: ReceivedJob) -> None:
+            async def park(self, received: ReceivedJob, *, why: str) -> None:
                 kept.append(received)
                 if error:
                     raise error
