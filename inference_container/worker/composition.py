@@ -317,6 +317,7 @@ def _attempt_context(
             notes=ValkeyAttemptNotes(valkey=valkey),
             quarantine=quarantine,
             max_attempts=settings.max_attempts,
+            slots=foundation.host.info().slots,
         ),
     )
 

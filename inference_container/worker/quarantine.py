@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from axon.directory.quarantine import PERMIT_LEASE_S, QuarantinePermits
@@ -19,11 +20,21 @@ QUIET_S = 10.0
 _RELEASE_S = 5.0
 """Seconds that they have to release their messages."""
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 15.0
-"""Limits of the seconds between two quarantines in the fleet."""
+"""Limits of the seconds between two quarantines in the fleet, if the first proved nothing."""
+HOLD_S = 60.0
+"""Seconds for which a suspect waits here. Then it costs SQS a receive: 10 of 50 in 10 minutes."""
+POLL_S = 0.25
+"""Seconds between two looks of a suspect that waits; the first of a worker asks for the permit."""
+_GROUPS_FIRST_S = 30.0
+"""Seconds for which an attempt that must run alone lets suspects run in groups before it."""
+_SERIES_S = 60.0
+"""Seconds for which suspects run alone one after the other on a worker that receives nothing."""
+_SERIES_QUIET_S = 2.0
+"""As `QUIET_S`, for an answer that has just left quarantine when another suspect waits for it."""
 
 
 class QuarantineBusyError(Exception):
-    """Another suspect is in quarantine, or this worker does not become quiet: a later attempt."""
+    """Other suspects run, or this worker does not become quiet: a later attempt."""
 
 
 class Quarantine:
@@ -32,6 +43,10 @@ class Quarantine:
     In quarantine it receives nothing more, and peers hand nothing over to it. The answers that run
     get `QUIET_S` to end. Then their attempts are cancelled, which releases their messages: they
     continue on a peer, or here after the quarantine.
+
+    Suspects that wait keep their messages: releasing them would cost SQS receives. They run
+    nothing, so an attempt is alone beside them. If it makes progress, the next of them runs alone
+    at once.
 
     Parameters
     ----------
@@ -50,6 +65,9 @@ class Quarantine:
         self._jobs: Collection[asyncio.Task[Any]] = ()
         self._listeners: list[Callable[[], None]] = []
         self._beginning = False
+        self._held: set[asyncio.Task[Any] | None] = set()
+        self._queue: deque[object] = deque()
+        self._passed_on = False
         self._holder = ""
         self._began = 0.0
         self._renewing: asyncio.Task[None] | None = None
@@ -67,6 +85,86 @@ class Quarantine:
         """Call back whenever a quarantine begins or ends."""
         self._listeners.append(changed)
 
+    @property
+    def held(self) -> int:
+        """Jobs of suspects that wait here and run nothing."""
+        return len(self._held)
+
+    @contextmanager
+    def holding(self) -> Generator[None]:
+        """Count the calling job as one that waits and runs nothing, inside the context."""
+        task = asyncio.current_task()
+        self._held.add(task)
+        self._notify()
+        try:
+            yield
+        finally:
+            self._held.discard(task)
+            self._notify()
+
+    def check_drain(self) -> None:
+        """Check that the worker does not drain.
+
+        Raises
+        ------
+        HandedOverError
+            It drains.
+        """
+        if self._shutdown.draining.is_set():
+            raise HandedOverError
+
+    async def begin_in_turn(self, *, groups_busy: Callable[[], bool]) -> None:
+        """Wait for this job's turn, then until it is alone on this worker: at most 75 s.
+
+        Parameters
+        ----------
+        groups_busy : Callable[[], bool]
+            Returns whether suspects run in groups here; they go first for some time.
+
+        Raises
+        ------
+        QuarantineBusyError
+            It cannot be alone now.
+        HandedOverError
+            The worker drains.
+        UnavailableError
+            Valkey is away.
+        """
+        turn, quiet_s = object(), QUIET_S
+        self._queue.append(turn)
+        try:
+            with self.holding():
+                if await self._wait_for_turn(turn, groups_busy):
+                    quiet_s = _SERIES_QUIET_S
+        finally:
+            self._queue.remove(turn)
+            if self._passed_on and not self._queue:  # to a suspect that has gone
+                await self._close(proved=True)
+        await self._isolate(quiet_s)
+
+    async def _wait_for_turn(self, turn: object, groups_busy: Callable[[], bool]) -> bool:
+        """Wait for the quarantine; return whether the suspect before has passed it on."""
+        began = _now()
+        while True:
+            if self._queue[0] is turn:
+                if self._passed_on:
+                    self._passed_on = False
+                    return True
+                groups_first = groups_busy() and _now() - began < _GROUPS_FIRST_S
+                if not groups_first and await self._could_take():
+                    return False
+            if _now() - began >= HOLD_S:
+                raise QuarantineBusyError("other suspects run alone")
+            await asyncio.sleep(POLL_S)
+            self.check_drain()
+
+    async def _could_take(self) -> bool:
+        try:
+            await self._take()
+        except QuarantineBusyError:
+            return False
+        return True
+
     async def begin(self) -> None:
         """Wait until the calling job is alone on this worker: at most 15 s.
 
@@ -79,6 +177,11 @@ class Quarantine:
         UnavailableError
             Valkey is away.
         """
+        await self._take()
+        await self._isolate(QUIET_S)
+
+    async def _take(self) -> None:
+        """Take the fleet's permit; from then on the worker takes no other jobs."""
         if self._beginning or self.active:
             raise QuarantineBusyError("another suspect is in quarantine here")
         holder = f"{self.incarnation} {secrets.token_hex(4)}"
@@ -91,29 +194,48 @@ class Quarantine:
         self._holder, self._began = holder, _now()
         self._renewing = asyncio.create_task(self._renew(holder))
         self._notify()
+
+    async def _isolate(self, quiet_s: float) -> None:
         try:
-            await self._become_alone()
+            await self._become_alone(quiet_s)
         except BaseException:
-            await self.end()
+            await self._close(proved=False)
             raise
 
-    async def end(self) -> None:
-        """End the quarantine: the worker takes jobs again. Ending it twice changes nothing."""
+    async def end(self, *, proved: bool = False) -> None:
+        """End the quarantine: the worker takes jobs again. Ending it twice changes nothing.
+
+        Parameters
+        ----------
+        proved : bool
+            The attempt has made progress. Then the next suspect that waits here runs alone at
+            once, for some time; without one the fleet's permit is free at once.
+        """
+        in_time = _now() - self._began < _SERIES_S and not self._shutdown.draining.is_set()
+        if proved and self._queue and in_time:
+            self._passed_on = True
+            return
+        await self._close(proved=proved and not self._queue)
+
+    async def _close(self, *, proved: bool) -> None:
         if not self.active:
             return
+        self._passed_on = False
         holder, self._holder = self._holder, ""
         self._notify()
         if self._renewing is not None:
             await end(self._renewing)
-        # Suspects get at most half of a worker's time, also where there is only one worker.
-        pause_s = min(max(_now() - self._began, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
+        # Suspects that prove nothing, or go on and on, get at most half of a worker's time, also
+        # where there is only one worker.
+        lasted_s = min(max(_now() - self._began, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
+        pause_s = 0.0 if proved else lasted_s
         with suppress(UnavailableError):  # its lease ends
             await self._permits.release(holder, pause_s=pause_s)
 
-    async def _become_alone(self) -> None:
-        others = set(self._jobs) - {asyncio.current_task()}
+    async def _become_alone(self, quiet_s: float) -> None:
+        others = self._others()
         if others:
-            await self._wait(others, QUIET_S)
+            await self._wait(others, quiet_s)
         if self._shutdown.draining.is_set():
             raise HandedOverError
         # Twice: a library may turn a cancellation into an error of its own.
@@ -124,9 +246,13 @@ class Quarantine:
                 await self._wait(left, _RELEASE_S / 2)
         if self._shutdown.draining.is_set():
             raise HandedOverError
-        if set(self._jobs) - {asyncio.current_task()}:
+        if self._others():
             raise QuarantineBusyError("the worker does not become quiet")
         logger.warning("a request runs in quarantine: its attempts have ended without progress")
+
+    def _others(self) -> set[asyncio.Task[Any]]:
+        current = asyncio.current_task()
+        return {task for task in self._jobs if task is not current and task not in self._held}
 
     async def _wait(self, tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
         """Wait until tasks have ended, the worker drains, or the time is over."""

@@ -15,6 +15,7 @@ from axon.retry import RetryPolicy
 from axon.tasks import end
 from worker.attempt.endings import CondemnedError, ResponseFailure, ending_of
 from worker.quarantine import Quarantine
+from worker.suspect_groups import SuspectGroups
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +57,10 @@ class Unlimited(Budget):
 class AttemptBudget(Budget):
     """Bounds the attempts at a response that make no progress.
 
-    Worker deaths are nobody's fault until they are proved. A response whose attempts have ended
-    without progress `max_attempts` - 1 times is a suspect: something kills its workers, and it was
-    there each time, as were its peers. Its next attempt runs alone. If that worker dies, too, the
-    claim after it fails the response.
+    Worker deaths are nobody's fault until they are proved. A response whose attempt has ended
+    without progress is a suspect: something has killed its worker, and it was there, as were its
+    peers. Its next attempt runs beside few other suspects (`SuspectGroups`), the last of
+    `max_attempts` alone. If that worker dies, too, the claim after it fails the response.
 
     Parameters
     ----------
@@ -69,38 +70,48 @@ class AttemptBudget(Budget):
         Lets an attempt run alone on this worker.
     max_attempts : int
         Attempts without progress; the last one runs in quarantine.
+    slots : int
+        Slots of the engine.
     """
 
-    def __init__(self, *, notes: AttemptNotes, quarantine: Quarantine, max_attempts: int) -> None:
+    def __init__(
+        self, *, notes: AttemptNotes, quarantine: Quarantine, max_attempts: int, slots: int
+    ) -> None:
         self._notes = notes
         self._quarantine = quarantine
         self._max_attempts = max_attempts
+        self._groups = SuspectGroups(quarantine=quarantine, slots=slots, max_attempts=max_attempts)
 
     @override
     @asynccontextmanager
     async def spend(
         self, response_id: str, claim: Claim, *, retry: RetryPolicy
     ) -> AsyncGenerator[Progress]:
-        """Run an attempt inside the context, alone on the worker if it is a suspect's last.
+        """Run an attempt inside the context: a suspect's in a group, its last one alone.
 
         Raises
         ------
         CondemnedError
             The attempt before ran alone, and killed its worker.
         QuarantineBusyError
-            It must run alone and cannot do so now.
+            It must run in a group or alone, and cannot do so now.
         HandedOverError
             The worker drains.
         """
         if claim.died_alone:
             raise CondemnedError("it killed the worker on which it ran alone")
         attempt = _Attempt(
-            response_id, epoch=claim.epoch, notes=self._notes, quarantine=self._quarantine
+            response_id,
+            epoch=claim.epoch,
+            notes=self._notes,
+            quarantine=self._quarantine,
+            groups=self._groups,
         )
         try:
             if claim.attempts >= self._max_attempts:
-                await retry.run(self._quarantine.begin)
                 await attempt.isolate(retry)
+            elif claim.attempts > 1:
+                await attempt.join_group(self._groups.limit(claim.attempts), retry)
             yield attempt
         except BaseException as error:
             await attempt.note_end(error)
@@ -118,18 +129,42 @@ class _Attempt(Progress):
     """One attempt: in company or alone, with progress or without."""
 
     def __init__(
-        self, response_id: str, *, epoch: int, notes: AttemptNotes, quarantine: Quarantine
+        self,
+        response_id: str,
+        *,
+        epoch: int,
+        notes: AttemptNotes,
+        quarantine: Quarantine,
+        groups: SuspectGroups,
     ) -> None:
         self._response_id = response_id
         self._epoch = epoch
         self._notes = notes
         self._quarantine = quarantine
+        self._groups = groups
         self._progressed = False
+        self._released = False
         self._alone = False
         self._limit: asyncio.Task[None] | None = None
 
+    async def join_group(self, limit: int, retry: RetryPolicy) -> None:
+        """Wait until the attempt may run beside few other suspects.
+
+        While it waits, it does not count: others may kill this worker, and it would move on to
+        quarantine without having run.
+        """
+        if self._groups.try_join(self, limit):
+            return
+        await retry.run(lambda: self._note(AttemptNote.RELEASED))
+        self._released = True
+        await self._groups.join(self, limit)
+        await retry.run(lambda: self._note(AttemptNote.IN_COMPANY))
+        self._released = False
+
     async def isolate(self, retry: RetryPolicy) -> None:
-        """Say in the log that the attempt runs alone; only then can it be condemned."""
+        """Wait until the attempt is alone, and say so in the log; only then can it be condemned."""
+        groups = self._groups
+        await retry.run(lambda: self._quarantine.begin_in_turn(groups_busy=lambda: groups.busy))
         self._alone = True
         await retry.run(lambda: self._note(AttemptNote.ALONE))
         self._limit = asyncio.create_task(self._rejoin_later())
@@ -138,11 +173,13 @@ class _Attempt(Progress):
     async def made(self) -> None:
         """End the quarantine: the log has grown, so the next claim begins to count again."""
         self._progressed = True
+        self._groups.leave(self)
         if self._alone:
             await self.rejoin()
 
     async def rejoin(self) -> None:
-        """End the quarantine, if the attempt runs in one."""
+        """Leave the group or end the quarantine, if the attempt runs in one."""
+        self._groups.leave(self)
         try:
             if self._limit is not None:
                 limit, self._limit = self._limit, None
@@ -151,7 +188,7 @@ class _Attempt(Progress):
             # Also when cancelled in that wait: else the worker would stay in quarantine for ever.
             if self._alone:
                 self._alone = False
-                await self._quarantine.end()
+                await self._quarantine.end(proved=self._progressed)
 
     async def note_end(self, error: BaseException) -> None:
         """Tell the next claim how this attempt ended, before its message is released.
@@ -159,7 +196,7 @@ class _Attempt(Progress):
         An attempt with progress needs no note, since the log has grown. A note that cannot be
         written makes the next claim count this attempt: at worst the response becomes a suspect.
         """
-        if self._progressed or not (note := self._note_of(error)):
+        if self._progressed or self._released or not (note := self._note_of(error)):
             return
         with suppress(UnavailableError, FencedError, MissingResponseError, TimeoutError):
             async with asyncio.timeout(_NOTE_TIMEOUT_S):

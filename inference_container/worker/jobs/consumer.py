@@ -235,7 +235,7 @@ class Consumer:
         return Receiver(
             queue=self._queue,
             # Negative while jobs of peers exceed the limit.
-            room=lambda: 0 if self._in_quarantine else self._limit - len(self._jobs),
+            room=self._room,
             start=self._begin,
             release=lambda received: self._call_visibility(self._visibility.release(received)),
         )
@@ -250,6 +250,15 @@ class Consumer:
     @property
     def _in_quarantine(self) -> bool:
         return self._quarantine is not None and self._quarantine.active
+
+    def _room(self) -> int:
+        if self._quarantine is None:
+            return self._limit - len(self._jobs)
+        if self._quarantine.active:
+            return 0
+        # Suspects that wait here run nothing: other jobs use the slots, if not without end.
+        held = min(self._quarantine.held, self._limit)
+        return self._limit - len(self._jobs) + held
 
     def _room_changed(self) -> None:
         if self._receiver is not None:

@@ -32,7 +32,7 @@ from worker.pipeline.stages import Stages
 from worker.quarantine import Quarantine
 from worker.shutdown import Shutdown
 
-SLOTS = 4  # of the scripted engine
+SLOTS = 4  # of the scripted engine, unless a test has more
 NOTICED_S = 3.0
 """Seconds after which a dead worker's messages are visible."""
 RESTART_S = 2.0
@@ -41,10 +41,12 @@ PREFILL_S, POISON_S = 1.0, 0.5
 
 
 class Queue(FakeJobQueue):
-    """Has visibility timeouts, and delays what is released with a delay."""
+    """Has visibility timeouts, and dead letters; delays what is released with a delay."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.most_receives = 0
+        self.dead_letters: list[ReceivedJob] = []
         self._visible_at: dict[str, float] = {}
 
     @override
@@ -64,12 +66,16 @@ class Queue(FakeJobQueue):
         due = self._visible_at.get(received.receipt_handle) == at
         if due and received.receipt_handle in self.in_flight:
             del self.in_flight[received.receipt_handle]
-            self._visible.put_nowait(received)
+            if received.receive_count >= SETTINGS.max_receives:
+                self.dead_letters.append(received)
+            else:
+                self._visible.put_nowait(received)
 
     @override
     def _hand_out(self, received: ReceivedJob) -> ReceivedJob:
         handed = super()._hand_out(received)
         self._hide(handed, SETTINGS.visibility_timeout_s)
+        self.most_receives = max(self.most_receives, handed.receive_count)
         return handed
 
 
@@ -86,7 +92,7 @@ class FatalEngine(ScriptedEngine):
             await asyncio.sleep(POISON_S)
             self._worker.die()
             await asyncio.Event().wait()
-        await asyncio.sleep(PREFILL_S)
+        await asyncio.sleep(self._worker.prefill_s)
         async for chunk in super().generate(request):
             yield chunk
 
@@ -120,6 +126,7 @@ class FleetWorker:
     def __init__(self, fleet: "FleetHarness", incarnation: str) -> None:
         self.dead = False
         self.incarnation = incarnation
+        self.prefill_s = fleet.prefill_s
         self.shutdown = Shutdown()
         self._fleet = fleet
         valkey = cast("FakeValkey", Mortal(self, fleet.responses.valkey))
@@ -138,7 +145,7 @@ class FleetWorker:
             finisher=ResponseFinisher(history=responses.history, turns=responses.turns),
             terminator=responses.terminator,
             engine=engine,
-            stages=Stages.of(SETTINGS, slots=SLOTS, metrics=metrics),
+            stages=Stages.of(SETTINGS, slots=fleet.slots, metrics=metrics),
             flush_policy=FLUSH_POLICY,
             metrics=metrics,
             tracing=NoTracing(),
@@ -149,6 +156,7 @@ class FleetWorker:
                 notes=cast("Any", Mortal(self, responses.valkey.attempt_notes)),
                 quarantine=self.quarantine,
                 max_attempts=SETTINGS.max_attempts,
+                slots=fleet.slots,
             ),
             clock_ms=lambda: fleet.created_ms + int(now() * 1000),
         )
@@ -156,7 +164,7 @@ class FleetWorker:
         self.consumer = Consumer(
             queue=cast("Queue", Mortal(self, fleet.queue)),
             runner=self,
-            slots=SLOTS,
+            slots=fleet.slots,
             visibility_timeout_s=SETTINGS.visibility_timeout_s,
             metrics=metrics,
             tracing=NoTracing(),
@@ -190,7 +198,11 @@ class FleetWorker:
 class FleetHarness:
     """`count` workers, which are started again after they die."""
 
-    def __init__(self, count: int, *, tokens: int = 5) -> None:
+    def __init__(
+        self, count: int, *, tokens: int = 5, slots: int = SLOTS, prefill_s: float = PREFILL_S
+    ) -> None:
+        self.slots = slots
+        self.prefill_s = prefill_s
         self.responses = ResponseHarness()
         self.responses.now = 0.0
         self.queue = self.responses.jobs = Queue()

@@ -139,6 +139,13 @@ async def test_log_counts_no_attempt_that_ended_without_a_fault(budget: BudgetHa
     assert await budget.attempts(2, AttemptNote.RELEASED) == [3, 3]
 
 
+async def test_log_counts_a_released_attempt_that_begins_after_its_wait(
+    budget: BudgetHarness,
+) -> None:
+    waited = (AttemptNote.RELEASED, AttemptNote.IN_COMPANY)
+    assert await budget.attempts(3, *waited) == [1, 2, 3]
+
+
 async def test_log_counts_no_duplicate_of_a_job_while_the_worker_before_is_registered(
     budget: BudgetHarness,
 ) -> None:

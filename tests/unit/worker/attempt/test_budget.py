@@ -34,7 +34,9 @@ class BudgetHarness:
         self.quarantine = Quarantine(
             permits=FakeQuarantinePermits(clock=now), shutdown=Shutdown(), incarnation="w1"
         )
-        self.budget = AttemptBudget(notes=self.notes, quarantine=self.quarantine, max_attempts=3)
+        self.budget = AttemptBudget(
+            notes=self.notes, quarantine=self.quarantine, max_attempts=3, slots=64
+        )
         self.response_id = ""
 
     def is_alone(self) -> bool:
@@ -182,5 +184,32 @@ def test_budget_bounds_the_time_for_a_note() -> None:
         harness.notes.note = hang  # type: ignore[method-assign]
         await harness.failing(HandedOverError())
         assert now() <= 1
+
+    run(story())
+
+
+def test_budget_counts_no_suspect_that_waits_for_its_group() -> None:
+    async def story() -> None:
+        harness = BudgetHarness()
+        began: list[float] = []
+
+        async def work(progress: Progress) -> None:
+            began.append(now())
+            await asyncio.sleep(5)
+            await progress.made()
+            await asyncio.sleep(100)
+
+        running = [asyncio.create_task(harness.attempt(work, attempts=2)) for _ in range(8)]
+        await asyncio.sleep(1)
+        waiting = asyncio.create_task(harness.attempt(work, attempts=2))
+        await asyncio.sleep(3)
+        assert harness.notes.noted == [RELEASED]
+        assert len(began) == 8
+        await asyncio.sleep(2)
+        assert harness.notes.noted == [RELEASED, IN_COMPANY]
+        assert 5 <= began[-1] <= 5.5
+        for task in (*running, waiting):
+            task.cancel()
+        await asyncio.wait((*running, waiting))
 
     run(story())

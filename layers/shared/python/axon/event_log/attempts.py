@@ -9,7 +9,8 @@ class AttemptNote(StrEnum):
 
     RELEASED: it ends without a fault of its request, and is not counted.
     ALONE: it runs alone on its worker from now on. If the worker dies, the request is to blame.
-    IN_COMPANY: it no longer runs alone.
+    IN_COMPANY: from now on it runs beside others, and counts: it no longer runs alone, or no longer
+    waits for its turn (RELEASED meanwhile).
     FAILED: it ran alone, and its engine died or it raised an unexpected error.
     """
 

@@ -43,7 +43,7 @@ class FakeAttemptNotes(AttemptNotes):
             case AttemptNote.ALONE:
                 log.attempts = replace(log.attempts, alone=incarnation)
             case AttemptNote.IN_COMPANY:
-                log.attempts = replace(log.attempts, alone="")
+                log.attempts = replace(log.attempts, released=-1, alone="")
             case AttemptNote.FAILED:
                 log.attempts = replace(log.attempts, alone="failed")
 

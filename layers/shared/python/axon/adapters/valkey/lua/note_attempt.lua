@@ -16,7 +16,8 @@ if note == 'released' then
 elseif note == 'alone' then
   redis.call('HSET', response, 'alone', ARGV[3])
 elseif note == 'in_company' then
-  redis.call('HSET', response, 'alone', '')
+  -- Counts from now on, also if it was released while it waited for its turn.
+  redis.call('HSET', response, 'alone', '', 'attempts_released', '')
 else
   redis.call('HSET', response, 'alone', 'failed')
 end
