@@ -2,8 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+import redis
 
 from axon.adapters.valkey.directories import (
     ValkeyConnectionDirectory,
@@ -22,6 +31,7 @@ from axon.event_log.publication import Publication
 from axon.testing.event_log import FakeValkey
 from tests.support.clients import valkey_client
 from tests.support.eventually import eventually
+from tests.support.partial_loss import rewind, snapshot
 from tests.support.principals import a_principal
 
 TENANT = "t"
@@ -110,6 +120,10 @@ class FollowerHarness:
         End the subscription's connection; it is made again.
     lose : Callable[[], Awaitable[None]]
         Lose all data, as a restart without a disk does.
+    snapshot : Callable[[], object]
+        Return all that is stored now.
+    rewind : Callable[[Any], None]
+        Lose what was written since a snapshot, as a failover to a replica that lags does.
     """
 
     follower: ResponseFollower
@@ -121,6 +135,8 @@ class FollowerHarness:
     subscribed: Callable[[], int]
     disconnect: Callable[[], Awaitable[None]]
     lose: Callable[[], Awaitable[None]]
+    snapshot: Callable[[], object]
+    rewind: Callable[[Any], None]
 
     async def prepare(self) -> None:
         await self.models.register(("echo",), retention_s=600)
@@ -211,7 +227,11 @@ IN_PROGRESS = b'{"type":"response.in_progress","n":1}'
 
 @asynccontextmanager
 async def fake(
-    *, cache_bytes: int = 1000, look_s: float = LOOK_S, retention_s: float = 300.0
+    *,
+    cache_bytes: int = 1000,
+    look_s: float = LOOK_S,
+    restore_s: float = RESTORE_S,
+    retention_s: float = 300.0,
 ) -> AsyncIterator[FollowerHarness]:
     valkey = FakeValkey(retention_s=retention_s)
     valkey.disconnected.add("r1")  # as in Valkey, where no relay subscribes in these tests
@@ -229,7 +249,7 @@ async def fake(
             log=valkey,
             channels=channels,
             first_look_s=look_s,
-            restore_s=RESTORE_S,
+            restore_s=restore_s,
             cache_bytes=cache_bytes,
         ),
         channels=channels,
@@ -240,6 +260,8 @@ async def fake(
         subscribed=lambda: len(valkey.channels.listeners),
         disconnect=disconnect,
         lose=lose,
+        snapshot=valkey.snapshot,
+        rewind=valkey.rewind,
     )
     await harness.prepare()
     yield harness
@@ -247,12 +269,18 @@ async def fake(
 
 @asynccontextmanager
 async def real(
-    url: str, *, cache_bytes: int = 1000, look_s: float = LOOK_S, retention_s: float = 300.0
+    url: str,
+    *,
+    cache_bytes: int = 1000,
+    look_s: float = LOOK_S,
+    restore_s: float = RESTORE_S,
+    retention_s: float = 300.0,
 ) -> AsyncIterator[FollowerHarness]:
-    async with valkey_client(url) as valkey, valkey_client(url) as admin:
+    async with valkey_client(url) as valkey, valkey_client(url) as admin, AsyncExitStack() as stack:
         log = ValkeyEventLog(
             valkey=valkey, deadlines=Deadlines(), retention_s=retention_s, resume_window_s=60
         )
+        server = stack.enter_context(redis.Redis.from_url(url))
         subscription = ValkeyResponseChannels(valkey=valkey)
         running = asyncio.create_task(subscription.run())
         await eventually(lambda: subscription.connected)
@@ -269,7 +297,7 @@ async def real(
                 log=log,
                 channels=channels,
                 first_look_s=look_s,
-                restore_s=RESTORE_S,
+                restore_s=restore_s,
                 cache_bytes=cache_bytes,
             ),
             channels=channels,
@@ -280,6 +308,8 @@ async def real(
             subscribed=lambda: len(subscription.channels - {subscription.own_channel}),
             disconnect=disconnect,
             lose=lose,
+            snapshot=lambda: snapshot(server),
+            rewind=lambda taken: rewind(server, taken),
         )
         await harness.prepare()
         yield harness

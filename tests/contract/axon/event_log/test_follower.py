@@ -17,8 +17,6 @@ from tests.contract.axon.event_log.follower_harness import (
     TENANT,
     FollowerHarness,
     MakeFollower,
-    fake,
-    real,
 )
 from tests.support.eventually import eventually
 
@@ -36,15 +34,6 @@ class NotingListener(PublicationListener):
 
     def request_read(self) -> None:
         pass
-
-
-@pytest.fixture(params=["fake", "real"])
-def make_follower(request: pytest.FixtureRequest) -> MakeFollower:
-    """Return a maker of harnesses: an asynchronous context manager."""
-    if request.param == "fake":
-        return fake
-    url: str = request.getfixturevalue("valkey_url")
-    return lambda **changes: real(url, **changes)
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from axon.event_log import follower as module
 from axon.event_log.log import LoggedEvent, Status
 from axon.event_log.merger import EventMerger
-from axon.exceptions import UnavailableError
+from axon.event_log.publication import Kind, Publication
+from axon.exceptions import LostEventsError, UnavailableError
+from axon.testing.event_log import FakeValkey
 from tests.contract.axon.event_log.follower_harness import RESTORE_S, TENANT, fake
 from tests.support import virtual_time
 
@@ -83,6 +85,45 @@ def test_follower_waits_for_a_log_that_is_lost_twice() -> None:
             await reader.ends()
 
     virtual_time.run(follow())
+
+
+def test_follower_only_reads_the_log_after_a_publication_of_another_generation() -> None:
+    async def follow() -> None:
+        async with fake(look_s=60.0) as harness:
+            assert isinstance(harness.log, FakeValkey)
+            author = await harness.open()
+            reader = harness.reader(author)
+            await reader.has_all()
+            other = Publication(author.response_id, "c1", 2, Kind.LAST_EVENTS, [b"other"])
+            harness.log.channels.publish(other, generation="other")
+            await asyncio.sleep(1)
+            reader.check()
+            harness.channels.loses = lambda: True
+            await author.append()
+            harness.channels.loses = lambda: False
+            harness.log.channels.publish(other, generation="other")
+            await asyncio.sleep(1)
+            reader.check()
+            await author.complete()
+            await reader.ends()
+
+    virtual_time.run(follow())
+
+
+def test_follower_looks_often_at_a_log_that_was_lost_after_a_long_silence() -> None:
+    async def follow() -> float:
+        async with fake(look_s=1.0, restore_s=5.0) as harness:
+            before = harness.snapshot()
+            reader = harness.reader(await harness.open())
+            await asyncio.sleep(40)  # it looks each 8 s now
+            harness.rewind(before)
+            await harness.disconnect()
+            began = virtual_time.now()
+            with pytest.raises(LostEventsError):
+                await reader.ends()
+            return virtual_time.now() - began
+
+    assert virtual_time.run(follow()) == pytest.approx(5.0, abs=0.1)
 
 
 def test_follower_keeps_a_bounded_backlog(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,5 +56,18 @@ class DeliveryCheckpoint:
             return cls(int(known or b"0"), TailState.IN_DOUBT)
 
 
+def is_behind_fork(forks: str, next_sequence: int) -> bool:
+    """Return whether a reader has an event that the log may have with another content.
+
+    Parameters
+    ----------
+    forks : str
+        `ResponseMeta.forks`; ``checkpoint.lua`` reads the same.
+    next_sequence : int
+        Number of the event that the reader expects next.
+    """
+    return any(next_sequence > int(fork.partition(":")[0]) for fork in forks.split())
+
+
 NOTHING_DELIVERED = DeliveryCheckpoint()
 """The checkpoint of a response of which the client has no event."""

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from axon.clock import now_ms
+from axon.event_log.checkpoint import is_behind_fork
 from axon.event_log.log import EventLog, LoggedEvent, ResponseMeta
 from axon.event_log.merger import CACHE_BYTES, EventMerger
 from axon.event_log.publication import Publication
@@ -55,6 +56,11 @@ class ResponseFollower:
 
     Publications only make it fast. Whatever happens to them, the log is read after some
     silence, so each wait has a bound.
+
+    After a failover the log has another generation, and may lack events that were handed out. Until
+    the log of that generation holds them, nothing more is handed out. If another attempt may have
+    put other events in their place (a fork), the follower ends. If the log is only shorter, it
+    waits: the attempt that holds the missing events appends them again.
 
     Parameters
     ----------
@@ -112,7 +118,8 @@ class ResponseFollower:
         MissingResponseError
             The log has no such response of this tenant.
         LostEventsError
-            The log does not hold event `after`, or holds the following ones no longer.
+            The log does not hold event `after`, or holds the following ones no longer, or another
+            attempt may have put other events in the place of those that the caller has.
         UnavailableError
             The log was unavailable for `UNAVAILABLE_S`.
         """
@@ -124,63 +131,106 @@ class ResponseFollower:
             reader.request_read()
             while not reader.merger.finished:
                 # Taken before the yield: a caller that does not come back leaves nothing half done.
-                if (event := reader.take()) is not None:
+                if reader.confirmed and (event := reader.take()) is not None:
                     yield event
                 else:
                     await self._step(reader)
 
     async def _begin(self, response_id: str, *, tenant_id: str, after: int) -> "_Reader":
+        # Read before the log: a failover meanwhile makes the reader confirm its position.
+        generation: str | None = self._log.generation
         meta = await self._describe(response_id)
         if meta is None or meta.tenant_id != tenant_id:
             # The same error for both: a tenant must not learn of another's responses.
             raise MissingResponseError(f"{response_id} is not in the event log")
+        forks = meta.forks
         if after >= meta.next_sequence:
-            raise LostEventsError(f"{response_id}: the log has no event {after}")
+            if _has_ended_short(meta):
+                raise LostEventsError(f"{response_id}: the log has no event {after}")
+            generation, forks = None, ""  # the holder of the lost events may append them again
         merger = EventMerger(
             response_id=response_id, first=after + 1, cache_bytes=self._cache_bytes
         )
         merger.learn(meta.next_sequence, ended=meta.status.terminal)
-        return _Reader(merger, look_s=self._first_look_s)
+        return _Reader(
+            merger,
+            log=self._log,
+            look_s=self._first_look_s,
+            generation=generation,
+            forks=forks,
+        )
 
     async def _step(self, reader: "_Reader") -> None:
         """Read the log, or wait until there is a reason to."""
-        if reader.merger.must_read:
+        # Before anything is awaited: what is published during a look at the log ends the wait that
+        # may follow it.
+        reader.clear_news()
+        if not reader.confirmed:
+            if not await self._confirm(reader):
+                await self._wait_for_repair(reader)
+        elif reader.merger.must_read:
             await self._read(reader)
         elif not await reader.news():
             reader.merger.request_read()
 
     async def _read(self, reader: "_Reader") -> None:
-        merger = reader.merger
+        merger, generation = reader.merger, reader.generation
         after = merger.begin_read()
         events = await _retry().run(
             lambda: self._log.read(merger.response_id, after=after, limit=READ_LIMIT)
         )
-        if not events and not await self._holds(reader):
+        if not events and not await self._confirm(reader):
             merger.request_read()
-            await reader.news()  # an append to the restored log, or another look
+            await self._wait_for_repair(reader)
             return
         # The log exists, so a later loss has its full grace time.
         reader.missing_since = None
-        merger.end_read(events, complete=len(events) < READ_LIMIT)
+        if reader.generation == generation:  # otherwise what was known before the read is void
+            merger.end_read(events, complete=len(events) < READ_LIMIT)
 
-    async def _holds(self, reader: "_Reader") -> bool:
-        """Return whether the log exists; learn from it how many events it has.
+    async def _wait_for_repair(self, reader: "_Reader") -> None:
+        """Wait for an append to a log that is missing or too short, or for the next look at it.
+
+        Not for as long as the silence before the failover has made the looks rare.
+        """
+        left_s = float("inf")
+        if reader.missing_since is not None:
+            left_s = self._restore_s - reader.missing_for()
+        await reader.news(at_most_s=min(self._first_look_s, left_s))
+
+    async def _confirm(self, reader: "_Reader") -> bool:
+        """Return whether the log holds what the reader has; learn how many events it has.
+
+        Until it does, nothing is handed out: another attempt may put other events in the place of
+        those that the reader has, and leaves a fork then.
 
         Raises
         ------
         LostEventsError
-            It stayed away for too long, or has begun again with fewer events.
+            The events that the reader has were lost, and nobody appends them again.
         """
-        merger = reader.merger
+        merger, generation = reader.merger, self._log.generation
+        if not reader.confirmed:
+            merger.forget()  # what was published before may be lost
         meta = await self._describe(merger.response_id)
         if meta is None:
             # Valkey has lost its data, or the log has expired. In the first case the response's
             # worker makes the log again, with the same events.
-            if reader.missing_for() > self._restore_s:
+            if reader.missing_for() >= self._restore_s:
                 raise LostEventsError(f"{merger.response_id} is no longer in the event log")
             return False
+        # Forks that the reader was confirmed with say nothing. Neither do those of its generation:
+        # they were added ahead of it, and it has read on from there. Compared after the call, which
+        # may have reached another generation.
+        forks = meta.forks.removeprefix(reader.forks)
+        if not reader.confirmed and is_behind_fork(forks, merger.next_sequence):
+            raise LostEventsError(f"{merger.response_id}: its log has other events than before")
         if meta.next_sequence < merger.next_sequence:
-            raise LostEventsError(f"{merger.response_id}: its log has begun again")
+            if _has_ended_short(meta):
+                raise LostEventsError(f"{merger.response_id}: its log has begun again")
+            reader.missing_since = None
+            return False
+        reader.confirm(generation, forks=meta.forks)
         merger.learn(meta.next_sequence, ended=meta.status.terminal)
         return True
 
@@ -191,15 +241,41 @@ class ResponseFollower:
 class _Reader:
     """One reader of one response: its merger, and its wait for news."""
 
-    def __init__(self, merger: EventMerger, *, look_s: float) -> None:
+    def __init__(
+        self,
+        merger: EventMerger,
+        *,
+        log: EventLog,
+        look_s: float,
+        generation: str | None,
+        forks: str,
+    ) -> None:
         self.merger = merger
+        self.generation = generation
+        self.forks = forks
         self.missing_since: float | None = None
+        self._log = log
         self._first_look_s = look_s
         self._look_s = look_s
         self._woken = asyncio.Event()
 
+    @property
+    def confirmed(self) -> bool:
+        """True if the log's generation is the one that holds what the reader has."""
+        return self.generation == self._log.generation
+
+    def confirm(self, generation: str, *, forks: str) -> None:
+        """Note that the log of this generation, with these forks, holds what the reader has."""
+        self.missing_since = None
+        self.generation, self.forks = generation, forks
+
     def publish(self, publication: Publication) -> None:
-        self.merger.publish(publication)
+        if publication.generation in ("", self._log.generation):
+            self.merger.publish(publication)
+        else:
+            # Published by a server that commands do not go to: before a failover, or just after
+            # it. The log that commands read decides what is handed out.
+            self.merger.request_read()
         self._woken.set()
 
     def request_read(self) -> None:
@@ -215,12 +291,20 @@ class _Reader:
         self._look_s = self._first_look_s
         return event
 
-    async def news(self) -> bool:
-        """Wait for `publish` or `request_read`, ever longer; return whether it was called."""
-        # Nothing was awaited since the caller found no event and no read to do, so that no call is
-        # missed by this.
+    def clear_news(self) -> None:
+        """Forget the calls of `publish` and `request_read` so far.
+
+        To be called before the look at the merger or the log that decides whether to wait, with
+        nothing awaited in between: so no call is missed.
+        """
         self._woken.clear()
-        await sleep_unless(self._woken, self._look_s)
+
+    async def news(self, *, at_most_s: float = float("inf")) -> bool:
+        """Wait for `publish` or `request_read`, ever longer.
+
+        Return whether one was called since `clear_news`.
+        """
+        await sleep_unless(self._woken, min(self._look_s, at_most_s))
         self._look_s = min(RAREST_LOOK_S, 2 * self._look_s)
         return self._woken.is_set()
 
@@ -229,6 +313,15 @@ class _Reader:
         now = asyncio.get_running_loop().time()
         self.missing_since = now if self.missing_since is None else self.missing_since
         return now - self.missing_since
+
+
+def _has_ended_short(meta: ResponseMeta) -> bool:
+    """Return whether a log that is shorter than what a reader has remains so.
+
+    An incomplete one of a running response does not: the attempt that holds the lost events appends
+    them again, or another one claims the response or ends it, which leaves a fork or an end.
+    """
+    return meta.status.terminal or not meta.incomplete
 
 
 def _retry() -> RetryPolicy:

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from axon.deadlines import Deadlines
 from axon.directory.models import SILENCE_S
-from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
+from axon.event_log.checkpoint import DeliveryCheckpoint, TailState, is_behind_fork
 from axon.event_log.log import (
     Claim,
     JournalRecord,
@@ -140,7 +140,8 @@ class FakeValkey(FakeLogIndexes):
         log.meta = replace(log.meta, epoch=log.meta.epoch + 1, message_id=message_id)
         log.progressed = self._clock()
         fork = f" {log.meta.next_sequence}:{self.generation}"
-        if (unsure := self._unsure(log)) and not log.meta.forks.endswith(fork):
+        unsure = self._unsure(log)
+        if self._incomplete(log) and not log.meta.forks.endswith(fork):
             log.meta = replace(log.meta, forks=log.meta.forks + fork)
         if appended:
             generation = log.generation
@@ -309,9 +310,7 @@ class FakeValkey(FakeLogIndexes):
         if checkpoint.next_sequence < log.meta.checkpoint.next_sequence:
             raise MovedError(response_id)
         confirmed = log.checkpoint_generation in ("", self.generation)
-        if not confirmed and any(
-            checkpoint.next_sequence > fork for fork in rules.numbers_of(log.meta.forks)
-        ):
+        if not confirmed and is_behind_fork(log.meta.forks, checkpoint.next_sequence):
             raise LostEventsError(response_id)
         granted = replace(checkpoint, tail=TailState.GRANTED)
         if checkpoint.tail is not TailState.NONE or log.meta.checkpoint != granted or not confirmed:
@@ -395,4 +394,4 @@ class FakeValkey(FakeLogIndexes):
         to = log.meta.connection_id
         publication = Publication(response_id, to, first, kind, data, granted=granted)
         self.published.append((log.meta.relay_id, publication.encode()))
-        self.channels.publish(publication)
+        self.channels.publish(publication, generation=self.generation)

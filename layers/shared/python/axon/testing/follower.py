@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from typing_extensions import override
 
@@ -30,9 +31,10 @@ class FakeResponseChannels(ResponseChannels):
             if not self.listeners[response_id]:
                 del self.listeners[response_id]
 
-    def publish(self, publication: Publication) -> None:
-        """Hand a publication to the response's listeners."""
+    def publish(self, publication: Publication, *, generation: str = "") -> None:
+        """Hand a publication of a server of this generation to the response's listeners."""
         if self.connected:
+            publication = replace(publication, generation=generation)
             for listener in self.listeners.get(publication.response_id, ()):
                 listener.publish(publication)
 

@@ -8,11 +8,6 @@ from axon.exceptions import FencedError
 from axon.testing.relay_directory import FakeLog
 
 
-def numbers_of(forks: str) -> list[int]:
-    """Return the sequence numbers from which events may be other ones than before."""
-    return [int(fork.partition(":")[0]) for fork in forks.split()]
-
-
 def has_gap(log: FakeLog, events: Sequence[LoggedEvent], journal: Sequence[JournalRecord]) -> bool:
     """Return whether the log lacks something that came before an append."""
     if events and log.meta.next_sequence != events[0].sequence_number:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import redis
 
 from axon.adapters.valkey import follower as module
 from axon.adapters.valkey import keys
@@ -13,6 +14,7 @@ from axon.adapters.valkey.follower import ValkeyResponseChannels
 from axon.event_log.publication import Publication
 from tests.support.clients import valkey_client
 from tests.support.eventually import eventually
+from tests.support.partial_loss import rewind, snapshot
 
 CHANNEL = keys.response_channel("resp_1")
 
@@ -22,10 +24,12 @@ class Listener:
 
     def __init__(self) -> None:
         self.firsts: list[int] = []
+        self.generations: list[str] = []
         self.reads = 0
 
     def publish(self, publication: Publication) -> None:
         self.firsts.append(publication.first)
+        self.generations.append(publication.generation)
 
     def request_read(self) -> None:
         self.reads += 1
@@ -49,6 +53,24 @@ async def test_channels_request_a_read_after_each_subscription(valkey: Valkey) -
                 await eventually(lambda expected=expected: listener.reads == expected)  # type: ignore[misc]
                 await valkey.call("CLIENT", "KILL", "TYPE", "pubsub")
         await eventually(lambda: channels.channels == {channels.own_channel})
+
+
+async def test_channels_subscribe_again_when_commands_go_to_another_generation(
+    valkey: Valkey, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT_S", 0.05)
+    channels, listener = ValkeyResponseChannels(valkey=valkey), Listener()
+    async with running(channels):
+        with channels.listen("resp_1", listener):
+            await eventually(lambda: listener.reads == 1)
+            before = valkey.generation
+            with redis.Redis.from_url(valkey_url) as server:
+                rewind(server, snapshot(server))  # the subscription stays
+            await eventually(lambda: listener.reads == 2)
+            await valkey.call("PUBLISH", CHANNEL, b"resp_1 c 7 -\n{}")
+            await eventually(lambda: listener.firsts == [7])
+    assert listener.generations == [valkey.generation]
+    assert valkey.generation != before
 
 
 async def test_channels_subscribe_again_after_silence(

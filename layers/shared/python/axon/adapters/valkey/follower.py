@@ -94,7 +94,9 @@ class ValkeyResponseChannels(ResponseChannels):
     A connection can be dead without a sign. So `run` subscribes to a channel of its own each
     second. The server confirms that each time; when the confirmations stay away, `run` connects
     again. It also does when a message to that channel reaches nobody: after a failover commands go
-    to the new primary, while a subscription stays with the old one for as long as that answers.
+    to the new primary, while a subscription stays with the old one for as long as that answers. And
+    it does when commands go to another generation: that of a subscription cannot be read again, and
+    its publications would count as another server's.
 
     Attributes
     ----------
@@ -192,7 +194,9 @@ class ValkeyResponseChannels(ResponseChannels):
             # Before the confirmation the message may overtake the subscription.
             confirmed = self.own_channel in self._confirmed
             with suppress(UnavailableError):
-                if await self._valkey.call("PUBLISH", self.own_channel, b"") == 0 and confirmed:
+                received = await self._valkey.call("PUBLISH", self.own_channel, b"")
+                other = self._generation not in ("", self._valkey.generation)
+                if confirmed and (received == 0 or other):
                     raise ValkeyConnectionError("commands go to another server")
 
     async def _receive(self, connection: AbstractConnection) -> None:

@@ -57,9 +57,10 @@ local epoch = redis.call('HINCRBY', response, 'epoch', 1)
 local first = ARGV[2] ~= '' and following == 1
 redis.call('HSET', response, 'claim', ARGV[3], 'claimed_after', meta[5] or '', 'message_id', ARGV[4],
   'worker_id', ARGV[8], 'progress', progress_mark(epoch, first and 2 or following, now_ms()))
-if unsure then
+if not is_current(meta[9], generation) then
   -- From here on the log may differ from what was delivered before the loss: a relay or follower
   -- that is further ahead, and has not compared itself with this generation yet, must not go on.
+  -- Also where the relay has confirmed that its client has no more: a follower may be ahead of it.
   local fork = ' ' .. following .. ':' .. generation
   local forks = meta[11] or ''
   if string.sub(forks, -#fork) ~= fork then
