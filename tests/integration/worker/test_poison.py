@@ -1,15 +1,21 @@
-"""A request that kills its workers, in real processes: it ends alone, and is kept."""
+"""A request that kills its workers, and one that none can read: it ends alone, and is kept."""
 
 import subprocess
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from axon.event_log.log import Status
+from axon.serialization import dumps, loads
 from local.services.queues import JOBS_PARKED
 from tests.integration.worker.conftest import Processes, WorkerHarness
 from tests.integration.worker.test_worker_death import exactly
 from worker.attempt.endings import CONDEMNED
+from worker.jobs.unreadable import UNREADABLE
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.client import SQSClient
 
 
 @pytest.fixture
@@ -45,3 +51,19 @@ async def test_poison_ends_alone_and_is_kept(harness: WorkerHarness, processes: 
     await harness.done()
     assert harness.depth("parked") == 1
     await exactly(harness, await harness.submit(input="count to 5"), count=5)
+
+
+async def test_job_that_no_worker_can_read_ends_at_its_first_receive_and_is_kept(
+    harness: WorkerHarness, sqs_client: "SQSClient"
+) -> None:
+    url = harness.variables["AXON_JOBS_QUEUE_URL"]
+    response_id = await harness.submit(input="count to 3")
+    (message,) = sqs_client.receive_message(QueueUrl=url)["Messages"]
+    sqs_client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    body = loads(message["Body"]) | {"created_ms": "long ago"}
+    sqs_client.send_message(QueueUrl=url, MessageBody=dumps(body).decode())
+    async with harness.worker():
+        decoded = await harness.ended(response_id)
+        await harness.done()
+    assert decoded[-1]["response"]["error"] == UNREADABLE
+    assert harness.depth("parked") == 1
