@@ -73,6 +73,27 @@ class TestSubmit:
         response_id = await harness.submit()
         assert (await harness.events(response_id))[-1]["type"] == "response.failed"
 
+    async def test_fails_the_response_when_its_log_is_lost_while_the_queue_refuses(
+        self, harness: ResponseHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def refuse_and_lose(_: Job) -> None:
+            harness.valkey.lose()
+            raise UnavailableError("no queue")
+
+        monkeypatch.setattr(harness.jobs, "send", refuse_and_lose)
+        response_id = await harness.submit()
+        decoded = await harness.events(response_id)
+        # Its client has event 0, and may have event 1: both are the same ones again.
+        assert [e["type"] for e in decoded] == [
+            "response.created",
+            "response.in_progress",
+            "response.failed",
+        ]
+        assert decoded[-1]["response"]["error"] == UNSENT
+        assert harness.history.records[response_id].response["status"] == "failed"
+        await harness.valkey.register(CONNECTION, principal=a_principal(TENANT))
+        await harness.resume(response_id, starting_after=0)
+
     async def test_refuses_an_unknown_model(self, harness: ResponseHarness) -> None:
         error = await harness.refusal(model="gpt-9")
         assert (error.code, error.param, error.status) == ("model_not_found", "model", 404)

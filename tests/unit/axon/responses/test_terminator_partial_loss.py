@@ -2,9 +2,13 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
-from axon.event_log.log import JournalRecord, Status
-from axon.exceptions import AxonError
+import pytest
+
+from axon.event_log.log import JournalRecord, LostResponse, Status
+from axon.exceptions import AxonError, MissingResponseError, UnavailableError
+from axon.jobs import Job
 from axon.responses.terminator import LOST
 from axon.responses.usage import USAGE, input_record
 from tests.support.virtual_time import run
@@ -12,6 +16,8 @@ from tests.unit.axon.responses.service_harness import ResponseHarness
 
 CLAIMS_EVERY_S = 3.0
 """Seconds after which a job comes again: less than the wait for a confirmation."""
+
+AGE_MS = 90_000
 
 
 async def shortened(harness: ResponseHarness) -> str:
@@ -59,3 +65,38 @@ async def _end_without_usage(harness: ResponseHarness) -> None:
     await harness.terminator.end(response_id, Status.CANCELLED)
     response = (await harness.events(response_id))[-1]["response"]
     assert (response["error"], response["usage"]) == (LOST, None)
+
+
+async def test_terminator_that_dies_behind_a_restore_leaves_a_log_with_its_deadline_and_usage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    harness = ResponseHarness()
+    response_id = await shortened(harness)
+    meta = await harness.valkey.describe(response_id)
+    assert meta is not None
+    job = Job.decode(meta.job)
+    restored: list[LostResponse] = []
+    restore = harness.valkey.restore
+
+    async def lose_and_refuse(*_: Any, **__: Any) -> str:
+        harness.valkey.lose()
+        raise MissingResponseError(response_id)
+
+    async def restore_and_die(response: LostResponse) -> None:
+        await restore(response)
+        restored.append(response)
+        raise UnavailableError("the process dies")
+
+    monkeypatch.setattr("axon.responses.terminator.now_ms", lambda: job.created_ms + AGE_MS)
+    monkeypatch.setattr(harness.valkey, "append", lose_and_refuse)
+    monkeypatch.setattr(harness.valkey, "restore", restore_and_die)
+    journal = await harness.valkey.read_journal(response_id)
+    with pytest.raises(UnavailableError):
+        await harness.terminator.end(response_id, Status.FAILED)
+    (lost,) = restored
+    assert (lost.model, lost.job) == (job.model, meta.job)
+    assert lost.age_ms == AGE_MS
+    assert await harness.valkey.read_journal(response_id) == journal != []
+    meta = await harness.valkey.describe(response_id)
+    assert meta is not None
+    assert meta.incomplete

@@ -239,7 +239,7 @@ class ResponseService:
         except UnavailableError as error:
             why = REFUSED if isinstance(error, PermanentRefusalError) else UNSENT
             logger.warning("%s cannot be queued: %s", job.response_id, error)
-            await self._terminator.end(job.response_id, Status.FAILED, error=why)
+            await self._terminator.end(job.response_id, Status.FAILED, error=why, job=job)
             return
         if opening.outcome is OpenResult.UNATTENDED:
             await self._scaler.ensure_running()

@@ -5,10 +5,12 @@ import logging
 from functools import partial
 from itertools import islice
 
+from axon.clock import now_ms
 from axon.event_log.confirmation import await_confirmation, confirmed_delivery
 from axon.event_log.log import (
     Claim,
     EventLog,
+    JournalRecord,
     LoggedEvent,
     LostResponse,
     ResponseMeta,
@@ -73,6 +75,7 @@ class ResponseTerminator:
         error: dict[str, str] | None = None,
         reason: str | None = None,
         known: ResponseMeta | None = None,
+        job: Job | None = None,
     ) -> None:
         """End a response that has not ended yet with what the log holds of it.
 
@@ -88,6 +91,9 @@ class ResponseTerminator:
             Why an incomplete response is.
         known : ResponseMeta | None
             The response's state as the caller has just read it, which spares a round trip.
+        job : Job | None
+            The response's job, if the caller knows it: a log that is missing is made again from it,
+            so that the client, which may have event 0, gets the end.
 
         Raises
         ------
@@ -97,6 +103,9 @@ class ResponseTerminator:
         for pause in islice(backoff(first_s=0.1, longest_s=1.0), _TRIES):
             # Only at first: what has fenced this off has changed the state, too.
             meta, known = known or await self._log.describe(response_id), None
+            if meta is None and job:
+                await self._log.restore(_unbegun(job))
+                continue  # the restored log is claimed and ended like any other
             if meta is None or not meta.job:
                 await self._log.forget(response_id)
                 return
@@ -136,17 +145,18 @@ class ResponseTerminator:
             if received is None or received > transcript.next_sequence:
                 status, error, reason = Status.FAILED, LOST, None
                 transcript.next_sequence = max(received or 0, transcript.next_sequence)
+        journal = await self._log.read_journal(meta.response_id) if claim.next_record else []
+        lost = _lost(meta, job, claim=claim, events=logged, journal=journal)
         usage = None
         if error is not LOST:  # else the log may hold fewer tokens than were generated
             # They were spent though the answer ends early: client and history get their number.
-            journal = await self._log.read_journal(meta.response_id) if claim.next_record else []
             usage = logged_usage(journal, logged_tokens=len(transcript.token_ids))
         # What a client cancels or may continue, it has seen grow: it gets the item's end, too.
         events = opening if status is Status.FAILED else [*opening, *transcript.cut_short()]
         events.append(transcript.end(status, error=error, reason=reason, usage=usage))
         if job is None:
             # No record and no turn can be made of it. Its client gets the event all the same.
-            await self._append(meta, logged, events, claim=claim, status=status)
+            await self._append(lost, events, claim=claim, status=status)
             return
         finished = FinishedResponse(
             job=job,
@@ -159,7 +169,7 @@ class ResponseTerminator:
         await self._finisher.finish(
             finished,
             append=lambda event: self._append(
-                meta, logged, [*events[:-1], event], claim=claim, status=status
+                lost, [*events[:-1], event], claim=claim, status=status
             ),
             # Nothing continues a failed response: telling of it matters more than keeping it.
             history_required=status is not Status.FAILED,
@@ -190,8 +200,7 @@ class ResponseTerminator:
 
     async def _append(
         self,
-        meta: ResponseMeta,
-        logged: list[LoggedEvent],
+        lost: LostResponse,
         events: list[LoggedEvent],
         *,
         claim: Claim,
@@ -200,7 +209,7 @@ class ResponseTerminator:
         """Append the closing events; make the log again if it was lost since it was read."""
         append = partial(
             self._log.append,
-            meta.response_id,
+            lost.response_id,
             epoch=claim.epoch,
             events=events,
             status=status,
@@ -211,26 +220,58 @@ class ResponseTerminator:
             await append()
         except MissingResponseError:
             # The history has this end already, so the client must get the same one.
-            await self._restore(meta, logged, claim=claim)
+            await self._log.restore(lost)
             await append()
 
-    async def _restore(
-        self, meta: ResponseMeta, events: list[LoggedEvent], *, claim: Claim
-    ) -> None:
-        await self._log.restore(
-            LostResponse(
-                response_id=meta.response_id,
-                tenant_id=meta.tenant_id,
-                key_id=meta.key_id,
-                connection_id=meta.connection_id,
-                job=meta.job,
-                age_ms=0,
-                epoch=claim.epoch,
-                nonce=claim.nonce,
-                events=events,
-                status=Status.IN_PROGRESS,
-            )
-        )
+
+def _lost(
+    meta: ResponseMeta,
+    job: Job | None,
+    *,
+    claim: Claim,
+    events: list[LoggedEvent],
+    journal: list[JournalRecord],
+) -> LostResponse:
+    """Return the log as it was claimed, to make it again if it is lost before its end is appended.
+
+    This process may die between the two: so the log keeps its deadline and its usage, and counts as
+    incomplete until the end is appended, because the history may have that already.
+    """
+    return LostResponse(
+        response_id=meta.response_id,
+        tenant_id=meta.tenant_id,
+        key_id=meta.key_id,
+        connection_id=meta.connection_id,
+        job=meta.job,
+        age_ms=now_ms() - job.created_ms if job else 0,
+        model=job.model if job else "",
+        epoch=claim.epoch,
+        nonce=claim.nonce,
+        events=events,
+        journal=journal,
+        status=Status.IN_PROGRESS,
+        complete=False,
+    )
+
+
+def _unbegun(job: Job) -> LostResponse:
+    """Return the log of a response that waits, as its job alone makes it.
+
+    It counts as incomplete: the queue may have accepted the job all the same, and a worker begun.
+    """
+    return LostResponse(
+        response_id=job.response_id,
+        tenant_id=job.tenant_id,
+        key_id=job.key_id,
+        connection_id=job.connection_id,
+        job=job.encode(),
+        age_ms=now_ms() - job.created_ms,
+        model=job.model,
+        epoch=0,
+        events=[job.transcript().created()],
+        status=Status.QUEUED,
+        complete=False,
+    )
 
 
 def _job(meta: ResponseMeta) -> Job | None:
