@@ -50,7 +50,9 @@ class EventWriter(HeldLog):
                 if not (untouched and self._job.sent_once):
                     raise
                 self.claimed = self._new_claim()
-                await self._retry.run(lambda: self._restore(events[:1], Status.QUEUED))
+                await self._retry.run(
+                    lambda: self._restore(events[:1], Status.QUEUED, complete=False)
+                )
                 continue  # the restored log is claimed like any other
             self.claimed = claim
             of_the_job = claim.next_sequence <= len(events) and not claim.next_record
