@@ -233,14 +233,18 @@ class Quarantine:
             await self._permits.release(holder, pause_s=pause_s)
 
     async def _become_alone(self, quiet_s: float) -> None:
-        others = self._others()
-        if others:
-            await self._wait(others, quiet_s)
+        until = _now() + quiet_s
+        # Looked at again and again: a job that was received with this one may become a suspect that
+        # waits, which is nothing to wait for.
+        while (others := self._others()) and _now() < until:
+            await self._wait(others, POLL_S)
+            if self._shutdown.draining.is_set():
+                break
         if self._shutdown.draining.is_set():
             raise HandedOverError
         # Twice: a library may turn a cancellation into an error of its own.
         for _ in range(2):
-            if left := [task for task in others if not task.done()]:
+            if left := self._others():
                 for task in left:
                     task.cancel()
                 await self._wait(left, _RELEASE_S / 2)

@@ -23,6 +23,9 @@ QUARANTINE_S = 60.0
 """Seconds without a flush after which a suspect continues in company, unproved."""
 _NOTE_TIMEOUT_S = 1.0
 """Limit for the note of an attempt that ends; without it the attempt counts."""
+_ALONE_NOTE_TIMEOUT_S = 15.0
+"""The same for an attempt that ran alone; without it its request is condemned. At a drain, jobs
+have 5 s from the hand-over to their cancellation, and then 30 s to release their messages."""
 
 
 class Progress(Protocol):
@@ -198,9 +201,33 @@ class _Attempt(Progress):
         """
         if self._progressed or self._released or not (note := self._note_of(error)):
             return
+        if self._alone:
+            await self._note_end_alone(note)
+            return
         with suppress(UnavailableError, FencedError, MissingResponseError, TimeoutError):
             async with asyncio.timeout(_NOTE_TIMEOUT_S):
                 await self._note(note)
+
+    async def _note_end_alone(self, note: AttemptNote) -> None:
+        """Write the note with retries, while the message is held; one cancellation does not end it.
+
+        A worker that ends takes its beat with it. With the note `ALONE` in the log, the next claim
+        would take it for dead, and condemn a request that was only handed over.
+        """
+        retry = RetryPolicy(within_s=_ALONE_NOTE_TIMEOUT_S, longest_pause_s=1.0)
+        writing = asyncio.create_task(retry.run(lambda: self._note(note)))
+        until = asyncio.get_running_loop().time() + _ALONE_NOTE_TIMEOUT_S
+        try:
+            try:
+                await asyncio.wait([writing], timeout=_ALONE_NOTE_TIMEOUT_S)
+            except asyncio.CancelledError:  # the drain has waited long enough for this job
+                left_s = until - asyncio.get_running_loop().time()
+                await asyncio.wait([writing], timeout=max(left_s, 0))
+                raise
+        finally:
+            if not writing.done() or isinstance(writing.exception(), UnavailableError):
+                logger.error("%s ran alone, and its end is not noted", self._response_id)
+            await end(writing)
 
     def _note_of(self, error: BaseException) -> AttemptNote | None:
         if not isinstance(error, Exception):  # cancelled: the worker drains, or goes in quarantine

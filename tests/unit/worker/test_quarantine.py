@@ -9,7 +9,7 @@ from axon.directory.quarantine import PERMIT_LEASE_S
 from axon.exceptions import UnavailableError
 from axon.testing.attempts import FakeQuarantinePermits
 from tests.support.virtual_time import now, run
-from worker.quarantine import QUIET_S, Quarantine, QuarantineBusyError
+from worker.quarantine import HOLD_S, QUIET_S, Quarantine, QuarantineBusyError
 from worker.shutdown import HandedOverError, Shutdown
 
 
@@ -36,6 +36,10 @@ class QuarantineHarness:
         self.changes: list[tuple[float, bool]] = []
         self.quarantine.watch(self.jobs)
         self.quarantine.listen(lambda: self.changes.append((now(), self.quarantine.active)))
+
+    def is_active(self) -> bool:
+        """Return whether the worker takes no other jobs."""
+        return self.quarantine.active
 
     def job(self, seconds: float, *, release_s: float = 0.0) -> asyncio.Task[None]:
         """Start a job that needs some seconds, and some to release its message."""
@@ -163,5 +167,72 @@ def test_quarantine_needs_valkey_to_begin_and_not_to_go_on() -> None:
         await asyncio.sleep(60)
         assert harness.quarantine.active
         await harness.quarantine.end()
+
+    run(story())
+
+
+def test_quarantine_passes_on_to_suspects_that_wait_and_then_ends_without_a_pause() -> None:
+    async def story() -> None:
+        permits = Permits()
+        harness = QuarantineHarness(permits)
+        quarantine = harness.quarantine
+        began: list[float] = []
+
+        async def suspect() -> None:
+            await quarantine.begin_in_turn(groups_busy=lambda: False)
+            began.append(now())
+            await asyncio.sleep(3)
+            await quarantine.end(proved=True)
+
+        def start() -> asyncio.Task[None]:
+            task = asyncio.create_task(suspect())
+            harness.jobs.add(task)
+            task.add_done_callback(harness.jobs.discard)
+            return task
+
+        first, second, gone, third = [start() for _ in range(4)]
+        await asyncio.sleep(4)
+        assert harness.is_active()
+        assert quarantine.held == 2
+        gone.cancel()
+        await asyncio.wait([first, second, third])
+        assert [first.exception(), second.exception(), third.exception()] == [None] * 3
+        assert began == pytest.approx([0, 3.1, 6.2], abs=0.3)
+        assert not harness.is_active()
+        await QuarantineHarness(permits, "w2").quarantine.begin()  # without a pause
+
+    run(story())
+
+
+def test_quarantine_that_is_passed_on_to_a_suspect_that_has_gone_ends() -> None:
+    async def story() -> None:
+        harness = QuarantineHarness(Permits())
+        quarantine = harness.quarantine
+        await quarantine.begin()
+        waiting = asyncio.create_task(quarantine.begin_in_turn(groups_busy=lambda: False))
+        await asyncio.sleep(1)
+        await quarantine.end(proved=True)
+        assert harness.is_active()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert not harness.is_active()
+        assert quarantine.held == 0
+
+    run(story())
+
+
+def test_quarantine_ends_the_wait_of_a_suspect_at_its_limit_and_at_a_drain() -> None:
+    async def story() -> None:
+        harness = QuarantineHarness(Permits())
+        quarantine = harness.quarantine
+        await quarantine.begin()
+        with pytest.raises(QuarantineBusyError):
+            await quarantine.begin_in_turn(groups_busy=lambda: False)
+        assert HOLD_S <= now() <= HOLD_S + 1
+        asyncio.get_running_loop().call_later(2, harness.shutdown.drain)
+        with pytest.raises(HandedOverError):
+            await quarantine.begin_in_turn(groups_busy=lambda: False)
+        assert HOLD_S + 2 <= now() <= HOLD_S + 3
+        await quarantine.end()
 
     run(story())

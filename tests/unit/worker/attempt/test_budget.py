@@ -213,3 +213,44 @@ def test_budget_counts_no_suspect_that_waits_for_its_group() -> None:
         await asyncio.wait((*running, waiting))
 
     run(story())
+
+
+def test_budget_notes_the_end_of_an_attempt_alone_when_valkey_is_back() -> None:
+    async def story() -> None:
+        harness = BudgetHarness()
+
+        async def work(progress: Progress) -> None:
+            harness.notes.fail_with = UnavailableError("no Valkey")
+            raise HandedOverError
+
+        running = asyncio.create_task(harness.attempt(work, attempts=3))
+        await asyncio.sleep(5)
+        running.cancel()  # by the drain, whose hand-over takes 5 s
+        await asyncio.sleep(3)
+        assert not running.done()  # so the message is held
+        harness.notes.fail_with = None
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert now() <= 9.5
+        assert harness.notes.noted == [ALONE, RELEASED]
+        assert not harness.is_alone()
+        harness.valkey.dead_workers.add("w1")
+        claim = await harness.valkey.claim(harness.response_id, in_progress=b"{}", message_id="m")
+        assert not claim.died_alone
+
+    run(story())
+
+
+def test_budget_bounds_the_time_for_the_note_of_an_attempt_alone() -> None:
+    async def story() -> None:
+        harness = BudgetHarness()
+
+        async def work(progress: Progress) -> None:
+            harness.notes.fail_with = UnavailableError("no Valkey")
+            raise HandedOverError
+
+        with pytest.raises(HandedOverError):
+            await harness.attempt(work, attempts=3)
+        assert 10 <= now() <= 16
+
+    run(story())
