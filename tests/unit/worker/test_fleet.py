@@ -51,7 +51,7 @@ def test_fleet_condemns_poison_and_answers_all_that_ran_beside_it(workers: int) 
 
 @pytest.mark.parametrize(
     ("workers", "poisons", "median_s", "last_s"),
-    [(1, 1, 60, 130), (1, 4, 120, 300), (3, 2, 60, 130)],
+    [(1, 1, 60, 130), (1, 4, 200, 300), (3, 2, 60, 130)],
 )
 def test_fleet_ends_only_poison_at_the_slots_of_production(
     workers: int, poisons: int, median_s: float, last_s: float
