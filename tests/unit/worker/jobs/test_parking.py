@@ -30,6 +30,7 @@ JOB = a_job()
         (f'{{"response": {{"id": "{JOB.response_id}"}}}}', JOB.response_id),
         ("poison", None),
     ],
+    ids=["job", "id alone", "no id"],
 )
 async def test_parked_jobs_keeps_a_job_that_cannot_be_read(
     body: str, response_id: str | None

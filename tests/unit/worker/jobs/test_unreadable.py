@@ -127,6 +127,7 @@ def test_unreadable_job_is_parked_at_once_and_its_client_gets_a_failure(
         '{"response": {"id": "resp_of_no_kind"}}',
         f'{{"response": {{"id": "{new_id("resp")}"}}}}',
     ],
+    ids=["no JSON", "no object", "no id", "no log"],
 )
 def test_unreadable_job_without_a_response_is_parked(body: str) -> None:
     async def story() -> None:
