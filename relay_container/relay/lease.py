@@ -72,7 +72,7 @@ class Lease:
 
     async def _follows_others(self) -> bool:
         """Return whether other relays' leases have ended before this one's first."""
-        return any(relay_id != self._relay_id for relay_id in await self._directory.expired())
+        return any(relay_id != self._relay_id for relay_id in await self._directory.lapsed())
 
     async def end(self) -> None:
         """End the lease: the relay gets no new responses, and others take over what it has."""

@@ -57,3 +57,9 @@ async def test_lease_that_begins_with_nobody_to_wait_for_is_not_resumed(
     assert await harness.valkey.take_over("relay-b", successor_id=RELAY) == []
     await again.beat()  # only its own earlier process has left something
     assert not again.resumed
+
+
+async def test_lease_that_follows_an_orderly_end_is_not_resumed(harness: RelayHarness) -> None:
+    await harness.relay.lease.beat()
+    await harness.relay.lease.end()
+    assert not (await harness.join("relay-b")).lease.resumed

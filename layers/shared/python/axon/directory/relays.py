@@ -49,6 +49,10 @@ class RelayDirectory(Protocol):
         """Return the relays whose lease has ended and that may have deliveries to take over."""
         ...
 
+    async def lapsed(self) -> list[str]:
+        """Return the relays of `expired` that did not end their lease themselves."""
+        ...
+
     async def take_over(
         self, relay_id: str, *, successor_id: str, limit: int = 100
     ) -> list[TakenOver]:

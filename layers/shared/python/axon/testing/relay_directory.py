@@ -94,6 +94,10 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
         return [relay_id for relay_id, until in self._relays.items() if until <= now]
 
     @override
+    async def lapsed(self) -> list[str]:
+        return [relay_id for relay_id in await self.expired() if self._relays[relay_id]]
+
+    @override
     async def take_over(
         self, relay_id: str, *, successor_id: str, limit: int = 100
     ) -> list[TakenOver]:

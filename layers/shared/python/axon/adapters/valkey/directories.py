@@ -55,8 +55,15 @@ class ValkeyRelayDirectory(RelayDirectory):
 
     @override
     async def expired(self) -> list[str]:
+        return await self._leases_until_now("-inf")
+
+    @override
+    async def lapsed(self) -> list[str]:
+        return await self._leases_until_now("(0")
+
+    async def _leases_until_now(self, first: str) -> list[str]:
         now = await self._valkey.now_ms()
-        members = await self._valkey.call("ZRANGEBYSCORE", keys.RELAYS, "-inf", now)
+        members = await self._valkey.call("ZRANGEBYSCORE", keys.RELAYS, first, now)
         return [member.decode() for member in members]
 
     @override
