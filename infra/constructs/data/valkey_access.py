@@ -7,7 +7,7 @@ _COMMANDS = (
     *("client|setinfo", "info", "time"),
     *("eval", "evalsha"),
     *("del", "exists", "expire", "get", "set", "ttl", "unlink"),
-    *("hdel", "hexists", "hget", "hgetall", "hincrby", "hmget", "hset"),
+    *("hdel", "hexists", "hget", "hgetall", "hincrby", "hmget", "hrandfield", "hset"),
     *("sadd", "scard", "sismember", "smembers", "smove", "srem", "sscan"),
     *("zadd", "zrangebyscore", "zrem", "zrevrangebyscore", "zscore"),
     *("xadd", "xrange"),
