@@ -117,14 +117,14 @@ class TestWorkerBeatsValues:
         for name in ("silent", "taken", "left"):
             await harness.hold(name, *MESSAGES)
         seen = (await harness.beats.values())["taken"]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.6)
         for name in ("own", "alive"):
             await harness.beat(name)
         await harness.beats.leave("left")
         await harness.beats.take("taken", seen=seen, successor="own 1", limit=2)
-        values = await harness.beats.values("own", silent_s=0.09)
+        values = await harness.beats.values("own", silent_s=0.5)
         assert values.keys() == {"own", "silent"}
-        assert (await harness.beats.values("other", silent_s=0.09)).keys() == {"silent"}
+        assert (await harness.beats.values("other", silent_s=0.5)).keys() == {"silent"}
 
     async def test_return_those_first_that_are_silent_for_longest(
         self, harness: BeatsHarness

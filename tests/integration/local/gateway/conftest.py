@@ -115,7 +115,9 @@ class GatewayHarness:
 
     def noted(self, connection_id: str, kind: str) -> list[dict[str, Any]]:
         """Return a connection's events: CONNECT or DISCONNECT, or AUTHORIZE for the authorizer."""
-        events = [json.loads(line) for line in self.note.read_text().splitlines()]
+        # The last part is empty, or a line that is still being written.
+        *lines, _ = self.note.read_text().split("\n")
+        events = [json.loads(line) for line in lines]
         return [
             event
             for event in events
