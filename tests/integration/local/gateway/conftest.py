@@ -115,15 +115,22 @@ class GatewayHarness:
 
     def noted(self, connection_id: str, kind: str) -> list[dict[str, Any]]:
         """Return a connection's events: CONNECT or DISCONNECT, or AUTHORIZE for the authorizer."""
-        # The last part is empty, or a line that is still being written.
-        *lines, _ = self.note.read_text().split("\n")
-        events = [json.loads(line) for line in lines]
         return [
             event
-            for event in events
+            for event in self._events()
             if event["requestContext"]["connectionId"] == connection_id
             and kind == ("AUTHORIZE" if "type" in event else event["requestContext"]["eventType"])
         ]
+
+    def attempts(self) -> int:
+        """Return how many events were noted, without those of connections that ended."""
+        kinds = [event["requestContext"].get("eventType") for event in self._events()]
+        return len(kinds) - kinds.count("DISCONNECT")
+
+    def _events(self) -> list[dict[str, Any]]:
+        # The last part is empty, or a line that is still being written.
+        *lines, _ = self.note.read_text().split("\n")
+        return [json.loads(line) for line in lines]
 
     async def disconnected(self, connection_id: str) -> tuple[int, str]:
         """Wait for a connection's only $disconnect; return its code and reason."""

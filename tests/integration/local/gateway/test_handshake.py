@@ -64,13 +64,13 @@ def test_plain_http_request_gets_an_error_that_sdks_understand(
 
 
 def test_malformed_upgrade_invokes_no_function(api: GatewayHarness) -> None:
-    before = api.note.read_text()
+    before = api.attempts()
     connection = http.client.HTTPConnection("127.0.0.1", api.port)
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Authorization": ALLOW}
     connection.request("GET", "/responses", headers=headers)
     assert connection.getresponse().status == 400
     connection.close()
-    assert api.note.read_text() == before
+    assert api.attempts() == before
 
 
 async def test_handshake_negotiates_no_compression(api: GatewayHarness) -> None:
@@ -80,9 +80,9 @@ async def test_handshake_negotiates_no_compression(api: GatewayHarness) -> None:
 
 
 async def test_authorizer_is_not_invoked_without_the_identity(api: GatewayHarness) -> None:
-    before = api.note.read_text()
+    before = api.attempts()
     assert await refusal(api, authorization=None) == (401, {"message": "Unauthorized"})
-    assert api.note.read_text() == before
+    assert api.attempts() == before
 
 
 _DENIED = "User is not authorized to access this resource"
