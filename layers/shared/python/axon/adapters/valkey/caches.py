@@ -100,8 +100,11 @@ class ValkeyTurnCache(TurnCache):
             self._valkey.call("EXPIRE", keys.turn(response_id), self._ttl_s)
             for response_id in response_ids
         )
-        await asyncio.gather(self._valkey.call("ZADD", keys.TURNS, "XX", *scores), *expiries)
-        await self._valkey.call("EXPIRE", keys.TURNS, self._ttl_s)
+        await asyncio.gather(
+            self._valkey.call("ZADD", keys.TURNS, "XX", *scores),
+            self._valkey.call("EXPIRE", keys.TURNS, self._ttl_s),
+            *expiries,
+        )
 
     async def _put_one(self, turn: Turn) -> None:
         connection_id, previous = turn.connection_id or "", turn.previous_response_id or ""
