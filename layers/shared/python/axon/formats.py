@@ -171,6 +171,25 @@ class FormattedModel(BaseModel):
         return read(cls.FORMAT, data, cls.model_validate_json)
 
 
+def text_at(data: bytes | str, *path: str) -> str | None:
+    """Return a text inside JSON objects that cannot be read otherwise; None if there is none.
+
+    Parameters
+    ----------
+    data : bytes | str
+        Anything.
+    path : str
+        Names of the fields that lead to it.
+    """
+    try:
+        value = loads(data)
+    except ValueError:
+        return None
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else None
+
+
 def _version_of(data: bytes | str) -> int:
     """Return the version that JSON claims to have; 1 if it does not even say that."""
     try:

@@ -7,9 +7,8 @@ from typing import Any, Protocol
 from typing_extensions import override
 
 from axon.exceptions import PermanentRefusalError
-from axon.formats import Format, FormattedModel
+from axon.formats import Format, FormattedModel, text_at
 from axon.jobs import Job
-from axon.serialization import loads
 
 LOSING_EPOCH = 0
 """An epoch before all others: a record with it replaces none that an attempt has sent.
@@ -89,12 +88,7 @@ def response_id_of(data: str) -> str | None:
     str | None
         None if the data names no response: it is not a record of any version.
     """
-    try:
-        record = loads(data)
-    except ValueError:
-        return None
-    response_id = record.get("response_id") if isinstance(record, dict) else None
-    return response_id if isinstance(response_id, str) else None
+    return text_at(data, "response_id")
 
 
 class HistorySender(Protocol):

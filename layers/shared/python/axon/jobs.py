@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, field_serializer
 
 from axon.exceptions import UnavailableError
-from axon.formats import Format, FormattedModel, read
+from axon.formats import Format, FormattedModel, read, text_at
 from axon.ids import is_id
 from axon.protocol.requests import CreateResponse, ServiceTier
 from axon.protocol.transcript import Transcript
@@ -117,13 +117,8 @@ def response_id_in(data: bytes | str) -> str | None:
     str | None
         None if the data names no response: it is not a job of any version.
     """
-    try:
-        job = loads(data)
-    except ValueError:
-        return None
-    response = job.get("response") if isinstance(job, dict) else None
-    response_id = response.get("id") if isinstance(response, dict) else None
-    return response_id if isinstance(response_id, str) and is_id("resp", response_id) else None
+    response_id = text_at(data, "response", "id")
+    return response_id if response_id and is_id("resp", response_id) else None
 
 
 def new_job(
