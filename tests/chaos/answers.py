@@ -46,13 +46,14 @@ class Answer:
     limit : int | None
         `max_output_tokens` of the request.
     ends_within_s : float
-        Seconds from the question within which the client must learn of its end.
+        Seconds from its first submission within which the client must learn of its end.
     doomed : bool
         Its job was taken away, so that its deadline ends it.
     """
 
     name: str
     asked_at: float = 0.0
+    submitted_at: float = 0.0
     prompt: str
     expected: str
     behaviour: Behaviour = Behaviour.READ
@@ -232,6 +233,7 @@ class Observations:
                 answer.errors.append(record.data["data"])
             case Op.SUBMIT:
                 answer.submits += 1
+                answer.submitted_at = answer.submitted_at or record.at
             case Op.LEAVE:
                 answer.left = True
             case Op.FORGOTTEN:

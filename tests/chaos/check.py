@@ -125,7 +125,7 @@ def _strays(answer: Answer, *, loses: bool) -> Findings:
 
 def _ending(answer: Answer, *, losses: str | None) -> Findings:
     if answer.final is not None:
-        took_s = answer.ended_at - answer.asked_at
+        took_s = answer.ended_at - answer.submitted_at
         if answer.ends_within_s and took_s > answer.ends_within_s:
             yield Fault.LIMIT, f"its end came after {took_s:.1f} s, not {answer.ends_within_s:g}"
     elif answer.forgotten:
@@ -135,6 +135,8 @@ def _ending(answer: Answer, *, losses: str | None) -> Findings:
         honest = "response_not_found" if forgets else "response_lost"
         if not answer.forgotten.startswith(honest):
             yield Fault.LOST, f"refused: {answer.forgotten}"
+    elif losses and answer.doomed and not answer.events:
+        return  # the fault deleted its job, and its log was lost before its first event came
     elif not answer.left and not answer.irregular:
         yield Fault.SILENT, f"no end within {answer.ends_within_s:g} s"
 
@@ -215,11 +217,21 @@ def _row(answer: Answer, rows: dict[str, dict[str, Any]], *, loses: bool) -> Fin
         honest = (GIVEN_UP["message"], LOST_MESSAGE)
         if row["status"] != "cancelled" and (error or {}).get("message") not in honest:
             yield Fault.STORED, f"its client left, yet it is {row['status']}: {error}"
-    elif answer.final not in (None, row["response"]) and not (
-        loses and _is_better_kept(answer, row)
-    ):
+    elif not _is_stored(answer, row) and not (loses and _is_better_kept(answer, row)):
         yield Fault.STORED, f"otherwise in the database: {row}"
     yield from _conversation(answer, row, rows)
+
+
+def _is_stored(answer: Answer, row: dict[str, Any]) -> bool:
+    """Return whether the database has what its client was told.
+
+    A client that is told `store: false` must not rely on its record. A queue that did not answer in
+    time may have taken it.
+    """
+    if answer.final is None:
+        return True
+    told, stored = answer.final, row["response"]
+    return told == (stored if told.get("store", True) else stored | {"store": False})
 
 
 def _is_better_kept(answer: Answer, row: dict[str, Any]) -> bool:

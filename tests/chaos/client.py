@@ -32,7 +32,7 @@ class Client:
     Parameters
     ----------
     silent_s : float
-        Seconds after which an answer that has not ended counts as silent.
+        Seconds from its submission after which an answer that has not ended counts as silent.
     retry_unknown_s : float
         Seconds for which a response that the cloud does not know is requested again, because
         Valkey may have lost its data; 0 makes an unknown response a fault at once.
@@ -64,6 +64,7 @@ class Client:
         self._connection: AsyncResponsesConnection | None = None
         self._connections = 0
         self._acted = False
+        self._limit: asyncio.Timeout | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ask until `stop` is set; the last answer is read to its end."""
@@ -102,7 +103,8 @@ class Client:
         )
         answer = self._observations.answers[name]
         try:
-            async with asyncio.timeout(self._silent_s):
+            async with asyncio.timeout(self._silent_s) as limit:
+                self._limit = limit
                 await self._ask_until_ended(answer, drawn)
         except TimeoutError:
             self._add(Op.GIVE_UP, answer)
@@ -162,6 +164,8 @@ class Client:
         self, connection: AsyncResponsesConnection, answer: Answer, drawn: Plan
     ) -> None:
         if not answer.response_id:
+            if self._limit is not None and not answer.submits:
+                self._limit.reschedule(asyncio.get_running_loop().time() + self._silent_s)
             self._add(Op.SUBMIT, answer)
             previous = answer.previous and answer.previous.response_id
             await self._send(

@@ -118,7 +118,7 @@ def test_check_compares_the_end_with_the_limits() -> None:
     told(sample, ["one", " two"], "incomplete")
     verdict = check(sample.records)
     assert [one.what for one in verdict.broken if one.fault is Fault.LIMIT] == [
-        "its end came after 0.6 s, not 0.3",
+        "its end came after 0.5 s, not 0.3",
         "2 tokens, where 1 were allowed",
     ]
 
@@ -182,6 +182,44 @@ def test_check_accepts_that_a_request_without_job_and_log_is_unknown() -> None:
         sample = HistorySample(losses=losses)
         sample.ask("c", "one", doomed=True)
         sample.add(Op.FORGOTTEN, "c", what="response_not_found: gone")
+        assert faults(sample.end()) == found
+
+
+def test_check_accepts_silence_only_where_job_and_log_were_lost_before_the_first_event() -> None:
+    for losses, doomed, events, found in (
+        ("some", True, False, set()),
+        ("", True, False, {Fault.SILENT}),
+        ("some", False, False, {Fault.SILENT}),
+        ("some", True, True, {Fault.SILENT}),
+    ):
+        sample = HistorySample(losses=losses)
+        sample.ask("c", "one", doomed=doomed)
+        if events:
+            final = response("c", "", "failed", input_tokens=1)
+            sample.store("c", final, sample.events("c", [created("c")]))
+        sample.add(Op.GIVE_UP, "c")
+        assert faults(sample.end()) == found
+
+
+def test_check_counts_a_limit_from_the_submission() -> None:
+    for op, found in ((Op.ASK, set()), (Op.SUBMIT, {Fault.LIMIT})):
+        records = whole().end()
+        first = next(index for index, record in enumerate(records) if record.op is op)
+        name = records[first].answer
+        for index, record in enumerate(records):
+            if record.answer == name and index <= first:
+                records[index] = replace(record, at=record.at - 70)
+        assert faults(records) == found
+
+
+def test_check_accepts_a_record_of_an_answer_that_was_told_as_not_stored() -> None:
+    for told, stored, found in ((False, True, set()), (True, False, {Fault.STORED})):
+        sample = HistorySample()
+        sample.ask("c", "one")
+        final = response("c", "", "failed", input_tokens=1)
+        end = {"type": "response.failed", "response": final | {"store": told}}
+        frames = sample.events("c", [created("c"), end])
+        sample.store("c", final | {"store": stored}, frames)
         assert faults(sample.end()) == found
 
 

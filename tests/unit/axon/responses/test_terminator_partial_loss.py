@@ -67,6 +67,31 @@ async def _end_without_usage(harness: ResponseHarness) -> None:
     assert (response["error"], response["usage"]) == (LOST, None)
 
 
+async def test_terminator_ends_no_log_whose_journal_was_lost_since_its_claim(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its usage was in there: an end without it would count nothing."""
+    harness = ResponseHarness()
+    await harness.begin()
+    response_id = await harness.submit()
+    attempt = await harness.say(response_id, "one ")
+    usage = JournalRecord(number=0, after=2, kind=USAGE, data=input_record(3))
+    await harness.valkey.append(
+        response_id, epoch=1, events=[], status=Status.IN_PROGRESS, journal=[usage]
+    )
+    read = harness.valkey.read_journal
+
+    async def lost_once(response_id: str) -> list[JournalRecord]:
+        monkeypatch.setattr(harness.valkey, "read_journal", read)
+        return []
+
+    monkeypatch.setattr(harness.valkey, "read_journal", lost_once)
+    await harness.terminator.end(response_id, Status.CANCELLED)
+    response = (await harness.events(response_id))[-1]["response"]
+    tokens = len(attempt.transcript.token_ids)
+    assert (response["usage"]["input_tokens"], response["usage"]["output_tokens"]) == (3, tokens)
+
+
 async def test_terminator_that_dies_behind_a_restore_leaves_a_log_with_its_deadline_and_usage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

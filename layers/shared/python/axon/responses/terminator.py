@@ -145,7 +145,7 @@ class ResponseTerminator:
             if received is None or received > transcript.next_sequence:
                 status, error, reason = Status.FAILED, LOST, None
                 transcript.next_sequence = max(received or 0, transcript.next_sequence)
-        journal = await self._log.read_journal(meta.response_id) if claim.next_record else []
+        journal = await self._read_journal(meta.response_id, claim)
         lost = _lost(meta, job, claim=claim, events=logged, journal=journal)
         usage = None
         if error is not LOST:  # else the log may hold fewer tokens than were generated
@@ -197,6 +197,19 @@ class ResponseTerminator:
         transcript = job.transcript() if job else _transcript(logged[0])
         transcript.replay(logged)
         return transcript, logged
+
+    async def _read_journal(self, response_id: str, claim: Claim) -> list[JournalRecord]:
+        """Return the response's journal.
+
+        Raises
+        ------
+        MissingResponseError
+            Records were lost since the claim.
+        """
+        journal = await self._log.read_journal(response_id) if claim.next_record else []
+        if len(journal) < claim.next_record:
+            raise MissingResponseError(f"{response_id} lacks journal records")  # its usage is there
+        return journal
 
     async def _append(
         self,
