@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from axon.adapters.aws.sqs import SqsJobQueue, SqsParking
 from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.composition import (
+    confirmed_generation,
     due_index,
     event_log,
     history_sender,
@@ -30,13 +31,13 @@ from axon.adapters.valkey.quarantine import ValkeyQuarantinePermits
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.clock import now_ms
 from axon.conversations import Conversations
+from axon.event_log.kept_ends import KeptEnds
 from axon.responses.finisher import ResponseFinisher
 from axon.settings import WorkerSettings
 from axon.tracing import Tracing
 from worker.attempt.budget import AttemptBudget
 from worker.attempt.context import AttemptContext
 from worker.attempt.fence_watch import FenceWatch
-from worker.attempt.kept_ends import KeptEnds
 from worker.attempt.runner import JobRunner
 from worker.cluster.handover import JobHandover
 from worker.cluster.liveness import WorkerLiveness, incarnation_of
@@ -183,7 +184,7 @@ def create_parts(foundation: Foundation, *, load_changed: Callable[[int], None])
     )
     # Peers see the worker leave the directory, so that they hand nothing over to it.
     quarantine.listen(registration.announce_soon)
-    kept_ends = KeptEnds(confirm=partial(_confirmed_generation, valkey))
+    kept_ends = KeptEnds(confirm=partial(confirmed_generation, valkey))
     queue = SqsJobQueue(api=foundation.jobs)
     context = _attempt_context(
         foundation, engine_hangs=report_hang, quarantine=quarantine, kept_ends=kept_ends
@@ -258,12 +259,6 @@ def _router(
         left_s=lambda job: (job.deadline_ms(settings.deadlines.longest_wait_s) - now_ms()) / 1000,
         shutdown=foundation.shutdown,
     )
-
-
-async def _confirmed_generation(valkey: Valkey) -> str:
-    """Return the generation of a server that has just answered."""
-    await valkey.now_ms()
-    return valkey.generation
 
 
 def _attempt_context(

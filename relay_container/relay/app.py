@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 from axon.adapters import composition
 from axon.adapters.aws.credentials import process_credentials
@@ -11,6 +12,7 @@ from axon.adapters.observability.metrics import new_registry
 from axon.adapters.valkey.client import create_valkey
 from axon.adapters.valkey.directories import ValkeyRelayDirectory
 from axon.adapters.valkey.memory import MemoryGuard
+from axon.event_log.kept_ends import KeptEnds
 from axon.responses.sweeper import ResponseSweeper
 from axon.settings import RelaySettings
 from relay.completion import DeliveryCompletion
@@ -55,8 +57,14 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
         )
     )
     log = composition.event_log(settings, valkey=valkey)
+    kept_ends = KeptEnds(confirm=partial(composition.confirmed_generation, valkey))
     terminator = composition.terminator(
-        settings, valkey=valkey, log=log, history=history, history_lost=metrics.history_lost
+        settings,
+        valkey=valkey,
+        log=log,
+        history=history,
+        history_lost=metrics.history_lost,
+        kept_ends=kept_ends,
     )
     directory = ValkeyRelayDirectory(valkey=valkey)
     completion = DeliveryCompletion(
@@ -97,6 +105,7 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
         sweeper=ResponseSweeper(
             index=composition.due_index(settings, valkey=valkey), terminator=terminator
         ),
+        kept_ends=kept_ends,
         directory=directory,
         memory=MemoryGuard(
             valkey=valkey, observe=metrics.valkey_memory.set, evicted=metrics.evicted_turns.inc

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from axon.adapters.valkey.memory import MemoryGuard
 from axon.directory.relays import RelayDirectory
+from axon.event_log.kept_ends import KeptEnds
 from axon.periodic import every
 from axon.responses.sweeper import ResponseSweeper
 from axon.tasks import end, run_until
@@ -39,6 +40,7 @@ class Relay:
     relay_left: asyncio.Event
     reconciler: DeliveryReconciler
     sweeper: ResponseSweeper
+    kept_ends: KeptEnds
     directory: RelayDirectory
     memory: MemoryGuard
     stop_timeout_s: float
@@ -81,6 +83,7 @@ class Relay:
             group.create_task(every(STEP_S, step, until=stop))
             for step in (self.sweeper.end_overdue, self.sweeper.end_abandoned, self.memory.step)
         ]
+        terminating.append(group.create_task(self.kept_ends.run()))
         await stop.wait()
         self.relay_left.set()  # ends the pause of the failover's loop, which then sees `stop`
         await self._leave(delivering)

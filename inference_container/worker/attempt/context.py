@@ -7,6 +7,7 @@ from typing import Protocol
 from axon.clock import now_ms
 from axon.conversations import Conversations
 from axon.deadlines import Deadlines
+from axon.event_log.kept_ends import KeptEnds
 from axon.event_log.log import AttemptLog, Status
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
@@ -14,7 +15,6 @@ from axon.retry import RetryPolicy
 from axon.tracing import Tracing
 from worker.attempt.budget import Budget, Unlimited
 from worker.attempt.fence_watch import FenceWatch
-from worker.attempt.kept_ends import KeptEnds
 from worker.attempt.retry_policy import NoRetryReason, OverdueError, no_retry_reason
 from worker.engines.protocol import Engine
 from worker.event_writer import EventWriter

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from axon.event_log.kept_ends import KeptEnds
 from axon.event_log.log import JournalRecord, LostResponse, Status
 from axon.exceptions import AxonError, MissingResponseError, UnavailableError
 from axon.jobs import Job
-from axon.responses.terminator import LOST
+from axon.responses.terminator import LOST, ResponseTerminator
 from axon.responses.usage import USAGE, input_record
 from tests.support.virtual_time import run
 from tests.unit.axon.responses.service_harness import ResponseHarness
@@ -18,6 +19,34 @@ CLAIMS_EVERY_S = 3.0
 """Seconds after which a job comes again: less than the wait for a confirmation."""
 
 AGE_MS = 90_000
+
+
+@pytest.mark.parametrize("loss", ["end and claim", "all"])
+async def test_terminator_appends_an_end_again_that_a_failover_has_lost(loss: str) -> None:
+    harness = ResponseHarness()
+    await harness.begin()
+    response_id = await harness.submit()
+    await harness.say(response_id, "one ")
+    before = harness.valkey.snapshot()
+
+    async def confirm() -> str:
+        return harness.valkey.generation
+
+    ends = KeptEnds(confirm=confirm)
+    terminator = ResponseTerminator(
+        event_log=harness.valkey,
+        finisher=harness.finisher,
+        kept_ends=ends,
+        generation=lambda: harness.valkey.generation,
+    )
+    await terminator.end(response_id, Status.CANCELLED)
+    told = await harness.events(response_id)
+    harness.valkey.rewind(before)
+    if loss == "all":
+        harness.valkey.lose()
+    await ends.look()
+    assert await harness.events(response_id) == told
+    assert await harness.status(response_id) is Status.CANCELLED
 
 
 async def shortened(harness: ResponseHarness) -> str:

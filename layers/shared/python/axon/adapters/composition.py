@@ -20,6 +20,7 @@ from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.follower import ValkeyFollower
 from axon.adapters.valkey.traces import ValkeyResponseTraces
 from axon.conversations import Conversations
+from axon.event_log.kept_ends import KeptEnds
 from axon.exceptions import SettingsError
 from axon.history import HistorySender, NotedHistorySender
 from axon.responses.deletion import ResponseDeletion
@@ -88,6 +89,7 @@ def terminator(
     log: ValkeyEventLog,
     history: SqsApi,
     history_lost: Callable[[], None] = lambda: None,
+    kept_ends: KeptEnds | None = None,
 ) -> ResponseTerminator:
     """Return the terminator, which ends responses from outside an attempt.
 
@@ -101,6 +103,8 @@ def terminator(
         The history queue.
     history_lost : Callable[[], None]
         Called for each response that ends without its history.
+    kept_ends : KeptEnds | None
+        Appends ends again that a failover has lost; None in a process that lives too short for it.
     """
     return ResponseTerminator(
         event_log=log,
@@ -109,7 +113,15 @@ def terminator(
             turns=ValkeyTurnCache(valkey=valkey, ttl_s=settings.conversation_cache_s),
             history_lost=history_lost,
         ),
+        kept_ends=kept_ends,
+        generation=lambda: valkey.generation,
     )
+
+
+async def confirmed_generation(valkey: Valkey) -> str:
+    """Return the generation of a server that has just answered."""
+    await valkey.now_ms()
+    return valkey.generation
 
 
 def due_index(settings: EventLogSettings, *, valkey: Valkey) -> ValkeyDueIndex:

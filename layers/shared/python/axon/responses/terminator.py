@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import islice
 
 from axon.clock import now_ms
 from axon.event_log.confirmation import await_confirmation, confirmed_delivery
+from axon.event_log.kept_ends import KeptEnds
 from axon.event_log.log import (
     Claim,
     EventLog,
@@ -16,7 +18,13 @@ from axon.event_log.log import (
     ResponseMeta,
     Status,
 )
-from axon.exceptions import FencedError, MissingResponseError, RequestError, UnavailableError
+from axon.exceptions import (
+    FencedError,
+    LostClaimError,
+    MissingResponseError,
+    RequestError,
+    UnavailableError,
+)
 from axon.formats import UnreadableError
 from axon.history import LOSING_EPOCH
 from axon.ids import is_id
@@ -48,11 +56,31 @@ class ResponseTerminator:
 
     Taking the next epoch fences off whichever worker runs the response; it stops at its next
     append.
+
+    Parameters
+    ----------
+    event_log : EventLog
+        The log of the responses.
+    finisher : ResponseFinisher
+        Writes the history, then the end.
+    kept_ends : KeptEnds | None
+        Appends ends again that a failover has lost; None in a process that lives too short for it.
+    generation : Callable[[], str]
+        The log's generation.
     """
 
-    def __init__(self, *, event_log: EventLog, finisher: ResponseFinisher) -> None:
+    def __init__(
+        self,
+        *,
+        event_log: EventLog,
+        finisher: ResponseFinisher,
+        kept_ends: KeptEnds | None = None,
+        generation: Callable[[], str] = lambda: "",
+    ) -> None:
         self._log = event_log
         self._finisher = finisher
+        self._ends = kept_ends
+        self._generation = generation
 
     async def cancel(self, response_id: str, *, tenant_id: str) -> None:
         """Cancel a running response of this tenant; one that has ended stays as it is.
@@ -212,6 +240,35 @@ class ResponseTerminator:
         return journal
 
     async def _append(
+        self,
+        lost: LostResponse,
+        events: list[LoggedEvent],
+        *,
+        claim: Claim,
+        status: Status,
+    ) -> None:
+        """Append the closing events, and keep them for a failover that loses them."""
+        write = partial(self._write, lost, events, claim=claim, status=status)
+        generation = self._generation()
+        await write()
+        if self._ends is not None:
+            self._ends.keep(
+                lost.response_id,
+                partial(self._write_again, lost, write, claim=claim),
+                generation=generation,
+            )
+
+    async def _write_again(
+        self, lost: LostResponse, write: Callable[[], Awaitable[None]], *, claim: Claim
+    ) -> None:
+        try:
+            await write()
+        except LostClaimError:
+            # The failover has lost the claim with the end, and nobody has claimed since.
+            await self._log.reclaim(lost.response_id, claim)
+            await write()
+
+    async def _write(
         self,
         lost: LostResponse,
         events: list[LoggedEvent],

@@ -1,12 +1,12 @@
-"""Ends of responses that a failover has lost are appended again, while their worker has them."""
+"""Ends of responses that a failover has lost are appended again, while their process has them."""
 
 import asyncio
 
+from axon.event_log.kept_ends import KEPT_S, MOST, KeptEnds
 from axon.event_log.log import Status
 from axon.exceptions import FencedError, UnavailableError
 from tests.support.virtual_time import run
 from tests.unit.worker.test_event_writer import EventWriterHarness
-from worker.attempt.kept_ends import KEPT_S, MOST, KeptEnds
 
 
 class EndsHarness:

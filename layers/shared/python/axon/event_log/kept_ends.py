@@ -35,10 +35,10 @@ class KeptEnds:
 
     The job of a response is deleted after its terminal event. If a failover just then loses the
     event, nobody would append it again: its client, if it has not received the end, would wait
-    until the deadline fails a response that the database has as completed. So the worker looks
-    whether the log has another generation than at the append, and repeats the append then. It
-    changes nothing where the log has the event, and is refused where somebody has ended the
-    response meanwhile.
+    until the deadline fails a response that the database has as completed. So the process that has
+    appended it (a worker, or a relay that sweeps) looks whether the log has another generation than
+    at the append, and repeats the append then. It changes nothing where the log has the event, and
+    is refused where somebody has ended the response meanwhile.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class KeptEnds:
     async def _look_safely(self) -> None:
         try:
             await self.look()
-        except Exception:  # an end that is not repeated is no reason to end the worker
+        except Exception:  # an end that is not repeated must not end the process
             logger.exception("kept ends could not be looked after")
 
     async def look(self) -> None:
