@@ -129,9 +129,9 @@ class AttemptContext:
         return began_ms + int(self.deadlines.queue_s * 1000) - self.clock_ms()
 
     def forgotten(self, job: Job) -> bool:
-        """Return whether a job that is not in the log has ended, and was not lost.
+        """Return whether a job that is not in the log is too old for an attempt.
 
-        No response waits until then, and what has ended is known until then.
+        No response waits until then: it has ended, or its log was lost while it ran.
         """
         return job.deadline_ms(self.deadlines.longest_wait_s) <= self.clock_ms()
 

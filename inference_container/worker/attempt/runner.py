@@ -109,9 +109,10 @@ class JobRunner:
         ending.log(job.response_id, error)
         try:
             match ending.client:
-                case OutsideFailure.OVERDUE:
+                case OutsideFailure.OVERDUE if await self._log_exists(job):
                     await self._fail_overdue(job)
-                case OutsideFailure.LOST:
+                case OutsideFailure.OVERDUE | OutsideFailure.LOST:
+                    # Of a response without a log, nothing but its job can tell its client.
                     return await self._fail_lost(job, received)
         except UnreadableLogError as unreadable:  # only a newer version can end it
             ending = ending_of(unreadable)
@@ -125,14 +126,18 @@ class JobRunner:
             lambda: self._context.terminator.end(job.response_id, Status.FAILED, error=OVERDUE)
         )
 
+    async def _log_exists(self, job: Job) -> bool:
+        log = self._context.event_log
+        retry = RetryPolicy(stop=self._context.shutdown.draining, within_s=_END_LIMIT_S)
+        return await retry.run(lambda: log.describe(job.response_id)) is not None
+
     async def _fail_lost(self, job: Job, received: ReceivedJob) -> AttemptResult:
         """Fail a response whose log Valkey has lost, unless it may have ended before.
 
         The log was the only record of what the client has received, so no attempt can continue.
         """
-        # Age bounds only a response without a log: one that makes progress may have any age.
-        if self._context.forgotten(job) and not await self._in_progress(job):
-            return ENDINGS[OverdueError].result  # it has ended: relays fail what is overdue
+        # The job's age says nothing: its log may have expired after the end, or a failover may have
+        # lost it while the response ran. The history knows the difference.
         if await self._ended_in_history(job) and not await self._in_progress(job):
             return ENDINGS[EndedError].result
         # A failover may undo the end that the history has, and keep the log. Its client waits, so

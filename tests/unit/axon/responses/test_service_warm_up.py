@@ -94,6 +94,18 @@ class TestWarmUp:
         response_id = await harness.submit(generate=False)
         assert await harness.status(response_id) is Status.FAILED
 
+    async def test_fails_when_it_cannot_be_stored_and_its_log_was_lost(
+        self, harness: ResponseHarness
+    ) -> None:
+        async def lose(record: HistoryRecord) -> None:
+            harness.valkey.lose()
+            await harness.begin()
+            raise UnavailableError(record.response_id)
+
+        harness.history.send = lose  # type: ignore[method-assign]
+        response_id = await harness.submit(generate=False)
+        assert (await harness.events(response_id))[-1]["response"]["error"] == UNSENT
+
     async def test_is_fenced_by_its_nonce(
         self, harness: ResponseHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -15,8 +15,7 @@ from axon.jobs import Job, ReceivedJob
 from axon.responses.terminator import OVERDUE
 from tests.support.eventually import eventually
 from tests.support.virtual_time import now, run
-from tests.unit.axon.responses.service_harness import DEADLINE_S, DEADLINES
-from tests.unit.axon.samples import a_job
+from tests.unit.axon.responses.service_harness import DEADLINE_S
 from tests.unit.worker.attempt.attempt_harness import DEAD, AttemptHarness, outcome_of, text_of
 from tests.unit.worker.attempt.faulty_event_log_stub import Fault, going_wrong
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
@@ -165,14 +164,6 @@ class TestRunnerOverdue:
         harness.clock_ms = job.deadline_ms(DEADLINE_S)
         assert await answered(harness, job) is AttemptOutcome.OVERDUE
         assert await harness.valkey.read(job.response_id) == before
-
-    async def test_makes_no_log_for_a_job_of_an_unknown_response(
-        self, harness: AttemptHarness
-    ) -> None:
-        job = a_job()
-        harness.clock_ms = job.deadline_ms(DEADLINES.longest_wait_s)
-        assert await answered(harness, job, receive_count=2) is AttemptOutcome.OVERDUE
-        assert await harness.valkey.describe(job.response_id) is None
 
     def test_waits_for_valkey_even_beyond_the_deadline(self) -> None:
         async def story() -> None:

@@ -1,4 +1,4 @@
-"""JobRunner over fakes: a failover has lost the end that the history has."""
+"""JobRunner over fakes: logs that a failover has shortened or lost, at any age of the job."""
 
 from dataclasses import replace
 
@@ -6,8 +6,9 @@ import pytest
 
 from axon.event_log.log import Status
 from axon.history import version_of
-from axon.jobs import ReceivedJob
+from axon.jobs import Job, ReceivedJob
 from tests.support.virtual_time import run
+from tests.unit.axon.responses.service_harness import DEADLINES
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness, outcome_of
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.attempt.endings import LOST
@@ -56,6 +57,39 @@ async def _end_shortened(harness: AttemptHarness, age_ms: int) -> None:
     context = replace(context, due=_NotDue(), clock_ms=lambda: job.created_ms + age_ms)
     assert await outcome_of(job, received, context=context) is AttemptOutcome.FAILED
     assert (await harness.answered(job))[-1]["response"]["error"] == LOST
+
+
+async def test_runner_makes_no_log_for_an_old_job_of_which_the_history_has_the_end() -> None:
+    harness = AttemptHarness()
+    await harness.begin()
+    job = await harness.job()
+    assert await outcome_after(harness, job, receive_count=1) is AttemptOutcome.COMPLETED
+    harness.valkey.lose()
+    harness.clock_ms = job.deadline_ms(DEADLINES.longest_wait_s)
+    assert await outcome_after(harness, job, receive_count=2) is AttemptOutcome.CANCELLED
+    assert await harness.valkey.describe(job.response_id) is None
+
+
+@pytest.mark.parametrize("receive_count", [1, 2])
+async def test_runner_fails_an_old_job_whose_log_is_lost(receive_count: int) -> None:
+    harness = AttemptHarness()
+    await harness.begin()
+    job = await harness.job()
+    await harness.say(job.response_id, "some")
+    harness.valkey.lose()
+    harness.clock_ms = job.deadline_ms(DEADLINES.longest_wait_s)
+    outcome = await outcome_after(harness, job, receive_count=receive_count)
+    assert outcome is AttemptOutcome.FAILED
+    end = (await harness.answered(job))[-1]
+    assert (end["type"], end["response"]["error"]) == ("response.failed", LOST)
+    assert harness.history.records[job.response_id].response == end["response"]
+
+
+async def outcome_after(harness: AttemptHarness, job: Job, *, receive_count: int) -> AttemptOutcome:
+    received = ReceivedJob(
+        body="", receipt_handle="", receive_count=receive_count, message_id="message"
+    )
+    return await outcome_of(job, received, context=harness.context(ScriptedEngine(["a"])))
 
 
 class _NotDue:

@@ -294,11 +294,11 @@ class ResponseService:
             except FencedError:
                 # It has ended, or another process has claimed it since, and may have died: the
                 # terminator leaves the former, and ends the latter as this would have.
-                await self._terminator.end(job.response_id, Status.COMPLETED)
+                await self._terminator.end(job.response_id, Status.COMPLETED, job=job)
         except MissingResponseError as error:
             raise UnavailableError(f"{job.response_id} has just been lost") from error
         except UnavailableError:
-            await self._terminator.end(job.response_id, Status.FAILED, error=UNSENT)
+            await self._terminator.end(job.response_id, Status.FAILED, error=UNSENT, job=job)
 
     async def _complete(self, job: Job) -> None:
         transcript = job.transcript()
