@@ -2,8 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
-from axon.event_log.confirmation import await_confirmation, claimed_since, confirmed_delivery
+from axon.event_log.confirmation import (
+    CONFIRMATION_S,
+    await_confirmation,
+    claimed_since,
+    confirmed_delivery,
+)
 from axon.event_log.log import (
     JournalRecord,
     LoggedEvent,
@@ -56,10 +62,13 @@ class EventWriter(HeldLog):
                 continue  # the restored log is claimed like any other
             self.claimed = claim
             of_the_job = claim.next_sequence <= len(events) and not claim.next_record
-            if claim.unsure and not (untouched and of_the_job and self._job.sent_once):
+            if claim.unsure:
                 # Another message of the job may have brought an attempt whose claim and events are
-                # lost. Of the only message, the first receive has shown that there was none.
-                await self._retry.run(self._confirm)
+                # lost. Of the only message, the first receive has shown that there was none: then
+                # nobody needs to say so, but SQS may deliver it twice, and the client may have said
+                # that it has more.
+                only = untouched and of_the_job and self._job.sent_once
+                await self._retry.run(partial(self._confirm, required=not only))
             if claim.next_sequence == len(events) and not claim.next_record:
                 self._events = events
                 return fresh
@@ -196,18 +205,26 @@ class EventWriter(HeldLog):
         await self._retry.run(lambda: self._try_append([event], Status.FAILED, []))
         return event
 
-    async def _confirm(self) -> None:
+    async def _confirm(self, *, required: bool) -> None:
         """Wait for the word that the client has no more events than the log.
+
+        Parameters
+        ----------
+        required : bool
+            False to learn only what has been said already.
 
         Raises
         ------
         MissingResponseError
-            It has more, or nobody says.
+            It has more, or nobody says though it is required.
         EndedError, DuplicateError, FencedError
             As `append`: its successor may hold all events.
         """
         claim, name = self.claimed, self._job.response_id
-        received = await confirmed_delivery(self._log, name, claim)
+        within_s = CONFIRMATION_S if required else 0
+        received = await confirmed_delivery(self._log, name, claim, within_s=within_s)
+        if received is None and not required:
+            return
         if received is None and await claimed_since(self._log, name, claim):
             raise await self.fenced_by(FencedError(f"{name} was claimed again"))
         if received is None or received > claim.next_sequence:

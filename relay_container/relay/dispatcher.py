@@ -215,6 +215,10 @@ class Dispatcher:
             # begin again would post its first events twice.
             delivery.announced = True
             return
+        if delivery is None and self._registry.was_begun_by(
+            response_id, connection_id, first=publication.first
+        ):
+            return
         # If the server of the publication is lost, so may be the move: the first turn finds out.
         generation = publication.generation or self._log.generation
         self._replace(

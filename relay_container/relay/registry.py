@@ -23,6 +23,7 @@ class DeliveryRegistry:
     def __init__(self) -> None:
         self._running: dict[str, DeliveryCursor] = {}
         self._ended: OrderedDict[tuple[str, str], bool] = OrderedDict()
+        self._unannounced: dict[tuple[str, str], int] = {}
 
     @property
     def running(self) -> Mapping[str, DeliveryCursor]:
@@ -37,9 +38,21 @@ class DeliveryRegistry:
         """Return whether the delivery has ended with the response's last event."""
         return self._ended.get((response_id, connection_id), False)
 
+    def was_begun_by(self, response_id: str, connection_id: str, *, first: int) -> bool:
+        """Return whether a publication is the late one of a delivery that has ended meanwhile.
+
+        That delivery was found in the log before the publication of its resumption arrived, and
+        began at `first`. It is asked about once: the next publication is another resumption's.
+        """
+        if self._unannounced.get((response_id, connection_id)) != first:
+            return False
+        del self._unannounced[response_id, connection_id]
+        return True
+
     def add(self, delivery: DeliveryCursor) -> None:
         """Add a delivery; if one to the same connection has ended, it counts no more."""
         self._ended.pop((delivery.response_id, delivery.connection_id), None)
+        self._unannounced.pop((delivery.response_id, delivery.connection_id), None)
         self._running[delivery.response_id] = delivery
 
     def remove(self, response_id: str) -> DeliveryCursor | None:
@@ -63,6 +76,9 @@ class DeliveryRegistry:
             # The response may be running to another connection already.
             if delivery is not None and delivery.connection_id == connection_id:
                 del self._running[response_id]
+                if delivered and not delivery.announced:
+                    self._unannounced[response_id, connection_id] = delivery.first
             self._ended[response_id, connection_id] = delivered
         while len(self._ended) > REMEMBERED:
-            self._ended.popitem(last=False)
+            oldest, _ = self._ended.popitem(last=False)
+            self._unannounced.pop(oldest, None)

@@ -223,15 +223,15 @@ def _row(answer: Answer, rows: dict[str, dict[str, Any]], *, loses: bool) -> Fin
 
 
 def _is_stored(answer: Answer, row: dict[str, Any]) -> bool:
-    """Return whether the database has what its client was told.
+    """Return whether the database has what its client received.
 
-    A client that is told `store: false` must not rely on its record. A queue that did not answer in
-    time may have taken it.
+    A client whose answer says `store: false` must not rely on its record. A queue that did not
+    answer in time may have taken it.
     """
     if answer.final is None:
         return True
     told, stored = answer.final, row["response"]
-    return told == (stored if told.get("store", True) else stored | {"store": False})
+    return bool(told == (stored if told.get("store", True) else stored | {"store": False}))
 
 
 def _is_better_kept(answer: Answer, row: dict[str, Any]) -> bool:

@@ -9,14 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
-from redis.exceptions import RedisError
-
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Valkey
 from axon.exceptions import UnavailableError
 from tests.chaos.cloud import HARNESS, RELAYS, WORKERS, ChaosCloud
 from tests.chaos.proxy import FaultProxy
-from tests.chaos.rewind import rewind
 from tests.chaos.schedule import ENVIRONMENT, EVERYBODY, Breakage, Kind, Scheduled
 from tests.chaos.tokens import attempts
 
@@ -122,11 +119,8 @@ class Faults:
                 self._note(fault)
             case Kind.DEMOTE if await pair.demote(lag_s=fault.lasts_s):
                 self._note(fault)
-            case Kind.REWIND:
-                with suppress(RedisError, OSError):  # its server was killed meanwhile
-                    async with pair.changing, pair.client(pair.primary) as server:
-                        await rewind(server, lag_s=fault.lasts_s, ended=self.ended())
-                    self._note(fault)
+            case Kind.REWIND if await pair.rewind(lag_s=fault.lasts_s, ended=self.ended()):
+                self._note(fault)
 
     async def _control(self, fault: Breakage) -> None:
         """Set the clock of a process, or make its engine hang."""

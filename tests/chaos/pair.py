@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from local.ports import LOOPBACK
 from local.services.valkey import Valkey
 from local.supervision.program import Program
 from tests.chaos.proxy import FaultProxy
+from tests.chaos.rewind import rewind
 
 IN_SYNC_WITHIN_S = 8.0
 _OPTIONS = (
@@ -98,6 +99,24 @@ class ValkeyPair:
             async with self.client(old) as server:
                 await server.replicaof(LOOPBACK, self._link.port)
             await self._promote()
+            return True
+
+    async def rewind(self, *, lag_s: float, ended: Collection[str]) -> bool:
+        """Take the primary back to its state of `lag_s` seconds ago.
+
+        Return False if there is no replica in sync.
+        """
+        async with self.changing:
+            if not await self._replica_in_sync():
+                return False
+            # It stands for a failover to a replica that lags, so none confirms newer writes (WAIT).
+            self._link.stall()
+            try:
+                with suppress(RedisError, OSError):  # the server was killed meanwhile
+                    async with self.client(self.primary) as server:
+                        await rewind(server, lag_s=lag_s, ended=ended)
+            finally:
+                self._link.heal()
             return True
 
     async def _fall_behind(self, lag_s: float) -> None:

@@ -4,7 +4,7 @@ A test runs all that Axon does on a real server, as a user with exactly this str
 """
 
 _COMMANDS = (
-    *("client|setinfo", "info", "time"),
+    *("client|setinfo", "info", "time", "wait"),
     *("eval", "evalsha"),
     *("del", "exists", "expire", "get", "set", "ttl", "unlink"),
     *("hdel", "hexists", "hget", "hgetall", "hincrby", "hmget", "hrandfield", "hset"),

@@ -1,13 +1,9 @@
 """The primary of two real servers dies while its replica lags: a client's stream stays exact."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
-import redis
 
 from axon.adapters.valkey.client import Valkey
 from axon.clock import now_ms
@@ -15,13 +11,11 @@ from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import UnavailableError
 from axon.protocol.transcript import Transcript
 from axon.retry import RetryPolicy
-from local.services.valkey import Valkey as ValkeyServer
-from tests.chaos.proxy import FaultProxy
 from tests.conftest import Servers
 from tests.integration.relay.relay_harness import CONNECTIONS, RELAY, RelayHarness, new_log
 from tests.support.clients import valkey_client
-from tests.support.eventually import eventually, wait_until
-from tests.support.valkey_servers import Address, moving_address, valkey_server
+from tests.support.eventually import eventually
+from tests.support.valkey_pair import ValkeyServers, valkey_servers
 from tests.unit.axon.adapters.aws.gateway_stub import StrictGateway
 from tests.unit.relay.log_author_stub import Author
 from worker.event_writer import EventWriter
@@ -29,60 +23,14 @@ from worker.event_writer import EventWriter
 FIRST, SECOND = CONNECTIONS[:2]
 
 
-@dataclass
-class Pair:
-    """A primary, its replica, the link between them, and the address that clients connect to."""
-
-    primary: ValkeyServer
-    replica: ValkeyServer
-    link: FaultProxy
-    address: Address
-    kill_primary: Callable[[], None]
-
-    def wait_in_sync(self) -> None:
-        """Wait until the replica has all that the primary has."""
-        wait_until(self._in_sync)
-
-    def _in_sync(self) -> bool:
-        first = self.admin("INFO", "replication", server=self.primary)
-        second = self.admin("INFO", "replication")
-        linked = second.get("master_link_status") == "up"
-        return linked and bool(second["slave_repl_offset"] == first["master_repl_offset"])
-
-    def fail_over(self) -> None:
-        """Kill the primary without a word; its clients find the replica in its place."""
-        self.kill_primary()
-        self.link.refuse()
-        self.admin("REPLICAOF", "NO", "ONE")
-        self.address.target = self.replica.port
-
-    def admin(self, *command: str, server: ValkeyServer | None = None) -> Any:
-        with redis.Redis.from_url((server or self.replica).url) as admin:
-            run: Callable[..., Any] = admin.execute_command
-            return run(*command)
+@pytest.fixture
+async def pair(servers: Servers) -> AsyncIterator[ValkeyServers]:
+    async with valkey_servers(servers) as pair:
+        yield pair
 
 
 @pytest.fixture
-async def pair(servers: Servers) -> AsyncIterator[Pair]:
-    async with AsyncExitStack() as stack:
-        primary_stack = stack.enter_context(ExitStack())
-        primary = primary_stack.enter_context(valkey_server(servers))
-        replica = stack.enter_context(valkey_server(servers))
-        link = FaultProxy(port=servers.ports.reserve(), upstream_port=primary.port)
-        await link.start()
-        stack.push_async_callback(link.close)
-        address = await stack.enter_async_context(moving_address(primary.port))
-        made = Pair(primary, replica, link, address, primary_stack.close)
-        # In threads: the link is served by this loop.
-        with redis.Redis.from_url(primary.url) as admin:
-            admin.config_set("repl-diskless-sync-delay", "0")
-        await asyncio.to_thread(made.admin, "REPLICAOF", "127.0.0.1", str(link.port))
-        await asyncio.to_thread(made.wait_in_sync)
-        yield made
-
-
-@pytest.fixture
-async def harness(pair: Pair, history_queue_url: str) -> AsyncIterator[RelayHarness]:
+async def harness(pair: ValkeyServers, history_queue_url: str) -> AsyncIterator[RelayHarness]:
     url = pair.address.url
     async with valkey_client(url) as valkey, StrictGateway().serve() as gateway:
         harness = RelayHarness(
@@ -135,7 +83,10 @@ async def until_posted(harness: RelayHarness, worker: Worker, *, on: str = FIRST
 
 @pytest.mark.parametrize("claim_is_lost", [False, True])
 async def test_client_gets_each_event_once_when_the_newest_appends_are_lost(
-    harness: RelayHarness, pair: Pair, claim_is_lost: bool, caplog: pytest.LogCaptureFixture
+    harness: RelayHarness,
+    pair: ValkeyServers,
+    claim_is_lost: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with harness.relay(), valkey_client(pair.address.url) as valkey:
         author = await harness.open(FIRST)
@@ -143,7 +94,7 @@ async def test_client_gets_each_event_once_when_the_newest_appends_are_lost(
         if not claim_is_lost:
             await worker.begin()
             await worker.say(3)
-        await asyncio.to_thread(lag, pair)
+        await asyncio.to_thread(pair.stall)
         if claim_is_lost:
             await worker.begin()
         await worker.say(5)
@@ -160,7 +111,7 @@ async def test_client_gets_each_event_once_when_the_newest_appends_are_lost(
 
 
 async def test_client_resumes_exactly_when_its_relay_dies_with_the_primary(
-    harness: RelayHarness, pair: Pair, caplog: pytest.LogCaptureFixture
+    harness: RelayHarness, pair: ValkeyServers, caplog: pytest.LogCaptureFixture
 ) -> None:
     doomed = await harness.spawn(relay_id="relay-doomed", relay_lease_s="1")
     await harness.registered("relay-doomed")
@@ -170,7 +121,7 @@ async def test_client_resumes_exactly_when_its_relay_dies_with_the_primary(
         await worker.begin()
         await worker.say(3)
         await until_posted(harness, worker)
-        await asyncio.to_thread(lag, pair)
+        await asyncio.to_thread(pair.stall)
         await worker.say(5)
         await until_posted(harness, worker)
         doomed.kill()
@@ -185,9 +136,3 @@ async def test_client_resumes_exactly_when_its_relay_dies_with_the_primary(
             await harness.all_delivered(RELAY)
         assert "appended again" in caplog.text
         assert got + harness.gateway.posts[SECOND] == worker.lines
-
-
-def lag(pair: Pair) -> None:
-    """Stop the link to the replica, which has everything so far."""
-    pair.wait_in_sync()
-    pair.link.stall()

@@ -25,6 +25,14 @@ async def other(harness: RelayHarness) -> RelayParts:
     return other
 
 
+async def resume_and_lose(harness: RelayHarness, author: Author) -> tuple[str, bytes]:
+    """Resume on connection c2; return the publication of that, which the relay has not received."""
+    await author.resume("c2", first=1)
+    resumption = harness.valkey.published[-1]
+    harness.lose()
+    return resumption
+
+
 async def finish(harness: RelayHarness, author: Author, *, on: str, first: int) -> None:
     await author.say("and", "more")
     harness.pump()
@@ -158,15 +166,27 @@ async def test_resume_changes_nothing_when_its_publication_is_late(
     harness: RelayHarness,
 ) -> None:
     author = await begun(harness, "c1", "a")
-    await author.resume("c2", first=1)
-    resumption = harness.valkey.published[-1]
-    harness.lose()
+    resumption = await resume_and_lose(harness, author)
     await author.say("b")
     harness.pump()  # the relay looks into the log
     await harness.completed(author)
     harness.valkey.published.append(resumption)
     harness.pump()
     await finish(harness, author, on="c2", first=1)
+
+
+async def test_resume_changes_nothing_when_its_publication_comes_after_the_end(
+    harness: RelayHarness,
+) -> None:
+    author = await begun(harness, "c1", "a")
+    resumption = await resume_and_lose(harness, author)
+    await finish(harness, author, on="c2", first=1)  # found in the log
+    for _ in range(2):
+        harness.valkey.published.append(resumption)
+        harness.pump()
+        await harness.dispatcher.drain()
+    # The second one stands for a client that asks again on the same connection.
+    assert harness.connections.posts["c2"] == 2 * author.written[1:]
 
 
 async def test_resume_continues_after_an_interruption(harness: RelayHarness) -> None:

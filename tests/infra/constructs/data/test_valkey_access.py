@@ -9,6 +9,7 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
+from axon.adapters.valkey import replication
 from axon.adapters.valkey.caches import ValkeyPrincipalCache, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import (
@@ -61,6 +62,8 @@ OF_THE_CLIENT = {"client", "eval", "evalsha", "subscribe"}
 OF_THE_VERSION_BEFORE = {"smembers"}
 # What looks like a command, and is a part of one.
 OPTIONS = {"count"}
+# What a method of the client sends (`Replication`).
+OF_METHODS = {"wait"}
 
 
 @pytest.fixture
@@ -114,6 +117,16 @@ def turn(response_id: str, *, previous: str | None, connection_id: str | None) -
         input=[],
         output=[],
     )
+
+
+async def test_valkey_user_may_wait_for_replicas(
+    axon: Valkey, admin: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replication, "_has_replica", lambda _: True)
+    monkeypatch.setattr(replication, "_CALL_MS", 1)
+    monkeypatch.setattr(replication, "WITHIN_S", 0)
+    await replication.Replication(axon).caught_up()
+    assert refused(admin) == []
 
 
 async def test_valkey_user_may_run_a_response_from_open_to_end(
@@ -397,4 +410,7 @@ def test_valkey_user_has_no_command_that_axon_does_not_use() -> None:
         for file in ROOT.glob(folder)
         for command in re.findall(pattern, file.read_text())
     }
-    assert allowed - OF_THE_CLIENT - OF_THE_VERSION_BEFORE == used - OF_THE_CLIENT - OPTIONS
+    assert (
+        allowed - OF_THE_CLIENT - OF_THE_VERSION_BEFORE
+        == (used | OF_METHODS) - OF_THE_CLIENT - OPTIONS
+    )

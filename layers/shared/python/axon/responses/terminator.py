@@ -236,7 +236,7 @@ class ResponseTerminator:
         """
         journal = await self._log.read_journal(response_id) if claim.next_record else []
         if len(journal) < claim.next_record:
-            raise MissingResponseError(f"{response_id} lacks journal records")  # its usage is there
+            raise MissingResponseError(f"{response_id} lacks journal records")  # with its usage
         return journal
 
     async def _append(

@@ -13,6 +13,7 @@ from axon.adapters.valkey import keys as keys_of
 from axon.adapters.valkey.client import Script, Valkey
 from axon.adapters.valkey.generation import GENERATION
 from axon.adapters.valkey.log_indexes import ValkeyLogIndexes, call_name
+from axon.adapters.valkey.replication import Replication
 from axon.deadlines import Deadlines
 from axon.directory.connections import CONNECTION_LIFE_S
 from axon.directory.models import SILENCE_S
@@ -90,6 +91,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             valkey, "restore", after=("format", "now_ms", "progress", "relay_of")
         )
         self._resume = Script(valkey, "resume", after=("format", "generation", *_DELIVERY))
+        self._replication = Replication(valkey)
         self._checkpoint = Script(valkey, "checkpoint", after=("generation",))
 
     @property
@@ -149,6 +151,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
         ]
         outcome, *claimed = await self._claim(keys=keys, args=arguments)
         codec.check(outcome, response_id)
+        await self._keep_claim(after=claimed[3])
         epoch, next_sequence, next_record, predecessor, unsure, attempts, died_alone = claimed
         return Claim(
             epoch=epoch,
@@ -178,6 +181,16 @@ class ValkeyEventLog(ValkeyLogIndexes):
         ]
         outcome, *_ = await self._claim(keys=keys, args=arguments)
         codec.check(outcome, response_id)
+        await self._keep_claim(after=claim.predecessor)
+
+    async def _keep_claim(self, *, after: str | bytes) -> None:
+        """Wait until a failover cannot undo a claim that fences off another one.
+
+        The attempt that was fenced off may live. After a failover without this claim it could
+        append under the numbers of events that clients have from the newer attempt.
+        """
+        if after:
+            await self._replication.caught_up()
 
     @override
     async def append(

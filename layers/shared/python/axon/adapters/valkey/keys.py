@@ -15,6 +15,8 @@ QUARANTINE = "axon:quarantine"
 MEMORY = "axon:memory"
 TURNS = "axon:turns"
 SCALING_LOCK = "axon:scaling-lock"
+REPLICATED = "axon:replicated"
+"""Written before a WAIT; what it holds means nothing."""
 
 
 def response(response_id: str) -> str:
