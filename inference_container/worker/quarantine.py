@@ -165,21 +165,6 @@ class Quarantine:
             return False
         return True
 
-    async def begin(self) -> None:
-        """Wait until the calling job is alone on this worker: at most 15 s.
-
-        Raises
-        ------
-        QuarantineBusyError
-            It cannot be alone now.
-        HandedOverError
-            The worker drains.
-        UnavailableError
-            Valkey is away.
-        """
-        await self._take()
-        await self._isolate(QUIET_S)
-
     async def _take(self) -> None:
         """Take the fleet's permit; from then on the worker takes no other jobs."""
         if self._beginning or self.active:

@@ -168,7 +168,7 @@ def test_budget_condemns_who_died_alone_without_another_attempt() -> None:
 def test_budget_delays_a_suspect_while_another_one_is_in_quarantine() -> None:
     async def story() -> None:
         harness = BudgetHarness()
-        await harness.quarantine.begin()
+        await harness.quarantine.begin_in_turn(groups_busy=lambda: False)
         assert await harness.failing(QuarantineBusyError(), attempts=3) == [RELEASED]
 
     run(story())

@@ -28,7 +28,7 @@ def test_consumer_takes_nothing_else_while_one_attempt_runs_alone() -> None:
         async def work(job: Job) -> None:
             if job.response_id == suspect.response_id:
                 await asyncio.sleep(1)
-                await quarantine.begin()
+                await quarantine.begin_in_turn(groups_busy=lambda: False)
                 alone.append(harness.consumer.running)
                 await asyncio.sleep(20)
                 alone.append(harness.consumer.running)

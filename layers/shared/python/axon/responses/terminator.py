@@ -29,6 +29,7 @@ from axon.formats import UnreadableError
 from axon.history import LOSING_EPOCH
 from axon.ids import is_id
 from axon.jobs import Job
+from axon.protocol.objects import Usage
 from axon.protocol.transcript import Transcript
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
 from axon.responses.usage import logged_usage
@@ -175,31 +176,26 @@ class ResponseTerminator:
                 transcript.next_sequence = max(received or 0, transcript.next_sequence)
         journal = await self._read_journal(meta.response_id, claim)
         lost = _lost(meta, job, claim=claim, events=logged, journal=journal)
-        usage = None
-        if error is not LOST:  # else the log may hold fewer tokens than were generated
-            # They were spent though the answer ends early: client and history get their number.
-            usage = logged_usage(journal, logged_tokens=len(transcript.token_ids))
+        usage = None if error is LOST else _usage(journal, transcript)
         # What a client cancels or may continue, it has seen grow: it gets the item's end, too.
         events = opening if status is Status.FAILED else [*opening, *transcript.cut_short()]
         events.append(transcript.end(status, error=error, reason=reason, usage=usage))
+        append = partial(self._append, lost, claim=claim, status=status)
         if job is None:
             # No record and no turn can be made of it. Its client gets the event all the same.
-            await self._append(lost, events, claim=claim, status=status)
+            await append(events)
             return
-        finished = FinishedResponse(
-            job=job,
-            response=transcript.response,
-            event=events[-1],
-            # A record made from less than the client has seen must not replace a complete one.
-            epoch=LOSING_EPOCH if claim.unsure and status is Status.FAILED else claim.epoch,
-            status=status,
-        )
         await self._finisher.finish(
-            finished,
-            append=lambda event: self._append(
-                lost, [*events[:-1], event], claim=claim, status=status
+            FinishedResponse(
+                job=job,
+                response=transcript.response,
+                event=events[-1],
+                # A record made from less than the client has seen must not replace a complete one.
+                epoch=LOSING_EPOCH if claim.unsure and status is Status.FAILED else claim.epoch,
+                status=status,
             ),
-            # Nothing continues a failed response: telling of it matters more than keeping it.
+            append=lambda event: append([*events[:-1], event]),
+            # Nothing continues a failed response: its event matters more than its record.
             history_required=status is not Status.FAILED,
         )
 
@@ -322,6 +318,15 @@ def _lost(
         status=Status.IN_PROGRESS,
         complete=False,
     )
+
+
+def _usage(journal: list[JournalRecord], transcript: Transcript) -> Usage | None:
+    """Return the usage of an answer that ends early; None if the log has none.
+
+    Its tokens were spent all the same: client and history get their number. Of an answer that is
+    lost, the log may hold fewer tokens than were generated.
+    """
+    return logged_usage(journal, logged_tokens=len(transcript.token_ids))
 
 
 def _unbegun(job: Job) -> LostResponse:
