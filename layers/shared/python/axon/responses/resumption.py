@@ -47,15 +47,15 @@ async def refuse_hole(log: EventLog, response_id: str, *, tenant_id: str, first:
 async def refused_number(log: EventLog, response_id: str, first: int) -> RequestError:
     """Return the refusal of a resumption beyond the log's end.
 
-    A client may have more events than a response that has failed: Valkey lost them in a
-    failover. It waits for an end that the log cannot give it, as the number is taken.
+    A client may have more events than a log that has ended: Valkey lost them in a failover. It
+    waits for an end that the log cannot give it, as the number is taken.
     """
     meta = await log.describe(response_id)
-    # Where exactly one event was lost, the failure may have taken its number. Where no event is
-    # lost, the client has the failure.
-    failed = meta is not None and meta.status is Status.FAILED
-    if meta and failed and (first > meta.next_sequence or await _has_lost_events(log, meta)):
-        return _lost_response()
+    # Where no event is lost, the client has the end. Else the end, or an event before it, may have
+    # taken the number of another event that the client has.
+    ended = meta is not None and meta.status.terminal
+    if meta and ended and (first > meta.next_sequence or await _has_lost_events(log, meta)):
+        return _lost_response() if meta.status is Status.FAILED else _lost_events()
     return RequestError(
         f"The response has no event {first - 1}, or has ended with it. Use the last "
         "sequence_number that you received.",
@@ -96,9 +96,11 @@ async def refused_without_log(
 
 
 async def _has_lost_events(log: EventLog, meta: ResponseMeta) -> bool:
-    """Return whether a failed response's log may lack events that its client has received."""
+    """Return whether an ended response's log may lack events that its client has received."""
     if meta.forks:
         return True
+    if meta.status is not Status.FAILED:
+        return False
     # A log that was lost as a whole has no fork: it was made again from the job and the failure.
     end = await log.read(meta.response_id, after=meta.next_sequence - 2, limit=1)
     return bool(end) and LOST["message"].encode() in end[0].data
@@ -106,3 +108,11 @@ async def _has_lost_events(log: EventLog, meta: ResponseMeta) -> bool:
 
 def _lost_response() -> RequestError:
     return RequestError(LOST["message"], code="response_lost", status=410)
+
+
+def _lost_events() -> RequestError:
+    message = (
+        "A failure of the server may have lost events that you have received, and the response "
+        "has ended without them. Please send the request again."
+    )
+    return RequestError(message, code="response_lost", status=410)
