@@ -57,7 +57,8 @@ class Dispatcher:
             moved=self._look_up,
             observe_lag=observe_lag,
         )
-        self._looking_up: set[str] = set()
+        self._looking_up: dict[str, bool] = {}
+        """Responses that are looked up in the log; True if that is to be done again."""
         self._accepting = False
 
     @property
@@ -205,15 +206,22 @@ class Dispatcher:
         response_id, connection_id = publication.response_id, publication.connection_id
         if self._closer.is_closing(connection_id):
             return
+        if response_id in self._looking_up:
+            # The log may be read before this resumption or after it: to begin where it says could
+            # post events twice.
+            self._looking_up[response_id] = True
+            return
         delivery = self.deliveries.get(response_id)
-        if (
-            delivery is not None
-            and not delivery.announced
-            and (delivery.connection_id, delivery.first) == (connection_id, publication.first)
-        ):
+        if delivery is not None and not delivery.announced:
             # The log was looked up before this publication arrived, and the delivery has begun. To
             # begin again would post its first events twice.
-            delivery.announced = True
+            if (delivery.connection_id, delivery.first) == (connection_id, publication.first):
+                delivery.announced = True
+                return
+            # One of the two is older, and only the log knows which. Of several resumptions it has
+            # the last one, and how much of that was delivered.
+            self.drop(response_id)
+            self._look_up(response_id)
             return
         if delivery is None and self._registry.was_begun_by(
             response_id, connection_id, first=publication.first
@@ -248,14 +256,18 @@ class Dispatcher:
     def _look_up(self, response_id: str) -> None:
         """Start `find`, unless it is under way for this response."""
         if response_id not in self._looking_up:
-            self._looking_up.add(response_id)
+            self._looking_up[response_id] = False
             self._tasks.start(self._find_once(response_id))
 
     async def _find_once(self, response_id: str) -> None:
         try:
             await self.find(response_id)
+            while self._looking_up[response_id]:
+                self._looking_up[response_id] = False
+                self.drop(response_id)
+                await self.find(response_id)
         finally:
-            self._looking_up.discard(response_id)
+            del self._looking_up[response_id]
 
     def _replace(
         self,
