@@ -202,7 +202,7 @@ class Reader:
 
     async def ends(self) -> None:
         """Wait for its end; check that it has everything."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20 + self._pause_s * len(self._author.written)):
             await self.task
         self.check()
 
