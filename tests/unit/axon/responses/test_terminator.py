@@ -1,12 +1,15 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from axon.event_log.log import Claim, LoggedEvent, Status
+from axon.event_log.log import Claim, LoggedEvent, NewResponse, Status
 from axon.exceptions import FencedError, RequestError, UnavailableError
 from axon.history import HistoryRecord
 from axon.ids import new_id
+from axon.protocol.requests import MAX_DEPTH, CreateResponse, parse_event, parse_object
 from axon.responses.terminator import OVERDUE
+from axon.serialization import dumps, loads
 from axon.testing.due_index import LEASE_S
 from tests.unit.axon.responses.service_harness import (
     DEADLINE_S,
@@ -14,7 +17,7 @@ from tests.unit.axon.responses.service_harness import (
     Attempt,
     ResponseHarness,
 )
-from tests.unit.axon.samples import CONNECTION, TENANT
+from tests.unit.axon.samples import CONNECTION, MODEL, TENANT
 
 
 @pytest.fixture
@@ -277,3 +280,57 @@ class TestResponseTerminatorAfterALoss:
         harness.valkey.lose()
         await harness.terminator.end(response_id, Status.FAILED)
         assert harness.history.records == {}
+
+
+class TestDeep:
+    """Nesting: nothing that is accepted is too deep for a later step."""
+
+    @pytest.mark.parametrize("field", ["tools", "text", "input"])
+    async def test_request_at_the_limit_is_ended_and_stored(
+        self, harness: ResponseHarness, field: str
+    ) -> None:
+        request = parse_event(parse_object(dumps(deepest(field))))
+        assert isinstance(request, CreateResponse)
+        response_id = await harness.submit(**request.model_dump(exclude={"type", "model"}))
+        await harness.say(response_id, "one")
+        await harness.terminator.end(response_id, Status.FAILED, error=OVERDUE)
+        record = HistoryRecord.decode(harness.history.records[response_id].encode())
+        assert record.response == (await harness.events(response_id))[-1]["response"]
+
+    async def test_response_that_cannot_be_read_is_ended(self, harness: ResponseHarness) -> None:
+        deep = b"[" * 300 + b"]" * 300  # as a version without the limit has accepted it
+        response = NewResponse(
+            response_id=new_id("resp"),
+            tenant_id=TENANT,
+            connection_id=CONNECTION,
+            model=MODEL,
+            job=deep,
+            created=deep,
+        )
+        await harness.valkey.open(response)
+        await harness.terminator.end(response.response_id, Status.FAILED, error=OVERDUE)
+        assert await harness.status(response.response_id) is Status.FAILED
+        *_, end = await harness.valkey.read(response.response_id)
+        event = loads(end.data)
+        assert (event["type"], event["sequence_number"]) == ("response.failed", 1)
+        assert (event["response"]["id"], event["response"]["error"]) == (
+            response.response_id,
+            OVERDUE,
+        )
+
+
+def deepest(field: str) -> dict[str, Any]:
+    """Return a request in which a field is as deep as a message may be."""
+    values: dict[str, tuple[int, Callable[[Any], Any]]] = {
+        "tools": (3, lambda value: [{"type": "function", "name": "f", "parameters": value}]),
+        "text": (
+            3,
+            lambda value: {"format": {"type": "json_schema", "name": "n", "schema": value}},
+        ),
+        "input": (3, lambda value: [{"role": "user", "content": "hi", "more": value}]),
+    }
+    around, wrap = values[field]
+    value: Any = {}
+    for _ in range(MAX_DEPTH - around - 1):
+        value = {"a": value}
+    return {"type": "response.create", "model": MODEL, "input": "hi", field: wrap(value)}

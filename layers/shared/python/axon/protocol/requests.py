@@ -10,6 +10,9 @@ from axon.serialization import loads
 
 MAX_INPUT_CHARACTERS = 131_072
 """Longest string input, in characters; API Gateway limits a message to 128 KB (AWS quota)."""
+MAX_DEPTH = 64
+"""Most objects and arrays of a message inside each other, itself included. Jobs, events and records
+hold parts of it a few levels deeper, and decoders stop at 200 (pydantic's `from_json`)."""
 
 
 ServiceTier = Literal["flex", "default", "priority"]
@@ -192,18 +195,48 @@ def parse_object(body: str | bytes) -> dict[str, Any]:
     Raises
     ------
     RequestError
-        Not JSON, or not an object.
+        Not JSON, not an object, or nested more than `MAX_DEPTH` levels deep.
     """
     try:
         value = loads(body)
     except ValueError as error:
+        if "recursion limit" in str(error):
+            raise _too_deep("The message") from error
         raise RequestError(
             f"The message is not valid JSON: {error}. Send one JSON object per message.",
             code="invalid_json",
         ) from error
     if not isinstance(value, dict):
         raise RequestError("The message must be a JSON object.", code="invalid_json")
+    for field, part in value.items():
+        if _is_deeper(part, MAX_DEPTH - 1):
+            raise _too_deep(f"'{field[:64]}'", param=field[:64])
     return value
+
+
+def _too_deep(what: str, *, param: str | None = None) -> RequestError:
+    return RequestError(
+        f"{what} is nested too deep: at most {MAX_DEPTH} objects and arrays may be inside each "
+        "other. Flatten it.",
+        code="invalid_value",
+        param=param,
+    )
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Return whether objects and arrays are more than this number of levels deep.
+
+    Level by level, not by recursion: the value is a client's.
+    """
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
 
 
 def stream_id_of(value: dict[str, Any]) -> str | None:

@@ -29,7 +29,8 @@ from axon.formats import UnreadableError
 from axon.history import LOSING_EPOCH
 from axon.ids import is_id
 from axon.jobs import Job
-from axon.protocol.objects import Usage
+from axon.protocol.objects import Usage, response_object
+from axon.protocol.requests import CreateResponse
 from axon.protocol.transcript import Transcript
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
 from axon.responses.usage import logged_usage
@@ -218,9 +219,7 @@ class ResponseTerminator:
         if len(logged) != claim.next_sequence:
             # A history record made from less would contradict the client.
             raise MissingResponseError(f"{meta.response_id} lacks events")
-        transcript = job.transcript() if job else _transcript(logged[0])
-        transcript.replay(logged)
-        return transcript, logged
+        return _transcript(meta.response_id, job, logged), logged
 
     async def _read_journal(self, response_id: str, claim: Claim) -> list[JournalRecord]:
         """Return the response's journal.
@@ -358,7 +357,27 @@ def _job(meta: ResponseMeta) -> Job | None:
         return None
 
 
-def _transcript(created: LoggedEvent) -> Transcript:
+def _transcript(response_id: str, job: Job | None, logged: list[LoggedEvent]) -> Transcript:
+    """Return the transcript of a log's events.
+
+    If they cannot be read, the end names nothing but the response: its client must not wait for
+    ever, and a sweep must not meet it again and again.
+    """
+    try:
+        transcript = job.transcript() if job else _created(logged[0])
+        transcript.replay(logged)
+    except (ValueError, LookupError, TypeError):
+        # Without the fault's own text, which may quote what a client has sent.
+        logger.error("%s ends bare: its events cannot be read", response_id)  # noqa: TRY400
+        request = CreateResponse(model="unknown")
+        transcript = Transcript(
+            response_object(request, response_id=response_id, created_at=now_ms() // 1000)
+        )
+        transcript.next_sequence = len(logged)
+    return transcript
+
+
+def _created(created: LoggedEvent) -> Transcript:
     """Return a fresh transcript from event 0, which has the response as it was created."""
     event = loads(created.data)
     return Transcript(event["response"], stream_id=event.get("stream_id"))
