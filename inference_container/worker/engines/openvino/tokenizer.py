@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from worker.engines.control_tokens import ControlTokens
 from worker.engines.protocol import ChatMessage, Prompt, RefusedError
-from worker.engines.rendering import plain_messages
 
 # OpenVINO truncates a text to the context window, so a longer one is encoded in pieces. One ends
 # where no token can span the cut: after a special token, or before the space of a new word. A
@@ -42,7 +43,13 @@ class ChatTokenizer:
         self._tokenizer: Any = openvino_genai.Tokenizer(str(model))
         ids: dict[bytes, int] = self._tokenizer.get_vocab()
         self.stop_token_ids = frozenset(ids[token.encode()] for token in stop_tokens)
-        self.vocabulary = self._text_bytes(sorted(ids, key=ids.__getitem__))
+        tokens = sorted(ids, key=ids.__getitem__)
+        self.vocabulary = self._text_bytes(tokens)
+        self._control_tokens = ControlTokens(
+            token.decode(errors="ignore")
+            for token, text in zip(tokens, self.vocabulary, strict=True)
+            if token and not text
+        )
 
     def render(self, messages: Sequence[ChatMessage]) -> Prompt:
         """Render by the model's chat template, ready for the assistant's answer.
@@ -52,15 +59,19 @@ class ChatTokenizer:
         RefusedError
             The template cannot render the conversation.
         """
-        history = plain_messages(messages)
+        template = partial(self._tokenizer.apply_chat_template, add_generation_prompt=True)
         try:
-            text: str = self._tokenizer.apply_chat_template(history, add_generation_prompt=True)
-            token_ids = self._encode(text)
-            if len(token_ids) >= self._max_tokens:
-                token_ids = list(chain.from_iterable(map(self._encode, _PIECES.findall(text))))
+            pieces = self._control_tokens.render(messages, template)
+            token_ids = tuple(chain.from_iterable(map(self._encode_whole, pieces)))
         except RuntimeError as error:
             raise RefusedError("The conversation cannot be rendered for the model.") from error
-        return Prompt(token_ids=tuple(token_ids), text=text)
+        return Prompt(token_ids=token_ids, text="".join(pieces))
+
+    def _encode_whole(self, text: str) -> list[int]:
+        token_ids = self._encode(text)
+        if len(token_ids) >= self._max_tokens:
+            return list(chain.from_iterable(map(self._encode, _PIECES.findall(text))))
+        return token_ids
 
     def _encode(self, text: str) -> list[int]:
         token_ids: list[int] = (

@@ -5,10 +5,12 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from typing_extensions import override
 
+from worker.engines.control_tokens import ControlTokens
 from worker.engines.protocol import (
     AdaptableEngine,
     ChatMessage,
@@ -23,7 +25,7 @@ from worker.engines.protocol import (
     RefusedError,
     TokenChunk,
 )
-from worker.engines.rendering import plain_messages, rendered
+from worker.engines.rendering import rendered
 from worker.engines.request_checks import find_model, token_budget
 from worker.engines.slots import Generation, Slots
 from worker.engines.text_chunker import TextChunker
@@ -58,6 +60,7 @@ class VllmEngine(Engine, AdaptableEngine):
         self._info = EngineInfo(models=(), slots=slots)
         self._vllm: Any = None
         self._tokenizer: Any = None
+        self._control_tokens = ControlTokens(())
         self._defaults: Mapping[str, Any] = {}
         self._running: set[str] = set()
 
@@ -76,6 +79,9 @@ class VllmEngine(Engine, AdaptableEngine):
         try:
             self._vllm = await load(model, folder=folder, slots=self._slot_count)
             self._tokenizer = self._vllm.get_tokenizer()
+            self._control_tokens = ControlTokens(
+                token.content for token in self._tokenizer.added_tokens_decoder.values()
+            )
             await self._adapters.load(self._vllm)
         except Exception as error:
             await self.close()
@@ -171,14 +177,16 @@ class VllmEngine(Engine, AdaptableEngine):
         return await rendered(self._render, messages)
 
     def _render(self, messages: Sequence[ChatMessage]) -> Prompt:
+        template = partial(
+            self._tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True
+        )
         try:
-            text = self._tokenizer.apply_chat_template(
-                plain_messages(messages), tokenize=False, add_generation_prompt=True
-            )
+            pieces = self._control_tokens.render(messages, template)
         except Exception as error:  # templates are Jinja programs, which raise errors of any kind
             raise RefusedError("The conversation cannot be rendered for the model.") from error
-        ids = self._tokenizer.encode(text, add_special_tokens=False)
-        return Prompt(token_ids=tuple(ids), text=text)
+        encode = partial(self._tokenizer.encode, add_special_tokens=False)
+        ids = tuple(chain.from_iterable(map(encode, pieces)))
+        return Prompt(token_ids=ids, text="".join(pieces))
 
     @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
