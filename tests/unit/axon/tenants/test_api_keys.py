@@ -1,7 +1,12 @@
+import asyncio
 import hashlib
 
-from axon.tenants.api_keys import KEY_PREFIX, ApiKeys, hash_key
+import pytest
+
+from axon.exceptions import StoreFullError
+from axon.tenants.api_keys import CACHE_S, KEY_PREFIX, ApiKeys, hash_key
 from axon.testing.stores import FakeApiKeyStore, FakePrincipalCache
+from tests.support import virtual_time
 from tests.support.principals import a_principal
 
 
@@ -69,3 +74,33 @@ async def test_api_keys_keep_no_secret_in_store_or_cache() -> None:
     await keys.authenticate(secret)
     assert secret not in f"{vars(store)} {vars(cache)}"
     assert hash_key(secret) == hashlib.sha256(secret.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "secret", ["sk-axon-l\u00f6cal", "\u201csk-axon-local\u201d", "\udcff", ""]
+)
+async def test_api_keys_refuse_a_key_that_is_no_ascii(secret: str) -> None:
+    keys, _, _ = api_keys()
+    assert await keys.authenticate(secret) is None
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_api_keys_need_no_cache(hangs: bool) -> None:
+    async def scenario() -> None:
+        keys, _, cache = api_keys()
+        key, secret = await keys.create(tenant_id="t", name="n")
+
+        async def away(*_: object) -> None:
+            if hangs:
+                await asyncio.sleep(60)
+            raise StoreFullError("Valkey: away")
+
+        for method in ("get", "put"):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(cache, method, away)
+                begun = virtual_time.now()
+                assert await keys.authenticate(secret) == a_principal("t", key_id=key.key_id)
+                assert virtual_time.now() - begun <= CACHE_S
+                assert await keys.authenticate("sk-axon-wrong") is None
+
+    virtual_time.run(scenario())

@@ -1,16 +1,24 @@
 """Tenants and their API keys. A key is shown once, when it is made; only its hash is kept."""
 
+import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from axon.exceptions import UnavailableError
 from axon.ids import new_id
 from axon.tenants.principal import ALL_SCOPES, Principal
 
 KEY_PREFIX = "sk-axon-"
+CACHE_S = 1.0
+"""Seconds for the cache's answer; a healthy one takes a millisecond."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +95,9 @@ def hash_key(secret: str) -> str:
     """Return a key's SHA-256 in hex.
 
     Keys are 192 random bits: a plain hash cannot be searched, a slow one would only cost time.
+    Bytes of a header that are no text come as surrogates, and are those of no key.
     """
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 class ApiKeys:
@@ -111,13 +120,29 @@ class ApiKeys:
         return key, secret
 
     async def authenticate(self, secret: str) -> Principal | None:
-        """Return the principal of a valid key, or None."""
+        """Return the principal of a valid key, or None.
+
+        A cache that is away costs `CACHE_S` at most: the store knows all keys.
+
+        Raises
+        ------
+        UnavailableError
+            The store is away, and the cache does not have the key.
+        """
         key_hash = hash_key(secret)
-        principal = await self._cache.get(key_hash)
-        if principal is None:
-            principal = await self._store.find(key_hash)
-            if principal is not None:
-                await self._cache.put(key_hash, principal)
+        cached = True
+        try:
+            async with asyncio.timeout(CACHE_S):
+                if principal := await self._cache.get(key_hash):
+                    return principal
+        except (UnavailableError, TimeoutError) as error:
+            cached = False
+            logger.warning("the cache of keys is away: %s", error)
+        principal = await self._store.find(key_hash)
+        if principal is not None and cached:
+            with suppress(UnavailableError, TimeoutError):
+                async with asyncio.timeout(CACHE_S):
+                    await self._cache.put(key_hash, principal)
         return principal
 
     async def list(self) -> Sequence[ApiKey]:
