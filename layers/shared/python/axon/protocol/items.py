@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 
 class _Item(BaseModel):
@@ -18,6 +18,8 @@ def _kind(value: Any, default: str | None = None) -> str | None:
 
 
 def _item_kind(value: Any) -> str | None:
+    if isinstance(value, dict) and value.get("type") is None:
+        return "[message]"
     return _kind(value, "message")
 
 
@@ -72,7 +74,9 @@ def text_of(contents: Contents) -> str:
 class Message(_Item):
     """A message; the client may leave out its type."""
 
-    type: Literal["message"] = "message"
+    type: Annotated[
+        Literal["message"], BeforeValidator(lambda value: "message" if value is None else value)
+    ] = "message"
     role: Literal["user", "assistant", "system", "developer"]
     content: Contents
 

@@ -1,0 +1,25 @@
+"""Nesting: one limit for every message, below that of every decoder."""
+
+import pytest
+
+from axon.exceptions import RequestError
+from axon.protocol.requests import MAX_DEPTH, parse_object
+
+
+def nested(depth: int) -> str:
+    return '{"a": [' * (depth // 2) + '{"a": 1}' * (depth % 2) + "]}" * (depth // 2)
+
+
+@pytest.mark.parametrize("wrapped", ["tools", "text", "metadata", "input", "other"])
+def test_parser_refuses_what_is_nested_too_deep(wrapped: str) -> None:
+    parse_object(f'{{"{wrapped}": {nested(MAX_DEPTH - 1)}}}')
+    with pytest.raises(RequestError, match="at most 64 objects and arrays") as caught:
+        parse_object(f'{{"model": "echo", "{wrapped}": {nested(MAX_DEPTH)}}}')
+    assert (caught.value.code, caught.value.param) == ("invalid_value", wrapped)
+
+
+@pytest.mark.parametrize("body", ["[" * 5000 + "]" * 5000, f'{{"a": {nested(5000)}}}'])
+def test_parser_refuses_what_no_decoder_takes(body: str) -> None:
+    with pytest.raises(RequestError, match="at most 64 objects and arrays") as caught:
+        parse_object(body)
+    assert (caught.value.code, caught.value.param) == ("invalid_value", None)
