@@ -166,6 +166,8 @@ def test_parser_refuses_a_wrong_value_or_type(field: str, value: object) -> None
         ({"conversation": "conv_1"}, "conversation"),
         ({"conversation": {"id": "conv_1"}}, "conversation"),
         ({"background": True}, "background"),
+        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
+        ({"include": ["message.output_text.logprobs"]}, "include"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "name": "f"}}, "tool_choice"),
         ({"top_logprobs": 3}, "top_logprobs"),
@@ -271,12 +273,23 @@ def test_parser_refuses_too_many_tools() -> None:
 
 
 def test_parser_accepts_the_smallest_request() -> None:
-    request = parse_event({"type": "response.create", "model": "echo"})
+    request = parse_event({"type": "response.create", "model": "echo", "input": "a"})
     assert isinstance(request, CreateResponse)
-    assert request.input == []
     assert request.generate
     assert request.stored
     assert request.stream_id is None
+
+
+@pytest.mark.parametrize("nothing", [{}, {"input": None}, {"input": []}, {"input": ""}])
+def test_parser_refuses_a_request_without_any_input(nothing: dict[str, Any]) -> None:
+    body = {"type": "response.create", "model": "echo"} | nothing
+    with pytest.raises(RequestError, match=r"Missing required parameter: 'input'\. Send") as caught:
+        parse_event(body)
+    assert (caught.value.code, caught.value.param) == ("missing_required_parameter", "input")
+    for enough in ({"previous_response_id": "resp_1"}, {"generate": False}):
+        request = parse_event(body | enough)
+        assert isinstance(request, CreateResponse)
+        assert not request.input
 
 
 @pytest.mark.parametrize(("store", "stored"), [(None, True), (True, True), (False, False)])
@@ -337,9 +350,7 @@ def test_parser_reads_a_message_as_it_is_sent() -> None:
     ],
 )  # fmt: skip
 def test_response_object_echoes_the_text_format(text_format: dict[str, Any]) -> None:
-    request = parse_event(
-        {"type": "response.create", "model": "m", "text": {"format": text_format}}
-    )
+    request = parse_event(CREATE | {"text": {"format": text_format}})
     assert isinstance(request, CreateResponse)
     response = response_object(request, response_id="r", created_at=1)
     assert response["text"] == {"format": text_format}

@@ -1,6 +1,6 @@
 """Messages of clients over the WebSocket: one JSON object each, distinguished by `type`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -118,6 +118,9 @@ class CreateResponse(_Model):
     instructions: Annotated[str, Field(max_length=MAX_INPUT_CHARACTERS)] | None = None
     previous_response_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     conversation: None = None
+    prompt: None = None
+    include: list[Literal["reasoning.encrypted_content"]] | None = None
+    """Agents always ask for encrypted reasoning; a model that gives none has nothing to include."""
     background: Literal[False] | None = None
 
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -145,6 +148,11 @@ class CreateResponse(_Model):
     def stored(self) -> bool:
         """True if the response outlives its connection, which is the API's default."""
         return self.store is not False
+
+    @property
+    def asks(self) -> bool:
+        """True unless there is nothing to answer: a warm-up and a continuation need no input."""
+        return bool(self.input or self.previous_response_id or not self.generate)
 
     @property
     def tier(self) -> ServiceTier:
@@ -186,6 +194,7 @@ class ResumeResponse(_Model):
     starting_after: Annotated[int, Field(ge=-1)] = -1
 
 
+Event = TypeVar("Event", bound=BaseModel)
 ClientEvent = CreateResponse | CancelResponse | ResumeResponse | DeleteResponse
 _KINDS: dict[str, type[ClientEvent]] = {
     "response.create": CreateResponse,
@@ -195,6 +204,8 @@ _KINDS: dict[str, type[ClientEvent]] = {
 }
 _UNSUPPORTED = {
     "conversation": "Continue a conversation with previous_response_id instead.",
+    "include": "Leave it out: only 'reasoning.encrypted_content' is taken.",
+    "prompt": "Send the prompt's text as `instructions` and `input` instead.",
     "background": "Leave it out: a response is made while its client waits.",
     "tool_choice": "Use 'auto' or 'none': the served models cannot be made to call a tool.",
     "top_logprobs": "Leave it out or use 0: log probabilities are not returned.",
@@ -277,10 +288,7 @@ def parse_event(value: dict[str, Any]) -> ClientEvent:
             code="missing_required_parameter" if kind is None else "unknown_event_type",
             param="type",
         )
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise _refusal(error) from error
+    return _validated(model, value)
 
 
 def parse_body(value: dict[str, Any]) -> CreateResponse:
@@ -291,15 +299,28 @@ def parse_body(value: dict[str, Any]) -> CreateResponse:
     RequestError
         As `parse_event`.
     """
+    return _validated(CreateResponse, value)
+
+
+def _validated(model: type[Event], value: dict[str, Any]) -> Event:
     try:
-        return CreateResponse.model_validate(value)
+        event = model.model_validate(value)
     except ValidationError as error:
         raise _refusal(error) from error
+    if isinstance(event, CreateResponse) and not event.asks:
+        raise RequestError(
+            "Missing required parameter: 'input'. Send the text or the items to answer.",
+            code="missing_required_parameter",
+            param="input",
+        )
+    return event
 
 
 def _refusal(error: ValidationError) -> RequestError:
     first = error.errors(include_url=False, include_input=False)[0]
     param = _param(first["loc"])
+    if param.startswith("include."):
+        param = "include"
     message = first["msg"]
     if remedy := _UNSUPPORTED.get(param):
         return RequestError(
