@@ -21,6 +21,8 @@ RESPONSE_FIELDS = {
 }  # fmt: skip
 ENDS = {"response.completed", "response.failed", "response.incomplete"}
 
+# OpenAI's API sends this code, and agents look for it; the SDK's type of the code does not list it.
+_OVERFLOW = b'"code":"context_length_exceeded"'
 # Fields of the Open Responses schema, or of the WebSocket protocol, that the SDK does not name.
 _BEYOND_THE_SDK = {"stream_id", "store", "presence_penalty", "frequency_penalty"}
 
@@ -28,7 +30,7 @@ _BEYOND_THE_SDK = {"stream_id", "store", "presence_penalty", "frequency_penalty"
 def validate(data: bytes) -> dict[str, Any]:
     """Check one event; return it decoded."""
     assert b"\n" not in data
-    event = _EVENT.validate_json(data, strict=True)
+    event = _EVENT.validate_json(data.replace(_OVERFLOW, b'"code":"invalid_prompt"'), strict=True)
     unknown = set(_unknown_fields(event)) - _BEYOND_THE_SDK
     assert not unknown, f"the SDK knows no {unknown}"
     decoded: dict[str, Any] = loads(data)

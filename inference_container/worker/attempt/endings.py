@@ -52,7 +52,8 @@ class ResponseFailure:
     Parameters
     ----------
     code : str
-        One of OpenAI's codes for failed responses, since SDKs may check it.
+        One of OpenAI's codes for failed responses, by which clients decide what to do: they repeat
+        after `server_error`, and compact a conversation after `context_length_exceeded`.
     message : str | None
         Text for the client; None for the exception's own, where that is written for the client.
     type : str | None
@@ -68,7 +69,11 @@ class ResponseFailure:
 
     def wire(self, error: Exception) -> dict[str, str]:
         """Return the error object for a response that failed with this exception."""
-        wire = {"code": self.code, "message": self.message or str(error)}
+        code = getattr(error, "code", None)
+        wire = {
+            "code": OVERFLOW if code == OVERFLOW else self.code,
+            "message": self.message or str(error),
+        }
         return wire | {"type": self.type} if self.type else wire
 
 
@@ -80,6 +85,8 @@ class OutsideFailure(Enum):
     LOST = auto()
     """The log is made again with nothing but the failure, unless the response ended before."""
 
+
+OVERFLOW = "context_length_exceeded"
 
 ENGINE_FAILED = "The model failed to answer. Please retry."
 
@@ -164,12 +171,12 @@ ENDINGS: Mapping[type[Exception], Ending] = {
     ContextOverflowError: Ending(
         outcome=AttemptOutcome.FAILED,
         message=MessageAction.DELETE,
-        client=ResponseFailure(code="invalid_prompt"),
+        client=ResponseFailure(code=OVERFLOW),
     ),
     RefusedError: Ending(
         outcome=AttemptOutcome.FAILED,
         message=MessageAction.DELETE,
-        client=ResponseFailure(code="server_error"),
+        client=ResponseFailure(code="invalid_prompt"),
     ),
     EngineError: Ending(
         outcome=AttemptOutcome.FAILED,
@@ -191,7 +198,7 @@ ENDINGS: Mapping[type[Exception], Ending] = {
     CondemnedError: Ending(
         outcome=AttemptOutcome.CONDEMNED,
         message=MessageAction.PARK,
-        client=ResponseFailure(code="server_error", message=CONDEMNED),
+        client=ResponseFailure(code="invalid_prompt", message=CONDEMNED),
         log_level=logging.ERROR,
     ),
     # No other attempt is possible.

@@ -6,7 +6,7 @@ from typing import Self
 from axon.protocol.errors import error_event
 from axon.protocol.objects import Json
 from axon.responses.terminator import OVERDUE
-from worker.attempt.endings import ENGINE_FAILED, OVERLOADED
+from worker.attempt.endings import ENGINE_FAILED, OVERFLOW, OVERLOADED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Failure:
     def of_response(cls, error: Json) -> Self:
         """Return the failure that the client sees for a failed response's `error`."""
         code, message = error["code"], error["message"]
-        if code == "invalid_prompt":
+        if code in ("invalid_prompt", OVERFLOW):
             return cls(status=400, type="invalid_request_error", code=code, message=message)
         if error.get("type") == OVERLOADED["type"]:
             return cls(status=503, type="server_error", code=OVERLOADED["type"], message=message)

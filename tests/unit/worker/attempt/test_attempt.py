@@ -160,18 +160,21 @@ class TestAttemptFailed:
 
     @pytest.mark.parametrize("after", [0, 2])
     @pytest.mark.parametrize(
-        ("error", "message"),
-        [(EngineError("at 0x7f"), ENGINE_FAILED), (RefusedError("No luck."), "No luck.")],
+        ("error", "code", "message"),
+        [
+            (EngineError("at 0x7f"), "server_error", ENGINE_FAILED),
+            (RefusedError("No luck."), "invalid_prompt", "No luck."),
+        ],
     )
     async def test_ends_with_an_error_of_the_engine(
-        self, harness: AttemptHarness, after: int, error: EngineError, message: str
+        self, harness: AttemptHarness, after: int, error: EngineError, code: str, message: str
     ) -> None:
         job = await harness.job()
         engine = ScriptedEngine(["one ", "two "], failures=[(after, error)])
         await attempt(job, harness.context(engine))
         decoded = await harness.answered(job)
         assert decoded[-1]["type"] == "response.failed"
-        assert decoded[-1]["response"]["error"] == {"code": "server_error", "message": message}
+        assert decoded[-1]["response"]["error"] == {"code": code, "message": message}
         assert len(decoded[-1]["response"]["output"]) == (1 if after else 0)
         assert harness.history.records[job.response_id].response["status"] == "failed"
         assert job.response_id not in harness.turns.turns
@@ -187,7 +190,7 @@ class TestAttemptFailed:
         job = await harness.job(input="one two three")
         await attempt(job, harness.context(ScriptedEngine(["a"], context_window=3)))
         error = (await harness.answered(job))[-1]["response"]["error"]
-        assert error["code"] == "invalid_prompt"
+        assert error["code"] == "context_length_exceeded"
         assert "3 tokens" in error["message"]
 
     async def test_fails_if_the_engine_refuses_the_prompt_as_too_long(

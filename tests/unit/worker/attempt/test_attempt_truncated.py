@@ -88,7 +88,7 @@ async def test_truncation_disabled_fails_the_response(
     engine = ScriptedEngine(["well"], context_window=WINDOW)
     response = await ended(harness, job, engine)
     assert response["status"] == "failed"
-    assert response["error"]["code"] == "invalid_prompt"
+    assert response["error"]["code"] == "context_length_exceeded"
     assert "window of 12 tokens" in response["error"]["message"]
     assert "have 14 tokens" in response["error"]["message"]
     assert "'auto'" in response["error"]["message"]
@@ -105,5 +105,5 @@ async def test_truncation_auto_fails_if_the_input_alone_does_not_fit(
         input="word " * WINDOW, previous_response_id=last.response_id, truncation="auto"
     )
     response = await ended(harness, job, ScriptedEngine(["well"], context_window=WINDOW))
-    assert response["error"]["code"] == "invalid_prompt"
+    assert response["error"]["code"] == "context_length_exceeded"
     assert "instructions and input have 12 tokens" in response["error"]["message"]

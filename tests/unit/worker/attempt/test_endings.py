@@ -49,14 +49,18 @@ SHED = ShedError("infer", "deadline")
 
 ROWS: list[tuple[Exception, str, str, object]] = [
     # exception, outcome, action on the message, error for the client
-    (REFUSED, "failed", "DELETE", {"code": "invalid_prompt", "message": "No room."}),
+    (REFUSED, "failed", "DELETE", {"code": "context_length_exceeded", "message": "No room."}),
+    (
+        RequestError("Gone.", code="previous_response_not_found"),
+        "failed", "DELETE", {"code": "invalid_prompt", "message": "Gone."},
+    ),
     (
         ContextOverflowError("Too long."),
-        "failed", "DELETE", {"code": "invalid_prompt", "message": "Too long."},
+        "failed", "DELETE", {"code": "context_length_exceeded", "message": "Too long."},
     ),
     (
         RefusedError("Not here."),
-        "failed", "DELETE", {"code": "server_error", "message": "Not here."},
+        "failed", "DELETE", {"code": "invalid_prompt", "message": "Not here."},
     ),
     (
         EngineError("at 0x7f"),
@@ -68,7 +72,7 @@ ROWS: list[tuple[Exception, str, str, object]] = [
     ),
     (
         CondemnedError(),
-        "condemned", "PARK", {"code": "server_error", "message": CONDEMNED},
+        "condemned", "PARK", {"code": "invalid_prompt", "message": CONDEMNED},
     ),
     (SHED, "shed", "DELETE", OVERLOADED),
     (OverdueError("late"), "overdue", "DELETE", OutsideFailure.OVERDUE),

@@ -158,7 +158,7 @@ REFUSED: list[tuple[dict[str, Any], int, str, str | None]] = [
     ({"stream": "yes"}, 400, "invalid_value", "stream"),
     ({"temperature": 3}, 400, "invalid_value", "temperature"),
     ({"background": True}, 400, "unsupported_parameter", "background"),
-    ({"input": "x " * 2000}, 400, "invalid_prompt", None),
+    ({"input": "x " * 2000}, 400, "context_length_exceeded", None),
     (
         {"input": [{"type": "function_call_output", "call_id": "c", "output": "1"}]},
         400, "tool_call_not_found", "input",

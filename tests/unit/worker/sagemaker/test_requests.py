@@ -35,7 +35,8 @@ def test_accept_never_stores_a_response(store: bool | None) -> None:
 
 
 def test_accept_ignores_fields_of_the_websocket() -> None:
-    body = {"model": "echo", "type": "response.cancel", "stream_id": "s", "generate": False}
+    websocket = {"type": "response.cancel", "stream_id": "s", "generate": False}
+    body = {"model": "echo", "input": "hi"} | websocket
     assert accept(dumps(body), models=MODELS).job.stream_id is None
 
 
