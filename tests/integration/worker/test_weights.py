@@ -65,6 +65,31 @@ def test_weights_are_copied_once_and_completed_after_an_interruption(
     assert (folder / "config.json").stat().st_mtime_ns == kept
 
 
+def test_weights_that_change_and_keep_their_size_are_copied_again(
+    s3: "S3Client", tmp_path: Path
+) -> None:
+    model_folder(f"s3://{BUCKET}/small", cache=tmp_path)
+    s3.put_object(Bucket=BUCKET, Key="small/model-00001.safetensors", Body=b"y" * 100_000)
+    for _ in range(2):
+        folder = model_folder(f"s3://{BUCKET}/small", cache=tmp_path)
+        assert (folder / "model-00001.safetensors").read_bytes() == b"y" * 100_000
+
+
+@pytest.mark.parametrize(
+    "name", ["../../escaped", "a/../../../escaped", "/escaped", "a//b", "./b", "..\\escaped"]
+)
+def test_weights_whose_key_leads_out_of_the_folder_are_refused(
+    s3: "S3Client", tmp_path: Path, name: str
+) -> None:
+    for key in ("forged/config.json", f"forged/{name}"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+    before = files(tmp_path)
+    with pytest.raises(EngineError, match="no path in it"):
+        model_folder(f"s3://{BUCKET}/forged", cache=tmp_path / "deep" / "cache")
+    s3.delete_object(Bucket=BUCKET, Key=f"forged/{name}")
+    assert files(tmp_path) == before
+
+
 @pytest.mark.parametrize("uri", [f"s3://{BUCKET}/smal", "s3://nothing-here/small"])
 def test_weights_that_do_not_exist_are_named_in_the_error(
     s3: "S3Client", tmp_path: Path, uri: str

@@ -1,8 +1,11 @@
 """Model weights: a local folder, or a folder in S3 that is copied once."""
 
+import json
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,8 +25,8 @@ logger = logging.getLogger(__name__)
 def model_folder(uri: str, *, cache: Path, must_contain: str = "config.json") -> Path:
     """Return the local folder of a model; copy it from S3 first if necessary.
 
-    A file that exists in full size is not copied again; an incomplete one has another name. Sizes
-    are compared, and checksums where S3 has one of the whole file.
+    A file that exists in full size is not copied again unless its object has changed; an incomplete
+    one has another name. Sizes are compared, and checksums where S3 has one of the whole file.
 
     Parameters
     ----------
@@ -37,7 +40,8 @@ def model_folder(uri: str, *, cache: Path, must_contain: str = "config.json") ->
     Raises
     ------
     EngineError
-        There is no such folder, it cannot be read, or a file arrived damaged.
+        There is no such folder, it cannot be read, an object's key leads out of it, or a file
+        arrived damaged.
     """
     if not uri.startswith("s3://"):
         return _checked(Path(uri), must_contain)
@@ -58,17 +62,70 @@ def _checked(folder: Path, must_contain: str) -> Path:
 
 def _copy(s3: "S3Client", *, bucket: str, prefix: str, to: Path) -> None:
     objects = list(_objects(s3, bucket=bucket, prefix=f"{prefix}/"))
-    progress = _Progress(prefix, total=sum(size for _, size in objects))
-    for key, size in objects:
-        target = to / key.removeprefix(f"{prefix}/")
-        if target.is_file() and target.stat().st_size == size:
-            progress.add(size)
+    targets = [_target(to, each.key, prefix=prefix) for each in objects]  # before any is written
+    copied = _Copied(to)
+    progress = _Progress(prefix, total=sum(each.size for each in objects))
+    for each, target in zip(objects, targets, strict=True):
+        if copied.has(each, target):
+            progress.add(each.size)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + ".partial")
-        s3.download_file(bucket, key, str(partial), Callback=progress.add)
-        _verify(s3, partial, bucket=bucket, key=key, size=size)
+        s3.download_file(bucket, each.key, str(partial), Callback=progress.add)
+        _verify(s3, partial, bucket=bucket, key=each.key, size=each.size)
         partial.rename(target)
+        copied.add(each)
+
+
+def _target(folder: Path, key: str, *, prefix: str) -> Path:
+    """Return where an object is copied to.
+
+    Raises
+    ------
+    EngineError
+        Its key leads out of the folder: S3 takes any key.
+    """
+    name = key.removeprefix(f"{prefix}/")
+    parts = name.split("/")
+    if {"", ".", ".."} & set(parts) or "\0" in name or "\\" in name:
+        raise EngineError(
+            f"The model's folder has an object whose key is no path in it: {key!r}. Rename or "
+            "delete it."
+        )
+    return folder.joinpath(*parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    key: str
+    size: int
+    etag: str
+
+
+class _Copied:
+    """Knows of which contents the copies are: an object may change and keep its size.
+
+    The list stands beside the folder, which holds nothing but the model.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder.with_name(folder.name + ".copied.json")
+        self._etags: dict[str, str] = {}
+        with suppress(FileNotFoundError, ValueError):
+            self._etags = json.loads(self._file.read_text())
+
+    def has(self, each: _Object, target: Path) -> bool:
+        """Return whether the object was copied whole, and has not changed since."""
+        if not target.is_file() or target.stat().st_size != each.size:
+            return False
+        return self._etags.setdefault(each.key, each.etag) == each.etag
+
+    def add(self, each: _Object) -> None:
+        """Note a copy."""
+        self._etags[each.key] = each.etag
+        partial = self._file.with_name(self._file.name + ".partial")
+        partial.write_text(json.dumps(self._etags))
+        partial.rename(self._file)
 
 
 def _verify(s3: "S3Client", file: Path, *, bucket: str, key: str, size: int) -> None:
@@ -80,11 +137,11 @@ def _verify(s3: "S3Client", file: Path, *, bucket: str, key: str, size: int) -> 
         raise EngineError(f"{where} arrived damaged: its {expected.algorithm} is another")
 
 
-def _objects(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
+def _objects(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[_Object]:
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for found in page.get("Contents", []):
             if not found["Key"].endswith("/"):
-                yield found["Key"], found["Size"]
+                yield _Object(found["Key"], found["Size"], found["ETag"])
 
 
 class _Progress:
