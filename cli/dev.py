@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         model=arguments.model,
         python=arguments.python if arguments.engine == "vllm" else None,
     )
+    os.umask(0o077)  # of all programs, too: their files have conversations and passwords
     try:
         asyncio.run(cloud.run(options, say))
     except LocalCloudError as error:

@@ -1,5 +1,6 @@
 """The folders of one local cloud."""
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,15 +39,21 @@ class Folders:
         return RunFiles(run=self.run, log=self.log)
 
     def make(self) -> None:
-        """Create the folders that are missing.
+        """Create the folders that are missing, and close all of them to other users.
 
         Raises
         ------
         LocalCloudError
-            A folder cannot be made.
+            A folder cannot be made or closed, or every user of the machine writes into it.
         """
         for folder in (self.root, self.run, self.log, self.storage):
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if folder.stat().st_mode & stat.S_ISVTX:
+                    raise LocalCloudError(
+                        f"{folder} is shared with other users; choose a folder of your own with "
+                        "--data"
+                    )
+                folder.chmod(0o700)
             except OSError as error:
                 raise LocalCloudError(f"cannot make {folder}: {error.strerror}") from error

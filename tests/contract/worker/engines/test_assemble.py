@@ -9,7 +9,7 @@ from axon.conversations import Turn
 from axon.exceptions import RequestError
 from tests.contract.worker.engines.engine_samples import EngineCase
 from tests.unit.axon.samples import a_job
-from worker.engines.protocol import ChatMessage, GenerateRequest
+from worker.engines.protocol import ChatMessage, GenerateRequest, Role
 from worker.metrics import WorkerMetrics
 from worker.pipeline.assemble import assemble
 
@@ -91,14 +91,14 @@ async def test_assemble_truncates_a_conversation_that_the_engine_answers(case: E
     assert (await case.chunks(request))[-1].finish_reason is not None
 
 
-ROLES = ("system", "user", "assistant")
+ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_assemble_takes_text_for_text_that_reads_like_a_control_token(
-    case: EngineCase, role: str
+    case: EngineCase, role: Role
 ) -> None:
-    """Whoever writes a content must not open a turn of another role with it."""
+    """A client must not open a turn of another role with a content."""
     if case.model == "echo":
         pytest.skip("its tokens are words")
     begin, end = "<|im_start|>", "<|im_end|>"
