@@ -115,6 +115,15 @@ class HistorySample:
         return self.records
 
 
+def whole(**options: str) -> HistorySample:
+    """Return a history of two answers, the second of which continues the first."""
+    sample = HistorySample(**options)
+    sample.answer("a", ["one", " two", " three"], resumed=2, rereads=1)
+    earlier = {"previous_response_id": "resp_a", "conversation_id": "conv_a"}
+    sample.answer("b", ["four", " five"], previous="a", earlier=6, row=earlier)
+    return sample
+
+
 def response(name: str, text: str, status: str, *, input_tokens: int) -> Event:
     """Return a response object."""
     return {

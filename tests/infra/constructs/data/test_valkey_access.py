@@ -1,9 +1,7 @@
 """The access string lets Axon do all that it does, and nothing else: proven on a real server."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -47,23 +45,6 @@ pytestmark = pytest.mark.xdist_group("infra")
 
 USER = "axon-test"
 PASSWORD = "secret"
-ROOT = Path(__file__).parents[4]
-USES = (
-    ("layers/shared/python/axon/adapters/valkey/lua/*.lua", r"redis\.call\('([A-Z]+)'"),
-    ("layers/shared/python/axon/adapters/valkey/*.py", r"\(\s*\"([A-Z]+)\""),
-    ("relay_container/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
-    ("inference_container/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
-    ("functions/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
-)
-"""Files that send commands to Valkey, and how it looks when they do."""
-# Sent by the client library: when it connects and subscribes, and for a script.
-OF_THE_CLIENT = {"client", "eval", "evalsha", "subscribe"}
-# The access string is the same for processes of the version before, which run during a deployment.
-OF_THE_VERSION_BEFORE = {"smembers"}
-# What looks like a command, and is a part of one.
-OPTIONS = {"count"}
-# What a method of the client sends (`Replication`).
-OF_METHODS = {"wait"}
 
 
 @pytest.fixture
@@ -396,21 +377,3 @@ async def test_valkey_user_needs_its_password(admin: "redis.Redis", valkey_url: 
     async with valkey_client(valkey_url.replace("//", f"//{USER}:wrong@")) as client:
         with pytest.raises(redis.AuthenticationError):
             await client.redis.ping()
-
-
-def test_valkey_user_has_no_command_that_axon_does_not_use() -> None:
-    allowed = {
-        command.removeprefix("+").partition("|")[0]
-        for command in ACCESS_STRING.split()
-        if command.startswith("+")
-    }
-    used = {
-        command.lower()
-        for folder, pattern in USES
-        for file in ROOT.glob(folder)
-        for command in re.findall(pattern, file.read_text())
-    }
-    assert (
-        allowed - OF_THE_CLIENT - OF_THE_VERSION_BEFORE
-        == (used | OF_METHODS) - OF_THE_CLIENT - OPTIONS
-    )
