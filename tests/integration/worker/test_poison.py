@@ -46,7 +46,7 @@ async def test_poison_ends_alone_and_is_kept(harness: WorkerHarness, processes: 
         worker.wait()
     start(0)
     decoded = await harness.ended(response_id, seconds=60)
-    assert decoded[-1]["response"]["error"] == {"code": "server_error", "message": CONDEMNED}
+    assert decoded[-1]["response"]["error"] == {"code": "invalid_prompt", "message": CONDEMNED}
     assert (await harness.describe(response_id)).status is Status.FAILED
     await harness.done()
     assert harness.depth("parked") == 1

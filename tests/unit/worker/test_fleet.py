@@ -10,7 +10,7 @@ from tests.support.virtual_time import now, run
 from tests.unit.worker.fleet_harness import PREFILL_S, SLOTS, FleetHarness
 from worker.attempt.endings import CONDEMNED
 
-ERROR = {"code": "server_error", "message": CONDEMNED}
+ERROR = {"code": "invalid_prompt", "message": CONDEMNED}
 
 
 def in_fleet(

@@ -119,7 +119,12 @@ class TestAssembleTruncated:
         self, words: list[int], asked: int, wanted: int | None, window: int
     ) -> None:
         assembling = Assembling(window=window)
-        fields = {"input": "now " * asked, "truncation": "auto", "max_output_tokens": wanted}
+        fields = {
+            "input": "now " * asked,
+            "previous_response_id": "resp_0",
+            "truncation": "auto",
+            "max_output_tokens": wanted,
+        }
         share = max(1, window // 4 if wanted is None else min(wanted, window // 2))
         lengths = [sum(words[n:]) + asked for n in range(len(words) + 1)]
         fitting = [n for n, length in enumerate(lengths) if length <= window - share]

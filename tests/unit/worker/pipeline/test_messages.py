@@ -74,7 +74,7 @@ def test_messages_show_calls_and_outputs_without_reasoning() -> None:
 
 
 def test_messages_of_an_empty_request_are_none() -> None:
-    assert messages_of(a_job(input=[])) == []
+    assert messages_of(a_job(input=[], previous_response_id="resp_0")) == []
 
 
 def test_messages_can_leave_out_the_oldest_turns() -> None:
