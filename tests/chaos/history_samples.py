@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tests.chaos.answers import Fault
+from tests.chaos.check import check
 from tests.chaos.history import Op, Record
 from tests.chaos.plans import Behaviour
 
@@ -113,6 +115,11 @@ class HistorySample:
         """Return the records, the last one added."""
         self.add(Op.END)
         return self.records
+
+
+def faults(records: Sequence[Record]) -> set[Fault]:
+    """Return the kinds of broken promises that the checker finds."""
+    return {one.fault for one in check(records).broken}
 
 
 def whole(**options: str) -> HistorySample:

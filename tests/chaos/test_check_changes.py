@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 from tests.chaos.answers import Fault
 from tests.chaos.check import check
 from tests.chaos.history import Op, Record
-from tests.chaos.history_samples import HistorySample, frames_of
-
-
-def faults(records: list[Record]) -> set[Fault]:
-    return {one.fault for one in check(records).broken}
-
+from tests.chaos.history_samples import HistorySample, faults, frames_of
 
 Change = Callable[[list[Record], int], list[Record]]
 

@@ -37,7 +37,6 @@ async def test_terminator_appends_an_end_again_that_a_failover_has_lost(loss: st
         event_log=harness.valkey,
         finisher=harness.finisher,
         kept_ends=ends,
-        generation=lambda: harness.valkey.generation,
     )
     await terminator.end(response_id, Status.CANCELLED)
     told = await harness.events(response_id)

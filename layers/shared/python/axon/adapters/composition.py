@@ -114,7 +114,6 @@ def terminator(
             history_lost=history_lost,
         ),
         kept_ends=kept_ends,
-        generation=lambda: valkey.generation,
     )
 
 

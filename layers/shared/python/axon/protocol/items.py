@@ -9,17 +9,22 @@ class _Item(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
 
+def null_is(default: Any) -> BeforeValidator:
+    """Return a validator by which null is the default: SDKs send it for fields that are not set."""
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
 # Tags of unions stand in brackets to distinguish them from field names in an error's path.
 
 
 def _kind(value: Any, default: str | None = None) -> str | None:
-    kind = value.get("type", default) if isinstance(value, dict) else getattr(value, "type", None)
+    kind = getattr(value, "type", None)
+    if isinstance(value, dict):
+        kind = default if value.get("type") is None else value["type"]
     return f"[{kind}]" if isinstance(kind, str) else None
 
 
 def _item_kind(value: Any) -> str | None:
-    if isinstance(value, dict) and value.get("type") is None:
-        return "[message]"
     return _kind(value, "message")
 
 
@@ -74,9 +79,7 @@ def text_of(contents: Contents) -> str:
 class Message(_Item):
     """A message; the client may leave out its type."""
 
-    type: Annotated[
-        Literal["message"], BeforeValidator(lambda value: "message" if value is None else value)
-    ] = "message"
+    type: Annotated[Literal["message"], null_is("message")] = "message"
     role: Literal["user", "assistant", "system", "developer"]
     content: Contents
 

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -13,7 +12,7 @@ from pydantic import (
 )
 
 from axon.exceptions import RequestError
-from axon.protocol.items import TEXT_OR_LIST, Item
+from axon.protocol.items import TEXT_OR_LIST, Item, null_is
 from axon.serialization import loads
 
 MAX_INPUT_CHARACTERS = 131_072
@@ -65,11 +64,6 @@ class JsonSchema(_Model):
     strict: bool | None = None
 
 
-def _null_is(default: Any) -> BeforeValidator:
-    """Return a validator by which null is the default: SDKs send it for fields that are not set."""
-    return BeforeValidator(lambda value: default if value is None else value)
-
-
 def _format(value: Any) -> str | None:
     kind = value.get("type", "text") if isinstance(value, dict) else getattr(value, "type", None)
     return f"[{kind}]" if isinstance(kind, str) else None
@@ -86,7 +80,7 @@ TextFormat = Annotated[
 class TextOptions(_Model):
     """The `text` field; not every model knows each format."""
 
-    format: Annotated[TextFormat, _null_is(PlainText())] = PlainText()
+    format: Annotated[TextFormat, null_is(PlainText())] = PlainText()
     verbosity: Literal["low", "medium", "high"] | None = None
 
 
@@ -114,7 +108,7 @@ class CreateResponse(_Model):
     idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
-    input: Annotated[Input, _null_is([])] = Field(default_factory=list)
+    input: Annotated[Input, null_is([])] = Field(default_factory=list)
     instructions: Annotated[str, Field(max_length=MAX_INPUT_CHARACTERS)] | None = None
     previous_response_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     conversation: None = None
@@ -130,7 +124,7 @@ class CreateResponse(_Model):
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    text: Annotated[TextOptions, _null_is(TextOptions())] = TextOptions()
+    text: Annotated[TextOptions, null_is(TextOptions())] = TextOptions()
     truncation: Literal["auto", "disabled"] | None = None
 
     tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None

@@ -29,7 +29,7 @@ from axon.formats import UnreadableError
 from axon.history import LOSING_EPOCH
 from axon.ids import is_id
 from axon.jobs import Job
-from axon.protocol.objects import Usage, response_object
+from axon.protocol.objects import response_object
 from axon.protocol.requests import CreateResponse
 from axon.protocol.transcript import Transcript
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
@@ -67,8 +67,6 @@ class ResponseTerminator:
         Writes the history, then the end.
     kept_ends : KeptEnds | None
         Appends ends again that a failover has lost; None in a process that lives too short for it.
-    generation : Callable[[], str]
-        The log's generation.
     """
 
     def __init__(
@@ -77,12 +75,10 @@ class ResponseTerminator:
         event_log: EventLog,
         finisher: ResponseFinisher,
         kept_ends: KeptEnds | None = None,
-        generation: Callable[[], str] = lambda: "",
     ) -> None:
         self._log = event_log
         self._finisher = finisher
         self._ends = kept_ends
-        self._generation = generation
 
     async def cancel(self, response_id: str, *, tenant_id: str) -> None:
         """Cancel a running response of this tenant; one that has ended stays as it is.
@@ -177,7 +173,10 @@ class ResponseTerminator:
                 transcript.next_sequence = max(received or 0, transcript.next_sequence)
         journal = await self._read_journal(meta.response_id, claim)
         lost = _lost(meta, job, claim=claim, events=logged, journal=journal)
-        usage = None if error is LOST else _usage(journal, transcript)
+        # The tokens were spent all the same: client and history get their number. Of an answer that
+        # is lost, the log may hold fewer than were generated.
+        tokens = len(transcript.token_ids)
+        usage = None if error is LOST else logged_usage(journal, logged_tokens=tokens)
         # What a client cancels or may continue, it has seen grow: it gets the item's end, too.
         events = opening if status is Status.FAILED else [*opening, *transcript.cut_short()]
         events.append(transcript.end(status, error=error, reason=reason, usage=usage))
@@ -244,7 +243,7 @@ class ResponseTerminator:
     ) -> None:
         """Append the closing events, and keep them for a failover that loses them."""
         write = partial(self._write, lost, events, claim=claim, status=status)
-        generation = self._generation()
+        generation = self._log.generation
         await write()
         if self._ends is not None:
             self._ends.keep(
@@ -317,15 +316,6 @@ def _lost(
         status=Status.IN_PROGRESS,
         complete=False,
     )
-
-
-def _usage(journal: list[JournalRecord], transcript: Transcript) -> Usage | None:
-    """Return the usage of an answer that ends early; None if the log has none.
-
-    Its tokens were spent all the same: client and history get their number. Of an answer that is
-    lost, the log may hold fewer tokens than were generated.
-    """
-    return logged_usage(journal, logged_tokens=len(transcript.token_ids))
 
 
 def _unbegun(job: Job) -> LostResponse:
