@@ -11,7 +11,8 @@ from axon.exceptions import (
 )
 from axon.ids import is_id, new_id
 from axon.jobs import Job
-from axon.responses.service import REFUSED, UNSENT
+from axon.responses.service import REFUSED
+from axon.responses.warm_up import UNSENT
 from tests.support.principals import a_principal
 from tests.unit.axon.responses.service_harness import SLEEPING, ResponseHarness
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT, a_request

@@ -7,7 +7,7 @@ import pytest
 from axon.event_log.log import Status
 from axon.exceptions import MissingResponseError, UnavailableError
 from axon.history import HistoryRecord
-from axon.responses.service import UNSENT
+from axon.responses.warm_up import UNSENT
 from tests.support.principals import a_principal
 from tests.support.sdk_events import validate_stream
 from tests.unit.axon.responses.service_harness import ResponseHarness

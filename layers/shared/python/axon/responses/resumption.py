@@ -1,13 +1,69 @@
-"""Refusals of `response.resume` by what the log holds."""
+"""ResponseResumption: has a response delivered to another connection, or says why not."""
 
 from contextlib import suppress
 
 from axon.conversations import Conversations
-from axon.event_log.log import EventLog, ResponseMeta, Status
-from axon.exceptions import RequestError
+from axon.event_log.log import EventLog, ResponseMeta, Resumption, Status
+from axon.exceptions import RequestError, UnavailableError
 from axon.formats import UnreadableLogError
 from axon.responses.deletion import ResponseRows
 from axon.responses.terminator import LOST, unknown_response
+from axon.tenants.principal import Principal
+
+NO_RELAY = "No relay is running to answer through. Please retry."
+
+
+class ResponseResumption:
+    """Has a response delivered to a connection from now on, and no longer to its former one.
+
+    Parameters
+    ----------
+    event_log : EventLog
+        The log of the responses.
+    conversations : Conversations
+        Knows responses that have no log any more.
+    rows : ResponseRows
+        Stored responses.
+    """
+
+    def __init__(
+        self, *, event_log: EventLog, conversations: Conversations, rows: ResponseRows
+    ) -> None:
+        self._log = event_log
+        self._conversations = conversations
+        self._rows = rows
+
+    async def resume(
+        self, response_id: str, *, principal: Principal, connection_id: str, first: int
+    ) -> None:
+        """Deliver a response to this connection from event `first` on.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such response, or it has fewer events.
+        UnavailableError
+            No relay is there to deliver it.
+        """
+        await refuse_hole(self._log, response_id, tenant_id=principal.tenant_id, first=first)
+        match await self._log.resume(
+            response_id,
+            tenant_id=principal.tenant_id,
+            connection_id=connection_id,
+            first=first,
+        ):
+            case Resumption.MISSING:
+                raise await refused_without_log(
+                    response_id,
+                    conversations=self._conversations,
+                    rows=self._rows,
+                    tenant_id=principal.tenant_id,
+                    connection_id=connection_id,
+                )
+            case Resumption.AHEAD:
+                raise await refused_number(self._log, response_id, first)
+            case Resumption.NO_RELAY:
+                raise UnavailableError(NO_RELAY)
 
 
 async def refuse_hole(log: EventLog, response_id: str, *, tenant_id: str, first: int) -> None:

@@ -12,14 +12,10 @@ from axon.event_log.log import (
     NewResponse,
     Opening,
     OpenResult,
-    ResponseMeta,
-    Resumption,
     Status,
 )
 from axon.exceptions import (
-    FencedError,
     HistoryPendingError,
-    MissingResponseError,
     PermanentRefusalError,
     RequestError,
     StoreFullError,
@@ -29,21 +25,20 @@ from axon.exceptions import (
 from axon.ids import is_id, new_id
 from axon.jobs import Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
-from axon.protocol.objects import Usage, response_object
+from axon.protocol.objects import response_object
 from axon.protocol.requests import CancelResponse, CreateResponse, DeleteResponse, ResumeResponse
 from axon.responses.deletion import ResponseDeletion, ResponseRows
-from axon.responses.fingerprint import digest, fingerprint
-from axon.responses.finisher import FinishedResponse, ResponseFinisher
-from axon.responses.resumption import refuse_hole, refused_number, refused_without_log
+from axon.responses.fingerprint import fingerprint
+from axon.responses.finisher import ResponseFinisher
+from axon.responses.repeats import RepeatedRequests, idempotency_of
+from axon.responses.resumption import NO_RELAY, ResponseResumption
 from axon.responses.terminator import ResponseTerminator, unknown_response
+from axon.responses.warm_up import UNSENT, WarmUps
 from axon.scaling import WorkerScaler
-from axon.serialization import dumps
 from axon.tenants.principal import Principal
 
 logger = logging.getLogger(__name__)
 
-NO_RELAY = "No relay is running to answer through. Please retry."
-UNSENT = {"code": "server_error", "message": "The request could not be queued. Please retry."}
 REFUSED = {
     "code": "server_error",
     "message": "The queue refused the request, and would refuse it again: it is too large, or the "
@@ -97,7 +92,17 @@ class ResponseService:
         self._finisher = finisher
         self._terminator = terminator
         self._deletion = deletion
-        self._rows = rows
+        self._resumption = ResponseResumption(
+            event_log=event_log, conversations=conversations, rows=rows
+        )
+        self._warm_ups = WarmUps(event_log=event_log, finisher=finisher, terminator=terminator)
+        self._repeats = RepeatedRequests(
+            event_log=event_log,
+            jobs=jobs,
+            scaler=scaler,
+            warm_ups=self._warm_ups,
+            resumption=self._resumption,
+        )
 
     async def submit(
         self, request: CreateResponse, *, principal: Principal, connection_id: str
@@ -122,7 +127,7 @@ class ResponseService:
             )
         except (RequestError, HistoryPendingError):
             # The first request may have begun its response before its conversation went away.
-            opening = await self._log.repeated(_idempotency(request, principal.tenant_id))
+            opening = await self._log.repeated(idempotency_of(request, principal.tenant_id))
             if opening is None:
                 raise
         else:
@@ -133,10 +138,10 @@ class ResponseService:
             case OpenResult.GONE:
                 return None
             case OpenResult.REPEATED:
-                return await self._repeat(
+                return await self._repeats.answer(
                     opening, request, principal=principal, connection_id=connection_id
                 )
-        await (self._queue(job, opening) if request.generate else self._warm_up(job))
+        await (self._queue(job, opening) if request.generate else self._warm_ups.end(job))
         return job.response_id
 
     async def resume(
@@ -154,7 +159,7 @@ class ResponseService:
         response_id = request.response_id
         if not is_id("resp", response_id):
             raise unknown_response(response_id)
-        await self._resume(
+        await self._resumption.resume(
             response_id,
             principal=principal,
             connection_id=connection_id,
@@ -180,29 +185,6 @@ class ResponseService:
             The tenant has no such response.
         """
         await self._deletion.delete(request.response_id, tenant_id=principal.tenant_id)
-
-    async def _resume(
-        self, response_id: str, *, principal: Principal, connection_id: str, first: int
-    ) -> None:
-        await refuse_hole(self._log, response_id, tenant_id=principal.tenant_id, first=first)
-        match await self._log.resume(
-            response_id,
-            tenant_id=principal.tenant_id,
-            connection_id=connection_id,
-            first=first,
-        ):
-            case Resumption.MISSING:
-                raise await refused_without_log(
-                    response_id,
-                    conversations=self._conversations,
-                    rows=self._rows,
-                    tenant_id=principal.tenant_id,
-                    connection_id=connection_id,
-                )
-            case Resumption.AHEAD:
-                raise await refused_number(self._log, response_id, first)
-            case Resumption.NO_RELAY:
-                raise UnavailableError(NO_RELAY)
 
     async def _begin(
         self,
@@ -244,93 +226,12 @@ class ResponseService:
         if opening.outcome is OpenResult.UNATTENDED:
             await self._scaler.ensure_running()
 
-    async def _repeat(
-        self, opening: Opening, request: CreateResponse, *, principal: Principal, connection_id: str
-    ) -> str:
-        """Answer with the response that the first request of this idempotency key began."""
-        if opening.fingerprint != fingerprint(request):
-            raise RequestError(
-                "The idempotency key was used for another request. Use a new one.",
-                code="idempotency_key_reused",
-                param="idempotency_key",
-                status=409,
-            )
-        first = await self._log.describe(opening.first_id)
-        if first is None:
-            raise UnavailableError(f"{opening.first_id} has just been lost")
-        # Who began it may have died before it was on its way; twice is harmless.
-        if first.job and not request.generate:
-            await self._warm_up(Job.decode(first.job))
-        elif first.job and first.epoch == 0:
-            await self._send_again(first)
-        if first.connection_id != connection_id:
-            await self._resume(
-                first.response_id, principal=principal, connection_id=connection_id, first=0
-            )
-        return first.response_id
-
-    async def _send_again(self, first: ResponseMeta) -> None:
-        """Send the job of a response that nobody has begun, unless that was done lately."""
-        if not await self._log.take_resend(first.response_id):
-            return
-        try:
-            await self._jobs.send(Job.decode(first.job))
-        except UnavailableError:
-            await self._log.undo_resend(first.response_id)
-            raise
-        await self._scaler.ensure_running()
-
-    async def _warm_up(self, job: Job) -> None:
-        """End at once with an empty response, which the next request may continue.
-
-        Raises
-        ------
-        UnavailableError
-            Its log was lost, or others claim it again and again.
-        """
-        try:
-            try:
-                await self._complete(job)
-            except FencedError:
-                # It has ended, or another process has claimed it since, and may have died: the
-                # terminator leaves the former, and ends the latter as this would have.
-                await self._terminator.end(job.response_id, Status.COMPLETED, job=job)
-        except MissingResponseError as error:
-            raise UnavailableError(f"{job.response_id} has just been lost") from error
-        except UnavailableError:
-            await self._terminator.end(job.response_id, Status.FAILED, error=UNSENT, job=job)
-
-    async def _complete(self, job: Job) -> None:
-        transcript = job.transcript()
-        transcript.created()
-        in_progress = transcript.in_progress()
-        claim = await self._log.claim(job.response_id, in_progress=in_progress.data)
-        completed = transcript.end(Status.COMPLETED, usage=Usage())
-        finished = FinishedResponse(
-            job=job,
-            response=transcript.response,
-            event=completed,
-            epoch=claim.epoch,
-            status=Status.COMPLETED,
-        )
-        await self._finisher.finish(
-            finished,
-            append=lambda event: self._log.append(
-                job.response_id,
-                epoch=claim.epoch,
-                events=[event],
-                status=Status.COMPLETED,
-                nonce=claim.nonce,
-                predecessor=claim.predecessor,
-            ),
-        )
-
     async def _open(self, job: Job, request: CreateResponse) -> Opening:
         """Open the log, unless the model is unknown; raise if none is known, or no relay there.
 
         `request` is in the client's own words: its fingerprint does not depend on an alias's.
         """
-        idempotency = _idempotency(request, job.tenant_id)
+        idempotency = idempotency_of(request, job.tenant_id)
         response = NewResponse(
             response_id=job.response_id,
             tenant_id=job.tenant_id,
@@ -353,12 +254,6 @@ class ResponseService:
             case OpenResult.TENANT_FULL:
                 raise TenantFullError(f"tenant {job.tenant_id} holds too much memory")
         return opening
-
-
-def _idempotency(request: CreateResponse, tenant_id: str) -> str:
-    """Return what names the tenant and the key; nothing if there is no key."""
-    key = request.idempotency_key
-    return digest(dumps([tenant_id, key])) if key else ""
 
 
 def _job(
