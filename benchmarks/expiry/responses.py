@@ -15,7 +15,8 @@ from axon.adapters.valkey.directories import (
 )
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.deadlines import Deadlines
-from axon.event_log.log import NewResponse, OpenResult, Status
+from axon.event_log.log import Status
+from axon.event_log.openings import NewResponse, OpenResult
 from axon.ids import new_id
 from axon.jobs import Job, new_job
 from axon.protocol.objects import response_object

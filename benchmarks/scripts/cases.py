@@ -24,7 +24,8 @@ from axon.conversations import Turn
 from axon.deadlines import Deadlines
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.checkpoint import DeliveryCheckpoint
-from axon.event_log.log import LoggedEvent, LostResponse, NewResponse, Status
+from axon.event_log.log import LoggedEvent, LostResponse, Status
+from axon.event_log.openings import NewResponse
 from axon.jobs import ReceivedJob
 from axon.responses.sweeper import BATCH
 from axon.tenants.principal import ALL_SCOPES, Principal

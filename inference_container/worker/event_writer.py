@@ -10,12 +10,7 @@ from axon.event_log.confirmation import (
     claimed_since,
     confirmed_delivery,
 )
-from axon.event_log.log import (
-    JournalRecord,
-    LoggedEvent,
-    ResponseMeta,
-    Status,
-)
+from axon.event_log.log import JournalRecord, LoggedEvent, ResponseMeta, Status
 from axon.exceptions import (
     FencedError,
     MissingResponseError,

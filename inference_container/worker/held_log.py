@@ -5,14 +5,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from axon.event_log.journal import pieces
-from axon.event_log.log import (
-    AttemptLog,
-    Claim,
-    JournalRecord,
-    LoggedEvent,
-    LostResponse,
-    Status,
-)
+from axon.event_log.log import AttemptLog, Claim, JournalRecord, LoggedEvent, LostResponse, Status
 from axon.exceptions import (
     AxonError,
     FencedError,

@@ -24,7 +24,8 @@ from axon.deadlines import Deadlines
 from axon.directory.beats import HeldChange, HeldMessage
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import JournalRecord, LoggedEvent, NewResponse, Status
+from axon.event_log.log import JournalRecord, LoggedEvent, Status
+from axon.event_log.openings import NewResponse
 from axon.history import HistoryRecord
 from axon.jobs import Job, ReceivedJob
 from axon.tenants.principal import Principal

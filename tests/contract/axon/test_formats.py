@@ -30,7 +30,8 @@ from axon.conversations import Turn
 from axon.deadlines import Deadlines
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import JournalRecord, LoggedEvent, OpenResult, Resumption, Status
+from axon.event_log.log import JournalRecord, LoggedEvent, Status
+from axon.event_log.openings import OpenResult, Resumption
 from axon.event_log.publication import Kind, Publication
 from axon.formats import VERSIONS
 from axon.history import HistoryRecord

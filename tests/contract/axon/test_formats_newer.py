@@ -14,7 +14,7 @@ from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.conversations import Conversations, Turn
 from axon.deadlines import Deadlines
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
-from axon.event_log.log import Resumption
+from axon.event_log.openings import Resumption
 from axon.formats import VERSIONS, Format, UnreadableError, UnreadableLogError
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.sweeper import ResponseSweeper

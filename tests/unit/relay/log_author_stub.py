@@ -4,15 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Self
 
-from axon.event_log.log import (
-    EventLog,
-    LoggedEvent,
-    LostResponse,
-    NewResponse,
-    OpenResult,
-    Resumption,
-    Status,
-)
+from axon.event_log.log import EventLog, LoggedEvent, LostResponse, Status
+from axon.event_log.openings import NewResponse, OpenResult, Resumption
 from axon.ids import new_id
 from axon.jobs import Job, new_job
 from axon.protocol.objects import response_object

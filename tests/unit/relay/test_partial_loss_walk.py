@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from axon.event_log.log import Resumption, Status
+from axon.event_log.log import Status
+from axon.event_log.openings import Resumption
 from axon.event_log.publication import Publication
 from axon.exceptions import FencedError, MissingResponseError
 from axon.protocol.transcript import Transcript

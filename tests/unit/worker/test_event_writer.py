@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from axon.event_log.checkpoint import DeliveryCheckpoint
-from axon.event_log.log import JournalRecord, LoggedEvent, NewResponse, OpenResult, Status
+from axon.event_log.log import JournalRecord, LoggedEvent, Status
+from axon.event_log.openings import NewResponse, OpenResult
 from axon.exceptions import FencedError, MissingResponseError
 from axon.jobs import Job
 from axon.protocol.transcript import Transcript

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from axon.event_log.log import OpenResult
+from axon.event_log.openings import OpenResult
 from tests.contract.axon.event_log.event_log_samples import NEW
 from tests.contract.conftest import EventLogHarness
 

@@ -11,7 +11,8 @@ from typing import Literal
 
 from axon.directory.relays import TakenOver
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import LoggedEvent, Resumption
+from axon.event_log.log import LoggedEvent
+from axon.event_log.openings import Resumption
 from axon.exceptions import MissingResponseError, MovedError
 from tests.contract.conftest import EventLogHarness
 

@@ -6,15 +6,8 @@ from dataclasses import dataclass, field
 from hypothesis.stateful import RuleBasedStateMachine
 
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import (
-    JournalRecord,
-    LoggedEvent,
-    LostResponse,
-    NewResponse,
-    OpenResult,
-    Resumption,
-    Status,
-)
+from axon.event_log.log import JournalRecord, LoggedEvent, LostResponse, Status
+from axon.event_log.openings import NewResponse, OpenResult, Resumption
 from axon.exceptions import FencedError, MissingResponseError, UnavailableError
 from tests.contract.axon.event_log.delivery_model import TENANT, Clients, ModelRelay, resume
 from tests.contract.conftest import MakeHarness

@@ -3,15 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from axon.event_log.log import (
-    Claim,
-    EventLog,
-    LoggedEvent,
-    NewResponse,
-    OpenResult,
-    ResponseMeta,
-    Status,
-)
+from axon.event_log.log import Claim, EventLog, LoggedEvent, ResponseMeta, Status
+from axon.event_log.openings import NewResponse, OpenResult
 from tests.contract.conftest import EventLogHarness
 from tests.support.principals import a_principal
 

@@ -26,7 +26,8 @@ from axon.directory.connections import ConnectionDirectory
 from axon.directory.models import ModelDirectory
 from axon.directory.relays import RelayDirectory
 from axon.event_log.follower import PublicationListener, ResponseChannels, ResponseFollower
-from axon.event_log.log import EventLog, LoggedEvent, LostResponse, NewResponse, Status
+from axon.event_log.log import EventLog, LoggedEvent, LostResponse, Status
+from axon.event_log.openings import NewResponse
 from axon.event_log.publication import Publication
 from axon.testing.event_log import FakeValkey
 from tests.support.clients import valkey_client

@@ -9,7 +9,8 @@ import pytest
 
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.follower import PublicationListener
-from axon.event_log.log import Resumption, Status
+from axon.event_log.log import Status
+from axon.event_log.openings import Resumption
 from axon.event_log.publication import Publication
 from axon.exceptions import LostEventsError, MissingResponseError
 from tests.contract.axon.event_log.follower_harness import (

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 
 from axon.directory.relays import LATE_RELAY_S
-from axon.event_log.log import Claim, LoggedEvent, OpenResult, Status
+from axon.event_log.log import Claim, LoggedEvent, Status
+from axon.event_log.openings import OpenResult
 from axon.exceptions import AxonError, FencedError, MissingResponseError
 from tests.contract.axon.event_log.event_log_samples import (
     IN_PROGRESS,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from axon.event_log.log import Opening, OpenResult
+from axon.event_log.openings import Opening, OpenResult
 from tests.contract.axon.event_log.event_log_samples import NEW, end, open_and_claim, prepare
 from tests.contract.conftest import EventLogHarness, MakeHarness
 

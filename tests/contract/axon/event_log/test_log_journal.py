@@ -6,7 +6,8 @@ import pytest
 
 from axon.deadlines import Deadlines
 from axon.event_log.journal import in_order
-from axon.event_log.log import Claim, JournalRecord, Resumption, Status
+from axon.event_log.log import Claim, JournalRecord, Status
+from axon.event_log.openings import Resumption
 from axon.exceptions import AxonError, FencedError, MissingResponseError
 from tests.contract.axon.event_log.event_log_samples import (
     end,

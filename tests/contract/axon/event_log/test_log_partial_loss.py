@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import Claim, JournalRecord, Resumption, Status
+from axon.event_log.log import Claim, JournalRecord, Status
+from axon.event_log.openings import Resumption
 from axon.event_log.publication import Publication
 from axon.exceptions import FencedError, GapError, LostClaimError, LostEventsError, MovedError
 from tests.contract.axon.event_log.event_log_samples import (

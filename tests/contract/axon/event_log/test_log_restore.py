@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import Claim, LostResponse, OpenResult, Resumption, Status
+from axon.event_log.log import Claim, LostResponse, Status
+from axon.event_log.openings import OpenResult, Resumption
 from axon.exceptions import FencedError, UnavailableError
 from tests.contract.axon.event_log.event_log_samples import (
     NEW,

@@ -7,7 +7,8 @@ import pytest
 
 from axon.directory.relays import LATE_RELAY_S
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import Claim, Resumption, Status
+from axon.event_log.log import Claim, Status
+from axon.event_log.openings import Resumption
 from axon.exceptions import MissingResponseError, MovedError
 from tests.contract.axon.event_log.event_log_samples import (
     IN_PROGRESS,

@@ -23,15 +23,8 @@ from axon.conversations import Turn
 from axon.deadlines import Deadlines
 from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.event_log.checkpoint import DeliveryCheckpoint
-from axon.event_log.log import (
-    JournalRecord,
-    LoggedEvent,
-    LostResponse,
-    NewResponse,
-    OpenResult,
-    Resumption,
-    Status,
-)
+from axon.event_log.log import JournalRecord, LoggedEvent, LostResponse, Status
+from axon.event_log.openings import NewResponse, OpenResult, Resumption
 from axon.event_log.publication import Publication
 from axon.jobs import ReceivedJob
 from infra.constructs.data.valkey_access import ACCESS_STRING

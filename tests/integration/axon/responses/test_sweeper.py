@@ -23,7 +23,8 @@ from axon.adapters.valkey.due_index import ValkeyDueIndex
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.deadlines import Deadlines
 from axon.event_log.due import DueReason
-from axon.event_log.log import LoggedEvent, NewResponse, OpenResult, Status
+from axon.event_log.log import LoggedEvent, Status
+from axon.event_log.openings import NewResponse, OpenResult
 from axon.exceptions import UnavailableError
 from axon.history import HistorySender
 from axon.jobs import Job

@@ -2,7 +2,7 @@ import pytest
 
 from axon.conversations import MAX_CONVERSATION_BYTES, MAX_TURNS, Turn, TurnHead
 from axon.directory.models import SILENCE_S
-from axon.event_log.log import NewResponse, Opening, OpenResult
+from axon.event_log.openings import NewResponse, Opening, OpenResult
 from axon.exceptions import (
     PermanentRefusalError,
     StoreFullError,

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from axon.event_log.checkpoint import DeliveryCheckpoint
-from axon.event_log.log import OpenResult, Status
+from axon.event_log.log import Status
+from axon.event_log.openings import OpenResult
 from axon.exceptions import RequestError, UnavailableError
 from axon.formats import UnreadableLogError
 from axon.ids import new_id

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from axon.event_log.log import Claim, LoggedEvent, NewResponse, Status
+from axon.event_log.log import Claim, LoggedEvent, Status
+from axon.event_log.openings import NewResponse
 from axon.exceptions import FencedError, RequestError, UnavailableError
 from axon.history import HistoryRecord
 from axon.ids import new_id

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from axon.event_log.log import EventLog, LoggedEvent, NewResponse, ResponseMeta, Status
+from axon.event_log.log import EventLog, LoggedEvent, ResponseMeta, Status
+from axon.event_log.openings import NewResponse
 from axon.exceptions import UnavailableError
 from axon.formats import UnreadableLogError
 from axon.ids import new_id

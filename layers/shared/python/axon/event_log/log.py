@@ -12,6 +12,7 @@ from typing import Protocol
 
 from axon.event_log.checkpoint import NOTHING_DELIVERED, DeliveryCheckpoint
 from axon.event_log.indexes import LogIndexes
+from axon.event_log.openings import NewResponse, Opening, Resumption
 
 
 class Status(StrEnum):
@@ -90,43 +91,6 @@ class ResponseMeta:
 
 
 @dataclass(frozen=True, slots=True)
-class NewResponse:
-    """A response to be opened: its tenant, the connection that waits for it, the job, event 0.
-
-    Parameters
-    ----------
-    response_id : str
-        Id of the response, as in its job.
-    tenant_id : str
-        The tenant that may read, resume and cancel it.
-    connection_id : str
-        The connection that its events are posted to.
-    model : str
-        Name of the model that is to serve it.
-    job : bytes
-        The job as it goes into the queue.
-    created : bytes
-        Event 0, serialized.
-    idempotency : str
-        Digest of the tenant and its idempotency key; empty if the client gave none.
-    fingerprint : str
-        Digest of the request, to tell a repeated request from another one under the same key.
-    key_id : str
-        Id of the API key that made the request.
-    """
-
-    response_id: str
-    tenant_id: str
-    connection_id: str
-    model: str
-    job: bytes
-    created: bytes
-    idempotency: str = ""
-    fingerprint: str = ""
-    key_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class LostResponse:
     """A log that Valkey has lost, as its writer holds it.
 
@@ -146,50 +110,6 @@ class LostResponse:
     nonce: str = ""
     model: str = ""
     complete: bool = True
-
-
-class OpenResult(StrEnum):
-    """The result of opening a log.
-
-    UNATTENDED: it is open, but no worker that serves the model has announced itself lately.
-    NO_MODEL: no model is known at all, as when Valkey has just lost its data.
-    REPEATED: an earlier request had the same idempotency key.
-    GONE: the connection is closed.
-    FULL: Valkey has no memory for new requests.
-    TENANT_FULL: the tenant holds as much of Valkey's memory as one tenant may.
-    """
-
-    OPENED = "opened"
-    UNATTENDED = "unattended"
-    REPEATED = "repeated"
-    UNKNOWN_MODEL = "unknown_model"
-    NO_MODEL = "no_model"
-    NO_RELAY = "no_relay"
-    GONE = "gone"
-    FULL = "full"
-    TENANT_FULL = "tenant_full"
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A result and, for a repeated request, the first one's response id and fingerprint."""
-
-    outcome: OpenResult
-    first_id: str = ""
-    fingerprint: str = ""
-
-
-class Resumption(StrEnum):
-    """The result of resuming a response on another connection.
-
-    AHEAD: it has no such event, or it has ended and nothing follows.
-    """
-
-    RESUMED = "resumed"
-    MISSING = "missing"
-    AHEAD = "ahead"
-    NO_RELAY = "no_relay"
-    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """RepeatedRequests: answers requests whose idempotency key was used before."""
 
-from axon.event_log.log import EventLog, Opening, ResponseMeta
+from axon.event_log.log import EventLog, ResponseMeta
+from axon.event_log.openings import Opening
 from axon.exceptions import RequestError, UnavailableError
 from axon.jobs import Job, JobSender
 from axon.protocol.requests import CreateResponse

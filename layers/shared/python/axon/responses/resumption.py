@@ -3,7 +3,8 @@
 from contextlib import suppress
 
 from axon.conversations import Conversations
-from axon.event_log.log import EventLog, ResponseMeta, Resumption, Status
+from axon.event_log.log import EventLog, ResponseMeta, Status
+from axon.event_log.openings import Resumption
 from axon.exceptions import RequestError, UnavailableError
 from axon.formats import UnreadableLogError
 from axon.responses.deletion import ResponseRows

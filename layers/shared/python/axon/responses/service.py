@@ -7,13 +7,8 @@ from axon.aliases import ModelAliases, resolve
 from axon.clock import now_ms
 from axon.conversations import Conversations, TurnHead, check_length
 from axon.directory.models import unknown_model
-from axon.event_log.log import (
-    EventLog,
-    NewResponse,
-    Opening,
-    OpenResult,
-    Status,
-)
+from axon.event_log.log import EventLog, Status
+from axon.event_log.openings import NewResponse, Opening, OpenResult
 from axon.exceptions import (
     HistoryPendingError,
     PermanentRefusalError,

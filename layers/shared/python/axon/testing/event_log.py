@@ -9,18 +9,8 @@ from typing_extensions import override
 from axon.deadlines import Deadlines
 from axon.directory.models import SILENCE_S
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState, is_behind_fork
-from axon.event_log.log import (
-    Claim,
-    JournalRecord,
-    LoggedEvent,
-    LostResponse,
-    NewResponse,
-    Opening,
-    OpenResult,
-    ResponseMeta,
-    Resumption,
-    Status,
-)
+from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
+from axon.event_log.openings import NewResponse, Opening, OpenResult, Resumption
 from axon.event_log.publication import Kind, Publication
 from axon.exceptions import (
     FencedError,

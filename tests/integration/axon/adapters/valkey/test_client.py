@@ -22,7 +22,8 @@ from axon.adapters.valkey.generation import Generations
 from axon.deadlines import Deadlines
 from axon.directory.connections import CONNECTION_LIFE_S
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import LoggedEvent, LostResponse, NewResponse, OpenResult, Status
+from axon.event_log.log import LoggedEvent, LostResponse, Status
+from axon.event_log.openings import NewResponse, OpenResult
 from axon.exceptions import UnavailableError
 from tests.support.clients import valkey_client
 from tests.support.principals import a_principal

@@ -18,7 +18,8 @@ from axon.adapters.valkey.memory import MemoryGuard
 from axon.adapters.valkey.traces import ValkeyResponseTraces
 from axon.conversations import Turn
 from axon.deadlines import Deadlines
-from axon.event_log.log import JournalRecord, LoggedEvent, NewResponse, OpenResult, Status
+from axon.event_log.log import JournalRecord, LoggedEvent, Status
+from axon.event_log.openings import NewResponse, OpenResult
 from tests.conftest import Servers
 from tests.support.clients import valkey_client
 from tests.support.principals import a_principal

@@ -15,7 +15,7 @@ from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.follower import ValkeyResponseChannels
 from axon.adapters.valkey.subscriber import Subscriber
 from axon.deadlines import Deadlines
-from axon.event_log.log import NewResponse, OpenResult
+from axon.event_log.openings import NewResponse, OpenResult
 from axon.exceptions import StoreFullError, UnavailableError
 from tests.conftest import Servers
 from tests.support.clients import valkey_client

@@ -15,7 +15,8 @@ from axon.adapters.valkey.directories import (
 )
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.deadlines import Deadlines
-from axon.event_log.log import Claim, NewResponse, OpenResult
+from axon.event_log.log import Claim
+from axon.event_log.openings import NewResponse, OpenResult
 from axon.exceptions import FencedError, UnavailableError
 from tests.conftest import Servers
 from tests.support.clients import valkey_client

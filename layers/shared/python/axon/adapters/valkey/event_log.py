@@ -20,18 +20,8 @@ from axon.directory.models import SILENCE_S
 from axon.directory.relays import LATE_RELAY_S
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.journal import Piece, pieces
-from axon.event_log.log import (
-    Claim,
-    JournalRecord,
-    LoggedEvent,
-    LostResponse,
-    NewResponse,
-    Opening,
-    OpenResult,
-    ResponseMeta,
-    Resumption,
-    Status,
-)
+from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
+from axon.event_log.openings import NewResponse, Opening, OpenResult, Resumption
 from axon.exceptions import (
     FencedError,
     GapError,
