@@ -24,6 +24,7 @@ ADMIN = ModelAdmin(
     workers=ValkeyWorkerDirectory(valkey=VALKEY),
     directory=ValkeyModelDirectory(valkey=VALKEY),
     retention_s=SETTINGS.model_retention_s,
+    deployment=SETTINGS.models,
 )
 
 

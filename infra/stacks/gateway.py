@@ -138,11 +138,14 @@ def _variables(name: str, settings: EnvironmentSettings) -> dict[str, str]:
     """Return the environment variables that come with no grant."""
     if name == "expire":
         return {"AXON_RETENTION_DAYS": str(settings.postgres.retention_days)}
+    # Its requests wait for its first worker, and operators can swap it before.
+    models = {"AXON_MODELS": settings.inference.model_name}
+    if name == "models":
+        return models
     if name != "respond":
         return {}
     # The function that accepts a request writes its deadlines into the response's hash.
-    variables = {"AXON_MODELS": settings.inference.model_name}
-    variables |= settings.inference.deadline_variables
+    variables = models | settings.inference.deadline_variables
     if aliases := settings.inference.model_aliases:
         variables["AXON_MODEL_ALIASES"] = dumps(aliases).decode()
     return variables

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from axon.exceptions import SettingsError
+from axon.settings import VllmSettings
 from local.atomic_files import write_json
+from local.errors import LocalCloudError
 from local.installation import link_packages
 from local.ports import Ports
 from local.services.queues import JOBS
@@ -17,6 +20,7 @@ from local.stack.options import Options
 from local.stack.topology import (
     AWS,
     ENGINES,
+    KNOW_MODELS,
     PASSED_TO_ALL,
     PASSED_TO_FUNCTIONS,
     PASSED_TO_WORKERS,
@@ -78,11 +82,11 @@ class ProgramBuilder:
         ]
 
     def _lambda_service(self) -> Program:
-        content = configurations.lambda_service(
-            self._addresses,
-            self._passed(PASSED_TO_ALL),
-            {name: self._passed(names) for name, names in PASSED_TO_FUNCTIONS.items()},
-        )
+        models = {"AXON_MODELS": ",".join(self._models())}
+        own = {name: self._passed(names) for name, names in PASSED_TO_FUNCTIONS.items()}
+        for name in KNOW_MODELS:
+            own[name] = own.get(name, {}) | models
+        content = configurations.lambda_service(self._addresses, self._passed(PASSED_TO_ALL), own)
         return self._python(
             "lambda",
             ("local.lambda_service", "--config", self._configuration("lambda", content)),
@@ -123,6 +127,22 @@ class ProgramBuilder:
             command=(python, *program.command[1:]),
             ready_within_s=engine.ready_within_s,
         )
+
+    def _models(self) -> tuple[str, ...]:
+        """Return the names of the workers' own models, which exist before a worker has loaded them.
+
+        Raises
+        ------
+        LocalCloudError
+            A setting of the workers is wrong.
+        """
+        if not self._options.model:
+            return (self._options.model_name,)
+        try:
+            settings = VllmSettings.from_environ(self._passed(PASSED_TO_WORKERS))
+        except SettingsError as error:
+            raise LocalCloudError(str(error)) from error
+        return (self._options.model_name, *settings.lora_adapters)
 
     def _vllm(self, model: Path) -> dict[str, str]:
         """Return what a worker needs in an environment that has vLLM, but not Axon."""

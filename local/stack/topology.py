@@ -131,6 +131,8 @@ PASSED_TO_WORKERS = (
     "AXON_QUEUE_STREAM",
     *(f"AXON_{name.upper()}" for name in VllmSettings.__annotations__ if name not in _OWN),
 )
+KNOW_MODELS = ("respond", "models")
+"""Functions that know the workers' own models before a worker has registered them."""
 PASSED_TO_FUNCTIONS = {
     "respond": ("AXON_MODEL_ALIASES",),
     "expire": ("AXON_RETENTION_DAYS",),

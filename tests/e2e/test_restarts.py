@@ -142,6 +142,30 @@ def test_response_survives_the_death_of_its_relay(cloud: Cloud) -> None:
     assert is_whole(events)
 
 
+def test_request_waits_for_a_worker_that_still_loads_its_model(cloud: Cloud) -> None:
+    import redis
+
+    from axon.adapters.valkey import keys
+
+    endpoints = json.loads((cloud.data / "run" / "endpoints.json").read_text())
+    worker = psutil.Process(cloud.pid("worker-0"))
+    # As it is in the first seconds of a new local cloud: the worker runs, and has registered
+    # nothing yet.
+    worker.suspend()
+    try:
+        with redis.Redis.from_url(endpoints["valkey_url"]) as valkey:
+            valkey.delete(keys.MODELS, keys.MODELS_LAST_SEEN, keys.MODELS_SERVED_SINCE)
+        with open_socket(cloud) as socket:
+            ask(socket, "hello")
+            first = json.loads(socket.recv(timeout=20))
+            assert first["type"] == "response.created", first
+            worker.resume()
+            while (event := json.loads(socket.recv(timeout=20)))["type"] != "response.completed":
+                assert event["type"] not in ("error", "response.failed"), event
+    finally:
+        worker.resume()
+
+
 def test_response_survives_the_loss_of_valkeys_data(cloud: Cloud) -> None:
     import redis
 

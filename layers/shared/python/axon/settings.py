@@ -231,8 +231,13 @@ class KeysSettings(ValkeySettings, PostgresSettings):
 
 
 class ModelsSettings(ValkeySettings, PostgresSettings):
-    """functions/models. `model_retention_s`: how long a model is known that no worker serves."""
+    """functions/models.
 
+    `models` are the deployment's own, as in functions/respond: they exist while no worker has
+    registered them. `model_retention_s`: how long a model is known that no worker serves.
+    """
+
+    models: Names = ()
     model_retention_s: Seconds = MODEL_RETENTION_S
 
 

@@ -115,6 +115,11 @@ def test_function_handler_reads_the_settings_that_the_catalog_names(name: str) -
     assert read == [catalog.FUNCTIONS[name].settings.__name__]
 
 
+def test_function_models_knows_the_deployments_own_model(dev: Templates) -> None:
+    variables = function(dev, "dev", "models")["Environment"]["Variables"]
+    assert variables["AXON_MODELS"] == load("dev").inference.model_name
+
+
 def test_function_respond_knows_the_models_and_the_worker_service(dev: Templates) -> None:
     variables = function(dev, "dev", "respond")["Environment"]["Variables"]
     assert variables["AXON_MODELS"] == load("dev").inference.model_name

@@ -33,6 +33,7 @@ class ModelCommandsHarness:
             workers=self.workers,
             directory=self.directory,
             retention_s=RETENTION_S,
+            deployment=("own",),
         )
 
     async def begin(self) -> None:
@@ -126,6 +127,17 @@ class TestLoadModel:
         await harness.ask(UNLOAD | {"name": "own"})
         # The workers have not been notified yet.
         assert "error" not in await harness.ask(LOAD | {"name": "own"})
+
+    async def test_refuses_the_deployments_model_while_its_first_worker_starts(
+        self, harness: ModelCommandsHarness
+    ) -> None:
+        harness.workers.there.clear()
+        await harness.directory.remove(("own",))
+        assert (await harness.ask(LOAD | {"name": "own"}))["error"]["code"] == "model_exists"
+        assert (await harness.ask(LOAD))["model"]["version"] == 1
+        # Requests for the other one are accepted, and wait for the same worker.
+        assert await harness.directory.list() == ["llama"]
+        assert [model["name"] for model in (await harness.ask(LIST))["models"]] == ["llama", "own"]
 
 
 class TestSwapModel:

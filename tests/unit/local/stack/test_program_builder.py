@@ -3,6 +3,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +129,37 @@ def test_program_builder_passes_aliases_to_their_function_only(
     written = json.loads((folders.run / "lambda.json").read_text())["functions"]
     assert written["respond"]["environment"]["AXON_MODEL_ALIASES"] == aliases
     assert "AXON_MODEL_ALIASES" not in written["connect"]["environment"]
+
+
+@pytest.mark.parametrize(
+    ("change", "environ", "models"),
+    [
+        ({}, {}, "echo"),
+        ({"engine": "smollm2"}, {}, "smollm2-135m-instruct"),
+        (
+            {"engine": "vllm", "model": Path("models/llama")},
+            {"AXON_ENABLE_LORA": "true", "AXON_LORA_ADAPTERS": '{"pirate": "models/pirate"}'},
+            "llama,pirate",
+        ),
+    ],
+)
+def test_functions_know_the_workers_own_models_before_a_worker_runs(
+    addresses: Addresses,
+    folders: Folders,
+    ports: Ports,
+    change: dict[str, Any],
+    environ: dict[str, str],
+    models: str,
+) -> None:
+    """Else a request for a model that is being loaded is refused as `server_overloaded`."""
+    options = replace(OPTIONS, **change)
+    ProgramBuilder(
+        addresses=addresses, folders=folders, options=options, ports=ports, environ=environ
+    ).build()
+    written = json.loads((folders.run / "lambda.json").read_text())["functions"]
+    assert written["respond"]["environment"]["AXON_MODELS"] == models
+    assert written["models"]["environment"]["AXON_MODELS"] == models
+    assert "AXON_MODELS" not in written["connect"]["environment"]
 
 
 def test_program_builder_refuses_a_setting_that_a_function_would_refuse(

@@ -1,6 +1,6 @@
 """ModelAdmin: lists models with their desired and observed state, and changes the desired state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,8 @@ class ModelAdmin:
         Tells clients' requests which models exist.
     retention_s : float
         Seconds for which a model stays known that is loaded while no worker runs.
+    deployment : Collection[str]
+        Names of the deployment's own models, which exist while no worker has registered them.
     """
 
     def __init__(
@@ -87,12 +89,14 @@ class ModelAdmin:
         workers: WorkerDirectory,
         directory: ModelDirectory,
         retention_s: float,
+        deployment: Collection[str] = (),
     ) -> None:
         self._desired = desired
         self._changes = changes
         self._workers = workers
         self._directory = directory
         self._retention_s = retention_s
+        self._deployment = frozenset(deployment)
 
     async def list(self) -> tuple[Sequence[ModelOverview], Sequence[str]]:
         """Return all models by name, and the ids of the live workers."""
@@ -100,7 +104,7 @@ class ModelAdmin:
         workers = await self._workers.list()
         held = {model.name for worker in workers for model in worker.models}
         known = await self._directory.list()
-        names = sorted(desired.keys() | held | set(known))
+        names = sorted(desired.keys() | held | self._deployment.union(known))
         models = [_overview(desired.get(n) or DesiredModel(n, None, 0), workers) for n in names]
         return models, [worker.worker_id for worker in workers]
 
