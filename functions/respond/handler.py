@@ -67,7 +67,8 @@ async def _respond(
         case ResumeResponse():
             await SERVICE.resume(request, principal=principal, connection_id=connection_id)
         case CancelResponse():
-            await SERVICE.cancel(request, principal=principal)
+            answer = await SERVICE.cancel(request, principal=principal, connection_id=connection_id)
+            return None, answer
         case DeleteResponse():
             await SERVICE.delete(request, principal=principal)
             return None, deleted_event(request.response_id, stream_id=request.stream_id)

@@ -229,7 +229,7 @@ class Observations:
         match record.op:
             case Op.EVENT:
                 self._event(record, answer)
-            case Op.ERROR:
+            case Op.ERROR | Op.CANCEL_ANSWER:
                 answer.errors.append(record.data["data"])
             case Op.SUBMIT:
                 answer.submits += 1

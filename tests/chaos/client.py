@@ -134,7 +134,8 @@ class Client:
                 await self._try(answer, drawn)
             except AskAgainError:
                 # A second resume on one socket could follow events that the first has let come.
-                # A second create cannot: it changes nothing where the first one was accepted.
+                # A second create cannot: where the first one was accepted, it changes nothing, or
+                # brings all events of an answer that has ended, of which this client has none.
                 if answer.response_id or self._random.random() < 0.5:
                     await self.close()
             except BROKEN as error:
@@ -193,6 +194,10 @@ class Client:
     async def _take(self, answer: Answer, data: bytes) -> None:
         """Note a frame; raise AskAgainError if it is an error that asks for that."""
         event = json.loads(data)
+        if _answers_cancel(event):
+            # Perhaps after the next question was sent: it says nothing about that one.
+            self._add(Op.CANCEL_ANSWER, answer, data=data.decode())
+            return
         if not event.get("type", "").startswith("response."):
             self._add(Op.ERROR, answer, data=data.decode())
             self._error(answer, event)
@@ -267,3 +272,11 @@ class Client:
 
     async def _send(self, connection: AsyncResponsesConnection, **event: Any) -> None:
         await connection.send(event)  # type: ignore[arg-type]
+
+
+def _answers_cancel(event: dict[str, Any]) -> bool:
+    """Return whether a frame answers a cancellation of what has ended or is delivered elsewhere."""
+    return (
+        event.get("type") == "response.cancelled"
+        or event.get("code") == "response_cancel_not_active"
+    )

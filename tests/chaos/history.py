@@ -24,6 +24,8 @@ class Op(StrEnum):
     RESUME = "resume"
     """`response.resume` is sent, `after` the last event that the client has."""
     CANCEL = "cancel"
+    CANCEL_ANSWER = "cancel answer"
+    """A frame that answers a cancellation, where the response's own end does not: `data`."""
     DROP = "drop"
     """The client closes its own connection, and comes back."""
     LEAVE = "leave"

@@ -248,6 +248,21 @@ class TestRespondCancel:
         assert meta is not None
         assert meta.status is Status.QUEUED
 
+    def test_answers_whoever_does_not_get_the_end(
+        self, respond: ModuleType, harness: FunctionsHarness
+    ) -> None:
+        response_id = accepted(respond, harness)
+        event = websocket_event(self.cancel(response_id, stream_id="s"), connection_id="other=")
+        assert json.loads(respond.handler(event, None)["body"]) == {
+            "type": "response.cancelled",
+            "response": {"id": response_id, "object": "response", "status": "cancelled"},
+            "stream_id": "s",
+        }
+        respond.handler(websocket_event(body(generate=False)), None)
+        ended = json.loads(harness.messages("history")[-1]["body"])["response_id"]
+        frame = refused(respond, self.cancel(ended))
+        assert (frame["code"], frame["status"]) == ("response_cancel_not_active", 400)
+
     def test_refuses_an_unknown_response(self, respond: ModuleType) -> None:
         for response_id in (new_id("resp"), "x", "resp_1:events", "\x00"):
             assert refused(respond, self.cancel(response_id))["code"] == "response_not_found"

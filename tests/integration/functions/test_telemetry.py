@@ -9,6 +9,7 @@ import pytest
 from axon.adapters.aws.sqs_api import SqsApi
 from axon.history import HistoryRecord
 from tests.integration.functions.conftest import FunctionsHarness, sqs_record, websocket_event
+from tests.integration.functions.respond_harness import accepted
 from tests.support.embedded_metrics import counted
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
@@ -49,9 +50,7 @@ class TestRespond:
     def test_does_not_count_messages_that_create_no_response(
         self, respond: ModuleType, harness: FunctionsHarness, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        respond.handler(websocket_event(body(generate=False)), None)
-        (message,) = harness.messages("history")
-        response_id = json.loads(message["body"])["response_id"]
+        response_id = accepted(respond, harness)
         cancel = json.dumps({"type": "response.cancel", "response_id": response_id})
         assert len(counted(capsys)) == 1
         assert respond.handler(websocket_event(cancel), None) == {"statusCode": 200}

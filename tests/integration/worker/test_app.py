@@ -12,7 +12,7 @@ from axon.event_log.log import Status
 from local.ports import Ports
 from tests.conftest import FAUXQS_FILE
 from tests.contract.worker.engines.echo_upstream_stub import echo_upstream
-from tests.integration.worker.conftest import TENANT, VISIBILITY_S, WorkerHarness, text_of
+from tests.integration.worker.conftest import VISIBILITY_S, WorkerHarness, text_of
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker import factories
 from worker.engines.protocol import EngineDeadError, EngineError
@@ -57,7 +57,7 @@ async def test_worker_frees_the_slot_of_a_request_that_is_cancelled_before_its_f
         response_id = await harness.submit(input="hello")
         await harness.logged(response_id, count=2)
         began = time.monotonic()
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         await harness.done()  # the job is deleted once its attempt has ended
         assert time.monotonic() - began < 2
 
@@ -66,7 +66,7 @@ async def test_worker_frees_the_slot_of_a_cancelled_request_at_once(harness: Wor
     async with harness.worker(slots="1", echo_token_ms="20"):
         long = await harness.submit(input="count to 1000")
         await harness.logged(long, count=6)
-        await harness.terminator.cancel(long, tenant_id=TENANT)
+        await harness.terminator.end(long, Status.CANCELLED)
         short = await harness.submit(input="next")
         began = time.monotonic()
         assert text_of(await harness.ended(short)) == "next"

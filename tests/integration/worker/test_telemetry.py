@@ -10,8 +10,9 @@ import aiohttp
 import pytest
 
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobQueue
+from axon.event_log.log import Status
 from axon.jobs import ReceivedJob
-from tests.integration.worker.conftest import TENANT, WorkerHarness, text_of
+from tests.integration.worker.conftest import WorkerHarness, text_of
 from tests.unit.axon.adapters.aws.ecs_agent_stub import ecs_agent_stand_in
 from tests.unit.axon.adapters.observability.otlp_collector_stub import Collector, otlp_collector
 from worker.cluster import task_protection
@@ -38,7 +39,7 @@ async def test_telemetry_serves_metrics(harness: WorkerHarness, unused_tcp_port:
         await harness.logged(long, count=6)
         await tells("axon_worker_slots 3.0", "axon_worker_slots_used 1.0")
         await harness.ended(await harness.submit(input="one two three"))
-        await harness.terminator.cancel(long, tenant_id=TENANT)
+        await harness.terminator.end(long, Status.CANCELLED)
         await tells(
             "axon_worker_slots_used 0.0",
             'axon_jobs_total{outcome="completed"} 1.0',

@@ -71,7 +71,7 @@ async def test_response_service_submits_on_a_running_loop(
 async def test_response_service_cancels_what_it_submitted(backend: ResponseBackend) -> None:
     response_id = await submit(backend)
     request = CancelResponse(type="response.cancel", response_id=response_id)
-    await backend.service.cancel(request, principal=a_principal())
+    await backend.service.cancel(request, principal=a_principal(), connection_id="connection-1")
     meta = await backend.log.describe(response_id)
     assert meta is not None
     assert meta.status is Status.CANCELLED
@@ -85,7 +85,7 @@ async def test_follower_gets_the_events_of_a_submitted_response(backend: Respons
     events = made.follow(response_id, tenant_id=a_principal().tenant_id)
     followed = [await anext(events)]
     request = CancelResponse(type="response.cancel", response_id=response_id)
-    await backend.service.cancel(request, principal=a_principal())
+    await backend.service.cancel(request, principal=a_principal(), connection_id="connection-1")
     followed += [event async for event in events]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

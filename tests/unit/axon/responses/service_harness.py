@@ -10,7 +10,7 @@ from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import RequestError
 from axon.jobs import Job
 from axon.protocol.objects import Usage
-from axon.protocol.requests import ResumeResponse
+from axon.protocol.requests import CancelResponse, ResumeResponse
 from axon.responses.deletion import ResponseDeletion
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.service import ResponseService
@@ -108,6 +108,21 @@ class ResponseHarness:
             type="response.resume", response_id=response_id, starting_after=starting_after
         )
         await self.service.resume(
+            request, principal=a_principal(tenant_id), connection_id=connection_id
+        )
+
+    async def cancel(
+        self,
+        response_id: str,
+        *,
+        stream_id: str | None = None,
+        tenant_id: str = TENANT,
+        connection_id: str = CONNECTION,
+    ) -> dict[str, Any] | None:
+        request = CancelResponse(
+            type="response.cancel", response_id=response_id, stream_id=stream_id
+        )
+        return await self.service.cancel(
             request, principal=a_principal(tenant_id), connection_id=connection_id
         )
 

@@ -51,7 +51,7 @@ async def fail_behind_hole(
         relay_id=meta.relay_id,
         connection_id=meta.connection_id,
     )
-    await harness.terminator.cancel(response_id, tenant_id=TENANT)
+    await harness.terminator.end(response_id, Status.CANCELLED)
     last = (await harness.valkey.read(response_id))[-1]
     return last.sequence_number, received
 
@@ -249,6 +249,29 @@ class TestIdempotency:
         assert await harness.submit(idempotency_key="k", connection_id=OTHER) == first
         assert await where(harness, first) == (OTHER, 0)
         assert harness.jobs_sent() == []
+
+    async def test_sends_an_ended_response_again_to_its_own_connection(
+        self, harness: ResponseHarness
+    ) -> None:
+        for number, generate in enumerate((True, False)):
+            key = f"k{number}"
+            first = await harness.submit(idempotency_key=key, generate=generate)
+            if generate:
+                await harness.answer(first, "text")
+            harness.jobs_sent()
+            assert await harness.submit(idempotency_key=key, generate=generate) == first
+            assert harness.valkey.published[-1][1] == f"{first} {CONNECTION} 0 R".encode()
+            assert harness.jobs_sent() == []
+
+    async def test_leaves_the_events_of_an_ended_response_that_are_on_their_way(
+        self, harness: ResponseHarness
+    ) -> None:
+        harness.valkey.disconnected.add("relay")  # it is granted nothing
+        first = await harness.submit(idempotency_key="k")
+        await harness.answer(first, "text")
+        published = list(harness.valkey.published)
+        assert await harness.submit(idempotency_key="k") == first
+        assert harness.valkey.published == published
 
     async def test_sends_an_unclaimed_job_again(self, harness: ResponseHarness) -> None:
         first = await harness.submit(idempotency_key="k")

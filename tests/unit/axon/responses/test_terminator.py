@@ -5,7 +5,7 @@ import pytest
 
 from axon.event_log.log import Claim, LoggedEvent, Status
 from axon.event_log.openings import NewResponse
-from axon.exceptions import FencedError, RequestError, UnavailableError
+from axon.exceptions import FencedError, UnavailableError
 from axon.history import HistoryRecord
 from axon.ids import new_id
 from axon.protocol.requests import MAX_DEPTH, CreateResponse, parse_event, parse_object
@@ -31,7 +31,7 @@ async def harness() -> ResponseHarness:
 class TestCancel:
     async def test_ends_a_response_without_text(self, harness: ResponseHarness) -> None:
         response_id = await harness.submit()
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         decoded = await harness.events(response_id)
         assert decoded[-1]["type"] == "response.incomplete"
         assert decoded[-1]["response"]["status"] == "cancelled"
@@ -40,7 +40,7 @@ class TestCancel:
     async def test_closes_the_message_and_fences_the_worker(self, harness: ResponseHarness) -> None:
         response_id = await harness.submit()
         attempt = await harness.say(response_id, "one ", "two")
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         decoded = await harness.events(response_id)
         assert decoded[-2]["type"] == "response.output_item.done"
         (item,) = decoded[-1]["response"]["output"]
@@ -52,7 +52,7 @@ class TestCancel:
     async def test_keeps_the_text_for_a_continuation(self, harness: ResponseHarness) -> None:
         response_id = await harness.submit(input="go on")
         await harness.say(response_id, "one ", "two")
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         turns = await harness.conversations.chain(
             response_id, tenant_id=TENANT, connection_id=CONNECTION
         )
@@ -61,39 +61,22 @@ class TestCancel:
 
     async def test_repeated_changes_nothing(self, harness: ResponseHarness) -> None:
         response_id = await harness.submit()
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         before = await harness.valkey.read(response_id)
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         assert await harness.valkey.read(response_id) == before
 
     async def test_leaves_an_ended_response(self, harness: ResponseHarness) -> None:
         response_id = await harness.submit()
         await harness.answer(response_id, "done")
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         assert (await harness.events(response_id))[-1]["type"] == "response.completed"
-
-    @pytest.mark.parametrize("response_id", ["resp_" + "0" * 32, "x", "resp_\x00", "y" * 64])
-    async def test_refuses_an_unknown_response(
-        self, harness: ResponseHarness, response_id: str
-    ) -> None:
-        with pytest.raises(RequestError) as caught:
-            await harness.terminator.cancel(response_id, tenant_id=TENANT)
-        assert (caught.value.code, caught.value.param) == ("response_not_found", "response_id")
-        assert caught.value.status == 404
-
-    async def test_refuses_another_tenants_response_as_unknown(
-        self, harness: ResponseHarness
-    ) -> None:
-        response_id = await harness.submit()
-        with pytest.raises(RequestError, match="not found"):
-            await harness.terminator.cancel(response_id, tenant_id="other")
-        assert await harness.status(response_id) is Status.QUEUED
 
     async def test_writes_no_history_of_an_unstored_response(
         self, harness: ResponseHarness
     ) -> None:
         response_id = await harness.submit(store=False)
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         assert harness.history.records == {}
 
 
@@ -167,9 +150,9 @@ class TestResponseTerminator:
         response_id = await harness.submit()
         harness.history.fail_with = UnavailableError("no queue")
         with pytest.raises(UnavailableError):
-            await harness.terminator.cancel(response_id, tenant_id=TENANT)
+            await harness.terminator.end(response_id, Status.CANCELLED)
         harness.history.fail_with = None
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         assert (await harness.events(response_id))[-1]["response"]["status"] == "cancelled"
 
     async def test_forgets_what_is_not_in_the_log(self, harness: ResponseHarness) -> None:
@@ -186,7 +169,7 @@ class TestResponseTerminator:
                 await attempt.complete()
 
         harness.history.send = complete_meanwhile  # type: ignore[method-assign]
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         assert (await harness.events(response_id))[-1]["response"]["status"] == "cancelled"
 
     async def test_claims_again_when_a_worker_claims_meanwhile(
@@ -202,7 +185,7 @@ class TestResponseTerminator:
             await send(record)
 
         harness.history.send = claim_meanwhile  # type: ignore[method-assign]
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         assert (await harness.events(response_id))[-1]["response"]["status"] == "cancelled"
         with pytest.raises(FencedError):
             await attempts[0].complete()
@@ -219,7 +202,7 @@ class TestResponseTerminator:
             await send(record)
 
         harness.history.send = end_meanwhile  # type: ignore[method-assign]
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         assert (await harness.events(response_id))[-1]["type"] == "response.failed"
         assert harness.history.records[response_id].response["status"] == "failed"
 
@@ -240,7 +223,7 @@ class TestResponseTerminatorAfterALoss:
             return claimed
 
         monkeypatch.setattr(harness.valkey, "claim", claim_and_lose)
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         assert harness.history.records == {}
         assert await harness.valkey.describe(response_id) is None
 
@@ -256,7 +239,7 @@ class TestResponseTerminatorAfterALoss:
             harness.valkey.lose()
 
         monkeypatch.setattr(harness.history, "send", send_and_lose)
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         last = (await harness.events(response_id))[-1]
         assert last["response"] == harness.history.records[response_id].response
         assert await harness.status(response_id) is Status.CANCELLED
@@ -273,7 +256,7 @@ class TestResponseTerminatorAfterALoss:
             return (await read(*arguments, **options))[:-1]
 
         monkeypatch.setattr(harness.valkey, "read", lacking)
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         assert await harness.status(response_id) is Status.CANCELLED
 
     async def test_forgets_what_is_lost(self, harness: ResponseHarness) -> None:

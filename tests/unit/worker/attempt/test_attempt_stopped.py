@@ -11,7 +11,7 @@ from axon.history import HistoryRecord
 from axon.responses.terminator import OVERDUE
 from tests.support.eventually import eventually
 from tests.support.virtual_time import now, run
-from tests.unit.axon.samples import TENANT, a_job
+from tests.unit.axon.samples import a_job
 from tests.unit.worker.attempt.attempt_harness import (
     FENCE_S,
     AttemptHarness,
@@ -95,7 +95,7 @@ def test_attempt_frees_its_slot_within_one_flush_before_the_first_token(
         if reason == "claimed":
             await harness.valkey.claim(job.response_id, message_id="another")
         elif reason == "cancelled":
-            await harness.terminator.cancel(job.response_id, tenant_id=TENANT)
+            await harness.terminator.end(job.response_id, Status.CANCELLED)
         else:
             await harness.terminator.end(job.response_id, Status.FAILED, error=OVERDUE)
         expected = DuplicateError if reason == "claimed" else EndedError
@@ -128,9 +128,7 @@ def test_attempt_frees_the_engine_while_the_terminator_takes_its_time() -> None:
             await send(record)
 
         harness.history.send = send_slowly  # type: ignore[method-assign]
-        cancelling = asyncio.create_task(
-            harness.terminator.cancel(job.response_id, tenant_id=TENANT)
-        )
+        cancelling = asyncio.create_task(harness.terminator.end(job.response_id, Status.CANCELLED))
         await asyncio.sleep(0.05 + 3 * FENCE_S)
         assert engine.running == 0
         assert not cancelling.done()
@@ -150,7 +148,7 @@ class TestAttemptStopped:
         running = asyncio.create_task(attempt(job, harness.context(engine)))
         await until_logged(harness, job, count=5)
         engine.gate.clear()
-        await harness.terminator.cancel(job.response_id, tenant_id=TENANT)
+        await harness.terminator.end(job.response_id, Status.CANCELLED)
         engine.gate.set()
         with pytest.raises(FencedError):
             await running
@@ -187,7 +185,7 @@ class TestAttemptStopped:
         self, harness: AttemptHarness
     ) -> None:
         job = await harness.job()
-        await harness.terminator.cancel(job.response_id, tenant_id=TENANT)
+        await harness.terminator.end(job.response_id, Status.CANCELLED)
         engine = ScriptedEngine(["a"])
         with pytest.raises(FencedError):
             await attempt(job, harness.context(engine))

@@ -8,7 +8,6 @@ from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import FencedError
 from axon.protocol.objects import Usage
 from axon.responses.terminator import OVERDUE
-from tests.unit.axon.samples import TENANT
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness, attempt, until_logged
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.engines.protocol import EngineError, FinishReason
@@ -53,7 +52,7 @@ async def test_usage_of_a_response_that_is_ended_from_outside_is_told_and_stored
     engine.pass_(1)
     await until_logged(harness, job, count=6)
     if status is Status.CANCELLED:
-        await harness.terminator.cancel(job.response_id, tenant_id=TENANT)
+        await harness.terminator.end(job.response_id, Status.CANCELLED)
     else:
         await harness.terminator.end(job.response_id, status, error=OVERDUE)
     engine.pass_(1)
@@ -88,7 +87,7 @@ async def test_usage_of_a_response_that_fails_in_its_prefill_is_the_prompt_if_it
 
 async def test_usage_of_a_response_that_nobody_began_is_empty(harness: AttemptHarness) -> None:
     job = await harness.job(input="one two three")
-    await harness.terminator.cancel(job.response_id, tenant_id=TENANT)
+    await harness.terminator.end(job.response_id, Status.CANCELLED)
     assert (await harness.answered(job))[-1]["response"]["usage"] is None
 
 
@@ -127,5 +126,5 @@ async def test_usage_is_not_guessed_from_a_log_of_an_earlier_version(
     transcript.replay(await harness.valkey.read(job.response_id))
     events: list[LoggedEvent] = [transcript.in_progress(), *transcript.delta("a", [100])]
     await harness.valkey.append(job.response_id, epoch=claim.epoch, events=events)
-    await harness.terminator.cancel(job.response_id, tenant_id=TENANT)
+    await harness.terminator.end(job.response_id, Status.CANCELLED)
     assert (await harness.answered(job))[-1]["response"]["usage"] is None

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator
 import pytest
 from typing_extensions import override
 
+from axon.event_log.log import Status
 from axon.jobs import Job
 from tests.support.virtual_time import now, pause_process, run
-from tests.unit.axon.samples import TENANT
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness
 from tests.unit.worker.hung_engine_stub import HungEngine
 from worker.attempt.runner import JobRunner
@@ -115,7 +115,7 @@ def test_watchdog_ends_the_worker_whose_engine_does_not_end_a_cancelled_generati
         await asyncio.sleep(5.5)
         engine.hangs.set()
         await asyncio.sleep(5)
-        await harness.terminator.cancel(response_id, tenant_id=TENANT)
+        await harness.terminator.end(response_id, Status.CANCELLED)
         with pytest.raises(EngineDeadError, match="does not end the generation"):
             await serving
         assert now() < 10.5 + 15

@@ -102,3 +102,10 @@ def deleted_event(response_id: str, *, stream_id: str | None = None) -> Json:
     deleted = {"id": response_id, "object": "response", "deleted": True}
     event: Json = {"type": "response.deleted", "response": deleted}
     return event if stream_id is None else event | {"stream_id": stream_id}
+
+
+def cancelled_event(response_id: str, *, stream_id: str | None = None) -> Json:
+    """Return the answer to ``response.cancel`` where the terminal event does not come."""
+    cancelled = {"id": response_id, "object": "response", "status": "cancelled"}
+    event: Json = {"type": "response.cancelled", "response": cancelled}
+    return event if stream_id is None else event | {"stream_id": stream_id}

@@ -88,7 +88,7 @@ class RepeatedRequests:
             await self._warm_ups.end(Job.decode(first.job))
         elif first.job and first.epoch == 0:
             await self._send_again(first)
-        if first.connection_id != connection_id:
+        if first.connection_id != connection_id or _may_have_arrived(first):
             await self._resumption.resume(
                 first.response_id, principal=principal, connection_id=connection_id, first=0
             )
@@ -104,6 +104,16 @@ class RepeatedRequests:
             await self._log.undo_resend(first.response_id)
             raise
         await self._scaler.ensure_running()
+
+
+def _may_have_arrived(first: ResponseMeta) -> bool:
+    """Return whether a response's connection may have its terminal event already.
+
+    Nothing more would come to it then, and the client that repeats its request waits: it gets
+    the events again. The events of one that runs are on their way, and so are those behind a
+    checkpoint that is certain: a relay writes none after the terminal event.
+    """
+    return first.status.terminal and not first.checkpoint.certain
 
 
 def idempotency_of(request: CreateResponse, tenant_id: str) -> str:

@@ -20,8 +20,9 @@ from axon.exceptions import (
 from axon.ids import is_id, new_id
 from axon.jobs import Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
-from axon.protocol.objects import response_object
+from axon.protocol.objects import Json, response_object
 from axon.protocol.requests import CancelResponse, CreateResponse, DeleteResponse, ResumeResponse
+from axon.responses.cancellation import ResponseCancellation
 from axon.responses.deletion import ResponseDeletion, ResponseRows
 from axon.responses.fingerprint import fingerprint
 from axon.responses.finisher import ResponseFinisher
@@ -87,6 +88,9 @@ class ResponseService:
         self._finisher = finisher
         self._terminator = terminator
         self._deletion = deletion
+        self._cancellation = ResponseCancellation(
+            event_log=event_log, terminator=terminator, rows=rows
+        )
         self._resumption = ResponseResumption(
             event_log=event_log, conversations=conversations, rows=rows
         )
@@ -161,15 +165,21 @@ class ResponseService:
             first=request.starting_after + 1,
         )
 
-    async def cancel(self, request: CancelResponse, *, principal: Principal) -> None:
+    async def cancel(
+        self, request: CancelResponse, *, principal: Principal, connection_id: str
+    ) -> Json | None:
         """Cancel a running response; one that has ended stays as it is.
+
+        Return the event to answer with; None if the response's end comes to the connection.
 
         Raises
         ------
         RequestError
-            The tenant has no such response.
+            The tenant has no such response, or it has ended in another way.
         """
-        await self._terminator.cancel(request.response_id, tenant_id=principal.tenant_id)
+        return await self._cancellation.cancel(
+            request, tenant_id=principal.tenant_id, connection_id=connection_id
+        )
 
     async def delete(self, request: DeleteResponse, *, principal: Principal) -> None:
         """Delete a response wherever it is kept; a running one is cancelled first.

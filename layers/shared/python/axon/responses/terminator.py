@@ -27,7 +27,6 @@ from axon.exceptions import (
 )
 from axon.formats import UnreadableError
 from axon.history import LOSING_EPOCH
-from axon.ids import is_id
 from axon.jobs import Job
 from axon.protocol.objects import response_object
 from axon.protocol.requests import CreateResponse
@@ -79,19 +78,6 @@ class ResponseTerminator:
         self._log = event_log
         self._finisher = finisher
         self._ends = kept_ends
-
-    async def cancel(self, response_id: str, *, tenant_id: str) -> None:
-        """Cancel a running response of this tenant; one that has ended stays as it is.
-
-        Raises
-        ------
-        RequestError
-            The tenant has no such response.
-        """
-        meta = await self._log.describe(response_id) if is_id("resp", response_id) else None
-        if meta is None or meta.tenant_id != tenant_id:
-            raise unknown_response(response_id)
-        await self.end(response_id, Status.CANCELLED)
 
     async def end(
         self,
