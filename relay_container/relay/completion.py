@@ -81,6 +81,11 @@ class DeliveryCompletion:
         not know that it has to.
         """
         with suppress(AxonError, TimeoutError):
+            # Before the connection ends: its end would cancel what is to be cancelled then, and the
+            # client, which did not leave, could not resume it.
+            async with asyncio.timeout(NOTIFYING_S):
+                await UNTIL_DONE.run(lambda: self.log.interrupt(connection_id))
+        with suppress(AxonError, TimeoutError):
             async with asyncio.timeout(NOTIFYING_S):
                 await UNTIL_DONE.run(
                     lambda: self.connections.post(connection_id, error_frame(INTERRUPTED))

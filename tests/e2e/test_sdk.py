@@ -149,8 +149,29 @@ def test_sdk_cancels_a_response(client: OpenAI) -> None:
             raw = json.loads(connection.recv_bytes())
         assert raw["type"] == "response.incomplete"
         assert raw["response"]["status"] == "cancelled"
+        # To cancel again gets an answer, too.
+        connection.send({"type": "response.cancel", "response_id": response_id})  # type: ignore[arg-type]
+        assert json.loads(connection.recv_bytes())["type"] == "response.cancelled"
         # The slot is free again.
         assert turn(connection, model="echo", input="next")[-1].response.output_text == "next"
+
+
+def test_sdk_gets_a_repeated_request_answered_on_the_same_connection(client: OpenAI) -> None:
+    request = {"model": "echo", "input": "count to 3", "idempotency_key": "again"}
+    with client.responses.connect() as connection:
+        first, second = turn(connection, **request), turn(connection, **request)
+    assert [event.to_dict() for event in second] == [event.to_dict() for event in first]
+
+
+def test_sdk_frees_its_slot_when_it_disconnects(client: OpenAI, cloud: Cloud) -> None:
+    with client.responses.connect(extra_query={"cancel_on_disconnect": "true"}) as connection:
+        connection.response.create(model="echo", input="count to 20000")
+        while (raw := json.loads(connection.recv_bytes()))["type"] != "response.output_text.delta":
+            if raw["type"] == "response.created":
+                response_id = raw["response"]["id"]
+    # Long before the 60 s for which a client can come back.
+    endpoints = json.loads((cloud.data / "run" / "endpoints.json").read_text())
+    _await_row(endpoints["postgres_dsn"], response_id, status="cancelled")
 
 
 async def test_sdk_serves_many_async_clients(async_client: AsyncOpenAI) -> None:
@@ -187,14 +208,14 @@ async def test_sdk_runs_openai_agents(async_client: AsyncOpenAI) -> None:
     await model.close()
 
 
-def _await_row(dsn: str, response_id: str) -> None:
+def _await_row(dsn: str, response_id: str, *, status: str = "completed") -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         for _ in range(200):
             row = connection.execute(
                 "SELECT status FROM responses WHERE response_id = %s", [response_id]
             ).fetchone()
             if row:
-                assert row[0] == "completed"
+                assert row[0] == status
                 return
             connection.execute("SELECT pg_sleep(0.05)")
     raise AssertionError(f"{response_id} did not reach PostgreSQL")

@@ -4,6 +4,8 @@ import json
 import time
 from typing import Any
 
+import pytest
+
 from axon.adapters.composition import due_index
 from axon.event_log.log import Status
 from axon.lambdas import run
@@ -35,6 +37,52 @@ def test_connect_registers_the_connection(harness: FunctionsHarness) -> None:
     assert run(harness.valkey.call("HGET", key, "tenant_id")) == b"t"
     assert run(harness.valkey.call("HGET", key, "key_id")) == b"key_1"
     assert run(harness.valkey.call("TTL", key)) > 7200
+
+
+@pytest.mark.parametrize(
+    ("setting", "cancels"),
+    [
+        ({"queryStringParameters": {"cancel_on_disconnect": "true"}}, True),
+        ({"headers": {"axon-cancel-on-disconnect": "1"}}, True),
+        ({"headers": {"Axon-Cancel-On-Disconnect": "TRUE"}, "queryStringParameters": None}, True),
+        (
+            {
+                "headers": {"Axon-Cancel-On-Disconnect": "true"},
+                "queryStringParameters": {"cancel_on_disconnect": "false"},
+            },
+            False,
+        ),
+    ],
+)
+def test_connect_takes_the_setting_that_a_disconnect_cancels(
+    harness: FunctionsHarness, setting: dict[str, Any], cancels: bool
+) -> None:
+    respond, disconnect = harness.load("respond"), harness.load("disconnect")
+    handler = harness.load("connect").handler
+    assert handler(websocket_event(route="$connect") | setting, None) == {"statusCode": 200}
+    respond.handler(websocket_event(CREATE), None)
+    mine = running(harness)
+    disconnect.handler(websocket_event(route="$disconnect"), None)
+    run(sweeper(respond).end_abandoned())
+    assert statuses(harness, mine) == {Status.CANCELLED if cancels else Status.QUEUED}
+
+
+def test_disconnect_cancels_a_request_that_asks_for_it(harness: FunctionsHarness) -> None:
+    respond, disconnect = harness.load("respond"), harness.load("disconnect")
+    connect(harness)
+    for cancels in (True, None):
+        request = json.loads(CREATE) | {"cancel_on_disconnect": cancels}
+        respond.handler(websocket_event(json.dumps(request)), None)
+    mine = running(harness)
+    disconnect.handler(websocket_event(route="$disconnect"), None)
+    run(sweeper(respond).end_abandoned())
+    assert statuses(harness, mine) == {Status.CANCELLED, Status.QUEUED}
+
+
+def test_connect_refuses_a_setting_without_a_meaning(harness: FunctionsHarness) -> None:
+    event = websocket_event(route="$connect")
+    event["queryStringParameters"] = {"cancel_on_disconnect": "maybe"}
+    assert harness.load("connect").handler(event, None) == {"statusCode": 400}
 
 
 def statuses(harness: FunctionsHarness, response_ids: set[str]) -> set[Status]:

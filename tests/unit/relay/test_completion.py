@@ -5,6 +5,7 @@ import pytest
 from axon.management_api import PostThrottledError, PostUncertainError
 from axon.serialization import loads
 from relay import completion as module
+from tests.support.principals import a_principal
 from tests.unit.relay.relay_harness import RELAY, RelayHarness
 
 
@@ -45,6 +46,16 @@ async def test_completion_abandons_the_responses_of_a_gone_connection(
     assert await harness.valkey.abandoned() == []
     harness.now += 61
     assert await harness.valkey.abandoned() == ids
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_completion_cancels_on_disconnect_only_where_the_client_has_left(
+    harness: RelayHarness, closed: bool
+) -> None:
+    await harness.valkey.register("c1", principal=a_principal(), cancel_on_disconnect=True)
+    ids = [(await harness.open("c1")).response_id]
+    await (harness.completion.close if closed else harness.completion.gone)("c1", set(ids))
+    assert await harness.valkey.abandoned() == ([] if closed else ids)
 
 
 async def test_completion_keeps_a_response_that_was_resumed_elsewhere(

@@ -82,6 +82,39 @@ class TestAbandonedIndex:
         await harness.seconds(0.52)
         assert await harness.log.abandoned() == ["resp_1"]
 
+    @pytest.mark.parametrize("connection", [True, False])
+    async def test_lists_at_once_what_a_disconnect_cancels(
+        self, harness: EventLogHarness, connection: bool
+    ) -> None:
+        await harness.connections.register(
+            "c3", principal=a_principal(), cancel_on_disconnect=connection
+        )
+        for response_id, own in (("resp_1", True), ("resp_2", False), ("resp_3", None)):
+            await harness.log.open(
+                replace(NEW, response_id=response_id, connection_id="c3", cancel_on_disconnect=own)
+            )
+        assert await harness.log.abandoned() == []
+        await harness.connections.remove("c3")
+        await harness.log.abandon("c3")
+        at_once = {"resp_1", "resp_3"} if connection else {"resp_1"}
+        assert set(await harness.log.abandoned()) == at_once
+        await harness.seconds(0.52)
+        assert len(await harness.log.abandoned()) == 3
+
+    async def test_gives_a_client_that_the_server_has_disconnected_the_time_to_come_back(
+        self, harness: EventLogHarness
+    ) -> None:
+        await harness.connections.register("c3", principal=a_principal(), cancel_on_disconnect=True)
+        await harness.log.open(replace(NEW, connection_id="c3", cancel_on_disconnect=True))
+        await harness.log.interrupt("c3")
+        await harness.connections.remove("c3")
+        await harness.log.abandon("c3")
+        assert await harness.log.abandoned() == []
+        # On its next connection, the response keeps its own setting.
+        await harness.log.resume("resp_1", tenant_id="t", connection_id="c2", first=0)
+        await harness.log.abandon("c2")
+        assert await harness.log.abandoned() == ["resp_1"]
+
     async def test_lists_no_response_of_another_connection(self, harness: EventLogHarness) -> None:
         await harness.log.open(NEW)
         await harness.log.open(replace(NEW, response_id="resp_2", connection_id="c2"))

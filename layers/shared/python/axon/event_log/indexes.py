@@ -27,7 +27,19 @@ class LogIndexes(Protocol):
         ...
 
     async def abandon(self, connection_id: str) -> None:
-        """Start the resume window of all responses that a closed connection waits for."""
+        """Start the resume window of all responses that a closed connection waits for.
+
+        It is empty for those that are to be cancelled on a disconnect: by their own request
+        (`NewResponse.cancel_on_disconnect`), or else by their connection.
+        """
+        ...
+
+    async def interrupt(self, connection_id: str) -> None:
+        """Mark a connection as one that the server closes.
+
+        Its client is asked to resume, so a disconnect cancels nothing before the resume window
+        has ended.
+        """
         ...
 
     async def abandoned(self, *, limit: int = 100) -> list[str]:

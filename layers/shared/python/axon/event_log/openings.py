@@ -28,6 +28,9 @@ class NewResponse:
         Digest of the request, to tell a repeated request from another one under the same key.
     key_id : str
         Id of the API key that made the request.
+    cancel_on_disconnect : bool | None
+        True to cancel it as soon as its connection ends, without a resume window; None to do as the
+        connection says that it is delivered to then.
     """
 
     response_id: str
@@ -39,6 +42,7 @@ class NewResponse:
     idempotency: str = ""
     fingerprint: str = ""
     key_id: str = ""
+    cancel_on_disconnect: bool | None = None
 
 
 class OpenResult(StrEnum):

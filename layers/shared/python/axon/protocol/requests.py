@@ -99,13 +99,15 @@ class CreateResponse(_Model):
     """``response.create``: the Responses API's body, without `stream` and `background`.
 
     `idempotency_key` stands for the HTTP header Idempotency-Key, which a WebSocket has no room for:
-    a request that is sent again with the same one gets the same response.
+    a request that is sent again with the same one gets the same response. `cancel_on_disconnect`
+    overrides the setting of the connection: true frees the slot as soon as the client is gone.
     """
 
     type: Literal["response.create"] = "response.create"
     stream_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     generate: bool = True
     idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    cancel_on_disconnect: bool | None = None
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     input: Annotated[Input, null_is([])] = Field(default_factory=list)

@@ -247,6 +247,7 @@ class ResponseService:
             created=job.transcript().created().data,
             idempotency=idempotency,
             fingerprint=fingerprint(request) if idempotency else "",
+            cancel_on_disconnect=request.cancel_on_disconnect,
         )
         opening = await self._log.open(response)
         match opening.outcome:

@@ -96,6 +96,7 @@ class FakeValkey(FakeLogIndexes):
         )
         log = self._new_log(meta, model=response.model)
         log.checkpoint_generation = self.generation
+        log.cancel_on_disconnect = response.cancel_on_disconnect
         self._logs[response.response_id] = log
         if response.fingerprint:
             self._repeatable[response.idempotency] = Opening(
@@ -315,6 +316,8 @@ class FakeValkey(FakeLogIndexes):
         self._undelivered.clear()
         self._connections.clear()
         self._gone.clear()
+        self._cancelling.clear()
+        self._interrupted.clear()
         self._repeatable.clear()
 
     def _running(self, response_id: str) -> FakeLog:

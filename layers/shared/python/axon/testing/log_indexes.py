@@ -37,10 +37,21 @@ class FakeLogIndexes(FakeRelays, EventLog):
 
     @override
     async def abandon(self, connection_id: str) -> None:
-        due = self._clock() + self._resume_window_s
         for _, log in self._open_logs():
-            if log.meta.connection_id == connection_id:
-                log.abandoned_until = min(due, log.abandoned_until)
+            if log.meta.connection_id == connection_id and log.abandoned_until == float("inf"):
+                window_s = 0.0 if self._cancels(log, connection_id) else self._resume_window_s
+                log.abandoned_until = self._clock() + window_s
+
+    @override
+    async def interrupt(self, connection_id: str) -> None:
+        self._interrupted.add(connection_id)
+
+    def _cancels(self, log: FakeLog, connection_id: str) -> bool:
+        """Return whether the end of a connection cancels this response at once."""
+        asked = log.cancel_on_disconnect
+        if asked is None:
+            asked = connection_id in self._cancelling
+        return asked and connection_id not in self._interrupted
 
     @override
     async def abandoned(self, *, limit: int = 100) -> list[str]:

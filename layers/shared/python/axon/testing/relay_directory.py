@@ -37,6 +37,7 @@ class FakeLog:
     resends: int = 0
     resend_at: float = float("-inf")
     abandoned_until: float = float("inf")
+    cancel_on_disconnect: bool | None = None
     events: list[LoggedEvent] = field(default_factory=list)
     journal: list[JournalRecord] = field(default_factory=list)
     attempts: FakeAttempts = FakeAttempts()
@@ -47,7 +48,16 @@ class FakeLog:
     checkpoint_generation: str = ""
 
 
-_STORED = ("_logs", "_relays", "_undelivered", "_connections", "_gone", "_repeatable")
+_STORED = (
+    "_logs",
+    "_relays",
+    "_undelivered",
+    "_connections",
+    "_gone",
+    "_cancelling",
+    "_interrupted",
+    "_repeatable",
+)
 
 
 class FakeRelays(RelayDirectory, ConnectionDirectory):
@@ -60,6 +70,8 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
         self._undelivered: dict[str, set[str]] = {}
         self._connections: dict[str, str] = {}
         self._gone: set[str] = set()
+        self._cancelling: set[str] = set()
+        self._interrupted: set[str] = set()
         self._losses = 0
 
     @property
@@ -126,8 +138,12 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
         return taken_over
 
     @override
-    async def register(self, connection_id: str, *, principal: Principal) -> None:
+    async def register(
+        self, connection_id: str, *, principal: Principal, cancel_on_disconnect: bool = False
+    ) -> None:
         self._connections.setdefault(connection_id, "")
+        if cancel_on_disconnect:
+            self._cancelling.add(connection_id)
 
     @override
     async def remove(self, connection_id: str) -> None:

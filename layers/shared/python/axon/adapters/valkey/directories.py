@@ -172,8 +172,12 @@ class ValkeyConnectionDirectory(ConnectionDirectory):
         self._drop_turns = Script(valkey, "drop_turns", after=("held",))
 
     @override
-    async def register(self, connection_id: str, *, principal: Principal) -> None:
+    async def register(
+        self, connection_id: str, *, principal: Principal, cancel_on_disconnect: bool = False
+    ) -> None:
         fields = ["tenant_id", principal.tenant_id, "key_id", principal.key_id]
+        if cancel_on_disconnect:
+            fields += ["cancel_on_disconnect", "1"]
         key = keys.connection(connection_id)
         await self._keep(keys=[key], args=[CONNECTION_LIFE_S, *fields])
 

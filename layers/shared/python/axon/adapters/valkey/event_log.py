@@ -119,6 +119,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             GENERATION,
             self._deadlines.encode(),
             self._deadlines.hard_limit_ms,
+            codec.optional_flag(response.cancel_on_disconnect),
         ]
         outcome, *first = map(bytes.decode, await self._open(keys=keys, args=arguments))
         return Opening(OpenResult(outcome), *first)

@@ -126,3 +126,8 @@ def check(outcome: bytes, response_id: str) -> None:
             raise FencedError(f"{response_id} has other events under these numbers")
         case _:
             raise AxonError(f"{response_id}: unknown answer {outcome.decode()}")
+
+
+def optional_flag(value: bool | None) -> str:
+    """Return a flag as a script takes it; the empty string if it is not set."""
+    return "" if value is None else str(int(value))

@@ -7,6 +7,7 @@ from typing_extensions import override
 from axon.adapters.valkey import keys as keys_of
 from axon.adapters.valkey.client import Script, Valkey
 from axon.adapters.valkey.pages import members_of, pages
+from axon.directory.connections import CONNECTION_LIFE_S
 from axon.event_log.indexes import RESEND_PAUSE_S
 from axon.event_log.log import EventLog
 
@@ -26,6 +27,7 @@ class ValkeyLogIndexes(EventLog):
         self._valkey = valkey
         self._resume_window_ms = int(resume_window_s * 1000)
         self._abandon = Script(valkey, "abandon", after=("now_ms",))
+        self._keep = Script(valkey, "keep")
         self._resend = Script(valkey, "resend", after=("now_ms",))
 
     @override
@@ -47,7 +49,16 @@ class ValkeyLogIndexes(EventLog):
         running = keys_of.connection_responses(connection_id)
         async for page in pages(self._valkey, running):
             arguments = [connection_id, self._resume_window_ms, *page]
-            await self._abandon(keys=[running, keys_of.ABANDONED], args=arguments)
+            await self._abandon(
+                keys=[running, keys_of.ABANDONED, keys_of.connection(connection_id)],
+                args=arguments,
+            )
+
+    @override
+    async def interrupt(self, connection_id: str) -> None:
+        # Kept for as long as a connection: a tombstone may follow, and shortens it.
+        key = keys_of.connection(connection_id)
+        await self._keep(keys=[key], args=[CONNECTION_LIFE_S, "interrupted", 1])
 
     @override
     async def abandoned(self, *, limit: int = 100) -> list[str]:

@@ -7,7 +7,8 @@
 --       other models, '' if its models are not known,
 --       ms without a registration after which the model counts as unattended,
 --       fingerprint of the request that has the idempotency key or '', API key's id, generation,
---       the response's deadlines, its hard limit in ms or 0
+--       the response's deadlines, its hard limit in ms or 0,
+--       1 or 0 if the request says whether a disconnect cancels it, else ''
 -- Returns the result (OpenResult) and, for a repeated request, the first one's id and fingerprint.
 -- Bytes that the events of an answer are expected to take in Valkey: some thousand tokens.
 local ANSWER_BYTES = 65536
@@ -59,6 +60,9 @@ redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[14], 'connecti
   'bytes', 2 * #ARGV[6])
 if ARGV[17] ~= '0' then
   redis.call('HSET', response, 'limit_ms', now + ARGV[17])
+end
+if ARGV[18] ~= '' then
+  redis.call('HSET', response, 'cancel_on_disconnect', ARGV[18])
 end
 if ARGV[15] ~= '' then
   redis.call('HSET', response, 'generation', ARGV[15], 'checkpoint_generation', ARGV[15])
