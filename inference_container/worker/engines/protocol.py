@@ -171,7 +171,8 @@ class TokenChunk:
     finish_reason : FinishReason | None
         Set in the last chunk only.
     usage : Usage | None
-        Usage of the whole answer, in the last chunk, where its ids do not tell it.
+        Usage of the whole answer, in the last chunk, if the engine knows more than the ids tell:
+        the tokens of an upstream, or how much of the prompt was in a prefix cache.
     """
 
     text: str

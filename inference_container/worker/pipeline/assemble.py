@@ -18,7 +18,7 @@ from worker.engines.protocol import (
     Sampling,
 )
 from worker.metrics import WorkerMetrics
-from worker.pipeline.fit import Search, cuts, input_limit
+from worker.pipeline.fit import Search, cuts, input_limit, stepped
 from worker.pipeline.messages import Conversation
 
 logger = logging.getLogger(__name__)
@@ -83,9 +83,10 @@ async def assemble(
 async def _fitting(
     job: Job, turns: Sequence[Turn], *, engine: Engine, model: ModelInfo
 ) -> tuple[int, Prompt]:
-    """Return the smallest number of turns to leave out, and the prompt without them.
+    """Return how many turns to leave out, and the prompt without them.
 
-    If not even instructions and input fit, the prompt consists of those.
+    None if all fit, else those of whole steps (`stepped`). If not even instructions and input fit,
+    the prompt consists of those.
     """
     conversation = Conversation.of(job, turns)
     places = cuts(turns, job.input) if job.response["truncation"] == "auto" else [0]
@@ -102,7 +103,15 @@ async def _fitting(
         prompt = await engine.assemble(model.id, conversation.without(dropped))
         if search.record(probe, len(prompt.token_ids)) or not search.found:
             best = dropped, prompt
-    return best
+    least, prompt = best
+    if not least or not search.found:
+        return best
+    place = stepped(
+        places, sizes, least=least, tokens=len(prompt.token_ids), window=model.context_window
+    )
+    if place == least:
+        return best
+    return place, await engine.assemble(model.id, conversation.without(place))
 
 
 def _sizes(conversation: Conversation) -> list[int]:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from math import log2
 from typing import Any
 
 from axon.conversations import Turn
@@ -10,6 +11,9 @@ from axon.conversations import Turn
 _CHARACTERS_PER_TOKEN = 4
 # A conversation with more characters is assumed not to fit: its full prompt is never rendered.
 _MAX_CHARACTERS_PER_TOKEN = 8
+# Steps of a window in which turns are left out. A prompt may have half of the window to all of it
+# (`input_limit`), so a step frees a quarter to half of it, and the prompt grows again from there.
+_STEPS = 4
 # Probes that follow the estimate; further ones bisect, which bounds their number.
 _ESTIMATED_PROBES = 6
 
@@ -31,6 +35,49 @@ def input_limit(*, context_window: int, max_output_tokens: int, asked: int | Non
     """
     share = context_window // 4 if asked is None else min(asked, context_window // 2)
     return context_window - max(1, min(share, max_output_tokens))
+
+
+def stepped(
+    places: Sequence[int], sizes: Sequence[int], *, least: int, tokens: int, window: int
+) -> int:
+    """Return the first place, from `least` on, that is the first one of its step.
+
+    Engines keep the beginning of a prompt in their prefix cache, and a prompt without one more turn
+    has another beginning. So turns are left out in steps of a quarter of the window, counted from
+    the beginning of the conversation: the next requests leave out the same turns, until the
+    conversation has grown by a step. This follows from the conversation alone. Attempts, workers
+    and later turns find the same place, and nothing has to be remembered.
+
+    Parameters
+    ----------
+    places : Sequence[int]
+        Numbers of oldest turns that may be left out, fewest first (`cuts`).
+    sizes : Sequence[int]
+        Characters of the prompts without 0, 1, 2, ... of the oldest turns.
+    least : int
+        The smallest of the places with which the prompt fits.
+    tokens : int
+        Tokens of that prompt.
+    window : int
+        The model's context window, in tokens.
+    """
+    step = _step(characters=sizes[least], tokens=tokens, window=window)
+    steps = [(sizes[0] - sizes[place]) // step for place in places]
+    for before, after in zip(range(len(places)), range(1, len(places)), strict=False):
+        if places[after] >= least and steps[after] > steps[before]:
+            return places[after]
+    return least  # less than a step is left
+
+
+def _step(*, characters: int, tokens: int, window: int) -> float:
+    """Return the length of a step, in characters.
+
+    Tokens per character differ from text to text, and a bit from turn to turn; steps that followed
+    them would move with each turn. So the length is that of English text, doubled or halved only
+    where the prompt's tokens are far from it. The doubled steps begin at places of the single ones.
+    """
+    english = max(tokens, 1) * _CHARACTERS_PER_TOKEN / max(characters, 1)
+    return max(1.0, _CHARACTERS_PER_TOKEN * window / _STEPS / 2.0 ** round(log2(english)))
 
 
 def cuts(turns: Sequence[Turn], items: Sequence[dict[str, Any]]) -> list[int]:

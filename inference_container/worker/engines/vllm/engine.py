@@ -36,6 +36,7 @@ from worker.engines.vllm.loading import load
 from worker.engines.vllm.model import VllmModel
 from worker.engines.vllm.ranks import Ranks
 from worker.engines.vllm.sampling import output_constraint, resumed_at, sampling_arguments
+from worker.engines.vllm.usage import UsageCount
 from worker.engines.vllm.weights import model_folder
 
 logger = logging.getLogger(__name__)
@@ -221,6 +222,7 @@ class VllmEngine(Engine, AdaptableEngine):
         text: TextChunker,
     ) -> AsyncGenerator[TokenChunk, None]:
         prefix = RegeneratedPrefix(request.generated_token_ids[resumed_at(request) :])
+        usage = UsageCount(request)
         self._running.add(request.request_id)
         try:
             with self._ranks.assigned(request.conversation_id) as rank:
@@ -232,7 +234,7 @@ class VllmEngine(Engine, AdaptableEngine):
                         reason = _reason(completion.finish_reason)
                         chunk = text.take(prefix.skip(_without_stop(completion)), reason)
                         if chunk is not None:
-                            yield chunk
+                            yield usage.counted(chunk, cached=output.num_cached_tokens)
                         if text.finished and completion.finish_reason is None:
                             return  # a stop string, which vLLM is not asked to find
             generation.is_running()  # raises if the engine died: vLLM's stream just ends then

@@ -188,6 +188,17 @@ async def test_vllm_usage_counts_vllms_tokens(
 
 
 @only_vllm
+async def test_vllm_tells_how_much_of_a_prompt_was_in_its_cache(case: EngineCase) -> None:
+    text = " ".join([case.long] * 8)
+    for known in (False, True):
+        request = await case.request(text, max_tokens=4)
+        usage = (await case.chunks(request))[-1].usage
+        assert usage is not None
+        assert (usage.input_tokens, usage.output_tokens) == (len(request.prompt.token_ids), 4)
+        assert (usage.cached_tokens > 0) == known
+
+
+@only_vllm
 async def test_vllm_aborts_a_request_that_a_stop_string_has_ended(case: EngineCase) -> None:
     assert isinstance(case.engine, VllmEngine)
     text = (await case.answer(case.long, max_tokens=30)).text

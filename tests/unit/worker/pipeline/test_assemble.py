@@ -1,6 +1,7 @@
 """The request to the engine, and the part of the conversation in it."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -68,9 +69,9 @@ class TestAssembleTruncated:
         assert assembling.truncated == 2
         assert "2 of 3 turns" in caplog.text
 
-    @pytest.mark.parametrize(("asked", "kept"), [(None, 2), (4, 3), (1000, 1)])
+    @pytest.mark.parametrize(("asked", "kept"), [(None, 1), (4, 3), (1000, 1)])
     async def test_leaves_room_for_the_answer(self, asked: int | None, kept: int) -> None:
-        assembling = Assembling(window=20)  # 15, 16 or 10 tokens for what is shown
+        assembling = Assembling(window=20)  # 15, 16 or 10 tokens for what is shown; a step has 10
         request = await assembling.request(
             turns_of(5, 5, 5), input="x", truncation="auto", max_output_tokens=asked
         )
@@ -115,7 +116,7 @@ class TestAssembleTruncated:
         wanted=st.none() | st.integers(1, 40),
         window=st.integers(1, 40),
     )
-    def test_keeps_as_many_of_the_newest_turns_as_fit(
+    def test_keeps_all_turns_or_the_newest_from_a_step_that_fits(
         self, words: list[int], asked: int, wanted: int | None, window: int
     ) -> None:
         assembling = Assembling(window=window)
@@ -134,12 +135,57 @@ class TestAssembleTruncated:
                 asyncio.run(making)
             return
         request = asyncio.run(making)
-        dropped = fitting[0] if fitting else len(words)
+        dropped = int(assembling.truncated or 0)
+        least = fitting[0] if fitting else len(words)
+        assert least <= dropped <= len(words)
+        assert bool(dropped) == bool(least)
         shown = [f"q{n}" for n, count in enumerate(words) for _ in range(count - 1) if n >= dropped]
         assert [w for w in request.prompt.text.split() if w.startswith("q")] == shown
         assert request.prompt.text.split()[len(shown) + len(words) - dropped :] == ["now"] * asked
         assert len(request.prompt.token_ids) + request.sampling.max_tokens <= window
-        assert (assembling.truncated or 0) == dropped
+
+
+class TestAssembleSteps:
+    """`truncation: auto` keeps the beginning of prompts for the engine's prefix cache."""
+
+    WINDOW = 1000
+
+    async def grown(self, turns: int, *, words: int, **fields: Any) -> list[tuple[int, str]]:
+        """Return the tokens and the text of the prompt of each turn of a growing conversation."""
+        assembling = Assembling(window=self.WINDOW)
+        history = turns_of(*[words] * turns)
+        prompts = []
+        for n in range(turns):
+            request = await assembling.request(
+                history[:n], input=f"next {n}", truncation="auto", **fields
+            )
+            prompts.append((len(request.prompt.token_ids), request.prompt.text))
+        return prompts
+
+    @pytest.mark.parametrize("asked", [None, 50, 500])
+    async def test_keep_the_beginning_of_most_prompts(self, asked: int | None) -> None:
+        prompts = await self.grown(40, words=60, max_output_tokens=asked)
+        limit = self.WINDOW - (asked or self.WINDOW // 4)
+        assert all(tokens <= limit for tokens, _ in prompts)
+        begins = [text.split()[0] for _, text in prompts[1:]]
+        cuts = [n for n in range(1, len(begins)) if begins[n] != begins[n - 1]]
+        # 24 turns or more do not fit; one turn is 6 % of the window, and a step 25 %.
+        assert 4 <= len(cuts) <= 9
+        assert all(after - before >= 3 for before, after in itertools.pairwise(cuts))
+        left = [prompts[n + 1][0] / limit for n in cuts]
+        assert all((0.35 if asked == 500 else 0.5) <= share <= 0.85 for share in left)
+
+    async def test_leave_out_the_same_turns_whatever_the_request_asks_for(self) -> None:
+        """Instructions, input and the answer's share move the limit, but no step."""
+        assembling = Assembling(window=self.WINDOW)
+        history = turns_of(*[60] * 20)
+        begins = set()
+        for asked, text in [(None, "a"), (260, "a b c"), (240, "word " * 40)]:
+            request = await assembling.request(
+                history, input=text, truncation="auto", max_output_tokens=asked
+            )
+            begins.add(request.prompt.text.split()[0])
+        assert len(begins) == 1
 
 
 class TestAssembleRefused:
@@ -188,5 +234,5 @@ class TestAssembleRendering:
         assembling = Assembling(window=8192, most=8192)
         turns = turns_of(*[100] * 1000)
         request = await assembling.request(turns, input="x", truncation="auto")
-        assert 6144 - 100 < len(request.prompt.token_ids) <= 6144
+        assert 6144 - 8192 * 3 // 8 < len(request.prompt.token_ids) <= 6144
         assert len(assembling.engine.messages) <= 6

@@ -1,3 +1,4 @@
+import itertools
 from typing import Any
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axon.conversations import Turn
-from worker.pipeline.fit import Search, cuts, input_limit
+from worker.pipeline.fit import Search, cuts, input_limit, stepped
 
 
 @pytest.mark.parametrize(
@@ -160,3 +161,57 @@ class TestSearch:
         if tokens[found] <= limit and found:
             assert tokens[found - 1] > limit
             assert found - 1 in measured
+
+
+WINDOW = 1000
+
+
+class Growing:
+    """A conversation of turns with these numbers of tokens, four characters each.
+
+    `ratio` are the tokens for four characters: 1 is English text.
+    """
+
+    def __init__(self, turns: list[int], *, ratio: float = 1.0) -> None:
+        self._turns = turns
+        self._ratio = ratio
+
+    def cut(self, count: int, limit: int) -> tuple[int, float]:
+        """Return how many of the first `count` turns are left out, and the tokens of the others."""
+        turns = self._turns[:count]
+        sizes = [4 * sum(turns[n:]) for n in range(count + 1)]
+        tokens = [size / 4 * self._ratio for size in sizes]
+        least = next(n for n, fitting in enumerate(tokens) if fitting <= limit)
+        if least:
+            least = stepped(
+                range(count + 1), sizes, least=least, tokens=round(tokens[least]), window=WINDOW
+            )
+        return least, tokens[least]
+
+
+class TestStepped:
+    @given(
+        st.lists(st.integers(20, 120), min_size=20, max_size=60),
+        st.sampled_from([0.4, 0.8, 1.0, 1.3, 2.5]),
+        st.sampled_from([500, 750, 950]),
+    )
+    def test_frees_a_step_and_then_lets_the_prompt_grow(
+        self, turns: list[int], ratio: float, limit: int
+    ) -> None:
+        growing = Growing(turns, ratio=ratio)
+        cuts = [growing.cut(count, limit) for count in range(len(turns) + 1)]
+        assert all(tokens <= limit for _, tokens in cuts)
+        assert all(after[0] >= before[0] for before, after in itertools.pairwise(cuts))
+        # A step is 177 to 354 tokens, and begins with the first turn after it.
+        turn = 120 * ratio
+        dropped_to = {dropped: tokens for dropped, tokens in reversed(cuts) if dropped}
+        assert all(tokens > limit - 354 - 2 * turn for tokens in dropped_to.values())
+        total = sum(turns) * ratio
+        assert len(dropped_to) <= max(0.0, total - limit) / (177 - min(turn, 100)) + 1
+
+    def test_leaves_out_no_more_where_less_than_a_step_is_left(self) -> None:
+        assert stepped([0, 1, 2], [900, 50, 0], least=1, tokens=12, window=WINDOW) == 1
+
+    def test_takes_only_places_between_turns_that_may_be_parted(self) -> None:
+        sizes = [4000 - 1000 * n for n in range(5)]
+        assert stepped([0, 1, 3, 4], sizes, least=2, tokens=500, window=WINDOW) == 3
