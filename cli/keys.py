@@ -18,7 +18,9 @@ def add_to(commands: Commands) -> None:
     creating.set_defaults(run=create)
     listing = actions.add_parser("list", help="list keys; the keys themselves are not kept")
     listing.set_defaults(run=show)
-    revoking = actions.add_parser("revoke", help="make a key useless at once")
+    revoking = actions.add_parser(
+        "revoke", help="make a key useless at once; its open connections are closed within 5 s"
+    )
     revoking.add_argument("id", help="the key's id, as `axon keys list` shows it")
     revoking.set_defaults(run=revoke)
     retaining = actions.add_parser(
@@ -61,9 +63,12 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def revoke(arguments: argparse.Namespace) -> int:
-    """Revoke a key."""
-    revoked = _ask(arguments, action="revoke", key_id=arguments.id)["revoked"]
-    print(f"{revoked} is revoked")
+    """Revoke a key; fail if its open connections cannot be closed now."""
+    answer = _ask(arguments, action="revoke", key_id=arguments.id)
+    print(f"{answer['revoked']} is revoked")
+    if left_open := answer.get("open_connections"):
+        print(f"axon: {left_open}", file=sys.stderr)
+        return 1
     return 0
 
 

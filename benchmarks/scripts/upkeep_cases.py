@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from axon.adapters.valkey import keys
+from axon.adapters.valkey.api_keys import ValkeyOpenConnections, ValkeyWrongKeys
 from axon.adapters.valkey.attempts import ValkeyAttemptNotes
 from axon.adapters.valkey.beats import ValkeyWorkerBeats
 from axon.adapters.valkey.client import Valkey
@@ -16,6 +17,8 @@ from benchmarks.scripts.case import Case
 
 _HANDLE_BYTES = 400
 """About the length of a receipt handle of SQS."""
+_CONNECTIONS = 100
+"""Connections of revoked keys that a relay takes at a time (`relay.revoker.PAGE`)."""
 _MESSAGES = 1000
 """Most messages that a worker holds."""
 
@@ -83,7 +86,34 @@ async def _eviction(valkey: Valkey, size: int) -> AsyncIterator[None]:
     assert await valkey.call("ZCARD", keys.TURNS) == 0
 
 
+@asynccontextmanager
+async def _keys(valkey: Valkey, size: int) -> AsyncIterator[None]:
+    """Keys with many connections are revoked at once; an address tries many wrong ones."""
+    connections, wrong_keys = ValkeyOpenConnections(valkey=valkey), ValkeyWrongKeys(valkey=valkey)
+    for number in range(size):
+        member = f"{number:016}"
+        await valkey.call("ZADD", keys.key_connections(f"key_{number % 20}"), 1000, member)
+    yield
+    for number in range(20):
+        await connections.note(f"key_{number}", "c1")
+        await connections.revoke(f"key_{number}")
+        await wrong_keys.count("192.0.2.1")
+    closed = 0
+    while page := await connections.revoked("r1", limit=_CONNECTIONS):
+        for each in page:
+            await connections.remove(each.key_id, each.connection_id)
+        closed += len(page)
+    assert closed >= size - 20 * 8  # each `note` removes eight that have expired
+
+
 UPKEEP_CASES = (
+    Case(
+        name="keys",
+        scripts=("note_connection", "revoked_connections", "wrong_keys"),
+        maximum=f"connections of revoked keys, {_CONNECTIONS} at a time",
+        size=20_000,
+        run=_keys,
+    ),
     Case(
         name="beats",
         scripts=("beat", "watch_beats", "take_messages"),

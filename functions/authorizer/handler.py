@@ -5,17 +5,24 @@ from typing import Any
 
 from axon.adapters.postgres.pool import create_pool
 from axon.adapters.postgres.stores import PostgresApiKeyStore
+from axon.adapters.valkey.api_keys import ValkeyOpenConnections, ValkeyWrongKeys
 from axon.adapters.valkey.caches import ValkeyPrincipalCache
 from axon.adapters.valkey.client import create_valkey
+from axon.exceptions import WrongKeysError
 from axon.lambdas import Event, run
 from axon.settings import AuthorizerSettings
 from axon.tenants.api_keys import ApiKeys
-from axon.tenants.principal import Principal
+from axon.tenants.principal import REFUSED
+from axon.tenants.wrong_keys import subscriber_of
 
 SETTINGS = AuthorizerSettings.from_environ(os.environ)
+VALKEY = create_valkey(SETTINGS)
 KEYS = ApiKeys(
     store=PostgresApiKeyStore(pool=create_pool(SETTINGS, max_size=1)),
-    cache=ValkeyPrincipalCache(valkey=create_valkey(SETTINGS), ttl_s=SETTINGS.key_cache_s),
+    cache=ValkeyPrincipalCache(valkey=VALKEY),
+    wrong_keys=ValkeyWrongKeys(valkey=VALKEY),
+    connections=ValkeyOpenConnections(valkey=VALKEY),
+    stale_s=SETTINGS.key_cache_s,
 )
 
 
@@ -26,6 +33,9 @@ class Unauthorized(Exception):  # noqa: N818 API Gateway answers 401 to this ver
 def handler(event: Event, _context: object) -> dict[str, Any]:
     """Return a policy that allows the connection, with the key's principal as its context.
 
+    An authorizer can answer 401, 403 or 500 only. Where an address has tried too many wrong keys,
+    it lets the connection through to `functions/connect`, without a principal, to be refused there.
+
     Raises
     ------
     Unauthorized
@@ -34,10 +44,13 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
     scheme, _, secret = _authorization(event).partition(" ")
     principal = None
     if scheme.lower() == "bearer" and secret:
-        principal = run(KEYS.authenticate(secret.strip()))
+        try:
+            principal = run(KEYS.authenticate(secret.strip(), address=_address(event)))
+        except WrongKeysError:
+            return _policy("unknown", event["methodArn"], context={REFUSED: "429"})
     if principal is None:
         raise Unauthorized("Unauthorized")
-    return _policy(principal, event["methodArn"])
+    return _policy(principal.key_id, event["methodArn"], context=principal.to_context())
 
 
 def _authorization(event: Event) -> str:
@@ -45,14 +58,19 @@ def _authorization(event: Event) -> str:
     return next((v for name, v in headers.items() if name.lower() == "authorization"), "")
 
 
-def _policy(principal: Principal, resource: str) -> dict[str, Any]:
+def _address(event: Event) -> str | None:
+    identity: dict[str, str] = event["requestContext"].get("identity") or {}
+    return subscriber_of(identity.get("sourceIp", ""))
+
+
+def _policy(principal_id: str, resource: str, *, context: dict[str, str]) -> dict[str, Any]:
     return {
-        "principalId": principal.key_id,
+        "principalId": principal_id,
         "policyDocument": {
             "Version": "2012-10-17",
             "Statement": [
                 {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": resource}
             ],
         },
-        "context": principal.to_context(),
+        "context": context,
     }

@@ -1,34 +1,65 @@
 """``$connect``: registers the connection in the directory."""
 
+import asyncio
 import os
 from typing import Any
 
+from aws_lambda_powertools import Logger
+
+from axon.adapters.valkey.api_keys import ValkeyOpenConnections
 from axon.adapters.valkey.client import create_valkey
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory
+from axon.exceptions import UnavailableError
 from axon.lambdas import Event, run
 from axon.settings import ConnectionSettings
-from axon.tenants.principal import Principal
+from axon.tenants.principal import REFUSED, Principal
+from axon.tenants.revocation import KeyState
 
+REGISTERING_S = 2.0
+"""Time limit in seconds for Valkey."""
+
+logger = Logger(service="connect")
 SETTINGS = ConnectionSettings.from_environ(os.environ)
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
-CONNECTIONS = ValkeyConnectionDirectory(valkey=create_valkey(SETTINGS))
+VALKEY = create_valkey(SETTINGS)
+CONNECTIONS = ValkeyConnectionDirectory(valkey=VALKEY)
+OPEN_CONNECTIONS = ValkeyOpenConnections(valkey=VALKEY)
 
 
 def handler(event: Event, _context: object) -> dict[str, Any]:
-    """Accept the connection, unless its setting has a value that has no meaning."""
+    """Accept the connection, or have the gateway refuse the handshake with a status.
+
+    400: its setting has a value that has no meaning; 401: its key is revoked; 429: its address
+    tries too many wrong keys. While Valkey is away it is accepted, without its setting: the
+    client's requests are refused as those of other clients are, until Valkey is back.
+    """
     request = event["requestContext"]
-    principal = Principal.from_context(request["authorizer"])
+    if status := request["authorizer"].get(REFUSED):
+        return {"statusCode": int(status)}
     setting = _setting(event)
     if setting not in FLAGS:
-        # The gateway refuses the handshake with this status. A setting that was ignored would be
-        # noticed only by what a disconnect costs.
+        # A setting that was ignored would be noticed only by what a disconnect costs.
         return {"statusCode": 400}
-    run(
-        CONNECTIONS.register(
-            request["connectionId"], principal=principal, cancel_on_disconnect=FLAGS[setting]
+    principal = Principal.from_context(request["authorizer"])
+    try:
+        state = run(_register(request["connectionId"], principal, FLAGS[setting]))
+    except (UnavailableError, TimeoutError) as error:
+        logger.warning("the connection is not registered: %r", error)
+        return {"statusCode": 200}
+    return {"statusCode": 401 if state is KeyState.REVOKED else 200}
+
+
+async def _register(
+    connection_id: str, principal: Principal, cancel_on_disconnect: bool
+) -> KeyState:
+    async with asyncio.timeout(REGISTERING_S):
+        _, state = await asyncio.gather(
+            CONNECTIONS.register(
+                connection_id, principal=principal, cancel_on_disconnect=cancel_on_disconnect
+            ),
+            OPEN_CONNECTIONS.note(principal.key_id, connection_id),
         )
-    )
-    return {"statusCode": 200}
+    return state
 
 
 def _setting(event: Event) -> str:

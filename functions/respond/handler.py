@@ -7,6 +7,8 @@ from aws_lambda_powertools import Logger
 
 from axon.adapters.composition import response_service
 from axon.adapters.observability.telemetry import Telemetry
+from axon.adapters.postgres.stores import PostgresApiKeyStore
+from axon.adapters.valkey.api_keys import ValkeyOpenConnections
 from axon.exceptions import HistoryPendingError, RequestError
 from axon.lambdas import Event, run, trace_header
 from axon.protocol.errors import error_event
@@ -23,12 +25,17 @@ from axon.protocol.requests import (
 from axon.serialization import dumps
 from axon.settings import RespondSettings
 from axon.tenants.principal import Principal
+from axon.tenants.revocation import KeyCheck
 
 logger = Logger(service="respond")
 TELEMETRY = Telemetry(service="respond")
 SETTINGS = RespondSettings.from_environ(os.environ)
 BACKEND = response_service(SETTINGS, trace_header=trace_header)
 SERVICE = BACKEND.service
+KEY_CHECK = KeyCheck(
+    connections=ValkeyOpenConnections(valkey=BACKEND.valkey),
+    store=PostgresApiKeyStore(pool=BACKEND.pool),
+)
 
 
 @TELEMETRY.traced
@@ -60,6 +67,7 @@ async def _respond(
     request = parse_event(value)
     principal = Principal.from_context(context["authorizer"])
     connection_id = context["connectionId"]
+    await KEY_CHECK.require_valid(principal, connection_id=connection_id)
     match request:
         case CreateResponse():
             made = await SERVICE.submit(request, principal=principal, connection_id=connection_id)

@@ -9,6 +9,7 @@ from axon.adapters.aws.credentials import process_credentials
 from axon.adapters.aws.management_api import HttpConnectionsApi
 from axon.adapters.observability.health import Health, serve_health
 from axon.adapters.observability.metrics import new_registry
+from axon.adapters.valkey.api_keys import ValkeyOpenConnections
 from axon.adapters.valkey.client import create_valkey
 from axon.adapters.valkey.directories import ValkeyRelayDirectory
 from axon.adapters.valkey.memory import MemoryGuard
@@ -23,6 +24,7 @@ from relay.lease import Lease
 from relay.metrics import CountedConnections, RelayMetrics
 from relay.reconciler import DeliveryReconciler
 from relay.relay import Relay
+from relay.revoker import Revoker
 from relay.subscriber import RelaySubscriber
 
 
@@ -106,6 +108,13 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
             index=composition.due_index(settings, valkey=valkey), terminator=terminator
         ),
         kept_ends=kept_ends,
+        revoker=Revoker(
+            relay_id=relay_id,
+            connections=connections,
+            open_connections=ValkeyOpenConnections(valkey=valkey),
+            log=log,
+            terminator=terminator,
+        ),
         directory=directory,
         memory=MemoryGuard(
             valkey=valkey, observe=metrics.valkey_memory.set, evicted=metrics.evicted_turns.inc

@@ -16,12 +16,15 @@ from relay.failover import Failover
 from relay.lease import Lease
 from relay.reconciler import DeliveryReconciler
 from relay.retries import UNTIL_BACK, UNTIL_DONE
+from relay.revoker import Revoker
 from relay.subscriber import RelaySubscriber
 
 logger = logging.getLogger(__name__)
 
 STEP_S = 1.0
 """Seconds from one step of the reconciler, the sweeper and the pulse to the next."""
+REVOKER_S = 0.5
+"""Seconds from one look for revoked keys to the next."""
 FAILOVER_S = 0.5
 """Seconds from one look for relays that have died to the next."""
 TAKEN_OVER_S = 0.1
@@ -41,6 +44,7 @@ class Relay:
     reconciler: DeliveryReconciler
     sweeper: ResponseSweeper
     kept_ends: KeptEnds
+    revoker: Revoker
     directory: RelayDirectory
     memory: MemoryGuard
     stop_timeout_s: float
@@ -83,6 +87,7 @@ class Relay:
             group.create_task(every(STEP_S, step, until=stop))
             for step in (self.sweeper.end_overdue, self.sweeper.end_abandoned, self.memory.step)
         ]
+        terminating.append(group.create_task(every(REVOKER_S, self.revoker.step, until=stop)))
         terminating.append(group.create_task(self.kept_ends.run()))
         await stop.wait()
         self.relay_left.set()  # ends the pause of the failover's loop, which then sees `stop`

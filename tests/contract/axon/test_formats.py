@@ -113,7 +113,7 @@ class TestFormatsOfTheVersionBefore:
             )
         ]
         principals = ValkeyPrincipalCache(valkey=loaded, ttl_s=60)
-        assert await principals.get("key-hash") == samples.PRINCIPAL
+        assert (await principals.get("key-hash")).principal == samples.PRINCIPAL
         assert await ValkeyModelDirectory(valkey=loaded).list() == [samples.MODEL]
         turns = ValkeyTurnCache(valkey=loaded, ttl_s=60)
         assert [turn.output for turn in await turns.chain(RUNNING)] == [samples.OUTPUT]

@@ -15,12 +15,14 @@ from axon.adapters.composition import ResponseBackend
 from axon.adapters.postgres import pool as postgres
 from axon.adapters.postgres.pool import Pool
 from axon.adapters.valkey import client as valkey
+from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyModelDirectory, ValkeyRelayDirectory
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.deadlines import Deadlines
 from axon.lambdas import run
 from axon.settings import ValkeySettings
+from axon.tenants.revocation import KeyState
 from tests.support.principals import a_principal
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ class FunctionsHarness:
         self._functions = functions
         run(ValkeyRelayDirectory(valkey=self.valkey).heartbeat("relay", lease_s=600))
         run(ValkeyModelDirectory(valkey=self.valkey).register(("echo",), retention_s=600))
+        # As after a look-up in the database, which has no such key.
+        run(self.valkey.call("SET", keys.key_state(a_principal().key_id), KeyState.VALID.value))
 
     def load(self, name: str, **changes: str) -> ModuleType:
         return self._functions.load(name, **self.variables | changes)
@@ -143,6 +147,7 @@ def websocket_event(
     route: str = "$default",
     connection_id: str = "L0SM9cOFvHcCIhw=",
     tenant_id: str = "t",
+    key_id: str = "key_1",
 ) -> dict[str, Any]:
     """Return the event that API Gateway sends to an integration."""
     kinds = {"$connect": "CONNECT", "$disconnect": "DISCONNECT"}
@@ -162,8 +167,8 @@ def websocket_event(
             "connectionId": connection_id,
             "apiId": "local",
             "authorizer": {
-                "principalId": "key_1",
-                **a_principal(tenant_id).to_context(),
+                "principalId": key_id,
+                **a_principal(tenant_id, key_id=key_id).to_context(),
                 "integrationLatency": 12,
             },
         },

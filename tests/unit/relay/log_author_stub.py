@@ -51,6 +51,7 @@ class Author:
                 model=MODEL,
                 job=job.encode(),
                 created=created.data,
+                key_id=a_principal(TENANT).key_id,
             )
         )
         assert opening.outcome in (OpenResult.OPENED, OpenResult.UNATTENDED)

@@ -7,6 +7,7 @@ AxonError
 │   ├── HistoryPendingError     what the request continues is on its way to the database
 │   └── StoreFullError      Valkey has no memory left; worth a retry in a minute
 │       └── TenantFullError     the tenant holds as much of it as one tenant may
+├── WrongKeysError          too many wrong API keys came from an address; not looked up
 ├── SettingsError           wrong or missing configuration; ends the process at start
 ├── FencedError             another attempt owns the response now; stop at once
 │   ├── LostClaimError      the log has lost the claim, which may be taken again
@@ -90,6 +91,10 @@ class StoreFullError(UnavailableError):
 
 class TenantFullError(StoreFullError):
     """A tenant's running responses and unstored turns hold as much memory as one tenant may."""
+
+
+class WrongKeysError(AxonError):
+    """Too many wrong API keys came from an address: an unknown one is refused without a look-up."""
 
 
 class SettingsError(AxonError):

@@ -169,7 +169,11 @@ class EventLogSettings(ValkeySettings):
 
 
 class AuthorizerSettings(ValkeySettings, PostgresSettings):
-    """functions/authorizer."""
+    """functions/authorizer.
+
+    `key_cache_s`: seconds since its last look-up for which a key is accepted while PostgreSQL is
+    away.
+    """
 
     key_cache_s: Seconds = 60
 

@@ -8,12 +8,13 @@ import pytest
 
 from axon.adapters.postgres.pool import Pool
 from axon.adapters.postgres.stores import PostgresApiKeyStore
-from axon.adapters.valkey.caches import ValkeyPrincipalCache
+from axon.adapters.valkey.caches import KNOWN_S, ValkeyPrincipalCache
 from axon.adapters.valkey.client import Valkey
-from axon.tenants.api_keys import ApiKey, ApiKeys, ApiKeyStore, PrincipalCache
+from axon.tenants.api_keys import ApiKey, ApiKeyStore, CachedKey, PrincipalCache
 from axon.tenants.principal import ALL_SCOPES
 from axon.testing.stores import FakeApiKeyStore, FakePrincipalCache
 from tests.contract.conftest import Kind
+from tests.support.api_keys import api_keys
 from tests.support.principals import a_principal
 
 READ = frozenset({"responses:read"})
@@ -70,8 +71,11 @@ async def test_api_key_store_keeps_several_keys_of_a_tenant(store: ApiKeyStore) 
 
 async def test_api_key_store_does_not_find_a_revoked_key(store: ApiKeyStore) -> None:
     await store.add(KEY, key_hash="h1")
+    assert await store.is_valid("key_1")
     assert await store.revoke("key_1") == "h1"
     assert await store.find("h1") is None
+    assert not await store.is_valid("key_1")
+    assert not await store.is_valid("key_unknown")
     (listed,) = await store.list()
     revoked_at = listed.revoked_at
     assert revoked_at is not None
@@ -88,20 +92,42 @@ async def test_api_key_store_revokes_a_key_once_and_ignores_an_unknown_one(
     assert await store.revoke("key_unknown") is None
 
 
+async def test_api_key_store_lists_the_prefixes_of_valid_keys(store: ApiKeyStore) -> None:
+    for number in range(3):
+        key = replace(KEY, key_id=f"key_{number}")
+        await store.add(key, key_hash=f"{number}" * 64)
+    await store.revoke("key_1")
+    assert sorted(await store.prefixes()) == ["0" * 16, "2" * 16]
+
+
 async def test_principal_cache_keeps_a_principal_until_it_is_dropped(cache: PrincipalCache) -> None:
-    assert await cache.get("h1") is None
+    assert await cache.get("h1") == CachedKey()
     await cache.put("h1", PRINCIPAL)
-    assert await cache.get("h1") == PRINCIPAL
-    assert await cache.get("h2") is None
+    cached = await cache.get("h1")
+    assert (cached.principal, cached.unknown) == (PRINCIPAL, False)
+    assert 0 <= cached.age_s <= 2
+    assert await cache.get("h2") == CachedKey()
     await cache.drop("h1")
     await cache.drop("h2")
-    assert await cache.get("h1") is None
+    assert await cache.get("h1") == CachedKey()
+
+
+async def test_principal_cache_notes_unknown_keys_until_they_are_dropped(
+    cache: PrincipalCache,
+) -> None:
+    await cache.put("h1", PRINCIPAL)
+    await cache.put_unknown("h1")
+    await cache.put_unknown("h2")
+    for key_hash in ("h1", "h2"):
+        assert await cache.get(key_hash) == CachedKey(unknown=True)
+        await cache.drop(key_hash)
+        assert await cache.get(key_hash) == CachedKey()
 
 
 async def test_api_keys_refuse_a_revoked_key_at_once_although_it_is_cached(
     store: ApiKeyStore, cache: PrincipalCache
 ) -> None:
-    keys = ApiKeys(store=store, cache=cache)
+    keys = api_keys(store=store, cache=cache)
     key, secret = await keys.create(tenant_id="t", name="n")
     assert await keys.authenticate(secret) == a_principal("t", key_id=key.key_id)
     await keys.revoke(key.key_id)
@@ -121,12 +147,13 @@ async def test_principal_cache_keeps_what_a_key_is_allowed(
     cache: PrincipalCache, scopes: frozenset[str]
 ) -> None:
     await cache.put("h1", a_principal(scopes=scopes))
-    assert await cache.get("h1") == a_principal(scopes=scopes)
+    assert (await cache.get("h1")).principal == a_principal(scopes=scopes)
 
 
 async def test_principal_cache_reads_what_was_cached_before_scopes(valkey: Valkey) -> None:
     await valkey.call("SET", "axon:identity:h1", "t\nkey_1")
-    assert await ValkeyPrincipalCache(valkey=valkey, ttl_s=60).get("h1") == a_principal()
+    cached = await ValkeyPrincipalCache(valkey=valkey, ttl_s=60).get("h1")
+    assert cached.principal == a_principal()
 
 
 async def test_principal_cache_writes_what_the_version_before_scopes_reads(valkey: Valkey) -> None:
@@ -149,7 +176,7 @@ async def test_api_key_store_allows_everything_to_a_key_from_before_scopes(
 async def test_api_keys_create_and_authenticate_many_keys_at_once(
     store: ApiKeyStore, cache: PrincipalCache
 ) -> None:
-    keys = ApiKeys(store=store, cache=cache)
+    keys = api_keys(store=store, cache=cache)
     made = await asyncio.gather(*(keys.create(tenant_id="t", name=str(n)) for n in range(20)))
     found = await asyncio.gather(*(keys.authenticate(secret) for _, secret in made))
     assert [principal and principal.key_id for principal in found] == [k.key_id for k, _ in made]
@@ -159,3 +186,15 @@ async def test_principal_cache_expires(valkey: Valkey) -> None:
     cache = ValkeyPrincipalCache(valkey=valkey, ttl_s=60)
     await cache.put("h1", PRINCIPAL)
     assert 0 < await valkey.call("TTL", "axon:identity:h1") <= 60
+    await cache.put_unknown("h1")
+    assert 0 < await valkey.call("TTL", "axon:identity:h1:unknown") <= 10
+
+
+async def test_principal_cache_tells_the_age_of_a_principal(valkey: Valkey) -> None:
+    cache = ValkeyPrincipalCache(valkey=valkey)
+    await cache.put("h1", PRINCIPAL)
+    await valkey.call("EXPIRE", "axon:identity:h1", int(KNOWN_S) - 30)
+    assert 29 <= (await cache.get("h1")).age_s <= 31
+    # Written by an authorizer of the version before, with its own expiry: looked up at once.
+    await valkey.call("EXPIRE", "axon:identity:h1", 60)
+    assert (await cache.get("h1")).age_s >= 59

@@ -6,13 +6,14 @@ import pytest
 from axon.exceptions import StoreFullError
 from axon.tenants.api_keys import CACHE_S, KEY_PREFIX, ApiKeys, hash_key
 from axon.testing.stores import FakeApiKeyStore, FakePrincipalCache
+from tests.support import api_keys as support
 from tests.support import virtual_time
 from tests.support.principals import a_principal
 
 
 def api_keys() -> tuple[ApiKeys, FakeApiKeyStore, FakePrincipalCache]:
     store, cache = FakeApiKeyStore(), FakePrincipalCache()
-    return ApiKeys(store=store, cache=cache), store, cache
+    return support.api_keys(store=store, cache=cache), store, cache
 
 
 async def test_api_keys_authenticate_a_new_key_as_its_tenant() -> None:

@@ -6,7 +6,8 @@ import pytest
 from axon.exceptions import UnavailableError
 from axon.tenants.api_keys import ApiKeys
 from axon.tenants.commands import answer
-from axon.testing.stores import FakeApiKeyStore, FakePrincipalCache, FakeRetention
+from axon.testing.stores import FakeApiKeyStore, FakeRetention
+from tests.support.api_keys import api_keys
 from tests.support.principals import a_principal
 
 RETENTION = FakeRetention("acme")
@@ -15,7 +16,7 @@ CREATE: dict[str, object] = {"action": "create", "tenant_id": "acme", "name": "l
 
 @pytest.fixture
 def keys() -> ApiKeys:
-    return ApiKeys(store=FakeApiKeyStore(), cache=FakePrincipalCache())
+    return api_keys()
 
 
 async def ask(keys: ApiKeys, **event: Any) -> dict[str, Any]:

@@ -4,19 +4,27 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from typing import Protocol
 
-from axon.exceptions import UnavailableError
+from axon.exceptions import UnavailableError, WrongKeysError
 from axon.ids import new_id
+from axon.tenants.known_keys import KnownKeys
 from axon.tenants.principal import ALL_SCOPES, Principal
+from axon.tenants.revocation import OpenConnections
+from axon.tenants.wrong_keys import WrongKeys
 
 KEY_PREFIX = "sk-axon-"
 CACHE_S = 1.0
 """Seconds for the cache's answer; a healthy one takes a millisecond."""
+FRESH_S = 4.0
+"""Seconds for which a key is not looked up again: a revocation that did not reach the cache takes
+effect within them."""
+REVOKING_S = 5.0
+"""Seconds for Valkey to take a revocation."""
 
 logger = logging.getLogger(__name__)
 
@@ -70,25 +78,68 @@ class ApiKeyStore(Protocol):
         """Return all keys, oldest first."""
         ...
 
+    async def is_valid(self, key_id: str) -> bool:
+        """Return whether the key exists and is not revoked."""
+        ...
+
+    async def prefixes(self) -> Sequence[str]:
+        """Return the first `PREFIX_DIGITS` of the hashes of all valid keys."""
+        ...
+
     async def revoke(self, key_id: str) -> str | None:
         """Revoke a key; return its hash, or None for an unknown key."""
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class CachedKey:
+    """A key as the cache knows it.
+
+    Parameters
+    ----------
+    principal : Principal | None
+        The key's principal when the store was asked last; None if that is not known.
+    age_s : float
+        Seconds since then.
+    unknown : bool
+        True if the store was asked a moment ago, and does not have the key.
+    """
+
+    principal: Principal | None = None
+    age_s: float = 0.0
+    unknown: bool = False
+
+
 class PrincipalCache(Protocol):
     """A cache in front of `ApiKeyStore.find`."""
 
-    async def get(self, key_hash: str) -> Principal | None:
-        """Return the cached principal of a key, or None."""
+    async def get(self, key_hash: str) -> CachedKey:
+        """Return what the cache knows of a key."""
         ...
 
     async def put(self, key_hash: str, principal: Principal) -> None:
         """Cache the principal of a key."""
         ...
 
-    async def drop(self, key_hash: str) -> None:
-        """Remove a key from the cache."""
+    async def put_unknown(self, key_hash: str) -> None:
+        """Note for some seconds that the store does not have a key, or has it as revoked."""
         ...
+
+    async def drop(self, key_hash: str) -> None:
+        """Remove what the cache knows of a key."""
+        ...
+
+
+class Revocation(Enum):
+    """Outcome of a revocation for the open connections of the key.
+
+    `CLOSING`: a relay closes them. `NO_RELAY`: the next relay that starts does. `NO_VALKEY`: they
+    stay open, because Valkey was not there to be written to.
+    """
+
+    CLOSING = auto()
+    NO_RELAY = auto()
+    NO_VALKEY = auto()
 
 
 def hash_key(secret: str) -> str:
@@ -101,11 +152,37 @@ def hash_key(secret: str) -> str:
 
 
 class ApiKeys:
-    """Creates, authenticates and revokes keys."""
+    """Creates, authenticates and revokes keys.
 
-    def __init__(self, *, store: ApiKeyStore, cache: PrincipalCache) -> None:
+    Parameters
+    ----------
+    store : ApiKeyStore
+        Has all keys.
+    cache : PrincipalCache
+        Spares the store what it was asked a moment ago.
+    wrong_keys : WrongKeys
+        Spares the store the many wrong keys of an address.
+    connections : OpenConnections
+        Has the connections of revoked keys closed.
+    stale_s : float
+        Seconds since its last look-up for which a key is accepted while the store is away.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ApiKeyStore,
+        cache: PrincipalCache,
+        wrong_keys: WrongKeys,
+        connections: OpenConnections,
+        stale_s: float = 60.0,
+    ) -> None:
         self._store = store
         self._cache = cache
+        self._known_keys = KnownKeys(store=store)
+        self._wrong_keys = wrong_keys
+        self._connections = connections
+        self._stale_s = stale_s
 
     async def create(
         self, *, tenant_id: str, name: str, secret: str | None = None
@@ -114,46 +191,109 @@ class ApiKeys:
 
         A given `secret` (the local cloud's well-known key) is used as it is.
         """
-        secret = secret or KEY_PREFIX + secrets.token_urlsafe(24)
+        given, secret = secret, secret or KEY_PREFIX + secrets.token_urlsafe(24)
         key = ApiKey(key_id=new_id("key"), tenant_id=tenant_id, name=name, hint=secret[-4:])
-        await self._store.add(key, key_hash=hash_key(secret))
+        key_hash = hash_key(secret)
+        await self._store.add(key, key_hash=key_hash)
+        # A given secret may have been tried already, and may be that of another key. A new one is
+        # in the cache until it is in the lists of all processes (`KnownKeys`).
+        known = self._cache.drop(key_hash) if given else self._cache.put(key_hash, key.principal)
+        await self._tell_cache(known)
         return key, secret
 
-    async def authenticate(self, secret: str) -> Principal | None:
+    async def authenticate(self, secret: str, *, address: str | None = None) -> Principal | None:
         """Return the principal of a valid key, or None.
 
         A cache that is away costs `CACHE_S` at most: the store knows all keys.
 
+        Parameters
+        ----------
+        secret : str
+            The key.
+        address : str | None
+            Whose wrong keys are counted (`axon.tenants.wrong_keys.subscriber_of`); None: nobody's.
+
         Raises
         ------
+        WrongKeysError
+            The key is wrong, and the address has tried too many of them.
         UnavailableError
             The store is away, and the cache does not have the key.
         """
         key_hash = hash_key(secret)
-        cached = True
+        cached, wait_s = await self._ask_cache(key_hash, address)
+        if cached is None:
+            return await self._store.find(key_hash)
+        if cached.unknown:
+            return None
+        if cached.principal is not None and cached.age_s < FRESH_S:
+            return cached.principal
+        # Right keys get in, however many others behind their address (NAT) are wrong.
+        if wait_s > 0 and not await self._known_keys.may_have(key_hash):
+            raise WrongKeysError(f"too many wrong keys, the next one in {wait_s:.1f} s")
         try:
-            async with asyncio.timeout(CACHE_S):
-                if principal := await self._cache.get(key_hash):
-                    return principal
-        except (UnavailableError, TimeoutError) as error:
-            cached = False
-            logger.warning("the cache of keys is away: %s", error)
-        principal = await self._store.find(key_hash)
-        if principal is not None and cached:
-            with suppress(UnavailableError, TimeoutError):
-                async with asyncio.timeout(CACHE_S):
-                    await self._cache.put(key_hash, principal)
+            principal = await self._store.find(key_hash)
+        except UnavailableError:
+            if cached.principal is None or cached.age_s >= self._stale_s:
+                raise
+            return cached.principal
+        await self._tell_cache(self._remember(key_hash, principal, address))
         return principal
 
     async def list(self) -> Sequence[ApiKey]:
         """Return all keys, oldest first."""
         return await self._store.list()
 
-    async def revoke(self, key_id: str) -> bool:
-        """Revoke a key at once; return False for an unknown key."""
+    async def revoke(self, key_id: str) -> Revocation | None:
+        """Revoke a key; return the outcome for its connections, or None for an unknown key.
+
+        The store refuses the key from now on, the cache within `FRESH_S`.
+        """
         key_hash = await self._store.revoke(key_id)
         if key_hash is None:
-            return False
-        # After the store, so that no authorizer can put the key back into the cache.
-        await self._cache.drop(key_hash)
-        return True
+            return None
+        try:
+            async with asyncio.timeout(REVOKING_S):
+                # After the store: an authorizer that has just read the key there may still put it
+                # back into the cache, but for `FRESH_S` only.
+                await self._cache.drop(key_hash)
+                closing = await self._connections.revoke(key_id)
+        except (UnavailableError, TimeoutError) as error:
+            logger.warning("connections of the revoked key %s stay open: %r", key_id, error)
+            return Revocation.NO_VALKEY
+        return Revocation.CLOSING if closing else Revocation.NO_RELAY
+
+    async def _ask_cache(
+        self, key_hash: str, address: str | None
+    ) -> tuple[CachedKey | None, float]:
+        """Return what the cache knows, None if it is away.
+
+        With it, if it does not know the key, the seconds until the address may try a wrong one.
+        """
+        try:
+            async with asyncio.timeout(CACHE_S):
+                cached = await self._cache.get(key_hash)
+                if address is None or cached != CachedKey():
+                    return cached, 0.0
+                return cached, await self._wrong_keys.wait_s(address)
+        except (UnavailableError, TimeoutError) as error:
+            logger.warning("the cache of keys is away: %s", error)
+            return None, 0.0
+
+    async def _remember(
+        self, key_hash: str, principal: Principal | None, address: str | None
+    ) -> None:
+        if principal is not None:
+            await self._cache.put(key_hash, principal)
+            return
+        await self._cache.put_unknown(key_hash)
+        if address is not None:
+            await self._wrong_keys.count(address)
+
+    async def _tell_cache(self, call: Awaitable[None]) -> None:
+        """Wait for a call of the cache, `CACHE_S` at most; without it, keys are looked up again."""
+        try:
+            async with asyncio.timeout(CACHE_S):
+                await call
+        except (UnavailableError, TimeoutError) as error:
+            logger.warning("the cache of keys is away: %s", error)

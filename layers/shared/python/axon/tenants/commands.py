@@ -7,11 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from axon.exceptions import UnavailableError
 from axon.retention import RetentionStore
-from axon.tenants.api_keys import ApiKey, ApiKeys
+from axon.tenants.api_keys import ApiKey, ApiKeys, Revocation
 
 TenantId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 KeyName = Annotated[str, Field(pattern=r"^[^\p{Cc}]{1,100}$")]
 """Any text on one line."""
+AGAIN = "revoke the key again later to close them"
 
 
 class _Command(BaseModel):
@@ -73,14 +74,26 @@ async def _run(command: AnyCommand, keys: ApiKeys, retention: RetentionStore) ->
         case ListKeys():
             return {"keys": [_plain(key) for key in await keys.list()]}
         case RevokeKey():
-            if await keys.revoke(command.key_id):
-                return {"revoked": command.key_id}
-            return _error("not_found", f"there is no key {command.key_id[:64]}")
+            revocation = await keys.revoke(command.key_id)
+            if revocation is None:
+                return _error("not_found", f"there is no key {command.key_id[:64]}")
+            return {"revoked": command.key_id} | _left_open(revocation)
         case SetRetention():
             if await retention.set_days(command.tenant_id, command.days):
                 return {"tenant_id": command.tenant_id, "days": command.days}
             return _error("not_found", f"there is no tenant {command.tenant_id}: make a key for it")
     assert_never(command)
+
+
+def _left_open(revocation: Revocation) -> dict[str, str]:
+    match revocation:
+        case Revocation.CLOSING:
+            return {}
+        case Revocation.NO_RELAY:
+            message = "no relay runs to close its open connections; the next one that starts will"
+        case Revocation.NO_VALKEY:
+            message = "Valkey does not answer, so its open connections stay open; " + AGAIN
+    return {"open_connections": f"{message}. Requests on them are refused within 5 s"}
 
 
 def _plain(key: ApiKey) -> dict[str, Any]:

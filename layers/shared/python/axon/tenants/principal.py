@@ -11,6 +11,9 @@ ALL_SCOPES = frozenset({"responses:read", "responses:write"})
 and following them.
 """
 
+REFUSED = "refused"
+"""Field of an authorizer's context: the HTTP status with which `functions/connect` is to refuse."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:

@@ -16,7 +16,8 @@ from axon.jobs import Job, JobQueue, JobSender, NotExtended, ReceivedJob
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.responses.deletion import ResponseRows, ResponseTraces
 from axon.retention import Expired, RetentionStore, TenantRetention
-from axon.tenants.api_keys import ApiKey, ApiKeyStore, PrincipalCache
+from axon.tenants.api_keys import ApiKey, ApiKeyStore, CachedKey, PrincipalCache
+from axon.tenants.known_keys import PREFIX_DIGITS
 from axon.tenants.principal import Principal
 
 
@@ -69,22 +70,35 @@ class FakePendingHistory(PendingHistory):
 
 
 class FakePrincipalCache(PrincipalCache):
-    """Principals that never expire."""
+    """Principals and unknown keys that never expire; ages are the event loop's."""
 
     def __init__(self) -> None:
         self.principals: dict[str, Principal] = {}
+        self.unknown: set[str] = set()
+        self._put_at: dict[str, float] = {}
 
     @override
-    async def get(self, key_hash: str) -> Principal | None:
-        return self.principals.get(key_hash)
+    async def get(self, key_hash: str) -> CachedKey:
+        principal = self.principals.get(key_hash)
+        if principal is None:
+            return CachedKey(unknown=key_hash in self.unknown)
+        now = asyncio.get_running_loop().time()
+        return CachedKey(principal, age_s=now - self._put_at[key_hash])
 
     @override
     async def put(self, key_hash: str, principal: Principal) -> None:
         self.principals[key_hash] = principal
+        self._put_at[key_hash] = asyncio.get_running_loop().time()
+
+    @override
+    async def put_unknown(self, key_hash: str) -> None:
+        self.principals.pop(key_hash, None)
+        self.unknown.add(key_hash)
 
     @override
     async def drop(self, key_hash: str) -> None:
         self.principals.pop(key_hash, None)
+        self.unknown.discard(key_hash)
 
 
 class FakeApiKeyStore(ApiKeyStore):
@@ -107,6 +121,15 @@ class FakeApiKeyStore(ApiKeyStore):
     @override
     async def list(self) -> Sequence[ApiKey]:
         return list(self._keys.values())
+
+    @override
+    async def is_valid(self, key_id: str) -> bool:
+        return any(key.key_id == key_id and key.revoked_at is None for key in self._keys.values())
+
+    @override
+    async def prefixes(self) -> Sequence[str]:
+        valid = (key_hash for key_hash, key in self._keys.items() if key.revoked_at is None)
+        return [key_hash[:PREFIX_DIGITS] for key_hash in valid]
 
     @override
     async def revoke(self, key_id: str) -> str | None:

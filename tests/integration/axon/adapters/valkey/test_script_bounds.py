@@ -27,6 +27,7 @@ SIZES = {
     "attempts": 2,
     "deletion": 500,
     "eviction": 200,
+    "keys": 400,
 }
 """Sizes that take a second at most, and are several pages; `Case.size` is the maximum."""
 MOST_COMMANDS = 700

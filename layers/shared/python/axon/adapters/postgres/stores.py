@@ -16,6 +16,7 @@ from axon.history import HistoryRecord, HistoryStore
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.serialization import dumps
 from axon.tenants.api_keys import ApiKey, ApiKeyStore
+from axon.tenants.known_keys import PREFIX_DIGITS
 from axon.tenants.principal import Principal
 
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -59,6 +60,23 @@ class PostgresApiKeyStore(ApiKeyStore):
                 "FROM api_keys ORDER BY created_at, key_id"
             )
             return [ApiKey(**_with_scopes(row)) for row in await cursor.fetchall()]
+
+    @override
+    async def is_valid(self, key_id: str) -> bool:
+        async with transaction(self._pool) as connection:
+            cursor = await connection.execute(
+                "SELECT FROM api_keys WHERE key_id = %s AND revoked_at IS NULL", [key_id]
+            )
+            return await cursor.fetchone() is not None
+
+    @override
+    async def prefixes(self) -> Sequence[str]:
+        async with transaction(self._pool) as connection:
+            cursor = await connection.execute(
+                "SELECT left(key_hash, %s) AS prefix FROM api_keys WHERE revoked_at IS NULL",
+                [PREFIX_DIGITS],
+            )
+            return [row["prefix"] for row in await cursor.fetchall()]
 
     @override
     async def revoke(self, key_id: str) -> str | None:

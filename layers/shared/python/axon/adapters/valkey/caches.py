@@ -10,11 +10,17 @@ from axon.adapters.valkey.client import Script, Valkey
 from axon.conversations import Turn, TurnCache, TurnHead
 from axon.formats import Refused, UnreadableError, log_refusal
 from axon.history import HistoryRecord, PendingHistory
-from axon.tenants.api_keys import PrincipalCache
+from axon.tenants.api_keys import CachedKey, PrincipalCache
+from axon.tenants.known_keys import REFRESH_S
 from axon.tenants.principal import ALL_SCOPES, Principal, decode_scopes, encode_scopes
 
 PAGE_TURNS = 16
 """Turns that are read at a time: with 100 KB each, Valkey copies them in less than 1 ms."""
+KNOWN_S = 2 * REFRESH_S
+"""Seconds for which a principal stays after its last look-up: a new key is in the lists of all
+processes after `REFRESH_S`."""
+_UNKNOWN_KEY_S = 10
+"""Seconds for which an unknown key is not looked up again; a key that is created ends them."""
 _UNKNOWN_CONNECTION_S = 600
 """Seconds that an unstored turn is kept whose connection Valkey does not know: its client has left,
 or a failover has lost the connection's key, which the client's next request writes again."""
@@ -185,23 +191,34 @@ class ValkeyPendingHistory(PendingHistory):
 
 
 class ValkeyPrincipalCache(PrincipalCache):
-    """See `axon.tenants.api_keys.PrincipalCache`; a principal stays `ttl_s` seconds."""
+    """See `axon.tenants.api_keys.PrincipalCache`.
 
-    def __init__(self, *, valkey: Valkey, ttl_s: float) -> None:
+    An authorizer of the version before accepts what is here as long as it is.
+
+    Parameters
+    ----------
+    valkey : Valkey
+        Connections for commands; the caller closes them.
+    ttl_s : float
+        Seconds that a principal stays; its age follows from what is left of them.
+    """
+
+    def __init__(self, *, valkey: Valkey, ttl_s: float = KNOWN_S) -> None:
         self._valkey = valkey
         self._ttl_s = int(ttl_s)
 
     @override
-    async def get(self, key_hash: str) -> Principal | None:
-        value: bytes | None = await self._valkey.call("GET", keys.identity(key_hash))
-        if value is None:
-            return None
-        tenant_id, key_id, *scopes = value.decode().split("\n")
-        return Principal(
-            tenant_id=tenant_id,
-            key_id=key_id,
-            scopes=decode_scopes(scopes[0]) if scopes else ALL_SCOPES,
+    async def get(self, key_hash: str) -> CachedKey:
+        key = keys.identity(key_hash)
+        # In one write, so it takes one round trip.
+        value, left_s, unknown = await asyncio.gather(
+            self._valkey.call("GET", key),
+            self._valkey.call("TTL", key),
+            self._valkey.call("EXISTS", keys.unknown_key(key_hash)),
         )
+        if value is None:
+            return CachedKey(unknown=bool(unknown))
+        return CachedKey(_principal(value), age_s=max(0, self._ttl_s - left_s))
 
     @override
     async def put(self, key_hash: str, principal: Principal) -> None:
@@ -213,5 +230,19 @@ class ValkeyPrincipalCache(PrincipalCache):
         await self._valkey.call("SET", keys.identity(key_hash), value, "EX", self._ttl_s)
 
     @override
-    async def drop(self, key_hash: str) -> None:
+    async def put_unknown(self, key_hash: str) -> None:
         await self._valkey.call("DEL", keys.identity(key_hash))
+        await self._valkey.call("SET", keys.unknown_key(key_hash), b"", "EX", _UNKNOWN_KEY_S)
+
+    @override
+    async def drop(self, key_hash: str) -> None:
+        await self._valkey.call("DEL", keys.identity(key_hash), keys.unknown_key(key_hash))
+
+
+def _principal(value: bytes) -> Principal:
+    tenant_id, key_id, *scopes = value.decode().split("\n")
+    return Principal(
+        tenant_id=tenant_id,
+        key_id=key_id,
+        scopes=decode_scopes(scopes[0]) if scopes else ALL_SCOPES,
+    )

@@ -15,6 +15,7 @@ QUARANTINE = "axon:quarantine"
 MEMORY = "axon:memory"
 TURNS = "axon:turns"
 SCALING_LOCK = "axon:scaling-lock"
+REVOKED_KEYS = "axon:keys:revoked"
 REPLICATED = "axon:replicated"
 """Written before a WAIT; what it holds means nothing."""
 
@@ -82,6 +83,26 @@ def pending_history(response_id: str) -> str:
 def identity(key_hash: str) -> str:
     """Return the key of a cached principal."""
     return f"axon:identity:{key_hash}"
+
+
+def unknown_key(key_hash: str) -> str:
+    """Return the key that says that an API key is unknown."""
+    return f"axon:identity:{key_hash}:unknown"
+
+
+def key_state(key_id: str) -> str:
+    """Return the key that says whether an API key is valid or revoked."""
+    return f"axon:key:{key_id}"
+
+
+def key_connections(key_id: str) -> str:
+    """Return the key of the sorted set of an API key's open connections."""
+    return f"axon:key:{key_id}:connections"
+
+
+def wrong_keys(address: str) -> str:
+    """Return the key of the token bucket of an address's wrong API keys."""
+    return f"axon:wrong-keys:{address}"
 
 
 def idempotency(digest: str) -> str:

@@ -1,0 +1,158 @@
+"""Revoked keys: which connections a key has open, and the refusal of requests on them."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from axon.exceptions import RequestError, UnavailableError
+from axon.tenants.principal import Principal
+
+VALID_S = 4
+"""Seconds for which a key that the store has is not looked up again: a revocation that Valkey did
+not get, or has lost, takes effect within them."""
+CLOSE_AFTER_S = 4.0
+"""Seconds from a revocation to the close of the key's connections: a client that sends a request in
+between learns why it is refused. A relay looks every half second, so 5 s are kept."""
+STORE_S = 1.0
+"""Seconds for the store's answer, without which a request is served."""
+
+REVOKED = RequestError(
+    "The API key of this connection has been revoked. Connect again with a valid API key.",
+    code="invalid_api_key",
+    status=401,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class KeyState(Enum):
+    """State of a key as far as it is known without the store."""
+
+    VALID = "valid"
+    REVOKED = "revoked"
+    UNKNOWN = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedConnection:
+    """An open connection whose key is revoked.
+
+    Parameters
+    ----------
+    key_id, connection_id : str
+        The key, and the connection that was opened with it.
+    closing : bool
+        True once its client is notified, and `CLOSE_AFTER_S` have passed.
+    close_at_ms : int
+        When it is to be closed, by the server's clock.
+    """
+
+    key_id: str
+    connection_id: str
+    closing: bool
+    close_at_ms: int
+
+
+class OpenConnections(Protocol):
+    """The open connections of each key, and the keys that were revoked lately.
+
+    Kept in Valkey; a fake in `axon.testing`.
+    """
+
+    async def note(self, key_id: str, connection_id: str) -> KeyState:
+        """Note that a key has a connection open, unless that is known; return the key's state.
+
+        The connection of a revoked key is closed, as are those that were open before.
+        """
+        ...
+
+    async def remove(self, key_id: str, connection_id: str) -> None:
+        """Remove a connection that is closed."""
+        ...
+
+    async def note_valid(self, key_id: str) -> None:
+        """Note that the store has the key, for `VALID_S`; a revoked key stays revoked."""
+        ...
+
+    async def revoke(self, key_id: str) -> bool:
+        """Make a relay close the key's connections; return False if no relay runs."""
+        ...
+
+    async def revoked(self, relay_id: str, *, limit: int) -> Sequence[RevokedConnection]:
+        """Return connections of revoked keys for this relay to work on, at most `limit`.
+
+        One relay works on a key at a time. Connections whose client is notified are returned
+        again when they are to be closed.
+        """
+        ...
+
+    async def notified(self, connection: RevokedConnection) -> None:
+        """Note that the connection's client is notified."""
+        ...
+
+
+class KeyStore(Protocol):
+    """The part of the store that `KeyCheck` reads; see `axon.tenants.api_keys.ApiKeyStore`."""
+
+    async def is_valid(self, key_id: str) -> bool:
+        """Return whether the key exists and is not revoked."""
+        ...
+
+
+class KeyCheck:
+    """Refuses requests of keys that were revoked while their connections are open.
+
+    API Gateway authorizes a connection once. The state of its key comes from Valkey, with the
+    round trip that notes the connection, and from the store every `VALID_S` seconds. While the
+    store is away, requests are served: without it, no key can be revoked either.
+
+    Parameters
+    ----------
+    connections : OpenConnections
+        Knows what was revoked.
+    store : KeyStore
+        Has all keys, and all revocations.
+    """
+
+    def __init__(self, *, connections: OpenConnections, store: KeyStore) -> None:
+        self._connections = connections
+        self._store = store
+        self._away_until = float("-inf")
+
+    async def require_valid(self, principal: Principal, *, connection_id: str) -> None:
+        """Return if the principal's key may go on making requests on the connection.
+
+        Raises
+        ------
+        RequestError
+            The key is revoked; its connections are being closed.
+        UnavailableError
+            Valkey is away, without which no request can be served.
+        """
+        key_id = principal.key_id
+        if not key_id:
+            return  # opened before keys were recorded
+        state = await self._connections.note(key_id, connection_id)
+        if state is KeyState.UNKNOWN:
+            state = await self._look_up(key_id)
+        if state is KeyState.REVOKED:
+            raise REVOKED
+
+    async def _look_up(self, key_id: str) -> KeyState:
+        now = asyncio.get_running_loop().time()
+        # A store that does not answer delays one request, not every one.
+        if now >= self._away_until:
+            try:
+                async with asyncio.timeout(STORE_S):
+                    if not await self._store.is_valid(key_id):
+                        # Valkey was away when the key was revoked, or has lost it in a failover.
+                        await self._connections.revoke(key_id)
+                        return KeyState.REVOKED
+            except (UnavailableError, TimeoutError) as error:
+                self._away_until = now + VALID_S
+                logger.warning("keys cannot be looked up: %r", error)
+        await self._connections.note_valid(key_id)
+        return KeyState.VALID
