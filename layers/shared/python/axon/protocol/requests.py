@@ -13,6 +13,7 @@ from pydantic import (
 
 from axon.exceptions import RequestError
 from axon.protocol.items import TEXT_OR_LIST, Item, null_is
+from axon.protocol.unserved import refuse_unserved
 from axon.serialization import loads
 
 MAX_INPUT_CHARACTERS = 131_072
@@ -299,6 +300,8 @@ def parse_body(value: dict[str, Any]) -> CreateResponse:
 
 
 def _validated(model: type[Event], value: dict[str, Any]) -> Event:
+    if model is CreateResponse:
+        refuse_unserved(value)
     try:
         event = model.model_validate(value)
     except ValidationError as error:

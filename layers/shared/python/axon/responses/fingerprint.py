@@ -43,10 +43,16 @@ def fingerprint(request: CreateResponse) -> str:
     """Return a digest of a request, by which a repetition of it is recognized.
 
     A client may send its request again to a function of another version, which must find the same
-    digest. So a field that was added after the first version counts only if the client has set it.
+    digest. So a field that was added after the first version counts only if the client has set it;
+    null is what absence is.
     """
-    added = type(request).model_fields.keys() - _FIRST_FIELDS - request.model_fields_set
-    return digest(request.model_dump_json(exclude={"stream_id", *added}).encode())
+    added = type(request).model_fields.keys() - _FIRST_FIELDS
+    unset = {name for name in added if not _is_set(request, name)}
+    return digest(request.model_dump_json(exclude={"stream_id", *unset}).encode())
+
+
+def _is_set(request: CreateResponse, name: str) -> bool:
+    return name in request.model_fields_set and getattr(request, name) is not None
 
 
 def digest(data: bytes) -> str:

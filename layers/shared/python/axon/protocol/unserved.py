@@ -1,0 +1,79 @@
+"""Fields of OpenAI's APIs that Axon does not serve: refused by name, as nothing may be ignored."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from axon.exceptions import RequestError
+
+HINTS = frozenset({"prompt_cache_options", "prompt_cache_retention", "stream", "user"})
+"""Fields of a request that are taken and change nothing.
+
+A cache may keep a prompt for as long as it likes; `user` is an older name of `safety_identifier`;
+and a WebSocket always streams.
+"""
+
+_FOR_CHAT = "It is a parameter of Chat Completions. "
+UNSERVED: Mapping[str, str] = {
+    "access_programs": "Leave it out.",
+    "context_management": "Leave it out: use `truncation`, or start a new conversation.",
+    "image": "Leave it out: only text is made.",
+    "moderation": "Leave it out: nothing is moderated.",
+    "stream_options": "Leave it out: events are not obfuscated.",
+    "functions": _FOR_CHAT + "Use `tools`.",
+    "function_call": _FOR_CHAT + "Use `tool_choice`.",
+    "logit_bias": _FOR_CHAT + "Leave it out.",
+    "logprobs": _FOR_CHAT + "Leave it out: log probabilities are not returned.",
+    "max_completion_tokens": _FOR_CHAT + "Use `max_output_tokens`.",
+    "max_tokens": _FOR_CHAT + "Use `max_output_tokens`.",
+    "messages": _FOR_CHAT + "Use `input`.",
+    "n": _FOR_CHAT + "Send one request for each answer.",
+    "reasoning_effort": _FOR_CHAT + "Use `reasoning.effort`.",
+    "response_format": _FOR_CHAT + "Use `text.format`.",
+    "seed": _FOR_CHAT + "Leave it out: sampling cannot be repeated.",
+    "stop": _FOR_CHAT + "Leave it out: stop sequences are not served.",
+    "verbosity": _FOR_CHAT + "Use `text.verbosity`.",
+}
+"""Fields of a request, each with what to do instead."""
+UNSERVED_IN_TOOLS: Mapping[str, str] = {
+    "allowed_callers": "Leave it out: only the model calls functions.",
+    "async": "Leave it out: an answer ends with its calls.",
+    "defer_loading": "Leave it out: there is no tool search.",
+}
+"""Fields of a function tool, each with what to do instead."""
+_HARMLESS: Mapping[str, tuple[Any, ...]] = {
+    "allowed_callers": ([], ["direct"]),
+    "async": (False,),
+    "context_management": ([],),
+    "defer_loading": (False,),
+    "logprobs": (False,),
+    "n": (1,),
+    "stream_options": ({}, {"include_obfuscation": False}, {"include_obfuscation": None}),
+}
+"""Values that ask for nothing but what is served anyway; null is one everywhere."""
+
+
+def refuse_unserved(request: Mapping[str, Any]) -> None:
+    """Refuse a request, not validated yet, that asks for something that is not served.
+
+    Raises
+    ------
+    RequestError
+        It has such a field; the error names the first one.
+    """
+    _refuse(request, UNSERVED, "")
+    tools = request.get("tools")
+    for number, tool in enumerate(tools if isinstance(tools, list) else ()):
+        if isinstance(tool, dict) and tool.get("type") == "function":
+            _refuse(tool, UNSERVED_IN_TOOLS, f"tools.{number}.")
+
+
+def _refuse(value: Mapping[str, Any], unserved: Mapping[str, str], where: str) -> None:
+    for name in value.keys() & unserved.keys():
+        asked = value[name]
+        if asked is not None and asked not in _HARMLESS.get(name, ()):
+            param = where + name
+            raise RequestError(
+                f"Unsupported parameter: '{param}'. {unserved[name]}",
+                code="unsupported_parameter",
+                param=param,
+            )

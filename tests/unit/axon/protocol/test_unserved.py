@@ -1,0 +1,104 @@
+"""Fields, items and tools of the SDK: each is served, or refused by its name."""
+
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+from openai.types.responses import (
+    FunctionToolParam,
+    ResponseInputItemParam,
+    ToolParam,
+    response_create_params,
+)
+
+from axon.exceptions import RequestError
+from axon.protocol.requests import CreateResponse, parse_body
+from axon.protocol.unserved import HINTS, UNSERVED, UNSERVED_IN_TOOLS
+
+REQUEST = {"model": "echo", "input": "hi"}
+TOOL = {"type": "function", "name": "f"}
+FIELDS = {
+    *response_create_params.ResponseCreateParamsBase.__annotations__,
+    *response_create_params.ResponseCreateParamsStreaming.__annotations__,
+}
+SERVED_ITEMS = {"message", "function_call", "function_call_output", "reasoning"}
+TOOL_HINTS = {"output_schema"}
+"""The client may describe what its function returns; the model is not told."""
+
+
+def types_of(union: Any) -> Iterator[str]:
+    """Yield the values of `type` in a union of the SDK's typed dictionaries."""
+    for member in get_args(union):
+        yield from literals(get_type_hints(member).get("type"))
+
+
+def literals(hint: Any) -> Iterator[str]:
+    for argument in get_args(hint):
+        if isinstance(argument, str):
+            yield argument
+        elif get_origin(argument) is not None:
+            yield from literals(argument)
+
+
+def refused(**fields: Any) -> RequestError:
+    with pytest.raises(RequestError) as caught:
+        parse_body({**REQUEST, **fields})
+    return caught.value
+
+
+def test_every_field_of_the_sdk_is_served_or_taken_as_a_hint_or_refused() -> None:
+    assert CreateResponse.model_fields.keys() | HINTS | UNSERVED.keys() >= FIELDS
+    assert not UNSERVED.keys() & (CreateResponse.model_fields.keys() | HINTS)
+    tool_fields = TOOL.keys() | {"description", "parameters", "strict"}
+    assert FunctionToolParam.__annotations__.keys() <= (
+        tool_fields | TOOL_HINTS | UNSERVED_IN_TOOLS.keys()
+    )
+
+
+@pytest.mark.parametrize("name", sorted(UNSERVED))
+def test_request_with_an_unserved_field_is_refused_by_name(name: str) -> None:
+    error = refused(**{name: {"type": "x"}})
+    assert (error.code, error.param) == ("unsupported_parameter", name)
+    assert f"'{name}'" in error.message
+    assert parse_body({**REQUEST, name: None})
+
+
+@pytest.mark.parametrize("name", sorted(UNSERVED_IN_TOOLS))
+def test_tool_with_an_unserved_field_is_refused_by_name(name: str) -> None:
+    error = refused(tools=[TOOL, {**TOOL, name: True}])
+    assert (error.code, error.param) == ("unsupported_parameter", f"tools.1.{name}")
+    assert parse_body({**REQUEST, "tools": [{**TOOL, name: None}]})
+
+
+def test_request_may_say_that_it_wants_nothing_special() -> None:
+    parse_body(
+        {
+            **REQUEST,
+            "stream": True,
+            "stream_options": {"include_obfuscation": False},
+            "context_management": [],
+            "tools": [{**TOOL, "async": False, "defer_loading": False}],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "kind", sorted({*types_of(ResponseInputItemParam), "future_item"} - SERVED_ITEMS)
+)
+def test_item_of_each_other_type_is_refused_by_its_place(kind: str) -> None:
+    error = refused(input=[{"role": "user", "content": "hi"}, {"type": kind}])
+    assert error.param == "input.1"
+    assert "unknown item type" in error.message
+
+
+@pytest.mark.parametrize("kind", sorted({*types_of(ToolParam), "future_tool"} - {"function"}))
+def test_tool_of_each_other_type_is_refused_by_its_place(kind: str) -> None:
+    assert (refused(tools=[TOOL, {"type": kind}]).param or "").startswith("tools.1")
+
+
+@pytest.mark.parametrize(
+    "choice",
+    ["required", {"type": "function", "name": "f"}, {"type": "allowed_tools", "tools": []}],
+)
+def test_tool_choice_that_is_not_served_is_refused_by_name(choice: Any) -> None:
+    assert refused(tool_choice=choice).param == "tool_choice"
