@@ -11,6 +11,7 @@ from cli.functions import Function
 
 POLL_EVERY_S = 1.0
 _WAITING = "waiting"
+_MAX_NAMES = 20
 
 
 def follow(function: Function, changed: Mapping[str, Any], *, timeout_s: float) -> str:
@@ -45,6 +46,7 @@ class Progress:
         self.name: str = model["name"]
         self._version: int = model["version"]
         self._goal = "unloaded" if model["wanted"] is None else "serving"
+        self._served_as: Sequence[str] = ()
         self._states: dict[str, str] = {}
         self._printed: dict[str, str] = {}
 
@@ -60,7 +62,8 @@ class Progress:
             return f"{self.name} is unloaded"
         if not self._states:
             return f"{self.name} is loaded when a request starts a worker: none runs now"
-        return f"{self.name} is served by {_workers(len(self._states))}"
+        served = f"{self.name} is served by {_workers(len(self._states))}"
+        return f"{served} as {_listed(self._served_as)}" if self._served_as else served
 
     def see(self, model: Mapping[str, Any], workers: Sequence[str]) -> None:
         """Look at the model as it is now.
@@ -74,6 +77,8 @@ class Progress:
             raise CommandError(
                 f"{self.name} was changed again, to version {model['version']}", code=1
             )
+        # Functions of the version before do not say it.
+        self._served_as = model.get("served_as", ())
         self._states = {each: self._state(model["states"].get(each)) for each in workers}
         for worker_id, state in self._states.items():
             self.report(worker_id, state)
@@ -106,6 +111,12 @@ class Progress:
         if has is None or has["version"] < self._version:
             return _WAITING
         return str(has["state"])
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(printable, names[:_MAX_NAMES]))
+    more = len(names) - _MAX_NAMES
+    return f"{shown} and {more} more: axon models list" if more > 0 else shown
 
 
 def _workers(count: int) -> str:

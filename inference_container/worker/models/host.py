@@ -239,7 +239,9 @@ class ModelHost(Engine):
         for loaded in self._serving.values():
             for name in loaded.models:
                 version = loaded.adapters.get(name, loaded.version)
-                yield ModelStatus(name, ModelState.SERVING, version)
+                own = name == loaded.name or name in loaded.adapters
+                declared = "" if own else loaded.name
+                yield ModelStatus(name, ModelState.SERVING, version, declared=declared)
         for loaded in self._draining:
             yield ModelStatus(loaded.name, ModelState.UNLOADING, loaded.version)
 

@@ -71,6 +71,22 @@ def test_models_load_waits_until_every_worker_serves_it(
     assert output.err.splitlines() == ["w1: loading", "w1: serving", "w2: loading", "w2: serving"]
 
 
+@pytest.mark.parametrize(
+    ("count", "told"), [(2, "m0, m1"), (21, ", m18, m19 and 1 more: axon models list")]
+)
+def test_models_load_says_under_which_names_an_upstream_is_served(
+    service: FakeLambda, capsys: pytest.CaptureFixture[str], count: int, told: str
+) -> None:
+    names = [f"m{number}" for number in range(count)]
+    served = model(w1=("serving", 7)) | {"served_as": names}
+    service.answers += [changed(workers=("w1",)), {"models": [served], "workers": ["w1"]}]
+    assert main(["models", *LOAD]) == 0
+    assert capsys.readouterr().out.startswith("llama is served by 1 worker as m0, m1")
+    service.answers += [changed(workers=("w1",)), {"models": [served], "workers": ["w1"]}]
+    assert main(["models", *LOAD]) == 0
+    assert capsys.readouterr().out.endswith(f"{told}\n")
+
+
 def test_models_load_of_an_adapter_names_its_model(service: FakeLambda) -> None:
     service.answers += [changed(workers=())]
     uri = "s3://models/pirate"

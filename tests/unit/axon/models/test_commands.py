@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from axon.directory.workers import ModelState, ModelStatus, WorkerState
 from axon.exceptions import UnavailableError
 from axon.models.admin import ModelAdmin
 from axon.models.commands import answer
@@ -62,6 +63,22 @@ async def harness() -> ModelCommandsHarness:
     harness = ModelCommandsHarness()
     await harness.begin()
     return harness
+
+
+async def test_model_behind_an_upstream_is_served_under_the_upstreams_names(
+    harness: ModelCommandsHarness,
+) -> None:
+    await harness.ask(LOAD)
+    for worker_id in ("w1", "w2"):
+        held = [ModelStatus(n, ModelState.SERVING, 1, declared="llama") for n in ("b", "a")]
+        await harness.workers.register(WorkerState(worker_id, slots=8, load=0, models=held))
+    models = {model["name"]: model for model in (await harness.ask({"action": "list"}))["models"]}
+    llama = models["llama"]
+    assert (llama["serving"], llama["workers"], llama["served_as"]) == (2, 2, ["a", "b"])
+    assert {(each["state"], each["version"]) for each in llama["states"].values()} == {
+        ("serving", 1)
+    }
+    assert (models["a"]["serving"], "served_as" in models["a"]) == (2, False)
 
 
 class TestLoadModel:

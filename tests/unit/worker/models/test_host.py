@@ -51,6 +51,7 @@ class TestServing:
             with pytest.raises(RefusedError, match="'x'"):
                 await text(host, "x")
             assert [status.name for status in host.models()] == ["base", "pirate"]
+            assert [status.declared for status in host.models()] == ["x", "x"]
             assert host.versions() == {"x": 1}
 
         run(story())

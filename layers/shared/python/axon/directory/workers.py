@@ -22,12 +22,17 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """A model in a worker: its state and version (0: the deployment's), and why it failed."""
+    """A model in a worker: its state and version (0: the deployment's), and why it failed.
+
+    `declared` is the name under which the operator loaded it, where that is another one: an engine
+    of several models serves them under their own names.
+    """
 
     name: str
     state: ModelState
     version: int = 0
     reason: str = ""
+    declared: str = ""
 
 
 @dataclass(frozen=True, slots=True)

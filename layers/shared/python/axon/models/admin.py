@@ -1,6 +1,6 @@
 """ModelAdmin: lists models with their desired and observed state, and changes the desired state."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ class ModelOverview:
         Its state in each worker that has it, by worker id; of two versions in one the later.
     serving, workers : int, int
         Number of workers that answer requests for it, with any version, and of all workers.
+    served_as : Sequence[str]
+        The names that requests use, where they are others: of the models behind one upstream.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ModelOverview:
     states: Mapping[str, ModelStatus]
     serving: int
     workers: int
+    served_as: Sequence[str] = ()
 
     @property
     def unloaded(self) -> bool:
@@ -191,14 +194,24 @@ def _overview(model: DesiredModel, workers: Sequence[WorkerState]) -> ModelOverv
         desired=model.settings,
         version=model.version,
         states={worker_id: has for worker_id, has in held.items() if has is not None},
-        serving=sum(worker.serves(model.name) for worker in workers),
+        serving=sum(any(_served(model.name, worker)) for worker in workers),
         workers=len(workers),
+        served_as=sorted(
+            {name for worker in workers for name in _served(model.name, worker)} - {model.name}
+        ),
     )
+
+
+def _served(name: str, worker: WorkerState) -> Iterator[str]:
+    """Yield the names under which a worker answers requests for what was declared as `name`."""
+    for model in worker.models:
+        if name in (model.name, model.declared) and model.state is ModelState.SERVING:
+            yield model.name
 
 
 def _latest(name: str, worker: WorkerState) -> ModelStatus | None:
     return max(
-        (model for model in worker.models if model.name == name),
+        (model for model in worker.models if name in (model.name, model.declared)),
         key=lambda model: (model.version, model.state is ModelState.SERVING),
         default=None,
     )

@@ -102,7 +102,7 @@ def _plain(model: ModelOverview) -> dict[str, Any]:
             worker_id: {"state": has.state.value, "version": has.version, "reason": has.reason}
             for worker_id, has in model.states.items()
         },
-    }
+    } | ({"served_as": list(model.served_as)} if model.served_as else {})
 
 
 def _error(code: str, message: str) -> dict[str, Any]:
