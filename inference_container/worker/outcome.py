@@ -37,11 +37,11 @@ class AttemptOutcome(StrEnum):
     DUPLICATE = "duplicate"
     """A newer attempt runs the same job from another message."""
     SHED = "shed"
-    """A stage's queue was full and no later attempt is possible: the response failed."""
+    """There was no room, and no later attempt is possible: the response failed."""
     RELEASED = "released"
     """Another attempt follows."""
     DELAYED = "delayed"
-    """A stage's queue was full: another attempt follows after a delay."""
+    """A stage's queue was full, or the engine busy: another attempt follows after a delay."""
     SUSPECT = "suspect"
     """The attempt must run alone, and cannot now: another one follows after some seconds."""
     FENCED = "fenced"
@@ -63,10 +63,13 @@ class AttemptResult:
         Outcome in metrics and traces.
     message : MessageAction
         Action on the job's message.
+    wait_s : float
+        Seconds before which another attempt would be of no use, for `MessageAction.DELAY`.
     """
 
     outcome: AttemptOutcome
     message: MessageAction
+    wait_s: float = 0.0
 
 
 COMPLETED = AttemptResult(outcome=AttemptOutcome.COMPLETED, message=MessageAction.DELETE)

@@ -18,7 +18,7 @@ from worker.attempt.endings import ResponseFailure, ending_of
 from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import ShedError
 from worker.claimers import EndedError
-from worker.engines.protocol import FinishReason, GenerateRequest
+from worker.engines.protocol import BusyError, FinishReason, GenerateRequest
 from worker.outcome import COMPLETED, AttemptResult
 from worker.pipeline.assemble import assemble
 from worker.pipeline.infer import Inference
@@ -296,18 +296,20 @@ class Attempt:
 
     @contextmanager
     def _shedding_when_last(self) -> Iterator[None]:
-        """Raise `ShedError` for a full stage when no other attempt can follow."""
+        """Raise `ShedError` for a full stage or a busy engine when no other attempt can follow."""
         try:
             yield
-        except StageFullError as full:
+        except (StageFullError, BusyError) as error:
+            stage = error.stage if isinstance(error, StageFullError) else self._stages.infer.name
             reason = self._context.no_retry_reason(
                 self._job,
                 receive_count=self._received.receive_count,
                 continued=self._begun,
+                wait_s=error.retry_after_s if isinstance(error, BusyError) else None,
             )
             if reason is not None:
-                raise ShedError(full.stage, reason) from full
-            self._context.metrics.turned_away(full.stage, "released")
+                raise ShedError(stage, reason) from error
+            self._context.metrics.turned_away(stage, "released")
             raise
 
     @contextmanager

@@ -155,7 +155,7 @@ class AttemptContext:
             raise OverdueError("its deadline has passed")
 
     def no_retry_reason(
-        self, job: Job, *, receive_count: int, continued: bool
+        self, job: Job, *, receive_count: int, continued: bool, wait_s: float | None = None
     ) -> NoRetryReason | None:
         """Return why no other attempt at the job can follow; None if one can.
 
@@ -166,15 +166,20 @@ class AttemptContext:
         receive_count : int
             Receives of its message so far.
         continued : bool
-            An earlier attempt has begun the answer. Its receives say nothing of an overload, and
+            An attempt has begun the answer. Its receives say nothing of an overload, and
             its deadline runs from this attempt's claim on.
+        wait_s : float | None
+            Seconds for which the engine is busy. Such a job waits until its deadline: a busy
+            upstream is no sign that this deployment has too few workers. None for a full stage.
         """
+        overloaded = not continued and wait_s is None
         return no_retry_reason(
             receive_count=receive_count,
             max_receives=(
-                self.max_receives if continued else min(self.overload_receives, self.max_receives)
+                min(self.overload_receives, self.max_receives) if overloaded else self.max_receives
             ),
             left_ms=int(self.deadlines.no_progress_s * 1000) if continued else self.left_ms(job),
+            wait_s=wait_s or 0.0,
         )
 
     def retry_policy(self, *, begun: bool) -> RetryPolicy:

@@ -11,7 +11,7 @@ job's message, and the failure that the client gets. Three layers apply it, each
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from axon.exceptions import (
@@ -27,11 +27,13 @@ from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import OverdueError, ShedError
 from worker.claimers import DuplicateError, EndedError
 from worker.engines.protocol import (
+    BusyError,
     ContextOverflowError,
     EngineDeadError,
     EngineError,
     RefusedError,
     UnloadedError,
+    UnusableAnswerError,
 )
 from worker.outcome import AttemptOutcome, AttemptResult, MessageAction
 from worker.pipeline.stage import StageFullError
@@ -88,6 +90,9 @@ class OutsideFailure(Enum):
 
 OVERFLOW = "context_length_exceeded"
 
+UNUSABLE = "upstream_answer_unusable"
+"""The `type` of a failure that is the upstream's, and that no repetition mends."""
+
 ENGINE_FAILED = "The model failed to answer. Please retry."
 
 REFUSED_FOR_GOOD = (
@@ -143,6 +148,11 @@ class Ending:
         """The result of an attempt that ended so."""
         return AttemptResult(outcome=self.outcome, message=self.message)
 
+    def result_of(self, error: Exception) -> AttemptResult:
+        """Return the result of an attempt that this error ended."""
+        wait_s = error.retry_after_s if isinstance(error, BusyError) else 0.0
+        return replace(self.result, wait_s=wait_s)
+
     def log(self, response_id: str, error: Exception) -> None:
         """Log the error that ended an attempt at this response."""
         traceback = error if self.log_level >= logging.ERROR else None
@@ -183,6 +193,13 @@ ENDINGS: Mapping[type[Exception], Ending] = {
         message=MessageAction.DELETE,
         client=ResponseFailure(code="server_error", message=ENGINE_FAILED),
         log_level=logging.ERROR,
+    ),
+    # The upstream would answer every other attempt in the same way.
+    UnusableAnswerError: Ending(
+        outcome=AttemptOutcome.FAILED,
+        message=MessageAction.DELETE,
+        client=ResponseFailure(code="server_error", type=UNUSABLE),
+        log_level=logging.WARNING,
     ),
     # A service refuses a call of the attempt, and would refuse it in every other attempt.
     PermanentRefusalError: Ending(
@@ -234,6 +251,12 @@ ENDINGS: Mapping[type[Exception], Ending] = {
     # Another attempt follows, here or on another worker.
     StageFullError: Ending(
         outcome=AttemptOutcome.DELAYED, message=MessageAction.DELAY, faultless=True
+    ),
+    BusyError: Ending(
+        outcome=AttemptOutcome.DELAYED,
+        message=MessageAction.DELAY,
+        faultless=True,
+        log_level=logging.INFO,
     ),
     QuarantineBusyError: Ending(
         outcome=AttemptOutcome.SUSPECT, message=MessageAction.WAIT, faultless=True

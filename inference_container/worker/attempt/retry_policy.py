@@ -1,6 +1,7 @@
 """Retry policy of jobs: how long the next attempt waits, and when none can follow."""
 
 import random
+from math import ceil
 from typing import Literal
 
 NoRetryReason = Literal["deadline", "receives"]
@@ -17,7 +18,7 @@ class ShedError(Exception):
     Parameters
     ----------
     stage : str
-        Name of the stage whose queue was full.
+        Name of the stage whose queue was full, or whose engine was busy.
     reason : NoRetryReason
         Why no other attempt can follow.
     """
@@ -32,7 +33,7 @@ class OverdueError(Exception):
     """The job's deadline has passed, before the attempt or while it waited for a service."""
 
 
-def delay_s(receive_count: int) -> int:
+def delay_s(receive_count: int, *, wait_s: float = 0.0) -> int:
     """Return after how many seconds a job that found no room is visible again.
 
     Random, so that jobs which were refused together do not return together.
@@ -41,9 +42,12 @@ def delay_s(receive_count: int) -> int:
     ----------
     receive_count : int
         Receives of the job's message so far; the delay doubles with each, up to 15 to 30 s.
+    wait_s : float
+        Seconds before which it would find none; the random part comes on top of a longer one.
     """
     longest = _longest_delay_s(receive_count)
-    return round(random.uniform(longest / 2, longest))  # noqa: S311 - spreads load
+    spread = random.uniform(0, longest / 2)  # noqa: S311 - spreads load
+    return ceil(wait_s) + round(spread) if wait_s > longest / 2 else round(longest / 2 + spread)
 
 
 def suspect_delay_s() -> int:
@@ -70,7 +74,9 @@ def newer_version_delay_s(receive_count: int) -> int:
     return round(random.uniform(longest * 3 / 4, longest))  # noqa: S311 - spreads load
 
 
-def no_retry_reason(*, receive_count: int, max_receives: int, left_ms: int) -> NoRetryReason | None:
+def no_retry_reason(
+    *, receive_count: int, max_receives: int, left_ms: int, wait_s: float = 0.0
+) -> NoRetryReason | None:
     """Return why no other attempt at a job can follow; None if one can.
 
     Parameters
@@ -81,10 +87,13 @@ def no_retry_reason(*, receive_count: int, max_receives: int, left_ms: int) -> N
         Receives after which SQS moves the message to the dead-letter queue.
     left_ms : int
         Milliseconds until the job's deadline.
+    wait_s : float
+        Seconds before which no attempt would find room.
     """
     if receive_count >= max_receives:
         return "receives"
-    return "deadline" if left_ms <= _longest_delay_s(receive_count) * 1000 else None
+    delay = wait_s + _longest_delay_s(receive_count)
+    return "deadline" if left_ms <= delay * 1000 else None
 
 
 def _longest_delay_s(receive_count: int) -> int:

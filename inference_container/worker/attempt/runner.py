@@ -117,7 +117,7 @@ class JobRunner:
         except UnreadableLogError as unreadable:  # only a newer version can end it
             ending = ending_of(unreadable)
             ending.log(job.response_id, unreadable)
-        return ending.result
+        return ending.result_of(error)
 
     async def _fail_overdue(self, job: Job) -> None:
         # Without a deadline of its own: the client waits for this end, and nothing else sends it.

@@ -4,6 +4,8 @@ EngineError
     One request failed; the message is for the log.
     ``EngineDeadError``: the engine cannot serve again; every running request gets it.
     ``UnloadedError``: the model was unloaded or swapped; another attempt continues the answer.
+    ``BusyError``: it has no room; a later attempt may be served.
+    ``UnusableAnswerError``: the answer cannot be read; the message is for the client.
     ``RefusedError``: this request cannot be served; the message is for the client.
         ``ContextOverflowError``: its prompt leaves no room for an answer.
 """
@@ -28,6 +30,30 @@ class RefusedError(EngineError):
 
 class ContextOverflowError(RefusedError):
     """The prompt does not fit the model's context window."""
+
+
+class BusyError(EngineError):
+    """The engine has no room for the request now; the job waits in the queue for a later attempt.
+
+    Parameters
+    ----------
+    message : str
+        The reason, for the log.
+    retry_after_s : float
+        Seconds before which no attempt would be served; 0 if the engine does not say.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UnusableAnswerError(EngineError):
+    """The answer that the engine was sent cannot be read, and a repetition would be no better.
+
+    The message is for the client: it names the model and what is wrong, and has no text of the
+    answer.
+    """
 
 
 class EngineDeadError(EngineError):
@@ -66,11 +92,34 @@ class EngineInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a function that an answer asked for; `arguments` as the model wrote them."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of a conversation, as a chat template takes it."""
+    """One message of a conversation, as a chat template takes it.
+
+    Parameters
+    ----------
+    role : Role
+        Who speaks; `developer` is `system` here.
+    content : str
+        The text; of a call or its output a text that says as much.
+    call : ToolCall | None
+        The call that an assistant's message is.
+    call_id : str | None
+        Id of the call whose output a tool's message is.
+    """
 
     role: Role
     content: str
+    call: ToolCall | None = None
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,42 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from worker.engines.protocol import ChatMessage, Prompt
+
+T = TypeVar("T")
 
 _MAX_INLINE_CHARACTERS = 8_192
 """Characters that a tokenizer renders in a few milliseconds: less than a thread is worth."""
 
 
 def plain_messages(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """Return the messages in the form of chat templates and of OpenAI's API."""
+    """Return the messages in the form of chat templates, calls and outputs as text."""
     return [{"role": message.role, "content": message.content} for message in messages]
+
+
+def one_system_message(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return the messages with all system messages in one, at the beginning.
+
+    Many templates take no other one (Qwen 3.5, Gemma, Mistral). Of a message that stood in the
+    middle the place is lost, its text reaches the model.
+    """
+    system = [message.content for message in messages if message.role == "system"]
+    others = [message for message in messages if message.role != "system"]
+    return [ChatMessage("system", "\n\n".join(system)), *others] if system else others
+
+
+def render_tolerantly(
+    render: Callable[[Sequence[ChatMessage]], T], messages: Sequence[ChatMessage]
+) -> T:
+    """Return `render(messages)`, or with one system message if the template raises otherwise."""
+    try:
+        return render(messages)
+    except Exception:  # templates are Jinja programs, which raise errors of any kind
+        if (merged := one_system_message(messages)) == [*messages]:
+            raise
+        return render(merged)
 
 
 async def rendered(

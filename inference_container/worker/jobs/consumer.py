@@ -303,7 +303,7 @@ class Consumer:
         try:
             result = await self._runner.run(job, received)
             outcome = result.outcome
-            await self._apply(result.message, received)
+            await self._apply(result.message, received, wait_s=result.wait_s)
         except asyncio.CancelledError:  # the end of the drain
             await self._visibility.release(received)
             raise
@@ -321,7 +321,9 @@ class Consumer:
             self._metrics.ended(outcome)
             self._tracing.annotate(outcome=outcome.value)
 
-    async def _apply(self, action: MessageAction, received: ReceivedJob) -> None:
+    async def _apply(
+        self, action: MessageAction, received: ReceivedJob, *, wait_s: float = 0.0
+    ) -> None:
         match action:
             case MessageAction.DELETE:
                 await self._delete(received)
@@ -331,7 +333,8 @@ class Consumer:
             case MessageAction.RELEASE:
                 await self._visibility.release(received)
             case MessageAction.DELAY:
-                await self._visibility.release(received, delay_s=delay_s(received.receive_count))
+                pause_s = delay_s(received.receive_count, wait_s=wait_s)
+                await self._visibility.release(received, delay_s=pause_s)
             case MessageAction.WAIT:
                 await self._visibility.release(received, delay_s=suspect_delay_s())
             case MessageAction.POSTPONE:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from axon.conversations import Turn
 from axon.jobs import Job
 from axon.protocol.items import FunctionCall, FunctionCallOutput, Item, Message, text_of
-from worker.engines.protocol import ChatMessage
+from worker.engines.protocol import ChatMessage, ToolCall
 
 _ITEMS: TypeAdapter[list[Item]] = TypeAdapter(list[Item])
 
@@ -50,6 +50,7 @@ def _messages(items: list[dict[str, Any]]) -> Iterator[ChatMessage]:
             case Message(role="user" | "assistant" | "system" as role):
                 yield ChatMessage(role, item.text)
             case FunctionCall():
-                yield ChatMessage("assistant", f"{item.name}({item.arguments})")
+                call = ToolCall(item.call_id, item.name, item.arguments)
+                yield ChatMessage("assistant", f"{item.name}({item.arguments})", call=call)
             case FunctionCallOutput():
-                yield ChatMessage("tool", text_of(item.output))
+                yield ChatMessage("tool", text_of(item.output), call_id=item.call_id)

@@ -6,7 +6,7 @@ from typing import Self
 from axon.protocol.errors import error_event
 from axon.protocol.objects import Json
 from axon.responses.terminator import OVERDUE
-from worker.attempt.endings import ENGINE_FAILED, OVERFLOW, OVERLOADED
+from worker.attempt.endings import ENGINE_FAILED, OVERFLOW, OVERLOADED, UNUSABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,8 @@ class Failure:
             return cls(status=400, type="invalid_request_error", code=code, message=message)
         if error.get("type") == OVERLOADED["type"]:
             return cls(status=503, type="server_error", code=OVERLOADED["type"], message=message)
+        if error.get("type") == UNUSABLE:
+            return cls(status=502, type="server_error", code=UNUSABLE, message=message)
         if message in (OVERDUE["message"], ENGINE_FAILED):
             status = 504 if message == OVERDUE["message"] else 500
             return cls(status=status, type="server_error", code=code, message=message)

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from worker.engines.openai.client import Call
+from worker.engines.openai.shapes import ShapeError
+from worker.engines.openai.surrogates import SurrogateJoiner
 from worker.engines.protocol import FinishReason, GenerateRequest, ModelInfo, TokenChunk
 from worker.engines.request_checks import token_budget
 from worker.engines.stops import ChunkBuffer
@@ -27,6 +29,7 @@ class UpstreamAnswer(ABC):
         self._request = request
         self._ids = list(request.generated_token_ids)
         self._chunks = ChunkBuffer(request.sampling.stop)
+        self._characters = SurrogateJoiner()
         self._budget = token_budget(request, model.context_window) + len(self._ids)
 
     @property
@@ -45,7 +48,33 @@ class UpstreamAnswer(ABC):
 
     @abstractmethod
     def take(self, event: dict[str, Any]) -> TokenChunk | None:
-        """Return the chunk that an event completes, None if there is no text to show yet."""
+        """Return the chunk that an event completes, None if there is no text to show yet.
+
+        Raises
+        ------
+        ShapeError
+            The event is malformed.
+        EngineError
+            The upstream gave up, or ended the answer for a reason that does not complete it.
+        """
+
+    def done(self) -> None:
+        """Take the stream's own end: servers that give no finish reason have completed the text.
+
+        Raises
+        ------
+        ShapeError
+            There is no text either.
+        """
+        if self.reason is None:
+            if not self._ids and not self._chunks.buffered:
+                raise ShapeError("choices[0].finish_reason", "is missing, and there is no text")
+            self.reason = "stop"
+
+    def _begin_stream(self, *, known: str = "") -> None:
+        """Forget what an earlier stream has sent and nobody was shown: it is generated again."""
+        self._chunks = ChunkBuffer(self._request.sampling.stop, known=known)
+        self._characters = SurrogateJoiner()
 
     def last(self) -> TokenChunk:
         """Return the chunk that ends the answer. A character that the end cuts is dropped."""

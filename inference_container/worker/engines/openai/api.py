@@ -1,13 +1,13 @@
-"""The two APIs of upstreams behind one protocol, and what their events have in common."""
+"""The two APIs of upstreams behind one protocol, and what their streams have in common."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from worker.engines.openai.answer import UpstreamAnswer
 from worker.engines.openai.errors import TransientError
+from worker.engines.openai.shapes import ShapeError, kind_of
 from worker.engines.protocol import (
     ChatMessage,
-    EngineError,
     FinishReason,
     GenerateRequest,
     ModelInfo,
@@ -17,8 +17,16 @@ from worker.engines.protocol import (
 )
 from worker.engines.sampling import given_fields
 
-_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "eos_token": "stop", "length": "length"}
-"""Finish reasons of OpenAI's API and of TGI (`eos_token`)."""
+_REASONS: Mapping[str, FinishReason] = {
+    "stop": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+}
+"""Finish reasons of OpenAI's API, and of TGI, Mistral's API and gateways."""
+_MAX_CHARACTERS = 50
 
 
 class UpstreamApi(Protocol):
@@ -39,20 +47,6 @@ def sampling_fields(sampling: Sampling, *, resumed_at: int) -> dict[str, Any]:
     return given_fields(sampling, resumed_at=resumed_at) | stop
 
 
-def choice_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the event's only choice; an empty mapping for events that have none (usage).
-
-    Raises
-    ------
-    TransientError
-        The event is malformed.
-    """
-    choices = event.get("choices") or [{}]
-    if not (isinstance(choices, list) and isinstance(choices[0], dict)):
-        raise TransientError("The upstream's stream broke: a choice is no object.")
-    return choices[0]
-
-
 def reason_of(choice: Mapping[str, Any]) -> FinishReason | None:
     """Return why the answer ends with this choice, None if it does not.
 
@@ -62,16 +56,19 @@ def reason_of(choice: Mapping[str, Any]) -> FinishReason | None:
         The upstream gave up.
     RefusedError
         The upstream's content filter ended the answer.
-    EngineError
+    ShapeError
         The reason is not known: the answer may be anything but complete.
     """
     reason = choice.get("finish_reason")
-    if not reason:
+    if reason is None or reason == "":
         return None
+    if not isinstance(reason, str):
+        raise ShapeError("choices[0].finish_reason", f"must be text, not {kind_of(reason)}")
     if reason == "content_filter":
         raise RefusedError("The model's content filter ended the answer.")
     if reason in ("error", "abort"):
         raise TransientError(f"The upstream ended the answer: {reason}.")
     if reason not in _REASONS:
-        raise EngineError(f"The upstream ended the answer for the unknown reason '{reason}'.")
+        shown = ascii(reason[:_MAX_CHARACTERS])
+        raise ShapeError("choices[0].finish_reason", f"is the unknown reason {shown}")
     return _REASONS[reason]

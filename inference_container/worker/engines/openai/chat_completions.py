@@ -8,13 +8,13 @@ from typing_extensions import override
 
 from axon.protocol.objects import Usage
 from axon.serialization import dumps, loads
+from worker.engines.openai import shapes
 from worker.engines.openai.answer import UpstreamAnswer
-from worker.engines.openai.api import UpstreamApi, choice_of, reason_of, sampling_fields
+from worker.engines.openai.api import UpstreamApi, reason_of, sampling_fields
 from worker.engines.openai.client import Call
+from worker.engines.openai.messages import chat_messages
 from worker.engines.openai.text_ids import ids_of, text_of
 from worker.engines.protocol import ChatMessage, GenerateRequest, ModelInfo, Prompt, TokenChunk
-from worker.engines.rendering import plain_messages
-from worker.engines.stops import ChunkBuffer
 
 _BYTES_PER_TOKEN = 4
 """Rule of thumb for English text."""
@@ -30,7 +30,7 @@ class ChatCompletionsApi(UpstreamApi):
         """Keep the messages as text; the number of ids is an estimate."""
         size = sum(len(message.content.encode()) for message in messages)
         tokens = size // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages)
-        text = dumps(plain_messages(messages)).decode()
+        text = dumps(chat_messages(messages)).decode()
         return Prompt(token_ids=(0,) * tokens, text=text, estimated=True)
 
     @override
@@ -60,7 +60,7 @@ class ChatAnswer(UpstreamAnswer):
         if self.reason is not None:
             return None
         known = text_of(self._ids)
-        self._chunks = ChunkBuffer(request.sampling.stop, known=known)
+        self._begin_stream(known=known)
         if self._chunks.stopped or left <= 0:
             self.reason = "stop" if self._chunks.stopped else "length"
             return None
@@ -79,8 +79,9 @@ class ChatAnswer(UpstreamAnswer):
     @override
     def take(self, event: dict[str, Any]) -> TokenChunk | None:
         self._usage = _usage(event.get("usage"), known=self._resumed_at) or self._usage
-        choice = choice_of(event)
-        text = (choice.get("delta") or {}).get("content") or ""
+        choice = shapes.choice_of(event)
+        content = shapes.delta_of(choice).get("content")
+        text = self._characters.add(shapes.content_text(content, "choices[0].delta.content"))
         # The usage follows in an event of its own, whose choice has no reason.
         if self.reason is None:
             self.reason = reason_of(choice)
@@ -100,16 +101,20 @@ class ChatAnswer(UpstreamAnswer):
         return replace(super().last(), usage=self._usage)
 
 
-def _usage(counts: dict[str, Any] | None, *, known: int) -> Usage | None:
-    """Return the upstream's token counts for the whole answer.
+def _usage(counts: object, *, known: int) -> Usage | None:
+    """Return the upstream's token counts for the whole answer, None where they are no counts.
 
     A continued answer's `known` tokens were input for the upstream, but are output for the client.
     """
-    if not counts or counts.get("completion_tokens") is None:
+    if not isinstance(counts, dict):
         return None
-    details = counts.get("prompt_tokens_details") or {}
+    output = shapes.count_of(counts.get("completion_tokens"))
+    if output is None:
+        return None
+    details = counts.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
     return Usage(
-        input_tokens=max(0, (counts.get("prompt_tokens") or 0) - known),
-        output_tokens=counts["completion_tokens"] + known,
-        cached_tokens=details.get("cached_tokens") or 0,
+        input_tokens=max(0, (shapes.count_of(counts.get("prompt_tokens")) or 0) - known),
+        output_tokens=output + known,
+        cached_tokens=shapes.count_of(cached) or 0,
     )

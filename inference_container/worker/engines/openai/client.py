@@ -1,7 +1,7 @@
 """HTTP client for the upstream: JSON calls, and streams of events."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +9,9 @@ from typing import Any
 import aiohttp
 
 from axon.serialization import dumps, loads
-from worker.engines.openai.errors import StalledError, TransientError, failure
+from worker.engines.openai.errors import StalledError, TransientError, event_failure, failure
 from worker.engines.openai.generation import UpstreamGeneration
+from worker.engines.openai.shapes import ShapeError, object_of
 from worker.engines.openai.sse import EventReader
 from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import EngineError
@@ -21,6 +22,7 @@ _KEEP_ALIVE_S = 15.0
 _DONE = b"[DONE]"
 """Data of the last event in OpenAI's streams."""
 _BODY_END_TIMEOUT_S = 0.1
+_MAX_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,32 @@ class Call:
     body: Json
 
 
+NewSession = Callable[[Upstream], aiohttp.ClientSession]
+"""Returns the connections to an upstream; called on a running event loop."""
+
+
+def new_session(upstream: Upstream) -> aiohttp.ClientSession:
+    """Return connections over TCP."""
+    key = upstream.api_key
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Content-Type": "application/json"}
+        | ({"Authorization": f"Bearer {key}"} if key else {}),
+        timeout=aiohttp.ClientTimeout(connect=upstream.connect_timeout_s),
+        skip_auto_headers=("Accept-Encoding",),  # a compressor would hold tokens back
+    )
+
+
 class UpstreamClient:
     """Connections to one upstream; to be created on a running event loop.
+
+    Parameters
+    ----------
+    upstream : Upstream
+        The server, with its time limits.
+    session : NewSession
+        Returns the connections, which the client closes.
 
     Attributes
     ----------
@@ -40,18 +66,10 @@ class UpstreamClient:
         Time of the last response, by the loop's clock; minus infinity once it is unreachable.
     """
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, *, session: NewSession) -> None:
         self._upstream = upstream
         self.answered_at = float("-inf")
-        key = upstream.api_key
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Content-Type": "application/json"}
-            | ({"Authorization": f"Bearer {key}"} if key else {}),
-            timeout=aiohttp.ClientTimeout(connect=upstream.connect_timeout_s),
-            skip_auto_headers=("Accept-Encoding",),  # a compressor would hold tokens back
-        )
+        self._session = session(upstream)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -77,8 +95,10 @@ class UpstreamClient:
         """
         return await self._json("POST", url, body, timeout_s=timeout_s)
 
-    async def events(self, call: Call, generation: UpstreamGeneration) -> AsyncGenerator[Json]:
-        """Yield the stream's events until it or the generation ends.
+    async def events(
+        self, call: Call, generation: UpstreamGeneration
+    ) -> AsyncGenerator[Json | None]:
+        """Yield the stream's events until it or the generation ends; None for its own end.
 
         Raises
         ------
@@ -88,6 +108,8 @@ class UpstreamClient:
             The first event or a later one did not arrive in time.
         EngineError
             For any other status (`failure`).
+        ShapeError
+            The body is no stream of events, or an event cannot be read.
         """
         upstream, loop = self._upstream, asyncio.get_running_loop()
         limit_s = upstream.first_token_timeout_s
@@ -99,11 +121,14 @@ class UpstreamClient:
                     for event in reader.feed(data):
                         if event == _DONE:
                             await _read_body_end(response, generation)
+                            yield None
                             return
                         yield _event(event)
                         limit_s = upstream.token_timeout_s
                         until = loop.time() + limit_s
-        except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+                if (last := _cut_event(reader, response)) is not None:
+                    yield last
+        except (aiohttp.ClientError, ConnectionError) as error:
             # The end of the generation closes the stream under the read: no upstream's failure.
             if not generation.ended:
                 raise TransientError(f"The upstream's stream broke: {error!r}") from error
@@ -165,13 +190,24 @@ async def _read_body_end(response: aiohttp.ClientResponse, generation: UpstreamG
 
 
 def _event(data: bytes) -> Json:
-    event = loads(data)
-    if not isinstance(event, dict):
-        raise ValueError("an event is no JSON object")  # noqa: TRY004 - as any that cannot be read
-    if error := event.get("error"):
-        code = error.get("code") if isinstance(error, dict) else None
-        raise failure(code if isinstance(code, int) else 500, data)
+    event = object_of(data)
+    if (error := event_failure(event, data)) is not None:
+        raise error
     return event
+
+
+def _cut_event(reader: EventReader, response: aiohttp.ClientResponse) -> Json | None:
+    """Return the last event of a stream that ends without an empty line behind it."""
+    data = reader.rest()
+    if reader.foreign:
+        kind = response.headers.get("Content-Type", "no Content-Type")[:_MAX_CHARACTERS]
+        raise ShapeError("the body", f"is no stream of events ({kind})")
+    if data is None or data == _DONE:
+        return None
+    try:
+        return _event(data)
+    except ShapeError:
+        return None  # the connection ended inside the event: the stream broke
 
 
 def _unreachable(upstream: Upstream, error: Exception) -> str:

@@ -5,9 +5,11 @@ from typing import Any
 
 from typing_extensions import override
 
+from worker.engines.openai import shapes
 from worker.engines.openai.answer import UpstreamAnswer
-from worker.engines.openai.api import UpstreamApi, choice_of, reason_of, sampling_fields
+from worker.engines.openai.api import UpstreamApi, reason_of, sampling_fields
 from worker.engines.openai.client import Call, UpstreamClient
+from worker.engines.openai.messages import chat_messages
 from worker.engines.protocol import (
     ChatMessage,
     EngineError,
@@ -16,8 +18,6 @@ from worker.engines.protocol import (
     Prompt,
     TokenChunk,
 )
-from worker.engines.rendering import plain_messages
-from worker.engines.stops import ChunkBuffer
 
 
 class CompletionsApi(UpstreamApi):
@@ -46,12 +46,14 @@ class CompletionsApi(UpstreamApi):
         ------
         EngineError
             The upstream returns no tokens.
+        ShapeError
+            They are no token ids.
         """
-        body = {"model": model, "messages": plain_messages(messages), "add_generation_prompt": True}
+        body = {"model": model, "messages": chat_messages(messages), "add_generation_prompt": True}
         reply = await self._client.post(self._url, body, timeout_s=self._timeout_s)
         if not isinstance(reply, dict) or not isinstance(reply.get("tokens"), list):
             raise EngineError("The upstream's /tokenize tells no tokens: AXON_UPSTREAM_KIND=openai")
-        return Prompt(token_ids=tuple(reply["tokens"]), text="")
+        return Prompt(token_ids=tuple(shapes.token_ids(reply["tokens"], "tokens") or ()), text="")
 
     @override
     def answer(self, request: GenerateRequest, model: ModelInfo) -> "CompletionsAnswer":
@@ -73,7 +75,7 @@ class CompletionsAnswer(UpstreamAnswer):
             self.reason = self.reason or "length"
         if self.reason is not None:
             return None
-        self._chunks = ChunkBuffer(request.sampling.stop)
+        self._begin_stream()
         body: dict[str, Any] = {
             "model": request.model,
             "prompt": [*request.prompt.token_ids, *self._ids],
@@ -88,10 +90,13 @@ class CompletionsAnswer(UpstreamAnswer):
 
     @override
     def take(self, event: dict[str, Any]) -> TokenChunk | None:
-        choice = choice_of(event)
+        choice = shapes.choice_of(event)
         if not choice:
             return None
-        text, ids = choice.get("text") or "", choice.get("token_ids")
+        text = self._characters.add(shapes.content_text(choice.get("text"), "choices[0].text"))
+        ids = shapes.token_ids(choice.get("token_ids"), "choices[0].token_ids")
+        if self.reason is not None:
+            return None  # nothing follows the end of an answer
         self.reason = reason_of(choice)
         if ids is None and (text or self.reason is None):
             raise EngineError(

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.engines.openai.client import UpstreamClient
+from worker.engines.openai.shapes import count_of
 from worker.engines.openai.upstream import Kind, Upstream
 from worker.engines.protocol import EngineError, ModelInfo
 
 logger = logging.getLogger(__name__)
 
+_MAX_NAME = 256
+"""Characters of a model's name, as in `axon.models.commands.ModelName`."""
 _PROBE = {"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": True}
 
 
@@ -57,10 +60,15 @@ def _windows(reply: Any) -> Mapping[str, int | None]:
     if not isinstance(listed, list):
         raise EngineError("The upstream's /models is no list: check AXON_UPSTREAM_URL.")
     return {
-        model["id"]: model.get("max_model_len")
+        model["id"]: count_of(model.get("max_model_len")) or None
         for model in listed
-        if isinstance(model, dict) and isinstance(model.get("id"), str)
+        if isinstance(model, dict) and _is_name(model.get("id"))
     }
+
+
+def _is_name(value: object) -> bool:
+    """Return whether requests and one line of a listing can say this name."""
+    return isinstance(value, str) and 0 < len(value) <= _MAX_NAME and value.isprintable()
 
 
 def _info(name: str, window: int) -> ModelInfo:

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+import traceback
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from typing import Any
 
 from typing_extensions import override
 
@@ -11,13 +13,15 @@ from axon.retry import backoff
 from worker.engines.openai.answer import UpstreamAnswer
 from worker.engines.openai.api import UpstreamApi
 from worker.engines.openai.chat_completions import ChatCompletionsApi
-from worker.engines.openai.client import UpstreamClient
+from worker.engines.openai.client import NewSession, UpstreamClient, new_session
 from worker.engines.openai.completions import CompletionsApi
 from worker.engines.openai.discovery import detect_kind, served_models
 from worker.engines.openai.errors import StalledError, TransientError
 from worker.engines.openai.generation import UpstreamGeneration
+from worker.engines.openai.shapes import ShapeError
 from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import (
+    BusyError,
     ChatMessage,
     ContextOverflowError,
     Engine,
@@ -28,6 +32,7 @@ from worker.engines.protocol import (
     ModelInfo,
     Prompt,
     TokenChunk,
+    UnusableAnswerError,
 )
 from worker.engines.request_checks import find_model, refuse_format, token_budget
 from worker.engines.slots import Slots
@@ -37,6 +42,9 @@ logger = logging.getLogger(__name__)
 _HEALTHY_S = 5.0
 """Seconds after a response for which the upstream counts as healthy."""
 _FIRST_PAUSE_S = 0.2
+_BUSY_PAUSE_S = 2.0
+"""Longest pause in seconds for which a request that a busy upstream refused keeps its slot. A
+longer one is waited for in the queue, where it takes nothing from the worker's other models."""
 
 
 class OpenAiEngine(Engine):
@@ -46,8 +54,11 @@ class OpenAiEngine(Engine):
     message as it would have done without the break.
     """
 
-    def __init__(self, *, slots: int, upstream: Upstream) -> None:
+    def __init__(
+        self, *, slots: int, upstream: Upstream, session: NewSession = new_session
+    ) -> None:
         self._upstream = upstream
+        self._new_session = session
         self._slots = Slots(slots)
         self._info = EngineInfo(models=(), slots=slots)
         self._client: UpstreamClient | None = None
@@ -63,7 +74,7 @@ class OpenAiEngine(Engine):
             It cannot be asked, or serves no model.
         """
         upstream = self._upstream
-        client = self._client = UpstreamClient(upstream)
+        client = self._client = UpstreamClient(upstream, session=self._new_session)
         try:
             models = await served_models(client, upstream)
             kind = await detect_kind(client, upstream, model=models[0].id)
@@ -109,7 +120,8 @@ class OpenAiEngine(Engine):
     async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
         find_model(self._info.models, model)
         self._running()
-        return await self._api.assemble(model, messages)
+        with _readable(model):
+            return await self._api.assemble(model, messages)
 
     @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
@@ -120,9 +132,10 @@ class OpenAiEngine(Engine):
         generation = UpstreamGeneration(request.request_id, priority=request.priority)
         try:
             await self._slots.enter(generation)
-            async with aclosing(self._chunks(request, model, client, generation)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+            with _readable(model.id):
+                async with aclosing(self._chunks(request, model, client, generation)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
         finally:
             self._slots.leave(generation)
 
@@ -139,7 +152,7 @@ class OpenAiEngine(Engine):
             try:
                 async with aclosing(client.events(call, generation)) as events:
                     async for event in events:
-                        chunk = answer.take(event)
+                        chunk = _taken(answer, event)
                         retries.progressed()
                         if chunk is not None and generation.is_running():
                             yield chunk
@@ -193,17 +206,64 @@ class _Retries:
 
         Raises
         ------
+        BusyError
+            Instead of a retry that would hold the slot for long: the upstream has no room.
         TransientError, StalledError
             The given error, if there is no retry or the pause would make the silence too long.
         """
-        retry_after_s = error.retry_after_s if isinstance(error, TransientError) else None
-        stalled = isinstance(error, StalledError) and not answer.begun
-        until = _now() + max(next(self._pauses), retry_after_s or 0)
-        if not self._left or stalled or until > self._progress_at + self._max_silence_s:
-            raise error
+        transient = error if isinstance(error, TransientError) else None
+        retry_after_s = (transient.retry_after_s if transient else None) or 0.0
+        stalled = transient is None and not answer.begun
+        pause_s = max(next(self._pauses), retry_after_s)
+        until = _now() + pause_s
+        late = until > self._progress_at + self._max_silence_s
+        busy = transient is not None and transient.busy
+        if not self._left or stalled or late or (busy and pause_s > _BUSY_PAUSE_S):
+            raise BusyError(str(error), retry_after_s=retry_after_s) if busy else error
         self._left -= 1
         logger.warning("%s: %s Asking again.", generation.request_id, error)
         await generation.wait(until=until)
+
+
+def _taken(answer: UpstreamAnswer, event: dict[str, Any] | None) -> TokenChunk | None:
+    if event is None:
+        answer.done()
+        return None
+    return answer.take(event)
+
+
+@contextmanager
+def _readable(model: str) -> Iterator[None]:
+    """Turn what reading an upstream's answer raises into one failure of the request.
+
+    An error of another kind would count as a bug of the worker, and the job would be tried again
+    after 30 s, each time with a whole generation that ends the same.
+
+    Raises
+    ------
+    UnusableAnswerError
+        The answer, or a part of it, has another shape than OpenAI's API.
+    """
+    try:
+        yield
+    except EngineError:
+        raise
+    except ShapeError as error:
+        raise _unusable(model, str(error)) from None
+    except Exception as error:
+        # Without the message, and not as the cause: both may have text of the answer.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        logger.error(  # noqa: TRY400
+            "an answer of %s: %s in %s:%s", model, type(error).__name__, place.name, place.lineno
+        )
+        raise _unusable(model, f"an event raised {type(error).__name__}") from None
+
+
+def _unusable(model: str, problem: str) -> UnusableAnswerError:
+    return UnusableAnswerError(
+        f"The answer of the upstream model '{model}' cannot be read: {problem}. "
+        "The operator must correct the upstream before the request can succeed."
+    )
 
 
 def _now() -> float:

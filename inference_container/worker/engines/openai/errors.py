@@ -1,7 +1,9 @@
 """Errors of an upstream, by its HTTP status and message."""
 
+import math
 import re
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -16,6 +18,11 @@ _OVERFLOW = re.compile(
 )
 
 
+_CODES = {"rate_limit_exceeded": 429, "overloaded": 503}
+"""Codes of OpenAI's API and of gateways for what is a status outside of a stream."""
+_STATUS_TEXTS = frozenset(map(str, range(400, 600)))
+
+
 class TransientError(EngineError):
     """The same request may succeed later.
 
@@ -23,11 +30,16 @@ class TransientError(EngineError):
     ----------
     retry_after_s : float | None
         Seconds until then, if the upstream says so.
+    busy : bool
+        Whether the upstream has too many requests: the job may wait for it in the queue.
     """
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float | None = None, busy: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.busy = busy
 
 
 class StalledError(EngineError):
@@ -46,8 +58,21 @@ def failure(status: int, body: bytes, *, retry_after: str | None = None) -> Engi
         return ContextOverflowError(message) if overflow else RefusedError(message)
     description = f"The upstream answered HTTP {status}: {message}"
     if status == 429 or status >= 500:
-        return TransientError(description, retry_after_s=_seconds(retry_after))
+        return TransientError(
+            description, retry_after_s=_seconds(retry_after), busy=status in (429, 503)
+        )
     return EngineError(f"{description}: check AXON_UPSTREAM_URL.")
+
+
+def event_failure(event: Mapping[str, Any], data: bytes) -> EngineError | None:
+    """Return the failure that an event of a stream reports instead of a choice, None if none."""
+    error = event.get("error")
+    if not error and event.get("object") != "error":
+        return None
+    code = (error if isinstance(error, dict) else event).get("code")
+    if isinstance(code, str):
+        code = int(code) if code in _STATUS_TEXTS else _CODES.get(code)
+    return failure(code if isinstance(code, int) and 400 <= code < 600 else 500, data)
 
 
 def message_of(body: bytes) -> str:
@@ -71,6 +96,6 @@ def _seconds(retry_after: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
-    return max(0.0, seconds)
+    return max(0.0, seconds) if math.isfinite(seconds) else None

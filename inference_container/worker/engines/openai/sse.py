@@ -2,31 +2,85 @@
 
 from collections.abc import Iterator
 
+from worker.engines.openai.shapes import ShapeError
+
 _MAX_BYTES = 1 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FIELDS = (b"event", b"id", b"retry")
 
 
 class EventReader:
-    """Returns the data of events from a stream of bytes; other fields and comments are dropped."""
+    """Returns the data of events from a stream of bytes; other fields and comments are dropped.
+
+    Lines end with LF, CR or CRLF, whatever pieces the bytes arrive in.
+
+    Attributes
+    ----------
+    foreign : bool
+        Whether the stream had a line that no stream of events has, as HTML and plain JSON have.
+    """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self.foreign = False
+        self._line: list[bytes] = []
+        self._line_bytes = 0
         self._data: list[bytes] = []
+        self._data_bytes = 0
+        self._first_line = True
+        self._after_cr = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the data of the events that these bytes complete.
 
         Raises
         ------
-        ValueError
-            A line exceeds 1 MiB.
+        ShapeError
+            A line or an event exceeds 1 MiB.
         """
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > _MAX_BYTES:
-            raise ValueError("an event is larger than 1 MiB")
-        for line in lines:
-            line = line.removesuffix(b"\r")
-            if line.startswith(b"data:"):
-                self._data.append(line[5:].removeprefix(b" "))
-            elif not line and self._data:
-                yield b"\n".join(self._data)
-                self._data.clear()
+        if self._after_cr:  # the LF of a CRLF that two pieces share ends no second line
+            data = data.removeprefix(b"\n")
+        self._after_cr = data.endswith(b"\r")
+        for piece in data.splitlines(keepends=True):
+            line = piece.rstrip(b"\r\n")
+            self._line.append(line)
+            self._line_bytes += len(line)
+            if self._line_bytes > _MAX_BYTES:
+                raise ShapeError("the stream", "has a line of more than 1 MiB")
+            if len(line) < len(piece):
+                yield from self._end_line()
+
+    def rest(self) -> bytes | None:
+        """Return the data of an event that the end of the stream has cut, None if there is none.
+
+        The standard drops it. Some servers forget the empty line behind their last event.
+        """
+        *_, data = (None, *self._end_line(), *self._end_event())
+        return data
+
+    def _end_line(self) -> Iterator[bytes]:
+        line = b"".join(self._line)
+        self._line.clear()
+        self._line_bytes = 0
+        if self._first_line:
+            self._first_line, line = False, line.removeprefix(_BYTE_ORDER_MARK)
+        if not line:
+            yield from self._end_event()
+            return
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._add_data(value.removeprefix(b" "))
+        elif name and name not in _FIELDS:  # a comment has no name
+            self.foreign = True
+
+    def _add_data(self, value: bytes) -> None:
+        self._data.append(value)
+        self._data_bytes += len(value)
+        if self._data_bytes > _MAX_BYTES:
+            raise ShapeError("the stream", "has an event of more than 1 MiB")
+
+    def _end_event(self) -> Iterator[bytes]:
+        data = b"\n".join(self._data).strip()
+        self._data.clear()
+        self._data_bytes = 0
+        if data:
+            yield data

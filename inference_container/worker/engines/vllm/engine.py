@@ -25,7 +25,7 @@ from worker.engines.protocol import (
     RefusedError,
     TokenChunk,
 )
-from worker.engines.rendering import rendered
+from worker.engines.rendering import render_tolerantly, rendered
 from worker.engines.request_checks import find_model, token_budget
 from worker.engines.slots import Generation, Slots
 from worker.engines.text_chunker import TextChunker
@@ -182,7 +182,9 @@ class VllmEngine(Engine, AdaptableEngine):
             self._tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True
         )
         try:
-            pieces = self._control_tokens.render(messages, template)
+            pieces = render_tolerantly(
+                lambda taken: self._control_tokens.render(taken, template), messages
+            )
         except Exception as error:  # templates are Jinja programs, which raise errors of any kind
             raise RefusedError("The conversation cannot be rendered for the model.") from error
         encode = partial(self._tokenizer.encode, add_special_tokens=False)

@@ -23,6 +23,7 @@ from worker.attempt.endings import (
     OVERLOADED,
     REFUSED_FOR_GOOD,
     UNEXPECTED,
+    UNUSABLE,
     CondemnedError,
     OutsideFailure,
     ResponseFailure,
@@ -33,11 +34,13 @@ from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import OverdueError, ShedError
 from worker.claimers import DuplicateError, EndedError
 from worker.engines.protocol import (
+    BusyError,
     ContextOverflowError,
     EngineDeadError,
     EngineError,
     RefusedError,
     UnloadedError,
+    UnusableAnswerError,
 )
 from worker.outcome import AttemptOutcome, AttemptResult, MessageAction
 from worker.pipeline.stage import StageFullError
@@ -67,6 +70,11 @@ ROWS: list[tuple[Exception, str, str, object]] = [
         "failed", "DELETE", {"code": "server_error", "message": ENGINE_FAILED},
     ),
     (
+        UnusableAnswerError("usage is text"),
+        "failed", "DELETE",
+        {"code": "server_error", "message": "usage is text", "type": UNUSABLE},
+    ),
+    (
         PermanentRefusalError("AccessDenied"),
         "failed", "DELETE", {"code": "server_error", "message": REFUSED_FOR_GOOD},
     ),
@@ -83,6 +91,7 @@ ROWS: list[tuple[Exception, str, str, object]] = [
     (FenceNoticedError("fenced"), "fenced", "LEAVE", None),
     (UnreadableLogError("resp_1"), "released", "POSTPONE", None),
     (StageFullError("infer"), "delayed", "DELAY", None),
+    (BusyError("later"), "delayed", "DELAY", None),
     (QuarantineBusyError(), "suspect", "WAIT", None),
     (HandedOverError(), "released", "RELEASE", None),
     (UnloadedError("gone"), "released", "RELEASE", None),
@@ -110,6 +119,7 @@ def test_endings_without_a_fault_are_those_of_the_worker_and_its_services() -> N
     faultless = {kind for kind, ending in ENDINGS.items() if ending.faultless}
     assert faultless == {
         StageFullError,
+        BusyError,
         QuarantineBusyError,
         HandedOverError,
         UnloadedError,
@@ -155,6 +165,12 @@ def test_ending_has_the_outcome_and_the_message_action_of_its_row_as_result(
 ) -> None:
     ending = ending_of(error)
     assert ending.result == AttemptResult(outcome=ending.outcome, message=ending.message)
+
+
+def test_result_of_a_busy_engine_has_its_wait() -> None:
+    error = BusyError("later", retry_after_s=7.5)
+    assert ending_of(error).result_of(error).wait_s == 7.5
+    assert ending_of(SHED).result_of(SHED).wait_s == 0
 
 
 def test_endings_escalate_only_for_the_workers_own_troubles() -> None:

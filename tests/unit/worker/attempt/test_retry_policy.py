@@ -33,3 +33,19 @@ def test_retry_is_impossible_after_the_last_receive_or_near_the_deadline(
     receives: int, left_ms: int, why: str | None
 ) -> None:
     assert no_retry_reason(receive_count=receives, max_receives=3, left_ms=left_ms) == why
+
+
+@pytest.mark.parametrize(("receives", "least", "most"), [(1, 60, 61), (5, 60, 75), (5000, 60, 75)])
+def test_delay_ends_after_the_wait_of_a_busy_engine(receives: int, least: int, most: int) -> None:
+    delays = {delay_s(receives, wait_s=60) for _ in range(300)}
+    assert min(delays) >= least
+    assert max(delays) <= most
+    assert len(delays) > 1
+
+
+def test_retry_is_impossible_when_the_engine_is_busy_until_the_deadline() -> None:
+    reasons = [
+        no_retry_reason(receive_count=1, max_receives=50, left_ms=left_ms, wait_s=60)
+        for left_ms in (62_000, 62_001)
+    ]
+    assert reasons == ["deadline", None]

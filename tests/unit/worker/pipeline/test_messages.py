@@ -6,7 +6,7 @@ from axon.conversations import Turn
 from axon.jobs import Job
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.pipeline.item_samples import message, turn
-from worker.engines.protocol import ChatMessage
+from worker.engines.protocol import ChatMessage, ToolCall
 from worker.pipeline.messages import Conversation
 
 USER = ChatMessage("user", "hello")
@@ -71,6 +71,18 @@ def test_messages_show_calls_and_outputs_without_reasoning() -> None:
         ("assistant", "add([2,2])"),
         ("tool", "4"),
     ]
+
+
+def test_messages_keep_the_ids_of_calls_and_outputs() -> None:
+    job = a_job(
+        input=[
+            {"type": "function_call", "call_id": "c", "name": "add", "arguments": "[2,2]"},
+            {"type": "function_call_output", "call_id": "c", "output": "4"},
+        ]
+    )
+    call, output = messages_of(job)
+    assert (call.call, call.call_id) == (ToolCall("c", "add", "[2,2]"), None)
+    assert (output.call, output.call_id) == (None, "c")
 
 
 def test_messages_of_an_empty_request_are_none() -> None:

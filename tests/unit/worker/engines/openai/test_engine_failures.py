@@ -107,7 +107,7 @@ async def test_openai_engine_ends_an_answer_that_pauses_would_keep_silent_for_to
 async def test_openai_engine_abort_ends_the_pause_before_a_retry(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    faults = [Fault(status=429, headers={"Retry-After": "60"}, body=told("slow down"))]
+    faults = [Fault(status=429, headers={"Retry-After": "2"}, body=told("slow down"))]
     async with serving(faults=faults) as (engine, up):
         waiting = asyncio.ensure_future(chunks_of(engine, TEXT))
         await eventually(lambda: "Asking again" in caplog.text)

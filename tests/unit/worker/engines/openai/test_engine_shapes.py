@@ -1,0 +1,127 @@
+"""Answers in other shapes than OpenAI's: their text, or one failure that names the field."""
+
+import logging
+import re
+from typing import Any
+
+import pytest
+
+from axon.protocol.objects import Usage
+from axon.serialization import dumps
+from tests.unit.worker.engines.openai.transport_stub import MODEL, Reply, stubbed
+from worker.engines.openai.chat_completions import ChatAnswer
+from worker.engines.protocol import (
+    BusyError,
+    EngineError,
+    GenerateRequest,
+    Prompt,
+    Sampling,
+    TokenChunk,
+    UnusableAnswerError,
+)
+
+REQUEST = GenerateRequest("r", MODEL, Prompt((0,), "[]", estimated=True), Sampling(100))
+STOP: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+
+
+def delta(content: object) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {"content": content}}]}
+
+
+def stream_of(*events: object) -> Reply:
+    return Reply([*(b"data: " + dumps(event) + b"\n\n" for event in events), b"data: [DONE]\n\n"])
+
+
+async def answer_to(*replies: Reply, **settings: Any) -> tuple[list[TokenChunk], int]:
+    """Return the chunks, and the number of replies that were asked for."""
+    async with stubbed(**settings) as (engine, stub):
+        stub.replies = [*replies]
+        chunks = [chunk async for chunk in engine.generate(REQUEST)]
+        return chunks, len(replies) - len(stub.replies)
+
+
+async def failure_of(reply: Reply) -> EngineError:
+    async with stubbed() as (engine, stub):
+        stub.replies = [reply, stream_of(delta("again"), STOP)]
+        with pytest.raises(EngineError) as caught:
+            async for _ in engine.generate(REQUEST):
+                pass
+        assert len(stub.bodies) == 1, "no other generation"
+        return caught.value
+
+
+async def test_openai_engine_reads_usage_that_is_text() -> None:
+    usage = {"usage": {"prompt_tokens": "12", "completion_tokens": "3"}, "choices": []}
+    chunks, _ = await answer_to(stream_of(delta("a"), STOP, usage))
+    assert chunks[-1].usage == Usage(input_tokens=12, output_tokens=3)
+
+
+@pytest.mark.parametrize("usage", ["12 tokens", 12, {"completion_tokens": "many"}, [], {}])
+async def test_openai_engine_reports_no_usage_that_it_cannot_read(usage: object) -> None:
+    chunks, _ = await answer_to(stream_of(delta("a"), STOP, {"usage": usage}))
+    assert [chunk.text for chunk in chunks] == ["a", ""]
+    assert chunks[-1].usage is None
+
+
+async def test_openai_engine_takes_the_streams_own_end_for_the_answers() -> None:
+    chunks, asked = await answer_to(stream_of(delta("a")))
+    assert ([chunk.text for chunk in chunks], chunks[-1].finish_reason) == (["a", ""], "stop")
+    assert asked == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (
+            stream_of(delta(5)),
+            r"\[0\].delta.content must be text or a list of parts, not a number",
+        ),
+        (
+            stream_of(delta([{"type": "image_url"}])),
+            r"content\[0\].text must be text, not null",
+        ),
+        (stream_of({"choices": "none"}), "choices must be a list, not text"),
+        (stream_of({"choices": [5]}), r"choices\[0\] must be an object, not a number"),
+        (stream_of({"choices": [{"finish_reason": "tool_calls"}]}), "unknown reason 'tool_calls'"),
+        (stream_of(), "finish_reason is missing"),
+        (Reply([b"data: {nope}\n\n"]), "an event is no JSON"),
+        (Reply([b"<html>"], headers={"Content-Type": "text/html"}), r"no stream .*text/html"),
+    ],
+)
+async def test_openai_engine_names_the_model_and_the_field_that_it_cannot_read(
+    reply: Reply, told: str
+) -> None:
+    error = await failure_of(reply)
+    assert isinstance(error, UnusableAnswerError)
+    assert f"upstream model '{MODEL}'" in str(error)
+    assert re.search(told, str(error))
+
+
+async def test_openai_engine_fails_once_when_reading_raises_what_nobody_foresaw(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def take(self: ChatAnswer, event: dict[str, Any]) -> TokenChunk | None:
+        raise KeyError(f"secret text of {event}")
+
+    monkeypatch.setattr(ChatAnswer, "take", take)
+    with caplog.at_level(logging.DEBUG):
+        error = await failure_of(stream_of(delta("secret text")))
+    assert isinstance(error, UnusableAnswerError)
+    assert f"'{MODEL}' cannot be read: an event raised KeyError" in str(error)
+    assert "KeyError in take" in caplog.text
+    assert "secret text" not in caplog.text
+
+
+@pytest.mark.parametrize("code", [429, "429", "rate_limit_exceeded", 503])
+async def test_openai_engine_is_busy_when_the_stream_says_so(code: object) -> None:
+    reply = stream_of({"error": {"message": "later", "code": code}})
+    async with stubbed(retries=0) as (engine, stub):
+        stub.replies = [reply]
+        with pytest.raises(BusyError, match="later"):
+            await anext(engine.generate(REQUEST))
+
+
+async def test_openai_engine_leaves_a_long_wait_for_a_busy_upstream_to_the_queue() -> None:
+    error = await failure_of(Reply([b"later"], status=429, headers={"Retry-After": "30"}))
+    assert isinstance(error, BusyError)
+    assert error.retry_after_s == 30
