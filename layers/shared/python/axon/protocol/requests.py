@@ -13,6 +13,7 @@ from pydantic import (
 
 from axon.exceptions import RequestError
 from axon.protocol.items import TEXT_OR_LIST, Item, null_is
+from axon.protocol.schemas import check_schema
 from axon.protocol.unserved import refuse_unserved
 from axon.serialization import loads
 
@@ -306,13 +307,32 @@ def _validated(model: type[Event], value: dict[str, Any]) -> Event:
         event = model.model_validate(value)
     except ValidationError as error:
         raise _refusal(error) from error
-    if isinstance(event, CreateResponse) and not event.asks:
+    if isinstance(event, CreateResponse):
+        _check_create(event)
+    return event
+
+
+def _check_create(request: CreateResponse) -> None:
+    if not request.asks:
         raise RequestError(
             "Missing required parameter: 'input'. Send the text or the items to answer.",
             code="missing_required_parameter",
             param="input",
         )
-    return event
+    if isinstance(text_format := request.text.format, JsonSchema):
+        check_schema(
+            text_format.schema_,
+            owner=f"text.format '{text_format.name}'",
+            param="text.format.schema",
+            code="invalid_json_schema",
+        )
+    for number, tool in enumerate(request.tools or ()):
+        check_schema(
+            tool.parameters or {},
+            owner=f"function '{tool.name}'",
+            param=f"tools.{number}.parameters",
+            code="invalid_function_parameters",
+        )
 
 
 def _refusal(error: ValidationError) -> RequestError:
