@@ -86,11 +86,19 @@ class FunctionsHarness:
         self._functions = functions
         run(ValkeyRelayDirectory(valkey=self.valkey).heartbeat("relay", lease_s=600))
         run(ValkeyModelDirectory(valkey=self.valkey).register(("echo",), retention_s=600))
-        # As after a look-up in the database, which has no such key.
-        run(self.valkey.call("SET", keys.key_state(a_principal().key_id), KeyState.VALID.value))
+        self._mark_key()
 
     def load(self, name: str, **changes: str) -> ModuleType:
         return self._functions.load(name, **self.variables | changes)
+
+    def flush(self) -> None:
+        """Lose all that Valkey holds."""
+        run(self.valkey.call("FLUSHALL"))
+        self._mark_key()
+
+    def _mark_key(self) -> None:
+        """Mark the key of `websocket_event`, which the database does not have, as looked up."""
+        run(self.valkey.call("SET", keys.key_state(a_principal().key_id), KeyState.VALID.value))
 
     def messages(self, queue: str, *, count: int = 1) -> list[dict[str, Any]]:
         """Take messages out of a queue, as the records of Lambda's event."""

@@ -119,7 +119,7 @@ def test_delete_refuses_another_tenants_response(
     for place in ("log", "database"):
         if place == "database":
             write(harness, records)
-            run(harness.valkey.call("FLUSHALL"))
+            harness.flush()
         refused = delete(respond, response_id, tenant_id="other")
         assert (refused["status"], refused["code"]) == (404, "response_not_found")
     assert rows(harness) == [(response_id,)]
