@@ -1,6 +1,7 @@
 """Memory and stage histograms of a running worker."""
 
 from collections.abc import Mapping
+from urllib.request import Request
 
 import psutil
 from prometheus_client import Metric
@@ -11,7 +12,7 @@ from benchmarks.prometheus import histograms, read_metrics
 from benchmarks.server import DIRECT, ServerError
 
 STAGES = ("retrieve", "assemble", "infer", "post", "stream")
-_HEALTH_PORT = "AXON_HEALTH_PORT"
+_HEALTH_PORT, _HEALTH_TOKEN = "AXON_HEALTH_PORT", "AXON_HEALTH_TOKEN"
 
 
 def worker_pid(roots: Mapping[int, str]) -> int | None:
@@ -36,8 +37,12 @@ def metrics_of(pid: int) -> list[Metric]:
         It has ended, or does not answer.
     """
     try:
-        port = psutil.Process(pid).environ()[_HEALTH_PORT]
-        with DIRECT.open(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
+        environ = psutil.Process(pid).environ()
+        asked = Request(
+            f"http://127.0.0.1:{environ[_HEALTH_PORT]}/metrics",
+            headers={"Authorization": f"Bearer {environ.get(_HEALTH_TOKEN, '')}"},
+        )
+        with DIRECT.open(asked, timeout=10) as reply:
             return read_metrics(reply.read().decode())
     except (psutil.Error, OSError, KeyError) as error:
         raise ServerError(f"the worker with pid {pid} tells no metrics: {error!r}") from error

@@ -20,13 +20,18 @@ _REFUSED_CREDENTIALS = {
 }
 
 
-def session(*, region: str | None, local: bool) -> boto3.Session:
-    """Return a session, with placeholder credentials for a local cloud.
+def session(*, region: str | None, local: bool, token: str | None = None) -> boto3.Session:
+    """Return a session, with placeholder keys and the token of its run for a local cloud.
 
     On AWS the credentials are found as every AWS client finds them.
     """
     key = "local" if local else None
-    return boto3.Session(aws_access_key_id=key, aws_secret_access_key=key, region_name=region)
+    return boto3.Session(
+        aws_access_key_id=key,
+        aws_secret_access_key=key,
+        aws_session_token=token,
+        region_name=region,
+    )
 
 
 def if_missing(environment: str) -> str:

@@ -21,6 +21,8 @@ class Endpoints:
     aws_endpoint: str
     lambda_endpoint: str
     queues: dict[str, str]
+    aws_session_token: str = ""
+    """Empty in the file of an earlier version, which checks none."""
 
     @classmethod
     def read(cls, data: Path) -> "Endpoints":
@@ -34,7 +36,7 @@ class Endpoints:
         content = read_json(data / "run" / "endpoints.json")
         if content is None or not _runs(data):
             raise CommandError(f"no Axon is running on {data}; start one with `axon dev`")
-        return cls(**{name: content[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: content[name] for name in cls.__dataclass_fields__ if name in content})
 
 
 def _runs(data: Path) -> bool:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Function:
         Region on AWS; None to let boto3 choose.
     endpoint : str | None
         The local cloud's Lambda service; None for AWS.
+    token : str | None
+        The local cloud's session token; None for AWS.
     if_missing : str
         Message to the operator when the function does not exist.
     """
@@ -36,6 +38,7 @@ class Function:
     name: str
     region: str | None
     endpoint: str | None = None
+    token: str | None = field(default=None, repr=False)
     if_missing: str
 
     @classmethod
@@ -56,10 +59,12 @@ class Function:
     @classmethod
     def local(cls, name: str, data: Path) -> "Function":
         """Return the function of the local cloud on the data folder."""
+        endpoints = Endpoints.read(data)
         return cls(
             name=name,
             region=LOCAL_REGION,
-            endpoint=Endpoints.read(data).lambda_endpoint,
+            endpoint=endpoints.lambda_endpoint,
+            token=endpoints.aws_session_token,
             if_missing=IF_OLD,
         )
 
@@ -91,7 +96,7 @@ class Function:
 
     def _invoke(self, event: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
         """Return whether the function failed, and its answer."""
-        aws = session(region=self.region, local=self.endpoint is not None)
+        aws = session(region=self.region, local=self.endpoint is not None, token=self.token)
         client = aws.client("lambda", endpoint_url=self.endpoint, config=_CONFIG)
         try:
             answer = client.invoke(FunctionName=self.name, Payload=json.dumps(event).encode())

@@ -57,7 +57,9 @@ async def serve(
             # dead engine of our own is: no job would find it while nobody asks.
             alive = None if settings.engine == "openai" else host.health
             health = Health(partial(_health, host, parts), alive=alive)
-            runner = await serve_health(health, port=port, registry=foundation.registry)
+            runner = await serve_health(
+                health, port=port, registry=foundation.registry, token=settings.health_token
+            )
             stack.push_async_callback(runner.cleanup)
         models = ", ".join(_served(foundation.host))
         logger.info("serving %s with %d slots", models, settings.slots)

@@ -50,6 +50,9 @@ class GatewayConfig(_Frozen):
         Clients connect here.
     management_port : Port
         ``@connections`` is served here.
+    token : str | None
+        Session token that callers of ``@connections`` send, and that the gateway sends to the
+        Lambda service; None for none.
     stage : str
         Last part of the path that clients connect to.
     api_id : str
@@ -81,6 +84,7 @@ class GatewayConfig(_Frozen):
 
     port: Port
     management_port: Port
+    token: str | None = None
     stage: str = Field(default="responses", pattern=r"^[A-Za-z0-9_$-]+$")
     api_id: str = "local"
     region: str = "us-east-1"

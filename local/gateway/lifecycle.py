@@ -14,6 +14,7 @@ from local.gateway.events import EventFactory
 from local.gateway.functions import FunctionClient, IntegrationError, IntegrationTimeoutError
 from local.gateway.sockets import GatewaySocket, json_response, reason_phrase, upgrade_required
 from local.gateway.token_bucket import TokenBucket
+from local.http.access import is_local_page, names_this_machine
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +52,13 @@ class Lifecycle:
 
     async def process_request(self, socket: ServerConnection, request: Request) -> Response | None:
         """Answer a GET; return None to let the library complete the handshake."""
+        # A page of another site may open a WebSocket here, and knows the well-known key. Browsers
+        # let it send no Authorization header; this holds if they ever do.
+        if not _is_from_this_machine(request):
+            return json_response(403, {"message": "Forbidden"})
         path = request.path.partition("?")[0]
         if path == "/health":
-            return json_response(200, {"status": "ok", "connections": len(self._connections)})
+            return json_response(200, {"status": "ok"})
         if "Upgrade" not in request.headers:
             return upgrade_required(path)
         if path not in self._config.paths:
@@ -124,6 +129,11 @@ class Lifecycle:
             await self._functions.invoke(route.function, event)
         except IntegrationError as error:
             logger.warning("%s: %s", DISCONNECT, error)
+
+
+def _is_from_this_machine(request: Request) -> bool:
+    hosts, origins = (request.headers.get_all(name) for name in ("Host", "Origin"))
+    return all(map(names_this_machine, hosts)) and all(map(is_local_page, origins))
 
 
 def _refusal(status: int, message: str, client: Client) -> RefusedError:

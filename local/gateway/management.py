@@ -23,7 +23,8 @@ class _ApiError(Exception):
 class ManagementApi:
     """Answers POST, GET and DELETE of `/{stage}/@connections/{id}`.
 
-    A signature for `execute-api` must be present; neither it nor the key is verified.
+    A signature for `execute-api` must be present; neither it nor the key is verified, but the
+    session token is, before a request comes here (`local.http.access`).
     """
 
     def __init__(

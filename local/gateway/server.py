@@ -16,6 +16,7 @@ from local.gateway.messages import MessageHandler
 from local.gateway.routes import RouteSelector
 from local.gateway.sockets import socket_class
 from local.gateway.token_bucket import TokenBucket
+from local.http.access import Access
 from local.http.client import HttpClient
 from local.http.server import HOST, HttpServer
 
@@ -27,7 +28,7 @@ class Gateway:
 
     def __init__(self, *, config: GatewayConfig) -> None:
         self._config = config
-        self._client = HttpClient(endpoint=config.lambda_endpoint)
+        self._client = HttpClient(endpoint=config.lambda_endpoint, token=config.token)
         limits = config.limits
         functions = FunctionClient(
             client=self._client,
@@ -57,7 +58,7 @@ class Gateway:
         management = ManagementApi(
             stage=config.stage, connections=connections, requests=requests, limits=limits
         )
-        self._management = HttpServer(handler=management.handle)
+        self._management = HttpServer(handler=management.handle, access=Access(token=config.token))
         self._clients: Server | None = None
 
     async def start(self) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
+from local.http.access import TOKEN_HEADER
 from local.http.messages import MalformedMessageError, Response, ResponseParser
 
 
@@ -27,14 +28,21 @@ class HttpClient:
     ----------
     endpoint : str
         ``http://host:port``.
+    token : str | None
+        Session token that goes with each request, as AWS clients send it.
     max_connections : int
         Further requests wait, so that a flood of them does not use up file descriptors.
     """
 
-    def __init__(self, *, endpoint: str, max_connections: int = 1024) -> None:
+    def __init__(
+        self, *, endpoint: str, token: str | None = None, max_connections: int = 1024
+    ) -> None:
         parts = urlsplit(endpoint)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._authority = parts.netloc
+        self._head = f"Host: {self._authority}"
+        if token is not None:
+            self._head += f"\r\n{TOKEN_HEADER}: {token}"
         self._idle: list[_Connection] = []
         self._slots = asyncio.Semaphore(max_connections)
 
@@ -50,7 +58,7 @@ class HttpClient:
         HttpClientError
             The connection broke.
         """
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {self._authority}"]
+        lines = [f"{method} {target} HTTP/1.1", self._head]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         lines.append(f"Content-Length: {len(body)}\r\n\r\n")
         async with self._slots:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
+from local.http.access import Access
 from local.http.messages import MalformedMessageError, Request, RequestParser, Response
 
 logger = logging.getLogger(__name__)
@@ -17,10 +18,19 @@ Handler = Callable[[Request], Answer]
 
 
 class HttpServer:
-    """Serves one handler on one port."""
+    """Serves one handler on one port.
 
-    def __init__(self, *, handler: Handler) -> None:
+    Parameters
+    ----------
+    handler : Handler
+        Answers the requests that `access` lets pass.
+    access : Access | None
+        By default it refuses web pages and other machines' names, and asks for no token.
+    """
+
+    def __init__(self, *, handler: Handler, access: Access | None = None) -> None:
         self.handler = handler
+        self.access = access or Access()
         self.connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
 
@@ -90,16 +100,21 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, request: Request) -> None:
         self._keep_alive = request.keep_alive
-        try:
-            answer = self._server.handler(request)
-        except Exception:
-            logger.exception("%s %s failed", request.method, request.target)
-            answer = Response(500)
+        refusal = self._server.access.refusal(request.target, request.headers)
+        answer = refusal or self._handle(request)
         if isinstance(answer, Response):
             self._write(answer)
         else:
             self._pending = answer
             answer.add_done_callback(self._on_answered)
+
+    def _handle(self, request: Request) -> Answer:
+        try:
+            return self._server.handler(request)
+        except Exception:
+            # Without the target, which may have a secret in it.
+            logger.exception("a %s request failed", request.method)
+            return Response(500)
 
     def _on_answered(self, answer: asyncio.Future[Response]) -> None:
         self._pending = None

@@ -93,6 +93,8 @@ class LambdaServiceConfig(_Frozen):
     ----------
     port : Annotated[int, Field(ge=0, le=65535)]
         Port to listen on; 0 for any free one.
+    token : str | None
+        Session token that callers send, and that the service sends to queues; None for none.
     region : str
         Region in ARNs.
     account_id : str
@@ -114,6 +116,7 @@ class LambdaServiceConfig(_Frozen):
     """
 
     port: Annotated[int, Field(ge=0, le=65535)]
+    token: str | None = None
     region: str = "us-east-1"
     account_id: str = "000000000000"
     layers: tuple[Path, ...] = ()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, cast
 
+from local.http.access import new_secret
 from local.http.server import HOST, HttpServer
 from local.lambda_service.function_logs import PrefixedLines
 from local.lambda_service.invocation import Invocation
@@ -50,7 +51,9 @@ class Environment:
         self._name = name
         self._timeout_s = timeout_s
         self._init_timeout_s = init_timeout_s
+        self._secret = new_secret()
         self._runtime = RuntimeApi(
+            secret=self._secret,
             function_arn=arn,
             timeout_s=timeout_s,
             on_idle=self._on_idle,
@@ -65,8 +68,8 @@ class Environment:
         self.init_error: bytes | None = None
 
     async def listen(self) -> str:
-        """Open the environment's Runtime API and return its `host:port`."""
-        return f"{HOST}:{await self._server.start()}"
+        """Open the environment's Runtime API and return its `host:port/secret`."""
+        return f"{HOST}:{await self._server.start()}/{self._secret}"
 
     async def start(
         self,

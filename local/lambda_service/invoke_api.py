@@ -4,9 +4,11 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
+from local.http.access import Access
 from local.http.messages import Request, Response
 from local.http.server import Answer
 from local.lambda_service.functions import Function
@@ -14,6 +16,7 @@ from local.lambda_service.invocation import Outcome
 
 logger = logging.getLogger(__name__)
 
+HEALTH = "/health"
 _PREFIX = "/2015-03-31/functions/"
 _SUFFIX = "/invocations"
 REQUEST_LIMIT_BYTES = 6 * 1024 * 1024
@@ -25,8 +28,13 @@ class InvokeApi:
     """Answers Lambda's `Invoke` for the given functions."""
 
     def __init__(
-        self, *, functions: Mapping[str, Function], event_retry_delays_s: Sequence[float]
+        self,
+        *,
+        functions: Mapping[str, Function],
+        event_retry_delays_s: Sequence[float],
+        access: Access,
     ) -> None:
+        self._access = access
         self._functions = functions
         self._event_retry_delays_s = event_retry_delays_s
         self._events: set[asyncio.Task[None]] = set()
@@ -34,8 +42,8 @@ class InvokeApi:
     def handle(self, request: Request) -> Answer:
         """Answer one request."""
         path = request.target.partition("?")[0]
-        if path == "/health":
-            return self._health()
+        if path == HEALTH:
+            return self._health(details=self._access.has_token(request.headers))
         if request.method != "POST" or not (path.startswith(_PREFIX) and path.endswith(_SUFFIX)):
             return _error(404, "ResourceNotFoundException", f"no such operation: {path}")
         name = unquote(path[len(_PREFIX) : -len(_SUFFIX)]).rsplit(":", 1)[-1]
@@ -49,10 +57,11 @@ class InvokeApi:
         for task in self._events:
             task.cancel()
 
-    def _health(self) -> Response:
+    def _health(self, *, details: bool) -> Response:
         warm = all(function.warm for function in self._functions.values())
-        functions = {name: function.counts() for name, function in self._functions.items()}
-        body = {"status": "ok" if warm else "starting", "functions": functions}
+        body: dict[str, Any] = {"status": "ok" if warm else "starting"}
+        if details:
+            body["functions"] = {name: each.counts() for name, each in self._functions.items()}
         return Response(200 if warm else 503, json.dumps(body).encode(), {"Content-Type": _JSON})
 
     def _invoke(self, function: Function, request: Request) -> Answer:

@@ -1,7 +1,8 @@
 """The Runtime API of one environment: hands out one invocation at a time.
 
-States: starting (no `next` yet), idle (`next` waits), busy (an invocation is out). It does no I/O;
-the HTTP server calls `handle`, the environment calls `submit`.
+Its paths begin with a secret that only the environment's process knows: any other process could
+take invocations, and answer them. States: starting (no `next` yet), idle (`next` waits), busy (an
+invocation is out). It does no I/O; the HTTP server calls `handle`, the environment calls `submit`.
 """
 
 import asyncio
@@ -9,11 +10,12 @@ import json
 from collections.abc import Callable
 from urllib.parse import unquote
 
+from local.http.access import is_same
 from local.http.messages import Request, Response
 from local.http.server import Answer
 from local.lambda_service.invocation import RESPONSE_LIMIT_BYTES, Invocation, deadline_ms
 
-_PREFIX = "/2018-06-01/runtime/"
+_PREFIX = "2018-06-01/runtime/"
 _ACCEPTED = Response(202, b'{"status":"OK"}', {"Content-Type": "application/json"})
 
 
@@ -22,6 +24,8 @@ class RuntimeApi:
 
     Parameters
     ----------
+    secret : str
+        First part of the path of every request.
     function_arn : str
         Sent with each invocation.
     timeout_s : float
@@ -35,11 +39,13 @@ class RuntimeApi:
     def __init__(
         self,
         *,
+        secret: str,
         function_arn: str,
         timeout_s: float,
         on_idle: Callable[[], None],
         on_init_error: Callable[[bytes], None],
     ) -> None:
+        self._secret = secret
         self._function_arn = function_arn
         self._timeout_s = timeout_s
         self._on_idle = on_idle
@@ -76,7 +82,10 @@ class RuntimeApi:
 
     def handle(self, request: Request) -> Answer:
         """Answer one request of the runtime."""
-        path = request.target.removeprefix(_PREFIX)
+        secret, _, target = request.target.removeprefix("/").partition("/")
+        if not is_same(secret, self._secret):
+            return _error(403, "AccessDenied", "the path does not begin with the secret")
+        path = target.removeprefix(_PREFIX)
         if request.method == "GET" and path == "invocation/next":
             return self._wait_for_next()
         if request.method == "POST" and path == "init/error":
@@ -85,7 +94,7 @@ class RuntimeApi:
         if request.method == "POST" and path.startswith("invocation/"):
             _, request_id, verb = (*path.split("/"), "", "")[:3]
             return self._end(unquote(request_id), verb, request.body)
-        return _error(404, "InvalidPath", f"no such path: {request.target}")
+        return _error(404, "InvalidPath", f"no such path: /{target}")
 
     def _wait_for_next(self) -> Answer:
         if self.invocation is not None:

@@ -2,11 +2,12 @@
 
 import asyncio
 
+from local.http.access import Access
 from local.http.server import HttpServer
 from local.lambda_service.config import EventSourceConfig, LambdaServiceConfig
 from local.lambda_service.event_sources import EventSource
 from local.lambda_service.functions import Function
-from local.lambda_service.invoke_api import InvokeApi
+from local.lambda_service.invoke_api import HEALTH, InvokeApi
 from local.lambda_service.schedules import Schedule
 from local.lambda_service.sqs_client import SqsQueue
 
@@ -20,10 +21,13 @@ class LambdaService:
             name: Function(name=name, config=function, service=config)
             for name, function in config.functions.items()
         }
+        access = Access(token=config.token, open_paths=frozenset({HEALTH}))
         self._api = InvokeApi(
-            functions=self._functions, event_retry_delays_s=config.event_retry_delays_s
+            functions=self._functions,
+            event_retry_delays_s=config.event_retry_delays_s,
+            access=access,
         )
-        self._server = HttpServer(handler=self._api.handle)
+        self._server = HttpServer(handler=self._api.handle, access=access)
         self._queues: list[SqsQueue] = []
         self._sources: list[EventSource] = []
         self._schedules = [
@@ -50,7 +54,9 @@ class LambdaService:
         return port
 
     def _source(self, config: EventSourceConfig) -> EventSource:
-        queue = SqsQueue(queue_url=config.queue_url, region=self._config.region)
+        queue = SqsQueue(
+            queue_url=config.queue_url, region=self._config.region, token=self._config.token
+        )
         self._queues.append(queue)
         return EventSource(
             config=config,

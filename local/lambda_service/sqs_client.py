@@ -20,11 +20,11 @@ class SqsError(Exception):
 
 
 class SqsQueue:
-    """One queue; the credentials are placeholders, since the local SQS checks none."""
+    """One queue; the credentials are placeholders, since the local SQS checks the token only."""
 
-    def __init__(self, *, queue_url: str, region: str) -> None:
+    def __init__(self, *, queue_url: str, region: str, token: str | None = None) -> None:
         parts = urlsplit(queue_url)
-        self._client = HttpClient(endpoint=f"{parts.scheme}://{parts.netloc}")
+        self._client = HttpClient(endpoint=f"{parts.scheme}://{parts.netloc}", token=token)
         self._queue_url = queue_url
         self._authorization = (
             f"AWS4-HMAC-SHA256 Credential=local/20000101/{region}/sqs/aws4_request, "

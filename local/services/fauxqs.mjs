@@ -2,6 +2,7 @@
 // invents host names for queue URLs, so this script builds a server from its modules.
 // Usage: node fauxqs.mjs '{"modules", "host", "port", "region", "folder", "queues", "buckets"}'
 import { AsyncLocalStorage } from "node:async_hooks";
+import { createHash, timingSafeEqual } from "node:crypto";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -34,12 +35,31 @@ applyInitConfig({ queues, buckets }, stores.sqsStore, stores.snsStore, stores.s3
 for (const { name, attributes } of queues) stores.sqsStore.getQueueByName(name).setAttributes(attributes);
 
 const app = buildApp({ logger: false, defaultRegion: region, stores });
+refuseOthers(app, process.env.AXON_LOCAL_TOKEN ?? "");
 forgetClientsThatAreGone(app, stores.sqsStore.allQueues().next().value);
 if (persistence) app.addHook("onClose", () => persistence.close());
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, () => app.close().finally(() => process.exit(0)));
 }
 await app.listen({ host, port });
+
+// fauxqs checks no credentials. Programs of this run send its token as the session token of theirs, which
+// no other user of the machine knows; web pages have no access, not even by a name of their own that
+// leads here (DNS rebinding). As in `local/http/access.py`.
+function refuseOthers(app, token) {
+  const digest = (text) => createHash("sha256").update(text).digest();
+  const expected = digest(token);
+  const local = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i;
+  app.addHook("onRequest", (request, reply, done) => {
+    const { host, origin, "x-amz-security-token": given = "" } = request.raw.headers;
+    const page = origin !== undefined || (host !== undefined && !local.test(host));
+    const known = token === "" || timingSafeEqual(digest(given), expected);
+    if (!page && (known || request.raw.url === "/health")) return done();
+    const message = page ? "Web pages have no access." : "The security token included in the request is invalid.";
+    const type = page ? "AccessDeniedException" : "UnrecognizedClientException";
+    reply.code(403).header("x-amzn-ErrorType", type).send({ __type: type, message });
+  });
+}
 
 // fauxqs 2.4.1 writes NULL as the receive count of a message that is made visible at once, which its own
 // table refuses: the call ends with HTTP 500, and the message, which is no longer in flight by then, is

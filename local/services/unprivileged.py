@@ -40,6 +40,7 @@ def give_folder(folder: Path) -> None:
         That user cannot reach the folder.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
     if command_prefix() != NOBODY:
         return
     shutil.chown(folder, "nobody", 65534)

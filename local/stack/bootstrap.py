@@ -8,8 +8,15 @@ from local.services.queues import REGION
 LOCAL = "local"
 
 
-def migrate(lambda_endpoint: str) -> None:
+def migrate(lambda_endpoint: str, *, token: str | None = None) -> None:
     """Invoke the function that brings the schema up to date, and wait for it.
+
+    Parameters
+    ----------
+    lambda_endpoint : str
+        The Lambda service, without a path.
+    token : str | None
+        Session token that the service requires.
 
     Raises
     ------
@@ -26,6 +33,7 @@ def migrate(lambda_endpoint: str) -> None:
         region_name=REGION,
         aws_access_key_id=LOCAL,
         aws_secret_access_key=LOCAL,
+        aws_session_token=token,
         config=Config(read_timeout=300, retries={"total_max_attempts": 1}),
     )
     try:

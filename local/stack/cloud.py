@@ -99,7 +99,7 @@ def startup_tasks(addresses: Addresses) -> list[Task]:
     """Return the tasks that run once while a local cloud starts."""
 
     async def migrate() -> None:
-        await asyncio.to_thread(bootstrap.migrate, addresses.lambda_endpoint)
+        await asyncio.to_thread(bootstrap.migrate, addresses.lambda_endpoint, token=addresses.token)
 
     async def create_key() -> None:
         dsn = addresses.postgres.dsn()

@@ -24,6 +24,7 @@ def gateway(addresses: Addresses) -> dict[str, object]:
     return {
         "port": addresses.client_port,
         "management_port": addresses.management_port,
+        "token": addresses.token,
         "stage": STAGE,
         "api_id": "local",
         "region": REGION,
@@ -61,6 +62,7 @@ def lambda_service(
         _check(name, environment)
     return {
         "port": addresses.lambda_port,
+        "token": addresses.token,
         "region": REGION,
         "layers": [str(parent_of("axon"))],
         "functions": {
@@ -112,6 +114,7 @@ def endpoints(addresses: Addresses, options: Options) -> dict[str, object]:
         "valkey_url": addresses.valkey.url,
         "postgres_dsn": addresses.postgres.dsn(),
         "aws_endpoint": sqs,
+        "aws_session_token": addresses.token,
         "queues": {queue.name: queue_url(sqs, queue) for queue in QUEUES},
         "lambda_endpoint": addresses.lambda_endpoint,
         "connections_endpoint": addresses.variables(["AXON_CONNECTIONS_ENDPOINT"])[

@@ -1,10 +1,10 @@
 """The folders of one local cloud."""
 
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from local.errors import LocalCloudError
+from local.private_folders import make_private
 from local.supervision.run_files import RunFiles
 
 
@@ -44,16 +44,10 @@ class Folders:
         Raises
         ------
         LocalCloudError
-            A folder cannot be made or closed, or every user of the machine writes into it.
+            A folder cannot be made or closed, or is not this user's alone.
         """
         for folder in (self.root, self.run, self.log, self.storage):
             try:
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                if folder.stat().st_mode & stat.S_ISVTX:
-                    raise LocalCloudError(
-                        f"{folder} is shared with other users; choose a folder of your own with "
-                        "--data"
-                    )
-                folder.chmod(0o700)
+                make_private(folder)
             except OSError as error:
                 raise LocalCloudError(f"cannot make {folder}: {error.strerror}") from error

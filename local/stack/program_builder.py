@@ -169,8 +169,13 @@ class ProgramBuilder:
             name,
             (module,),
             variables=variables,
-            own={**own, "AXON_HEALTH_PORT": str(port), "AXON_STOP_TIMEOUT_S": STOP_TIMEOUT_S},
-            ready=http_ok(port),
+            own={
+                **own,
+                "AXON_HEALTH_PORT": str(port),
+                "AXON_HEALTH_TOKEN": self._addresses.token,
+                "AXON_STOP_TIMEOUT_S": STOP_TIMEOUT_S,
+            },
+            ready=http_ok(port, token=self._addresses.token),
             after=after,
             uses=uses,
         )

@@ -8,7 +8,7 @@ from axon.catalog import Resource
 from axon.settings import VllmSettings
 from local.services.queues import QUEUES, Queue
 
-AWS = ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+AWS = ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 SQS = (*AWS, "AWS_ENDPOINT_URL_SQS")
 
 VARIABLES: dict[Resource, tuple[str, ...]] = {

@@ -19,9 +19,12 @@ def ask(port: int, request: bytes) -> bytes:
         return b""
 
 
-def http_ok(port: int, path: str = "/health") -> Callable[[int], bool]:
-    """Return a check that passes when `GET path` answers 200."""
-    request = f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}\r\nConnection: close\r\n\r\n".encode()
+def http_ok(port: int, path: str = "/health", *, token: str | None = None) -> Callable[[int], bool]:
+    """Return a check that passes when `GET path`, with the token if any, answers 200."""
+    lines = [f"GET {path} HTTP/1.1", f"Host: {LOOPBACK}:{port}", "Connection: close"]
+    if token is not None:
+        lines.append(f"Authorization: Bearer {token}")
+    request = "\r\n".join((*lines, "", "")).encode()
 
     def check(_pid: int) -> bool:
         return ask(port, request).split(b" ")[1:2] == [b"200"]
@@ -29,14 +32,16 @@ def http_ok(port: int, path: str = "/health") -> Callable[[int], bool]:
     return check
 
 
-def valkey_ok(port: int) -> Callable[[int], bool]:
+def valkey_ok(port: int, *, password: str = "") -> Callable[[int], bool]:
     """Return a check that passes when PING is answered.
 
     A server that still loads its data answers it with an error.
     """
+    login, accepted = (f"AUTH {password}\r\n", "+OK\r\n") if password else ("", "")
+    request, answer = f"{login}PING\r\n".encode(), f"{accepted}+PONG".encode()
 
     def check(_pid: int) -> bool:
-        return ask(port, b"PING\r\n").startswith(b"+PONG")
+        return ask(port, request).startswith(answer)
 
     return check
 

@@ -37,7 +37,9 @@ async def serve(settings: RelaySettings, *, stop: asyncio.Event) -> None:
         metrics.watch_readiness(lambda: relay.ready)
         health = Health(relay.state)
         if port := settings.health_port:
-            runner = await serve_health(health, port=port, registry=registry)
+            runner = await serve_health(
+                health, port=port, registry=registry, token=settings.health_token
+            )
             stack.push_async_callback(runner.cleanup)
         if port := settings.http_port:
             runner = await serve_http(health, port=port)

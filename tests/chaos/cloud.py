@@ -191,7 +191,8 @@ def _addresses(ports: Ports, folders: Folders) -> Addresses:
         ports=ports, folders=folders, client_port=ports.reserve(), persistent=True
     )
     fauxqs = replace(chosen.fauxqs, persistent=False, queues=tuple(map(_impatient, QUEUES)))
-    return replace(chosen, fauxqs=fauxqs)
+    # Without a password: the replica that takes its place in a failover has none.
+    return replace(chosen, fauxqs=fauxqs, valkey=replace(chosen.valkey, password=""))
 
 
 def _impatient(queue: Queue) -> Queue:

@@ -55,7 +55,9 @@ class Watch:
     async def _samples(self, session: aiohttp.ClientSession, name: str) -> dict[str, float]:
         url = f"http://{LOOPBACK}:{self._cloud.health_ports[name]}/metrics"
         with suppress(aiohttp.ClientError, TimeoutError, OSError):
-            async with session.get(url, timeout=aiohttp.ClientTimeout(total=1)) as answer:
+            headers = {"Authorization": f"Bearer {self._cloud.addresses.token}"}
+            timeout = aiohttp.ClientTimeout(total=1)
+            async with session.get(url, headers=headers, timeout=timeout) as answer:
                 text = await answer.text()
             return {
                 ":".join((sample.name, *sample.labels.values())): sample.value

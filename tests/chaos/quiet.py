@@ -84,7 +84,7 @@ class Quiet:
         api = SqsApi(
             queue_url=queue_url(self._cloud.addresses.fauxqs.endpoint, queue),
             region=REGION,
-            credentials=lambda: Credentials("local", "local"),
+            credentials=lambda: Credentials("local", "local", self._cloud.addresses.token),
         )
         try:
             found = await api.call("GetQueueAttributes", AttributeNames=list(_COUNTS))

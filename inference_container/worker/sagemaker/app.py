@@ -60,7 +60,10 @@ async def serve(
         )
         if port := settings.health_port:
             health = await serve_health(
-                Health(partial(_health, engine, endpoint)), port=port, registry=registry
+                Health(partial(_health, engine, endpoint)),
+                port=port,
+                registry=registry,
+                token=settings.health_token,
             )
             stack.push_async_callback(health.cleanup)
         runner = await endpoint.listen(host=host, port=settings.http_port)

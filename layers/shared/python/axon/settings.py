@@ -246,13 +246,17 @@ class ModelsSettings(ValkeySettings, PostgresSettings):
 
 
 class RelaySettings(EventLogSettings):
-    """The relay. `health_port` is for the container itself, `http_port` for the load balancer."""
+    """The relay. `health_port` is for the container itself, `http_port` for the load balancer.
+
+    `health_token`: what requests to `health_port` must send, where other users reach it.
+    """
 
     connections_endpoint: str
     history_queue_url: str
     relay_id: str = Field(default_factory=_own_name)
     relay_lease_s: Seconds = 2
     health_port: Port = 0
+    health_token: SecretStr | None = None
     http_port: Port = 0
     stop_timeout_s: Seconds = 20
     otlp_endpoint: str | None = None
@@ -309,9 +313,11 @@ class EngineSettings(VllmSettings):
     `engine_stall_s`: an engine that gives no token for this time, though requests run, hangs.
     `engine_start_timeout_s`: how long a model may take to load.
     `upstream_*` are for the engine ``openai``: docs/upstream.md.
+    `health_token`: what requests to `health_port` must send, where other users reach it.
     """
 
     health_port: Port = 0
+    health_token: SecretStr | None = None
     stop_timeout_s: Seconds = 20
     otlp_endpoint: str | None = None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.parser.models import APIGatewayWebSocketConnectEventModel
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.integration.local.gateway.conftest import ALLOW, GatewayHarness, OpenGateway, ask, id_of
@@ -46,7 +47,7 @@ def plain(
     return response.status, answer
 
 
-def test_health_counts_connections(api: GatewayHarness) -> None:
+def test_health_says_that_the_gateway_runs(api: GatewayHarness) -> None:
     status, answer = plain(api, "GET", "/health")
     assert (status, answer["status"]) == (200, "ok")
 
@@ -206,3 +207,52 @@ async def test_client_that_leaves_during_connect_is_disconnected(api: GatewayHar
 
     connection_id = await asyncio.to_thread(wait_until, leaver)
     assert await api.disconnected(connection_id) == (1006, "Connection Closed Abnormally")
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "accepted"),
+    [
+        ("Origin", "https://evil.example", False),
+        ("Origin", "null", False),
+        ("Origin", "http://127.0.0.1.evil.example", False),
+        ("Origin", "http://localhost:3000", True),
+        ("Host", "evil.example", False),
+        ("Host", "localhost:9000", True),
+    ],
+)
+async def test_handshake_of_a_page_of_another_site_is_forbidden(
+    api: GatewayHarness, header: str, value: str, accepted: bool
+) -> None:
+    """Browsers let any page open a WebSocket to this machine, and the key is well known."""
+    before = api.attempts()
+    headers = {"Authorization": ALLOW, header: value}
+    if header == "Host":
+        # The client library adds its own, so that this one is written by hand.
+        answer = await asyncio.to_thread(upgraded, api, headers)
+    else:
+        answer = await status_of(api, headers)
+    assert answer == (101 if accepted else 403)
+    assert accepted or api.attempts() == before
+
+
+async def status_of(api: GatewayHarness, headers: dict[str, str]) -> int:
+    url = f"ws://127.0.0.1:{api.port}/responses"
+    try:
+        async with connect(url, additional_headers=headers):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
+
+
+def upgraded(api: GatewayHarness, headers: dict[str, str]) -> int:
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", api.port)
+    connection.request("GET", "/responses", headers=headers | handshake)
+    status = connection.getresponse().status
+    connection.close()
+    return status

@@ -6,15 +6,22 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from local.http.access import Access
 from local.http.client import HttpClient, HttpClientError, NotConnectedError
 from local.http.messages import Request, Response
 from local.http.server import Answer, Handler, HttpServer
 
 
 @asynccontextmanager
-async def serve(handler: Handler, **options: int) -> AsyncIterator[HttpClient]:
-    server = HttpServer(handler=handler)
-    client = HttpClient(endpoint=f"http://127.0.0.1:{await server.start()}", **options)
+async def serve(
+    handler: Handler, *, max_connections: int = 1024, access: Access | None = None, token: str = ""
+) -> AsyncIterator[HttpClient]:
+    server = HttpServer(handler=handler, access=access)
+    client = HttpClient(
+        endpoint=f"http://127.0.0.1:{await server.start()}",
+        token=token or None,
+        max_connections=max_connections,
+    )
     try:
         yield client
     finally:
@@ -165,3 +172,39 @@ async def test_client_does_not_reuse_a_closed_connection() -> None:
     assert (await client.request("GET", "/", body=b"")).status == 200
     client.close()
     again.close()
+
+
+@pytest.mark.parametrize(("token", "status"), [("right", 200), ("wrong", 403), ("", 403)])
+async def test_server_lets_only_its_token_pass(token: str, status: int) -> None:
+    access = Access(token="right", open_paths=frozenset({"/health"}))
+    async with serve(echo, access=access, token=token) as client:
+        answer = await client.request("POST", "/2015-03-31/functions/f/invocations", body=b"")
+        assert answer.status == status
+        refusal = "UnrecognizedClientException" if status == 403 else None
+        assert answer.headers.get("x-amzn-errortype") == refusal
+        assert (await client.request("GET", "/health?a=b", body=b"")).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example:80"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://127.0.0.1:8000"},
+        {"Origin": "null"},
+    ],
+)
+async def test_server_refuses_web_pages_and_names_that_lead_here(headers: dict[str, str]) -> None:
+    """A page reaches 127.0.0.1 from a browser, directly or by a name of its own."""
+    reached: list[Request] = []
+
+    def handler(request: Request) -> Answer:
+        reached.append(request)
+        return Response(200)
+
+    async with serve(handler) as client:
+        # Of two equal headers the parser keeps the last, here the given one.
+        assert (await client.request("POST", "/", body=b"", headers=headers)).status == 403
+        assert reached == []
+        assert (await client.request("POST", "/", body=b"")).status == 200

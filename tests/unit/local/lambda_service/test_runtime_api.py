@@ -7,7 +7,7 @@ from local.http.messages import Request, Response
 from local.lambda_service.invocation import Invocation
 from local.lambda_service.runtime_api import RuntimeApi
 
-PREFIX = "/2018-06-01/runtime"
+PREFIX = "/secret/2018-06-01/runtime"
 
 
 class Runtime:
@@ -17,7 +17,11 @@ class Runtime:
         self.idle = 0
         self.init_errors: list[bytes] = []
         self.api = RuntimeApi(
-            function_arn="arn", timeout_s=9, on_idle=self.on_idle, on_init_error=self.on_init_error
+            secret="secret",
+            function_arn="arn",
+            timeout_s=9,
+            on_idle=self.on_idle,
+            on_init_error=self.on_init_error,
         )
 
     def on_idle(self) -> None:
@@ -61,6 +65,26 @@ async def test_runtime_api_gives_one_invocation_after_another() -> None:
         assert current.outcome.result().payload == b"7"
         assert not current.outcome.result().failed
     assert runtime.idle == 2
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/2018-06-01/runtime/invocation/next",
+        "/wrong/2018-06-01/runtime/invocation/next",
+        "//2018-06-01/runtime/invocation/next",
+        "/s\xe9cret/2018-06-01/runtime/invocation/next",
+        "/",
+    ],
+)
+async def test_runtime_api_gives_nothing_to_a_process_without_the_secret(target: str) -> None:
+    runtime = Runtime()
+    refused = runtime.api.handle(Request("GET", target, {}, b""))
+    assert isinstance(refused, Response)
+    assert refused.status == 403
+    forged = target.replace("invocation/next", "init/error")
+    assert isinstance(runtime.api.handle(Request("POST", forged, {}, b"{}")), Response)
+    assert (runtime.idle, runtime.init_errors) == (0, [])
 
 
 async def test_runtime_api_takes_an_error() -> None:

@@ -14,6 +14,7 @@ class Lambda(HTTPServer):
     payload = b'{"applied": []}'
     failed = False
     invoked: str = ""
+    token: str | None = None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -21,6 +22,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.invoked = self.path
+        self.server.token = self.headers["X-Amz-Security-Token"]
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         if self.server.failed:
@@ -44,7 +46,8 @@ def service() -> Iterator[Lambda]:
 
 
 def test_migrate_invokes_the_function(service: Lambda) -> None:
-    migrate(f"http://127.0.0.1:{service.server_port}")
+    migrate(f"http://127.0.0.1:{service.server_port}", token="given")
+    assert service.token == "given"
     assert service.invoked == "/2015-03-31/functions/migrate/invocations"
 
 

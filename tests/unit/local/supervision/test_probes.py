@@ -54,6 +54,22 @@ async def test_valkey_probe_passes_for_a_pong(
     assert await asyncio.to_thread(valkey_ok(port), PID) is ready
 
 
+@pytest.mark.parametrize(
+    ("reply", "ready"),
+    [
+        (b"+OK\r\n+PONG\r\n", True),
+        (b"-WRONGPASS\r\n-NOAUTH\r\n", False),
+        (b"+OK\r\n-LOADING\r\n", False),
+    ],
+)
+async def test_valkey_probe_gives_the_password_first(
+    answer: tuple[int, list[bytes]], reply: bytes, ready: bool
+) -> None:
+    port, answers = answer
+    answers.append(reply)
+    assert await asyncio.to_thread(valkey_ok(port, password="given"), PID) is ready
+
+
 def test_probes_fail_when_no_server_listens() -> None:
     with Ports() as ports:
         port = ports.reserve()

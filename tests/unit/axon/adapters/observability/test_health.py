@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from pydantic import SecretStr
 
 from axon.adapters.observability.health import Health, serve_health
 
@@ -91,3 +92,25 @@ async def test_health_server_exposes_metrics_in_every_state(
         assert answer.status == 200
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert "axon_things_total 2.0\n" in await answer.text()
+
+
+@pytest.mark.parametrize("path", ["health", "live", "metrics"])
+async def test_health_server_answers_its_token_only_where_it_has_one(
+    check: Check, registry: CollectorRegistry, path: str
+) -> None:
+    """Other users of a laptop reach the port."""
+    check.state = {}
+    runner = await serve_health(
+        Health(check), port=0, registry=registry, token=SecretStr("s\xe9cret")
+    )
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/{path}"
+    async with aiohttp.ClientSession() as session:
+        for given, status in (
+            ("Bearer s\xe9cret", 200),
+            ("Bearer other", 401),
+            ("s\xe9cret", 401),
+            ("", 401),
+        ):
+            async with session.get(url, headers={"Authorization": given}) as answer:
+                assert answer.status == status, given
+    await runner.cleanup()

@@ -1,9 +1,12 @@
 """/health, /live and /metrics of a long-running service, for what watches and what uses it."""
 
+import hmac
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from axon.adapters.observability.metrics import CONTENT_TYPE, exposition
 
@@ -64,16 +67,44 @@ class Health:
         return web.json_response({"status": "alive"})
 
 
-async def serve_health(health: Health, *, port: int, registry: CollectorRegistry) -> web.AppRunner:
-    """Serve health and metrics on the loopback interface; `cleanup()` ends it."""
+async def serve_health(
+    health: Health, *, port: int, registry: CollectorRegistry, token: SecretStr | None = None
+) -> web.AppRunner:
+    """Serve health and metrics on the loopback interface; `cleanup()` ends it.
+
+    Parameters
+    ----------
+    health : Health
+        Answers /health and /live.
+    port : int
+        Port to listen on; 0 for any free one.
+    registry : CollectorRegistry
+        Metrics that /metrics shows.
+    token : SecretStr | None
+        Every request must have it in its Authorization header; None: none is needed, since nobody
+        else reaches the loopback interface of a container.
+    """
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=exposition(registry), headers={"Content-Type": CONTENT_TYPE})
 
-    application = web.Application()
+    application = web.Application(middlewares=[] if token is None else [_requires(token)])
     health.add_to(application.router)
     application.router.add_get("/metrics", metrics)
     return await listen(application, host=LOOPBACK, port=port)
+
+
+def _requires(token: SecretStr) -> Middleware:
+    expected = f"Bearer {token.get_secret_value()}".encode()
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, expected):
+            return web.json_response({"status": "unauthorized"}, status=401)
+        return await handler(request)
+
+    return check
 
 
 async def listen(application: web.Application, *, host: str, port: int) -> web.AppRunner:
