@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +41,6 @@ class DeadLetterQueues:
         Region on AWS; None to let boto3 choose.
     endpoint : str | None
         SQS of the local cloud; None for AWS.
-    token : str | None
-        The local cloud's session token; None for AWS.
     urls : dict[str, str] | None
         Queue URLs by the catalog's names, where they are known; else SQS is asked.
     wait_s : int
@@ -54,7 +52,6 @@ class DeadLetterQueues:
     prefix: str
     region: str | None
     endpoint: str | None = None
-    token: str | None = field(default=None, repr=False)
     urls: dict[str, str] | None = None
     wait_s: int
     if_missing: str
@@ -67,7 +64,6 @@ class DeadLetterQueues:
             prefix="",
             region=LOCAL_REGION,
             endpoint=endpoints.aws_endpoint,
-            token=endpoints.aws_session_token,
             urls=endpoints.queues,
             wait_s=0,
             if_missing=IF_OLD,
@@ -93,7 +89,7 @@ class DeadLetterQueues:
             A call to SQS failed, now or within the block; the message is one clear line.
         """
         with explained(self._reason), ExitStack() as stack:
-            aws = session(region=self.region, local=self.endpoint is not None, token=self.token)
+            aws = session(region=self.region, local=self.endpoint is not None)
             client = aws.client("sqs", endpoint_url=self.endpoint, config=_CONFIG)
             stack.callback(client.close)
             yield [

@@ -43,18 +43,27 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 }
 await app.listen({ host, port });
 
-// fauxqs checks no credentials. Programs of this run send its token as the session token of theirs, which
-// no other user of the machine knows; web pages have no access, not even by a name of their own that
-// leads here (DNS rebinding). As in `local/http/access.py`.
+// fauxqs checks no credentials. Programs of this run send its token as the session token of theirs, or as the
+// first part of the path; no other user of the machine knows it. Web pages have no access, not even by a name
+// of their own that leads here (DNS rebinding). As in `local/http/access.py`.
 function refuseOthers(app, token) {
   const digest = (text) => createHash("sha256").update(text).digest();
   const expected = digest(token);
-  const local = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i;
+  const isToken = (given) => timingSafeEqual(digest(given), expected);
+  const local = /^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/i;
+  const header = "x-amz-security-token";
+
+  // Before fauxqs reads the URL.
+  app.server.prependListener("request", (request) => {
+    const [, first, rest] = /^\/([^/?]*)(.*)$/s.exec(request.url) ?? [];
+    if (token === "" || first === undefined || !isToken(first)) return;
+    request.url = rest.startsWith("/") ? rest : `/${rest}`;
+    request.headers[header] = token;
+  });
   app.addHook("onRequest", (request, reply, done) => {
-    const { host, origin, "x-amz-security-token": given = "" } = request.raw.headers;
+    const { host, origin, [header]: given = "" } = request.raw.headers;
     const page = origin !== undefined || (host !== undefined && !local.test(host));
-    const known = token === "" || timingSafeEqual(digest(given), expected);
-    if (!page && (known || request.raw.url === "/health")) return done();
+    if (!page && (token === "" || isToken(given) || request.raw.url === "/health")) return done();
     const message = page ? "Web pages have no access." : "The security token included in the request is invalid.";
     const type = page ? "AccessDeniedException" : "UnrecognizedClientException";
     reply.code(403).header("x-amzn-ErrorType", type).send({ __type: type, message });

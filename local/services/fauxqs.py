@@ -30,7 +30,8 @@ class Fauxqs:
     queues : tuple[Queue, ...]
         Queues to create when it starts.
     token : str
-        Session token that clients must send; empty: none is needed.
+        Clients must send it as the session token of their credentials, or as the first part of the
+        path; empty: none is needed.
     """
 
     port: int
@@ -42,8 +43,13 @@ class Fauxqs:
 
     @property
     def endpoint(self) -> str:
-        """Base URL for its clients."""
+        """Base URL for clients that send the token."""
         return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def secret_endpoint(self) -> str:
+        """Base URL with the token in it, for clients that send none."""
+        return f"{self.endpoint}/{self.token}" if self.token else self.endpoint
 
     def program(self) -> Program:
         """Return the program that runs it."""

@@ -113,7 +113,7 @@ def endpoints(addresses: Addresses, options: Options) -> dict[str, object]:
         "model": options.model_name,
         "valkey_url": addresses.valkey.url,
         "postgres_dsn": addresses.postgres.dsn(),
-        "aws_endpoint": sqs,
+        "aws_endpoint": addresses.fauxqs.secret_endpoint,
         "aws_session_token": addresses.token,
         "queues": {queue.name: queue_url(sqs, queue) for queue in QUEUES},
         "lambda_endpoint": addresses.lambda_endpoint,

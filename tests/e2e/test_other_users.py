@@ -33,6 +33,7 @@ ATTEMPTS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("GET", "/axon?list-type=2", {}),
     ("GET", "/_fauxqs/queues", {}),
     ("POST", "/", {"X-Amz-Target": "AmazonSQS.ListQueues", "X-Amz-Security-Token": "guessed"}),
+    ("POST", "/guessed/", {"X-Amz-Target": "AmazonSQS.ListQueues"}),
 )
 
 

@@ -159,8 +159,9 @@ def test_status_shows_processes_and_queues(dev: DevHarness) -> None:
 
 
 def test_dlq_has_a_job_that_cannot_be_read(dev: DevHarness) -> None:
-    urls = json.loads((dev.data / "run" / "endpoints.json").read_text())["queues"]
-    client = boto3.client("sqs", endpoint_url=urls["jobs"].partition("/0")[0])
+    endpoints = json.loads((dev.data / "run" / "endpoints.json").read_text())
+    urls = endpoints["queues"]
+    client = boto3.client("sqs", endpoint_url=endpoints["aws_endpoint"])
     sent = client.send_message(QueueUrl=urls["jobs-dlq"], MessageBody="poison")
     client.close()
 
