@@ -200,6 +200,7 @@ class HeldLog:
                 status=status,
                 nonce=self.claimed.nonce,
                 complete=complete,
+                lane=job.lane,
             )
         )
         logger.warning("%s was lost, and is restored: %d events", job.response_id, len(events))

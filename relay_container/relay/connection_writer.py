@@ -3,19 +3,22 @@
 import asyncio
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import EventLog
-from axon.exceptions import LostEventsError, MovedError, RequestError
+from axon.event_log.log import EventLog, ResponseMeta
+from axon.exceptions import LostEventsError, MissingResponseError, MovedError, RequestError
 from axon.management_api import ConnectionsApi, PayloadTooLargeError, PostThrottledError
 from axon.protocol.errors import error_frame
+from axon.retry import RetryPolicy
 from axon.serialization import loads
 from relay.cursor import DeliveryCursor
+from relay.lanes import Lanes
 from relay.retries import UNTIL_DONE, UNTIL_FOUND
 
 logger = logging.getLogger(__name__)
@@ -44,7 +47,14 @@ class EndedDelivery:
 class ConnectionWriter:
     """Posts to one connection; `run` is its one task.
 
-    Responses take turns, event by event. A post is repeated only when it surely did not arrive.
+    Responses of different lanes take turns, event by event; those of one lane follow one another
+    (`relay.lanes`). A post is repeated only when it surely did not arrive.
+
+    A delivery that waits for its lane posts nothing and keeps no events: it reads them from the log
+    when its turn comes. Its checkpoint is closed, so that nothing is granted to it, and another
+    relay can go on from there without a doubt. It still confirms what the client has after a
+    failover, and each look of the reconciler writes its checkpoint, which keeps a log that has
+    ended from expiring.
 
     Before a post, the log knows that it may be under way: because the event was granted, or from a
     checkpoint in doubt. When nothing follows at once, a checkpoint without doubt says what has
@@ -94,6 +104,8 @@ class ConnectionWriter:
         self._observe_lag = observe_lag
         self._clock = clock
         self._deliveries: set[DeliveryCursor] = set()
+        self._lanes = Lanes()
+        self._notices: deque[bytes] = deque()
         # In the order in which they get their turns.
         self._ready: OrderedDict[DeliveryCursor, None] = OrderedDict()
         # Deliveries of which the log says that a post may be under way, and since when it does.
@@ -110,13 +122,28 @@ class ConnectionWriter:
     def add(self, delivery: DeliveryCursor) -> None:
         """Take on a delivery."""
         self._deliveries.add(delivery)
+        self._wake_all(self._lanes.add(delivery))
 
     def drop(self, delivery: DeliveryCursor) -> None:
         """Post no more of a delivery; a post under way is not stopped."""
         self._deliveries.discard(delivery)
         self._ready.pop(delivery, None)
         self._in_doubt.pop(delivery, None)
+        self._wake_all(self._lanes.remove(delivery))
         self._woken.set()
+
+    def tell(self, notice: bytes) -> None:
+        """Post an event that belongs to no delivery, before any other post that has not begun."""
+        self._notices.append(notice)
+        self._woken.set()
+
+    def close_lane(self, lane: str, response_id: str) -> None:
+        """Begin no response of a lane while one that may come first is looked up."""
+        self._wake_all(self._lanes.close(lane, response_id))
+
+    def open_lane(self, lane: str, response_id: str) -> None:
+        """Undo `close_lane`."""
+        self._wake_all(self._lanes.open(lane, response_id))
 
     def halt(self) -> None:
         """Begin no more posts; `run` ends after the current one, with every checkpoint closed."""
@@ -125,9 +152,14 @@ class ConnectionWriter:
 
     def wake(self, delivery: DeliveryCursor) -> None:
         """Give a delivery its turn if it has become ready."""
-        if delivery.ready and delivery in self._deliveries:
+        ready = delivery.must_close if delivery.waiting else delivery.ready
+        if ready and delivery in self._deliveries:
             self._ready[delivery] = None
             self._woken.set()
+
+    def _wake_all(self, deliveries: Iterable[DeliveryCursor]) -> None:
+        for delivery in deliveries:
+            self.wake(delivery)
 
     async def run(self) -> AsyncGenerator[EndedDelivery, None]:
         """Post until every delivery has ended.
@@ -147,8 +179,11 @@ class ConnectionWriter:
         LostEventsError
             The log has lost what follows, so the client must not receive more.
         """
-        while self._deliveries and not self._halted.is_set():
-            while self._ready and not self._halted.is_set():
+        while (self._deliveries or self._notices) and not self._halted.is_set():
+            while (self._ready or self._notices) and not self._halted.is_set():
+                if self._notices:
+                    await self._post(self._notices.popleft())
+                    continue
                 delivery, _ = self._ready.popitem(last=False)
                 if ending := await self._unless_moved(delivery, self._turn):
                     yield EndedDelivery(delivery, ending)
@@ -186,8 +221,13 @@ class ConnectionWriter:
         # Each await gives others the time to drop the delivery: then it is looked at no more.
         if delivery.generation != self._log.generation:
             await self._confirm(delivery)
-        if delivery.must_read and delivery in self._deliveries:
-            await self._read(delivery)
+        if delivery.waiting:
+            await self._wait(delivery)
+            return None
+        # From here on no other response of its lane may come first, also one that is found later.
+        self._lanes.begin(delivery)
+        if delivery.must_read and delivery in self._deliveries and not await self._read(delivery):
+            return self._end(delivery)
         event = delivery.peek() if delivery in self._deliveries else None
         going_on = event is None or await self._post_next(delivery, event)
         if delivery not in self._deliveries:
@@ -200,7 +240,18 @@ class ConnectionWriter:
             # relay die in the pause, another one can go on without closing the connection.
             await self._checkpoint(delivery, TailState.NONE)
             self._in_doubt.pop(delivery, None)
+            delivery.take_grants()
         return None
+
+    async def _wait(self, delivery: DeliveryCursor) -> None:
+        """Write the checkpoint of a delivery that waits for its lane, if that is due."""
+        if not delivery.must_close or delivery not in self._deliveries:
+            return
+        # Before the call: what comes during it may make another one necessary.
+        delivery.closed()
+        # A log that is missing is none to wait for here, where others would wait, too.
+        with suppress(MissingResponseError):
+            await self._checkpoint(delivery, TailState.CLOSED, retry=UNTIL_DONE)
 
     async def _post_next(self, delivery: DeliveryCursor, event: bytes) -> bool:
         """Post an event; return whether the delivery can go on after it."""
@@ -231,8 +282,11 @@ class ConnectionWriter:
         """
         generation = self._log.generation
         delivery.forget()
-        await self._checkpoint(delivery, TailState.NONE)
+        tail = TailState.CLOSED if delivery.waiting else TailState.NONE
+        await self._checkpoint(delivery, tail)
         self._in_doubt.pop(delivery, None)
+        if tail is TailState.NONE and not delivery.waiting:
+            delivery.take_grants()
         # The call may have met yet another generation: then the next turn writes it once more.
         if self._log.generation == generation:
             delivery.generation = generation
@@ -240,17 +294,23 @@ class ConnectionWriter:
     async def _close_checkpoint(self, delivery: DeliveryCursor) -> None:
         await self._checkpoint(delivery, TailState.CLOSED)
 
-    async def _read(self, delivery: DeliveryCursor) -> None:
+    async def _read(self, delivery: DeliveryCursor) -> bool:
+        """Read the log; return False if it was deleted, so that nothing follows."""
         after = delivery.begin_read()
         events = await UNTIL_DONE.run(
             lambda: self._log.read(delivery.response_id, after=after, limit=READ_LIMIT)
         )
-        if not events and await self._is_behind(delivery):
-            delivery.postpone_read()
-            return
+        if not events:
+            meta = await UNTIL_DONE.run(lambda: self._log.describe(delivery.response_id))
+            if meta is not None and not meta.tenant_id:
+                return False
+            if self._is_behind(delivery, meta):
+                delivery.postpone_read()
+                return True
         delivery.end_read(events, complete=len(events) < READ_LIMIT)
+        return True
 
-    async def _is_behind(self, delivery: DeliveryCursor) -> bool:
+    def _is_behind(self, delivery: DeliveryCursor, meta: ResponseMeta | None) -> bool:
         """Return whether the log lacks events of the client that an attempt may append again.
 
         Raises
@@ -258,7 +318,6 @@ class ConnectionWriter:
         LostEventsError
             No attempt will: the log was made again, or has ended without them.
         """
-        meta = await UNTIL_DONE.run(lambda: self._log.describe(delivery.response_id))
         if meta is None or meta.next_sequence > delivery.next_sequence:
             return False
         if meta.status.terminal:
@@ -269,9 +328,11 @@ class ConnectionWriter:
             raise LostEventsError(f"{delivery.response_id}: its log has begun again")
         return behind
 
-    async def _checkpoint(self, delivery: DeliveryCursor, tail: TailState) -> None:
+    async def _checkpoint(
+        self, delivery: DeliveryCursor, tail: TailState, *, retry: RetryPolicy = UNTIL_FOUND
+    ) -> None:
         checkpoint = DeliveryCheckpoint(delivery.next_sequence, tail)
-        await UNTIL_FOUND.run(
+        await retry.run(
             lambda: self._log.checkpoint(
                 delivery.response_id,
                 checkpoint,
@@ -293,8 +354,7 @@ class ConnectionWriter:
         return True
 
     def _end(self, delivery: DeliveryCursor) -> Ending:
-        self._deliveries.discard(delivery)
-        self._in_doubt.pop(delivery, None)
+        self.drop(delivery)
         return Ending.DELIVERED
 
 

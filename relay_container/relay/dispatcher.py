@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 
 from axon.event_log.checkpoint import TailState
+from axon.event_log.lanes import NO_LANE, LanePosition
 from axon.event_log.log import EventLog, ResponseMeta
 from axon.event_log.publication import Kind, Publication
 from axon.formats import UnreadableLogError, log_refusal
@@ -11,6 +12,8 @@ from axon.tasks import TaskSet
 from relay.closing import ConnectionCloser
 from relay.completion import DeliveryCompletion
 from relay.cursor import DeliveryCursor
+from relay.moves import MoveNotices
+from relay.predecessors import PredecessorSearch
 from relay.registry import DeliveryRegistry
 from relay.retries import UNTIL_DONE
 from relay.writers import WriterPool
@@ -54,8 +57,19 @@ class Dispatcher:
             completion=completion,
             closer=self._closer,
             tasks=self._tasks,
-            moved=self._look_up,
+            moved=self._has_moved,
             observe_lag=observe_lag,
+        )
+        self._moves = MoveNotices(
+            log=log, writers=self._writers, closer=self._closer, tasks=self._tasks
+        )
+        self._predecessors = PredecessorSearch(
+            log=log,
+            completion=completion,
+            registry=self._registry,
+            writers=self._writers,
+            tasks=self._tasks,
+            find=self.find,
         )
         self._looking_up: dict[str, bool] = {}
         """Responses that are looked up in the log; True if that is to be done again."""
@@ -89,11 +103,18 @@ class Dispatcher:
             case Kind.RESUMED:
                 self._resume(publication)
             case Kind.MOVED:
-                self.drop(publication.response_id, connection_id=publication.connection_id)
+                self._leave(publication)
             case _:
                 self._publish(publication)
 
-    def deliver_from(self, response_id: str, connection_id: str, *, first: int) -> None:
+    def deliver_from(
+        self,
+        response_id: str,
+        connection_id: str,
+        *,
+        first: int,
+        position: LanePosition = NO_LANE,
+    ) -> None:
         """Deliver a response from event `first` on, unless that is under way here."""
         delivery = self.deliveries.get(response_id)
         # A delivery that is behind `first` is one of this relay's before another relay took the
@@ -103,7 +124,9 @@ class Dispatcher:
             or delivery.connection_id != connection_id
             or delivery.next_sequence < first
         ):
-            self._replace(response_id, connection_id, first=first, announced=True)
+            self._replace(
+                response_id, connection_id, first=first, position=position, announced=True
+            )
 
     async def find(self, response_id: str) -> None:
         """Look a response up in the log, and do what follows for this relay."""
@@ -124,13 +147,21 @@ class Dispatcher:
         elif meta.relay_id == self._completion.relay_id:
             await self._found(meta)
 
-    def drop(self, response_id: str, *, connection_id: str | None = None) -> None:
-        """Deliver no more of a response, to this connection or at all: another one has it now."""
-        delivery = self.deliveries.get(response_id)
-        if delivery is None or connection_id not in (None, delivery.connection_id):
-            return
-        self._registry.remove(response_id)
-        self._writers.drop(delivery)
+    def drop(self, response_id: str, *, to: str = "") -> None:
+        """Deliver no more of a response: another relay or connection has it now.
+
+        Parameters
+        ----------
+        response_id : str
+            The response; one that is not delivered here is ignored.
+        to : str
+            The connection that has it; if that is another one, the delivery's gets a notice. Empty
+            if that is not known.
+        """
+        delivery = self._registry.remove(response_id)
+        if delivery is not None:
+            self._writers.drop(delivery)
+            self._moves.tell(delivery, to)
 
     def request_read(self, delivery: DeliveryCursor) -> None:
         """Make a delivery read the log, because publications of it may have been lost."""
@@ -177,8 +208,9 @@ class Dispatcher:
         delivery = self.deliveries.get(response_id)
         if delivery is not None and delivery.connection_id != connection_id:
             # The response was resumed on another connection, and the publication of that was lost
-            # or is late.
-            self.drop(response_id)
+            # or is late. One of a lost server may be older than the delivery, and tells nothing.
+            current = publication.generation in ("", self._log.generation)
+            self.drop(response_id, to=connection_id if current else "")
             delivery = None
         if publication.generation not in ("", self._log.generation):
             # Published by a server that commands do not go to: before a failover, or just after it.
@@ -197,6 +229,7 @@ class Dispatcher:
                 response_id=response_id,
                 connection_id=connection_id,
                 generation=self._log.generation,
+                position=publication.position,
             )
             self._add(delivery)
         delivery.publish(publication)
@@ -233,9 +266,16 @@ class Dispatcher:
             response_id,
             connection_id,
             first=publication.first,
+            position=publication.position,
             announced=True,
             generation=generation,
         )
+
+    def _leave(self, publication: Publication) -> None:
+        """Deliver no more of a response to a connection: it has moved."""
+        delivery = self.deliveries.get(publication.response_id)
+        if delivery is not None and delivery.connection_id == publication.connection_id:
+            self.drop(publication.response_id, to=publication.to)
 
     async def _found(self, meta: ResponseMeta) -> None:
         response_id, connection_id = meta.response_id, meta.connection_id
@@ -251,7 +291,14 @@ class Dispatcher:
         else:
             # Certain, or granted to this relay, which never received the grant: nobody has posted.
             first = meta.checkpoint.next_sequence
-            self._replace(response_id, connection_id, first=first, announced=False)
+            self._replace(
+                response_id, connection_id, first=first, position=meta.position, announced=False
+            )
+
+    def _has_moved(self, delivery: DeliveryCursor) -> None:
+        """Look up who has a response that the log does not let this relay post any more."""
+        self._moves.find_out(delivery)
+        self._look_up(delivery.response_id)
 
     def _look_up(self, response_id: str) -> None:
         """Start `find`, unless it is under way for this response."""
@@ -275,16 +322,18 @@ class Dispatcher:
         connection_id: str,
         *,
         first: int,
+        position: LanePosition,
         announced: bool,
         generation: str | None = None,
     ) -> None:
-        self.drop(response_id)
+        self.drop(response_id, to=connection_id)
         delivery = DeliveryCursor(
             response_id=response_id,
             connection_id=connection_id,
             first=first,
             generation=self._log.generation if generation is None else generation,
             resumed=True,
+            position=position,
         )
         delivery.announced = announced
         self._add(delivery)
@@ -293,3 +342,4 @@ class Dispatcher:
     def _add(self, delivery: DeliveryCursor) -> None:
         self._registry.add(delivery)
         self._writers.add(delivery)
+        self._predecessors.begin(delivery)

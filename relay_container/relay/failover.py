@@ -91,4 +91,6 @@ class Failover:
                 continue
             for response in responses:
                 first = response.checkpoint.next_sequence
-                self._dispatcher.deliver_from(response.response_id, connection_id, first=first)
+                self._dispatcher.deliver_from(
+                    response.response_id, connection_id, first=first, position=response.position
+                )

@@ -98,7 +98,7 @@ class DeliveryReconciler:
             if meta is not None and delivery.generation != self._log.generation:
                 continue  # its writer finds out what the new generation has of it
             if meta is not None and meta.relay_id != self._relay_id:
-                self._dispatcher.drop(response_id)
+                self._dispatcher.drop(response_id, to=meta.connection_id)
             else:
                 self._dispatcher.close(delivery.connection_id)
 

@@ -45,8 +45,8 @@ class WriterPool:
         Closes connections whose client must resume.
     tasks : TaskSet
         Runs the writers.
-    moved : Callable[[str], None]
-        Called with the id of each response that another relay or connection turned out to have.
+    moved : Callable[[DeliveryCursor], None]
+        Called with each delivery of a response that another relay or connection turned out to have.
     observe_lag : Callable[[float], None]
         Called with the seconds from each event's receipt to its delivery.
     """
@@ -60,7 +60,7 @@ class WriterPool:
         completion: DeliveryCompletion,
         closer: ConnectionCloser,
         tasks: TaskSet,
-        moved: Callable[[str], None],
+        moved: Callable[[DeliveryCursor], None],
         observe_lag: Callable[[float], None],
     ) -> None:
         self._connections = connections
@@ -78,21 +78,38 @@ class WriterPool:
 
     def add(self, delivery: DeliveryCursor) -> None:
         """Deliver a response to its connection."""
-        running = self._running.get(delivery.connection_id)
-        if running is not None:
-            running.writer.add(delivery)
-            return
+        self._writer_of(delivery.connection_id).add(delivery)
+
+    def tell(self, connection_id: str, notice: bytes) -> None:
+        """Post an event that belongs to no delivery, after the posts that have begun."""
+        self._writer_of(connection_id).tell(notice)
+
+    def close_lane(self, delivery: DeliveryCursor, response_id: str) -> None:
+        """Begin no response of a delivery's lane while one that may come first is looked up."""
+        lane, running = delivery.position.lane, self._running.get(delivery.connection_id)
+        if lane and running:
+            running.writer.close_lane(lane, response_id)
+
+    def open_lane(self, delivery: DeliveryCursor, response_id: str) -> None:
+        """Undo `close_lane`."""
+        if running := self._running.get(delivery.connection_id):
+            running.writer.open_lane(delivery.position.lane, response_id)
+
+    def _writer_of(self, connection_id: str) -> ConnectionWriter:
+        """Return the connection's writer; a new one runs once the caller has given it work."""
+        if running := self._running.get(connection_id):
+            return running.writer
         writer = ConnectionWriter(
             relay_id=self._completion.relay_id,
-            connection_id=delivery.connection_id,
+            connection_id=connection_id,
             connections=self._connections,
             log=self._log,
             observe_lag=self._observe_lag,
         )
-        writer.add(delivery)
         # In the dictionary before the task's first step, which looks it up when it ends.
         task = self._tasks.start(self._run(writer))
-        self._running[delivery.connection_id] = _Running(writer, task)
+        self._running[connection_id] = _Running(writer, task)
+        return writer
 
     def wake(self, delivery: DeliveryCursor) -> None:
         """Wake a delivery's writer, because the delivery may be ready."""
@@ -142,7 +159,7 @@ class WriterPool:
     async def _end(self, delivery: DeliveryCursor, ending: Ending) -> None:
         if ending is Ending.MOVED:
             self._registry.remove(delivery.response_id)
-            self._moved(delivery.response_id)
+            self._moved(delivery)
             return
         # Noted here before the directory is changed: a publication in between must not start the
         # delivery again.

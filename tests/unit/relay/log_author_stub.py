@@ -30,7 +30,9 @@ class Author:
         self._job = job
 
     @classmethod
-    async def open(cls, log: EventLog, connection_id: str, *, stream_id: str | None = None) -> Self:
+    async def open(
+        cls, log: EventLog, connection_id: str, *, stream_id: str | None = None, lane: str = ""
+    ) -> Self:
         response_id = new_id("resp")
         request = CreateResponse(model=MODEL, input="hello", stream_id=stream_id)
         job = new_job(
@@ -52,6 +54,7 @@ class Author:
                 job=job.encode(),
                 created=created.data,
                 key_id=a_principal(TENANT).key_id,
+                lane=lane,
             )
         )
         assert opening.outcome in (OpenResult.OPENED, OpenResult.UNATTENDED)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter, field_serializer
 
+from axon.event_log.lanes import lane_of
 from axon.exceptions import UnavailableError
 from axon.formats import Format, FormattedModel, read, text_at
 from axon.ids import is_id
@@ -88,6 +89,11 @@ class Job(FormattedModel):
     def model(self) -> str:
         """The model that is to answer: of an alias, the one that it stood for."""
         return str(self.response["model"])
+
+    @property
+    def lane(self) -> str:
+        """The name of the lane in which the response is delivered."""
+        return lane_of(self.stream_id)
 
     @property
     def stored(self) -> bool:

@@ -60,7 +60,7 @@ class TestEventLogResume:
         await harness.relays.heartbeat("r2", lease_s=600)
         harness.published()
         assert await resume(harness) is Resumption.RESUMED
-        assert harness.published() == [("r1", b"resp_1 c1 0 M"), ("r2", resumed(0))]
+        assert harness.published() == [("r1", b"resp_1 c1 0 M v1 to=c2"), ("r2", resumed(0))]
         assert (await described(harness.log)).relay_id == "r2"
         assert await harness.relays.undelivered("r1") == set()
         assert await harness.relays.undelivered("r2") == {"resp_1"}

@@ -68,6 +68,6 @@ async def test_publications_of_a_resumption_have_the_encoders_bytes(
     harness.published()
     await harness.log.resume("resp_1", tenant_id="t", connection_id="c2", first=1)
     assert harness.published() == [
-        ("r1", Publication("resp_1", "c1", 0, Kind.MOVED).encode()),
+        ("r1", Publication("resp_1", "c1", 0, Kind.MOVED, to="c2").encode()),
         ("r2", Publication("resp_1", "c2", 1, Kind.RESUMED).encode()),
     ]

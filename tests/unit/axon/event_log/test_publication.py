@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from axon.event_log.lanes import LanePosition, lane_of
 from axon.event_log.publication import Kind, Publication
 
 
@@ -50,8 +51,33 @@ def test_publication_refuses_anything_else(payload: bytes) -> None:
         ),
         (Publication("resp_1", "c=", 41, Kind.RESUMED, []), b"resp_1 c= 41 R"),
         (Publication("resp_1", "c=", 0, Kind.MOVED, []), b"resp_1 c= 0 M"),
+        (Publication("resp_1", "c=", 0, Kind.MOVED, [], to="d="), b"resp_1 c= 0 M v1 to=d="),
+        (
+            Publication("resp_1", "c", 4, Kind.RESUMED, [], position=LanePosition("a%20b", 7)),
+            b"resp_1 c 4 R v1 lane=a%20b order=7",
+        ),
+        (
+            Publication(
+                "resp_2", "c", 0, Kind.EVENTS, [b"{}"], position=LanePosition("*", 8, "resp_1")
+            ),
+            b"resp_2 c 0 - v1 lane=* order=8 before=resp_1\n{}",
+        ),
     ],
 )
 def test_publication_encodes_what_it_decodes(publication: Publication, payload: bytes) -> None:
     assert publication.encode() == payload
     assert Publication.decode(payload) == publication
+
+
+def test_publication_ignores_fields_that_it_does_not_know() -> None:
+    payload = b"resp_1 c 0 - v1 order=8 new=1 lane=* flag\n{}"
+    expected = Publication("resp_1", "c", 0, Kind.EVENTS, [b"{}"], position=LanePosition("*", 8))
+    assert Publication.decode(payload) == expected
+
+
+@pytest.mark.parametrize("stream_id", [None, "a", "*", " \n=", "wörld 🌍", "%20"])
+def test_lane_has_a_name_without_spaces_for_each_stream_id(stream_id: str | None) -> None:
+    lane = lane_of(stream_id)
+    assert lane.isascii()
+    assert not set(lane) & set(" \n=")
+    assert LanePosition(lane).stream_id == stream_id

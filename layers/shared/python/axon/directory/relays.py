@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from axon.event_log.checkpoint import DeliveryCheckpoint
+from axon.event_log.lanes import NO_LANE, LanePosition
 
 LATE_RELAY_S = 30
 """Seconds after the end of its lease in which a relay still gets responses if none is alive.
@@ -14,11 +15,12 @@ It may only be late with its heartbeat, and if it is dead, another takes its del
 
 @dataclass(frozen=True, slots=True)
 class TakenOver:
-    """A response taken over from another relay, with that relay's last checkpoint of it."""
+    """A response taken over from another relay, with its last checkpoint and its place."""
 
     response_id: str
     connection_id: str
     checkpoint: DeliveryCheckpoint
+    position: LanePosition = NO_LANE
 
 
 class RelayDirectory(Protocol):

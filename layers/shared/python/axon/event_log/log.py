@@ -12,6 +12,7 @@ from typing import Protocol
 
 from axon.event_log.checkpoint import NOTHING_DELIVERED, DeliveryCheckpoint
 from axon.event_log.indexes import LogIndexes
+from axon.event_log.lanes import NO_LANE, LanePosition
 from axon.event_log.openings import NewResponse, Opening, Resumption
 
 
@@ -88,6 +89,7 @@ class ResponseMeta:
     nonce: str = ""
     incomplete: bool = False
     forks: str = ""
+    position: LanePosition = NO_LANE
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class LostResponse:
     """A log that Valkey has lost, as its writer holds it.
 
     `age_ms`: milliseconds since the request was accepted. `complete`: as in `EventLog.append`.
+    `lane`: as in `NewResponse`; it becomes the last one of it.
     """
 
     response_id: str
@@ -110,6 +113,7 @@ class LostResponse:
     nonce: str = ""
     model: str = ""
     complete: bool = True
+    lane: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +283,7 @@ class EventLog(AttemptLog, LogIndexes, Protocol):
 
         Where nothing was posted after the checkpoint, events are granted as they are published,
         here as in `claim` and `append`: the relay may then post them without a checkpoint first.
+        Nothing is granted while another response of its lane has not been delivered.
 
         Opening the same response twice changes nothing and answers as if it were the first time.
         An idempotency key counts as long as its response can be resumed.
@@ -295,7 +300,8 @@ class EventLog(AttemptLog, LogIndexes, Protocol):
         """Deliver the tenant's response to this connection, from event `first` on.
 
         Its former connection gets no more of it. A log that has ended can be resumed, too, as long
-        as its events are kept and one is left to deliver.
+        as its events are kept and one is left to deliver. It becomes the last one of its lane on
+        the connection, unless it is in that lane already.
         """
         ...
 
@@ -305,7 +311,8 @@ class EventLog(AttemptLog, LogIndexes, Protocol):
         """Write how far the client on this connection has received; it is not abandoned then.
 
         A grant stays until more has arrived or the checkpoint is closed: the call may have been
-        sent before the relay received the grant, and must not take it back.
+        sent before the relay received the grant, and must not take it back. A closed checkpoint
+        also keeps a log that has ended as long again: its client has not received it yet.
 
         Raises
         ------

@@ -31,6 +31,8 @@ class NewResponse:
     cancel_on_disconnect : bool | None
         True to cancel it as soon as its connection ends, without a resume window; None to do as the
         connection says that it is delivered to then.
+    lane : str
+        Lane of the connection that it joins (`axon.event_log.lanes`); empty for none.
     """
 
     response_id: str
@@ -43,6 +45,7 @@ class NewResponse:
     fingerprint: str = ""
     key_id: str = ""
     cancel_on_disconnect: bool | None = None
+    lane: str = ""
 
 
 class OpenResult(StrEnum):

@@ -1,7 +1,9 @@
 """Publications: messages of the event log to relays, a header line and then one event a line.
 
 The header of version 1 has four fields. A later version adds ``v2`` (and so on) as the fifth one,
-which readers of version 1 refuse; further fields are ignored.
+which readers of version 1 refuse. Fields after it are optional, have the form ``name=value``, and
+are ignored by readers that do not know them: a position in a lane (`axon.event_log.lanes`) where a
+response begins or resumes, and ``to``, the connection that a response has moved to.
 """
 
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Self
 
+from axon.event_log.lanes import NO_LANE, LanePosition
 from axon.formats import Format, UnreadableError, check
 
 
@@ -46,6 +49,10 @@ class Publication:
         arrived, and the log has written the grant.
     generation : str
         Generation of the server that has published it, known from the subscription; not encoded.
+    position : LanePosition
+        Place in the connection's lane; only with event 0 and with a resumption.
+    to : str
+        The connection that a response has moved to; empty if that is not known.
     """
 
     response_id: str
@@ -55,6 +62,8 @@ class Publication:
     events: Sequence[bytes] = ()
     granted: bool = False
     generation: str = ""
+    position: LanePosition = NO_LANE
+    to: str = ""
 
     @property
     def terminal(self) -> bool:
@@ -70,6 +79,10 @@ class Publication:
             self.first,
             flags,
         )
+        fields = self.position.fields() | ({"to": self.to} if self.to else {})
+        if fields:
+            named = " ".join(f"{name}={value}" for name, value in fields.items())
+            header += b" v1 " + named.encode()
         return b"\n".join([header, *self.events])
 
     @classmethod
@@ -93,6 +106,7 @@ class Publication:
             response_id, connection_id, first, flags, *version = header.split(b" ")
             if version:
                 check(Format.PUBLICATION, int(version[0].removeprefix(b"v")))
+            fields = dict(field.decode().partition("=")[::2] for field in version[1:])
             return cls(
                 response_id.decode(),
                 connection_id.decode(),
@@ -101,6 +115,8 @@ class Publication:
                 events,
                 granted=flags.endswith(b"!"),
                 generation=generation,
+                position=LanePosition.from_fields(fields),
+                to=fields.get("to", ""),
             )
         except UnreadableError:
             raise

@@ -248,6 +248,7 @@ class ResponseService:
             idempotency=idempotency,
             fingerprint=fingerprint(request) if idempotency else "",
             cancel_on_disconnect=request.cancel_on_disconnect,
+            lane=job.lane,
         )
         opening = await self._log.open(response)
         match opening.outcome:

@@ -301,6 +301,7 @@ def _lost(
         journal=journal,
         status=Status.IN_PROGRESS,
         complete=False,
+        lane=meta.position.lane,
     )
 
 
@@ -321,6 +322,7 @@ def _unbegun(job: Job) -> LostResponse:
         events=[job.transcript().created()],
         status=Status.QUEUED,
         complete=False,
+        lane=job.lane,
     )
 
 

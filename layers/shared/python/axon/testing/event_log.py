@@ -9,6 +9,7 @@ from typing_extensions import override
 from axon.deadlines import Deadlines
 from axon.directory.models import SILENCE_S
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState, is_behind_fork
+from axon.event_log.lanes import NO_LANE
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.event_log.openings import NewResponse, Opening, OpenResult, Resumption
 from axon.event_log.publication import Kind, Publication
@@ -94,6 +95,9 @@ class FakeValkey(FakeLogIndexes):
             job=response.job,
             key_id=response.key_id,
         )
+        meta = self._join_lane(meta, response.lane)
+        if meta.position.before:
+            meta = replace(meta, checkpoint=DeliveryCheckpoint(0, TailState.CLOSED))
         log = self._new_log(meta, model=response.model)
         log.checkpoint_generation = self.generation
         log.cancel_on_disconnect = response.cancel_on_disconnect
@@ -244,6 +248,7 @@ class FakeValkey(FakeLogIndexes):
             checkpoint=DeliveryCheckpoint(0, TailState.IN_DOUBT),
             key_id=response.key_id,
         )
+        meta = self._join_lane(meta, response.lane)
         log = self._new_log(meta, model=response.model, age_s=response.age_ms / 1000)
         log.events.extend(response.events)
         log.journal.extend(response.journal)
@@ -270,22 +275,24 @@ class FakeValkey(FakeLogIndexes):
         if relay_id is None:
             return Resumption.NO_RELAY
         former = log.meta
-        self._undelivered.setdefault(former.relay_id, set()).discard(response_id)
+        delivering = response_id in self._undelivered.setdefault(former.relay_id, set())
+        self._undelivered[former.relay_id].discard(response_id)
         self._undelivered.setdefault(relay_id, set()).add(response_id)
         log.abandoned_until = float("inf")
         if log.meta.status.terminal:
             self._keep(log)
-        log.meta = replace(
-            former,
-            connection_id=connection_id,
-            relay_id=relay_id,
-            checkpoint=DeliveryCheckpoint(first),
-        )
+        log.meta = replace(former, connection_id=connection_id, relay_id=relay_id)
+        if former.connection_id != connection_id or not delivering:
+            self._leave_lane(former)
+            log.meta = self._join_lane(log.meta, former.position.lane)
+        tail = TailState.CLOSED if log.meta.position.before else TailState.NONE
+        log.meta = replace(log.meta, checkpoint=DeliveryCheckpoint(first, tail))
         log.checkpoint_generation = self.generation
         if former.relay_id != relay_id:
-            moved = Publication(response_id, former.connection_id, 0, Kind.MOVED)
+            moved = Publication(response_id, former.connection_id, 0, Kind.MOVED, to=connection_id)
             self.published.append((former.relay_id, moved.encode()))
-        resumed = Publication(response_id, connection_id, first, Kind.RESUMED)
+        position = log.meta.position
+        resumed = Publication(response_id, connection_id, first, Kind.RESUMED, position=position)
         self.published.append((relay_id, resumed.encode()))
         return Resumption.RESUMED
 
@@ -309,6 +316,8 @@ class FakeValkey(FakeLogIndexes):
             if checkpoint.tail is not TailState.IN_DOUBT:
                 log.checkpoint_generation = self.generation
         log.abandoned_until = float("inf")
+        if checkpoint.tail is TailState.CLOSED and log.meta.status.terminal and log.meta.tenant_id:
+            self._keep(log)
 
     def lose(self) -> None:
         """Forget everything but what is announced again and again, as after FLUSHALL."""
@@ -318,6 +327,7 @@ class FakeValkey(FakeLogIndexes):
         self._gone.clear()
         self._cancelling.clear()
         self._interrupted.clear()
+        self._lanes.clear()
         self._repeatable.clear()
 
     def _running(self, response_id: str) -> FakeLog:
@@ -385,6 +395,9 @@ class FakeValkey(FakeLogIndexes):
         kind = Kind.LAST_EVENTS if status.terminal else Kind.EVENTS
         data = [event.data for event in events]
         to = log.meta.connection_id
-        publication = Publication(response_id, to, first, kind, data, granted=granted)
+        position = log.meta.position if first == 0 else NO_LANE
+        publication = Publication(
+            response_id, to, first, kind, data, granted=granted, position=position
+        )
         self.published.append((log.meta.relay_id, publication.encode()))
         self.channels.publish(publication, generation=self.generation)

@@ -9,6 +9,7 @@ from typing_extensions import override
 from axon.directory.connections import ConnectionDirectory
 from axon.directory.relays import LATE_RELAY_S, RelayDirectory, TakenOver
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
+from axon.event_log.lanes import LanePosition
 from axon.event_log.log import JournalRecord, LoggedEvent, ResponseMeta
 from axon.tenants.principal import Principal
 
@@ -57,6 +58,7 @@ _STORED = (
     "_cancelling",
     "_interrupted",
     "_repeatable",
+    "_lanes",
 )
 
 
@@ -72,6 +74,7 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
         self._gone: set[str] = set()
         self._cancelling: set[str] = set()
         self._interrupted: set[str] = set()
+        self._lanes: dict[str, dict[str, str]] = {}
         self._losses = 0
 
     @property
@@ -99,6 +102,8 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
         if log and connection_id not in (None, log.meta.connection_id):
             return
         self._undelivered.get(relay_id, set()).discard(response_id)
+        if log:
+            self._leave_lane(replace(log.meta, position=replace(log.meta.position, before="")))
 
     @override
     async def expired(self) -> list[str]:
@@ -132,7 +137,8 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
             log.meta = replace(log.meta, relay_id=successor_id)
             left.discard(response_id)
             self._undelivered.setdefault(successor_id, set()).add(response_id)
-            taken_over.append(TakenOver(response_id, connection_id, self._checkpoint_of(log)))
+            checkpoint, position = self._checkpoint_of(log), log.meta.position
+            taken_over.append(TakenOver(response_id, connection_id, checkpoint, position))
         if relay_id != successor_id and not left:
             self._relays.pop(relay_id, None)
         return taken_over
@@ -162,6 +168,23 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
     def _late_relay(self, now: float) -> str:
         late = {key: until for key, until in self._relays.items() if until >= now - LATE_RELAY_S}
         return max(late, key=lambda key: late[key], default="")
+
+    def _join_lane(self, meta: ResponseMeta, lane: str) -> ResponseMeta:
+        """Return a response's state with the last place of a lane of its connection."""
+        if not lane:
+            return meta
+        last = self._lanes.setdefault(meta.connection_id, {})
+        order = max(int(self._clock() * 1000), int(last.get("order", "0")) + 1)
+        position = LanePosition(lane, order, last.get(f"lane:{lane}", ""))
+        last |= {"order": str(order), f"lane:{lane}": meta.response_id}
+        return replace(meta, position=position)
+
+    def _leave_lane(self, meta: ResponseMeta) -> None:
+        last, field = self._lanes.get(meta.connection_id, {}), f"lane:{meta.position.lane}"
+        if last.get(field) == meta.response_id:
+            last[field] = meta.position.before
+            if not last[field]:
+                del last[field]
 
     def snapshot(self) -> object:
         """Return all that is stored now, for `rewind`."""

@@ -12,6 +12,7 @@ from axon.directory.connections import CONNECTION_LIFE_S, ConnectionDirectory
 from axon.directory.models import SILENCE_S, ModelDirectory
 from axon.directory.relays import RelayDirectory, TakenOver
 from axon.event_log.checkpoint import DeliveryCheckpoint
+from axon.event_log.lanes import LanePosition
 from axon.models.desired import ModelChanges
 from axon.tenants.principal import Principal
 
@@ -26,7 +27,7 @@ class ValkeyRelayDirectory(RelayDirectory):
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
         self._take_over = Script(valkey, "take_over", after=("generation", "now_ms"))
-        self._delivered = Script(valkey, "delivered")
+        self._delivered = Script(valkey, "delivered", after=("lanes",))
         # Positions in the sets of dead relays, so that a takeover in many calls reads each once.
         self._cursors: dict[str, int] = {}
 
@@ -105,9 +106,12 @@ class ValkeyRelayDirectory(RelayDirectory):
             return None
         return [
             TakenOver(
-                response_id.decode(), connection_id.decode(), DeliveryCheckpoint.decode(checkpoint)
+                response_id.decode(),
+                connection_id.decode(),
+                DeliveryCheckpoint.decode(checkpoint),
+                LanePosition(lane.decode(), int(order), before.decode()),
             )
-            for response_id, connection_id, checkpoint in rows
+            for response_id, connection_id, checkpoint, lane, order, before in rows
         ]
 
 

@@ -78,11 +78,11 @@ class ValkeyEventLog(ValkeyLogIndexes):
         self._claim = Script(valkey, "claim", after=("format", *timed, "publish", "attempts"))
         self._append = Script(valkey, "append", after=("held", *timed, "publish"))
         self._restore = Script(
-            valkey, "restore", after=("format", "now_ms", "progress", "relay_of")
+            valkey, "restore", after=("format", "now_ms", "progress", "relay_of", "lanes")
         )
         self._resume = Script(valkey, "resume", after=("format", "generation", *_DELIVERY))
         self._replication = Replication(valkey)
-        self._checkpoint = Script(valkey, "checkpoint", after=("generation",))
+        self._checkpoint = Script(valkey, "checkpoint", after=("generation", "now_ms", "held"))
 
     @property
     @override
@@ -120,6 +120,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             self._deadlines.encode(),
             self._deadlines.hard_limit_ms,
             codec.optional_flag(response.cancel_on_disconnect),
+            response.lane,
         ]
         outcome, *first = map(bytes.decode, await self._open(keys=keys, args=arguments))
         return Opening(OpenResult(outcome), *first)
@@ -307,6 +308,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             self._deadlines.encode(),
             self._deadlines.hard_limit_ms,
             self._deadlines.first_look_ms,
+            response.lane,
             len(events),
             *codec.pairs(events),
             *codec.triples(journal),
@@ -352,6 +354,8 @@ class ValkeyEventLog(ValkeyLogIndexes):
             next(_CALLS),
             _PROCESS,
             GENERATION,
+            self._retention_s,
+            self._keep_s,
         ]
         outcome = await self._checkpoint(keys=keys, args=arguments)
         if outcome == b"moved":
@@ -375,4 +379,4 @@ class ValkeyEventLog(ValkeyLogIndexes):
 # Order this process's checkpoints: by a clock that goes back, newer ones would be ignored.
 _PROCESS = secrets.token_hex(8)
 _CALLS = count(1)
-_DELIVERY = ("now_ms", "relay_of", "publish")
+_DELIVERY = ("now_ms", "relay_of", "lanes", "publish")

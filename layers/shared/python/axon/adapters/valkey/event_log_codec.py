@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from axon.adapters.valkey.generation import UNKNOWN
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
+from axon.event_log.lanes import LanePosition
 from axon.event_log.log import JournalRecord, LoggedEvent, ResponseMeta, Status
 from axon.exceptions import AxonError, FencedError, LostClaimError, MissingResponseError
 from axon.formats import VERSIONS, Format, UnreadableLogError
@@ -96,6 +97,15 @@ def meta(response_id: str, fields: dict[bytes, bytes], generation: str | None) -
         nonce=fields.get(b"claim", b"").decode(),
         incomplete=not is_current(fields.get(b"generation"), generation),
         forks=fields.get(b"forks", b"").decode(),
+        position=position(fields),
+    )
+
+
+def position(fields: dict[bytes, bytes]) -> LanePosition:
+    """Return a response's place in its lane, as its hash has it."""
+    names = ("lane", "order", "before")
+    return LanePosition.from_fields(
+        {name: fields[name.encode()].decode() for name in names if name.encode() in fields}
     )
 
 

@@ -1,13 +1,13 @@
 -- Write how far a client has received, if this relay still delivers the response to this connection.
 -- KEYS: response, abandoned
 -- ARGV: response id, relay id, connection id, number of the first event that has not certainly
---       arrived, knowledge of the events from it on ('' none was posted, '=' and none will be, '?' some
---       may have arrived), the number of this call among those of its process, the process's nonce,
---       generation
+--       arrived, knowledge of the events from it on ('' none was posted, '=' and none will be for now, '?'
+--       some may have arrived), the number of this call among those of its process, the process's nonce,
+--       generation, seconds to keep the events, and the other fields, of an ended response
 -- Returns 'marked', 'missing', 'moved', or 'conflict': the client has received events that the log may
 -- have with another content.
 local meta = redis.call('HMGET', KEYS[1], 'relay_id', 'connection_id', 'checkpoint', 'checkpoint_us',
-  'checkpoint_by', 'checkpoint_generation', 'forks')
+  'checkpoint_by', 'checkpoint_generation', 'forks', 'status', 'tenant_id')
 if not meta[1] then
   return 'missing'
 end
@@ -51,5 +51,12 @@ if last < call then
   end
   -- A response that is being delivered is not abandoned.
   redis.call('ZREM', KEYS[2], ARGV[1])
+  -- It may have ended long before its turn comes in its lane. A deleted one, which has no tenant, is not kept.
+  if tail == '=' and meta[8] ~= 'queued' and meta[8] ~= 'in_progress' and (meta[9] or '') ~= '' then
+    redis.call('EXPIRE', KEYS[1] .. ':events', ARGV[9], 'GT')
+    redis.call('EXPIRE', KEYS[1] .. ':journal', ARGV[9], 'GT')
+    redis.call('EXPIRE', KEYS[1], ARGV[10], 'GT')
+    redis.call('ZADD', held_keys(meta[9]), 'XX', 'GT', now_ms() + ARGV[9] * 1000, ARGV[1])
+  end
 end
 return 'marked'

@@ -8,7 +8,7 @@
 --       ms without a registration after which the model counts as unattended,
 --       fingerprint of the request that has the idempotency key or '', API key's id, generation,
 --       the response's deadlines, its hard limit in ms or 0,
---       1 or 0 if the request says whether a disconnect cancels it, else ''
+--       1 or 0 if the request says whether a disconnect cancels it, else '', the lane that it joins or ''
 -- Returns the result (OpenResult) and, for a repeated request, the first one's id and fingerprint.
 -- Bytes that the events of an answer are expected to take in Valkey: some thousand tokens.
 local ANSWER_BYTES = 65536
@@ -82,5 +82,12 @@ if ARGV[13] ~= '' then
   redis.call('HSET', response, 'idempotency', first)
   redis.call('EXPIRE', first, ARGV[8])
 end
-publish_events(response, relay, '0', ARGV[1], ARGV[3], 0, false, ARGV[6])
+-- Where another one of the lane comes first, these events are not posted at once: a grant would only make
+-- a relay that takes over close the connection for events that nobody has posted.
+local order, before = join_lane(response, connection, ARGV[1], ARGV[19], now)
+if before ~= '' then
+  redis.call('HSET', response, 'checkpoint', '0=')
+end
+publish_events(response, relay, before == '' and '0' or '0=', ARGV[1], ARGV[3], 0, false, ARGV[6],
+  position_fields(ARGV[19], order, before))
 return { opened }

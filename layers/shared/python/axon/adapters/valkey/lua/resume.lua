@@ -7,7 +7,7 @@
 -- Returns 'resumed', 'missing', 'ahead' (of the log), 'gone' (the connection) or 'no_relay'.
 local response, events, journal, connection, running, relays, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'tenant_id', 'connection_id', 'relay_id', 'next_sequence',
-  'job', 'resumption', 'generation')
+  'job', 'resumption', 'generation', 'lane', 'order', 'before')
 if meta[1] ~= ARGV[2] or redis.call('EXISTS', events) == 0 then
   return 'missing'
 end
@@ -43,17 +43,24 @@ else
   redis.call('SADD', running, ARGV[1])
   redis.call('EXPIRE', running, ARGV[5])
 end
-redis.call('SREM', 'axon:relay:' .. meta[3] .. ':responses', ARGV[1])
+local delivering = redis.call('SREM', 'axon:relay:' .. meta[3] .. ':responses', ARGV[1]) == 1
 redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
-redis.call('HSET', response, 'connection_id', ARGV[3], 'relay_id', relay, 'checkpoint', ARGV[4],
-  'resumption', ARGV[7])
+-- What is being delivered to this connection keeps its place in the lane; else it is the last one there.
+local lane, order, before = meta[8] or '', meta[9], meta[10] or ''
+if meta[2] ~= ARGV[3] or not delivering then
+  leave_lane('axon:connection:' .. meta[2], ARGV[1], lane, before)
+  order, before = join_lane(response, connection, ARGV[1], lane, now_ms())
+end
+-- Where another one comes first, nothing is granted: see `open.lua`.
+redis.call('HSET', response, 'connection_id', ARGV[3], 'relay_id', relay, 'resumption', ARGV[7],
+  'checkpoint', before == '' and ARGV[4] or ARGV[4] .. '=')
 if ARGV[10] ~= '' then
   redis.call('HSET', response, 'checkpoint_generation', ARGV[10])
 end
 redis.call('ZREM', abandoned, ARGV[1])
 if meta[3] ~= relay then
   redis.call('HSET', response, 'checkpoint_us', 0)
-  publish_moved(meta[3], ARGV[1], meta[2])
+  publish_moved(meta[3], ARGV[1], meta[2], ARGV[3])
 end
-publish_resumed(relay, ARGV[1], ARGV[3], ARGV[4])
+publish_resumed(relay, ARGV[1], ARGV[3], ARGV[4], position_fields(lane, order, before))
 return 'resumed'

@@ -3,7 +3,8 @@
 -- KEYS: relays, the dead relay's responses, the successor's responses
 -- ARGV: the dead relay's id, the successor's id, how many connections at most, generation, seconds that
 --       a connection can live, then ids of the dead relay's responses
--- Returns false if the lease runs; else id, connection and checkpoint of each response taken over. A
+-- Returns false if the lease runs; else id, connection, checkpoint, lane, order and the response before it
+-- in the lane, of each response taken over. A
 -- relay that has restarted under its old id takes over its own deliveries.
 local relays, left, own = unpack(KEYS)
 local now = now_ms()
@@ -41,7 +42,7 @@ for index = 6, #ARGV do
   local id = ARGV[index]
   local key = 'axon:response:' .. id
   local meta = redis.call('HMGET', key, 'relay_id', 'connection_id', 'checkpoint',
-    'checkpoint_generation', 'checkpoint_us')
+    'checkpoint_generation', 'checkpoint_us', 'lane', 'order', 'before')
   if meta[1] ~= ARGV[1] then
     -- Lost, resumed at another relay or taken over by another successor: not this relay's any more.
     redis.call('SREM', left, id)
@@ -59,7 +60,8 @@ for index = 6, #ARGV do
       if not is_current(generation_of_checkpoint(meta[4], meta[5]), ARGV[4]) then
         checkpoint = string.match(checkpoint, '^%d+') .. '?'
       end
-      taken_over[#taken_over + 1] = { id, meta[2], checkpoint }
+      taken_over[#taken_over + 1] = { id, meta[2], checkpoint, meta[6] or '', meta[7] or '0',
+        meta[8] or '' }
     end
   end
 end
