@@ -258,7 +258,11 @@ class TestIdempotency:
         for number, generate in enumerate((True, False)):
             key = f"k{number}"
             # In lanes of their own: one that waits for another one has not arrived.
-            request = {"idempotency_key": key, "generate": generate, "stream_id": key}
+            request: dict[str, Any] = {
+                "idempotency_key": key,
+                "generate": generate,
+                "stream_id": key,
+            }
             first = await harness.submit(**request)
             if generate:
                 await harness.answer(first, "text")
