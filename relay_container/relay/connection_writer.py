@@ -12,14 +12,13 @@ from enum import Enum
 
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import EventLog, ResponseMeta
-from axon.exceptions import LostEventsError, MissingResponseError, MovedError, RequestError
+from axon.exceptions import LostEventsError, MissingResponseError, MovedError
 from axon.management_api import ConnectionsApi, PayloadTooLargeError, PostThrottledError
-from axon.protocol.errors import error_frame
 from axon.retry import RetryPolicy
-from axon.serialization import loads
 from relay.cursor import DeliveryCursor
 from relay.lanes import Lanes
 from relay.retries import UNTIL_DONE, UNTIL_FOUND
+from relay.stand_ins import stand_in
 
 logger = logging.getLogger(__name__)
 
@@ -229,10 +228,11 @@ class ConnectionWriter:
         if delivery.must_read and delivery in self._deliveries and not await self._read(delivery):
             return self._end(delivery)
         event = delivery.peek() if delivery in self._deliveries else None
-        going_on = event is None or await self._post_next(delivery, event)
+        if event is not None:
+            await self._post_next(delivery, event)
         if delivery not in self._deliveries:
             return None
-        if delivery.finished or not going_on:
+        if delivery.finished:
             return self._end(delivery)
         self.wake(delivery)
         if delivery not in self._ready and delivery in self._in_doubt:
@@ -253,27 +253,31 @@ class ConnectionWriter:
         with suppress(MissingResponseError):
             await self._checkpoint(delivery, TailState.CLOSED, retry=UNTIL_DONE)
 
-    async def _post_next(self, delivery: DeliveryCursor, event: bytes) -> bool:
-        """Post an event; return whether the delivery can go on after it."""
+    async def _post_next(self, delivery: DeliveryCursor, event: bytes) -> None:
+        """Post an event, unless the delivery is dropped or must be confirmed first."""
         if delivery.granted:
             # The append has written the checkpoint in doubt already, in the same step.
             self._in_doubt[delivery] = self._clock()
         elif self._clock() - self._in_doubt.get(delivery, float("-inf")) > FENCE_S:
             await self._checkpoint(delivery, TailState.IN_DOUBT)
             if delivery not in self._deliveries:
-                return True
+                return
             self._in_doubt[delivery] = self._clock()
         if delivery.generation != self._log.generation:
             # The event is of the generation before, and the log may lack it now.
-            return True
+            return
+        if await self._post_or_replace(delivery, event):
+            # Also of a delivery that was dropped during the post: nobody looks at it again.
+            self._observe_lag(delivery.advance())
+
+    async def _post_or_replace(self, delivery: DeliveryCursor, event: bytes) -> bool:
+        """Post an event, or what stands for one that is too large; as `_post`."""
         try:
-            if await self._post(event):
-                # Also of a delivery that was dropped during the post: nobody looks at it again.
-                self._observe_lag(delivery.advance())
+            return await self._post(event)
         except PayloadTooLargeError as error:
-            logger.warning("%s cannot go on: %s", delivery.response_id, error)
-            return not await self._post(_too_large(event))
-        return True
+            logger.warning("%s has an event that is too large: %s", delivery.response_id, error)
+        replacement = stand_in(event)
+        return replacement is None or await self._post(replacement)
 
     async def _confirm(self, delivery: DeliveryCursor) -> None:
         """Write what the client has received into the log's new generation.
@@ -356,13 +360,3 @@ class ConnectionWriter:
     def _end(self, delivery: DeliveryCursor) -> Ending:
         self.drop(delivery)
         return Ending.DELIVERED
-
-
-def _too_large(event: bytes) -> bytes:
-    refusal = RequestError(
-        f"The next event of the response has {len(event)} bytes, more than a WebSocket message "
-        "can carry. Ask for a shorter answer.",
-        code="event_too_large",
-        status=413,
-    )
-    return error_frame(refusal, stream_id=loads(event).get("stream_id"))

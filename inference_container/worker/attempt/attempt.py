@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 
 from axon.conversations import Turn
@@ -25,7 +26,7 @@ from worker.pipeline.infer import Inference
 from worker.pipeline.post import post
 from worker.pipeline.retrieve import retrieve
 from worker.pipeline.stage import StageFullError
-from worker.pipeline.stream import Flush, stream
+from worker.pipeline.stream import Flush, fit, stream
 
 _CONTINUED_PRIORITY = max(PRIORITIES.values()) + 1
 """Priority of an answer that an earlier attempt has begun: its client watches it stand still."""
@@ -155,15 +156,28 @@ class Attempt:
         )
         finish_reason: FinishReason = "stop"
         async with aclosing(inference.flushes()) as flushes:
-            async for flush in flushes:
-                await self._stream(await self._post(flush))
+            async for generated in flushes:
+                flush = self._fit(await self._post(generated))
+                await self._stream(flush)
                 finish_reason = flush.finish_reason or finish_reason
                 self._usage = flush.usage
+                if flush.finish_reason and not generated.finish_reason:
+                    break  # cut: the engine would go on with what no message carries
         return finish_reason
 
     async def _post(self, flush: Flush) -> Flush:
         async with self._stages.post.slot(self._priority):
             return await post(flush, self._context.post_processor)
+
+    def _fit(self, flush: Flush) -> Flush:
+        """Return the flush as the client's messages have room for it."""
+        fitting = fit(flush, self._transcript)
+        prompt = self._request.prompt if self._request else None
+        if fitting is flush or flush.usage or prompt is None or not prompt.estimated:
+            return fitting
+        # The upstream would report its usage at an end that nobody waits for.
+        tokens = len(self._transcript.token_ids) + len(flush.token_ids)
+        return replace(fitting, usage=Usage(len(prompt.token_ids), output_tokens=tokens))
 
     async def _stream(self, flush: Flush) -> None:
         first = not self._transcript.text

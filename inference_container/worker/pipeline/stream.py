@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from axon.protocol.objects import Usage
 from axon.protocol.transcript import Transcript
@@ -22,6 +22,16 @@ class Flush:
     token_ids: tuple[int, ...]
     finish_reason: FinishReason | None
     usage: Usage | None = None
+
+
+def fit(flush: Flush, transcript: Transcript) -> Flush:
+    """Return the flush with as much of its text as the client's messages have room for.
+
+    One that is cut ends the answer, by its length. It keeps all token ids: they were generated, so
+    they count, and no attempt continues behind an answer that has ended.
+    """
+    text = transcript.fitting(flush.text)
+    return flush if text == flush.text else replace(flush, text=text, finish_reason="length")
 
 
 async def stream(

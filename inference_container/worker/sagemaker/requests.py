@@ -72,4 +72,5 @@ def _job(request: CreateResponse) -> Job:
         connection_id="",
         conversation_id=new_id("conv"),
         created_ms=created_ms,
+        message_bytes=None,  # HTTP, whose events may have any length
     )

@@ -94,13 +94,19 @@ async def test_connection_writer_ends_when_the_log_has_lost_the_next_event(
     assert not writer_harness.posts
 
 
-async def test_connection_writer_ends_a_response_whose_event_is_too_large_with_an_error(
+async def test_connection_writer_tells_the_end_of_a_response_with_events_that_are_too_large(
     writer_harness: WriterHarness,
 ) -> None:
+    """Such as a worker of an earlier version wrote."""
     large, small = writer_harness.delivery("resp_1"), writer_harness.delivery("resp_2")
-    event = b'{"type":"x","stream_id":"s1","text":"%s"}' % (b"x" * MAX_BYTES)
-    writer_harness.log.events = [b"0", event, b"2"]
-    writer_harness.publish(large, 0, *writer_harness.log.events)
+    text = b"x" * MAX_BYTES
+    done = b'{"type":"response.output_text.done","stream_id":"s1","text":"%s"}' % text
+    end = (
+        b'{"type":"response.completed","stream_id":"s1","response":{"id":"resp_1","status":'
+        b'"completed","instructions":null,"store":true,"output":["%s"]}}' % text
+    )
+    writer_harness.log.events = [b"0", done, end]
+    writer_harness.publish(large, 0, *writer_harness.log.events, terminal=True)
     writer_harness.publish(small, 0, b"a", b"b", b"c", terminal=True)
     await writer_harness.run()
     assert [post for post in writer_harness.posts if len(post) == 1] == [b"0", b"a", b"b", b"c"]
@@ -109,8 +115,10 @@ async def test_connection_writer_ends_a_response_whose_event_is_too_large_with_a
     assert error["status"] == 413
     assert error["stream_id"] == "s1"
     assert error["error"]["code"] == error["code"] == "event_too_large"
-    assert str(len(event)) in error["message"]
+    assert f"{len(end):,}" in error["message"]
+    assert error["response_id"] == "resp_1"
     assert sorted(writer_harness.delivered) == ["resp_1", "resp_2"]
+    assert writer_harness.log.last_checkpoints.keys() == {"resp_1", "resp_2"}
 
 
 async def test_connection_writer_delivers_a_response_that_comes_while_the_last_one_is_completed(

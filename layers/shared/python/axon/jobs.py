@@ -11,6 +11,7 @@ from axon.exceptions import UnavailableError
 from axon.formats import Format, FormattedModel, read, text_at
 from axon.ids import is_id
 from axon.protocol.requests import CreateResponse, ServiceTier
+from axon.protocol.sizes import MESSAGE_BYTES
 from axon.protocol.transcript import Transcript
 from axon.serialization import dumps, loads
 from axon.tenants.principal import ALL_SCOPES, Principal
@@ -53,6 +54,9 @@ class Job(FormattedModel):
     sent_once : bool
         True if no request sends the job again: its client gave no idempotency key. False if that is
         not known, as for a job that a function of the version before has queued.
+    message_bytes : int | None
+        The longest event that the client's connection carries: API Gateway's messages, unless the
+        request came another way. None if any.
     """
 
     FORMAT = Format.JOB
@@ -69,6 +73,7 @@ class Job(FormattedModel):
     sampling: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it
     priority: int = 0
     sent_once: bool = False
+    message_bytes: int | None = MESSAGE_BYTES
 
     @field_serializer("scopes")
     def _sorted(self, scopes: frozenset[str]) -> list[str]:
@@ -112,7 +117,11 @@ class Job(FormattedModel):
 
     def transcript(self) -> Transcript:
         """Return the response's events from their beginning."""
-        return Transcript(loads(dumps(self.response)), stream_id=self.stream_id)
+        return Transcript(
+            loads(dumps(self.response)),
+            stream_id=self.stream_id,
+            message_bytes=self.message_bytes,
+        )
 
 
 def response_id_in(data: bytes | str) -> str | None:
@@ -135,6 +144,7 @@ def new_job(
     connection_id: str,
     conversation_id: str,
     created_ms: int,
+    message_bytes: int | None = MESSAGE_BYTES,
 ) -> Job:
     """Return the job of an accepted request."""
     items: list[dict[str, Any]]
@@ -155,6 +165,7 @@ def new_job(
         sampling=request.model_dump(include=SAMPLING, exclude_none=True),
         priority=PRIORITIES[request.tier],
         sent_once=not request.idempotency_key,
+        message_bytes=message_bytes,
     )
 
 

@@ -70,6 +70,15 @@ def response_object(request: CreateResponse, *, response_id: str, created_at: in
     }
 
 
+def without_instructions(event: Json) -> Json:
+    """Return an event with its response's `instructions` null, as the API allows.
+
+    It is the one long field that a response may leave out: the client has sent it, and jobs and
+    history keep it.
+    """
+    return event | {"response": event["response"] | {"instructions": None}}
+
+
 def _tool(tool: Json) -> Json:
     return tool | {"strict": tool["strict"] is not False, "parameters": tool["parameters"] or {}}
 

@@ -22,6 +22,8 @@ MAX_INPUT_CHARACTERS = 131_072
 MAX_DEPTH = 64
 """Most objects and arrays of a message inside each other, itself included. Jobs, events and records
 hold parts of it a few levels deeper, and decoders stop at 200 (pydantic's `from_json`)."""
+MAX_ECHOED_CHARACTERS = 4_096
+"""Longest stream id that an error about it echoes; valid ones have 64 characters at most."""
 
 
 ServiceTier = Literal["flex", "default", "priority"]
@@ -262,9 +264,13 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def stream_id_of(value: dict[str, Any]) -> str | None:
-    """Return the stream id to echo on events, also on the error about a wrong message."""
+    """Return the stream id to echo on events, also on the error about a wrong message.
+
+    One that is far too long is left out, since the error must fit into a message.
+    """
     stream_id = value.get("stream_id")
-    return stream_id if isinstance(stream_id, str) else None
+    echoed = isinstance(stream_id, str) and len(stream_id) <= MAX_ECHOED_CHARACTERS
+    return stream_id if echoed else None
 
 
 def parse_event(value: dict[str, Any]) -> ClientEvent:

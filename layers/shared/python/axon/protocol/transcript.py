@@ -9,19 +9,38 @@ derive from the response's own, and numbers continue the log's.
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 from axon.event_log.log import LoggedEvent, Status
-from axon.protocol.objects import Json, Usage
+from axon.protocol.objects import Json, Usage, without_instructions
 from axon.protocol.output_items import kinds
 from axon.protocol.output_items.function_call import FunctionCallItem
-from axon.protocol.output_items.item import OutputItem
+from axon.protocol.output_items.item import LONGEST_STATUS, OutputItem
 from axon.protocol.output_items.message import MessageItem
 from axon.protocol.output_items.reasoning import ReasoningItem
 from axon.protocol.output_items.text_part import Draft
+from axon.protocol.sizes import (
+    END_BYTES,
+    ERROR_BYTES,
+    MESSAGE_BYTES,
+    beginning,
+    json_bytes,
+)
 from axon.serialization import dumps, loads
 
 Item = TypeVar("Item", bound=OutputItem)
+
+_BARE: Json = {
+    "status": LONGEST_STATUS,
+    "instructions": None,
+    "output": [],
+    "usage": None,
+    "error": None,
+    "incomplete_details": None,
+    "completed_at": None,
+}
+"""Values with which the size of a response is counted, of the fields that its end changes."""
 
 
 class Transcript:
@@ -36,15 +55,24 @@ class Transcript:
         The response object as it was created; this object changes with the events.
     stream_id : str | None
         Echoed on every event when the client sent one.
+    message_bytes : int | None
+        The longest event that the client's connection carries; None if any.
     """
 
-    def __init__(self, response: Json, *, stream_id: str | None = None) -> None:
+    def __init__(
+        self,
+        response: Json,
+        *,
+        stream_id: str | None = None,
+        message_bytes: int | None = MESSAGE_BYTES,
+    ) -> None:
         self.response = response
         self.next_sequence = 0
         self.items: list[OutputItem] = []
         self.token_ids: list[int] = []
         self._unlogged_ids: list[int] = []
         self._stream_id = stream_id
+        self._message_bytes = message_bytes
 
     @property
     def response_id(self) -> str:
@@ -71,6 +99,23 @@ class Transcript:
         """Status of the latest message once it has ended (``completed``, ``incomplete``)."""
         return self.message.status if self.message and self.message.closed else None
 
+    @property
+    def room(self) -> int | None:
+        """Bytes of text, as JSON, that every event of the response's end has room for.
+
+        None if any text has. The terminal event is the longest one: it repeats all items and most
+        of the request. It is counted without instructions, which it leaves out before all else.
+        """
+        if self._message_bytes is None:
+            return None
+        items = sum(item.size + 1 for item in self.items if item.begun)
+        return self._message_bytes - self._bare_end_bytes - END_BYTES - items
+
+    def fitting(self, text: str) -> str:
+        """Return as much of a text, from its beginning, as the response has room for."""
+        room = self.room
+        return text if room is None else beginning(text, room)
+
     def replay(self, events: Iterable[LoggedEvent]) -> None:
         """Restore the state that logged events left.
 
@@ -91,12 +136,12 @@ class Transcript:
 
     def created(self) -> LoggedEvent:
         """Return event 0."""
-        return self._event("response.created", response=self.response)
+        return self._response_event("response.created")
 
     def in_progress(self) -> LoggedEvent:
         """Return the event of the first attempt's beginning."""
         self.response["status"] = "in_progress"
-        return self._event("response.in_progress", response=self.response)
+        return self._response_event("response.in_progress")
 
     def first_events(self) -> list[LoggedEvent]:
         """Return the events that follow from the request alone, the same bytes each time."""
@@ -201,11 +246,11 @@ class Transcript:
             "status": status.value,
             "completed_at": int(time.time()) if completed else None,
             "usage": usage.wire() if usage else None,
-            "error": error,
+            "error": self._short(error),
             "incomplete_details": {"reason": reason} if reason else None,
         }
         name = status.value if status in (Status.COMPLETED, Status.FAILED) else "incomplete"
-        return self._event(f"response.{name}", response=self.response)
+        return self._response_event(f"response.{name}")
 
     def _replay_item(self, event: Json) -> None:
         if event["type"] == "response.output_item.added":
@@ -230,11 +275,37 @@ class Transcript:
         if closed:
             self.response["output"] = closed
 
+    @cached_property
+    def _bare_end_bytes(self) -> int:
+        """Bytes of a terminal event without output, instructions and `END_BYTES`."""
+        bare = self.response | _BARE
+        # With a type and a number that are as long as any.
+        fields = self._fields("response.in_progress", response=bare) | {"sequence_number": 10**12}
+        return json_bytes(fields)
+
+    def _short(self, error: Json | None) -> Json | None:
+        """Return an error as the terminal event has room for it."""
+        if self._message_bytes is None or error is None or "message" not in error:
+            return error
+        return error | {"message": beginning(error["message"], ERROR_BYTES)}
+
+    def _response_event(self, event_type: str) -> LoggedEvent:
+        """Return an event with the response, without instructions that no message can carry."""
+        event = self._fields(event_type, response=self.response)
+        data = dumps(event)
+        if self._message_bytes is not None and len(data) > self._message_bytes:
+            data = dumps(without_instructions(event))
+        return self._logged(data)
+
     def _event(self, event_type: str, **fields: object) -> LoggedEvent:
+        return self._logged(dumps(self._fields(event_type, **fields)))
+
+    def _fields(self, event_type: str, **fields: object) -> Json:
         event: Json = {"type": event_type, "sequence_number": self.next_sequence, **fields}
-        if self._stream_id is not None:
-            event["stream_id"] = self._stream_id
-        logged = LoggedEvent(self.next_sequence, dumps(event), tuple(self._unlogged_ids))
+        return event if self._stream_id is None else event | {"stream_id": self._stream_id}
+
+    def _logged(self, data: bytes) -> LoggedEvent:
+        logged = LoggedEvent(self.next_sequence, data, tuple(self._unlogged_ids))
         self._unlogged_ids.clear()
         self.next_sequence += 1
         return logged

@@ -27,6 +27,7 @@ from axon.responses.deletion import ResponseDeletion, ResponseRows
 from axon.responses.fingerprint import fingerprint
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.repeats import RepeatedRequests, idempotency_of
+from axon.responses.request_size import check_size
 from axon.responses.resumption import NO_RELAY, ResponseResumption
 from axon.responses.terminator import ResponseTerminator, unknown_response
 from axon.responses.warm_up import UNSENT, WarmUps
@@ -212,6 +213,7 @@ class ResponseService:
                     connection_id=connection_id,
                     conversation_id=conversation_id,
                 )
+                check_size(job)
                 opening = await self._open(job, request)
                 if opening.outcome is not OpenResult.UNKNOWN_MODEL:
                     return job, opening

@@ -3,8 +3,9 @@
 from typing_extensions import override
 
 from axon.protocol.objects import Json
-from axon.protocol.output_items.item import OutputItem
+from axon.protocol.output_items.item import LONGEST_STATUS, OutputItem
 from axon.protocol.output_items.text_part import Draft
+from axon.protocol.sizes import json_bytes, text_bytes
 
 _ARGUMENTS = "response.function_call_arguments"
 
@@ -29,6 +30,7 @@ class FunctionCallItem(OutputItem):
         self.name = name
         self.call_id = call_id
         self._pieces: list[str] = []
+        self._arguments_bytes = 0
         self._arguments_done = False
 
     @property
@@ -41,16 +43,15 @@ class FunctionCallItem(OutputItem):
     def empty(self) -> bool:
         return not self._pieces
 
+    @property
+    @override
+    def size(self) -> int:
+        empty = self._shown("") | {"status": LONGEST_STATUS}
+        return json_bytes(empty) + self._arguments_bytes
+
     @override
     def wire(self) -> Json:
-        return {
-            "id": self.item_id,
-            "type": "function_call",
-            "status": self.status,
-            "call_id": self.call_id,
-            "name": self.name,
-            "arguments": self.arguments,
-        }
+        return self._shown(self.arguments)
 
     def add_arguments(self, text: str) -> list[Draft]:
         """Add to the arguments; the first call also opens the item.
@@ -64,7 +65,7 @@ class FunctionCallItem(OutputItem):
             raise ValueError(f"the arguments of {self.item_id} have ended")
         drafts = self.open()
         if text:
-            self._pieces.append(text)
+            self._append(text)
             drafts.append(self._arguments_draft("delta", delta=text))
         return drafts
 
@@ -79,9 +80,23 @@ class FunctionCallItem(OutputItem):
     def _replay_content(self, event: Json) -> None:
         match event["type"]:
             case "response.function_call_arguments.delta":
-                self._pieces.append(event["delta"])
+                self._append(event["delta"])
             case "response.function_call_arguments.done":
                 self._arguments_done = True
+
+    def _shown(self, arguments: str) -> Json:
+        return {
+            "id": self.item_id,
+            "type": "function_call",
+            "status": self.status,
+            "call_id": self.call_id,
+            "name": self.name,
+            "arguments": arguments,
+        }
+
+    def _append(self, text: str) -> None:
+        self._pieces.append(text)
+        self._arguments_bytes += text_bytes(text)
 
     def _arguments_draft(self, suffix: str, **fields: object) -> Draft:
         place: Json = {"item_id": self.item_id, "output_index": self.output_index}

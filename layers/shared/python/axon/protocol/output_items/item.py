@@ -7,6 +7,8 @@ from axon.protocol.objects import Json
 from axon.protocol.output_items.text_part import Draft
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
+LONGEST_STATUS: ItemStatus = "in_progress"
+"""By which sizes are counted, since an item's last status is not known before its end."""
 
 
 class OutputItem(ABC):
@@ -45,6 +47,11 @@ class OutputItem(ABC):
     @abstractmethod
     def empty(self) -> bool:
         """True if the item has no text yet."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Bytes of the item as JSON, however it ends: at most what `wire` has after `close`."""
 
     @abstractmethod
     def wire(self) -> Json:

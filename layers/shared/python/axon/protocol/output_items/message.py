@@ -3,8 +3,9 @@
 from typing_extensions import override
 
 from axon.protocol.objects import Json, message_item
-from axon.protocol.output_items.item import OutputItem
+from axon.protocol.output_items.item import LONGEST_STATUS, OutputItem
 from axon.protocol.output_items.text_part import OUTPUT_TEXT, Draft, TextPart
+from axon.protocol.sizes import json_bytes
 
 
 class MessageItem(OutputItem):
@@ -23,6 +24,12 @@ class MessageItem(OutputItem):
     @override
     def empty(self) -> bool:
         return not self._part.text
+
+    @property
+    @override
+    def size(self) -> int:
+        empty = message_item(self.item_id, text="", status=LONGEST_STATUS)
+        return json_bytes(empty) + self._part.text_bytes
 
     @override
     def wire(self) -> Json:

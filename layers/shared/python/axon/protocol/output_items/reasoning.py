@@ -3,7 +3,7 @@
 from typing_extensions import override
 
 from axon.protocol.objects import Json
-from axon.protocol.output_items.item import OutputItem
+from axon.protocol.output_items.item import LONGEST_STATUS, OutputItem
 from axon.protocol.output_items.text_part import (
     REASONING_TEXT,
     SUMMARY_TEXT,
@@ -11,6 +11,7 @@ from axon.protocol.output_items.text_part import (
     PartKind,
     TextPart,
 )
+from axon.protocol.sizes import json_bytes
 
 
 class ReasoningItem(OutputItem):
@@ -32,15 +33,18 @@ class ReasoningItem(OutputItem):
     def empty(self) -> bool:
         return not any(part.text for part in self._parts)
 
+    @property
+    @override
+    def size(self) -> int:
+        empty = self._shown(summary=[], content=[]) | {"status": LONGEST_STATUS}
+        return json_bytes(empty) + sum(part.size + 1 for part in self._parts)
+
     @override
     def wire(self) -> Json:
-        return {
-            "id": self.item_id,
-            "type": "reasoning",
-            "status": self.status,
-            "summary": [part.wire() for part in self._of(SUMMARY_TEXT)],
-            "content": [part.wire() for part in self._of(REASONING_TEXT)],
-        }
+        return self._shown(
+            summary=[part.wire() for part in self._of(SUMMARY_TEXT)],
+            content=[part.wire() for part in self._of(REASONING_TEXT)],
+        )
 
     def add_text(self, text: str) -> list[Draft]:
         """Add reasoning text; the first call also begins its content part.
@@ -77,6 +81,9 @@ class ReasoningItem(OutputItem):
         if event["type"] == f"{kind.part}.added":
             self._begin(kind)
         self._of(kind)[event[kind.index]].replay(event)
+
+    def _shown(self, **parts: list[Json]) -> Json:
+        return {"id": self.item_id, "type": "reasoning", "status": self.status, **parts}
 
     def _current(self, kind: PartKind) -> TextPart:
         parts = self._of(kind)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from axon.protocol.objects import Json, text_part
+from axon.protocol.sizes import json_bytes, text_bytes
 
 Draft = tuple[str, Json]
 """An event without its sequence number: its type, and its other fields in their order."""
@@ -101,6 +102,8 @@ class TextPart:
         }
         self._step = _Step.NONE
         self._pieces: list[str] = []
+        self.text_bytes = 0
+        """Bytes of the text so far, as JSON."""
 
     @property
     def text(self) -> str:
@@ -109,6 +112,11 @@ class TextPart:
             # Joined once per reading, not once per delta: adding strings copies them each time.
             self._pieces = ["".join(self._pieces)]
         return self._pieces[0] if self._pieces else ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the part as JSON."""
+        return json_bytes(self.kind.wire("")) + self.text_bytes
 
     @property
     def begun(self) -> bool:
@@ -143,7 +151,7 @@ class TextPart:
             raise ValueError("the part's text has ended")
         drafts = self.open()
         if text:
-            self._pieces.append(text)
+            self._append(text)
             drafts.append(self._text_draft("delta", delta=text))
         return drafts
 
@@ -163,11 +171,16 @@ class TextPart:
         if kind == f"{self.kind.part}.added":
             self._step = _Step.ADDED
         elif kind == f"{self.kind.text}.delta":
-            self._pieces.append(event["delta"])
+            self._append(event["delta"])
         elif kind == f"{self.kind.text}.done":
             self._step = _Step.TEXT_DONE
         elif kind == f"{self.kind.part}.done":
             self._step = _Step.PART_DONE
+
+    def _append(self, text: str) -> None:
+        self._pieces.append(text)
+        # Counted by the delta: to encode the whole text at each one would take quadratic time.
+        self.text_bytes += text_bytes(text)
 
     def _text_draft(self, suffix: str, **fields: object) -> Draft:
         logprobs: Json = {"logprobs": []} if self.kind.logprobs else {}

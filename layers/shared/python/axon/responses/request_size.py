@@ -1,0 +1,37 @@
+"""Refusal of a request whose response no message could carry."""
+
+from axon.exceptions import RequestError
+from axon.jobs import Job
+from axon.protocol.sizes import MESSAGE_BYTES, TEXT_BYTES, json_bytes
+
+
+def check_size(job: Job) -> None:
+    """Refuse a request that leaves its response less than `TEXT_BYTES` for text.
+
+    Each event with the response repeats most of the request: its tools, format and metadata. Long
+    instructions are no reason, since those events may be without them, and input is in none.
+
+    Raises
+    ------
+    RequestError
+        It names the longest of these fields, and by how much they are too long.
+    """
+    room = job.transcript().room
+    if room is None or room >= TEXT_BYTES:
+        return
+    repeated = {
+        "tools": job.response["tools"],
+        "text.format": job.response["text"]["format"],
+        "metadata": job.response["metadata"],
+    }
+    sizes = {name: json_bytes(value) for name, value in repeated.items()}
+    param = max(sizes, key=sizes.__getitem__)
+    raise RequestError(
+        f"'{param}' is too large: {sizes[param]:,} bytes as JSON, {TEXT_BYTES - room:,} too many. "
+        f"Events repeat it, together with up to {TEXT_BYTES:,} bytes of text, and a WebSocket "
+        f"message has {MESSAGE_BYTES:,} bytes at most. Shorten '{param}', or leave out what this "
+        "request does not need.",
+        code="request_too_large",
+        param=param,
+        status=413,
+    )
