@@ -88,6 +88,7 @@ async def _life(valkey: Valkey, size: int) -> AsyncIterator[None]:
         "resp_0", epoch=claim.epoch, events=[LoggedEvent(6, EVENT)], status=Status.COMPLETED
     )
     await relays.delivered(meta.relay_id, "resp_0")
+    await relays.heartbeat(meta.relay_id, lease_s=600)
 
 
 @asynccontextmanager
@@ -236,7 +237,9 @@ async def _deadlines(valkey: Valkey, size: int) -> AsyncIterator[None]:
 CASES = (
     Case(
         name="a response's life",
-        scripts=(*("keep", "open", "claim", "checkpoint", "append", "resume", "delivered"),),
+        scripts=(
+            *("lease", "keep", "open", "claim", "checkpoint", "append", "resume", "delivered"),
+        ),
         maximum="relays, with events of 120 KB",
         size=1000,
         run=_life,

@@ -7,12 +7,15 @@ from axon.adapters.valkey import keys
 from axon.adapters.valkey.api_keys import ValkeyOpenConnections, ValkeyWrongKeys
 from axon.adapters.valkey.attempts import ValkeyAttemptNotes
 from axon.adapters.valkey.beats import ValkeyWorkerBeats
+from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.memory import EVICT_ABOVE, MemoryGuard
 from axon.adapters.valkey.quarantine import ValkeyQuarantinePermits
 from axon.adapters.valkey.traces import ValkeyResponseTraces
+from axon.conversations import Turn
 from axon.directory.beats import HeldChange, HeldMessage
 from axon.event_log.attempts import AttemptNote
+from axon.history import HistoryRecord
 from benchmarks.scripts.case import Case
 
 _HANDLE_BYTES = 400
@@ -67,6 +70,19 @@ async def _deletion(valkey: Valkey, size: int) -> AsyncIterator[None]:
         for number in range(size):
             await valkey.call("XADD", name, f"{number + 1}-0", "e", "x" * 250)
     yield
+    await ValkeyPendingHistory(valkey=valkey).add(
+        HistoryRecord(
+            response_id=response_id,
+            previous_response_id=None,
+            conversation_id="conv",
+            tenant_id="t",
+            version=1,
+            created_ms=1,
+            ended_ms=1,
+            response={"status": "completed"},
+            input=[],
+        )
+    )
     await ValkeyResponseTraces(valkey=valkey).erase(response_id)
     assert await valkey.call("EXISTS", keys.events(response_id)) == 0
 
@@ -74,7 +90,8 @@ async def _deletion(valkey: Valkey, size: int) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _eviction(valkey: Valkey, size: int) -> AsyncIterator[None]:
     for number in range(size):
-        await valkey.call("HSET", keys.turn(f"resp_{number}"), "turn", "x" * 100_000)
+        fields = ("tenant_id", "t", "previous", "", "turn", "x" * 100_000)
+        await valkey.call("HSET", keys.turn(f"resp_{number}"), *fields)
         await valkey.call("ZADD", keys.TURNS, number + 1, f"resp_{number}")
     used = int((await valkey.call("INFO", "memory"))["used_memory"])
     await valkey.call("CONFIG", "SET", "maxmemory", int(used / (EVICT_ABOVE + 0.05)))
@@ -106,6 +123,30 @@ async def _keys(valkey: Valkey, size: int) -> AsyncIterator[None]:
     assert closed >= size - 20 * 8  # each `note` removes eight that have expired
 
 
+@asynccontextmanager
+async def _full_cache(valkey: Valkey, size: int) -> AsyncIterator[None]:
+    """Fill a tenant's share with turns that were not used for minutes."""
+    cache = ValkeyTurnCache(valkey=valkey, ttl_s=900)
+    turns = [
+        Turn(
+            response_id=f"resp_{number}",
+            previous_response_id=None,
+            conversation_id="conv",
+            tenant_id="t",
+            input=[{"role": "user", "content": "x" * (100_000 if number == size else 1000)}],
+            output=[],
+        )
+        for number in range(size + 1)
+    ]
+    await cache.put(turns[:-1])
+    soon = await valkey.now_ms() + 60_000
+    for number in range(size):
+        await valkey.call("ZADD", keys.cached("t"), soon, f"turn:resp_{number}")
+    await valkey.call("HSET", keys.MEMORY, "caches", 1, "cache_bytes", 150_000)
+    yield
+    await cache.put(turns[-1:])
+
+
 UPKEEP_CASES = (
     Case(
         name="keys",
@@ -130,7 +171,7 @@ UPKEEP_CASES = (
     ),
     Case(
         name="deletion",
-        scripts=("erase",),
+        scripts=("erase", "note_history"),
         maximum="events and as many journal records of a response",
         size=5000,
         run=_deletion,
@@ -141,5 +182,12 @@ UPKEEP_CASES = (
         maximum="turns of 100 KB, as many as one step evicts",
         size=1024,
         run=_eviction,
+    ),
+    Case(
+        name="full cache",
+        scripts=("put_turn",),
+        maximum="turns of a tenant; a new one evicts 8 of them",
+        size=20_000,
+        run=_full_cache,
     ),
 )

@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from axon.adapters.valkey.api_keys import ValkeyOpenConnections
 from axon.adapters.valkey.client import create_valkey
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory
-from axon.exceptions import UnavailableError
+from axon.exceptions import StoreFullError, UnavailableError
 from axon.lambdas import Event, run
 from axon.settings import ConnectionSettings
 from axon.tenants.principal import REFUSED, Principal
@@ -31,7 +31,8 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
 
     400: its setting has a value that has no meaning; 401: its key is revoked; 429: its address
     tries too many wrong keys. While Valkey is away it is accepted, without its setting: the
-    client's requests are refused as those of other clients are, until Valkey is back.
+    client's requests are refused as those of other clients are, until Valkey is back. 503: Valkey
+    has no memory for it.
     """
     request = event["requestContext"]
     if status := request["authorizer"].get(REFUSED):
@@ -43,6 +44,9 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
     principal = Principal.from_context(request["authorizer"])
     try:
         state = run(_register(request["connectionId"], principal, FLAGS[setting]))
+    except StoreFullError as error:
+        logger.warning("the connection is refused: %s", error)
+        return {"statusCode": 503}
     except (UnavailableError, TimeoutError) as error:
         logger.warning("the connection is not registered: %r", error)
         return {"statusCode": 200}

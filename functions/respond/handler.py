@@ -9,7 +9,7 @@ from axon.adapters.composition import response_service
 from axon.adapters.observability.telemetry import Telemetry
 from axon.adapters.postgres.stores import PostgresApiKeyStore
 from axon.adapters.valkey.api_keys import ValkeyOpenConnections
-from axon.exceptions import HistoryPendingError, RequestError
+from axon.exceptions import HistoryPendingError, RequestError, UnavailableError
 from axon.lambdas import Event, run, trace_header
 from axon.protocol.errors import error_event
 from axon.protocol.objects import deleted_event
@@ -47,6 +47,10 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
         stream_id = stream_id_of(value)
         response_id, answer = run(_respond(value, event["requestContext"]))
     except (RequestError, HistoryPendingError) as error:
+        return _refuse(error, stream_id)
+    except UnavailableError as error:
+        # Without a traceback: while a service is away, or a tenant floods, there are many of them.
+        logger.warning("message refused: %s", error)
         return _refuse(error, stream_id)
     except Exception as error:
         logger.exception("message failed")

@@ -85,6 +85,18 @@ def test_connect_refuses_a_setting_without_a_meaning(harness: FunctionsHarness) 
     assert harness.load("connect").handler(event, None) == {"statusCode": 400}
 
 
+def test_connect_is_refused_with_503_without_memory(harness: FunctionsHarness) -> None:
+    """An error of the function would be API Gateway's own 502, which says nothing of a retry."""
+    connect = harness.load("connect")
+    run(harness.valkey.call("CONFIG", "SET", "maxmemory", 1))
+    try:
+        event = websocket_event(route="$connect", connection_id=CONNECTION)
+        assert connect.handler(event, None) == {"statusCode": 503}
+    finally:
+        run(harness.valkey.call("CONFIG", "SET", "maxmemory", 0))
+    assert connect.handler(event, None) == {"statusCode": 200}
+
+
 def statuses(harness: FunctionsHarness, response_ids: set[str]) -> set[Status]:
     metas = [run(harness.log.describe(response_id)) for response_id in response_ids]
     return {meta.status for meta in metas if meta is not None}

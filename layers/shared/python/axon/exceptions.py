@@ -6,7 +6,8 @@ AxonError
 │   ├── PermanentRefusalError   a service refuses the call; a retry would be refused, too
 │   ├── HistoryPendingError     what the request continues is on its way to the database
 │   └── StoreFullError      Valkey has no memory left; worth a retry in a minute
-│       └── TenantFullError     the tenant holds as much of it as one tenant may
+│       ├── TenantFullError     the tenant holds as much of it as one tenant may
+│       └── ConnectionFullError the connection holds as much of it as one connection may
 ├── WrongKeysError          too many wrong API keys came from an address; not looked up
 ├── SettingsError           wrong or missing configuration; ends the process at start
 ├── FencedError             another attempt owns the response now; stop at once
@@ -91,6 +92,10 @@ class StoreFullError(UnavailableError):
 
 class TenantFullError(StoreFullError):
     """A tenant's running responses and unstored turns hold as much memory as one tenant may."""
+
+
+class ConnectionFullError(StoreFullError):
+    """Those of one connection hold as much memory as one connection may."""
 
 
 class WrongKeysError(AxonError):

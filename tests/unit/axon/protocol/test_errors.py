@@ -3,6 +3,7 @@ from openai.types.responses import ResponseErrorEvent
 
 from axon.exceptions import (
     AxonError,
+    ConnectionFullError,
     FencedError,
     HistoryPendingError,
     MissingResponseError,
@@ -85,6 +86,14 @@ def test_error_event_of_a_tenant_that_holds_too_much_names_the_remedy() -> None:
     assert event["error"]["type"] == "rate_limit_error"
     assert "store to true" in event["message"]
     assert "tenant t" not in event["message"]
+
+
+def test_error_event_of_a_connection_that_holds_too_much_names_the_remedy() -> None:
+    event = error_event(ConnectionFullError("connection c"))
+    assert (event["status"], event["code"]) == (429, "connection_memory_exceeded")
+    assert event["headers"] == {"retry-after": "60"}
+    assert "another connection" in event["message"]
+    assert "connection c" not in event["message"]
 
 
 def test_error_event_of_a_full_store_says_when_to_retry() -> None:

@@ -4,6 +4,7 @@ from axon.conversations import MAX_CONVERSATION_BYTES, MAX_TURNS, Turn, TurnHead
 from axon.directory.models import SILENCE_S
 from axon.event_log.openings import NewResponse, Opening, OpenResult
 from axon.exceptions import (
+    ConnectionFullError,
     PermanentRefusalError,
     StoreFullError,
     TenantFullError,
@@ -115,7 +116,11 @@ class TestSubmit:
 
     @pytest.mark.parametrize(
         ("outcome", "error"),
-        [(OpenResult.FULL, StoreFullError), (OpenResult.TENANT_FULL, TenantFullError)],
+        [
+            (OpenResult.FULL, StoreFullError),
+            (OpenResult.TENANT_FULL, TenantFullError),
+            (OpenResult.CONNECTION_FULL, ConnectionFullError),
+        ],
     )
     async def test_accepts_nothing_without_memory_and_keeps_what_is_continued(
         self,

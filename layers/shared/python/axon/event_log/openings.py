@@ -57,6 +57,7 @@ class OpenResult(StrEnum):
     GONE: the connection is closed.
     FULL: Valkey has no memory for new requests.
     TENANT_FULL: the tenant holds as much of Valkey's memory as one tenant may.
+    CONNECTION_FULL: the connection holds as much of it as one connection may.
     """
 
     OPENED = "opened"
@@ -68,6 +69,7 @@ class OpenResult(StrEnum):
     GONE = "gone"
     FULL = "full"
     TENANT_FULL = "tenant_full"
+    CONNECTION_FULL = "connection_full"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from axon.exceptions import (
     AxonError,
+    ConnectionFullError,
     HistoryPendingError,
     RequestError,
     StoreFullError,
@@ -24,6 +25,12 @@ TENANT_FULL_MESSAGE = (
     "Your running responses and unstored conversations hold all the memory that one tenant may "
     "use. Wait until some have ended, close connections whose unstored conversations you no longer "
     "need, or set store to true."
+)
+
+
+CONNECTION_FULL_MESSAGE = (
+    "This connection's running responses and unstored conversations hold all the memory that one "
+    "connection may use. Wait until some have ended, use another connection, or set store to true."
 )
 
 
@@ -65,6 +72,9 @@ def _parts(error: BaseException) -> tuple[int, str, str, str, str | None]:
             return 503, "server_error", error.code, error.message, error.param
         case TenantFullError():
             return 429, "rate_limit_error", "tenant_memory_exceeded", TENANT_FULL_MESSAGE, None
+        case ConnectionFullError():
+            code = "connection_memory_exceeded"
+            return 429, "rate_limit_error", code, CONNECTION_FULL_MESSAGE, None
         case StoreFullError():
             return 503, "server_error", "server_full", FULL_MESSAGE, None
         case UnavailableError():

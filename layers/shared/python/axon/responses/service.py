@@ -10,6 +10,7 @@ from axon.directory.models import unknown_model
 from axon.event_log.log import EventLog, Status
 from axon.event_log.openings import NewResponse, Opening, OpenResult
 from axon.exceptions import (
+    ConnectionFullError,
     HistoryPendingError,
     PermanentRefusalError,
     RequestError,
@@ -262,6 +263,8 @@ class ResponseService:
                 raise StoreFullError("no memory for new requests")
             case OpenResult.TENANT_FULL:
                 raise TenantFullError(f"tenant {job.tenant_id} holds too much memory")
+            case OpenResult.CONNECTION_FULL:
+                raise ConnectionFullError(f"{job.connection_id} holds too much memory")
         return opening
 
 

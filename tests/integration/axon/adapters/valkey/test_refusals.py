@@ -200,6 +200,6 @@ async def test_event_log_of_a_full_valkey_refuses_and_recovers(servers: Servers)
             with pytest.raises(StoreFullError):
                 await log.open(replace(NEW, response_id="resp_2"))
             with pytest.raises(StoreFullError):
-                await log.claim("resp_1")
+                await log.claim("resp_1", in_progress=b"{}")
             await valkey.call("CONFIG", "SET", "maxmemory", 0)
             assert (await log.claim("resp_1")).epoch == 1

@@ -28,6 +28,7 @@ SIZES = {
     "deletion": 500,
     "eviction": 200,
     "keys": 400,
+    "full cache": 200,
 }
 """Sizes that take a second at most, and are several pages; `Case.size` is the maximum."""
 MOST_COMMANDS = 700

@@ -31,7 +31,7 @@ class ValkeyOpenConnections(OpenConnections):
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
         self._note = Script(valkey, "note_connection", after=("now_ms",))
-        self._revoked = Script(valkey, "revoked_connections", after=("now_ms",))
+        self._revoked = Script(valkey, "revoked_connections", after=("now_ms",), when_full=True)
 
     @override
     async def note(self, key_id: str, connection_id: str) -> KeyState:

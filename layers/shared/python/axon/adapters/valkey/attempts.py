@@ -12,7 +12,7 @@ class ValkeyAttemptNotes(AttemptNotes):
     """See `axon.event_log.attempts.AttemptNotes`."""
 
     def __init__(self, *, valkey: Valkey) -> None:
-        self._note = Script(valkey, "note_attempt")
+        self._note = Script(valkey, "note_attempt", when_full=True)
 
     @override
     async def note(

@@ -24,9 +24,9 @@ class ValkeyWorkerBeats(WorkerBeats):
     def __init__(self, *, valkey: Valkey, keep_s: int) -> None:
         self._valkey = valkey
         self._keep_s = keep_s
-        self._beat = Script(valkey, "beat", after=("now_ms",))
-        self._take = Script(valkey, "take_messages", after=("now_ms",))
-        self._watch = Script(valkey, "watch_beats", after=("now_ms",))
+        self._beat = Script(valkey, "beat", after=("now_ms",), when_full=True)
+        self._take = Script(valkey, "take_messages", after=("now_ms",), when_full=True)
+        self._watch = Script(valkey, "watch_beats", after=("now_ms",), when_full=True)
 
     @override
     async def beat(self, incarnation: str, change: HeldChange, *, count: int) -> bool:

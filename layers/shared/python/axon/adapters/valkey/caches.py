@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
 from axon.conversations import Turn, TurnCache, TurnHead
+from axon.exceptions import StoreFullError
 from axon.formats import Refused, UnreadableError, log_refusal
 from axon.history import HistoryRecord, PendingHistory
 from axon.tenants.api_keys import CachedKey, PrincipalCache
 from axon.tenants.known_keys import REFRESH_S
 from axon.tenants.principal import ALL_SCOPES, Principal, decode_scopes, encode_scopes
 
+UNUSED_MS = 10_000
+"""Milliseconds for which a turn stays after its use: the worker may be about to read it."""
 PAGE_TURNS = 16
 """Turns that are read at a time: with 100 KB each, Valkey copies them in less than 1 ms."""
 KNOWN_S = 2 * REFRESH_S
@@ -51,7 +55,9 @@ class ValkeyTurnCache(TurnCache):
         self._refused = refused
         self._ttl_s = int(ttl_s)
         self._put = Script(valkey, "put_turn", after=("now_ms", "held"))
-        self._drop = Script(valkey, "drop_turns", after=("held",))
+        # Nobody else has an unstored turn, and with it the job of its response is freed.
+        self._put_unstored = Script(valkey, "put_turn", after=("now_ms", "held"), when_full=True)
+        self._drop = Script(valkey, "drop_turns", after=("held",), when_full=True)
 
     @override
     async def chain(self, response_id: str) -> list[Turn]:
@@ -64,8 +70,8 @@ class ValkeyTurnCache(TurnCache):
                 # which writes them into the cache again in a format that can be read.
                 self._refused(error)
                 break
-        stored = [turn.response_id for turn in turns if turn.connection_id is None]
-        await self._note_use(stored)
+        with suppress(StoreFullError):  # a note of their use is no reason to refuse the reader
+            await self._note_use([turn for turn in turns if turn.connection_id is None])
         return turns[::-1]
 
     @override
@@ -83,7 +89,9 @@ class ValkeyTurnCache(TurnCache):
     async def put(self, turns: Sequence[Turn]) -> None:
         # In order, for a turn finds the ids of earlier ones in the turn before it.
         for page in range(0, len(turns), PAGE_TURNS):
-            await asyncio.gather(*map(self._put_one, turns[page : page + PAGE_TURNS]))
+            # Without memory, stored turns are left to the database, which has them or gets them.
+            with suppress(StoreFullError):
+                await asyncio.gather(*map(self._put_one, turns[page : page + PAGE_TURNS]))
 
     @override
     async def evict(self, response_id: str) -> None:
@@ -96,26 +104,26 @@ class ValkeyTurnCache(TurnCache):
             await self._valkey.call("DEL", turn)
             await self._valkey.call("ZREM", keys.TURNS, response_id)
 
-    async def _note_use(self, response_ids: Sequence[str]) -> None:
+    async def _note_use(self, turns: Sequence[Turn]) -> None:
         """Keep stored turns for another while, and from being evicted as the longest unused."""
-        if not response_ids:
+        if not turns:
             return
         now = await self._valkey.now_ms()
-        scores = [part for response_id in response_ids for part in (now, response_id)]
-        expiries = (
-            self._valkey.call("EXPIRE", keys.turn(response_id), self._ttl_s)
-            for response_id in response_ids
-        )
+        until, cached = now + self._ttl_s * 1000, keys.cached(turns[0].tenant_id)
+        used = [part for turn in turns for part in (now, turn.response_id)]
+        held = [part for turn in turns for part in (until, f"turn:{turn.response_id}")]
         await asyncio.gather(
-            self._valkey.call("ZADD", keys.TURNS, "XX", *scores),
+            *(self._valkey.call("EXPIRE", keys.turn(t.response_id), self._ttl_s) for t in turns),
             self._valkey.call("EXPIRE", keys.TURNS, self._ttl_s),
-            *expiries,
+            self._valkey.call("ZADD", keys.TURNS, "XX", *used),
+            self._valkey.call("ZADD", cached, "XX", *held),
         )
 
     async def _put_one(self, turn: Turn) -> None:
         connection_id, previous = turn.connection_id or "", turn.previous_response_id or ""
         encoded = turn.encode()
-        await self._put(
+        put = self._put_unstored if connection_id else self._put
+        await put(
             keys=[
                 keys.turn(turn.response_id),
                 keys.turn(previous),
@@ -133,6 +141,7 @@ class ValkeyTurnCache(TurnCache):
                 _UNKNOWN_CONNECTION_S,
                 PAGE_TURNS,
                 turn.tenant_id,
+                UNUSED_MS,
             ],
         )
 
@@ -173,11 +182,12 @@ class ValkeyPendingHistory(PendingHistory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
+        self._note = Script(valkey, "note_history", when_full=True)
 
     @override
     async def add(self, record: HistoryRecord) -> None:
         key = keys.pending_history(record.response_id)
-        await self._valkey.call("SET", key, record.tenant_id, "EX", PENDING_LIFE_S)
+        await self._note(keys=[key], args=[record.tenant_id, PENDING_LIFE_S])
 
     @override
     async def tenant_of(self, response_id: str) -> str | None:

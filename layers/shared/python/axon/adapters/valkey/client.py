@@ -26,6 +26,9 @@ from axon.settings import ValkeySettings
 
 _BATCH = 512
 _ANSWER_S = 5.0
+_WHEN_FULL = "#!lua flags=allow-oom\n"
+"""Makes Valkey (from 7.0 on) run a script whatever memory is used; without it, a script's first
+write is refused with OOM."""
 _REPETITIONS = 5
 """Repetitions of a refused command: 0.6 s on average. Who can wait longer retries the call."""
 
@@ -147,16 +150,27 @@ def create_valkey(settings: ValkeySettings) -> Valkey:
 class Script:
     """``axon/lua/<name>.lua``, sent once; later calls name it by its hash.
 
-    `after` names scripts whose functions this one uses.
+    Parameters
+    ----------
+    valkey : Valkey
+        Connections for commands; the caller closes them.
+    name : str
+        Name of the file.
+    after : Sequence[str]
+        Scripts whose functions this one uses.
+    when_full : bool
+        Run it also while Valkey has no memory left: for calls that free memory, or that write a few
+        bytes without which nothing would ever free any (ADR 22).
     """
 
-    def __init__(self, valkey: Valkey, name: str, *, after: Sequence[str] = ()) -> None:
+    def __init__(
+        self, valkey: Valkey, name: str, *, after: Sequence[str] = (), when_full: bool = False
+    ) -> None:
         self.name = name
         self._valkey = valkey
         folder = files("axon.adapters.valkey").joinpath("lua")
-        self._source = "".join(
-            folder.joinpath(f"{part}.lua").read_text() for part in (*after, name)
-        )
+        source = "".join(folder.joinpath(f"{part}.lua").read_text() for part in (*after, name))
+        self._source = _WHEN_FULL + source if when_full else source
         self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:

@@ -26,19 +26,21 @@ class ValkeyRelayDirectory(RelayDirectory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._take_over = Script(valkey, "take_over", after=("generation", "now_ms"))
-        self._delivered = Script(valkey, "delivered", after=("lanes",))
+        self._lease = Script(valkey, "lease", after=("now_ms",), when_full=True)
+        self._take_over = Script(
+            valkey, "take_over", after=("generation", "now_ms"), when_full=True
+        )
+        self._delivered = Script(valkey, "delivered", after=("lanes",), when_full=True)
         # Positions in the sets of dead relays, so that a takeover in many calls reads each once.
         self._cursors: dict[str, int] = {}
 
     @override
     async def heartbeat(self, relay_id: str, *, lease_s: float) -> None:
-        expires = await self._valkey.now_ms() + int(lease_s * 1000)
-        await self._valkey.call("ZADD", keys.RELAYS, expires, relay_id)
+        await self._lease(keys=[keys.RELAYS], args=[relay_id, int(lease_s * 1000)])
 
     @override
     async def end_lease(self, relay_id: str) -> None:
-        await self._valkey.call("ZADD", keys.RELAYS, 0, relay_id)
+        await self._lease(keys=[keys.RELAYS], args=[relay_id, 0])
         await self._valkey.call("PUBLISH", keys.RELAYS_LEFT, relay_id)
 
     @override
@@ -120,7 +122,7 @@ class ValkeyModelDirectory(ModelDirectory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._register = Script(valkey, "register_models", after=("now_ms",))
+        self._register = Script(valkey, "register_models", after=("now_ms",), when_full=True)
 
     @override
     async def register(self, model_ids: tuple[str, ...], *, retention_s: float) -> None:
@@ -173,7 +175,9 @@ class ValkeyConnectionDirectory(ConnectionDirectory):
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
         self._keep = Script(valkey, "keep")
-        self._drop_turns = Script(valkey, "drop_turns", after=("held",))
+        # A connection that leaves frees its turns; one that comes waits for memory.
+        self._mark_gone = Script(valkey, "keep", when_full=True)
+        self._drop_turns = Script(valkey, "drop_turns", after=("held",), when_full=True)
 
     @override
     async def register(
@@ -190,9 +194,9 @@ class ValkeyConnectionDirectory(ConnectionDirectory):
         # A tombstone, for messages of this connection that are still being handled. It comes first:
         # from then on no turn is added.
         key = keys.connection(connection_id)
-        await self._keep(keys=[key], args=[_TOMBSTONE_S, "gone", 1])
+        await self._mark_gone(keys=[key], args=[_TOMBSTONE_S, "gone", 1])
         turns_key = keys.connection_turns(connection_id)
         async for page in pages(self._valkey, turns_key):
             if page:
                 await self._drop_turns(keys=[key], args=page)
-        await self._valkey.call("UNLINK", turns_key)
+        await self._valkey.call("UNLINK", turns_key, *keys.connection_held(connection_id))

@@ -56,8 +56,8 @@ class ValkeyDueIndex(DueIndex):
             int(deadlines.keep_open_s + retention_s),
             self._deadlines,
         ]
-        self._take = Script(valkey, "take_due", after=("now_ms", "due"))
-        self._is_overdue = Script(valkey, "is_overdue", after=("now_ms", "due"))
+        self._take = Script(valkey, "take_due", after=("now_ms", "due"), when_full=True)
+        self._is_overdue = Script(valkey, "is_overdue", after=("now_ms", "due"), when_full=True)
 
     @override
     async def take_overdue(self, *, limit: int) -> Taken:

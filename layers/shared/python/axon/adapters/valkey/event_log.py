@@ -75,14 +75,24 @@ class ValkeyEventLog(ValkeyLogIndexes):
         self._keep_open_s = deadlines.keep_open_s + self._retention_s
         timed = ("generation", "now_ms", "progress")
         self._open = Script(valkey, "open", after=("format", "held", *_DELIVERY))
-        self._claim = Script(valkey, "claim", after=("format", *timed, "publish", "attempts"))
+        claims = ("format", *timed, "publish", "attempts")
+        self._claim = Script(valkey, "claim", after=claims)
         self._append = Script(valkey, "append", after=("held", *timed, "publish"))
+        # What ends a response frees its job: it must not wait for memory.
+        self._claim_to_end = Script(valkey, "claim", after=claims, when_full=True)
+        self._append_end = Script(
+            valkey, "append", after=("held", *timed, "publish"), when_full=True
+        )
         self._restore = Script(
             valkey, "restore", after=("format", "now_ms", "progress", "relay_of", "lanes")
         )
-        self._resume = Script(valkey, "resume", after=("format", "generation", *_DELIVERY))
+        self._resume = Script(
+            valkey, "resume", after=("format", "generation", *_DELIVERY), when_full=True
+        )
         self._replication = Replication(valkey)
-        self._checkpoint = Script(valkey, "checkpoint", after=("generation", "now_ms", "held"))
+        self._checkpoint = Script(
+            valkey, "checkpoint", after=("generation", "now_ms", "held"), when_full=True
+        )
 
     @property
     @override
@@ -141,7 +151,9 @@ class ValkeyEventLog(ValkeyLogIndexes):
             "",
             self._worker_id,
         ]
-        outcome, *claimed = await self._claim(keys=keys, args=arguments)
+        # Without an event, the claim is of one who ends the response, and writes only its fields.
+        claim = self._claim if in_progress else self._claim_to_end
+        outcome, *claimed = await claim(keys=keys, args=arguments)
         codec.check(outcome, response_id)
         await self._keep_claim(after=claimed[3])
         epoch, next_sequence, next_record, predecessor, unsure, attempts, died_alone = claimed
@@ -171,7 +183,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             claim.next_sequence,
             claim.next_record,
         ]
-        outcome, *_ = await self._claim(keys=keys, args=arguments)
+        outcome, *_ = await self._claim_to_end(keys=keys, args=arguments)
         codec.check(outcome, response_id)
         await self._keep_claim(after=claim.predecessor)
 
@@ -215,7 +227,8 @@ class ValkeyEventLog(ValkeyLogIndexes):
             *codec.pairs(events),
             *codec.triples(journal),
         ]
-        outcome, *details = await self._append(keys=keys, args=arguments)
+        append = self._append_end if status.terminal else self._append
+        outcome, *details = await append(keys=keys, args=arguments)
         if outcome == b"gap":
             _, next_sequence, next_record = details
             raise GapError(

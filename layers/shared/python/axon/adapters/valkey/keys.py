@@ -75,6 +75,17 @@ def turn(response_id: str) -> str:
     return f"axon:turn:{response_id}"
 
 
+def cached(tenant_id: str) -> str:
+    """Return the key of a tenant's index of cached turns, by the time at which they expire."""
+    return f"axon:cache:{tenant_id}:held"
+
+
+def connection_held(connection_id: str) -> list[str]:
+    """Return the keys of what is held for a connection, and of the sizes."""
+    index = f"axon:connection:{connection_id}:held"
+    return [index, f"{index}:bytes"]
+
+
 def pending_history(response_id: str) -> str:
     """Return the key that says that a response's history record is on its way."""
     return f"axon:history:pending:{response_id}"

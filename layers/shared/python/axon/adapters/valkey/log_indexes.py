@@ -26,9 +26,9 @@ class ValkeyLogIndexes(EventLog):
     def __init__(self, *, valkey: Valkey, resume_window_s: float) -> None:
         self._valkey = valkey
         self._resume_window_ms = int(resume_window_s * 1000)
-        self._abandon = Script(valkey, "abandon", after=("now_ms",))
-        self._keep = Script(valkey, "keep")
-        self._resend = Script(valkey, "resend", after=("now_ms",))
+        self._abandon = Script(valkey, "abandon", after=("now_ms",), when_full=True)
+        self._keep = Script(valkey, "keep", when_full=True)
+        self._resend = Script(valkey, "resend", after=("now_ms",), when_full=True)
 
     @override
     async def take_resend(self, response_id: str) -> bool:

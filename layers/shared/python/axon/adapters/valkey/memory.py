@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from axon.adapters.valkey import keys
+from axon.adapters.valkey.caches import UNUSED_MS
 from axon.adapters.valkey.client import Script, Valkey
 
 logger = logging.getLogger(__name__)
@@ -15,14 +16,19 @@ REFUSE_ABOVE = 0.85
 ACCEPT_BELOW = 0.80
 """Share from which new requests are accepted again, so that the two do not alternate."""
 TENANT_SHARE = 0.5
-"""Share that one tenant's running responses and unstored turns may take."""
+"""Share that the logs and unstored turns of one tenant may take."""
+CONNECTION_SHARE = 0.125
+"""Share that those of one connection may take."""
+CACHE_SHARE = 0.15
+"""Share that the stored turns of one tenant may take: with its `TENANT_SHARE` it stays below
+`EVICT_ABOVE`, so that no tenant alone costs others their turns, or has their requests refused."""
+CACHE_BELOW = 0.75
+"""Share from which no stored turn is added: logs come before caches."""
 _LIMITS_S = 10
 """Seconds for which the limits count: without a relay that measures, none does."""
 _BATCH = 64
 _BATCHES = 16
 """Batches of turns that one step evicts at most: 1,024 turns, of 100 KB each 100 MB a second."""
-_UNUSED_MS = 10_000
-"""Milliseconds for which a turn stays after its use: the worker may be about to read it."""
 
 
 class MemoryGuard:
@@ -52,8 +58,8 @@ class MemoryGuard:
         self._observe = observe
         self._evicted = evicted
         self._refusing = False
-        self._evict = Script(valkey, "evict_turns", after=("now_ms",))
-        self._keep = Script(valkey, "keep")
+        self._evict = Script(valkey, "evict_turns", after=("now_ms", "held"), when_full=True)
+        self._keep = Script(valkey, "keep", when_full=True)
 
     async def step(self) -> None:
         """Measure, evict what may be evicted, and set the limits that `open` applies.
@@ -75,12 +81,19 @@ class MemoryGuard:
         if refusing != self._refusing:
             logger.warning("memory %.0f %%: new requests %s", share * 100, _verb(refusing))
         self._refusing = refusing
-        limits = ["full", int(refusing), "tenant_bytes", int(most * TENANT_SHARE)]
-        await self._keep(keys=[keys.MEMORY], args=[_LIMITS_S, *limits])
+        limits = {
+            "full": int(refusing),
+            "caches": int(share < CACHE_BELOW),
+            "tenant_bytes": int(most * TENANT_SHARE),
+            "connection_bytes": int(most * CONNECTION_SHARE),
+            "cache_bytes": int(most * CACHE_SHARE),
+        }
+        pairs = (part for pair in limits.items() for part in pair)
+        await self._keep(keys=[keys.MEMORY], args=[_LIMITS_S, *pairs])
 
     async def _evict_turns(self) -> None:
         for _ in range(_BATCHES):
-            evicted, looked = await self._evict(keys=[keys.TURNS], args=[_BATCH, _UNUSED_MS])
+            evicted, looked = await self._evict(keys=[keys.TURNS], args=[_BATCH, UNUSED_MS])
             self._evicted(evicted)
             # Not by the evicted ones: entries that stay or have expired come before others.
             if looked < _BATCH:

@@ -11,7 +11,7 @@ class ValkeyQuarantinePermits(QuarantinePermits):
     """See `axon.directory.quarantine.QuarantinePermits`."""
 
     def __init__(self, *, valkey: Valkey) -> None:
-        self._script = Script(valkey, "quarantine")
+        self._script = Script(valkey, "quarantine", when_full=True)
 
     @override
     async def acquire(self, holder: str) -> bool:

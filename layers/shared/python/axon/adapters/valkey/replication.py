@@ -18,6 +18,8 @@ WITHIN_S = 6.0
 _CALL_MS = 1000
 """Milliseconds of one WAIT: less than a connection's limit for an answer."""
 _BATCH = 512
+_WRITE = "#!lua flags=allow-oom\nredis.call('SET', KEYS[1], '', 'EX', 60)"
+"""Also runs while Valkey has no memory left: a claim must not wait for that."""
 
 
 class Replication:
@@ -69,7 +71,7 @@ class Replication:
         async with self._redis.pipeline(transaction=False) as commands:
             # WAIT waits for the newest write of its own connection. So there is one, and both are
             # repeated together if the connection breaks.
-            commands.set(keys.REPLICATED, b"", ex=60)
+            commands.eval(_WRITE, 1, keys.REPLICATED)
             commands.wait(1, _CALL_MS)
             _, replicas = await commands.execute()
         return bool(replicas)

@@ -17,7 +17,7 @@ class ValkeyResponseTraces(ResponseTraces):
     """See `axon.responses.deletion.ResponseTraces`."""
 
     def __init__(self, *, valkey: Valkey) -> None:
-        self._erase = Script(valkey, "erase", after=("now_ms", "held"))
+        self._erase = Script(valkey, "erase", after=("now_ms", "held"), when_full=True)
 
     @override
     async def erase(self, response_id: str) -> None:

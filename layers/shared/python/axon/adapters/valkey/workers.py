@@ -40,9 +40,9 @@ class ValkeyWorkerDirectory(WorkerDirectory):
     def __init__(self, *, valkey: Valkey, refused: Refused = log_refusal) -> None:
         self._valkey = valkey
         self._refused = refused
-        self._register = Script(valkey, "register_worker", after=("now_ms",))
-        self._note_load = Script(valkey, "note_load")
-        self._hand_over = Script(valkey, "hand_over", after=("now_ms",))
+        self._register = Script(valkey, "register_worker", after=("now_ms",), when_full=True)
+        self._note_load = Script(valkey, "note_load", when_full=True)
+        self._hand_over = Script(valkey, "hand_over", after=("now_ms",), when_full=True)
 
     @override
     async def register(self, worker: WorkerState, *, lease_s: float = LEASE_S) -> None:

@@ -123,11 +123,15 @@ if terminal then
   -- It counts for its tenant until its events expire, and is forgotten at the tenant's next request; from
   -- now on by its size, which for most answers is a small part of what `open` has expected. What `open` did
   -- not count is not counted here either: Valkey had no limit then, or a failover has lost the count.
-  local tenant, expires = redis.call('HGET', response, 'tenant_id') or '', now + ARGV[4] * 1000
-  local index = held_keys(tenant)
-  if redis.call('ZADD', index, 'XX', 'CH', expires, ARGV[1]) == 1 and bytes ~= '' then
+  if bytes ~= '' then
     bytes = bytes + ENDED_BYTES + (following_record + records > 0 and JOURNAL_BYTES or 0)
-    hold(tenant, ARGV[1], bytes, expires)
+  end
+  local expires, holders = now + ARGV[4] * 1000, redis.call('HMGET', response, 'tenant_id', 'requested_on')
+  for _, owner in ipairs({ tenant_of(holders[1] or ''), connection_of(holders[2] or '') }) do
+    local index = held_keys(owner)
+    if redis.call('ZADD', index, 'XX', 'CH', expires, ARGV[1]) == 1 and bytes ~= '' then
+      hold(owner, ARGV[1], bytes, expires)
+    end
   end
   redis.call('ZREM', abandoned, ARGV[1])
   redis.call('SREM', 'axon:connection:' .. meta[4] .. ':responses', ARGV[1])

@@ -7,7 +7,7 @@
 -- Returns 'marked', 'missing', 'moved', or 'conflict': the client has received events that the log may
 -- have with another content.
 local meta = redis.call('HMGET', KEYS[1], 'relay_id', 'connection_id', 'checkpoint', 'checkpoint_us',
-  'checkpoint_by', 'checkpoint_generation', 'forks', 'status', 'tenant_id')
+  'checkpoint_by', 'checkpoint_generation', 'forks', 'status', 'tenant_id', 'requested_on')
 if not meta[1] then
   return 'missing'
 end
@@ -56,7 +56,9 @@ if last < call then
     redis.call('EXPIRE', KEYS[1] .. ':events', ARGV[9], 'GT')
     redis.call('EXPIRE', KEYS[1] .. ':journal', ARGV[9], 'GT')
     redis.call('EXPIRE', KEYS[1], ARGV[10], 'GT')
-    redis.call('ZADD', held_keys(meta[9]), 'XX', 'GT', now_ms() + ARGV[9] * 1000, ARGV[1])
+    for _, owner in ipairs({ tenant_of(meta[9]), connection_of(meta[10] or '') }) do
+      redis.call('ZADD', held_keys(owner), 'XX', 'GT', now_ms() + ARGV[9] * 1000, ARGV[1])
+    end
   end
 end
 return 'marked'

@@ -5,7 +5,8 @@
 local tenant = redis.call('HGET', KEYS[1], 'tenant_id')
 for _, id in ipairs(ARGV) do
   redis.call('UNLINK', 'axon:turn:' .. id)
+  release(KEYS[1], 'turn:' .. id)
   if tenant then
-    release(tenant, 'turn:' .. id)
+    release(tenant_of(tenant), 'turn:' .. id)
   end
 end

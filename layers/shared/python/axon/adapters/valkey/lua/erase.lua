@@ -5,19 +5,24 @@
 local turn, response, events, journal, pending, index = unpack(KEYS)
 -- The marker refuses turns that are put later. It has no field 'turn', so readers find nothing.
 -- Unlinked: the memory of a long answer is freed in the background.
+local turn_of = redis.call('HGET', turn, 'connection_id')
 redis.call('UNLINK', turn, pending)
 redis.call('ZREM', index, ARGV[1])
 redis.call('HSET', turn, 'deleted', 1)
 redis.call('EXPIRE', turn, ARGV[2])
-local relay, tenant = unpack(redis.call('HMGET', response, 'relay_id', 'tenant_id'))
+local relay, tenant, requested_on = unpack(redis.call('HMGET', response, 'relay_id', 'tenant_id', 'requested_on'))
 local delivering = relay and redis.call('SISMEMBER', 'axon:relay:' .. relay .. ':responses', ARGV[1]) == 1
 if tenant and tenant ~= '' then
   -- Else the tenant could be refused for what it has deleted, until the log would have expired.
-  release(tenant, 'turn:' .. ARGV[1])
-  if delivering then
-    redis.call('ZADD', held_keys(tenant), 'XX', 'LT', now_ms() + ARGV[3] * 1000, ARGV[1])
-  else
-    release(tenant, ARGV[1])
+  for _, owner in ipairs({ tenant_of(tenant), connection_of(turn_of or ''), cache_of(tenant) }) do
+    release(owner, 'turn:' .. ARGV[1])
+  end
+  for _, owner in ipairs({ tenant_of(tenant), connection_of(requested_on or '') }) do
+    if delivering then
+      redis.call('ZADD', held_keys(owner), 'XX', 'LT', now_ms() + ARGV[3] * 1000, ARGV[1])
+    else
+      release(owner, ARGV[1])
+    end
   end
 end
 if relay then

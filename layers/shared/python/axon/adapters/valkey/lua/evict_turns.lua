@@ -12,8 +12,12 @@ for _, id in ipairs(unused) do
     redis.call('ZADD', KEYS[1], now_ms(), id)
   else
     redis.call('ZREM', KEYS[1], id)
-    if redis.call('HEXISTS', turn, 'turn') == 1 then  -- else a marker of a deleted response
+    local content = redis.call('HMGET', turn, 'tenant_id', 'previous')
+    if content[2] then  -- else a marker of a deleted response
       redis.call('UNLINK', turn)
+      if content[1] then  -- else the version before has written it
+        release(cache_of(content[1]), 'turn:' .. id)
+      end
       evicted = evicted + 1
     end
   end

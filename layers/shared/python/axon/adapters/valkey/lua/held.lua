@@ -1,16 +1,31 @@
--- The bytes that Valkey must keep for each tenant: logs of its responses, and its unstored turns. A log is
--- counted by what it is expected to take until its response ends, and by what it takes from then on. All is
--- forgotten when it has certainly expired.
+-- The bytes that Valkey must keep for an owner: for a tenant and for a connection, logs of their responses and
+-- unstored turns; for a tenant's cache, stored turns. A log is counted by what it is expected to take until
+-- its response ends, and by what it takes from then on. All is forgotten when it has certainly expired.
 
--- Return the keys of a tenant's index of what is held, by the time at which it is forgotten, and of the
+-- Seconds for which an owner's counts stay after the last change: longer than anything is held.
+local COUNTED_S = 86400
+
+local function tenant_of(id)
+  return 'axon:tenant:' .. id
+end
+
+local function connection_of(id)
+  return 'axon:connection:' .. id
+end
+
+local function cache_of(tenant)
+  return 'axon:cache:' .. tenant
+end
+
+-- Return the keys of an owner's index of what is held, by the time at which it is forgotten, and of the
 -- sizes, with their sum in the field ':total'.
-local function held_keys(tenant)
-  local index = 'axon:tenant:' .. tenant .. ':held'
+local function held_keys(owner)
+  local index = owner .. ':held'
   return index, index .. ':bytes'
 end
 
-local function release(tenant, name)
-  local index, sizes = held_keys(tenant)
+local function release(owner, name)
+  local index, sizes = held_keys(owner)
   local bytes = redis.call('HGET', sizes, name)
   if bytes then
     redis.call('HDEL', sizes, name)
@@ -19,20 +34,20 @@ local function release(tenant, name)
   redis.call('ZREM', index, name)
 end
 
-local function hold(tenant, name, bytes, until_ms)
-  local index, sizes = held_keys(tenant)
-  release(tenant, name)
+local function hold(owner, name, bytes, until_ms)
+  local index, sizes = held_keys(owner)
+  release(owner, name)
   redis.call('ZADD', index, until_ms, name)
   redis.call('HSET', sizes, name, bytes)
   redis.call('HINCRBY', sizes, ':total', bytes)
-  -- As long as anything may be held; both at once, so that neither is left without the other.
-  redis.call('EXPIRE', index, 86400)
-  redis.call('EXPIRE', sizes, 86400)
+  -- Both at once, so that neither is left without the other.
+  redis.call('EXPIRE', index, COUNTED_S)
+  redis.call('EXPIRE', sizes, COUNTED_S)
 end
 
--- Return how many bytes are held for a tenant, after forgetting some of what has expired.
-local function held_bytes(tenant, now)
-  local index, sizes = held_keys(tenant)
+-- Return how many bytes are held for an owner, after forgetting some of what has expired.
+local function held_bytes(owner, now)
+  local index, sizes = held_keys(owner)
   -- Many at once, in a fixed number of commands: a request must not be refused for what has expired.
   local expired, bytes = redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, 1000), 0
   if #expired > 0 then
@@ -46,3 +61,7 @@ local function held_bytes(tenant, now)
   return tonumber(redis.call('HGET', sizes, ':total') or '0')
 end
 
+-- Return whether an owner may hold this number of bytes more; true without a limit.
+local function may_hold(owner, bytes, limit, now)
+  return not limit or held_bytes(owner, now) + bytes <= tonumber(limit)
+end

@@ -37,13 +37,16 @@ if ARGV[11] ~= '1' and tonumber(redis.call('ZSCORE', models, ARGV[4]) or '0') < 
   return { known and 'unknown_model' or 'no_model' }
 end
 -- Before Valkey is full, so that the answers which run can end: `axon.adapters.valkey.memory`.
-local limits = redis.call('HMGET', 'axon:memory', 'full', 'tenant_bytes')
+local limits = redis.call('HMGET', 'axon:memory', 'full', 'tenant_bytes', 'connection_bytes')
 if limits[1] == '1' then
   return { 'full' }
 end
 local bytes = #ARGV[5] + #ARGV[6] + ANSWER_BYTES
-if limits[2] and held_bytes(ARGV[2], now) + bytes > tonumber(limits[2]) then
+if not may_hold(tenant_of(ARGV[2]), bytes, limits[2], now) then
   return { 'tenant_full' }
+end
+if not may_hold(connection, bytes, limits[3], now) then
+  return { 'connection_full' }
 end
 local relay = relay_of(connection, relays, now, ARGV[10], ARGV[9])
 if not relay then
@@ -68,7 +71,10 @@ if ARGV[15] ~= '' then
   redis.call('HSET', response, 'generation', ARGV[15], 'checkpoint_generation', ARGV[15])
 end
 if limits[2] then
-  hold(ARGV[2], ARGV[1], bytes, now + ARGV[8] * 1000)
+  hold(tenant_of(ARGV[2]), ARGV[1], bytes, now + ARGV[8] * 1000)
+  -- It counts for the connection that has sent the request, wherever it is delivered later.
+  hold(connection, ARGV[1], bytes, now + ARGV[8] * 1000)
+  redis.call('HSET', response, 'requested_on', ARGV[3])
 end
 redis.call('ZADD', deadlines, now + ARGV[7], ARGV[1])
 redis.call('SADD', running, ARGV[1])
