@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer and make. `make` alone lists the targets; ARGS="..." is passed on.
 
-UV_VERSION := 0.13.8
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' tools/uv.txt)
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
 	&& { echo "$$python"; break; }; done)
@@ -19,7 +19,7 @@ SOURCES := app.py examples infra layers/shared functions inference_container rel
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev check test test-vllm chaos test-deploy lint scan bench synth deploy destroy clean
+.PHONY: help setup dev check test test-vllm chaos test-deploy lint scan pin-images bench synth deploy destroy clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -59,6 +59,9 @@ scan: setup .tools/checkov/.installed ## look for faults and risks in the templa
 	.venv/bin/cfn-lint --non-zero-exit-code error --ignore-checks W3005 -- cdk.out/dev/*.template.json cdk.out/prod/*.template.json
 	.tools/checkov/bin/checkov --config-file .checkov.yaml -d cdk.out/dev -d cdk.out/prod
 
+pin-images: setup ## ask the registries for the digests of the base images, and write them down (network)
+	@.venv/bin/python -m tools.images
+
 bench: setup ## measure Axon against its peers (ARGS="engine ...", overload or affinity: others)
 	.venv/bin/python -m benchmarks $(ARGS)
 
@@ -75,14 +78,15 @@ clean: ## remove what setup and the tools made; your data in .axon stays
 	rm -rf .venv .tools .vllm node_modules .bench .beside cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.tools/.uv-$(UV_VERSION):
+.tools/.uv-$(UV_VERSION): tools/uv.txt
 	@[ -n "$(PYTHON)" ] || { echo "Axon needs Python 3.11 to 3.14; python3 is $$(python3 -V 2>&1)." \
 		"Name another with: make setup PYTHON=/path/to/python" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks the venv module" \
 		"(on Debian and Ubuntu: apt install python3-venv)." >&2; exit 2; }
 	@echo "setup 1/3: uv $(UV_VERSION) into .tools"
 	@$(PYTHON) -m venv --clear .tools
-	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r tools/uv.txt
 	@touch $@
 
 .tools/checkov/.installed: .venv/.synced infra/requirements/checkov.txt

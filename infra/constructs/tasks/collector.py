@@ -17,7 +17,10 @@ from infra.constructs.security.findings import acknowledge
 from infra.settings.environment import EnvironmentSettings, Observability
 
 CONFIG = Path(__file__).with_name("collector.yaml")
-IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.49.0"
+IMAGE = (
+    "public.ecr.aws/aws-observability/aws-otel-collector:v0.49.0"
+    "@sha256:d2bdfff2c377c3d71d78bd5d9ce9862fd535b12134a5739d87a07801297cf9fd"
+)
 USER = "4317:4317"
 """The image's own user, ``aoc``."""
 

@@ -210,7 +210,7 @@ def test_collector_variables_name_the_service_and_the_workspace() -> None:
 
 def test_collector_is_small_hardened_and_not_essential() -> None:
     container = containers(task())["collector"]
-    assert re.search(r":v\d+\.\d+\.\d+$", container["Image"])
+    assert re.search(r":v\d+\.\d+\.\d+@sha256:[0-9a-f]{64}$", container["Image"])
     assert container["Essential"] is False
     assert container["RestartPolicy"]["Enabled"] is True
     assert container["ReadonlyRootFilesystem"] is True
