@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from axon.exceptions import UnavailableError
+from axon.serialization import loads
 from tests.integration.relay.relay_harness import CONNECTIONS, RelayHarness, write
 from tests.support.eventually import eventually
 from tests.unit.relay.log_author_stub import Author
@@ -33,18 +34,36 @@ async def two_relays(harness: RelayHarness) -> AsyncIterator[None]:
             assert not harness.gateway.deleted
 
 
+def take_notices(harness: RelayHarness, connection_id: str) -> list[str]:
+    """Take the events that say that a response has moved; return the ids of these responses."""
+    events = [(post, loads(post)) for post in harness.gateway.posts.pop(connection_id, [])]
+    others = [post for post, event in events if event.get("code") != "response_moved"]
+    if others:
+        harness.gateway.posts[connection_id] = others
+    return [event["response_id"] for _, event in events if event.get("code") == "response_moved"]
+
+
+async def notices(harness: RelayHarness, connection_id: str) -> list[str]:
+    """Wait for the first of them, and take them."""
+    posts = harness.gateway.posts[connection_id]
+    await eventually(lambda: any(b"response_moved" in post for post in posts))
+    return take_notices(harness, connection_id)
+
+
 async def test_resume_on_another_connection(harness: RelayHarness, two_relays: None) -> None:
     """On a connection of the same relay, of another one, and back again."""
     author = await harness.open(FIRST)
     await author.say("one", "two")
     await harness.completed(author)
-    begun = list(author.written)
+    begun, former = list(author.written), FIRST
     for connection_id, first in ((THIRD, 1), (SECOND, 0), (FIRST, 2), (SECOND, 3)):
         harness.gateway.posts.clear()
         await author.resume(connection_id, first=first)
         await author.say("more")
         await harness.completed(author)
+        assert await notices(harness, former) == [author.response_id]
         assert dict(harness.gateway.posts) == {connection_id: author.written[first:]}
+        former = connection_id
     assert len(begun) < len(author.written)
     await write(author, 3)
     await harness.all_delivered(OTHER)
@@ -78,6 +97,7 @@ async def test_resume_works_while_posts_are_under_way(
     await harness.all_delivered(OTHER)
     assert harness.gateway.posts[to] == author.written[first:]
     # One was under way when the resumption took effect.
+    assert await notices(harness, FIRST) == [author.response_id]
     assert harness.gateway.posts[FIRST] in (author.written[:posted], author.written[: posted + 1])
 
 
@@ -107,6 +127,7 @@ async def test_resume_works_when_its_publications_are_lost(
     await write(author, 3)
     await harness.all_delivered(OTHER)
     assert harness.gateway.posts[SECOND] == author.written[1:]
+    assert len(take_notices(harness, FIRST)) <= 1, "its relay learns of it from the log, or later"
     assert harness.gateway.posts[FIRST] == had
 
 
