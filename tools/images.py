@@ -1,8 +1,8 @@
 """Pins images to the digests that their registries have: ``python -m tools.images``.
 
-The owner of a registry or of an account can move a tag to another image; a digest names one image
-for ever. Each reference ``NAME:TAG@sha256:...`` in the files below is compared with the registry, and
-written anew where it lacks a digest or has another one.
+A tag can be moved to another image; a digest names one image for ever. Each reference
+``NAME:TAG@sha256:...`` in the files below is compared with the registry, and changed where it
+lacks a digest or has another one.
 """
 
 import json
