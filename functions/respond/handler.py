@@ -12,6 +12,7 @@ from axon.adapters.valkey.api_keys import ValkeyOpenConnections
 from axon.exceptions import HistoryPendingError, RequestError, UnavailableError
 from axon.lambdas import Event, run, trace_header
 from axon.protocol.errors import error_event
+from axon.protocol.messages import parse_object
 from axon.protocol.objects import deleted_event
 from axon.protocol.requests import (
     CancelResponse,
@@ -19,7 +20,6 @@ from axon.protocol.requests import (
     DeleteResponse,
     ResumeResponse,
     parse_event,
-    parse_object,
     stream_id_of,
 )
 from axon.serialization import dumps

@@ -8,8 +8,9 @@ from axon.directory.models import unknown_model
 from axon.exceptions import RequestError
 from axon.ids import new_id
 from axon.jobs import Job, new_job
+from axon.protocol.messages import parse_object
 from axon.protocol.objects import Json, response_object
-from axon.protocol.requests import CreateResponse, parse_body, parse_object
+from axon.protocol.requests import CreateResponse, parse_body
 from axon.responses.service import check_calls
 from axon.tenants.principal import ALL_SCOPES, Principal
 

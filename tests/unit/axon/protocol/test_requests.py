@@ -4,13 +4,13 @@ from typing import Any
 import pytest
 
 from axon.exceptions import RequestError
+from axon.protocol.messages import parse_object
 from axon.protocol.objects import response_object
 from axon.protocol.requests import (
     MAX_INPUT_CHARACTERS,
     CancelResponse,
     CreateResponse,
     parse_event,
-    parse_object,
     stream_id_of,
 )
 

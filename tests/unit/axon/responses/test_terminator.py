@@ -8,7 +8,8 @@ from axon.event_log.openings import NewResponse
 from axon.exceptions import FencedError, UnavailableError
 from axon.history import HistoryRecord
 from axon.ids import new_id
-from axon.protocol.requests import MAX_DEPTH, CreateResponse, parse_event, parse_object
+from axon.protocol.messages import MAX_DEPTH, parse_object
+from axon.protocol.requests import CreateResponse, parse_event
 from axon.responses.terminator import OVERDUE
 from axon.serialization import dumps, loads
 from axon.testing.due_index import LEASE_S

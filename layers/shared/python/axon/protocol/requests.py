@@ -15,16 +15,15 @@ from axon.exceptions import RequestError
 from axon.protocol.items import TEXT_OR_LIST, Item, null_is
 from axon.protocol.schemas import check_schema
 from axon.protocol.unserved import refuse_unserved
-from axon.serialization import loads
 
 MAX_INPUT_CHARACTERS = 131_072
 """Longest string input, in characters; API Gateway limits a message to 128 KB (AWS quota)."""
-MAX_DEPTH = 64
-"""Most objects and arrays of a message inside each other, itself included. Jobs, events and records
-hold parts of it a few levels deeper, and decoders stop at 200 (pydantic's `from_json`)."""
 MAX_ECHOED_CHARACTERS = 4_096
 """Longest stream id that an error about it echoes; valid ones have 64 characters at most."""
 
+StreamId = Annotated[str, Field(min_length=1, max_length=64)]
+MAX_NUMBER = 2**53 - 1
+"""The largest integer that every JSON decoder takes exactly (RFC 8259, section 6)."""
 
 ServiceTier = Literal["flex", "default", "priority"]
 """Order in which waiting requests are served: the last tier first."""
@@ -108,7 +107,7 @@ class CreateResponse(_Model):
     """
 
     type: Literal["response.create"] = "response.create"
-    stream_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    stream_id: StreamId | None = None
     generate: bool = True
     idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     cancel_on_disconnect: bool | None = None
@@ -124,7 +123,7 @@ class CreateResponse(_Model):
     background: Literal[False] | None = None
 
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    max_tool_calls: Annotated[int, Field(ge=1)] | None = None
+    max_tool_calls: Annotated[int, Field(ge=1, le=MAX_NUMBER)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
@@ -170,7 +169,7 @@ class CancelResponse(_Model):
     """``response.cancel``: end a running response of one's own."""
 
     type: Literal["response.cancel"]
-    stream_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    stream_id: StreamId | None = None
     response_id: Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -178,7 +177,7 @@ class DeleteResponse(_Model):
     """``response.delete``: delete a response of one's own, wherever it is kept."""
 
     type: Literal["response.delete"]
-    stream_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    stream_id: StreamId | None = None
     response_id: Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -189,9 +188,9 @@ class ResumeResponse(_Model):
     """
 
     type: Literal["response.resume"]
-    stream_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    stream_id: StreamId | None = None
     response_id: Annotated[str, Field(min_length=1, max_length=64)]
-    starting_after: Annotated[int, Field(ge=-1)] = -1
+    starting_after: Annotated[int, Field(ge=-1, le=MAX_NUMBER)] = -1
 
 
 Event = TypeVar("Event", bound=BaseModel)
@@ -211,56 +210,6 @@ _UNSUPPORTED = {
     "top_logprobs": "Leave it out or use 0: log probabilities are not returned.",
     "text.format": "Use 'text', 'json_object' or 'json_schema'.",
 }
-
-
-def parse_object(body: str | bytes) -> dict[str, Any]:
-    """Decode a message.
-
-    Raises
-    ------
-    RequestError
-        Not JSON, not an object, or nested more than `MAX_DEPTH` levels deep.
-    """
-    try:
-        value = loads(body)
-    except ValueError as error:
-        if "recursion limit" in str(error):
-            raise _too_deep("The message") from error
-        raise RequestError(
-            f"The message is not valid JSON: {error}. Send one JSON object per message.",
-            code="invalid_json",
-        ) from error
-    if not isinstance(value, dict):
-        raise RequestError("The message must be a JSON object.", code="invalid_json")
-    for field, part in value.items():
-        if _is_deeper(part, MAX_DEPTH - 1):
-            raise _too_deep(f"'{field[:64]}'", param=field[:64])
-    return value
-
-
-def _too_deep(what: str, *, param: str | None = None) -> RequestError:
-    return RequestError(
-        f"{what} is nested too deep: at most {MAX_DEPTH} objects and arrays may be inside each "
-        "other. Flatten it.",
-        code="invalid_value",
-        param=param,
-    )
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Return whether objects and arrays are more than this number of levels deep.
-
-    Level by level, not by recursion: the value is a client's.
-    """
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(levels):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-    return bool(level)
 
 
 def stream_id_of(value: dict[str, Any]) -> str | None:

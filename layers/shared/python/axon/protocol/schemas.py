@@ -54,7 +54,7 @@ def check_schema(schema: Mapping[str, Any], *, owner: str, param: str, code: str
     """Check that a schema is within the bounds.
 
     It may be anything that JSON can say and that is not nested deeper than a message may be
-    (`MAX_DEPTH` of `axon.protocol.requests`); nothing is followed, so references cost nothing here.
+    (`MAX_DEPTH` of `axon.protocol.messages`); nothing is followed, so references cost nothing here.
 
     Parameters
     ----------

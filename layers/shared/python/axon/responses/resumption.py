@@ -164,7 +164,7 @@ async def _has_lost_events(log: EventLog, meta: ResponseMeta) -> bool:
 
 
 def _lost_response() -> RequestError:
-    return RequestError(LOST["message"], code="response_lost", status=410)
+    return RequestError(LOST["message"], code="response_lost", param="starting_after", status=410)
 
 
 def _lost_events() -> RequestError:
@@ -172,4 +172,4 @@ def _lost_events() -> RequestError:
         "A failure of the server may have lost events that you have received, and the response "
         "has ended without them. Please send the request again."
     )
-    return RequestError(message, code="response_lost", status=410)
+    return RequestError(message, code="response_lost", param="starting_after", status=410)

@@ -3,7 +3,8 @@
 import pytest
 
 from axon.exceptions import RequestError
-from axon.protocol.requests import MAX_DEPTH, parse_object
+from axon.protocol.messages import MAX_DEPTH, parse_object
+from axon.serialization import dumps, loads
 
 
 def nested(depth: int) -> str:
@@ -23,3 +24,16 @@ def test_parser_refuses_what_no_decoder_takes(body: str) -> None:
     with pytest.raises(RequestError, match="at most 64 objects and arrays") as caught:
         parse_object(body)
     assert (caught.value.code, caught.value.param) == ("invalid_value", None)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1E+999", "[0, {}, [1e309]]", '{"a": 1e999}'])
+def test_parser_refuses_a_number_that_would_come_out_as_null(number: str) -> None:
+    with pytest.raises(RequestError, match="beyond the range") as caught:
+        parse_object(f'{{"a": 1, "b": {number}}}')
+    assert (caught.value.code, caught.value.param) == ("invalid_value", "b")
+
+
+@pytest.mark.parametrize("number", ["1e308", "1e-400", '"1e999"', "1" * 400, '{"1e400": 1.5}'])
+def test_parser_takes_any_other_number(number: str) -> None:
+    value = parse_object(f'{{"a": {number}}}')
+    assert loads(dumps(value)) == value
