@@ -1,9 +1,11 @@
 """`axon keys` against the running cloud: the command, the function, and what a client sees."""
 
+import json
 import subprocess
 
 from openai import OpenAI
 from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.e2e.cloud import AXON, Cloud
 
@@ -37,6 +39,19 @@ def test_key_works_from_its_creation_until_it_is_revoked(cloud: Cloud) -> None:
     assert axon_keys(cloud, "revoke", key_id).stdout == f"{key_id} is revoked\n"
     assert status_of(cloud, secret) == 401
     assert "revoked" in axon_keys(cloud, "list").stdout
+
+
+def test_key_is_refused_on_its_open_connections_once_it_is_revoked(cloud: Cloud) -> None:
+    made = axon_keys(cloud, "create", "e2e")
+    secret, key_id = made.stdout.strip(), made.stderr.split()[0]
+    headers = {"Authorization": f"Bearer {secret}"}
+    with connect(cloud.websocket_url, additional_headers=headers) as socket:
+        assert axon_keys(cloud, "revoke", key_id).returncode == 0
+        # The relay's notice, and the answer to the request, in any order.
+        socket.send(json.dumps({"type": "response.create", "model": "echo", "input": "hello"}))
+        for _ in range(2):
+            event = json.loads(socket.recv(timeout=5))
+            assert (event["type"], event["code"]) == ("error", "invalid_api_key")
 
 
 def test_keys_command_reports_a_mistake_in_one_line(cloud: Cloud) -> None:

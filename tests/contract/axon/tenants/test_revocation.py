@@ -1,10 +1,11 @@
 """Open connections of keys: the fake, Valkey, and Valkey with every script run twice."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 
+from axon.adapters.valkey import api_keys as adapter
 from axon.adapters.valkey.api_keys import ValkeyOpenConnections
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory, ValkeyRelayDirectory
@@ -16,15 +17,11 @@ from axon.testing.api_keys import FakeOpenConnections
 from tests.contract.conftest import Kind, RepeatingValkey
 from tests.support.clients import valkey_client
 
-GRACE_S = 0.2
 
-
-@pytest.fixture(autouse=True)
-def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    from axon.adapters.valkey import api_keys as adapter
-
-    for module in (revocation, fakes, adapter):
-        monkeypatch.setattr(module, "CLOSE_AFTER_S", GRACE_S)
+def close_after(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the time from a revocation to the close of connections."""
+    for module in (fakes, adapter):
+        monkeypatch.setattr(module, "CLOSE_AFTER_S", seconds)
 
 
 @pytest.fixture
@@ -59,8 +56,9 @@ async def test_open_connections_know_the_state_of_a_key(connections: OpenConnect
 
 
 async def test_open_connections_of_a_revoked_key_are_notified_then_closed(
-    connections: OpenConnections,
+    connections: OpenConnections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    close_after(60, monkeypatch)
     for connection_id in ("c1", "c2", "left"):
         await connections.note("key_1", connection_id)
     await connections.note("key_2", "c3")
@@ -73,7 +71,9 @@ async def test_open_connections_of_a_revoked_key_are_notified_then_closed(
     for each in found:
         await connections.notified(each)
     assert await look(connections) == []
-    await asyncio.sleep(GRACE_S)
+    # As when the time has come.
+    for each in found:
+        await connections.notified(replace(each, close_at_ms=each.close_at_ms - 60_000))
     assert ids(await look(connections)) == {("c1", True), ("c2", True)}
     for each in found:
         await connections.remove(each.key_id, each.connection_id)

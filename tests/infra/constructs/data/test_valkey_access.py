@@ -8,6 +8,7 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from axon.adapters.valkey import replication
+from axon.adapters.valkey.api_keys import ValkeyOpenConnections, ValkeyWrongKeys
 from axon.adapters.valkey.caches import ValkeyPrincipalCache, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import (
@@ -222,7 +223,26 @@ async def test_valkey_user_may_use_the_caches(axon: Valkey, admin: "redis.Redis"
     assert (await principals.get("hash")).principal == principal
     await principals.put_unknown("hash")
     await principals.drop("hash")
+    await _keys(axon)
     assert refused(admin) == []
+
+
+async def _keys(axon: Valkey) -> None:
+    """Use all that is kept of API keys, a revoked one included."""
+    wrong_keys, connections = ValkeyWrongKeys(valkey=axon), ValkeyOpenConnections(valkey=axon)
+    await wrong_keys.count("192.0.2.1")
+    await wrong_keys.wait_s("192.0.2.1")
+    await connections.note_valid("key_1")
+    for number in range(2):
+        # One that has expired is removed by the other one.
+        await connections.note("key_1", f"c{number}")
+        await axon.call("ZADD", "axon:key:key_1:connections", 1, f"c{number}")
+    await connections.revoke("key_1")
+    await connections.note("key_1", "late")
+    for connection in await connections.revoked("relay", limit=10):
+        await connections.notified(connection)
+        await connections.remove("key_1", connection.connection_id)
+    assert await connections.revoked("relay", limit=10) == []
 
 
 async def test_valkey_user_may_subscribe_as_a_relay(axon: Valkey, admin: "redis.Redis") -> None:

@@ -13,6 +13,7 @@ from typing import Protocol
 from axon.exceptions import UnavailableError, WrongKeysError
 from axon.ids import new_id
 from axon.tenants.known_keys import KnownKeys
+from axon.tenants.lookups import BriefLookups
 from axon.tenants.principal import ALL_SCOPES, Principal
 from axon.tenants.revocation import OpenConnections
 from axon.tenants.wrong_keys import WrongKeys
@@ -179,6 +180,7 @@ class ApiKeys:
     ) -> None:
         self._store = store
         self._cache = cache
+        self._lookups = BriefLookups()
         self._known_keys = KnownKeys(store=store)
         self._wrong_keys = wrong_keys
         self._connections = connections
@@ -231,12 +233,13 @@ class ApiKeys:
         # Right keys get in, however many others behind their address (NAT) are wrong.
         if wait_s > 0 and not await self._known_keys.may_have(key_hash):
             raise WrongKeysError(f"too many wrong keys, the next one in {wait_s:.1f} s")
-        try:
+        if cached.principal is None or cached.age_s >= self._stale_s:
             principal = await self._store.find(key_hash)
-        except UnavailableError:
-            if cached.principal is None or cached.age_s >= self._stale_s:
-                raise
-            return cached.principal
+        else:
+            try:
+                principal = await self._lookups.run(lambda: self._store.find(key_hash))
+            except UnavailableError:
+                return cached.principal
         await self._tell_cache(self._remember(key_hash, principal, address))
         return principal
 

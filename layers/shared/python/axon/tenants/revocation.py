@@ -1,13 +1,12 @@
 """Revoked keys: which connections a key has open, and the refusal of requests on them."""
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from axon.exceptions import RequestError, UnavailableError
+from axon.tenants.lookups import BriefLookups
 from axon.tenants.principal import Principal
 
 VALID_S = 4
@@ -16,16 +15,12 @@ not get, or has lost, takes effect within them."""
 CLOSE_AFTER_S = 4.0
 """Seconds from a revocation to the close of the key's connections: a client that sends a request in
 between learns why it is refused. A relay looks every half second, so 5 s are kept."""
-STORE_S = 1.0
-"""Seconds for the store's answer, without which a request is served."""
 
 REVOKED = RequestError(
     "The API key of this connection has been revoked. Connect again with a valid API key.",
     code="invalid_api_key",
     status=401,
 )
-
-logger = logging.getLogger(__name__)
 
 
 class KeyState(Enum):
@@ -120,7 +115,7 @@ class KeyCheck:
     def __init__(self, *, connections: OpenConnections, store: KeyStore) -> None:
         self._connections = connections
         self._store = store
-        self._away_until = float("-inf")
+        self._lookups = BriefLookups()
 
     async def require_valid(self, principal: Principal, *, connection_id: str) -> None:
         """Return if the principal's key may go on making requests on the connection.
@@ -142,17 +137,13 @@ class KeyCheck:
             raise REVOKED
 
     async def _look_up(self, key_id: str) -> KeyState:
-        now = asyncio.get_running_loop().time()
-        # A store that does not answer delays one request, not every one.
-        if now >= self._away_until:
-            try:
-                async with asyncio.timeout(STORE_S):
-                    if not await self._store.is_valid(key_id):
-                        # Valkey was away when the key was revoked, or has lost it in a failover.
-                        await self._connections.revoke(key_id)
-                        return KeyState.REVOKED
-            except (UnavailableError, TimeoutError) as error:
-                self._away_until = now + VALID_S
-                logger.warning("keys cannot be looked up: %r", error)
-        await self._connections.note_valid(key_id)
-        return KeyState.VALID
+        try:
+            valid = await self._lookups.run(lambda: self._store.is_valid(key_id))
+        except UnavailableError:
+            valid = True
+        if valid:
+            await self._connections.note_valid(key_id)
+            return KeyState.VALID
+        # Valkey was away when the key was revoked, or has lost that in a failover.
+        await self._connections.revoke(key_id)
+        return KeyState.REVOKED
