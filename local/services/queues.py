@@ -30,6 +30,7 @@ class Queue:
         attributes: dict[QueueAttributeNameType, str] = {
             "VisibilityTimeout": str(self.visibility_s),
             "MessageRetentionPeriod": str(KEPT_S),
+            "MaximumMessageSize": str(catalog.QUEUE_MESSAGE_BYTES),
         }
         if self.name.endswith(".fifo"):
             attributes["FifoQueue"] = "true"

@@ -85,6 +85,7 @@ class CatalogQueue(Construct):
             queue_name=self._full(name),
             visibility_timeout=Duration.seconds(visibility_s),
             retention_period=KEPT,
+            max_message_size_bytes=catalog.QUEUE_MESSAGE_BYTES,
             encryption=sqs.QueueEncryption.KMS,
             encryption_master_key=self._key,
             data_key_reuse=Duration.hours(1),

@@ -43,6 +43,7 @@ def test_queues_are_encrypted_with_the_key_and_keep_messages_as_long_as_sqs_allo
     for queue in queues(messaging).values():
         assert text(queue["KmsMasterKeyId"]).startswith("{axon-dev-data:ExportsOutputFnGetAttKey")
         assert queue["MessageRetentionPeriod"] == FOURTEEN_DAYS_S
+        assert queue["MaximumMessageSize"] == 1024 * 1024
 
 
 def test_queues_require_tls(messaging: Template) -> None:

@@ -15,6 +15,10 @@ STAGE = "responses"
 INTEGRATION_LIMIT_S = 29
 """Longest time that API Gateway waits for a function (AWS quota, WebSocket APIs)."""
 
+QUEUE_MESSAGE_BYTES = 1024 * 1024
+"""Longest message of a queue (AWS quota since August 2025; 256 KB in queues that do not set it).
+Every accepted request's job fits, and its history with any answer (ADR 21)."""
+
 
 class Resource(Enum):
     """A resource that a process may use: it gets its address and the permission together."""

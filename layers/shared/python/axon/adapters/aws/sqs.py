@@ -25,7 +25,7 @@ along. So it ends a second later, and not 20. An idle worker makes 86,400 calls 
 """
 _SIZE = 10
 _MAX_BATCH_BYTES = 256 * 1024
-"""SQS's limit for a message and a batch was this until 2025 (now 1 MiB); stand-ins keep it."""
+"""Bytes of a batch; a longer message goes alone, since SQS takes 1 MiB for either."""
 
 _UNWELCOME = re.compile("[\ufffe\uffff\U00010000-\U0010ffff]")
 """Characters that JSON need not escape, but SQS (the first two) or a stand-in (others) refuses."""
