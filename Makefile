@@ -19,7 +19,7 @@ SOURCES := app.py examples infra layers/shared functions inference_container rel
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev check test test-vllm chaos test-deploy lint scan pin-images bench synth deploy destroy clean
+.PHONY: help setup dev check test test-vllm chaos hostile test-deploy lint scan pin-images bench synth deploy destroy clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -42,6 +42,9 @@ test-vllm: setup ## run the engine's tests on a real vLLM (Linux on x86-64; need
 
 chaos: setup ## break a local cloud for a while and count what is lost (MINUTES=10 SEED=...)
 	.venv/bin/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+hostile: setup ## attack a local cloud as one tenant while another one asks (MINUTES=10)
+	.venv/bin/python -m tests.hostile --minutes $(MINUTES) $(ARGS)
 
 test-deploy: setup ## deploy all stacks to an emulator, use them, remove them
 	.venv/bin/python -m tests.deploy $(ARGS)

@@ -25,12 +25,15 @@ class Valkey:
         Keep an append-only file in `folder`.
     password : str
         Every client must give it; empty: none is needed.
+    memory_mb : int
+        MB of memory that it may use, as on AWS without evicting anything; 0: no limit.
     """
 
     port: int
     folder: Path
     persistent: bool
     password: str = field(default="", repr=False)
+    memory_mb: int = 0
 
     @property
     def url(self) -> str:
@@ -68,4 +71,6 @@ class Valkey:
             *("--appendonly", "yes" if self.persistent else "no"),
             *("--appendfsync", "everysec"),
             *("--set-proc-title", "no"),
+            *("--maxmemory", f"{self.memory_mb}mb"),
+            *("--maxmemory-policy", "noeviction"),
         )

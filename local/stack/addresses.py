@@ -12,6 +12,10 @@ from local.services.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_PARKED, REGI
 from local.services.valkey import Valkey
 from local.stack.folders import Folders
 
+VALKEY_MB = 4096
+"""Memory of Valkey: with a limit, Axon's shares of it apply here, too, and no client fills the
+machine."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Addresses:
@@ -40,6 +44,7 @@ class Addresses:
                 folder=storage / "valkey",
                 persistent=persistent,
                 password=new_secret(),
+                memory_mb=VALKEY_MB,
             ),
             postgres=Postgres(
                 port=ports.reserve(), folder=storage / "postgres", persistent=persistent
