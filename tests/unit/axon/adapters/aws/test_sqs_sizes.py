@@ -9,8 +9,8 @@ from axon.catalog import QUEUE_MESSAGE_BYTES
 from axon.event_log.log import Status
 from axon.history import HistoryRecord
 from axon.jobs import Job
+from axon.protocol.messages import parse_object
 from axon.protocol.objects import Usage
-from axon.protocol.requests import parse_object
 from axon.protocol.sizes import MESSAGE_BYTES
 from tests.unit.axon.samples import a_job
 
