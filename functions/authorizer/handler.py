@@ -3,25 +3,19 @@
 import os
 from typing import Any
 
+from axon.adapters.api_keys import api_keys
 from axon.adapters.postgres.pool import create_pool
-from axon.adapters.postgres.stores import PostgresApiKeyStore
-from axon.adapters.valkey.api_keys import ValkeyOpenConnections, ValkeyWrongKeys
-from axon.adapters.valkey.caches import ValkeyPrincipalCache
 from axon.adapters.valkey.client import create_valkey
 from axon.exceptions import WrongKeysError
 from axon.lambdas import Event, run
 from axon.settings import AuthorizerSettings
-from axon.tenants.api_keys import ApiKeys
 from axon.tenants.principal import REFUSED
 from axon.tenants.wrong_keys import subscriber_of
 
 SETTINGS = AuthorizerSettings.from_environ(os.environ)
-VALKEY = create_valkey(SETTINGS)
-KEYS = ApiKeys(
-    store=PostgresApiKeyStore(pool=create_pool(SETTINGS, max_size=1)),
-    cache=ValkeyPrincipalCache(valkey=VALKEY),
-    wrong_keys=ValkeyWrongKeys(valkey=VALKEY),
-    connections=ValkeyOpenConnections(valkey=VALKEY),
+KEYS = api_keys(
+    valkey=create_valkey(SETTINGS),
+    pool=create_pool(SETTINGS, max_size=1),
     stale_s=SETTINGS.key_cache_s,
 )
 

@@ -48,7 +48,7 @@ def migrate(lambda_endpoint: str, *, token: str | None = None) -> None:
         raise LocalCloudError(f"the database could not be migrated: {reason}")
 
 
-async def create_key(*, dsn: str, secret: str, tenant_id: str) -> None:
+async def create_key(*, dsn: str, valkey_url: str, secret: str, tenant_id: str) -> None:
     """Add the well-known key, unless it exists.
 
     Raises
@@ -56,18 +56,20 @@ async def create_key(*, dsn: str, secret: str, tenant_id: str) -> None:
     LocalCloudError
         PostgreSQL refused it or does not answer.
     """
+    from axon.adapters.api_keys import api_keys
     from axon.adapters.postgres.pool import create_pool
-    from axon.adapters.postgres.stores import PostgresApiKeyStore
+    from axon.adapters.valkey.client import Valkey
     from axon.exceptions import AxonError
-    from axon.ids import new_id
     from axon.settings import PostgresSettings
-    from axon.tenants.api_keys import ApiKey, hash_key
 
     pool = create_pool(PostgresSettings(postgres_dsn=dsn), max_size=1)
-    key = ApiKey(key_id=new_id("key"), tenant_id=tenant_id, name="local", hint=secret[-4:])
+    valkey = Valkey(valkey_url)
     try:
-        await PostgresApiKeyStore(pool=pool).add(key, key_hash=hash_key(secret))
+        # Valkey, too: a client that came before the key is remembered there as one without.
+        keys = api_keys(valkey=valkey, pool=pool)
+        await keys.create(tenant_id=tenant_id, name="local", secret=secret)
     except AxonError as error:
         raise LocalCloudError(f"the API key could not be made: {error}") from error
     finally:
+        await valkey.close()
         await pool.close()

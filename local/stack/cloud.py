@@ -102,8 +102,12 @@ def startup_tasks(addresses: Addresses) -> list[Task]:
         await asyncio.to_thread(bootstrap.migrate, addresses.lambda_endpoint, token=addresses.token)
 
     async def create_key() -> None:
-        dsn = addresses.postgres.dsn()
-        await bootstrap.create_key(dsn=dsn, secret=API_KEY, tenant_id=TENANT)
+        await bootstrap.create_key(
+            dsn=addresses.postgres.dsn(),
+            valkey_url=addresses.valkey.url,
+            secret=API_KEY,
+            tenant_id=TENANT,
+        )
 
     return [
         Task(name="schema", run=migrate, after=frozenset({"lambda"})),

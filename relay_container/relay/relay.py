@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 STEP_S = 1.0
 """Seconds from one step of the reconciler, the sweeper and the pulse to the next."""
-REVOKER_S = 0.5
+REVOKER_S = 0.25
 """Seconds from one look for revoked keys to the next."""
 FAILOVER_S = 0.5
 """Seconds from one look for relays that have died to the next."""

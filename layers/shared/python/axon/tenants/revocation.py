@@ -12,9 +12,9 @@ from axon.tenants.principal import Principal
 VALID_S = 4
 """Seconds for which a key that the store has is not looked up again: a revocation that Valkey did
 not get, or has lost, takes effect within them."""
-CLOSE_AFTER_S = 4.0
+CLOSE_AFTER_S = 4.3
 """Seconds from a revocation to the close of the key's connections: a client that sends a request in
-between learns why it is refused. A relay looks every half second, so 5 s are kept."""
+between learns why it is refused. A relay looks four times a second, so 5 s are kept."""
 
 REVOKED = RequestError(
     "The API key of this connection has been revoked. Connect again with a valid API key.",
