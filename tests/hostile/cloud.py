@@ -93,8 +93,12 @@ async def running_cloud(
         )
         stack.push_async_callback(supervisor.stop)
         await supervisor.start()
-        dsn = addresses.postgres.dsn()
-        await create_key(dsn=dsn, secret=HOSTILE_KEY, tenant_id="hostile")
+        await create_key(
+            dsn=addresses.postgres.dsn(),
+            valkey_url=addresses.valkey.url,
+            secret=HOSTILE_KEY,
+            tenant_id="hostile",
+        )
         yield HostileCloud(
             folders=folders,
             addresses=addresses,
