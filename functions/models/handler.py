@@ -14,6 +14,7 @@ from axon.lambdas import Event, run
 from axon.models.admin import ModelAdmin
 from axon.models.commands import answer
 from axon.settings import ModelsSettings
+from axon.upstream_hosts import UpstreamHosts
 
 logger = Logger(service="models")
 SETTINGS = ModelsSettings.from_environ(os.environ)
@@ -25,6 +26,7 @@ ADMIN = ModelAdmin(
     directory=ValkeyModelDirectory(valkey=VALKEY),
     retention_s=SETTINGS.model_retention_s,
     deployment=SETTINGS.models,
+    hosts=UpstreamHosts(SETTINGS.upstream_hosts, own_url=SETTINGS.upstream_url),
 )
 
 

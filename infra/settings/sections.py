@@ -15,6 +15,7 @@ from pydantic import (
 from axon.aliases import ModelAliases, check_free
 from axon.serialization import dumps
 from axon.settings import VllmSettings
+from axon.upstream_hosts import UpstreamHosts
 from infra.settings import capacity
 from infra.settings.fields import CertificateArn, Count, Domain, Email, Percent, RetentionDays
 
@@ -180,7 +181,9 @@ class Inference(Section):
     the whole bucket. `vllm`: more of the worker's settings for vLLM, by name: docs/engines.md.
     `model_aliases`: further names that requests may give, each with the models that it stands for
     and their weights; a model may be loaded later. `hard_limit_minutes`: the longest time that an
-    answer may take, whatever its progress (docs/deadlines.md); None: no limit.
+    answer may take, whatever its progress (docs/deadlines.md); None: no limit. `upstream_hosts`:
+    which hosts models that are loaded later may name as upstreams (docs/upstream.md).
+    `trust_remote_code`, `allow_pickled_weights`: a model's folder may run code (docs/models.md).
     """
 
     engine: Literal["echo", "smollm2", "vllm"] = "smollm2"
@@ -192,6 +195,9 @@ class Inference(Section):
     tensor_parallel_size: Count = 1
     max_model_len: Annotated[int, Field(ge=256)] | None = None
     vllm: dict[str, VllmValue] = {}
+    upstream_hosts: tuple[str, ...] = ()
+    trust_remote_code: bool = False
+    allow_pickled_weights: bool = False
     slots: Annotated[int, Field(ge=1, le=1024)] = 8
     min_tasks: Annotated[int, Field(ge=0)] = 0
     max_tasks: Count = 2
@@ -205,6 +211,27 @@ class Inference(Section):
         """Environment variables of the deadlines that differ from the defaults."""
         minutes = self.hard_limit_minutes
         return {} if minutes is None else {"AXON_HARD_LIMIT_S": str(60 * minutes)}
+
+    @property
+    def host_variables(self) -> dict[str, str]:
+        """Environment variable of the hosts that upstreams may have."""
+        hosts = ",".join(self.upstream_hosts)
+        return {"AXON_UPSTREAM_HOSTS": hosts} if hosts else {}
+
+    @property
+    def trust_variables(self) -> dict[str, str]:
+        """Environment variables of what the workers' models may do, where it is more than usual."""
+        allowed = {
+            "AXON_TRUST_REMOTE_CODE": self.trust_remote_code,
+            "AXON_ALLOW_PICKLED_WEIGHTS": self.allow_pickled_weights,
+        }
+        return self.host_variables | {name: "true" for name, value in allowed.items() if value}
+
+    @field_validator("upstream_hosts")
+    @classmethod
+    def _hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        UpstreamHosts.parsed(hosts)
+        return hosts
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

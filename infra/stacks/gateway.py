@@ -141,7 +141,7 @@ def _variables(name: str, settings: EnvironmentSettings) -> dict[str, str]:
     # Its requests wait for its first worker, and operators can swap it before.
     models = {"AXON_MODELS": settings.inference.model_name}
     if name == "models":
-        return models
+        return models | settings.inference.host_variables
     if name != "respond":
         return {}
     # The function that accepts a request writes its deadlines into the response's hash.

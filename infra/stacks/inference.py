@@ -109,6 +109,7 @@ class InferenceStack(EnvironmentStack):
         return (
             variables
             | inference.deadline_variables
+            | inference.trust_variables
             | common_environment(
                 self._settings, region=self.region, stop_timeout_s=inference.stop_timeout_s
             )

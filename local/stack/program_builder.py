@@ -26,6 +26,7 @@ from local.stack.topology import (
     PASSED_TO_WORKERS,
     RELAY,
     SQS,
+    UPSTREAM_HOSTS,
     VLLM,
     WORKER,
 )
@@ -212,4 +213,5 @@ class ProgramBuilder:
         return write_json(self._folders.run / f"{name}.json", content)
 
     def _passed(self, names: Iterable[str]) -> dict[str, str]:
-        return {name: self._environ[name] for name in names if self._environ.get(name)}
+        given = UPSTREAM_HOSTS | {name: value for name, value in self._environ.items() if value}
+        return {name: given[name] for name in names if name in given}

@@ -129,12 +129,18 @@ PASSED_TO_WORKERS = (
     "AXON_QUEUE_INFER",
     "AXON_QUEUE_POST",
     "AXON_QUEUE_STREAM",
+    "AXON_UPSTREAM_HOSTS",
+    "AXON_TRUST_REMOTE_CODE",
+    "AXON_ALLOW_PICKLED_WEIGHTS",
     *(f"AXON_{name.upper()}" for name in VllmSettings.__annotations__ if name not in _OWN),
 )
+UPSTREAM_HOSTS = {"AXON_UPSTREAM_HOSTS": "127.0.0.1,localhost,[::1]"}
+"""Hosts of upstreams unless the caller's environment names others: servers on this machine."""
 KNOW_MODELS = ("respond", "models")
 """Functions that know the workers' own models before a worker has registered them."""
 PASSED_TO_FUNCTIONS = {
     "respond": ("AXON_MODEL_ALIASES",),
+    "models": ("AXON_UPSTREAM_HOSTS",),
     "expire": ("AXON_RETENTION_DAYS",),
 }
 # vLLM makes no network calls and logs less.

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.models.settings import engine_settings, unpacked
 from axon.settings import EngineSettings
+from axon.upstream_hosts import UpstreamHosts
 from worker.engines.protocol import Engine, EngineInfo
 from worker.models.host import ModelHost, start_or_close
 from worker.models.metrics import ModelMetrics
@@ -16,6 +17,7 @@ DEPLOYMENT_VERSION = 0
 """Version of the deployment's own model; those that the operator sets begin at 1."""
 
 _UPSTREAM_S = 10.0
+_TRUST = ("trust_remote_code", "allow_pickled_weights", "upstream_hosts")
 
 CreateEngine = Callable[[EngineSettings], Engine]
 
@@ -81,7 +83,7 @@ def settings_of(model: DesiredModel, *, deployment: EngineSettings) -> EngineSet
 
     Without a setting of its own it has as many slots as the worker. The API key of the
     deployment's upstream is passed to the same upstream only, never to another server; a key
-    without an upstream is for all.
+    without an upstream is for all. Whom to trust (hosts, code, pickles) is the deployment's.
 
     Raises
     ------
@@ -91,10 +93,15 @@ def settings_of(model: DesiredModel, *, deployment: EngineSettings) -> EngineSet
     if model.version == DEPLOYMENT_VERSION:
         return deployment
     changes, _ = unpacked(model.settings or {})
-    settings = engine_settings(model.name, {"slots": deployment.slots, **changes})
+    settings = engine_settings(
+        model.name,
+        {"slots": deployment.slots, **changes},
+        hosts=UpstreamHosts(deployment.upstream_hosts, own_url=deployment.upstream_url),
+    )
     shared = deployment.upstream_url in (None, settings.upstream_url)
     key = deployment.upstream_api_key if shared else None
-    return settings.model_copy(update={"upstream_api_key": key})
+    trust = {name: getattr(deployment, name) for name in _TRUST}
+    return settings.model_copy(update={"upstream_api_key": key, **trust})
 
 
 def _deployment_name(settings: EngineSettings, info: EngineInfo) -> str:

@@ -11,6 +11,7 @@ import aiohttp
 from axon.serialization import dumps, loads
 from worker.engines.openai.errors import StalledError, TransientError, event_failure, failure
 from worker.engines.openai.generation import UpstreamGeneration
+from worker.engines.openai.resolver import GuardedResolver
 from worker.engines.openai.shapes import ShapeError, object_of
 from worker.engines.openai.sse import EventReader
 from worker.engines.openai.upstream import Upstream
@@ -41,7 +42,9 @@ def new_session(upstream: Upstream) -> aiohttp.ClientSession:
     """Return connections over TCP."""
     key = upstream.api_key
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
+        connector=aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=_KEEP_ALIVE_S, resolver=GuardedResolver()
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Content-Type": "application/json"}
         | ({"Authorization": f"Bearer {key}"} if key else {}),
@@ -151,8 +154,7 @@ class UpstreamClient:
             generation.stream = response
             if response.status != 200:
                 body = await generation.within(until, response.read())
-                retry_after = response.headers.get("Retry-After")
-                raise failure(response.status, body, retry_after=retry_after)
+                raise failure(response.status, body, headers=response.headers)
             self.answered_at = asyncio.get_running_loop().time()
             yield response
         finally:
@@ -173,8 +175,7 @@ class UpstreamClient:
             self.answered_at = float("-inf")
             raise TransientError(_unreachable(self._upstream, error)) from error
         if response.status != 200:
-            retry_after = response.headers.get("Retry-After")
-            raise failure(response.status, answer, retry_after=retry_after)
+            raise failure(response.status, answer, headers=response.headers)
         self.answered_at = asyncio.get_running_loop().time()
         try:
             return loads(answer)

@@ -11,6 +11,7 @@ from axon.serialization import loads
 from worker.engines.protocol import ContextOverflowError, EngineError, RefusedError
 
 _MAX_CHARACTERS = 500
+_NO_HEADERS: Mapping[str, str] = {}
 # Messages of vLLM, OpenAI, llama.cpp and TGI for a prompt that exceeds the context window.
 _OVERFLOW = re.compile(
     r"context.?(length|window|size)|maximum (model )?length|`?inputs`? (must have|tokens \+)",
@@ -46,8 +47,21 @@ class StalledError(EngineError):
     """The upstream accepted a request, but sent nothing in time."""
 
 
-def failure(status: int, body: bytes, *, retry_after: str | None = None) -> EngineError:
+def failure(
+    status: int,
+    body: bytes,
+    *,
+    headers: Mapping[str, str] = _NO_HEADERS,
+    retry_after: str | None = None,
+) -> EngineError:
     """Return the error for an HTTP status other than 200, or for an error event in a stream."""
+    if 300 <= status < 400:
+        place = ascii(headers.get("Location", "elsewhere")[:_MAX_CHARACTERS])
+        return EngineError(
+            f"The upstream redirects to {place} (HTTP {status}), which is not followed: give "
+            "the final address as AXON_UPSTREAM_URL."
+        )
+    retry_after = retry_after or headers.get("Retry-After")
     message = message_of(body)
     if status in (401, 403):
         return EngineError(

@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from worker.engines.vllm.safety import Trust
 from worker.engines.vllm.weights import model_folder
 
 
@@ -16,10 +17,13 @@ class Adapters:
     ----------
     uris : Mapping[str, str]
         Folder of each adapter that is loaded at the start: a local path or ``s3://bucket/folder``.
+    trust : Trust
+        Which of their files may be copied and loaded: without safetensors vLLM would load a pickle.
     """
 
-    def __init__(self, uris: Mapping[str, str]) -> None:
+    def __init__(self, uris: Mapping[str, str], *, trust: Trust) -> None:
         self._uris = uris
+        self._trust = trust
         self._folders: dict[str, Path] = {}
         self._lora_requests: dict[str, Any] = {}
         self._numbers = count(1)
@@ -38,7 +42,7 @@ class Adapters:
             One of them does not exist.
         """
         for name, uri in self._uris.items():
-            self._folders[name] = _folder(uri, cache)
+            self._folders[name] = self._folder(uri, cache)
 
     async def load(self, engine: Any) -> None:
         """Load the adapters of the start; vLLM raises if one does not fit the model."""
@@ -53,7 +57,7 @@ class Adapters:
         EngineError
             It does not exist.
         """
-        folder = await asyncio.to_thread(_folder, uri, cache)
+        folder = await asyncio.to_thread(self._folder, uri, cache)
         previous = self._lora_requests.get(name)
         await self._add(engine, name, folder)
         if previous is not None:
@@ -78,6 +82,5 @@ class Adapters:
         """Return vLLM's ``LoRARequest`` for an adapter, None for the base model."""
         return self._lora_requests.get(model)
 
-
-def _folder(uri: str, cache: Path) -> Path:
-    return model_folder(uri, cache=cache, must_contain="adapter_config.json")
+    def _folder(self, uri: str, cache: Path) -> Path:
+        return model_folder(uri, cache=cache, trust=self._trust, must_contain="adapter_config.json")

@@ -56,7 +56,7 @@ class VllmEngine(Engine, AdaptableEngine):
         self._model = model
         self._slot_count = slots
         self._slots = Slots(slots)
-        self._adapters = Adapters(model.adapters)
+        self._adapters = Adapters(model.adapters, trust=model.trust)
         self._ranks = Ranks(int(model.arguments.get("data_parallel_size", 1)))
         self._info = EngineInfo(models=(), slots=slots)
         self._vllm: Any = None
@@ -75,7 +75,9 @@ class VllmEngine(Engine, AdaptableEngine):
             They cannot be copied or loaded.
         """
         model = self._model
-        folder = await asyncio.to_thread(model_folder, model.uri, cache=model.cache)
+        folder = await asyncio.to_thread(
+            model_folder, model.uri, cache=model.cache, trust=model.trust
+        )
         await asyncio.to_thread(self._adapters.fetch, cache=model.cache)
         try:
             self._vllm = await load(model, folder=folder, slots=self._slot_count)

@@ -6,17 +6,20 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from axon.settings import VllmSettings
+from axon.settings import EngineSettings, VllmSettings
 from worker.engines.protocol import EngineError
+from worker.engines.vllm.safety import Trust
 
 # Settings that are not arguments of vLLM under the same name.
 _NOT_ARGUMENTS = {"model_name", "model_uri", "lora_adapters", "vllm_arguments"}
 MODEL_ARGUMENTS = frozenset(VllmSettings.__annotations__) - _NOT_ARGUMENTS
 """Settings that are arguments of vLLM's engine."""
 _STRUCTURED_OUTPUTS = "structured_outputs_config"
-_SET_BY_AXON = {"model": "AXON_MODEL_URI", "served_model_name": "AXON_MODEL_NAME"} | {
-    name: f"AXON_{name.upper()}" for name in MODEL_ARGUMENTS
-}
+_SET_BY_AXON = {
+    "model": "AXON_MODEL_URI",
+    "served_model_name": "AXON_MODEL_NAME",
+    "trust_remote_code": "AXON_TRUST_REMOTE_CODE",
+} | {name: f"AXON_{name.upper()}" for name in MODEL_ARGUMENTS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +40,8 @@ class VllmModel:
         Further ones from AXON_VLLM_ARGUMENTS; those that have settings of their own are refused.
     adapters : Mapping[str, str]
         Folder of each LoRA adapter, by the name that requests use.
+    trust : Trust
+        What the operator allows the folders of model and adapters to do.
     """
 
     name: str
@@ -45,9 +50,10 @@ class VllmModel:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     more_arguments: Mapping[str, Any] = field(default_factory=dict)
     adapters: Mapping[str, str] = field(default_factory=dict)
+    trust: Trust = field(default_factory=Trust)
 
     @classmethod
-    def of(cls, settings: VllmSettings) -> Self | None:
+    def of(cls, settings: EngineSettings) -> Self | None:
         """Return the model that the settings name, None without a name and a URI."""
         if settings.model_name is None or settings.model_uri is None:
             return None
@@ -57,6 +63,7 @@ class VllmModel:
             arguments=settings.model_dump(include=set(MODEL_ARGUMENTS), exclude_none=True),
             more_arguments=settings.vllm_arguments,
             adapters=settings.lora_adapters,
+            trust=Trust(code=settings.trust_remote_code, pickles=settings.allow_pickled_weights),
         )
 
 
@@ -66,7 +73,8 @@ def engine_arguments(model: VllmModel, *, folder: Path, slots: int) -> Any:
     Raises
     ------
     EngineError
-        AXON_VLLM_ARGUMENTS has a name that vLLM does not know, or that Axon sets.
+        AXON_VLLM_ARGUMENTS has a name that vLLM does not know, or that Axon sets, or a load format
+        that may run code.
     """
     from vllm.config import StructuredOutputsConfig
     from vllm.engine.arg_utils import AsyncEngineArgs
@@ -84,6 +92,7 @@ def engine_arguments(model: VllmModel, *, folder: Path, slots: int) -> Any:
         "enable_prefix_caching": True,
         **model.arguments,
         **model.more_arguments,
+        **model.trust.arguments(model.more_arguments),
     }
     if isinstance(
         given := arguments.get(_STRUCTURED_OUTPUTS), dict

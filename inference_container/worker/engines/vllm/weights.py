@@ -3,30 +3,33 @@
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
 from worker.engines.protocol import EngineError
 from worker.engines.vllm.checksums import checksum_of, compute
+from worker.engines.vllm.safety import Trust
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
 
+_NO_TRUST = Trust()
 
-def model_folder(uri: str, *, cache: Path, must_contain: str = "config.json") -> Path:
+
+def model_folder(
+    uri: str, *, cache: Path, trust: Trust = _NO_TRUST, must_contain: str = "config.json"
+) -> Path:
     """Return the local folder of a model; copy it from S3 first if necessary.
 
-    A file that exists in full size is not copied again unless its object has changed; an incomplete
-    one has another name. Sizes are compared, and checksums where S3 has one of the whole file.
+    A file that was copied in full is not copied again unless its object has changed; an incomplete
+    one has another name. Each byte is verified by S3's checksum where there is one of the whole
+    file, as of every object that was uploaded since 2025; sizes are compared in any case.
 
     Parameters
     ----------
@@ -34,36 +37,49 @@ def model_folder(uri: str, *, cache: Path, must_contain: str = "config.json") ->
         ``s3://bucket/prefix``, or a local path.
     cache : Path
         Folder for copies.
+    trust : Trust
+        Which files may be copied and loaded.
     must_contain : str
         Name of a file without which the folder is no model.
 
     Raises
     ------
     EngineError
-        There is no such folder, it cannot be read, an object's key leads out of it, or a file
-        arrived damaged.
+        There is no such folder, it cannot be read, an object's key leads out of it, a file
+        arrived damaged, or it has no weights that may be loaded.
     """
     if not uri.startswith("s3://"):
-        return _checked(Path(uri), must_contain)
+        return _checked(Path(uri), must_contain, trust)
+    # Here: importing them takes 0.3 s, and most workers copy nothing.
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
     parts = urlsplit(uri)
-    folder = cache / parts.netloc / parts.path.strip("/")
+    bucket, prefix = parts.netloc, parts.path.strip("/")
+    folder = cache.joinpath(bucket, *_steps(prefix, of=uri))
     try:
-        _copy(boto3.client("s3"), bucket=parts.netloc, prefix=parts.path.strip("/"), to=folder)
+        _copy(boto3.client("s3"), bucket=bucket, prefix=prefix, to=folder, trust=trust)
     except (BotoCoreError, ClientError) as error:
         raise EngineError(f"cannot read the model {uri}: {error}") from error
-    return _checked(folder, must_contain)
+    return _checked(folder, must_contain, trust)
 
 
-def _checked(folder: Path, must_contain: str) -> Path:
+def _checked(folder: Path, must_contain: str, trust: Trust) -> Path:
     if not (folder / must_contain).is_file():
         raise EngineError(f"{folder} is no model: it has no {must_contain}")
+    trust.check(folder)
     return folder
 
 
-def _copy(s3: "S3Client", *, bucket: str, prefix: str, to: Path) -> None:
-    objects = list(_objects(s3, bucket=bucket, prefix=f"{prefix}/"))
-    targets = [_target(to, each.key, prefix=prefix) for each in objects]  # before any is written
-    copied = _Copied(to)
+def _copy(s3: "S3Client", *, bucket: str, prefix: str, to: Path, trust: Trust) -> None:
+    listed = list(_objects(s3, bucket=bucket, prefix=f"{prefix}/"))
+    objects = [each for each in listed if trust.copies(each.key)]
+    for skipped in set(listed) - set(objects):
+        logger.info("%s is not copied: it may run code", skipped.key)
+    # Before any is written.
+    targets = [_target(to, each.key, prefix=prefix) for each in objects]
+    copied = _Copied(to, prefix=prefix)
+    copied.keep_only({each.key for each in objects})
     progress = _Progress(prefix, total=sum(each.size for each in objects))
     for each, target in zip(objects, targets, strict=True):
         if copied.has(each, target):
@@ -72,27 +88,30 @@ def _copy(s3: "S3Client", *, bucket: str, prefix: str, to: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + ".partial")
         s3.download_file(bucket, each.key, str(partial), Callback=progress.add)
-        _verify(s3, partial, bucket=bucket, key=each.key, size=each.size)
+        _verify(s3, partial, bucket=bucket, expected=each)
         partial.rename(target)
         copied.add(each)
 
 
 def _target(folder: Path, key: str, *, prefix: str) -> Path:
-    """Return where an object is copied to.
+    return folder.joinpath(*_steps(key.removeprefix(f"{prefix}/"), of=key))
+
+
+def _steps(path: str, *, of: str) -> list[str]:
+    """Return the names on a path.
 
     Raises
     ------
     EngineError
-        Its key leads out of the folder: S3 takes any key.
+        It leads out of its folder: S3 takes any key.
     """
-    name = key.removeprefix(f"{prefix}/")
-    parts = name.split("/")
-    if {"", ".", ".."} & set(parts) or "\0" in name or "\\" in name:
+    steps = path.split("/")
+    if {"", ".", ".."} & set(steps) or "\0" in path or "\\" in path:
         raise EngineError(
-            f"The model's folder has an object whose key is no path in it: {key!r}. Rename or "
+            f"The model's folder has an object whose key is no path in it: {of!r}. Rename or "
             "delete it."
         )
-    return folder.joinpath(*parts)
+    return steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +124,13 @@ class _Object:
 class _Copied:
     """Knows of which contents the copies are: an object may change and keep its size.
 
-    The list stands beside the folder, which holds nothing but the model.
+    The list stands beside the folder, which holds nothing but the model. A file that it does not
+    name is copied again, whatever its size: nobody has verified it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, prefix: str) -> None:
+        self._folder = folder
+        self._prefix = prefix
         self._file = folder.with_name(folder.name + ".copied.json")
         self._etags: dict[str, str] = {}
         with suppress(FileNotFoundError, ValueError):
@@ -118,23 +140,40 @@ class _Copied:
         """Return whether the object was copied whole, and has not changed since."""
         if not target.is_file() or target.stat().st_size != each.size:
             return False
-        return self._etags.setdefault(each.key, each.etag) == each.etag
+        return self._etags.get(each.key) == each.etag
 
     def add(self, each: _Object) -> None:
         """Note a copy."""
         self._etags[each.key] = each.etag
+        self._write()
+
+    def keep_only(self, keys: Collection[str]) -> None:
+        """Delete copies whose objects are gone, or may not be copied any more."""
+        gone = [key for key in self._etags if key not in keys]
+        for key in gone:
+            _target(self._folder, key, prefix=self._prefix).unlink(missing_ok=True)
+            del self._etags[key]
+        if gone:
+            self._write()
+
+    def _write(self) -> None:
         partial = self._file.with_name(self._file.name + ".partial")
         partial.write_text(json.dumps(self._etags))
         partial.rename(self._file)
 
 
-def _verify(s3: "S3Client", file: Path, *, bucket: str, key: str, size: int) -> None:
-    where = f"s3://{bucket}/{key}"
-    if (arrived := file.stat().st_size) != size:
-        raise EngineError(f"{where} arrived damaged: {arrived} of {size} bytes")
-    expected = checksum_of(s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED"))
-    if expected is not None and compute(file, expected.algorithm) != expected.value:
-        raise EngineError(f"{where} arrived damaged: its {expected.algorithm} is another")
+def _verify(s3: "S3Client", file: Path, *, bucket: str, expected: _Object) -> None:
+    where = f"s3://{bucket}/{expected.key}"
+    if (arrived := file.stat().st_size) != expected.size:
+        raise EngineError(f"{where} arrived damaged: {arrived} of {expected.size} bytes")
+    head = s3.head_object(Bucket=bucket, Key=expected.key, ChecksumMode="ENABLED")
+    if head["ETag"] != expected.etag:
+        raise EngineError(f"{where} has changed while it was copied: load the model again")
+    checksum = checksum_of(head)
+    if checksum is None:
+        logger.warning("%s has no checksum of the whole file: its size alone was compared", where)
+    elif compute(file, checksum.algorithm) != checksum.value:
+        raise EngineError(f"{where} arrived damaged: its {checksum.algorithm} is another")
 
 
 def _objects(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[_Object]:
@@ -149,7 +188,7 @@ class _Progress:
 
     def __init__(self, name: str, *, total: int) -> None:
         self._name = name
-        self._total = total
+        self._total = max(total, 1)
         self._done = 0
         self._lock = threading.Lock()
 

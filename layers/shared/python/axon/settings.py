@@ -22,6 +22,7 @@ from pydantic import (
 from axon.aliases import ModelAliases, check_free
 from axon.deadlines import Deadlines
 from axon.exceptions import SettingsError
+from axon.upstream_hosts import UpstreamHosts, check_host
 
 PREFIX = "AXON_"
 MODEL_RETENTION_S = 7 * 24 * 3600.0
@@ -49,6 +50,7 @@ def _base_url(url: str) -> str:
         raise ValueError("give a base URL, for example http://127.0.0.1:11434/v1")
     if parts.username is not None or parts.password is not None:
         raise ValueError("give the URL without a password: it has a setting of its own")
+    check_host(parts.hostname)
     return url.rstrip("/")
 
 
@@ -71,6 +73,15 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         names = [name for name, _ in pairs]
         raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is there twice")
     return members
+
+
+def _hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
+    UpstreamHosts.parsed(entries)
+    return entries
+
+
+Hosts = Annotated[Names, AfterValidator(_hosts)]
+"""Hosts that upstreams may have (`axon.upstream_hosts`)."""
 
 
 JsonObject = BeforeValidator(_object)
@@ -239,9 +250,13 @@ class ModelsSettings(ValkeySettings, PostgresSettings):
 
     `models` are the deployment's own, as in functions/respond: they exist while no worker has
     registered them. `model_retention_s`: how long a model is known that no worker serves.
+    `upstream_hosts`: hosts that a model's upstream may have; so may the workers' own
+    `upstream_url`.
     """
 
     models: Names = ()
+    upstream_hosts: Hosts = ()
+    upstream_url: BaseUrl | None = None
     model_retention_s: Seconds = MODEL_RETENTION_S
 
 
@@ -312,7 +327,9 @@ class EngineSettings(VllmSettings):
     `otlp_endpoint`: where traces go (OTLP over HTTP), for example ``http://127.0.0.1:4318``.
     `engine_stall_s`: an engine that gives no token for this time, though requests run, hangs.
     `engine_start_timeout_s`: how long a model may take to load.
-    `upstream_*` are for the engine ``openai``: docs/upstream.md.
+    `upstream_hosts`: hosts that models which are loaded later may name in `upstream_url`.
+    Other `upstream_*` are for the engine ``openai``: docs/upstream.md.
+    `trust_remote_code`, `allow_pickled_weights`: a model's folder may run code when it is loaded.
     `health_token`: what requests to `health_port` must send, where other users reach it.
     """
 
@@ -327,6 +344,7 @@ class EngineSettings(VllmSettings):
     echo_token_ms: Milliseconds = 0
 
     upstream_url: BaseUrl | None = None
+    upstream_hosts: Hosts = ()
     upstream_api_key: SecretStr | None = None
     upstream_models: Names = ()
     upstream_kind: Literal["auto", "vllm", "openai"] = "auto"
@@ -335,6 +353,9 @@ class EngineSettings(VllmSettings):
     upstream_first_token_timeout_s: Seconds = 120
     upstream_token_timeout_s: Seconds = 30
     upstream_retries: Annotated[int, Field(ge=0, le=10)] = 2
+
+    trust_remote_code: bool = False
+    allow_pickled_weights: bool = False
 
     engine_stall_s: Seconds = 60
     engine_start_timeout_s: Seconds = 1800

@@ -81,10 +81,25 @@ class TestSettings:
     def test_settings_of_another_upstream_have_no_key_of_the_deployment(
         self, own: str | None, given: SecretStr | None
     ) -> None:
-        deployment = SETTINGS.model_copy(update={"upstream_api_key": KEY, "upstream_url": own})
+        deployment = SETTINGS.model_copy(
+            update={"upstream_api_key": KEY, "upstream_url": own, "upstream_hosts": ("*",)}
+        )
         said = {"engine": "openai", "upstream_url": URL}
         settings = settings_of(DesiredModel("a", said, 1), deployment=deployment)
         assert settings.upstream_api_key == given
+
+    def test_settings_name_only_hosts_that_the_deployment_allows(self) -> None:
+        said = DesiredModel("a", {"engine": "openai", "upstream_url": URL}, 1)
+        with pytest.raises(SettingsError, match="AXON_UPSTREAM_HOSTS"):
+            settings_of(said, deployment=SETTINGS)
+        settings_of(said, deployment=SETTINGS.model_copy(update={"upstream_url": URL}))
+
+    def test_settings_trust_what_the_deployment_trusts(self) -> None:
+        said = DesiredModel("a", {"engine": "vllm", "model_uri": "/m"}, 1)
+        for trusted in (False, True):
+            trust = {"trust_remote_code": trusted, "allow_pickled_weights": trusted}
+            settings = settings_of(said, deployment=SETTINGS.model_copy(update=trust))
+            assert settings.trust_remote_code is settings.allow_pickled_weights is trusted
 
     def test_settings_that_are_not_valid_are_refused(self) -> None:
         with pytest.raises(SettingsError, match="slots"):

@@ -9,6 +9,7 @@ from axon.directory.workers import ModelState, ModelStatus, WorkerDirectory, Wor
 from axon.exceptions import RequestError, UnavailableError
 from axon.models.desired import DesiredModel, DesiredModels, ModelChanges
 from axon.models.settings import engine_settings, packed
+from axon.upstream_hosts import UpstreamHosts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +83,8 @@ class ModelAdmin:
         Seconds for which a model stays known that is loaded while no worker runs.
     deployment : Collection[str]
         Names of the deployment's own models, which exist while no worker has registered them.
+    hosts : UpstreamHosts | None
+        Hosts that upstreams may have; None for none.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class ModelAdmin:
         directory: ModelDirectory,
         retention_s: float,
         deployment: Collection[str] = (),
+        hosts: UpstreamHosts | None = None,
     ) -> None:
         self._desired = desired
         self._changes = changes
@@ -100,6 +104,7 @@ class ModelAdmin:
         self._directory = directory
         self._retention_s = retention_s
         self._deployment = frozenset(deployment)
+        self._hosts = hosts or UpstreamHosts()
 
     async def list(self) -> tuple[Sequence[ModelOverview], Sequence[str]]:
         """Return all models by name, and the ids of the live workers."""
@@ -121,7 +126,7 @@ class ModelAdmin:
         SettingsError
             Its settings are invalid.
         """
-        engine_settings(name, settings)
+        engine_settings(name, settings, hosts=self._hosts)
         if await self._exists(name):
             raise RequestError(
                 f"{name} is served or wanted already; swap it for one with other settings",
@@ -140,7 +145,7 @@ class ModelAdmin:
         SettingsError
             Its settings are invalid.
         """
-        engine_settings(name, settings)
+        engine_settings(name, settings, hosts=self._hosts)
         await self._require(name, "load it")
         return await self._change(name, packed(settings, in_place=in_place))
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from axon.exceptions import SettingsError
 from axon.settings import EngineSettings, VllmSettings
+from axon.upstream_hosts import UpstreamHosts
 
 _ENGINE = {"engine", "slots", "echo_ttft_ms", "echo_token_ms"}
 _UPSTREAM = {name for name in EngineSettings.model_fields if name.startswith("upstream_")}
@@ -15,11 +16,14 @@ _VLLM = VllmSettings.__annotations__.keys() - {"model_name"}
 _ADAPTER_OF = "adapter_of"
 _ADAPTER = {_ADAPTER_OF, "model_uri"}
 
-FIELDS = frozenset(_ENGINE | _VLLM | (_UPSTREAM - {"upstream_api_key"}) | _ADAPTER)
-"""Names of the allowed settings. None is a secret: they are stored and shown as they are."""
+_DEPLOYMENTS = {"upstream_api_key", "upstream_hosts"}
+FIELDS = frozenset(_ENGINE | _VLLM | (_UPSTREAM - _DEPLOYMENTS) | _ADAPTER)
+"""Names of the allowed settings. None is a secret: they are stored and shown as they are. None
+says whom to trust: that is the deployment's."""
 
 _NEEDS = {"vllm": "model_uri", "openai": "upstream_url"}
 _IN_PLACE = "in_place"
+_NO_HOSTS = UpstreamHosts()
 
 
 def packed(settings: Mapping[str, Any], *, in_place: bool) -> dict[str, Any]:
@@ -46,10 +50,21 @@ def adapter_of(settings: Mapping[str, Any]) -> str | None:
     return base
 
 
-def engine_settings(name: str, settings: Mapping[str, Any]) -> EngineSettings:
+def engine_settings(
+    name: str, settings: Mapping[str, Any], *, hosts: UpstreamHosts = _NO_HOSTS
+) -> EngineSettings:
     """Return the settings of an engine that serves this model.
 
     An adapter (`adapter_of`) has no engine of its own; its settings say only where it is.
+
+    Parameters
+    ----------
+    name : str
+        The model's declared name.
+    settings : Mapping[str, Any]
+        What the operator set.
+    hosts : UpstreamHosts
+        Hosts that the deployment allows for upstreams; none by default.
 
     Raises
     ------
@@ -70,9 +85,23 @@ def engine_settings(name: str, settings: Mapping[str, Any]) -> EngineSettings:
         raise SettingsError("; ".join(wrong)) from error
     if (needed := _NEEDS.get(valid.engine)) and getattr(valid, needed) is None:
         raise SettingsError(f"{needed}: must be said for the engine {valid.engine}")
-    if isinstance(valid.vllm_arguments.get("hf_token"), str):
-        raise SettingsError("vllm_arguments: hf_token is a secret, and what is said here is shown")
+    _check_trust(valid, hosts)
     return valid
+
+
+def _check_trust(settings: EngineSettings, hosts: UpstreamHosts) -> None:
+    if isinstance(settings.vllm_arguments.get("hf_token"), str):
+        raise SettingsError("vllm_arguments: hf_token is a secret, and what is said here is shown")
+    if "trust_remote_code" in settings.vllm_arguments:
+        raise SettingsError(
+            "vllm_arguments: trust_remote_code lets a model's folder run code, which only the "
+            "deployment can allow: AXON_TRUST_REMOTE_CODE"
+        )
+    if settings.upstream_url is not None and not hosts.allow(settings.upstream_url):
+        raise SettingsError(
+            f"upstream_url: {settings.upstream_url} names a host that the deployment does not "
+            "allow: AXON_UPSTREAM_HOSTS"
+        )
 
 
 def _checked(name: str, adapter: Mapping[str, Any]) -> Mapping[str, Any]:
