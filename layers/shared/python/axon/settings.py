@@ -1,16 +1,12 @@
 """Settings of every process: read once from the environment at its edge, validated and frozen."""
 
-import json
 import os
 import socket
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -22,70 +18,19 @@ from pydantic import (
 from axon.aliases import ModelAliases, check_free
 from axon.deadlines import Deadlines
 from axon.exceptions import SettingsError
-from axon.upstream_hosts import UpstreamHosts, check_host
+from axon.setting_types import (
+    BaseUrl,
+    Count,
+    Hosts,
+    JsonObject,
+    Milliseconds,
+    Names,
+    Port,
+    Seconds,
+)
 
 PREFIX = "AXON_"
 MODEL_RETENTION_S = 7 * 24 * 3600.0
-
-Seconds = Annotated[float, Field(gt=0)]
-Milliseconds = Annotated[int, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-"""A TCP port to listen on; 0: none."""
-
-
-def _split(value: object) -> object:
-    return (
-        tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
-    )
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-"""Names with commas between them."""
-
-
-def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("give a base URL, for example http://127.0.0.1:11434/v1")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("give the URL without a password: it has a setting of its own")
-    check_host(parts.hostname)
-    return url.rstrip("/")
-
-
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
-"""An HTTP URL to which paths are added."""
-
-
-def _object(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value, object_pairs_hook=_once)
-    except ValueError as error:
-        raise ValueError(f"must be a JSON object: {error}") from error
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is there twice")
-    return members
-
-
-def _hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
-    UpstreamHosts.parsed(entries)
-    return entries
-
-
-Hosts = Annotated[Names, AfterValidator(_hosts)]
-"""Hosts that upstreams may have (`axon.upstream_hosts`)."""
-
-
-JsonObject = BeforeValidator(_object)
-"""A mapping, written as a JSON object."""
 
 
 def _own_name() -> str:
