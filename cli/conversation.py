@@ -1,11 +1,13 @@
 """A conversation over one socket with the OpenAI SDK, turn after turn."""
 
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from openai import OpenAI, OpenAIError
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from axon.protocol.sizes import FRAME_BYTES
 from cli.errors import CommandError
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Conversation:
         request: dict[str, Any] = {"model": self._model, "input": text}
         if self._previous:
             request["previous_response_id"] = self._previous
+        _check_size(request)
         if self._connection is None:
             self._connection = self._connect()
         try:
@@ -107,6 +110,17 @@ class Conversation:
             with contextlib.suppress(WebSocketException, OSError):
                 self._connection.close()
         self._connection = None
+
+
+def _check_size(request: dict[str, Any]) -> None:
+    """Raise for a turn for which the gateway would close the connection, without a reason."""
+    # As the SDK writes it: characters outside ASCII have 6 bytes or 12.
+    size = len(json.dumps({"type": "response.create", **request}))
+    if size > FRAME_BYTES:
+        raise TurnError(
+            f"the turn has {size:,} bytes with its request, and API Gateway takes WebSocket frames "
+            f"of {FRAME_BYTES:,} at most: shorten it, or send it in several turns"
+        )
 
 
 def _reason(error: object) -> str:

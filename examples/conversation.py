@@ -1,6 +1,7 @@
 """Hold a conversation of two turns: ``python examples/conversation.py "I am Ada." "Who am I?"``."""
 
 import asyncio
+import json
 import os
 import sys
 
@@ -32,4 +33,6 @@ async def main(first: str, second: str) -> None:
         await turn(connection, second, response_id)
 
 
+if len(json.dumps(sys.argv[1:])) > 32_000:
+    sys.exit("Too long: API Gateway takes WebSocket frames of 32 KB, and the SDK sends one frame.")
 asyncio.run(main(sys.argv[1], sys.argv[2]))

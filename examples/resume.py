@@ -1,5 +1,6 @@
 """Drop the connection in the middle of an answer and resume: ``python examples/resume.py TEXT``."""
 
+import json
 import os
 import sys
 from typing import Any
@@ -15,8 +16,9 @@ request: Any = {
     "model": os.environ.get("AXON_MODEL", "smollm2-135m-instruct"),
     "input": sys.argv[1],
 }
+if len(json.dumps(sys.argv[1:])) > 32_000:
+    sys.exit("Too long: API Gateway takes WebSocket frames of 32 KB, and the SDK sends one frame.")
 response_id, drops, done = "", 1, False
-
 while not done:
     with client.responses.connect() as connection:
         connection.send(request)

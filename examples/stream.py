@@ -1,5 +1,6 @@
 """Stream one answer: ``python examples/stream.py "What is the capital of France?"``."""
 
+import json
 import os
 import sys
 
@@ -11,6 +12,8 @@ client = OpenAI(
 )
 model = os.environ.get("AXON_MODEL", "smollm2-135m-instruct")
 
+if len(json.dumps(sys.argv[1:])) > 32_000:
+    sys.exit("Too long: API Gateway takes WebSocket frames of 32 KB, and the SDK sends one frame.")
 with client, client.responses.connect() as connection:
     connection.response.create(model=model, input=sys.argv[1])
     for event in connection:

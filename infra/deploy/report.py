@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from axon.protocol.sizes import FRAME_BYTES, MESSAGE_BYTES
 from infra.settings.environment import EnvironmentSettings
 
 SNIPPET = """\
@@ -38,7 +39,9 @@ def describe(settings: EnvironmentSettings, outputs: Mapping[str, str], *, regio
     addresses = (
         f"WebSocket  {websocket}  (SDKs append /responses)\n"
         f"HTTP       {http}  (no API yet, only /health)\n"
-        f"Model      {model}"
+        f"Model      {model}\n"
+        f"Limits     {FRAME_BYTES // 1024} KB a frame, {MESSAGE_BYTES // 1024} KB a message "
+        "(API Gateway); SDKs send a message as one frame"
     )
     parts = [
         f"Axon {settings.name} stands in {region}.",

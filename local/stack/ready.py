@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from axon.protocol.sizes import FRAME_BYTES, MESSAGE_BYTES
 from local.installation import COMMAND
 from local.stack.addresses import Addresses
 from local.stack.configurations import API_KEY
@@ -16,6 +17,11 @@ def ready_block(addresses: Addresses, options: Options, *, took_s: float) -> str
     if options.data != Path(".axon"):
         chat += f" --data {options.data}"
     websocket = base_url.replace("http", "ws", 1)
+    # SDKs cannot split a message, and the gateway closes the connection without saying why.
+    frame, message = FRAME_BYTES // 1024, MESSAGE_BYTES // 1024
+    limits = (
+        f"{frame} KB a frame (SDKs: a request), {message} KB a message, as API Gateway has them"
+    )
     return f"""
 Axon is ready ({took_s:.1f} s)
 
@@ -23,6 +29,7 @@ Axon is ready ({took_s:.1f} s)
   WebSocket   {websocket}/responses
   API key     {API_KEY}
   model       {model}
+  limits      {limits}
 
 Try it with `{chat}` or, with openai[realtime] from PyPI:
 

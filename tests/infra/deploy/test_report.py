@@ -28,4 +28,5 @@ def test_report_needs_only_outputs_that_exist(
     text = describe(load(environment), given, region="eu-central-1")
     assert "WebSocketUrl" in text
     assert "HttpUrl" in text
+    assert "32 KB a frame, 128 KB a message" in text
     assert ("ModelsBucket" in text) == (environment == "prod")

@@ -123,3 +123,14 @@ def test_conversation_reports_that_no_server_listens() -> None:
         Conversation(url="http://127.0.0.1:9/v1", model="m", key="k"),
     ):
         pass
+
+
+def test_conversation_names_the_limit_of_a_turn_that_the_gateway_would_not_take(
+    server: tuple[Server, str], conversation: Conversation
+) -> None:
+    with pytest.raises(TurnError, match=r"33,0\d\d bytes .* frames of 32,768 at most"):
+        say(conversation, "x" * 33_000)
+    with pytest.raises(TurnError, match="at most"):  # 12 bytes each, as the SDK writes them
+        say(conversation, "\U0001f600" * 3_000)
+    assert say(conversation, "x" * 32_600).startswith("you said x")
+    assert server[0].sockets == 1  # and the connection is still open

@@ -23,3 +23,4 @@ def test_ready_block_names_what_a_client_needs(tmp_path: Path) -> None:
     assert "  API key     sk-axon-local" in lines
     assert any(f"`.venv/bin/axon chat --data {tmp_path}`" in line for line in lines)
     assert any('model="smollm2-135m-instruct"' in line for line in lines)
+    assert any("32 KB a frame" in line and "128 KB a message" in line for line in lines)

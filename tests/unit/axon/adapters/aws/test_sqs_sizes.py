@@ -1,4 +1,4 @@
-"""What a client may send, and any answer to it, fits into SQS's messages (ADR 21)."""
+"""Jobs and records of any accepted request and answer fit into SQS's messages (ADR 21)."""
 
 from typing import Any
 
@@ -60,15 +60,14 @@ class RecordedApi:
         return {}
 
 
-@pytest.mark.parametrize("answer", [EMOJI, "\x00"])
 @pytest.mark.parametrize("name", REQUESTS)
 async def test_sqs_takes_the_job_and_the_history_of_every_accepted_request(
-    name: str, answer: str
+    name: str,
 ) -> None:
     job = a_job(**parse_object(REQUESTS[name]))
     api: Any = RecordedApi()
     await SqsJobSender(api=api).send(job)
-    await SqsHistorySender(api=api).send(ended(job, answer * MESSAGE_BYTES))
+    await SqsHistorySender(api=api).send(ended(job, EMOJI * MESSAGE_BYTES))
     assert len(api.bodies) == 2
     assert max(len(body.encode()) for body in api.bodies) <= QUEUE_MESSAGE_BYTES
 
