@@ -51,19 +51,20 @@ class Valkey:
         )
 
     @property
-    def _settings(self) -> Path:
-        return self.folder / "valkey.conf"
+    def _password_file(self) -> Path:
+        return self.folder / "password.conf"
 
     def _prepare(self) -> None:
         make_private(self.folder)
-        # In a file: every user of the machine can read a command line.
-        replace_file(self._settings, f"requirepass {self.password}\n" if self.password else "")
+        if self.password:
+            replace_file(self._password_file, f"requirepass {self.password}\n")
 
     def _arguments(self) -> tuple[str, ...]:
         # No snapshots: the append-only file is the only copy. A process title would overwrite the
         # environment, in which AXON_LOCAL_OWNER marks the process.
         return (
-            str(self._settings),
+            # In a file: every user of the machine can read a command line.
+            *(("--include", str(self._password_file)) if self.password else ()),
             *("--port", str(self.port)),
             *("--bind", LOOPBACK),
             *("--dir", str(self.folder)),

@@ -16,7 +16,7 @@ from local.stack.addresses import Addresses
 from local.stack.configurations import API_KEY, TENANT, endpoints
 from local.stack.folders import Folders
 from local.stack.options import Options
-from local.stack.program_builder import ProgramBuilder
+from local.stack.program_builder import API_KEY_TASK, ProgramBuilder
 from local.stack.ready import ready_block
 from local.supervision.guardian import Guardian
 from local.supervision.program import Program
@@ -111,7 +111,7 @@ def startup_tasks(addresses: Addresses) -> list[Task]:
 
     return [
         Task(name="schema", run=migrate, after=frozenset({"lambda"})),
-        Task(name="api-key", run=create_key, after=frozenset({"schema"})),
+        Task(name=API_KEY_TASK, run=create_key, after=frozenset({"schema"})),
     ]
 
 

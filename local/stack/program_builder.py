@@ -33,6 +33,8 @@ from local.stack.topology import (
 from local.supervision.probes import http_ok
 from local.supervision.program import Program
 
+API_KEY_TASK = "api-key"
+"""Task of `startup_tasks` after which clients can be authorized."""
 SERVERS = frozenset({"valkey", "postgres", "fauxqs"})
 STOP_TIMEOUT_S = "3"
 """Time for a relay or worker to drain: a person waits for it, so it is shorter than on AWS."""
@@ -103,6 +105,8 @@ class ProgramBuilder:
             ("local.gateway", "--config", self._configuration("gateway", content)),
             variables=AWS,
             ready=http_ok(self._addresses.client_port),
+            # A client that connects earlier would get 401 for the well-known key.
+            after=frozenset({API_KEY_TASK}),
             uses=frozenset({"lambda"}),
         )
 

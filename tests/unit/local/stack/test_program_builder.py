@@ -13,6 +13,7 @@ from local.installation import FUNCTIONS
 from local.ports import Ports
 from local.stack import configurations, topology
 from local.stack.addresses import Addresses
+from local.stack.cloud import startup_tasks
 from local.stack.folders import Folders
 from local.stack.options import Options
 from local.stack.program_builder import ProgramBuilder
@@ -55,6 +56,15 @@ def test_program_builder_builds_servers_first(
         *("valkey", "postgres", "fauxqs", "lambda", "gateway"),
         *("relay-0", "relay-1", "worker-0", "worker-1"),
     ]
+
+
+def test_gateway_listens_when_its_key_exists(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
+    """A client that connects earlier would be told that its key is unknown."""
+    gateway = build(addresses, folders, ports, {})["gateway"]
+    assert gateway.after <= {task.name for task in startup_tasks(addresses)}
+    assert "api-key" in gateway.after
 
 
 def test_program_builder_passes_on_named_variables_only(
