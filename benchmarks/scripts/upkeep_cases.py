@@ -150,7 +150,7 @@ async def _full_cache(valkey: Valkey, size: int) -> AsyncIterator[None]:
 UPKEEP_CASES = (
     Case(
         name="keys",
-        scripts=("note_connection", "revoked_connections", "wrong_keys"),
+        scripts=("command", "note_connection", "revoked_connections", "wrong_keys"),
         maximum=f"connections of revoked keys, {_CONNECTIONS} at a time",
         size=20_000,
         run=_keys,

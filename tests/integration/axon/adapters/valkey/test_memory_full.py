@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from axon.adapters.valkey.api_keys import ValkeyOpenConnections
 from axon.adapters.valkey.attempts import ValkeyAttemptNotes
 from axon.adapters.valkey.beats import ValkeyWorkerBeats
 from axon.adapters.valkey.caches import (
@@ -32,6 +33,7 @@ from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import StoreFullError
 from axon.history import HistoryRecord
+from axon.tenants.revocation import KeyState
 from tests.conftest import Servers
 from tests.integration.axon.adapters.valkey.memory_samples import (
     NEW,
@@ -122,6 +124,18 @@ async def test_stored_turn_is_left_to_the_database_without_memory(small: Valkey)
     await cache.put([turn(2)])
     assert await cache.chain("resp_2") == []
     assert await cache.chain("resp_1") == [turn(1)], "reading does not need memory"
+
+
+async def test_key_is_revoked_and_others_are_served_without_memory(small: Valkey) -> None:
+    connections = ValkeyOpenConnections(valkey=small)
+    await exhaust(small)
+    assert await connections.note("key", "c1") is KeyState.UNKNOWN
+    await connections.note_valid("key")
+    assert await connections.note("key", "c1") is KeyState.VALID
+    await connections.revoke("key")
+    assert await connections.note("key", "c2") is KeyState.REVOKED
+    (first, _) = await connections.revoked("r1", limit=2)
+    await connections.notified(first)
 
 
 async def test_new_work_is_refused_without_memory(small: Valkey) -> None:

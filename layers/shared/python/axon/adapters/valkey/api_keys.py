@@ -30,7 +30,9 @@ class ValkeyOpenConnections(OpenConnections):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._note = Script(valkey, "note_connection", after=("now_ms",))
+        # A key must be revoked, and a request of a valid one served, also without memory.
+        self._note = Script(valkey, "note_connection", after=("now_ms",), when_full=True)
+        self._command = Script(valkey, "command", when_full=True)
         self._revoked = Script(valkey, "revoked_connections", after=("now_ms",), when_full=True)
 
     @override
@@ -54,15 +56,15 @@ class ValkeyOpenConnections(OpenConnections):
     async def note_valid(self, key_id: str) -> None:
         key = keys.key_state(key_id)
         # NX: the key may have been revoked since it was looked up.
-        await self._valkey.call("SET", key, KeyState.VALID.value, "EX", VALID_S, "NX")
+        await self._write("SET", key, KeyState.VALID.value, "EX", VALID_S, "NX")
 
     @override
     async def revoke(self, key_id: str) -> bool:
         now = await self._valkey.now_ms()
         # First the state: a connection that is noted from now on is closed with the others.
         revoked = KeyState.REVOKED.value
-        await self._valkey.call("SET", keys.key_state(key_id), revoked, "EX", CONNECTION_LIFE_S)
-        await self._valkey.call("ZADD", keys.REVOKED_KEYS, "NX", now, key_id)
+        await self._write("SET", keys.key_state(key_id), revoked, "EX", CONNECTION_LIFE_S)
+        await self._write("ZADD", keys.REVOKED_KEYS, "NX", now, key_id)
         await self._valkey.call("EXPIRE", keys.REVOKED_KEYS, CONNECTION_LIFE_S)
         relays = await self._valkey.call("ZRANGEBYSCORE", keys.RELAYS, now, "+inf", "LIMIT", 0, 1)
         return bool(relays)
@@ -82,7 +84,10 @@ class ValkeyOpenConnections(OpenConnections):
     async def notified(self, connection: RevokedConnection) -> None:
         # XX: its client may have left meanwhile.
         key, score = keys.key_connections(connection.key_id), -connection.close_at_ms
-        await self._valkey.call("ZADD", key, "XX", score, connection.connection_id)
+        await self._write("ZADD", key, "XX", score, connection.connection_id)
+
+    async def _write(self, name: str, key: str, *arguments: object) -> None:
+        await self._command(keys=[key], args=[name, *arguments])
 
 
 class ValkeyWrongKeys(WrongKeys):
