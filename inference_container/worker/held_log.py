@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from axon.event_log.journal import pieces
+from axon.event_log.lanes import LanePosition
 from axon.event_log.log import AttemptLog, Claim, JournalRecord, LoggedEvent, LostResponse, Status
 from axon.exceptions import (
     AxonError,
@@ -184,7 +185,7 @@ class HeldLog:
     async def _restore(
         self, events: Sequence[LoggedEvent], status: Status, *, complete: bool = True
     ) -> None:
-        job = self._job
+        job, place = self._job, self.claimed.position
         await self._log.restore(
             LostResponse(
                 response_id=job.response_id,
@@ -200,7 +201,7 @@ class HeldLog:
                 status=status,
                 nonce=self.claimed.nonce,
                 complete=complete,
-                lane=job.lane,
+                position=place if place.lane else LanePosition(job.lane),
             )
         )
         logger.warning("%s was lost, and is restored: %d events", job.response_id, len(events))
@@ -212,4 +213,5 @@ class HeldLog:
         receive, for attempts of the version before, and for the versions of history records.
         """
         epoch = self._receive_count * _EPOCHS_PER_RECEIVE
-        return Claim(epoch=epoch, next_sequence=0, nonce=secrets.token_hex(8))
+        position, nonce = self.claimed.position, secrets.token_hex(8)
+        return Claim(epoch=epoch, next_sequence=0, nonce=nonce, position=position)

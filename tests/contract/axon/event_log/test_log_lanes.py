@@ -40,6 +40,22 @@ async def delivered(harness: EventLogHarness, response_id: str) -> None:
     await harness.relays.delivered("r1", response_id, connection_id="c1")
 
 
+async def restore(harness: EventLogHarness, response_id: str, place: LanePosition) -> None:
+    await harness.log.restore(
+        LostResponse(
+            response_id=response_id,
+            tenant_id="t",
+            connection_id="c1",
+            job=b"{}",
+            age_ms=0,
+            epoch=1,
+            events=[],
+            status=Status.IN_PROGRESS,
+            position=place,
+        )
+    )
+
+
 class TestLanePosition:
     async def test_has_the_lanes_last_response_before_it(self, harness: EventLogHarness) -> None:
         first = await opened(harness, "resp_1")
@@ -84,22 +100,27 @@ class TestLanePosition:
             ("r1", Publication("resp_2", "c1", 0, *events, position=second).encode()),
         ]
 
-    async def test_is_the_last_one_of_a_restored_response(self, harness: EventLogHarness) -> None:
-        await opened(harness, "resp_1")
-        await harness.log.restore(
-            LostResponse(
-                response_id="resp_2",
-                tenant_id="t",
-                connection_id="c1",
-                job=b"{}",
-                age_ms=0,
-                epoch=1,
-                events=[],
-                status=Status.IN_PROGRESS,
-                lane="*",
-            )
-        )
-        assert (await position(harness, "resp_2")).before == "resp_1"
+    async def test_is_claimed_and_restored(self, harness: EventLogHarness) -> None:
+        places = [await opened(harness, f"resp_{n}") for n in (1, 2)]
+        claims = [await harness.log.claim(f"resp_{n}") for n in (1, 2)]
+        assert [claim.position for claim in claims] == places
+        harness.lose()
+        await prepare(harness)
+        # In any order: their workers do not know of each other.
+        for number in (1, 0):
+            await restore(harness, f"resp_{number + 1}", places[number])
+        assert [await position(harness, f"resp_{n}") for n in (1, 2)] == places
+        later = await opened(harness, "resp_3")
+        assert later.before == "resp_2"
+        assert later.order > places[1].order
+
+    async def test_is_the_last_one_of_a_response_that_was_never_claimed(
+        self, harness: EventLogHarness
+    ) -> None:
+        place = await opened(harness, "resp_1")
+        await restore(harness, "resp_2", LanePosition("*"))
+        restored = await position(harness, "resp_2")
+        assert (restored.before, restored.order > place.order) == ("resp_1", True)
 
 
 class TestResumedLanePosition:

@@ -97,7 +97,7 @@ class LostResponse:
     """A log that Valkey has lost, as its writer holds it.
 
     `age_ms`: milliseconds since the request was accepted. `complete`: as in `EventLog.append`.
-    `lane`: as in `NewResponse`; it becomes the last one of it.
+    `position`: as claimed; without an order, it becomes the last one of its lane.
     """
 
     response_id: str
@@ -113,7 +113,7 @@ class LostResponse:
     nonce: str = ""
     model: str = ""
     complete: bool = True
-    lane: str = ""
+    position: LanePosition = NO_LANE
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,8 @@ class Claim:
         Nonce of the claim before. A log that shows it again has lost this claim, and no later one.
     unsure : bool
         The client may have events that the log has lost (`axon.event_log.confirmation`).
+    position : LanePosition
+        Place of the response in its lane, to restore it there.
     """
 
     epoch: int
@@ -146,6 +148,7 @@ class Claim:
     nonce: str = field(default="", compare=False)
     predecessor: str = field(default="", compare=False)
     unsure: bool = False
+    position: LanePosition = field(default=NO_LANE, compare=False)
 
 
 class AttemptLog(Protocol):

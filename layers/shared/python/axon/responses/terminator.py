@@ -9,6 +9,7 @@ from itertools import islice
 from axon.clock import now_ms
 from axon.event_log.confirmation import await_confirmation, confirmed_delivery
 from axon.event_log.kept_ends import KeptEnds
+from axon.event_log.lanes import LanePosition
 from axon.event_log.log import (
     Claim,
     EventLog,
@@ -301,7 +302,7 @@ def _lost(
         journal=journal,
         status=Status.IN_PROGRESS,
         complete=False,
-        lane=meta.position.lane,
+        position=meta.position,
     )
 
 
@@ -322,7 +323,7 @@ def _unbegun(job: Job) -> LostResponse:
         events=[job.transcript().created()],
         status=Status.QUEUED,
         complete=False,
-        lane=job.lane,
+        position=LanePosition(job.lane),
     )
 
 

@@ -28,7 +28,7 @@ from axon.testing.due_index import FakeDueIndex
 from axon.testing.follower import FakeResponseChannels
 from axon.testing.log_indexes import FakeLogIndexes
 from axon.testing.models import FakeModelDirectory
-from axon.testing.relay_directory import FakeLog
+from axon.testing.relay_directory import STORED, FakeLog
 
 
 class FakeValkey(FakeLogIndexes):
@@ -95,10 +95,7 @@ class FakeValkey(FakeLogIndexes):
             job=response.job,
             key_id=response.key_id,
         )
-        meta = self._join_lane(meta, response.lane)
-        if meta.position.before:
-            meta = replace(meta, checkpoint=DeliveryCheckpoint(0, TailState.CLOSED))
-        log = self._new_log(meta, model=response.model)
+        log = self._new_log(self._join_lane(meta, response.lane), model=response.model)
         log.checkpoint_generation = self.generation
         log.cancel_on_disconnect = response.cancel_on_disconnect
         self._logs[response.response_id] = log
@@ -151,6 +148,7 @@ class FakeValkey(FakeLogIndexes):
             nonce=log.claim,
             predecessor=log.claimed_after,
             unsure=unsure,
+            position=log.meta.position,
         )
 
     @override
@@ -248,7 +246,7 @@ class FakeValkey(FakeLogIndexes):
             checkpoint=DeliveryCheckpoint(0, TailState.IN_DOUBT),
             key_id=response.key_id,
         )
-        meta = self._join_lane(meta, response.lane)
+        meta = self._rejoin_lane(meta, response.position)
         log = self._new_log(meta, model=response.model, age_s=response.age_ms / 1000)
         log.events.extend(response.events)
         log.journal.extend(response.journal)
@@ -321,14 +319,8 @@ class FakeValkey(FakeLogIndexes):
 
     def lose(self) -> None:
         """Forget everything but what is announced again and again, as after FLUSHALL."""
-        self._logs.clear()
-        self._undelivered.clear()
-        self._connections.clear()
-        self._gone.clear()
-        self._cancelling.clear()
-        self._interrupted.clear()
-        self._lanes.clear()
-        self._repeatable.clear()
+        for name in set(STORED) - {"_relays"}:
+            getattr(self, name).clear()
 
     def _running(self, response_id: str) -> FakeLog:
         log = self._find(response_id)
@@ -394,10 +386,14 @@ class FakeValkey(FakeLogIndexes):
             log.meta = replace(log.meta, checkpoint=DeliveryCheckpoint(first, TailState.GRANTED))
         kind = Kind.LAST_EVENTS if status.terminal else Kind.EVENTS
         data = [event.data for event in events]
-        to = log.meta.connection_id
-        position = log.meta.position if first == 0 else NO_LANE
         publication = Publication(
-            response_id, to, first, kind, data, granted=granted, position=position
+            response_id,
+            log.meta.connection_id,
+            first,
+            kind,
+            data,
+            granted=granted,
+            position=NO_LANE if first else log.meta.position,
         )
         self.published.append((log.meta.relay_id, publication.encode()))
         self.channels.publish(publication, generation=self.generation)

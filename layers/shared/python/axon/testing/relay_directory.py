@@ -49,7 +49,7 @@ class FakeLog:
     checkpoint_generation: str = ""
 
 
-_STORED = (
+STORED = (
     "_logs",
     "_relays",
     "_undelivered",
@@ -177,6 +177,20 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
         order = max(int(self._clock() * 1000), int(last.get("order", "0")) + 1)
         position = LanePosition(lane, order, last.get(f"lane:{lane}", ""))
         last |= {"order": str(order), f"lane:{lane}": meta.response_id}
+        checkpoint = meta.checkpoint
+        if position.before and checkpoint.tail is TailState.NONE:
+            checkpoint = replace(checkpoint, tail=TailState.CLOSED)
+        return replace(meta, position=position, checkpoint=checkpoint)
+
+    def _rejoin_lane(self, meta: ResponseMeta, position: LanePosition) -> ResponseMeta:
+        """Return a restored response's state with the place that it had."""
+        if not position.order:
+            return self._join_lane(meta, position.lane)
+        last, name = self._lanes.setdefault(meta.connection_id, {}), f"lane:{position.lane}"
+        last["order"] = str(max(position.order, int(last.get("order", "0"))))
+        other = self._find(last.get(name, ""))
+        if other is None or other.meta.position.order < position.order:
+            last[name] = meta.response_id
         return replace(meta, position=position)
 
     def _leave_lane(self, meta: ResponseMeta) -> None:
@@ -188,13 +202,13 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
 
     def snapshot(self) -> object:
         """Return all that is stored now, for `rewind`."""
-        return deepcopy([getattr(self, name) for name in _STORED])
+        return deepcopy([getattr(self, name) for name in STORED])
 
     def rewind(self, snapshot: object) -> None:
         """Lose what was written since the snapshot, as a failover to a replica that lags does."""
         self._losses += 1
         assert isinstance(snapshot, list)
-        for name, value in zip(_STORED, deepcopy(snapshot), strict=True):
+        for name, value in zip(STORED, deepcopy(snapshot), strict=True):
             setattr(self, name, value)
 
     def _checkpoint_of(self, log: FakeLog) -> DeliveryCheckpoint:

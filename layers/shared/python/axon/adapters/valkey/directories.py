@@ -6,13 +6,13 @@ from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
+from axon.adapters.valkey.event_log_codec import place
 from axon.adapters.valkey.generation import GENERATION
 from axon.adapters.valkey.pages import members_of, page_of, pages
 from axon.directory.connections import CONNECTION_LIFE_S, ConnectionDirectory
 from axon.directory.models import SILENCE_S, ModelDirectory
 from axon.directory.relays import RelayDirectory, TakenOver
 from axon.event_log.checkpoint import DeliveryCheckpoint
-from axon.event_log.lanes import LanePosition
 from axon.models.desired import ModelChanges
 from axon.tenants.principal import Principal
 
@@ -111,9 +111,9 @@ class ValkeyRelayDirectory(RelayDirectory):
                 response_id.decode(),
                 connection_id.decode(),
                 DeliveryCheckpoint.decode(checkpoint),
-                LanePosition(lane.decode(), int(order), before.decode()),
+                place(position),
             )
-            for response_id, connection_id, checkpoint, lane, order, before in rows
+            for response_id, connection_id, checkpoint, *position in rows
         ]
 
 

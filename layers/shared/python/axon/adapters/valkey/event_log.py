@@ -156,7 +156,9 @@ class ValkeyEventLog(ValkeyLogIndexes):
         outcome, *claimed = await claim(keys=keys, args=arguments)
         codec.check(outcome, response_id)
         await self._keep_claim(after=claimed[3])
-        epoch, next_sequence, next_record, predecessor, unsure, attempts, died_alone = claimed
+        epoch, next_sequence, next_record, predecessor, unsure, attempts, died_alone, *place = (
+            claimed
+        )
         return Claim(
             epoch=epoch,
             next_sequence=next_sequence,
@@ -166,6 +168,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             unsure=bool(unsure),
             attempts=attempts,
             died_alone=bool(died_alone),
+            position=codec.place(place),
         )
 
     @override
@@ -321,7 +324,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             self._deadlines.encode(),
             self._deadlines.hard_limit_ms,
             self._deadlines.first_look_ms,
-            response.lane,
+            *codec.places(response.position),
             len(events),
             *codec.pairs(events),
             *codec.triples(journal),

@@ -109,6 +109,17 @@ def position(fields: dict[bytes, bytes]) -> LanePosition:
     )
 
 
+def place(parts: Sequence[bytes]) -> LanePosition:
+    """Return a place in a lane from its three parts, as a script returns them."""
+    lane, order, before = (part.decode() for part in parts)
+    return LanePosition(lane, int(order), before)
+
+
+def places(position: LanePosition) -> list[str | int]:
+    """Return a place in a lane as arguments of a script."""
+    return [position.lane, position.order, position.before]
+
+
 def check(outcome: bytes, response_id: str) -> None:
     """Raise what a script of the log has answered, unless it did what it was called for.
 

@@ -7,12 +7,12 @@
 --       the epoch of the lost claim or '', the nonce of the claim before it, id of the worker or '',
 --       numbers of the next event and journal record at the time of the lost claim
 -- Returns the result, the epoch, the numbers of the next event and journal record, the nonce of the
--- claim before, 1 if the client may have received events that the log does not hold, else 0, and
--- what `count_attempt` returns.
+-- claim before, 1 if the client may have received events that the log does not hold, else 0, what
+-- `count_attempt` returns, and the lane, the order in it and the response before.
 local response, events = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'next_sequence', 'connection_id', 'relay_id',
   'claim', 'epoch', 'checkpoint', 'next_record', 'generation', 'checkpoint_generation', 'forks',
-  'claimed_after', 'checkpoint_us')
+  'claimed_after', 'checkpoint_us', 'lane', 'order', 'before')
 if not meta[1] then
   return { 'missing' }
 end
@@ -30,8 +30,9 @@ local received = delivered(meta[7], meta[10], generation)
 -- in this generation that the client has no more than the log.
 local unsure = not is_current(meta[9], generation) and not (received and received <= following)
 if meta[5] == ARGV[3] then
+  local attempts, died_alone = counted_attempt(response)
   return { 'claimed', tonumber(meta[6]), following, following_record, meta[12] or '',
-    unsure and 1 or 0, counted_attempt(response) }
+    unsure and 1 or 0, attempts, died_alone, meta[14] or '', meta[15] or '0', meta[16] or '' }
 end
 if ARGV[6] ~= '' then
   -- The server has lost the claim if it shows the one before: then nobody has claimed since. Any
@@ -75,4 +76,4 @@ if first then
   following = 2
 end
 return { 'claimed', epoch, following, following_record, meta[5] or '', unsure and 1 or 0, attempts,
-  died_alone }
+  died_alone, meta[14] or '', meta[15] or '0', meta[16] or '' }

@@ -18,6 +18,25 @@ local function join_lane(response, connection, id, lane, now)
   return order, before
 end
 
+-- Give a response that is restored the place that it had, so that one which its client has begun to
+-- receive stays before those that came later. An order of 0 stands for the last place.
+local function rejoin_lane(response, connection, id, lane, order, before, now)
+  if lane == '' or order == '0' then
+    join_lane(response, connection, id, lane, now)
+    return
+  end
+  local field = 'lane:' .. lane
+  local last = redis.call('HMGET', connection, 'order', field)
+  redis.call('HSET', response, 'lane', lane, 'order', order, 'before', before)
+  if tonumber(last[1] or '0') < tonumber(order) then
+    redis.call('HSET', connection, 'order', order)
+  end
+  local other = last[2] and redis.call('HGET', 'axon:response:' .. last[2], 'order') or '0'
+  if tonumber(other) < tonumber(order) then
+    redis.call('HSET', connection, field, id)
+  end
+end
+
 -- Take a response out of its lane's last place: it was delivered, or has moved.
 -- before: the response that is the last one then, or ''
 local function leave_lane(connection, id, lane, before)

@@ -6,7 +6,8 @@
 --       seconds to keep, seconds that a connection can live, ms for which a late relay still counts,
 --       epoch, status, ms until it is cancelled unless it is resumed,
 --       API key's id, the claim's nonce or '', generation, model, the response's deadlines, its hard limit
---       in ms or 0, ms until the first look at its deadline, the lane that it joins or '', how many events,
+--       in ms or 0, ms until the first look at its deadline, its lane or '', its order there or 0, the
+--       response before it or '', how many events,
 --       then each event and its token ids, then each journal record's
 --       kind, data and the number of the event that it follows
 local response, events, journal, connection, running, deadlines, relays, abandoned = unpack(KEYS)
@@ -20,10 +21,10 @@ if not relay then
 end
 -- A Stream refuses ids that are not above its last one, and a part of it may be left.
 redis.call('DEL', events, journal)
-local count = tonumber(ARGV[20])
-local records = (#ARGV - 20 - 2 * count) / 3
+local count = tonumber(ARGV[22])
+local records = (#ARGV - 22 - 2 * count) / 3
 for index = 1, count do
-  local event, tokens = ARGV[19 + 2 * index], ARGV[20 + 2 * index]
+  local event, tokens = ARGV[21 + 2 * index], ARGV[22 + 2 * index]
   if tokens == '' then
     redis.call('XADD', events, index .. '-0', 'e', event)
   else
@@ -31,7 +32,7 @@ for index = 1, count do
   end
 end
 for index = 1, records do
-  local at = 18 + 2 * count + 3 * index
+  local at = 20 + 2 * count + 3 * index
   redis.call('XADD', journal, index .. '-0', 'k', ARGV[at], 'd', ARGV[at + 1], 'a', ARGV[at + 2])
 end
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[12], 'connection_id', ARGV[3],
@@ -41,7 +42,7 @@ redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[12], 'connecti
 if ARGV[17] ~= '0' then
   redis.call('HSET', response, 'limit_ms', now - ARGV[5] + ARGV[17])
 end
-join_lane(response, connection, ARGV[1], ARGV[19], now)
+rejoin_lane(response, connection, ARGV[1], ARGV[19], ARGV[20], ARGV[21], now)
 if ARGV[13] ~= '' then
   redis.call('HSET', response, 'claim', ARGV[13])
 end
