@@ -61,7 +61,7 @@ def test_program_builder_builds_servers_first(
 def test_gateway_listens_when_its_key_exists(
     addresses: Addresses, folders: Folders, ports: Ports
 ) -> None:
-    """A client that connects earlier would be told that its key is unknown."""
+    """A client that connects earlier would get 401 for the well-known key."""
     gateway = build(addresses, folders, ports, {})["gateway"]
     assert gateway.after <= {task.name for task in startup_tasks(addresses)}
     assert "api-key" in gateway.after
