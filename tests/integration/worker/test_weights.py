@@ -12,6 +12,7 @@ import pytest
 from local.services.fauxqs import Fauxqs
 from worker.engines.protocol import EngineError
 from worker.engines.vllm import weights
+from worker.engines.vllm.adapters import Adapters
 from worker.engines.vllm.checksums import Checksum
 from worker.engines.vllm.safety import Trust
 from worker.engines.vllm.weights import model_folder
@@ -105,6 +106,17 @@ def test_weights_that_may_run_code_stay_in_s3_unless_the_operator_allows_it(
     trust = Trust(code=True, pickles=True)
     assert set(files(model_folder(uri, cache=tmp_path, trust=trust))) == safe | risky
     assert set(files(model_folder(uri, cache=tmp_path))) == safe
+
+
+def test_adapter_without_safetensors_is_refused_by_name(tmp_path: Path) -> None:
+    for name in ("adapter_config.json", "adapter_model.bin", "other.safetensors"):
+        (tmp_path / name).write_bytes(b"{}")
+    adapters = Adapters({"pirate": str(tmp_path)}, trust=Trust())
+    with pytest.raises(EngineError, match=r"has no adapter_model\.safetensors"):
+        adapters.fetch(cache=tmp_path)
+    Adapters({"pirate": str(tmp_path)}, trust=Trust(pickles=True)).fetch(cache=tmp_path)
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"{}")
+    adapters.fetch(cache=tmp_path)
 
 
 @pytest.mark.parametrize("must_contain", ["config.json", "adapter_config.json"])

@@ -83,4 +83,10 @@ class Adapters:
         return self._lora_requests.get(model)
 
     def _folder(self, uri: str, cache: Path) -> Path:
-        return model_folder(uri, cache=cache, trust=self._trust, must_contain="adapter_config.json")
+        return model_folder(
+            uri,
+            cache=cache,
+            trust=self._trust,
+            must_contain="adapter_config.json",
+            weights="adapter_model.safetensors",
+        )

@@ -37,17 +37,24 @@ class Trust:
         suffix = PurePosixPath(name).suffix.lower()
         return (self.pickles or suffix not in _PICKLES) and (self.code or suffix not in _CODE)
 
-    def check(self, folder: Path) -> None:
+    def check(self, folder: Path, *, weights: str) -> None:
         """Check that a folder has weights that may be loaded.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder of a model or an adapter.
+        weights : str
+            Pattern of the names of its safetensors; without them vLLM would look for pickles.
 
         Raises
         ------
         EngineError
             It has no safetensors.
         """
-        if not self.pickles and not any(folder.glob("*.safetensors")):
+        if not self.pickles and not any(folder.glob(weights)):
             raise EngineError(
-                f"{folder} has no *.safetensors, and other formats can run code when they are "
+                f"{folder} has no {weights}, and other formats can run code when they are "
                 "loaded: convert the weights, or allow it with AXON_ALLOW_PICKLED_WEIGHTS=true"
             )
 

@@ -23,7 +23,12 @@ _NO_TRUST = Trust()
 
 
 def model_folder(
-    uri: str, *, cache: Path, trust: Trust = _NO_TRUST, must_contain: str = "config.json"
+    uri: str,
+    *,
+    cache: Path,
+    trust: Trust = _NO_TRUST,
+    must_contain: str = "config.json",
+    weights: str = "*.safetensors",
 ) -> Path:
     """Return the local folder of a model; copy it from S3 first if necessary.
 
@@ -41,6 +46,8 @@ def model_folder(
         Which files may be copied and loaded.
     must_contain : str
         Name of a file without which the folder is no model.
+    weights : str
+        Pattern of the names of its weights.
 
     Raises
     ------
@@ -49,7 +56,9 @@ def model_folder(
         arrived damaged, or it has no weights that may be loaded.
     """
     if not uri.startswith("s3://"):
-        return _checked(Path(uri), must_contain, trust)
+        folder = _checked(Path(uri), must_contain)
+        trust.check(folder, weights=weights)
+        return folder
     # Here: importing them takes 0.3 s, and most workers copy nothing.
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
@@ -61,13 +70,13 @@ def model_folder(
         _copy(boto3.client("s3"), bucket=bucket, prefix=prefix, to=folder, trust=trust)
     except (BotoCoreError, ClientError) as error:
         raise EngineError(f"cannot read the model {uri}: {error}") from error
-    return _checked(folder, must_contain, trust)
+    trust.check(_checked(folder, must_contain), weights=weights)
+    return folder
 
 
-def _checked(folder: Path, must_contain: str, trust: Trust) -> Path:
+def _checked(folder: Path, must_contain: str) -> Path:
     if not (folder / must_contain).is_file():
         raise EngineError(f"{folder} is no model: it has no {must_contain}")
-    trust.check(folder)
     return folder
 
 
