@@ -20,4 +20,10 @@ async def test_relay_sets_the_limits_of_valkeys_memory(
                 limits = await valkey.call("HGETALL", "axon:memory")
         finally:
             await harness.kill(relay)
-    assert limits == {b"full": b"0", b"tenant_bytes": b"50000000"}
+    assert limits == {
+        b"full": b"0",
+        b"caches": b"1",
+        b"tenant_bytes": b"50000000",
+        b"connection_bytes": b"12500000",
+        b"cache_bytes": b"15000000",
+    }
