@@ -20,7 +20,7 @@ from typing_extensions import override
 from axon.settings import WorkerSettings
 from benchmarks.engine.closed_loop import PromptClient, PromptResult, run_closed_loops
 from benchmarks.engine.model import Work
-from worker.engines import create_engine
+from worker.engines.factory import create_engine
 from worker.engines.protocol import ChatMessage, Engine, GenerateRequest, Sampling
 from worker.engines.vllm.model import VllmModel
 

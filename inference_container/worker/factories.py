@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry
 from axon.adapters.observability.metrics import new_registry
 from axon.settings import EngineSettings
 from axon.tracing import NoTracing, Tracing
-from worker.engines import EchoPace, create_engine
-from worker.engines.echo.engine import ECHO
+from worker.engines.echo.engine import ECHO, EchoPace
+from worker.engines.factory import create_engine
 from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import Engine
 from worker.engines.vllm.metrics import EngineMetrics

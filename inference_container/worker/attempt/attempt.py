@@ -121,6 +121,8 @@ class Attempt:
             request = self._request = await self._assemble()
         if (status := self._transcript.message_status) is None:
             with tracing.span("generate"):
+                # Without a slot: what takes the engine's time for one request takes nobody's place.
+                await self._context.engine.prepare(request)
                 finish_reason = await self._infer(request)
         else:  # an earlier attempt has generated all of it
             finish_reason = "stop" if status == "completed" else "length"

@@ -1,6 +1,4 @@
-"""Engines: one protocol (`protocol`), and one package for each engine."""
+"""Engines: one protocol (`protocol`), and one package for each engine.
 
-from worker.engines.echo.engine import EchoPace
-from worker.engines.factory import create_engine
-
-__all__ = ["EchoPace", "create_engine"]
+Nothing is imported here: child processes of engines import single modules, and start with them.
+"""

@@ -270,6 +270,18 @@ class Engine(Protocol):
         """
         ...
 
+    async def prepare(self, request: GenerateRequest) -> None:
+        """Check a request before it waits for a slot: the cost of a check is nobody else's.
+
+        Raises
+        ------
+        RefusedError
+            It cannot be served: the engine takes no `text.format`, or not this one.
+        BusyError
+            A later attempt may be served.
+        """
+        ...
+
     def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         """Stream the answer in whole characters; closing or cancelling the stream frees its slot.
 

@@ -298,6 +298,11 @@ class ModelHost(Engine):
         return await self._loaded(model).assemble(model, messages)
 
     @override
+    async def prepare(self, request: GenerateRequest) -> None:
+        loaded, own = self._rendered(request)
+        await loaded.prepare(own)
+
+    @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         """Stream the answer of the engine that rendered the prompt.
 
@@ -308,12 +313,17 @@ class ModelHost(Engine):
         RefusedError
             No engine serves the model here.
         """
+        loaded, own = self._rendered(request)
+        async with aclosing(loaded.generate(own)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _rendered(self, request: GenerateRequest) -> tuple[LoadedEngine, GenerateRequest]:
+        """Return the engine that rendered a request's prompt, and the request with that prompt."""
         prompt, loaded = request.prompt, None
         if isinstance(prompt, HostedPrompt):
             loaded, request = prompt.loaded, replace(request, prompt=prompt.engine_prompt)
-        async with aclosing((loaded or self._loaded(request.model)).generate(request)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return loaded or self._loaded(request.model), request
 
     def _loaded(self, model: str) -> LoadedEngine:
         declared = self._serving.get(model)

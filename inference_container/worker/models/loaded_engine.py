@@ -138,6 +138,12 @@ class LoadedEngine:
             prompt = await self.engine.assemble(self._engine_names[model], messages)
         return HostedPrompt(prompt.token_ids, prompt.text, prompt.estimated, self, prompt)
 
+    async def prepare(self, request: GenerateRequest) -> None:
+        """Check a request before it waits for a slot."""
+        own = self._own(request)
+        with self._in_use():
+            await self.engine.prepare(own)
+
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         """Stream the answer.
 
@@ -146,9 +152,7 @@ class LoadedEngine:
         UnloadedError
             The engine was unloaded before the answer's end.
         """
-        if request.model not in self.models:
-            raise UnloadedError(f"The adapter '{request.model}' was unloaded.")
-        own = replace(request, model=self._engine_names[request.model])
+        own = self._own(request)
         finished = False
         with self._in_use(), self._abortable(request.request_id):
             async with aclosing(self.engine.generate(own)) as chunks:
@@ -159,6 +163,12 @@ class LoadedEngine:
         # An aborted generation just stops. Without the error the answer would seem complete.
         if self._aborted and not finished:
             raise self._unloaded_error()
+
+    def _own(self, request: GenerateRequest) -> GenerateRequest:
+        """Return the request with the engine's own name of the model."""
+        if request.model not in self.models:
+            raise UnloadedError(f"The adapter '{request.model}' was unloaded.")
+        return replace(request, model=self._engine_names[request.model])
 
     async def drain(self, *, timeout_s: float) -> None:
         """Wait for running generations, abort them after `timeout_s`, and close the engine."""

@@ -70,6 +70,8 @@ class ScriptedEngine:
         ids = tuple(range(len(words.split())))
         return Prompt(token_ids=ids, text=words, estimated=self._estimated)
 
+    async def prepare(self, request: GenerateRequest) -> None: ...
+
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         self.requests.append(request)
         stop_at, error = self._failures.pop(0) if self._failures else (-1, None)

@@ -94,6 +94,10 @@ class EchoEngine(Engine):
         return Prompt(token_ids=tuple(range(words)), text=next(texts, ""))
 
     @override
+    async def prepare(self, request: GenerateRequest) -> None:
+        refuse_format(request)
+
+    @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         """Stream the first token alone, then all that are due each time."""
         if not self._serving:

@@ -124,6 +124,10 @@ class OpenAiEngine(Engine):
             return await self._api.assemble(model, messages)
 
     @override
+    async def prepare(self, request: GenerateRequest) -> None:
+        refuse_format(request)
+
+    @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         refuse_format(request)
         client = self._running()

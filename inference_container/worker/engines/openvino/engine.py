@@ -108,6 +108,10 @@ class OpenVinoEngine(Engine):
         return await rendered(tokenizer.render, messages)
 
     @override
+    async def prepare(self, request: GenerateRequest) -> None:
+        refuse_format(request)
+
+    @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         tokenizer, process = self._running()
         refuse_format(request)

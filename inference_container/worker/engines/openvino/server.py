@@ -9,12 +9,12 @@ import json
 import logging
 import os
 import select
-import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+from worker.engines.child import claim_stdout, exit_on_hangup, ignore_signals
 
 _READ_SIZE = 65_536
 
@@ -77,35 +77,9 @@ def _apply(pipeline: Pipeline, message: Mapping[str, Any]) -> Sequence[Sequence[
     return ()
 
 
-def claim_stdout() -> Callable[[Mapping[str, Any]], None]:
-    """Reserve standard output for messages: what libraries print goes to standard error."""
-    descriptor = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-
-    def send(message: Mapping[str, Any]) -> None:
-        os.write(descriptor, json.dumps(message, separators=(",", ":")).encode() + b"\n")
-
-    return send
-
-
-def exit_on_hangup(descriptor: int) -> None:
-    """Exit when the other end of the descriptor closes, even while a model loads."""
-    closing = select.poll()
-    closing.register(descriptor, 0)  # no events requested: a hang-up is always reported
-
-    def watch() -> None:
-        closing.poll()
-        os._exit(0)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def main(model: str, slots: str, cache_tokens: str) -> None:
     """Load the model and serve it."""
-    # A terminal or a supervisor signals the whole process group. The worker drains first, and ends
-    # this process by closing its input.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignore_signals()
     logging.basicConfig(level=logging.INFO)
     exit_on_hangup(sys.stdin.fileno())
     send = claim_stdout()

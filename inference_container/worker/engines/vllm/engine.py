@@ -11,6 +11,7 @@ from typing import Any
 from typing_extensions import override
 
 from worker.engines.control_tokens import ControlTokens
+from worker.engines.format_checks import FormatChecks
 from worker.engines.protocol import (
     AdaptableEngine,
     ChatMessage,
@@ -32,6 +33,7 @@ from worker.engines.text_chunker import TextChunker
 from worker.engines.vllm.adapters import Adapters
 from worker.engines.vllm.decoding import RegeneratedPrefix, token_decoder
 from worker.engines.vllm.errors import dead_errors, refusals
+from worker.engines.vllm.grammars import format_checks
 from worker.engines.vllm.loading import load
 from worker.engines.vllm.model import VllmModel
 from worker.engines.vllm.ranks import Ranks
@@ -60,6 +62,7 @@ class VllmEngine(Engine, AdaptableEngine):
         self._ranks = Ranks(int(model.arguments.get("data_parallel_size", 1)))
         self._info = EngineInfo(models=(), slots=slots)
         self._vllm: Any = None
+        self._formats: FormatChecks | None = None
         self._tokenizer: Any = None
         self._control_tokens = ControlTokens(())
         self._defaults: Mapping[str, Any] = {}
@@ -89,6 +92,8 @@ class VllmEngine(Engine, AdaptableEngine):
         except Exception as error:
             await self.close()
             raise EngineError(f"vLLM cannot serve {model.uri}: {error}") from error
+        self._formats = format_checks(self._vllm.vllm_config)
+        self._formats.start()
         config = self._vllm.model_config
         self._defaults = config.get_diff_sampling_param()
         self._info = self._current_info()
@@ -107,6 +112,9 @@ class VllmEngine(Engine, AdaptableEngine):
     async def close(self) -> None:
         self._slots.end_all(EngineDeadError("The engine was closed."))
         engine, self._vllm = self._vllm, None
+        formats, self._formats = self._formats, None
+        if formats is not None:
+            await formats.close()
         if engine is not None:
             await engine.abort(list(self._running))
             await asyncio.to_thread(engine.shutdown)
@@ -194,9 +202,16 @@ class VllmEngine(Engine, AdaptableEngine):
         return Prompt(token_ids=ids, text="".join(pieces))
 
     @override
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
-        if self._vllm is None:
+    async def prepare(self, request: GenerateRequest) -> None:
+        if self._formats is None:
             raise EngineDeadError("The engine does not run.")
+        if request.text_format is not None:
+            await self._formats.check(request.text_format)
+
+    @override
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
+        # Again, which takes no time: nothing but a format that was compiled before may reach vLLM.
+        await self.prepare(request)
         budget = token_budget(request, find_model(self._info.models, request.model).context_window)
         text = TextChunker(
             token_decoder(self._tokenizer.backend_tokenizer),

@@ -1,5 +1,5 @@
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import pytest_asyncio
@@ -16,7 +16,8 @@ from tests.vllm.on_cpu import EVERYTHING, NO_BLANKS, tiny_adapters, tiny_model
 from worker.engines.echo.engine import EchoEngine, EchoPace
 from worker.engines.factory import create_engine
 from worker.engines.openai.upstream import Upstream
-from worker.engines.protocol import GenerateRequest
+from worker.engines.protocol import BusyError, GenerateRequest, Prompt, Sampling
+from worker.engines.vllm.engine import VllmEngine
 from worker.engines.vllm.model import VllmModel
 
 SLOTS = 2
@@ -24,6 +25,7 @@ BRIEF = "What is the capital of France?"
 # For engines that repeat or count, with a window of 32768.
 COUNT = "count to 20000"
 FAR = "word " * 40_000
+OBJECT = {"type": "json_object"}
 
 
 def _case(name: str) -> EngineCase:
@@ -90,9 +92,20 @@ async def _started(name: str) -> AsyncGenerator[EngineCase]:
     async with _unstarted(name) as case:
         await case.engine.start()
         try:
+            if isinstance(case.engine, VllmEngine):
+                await _until_formats_compile(case.engine)
             yield case
         finally:
             await case.engine.close()
+
+
+async def _until_formats_compile(engine: VllmEngine) -> None:
+    """Wait for vLLM's second process: a busy machine starts it in minutes."""
+    request = GenerateRequest("r", "m", Prompt((), ""), Sampling(max_tokens=1), text_format=OBJECT)
+    while True:
+        with suppress(BusyError):
+            await engine.prepare(request)
+            return
 
 
 @pytest_asyncio.fixture(

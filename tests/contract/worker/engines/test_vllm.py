@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,14 @@ import pytest
 from axon.adapters.observability.metrics import exposition, new_registry
 from tests.contract.worker.engines.engine_samples import NEEDS_VLLM, EngineCase
 from tests.vllm.on_cpu import ADAPTERS, tiny_adapters
-from worker.engines.protocol import EngineDeadError, EngineError, RefusedError, TokenChunk
+from worker.engines.protocol import (
+    BusyError,
+    EngineDeadError,
+    EngineError,
+    GenerateRequest,
+    RefusedError,
+    TokenChunk,
+)
 from worker.engines.vllm.engine import VllmEngine
 from worker.engines.vllm.metrics import EngineMetrics
 
@@ -144,6 +152,36 @@ async def test_vllm_refuses_an_invalid_schema(case: EngineCase) -> None:
     with pytest.raises(RefusedError, match=r"text\.format"):
         await case.chunks(request)
     assert (await case.answer(case.brief)).reason == "stop"
+
+
+async def later_attempt(case: EngineCase, request: GenerateRequest) -> list[TokenChunk]:
+    """Ask until the engine is not busy: on a busy machine the compiler starts in minutes."""
+    while True:
+        with suppress(BusyError):
+            return await case.chunks(request)
+
+
+@only_vllm
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "(" * 30_000 + ")" * 30_000},
+        {"type": "string", "pattern": "a" + "*" * 30_000},
+    ],
+    ids=["dies", "hangs"],
+)
+async def test_vllm_survives_a_format_that_its_compiler_does_not(
+    case: EngineCase, schema: dict[str, Any]
+) -> None:
+    """The bounds at the door refuse these two; others like them may pass."""
+    core = engine_core().pid
+    request = replace(await case.request(case.brief), text_format={**FORMAT, "schema": schema})
+    for _ in range(2):
+        with pytest.raises(RefusedError, match=r"'text\.format' 'answer': it (makes|takes)"):
+            await later_attempt(case, request)
+    assert engine_core().pid == core
+    asked = replace(await case.request(case.brief, max_tokens=200), text_format=FORMAT)
+    assert (await later_attempt(case, asked))[-1].finish_reason == "stop"
 
 
 @only_vllm

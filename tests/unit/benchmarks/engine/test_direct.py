@@ -5,8 +5,7 @@ import pytest
 from benchmarks.engine.closed_loop import run_closed_loops
 from benchmarks.engine.direct import EngineClient
 from benchmarks.engine.model import Work
-from worker.engines import EchoPace
-from worker.engines.echo.engine import EchoEngine
+from worker.engines.echo.engine import EchoEngine, EchoPace
 
 WORK = Work(clients=3, questions=2, tokens=4, first=10)
 # "Story number 10. Write ..." has more words than an answer may have tokens.

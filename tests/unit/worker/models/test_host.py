@@ -1,6 +1,7 @@
 """The host of several engines, in virtual time."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from worker.engines.protocol import (
     EngineDeadError,
     EngineError,
     ModelInfo,
+    Prompt,
     RefusedError,
     UnloadedError,
 )
@@ -39,6 +41,19 @@ class TestServing:
             host = await host_of(a=a, b=b)
             assert await text(host, "a") == await text(host, "b", tokens=10) == counted(10)
             assert (a.asked, b.asked) == (["inner-a"], ["inner-b"])
+
+        run(story())
+
+    def test_host_has_a_request_checked_by_the_engine_of_its_prompt(self) -> None:
+        async def story() -> None:
+            host = await host_of(a=Loadable(models=["inner-a"]), b=Loadable(models=["inner-b"]))
+            request = await a_request(host, "a")
+            await host.prepare(request)
+            in_a_format = replace(request, text_format={"type": "json_object"})
+            with pytest.raises(RefusedError, match=r"'inner-a' cannot answer in 'text\.format'"):
+                await host.prepare(in_a_format)
+            with pytest.raises(RefusedError, match="'gone'"):
+                await host.prepare(replace(request, model="gone", prompt=Prompt((1,), "")))
 
         run(story())
 

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from worker.engines.openvino.server import LineReader, claim_stdout, serve
+from worker.engines.child import claim_stdout
+from worker.engines.openvino.server import LineReader, serve
 
 CRASH, REFUSE, ENDLESS, COUNT, DIE_LOADING = 900, 901, 902, 903, "die"
 

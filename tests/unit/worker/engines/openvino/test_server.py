@@ -98,9 +98,7 @@ def test_server_reads_a_line_that_arrives_in_pieces(served: ServerHarness) -> No
 
 
 def test_server_exits_with_the_worker_even_while_busy() -> None:
-    busy = (
-        "import time; from worker.engines.openvino.server import exit_on_hangup; exit_on_hangup(0)"
-    )
+    busy = "import time; from worker.engines.child import exit_on_hangup; exit_on_hangup(0)"
     command = [sys.executable, "-c", f"{busy}; time.sleep(60)"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin
