@@ -111,10 +111,8 @@ def _usage(counts: object, *, known: int) -> Usage | None:
     output = shapes.count_of(counts.get("completion_tokens"))
     if output is None:
         return None
-    details = counts.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
     return Usage(
         input_tokens=max(0, (shapes.count_of(counts.get("prompt_tokens")) or 0) - known),
         output_tokens=output + known,
-        cached_tokens=shapes.count_of(cached) or 0,
+        cached_tokens=shapes.cached_tokens(counts),
     )

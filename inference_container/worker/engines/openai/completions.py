@@ -1,10 +1,12 @@
 """Upstreams that return token ids: vLLM's server, by ``/tokenize`` and ``/completions``."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from typing_extensions import override
 
+from axon.protocol.objects import Usage
 from worker.engines.openai import shapes
 from worker.engines.openai.answer import UpstreamAnswer
 from worker.engines.openai.api import UpstreamApi, reason_of, sampling_fields
@@ -68,6 +70,10 @@ class CompletionsAnswer(UpstreamAnswer):
     stop string waits here.
     """
 
+    def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
+        super().__init__(request, model)
+        self._cached = 0
+
     @override
     def call(self) -> Call | None:
         request, left = self._request, self._left
@@ -81,6 +87,7 @@ class CompletionsAnswer(UpstreamAnswer):
             "prompt": [*request.prompt.token_ids, *self._ids],
             "max_tokens": left,
             "stream": True,
+            "stream_options": {"include_usage": True},  # for the cached tokens alone
             "return_token_ids": True,
             "include_stop_str_in_output": True,
         }
@@ -90,6 +97,7 @@ class CompletionsAnswer(UpstreamAnswer):
 
     @override
     def take(self, event: dict[str, Any]) -> TokenChunk | None:
+        self._cached = shapes.cached_tokens(event.get("usage")) or self._cached
         choice = shapes.choice_of(event)
         if not choice:
             return None
@@ -109,3 +117,20 @@ class CompletionsAnswer(UpstreamAnswer):
         self._end_at_stop_string()
         # Once the end is known, all that is left belongs into the last chunk.
         return self._passed_on(None if self.reason is not None else self._chunks.take())
+
+    @override
+    def last(self) -> TokenChunk:
+        """Return the chunk that ends the answer, with the usage if some of its prompt was cached.
+
+        vLLM tells that only with `--enable-prompt-tokens-details`; the ids tell all the rest.
+        """
+        chunk = super().last()
+        if not self._cached:
+            return chunk
+        read = len(self._request.prompt.token_ids)
+        usage = Usage(
+            input_tokens=read,
+            output_tokens=len(self._ids) + len(chunk.token_ids),
+            cached_tokens=min(self._cached, read),
+        )
+        return replace(chunk, usage=usage)

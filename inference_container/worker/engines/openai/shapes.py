@@ -159,3 +159,10 @@ def count_of(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_COUNT:
         return None
     return value
+
+
+def cached_tokens(counts: object) -> int:
+    """Return how much of a prompt was in the upstream's prefix cache; 0 where it does not tell."""
+    details = counts.get("prompt_tokens_details") if isinstance(counts, dict) else None
+    told = details.get("cached_tokens") if isinstance(details, dict) else None
+    return count_of(told) or 0

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from axon.protocol.objects import Usage
 from worker.engines.openai.completions import CompletionsAnswer
 from worker.engines.protocol import GenerateRequest, ModelInfo, Prompt, Sampling, TokenChunk
 
@@ -15,6 +18,10 @@ def answer(*, stop: tuple[str, ...] = (), known: tuple[int, ...] = ()) -> Comple
 
 def event(text: str, *ids: int, **choice: Any) -> dict[str, Any]:
     return {"choices": [{"text": text, "token_ids": list(ids), **choice}]}
+
+
+def usage_of(cached: object) -> dict[str, Any]:
+    return {"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": cached}}
 
 
 def test_completions_answer_keeps_tokens_of_an_incomplete_character() -> None:
@@ -74,3 +81,24 @@ def test_completions_answer_at_its_limit_needs_no_call() -> None:
     made = answer(known=tuple(range(10)))
     assert made.call() is None
     assert made.last() == TokenChunk("", (), "length")
+
+
+@pytest.mark.parametrize(("told", "cached"), [(1, 1), ("2", 2), (9, 2)])
+def test_completions_answer_has_the_cached_tokens_in_its_usage(told: object, cached: int) -> None:
+    made = answer(known=(4,))
+    call = made.call()
+    assert call is not None
+    assert call.body["stream_options"] == {"include_usage": True}
+    made.take(event("a", 5))
+    made.take(event("b", 6, finish_reason="length"))
+    assert made.take({"choices": [], "usage": usage_of(told)}) is None
+    assert made.last().usage == Usage(input_tokens=2, output_tokens=3, cached_tokens=cached)
+
+
+@pytest.mark.parametrize("told", [None, 0, -1, "many", [3], {"a": 1}])
+def test_completions_answer_leaves_usage_to_its_ids_if_nothing_was_cached(told: object) -> None:
+    made = answer()
+    made.take(event("a", 5, finish_reason="length"))
+    for usage in (usage_of(told), {"prompt_tokens_details": told}, told):
+        assert made.take({"choices": [], "usage": usage}) is None
+    assert made.last().usage is None
