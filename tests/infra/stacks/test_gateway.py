@@ -74,6 +74,8 @@ def test_gateway_authorizer_runs_whatever_the_case_of_the_header(gateway: Templa
     assert authorizer["AuthorizerType"] == "REQUEST"
     assert "IdentitySource" not in authorizer
     assert "{AuthorizerFunction" in text(authorizer["AuthorizerUri"])
+    # A cached result would let a revoked key in.
+    assert not authorizer.get("AuthorizerResultTtlInSeconds")
 
 
 def test_gateway_and_schedules_alone_may_invoke_its_functions(gateway: Template) -> None:

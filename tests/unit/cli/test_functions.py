@@ -44,6 +44,17 @@ def test_keys_retention_sets_the_days_of_a_tenant(
     assert said in capsys.readouterr().out
 
 
+def test_keys_revoke_fails_if_open_connections_cannot_be_closed(
+    service: FakeLambda, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.payload = b'{"revoked": "key_1"}'
+    assert main(["keys", "revoke", "key_1", "--env", "prod"]) == 0
+    assert capsys.readouterr() == ("key_1 is revoked\n", "")
+    service.payload = b'{"revoked": "key_1", "open_connections": "Valkey does not answer"}'
+    assert main(["keys", "revoke", "key_1", "--env", "prod"]) == 1
+    assert capsys.readouterr() == ("key_1 is revoked\n", "axon: Valkey does not answer\n")
+
+
 @pytest.mark.parametrize("given", ["0", "-1", "many"])
 def test_keys_retention_refuses_what_is_no_number_of_days(
     capsys: pytest.CaptureFixture[str], given: str

@@ -20,7 +20,6 @@ async def test_wrong_keys_of_an_address_are_bounded(wrong_keys: WrongKeys) -> No
     for _ in range(BURST):
         assert await wrong_keys.wait_s("192.0.2.1") == 0
         await wrong_keys.count("192.0.2.1")
-    assert 0 < await wrong_keys.wait_s("192.0.2.1") <= INTERVAL_S
     assert await wrong_keys.wait_s("192.0.2.2") == 0
     # Those who looked at the same time, before any was counted, make the wait no longer.
     for _ in range(5 * BURST):
