@@ -18,6 +18,8 @@ from tests.chaos.plans import Behaviour, Plan, plan
 
 BROKEN = (OpenAIError, WebSocketException, OSError, TimeoutError)
 LONGEST_PAUSE_S = 1.0
+SENT_AHEAD = 0.2
+"""Share of the questions that are sent while the answer before them still comes."""
 REREAD_S = 5.0
 """Time for reading an answer again; that it does not come in this time proves nothing."""
 
@@ -65,20 +67,38 @@ class Client:
         self._connections = 0
         self._acted = False
         self._limit: asyncio.Timeout | None = None
+        self._ahead: tuple[str, int] | None = None
+        """The answer that was asked for ahead, and the number of the connection."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ask until `stop` is set; the last answer is read to its end."""
-        previous = None
+        previous, drawn = None, plan(self._random)
         for number in count():
-            if stop.is_set():
+            # A question that was sent ahead is answered for somebody.
+            if stop.is_set() and self._ahead is None:
                 break
-            drawn = plan(self._random)
+            following, ahead = plan(self._random), None
+            if self._sends_ahead(following) and not stop.is_set():
+                ahead = (f"{self._name}-{number + 1}", following)
             answer = await self.ask(
-                f"{self._name}-{number}", drawn, previous if drawn.continues else None
+                f"{self._name}-{number}",
+                drawn,
+                previous if drawn.continues else None,
+                ahead=ahead,
             )
             if answer.continuable:
                 previous = answer
+            drawn = following
         await self.close()
+
+    def _sends_ahead(self, following: Plan) -> bool:
+        """Return whether to send the next question before the end of this one's answer.
+
+        Both are in one lane, so that an event of the second answer before the end of the first is a
+        fault. Relays of an earlier version know no lanes.
+        """
+        drawn = self._random.random() < SENT_AHEAD
+        return drawn and not following.continues and not self._observations.run.get("earlier")
 
     async def ask(
         self,
@@ -87,6 +107,7 @@ class Client:
         previous: Answer | None = None,
         *,
         doomed: bool = False,
+        ahead: tuple[str, Plan] | None = None,
     ) -> Answer:
         """Read an answer to its end, whatever happens meanwhile, and return it."""
         self._acted = False
@@ -105,12 +126,12 @@ class Client:
         try:
             async with asyncio.timeout(self._silent_s) as limit:
                 self._limit = limit
-                await self._ask_until_ended(answer, drawn)
+                await self._ask_until_ended(answer, drawn, ahead)
         except TimeoutError:
             self._add(Op.GIVE_UP, answer)
         if answer.final is None or answer.irregular:
             await self.close()
-        elif drawn.rereads_after is not None:
+        elif drawn.rereads_after is not None and self._ahead is None:
             await self._reread(answer, min(drawn.rereads_after, len(answer.events) - 2))
         return answer
 
@@ -126,12 +147,14 @@ class Client:
             op, answer=answer.name, connection=f"{self._name}/{self._connections}", **data
         )
 
-    async def _ask_until_ended(self, answer: Answer, drawn: Plan) -> None:
+    async def _ask_until_ended(
+        self, answer: Answer, drawn: Plan, ahead: tuple[str, Plan] | None
+    ) -> None:
         pause_s = 0.05
         while not answer.ended:
             known = len(answer.events)
             try:
-                await self._try(answer, drawn)
+                await self._try(answer, drawn, ahead)
             except AskAgainError:
                 # A second resume on one socket could follow events that the first has let come.
                 # A second create cannot: where the first one was accepted, it changes nothing, or
@@ -145,11 +168,16 @@ class Client:
                 pause_s = 0.05 if len(answer.events) > known else min(2 * pause_s, LONGEST_PAUSE_S)
                 await asyncio.sleep(self._random.uniform(0, pause_s))
 
-    async def _try(self, answer: Answer, drawn: Plan) -> None:
+    async def _try(self, answer: Answer, drawn: Plan, ahead: tuple[str, Plan] | None) -> None:
         connection = await self._connected()
         await self._request(connection, answer, drawn)
         while not answer.ended:
             await self._take(answer, await connection.recv_bytes())
+            if ahead and answer.response_id and not answer.ended and self._ahead is None:
+                # Its first event is here, so that its request was accepted before.
+                self._add(Op.SEND_AHEAD, answer, next=ahead[0])
+                await self._create(connection, ahead[0], ahead[1])
+                self._ahead = (ahead[0], self._connections)
             if not answer.ended and len(answer.deltas) >= drawn.deltas:
                 await self._behave(answer, drawn, connection)
 
@@ -168,20 +196,31 @@ class Client:
             if self._limit is not None and not answer.submits:
                 self._limit.reschedule(asyncio.get_running_loop().time() + self._silent_s)
             self._add(Op.SUBMIT, answer)
-            previous = answer.previous and answer.previous.response_id
-            await self._send(
-                connection,
-                type="response.create",
-                model="echo",
-                input=answer.prompt,
-                idempotency_key=answer.name,
-                **({"previous_response_id": previous} if previous else {}),
-                **({"max_output_tokens": answer.limit} if answer.limit else {}),
-            )
+            ahead, self._ahead = self._ahead, None
+            if ahead != (answer.name, self._connections):
+                previous = answer.previous.response_id if answer.previous else None
+                await self._create(connection, answer.name, drawn, previous)
             return
         await self._resume(connection, answer, len(answer.events) - 1)
         if self._acted and drawn.behaviour is Behaviour.CANCEL:
             await self._cancel(connection, answer)
+
+    async def _create(
+        self,
+        connection: AsyncResponsesConnection,
+        name: str,
+        drawn: Plan,
+        previous: str | None = None,
+    ) -> None:
+        await self._send(
+            connection,
+            type="response.create",
+            model="echo",
+            input=drawn.prompt,
+            idempotency_key=name,
+            **({"previous_response_id": previous} if previous else {}),
+            **({"max_output_tokens": drawn.limit} if drawn.limit else {}),
+        )
 
     async def _resume(
         self, connection: AsyncResponsesConnection, answer: Answer, after: int, op: Op = Op.RESUME

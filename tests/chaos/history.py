@@ -21,6 +21,8 @@ class Op(StrEnum):
     """A new question: `prompt`, `expected`, `behaviour`, `previous`, `limit`, `ends_within_s`."""
     SUBMIT = "submit"
     """`response.create` is sent, perhaps again."""
+    SEND_AHEAD = "send ahead"
+    """`response.create` of the next question, `next`, is sent while this one is being answered."""
     RESUME = "resume"
     """`response.resume` is sent, `after` the last event that the client has."""
     CANCEL = "cancel"

@@ -314,3 +314,12 @@ def test_check_judges_a_saved_history(
         monkeypatch.setattr("sys.argv", ["check", str(file)])
         assert main() == status
     assert "silent: b: no end within 60 s" in capsys.readouterr().out
+
+
+def test_check_finds_an_answer_that_begins_before_the_end_of_the_one_before_in_its_lane() -> None:
+    sample = HistorySample()
+    sample.ask("c", "one two")
+    sample.events("c", [created("c"), delta("c", "one")])
+    sample.add(Op.SEND_AHEAD, "c", next="d")
+    sample.add(Op.EVENT, "c", data=json.dumps({**created("d"), "sequence_number": 0}))
+    assert Fault.REPEATED in faults(sample.records)
