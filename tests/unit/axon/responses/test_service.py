@@ -41,6 +41,14 @@ class TestSubmit:
         assert is_id("conv", job.conversation_id)
         assert (job.tenant_id, job.connection_id) == (TENANT, CONNECTION)
 
+    async def test_refuses_what_no_message_could_tell_of_before_anything_is_queued(
+        self, harness: ResponseHarness
+    ) -> None:
+        tool = {"type": "function", "name": "f", "description": "d" * 125_000}
+        error = await harness.refusal(tools=[tool])
+        assert (error.code, error.param) == ("request_too_large", "tools")
+        assert harness.jobs_sent() == []
+
     async def test_opens_the_log_before_it_sends_the_job(self, harness: ResponseHarness) -> None:
         known: list[bytes] = []
 

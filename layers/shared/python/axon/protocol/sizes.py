@@ -16,6 +16,8 @@ ERROR_BYTES = 1_024
 """Longest message of a failed response's error, as JSON."""
 TEXT_BYTES = 8 * 1024
 """Text that an accepted response has room for, as JSON: about 2,000 tokens of English."""
+_LONGEST_CHARACTER = 6
+"""Bytes of a control character, as an escape; others have 4 at most, in UTF-8."""
 
 
 def json_bytes(value: Any) -> int:
@@ -35,6 +37,8 @@ def beginning(text: str, limit: int) -> str:
     """Return the longest beginning of a text that has at most `limit` bytes (`text_bytes`)."""
     if limit <= 0:
         return ""
+    if len(text) * _LONGEST_CHARACTER <= limit:  # nearly every delta: nothing is counted
+        return text
     text = text[:limit]  # a character has a byte at least
     if text_bytes(text) <= limit:
         return text

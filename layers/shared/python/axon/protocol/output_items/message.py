@@ -1,5 +1,7 @@
 """MessageItem: text for the client."""
 
+from functools import cached_property
+
 from typing_extensions import override
 
 from axon.protocol.objects import Json, message_item
@@ -28,8 +30,7 @@ class MessageItem(OutputItem):
     @property
     @override
     def size(self) -> int:
-        empty = message_item(self.item_id, text="", status=LONGEST_STATUS)
-        return json_bytes(empty) + self._part.text_bytes
+        return self._empty_bytes + self._part.text_bytes
 
     @override
     def wire(self) -> Json:
@@ -45,6 +46,10 @@ class MessageItem(OutputItem):
             The message has ended.
         """
         return [*self.open(), *self._part.add(text)]
+
+    @cached_property
+    def _empty_bytes(self) -> int:
+        return json_bytes(message_item(self.item_id, text="", status=LONGEST_STATUS))
 
     @override
     def _open_content(self) -> list[Draft]:
