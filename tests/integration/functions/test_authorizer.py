@@ -102,7 +102,7 @@ def test_authorizer_has_many_wrong_keys_of_an_address_refused_by_connect(
     for number in range(BURST):
         with pytest.raises(authorizer.Unauthorized):
             authorizer.handler(event(Authorization=f"Bearer sk-axon-{number}"), None)
-    for _ in range(BURST):  # a slow machine has got some tokens back meanwhile
+    for _ in range(BURST):  # on a slow machine, some tokens are back
         run(authorizer.KEYS._wrong_keys.count("192.0.2.1"))
     # Another address, and a right key from the same one, are not affected.
     wrong = {"Authorization": "Bearer sk-axon-wrong"}
