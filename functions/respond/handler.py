@@ -9,7 +9,13 @@ from axon.adapters.composition import response_service
 from axon.adapters.observability.telemetry import Telemetry
 from axon.adapters.postgres.stores import PostgresApiKeyStore
 from axon.adapters.valkey.api_keys import ValkeyOpenConnections
-from axon.exceptions import HistoryPendingError, RequestError, UnavailableError
+from axon.exceptions import (
+    ConnectionFullError,
+    HistoryPendingError,
+    RequestError,
+    TenantFullError,
+    UnavailableError,
+)
 from axon.lambdas import Event, run, trace_header
 from axon.protocol.errors import error_event
 from axon.protocol.messages import parse_object
@@ -46,10 +52,10 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
         value = parse_object(event.get("body") or "")
         stream_id = stream_id_of(value)
         response_id, answer = run(_respond(value, event["requestContext"]))
-    except (RequestError, HistoryPendingError) as error:
+    except (RequestError, HistoryPendingError, TenantFullError, ConnectionFullError) as error:
         return _refuse(error, stream_id)
     except UnavailableError as error:
-        # Without a traceback: while a service is away, or a tenant floods, there are many of them.
+        # Without a traceback: while a service is away there are many of them.
         logger.warning("message refused: %s", error)
         return _refuse(error, stream_id)
     except Exception as error:

@@ -90,7 +90,7 @@ class Attacker:
                 event: dict[str, Any] = json.loads(await socket.recv())
                 kind = str(event.get("type", "gateway_error"))
                 if kind in _ENDS or kind == "gateway_error":
-                    self.counts[f"{name}: {event.get('code') or kind}"] += 1
+                    self.counts[f"{name}: {_result(event, kind)}"] += 1
                     return kind
 
     async def _warm_ups(self, name: str) -> None:
@@ -132,6 +132,11 @@ class Attacker:
             async with self._connect(secrets.token_urlsafe(24)) as socket:
                 await socket.recv()
         await asyncio.sleep(0.02)
+
+
+def _result(event: dict[str, Any], kind: str) -> str:
+    failure = (event.get("response") or {}).get("error")
+    return f"failed, {failure['code']}" if failure else str(event.get("code") or kind)
 
 
 def _named(error: BaseException) -> str:
