@@ -4,8 +4,7 @@ import asyncio
 import os
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
+from axon.adapters.observability.function_logs import function_logger
 from axon.adapters.valkey.api_keys import ValkeyOpenConnections
 from axon.adapters.valkey.client import create_valkey
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory
@@ -18,7 +17,7 @@ from axon.tenants.revocation import KeyState
 REGISTERING_S = 2.0
 """Time limit in seconds for Valkey."""
 
-logger = Logger(service="connect")
+logger = function_logger("connect")
 SETTINGS = ConnectionSettings.from_environ(os.environ)
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 VALKEY = create_valkey(SETTINGS)

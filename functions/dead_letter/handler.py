@@ -4,10 +4,9 @@ import asyncio
 import os
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from axon.adapters.aws.sqs import ParkedDeadLetter, SqsParking
 from axon.adapters.composition import event_log, sqs_api, terminator
+from axon.adapters.observability.function_logs import function_logger
 from axon.adapters.observability.telemetry import Telemetry
 from axon.adapters.valkey.client import create_valkey
 from axon.event_log.log import Status
@@ -16,7 +15,7 @@ from axon.jobs import Job, response_id_in
 from axon.lambdas import Event, run
 from axon.settings import DeadLetterSettings
 
-logger = Logger(service="dead_letter")
+logger = function_logger("dead_letter")
 TELEMETRY = Telemetry(service="dead_letter")
 SETTINGS = DeadLetterSettings.from_environ(os.environ)
 VALKEY = create_valkey(SETTINGS)

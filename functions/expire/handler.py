@@ -3,8 +3,7 @@
 import os
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
+from axon.adapters.observability.function_logs import function_logger
 from axon.adapters.observability.telemetry import Telemetry
 from axon.adapters.postgres.pool import create_pool
 from axon.adapters.postgres.retention import PostgresRetention
@@ -13,7 +12,7 @@ from axon.lambdas import Event, run
 from axon.retention import RetentionSweep
 from axon.settings import ExpireSettings
 
-logger = Logger(service="expire")
+logger = function_logger("expire")
 TELEMETRY = Telemetry(service="expire")
 SETTINGS = ExpireSettings.from_environ(os.environ)
 SWEEP = RetentionSweep(

@@ -3,9 +3,8 @@
 import os
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from axon.adapters.api_keys import api_keys
+from axon.adapters.observability.function_logs import function_logger
 from axon.adapters.postgres.pool import create_pool
 from axon.adapters.postgres.retention import PostgresRetention
 from axon.adapters.valkey.client import create_valkey
@@ -13,7 +12,7 @@ from axon.lambdas import Event, run
 from axon.settings import KeysSettings
 from axon.tenants.commands import answer
 
-logger = Logger(service="keys")
+logger = function_logger("keys")
 SETTINGS = KeysSettings.from_environ(os.environ)
 POOL = create_pool(SETTINGS, max_size=1)
 RETENTION = PostgresRetention(pool=POOL)

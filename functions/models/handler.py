@@ -3,8 +3,7 @@
 import os
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
+from axon.adapters.observability.function_logs import function_logger
 from axon.adapters.postgres.pool import create_pool
 from axon.adapters.postgres.stores import PostgresDesiredModels
 from axon.adapters.valkey.client import create_valkey
@@ -16,7 +15,7 @@ from axon.models.commands import answer
 from axon.settings import ModelsSettings
 from axon.upstream_hosts import UpstreamHosts
 
-logger = Logger(service="models")
+logger = function_logger("models")
 SETTINGS = ModelsSettings.from_environ(os.environ)
 VALKEY = create_valkey(SETTINGS)
 ADMIN = ModelAdmin(

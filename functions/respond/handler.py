@@ -3,9 +3,8 @@
 import os
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from axon.adapters.composition import response_service
+from axon.adapters.observability.function_logs import function_logger
 from axon.adapters.observability.telemetry import Telemetry
 from axon.adapters.postgres.stores import PostgresApiKeyStore
 from axon.adapters.valkey.api_keys import ValkeyOpenConnections
@@ -33,7 +32,7 @@ from axon.settings import RespondSettings
 from axon.tenants.principal import Principal
 from axon.tenants.revocation import KeyCheck
 
-logger = Logger(service="respond")
+logger = function_logger("respond")
 TELEMETRY = Telemetry(service="respond")
 SETTINGS = RespondSettings.from_environ(os.environ)
 BACKEND = response_service(SETTINGS, trace_header=trace_header)

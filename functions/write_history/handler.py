@@ -4,10 +4,9 @@ import asyncio
 import os
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from axon.adapters.aws.sqs import ParkedDeadLetter, SqsParking
 from axon.adapters.composition import sqs_api
+from axon.adapters.observability.function_logs import function_logger
 from axon.adapters.observability.telemetry import Telemetry
 from axon.adapters.postgres.pool import create_pool
 from axon.adapters.postgres.stores import PostgresHistoryStore
@@ -19,7 +18,7 @@ from axon.history import HistoryRecord, response_id_of
 from axon.lambdas import Event, run
 from axon.settings import WriteHistorySettings
 
-logger = Logger(service="write_history")
+logger = function_logger("write_history")
 TELEMETRY = Telemetry(service="write_history")
 SETTINGS = WriteHistorySettings.from_environ(os.environ)
 STORE = PostgresHistoryStore(pool=create_pool(SETTINGS, max_size=1))

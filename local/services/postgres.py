@@ -70,6 +70,10 @@ class Postgres:
             "jit": "off",
             "io_method": "sync",
             "timezone": "UTC",
+            # Its log quotes no row: they have text of clients.
+            "log_error_verbosity": "terse",
+            "log_parameter_max_length": "0",
+            "log_parameter_max_length_on_error": "0",
         }
         if not self.persistent:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

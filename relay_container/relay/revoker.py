@@ -11,6 +11,7 @@ from axon.management_api import ConnectionGoneError, ConnectionsApi, Connections
 from axon.protocol.errors import error_frame
 from axon.responses.terminator import ResponseTerminator
 from axon.tenants.revocation import REVOKED, OpenConnections, RevokedConnection
+from axon.tracebacks import describe
 from relay.retries import UNTIL_CLOSED, UNTIL_DONE
 
 logger = logging.getLogger(__name__)
@@ -92,8 +93,8 @@ class Revoker:
                 # Whatever it is, the other responses are cancelled and the connection is closed.
                 unexpected = not isinstance(error, AxonError)
                 logger.warning(
-                    "%s of a revoked key is not cancelled: %r",
-                    *(response_id, error),
+                    "%s of a revoked key is not cancelled: %s",
+                    *(response_id, describe(error)),
                     exc_info=unexpected,
                 )
 

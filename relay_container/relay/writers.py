@@ -10,6 +10,7 @@ from axon.event_log.log import EventLog
 from axon.exceptions import AxonError
 from axon.management_api import ConnectionGoneError, ConnectionsApi
 from axon.tasks import TaskSet
+from axon.tracebacks import describe
 from relay.closing import ConnectionCloser
 from relay.completion import DeliveryCompletion
 from relay.connection_writer import ConnectionWriter, Ending
@@ -151,7 +152,9 @@ class WriterPool:
             await self._completion.gone(writer.connection_id, self._detach(writer))
         except Exception as error:
             unexpected = not isinstance(error, AxonError)
-            logger.warning("closing %s: %r", writer.connection_id, error, exc_info=unexpected)
+            logger.warning(
+                "closing %s: %s", writer.connection_id, describe(error), exc_info=unexpected
+            )
             self._closer.close(writer.connection_id, self._detach(writer))
         else:
             self._detach(writer)

@@ -23,6 +23,7 @@ from axon.exceptions import (
 )
 from axon.formats import UnreadableLogError
 from axon.responses import terminator
+from axon.tracebacks import describe
 from worker.attempt.fence_watch import FenceNoticedError
 from worker.attempt.retry_policy import OverdueError, ShedError
 from worker.claimers import DuplicateError, EndedError
@@ -157,7 +158,12 @@ class Ending:
         """Log the error that ended an attempt at this response."""
         traceback = error if self.log_level >= logging.ERROR else None
         logger.log(
-            self.log_level, "%s %s: %s", response_id, self.outcome, error, exc_info=traceback
+            self.log_level,
+            "%s %s: %s",
+            response_id,
+            self.outcome,
+            describe(error),
+            exc_info=traceback,
         )
 
 

@@ -4,14 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from axon.conversations import Turn
 from axon.jobs import Job
 from axon.protocol.items import FunctionCall, FunctionCallOutput, Item, Message, text_of
 from worker.engines.protocol import ChatMessage, ToolCall
 
-_ITEMS: TypeAdapter[list[Item]] = TypeAdapter(list[Item])
+_ITEMS: TypeAdapter[list[Item]] = TypeAdapter(
+    list[Item], config=ConfigDict(hide_input_in_errors=True)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,15 @@ APPLICATION = "axon_app"
 _ENGINE = rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.VER_17_9)
 
 
+QUIET_LOG = {
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
+"""Settings by which the server's log quotes no row and no parameter of a statement: both have text
+of clients. Slow statements are logged without their values."""
+
+
 class Database(Construct):
     """The instance, its proxy if the settings ask for one, and the two ways to log in.
 
@@ -144,6 +153,7 @@ class Database(Construct):
                 "rds.force_ssl": "1",
                 "shared_preload_libraries": "pg_stat_statements",
                 "log_min_duration_statement": "1000",
+                **QUIET_LOG,
             },
             removal_policy=_removal(settings),
         )

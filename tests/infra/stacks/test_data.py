@@ -142,7 +142,12 @@ def test_postgres_is_encrypted_and_reached_from_its_group_only(either: Template)
     assert instance["StorageEncrypted"] is True
     assert text(instance["KmsKeyId"]).startswith("{Key")
     assert is_isolated(only(either, "AWS::RDS::DBSubnetGroup")["SubnetIds"])
-    assert only(either, "AWS::RDS::DBParameterGroup")["Parameters"]["rds.force_ssl"] == "1"
+    parameters = only(either, "AWS::RDS::DBParameterGroup")["Parameters"]
+    assert parameters["rds.force_ssl"] == "1"
+    # Slow statements are logged, but neither their values nor rows that are refused.
+    assert parameters["log_parameter_max_length"] == "0"
+    assert parameters["log_parameter_max_length_on_error"] == "0"
+    assert parameters["log_error_verbosity"] == "terse"
     (group,) = map(text, instance["VPCSecurityGroups"])
     assert "PostgresGroup" in group
 

@@ -53,7 +53,7 @@ def test_logging_writes_json(capsys: pytest.CaptureFixture[str]) -> None:
         "message": 'two\nlines, "quoted" wörld \ud800',
     }
     assert second["exception"].startswith("Traceback")
-    assert second["exception"].endswith("KeyError: 'x'")
+    assert second["exception"].endswith("KeyError")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

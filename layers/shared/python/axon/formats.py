@@ -151,7 +151,7 @@ class FormattedModel(BaseModel):
 
     FORMAT: ClassVar[Format]
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     format: int = 1
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing_extensions import override
 
 from axon.settings import Settings
+from axon.tracebacks import QuietTracebacks
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
@@ -17,12 +18,12 @@ def configure_logging(settings: Settings) -> None:
     """Send log records to standard error: JSON, one line a record, or text with tracebacks."""
     handler = logging.StreamHandler()
     handler.setFormatter(
-        JsonFormatter() if settings.log_format == "json" else logging.Formatter(_TEXT)
+        JsonFormatter() if settings.log_format == "json" else QuietTracebacks(_TEXT)
     )
     logging.basicConfig(level=settings.log_level, handlers=[handler])
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(QuietTracebacks):
     """One JSON object a record, with the names that Powertools uses in the functions' logs."""
 
     @override

@@ -30,7 +30,7 @@ ServiceTier = Literal["flex", "default", "priority"]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
 
 
 class FunctionTool(_Model):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg import DataError
+from psycopg import DataError, IntegrityError
 from psycopg.types.json import Jsonb
 from typing_extensions import override
 
@@ -18,6 +18,7 @@ from axon.serialization import dumps
 from axon.tenants.api_keys import ApiKey, ApiKeyStore
 from axon.tenants.known_keys import PREFIX_DIGITS
 from axon.tenants.principal import Principal
+from axon.tracebacks import describe
 
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -117,9 +118,10 @@ class PostgresHistoryStore(HistoryStore):
             async with transaction(self._pool) as connection, connection.cursor() as cursor:
                 await cursor.executemany(query("write_conversation"), rows)
                 await cursor.executemany(query("write_response"), rows)
-        except DataError as error:  # a value that its column cannot hold, now or later
+        except (DataError, IntegrityError) as error:  # its column, or a constraint, never takes it
+            # Not as the cause: PostgreSQL quotes the value, or the whole row.
             reason = f"the database refuses it ({type(error).__name__})"
-            raise UnreadableError(Format.HISTORY_RECORD, reason) from error
+            raise UnreadableError(Format.HISTORY_RECORD, reason) from None
 
 
 class PostgresDesiredModels(DesiredModels):
@@ -154,8 +156,7 @@ def _readable(record: HistoryRecord) -> dict[str, Any]:
     try:
         return _row(record)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UnreadableError(Format.HISTORY_RECORD, reason) from error
+        raise UnreadableError(Format.HISTORY_RECORD, describe(error)) from None
 
 
 def _row(record: HistoryRecord) -> dict[str, Any]:
@@ -171,11 +172,18 @@ def _row(record: HistoryRecord) -> dict[str, Any]:
         "version": record.version,
         "created_at": _time(record.created_ms),
         "ended_at": _time(record.ended_ms),
-        "input_tokens": usage.get("input_tokens", 0),
-        "output_tokens": usage.get("output_tokens", 0),
+        "input_tokens": _count(usage.get("input_tokens", 0)),
+        "output_tokens": _count(usage.get("output_tokens", 0)),
         "input": _jsonb(record.input),
         "response": _jsonb(record.response),
     }
+
+
+def _count(value: Any) -> int:
+    """Return a number of tokens. PostgreSQL would quote anything else in its log."""
+    if not isinstance(value, int):
+        raise TypeError("not a number of tokens")
+    return value
 
 
 def _jsonb(value: Any) -> Jsonb:
