@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 _KEPT = 1024
 """Verdicts that are kept, those used last."""
 _MOST_WAITING = 16
-"""Formats that wait for the compiler; each takes 20 s at most."""
+"""Formats that wait for the compiler; each takes a minute at most."""
 _WAIT_S = 25.0
-"""Seconds for which a request waits for the verdict, longer than one format may take."""
+"""Seconds for which a request waits for the verdict; then the job waits in the queue."""
 _RETRY_S = 5.0
 
 

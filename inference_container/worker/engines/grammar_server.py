@@ -36,13 +36,14 @@ class GrammarLimits:
     cpu_s : float
         Seconds of CPU, of all threads together; the process is killed after it.
     wall_s : float
-        Seconds after which the worker kills the process.
+        Seconds after which the worker kills the process. Longer than `cpu_s`: it gives way to an
+        engine that may be busy, and that is not the format's fault.
     memory_bytes : int
         Address space in addition to that of the process when it was ready.
     """
 
     cpu_s: float = 20.0
-    wall_s: float = 20.0
+    wall_s: float = 60.0
     memory_bytes: int = 2 << 30
 
     @classmethod

@@ -18,8 +18,8 @@ from axon.protocol.schemas import (
 )
 from tests.unit.axon.protocol.schema_samples import Schemas
 
-ROUNDS = int(os.environ.get("AXON_FUZZ_ROUNDS", "3000"))
-"""Schemas of the fuzz test, each as a format and as a tool; 500,000 (1M messages) take minutes."""
+MESSAGES = int(os.environ.get("AXON_FUZZ_MESSAGES", "6000"))
+SEED = int(os.environ.get("AXON_FUZZ_SEED", "12"))
 TEXT = {"type": "string"}
 PARENTHESES = "(" * 30_000 + ")" * 30_000
 
@@ -163,9 +163,10 @@ def test_schema_path_in_an_error_is_short() -> None:
     assert len(error.param) <= 256
 
 
+@pytest.mark.timeout(0 if MESSAGES > 20_000 else 120)
 def test_schema_of_any_shape_is_refused_by_name_or_accepted() -> None:
-    schemas, seen, slowest = Schemas(seed=12), Counter[str](), 0.0
-    for n in range(ROUNDS):
+    schemas, seen, slowest = Schemas(seed=SEED), Counter[str](), 0.0
+    for n in range(MESSAGES // 2):
         schema = schemas.schema()
         for message, where in (
             (with_format(schema), "text.format.schema"),
@@ -179,5 +180,5 @@ def test_schema_of_any_shape_is_refused_by_name_or_accepted() -> None:
                 assert (error.param or "").startswith(where), (n, error.param)
                 assert error.message.endswith("."), (n, error.message)
     assert seen.keys() == {"accepted", "invalid_json_schema", "invalid_function_parameters"}
-    assert min(seen.values()) > ROUNDS / 50
+    assert min(seen.values()) > MESSAGES / 100
     assert slowest < 0.5  # 0.02 s on a machine that does nothing else
