@@ -210,10 +210,9 @@ class _Retries:
 
         Raises
         ------
-        BusyError
-            Instead of a retry that would hold the slot for long: the upstream has no room.
         TransientError, StalledError
-            The given error, if there is no retry or the pause would make the silence too long.
+            The given error, if there is no retry, the pause would make the silence too long, or it
+            would hold the slot for long because the upstream is busy.
         """
         transient = error if isinstance(error, TransientError) else None
         retry_after_s = (transient.retry_after_s if transient else None) or 0.0
@@ -223,7 +222,7 @@ class _Retries:
         late = until > self._progress_at + self._max_silence_s
         busy = transient is not None and transient.busy
         if not self._left or stalled or late or (busy and pause_s > _BUSY_PAUSE_S):
-            raise BusyError(str(error), retry_after_s=retry_after_s) if busy else error
+            raise error
         self._left -= 1
         logger.warning("%s: %s Asking again.", generation.request_id, error)
         await generation.wait(until=until)
@@ -245,11 +244,17 @@ def _readable(model: str) -> Iterator[None]:
 
     Raises
     ------
+    BusyError
+        The upstream has no room, in whichever of its routes it says so.
     UnusableAnswerError
         The answer, or a part of it, has another shape than OpenAI's API.
     """
     try:
         yield
+    except TransientError as error:
+        if not error.busy:
+            raise
+        raise BusyError(str(error), retry_after_s=error.retry_after_s or 0.0) from error
     except EngineError:
         raise
     except ShapeError as error:

@@ -58,6 +58,8 @@ class EchoUpstream:
         self.requests: list[dict[str, Any]] = []
         self.counted: list[dict[str, int]] = []
         self.asked = 0
+        self.busy_s = 0
+        """Seconds after which a prompt may be rendered again; 0: now."""
         self.models: list[dict[str, Any]] = [
             {"id": MODEL} | ({"max_model_len": window} if kind == "vllm" else {})
         ]
@@ -103,6 +105,8 @@ class EchoUpstream:
         return web.json_response({"object": "list", "data": self.models})
 
     async def _tokenize(self, request: web.Request) -> web.Response:
+        if self.busy_s:
+            return web.Response(status=503, headers={"Retry-After": str(self.busy_s)})
         body = await request.json()
         tokens = [self._id(word) for word in _rendered(body["messages"])]
         return web.json_response(

@@ -9,6 +9,7 @@ import pytest
 from axon.protocol.objects import Usage
 from axon.serialization import dumps
 from tests.unit.worker.engines.openai.transport_stub import MODEL, Reply, stubbed
+from tests.unit.worker.engines.openai.upstream_harness import ask, serving
 from worker.engines.openai.chat_completions import ChatAnswer
 from worker.engines.protocol import (
     BusyError,
@@ -125,3 +126,13 @@ async def test_openai_engine_leaves_a_long_wait_for_a_busy_upstream_to_the_queue
     error = await failure_of(Reply([b"later"], status=429, headers={"Retry-After": "30"}))
     assert isinstance(error, BusyError)
     assert error.retry_after_s == 30
+
+
+async def test_openai_engine_is_busy_when_the_upstream_cannot_render_a_prompt_now() -> None:
+    async with serving(kind="vllm") as (engine, up):
+        up.busy_s = 7
+        with pytest.raises(BusyError) as caught:
+            await ask(engine, "hi")
+        assert caught.value.retry_after_s == 7
+        up.busy_s = 0
+        await ask(engine, "hi")
