@@ -10,6 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from axon.retry import backoff
+from axon.tracebacks import describe
 from worker.engines.openai.answer import UpstreamAnswer
 from worker.engines.openai.api import UpstreamApi
 from worker.engines.openai.chat_completions import ChatCompletionsApi
@@ -224,8 +225,15 @@ class _Retries:
         if not self._left or stalled or late or (busy and pause_s > _BUSY_PAUSE_S):
             raise error
         self._left -= 1
-        logger.warning("%s: %s Asking again.", generation.request_id, error)
+        logger.warning("%s: %s. Asking again.", generation.request_id, _logged(error))
         await generation.wait(until=until)
+
+
+def _logged(error: TransientError | StalledError) -> str:
+    """Return an error for the log: an upstream's own words may quote the prompt."""
+    if isinstance(error, TransientError) and error.status is not None:
+        return f"the upstream answered HTTP {error.status}"
+    return describe(error.__cause__ or error)
 
 
 def _taken(answer: UpstreamAnswer, event: dict[str, Any] | None) -> TokenChunk | None:
@@ -269,6 +277,7 @@ def _readable(model: str) -> Iterator[None]:
 
 
 def _unusable(model: str, problem: str) -> UnusableAnswerError:
+    logger.warning("an answer of %s cannot be read: %s", model, problem)
     return UnusableAnswerError(
         f"The answer of the upstream model '{model}' cannot be read: {problem}. "
         "The operator must correct the upstream before the request can succeed."

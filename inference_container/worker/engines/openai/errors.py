@@ -31,16 +31,21 @@ class TransientError(EngineError):
     ----------
     retry_after_s : float | None
         Seconds until then, if the upstream says so.
-    busy : bool
-        Whether the upstream has too many requests: the job may wait for it in the queue.
+    status : int | None
+        The HTTP status, if it was one that failed.
     """
 
     def __init__(
-        self, message: str, *, retry_after_s: float | None = None, busy: bool = False
+        self, message: str, *, retry_after_s: float | None = None, status: int | None = None
     ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
-        self.busy = busy
+        self.status = status
+
+    @property
+    def busy(self) -> bool:
+        """Return whether the upstream has too many requests: the job may wait in the queue."""
+        return self.status in (429, 503)
 
 
 class StalledError(EngineError):
@@ -72,9 +77,7 @@ def failure(
         return ContextOverflowError(message) if overflow else RefusedError(message)
     description = f"The upstream answered HTTP {status}: {message}"
     if status == 429 or status >= 500:
-        return TransientError(
-            description, retry_after_s=_seconds(retry_after), busy=status in (429, 503)
-        )
+        return TransientError(description, retry_after_s=_seconds(retry_after), status=status)
     return EngineError(f"{description}: check AXON_UPSTREAM_URL.")
 
 

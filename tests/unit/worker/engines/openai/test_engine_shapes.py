@@ -136,3 +136,14 @@ async def test_openai_engine_is_busy_when_the_upstream_cannot_render_a_prompt_no
         assert caught.value.retry_after_s == 7
         up.busy_s = 0
         await ask(engine, "hi")
+
+
+async def test_openai_engine_logs_no_words_of_an_upstream_that_may_quote_the_prompt(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    quoting = Reply([b'{"error": {"message": "cannot answer: secret prompt"}}'], status=500)
+    with caplog.at_level(logging.DEBUG):
+        chunks, asked = await answer_to(quoting, stream_of(delta("a"), STOP))
+    assert ([chunk.text for chunk in chunks], asked) == (["a", ""], 2)
+    assert "HTTP 500. Asking again" in caplog.text
+    assert "secret" not in caplog.text
