@@ -151,6 +151,12 @@ class ResponseHarness:
         assert meta is not None
         return meta.status
 
+    async def where(self, response_id: str) -> tuple[str, int]:
+        """Return the connection that gets the response, and the number of its next event."""
+        meta = await self.valkey.describe(response_id)
+        assert meta is not None
+        return meta.connection_id, meta.checkpoint.next_sequence
+
     async def say(self, response_id: str, *pieces: str) -> "Attempt":
         """A worker claims the response and appends some text."""
         meta = await self.valkey.describe(response_id)
