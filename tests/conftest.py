@@ -34,6 +34,9 @@ from local.supervision.guardian import Guardian
 from local.supervision.program import Program
 from tests.support.clients import postgres_pool, valkey_client
 
+# With awscrt installed (for the checksums of weights), botocore would sign with it, in other words
+# and by a clock that tests cannot set. Functions and relays on AWS do not have it.
+os.environ["BOTO_DISABLE_CRT"] = "true"
 # No deadline: a slow machine is no failure.
 hypothesis.settings.register_profile("axon", deadline=None)
 hypothesis.settings.load_profile("axon")
