@@ -220,6 +220,8 @@ class ConnectionWriter:
         # Each await gives others the time to drop the delivery: then it is looked at no more.
         if delivery.generation != self._log.generation:
             await self._confirm(delivery)
+        if delivery not in self._deliveries:
+            return None
         if delivery.waiting:
             await self._wait(delivery)
             return None

@@ -73,6 +73,8 @@ class Dispatcher:
         )
         self._looking_up: dict[str, bool] = {}
         """Responses that are looked up in the log; True if that is to be done again."""
+        self._dropped: dict[str, DeliveryCursor] = {}
+        """Deliveries that a look-up brings back; until then their lanes are closed."""
         self._accepting = False
 
     @property
@@ -206,13 +208,19 @@ class Dispatcher:
         if self.has_ended(response_id, connection_id) or self._closer.is_closing(connection_id):
             return
         delivery = self.deliveries.get(response_id)
+        current = publication.generation in ("", self._log.generation)
         if delivery is not None and delivery.connection_id != connection_id:
+            if not current or delivery.generation != self._log.generation:
+                # A failover may have undone the move to the delivery's connection, or the
+                # publication is older than that move. The log decides, before the next post, and
+                # closes a connection of which it knows nothing: its client would wait for ever.
+                self.request_read(delivery)
+                return
             # The response was resumed on another connection, and the publication of that was lost
-            # or is late. One of a lost server may be older than the delivery, and tells nothing.
-            current = publication.generation in ("", self._log.generation)
-            self.drop(response_id, to=connection_id if current else "")
+            # or is late.
+            self.drop(response_id, to=connection_id)
             delivery = None
-        if publication.generation not in ("", self._log.generation):
+        if not current:
             # Published by a server that commands do not go to: before a failover, or just after it.
             # The log that commands read decides what is posted.
             if delivery is not None:
@@ -253,7 +261,7 @@ class Dispatcher:
                 return
             # One of the two is older, and only the log knows which. Of several resumptions it has
             # the last one, and how much of that was delivered.
-            self.drop(response_id)
+            self._drop_for_now(delivery)
             self._look_up(response_id)
             return
         if delivery is None and self._registry.was_begun_by(
@@ -311,10 +319,19 @@ class Dispatcher:
             await self.find(response_id)
             while self._looking_up[response_id]:
                 self._looking_up[response_id] = False
-                self.drop(response_id)
+                if response_id in self.deliveries:
+                    self._drop_for_now(self.deliveries[response_id])
                 await self.find(response_id)
         finally:
             del self._looking_up[response_id]
+            if dropped := self._dropped.pop(response_id, None):
+                self._writers.open_lane(dropped, response_id)
+
+    def _drop_for_now(self, delivery: DeliveryCursor) -> None:
+        """Deliver no more of a response, and begin none of its lane, until it is looked up."""
+        self._writers.close_lane(delivery, delivery.response_id)
+        self._dropped[delivery.response_id] = delivery
+        self.drop(delivery.response_id)
 
     def _replace(
         self,

@@ -68,8 +68,9 @@ class Lanes:
         return self._chosen(delivery.position.lane)
 
     def begin(self, delivery: DeliveryCursor) -> None:
-        """Note that the head of a lane begins to post."""
-        if lane := self._lanes.get(delivery.position.lane):
+        """Note that a delivery begins to post, if it is the head of its lane."""
+        lane = self._lanes.get(delivery.position.lane)
+        if lane is not None and lane.head is delivery:
             lane.begun = True
 
     def close(self, name: str, response_id: str) -> Iterable[DeliveryCursor]:

@@ -9,6 +9,8 @@ from typing import Any
 from tests.chaos.history import Op, Record
 from tests.chaos.plans import Behaviour
 
+RESUME_WINDOW_S = 12
+"""Seconds for which the run's cloud keeps a response whose connection is gone."""
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -49,6 +51,9 @@ class Answer:
         Seconds from its first submission within which the client must learn of its end.
     doomed : bool
         Its job was taken away, so that its deadline ends it.
+    unattended_s : float
+        Seconds from its request, which was sent ahead on a connection that broke, until its client
+        asked for it on another one.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Answer:
     limit: int | None = None
     ends_within_s: float = 0.0
     doomed: bool = False
+    unattended_s: float = 0.0
     response_id: str = ""
     submits: int = 0
     events: list[Received] = field(default_factory=list)
@@ -198,6 +204,7 @@ class Observations:
         self.miscounted: list[str] = []
         self.faults: list[Record] = []
         self._owners: dict[str, Answer] = {}
+        self._sent_ahead: dict[str, Record] = {}
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "Observations":
@@ -231,9 +238,10 @@ class Observations:
                 self._event(record, answer)
             case Op.ERROR | Op.CANCEL_ANSWER:
                 answer.errors.append(record.data["data"])
+            case Op.SEND_AHEAD:
+                self._sent_ahead[record.data["next"]] = record
             case Op.SUBMIT:
-                answer.submits += 1
-                answer.submitted_at = answer.submitted_at or record.at
+                self._submit(record, answer)
             case Op.LEAVE:
                 answer.left = True
             case Op.FORGOTTEN:
@@ -244,6 +252,13 @@ class Observations:
                 answer.reread(after=record.data["after"])
             case Op.REREAD_END:
                 answer.reread_ended()
+
+    def _submit(self, record: Record, answer: Answer) -> None:
+        sent = self._sent_ahead.pop(answer.name, None)
+        if sent is not None and sent.connection != record.connection:
+            answer.unattended_s = record.at - sent.at
+        answer.submits += 1
+        answer.submitted_at = answer.submitted_at or record.at
 
     def _of_run(self, record: Record) -> None:
         match record.op:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.answers import TERMINAL, Answer, Fault, Observations
+from tests.chaos.answers import RESUME_WINDOW_S, TERMINAL, Answer, Fault, Observations
 from tests.chaos.history import Record, read
 from tests.chaos.plans import Behaviour
 
@@ -173,7 +173,10 @@ def _final(answer: Answer, final: dict[str, Any], *, mixed: bool) -> Findings:
                 yield Fault.LOST, "the text ends too early"
             yield from _usage(answer, final["usage"])
         case "cancelled" | "failed":
-            if answer.status == "cancelled" and answer.behaviour is not Behaviour.CANCEL:
+            abandoned = answer.unattended_s > RESUME_WINDOW_S
+            if answer.status == "cancelled" and not (
+                answer.behaviour is Behaviour.CANCEL or abandoned
+            ):
                 yield Fault.LOST, "nobody asked to cancel it"
             usage = final["usage"]
             # The earlier version tells no usage of what does not complete; and what was lost with

@@ -23,6 +23,7 @@ from local.supervision.guardian import Guardian
 from local.supervision.program import Program
 from local.supervision.run_files import claimed
 from local.supervision.supervisor import Supervisor
+from tests.chaos.answers import RESUME_WINDOW_S
 from tests.chaos.control import FILE_VARIABLE, Control
 from tests.chaos.pair import ValkeyPair
 from tests.chaos.proxy import FaultProxy
@@ -30,7 +31,6 @@ from tests.chaos.tokens import FOLDER_VARIABLE
 
 VISIBILITY_S = 3
 HISTORY_VISIBILITY_S = 4
-RESUME_WINDOW_S = 12
 DEADLINE_S = 75
 ENGINE_STALL_S = 4
 SETTINGS = {

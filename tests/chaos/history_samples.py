@@ -34,6 +34,10 @@ class HistorySample:
         record = Record(op=op, at=self._at, answer=answer, connection=connection, data=data)
         self.records.append(record)
 
+    def pause(self, seconds: float) -> None:
+        """Move the time of the next record."""
+        self._at += seconds
+
     def ask(self, name: str, text: str, **data: Any) -> None:
         """Add a question whose answer is its own text."""
         asked = {

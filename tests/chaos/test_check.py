@@ -323,3 +323,18 @@ def test_check_finds_an_answer_that_begins_before_the_end_of_the_one_before_in_i
     sample.add(Op.SEND_AHEAD, "c", next="d")
     sample.add(Op.EVENT, "c", data=json.dumps({**created("d"), "sequence_number": 0}))
     assert Fault.REPEATED in faults(sample.records)
+
+
+@pytest.mark.parametrize(("unattended_s", "found"), [(11.0, True), (13.0, False)])
+def test_check_expects_an_answer_that_nobody_comes_back_for_to_be_cancelled(
+    unattended_s: float, found: bool
+) -> None:
+    """It was sent ahead on a connection that broke; its client asks again for one after another."""
+    sample = HistorySample()
+    sample.answer("a", ["one"])
+    sample.add(Op.SEND_AHEAD, "a", next="c")
+    sample.pause(unattended_s)
+    sample.ask("c", "one two")
+    told(sample, [], "cancelled")
+    broken = [one.what for one in check(sample.end()).broken]
+    assert ("nobody asked to cancel it" in broken) == found

@@ -203,6 +203,32 @@ async def test_lane_goes_on_after_a_move_of_which_only_the_log_knows(
     assert harness.connections.posts["c1"][2:] == second.written
 
 
+async def test_lane_waits_for_its_head_while_that_is_looked_up_again(
+    harness: RelayHarness,
+) -> None:
+    """The publication of an older resumption comes after the newer one was found in the log."""
+    first = await harness.open("c1", lane=LANE)
+    await first.say("a")
+    harness.pump()
+    await harness.completed(first)
+    await first.resume("c2", first=0)
+    older = harness.publications()[-1]
+    await first.resume("c2", first=1)
+    harness.lose()
+    await first.say("b")
+    harness.pump()  # the relay looks into the log
+    second = await harness.open("c2", lane=LANE)
+    await second.complete()
+    harness.pump()
+    await got(harness, *first.written[1:], on="c2")
+    harness.dispatcher.receive(older)
+    await rest()
+    await first.complete()
+    harness.pump()
+    await harness.dispatcher.drain()
+    assert harness.connections.posts["c2"] == first.written[1:] + second.written
+
+
 async def test_notice_of_a_move_has_the_stream_id_of_its_lane(harness: RelayHarness) -> None:
     author = await harness.open("c1", lane="a%20b", stream_id="a b")
     harness.pump()

@@ -124,3 +124,14 @@ def test_delivery_uses_no_grant_of_the_time_when_it_waited(harness: LanesHarness
     second.take_grants()
     publish(second, 0, granted=True)
     assert (before, second.granted) == (False, True), "a closed checkpoint takes grants back"
+
+
+def test_lanes_do_not_begin_with_a_delivery_that_has_left(harness: LanesHarness) -> None:
+    """It was dropped during its turn, while the one before the next was looked up."""
+    first = harness.add(1)
+    harness.lanes.remove(first)
+    harness.lanes.close("*", "resp_0")
+    second = harness.add(2)
+    harness.lanes.begin(first)
+    assert list(harness.lanes.open("*", "resp_0")) == [second]
+    assert waiting(second) == [False]

@@ -114,6 +114,30 @@ async def test_delivery_that_a_failover_has_moved_back_is_disconnected(
     await eventually(lambda: "c2" in harness.connections.deleted)
 
 
+@pytest.mark.parametrize("noticed", [True, False])
+async def test_delivery_that_a_failover_has_moved_back_is_disconnected_by_a_publication(
+    harness: RelayHarness, noticed: bool
+) -> None:
+    """It comes before the relay's own look, from a server whose generation it may not know yet."""
+    await harness.begin("c1", "c2")
+    author = await begun(harness, "c1", "a")
+    before, first = harness.valkey.snapshot(), len(author.written)
+    await author.resume("c2", first=0)
+    await author.say("lost")
+    harness.pump()
+    await harness.received(author, on="c2")
+    await rewind(harness, before)
+    if noticed:
+        await append_again(harness, author, first=first)
+        harness.pump()
+    else:
+        generation = "generation-next"
+        data = b"%b c1 %d -\n%b" % (author.response_id.encode(), first, author.written[first])
+        harness.dispatcher.receive(Publication.decode(data, generation=generation))
+    harness.dispatcher.confirm_all()
+    await eventually(lambda: "c2" in harness.connections.deleted)
+
+
 async def test_takeover_after_a_failover_closes_what_is_not_confirmed(
     harness: RelayHarness,
 ) -> None:

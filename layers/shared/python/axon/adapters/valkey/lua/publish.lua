@@ -3,7 +3,8 @@
 -- contract test compares the two byte for byte.
 
 -- flags: '-' events, 'T' the last events, 'R' resumed, 'M' moved; then '!' if the events are granted
--- fields: 'name=value', separated by spaces, or nil; the version before ignores what follows 'v1'
+-- fields: 'name=value', separated by spaces, or nil; older relays ignore them, or drop the publication and
+-- read the log (docs/formats.md)
 local function publication_header(id, connection, first, flags, fields)
   local header = id .. ' ' .. connection .. ' ' .. first .. ' ' .. flags
   return fields and fields ~= '' and header .. ' v1 ' .. fields or header
