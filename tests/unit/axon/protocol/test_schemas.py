@@ -2,6 +2,7 @@
 
 import os
 import time
+import tracemalloc
 from collections import Counter
 from typing import Any
 
@@ -15,6 +16,7 @@ from axon.protocol.schemas import (
     MAX_NAME_CHARACTERS,
     MAX_OPTIONAL_PROPERTIES,
     MAX_PROPERTIES,
+    check_schema,
 )
 from tests.unit.axon.protocol.schema_samples import Schemas
 
@@ -182,3 +184,15 @@ def test_schema_of_any_shape_is_refused_by_name_or_accepted() -> None:
     assert seen.keys() == {"accepted", "invalid_json_schema", "invalid_function_parameters"}
     assert min(seen.values()) > MESSAGES / 100
     assert slowest < 0.5  # 0.02 s on a machine that does nothing else
+
+
+def test_schema_takes_no_more_memory_than_some_of_its_message() -> None:
+    schema: Any = [0] * 60_000
+    for level in range(55):
+        schema = {f"{level:02}" + "x" * 62: schema}
+    tracemalloc.start()
+    try:
+        check_schema(schema, owner="format", param="schema", code="invalid_json_schema")
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000  # the message has 128 KB
+    finally:
+        tracemalloc.stop()

@@ -80,7 +80,7 @@ def check_schema(schema: Mapping[str, Any], *, owner: str, param: str, code: str
             raise RequestError(
                 f"Invalid schema for {owner}: {what}",
                 code=code,
-                param=f"{path}.{part}"[:MAX_PARAM_CHARACTERS],
+                param=_path(path, part),
             )
 
 
@@ -163,20 +163,32 @@ def _schemas(schema: Mapping[str, Any], param: str) -> Iterator[tuple[str, Mappi
 
     An unknown keyword may hold schemas, too, which a `$ref` can name.
     """
+    # A path is cut where it is made, and made for schemas alone: one for each number of a long list
+    # deep inside would take a gigabyte.
     left: list[tuple[str, Any]] = [(param, schema)]
     while left:
         path, value = left.pop()
         if isinstance(value, list):
-            left += [(f"{path}.{n}", inner) for n, inner in enumerate(value)]
-            continue
-        if not isinstance(value, dict):
+            left += [
+                (_path(path, n), inner)
+                for n, inner in enumerate(value)
+                if isinstance(inner, dict | list)
+            ]
             continue
         yield path, value
         for keyword, inner in value.items():
             if keyword in _NAMED_SCHEMAS and isinstance(inner, dict):
-                left += [(f"{path}.{keyword}.{name[:64]}", each) for name, each in inner.items()]
+                left += [
+                    (_path(path, keyword, name), each)
+                    for name, each in inner.items()
+                    if isinstance(each, dict | list)
+                ]
             elif keyword not in _DATA and isinstance(inner, dict | list):
-                left.append((f"{path}.{keyword[:64]}", inner))
+                left.append((_path(path, keyword), inner))
+
+
+def _path(*parts: str | int) -> str:
+    return ".".join(str(part) for part in parts)[:MAX_PARAM_CHARACTERS]
 
 
 def _patterns(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
