@@ -28,6 +28,13 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--workers", type=at_least_one, default=1, metavar="N")
     parser.add_argument("--relays", type=at_least_one, default=1, metavar="N")
     parser.add_argument("--ephemeral", action="store_true", help="forget all data at the end")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name of this machine that clients use, as a tunnel's; may be repeated",
+    )
     parser.set_defaults(run=run)
 
 
@@ -49,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         ephemeral=arguments.ephemeral,
         model=arguments.model,
         python=arguments.python if arguments.engine == "vllm" else None,
+        allowed_hosts=tuple(name.lower() for name in arguments.allow_host),
     )
     os.umask(0o077)  # of all programs, too: their files have conversations and passwords
     try:

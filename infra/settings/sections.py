@@ -183,7 +183,8 @@ class Inference(Section):
     and their weights; a model may be loaded later. `hard_limit_minutes`: the longest time that an
     answer may take, whatever its progress (docs/deadlines.md); None: no limit. `upstream_hosts`:
     which hosts models that are loaded later may name as upstreams (docs/upstream.md).
-    `trust_remote_code`, `allow_pickled_weights`: a model's folder may run code (docs/models.md).
+    `trust_remote_code`, `allow_pickled_weights`: a model's folder may run code,
+    `allow_unverified_weights`: or have files without a usable checksum (docs/models.md).
     """
 
     engine: Literal["echo", "smollm2", "vllm"] = "smollm2"
@@ -198,6 +199,7 @@ class Inference(Section):
     upstream_hosts: tuple[str, ...] = ()
     trust_remote_code: bool = False
     allow_pickled_weights: bool = False
+    allow_unverified_weights: bool = False
     slots: Annotated[int, Field(ge=1, le=1024)] = 8
     min_tasks: Annotated[int, Field(ge=0)] = 0
     max_tasks: Count = 2
@@ -224,6 +226,7 @@ class Inference(Section):
         allowed = {
             "AXON_TRUST_REMOTE_CODE": self.trust_remote_code,
             "AXON_ALLOW_PICKLED_WEIGHTS": self.allow_pickled_weights,
+            "AXON_ALLOW_UNVERIFIED_WEIGHTS": self.allow_unverified_weights,
         }
         return self.host_variables | {name: "true" for name, value in allowed.items() if value}
 

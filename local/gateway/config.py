@@ -53,6 +53,9 @@ class GatewayConfig(_Frozen):
     token : str | None
         Session token that callers of ``@connections`` send, and that the gateway sends to the
         Lambda service; None for none.
+    allowed_hosts : tuple[str, ...]
+        Names in lower case, without a port, that clients may send in their Host header besides
+        this machine's.
     stage : str
         Last part of the path that clients connect to.
     api_id : str
@@ -85,6 +88,7 @@ class GatewayConfig(_Frozen):
     port: Port
     management_port: Port
     token: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
     stage: str = Field(default="responses", pattern=r"^[A-Za-z0-9_$-]+$")
     api_id: str = "local"
     region: str = "us-east-1"

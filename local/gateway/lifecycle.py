@@ -14,7 +14,7 @@ from local.gateway.events import EventFactory
 from local.gateway.functions import FunctionClient, IntegrationError, IntegrationTimeoutError
 from local.gateway.sockets import GatewaySocket, json_response, reason_phrase, upgrade_required
 from local.gateway.token_bucket import TokenBucket
-from local.http.access import is_local_page, names_this_machine
+from local.http.access import is_clients_host, is_local_page
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,11 @@ _REASONS = {
     1005: "Client-side close frame status not set",
     1006: "Connection Closed Abnormally",
 }
+_HOST_RULE = (
+    "the Host header must be 127.0.0.1, localhost, [::1] or host.docker.internal, or a name given "
+    "to `axon dev --allow-host NAME` (docs/local-cloud.md)."
+)
+_ORIGIN_RULE = "the Origin header is that of a web page which this machine does not serve."
 
 
 class Lifecycle:
@@ -54,8 +59,8 @@ class Lifecycle:
         """Answer a GET; return None to let the library complete the handshake."""
         # A page of another site may open a WebSocket here, and knows the well-known key. Browsers
         # let it send no Authorization header; this holds if they ever do.
-        if not _is_from_this_machine(request):
-            return json_response(403, {"message": "Forbidden"})
+        if reason := self._foreign(request):
+            return json_response(403, {"message": f"Forbidden: {reason}"})
         path = request.path.partition("?")[0]
         if path == "/health":
             return json_response(200, {"status": "ok"})
@@ -72,6 +77,14 @@ class Lifecycle:
         except RefusedError as refusal:
             return json_response(refusal.status, refusal.body)
         return None
+
+    def _foreign(self, request: Request) -> str:
+        """Return why a request may come from a page of another site, "" if it cannot."""
+        hosts, origins = (request.headers.get_all(name) for name in ("Host", "Origin"))
+        allowed = self._config.allowed_hosts
+        if not all(is_clients_host(host, allowed=allowed) for host in hosts):
+            return _HOST_RULE
+        return "" if all(map(is_local_page, origins)) else _ORIGIN_RULE
 
     async def drain(self) -> None:
         """Wait until the connections have closed and every `$disconnect` has run."""
@@ -129,11 +142,6 @@ class Lifecycle:
             await self._functions.invoke(route.function, event)
         except IntegrationError as error:
             logger.warning("%s: %s", DISCONNECT, error)
-
-
-def _is_from_this_machine(request: Request) -> bool:
-    hosts, origins = (request.headers.get_all(name) for name in ("Host", "Origin"))
-    return all(map(names_this_machine, hosts)) and all(map(is_local_page, origins))
 
 
 def _refusal(status: int, message: str, client: Client) -> RefusedError:

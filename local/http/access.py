@@ -9,7 +9,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from local.http.messages import Response
 
@@ -17,6 +17,8 @@ TOKEN_HEADER = "X-Amz-Security-Token"  # noqa: S105 - a header's name
 """AWS clients send the session token of their credentials (AWS_SESSION_TOKEN) in it."""
 
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE | re.ASCII)
+_PORT = re.compile(r":\d{1,5}\Z", re.ASCII)
+_IN_CONTAINERS = "host.docker.internal"
 
 
 def new_secret() -> str:
@@ -36,6 +38,17 @@ def names_this_machine(host: str) -> bool:
     browser's.
     """
     return not host or _LOOPBACK.fullmatch(host) is not None
+
+
+def is_clients_host(host: str, *, allowed: Collection[str] = ()) -> bool:
+    """Return whether a Host header may stand in a request to the clients' port.
+
+    Besides this machine's names: the one that Docker gives the machine inside containers, since
+    nobody can own a name below `.internal` (ICANN keeps it for private use), and those that the
+    user allows, as of a tunnel.
+    """
+    name = _PORT.sub("", host).lower()
+    return names_this_machine(host) or name == _IN_CONTAINERS or name in allowed
 
 
 def is_local_page(origin: str) -> bool:

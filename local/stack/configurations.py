@@ -1,6 +1,6 @@
 """The configuration files of the gateway and the Lambda service, and what the CLI reads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from axon import catalog
 from axon.catalog import STAGE
@@ -19,12 +19,13 @@ QUIET = {"POWERTOOLS_METRICS_DISABLED": "true"}
 """No CloudWatch reads metrics from the functions' log here."""
 
 
-def gateway(addresses: Addresses) -> dict[str, object]:
+def gateway(addresses: Addresses, allowed_hosts: Sequence[str] = ()) -> dict[str, object]:
     """Return the configuration of `local.gateway`."""
     return {
         "port": addresses.client_port,
         "management_port": addresses.management_port,
         "token": addresses.token,
+        "allowed_hosts": list(allowed_hosts),
         "stage": STAGE,
         "api_id": "local",
         "region": REGION,

@@ -30,6 +30,8 @@ class Options:
         Folder of the model that vLLM loads.
     python : Path | None
         Interpreter that has vLLM.
+    allowed_hosts : tuple[str, ...]
+        Further names that clients may call this machine by, in lower case.
     """
 
     engine: str
@@ -40,6 +42,7 @@ class Options:
     ephemeral: bool
     model: Path | None = None
     python: Path | None = None
+    allowed_hosts: tuple[str, ...] = ()
 
     @property
     def model_name(self) -> str:

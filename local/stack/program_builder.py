@@ -99,7 +99,7 @@ class ProgramBuilder:
         )
 
     def _gateway(self) -> Program:
-        content = configurations.gateway(self._addresses)
+        content = configurations.gateway(self._addresses, self._options.allowed_hosts)
         return self._python(
             "gateway",
             ("local.gateway", "--config", self._configuration("gateway", content)),

@@ -132,6 +132,7 @@ PASSED_TO_WORKERS = (
     "AXON_UPSTREAM_HOSTS",
     "AXON_TRUST_REMOTE_CODE",
     "AXON_ALLOW_PICKLED_WEIGHTS",
+    "AXON_ALLOW_UNVERIFIED_WEIGHTS",
     *(f"AXON_{name.upper()}" for name in VllmSettings.__annotations__ if name not in _OWN),
 )
 UPSTREAM_HOSTS = {"AXON_UPSTREAM_HOSTS": "127.0.0.1,localhost,[::1]"}

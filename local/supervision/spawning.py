@@ -8,7 +8,7 @@ from typing import Any
 from local.errors import LocalCloudError
 from local.supervision.program import OWNER_VARIABLE, Program
 
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "XDG_CACHE_HOME")
 """Variables that a process inherits. Not the user's AWS_* and PG*: no process of a local cloud may
 reach a real account or database."""
 

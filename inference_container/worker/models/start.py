@@ -17,7 +17,12 @@ DEPLOYMENT_VERSION = 0
 """Version of the deployment's own model; those that the operator sets begin at 1."""
 
 _UPSTREAM_S = 10.0
-_TRUST = ("trust_remote_code", "allow_pickled_weights", "upstream_hosts")
+_TRUST = (
+    "trust_remote_code",
+    "allow_pickled_weights",
+    "allow_unverified_weights",
+    "upstream_hosts",
+)
 
 CreateEngine = Callable[[EngineSettings], Engine]
 

@@ -34,7 +34,10 @@ def _read(role: iam.IRole, bucket: str, folder: str) -> None:
     arn = Stack.of(role).format_arn(service="s3", region="", account="", resource=bucket)
     files = f"{folder}/*" if folder else "*"
     objects = f"{arn}/{files}"
-    role.add_to_principal_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=[objects]))
+    # One action a statement; the second one is for the sizes of an upload's parts, whose checksums
+    # verify the copy.
+    for action in ("s3:GetObject", "s3:GetObjectAttributes"):
+        role.add_to_principal_policy(iam.PolicyStatement(actions=[action], resources=[objects]))
     role.add_to_principal_policy(
         iam.PolicyStatement(
             actions=["s3:ListBucket"],

@@ -186,6 +186,8 @@ class TestWorkerTask:
         allowed = statements(prod["inference"], "WorkersTaskTaskRole")
         assert text(allowed["s3:GetObject"]["Resource"]).endswith("}/my-model/*")
         assert "BucketsModels" in text(allowed["s3:GetObject"]["Resource"])
+        attributes = allowed["s3:GetObjectAttributes"]["Resource"]
+        assert attributes == allowed["s3:GetObject"]["Resource"]
         assert allowed["s3:ListBucket"]["Condition"] == {
             "StringLike": {"s3:prefix": ["my-model/*"]}
         }

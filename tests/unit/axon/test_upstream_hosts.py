@@ -86,7 +86,8 @@ def test_upstream_host_that_is_not_allowed_is_named_with_the_setting() -> None:
 
 def test_settings_of_a_model_cannot_say_whom_to_trust() -> None:
     vllm = {"engine": "vllm", "model_uri": "s3://bucket/m"}
-    for name in ("trust_remote_code", "allow_pickled_weights", "upstream_hosts"):
+    allowances = ("allow_pickled_weights", "allow_unverified_weights")
+    for name in ("trust_remote_code", *allowances, "upstream_hosts"):
         with pytest.raises(SettingsError, match=f"{name}: no such setting"):
             engine_settings("m", vllm | {name: True})
     for value in (True, False):

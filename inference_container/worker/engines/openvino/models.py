@@ -3,10 +3,10 @@
 import importlib.util
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.engines.private_cache import cache_folder, make_private
 from worker.engines.protocol import EngineError, ModelInfo
 
 
@@ -50,11 +50,18 @@ def openable(model: Path) -> Path:
     """Return a GGUF file that OpenVINO can open.
 
     OpenVINO opens the file for writing, although it writes nothing. So a file that this process
-    may not write to is copied into the folder for temporary files.
+    may not write to is copied into the user's folder for copies of models.
+
+    Raises
+    ------
+    EngineError
+        That folder cannot be made, or is another user's.
     """
     if os.access(model, os.W_OK):
         return model
-    copy = Path(tempfile.gettempdir()) / model.name
+    folder = cache_folder()
+    make_private(folder)
+    copy = folder / model.name
     if not (copy.is_file() and copy.stat().st_size == model.stat().st_size):
         # Renamed when complete: two workers that start at once must not read half a file.
         part = copy.with_name(f"{copy.name}.{os.getpid()}")

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from worker.engines.protocol import EngineError
 
@@ -15,10 +15,14 @@ _CHUNK_BYTES = 2**20
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 
 
-class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+class Hash(Protocol):
+    """A checksum in progress, as in `hashlib`."""
 
-    def digest(self) -> bytes: ...
+    def update(self, data: bytes, /) -> None:
+        """Continue with these bytes."""
+
+    def digest(self) -> bytes:
+        """Return the checksum of the bytes so far."""
 
 
 class _Crc:
@@ -49,7 +53,7 @@ def _aws_crc(name: str, *, size: int) -> _Crc:
 
 
 # The fastest first: an object may have several.
-_ALGORITHMS: Mapping[str, Callable[[], _Hash]] = {
+_ALGORITHMS: Mapping[str, Callable[[], Hash]] = {
     "CRC64NVME": lambda: _aws_crc("crc64nvme", size=8),
     "CRC32C": lambda: _aws_crc("crc32c", size=4),
     "CRC32": lambda: _Crc(zlib.crc32, size=4),
@@ -74,7 +78,7 @@ def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
     -------
     Checksum | None
         None if there is none of the whole object: only one of the parts' checksums (``...-5``, of
-        a multipart upload), or none at all.
+        a multipart upload: multipart.py), or none at all.
     """
     for algorithm in _ALGORITHMS:
         value = head.get(f"Checksum{algorithm}")
@@ -86,11 +90,45 @@ def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
 def _md5_of(head: Mapping[str, Any]) -> Checksum | None:
     """Return the MD5 that the ETag of an object is, if it was put at once and without KMS."""
     etag = _MD5.fullmatch(head.get("ETag", ""))
-    if etag is None or head.get("ServerSideEncryption", "AES256") != "AES256":
-        return None
-    if "SSECustomerAlgorithm" in head:
+    if etag is None or not has_md5_etag(head):
         return None
     return Checksum("MD5", base64.b64encode(bytes.fromhex(etag[1])).decode())
+
+
+def has_md5_etag(head: Mapping[str, Any]) -> bool:
+    """Return whether the ETag of an object comes from the MD5 of its contents (or its parts').
+
+    Not with keys of KMS or of the customer, whose ETags say nothing about the contents.
+    """
+    encryption = head.get("ServerSideEncryption", "AES256")
+    return encryption == "AES256" and "SSECustomerAlgorithm" not in head
+
+
+def hash_of(algorithm: str) -> Hash:
+    """Return a new hash of this algorithm.
+
+    Raises
+    ------
+    EngineError
+        The package for this algorithm is not installed.
+    """
+    return _ALGORITHMS[algorithm]()
+
+
+def digest_of_range(file: BinaryIO, algorithm: str, *, start: int, size: int) -> bytes:
+    """Return the checksum of `size` bytes of a file, or of fewer if it ends before.
+
+    Raises
+    ------
+    EngineError
+        The package for this algorithm is not installed.
+    """
+    hasher = hash_of(algorithm)
+    file.seek(start)
+    while chunk := file.read(min(size, _CHUNK_BYTES)):
+        hasher.update(chunk)
+        size -= len(chunk)
+    return hasher.digest()
 
 
 def compute(file: Path, algorithm: str) -> str:
@@ -101,7 +139,7 @@ def compute(file: Path, algorithm: str) -> str:
     EngineError
         The package for this algorithm is not installed.
     """
-    hasher = _ALGORITHMS[algorithm]()
+    hasher = hash_of(algorithm)
     with file.open("rb") as opened:
         while chunk := opened.read(_CHUNK_BYTES):
             hasher.update(chunk)

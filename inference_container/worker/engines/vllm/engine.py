@@ -79,7 +79,11 @@ class VllmEngine(Engine, AdaptableEngine):
         """
         model = self._model
         folder = await asyncio.to_thread(
-            model_folder, model.uri, cache=model.cache, trust=model.trust
+            model_folder,
+            model.uri,
+            cache=model.cache,
+            trust=model.trust,
+            weights=model.weights,
         )
         await asyncio.to_thread(self._adapters.fetch, cache=model.cache)
         try:

@@ -1,12 +1,12 @@
 """The model that vLLM serves, and the engine arguments for it."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 from axon.settings import EngineSettings, VllmSettings
+from worker.engines.private_cache import cache_folder
 from worker.engines.protocol import EngineError
 from worker.engines.vllm.safety import Trust
 
@@ -46,7 +46,7 @@ class VllmModel:
 
     name: str
     uri: str
-    cache: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "models")
+    cache: Path = field(default_factory=cache_folder)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     more_arguments: Mapping[str, Any] = field(default_factory=dict)
     adapters: Mapping[str, str] = field(default_factory=dict)
@@ -63,8 +63,17 @@ class VllmModel:
             arguments=settings.model_dump(include=set(MODEL_ARGUMENTS), exclude_none=True),
             more_arguments=settings.vllm_arguments,
             adapters=settings.lora_adapters,
-            trust=Trust(code=settings.trust_remote_code, pickles=settings.allow_pickled_weights),
+            trust=Trust(
+                code=settings.trust_remote_code,
+                pickles=settings.allow_pickled_weights,
+                unverified=settings.allow_unverified_weights,
+            ),
         )
+
+    @property
+    def weights(self) -> str | None:
+        """Pattern of the names of the weights that vLLM loads; None if it makes them up."""
+        return None if self.more_arguments.get("load_format") == "dummy" else "*.safetensors"
 
 
 def engine_arguments(model: VllmModel, *, folder: Path, slots: int) -> Any:

@@ -27,35 +27,54 @@ class Trust:
         Its Python may run (vLLM's `trust_remote_code`).
     pickles : bool
         Weights may be pickles, which run code when they are loaded.
+    unverified : bool
+        Files may be copied from S3 whose contents cannot be compared with a checksum.
     """
 
     code: bool = False
     pickles: bool = False
+    unverified: bool = False
 
     def copies(self, name: str) -> bool:
         """Return whether a file of this name is copied from S3."""
         suffix = PurePosixPath(name).suffix.lower()
         return (self.pickles or suffix not in _PICKLES) and (self.code or suffix not in _CODE)
 
-    def check(self, folder: Path, *, weights: str) -> None:
+    def check(self, folder: Path, *, weights: str | None) -> None:
         """Check that a folder has weights that may be loaded.
 
         Parameters
         ----------
         folder : Path
             The folder of a model or an adapter.
-        weights : str
-            Pattern of the names of its safetensors; without them vLLM would look for pickles.
+        weights : str | None
+            Pattern of the names of its safetensors; without them vLLM would look for pickles. None
+            if it loads no weights.
 
         Raises
         ------
         EngineError
             It has no safetensors.
         """
-        if not self.pickles and not any(folder.glob(weights)):
+        if weights and not self.pickles and not any(folder.glob(weights)):
             raise EngineError(
                 f"{folder} has no {weights}, and other formats can run code when they are "
                 "loaded: convert the weights, or allow it with AXON_ALLOW_PICKLED_WEIGHTS=true"
+            )
+
+    def check_unverified(self, where: str) -> None:
+        """Check that a file may be loaded that has no checksum.
+
+        Raises
+        ------
+        EngineError
+            It may not.
+        """
+        if not self.unverified:
+            raise EngineError(
+                f"{where} cannot be verified: S3 has no checksum of it or its parts that a worker "
+                "can compare. Upload it again (aws s3 cp), or allow it with "
+                "AXON_ALLOW_UNVERIFIED_WEIGHTS=true"
             )
 
     def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from worker.engines.private_cache import make_private
 from worker.engines.protocol import EngineError
 from worker.engines.vllm.checksums import checksum_of, compute
+from worker.engines.vllm.multipart import composite_of
 from worker.engines.vllm.safety import Trust
 
 if TYPE_CHECKING:
@@ -28,32 +30,33 @@ def model_folder(
     cache: Path,
     trust: Trust = _NO_TRUST,
     must_contain: str = "config.json",
-    weights: str = "*.safetensors",
+    weights: str | None = "*.safetensors",
 ) -> Path:
     """Return the local folder of a model; copy it from S3 first if necessary.
 
     A file that was copied in full is not copied again unless its object has changed; an incomplete
-    one has another name. Each byte is verified by S3's checksum where there is one of the whole
-    file, as of every object that was uploaded since 2025; sizes are compared in any case.
+    one has another name. Each byte is verified by S3's checksum, of the whole file or of its
+    parts. A file without one is refused unless `trust` allows it.
 
     Parameters
     ----------
     uri : str
         ``s3://bucket/prefix``, or a local path.
     cache : Path
-        Folder for copies.
+        Folder for copies; closed to other users, who could forge a copy and its entry in the list.
     trust : Trust
         Which files may be copied and loaded.
     must_contain : str
         Name of a file without which the folder is no model.
-    weights : str
-        Pattern of the names of its weights.
+    weights : str | None
+        Pattern of the names of its weights; None if none are loaded.
 
     Raises
     ------
     EngineError
         There is no such folder, it cannot be read, an object's key leads out of it, a file
-        arrived damaged, or it has no weights that may be loaded.
+        arrived damaged or cannot be verified, it has no weights that may be loaded, or the cache is
+        another user's.
     """
     if not uri.startswith("s3://"):
         folder = _checked(Path(uri), must_contain)
@@ -66,6 +69,7 @@ def model_folder(
     parts = urlsplit(uri)
     bucket, prefix = parts.netloc, parts.path.strip("/")
     folder = cache.joinpath(bucket, *_steps(prefix, of=uri))
+    make_private(cache)
     try:
         _copy(boto3.client("s3"), bucket=bucket, prefix=prefix, to=folder, trust=trust)
     except (BotoCoreError, ClientError) as error:
@@ -87,7 +91,7 @@ def _copy(s3: "S3Client", *, bucket: str, prefix: str, to: Path, trust: Trust) -
         logger.info("%s is not copied: it may run code", skipped.key)
     # Before any is written.
     targets = [_target(to, each.key, prefix=prefix) for each in objects]
-    copied = _Copied(to, prefix=prefix)
+    copied = _Copied(to, prefix=prefix, trust=trust)
     copied.keep_only({each.key for each in objects})
     progress = _Progress(prefix, total=sum(each.size for each in objects))
     for each, target in zip(objects, targets, strict=True):
@@ -97,9 +101,9 @@ def _copy(s3: "S3Client", *, bucket: str, prefix: str, to: Path, trust: Trust) -
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + ".partial")
         s3.download_file(bucket, each.key, str(partial), Callback=progress.add)
-        _verify(s3, partial, bucket=bucket, expected=each)
+        verified = _verify(s3, partial, bucket=bucket, expected=each, trust=trust)
         partial.rename(target)
-        copied.add(each)
+        copied.add(each, verified=verified)
 
 
 def _target(folder: Path, key: str, *, prefix: str) -> Path:
@@ -137,9 +141,10 @@ class _Copied:
     name is copied again, whatever its size: nobody has verified it.
     """
 
-    def __init__(self, folder: Path, *, prefix: str) -> None:
+    def __init__(self, folder: Path, *, prefix: str, trust: Trust) -> None:
         self._folder = folder
         self._prefix = prefix
+        self._trust = trust
         self._file = folder.with_name(folder.name + ".copied.json")
         self._etags: dict[str, str] = {}
         with suppress(FileNotFoundError, ValueError):
@@ -149,11 +154,12 @@ class _Copied:
         """Return whether the object was copied whole, and has not changed since."""
         if not target.is_file() or target.stat().st_size != each.size:
             return False
-        return self._etags.get(each.key) == each.etag
+        noted = self._etags.get(each.key)
+        return noted == each.etag or (self._trust.unverified and noted == _unverified(each))
 
-    def add(self, each: _Object) -> None:
-        """Note a copy."""
-        self._etags[each.key] = each.etag
+    def add(self, each: _Object, *, verified: bool) -> None:
+        """Note a copy; one that is not verified counts only as long as that is allowed."""
+        self._etags[each.key] = each.etag if verified else _unverified(each)
         self._write()
 
     def keep_only(self, keys: Collection[str]) -> None:
@@ -171,18 +177,37 @@ class _Copied:
         partial.rename(self._file)
 
 
-def _verify(s3: "S3Client", file: Path, *, bucket: str, expected: _Object) -> None:
+def _unverified(each: _Object) -> str:
+    return f"{each.etag} unverified"
+
+
+def _verify(s3: "S3Client", file: Path, *, bucket: str, expected: _Object, trust: Trust) -> bool:
+    """Return whether a file has a checksum; check it.
+
+    Raises
+    ------
+    EngineError
+        The file is damaged, its object has changed, or it has no checksum and must have one.
+    """
     where = f"s3://{bucket}/{expected.key}"
     if (arrived := file.stat().st_size) != expected.size:
         raise EngineError(f"{where} arrived damaged: {arrived} of {expected.size} bytes")
     head = s3.head_object(Bucket=bucket, Key=expected.key, ChecksumMode="ENABLED")
     if head["ETag"] != expected.etag:
         raise EngineError(f"{where} has changed while it was copied: load the model again")
-    checksum = checksum_of(head)
-    if checksum is None:
-        logger.warning("%s has no checksum of the whole file: its size alone was compared", where)
-    elif compute(file, checksum.algorithm) != checksum.value:
-        raise EngineError(f"{where} arrived damaged: its {checksum.algorithm} is another")
+    if checksum := checksum_of(head):
+        algorithm = checksum.algorithm
+        intact = compute(file, algorithm) == checksum.value
+    elif composite := composite_of(s3, head, bucket=bucket, key=expected.key):
+        algorithm = composite.algorithm
+        intact = composite.matches(file)
+    else:
+        trust.check_unverified(where)
+        logger.warning("%s has no usable checksum: its size alone was compared", where)
+        return False
+    if not intact:
+        raise EngineError(f"{where} arrived damaged: its {algorithm} is another")
+    return True
 
 
 def _objects(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[_Object]:

@@ -275,6 +275,7 @@ class EngineSettings(VllmSettings):
     `upstream_hosts`: hosts that models which are loaded later may name in `upstream_url`.
     Other `upstream_*` are for the engine ``openai``: docs/upstream.md.
     `trust_remote_code`, `allow_pickled_weights`: a model's folder may run code when it is loaded.
+    `allow_unverified_weights`: files from S3 may have no checksum that can be compared.
     `health_token`: what requests to `health_port` must send, where other users reach it.
     """
 
@@ -301,6 +302,7 @@ class EngineSettings(VllmSettings):
 
     trust_remote_code: bool = False
     allow_pickled_weights: bool = False
+    allow_unverified_weights: bool = False
 
     engine_stall_s: Seconds = 60
     engine_start_timeout_s: Seconds = 1800

@@ -1,6 +1,12 @@
 import pytest
 
-from local.http.access import is_local_page, is_same, names_this_machine, new_secret
+from local.http.access import (
+    is_clients_host,
+    is_local_page,
+    is_same,
+    names_this_machine,
+    new_secret,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +32,27 @@ from local.http.access import is_local_page, is_same, names_this_machine, new_se
 )
 def test_host_names_this_machine_only_as_no_dns_server_can(host: str, local: bool) -> None:
     assert names_this_machine(host) is local
+    assert is_clients_host(host, allowed=["mine.tunnel.example"]) is local
+
+
+@pytest.mark.parametrize(
+    ("host", "clients"),
+    [
+        ("host.docker.internal:8000", True),
+        ("HOST.docker.internal", True),
+        ("mine.tunnel.example", True),
+        ("Mine.tunnel.example:443", True),
+        ("evil.host.docker.internal", False),
+        ("host.docker.internal.evil.example:8000", False),
+        ("evil@host.docker.internal", False),
+        ("other.tunnel.example", False),
+    ],
+)
+def test_host_of_the_clients_port_may_be_one_that_no_page_can_have(
+    host: str, clients: bool
+) -> None:
+    assert is_clients_host(host, allowed=["mine.tunnel.example"]) is clients
+    assert not names_this_machine(host)
 
 
 @pytest.mark.parametrize(

@@ -97,9 +97,10 @@ class TestSettings:
     def test_settings_trust_what_the_deployment_trusts(self) -> None:
         said = DesiredModel("a", {"engine": "vllm", "model_uri": "/m"}, 1)
         for trusted in (False, True):
-            trust = {"trust_remote_code": trusted, "allow_pickled_weights": trusted}
+            names = ("trust_remote_code", "allow_pickled_weights", "allow_unverified_weights")
+            trust = dict.fromkeys(names, trusted)
             settings = settings_of(said, deployment=SETTINGS.model_copy(update=trust))
-            assert settings.trust_remote_code is settings.allow_pickled_weights is trusted
+            assert settings.model_dump(include=set(names)) == trust
 
     def test_settings_that_are_not_valid_are_refused(self) -> None:
         with pytest.raises(SettingsError, match="slots"):

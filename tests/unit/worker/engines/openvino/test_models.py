@@ -44,10 +44,9 @@ class TestOpenable:
     def test_openable_copies_another_file_once(
         self, model: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        scratch = model.parent.parent / "scratch"
-        scratch.mkdir()
+        scratch = model.parent.parent / "axon" / "models"
         monkeypatch.setattr("os.access", lambda *_: False)
-        monkeypatch.setattr("tempfile.gettempdir", lambda: str(scratch))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(model.parent.parent))
         copy = openable(model)
         assert copy.read_bytes() == b"GGUF"
         written = copy.stat().st_mtime_ns
@@ -58,8 +57,9 @@ class TestOpenable:
     def test_openable_replaces_an_incomplete_copy(
         self, model: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        scratch = model.parent.parent
+        scratch = model.parent.parent / "axon" / "models"
+        scratch.mkdir(parents=True)
         monkeypatch.setattr("os.access", lambda *_: False)
-        monkeypatch.setattr("tempfile.gettempdir", lambda: str(scratch))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(model.parent.parent))
         (scratch / model.name).write_bytes(b"GG")
         assert openable(model).read_bytes() == b"GGUF"
