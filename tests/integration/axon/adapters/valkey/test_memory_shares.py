@@ -8,6 +8,7 @@ import pytest
 from axon.adapters.valkey.caches import ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory
+from axon.adapters.valkey.due_index import ValkeyDueIndex
 from axon.adapters.valkey.memory import (
     CACHE_SHARE,
     CONNECTION_SHARE,
@@ -16,6 +17,7 @@ from axon.adapters.valkey.memory import (
     MemoryGuard,
 )
 from axon.adapters.valkey.traces import ValkeyResponseTraces
+from axon.deadlines import Deadlines
 from axon.event_log.log import LoggedEvent, Status
 from axon.event_log.openings import OpenResult
 from tests.conftest import Servers
@@ -109,6 +111,52 @@ class TestConnectionsShare:
         await log.append("resp_1", epoch=claim.epoch, events=final, status=Status.CANCELLED)
         await ValkeyTurnCache(valkey=small, ttl_s=900).put([turn(1, connection_id="c1")])
         assert await small.call("KEYS", "axon:connection:c1:*") == []
+
+
+class TestHeldLogs:
+    """A log counts for its tenant and its connection for as long as it is kept."""
+
+    OWNERS = ("tenant:t", "connection:c1")
+
+    async def counted_for_a_second(self, valkey: Valkey) -> None:
+        for owner in self.OWNERS:
+            expires = await valkey.now_ms() + 1000
+            assert await valkey.call("ZADD", f"axon:{owner}:held", "CH", expires, "resp_1") == 1
+
+    async def counted_s(self, valkey: Valkey) -> list[float]:
+        now = await valkey.now_ms()
+        scores = [
+            await valkey.call("ZSCORE", f"axon:{owner}:held", "resp_1") for owner in self.OWNERS
+        ]
+        return [(float(score) - now) / 1000 for score in scores]
+
+    async def test_count_as_long_as_a_resumption_keeps_them(self, small: Valkey) -> None:
+        log = event_log(small)
+        await shares(small, connection_bytes=10**9)
+        await opened(small, 1)
+        claim = await log.claim("resp_1")
+        final = [LoggedEvent(claim.next_sequence, b"{}")]
+        await log.append("resp_1", epoch=claim.epoch, events=final, status=Status.COMPLETED)
+        await self.counted_for_a_second(small)
+        await ValkeyConnectionDirectory(valkey=small).register("c2", principal=a_principal("t"))
+        await log.resume("resp_1", tenant_id="t", connection_id="c2", first=0)
+        assert await self.counted_s(small) == [pytest.approx(300, abs=5)] * 2
+
+    async def test_count_as_long_as_an_answer_runs(self, small: Valkey) -> None:
+        log = event_log(small)
+        await shares(small, connection_bytes=10**9)
+        await opened(small, 1)
+        claim = await log.claim("resp_1")
+        kept_s = [pytest.approx(Deadlines().keep_open_s + 300, abs=5)] * 2
+        await self.counted_for_a_second(small)
+        events = [LoggedEvent(claim.next_sequence, b"{}")]
+        await log.append("resp_1", epoch=claim.epoch, events=events)
+        assert await self.counted_s(small) == kept_s
+        await self.counted_for_a_second(small)
+        await small.call("ZADD", "axon:deadlines", 1, "resp_1")
+        due = ValkeyDueIndex(valkey=small, deadlines=Deadlines(), retention_s=300)
+        await due.take_overdue(limit=9)
+        assert await self.counted_s(small) == kept_s
 
 
 class TestCachesShare:

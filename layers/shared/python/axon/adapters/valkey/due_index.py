@@ -56,7 +56,7 @@ class ValkeyDueIndex(DueIndex):
             int(deadlines.keep_open_s + retention_s),
             self._deadlines,
         ]
-        self._take = Script(valkey, "take_due", after=("now_ms", "due"), when_full=True)
+        self._take = Script(valkey, "take_due", after=("now_ms", "held", "due"), when_full=True)
         self._is_overdue = Script(valkey, "is_overdue", after=("now_ms", "due"), when_full=True)
 
     @override

@@ -73,21 +73,19 @@ class ValkeyEventLog(ValkeyLogIndexes):
         # What has ended must be known as long as its job may come again, which its worker deletes.
         self._keep_s = max(self._retention_s, ceil(deadlines.queue_s))
         self._keep_open_s = deadlines.keep_open_s + self._retention_s
-        timed = ("generation", "now_ms", "progress")
+        timed = ("held", "generation", "now_ms", "progress")
         self._open = Script(valkey, "open", after=("format", "held", *_DELIVERY))
         claims = ("format", *timed, "publish", "attempts")
         self._claim = Script(valkey, "claim", after=claims)
-        self._append = Script(valkey, "append", after=("held", *timed, "publish"))
+        self._append = Script(valkey, "append", after=(*timed, "publish"))
         # What ends a response frees its job: it must not wait for memory.
         self._claim_to_end = Script(valkey, "claim", after=claims, when_full=True)
-        self._append_end = Script(
-            valkey, "append", after=("held", *timed, "publish"), when_full=True
-        )
+        self._append_end = Script(valkey, "append", after=(*timed, "publish"), when_full=True)
         self._restore = Script(
-            valkey, "restore", after=("format", "now_ms", "progress", "relay_of", "lanes")
+            valkey, "restore", after=("format", "held", "now_ms", "progress", "relay_of", "lanes")
         )
         self._resume = Script(
-            valkey, "resume", after=("format", "generation", *_DELIVERY), when_full=True
+            valkey, "resume", after=("format", "generation", "held", *_DELIVERY), when_full=True
         )
         self._replication = Replication(valkey)
         self._checkpoint = Script(

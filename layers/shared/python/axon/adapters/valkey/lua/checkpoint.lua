@@ -56,9 +56,7 @@ if last < call then
     redis.call('EXPIRE', KEYS[1] .. ':events', ARGV[9], 'GT')
     redis.call('EXPIRE', KEYS[1] .. ':journal', ARGV[9], 'GT')
     redis.call('EXPIRE', KEYS[1], ARGV[10], 'GT')
-    for _, owner in ipairs({ tenant_of(meta[9]), connection_of(meta[10] or '') }) do
-      redis.call('ZADD', held_keys(owner), 'XX', 'GT', now_ms() + ARGV[9] * 1000, ARGV[1])
-    end
+    extend_held(ARGV[1], meta[9], meta[10], now_ms() + ARGV[9] * 1000)
   end
 end
 return 'marked'

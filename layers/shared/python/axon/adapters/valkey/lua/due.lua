@@ -1,6 +1,6 @@
 -- The one place that decides whether a response is overdue. docs/deadlines.md explains the rules.
 local DUE_FIELDS = { 'status', 'epoch', 'next_sequence', 'next_record', 'progress', 'opened_ms', 'limit_ms',
-  'model', 'deadlines', 'worker_id' }
+  'model', 'deadlines', 'worker_id', 'tenant_id', 'requested_on' }
 
 -- Return deadlines of a response in ms: without a worker, in the queue, without progress.
 -- encoded: as `axon.deadlines.Deadlines` wrote it, or false for a response of the version before.

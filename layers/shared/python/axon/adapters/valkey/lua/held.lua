@@ -45,6 +45,19 @@ local function hold(owner, name, bytes, until_ms)
   redis.call('EXPIRE', sizes, COUNTED_S)
 end
 
+-- Count a response's log until then at the earliest, where it is counted: for its tenant, and for the connection
+-- that has sent the request. Whatever extends a log's expiry calls this, or the log would live on uncounted.
+-- requested_on: the connection's id; false where none was recorded
+local function extend_held(id, tenant, requested_on, until_ms)
+  for _, owner in ipairs({ tenant_of(tenant or ''), connection_of(requested_on or '') }) do
+    local index, sizes = held_keys(owner)
+    if redis.call('ZADD', index, 'XX', 'GT', 'CH', until_ms, id) == 1 then
+      redis.call('EXPIRE', index, COUNTED_S)
+      redis.call('EXPIRE', sizes, COUNTED_S)
+    end
+  end
+end
+
 -- Return how many bytes are held for an owner, after forgetting some of what has expired.
 local function held_bytes(owner, now)
   local index, sizes = held_keys(owner)

@@ -12,7 +12,7 @@ local function move_deadline(response, deadlines, id, move_at, now, keep)
   if move_at and now < tonumber(move_at) then
     return
   end
-  local own = redis.call('HMGET', response, 'deadlines', 'limit_ms', 'idempotency')
+  local own = redis.call('HMGET', response, 'deadlines', 'limit_ms', 'idempotency', 'tenant_id', 'requested_on')
   if not own[1] then
     return -- opened by the version before: the sweep looks at `progress` when the entry is due
   end
@@ -23,5 +23,6 @@ local function move_deadline(response, deadlines, id, move_at, now, keep)
   for _, key in ipairs({ response, response .. ':events', response .. ':journal', own[3] or nil }) do
     redis.call('EXPIRE', key, keep, 'GT')
   end
+  extend_held(id, own[4], own[5], now + keep * 1000)
 end
 

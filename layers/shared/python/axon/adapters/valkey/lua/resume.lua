@@ -7,7 +7,8 @@
 -- Returns 'resumed', 'missing', 'ahead' (of the log), 'gone' (the connection) or 'no_relay'.
 local response, events, journal, connection, running, relays, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'tenant_id', 'connection_id', 'relay_id', 'next_sequence',
-  'job', 'resumption', 'generation', 'lane', 'order', 'before')
+  'job', 'resumption', 'generation', 'lane', 'order', 'before',
+  'requested_on')
 if meta[1] ~= ARGV[2] or redis.call('EXISTS', events) == 0 then
   return 'missing'
 end
@@ -39,6 +40,7 @@ if ended then
   redis.call('EXPIRE', events, ARGV[8], 'GT')
   redis.call('EXPIRE', journal, ARGV[8], 'GT')
   redis.call('EXPIRE', response, ARGV[9], 'GT')
+  extend_held(ARGV[1], meta[1], meta[11], now_ms() + ARGV[8] * 1000)
 else
   redis.call('SADD', running, ARGV[1])
   redis.call('EXPIRE', running, ARGV[5])

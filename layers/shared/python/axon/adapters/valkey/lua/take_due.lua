@@ -53,6 +53,7 @@ local function look(id, score)
   redis.call('EXPIRE', key, keep, 'GT')
   redis.call('EXPIRE', key .. ':events', keep, 'GT')
   redis.call('EXPIRE', key .. ':journal', keep, 'GT')
+  extend_held(id, meta.tenant_id, meta.requested_on, now + keep * 1000)
   if kind == 'abandoned' then
     redis.call('ZADD', index, now + lease, id)
     return kind
