@@ -56,13 +56,12 @@ async def _register(
     connection_id: str, principal: Principal, cancel_on_disconnect: bool
 ) -> KeyState:
     async with asyncio.timeout(REGISTERING_S):
-        _, state = await asyncio.gather(
-            CONNECTIONS.register(
-                connection_id, principal=principal, cancel_on_disconnect=cancel_on_disconnect
-            ),
-            OPEN_CONNECTIONS.note(principal.key_id, connection_id),
+        # In this order: without memory the registration is refused, but a note is not. Noted before
+        # it, a client that connects again and again would fill Valkey with refused connections.
+        await CONNECTIONS.register(
+            connection_id, principal=principal, cancel_on_disconnect=cancel_on_disconnect
         )
-    return state
+        return await OPEN_CONNECTIONS.note(principal.key_id, connection_id)
 
 
 def _setting(event: Event) -> str:

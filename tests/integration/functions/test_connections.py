@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from axon.adapters.composition import due_index
+from axon.adapters.valkey import keys
 from axon.event_log.log import Status
 from axon.lambdas import run
 from axon.responses.sweeper import ResponseSweeper
@@ -94,7 +95,10 @@ def test_connect_is_refused_with_503_without_memory(harness: FunctionsHarness) -
         assert connect.handler(event, None) == {"statusCode": 503}
     finally:
         run(harness.valkey.call("CONFIG", "SET", "maxmemory", 0))
+    noted = keys.key_connections("key_1")
+    assert run(harness.valkey.call("EXISTS", noted)) == 0, "a refusal takes no memory"
     assert connect.handler(event, None) == {"statusCode": 200}
+    assert run(harness.valkey.call("ZSCORE", noted, CONNECTION)) is not None
 
 
 def statuses(harness: FunctionsHarness, response_ids: set[str]) -> set[Status]:
