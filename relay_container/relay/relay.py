@@ -91,8 +91,9 @@ class Relay:
         terminating.append(group.create_task(self.kept_ends.run()))
         await stop.wait()
         self.relay_left.set()  # ends the pause of the failover's loop, which then sees `stop`
-        await self._leave(delivering)
+        await asyncio.gather(self._leave(delivering), self.revoker.drain())
         await end(*delivering, *terminating)
+        await self.revoker.cancel()
 
     async def _begin(self) -> None:
         # Nothing is registered before publications arrive: what is published to a relay that does

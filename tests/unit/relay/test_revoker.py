@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from axon.event_log.log import Status
@@ -5,7 +7,7 @@ from axon.management_api import PostThrottledError, PostUncertainError
 from axon.serialization import loads
 from axon.tenants.revocation import CLOSE_AFTER_S, KeyState
 from axon.testing.api_keys import FakeOpenConnections
-from relay.revoker import Revoker
+from relay.revoker import CANCELLING_S, Revoker
 from tests.support import virtual_time
 from tests.unit.relay.log_author_stub import Author
 from tests.unit.relay.relay_harness import RELAY, RelayHarness
@@ -34,6 +36,11 @@ class RevokerHarness:
             await self.open.note(KEY, connection_id)
         await self.open.note("key_2", "other")
 
+    async def step(self) -> None:
+        """Take a step, and wait for what it has begun."""
+        await self.revoker.step()
+        await self.revoker.drain()
+
     async def status(self, author: Author) -> Status:
         return (await self.relay.describe(author)).status
 
@@ -52,21 +59,21 @@ def test_revoker_notifies_clients_cancels_their_responses_and_closes_their_conne
     async def scenario() -> None:
         harness = await begun()
         author, other = await harness.relay.open("c1"), await harness.relay.open("other")
-        await harness.revoker.step()
+        await harness.step()
         assert harness.notices("c1") == []
         await harness.open.revoke(KEY)
-        await harness.revoker.step()
+        await harness.step()
         for connection_id in ("c1", "c2"):
             assert harness.notices(connection_id) == [("error", "invalid_api_key")]
         assert await harness.status(author) is Status.CANCELLED
         assert harness.relay.connections.deleted == []
         virtual_time.pause_process(CLOSE_AFTER_S)
-        await harness.revoker.step()
+        await harness.step()
         assert sorted(harness.relay.connections.deleted) == ["c1", "c2"]
         assert harness.open.connections_of(KEY) == set()
         assert harness.notices("other") == []
         assert await harness.status(other) is Status.QUEUED
-        await harness.revoker.step()
+        await harness.step()
         assert len(harness.notices("c1")) == 1
 
     virtual_time.run(scenario())
@@ -78,7 +85,7 @@ def test_revoker_cancels_what_a_client_that_is_gone_has_left() -> None:
         author = await harness.relay.open("c1")
         harness.relay.connections.hang_up("c1")
         await harness.open.revoke(KEY)
-        await harness.revoker.step()
+        await harness.step()
         assert await harness.status(author) is Status.CANCELLED
         assert harness.open.connections_of(KEY) == {"c2"}
 
@@ -91,7 +98,7 @@ def test_revoker_leaves_a_response_of_another_key_to_be_resumed() -> None:
         author = await harness.relay.open("other")
         harness.relay.connections.hang_up("other")
         await harness.open.revoke("key_2")
-        await harness.revoker.step()
+        await harness.step()
         assert await harness.status(author) is Status.QUEUED
         assert harness.open.connections_of("key_2") == set()
 
@@ -104,10 +111,10 @@ def test_revoker_closes_a_connection_that_cannot_be_notified(error: Exception) -
         harness = await begun()
         harness.relay.connections.fail("c1", *[error] * 200)
         await harness.open.revoke(KEY)
-        await harness.revoker.step()
+        await harness.step()
         virtual_time.pause_process(CLOSE_AFTER_S)
         for _ in range(50):
-            await harness.revoker.step()
+            await harness.step()
         assert sorted(harness.relay.connections.deleted) == ["c1", "c2"]
 
     virtual_time.run(scenario())
@@ -129,6 +136,37 @@ def test_revoker_ends_within_five_seconds_of_the_revocation() -> None:
     virtual_time.run(scenario())
 
 
+def test_revoker_closes_connections_in_time_while_cancels_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their responses, and a client that reads nothing, delay no close."""
+
+    async def scenario() -> None:
+        harness = await begun()
+        for connection_id in ("c1", "c2", "other"):
+            await harness.relay.open(connection_id)
+        ended: list[str] = []
+
+        async def hang(response_id: str, *_: object, **__: object) -> None:
+            await asyncio.sleep(60)
+            ended.append(response_id)
+
+        monkeypatch.setattr(harness.relay.terminator, "end", hang)
+        await harness.open.revoke(KEY)
+        revoked_at = virtual_time.now()
+        while harness.open.connections_of(KEY):
+            await harness.revoker.step()
+            await asyncio.sleep(0.25)
+        assert virtual_time.now() - revoked_at <= 5
+        assert len(harness.notices("c1")) == 1
+        await harness.revoker.drain()
+        assert virtual_time.now() - revoked_at <= CANCELLING_S + 0.5
+        await harness.revoker.cancel()
+        assert ended == []
+
+    virtual_time.run(scenario())
+
+
 def test_revoker_closes_a_connection_although_its_response_cannot_be_cancelled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -144,10 +182,10 @@ def test_revoker_closes_a_connection_although_its_response_cannot_be_cancelled(
 
         monkeypatch.setattr(harness.relay.terminator, "end", failing)
         await harness.open.revoke(KEY)
-        await harness.revoker.step()
+        await harness.step()
         assert await harness.status(author) is Status.CANCELLED
         virtual_time.pause_process(CLOSE_AFTER_S)
-        await harness.revoker.step()
+        await harness.step()
         assert "c1" in harness.relay.connections.deleted
         assert await harness.open.note(KEY, "c1") is KeyState.REVOKED
 

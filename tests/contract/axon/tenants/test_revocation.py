@@ -125,6 +125,17 @@ async def test_open_connections_do_not_keep_one_that_is_notified_after_it_has_le
     assert await look(connections) == []
 
 
+async def test_open_connections_share_a_page_among_keys(connections: OpenConnections) -> None:
+    """A key with many connections does not keep those of another one from being closed."""
+    for number in range(20):
+        await connections.note("key_1", f"c{number}")
+    await connections.note("key_2", "other")
+    await connections.revoke("key_1")
+    await connections.revoke("key_2")
+    found = await look(connections, limit=10)
+    assert [each.key_id for each in found] == [*["key_1"] * 5, "key_2"]
+
+
 async def test_open_connections_say_that_no_relay_runs(valkey: Valkey) -> None:
     assert not await ValkeyOpenConnections(valkey=valkey).revoke("key_1")
 

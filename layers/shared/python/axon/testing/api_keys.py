@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from math import ceil
 
 from typing_extensions import override
 
@@ -65,12 +66,14 @@ class FakeOpenConnections(OpenConnections):
     @override
     async def revoked(self, relay_id: str, *, limit: int) -> Sequence[RevokedConnection]:
         found: list[RevokedConnection] = []
-        for key_id, revoked_at in list(self._draining.items()):
+        draining = list(self._draining.items())
+        for position, (key_id, revoked_at) in enumerate(draining):
             if not self._open.get(key_id):
                 del self._draining[key_id]
             elif self._relays.setdefault(key_id, relay_id) == relay_id:
-                found += self._due(key_id, revoked_at + CLOSE_AFTER_S)
-        return found[:limit]
+                share = ceil((limit - len(found)) / (len(draining) - position))
+                found += self._due(key_id, revoked_at + CLOSE_AFTER_S)[:share]
+        return found
 
     @override
     async def notified(self, connection: RevokedConnection) -> None:

@@ -8,11 +8,14 @@ local KEYS_AT_ONCE = 8
 local relay, rest, lease, grace = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local now, found = now_ms(), {}
 
+-- A key gets its share of the page, so that one with thousands of connections leaves room for others.
+local share = 0
+
 local function add(id, connections, closing, close_at)
   for _, connection in ipairs(connections) do
     found[#found + 1] = { id, connection, closing, close_at }
   end
-  rest = rest - #connections
+  rest, share = rest - #connections, share - #connections
 end
 
 local revoked = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '+inf', 'WITHSCORES', 'LIMIT', 0, KEYS_AT_ONCE)
@@ -25,11 +28,12 @@ for position = 1, #revoked, 2 do
   elseif not holder or holder == relay then
     redis.call('SET', closer, relay, 'PX', lease)
     -- Those to be closed have a negative score, and come first: their time has come.
-    if rest > 0 then
-      add(id, redis.call('ZRANGEBYSCORE', open, -now, '(0', 'LIMIT', 0, rest), 1, close_at)
+    share = math.ceil(rest / ((#revoked - position + 1) / 2))
+    if share > 0 then
+      add(id, redis.call('ZRANGEBYSCORE', open, -now, '(0', 'LIMIT', 0, share), 1, close_at)
     end
-    if rest > 0 then
-      add(id, redis.call('ZRANGEBYSCORE', open, '(0', '+inf', 'LIMIT', 0, rest), 0, close_at)
+    if share > 0 then
+      add(id, redis.call('ZRANGEBYSCORE', open, '(0', '+inf', 'LIMIT', 0, share), 0, close_at)
     end
   end
 end
