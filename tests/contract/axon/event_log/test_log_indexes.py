@@ -115,6 +115,19 @@ class TestAbandonedIndex:
         await harness.log.abandon("c2")
         assert await harness.log.abandoned() == ["resp_1"]
 
+    @pytest.mark.parametrize("gone", [True, False])
+    async def test_lists_a_response_that_waits_for_its_lane_when_its_client_has_left(
+        self, harness: EventLogHarness, gone: bool
+    ) -> None:
+        await harness.log.open(NEW)
+        if gone:
+            await harness.connections.remove("c1")
+        await harness.log.abandon("c1")
+        closed = DeliveryCheckpoint(0, TailState.CLOSED)
+        await harness.log.checkpoint("resp_1", closed, relay_id="r1", connection_id="c1")
+        await harness.seconds(0.52)
+        assert await harness.log.abandoned() == (["resp_1"] if gone else [])
+
     async def test_lists_no_response_of_another_connection(self, harness: EventLogHarness) -> None:
         await harness.log.open(NEW)
         await harness.log.open(replace(NEW, response_id="resp_2", connection_id="c2"))

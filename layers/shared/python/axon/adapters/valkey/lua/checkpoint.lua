@@ -49,8 +49,11 @@ if last < call then
       redis.call('HSET', KEYS[1], 'checkpoint_generation', generation)
     end
   end
-  -- A response that is being delivered is not abandoned.
-  redis.call('ZREM', KEYS[2], ARGV[1])
+  -- A response that is being delivered is not abandoned. But one that waits for its lane writes checkpoints
+  -- without posting anything, also after its client has left: it must not take its abandonment back.
+  if redis.call('HEXISTS', 'axon:connection:' .. ARGV[3], 'gone') == 0 then
+    redis.call('ZREM', KEYS[2], ARGV[1])
+  end
   -- It may have ended long before its turn comes in its lane. A deleted one, which has no tenant, is not kept.
   if tail == '=' and meta[8] ~= 'queued' and meta[8] ~= 'in_progress' and (meta[9] or '') ~= '' then
     redis.call('EXPIRE', KEYS[1] .. ':events', ARGV[9], 'GT')
