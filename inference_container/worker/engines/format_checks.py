@@ -16,8 +16,10 @@ logger = logging.getLogger(__name__)
 
 _KEPT = 1024
 """Verdicts that are kept, those used last."""
-_MOST_WAITING = 16
-"""Formats that wait for the compiler; each takes a minute at most."""
+_MOST_FORMATS = 16
+"""Formats that are compiled or wait for it; each takes a minute on a child, and at most two."""
+_MOST_REQUESTS = 4
+"""Requests that wait for verdicts, if the engine's slots are not known."""
 _WAIT_S = 25.0
 """Seconds for which a request waits for the verdict; then the job waits in the queue."""
 _RETRY_S = 5.0
@@ -47,17 +49,25 @@ class FormatChecks:
     """Lets a format reach the engine only after it was compiled in an expendable process.
 
     A verdict is final here: a format that killed the compiler would kill the next one, too.
+    A request that waits for one holds its job's place in the worker, so few may wait.
 
     Parameters
     ----------
     compiler : FormatCompiler
         Compiles a format whose verdict is not known.
+    slots : int | None
+        The engine's slots, a quarter of which is the number of requests that may wait (at least
+        one); None if they are not known.
     wait_s : float
         Seconds for which a request waits for a verdict.
     """
 
-    def __init__(self, compiler: FormatCompiler, *, wait_s: float = _WAIT_S) -> None:
+    def __init__(
+        self, compiler: FormatCompiler, *, slots: int | None = None, wait_s: float = _WAIT_S
+    ) -> None:
         self._compiler = compiler
+        self._most_requests = _MOST_REQUESTS if slots is None else max(1, slots // 4)
+        self._requests = 0
         self._wait_s = wait_s
         self._turn = asyncio.Lock()
         self._verdicts: OrderedDict[bytes, str | None] = OrderedDict()
@@ -75,7 +85,7 @@ class FormatChecks:
         RefusedError
             It cannot be compiled, or not within the limits.
         BusyError
-            Others are compiled first.
+            Others are compiled first, or as many requests wait as may.
         EngineError
             The compiler does not start.
         """
@@ -96,8 +106,12 @@ class FormatChecks:
         if key in self._verdicts:
             self._verdicts.move_to_end(key)
             return self._verdicts[key]
-        if key not in self._running and len(self._running) >= _MOST_WAITING:
+        if key not in self._running and len(self._running) >= _MOST_FORMATS:
             raise BusyError("too many formats are to be compiled", retry_after_s=_RETRY_S)
+        # Requests and not formats: many with one slow format would hold as many places.
+        if self._requests >= self._most_requests:
+            raise BusyError("too many requests wait for their formats", retry_after_s=_RETRY_S)
+        self._requests += 1
         try:
             async with asyncio.timeout(self._wait_s):
                 # Shielded: others may wait for the same format, and a verdict is worth having even
@@ -105,6 +119,8 @@ class FormatChecks:
                 return await asyncio.shield(self._task(text_format))
         except TimeoutError as error:
             raise BusyError("formats are being compiled", retry_after_s=_RETRY_S) from error
+        finally:
+            self._requests -= 1
 
     def _task(self, text_format: Mapping[str, Any]) -> asyncio.Task[str | None]:
         """Return the task that compiles a format, a new one unless there is one."""

@@ -25,6 +25,10 @@ class FormatKilledError(Exception):
     """A format ended the process that compiled it, or outran it; the message says how."""
 
 
+class _UsedUpError(Exception):
+    """A child that was not started for this format has ended at it."""
+
+
 class GrammarProcess:
     """A child process that compiles one format at a time, and starts again after its death.
 
@@ -57,7 +61,8 @@ class GrammarProcess:
     async def compile(self, text_format: Mapping[str, Any]) -> str | None:
         """Compile a format; return why it is refused, None if it compiles.
 
-        One call at a time: the child has one answer for each line.
+        One call at a time: the child has one answer for each line. A format at which a child ends
+        that was there before is compiled again by a new one: the end may be the fault of others.
 
         Raises
         ------
@@ -66,18 +71,39 @@ class GrammarProcess:
         EngineError
             The child does not start.
         """
-        child = self._child or await self._start()
-        reply = await self._ask(child, dumps({"format": text_format}), within_s=self._limits.wall_s)
-        if reply is not None:
-            reason: str | None = reply["refused"]
-            return reason
-        raise FormatKilledError(_cause(await self._end(child)))
+        if self._living() is not None:
+            with suppress(_UsedUpError):
+                return await self._compile(text_format, used=True)
+            logger.warning("a format is compiled again, by a new process")
+        return await self._compile(text_format, used=False)
 
     async def close(self) -> None:
         """Kill the child, which has no state to save."""
         if (child := self._child) is not None:
             _kill(child)
             await self._end(child)
+
+    def _living(self) -> asyncio.subprocess.Process | None:
+        """Return the child; None if there is none, or it has ended between two formats."""
+        if self._child is not None and self._child.returncode is not None:
+            self._child = None
+        return self._child
+
+    async def _compile(self, text_format: Mapping[str, Any], *, used: bool) -> str | None:
+        child = self._living() or await self._start()
+        reply = await self._ask(child, dumps({"format": text_format}), within_s=self._limits.wall_s)
+        if reply is None:
+            outran = self._child is None  # a second time would keep the others waiting for nothing
+            cause = _cause(await self._end(child))
+            if used and not outran:
+                raise _UsedUpError(cause)
+            raise FormatKilledError(cause)
+        reason: str | None = reply["refused"]
+        if reply.get("ends"):
+            await self._end(child)
+            if used:
+                raise _UsedUpError(reason)
+        return reason
 
     async def _start(self) -> asyncio.subprocess.Process:
         greeting = self._greeting()

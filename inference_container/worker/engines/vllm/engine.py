@@ -96,7 +96,7 @@ class VllmEngine(Engine, AdaptableEngine):
         except Exception as error:
             await self.close()
             raise EngineError(f"vLLM cannot serve {model.uri}: {error}") from error
-        self._formats = format_checks(self._vllm.vllm_config)
+        self._formats = format_checks(self._vllm.vllm_config, slots=self._slot_count)
         self._formats.start()
         config = self._vllm.model_config
         self._defaults = config.get_diff_sampling_param()

@@ -19,9 +19,9 @@ _BACKENDS = ("xgrammar", "guidance")
 _POLL_S = 0.002
 
 
-def format_checks(vllm_config: Any) -> FormatChecks:
+def format_checks(vllm_config: Any, *, slots: int) -> FormatChecks:
     """Return the checks of formats for an engine with this ``VllmConfig``."""
-    limits = GrammarLimits()
+    limits = GrammarLimits.for_vocabulary(vllm_config.model_config.get_vocab_size())
     return FormatChecks(
         GrammarProcess(
             command=(sys.executable, "-m", "worker.engines.vllm.grammars", limits.argument),
@@ -29,7 +29,8 @@ def format_checks(vllm_config: Any) -> FormatChecks:
             limits=limits,
             # It must not hold memory of the accelerator.
             environment={"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""},
-        )
+        ),
+        slots=slots,
     )
 
 

@@ -61,21 +61,6 @@ HOSTILE: dict[str, tuple[dict[str, Any], str, str]] = {
         "properties.a.pattern",
         "2000 characters in a pattern",
     ),
-    "optional properties": (
-        properties(MAX_OPTIONAL_PROPERTIES + 1),
-        "properties",
-        "500 properties that are not in 'required'",
-    ),
-    "required properties": (
-        properties(MAX_PROPERTIES + 1, required=MAX_PROPERTIES + 1),
-        "properties",
-        "2500 properties",
-    ),
-    "optional properties in several objects": (
-        {"anyOf": [properties(MAX_OPTIONAL_PROPERTIES // 2)] * 3},
-        "anyOf.0.properties",
-        "500 properties that are not",
-    ),
     "enum values": (
         {"type": "array", "items": {"enum": list(range(MAX_ENUM_VALUES + 1))}},
         "items.enum",
@@ -106,11 +91,6 @@ HOSTILE: dict[str, tuple[dict[str, Any], str, str]] = {
         "patternProperties",
         "patterns are too complex",
     ),
-    "many patterns": (
-        {"oneOf": [{"pattern": f"^.{{{n},60}}$"} for n in range(200)]},
-        "pattern",
-        "patterns are too complex",
-    ),
     "a count without bounds": (
         {"type": "array", "items": {"type": "string", "maxLength": MAX_COUNT + 1}},
         "items.maxLength",
@@ -120,20 +100,77 @@ HOSTILE: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
+FOR_FORMATS_ALONE: dict[str, tuple[dict[str, Any], str, str]] = {
+    "optional properties": (
+        properties(MAX_OPTIONAL_PROPERTIES + 1),
+        "properties",
+        "500 properties that are not in 'required'",
+    ),
+    "required properties": (
+        properties(MAX_PROPERTIES + 1, required=MAX_PROPERTIES + 1),
+        "properties",
+        "2500 properties",
+    ),
+    "optional properties in several objects": (
+        {"anyOf": [properties(MAX_OPTIONAL_PROPERTIES // 2)] * 3},
+        "anyOf.0.properties",
+        "500 properties that are not",
+    ),
+    "many patterns": (
+        {"oneOf": [{"pattern": f"^.{{{n},60}}$"} for n in range(200)]},
+        "pattern",
+        "patterns are too complex",
+    ),
+    "a long repetition": (
+        {"type": "string", "pattern": "^.{1,5000}$"},
+        "pattern",
+        "patterns are too complex",
+    ),
+}
+"""Beyond a bound of what is compiled: no engine compiles the parameters of tools."""
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_schema_beyond_a_bound_is_refused_by_name(kind: str) -> None:
     schema, part, what = HOSTILE[kind]
     in_format, in_tool = refusal(with_format(schema)), refusal(with_tool(schema))
-    assert in_format
-    assert in_tool
-    assert (in_format.code, in_tool.code) == ("invalid_json_schema", "invalid_function_parameters")
-    assert "Invalid schema for text.format 'answer'" in in_format.message
-    assert "Invalid schema for function 'look_up'" in in_tool.message
-    for error, where in ((in_format, "text.format.schema"), (in_tool, "tools.0.parameters")):
-        assert what in error.message
-        assert error.param
-        assert error.param.startswith(where)
-        assert error.param.endswith(part)
+    assert_refused_format(in_format, part, what)
+    assert_refused_tool(in_tool, part, what)
+
+
+@pytest.mark.parametrize("kind", FOR_FORMATS_ALONE)
+def test_schema_that_takes_a_compiler_long_is_refused_in_formats_alone(kind: str) -> None:
+    schema, part, what = FOR_FORMATS_ALONE[kind]
+    assert_refused_format(refusal(with_format(schema)), part, what)
+    assert refusal(with_tool(schema)) is None
+
+
+@pytest.mark.parametrize("required", [0, 5_001])
+def test_schema_of_a_tool_has_a_bound_of_its_own(required: int) -> None:
+    assert refusal(with_tool(properties(5_000, required=required))) is None
+    error = refusal(with_tool(properties(5_001, required=required)))
+    assert_refused_tool(error, "properties", "5000 properties")
+
+
+def assert_refused_format(error: RequestError | None, part: str, what: str) -> None:
+    assert error
+    assert error.code == "invalid_json_schema"
+    assert "Invalid schema for text.format 'answer'" in error.message
+    assert_refused(error, "text.format.schema", part, what)
+
+
+def assert_refused_tool(error: RequestError | None, part: str, what: str) -> None:
+    assert error
+    assert error.code == "invalid_function_parameters"
+    assert "Invalid schema for function 'look_up'" in error.message
+    assert_refused(error, "tools.0.parameters", part, what)
+
+
+def assert_refused(error: RequestError, where: str, part: str, what: str) -> None:
+    assert what in error.message
+    assert error.param
+    assert error.param.startswith(where)
+    assert error.param.endswith(part)
 
 
 @pytest.mark.parametrize(

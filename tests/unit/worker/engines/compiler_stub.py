@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from worker.engines.child import claim_stdout, exit_on_hangup
@@ -17,6 +18,10 @@ def compile_format(text_format: Mapping[str, Any]) -> None:
     match text_format["schema"]:
         case {"does": "segfault"}:
             os.kill(os.getpid(), signal.SIGSEGV)
+        case {"does": "segfault once", "seen": str() as seen} if _first(seen):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case {"does": "eat once", "seen": str() as seen} if _first(seen):
+            raise MemoryError
         case {"does": "hang"}:
             time.sleep(60)
         case {"does": "burn"}:
@@ -30,6 +35,13 @@ def compile_format(text_format: Mapping[str, Any]) -> None:
         case {"does": "print"}:
             print("a library's output", flush=True)
             os.write(1, b"and a native one's\n")
+
+
+def _first(seen: str) -> bool:
+    """Return whether a file did not exist; it does now."""
+    first = not Path(seen).exists()
+    Path(seen).touch()
+    return first
 
 
 def main(limits: str, *arguments: str) -> None:

@@ -120,8 +120,31 @@ async def test_format_checks_send_a_request_back_that_waits_too_long(compiler: C
     assert len(compiler.compiled) == 1
 
 
+@pytest.mark.parametrize(("slots", "most"), [(1, 1), (8, 2), (64, 16), (None, 4)])
+async def test_format_checks_let_few_requests_wait(
+    compiler: Compiler, slots: int | None, most: int
+) -> None:
+    checks = FormatChecks(compiler, slots=slots)
+    await checks.check(a_format(1))
+    compiler.gate.clear()
+    asking = [asyncio.create_task(checks.check(a_format())) for _ in range(most)]
+    await asyncio.sleep(0)
+    for n in (0, 2):  # whether its format is being compiled or not
+        with pytest.raises(BusyError, match="too many requests"):
+            await checks.check(a_format(n))
+    await checks.check(a_format(1))  # its verdict is known
+    asking.pop().cancel()
+    await asyncio.sleep(0)
+    asking.append(asyncio.create_task(checks.check(a_format())))
+    await asyncio.sleep(0)
+    compiler.gate.set()
+    await asyncio.gather(*asking)
+    await checks.check(a_format(2))
+    assert len(compiler.compiled) == 3
+
+
 async def test_format_checks_take_a_bounded_number_of_formats(compiler: Compiler) -> None:
-    checks = FormatChecks(compiler)
+    checks = FormatChecks(compiler, slots=80)
     compiler.gate.clear()
     asking = [asyncio.create_task(checks.check(a_format(n))) for n in range(16)]
     await asyncio.sleep(0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.eventually import eventually
 from tests.unit.worker.engines.compiler_stub import DIE_LOADING
 from worker.engines.grammar_process import FormatKilledError, GrammarProcess
 from worker.engines.grammar_server import GrammarLimits
@@ -53,8 +54,41 @@ async def test_grammar_process_compiles_and_refuses(compiler: GrammarProcess) ->
     assert await compiler.compile(a_format("refuse", reason="x" * 9_000)) == "x" * 400
     assert await compiler.compile(a_format("refuse", reason="")) == "ValueError"
     assert await compiler.compile(a_format("print")) is None
-    assert "memory" in str(await compiler.compile(a_format("eat")))
     assert children() == [child]
+    assert "memory" in str(await compiler.compile(a_format("eat")))
+    assert child not in children()
+
+
+async def test_grammar_process_compiles_after_its_child_has_ended(compiler: GrammarProcess) -> None:
+    assert await compiler.compile(a_format("compile")) is None
+    children()[0].kill()
+    await eventually(lambda: not children())
+    assert await compiler.compile(a_format("compile")) is None
+
+
+async def test_grammar_process_compiles_again_what_ended_a_used_child(
+    compiler: GrammarProcess, tmp_path: Path
+) -> None:
+    for does in ("segfault once", "eat once"):
+        assert await compiler.compile(a_format("compile")) is None
+        seen = tmp_path / does
+        assert await compiler.compile(a_format(does, seen=str(seen))) is None
+        assert seen.exists()
+    # By a new child, a format has nobody else to blame.
+    await compiler.close()
+    seen = tmp_path / "new"
+    with pytest.raises(FormatKilledError, match="makes the compiler fail"):
+        await compiler.compile(a_format("segfault once", seen=str(seen)))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "cpu_s"), [(256, 40.0), (49_000, 40.0), (61_250, 50.0), (128_000, 60.0)]
+)
+def test_grammar_limits_grow_with_the_vocabulary_up_to_the_wall_limit(
+    tokens: int, cpu_s: float
+) -> None:
+    limits = GrammarLimits.for_vocabulary(tokens)
+    assert limits.cpu_s == cpu_s <= limits.wall_s == 60.0
 
 
 async def test_grammar_process_survives_the_death_of_its_child(compiler: GrammarProcess) -> None:

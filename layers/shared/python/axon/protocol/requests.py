@@ -13,7 +13,7 @@ from pydantic import (
 
 from axon.exceptions import RequestError
 from axon.protocol.items import TEXT_OR_LIST, Item, null_is
-from axon.protocol.schemas import check_schema
+from axon.protocol.schemas import TOOL_BOUNDS, check_schema
 from axon.protocol.unserved import refuse_unserved
 
 MAX_INPUT_CHARACTERS = 131_072
@@ -287,6 +287,7 @@ def _check_create(request: CreateResponse) -> None:
             owner=f"function '{tool.name}'",
             param=f"tools.{number}.parameters",
             code="invalid_function_parameters",
+            bounds=TOOL_BOUNDS,
         )
 
 

@@ -32,6 +32,31 @@ in xgrammar, but each different one takes up to 3 s, which no count here can for
 MAX_PARAM_CHARACTERS = 256
 """Characters of the path in an error: it consists of a client's names."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaBounds:
+    """The bounds that depend on who reads a schema; the defaults are those of formats.
+
+    Parameters
+    ----------
+    properties : int
+        Most properties.
+    optional : int
+        Most properties that an object may lack.
+    pattern_cost : int
+        Largest sum of the patterns' costs.
+    """
+
+    properties: int = MAX_PROPERTIES
+    optional: int = MAX_OPTIONAL_PROPERTIES
+    pattern_cost: int = MAX_PATTERN_COST
+
+
+FORMAT_BOUNDS = SchemaBounds()
+TOOL_BOUNDS = SchemaBounds(properties=5_000, optional=5_000, pattern_cost=100_000)
+"""No engine compiles the parameters of tools, so OpenAI's 5,000 properties are no cost here. What
+is written is bounded as in formats; `^.{1,5000}$` passes, and groups that multiply do not."""
+
 _NAMED_SCHEMAS = frozenset(
     ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 )
@@ -50,7 +75,14 @@ _COUNTS = frozenset(
 )
 
 
-def check_schema(schema: Mapping[str, Any], *, owner: str, param: str, code: str) -> None:
+def check_schema(
+    schema: Mapping[str, Any],
+    *,
+    owner: str,
+    param: str,
+    code: str,
+    bounds: SchemaBounds = FORMAT_BOUNDS,
+) -> None:
     """Check that a schema is within the bounds.
 
     It may be anything that JSON can say and that is not nested deeper than a message may be
@@ -66,13 +98,15 @@ def check_schema(schema: Mapping[str, Any], *, owner: str, param: str, code: str
         Path of the schema in the request, for the error.
     code : str
         OpenAI's code for a schema of this kind that is refused.
+    bounds : SchemaBounds
+        Bounds of a schema of this kind.
 
     Raises
     ------
     RequestError
         It is not; the error names the part of the schema and the remedy.
     """
-    sizes = _Sizes()
+    sizes = _Sizes(bounds)
     for path, each in _schemas(schema, param):
         excess = sizes.add(each)
         if excess is not None:
@@ -88,6 +122,7 @@ def check_schema(schema: Mapping[str, Any], *, owner: str, param: str, code: str
 class _Sizes:
     """Sums over the schemas that were looked at."""
 
+    bounds: SchemaBounds
     properties: int = 0
     optional: int = 0
     enum_values: int = 0
@@ -114,12 +149,12 @@ class _Sizes:
         for keyword in _NAMED_SCHEMAS & schema.keys():
             if isinstance(schema[keyword], dict):
                 self.characters += sum(map(len, schema[keyword]))
-        if self.properties > MAX_PROPERTIES:
-            return "properties", _too_many(f"{MAX_PROPERTIES} properties", "Split it.")
-        if self.optional > MAX_OPTIONAL_PROPERTIES:
+        if self.properties > self.bounds.properties:
+            return "properties", _too_many(f"{self.bounds.properties} properties", "Split it.")
+        if self.optional > self.bounds.optional:
             remedy = "List more of them in 'required', and let their type be a union with 'null'."
             return "properties", _too_many(
-                f"{MAX_OPTIONAL_PROPERTIES} properties that are not in 'required'", remedy
+                f"{self.bounds.optional} properties that are not in 'required'", remedy
             )
         return self._excessive_names("properties")
 
@@ -150,7 +185,7 @@ class _Sizes:
                     f"{MAX_PATTERN_CHARACTERS} characters in a pattern", "Shorten it."
                 )
             self.pattern_cost += pattern_cost(pattern)
-            if self.pattern_cost > MAX_PATTERN_COST:
+            if self.pattern_cost > self.bounds.pattern_cost:
                 return part, (
                     "its patterns are too complex. Use shorter ones, fewer groups inside each "
                     "other, and smaller bounds of repetitions."
