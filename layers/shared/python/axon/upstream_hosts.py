@@ -48,13 +48,18 @@ def check_host(host: str) -> None:
     Raises
     ------
     ValueError
-        It is a forbidden address, or a number that some programs read as an address.
+        It is a forbidden address, a number that some programs read as an address, or not plain
+        text: HTTP clients turn other digits and full stops into an address (IDNA, RFC 3490).
     """
+    if not host.isascii():
+        raise ValueError(f"{host!a} is no host: write it in punycode (xn--...)")
     try:
         forbidden = is_forbidden(host)
     except ValueError:  # a name
         if _NUMBER.fullmatch(host):
             raise ValueError(f"{host} is no host: write the address with four numbers") from None
+        if "%" in host:
+            raise ValueError(f"{host} is no host: write it without '%'") from None
         return
     if forbidden:
         raise ValueError(f"{host} is a link-local or metadata address, which no upstream may have")

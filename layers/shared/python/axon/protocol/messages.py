@@ -10,8 +10,9 @@ from axon.serialization import loads
 MAX_DEPTH = 64
 """Most objects and arrays of a message inside each other, itself included. Jobs, events and records
 hold parts of it a few levels deeper, and decoders stop at 200 (pydantic's `from_json`)."""
-_HUGE_NUMBER = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{309}")
-"""Text of a message that may have a number above the largest double, 1.8e308."""
+_HUGE_NUMBER = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{209}")
+"""Text of a message that may have a number above the largest double, 1.8e308: an exponent of two
+digits, 99 at most, takes 209 digits before it."""
 
 
 def parse_object(body: str | bytes) -> dict[str, Any]:
