@@ -76,6 +76,13 @@ class TestSubmit:
         assert decoded[-1]["response"]["error"] == told
         assert harness.history.records[response_id].response["status"] == "failed"
 
+    async def test_codes_a_permanent_refusal_as_one_that_clients_do_not_repeat(
+        self, harness: ResponseHarness
+    ) -> None:
+        harness.jobs.fail_with = PermanentRefusalError("too long")
+        failed = (await harness.events(await harness.submit()))[-1]
+        assert failed["response"]["error"]["code"] == "invalid_prompt"
+
     async def test_fails_the_response_when_both_queues_are_away(
         self, harness: ResponseHarness
     ) -> None:

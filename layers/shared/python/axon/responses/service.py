@@ -38,7 +38,7 @@ from axon.tenants.principal import Principal
 logger = logging.getLogger(__name__)
 
 REFUSED = {
-    "code": "server_error",
+    "code": "invalid_prompt",
     "message": "The queue refused the request, and would refuse it again: it is too large, or the "
     "deployment is misconfigured. Send a shorter request; if that fails, too, ask the operator.",
 }
