@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import pytest
 from typing_extensions import override
 
 from axon.adapters.valkey.due_index import AWAY_S, LEASE_S
@@ -108,3 +109,24 @@ def test_sweeper_takes_what_becomes_due_while_its_last_end_hangs() -> None:
         sweep.cancel()
 
     virtual_time.run(scenario())
+
+
+def test_sweeper_says_once_of_a_response_that_it_cannot_be_ended(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class BrokenHarness(HangingHarness):
+        @override
+        async def end(self, *_arguments: object, **_fields: object) -> None:
+            raise ValueError("cannot be decoded")
+
+    async def scenario() -> None:
+        harness = BrokenHarness(due=1)
+        sweeper = harness.sweeper(CountingIndex)
+        for _ in range(3):  # as its lease ends each time
+            harness.due = 1
+            await sweeper.end_overdue()
+
+    virtual_time.run(scenario())
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == [
+        f"resp_1 could not be ended: {DueReason.QUEUE}"
+    ]

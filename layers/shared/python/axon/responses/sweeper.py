@@ -19,6 +19,8 @@ AT_ONCE = 128
 would not make it faster, and what waits in a process is lost to the others until its lease ends."""
 BATCH = 60
 """Entries of the index that one call looks at, so that the script runs for a millisecond."""
+REMEMBERED = 1_000
+"""Responses that could not be ended and of which the log has said so."""
 END_WITHIN_S = 15.0
 """Seconds after the beginning of a take after which its ends are given up. It must be shorter than
 the lease (`axon.adapters.valkey.due_index.LEASE_S`, 20 s), so that no two relays end the same
@@ -68,6 +70,7 @@ class ResponseSweeper:
         self._index = index
         self._terminator = terminator
         self._at_once = at_once
+        self._failed: dict[str, None] = {}
 
     async def end_overdue(self) -> int:
         """End all responses that are past their deadline; return how many were taken."""
@@ -124,7 +127,17 @@ class ResponseSweeper:
             # It is due again when the lease ends; thousands may fail at once, so no tracebacks.
             logger.warning("%s could not be ended: %s", due.meta.response_id, error)
         except Exception:  # one that cannot be ended must not stop the others
-            logger.exception("%s could not be ended: %s", due.meta.response_id, due.reason)
+            if self._is_new(due.meta.response_id):
+                logger.exception("%s could not be ended: %s", due.meta.response_id, due.reason)
+
+    def _is_new(self, response_id: str) -> bool:
+        """Return whether a response fails here for the first time; each lease tries it again."""
+        if response_id in self._failed:
+            return False
+        self._failed[response_id] = None
+        if len(self._failed) > REMEMBERED:
+            del self._failed[next(iter(self._failed))]
+        return True
 
     async def _end_as(self, due: DueResponse) -> None:
         response_id, known = due.meta.response_id, due.meta
