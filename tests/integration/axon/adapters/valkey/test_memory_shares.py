@@ -87,6 +87,13 @@ class TestConnectionsShare:
         await cache.evict("resp_7")
         assert await opened(small, 1) is OpenResult.OPENED
 
+    async def test_counts_no_turn_of_a_gone_connection_that_was_not_registered(
+        self, small: Valkey
+    ) -> None:
+        await ValkeyTurnCache(valkey=small, ttl_s=900).put([turn(7, connection_id="c9")])
+        await ValkeyConnectionDirectory(valkey=small).remove("c9")
+        assert await small.call("HGETALL", "axon:tenant:t:held:bytes") == {b":total": b"0"}
+
     async def test_counts_nothing_of_what_was_deleted(self, small: Valkey) -> None:
         log, traces = event_log(small), ValkeyResponseTraces(valkey=small)
         await shares(small, connection_bytes=10**9)
