@@ -131,8 +131,9 @@ def _ending(answer: Answer, *, losses: str | None) -> Findings:
     elif answer.forgotten:
         # That the answer is lost is an honest end for a client that has more than the log. And who
         # has lost the log of a request whose job the fault deleted has no other record of it.
+        # One that had ended, as by its client's cancellation, is known to the database still.
         forgets = losses == "everything" or (losses and answer.doomed)
-        honest = "response_not_found" if forgets else "response_lost"
+        honest = ("response_lost", "response_not_found") if forgets else ("response_lost",)
         if not answer.forgotten.startswith(honest):
             yield Fault.LOST, f"refused: {answer.forgotten}"
     elif losses and answer.doomed and not answer.events:

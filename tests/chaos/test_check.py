@@ -157,6 +157,7 @@ def test_check_finds_a_refusal_unless_the_servers_forget_everything() -> None:
         ("some", "response_lost", set()),
         ("some", "invalid_value", {Fault.LOST}),
         ("everything", "response_not_found", set()),
+        ("everything", "response_lost", set()),
     ):
         sample = HistorySample(losses=losses)
         sample.ask("c", "one")
