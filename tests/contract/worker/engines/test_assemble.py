@@ -60,7 +60,9 @@ async def test_assemble_leaves_out_turns_in_steps(case: EngineCase) -> None:
     for request in longer:
         assert window // 4 < len(request.prompt.token_ids) <= window - asked
         assert request.sampling.max_tokens == asked
-    if case.model != "echo":  # echo shows the last message alone
+    two, three = [len((await assembled(case, turns)).prompt.token_ids) for turns in (2, 3)]
+    steps_hold_turns = window // 4 > 4 * (three - two)
+    if steps_hold_turns and case.model != "echo":  # echo shows the last message alone
         beginnings = {request.prompt.text[:1000] for request in longer}
         assert len(beginnings) <= 2  # the prefix cache serves it until the next step
 
