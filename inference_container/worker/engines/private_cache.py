@@ -4,6 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+from axon import private_folders
+from axon.private_folders import ForeignFolderError, SharedFolderError
 from worker.engines.protocol import EngineError
 
 
@@ -28,27 +30,25 @@ def make_private(folder: Path) -> None:
         replace all that is in it.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _check(folder)
-        folder.chmod(0o700)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _check_around(folder.parent)
+        private_folders.make_private(folder)
+    except ForeignFolderError:
+        raise EngineError(
+            f"{folder} can be replaced by another user; set XDG_CACHE_HOME to a folder of your own"
+        ) from None
+    except SharedFolderError as error:
+        raise EngineError(f"{error}; set XDG_CACHE_HOME to a folder of your own") from None
     except OSError as error:
         raise EngineError(f"cannot make the folder for copies of models {folder}: {error}") from (
             error
         )
 
 
-def _check(folder: Path) -> None:
-    user = os.geteuid()
-    # The link's owner, too: another user may have laid it where the folder was expected.
-    owners = {folder.lstat().st_uid, folder.stat().st_uid}
-    parent = folder.parent.stat()
+def _check_around(around: Path) -> None:
+    """Raise `ForeignFolderError` if another user could rename the folders in a folder."""
+    status = around.stat()
     # In a sticky folder such as /tmp nobody can rename what is another's.
-    open_to_all = parent.st_mode & stat.S_IWOTH and not parent.st_mode & stat.S_ISVTX
-    if owners != {user} or parent.st_uid not in {user, 0} or open_to_all:
-        raise EngineError(
-            f"{folder} can be replaced by another user; set XDG_CACHE_HOME to a folder of your own"
-        )
-    if folder.stat().st_mode & stat.S_ISVTX:
-        raise EngineError(
-            f"{folder} is shared with other users; set XDG_CACHE_HOME to a folder of your own"
-        )
+    writable = status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
+    if status.st_uid not in {os.geteuid(), 0} or writable:
+        raise ForeignFolderError(f"{around} belongs to another user")
