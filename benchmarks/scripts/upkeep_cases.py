@@ -171,7 +171,7 @@ UPKEEP_CASES = (
     ),
     Case(
         name="deletion",
-        scripts=("erase", "note_history"),
+        scripts=("erase", "command"),
         maximum="events and as many journal records of a response",
         size=5000,
         run=_deletion,

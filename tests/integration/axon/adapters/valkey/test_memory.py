@@ -1,7 +1,6 @@
 """Valkey's memory: caches go first, then new requests are refused; running answers end."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -16,21 +15,13 @@ from axon.adapters.valkey.memory import MemoryGuard
 from axon.adapters.valkey.traces import ValkeyResponseTraces
 from axon.event_log.log import JournalRecord, LoggedEvent, Status
 from axon.event_log.openings import OpenResult
-from tests.conftest import Servers
 from tests.integration.axon.adapters.valkey.memory_samples import (
     NEW,
     event_log,
     limit,
-    limitable_server,
     turn,
 )
 from tests.support.principals import a_principal
-
-
-@pytest.fixture
-async def small(servers: Servers) -> AsyncIterator[Valkey]:
-    async with limitable_server(servers) as valkey:
-        yield valkey
 
 
 async def used(valkey: Valkey, number: int, *, seconds_ago: int) -> None:

@@ -1,7 +1,6 @@
 """Valkey without memory: what keeps Axon up and frees memory still works; the rest is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -34,21 +33,13 @@ from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import StoreFullError
 from axon.history import HistoryRecord
 from axon.tenants.revocation import KeyState
-from tests.conftest import Servers
 from tests.integration.axon.adapters.valkey.memory_samples import (
     NEW,
     event_log,
     limit,
-    limitable_server,
     turn,
 )
 from tests.support.principals import a_principal
-
-
-@pytest.fixture
-async def small(servers: Servers) -> AsyncIterator[Valkey]:
-    async with limitable_server(servers) as valkey:
-        yield valkey
 
 
 async def exhaust(valkey: Valkey) -> None:

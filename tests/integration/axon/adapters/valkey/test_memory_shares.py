@@ -1,6 +1,5 @@
 """The shares of Valkey's memory that a connection and a tenant's cache may hold."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -20,21 +19,13 @@ from axon.adapters.valkey.traces import ValkeyResponseTraces
 from axon.deadlines import Deadlines
 from axon.event_log.log import LoggedEvent, Status
 from axon.event_log.openings import OpenResult
-from tests.conftest import Servers
 from tests.integration.axon.adapters.valkey.memory_samples import (
     NEW,
     event_log,
     limit,
-    limitable_server,
     turn,
 )
 from tests.support.principals import a_principal
-
-
-@pytest.fixture
-async def small(servers: Servers) -> AsyncIterator[Valkey]:
-    async with limitable_server(servers) as valkey:
-        yield valkey
 
 
 async def shares(valkey: Valkey, **shares: int) -> None:

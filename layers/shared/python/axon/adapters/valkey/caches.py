@@ -182,12 +182,12 @@ class ValkeyPendingHistory(PendingHistory):
 
     def __init__(self, *, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._note = Script(valkey, "note_history", when_full=True)
+        self._command = Script(valkey, "command", when_full=True)
 
     @override
     async def add(self, record: HistoryRecord) -> None:
         key = keys.pending_history(record.response_id)
-        await self._note(keys=[key], args=[record.tenant_id, PENDING_LIFE_S])
+        await self._command(keys=[key], args=["SET", record.tenant_id, "EX", PENDING_LIFE_S])
 
     @override
     async def tenant_of(self, response_id: str) -> str | None:

@@ -26,7 +26,7 @@ from axon.settings import ValkeySettings
 
 _BATCH = 512
 _ANSWER_S = 5.0
-_WHEN_FULL = "#!lua flags=allow-oom\n"
+WHEN_FULL = "#!lua flags=allow-oom\n"
 """Makes Valkey (from 7.0 on) run a script whatever memory is used; without it, a script's first
 write is refused with OOM."""
 _REPETITIONS = 5
@@ -170,7 +170,7 @@ class Script:
         self._valkey = valkey
         folder = files("axon.adapters.valkey").joinpath("lua")
         source = "".join(folder.joinpath(f"{part}.lua").read_text() for part in (*after, name))
-        self._source = _WHEN_FULL + source if when_full else source
+        self._source = WHEN_FULL + source if when_full else source
         self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:

@@ -8,7 +8,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from axon.adapters.aws.batching import Batcher
 from axon.adapters.valkey import keys
-from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.client import WHEN_FULL, Valkey
 from axon.exceptions import UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ WITHIN_S = 6.0
 _CALL_MS = 1000
 """Milliseconds of one WAIT: less than a connection's limit for an answer."""
 _BATCH = 512
-_WRITE = "#!lua flags=allow-oom\nredis.call('SET', KEYS[1], '', 'EX', 60)"
+_WRITE = WHEN_FULL + "redis.call('SET', KEYS[1], '', 'EX', 60)"
 """Also runs while Valkey has no memory left: a claim must not wait for that."""
 
 

@@ -127,7 +127,7 @@ if terminal then
     bytes = bytes + ENDED_BYTES + (following_record + records > 0 and JOURNAL_BYTES or 0)
   end
   local expires, holders = now + ARGV[4] * 1000, redis.call('HMGET', response, 'tenant_id', 'requested_on')
-  for _, owner in ipairs({ tenant_of(holders[1] or ''), connection_of(holders[2] or '') }) do
+  for _, owner in ipairs(log_owners(holders[1], holders[2])) do
     local index = held_keys(owner)
     if redis.call('ZADD', index, 'XX', 'CH', expires, ARGV[1]) == 1 and bytes ~= '' then
       hold(owner, ARGV[1], bytes, expires)

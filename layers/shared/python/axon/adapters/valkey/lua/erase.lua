@@ -17,7 +17,7 @@ if tenant and tenant ~= '' then
   for _, owner in ipairs({ tenant_of(tenant), connection_of(turn_of or ''), cache_of(tenant) }) do
     release(owner, 'turn:' .. ARGV[1])
   end
-  for _, owner in ipairs({ tenant_of(tenant), connection_of(requested_on or '') }) do
+  for _, owner in ipairs(log_owners(tenant, requested_on)) do
     if delivering then
       redis.call('ZADD', held_keys(owner), 'XX', 'LT', now_ms() + ARGV[3] * 1000, ARGV[1])
     else

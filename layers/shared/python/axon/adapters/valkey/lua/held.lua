@@ -17,6 +17,12 @@ local function cache_of(tenant)
   return 'axon:cache:' .. tenant
 end
 
+-- Return the owners of a response's log: its tenant, and the connection that has sent the request.
+-- requested_on: the connection's id; false where none was recorded
+local function log_owners(tenant, requested_on)
+  return { tenant_of(tenant or ''), connection_of(requested_on or '') }
+end
+
 -- Return the keys of an owner's index of what is held, by the time at which it is forgotten, and of the
 -- sizes, with their sum in the field ':total'.
 local function held_keys(owner)
@@ -45,11 +51,10 @@ local function hold(owner, name, bytes, until_ms)
   redis.call('EXPIRE', sizes, COUNTED_S)
 end
 
--- Count a response's log until then at the earliest, where it is counted: for its tenant, and for the connection
--- that has sent the request. Whatever extends a log's expiry calls this, or the log would live on uncounted.
--- requested_on: the connection's id; false where none was recorded
+-- Count a response's log until then at the earliest, where it is counted. Whatever extends a log's expiry
+-- calls this, or the log would live on uncounted.
 local function extend_held(id, tenant, requested_on, until_ms)
-  for _, owner in ipairs({ tenant_of(tenant or ''), connection_of(requested_on or '') }) do
+  for _, owner in ipairs(log_owners(tenant, requested_on)) do
     local index, sizes = held_keys(owner)
     if redis.call('ZADD', index, 'XX', 'GT', 'CH', until_ms, id) == 1 then
       redis.call('EXPIRE', index, COUNTED_S)
