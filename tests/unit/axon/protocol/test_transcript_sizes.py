@@ -82,7 +82,7 @@ def written_out(value: Any) -> Any:
 def accepted(fields: dict[str, Any]) -> Job | None:
     job = a_job(**written_out(fields))
     try:
-        check_size(job)
+        check_size(job, job.transcript())
     except RequestError:
         return None
     return job
@@ -265,11 +265,12 @@ def test_check_size_names_what_is_too_large_and_by_how_much(
     room = job.transcript().room
     assert room is not None
     with pytest.raises(RequestError) as refused:
-        check_size(job)
+        check_size(job, job.transcript())
     assert (refused.value.code, refused.value.param) == ("request_too_large", param)
     assert f"'{param}' is too large" in refused.value.message
     assert f"{TEXT_BYTES - room:,} too many" in refused.value.message
 
 
 def test_check_size_accepts_any_input_and_instructions() -> None:
-    check_size(a_job(input="\x00" * 131_072, instructions="\x00" * 131_072))
+    job = a_job(input="\x00" * 131_072, instructions="\x00" * 131_072)
+    check_size(job, job.transcript())

@@ -9,7 +9,7 @@ from axon.exceptions import (
     TenantFullError,
     UnavailableError,
 )
-from axon.protocol.objects import Json
+from axon.protocol.objects import Json, with_stream_id
 from axon.serialization import dumps
 
 INTERNAL_MESSAGE = "The server had an error while processing your request. Please retry."
@@ -54,9 +54,7 @@ def error_event(error: BaseException, *, stream_id: str | None = None) -> Json:
     if isinstance(error, HistoryPendingError | StoreFullError):
         # The headers that an HTTP response would have; Codex reads them from error events.
         event["headers"] = {"retry-after": str(error.retry_after_s)}
-    if stream_id is not None:
-        event["stream_id"] = stream_id
-    return event
+    return with_stream_id(event, stream_id)
 
 
 def error_frame(error: BaseException, *, stream_id: str | None = None) -> bytes:

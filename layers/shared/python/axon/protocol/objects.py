@@ -70,6 +70,11 @@ def response_object(request: CreateResponse, *, response_id: str, created_at: in
     }
 
 
+def with_stream_id(event: Json, stream_id: str | None) -> Json:
+    """Return an event with the stream id that the client sent, if it sent one."""
+    return event if stream_id is None else event | {"stream_id": stream_id}
+
+
 def without_instructions(event: Json) -> Json:
     """Return an event with its response's `instructions` null, as the API allows.
 
@@ -109,12 +114,10 @@ def text_part(text: str) -> Json:
 def deleted_event(response_id: str, *, stream_id: str | None = None) -> Json:
     """Return the answer to ``response.delete``; its response is what OpenAI's HTTP API returns."""
     deleted = {"id": response_id, "object": "response", "deleted": True}
-    event: Json = {"type": "response.deleted", "response": deleted}
-    return event if stream_id is None else event | {"stream_id": stream_id}
+    return with_stream_id({"type": "response.deleted", "response": deleted}, stream_id)
 
 
 def cancelled_event(response_id: str, *, stream_id: str | None = None) -> Json:
     """Return the answer to ``response.cancel`` where the terminal event does not come."""
     cancelled = {"id": response_id, "object": "response", "status": "cancelled"}
-    event: Json = {"type": "response.cancelled", "response": cancelled}
-    return event if stream_id is None else event | {"stream_id": stream_id}
+    return with_stream_id({"type": "response.cancelled", "response": cancelled}, stream_id)

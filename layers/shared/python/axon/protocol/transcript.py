@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from axon.event_log.log import LoggedEvent, Status
-from axon.protocol.objects import Json, Usage, without_instructions
+from axon.protocol.objects import Json, Usage, with_stream_id, without_instructions
 from axon.protocol.output_items import kinds
 from axon.protocol.output_items.function_call import FunctionCallItem
 from axon.protocol.output_items.item import LONGEST_STATUS, OutputItem
@@ -302,7 +302,7 @@ class Transcript:
 
     def _fields(self, event_type: str, **fields: object) -> Json:
         event: Json = {"type": event_type, "sequence_number": self.next_sequence, **fields}
-        return event if self._stream_id is None else event | {"stream_id": self._stream_id}
+        return with_stream_id(event, self._stream_id)
 
     def _logged(self, data: bytes) -> LoggedEvent:
         logged = LoggedEvent(self.next_sequence, data, tuple(self._unlogged_ids))

@@ -52,12 +52,16 @@ class ResponseCancellation:
             Others claim it again and again, or a service that keeps it is away.
         """
         response_id = request.response_id
-        meta = await self._log.describe(response_id) if is_id("resp", response_id) else None
-        if meta is None or meta.tenant_id != tenant_id:
-            stored = meta is None and await self._stored_status(response_id, tenant_id)
+        if not is_id("resp", response_id):
+            raise unknown_response(response_id)
+        meta = await self._log.describe(response_id)
+        if meta is None:
+            stored = await self._rows.status(response_id, tenant_id=tenant_id)
             if not stored:
                 raise unknown_response(response_id)
             return _answer(request, stored)
+        if meta.tenant_id != tenant_id:
+            raise unknown_response(response_id)
         if not meta.status.terminal:
             await self._terminator.end(response_id, Status.CANCELLED)
             if meta.connection_id == connection_id:
@@ -65,11 +69,6 @@ class ResponseCancellation:
             # It may have ended in another way since it was described.
             meta = await self._log.describe(response_id) or meta
         return _answer(request, meta.status)
-
-    async def _stored_status(self, response_id: str, tenant_id: str) -> str | None:
-        if not is_id("resp", response_id):
-            return None
-        return await self._rows.status(response_id, tenant_id=tenant_id)
 
 
 def _answer(request: CancelResponse, status: str) -> Json:

@@ -3,20 +3,28 @@
 from axon.exceptions import RequestError
 from axon.jobs import Job
 from axon.protocol.sizes import MESSAGE_BYTES, TEXT_BYTES, json_bytes
+from axon.protocol.transcript import Transcript
 
 
-def check_size(job: Job) -> None:
+def check_size(job: Job, transcript: Transcript) -> None:
     """Refuse a request that leaves its response less than `TEXT_BYTES` for text.
 
     Each event with the response repeats most of the request: its tools, format and metadata. Long
     instructions are no reason, since those events may be without them, and input is in none.
+
+    Parameters
+    ----------
+    job : Job
+        The request's job.
+    transcript : Transcript
+        The job's, from its beginning.
 
     Raises
     ------
     RequestError
         It names the longest of these fields, and by how much they are too long.
     """
-    room = job.transcript().room
+    room = transcript.room
     if room is None or room >= TEXT_BYTES:
         return
     repeated = {

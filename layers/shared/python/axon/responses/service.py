@@ -214,8 +214,9 @@ class ResponseService:
                     connection_id=connection_id,
                     conversation_id=conversation_id,
                 )
-                check_size(job)
-                opening = await self._open(job, request)
+                transcript = job.transcript()
+                check_size(job, transcript)
+                opening = await self._open(job, request, created=transcript.created().data)
                 if opening.outcome is not OpenResult.UNKNOWN_MODEL:
                     return job, opening
             raise unknown_model(request.model)
@@ -234,7 +235,7 @@ class ResponseService:
         if opening.outcome is OpenResult.UNATTENDED:
             await self._scaler.ensure_running()
 
-    async def _open(self, job: Job, request: CreateResponse) -> Opening:
+    async def _open(self, job: Job, request: CreateResponse, *, created: bytes) -> Opening:
         """Open the log, unless the model is unknown; raise if none is known, or no relay there.
 
         `request` is in the client's own words: its fingerprint does not depend on an alias's.
@@ -247,7 +248,7 @@ class ResponseService:
             connection_id=job.connection_id,
             model=job.model,
             job=job.encode(),
-            created=job.transcript().created().data,
+            created=created,
             idempotency=idempotency,
             fingerprint=fingerprint(request) if idempotency else "",
             cancel_on_disconnect=request.cancel_on_disconnect,
