@@ -75,7 +75,8 @@ class FormatChecks:
 
     def start(self) -> None:
         """Start the compiler, without waiting for it, so that no request has to."""
-        self._task({"type": "json_object"})
+        text_format = {"type": "json_object"}
+        self._task(_digest(text_format), text_format)
 
     async def check(self, text_format: Mapping[str, Any]) -> None:
         """Wait until a format has been compiled once.
@@ -116,15 +117,14 @@ class FormatChecks:
             async with asyncio.timeout(self._wait_s):
                 # Shielded: others may wait for the same format, and a verdict is worth having even
                 # if the client has gone. Cancelled, it would cost the process.
-                return await asyncio.shield(self._task(text_format))
+                return await asyncio.shield(self._task(key, text_format))
         except TimeoutError as error:
             raise BusyError("formats are being compiled", retry_after_s=_RETRY_S) from error
         finally:
             self._requests -= 1
 
-    def _task(self, text_format: Mapping[str, Any]) -> asyncio.Task[str | None]:
+    def _task(self, key: bytes, text_format: Mapping[str, Any]) -> asyncio.Task[str | None]:
         """Return the task that compiles a format, a new one unless there is one."""
-        key = _digest(text_format)
         if key not in self._running:
             self._running[key] = task = asyncio.create_task(self._compile(key, text_format))
             task.add_done_callback(lambda ended: self._forget(key, ended))

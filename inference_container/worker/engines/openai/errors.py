@@ -52,13 +52,7 @@ class StalledError(EngineError):
     """The upstream accepted a request, but sent nothing in time."""
 
 
-def failure(
-    status: int,
-    body: bytes,
-    *,
-    headers: Mapping[str, str] = _NO_HEADERS,
-    retry_after: str | None = None,
-) -> EngineError:
+def failure(status: int, body: bytes, *, headers: Mapping[str, str] = _NO_HEADERS) -> EngineError:
     """Return the error for an HTTP status other than 200, or for an error event in a stream."""
     if 300 <= status < 400:
         place = ascii(headers.get("Location", "elsewhere")[:_MAX_CHARACTERS])
@@ -66,7 +60,6 @@ def failure(
             f"The upstream redirects to {place} (HTTP {status}), which is not followed: give "
             "the final address as AXON_UPSTREAM_URL."
         )
-    retry_after = retry_after or headers.get("Retry-After")
     message = message_of(body)
     if status in (401, 403):
         return EngineError(
@@ -77,7 +70,8 @@ def failure(
         return ContextOverflowError(message) if overflow else RefusedError(message)
     description = f"The upstream answered HTTP {status}: {message}"
     if status == 429 or status >= 500:
-        return TransientError(description, retry_after_s=_seconds(retry_after), status=status)
+        retry_after_s = _seconds(headers.get("Retry-After"))
+        return TransientError(description, retry_after_s=retry_after_s, status=status)
     return EngineError(f"{description}: check AXON_UPSTREAM_URL.")
 
 

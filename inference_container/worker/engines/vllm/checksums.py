@@ -125,10 +125,7 @@ def digest_of_range(file: BinaryIO, algorithm: str, *, start: int, size: int) ->
     """
     hasher = hash_of(algorithm)
     file.seek(start)
-    while chunk := file.read(min(size, _CHUNK_BYTES)):
-        hasher.update(chunk)
-        size -= len(chunk)
-    return hasher.digest()
+    return _digest(hasher, file, size)
 
 
 def compute(file: Path, algorithm: str) -> str:
@@ -141,6 +138,12 @@ def compute(file: Path, algorithm: str) -> str:
     """
     hasher = hash_of(algorithm)
     with file.open("rb") as opened:
-        while chunk := opened.read(_CHUNK_BYTES):
-            hasher.update(chunk)
-    return base64.b64encode(hasher.digest()).decode()
+        digest = _digest(hasher, opened, file.stat().st_size)
+    return base64.b64encode(digest).decode()
+
+
+def _digest(hasher: Hash, file: BinaryIO, size: int) -> bytes:
+    while chunk := file.read(min(size, _CHUNK_BYTES)):
+        hasher.update(chunk)
+        size -= len(chunk)
+    return hasher.digest()

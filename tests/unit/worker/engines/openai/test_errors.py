@@ -55,7 +55,7 @@ def test_failure_depends_on_the_status(status: int, kind: type[Exception]) -> No
 
 def test_failure_reads_retry_after() -> None:
     def told(header: str | None) -> float | None:
-        error = failure(429, b"", retry_after=header)
+        error = failure(429, b"", headers={} if header is None else {"Retry-After": header})
         assert isinstance(error, TransientError)
         return error.retry_after_s
 
