@@ -136,6 +136,60 @@ async def test_open_connections_share_a_page_among_keys(connections: OpenConnect
     assert [each.key_id for each in found] == [*["key_1"] * 5, "key_2"]
 
 
+MANY = 100
+"""Keys that are revoked at the same time: more than one script looks at."""
+
+
+async def revoke_many(connections: OpenConnections, *, each: int = 1) -> None:
+    """Revoke many keys; each has this number of connections."""
+    for number in range(MANY):
+        for connection in range(each):
+            await connections.note(f"key_{number}", f"c{number}-{connection}")
+        await connections.revoke(f"key_{number}")
+
+
+async def test_open_connections_of_many_revoked_keys_are_closed_in_time(
+    connections: OpenConnections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys whose clients are notified, and wait for the close, hide no other key."""
+    close_after(60, monkeypatch)
+    await revoke_many(connections)
+    found = await look(connections)
+    assert ids(found) == {(f"c{number}-0", False) for number in range(MANY)}
+    for each in found[: MANY // 2]:
+        await connections.notified(each)
+    assert ids(await look(connections)) == ids(found[MANY // 2 :])
+    for each in found:
+        await connections.notified(replace(each, close_at_ms=each.close_at_ms - 60_000))
+    assert ids(await look(connections)) == {(f"c{number}-0", True) for number in range(MANY)}
+    for each in found:
+        await connections.remove(each.key_id, each.connection_id)
+    assert await look(connections) == []
+
+
+async def test_open_connections_of_another_relays_keys_hide_none(
+    connections: OpenConnections,
+) -> None:
+    await revoke_many(connections)
+    assert len(await look(connections, "r1")) == MANY
+    await connections.note("key_last", "last")
+    await connections.revoke("key_last")
+    assert ids(await look(connections, "r2")) == {("last", False)}
+
+
+async def test_open_connections_take_turns_where_more_are_due_than_one_look_returns(
+    connections: OpenConnections,
+) -> None:
+    """A page that the first keys fill again and again does not starve the others."""
+    seen = set[str]()
+    await revoke_many(connections, each=4)
+    for _ in range(6):  # nobody is notified meanwhile: all clients are slow
+        page = await look(connections, limit=70)
+        assert len(page) <= 70
+        seen |= {each.key_id for each in page}
+    assert len(seen) == MANY
+
+
 async def test_open_connections_say_that_no_relay_runs(valkey: Valkey) -> None:
     assert not await ValkeyOpenConnections(valkey=valkey).revoke("key_1")
 

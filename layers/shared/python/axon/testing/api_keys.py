@@ -72,7 +72,10 @@ class FakeOpenConnections(OpenConnections):
                 del self._draining[key_id]
             elif self._relays.setdefault(key_id, relay_id) == relay_id:
                 share = ceil((limit - len(found)) / (len(draining) - position))
-                found += self._due(key_id, revoked_at + CLOSE_AFTER_S)[:share]
+                due = self._due(key_id, revoked_at + CLOSE_AFTER_S)[:share]
+                found += due
+                if due:  # the next look begins with the others
+                    self._draining[key_id] = self._draining.pop(key_id)
         return found
 
     @override

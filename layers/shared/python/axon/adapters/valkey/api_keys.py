@@ -18,6 +18,9 @@ from axon.tenants.wrong_keys import BURST, INTERVAL_S, WrongKeys
 
 _CLOSER_S = 2.0
 """Seconds after its last look for which a relay has a revoked key to itself."""
+_SCRIPTS_OF_A_LOOK = 16
+"""Scripts of one look at most, of 32 keys each: 512 keys in a look, 2048 in a second. With more,
+the next look goes on where this one has ended."""
 
 
 class ValkeyOpenConnections(OpenConnections):
@@ -34,6 +37,8 @@ class ValkeyOpenConnections(OpenConnections):
         self._note = Script(valkey, "note_connection", after=("now_ms",), when_full=True)
         self._command = Script(valkey, "command", when_full=True)
         self._revoked = Script(valkey, "revoked_connections", after=("now_ms",), when_full=True)
+        self._passed_over = 0
+        """Revoked keys that the next look passes over: the last one had no room for more."""
 
     @override
     async def note(self, key_id: str, connection_id: str) -> KeyState:
@@ -71,9 +76,19 @@ class ValkeyOpenConnections(OpenConnections):
 
     @override
     async def revoked(self, relay_id: str, *, limit: int) -> Sequence[RevokedConnection]:
-        rows = await self._revoked(
+        found = list[RevokedConnection]()
+        for _ in range(_SCRIPTS_OF_A_LOOK):
+            found += await self._revoked_page(relay_id, limit=limit - len(found))
+            # At the end of the keys, the next look begins again with the first.
+            if len(found) == limit or not self._passed_over:
+                break
+        return found
+
+    async def _revoked_page(self, relay_id: str, *, limit: int) -> list[RevokedConnection]:
+        closer_ms, close_after_ms = int(_CLOSER_S * 1000), int(CLOSE_AFTER_S * 1000)
+        self._passed_over, rows = await self._revoked(
             keys=[keys.REVOKED_KEYS],
-            args=[relay_id, limit, int(_CLOSER_S * 1000), int(CLOSE_AFTER_S * 1000)],
+            args=[relay_id, limit, closer_ms, close_after_ms, self._passed_over],
         )
         return [
             RevokedConnection(key_id.decode(), connection_id.decode(), bool(closing), close_at_ms)
