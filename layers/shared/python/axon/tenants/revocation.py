@@ -80,7 +80,7 @@ class OpenConnections(Protocol):
         """Return connections of revoked keys for this relay to work on, at most `limit`.
 
         One relay works on a key at a time. Connections whose client is notified are returned
-        again when they are to be closed. The next call goes on with the keys for which this one
+        again when they are to be closed. The next call begins with the keys for which this one
         has no room: none waits for a key that is revoked before it.
         """
         ...

@@ -20,7 +20,7 @@ _CLOSER_S = 2.0
 """Seconds after its last look for which a relay has a revoked key to itself."""
 _SCRIPTS_OF_A_LOOK = 16
 """Scripts of one look at most, of 32 keys each: 512 keys in a look, 2048 in a second. With more,
-the next look goes on where this one has ended."""
+the next look begins where this one has ended."""
 
 
 class ValkeyOpenConnections(OpenConnections):
