@@ -13,6 +13,7 @@ from pydantic import (
 
 from axon.exceptions import RequestError
 from axon.protocol.items import TEXT_OR_LIST, Item, null_is
+from axon.protocol.refusals import refusal_of
 from axon.protocol.schemas import TOOL_BOUNDS, check_schema
 from axon.protocol.unserved import refuse_unserved
 
@@ -27,6 +28,15 @@ MAX_NUMBER = 2**53 - 1
 
 ServiceTier = Literal["flex", "default", "priority"]
 """Order in which waiting requests are served: the last tier first."""
+
+# Fields that the other APIs have, too: their views of a request share these bounds.
+ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+TopP = Annotated[float, Field(gt=0, le=1)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+AskedTier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
+ClientLabel = Annotated[str, Field(max_length=64)]
 
 
 class _Model(BaseModel):
@@ -112,7 +122,7 @@ class CreateResponse(_Model):
     idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     cancel_on_disconnect: bool | None = None
 
-    model: Annotated[str, Field(min_length=1, max_length=256)]
+    model: ModelName
     input: Annotated[Input, null_is([])] = Field(default_factory=list)
     instructions: Annotated[str, Field(max_length=MAX_INPUT_CHARACTERS)] | None = None
     previous_response_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
@@ -122,13 +132,13 @@ class CreateResponse(_Model):
     """Agents always ask for encrypted reasoning; a model that gives none has nothing to include."""
     background: Literal[False] | None = None
 
-    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_output_tokens: MaxTokens | None = None
     max_tool_calls: Annotated[int, Field(ge=1, le=MAX_NUMBER)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     text: Annotated[TextOptions, null_is(TextOptions())] = TextOptions()
     truncation: Literal["auto", "disabled"] | None = None
 
@@ -139,9 +149,9 @@ class CreateResponse(_Model):
 
     store: bool | None = None
     metadata: Metadata | None = None
-    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
-    safety_identifier: Annotated[str, Field(max_length=64)] | None = None
-    prompt_cache_key: Annotated[str, Field(max_length=64)] | None = None
+    service_tier: AskedTier | None = None
+    safety_identifier: ClientLabel | None = None
+    prompt_cache_key: ClientLabel | None = None
 
     @property
     def stored(self) -> bool:
@@ -201,7 +211,7 @@ _KINDS: dict[str, type[ClientEvent]] = {
     "response.resume": ResumeResponse,
     "response.delete": DeleteResponse,
 }
-_UNSUPPORTED = {
+_REMEDIES = {
     "conversation": "Continue a conversation with previous_response_id instead.",
     "include": "Leave it out: only 'reasoning.encrypted_content' is taken.",
     "prompt": "Send the prompt's text as `instructions` and `input` instead.",
@@ -261,7 +271,7 @@ def _validated(model: type[Event], value: dict[str, Any]) -> Event:
     try:
         event = model.model_validate(value)
     except ValidationError as error:
-        raise _refusal(error) from error
+        raise refusal_of(error, remedies=_REMEDIES, whole=("include",)) from error
     if isinstance(event, CreateResponse):
         _check_create(event)
     return event
@@ -289,38 +299,3 @@ def _check_create(request: CreateResponse) -> None:
             code="invalid_function_parameters",
             bounds=TOOL_BOUNDS,
         )
-
-
-def _refusal(error: ValidationError) -> RequestError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    param = _param(first["loc"])
-    if param.startswith("include."):
-        param = "include"
-    message = first["msg"]
-    if remedy := _UNSUPPORTED.get(param):
-        return RequestError(
-            f"Unsupported value for '{param}'. {remedy}", code="unsupported_parameter", param=param
-        )
-    if first["type"] == "missing":
-        return RequestError(
-            f"Missing required parameter: '{param}'.",
-            code="missing_required_parameter",
-            param=param,
-        )
-    if first["type"] in ("string_too_long", "too_long"):
-        return RequestError(
-            f"'{param}' is too long: {message}. Shorten it.",
-            code="string_above_max_length"
-            if "string" in first["type"]
-            else "array_above_max_length",
-            param=param,
-        )
-    return RequestError(f"Invalid '{param}': {message}.", code="invalid_value", param=param)
-
-
-def _param(loc: tuple[int | str, ...]) -> str:
-    """Return the field's dotted path without the tags of unions (`axon.protocol.items`).
-
-    Parts are cut: keys of `metadata` are the client's, as long as a whole message.
-    """
-    return ".".join(str(part)[:64] for part in loc if not str(part).startswith("["))

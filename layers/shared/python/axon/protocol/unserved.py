@@ -60,17 +60,41 @@ def refuse_unserved(request: Mapping[str, Any]) -> None:
     RequestError
         It has such a field; the error names the first one.
     """
-    _refuse(request, UNSERVED, "")
+    refuse_fields(request, UNSERVED, harmless=_HARMLESS)
     tools = request.get("tools")
     for number, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict) and tool.get("type") == "function":
-            _refuse(tool, UNSERVED_IN_TOOLS, f"tools.{number}.")
+            refuse_fields(tool, UNSERVED_IN_TOOLS, harmless=_HARMLESS, where=f"tools.{number}.")
 
 
-def _refuse(value: Mapping[str, Any], unserved: Mapping[str, str], where: str) -> None:
+def refuse_fields(
+    value: Mapping[str, Any],
+    unserved: Mapping[str, str],
+    *,
+    harmless: Mapping[str, tuple[Any, ...]],
+    where: str = "",
+) -> None:
+    """Refuse an object that has a field which is not served.
+
+    Parameters
+    ----------
+    value : Mapping[str, Any]
+        A request, or a part of one, not validated yet.
+    unserved : Mapping[str, str]
+        Names of the fields, each with what to do instead.
+    harmless : Mapping[str, tuple[Any, ...]]
+        Values of such fields that ask for nothing but what is served anyway; null is one of each.
+    where : str
+        The object's path in the request, with a dot at its end.
+
+    Raises
+    ------
+    RequestError
+        It names the field and what to do instead.
+    """
     for name in value.keys() & unserved.keys():
         asked = value[name]
-        if asked is not None and asked not in _HARMLESS.get(name, ()):
+        if asked is not None and asked not in harmless.get(name, ()):
             param = where + name
             raise RequestError(
                 f"Unsupported parameter: '{param}'. {unserved[name]}",
