@@ -1,13 +1,18 @@
 """Look-ups in the store: how many, of which keys, and while a server is away."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from uuid import uuid4
 
 import pytest
 from typing_extensions import override
 
 from axon.exceptions import UnavailableError, WrongKeysError
-from axon.tenants.api_keys import FRESH_S, Revocation, hash_key
+from axon.tenants.api_keys import FRESH_S, ApiKeys, Revocation, hash_key
+from axon.tenants.known_keys import REFRESH_S, RETRY_S, UNLISTED_LOOKUPS
 from axon.tenants.principal import Principal
+from axon.tenants.process_counts import UNKNOWN_S
 from axon.tenants.revocation import KeyState
 from axon.tenants.wrong_keys import BURST, INTERVAL_S
 from axon.testing.api_keys import FakeOpenConnections
@@ -20,12 +25,13 @@ Scenario = Callable[[], Coroutine[None, None, None]]
 
 
 class CountedStore(FakeApiKeyStore):
-    """Counts look-ups; `away` makes them fail."""
+    """Counts look-ups; `away` makes them fail, `lists_fail` only lists, which take `list_s`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.finds = self.lists = 0
-        self.away = False
+        self.away = self.lists_fail = False
+        self.list_s = 0.0
 
     @override
     async def find(self, key_hash: str) -> Principal | None:
@@ -37,7 +43,8 @@ class CountedStore(FakeApiKeyStore):
     @override
     async def prefixes(self) -> Sequence[str]:
         self.lists += 1
-        if self.away:
+        await asyncio.sleep(self.list_s)
+        if self.away or self.lists_fail:
             raise UnavailableError("PostgreSQL: away")
         return await super().prefixes()
 
@@ -141,16 +148,91 @@ async def test_api_keys_let_right_keys_in_from_an_address_with_wrong_ones() -> N
     assert (store.finds, store.lists) == (BURST + 1, 1)
 
 
+async def exhaust(keys: ApiKeys, address: str = ADDRESS) -> None:
+    """Try as many wrong keys as an address may; none that was tried before."""
+    for _ in range(BURST):
+        assert await keys.authenticate(f"sk-axon-{uuid4()}", address=address) is None
+
+
 @in_virtual_time
-async def test_api_keys_refuse_wrong_keys_while_the_store_is_away() -> None:
+async def test_api_keys_call_no_key_wrong_before_a_list_was_read() -> None:
+    """The store decides which ones are wrong, for a bounded number of them."""
+    store, cache = CountedStore(), FakePrincipalCache()
+    keys = api_keys(store=store, cache=cache)
+    _, secret = await keys.create(tenant_id="t", name="n")
+    await cache.drop(hash_key(secret))
+    await exhaust(keys)
+    store.lists_fail = True
+    assert await keys.authenticate(secret, address=ADDRESS) is not None
+    await cache.drop(hash_key(secret))
+    for number in range(10 * UNLISTED_LOOKUPS):
+        with suppress(UnavailableError):
+            assert await keys.authenticate(f"sk-axon-more-{number}", address=ADDRESS) is None
+    assert (store.finds, store.lists) == (BURST + UNLISTED_LOOKUPS, 1)
+    with pytest.raises(UnavailableError):
+        await keys.authenticate(secret, address=ADDRESS)
+    await seconds(RETRY_S)
+    assert await keys.authenticate("sk-axon-later", address=ADDRESS) is None
+    assert await keys.authenticate(secret, address=ADDRESS) is not None
+    assert store.lists == 2
+
+
+@in_virtual_time
+async def test_api_keys_ask_a_store_that_is_away_for_few_of_many_wrong_keys() -> None:
     store = CountedStore()
     keys = api_keys(store=store)
-    for number in range(BURST):
-        await keys.authenticate(f"sk-axon-{number}", address=ADDRESS)
+    await exhaust(keys)
     store.away = True
-    for number in range(10):
-        with pytest.raises(WrongKeysError):
+    for number in range(10 * UNLISTED_LOOKUPS):
+        with pytest.raises(UnavailableError):
             await keys.authenticate(f"sk-axon-more-{number}", address=ADDRESS)
+    assert (store.finds, store.lists) == (BURST + UNLISTED_LOOKUPS, 1)
+    store.away = False
+    await seconds(RETRY_S)
+    await exhaust(keys, OTHER)
+    with pytest.raises(WrongKeysError):
+        await keys.authenticate("sk-axon-more", address=OTHER)
+
+
+@in_virtual_time
+async def test_api_keys_use_an_older_list_while_it_cannot_be_read_again() -> None:
+    """A key that was made since may be missing in it, and gets in all the same."""
+    store, cache = CountedStore(), FakePrincipalCache()
+    keys = api_keys(store=store, cache=cache)
+    _, listed = await keys.create(tenant_id="t", name="n")
+    await exhaust(keys)
+    with pytest.raises(WrongKeysError):
+        await keys.authenticate("sk-axon-wrong", address=ADDRESS)
+    _, new = await keys.create(tenant_id="t", name="n")
+    await seconds(REFRESH_S)
+    await exhaust(keys)
+    store.lists_fail = True
+    for number in range(UNLISTED_LOOKUPS - 1):
+        assert await keys.authenticate(f"sk-axon-more-{number}", address=ADDRESS) is None
+    await cache.drop(hash_key(new))
+    assert await keys.authenticate(new, address=ADDRESS) is not None
+    with pytest.raises(UnavailableError):
+        await keys.authenticate("sk-axon-no-room", address=ADDRESS)
+    await cache.drop(hash_key(listed))
+    assert await keys.authenticate(listed, address=ADDRESS) is not None
+    store.lists_fail = False
+    await seconds(RETRY_S)
+    await cache.drop(hash_key(new))
+    assert await keys.authenticate(new, address=ADDRESS) is not None
+
+
+@in_virtual_time
+async def test_api_keys_wait_for_the_list_that_another_call_reads() -> None:
+    store, cache = CountedStore(), FakePrincipalCache()
+    keys = api_keys(store=store, cache=cache)
+    _, secret = await keys.create(tenant_id="t", name="n")
+    await exhaust(keys)
+    await cache.drop(hash_key(secret))
+    store.list_s = 0.5
+    attempts = (keys.authenticate(each, address=ADDRESS) for each in ("sk-axon-wrong", secret))
+    wrong, right = await asyncio.gather(*attempts, return_exceptions=True)
+    assert isinstance(wrong, WrongKeysError)
+    assert isinstance(right, Principal)
     assert store.lists == 1
 
 
@@ -162,13 +244,53 @@ async def test_api_keys_do_not_count_a_repeated_wrong_key() -> None:
     assert await keys.authenticate("sk-axon-wrong", address=ADDRESS) is None
 
 
-@in_virtual_time
-async def test_api_keys_slow_nobody_while_the_cache_is_away() -> None:
-    cache = FakePrincipalCache()
-    keys = api_keys(cache=cache)
-    cache.get = away  # type: ignore[method-assign, assignment]
-    for number in range(3 * BURST):
-        assert await keys.authenticate(f"sk-axon-{number}", address=ADDRESS) is None
+def without(cache: FakePrincipalCache, missing: str) -> None:
+    """Make Valkey be away, or have no memory: then it refuses writes alone."""
+    for method in ("get", "put", "put_unknown") if missing == "Valkey" else ("put", "put_unknown"):
+        setattr(cache, method, away)
+
+
+@pytest.mark.parametrize("missing", ["Valkey", "memory"])
+def test_api_keys_bound_the_look_ups_of_an_address_without(missing: str) -> None:
+    """By a count of their own: also of keys that are tried at the same time."""
+
+    async def scenario() -> None:
+        store, cache = CountedStore(), FakePrincipalCache()
+        keys = api_keys(store=store, cache=cache)
+        _, secret = await keys.create(tenant_id="t", name="n")
+        await cache.drop(hash_key(secret))
+        without(cache, missing)
+        keys._wrong_keys.count = away  # type: ignore[method-assign]
+        attempts = (keys.authenticate(f"sk-axon-{n}", address=ADDRESS) for n in range(3 * BURST))
+        results = await asyncio.gather(*attempts, return_exceptions=True)
+        assert results.count(None) == store.finds == BURST
+        assert all(isinstance(each, WrongKeysError) for each in results if each is not None)
+        assert await keys.authenticate("sk-axon-other", address=OTHER) is None
+        for _ in range(2 * BURST):
+            assert await keys.authenticate(secret, address=ADDRESS) is not None
+            assert await keys.authenticate(secret, address="192.0.2.3") is not None
+        await seconds(INTERVAL_S)
+        assert await keys.authenticate("sk-axon-later", address=ADDRESS) is None
+
+    virtual_time.run(scenario())
+
+
+@pytest.mark.parametrize("missing", ["Valkey", "memory"])
+def test_api_keys_look_an_unknown_key_up_once_in_some_seconds_without(missing: str) -> None:
+    async def scenario() -> None:
+        store, cache = CountedStore(), FakePrincipalCache()
+        keys = api_keys(store=store, cache=cache)
+        without(cache, missing)
+        for _ in range(5):
+            assert await keys.authenticate("sk-axon-mine") is None
+        assert store.finds == 1
+        await seconds(UNKNOWN_S)
+        assert await keys.authenticate("sk-axon-mine") is None
+        assert store.finds == 2
+        await keys.create(tenant_id="t", name="n", secret="sk-axon-mine")
+        assert await keys.authenticate("sk-axon-mine") is not None
+
+    virtual_time.run(scenario())
 
 
 @in_virtual_time

@@ -15,6 +15,7 @@ from axon.ids import new_id
 from axon.tenants.known_keys import KnownKeys
 from axon.tenants.lookups import BriefLookups
 from axon.tenants.principal import ALL_SCOPES, Principal
+from axon.tenants.process_counts import AddressLookups, UnknownKeys
 from axon.tenants.revocation import OpenConnections
 from axon.tenants.wrong_keys import WrongKeys
 
@@ -183,6 +184,8 @@ class ApiKeys:
         self._lookups = BriefLookups()
         self._known_keys = KnownKeys(store=store)
         self._wrong_keys = wrong_keys
+        self._address_lookups = AddressLookups()
+        self._unknown_keys = UnknownKeys()
         self._connections = connections
         self._stale_s = stale_s
 
@@ -197,6 +200,7 @@ class ApiKeys:
         key = ApiKey(key_id=new_id("key"), tenant_id=tenant_id, name=name, hint=secret[-4:])
         key_hash = hash_key(secret)
         await self._store.add(key, key_hash=key_hash)
+        self._unknown_keys.forget(key_hash)
         # A given secret may have been tried already, and may be that of another key. A new one is
         # in the cache until it is in the lists of all processes (`KnownKeys`).
         known = self._cache.drop(key_hash) if given else self._cache.put(key_hash, key.principal)
@@ -206,7 +210,8 @@ class ApiKeys:
     async def authenticate(self, secret: str, *, address: str | None = None) -> Principal | None:
         """Return the principal of a valid key, or None.
 
-        A cache that is away costs `CACHE_S` at most: the store knows all keys.
+        A cache that is away costs `CACHE_S` at most: the store knows all keys. While it is away, or
+        has no memory, this process bounds the look-ups of an address by itself.
 
         Parameters
         ----------
@@ -224,23 +229,23 @@ class ApiKeys:
         """
         key_hash = hash_key(secret)
         cached, wait_s = await self._ask_cache(key_hash, address)
-        if cached is None:
-            return await self._store.find(key_hash)
-        if cached.unknown:
+        known = cached or CachedKey()
+        if known.unknown or (known.principal is None and self._unknown_keys.has(key_hash)):
             return None
-        if cached.principal is not None and cached.age_s < FRESH_S:
-            return cached.principal
-        # Right keys get in, however many others behind their address (NAT) are wrong.
-        if wait_s > 0 and not await self._known_keys.may_have(key_hash):
-            raise WrongKeysError(f"too many wrong keys, the next one in {wait_s:.1f} s")
-        if cached.principal is None or cached.age_s >= self._stale_s:
-            principal = await self._store.find(key_hash)
+        if known.principal is not None and known.age_s < FRESH_S:
+            return known.principal
+        if known.principal is None or known.age_s >= self._stale_s:
+            principal = await self._find(key_hash, address, wait_s)
         else:
             try:
                 principal = await self._lookups.run(lambda: self._store.find(key_hash))
             except UnavailableError:
-                return cached.principal
-        await self._tell_cache(self._remember(key_hash, principal, address))
+                return known.principal
+        remembered = cached is not None and await self._tell_cache(
+            self._remember(key_hash, principal, address)
+        )
+        if principal is None and not remembered:
+            self._unknown_keys.note(key_hash)
         return principal
 
     async def list(self) -> Sequence[ApiKey]:
@@ -283,6 +288,26 @@ class ApiKeys:
             logger.warning("the cache of keys is away: %s", error)
             return None, 0.0
 
+    async def _find(self, key_hash: str, address: str | None, wait_s: float) -> Principal | None:
+        """Return the store's principal of a key; `wait_s` is Valkey's wait for a wrong one.
+
+        Raises
+        ------
+        WrongKeysError
+            The key is wrong, and the address has tried too many of them.
+        """
+        taken = False
+        if address is not None and wait_s == 0:
+            wait_s = self._address_lookups.take(address)
+            taken = wait_s == 0
+        # Right keys get in, however many others behind their address (NAT) are wrong.
+        if wait_s > 0 and not await self._known_keys.may_have(key_hash):
+            raise WrongKeysError(f"too many wrong keys, the next one in {wait_s:.1f} s")
+        principal = await self._store.find(key_hash)
+        if taken and address is not None and principal is not None:
+            self._address_lookups.put_back(address)
+        return principal
+
     async def _remember(
         self, key_hash: str, principal: Principal | None, address: str | None
     ) -> None:
@@ -293,10 +318,13 @@ class ApiKeys:
         if address is not None:
             await self._wrong_keys.count(address)
 
-    async def _tell_cache(self, call: Awaitable[None]) -> None:
-        """Wait for a call of the cache, `CACHE_S` at most; without it, keys are looked up again."""
+    async def _tell_cache(self, call: Awaitable[None]) -> bool:
+        """Wait for a call of the cache, `CACHE_S` at most; return False if it did not take it."""
         try:
             async with asyncio.timeout(CACHE_S):
                 await call
         except (UnavailableError, TimeoutError) as error:
+            # Without it, keys are looked up again.
             logger.warning("the cache of keys is away: %s", error)
+            return False
+        return True

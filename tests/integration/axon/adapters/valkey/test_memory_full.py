@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from axon.adapters.valkey.api_keys import ValkeyOpenConnections
+from axon.adapters.valkey.api_keys import ValkeyOpenConnections, ValkeyWrongKeys
 from axon.adapters.valkey.attempts import ValkeyAttemptNotes
 from axon.adapters.valkey.beats import ValkeyWorkerBeats
 from axon.adapters.valkey.caches import (
@@ -30,15 +30,18 @@ from axon.directory.workers import WorkerState
 from axon.event_log.attempts import AttemptNote
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import LoggedEvent, Status
-from axon.exceptions import StoreFullError
+from axon.exceptions import StoreFullError, WrongKeysError
 from axon.history import HistoryRecord
 from axon.tenants.revocation import KeyState
+from axon.tenants.wrong_keys import BURST
+from axon.testing.stores import FakeApiKeyStore
 from tests.integration.axon.adapters.valkey.memory_samples import (
     NEW,
     event_log,
     limit,
     turn,
 )
+from tests.support.api_keys import api_keys
 from tests.support.principals import a_principal
 
 
@@ -127,6 +130,24 @@ async def test_key_is_revoked_and_others_are_served_without_memory(small: Valkey
     assert await connections.note("key", "c2") is KeyState.REVOKED
     (first, _) = await connections.revoked("r1", limit=2)
     await connections.notified(first)
+
+
+async def test_unknown_keys_are_looked_up_a_bounded_number_of_times_without_memory(
+    small: Valkey,
+) -> None:
+    keys = api_keys(
+        store=FakeApiKeyStore(),
+        cache=ValkeyPrincipalCache(valkey=small),
+        wrong_keys=ValkeyWrongKeys(valkey=small),
+    )
+    _, secret = await keys.create(tenant_id="t", name="n")
+    await exhaust(small)
+    for _ in range(2):
+        for number in range(BURST):
+            assert await keys.authenticate(f"sk-axon-{number}", address="192.0.2.1") is None
+    with pytest.raises(WrongKeysError):
+        await keys.authenticate("sk-axon-more", address="192.0.2.1")
+    assert await keys.authenticate(secret, address="192.0.2.1") is not None
 
 
 async def test_new_work_is_refused_without_memory(small: Valkey) -> None:

@@ -15,6 +15,7 @@ from axon.history import HistoryRecord, PendingHistory
 from axon.tenants.api_keys import CachedKey, PrincipalCache
 from axon.tenants.known_keys import REFRESH_S
 from axon.tenants.principal import ALL_SCOPES, Principal, decode_scopes, encode_scopes
+from axon.tenants.process_counts import UNKNOWN_S
 
 UNUSED_MS = 10_000
 """Milliseconds for which a turn stays after its use: the worker may be about to read it."""
@@ -23,8 +24,6 @@ PAGE_TURNS = 16
 KNOWN_S = 2 * REFRESH_S
 """Seconds for which a principal stays after its last look-up: a new key is in the lists of all
 processes after `REFRESH_S`."""
-_UNKNOWN_KEY_S = 10
-"""Seconds for which an unknown key is not looked up again; a key that is created ends them."""
 _UNKNOWN_CONNECTION_S = 600
 """Seconds that an unstored turn is kept whose connection Valkey does not know: its client has left,
 or a failover has lost the connection's key, which the client's next request writes again."""
@@ -242,7 +241,7 @@ class ValkeyPrincipalCache(PrincipalCache):
     @override
     async def put_unknown(self, key_hash: str) -> None:
         await self._valkey.call("DEL", keys.identity(key_hash))
-        await self._valkey.call("SET", keys.unknown_key(key_hash), b"", "EX", _UNKNOWN_KEY_S)
+        await self._valkey.call("SET", keys.unknown_key(key_hash), b"", "EX", int(UNKNOWN_S))
 
     @override
     async def drop(self, key_hash: str) -> None:
