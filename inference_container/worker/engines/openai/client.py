@@ -1,7 +1,7 @@
 """HTTP client for the upstream: JSON calls, and streams of events."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,14 @@ from typing import Any
 import aiohttp
 
 from axon.serialization import dumps, loads
-from worker.engines.openai.errors import StalledError, TransientError, event_failure, failure
+from worker.engines.openai.errors import (
+    NO_END,
+    ClosedError,
+    StalledError,
+    TransientError,
+    event_failure,
+    failure,
+)
 from worker.engines.openai.generation import UpstreamGeneration
 from worker.engines.openai.resolver import GuardedResolver
 from worker.engines.openai.shapes import ShapeError, object_of
@@ -101,18 +108,24 @@ class UpstreamClient:
     async def events(
         self, call: Call, generation: UpstreamGeneration
     ) -> AsyncGenerator[Json | None]:
-        """Yield the stream's events until it or the generation ends; None for its own end.
+        """Yield the stream's events until the generation ends; None for `[DONE]`, the last one.
+
+        A stream that ends without `[DONE]` raises: only the reader of its events knows whether the
+        answer was complete by then.
 
         Raises
         ------
         TransientError
             The connection failed or broke, or the status is 429 or 5xx.
+        ClosedError
+            The close of the connection ended the stream.
         StalledError
             The first event or a later one did not arrive in time.
         EngineError
             For any other status (`failure`).
         ShapeError
-            The body is no stream of events, or an event cannot be read.
+            The body is no stream of events, or an event cannot be read, or the upstream ended the
+            stream.
         """
         upstream, loop = self._upstream, asyncio.get_running_loop()
         limit_s = upstream.first_token_timeout_s
@@ -129,8 +142,9 @@ class UpstreamClient:
                         yield _event(event)
                         limit_s = upstream.token_timeout_s
                         until = loop.time() + limit_s
-                if (last := _cut_event(reader, response)) is not None:
-                    yield last
+                if not generation.ended:
+                    for last in _rest(reader, response):
+                        yield last
         except (aiohttp.ClientError, ConnectionError) as error:
             # The end of the generation closes the stream under the read: no upstream's failure.
             if not generation.ended:
@@ -185,7 +199,8 @@ class UpstreamClient:
 
 async def _read_body_end(response: aiohttp.ClientResponse, generation: UpstreamGeneration) -> None:
     """Read the end of the body, which follows at once, so that the connection can be reused."""
-    with suppress(TimeoutError):
+    # The stream is over: what its connection does afterwards is no failure of the answer.
+    with suppress(TimeoutError, aiohttp.ClientError, ConnectionError):
         until = asyncio.get_running_loop().time() + _BODY_END_TIMEOUT_S
         await generation.within(until, response.content.readany())
 
@@ -197,18 +212,45 @@ def _event(data: bytes) -> Json:
     return event
 
 
-def _cut_event(reader: EventReader, response: aiohttp.ClientResponse) -> Json | None:
-    """Return the last event of a stream that ends without an empty line behind it."""
+def _rest(reader: EventReader, response: aiohttp.ClientResponse) -> Iterator[Json | None]:
+    """Yield the event that has no empty line behind it at the end of the body, if there is one.
+
+    Raises
+    ------
+    ClosedError, ShapeError
+        The stream has ended without `[DONE]` (`_unended`).
+    """
     data = reader.rest()
     if reader.foreign:
         kind = response.headers.get("Content-Type", "no Content-Type")[:_MAX_CHARACTERS]
         raise ShapeError("the body", f"is no stream of events ({kind})")
-    if data is None or data == _DONE:
-        return None
+    if data == _DONE:
+        yield None
+        return
+    if data is not None and (event := _whole_event(data)) is not None:
+        yield event
+    raise _unended(response)
+
+
+def _whole_event(data: bytes) -> Json | None:
+    """Return the event, None if the end of the body has cut it."""
     try:
         return _event(data)
     except ShapeError:
-        return None  # the connection ended inside the event: the stream broke
+        return None
+
+
+def _unended(response: aiohttp.ClientResponse) -> ClosedError | ShapeError:
+    """Return the failure that the end of a body is, for an answer that has not ended before.
+
+    A body that tells where it ends, by chunks (the last one is empty) or by its length, was ended
+    by the upstream itself: a crash would have left it incomplete, which `aiohttp` raises. The same
+    request would end in the same way, and might pay for another generation and repeat its text.
+    """
+    headers = response.headers
+    if "chunked" in headers.get("Transfer-Encoding", "").lower() or "Content-Length" in headers:
+        return ShapeError("the stream", f"ended {NO_END}")
+    return ClosedError(f"The connection was closed {NO_END}.")
 
 
 def _unreachable(upstream: Upstream, error: Exception) -> str:

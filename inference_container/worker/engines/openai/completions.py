@@ -105,11 +105,13 @@ class CompletionsAnswer(UpstreamAnswer):
         ids = shapes.token_ids(choice.get("token_ids"), "choices[0].token_ids")
         if self.reason is not None:
             return None  # nothing follows the end of an answer
-        self.reason = reason_of(choice)
-        if ids is None and (text or self.reason is None):
+        reason = reason_of(choice)
+        if ids is None and (text or reason is None):
             raise EngineError(
                 "The upstream tells no token ids: update it, or set AXON_UPSTREAM_KIND=openai."
             )
+        # Only now: an answer that has a reason is complete, and no failure is reported any more.
+        self.reason = reason
         # The token that ends an answer has no text and is no part of it. `stop_reason` is a stop
         # string, whose tokens are part of it; else an id, or None for the model's own end token.
         ended_by_token = self.reason == "stop" and not isinstance(choice.get("stop_reason"), str)

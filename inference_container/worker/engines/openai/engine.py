@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import traceback
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -17,7 +18,7 @@ from worker.engines.openai.chat_completions import ChatCompletionsApi
 from worker.engines.openai.client import NewSession, UpstreamClient, new_session
 from worker.engines.openai.completions import CompletionsApi
 from worker.engines.openai.discovery import detect_kind, served_models
-from worker.engines.openai.errors import StalledError, TransientError
+from worker.engines.openai.errors import NO_END, ClosedError, StalledError, TransientError
 from worker.engines.openai.generation import UpstreamGeneration
 from worker.engines.openai.shapes import ShapeError
 from worker.engines.openai.upstream import Upstream
@@ -46,6 +47,9 @@ _FIRST_PAUSE_S = 0.2
 _BUSY_PAUSE_S = 2.0
 """Longest pause in seconds for which a request that a busy upstream refused keeps its slot. A
 longer one is waited for in the queue, where it takes nothing from the worker's other models."""
+_AFTER_END_S = 2.0
+"""Longest time in seconds for what follows the end of an answer (the usage, `[DONE]`). Servers send
+it at once or not at all, and a complete answer must not wait for a stream that stays open."""
 
 
 class OpenAiEngine(Engine):
@@ -161,16 +165,12 @@ class OpenAiEngine(Engine):
                         retries.progressed()
                         if chunk is not None and generation.is_running():
                             yield chunk
-                        if answer.full:
+                        if answer.full or _is_over(answer, generation, text=chunk is not None):
                             break
-                if generation.is_running() and answer.reason is None:
-                    raise TransientError("The upstream's stream ended before the answer.")  # noqa: TRY301
-            except ContextOverflowError as error:
-                raise _overflow(model, error) from error
-            except (TransientError, StalledError) as error:
-                # An answer that has ended needs nothing more from a stream that breaks behind it.
+            except (EngineError, ShapeError) as error:
+                # A complete answer needs nothing more from its stream, whatever follows in it.
                 if answer.reason is None:
-                    await retries.pause_after(error, answer, generation)
+                    await _recover(error, model, retries, answer, generation)
         if generation.is_running():
             yield answer.last()
 
@@ -193,6 +193,7 @@ class _Retries:
         self._max_silence_s = upstream.first_token_timeout_s
         self._pauses = backoff(first_s=_FIRST_PAUSE_S)
         self._progress_at = _now()
+        self._closed = False
 
     def progressed(self) -> None:
         """Note that the upstream has sent something."""
@@ -214,7 +215,10 @@ class _Retries:
         TransientError, StalledError
             The given error, if there is no retry, the pause would make the silence too long, or it
             would hold the slot for long because the upstream is busy.
+        ShapeError
+            The connection was closed before the answer's end, for the second time.
         """
+        self._refuse_second_close(error)
         transient = error if isinstance(error, TransientError) else None
         retry_after_s = (transient.retry_after_s if transient else None) or 0.0
         stalled = transient is None and not answer.begun
@@ -227,6 +231,18 @@ class _Retries:
         self._left -= 1
         logger.warning("%s: %s. Asking again.", generation.request_id, _logged(error))
         await generation.wait(until=until)
+
+    def _refuse_second_close(self, error: EngineError) -> None:
+        """Take the second close of a connection for the upstream's own end of its streams.
+
+        One close may be a crash. An upstream that ends every answer so would else be paid for as
+        many generations as there are retries, and the texts would follow each other.
+        """
+        if not isinstance(error, ClosedError):
+            return
+        if self._closed:
+            raise ShapeError("the stream", f"was ended twice by a closed connection {NO_END}")
+        self._closed = True
 
 
 def _logged(error: TransientError | StalledError) -> str:
@@ -241,6 +257,40 @@ def _taken(answer: UpstreamAnswer, event: dict[str, Any] | None) -> TokenChunk |
         answer.done()
         return None
     return answer.take(event)
+
+
+def _is_over(answer: UpstreamAnswer, generation: UpstreamGeneration, *, text: bool) -> bool:
+    """Return whether enough was waited for what follows the answer's end; begin to wait there.
+
+    Called behind the chunk of an event: the time that its reader takes does not count. Text
+    restarts the wait, because some gateways send a reason with each event.
+    """
+    if answer.reason is None:
+        return False
+    if text or generation.read_until == math.inf:
+        generation.read_until = _now() + _AFTER_END_S
+    return _now() > generation.read_until
+
+
+async def _recover(
+    error: EngineError | ShapeError,
+    model: ModelInfo,
+    retries: _Retries,
+    answer: UpstreamAnswer,
+    generation: UpstreamGeneration,
+) -> None:
+    """Wait before the rest of an answer is asked for, if another request may help.
+
+    Raises
+    ------
+    EngineError, ShapeError
+        It would not.
+    """
+    if isinstance(error, ContextOverflowError):
+        raise _overflow(model, error) from error
+    if not isinstance(error, TransientError | StalledError):
+        raise error
+    await retries.pause_after(error, answer, generation)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 from axon.serialization import loads
 from worker.engines.protocol import ContextOverflowError, EngineError, RefusedError
 
+NO_END = "before choices[0].finish_reason and data: [DONE], one of which must end an answer"
 _MAX_CHARACTERS = 500
 _NO_HEADERS: Mapping[str, str] = {}
 # Messages of vLLM, OpenAI, llama.cpp and TGI for a prompt that exceeds the context window.
@@ -46,6 +47,14 @@ class TransientError(EngineError):
     def busy(self) -> bool:
         """Return whether the upstream has too many requests: the job may wait in the queue."""
         return self.status in (429, 503)
+
+
+class ClosedError(TransientError):
+    """The close of the connection ended the stream, before the answer's end.
+
+    It may be the upstream's crash or its own idea of an end: a body that tells neither its length
+    nor its last chunk looks the same in both cases.
+    """
 
 
 class StalledError(EngineError):

@@ -1,6 +1,7 @@
 """A generation by an upstream: its end closes the upstream's stream at once."""
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from typing import Protocol, TypeVar
 
@@ -25,13 +26,21 @@ class UpstreamGeneration(Generation):
 
     Otherwise the upstream would keep generating, and hold its slot, until it sends the next event
     or the reader of the chunks asks for one.
+
+    Attributes
+    ----------
+    stream : Stream | None
+        The response that is read.
+    read_until : float
+        Time of the loop's clock (seconds) after which nothing more is waited for.
     """
 
-    __slots__ = ("_timeout", "stream")
+    __slots__ = ("_timeout", "read_until", "stream")
 
     def __init__(self, request_id: str, *, priority: int = 0) -> None:
         super().__init__(request_id, priority=priority)
         self.stream: Stream | None = None
+        self.read_until = math.inf
         self._timeout: asyncio.Timeout | None = None
 
     @override
@@ -48,8 +57,10 @@ class UpstreamGeneration(Generation):
         Raises
         ------
         TimeoutError
-            At the time `until` of the loop's clock (seconds), or once the generation is ended.
+            At the time `until` of the loop's clock (seconds) or at `read_until`, or once the
+            generation is ended.
         """
+        until = min(until, self.read_until)
         try:
             async with asyncio.timeout_at(0 if self.ended else until) as self._timeout:
                 return await awaitable

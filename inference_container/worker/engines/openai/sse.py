@@ -13,21 +13,25 @@ class EventReader:
     """Returns the data of events from a stream of bytes; other fields and comments are dropped.
 
     Lines end with LF, CR or CRLF, whatever pieces the bytes arrive in.
-
-    Attributes
-    ----------
-    foreign : bool
-        Whether the stream had a line that no stream of events has, as HTML and plain JSON have.
     """
 
     def __init__(self) -> None:
-        self.foreign = False
+        self._unknown_line = False
+        self._any_event = False
         self._line: list[bytes] = []
         self._line_bytes = 0
         self._data: list[bytes] = []
         self._data_bytes = 0
         self._first_line = True
         self._after_cr = False
+
+    @property
+    def foreign(self) -> bool:
+        """Return whether the stream has lines of unknown fields, as HTML and JSON, and no event.
+
+        In a stream with events the standard ignores unknown fields.
+        """
+        return self._unknown_line and not self._any_event
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the data of the events that these bytes complete.
@@ -70,7 +74,7 @@ class EventReader:
         if name == b"data":
             self._add_data(value.removeprefix(b" "))
         elif name and name not in _FIELDS:  # a comment has no name
-            self.foreign = True
+            self._unknown_line = True
 
     def _add_data(self, value: bytes) -> None:
         self._data.append(value)
@@ -83,4 +87,5 @@ class EventReader:
         self._data.clear()
         self._data_bytes = 0
         if data:
+            self._any_event = True
             yield data

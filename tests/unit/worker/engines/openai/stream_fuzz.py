@@ -1,10 +1,12 @@
-"""Seeded streams of an upstream: odd ones that mean a text, broken ones, and torn bytes."""
+"""Seeded streams of an upstream: odd ones that mean a text, broken, unended and torn ones."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+
+from tests.unit.worker.engines.openai.transport_stub import End
 
 _PIECES = (
     "Hello", " world", "é", "日本", "😀", "👩‍🚀", "\n", "\r\n", "data: x", ": y", '"', "\\u",
@@ -21,11 +23,13 @@ _USAGES: tuple[object, ...] = (
 )  # fmt: skip
 _NOISE: tuple[bytes, ...] = (
     b": ping", b":", b"event: message", b"id: 1", b"retry: 10", b"data:", b"data", b"data: ",
+    b"x-trace: 1", b"message", b"<!-- -->", b"\xff", b"Data: 1",
 )  # fmt: skip
 _EXTRAS: tuple[dict[str, Any], ...] = (
     {}, {"id": "c"}, {"logprobs": float("nan")}, {"object": "chat.completion.chunk"},
     {"system_fingerprint": None}, {"error": None}, {"usage": None}, {"big": 10**30},
 )  # fmt: skip
+ENDS: tuple[End, ...] = ("framed", "closed", "cut")
 _ENCODERS = (
     json.JSONEncoder().encode,
     json.JSONEncoder(ensure_ascii=False).encode,
@@ -37,7 +41,8 @@ _ENCODERS = (
 class Stream:
     """A stream, in the pieces in which its bytes arrive.
 
-    `text` is what it means, or what its beginning means if it is `broken`; `reason` how it ends.
+    `text` is what it means, or what its beginning means if it is `broken`; `reason` how it ends,
+    and `end` how its body does.
     """
 
     kind: str
@@ -45,20 +50,23 @@ class Stream:
     text: str
     reason: str | None
     broken: bool = False
+    end: End = "framed"
 
 
 def stream(random: Random) -> Stream:
-    """Return one stream: of three of them one is odd, one broken, one torn."""
+    """Return one stream: of four of them one is odd, one broken, one unended, one torn."""
     made = _odd(random)
-    match random.randrange(3):
+    match random.randrange(4):
         case 0:
             return made
         case 1:
             return _broken(random)
+        case 2:
+            return _unended(random)
     data = bytearray(b"".join(made.pieces))
     for _ in range(random.randint(1, 3)):
         _tear(random, data)
-    return Stream("torn", _cut(random, bytes(data)), made.text, None, broken=True)
+    return Stream("torn", _cut(random, bytes(data)), made.text, None, broken=True, end=made.end)
 
 
 def _odd(random: Random) -> Stream:
@@ -66,9 +74,28 @@ def _odd(random: Random) -> Stream:
     events = [event for text in texts for event in _events(random, text)]
     told, reason = random.choice(_REASONS)
     events += _end(random, told)
-    done = random.random() < 0.8
-    data = _framed(random, events, done=done)
-    return Stream("odd", _cut(random, data), "".join(texts), reason)
+    if random.random() < 0.3:
+        events += [_break(random)[1] for _ in range(random.randint(1, 3))]
+    data = _framed(random, events, done=random.random() < 0.8)
+    end = _body_end(random)
+    if end == "cut":  # the reader never sees the end of an event that has no empty line behind it
+        data += b"\n\n"
+    return Stream("odd", _cut(random, data), "".join(texts), reason, end=end)
+
+
+def _unended(random: Random) -> Stream:
+    """Return a stream that ends without a reason and `[DONE]`, maybe inside an event."""
+    texts = [random.choice(_PIECES) for _ in range(random.randint(0, 3))]
+    data = _framed(random, [e for text in texts for e in _events(random, text)], done=False)
+    end = _body_end(random)
+    if end == "cut":
+        data += b"\n\n"
+    data += random.choice((b"", b"", b'\n\ndata: {"choices": [{"delta": ', b"\n\ndata: [DON"))
+    return Stream("unended", _cut(random, data), "".join(texts), None, broken=True, end=end)
+
+
+def _body_end(random: Random) -> End:
+    return random.choices(ENDS, (4, 1, 1))[0]
 
 
 def _events(random: Random, text: str) -> list[object]:
@@ -136,7 +163,7 @@ def _framed(random: Random, events: Sequence[object], *, done: bool) -> bytes:
         lines += [*_data_lines(random, event), b""]
     if done:
         lines += [b"data: [DONE]", b"", *random.choice(([], [b"<html>"], [b"data: {", b""]))]
-    elif random.random() < 0.3:
+    elif lines and random.random() < 0.3:
         lines.pop()  # no empty line behind the last event
     mark = b"\xef\xbb\xbf" if random.random() < 0.1 else b""
     return mark + newline.join(lines) + newline
@@ -197,15 +224,23 @@ _BODIES = (
 
 def _broken(random: Random) -> Stream:
     if random.random() < 0.1:
-        body = random.choice(_BODIES)
-        return Stream("no stream of events", _cut(random, body), "", None, broken=True)
+        pieces = _cut(random, random.choice(_BODIES))
+        end = random.choice(ENDS[:2])  # of a body that breaks nobody knows the rest
+        return Stream("no stream of events", pieces, "", None, broken=True, end=end)
+    kind, bad = _break(random)
+    texts = [random.choice(_PIECES) for _ in range(random.randint(0, 3))]
+    events = [event for text in texts for event in _events(random, text)]
+    data = _framed(random, [*events, bad, *_end(random, "stop")], done=True)
+    end = _body_end(random)
+    return Stream(kind, _cut(random, data), "".join(texts), None, broken=True, end=end)
+
+
+def _break(random: Random) -> tuple[str, object]:
+    """Return an event that cannot be read, and what a failure says of it."""
     # A line of 1 MiB takes as long as a hundred other streams.
     names = [name for name in _BREAKS if name != "1 MiB" or random.random() < 0.02]
     kind = random.choice(names)
-    texts = [random.choice(_PIECES) for _ in range(random.randint(0, 3))]
-    events = [event for text in texts for event in _events(random, text)]
-    data = _framed(random, [*events, _BREAKS[kind](random), *_end(random, "stop")], done=True)
-    return Stream(kind, _cut(random, data), "".join(texts), None, broken=True)
+    return kind, _BREAKS[kind](random)
 
 
 def _tear(random: Random, data: bytearray) -> None:

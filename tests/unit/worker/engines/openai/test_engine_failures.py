@@ -16,7 +16,12 @@ from tests.unit.worker.engines.openai.upstream_harness import (
 )
 from worker.engines.openai.engine import OpenAiEngine
 from worker.engines.openai.upstream import Upstream
-from worker.engines.protocol import ContextOverflowError, EngineError, RefusedError
+from worker.engines.protocol import (
+    ContextOverflowError,
+    EngineError,
+    RefusedError,
+    UnusableAnswerError,
+)
 
 KINDS = pytest.mark.parametrize("kind", ["openai", "vllm"])
 ONCE = {"retries": 0}
@@ -138,7 +143,7 @@ async def test_openai_engine_is_not_healthy_while_the_upstream_is_away() -> None
 
 
 @KINDS
-@pytest.mark.parametrize("then", ["cut", "end", "error", "hang"])
+@pytest.mark.parametrize("then", ["cut", "error", "hang"])
 @pytest.mark.parametrize("after", [1, 3, 5])
 async def test_openai_engine_continues_a_broken_stream_without_repetition(
     kind: str, then: Any, after: int
@@ -154,6 +159,20 @@ async def test_openai_engine_continues_a_broken_stream_without_repetition(
         assert [c.token_ids for c in await chunks_of(engine, TEXT) if c.text] == [
             c.token_ids for c in whole if c.text
         ]
+
+
+@KINDS
+@pytest.mark.parametrize("after", [0, 1, 5])
+async def test_openai_engine_fails_once_where_the_upstream_ends_a_stream_without_a_reason(
+    kind: str, after: int
+) -> None:
+    async with serving(kind=kind, faults=[Fault(after=after, then="end")]) as (engine, up):
+        taken: list[str] = []
+        with pytest.raises(UnusableAnswerError, match="the stream ended before choices"):
+            async for chunk in engine.generate(await ask(engine, TEXT)):
+                taken.append(chunk.text)
+        assert "".join(taken) == " ".join(TEXT.split()[:after])
+        assert len(up.requests) == 1
 
 
 @KINDS

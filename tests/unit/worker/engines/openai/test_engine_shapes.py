@@ -8,29 +8,17 @@ import pytest
 
 from axon.protocol.objects import Usage
 from axon.serialization import dumps
+from tests.contract.worker.engines.echo_upstream_stub import Fault
+from tests.unit.worker.engines.openai.stream_samples import REQUEST, STOP, delta, stream_of
 from tests.unit.worker.engines.openai.transport_stub import MODEL, Reply, stubbed
-from tests.unit.worker.engines.openai.upstream_harness import ask, serving
+from tests.unit.worker.engines.openai.upstream_harness import ask, chunks_of, serving
 from worker.engines.openai.chat_completions import ChatAnswer
 from worker.engines.protocol import (
     BusyError,
     EngineError,
-    GenerateRequest,
-    Prompt,
-    Sampling,
     TokenChunk,
     UnusableAnswerError,
 )
-
-REQUEST = GenerateRequest("r", MODEL, Prompt((0,), "[]", estimated=True), Sampling(100))
-STOP: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-
-
-def delta(content: object) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": {"content": content}}]}
-
-
-def stream_of(*events: object) -> Reply:
-    return Reply([*(b"data: " + dumps(event) + b"\n\n" for event in events), b"data: [DONE]\n\n"])
 
 
 async def answer_to(*replies: Reply, **settings: Any) -> tuple[list[TokenChunk], int]:
@@ -68,6 +56,40 @@ async def test_openai_engine_takes_the_streams_own_end_for_the_answers() -> None
     chunks, asked = await answer_to(stream_of(delta("a")))
     assert ([chunk.text for chunk in chunks], chunks[-1].finish_reason) == (["a", ""], "stop")
     assert asked == 1
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        b"data: {nope}\n\n",
+        b"data: 5\n\n",
+        b'data: {"choices": "none"}\n\n',
+        b'data: {"error": {"message": "no", "code": 400}}\n\n',
+        b'data: {"error": {"message": "no", "code": 503}}\n\n',
+        b"data: \xff\xfe\n\n",
+        b"<html>\n",
+        b"data: " + b"x" * (2 << 20),
+    ],
+)
+async def test_openai_engine_ends_a_complete_answer_whatever_follows_it(after: bytes) -> None:
+    pieces = [b"data: " + dumps(event) + b"\n\n" for event in (delta("a"), STOP)]
+    chunks, asked = await answer_to(Reply([*pieces, after]))
+    assert ([chunk.text for chunk in chunks], chunks[-1].finish_reason) == (["a", ""], "stop")
+    assert asked == 1
+
+
+async def test_openai_engine_reports_missing_token_ids_although_the_answer_has_a_reason() -> None:
+    async with serving(kind="vllm", faults=[Fault(after=0, reason="stop")]) as (engine, up):
+        up.ids = False
+        with pytest.raises(EngineError, match="tells no token ids"):
+            await chunks_of(engine, "one")
+
+
+@pytest.mark.parametrize("line", [b"x-trace: 1\n", b"message\n", b"<!-- ping -->\n", b"\xff\n"])
+async def test_openai_engine_ignores_an_unknown_field_of_a_stream(line: bytes) -> None:
+    events = [b"data: " + dumps(event) + b"\n\n" for event in (delta("a"), delta("b"))]
+    chunks, asked = await answer_to(Reply([line, *events, line, b"data: [DONE]\n\n", line]))
+    assert ("".join(chunk.text for chunk in chunks), asked) == ("ab", 1)
 
 
 @pytest.mark.parametrize(

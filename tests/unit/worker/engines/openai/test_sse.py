@@ -57,3 +57,13 @@ def test_event_reader_refuses_an_event_that_never_ends() -> None:
     with pytest.raises(ValueError, match="1 MiB"):
         for _ in range(100):
             list(reader.feed(b"data: " + b"x" * 65_536 + b"\n"))
+
+
+@pytest.mark.parametrize("stream", [b"x: 1\n\ndata: 1\n\n", b"data: 1\n\nx\n", b"x\ndata: 1"])
+def test_event_reader_takes_a_stream_with_an_event_and_unknown_fields_for_its_own(
+    stream: bytes,
+) -> None:
+    reader = EventReader()
+    events = [*reader.feed(stream), reader.rest()]
+    assert [event for event in events if event] == [b"1"]
+    assert not reader.foreign

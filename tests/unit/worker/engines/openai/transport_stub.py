@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import aiohttp
 
@@ -12,19 +12,26 @@ from worker.engines.openai.engine import OpenAiEngine
 from worker.engines.openai.upstream import Upstream
 
 MODEL = "m"
+End = Literal["framed", "closed", "cut"]
 
 
 @dataclass
 class Reply:
-    """A response of the upstream: its status, and its body in the pieces that arrive."""
+    """A response of the upstream: its status, and its body in the pieces that arrive.
+
+    Its end is the body's own (`framed`), the connection's (`closed`), or a break of the body.
+    """
 
     pieces: Iterable[bytes] = ()
     status: int = 200
     headers: Mapping[str, str] = field(
         default_factory=lambda: {"Content-Type": "text/event-stream"}
     )
+    end: End = "framed"
 
     def __post_init__(self) -> None:
+        if self.end != "closed":
+            self.headers = {"Transfer-Encoding": "chunked", **self.headers}
         self._left = iter(self.pieces)
 
     @property
@@ -32,7 +39,10 @@ class Reply:
         return self
 
     async def readany(self) -> bytes:
-        return next((piece for piece in self._left if piece), b"")
+        piece = next((piece for piece in self._left if piece), b"")
+        if self.end == "cut" and not piece:
+            raise aiohttp.ClientPayloadError
+        return piece
 
     async def read(self) -> bytes:
         return b"".join(self._left)
