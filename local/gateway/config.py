@@ -50,6 +50,9 @@ class GatewayConfig(_Frozen):
         Clients connect here.
     management_port : Port
         ``@connections`` is served here.
+    front_port : Port | None
+        Plain HTTP requests on `port` are forwarded to the front, which listens here; None: they are
+        refused, as API Gateway does for WebSocket APIs.
     token : str | None
         Session token that callers of ``@connections`` send, and that the gateway sends to the
         Lambda service; None for none.
@@ -79,6 +82,8 @@ class GatewayConfig(_Frozen):
     lambda_retry_s : float
         Seconds for which an invocation is retried while no Lambda service listens: a local one
         may be restarting, whereas that of AWS is always available.
+    front_retry_s : float
+        The same for a connection to the front.
     close_timeout_s : float
         Time for a client's closing handshake.
     stop_timeout_s : float
@@ -87,6 +92,7 @@ class GatewayConfig(_Frozen):
 
     port: Port
     management_port: Port
+    front_port: Port | None = None
     token: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     stage: str = Field(default="responses", pattern=r"^[A-Za-z0-9_$-]+$")
@@ -102,6 +108,7 @@ class GatewayConfig(_Frozen):
     routes: dict[str, RouteConfig]
     limits: Limits = Limits()
     lambda_retry_s: Positive = 10
+    front_retry_s: Positive = 10
     close_timeout_s: Positive = 2
     stop_timeout_s: Positive = 8
 

@@ -11,8 +11,9 @@ from local.gateway.client import Client, HandshakeRequest, new_id
 from local.gateway.config import CONNECT, DISCONNECT, GatewayConfig
 from local.gateway.connections import Connection, Connections
 from local.gateway.events import EventFactory
+from local.gateway.first_request import HEALTH
 from local.gateway.functions import FunctionClient, IntegrationError, IntegrationTimeoutError
-from local.gateway.sockets import GatewaySocket, json_response, reason_phrase, upgrade_required
+from local.gateway.sockets import GatewaySocket, json_response, reason_phrase
 from local.gateway.token_bucket import TokenBucket
 from local.http.access import is_clients_host, is_local_page
 
@@ -62,10 +63,8 @@ class Lifecycle:
         if reason := self._foreign(request):
             return json_response(403, {"message": f"Forbidden: {reason}"})
         path = request.path.partition("?")[0]
-        if path == "/health":
+        if path == HEALTH:
             return json_response(200, {"status": "ok"})
-        if "Upgrade" not in request.headers:
-            return upgrade_required(path)
         if path not in self._config.paths:
             return json_response(403, {"message": "Forbidden"})
         # Before the functions run: an invalid handshake must not count as a connection.

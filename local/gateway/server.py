@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
+from typing import cast
 
-from websockets.asyncio.server import Server, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
 
 from local.gateway.authorizer import Authorizer
 from local.gateway.config import GatewayConfig
 from local.gateway.connections import Connections
 from local.gateway.events import EventFactory
+from local.gateway.first_request import FirstRequests
 from local.gateway.functions import FunctionClient
 from local.gateway.lifecycle import Lifecycle
 from local.gateway.management import ManagementApi
 from local.gateway.messages import MessageHandler
+from local.gateway.plain_http import Forwarder, refuse
 from local.gateway.routes import RouteSelector
-from local.gateway.sockets import socket_class
 from local.gateway.token_bucket import TokenBucket
 from local.http.access import Access
 from local.http.client import HttpClient
@@ -59,6 +61,16 @@ class Gateway:
             stage=config.stage, connections=connections, requests=requests, limits=limits
         )
         self._management = HttpServer(handler=management.handle, access=Access(token=config.token))
+        self._forwarder = (
+            None
+            if config.front_port is None
+            else Forwarder(port=config.front_port, retry_s=config.front_retry_s)
+        )
+        self._first_requests = FirstRequests(
+            limits=limits,
+            plain_http=refuse if self._forwarder is None else self._forwarder.forward,
+            within_s=self._open_timeout_s,
+        )
         self._clients: Server | None = None
 
     async def start(self) -> tuple[int, int]:
@@ -74,17 +86,23 @@ class Gateway:
         port: int = next(iter(self._clients.sockets)).getsockname()[1]
         return port, management_port
 
+    @property
+    def _open_timeout_s(self) -> float:
+        # A handshake invokes two functions.
+        return 2 * self._config.limits.integration_timeout_s + _HANDSHAKE_SLACK_S
+
     async def _serve_clients(self) -> Server:
-        limits = self._config.limits
+        # The library wants a class, and calls it.
+        create_connection = cast("type[ServerConnection]", self._first_requests.create_connection)
         return await serve(
             self._messages.receive,
             HOST,
             self._config.port,
             process_request=self._lifecycle.process_request,
-            create_connection=socket_class(limits),
+            create_connection=create_connection,
             compression=None,
             server_header=None,
-            open_timeout=2 * limits.integration_timeout_s + _HANDSHAKE_SLACK_S,
+            open_timeout=self._open_timeout_s,
             ping_interval=None,
             close_timeout=self._config.close_timeout_s,
             logger=_library_logger(),
@@ -96,10 +114,10 @@ class Gateway:
         if self._clients is None:
             return
         self._clients.close()
-        for socket in self._clients.handlers:
-            # Clients that have not sent a request yet would be waited for until `open_timeout`.
-            if socket.request is None:
-                socket.transport.abort()
+        # Waited for no longer: clients that have not sent a request, and plain HTTP.
+        self._first_requests.close()
+        if self._forwarder is not None:
+            self._forwarder.close()
         try:
             async with asyncio.timeout(self._config.stop_timeout_s):
                 await self._clients.wait_closed()

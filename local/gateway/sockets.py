@@ -1,4 +1,4 @@
-"""The client port's sockets: WebSocket connections with API Gateway's limits on frames."""
+"""WebSocket connections of clients, with API Gateway's limits on frames."""
 
 import json
 from http import HTTPStatus
@@ -13,7 +13,6 @@ from websockets.typing import LoggerLike
 
 from local.gateway.config import Limits
 
-_LINGER_S = 1.0
 _ABNORMAL = Close(1006, "Connection Closed Abnormally")
 
 
@@ -38,19 +37,6 @@ def json_response(status: int, body: dict[str, Any]) -> Response:
     return Response(status, reason_phrase(status), headers, content)
 
 
-def upgrade_required(target: str) -> Response:
-    """Return the answer to a plain HTTP request, in the form of OpenAI's errors."""
-    error = {
-        "message": f"{target} is served over WebSocket only: connect with ws://, not http://",
-        "type": "invalid_request_error",
-        "param": None,
-        "code": "upgrade_required",
-    }
-    response = json_response(426, {"error": error})
-    response.headers["Upgrade"] = "websocket"
-    return response
-
-
 class _FrameLimitedProtocol(ServerProtocol):
     """Limits the size of frames as well as of messages.
 
@@ -72,42 +58,28 @@ class _FrameLimitedProtocol(ServerProtocol):
 
 
 class GatewaySocket(ServerConnection):
-    """One client's connection; plain HTTP requests on it are answered, too."""
+    """One client's connection.
 
-    limits: Limits
+    Parameters
+    ----------
+    protocol : ServerProtocol
+        The library's own, of which the logger is used.
+    server : Server
+        The library's server, which counts the connection.
+    limits : Limits
+        Sizes of frames and messages.
+    options : Any
+        The library's options of a connection.
+    """
 
-    def __init__(self, protocol: ServerProtocol, server: Server, **options: Any) -> None:
-        limited = _FrameLimitedProtocol(limits=self.limits, logger=protocol.logger)
+    def __init__(
+        self, protocol: ServerProtocol, server: Server, *, limits: Limits, **options: Any
+    ) -> None:
+        limited = _FrameLimitedProtocol(limits=limits, logger=protocol.logger)
         super().__init__(limited, server, **options)
-        self._plain_http: bool | None = None
-
-    def data_received(self, data: bytes) -> None:
-        """Pass bytes to the library, or answer a request whose method is not GET.
-
-        The library's parser accepts GET only, and would close the connection without an answer.
-        """
-        if self._plain_http is None:
-            self._plain_http = not b"GET ".startswith(data[:4])
-            if self._plain_http:
-                self._refuse(data)
-        if not self._plain_http:
-            super().data_received(data)
-
-    def _refuse(self, data: bytes) -> None:
-        words = data.split(b"\r\n", 1)[0].split(b" ")
-        target = words[1].decode("latin-1") if len(words) > 1 else "this address"
-        self.transport.write(upgrade_required(target).serialize())
-        # Closing with unread data would reset the connection before the client reads the answer.
-        self.transport.write_eof()
-        self.loop.call_later(_LINGER_S, self.transport.abort)
 
     def closed_with(self) -> Close:
         """Return the first of the two close frames: the one that ended the connection."""
         if self.protocol.close_rcvd_then_sent is False:
             return self.protocol.close_sent or _ABNORMAL
         return self.protocol.close_rcvd or self.protocol.close_sent or _ABNORMAL
-
-
-def socket_class(limits: Limits) -> type[GatewaySocket]:
-    """Return the class of sockets with these limits, for the library to instantiate."""
-    return type("LimitedGatewaySocket", (GatewaySocket,), {"limits": limits})
