@@ -37,6 +37,9 @@ TopP = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 AskedTier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
 ClientLabel = Annotated[str, Field(max_length=64)]
+FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+FormatName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+Verbosity = Literal["low", "medium", "high"]
 
 
 class _Model(BaseModel):
@@ -47,7 +50,7 @@ class FunctionTool(_Model):
     """A function that the model may ask the client to call."""
 
     type: Literal["function"]
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+    name: FunctionName
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
@@ -71,7 +74,7 @@ class JsonSchema(_Model):
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
     type: Literal["json_schema"]
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    name: FormatName
     schema_: dict[str, Any] = Field(alias="schema")
     description: str | None = None
     strict: bool | None = None
@@ -94,7 +97,7 @@ class TextOptions(_Model):
     """The `text` field; not every model knows each format."""
 
     format: Annotated[TextFormat, null_is(PlainText())] = PlainText()
-    verbosity: Literal["low", "medium", "high"] | None = None
+    verbosity: Verbosity | None = None
 
 
 Input = Annotated[

@@ -1,0 +1,203 @@
+"""Messages of a Chat Completions request, and their translation to Responses items."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from axon.exceptions import RequestError
+from axon.protocol.items import (
+    TEXT_OR_LIST,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    Message,
+    RefusalContent,
+    TextContent,
+    null_is,
+)
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+CallId = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class ChatModel(BaseModel):
+    """Base of a request's parts.
+
+    Fields that a model does not name are taken and change nothing: `name` of a message, which no
+    chat template shows, and `reasoning_content`, which is not shown to the model again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
+
+
+class TextPart(ChatModel):
+    """A piece of a message's text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class RefusalPart(ChatModel):
+    """A refusal in an earlier answer."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+def tag_of(value: Any, field: str) -> str | None:
+    """Return the tag of the union's member that a field of the value names."""
+    name = value.get(field) if isinstance(value, dict) else getattr(value, field, None)
+    return f"[{name}]" if isinstance(name, str) else None
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("[text]")] | Annotated[RefusalPart, Tag("[refusal]")],
+    Discriminator(
+        lambda value: tag_of(value, "type"),
+        custom_error_type="unsupported_content",
+        custom_error_message=(
+            "only parts of the type 'text' are supported, and 'refusal' in an assistant's message; "
+            "leave out images, audio and files"
+        ),
+    ),
+]
+Content = Annotated[
+    Annotated[str, Tag("[text]")] | Annotated[list[Part], Tag("[list]")], TEXT_OR_LIST
+]
+
+
+class CalledFunction(ChatModel):
+    """The function that an earlier answer called."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    arguments: str
+
+
+class ToolCall(ChatModel):
+    """A call that an earlier answer asked for."""
+
+    # Validated first: a call of another kind has no `function`, and is refused by its type.
+    type: Annotated[Literal["function"], null_is("function")] = "function"
+    id: CallId
+    function: CalledFunction
+
+
+class InputMessage(ChatModel):
+    """A message of the user or the application."""
+
+    role: Literal["system", "developer", "user"]
+    content: Content
+
+
+class AssistantMessage(ChatModel):
+    """An earlier answer: text, a refusal, or calls of functions."""
+
+    role: Literal["assistant"]
+    content: Content | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: None = None
+    audio: None = None
+
+
+class ToolMessage(ChatModel):
+    """The result of a function call."""
+
+    role: Literal["tool"]
+    content: Content
+    tool_call_id: CallId
+
+
+ChatMessage = Annotated[
+    Annotated[InputMessage, Tag("[system]")]
+    | Annotated[InputMessage, Tag("[developer]")]
+    | Annotated[InputMessage, Tag("[user]")]
+    | Annotated[AssistantMessage, Tag("[assistant]")]
+    | Annotated[ToolMessage, Tag("[tool]")],
+    Discriminator(
+        lambda value: tag_of(value, "role"),
+        custom_error_type="unsupported_role",
+        custom_error_message=(
+            f"unknown role; supported are {', '.join(get_args(Role))}; "
+            "the result of a function has the role 'tool'"
+        ),
+    ),
+]
+
+
+def items_of(messages: Sequence[ChatMessage]) -> list[Item]:
+    """Return the input items of the Responses request that says the same.
+
+    Raises
+    ------
+    RequestError
+        A tool's message answers no call of an earlier message.
+    """
+    items: list[Item] = []
+    called: set[str] = set()
+    for number, message in enumerate(messages):
+        match message:
+            case InputMessage():
+                items.append(_message(message.role, message.content))
+            case AssistantMessage():
+                items += _answer(message)
+                called.update(call.id for call in message.tool_calls or ())
+            case ToolMessage():
+                if message.tool_call_id not in called:
+                    raise _unknown_call(number, message.tool_call_id)
+                items.append(_output(message))
+    return items
+
+
+def _answer(message: AssistantMessage) -> Iterator[Item]:
+    """Yield the items of an earlier answer; one of calls alone has no message."""
+    refusal = [RefusalPart(type="refusal", refusal=message.refusal)] if message.refusal else []
+    content = message.content or ""
+    if refusal:
+        said = [TextPart(type="text", text=content)] if isinstance(content, str) else content
+        yield _message("assistant", [*said, *refusal])
+    elif content or not message.tool_calls:
+        yield _message("assistant", content)
+    for call in message.tool_calls or ():
+        yield FunctionCall(
+            type="function_call",
+            call_id=call.id,
+            name=call.function.name,
+            arguments=call.function.arguments,
+        )
+
+
+def _message(
+    role: Literal["system", "developer", "user", "assistant"], content: Content
+) -> Message:
+    return Message(role=role, content=_content(content, from_model=role == "assistant"))
+
+
+def _output(message: ToolMessage) -> FunctionCallOutput:
+    return FunctionCallOutput(
+        type="function_call_output",
+        call_id=message.tool_call_id,
+        output=_content(message.content, from_model=False),
+    )
+
+
+def _content(content: Content, *, from_model: bool) -> str | list[TextContent | RefusalContent]:
+    if isinstance(content, str):
+        return content
+    return [
+        TextContent(type="output_text" if from_model else "input_text", text=part.text)
+        if isinstance(part, TextPart)
+        else RefusalContent(type="refusal", refusal=part.refusal)
+        for part in content
+    ]
+
+
+def _unknown_call(number: int, call_id: str) -> RequestError:
+    param = f"messages.{number}.tool_call_id"
+    return RequestError(
+        f"Invalid '{param}': no earlier message has a tool call with the id '{call_id}'. Send the "
+        "assistant's message with its `tool_calls` before the result.",
+        code="tool_call_not_found",
+        param=param,
+    )

@@ -1,0 +1,64 @@
+"""Parts of Chat Completions' objects that a whole answer and its chunks have in common."""
+
+from typing import Any, Literal
+
+from axon.ids import is_id
+from axon.protocol.objects import Json
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+_PREFIX = "chatcmpl-"
+
+
+def completion_id(response_id: str) -> str:
+    """Return the id of a response's view as a chat completion (`response_id_of` is its inverse)."""
+    return _PREFIX + response_id.removeprefix("resp_")
+
+
+def response_id_of(completion_id: str) -> str | None:
+    """Return the id of the response that a chat completion is the view of.
+
+    Returns
+    -------
+    str | None
+        None if the id is not one of a chat completion.
+    """
+    if not completion_id.startswith(_PREFIX):
+        return None
+    response_id = "resp_" + completion_id.removeprefix(_PREFIX)
+    return response_id if is_id("resp", response_id) else None
+
+
+def head_of(response: Json, *, kind: str) -> Json:
+    """Return the fields with which the object of this kind begins."""
+    return {
+        "id": completion_id(response["id"]),
+        "object": kind,
+        "created": response["created_at"],
+        "model": response["model"],
+        "service_tier": response["service_tier"],
+        "system_fingerprint": None,
+    }
+
+
+def finish_reason_of(response: Json) -> FinishReason:
+    """Return why a response ended that is completed or incomplete."""
+    if response["status"] == "incomplete":
+        details: dict[str, Any] = response["incomplete_details"] or {}
+        return "content_filter" if details.get("reason") == "content_filter" else "length"
+    called = any(item["type"] == "function_call" for item in response["output"])
+    return "tool_calls" if called else "stop"
+
+
+def usage_of(response: Json) -> Json | None:
+    """Return the token counts of a response that has ended, None if they are not known."""
+    usage = response["usage"]
+    if usage is None:
+        return None
+    read, written = usage["input_tokens_details"], usage["output_tokens_details"]
+    return {
+        "prompt_tokens": usage["input_tokens"],
+        "completion_tokens": usage["output_tokens"],
+        "total_tokens": usage["total_tokens"],
+        "prompt_tokens_details": {"cached_tokens": read["cached_tokens"]},
+        "completion_tokens_details": {"reasoning_tokens": written["reasoning_tokens"]},
+    }

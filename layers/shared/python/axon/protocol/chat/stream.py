@@ -1,0 +1,110 @@
+"""ChatStream: the chunks of a streamed answer, made from the response's events."""
+
+from axon.protocol.chat.errors import ErrorAnswer, answer_to, answer_to_failure
+from axon.protocol.chat.objects import FinishReason, finish_reason_of, head_of, usage_of
+from axon.protocol.objects import Json
+from axon.serialization import dumps
+
+DONE = b"[DONE]"
+"""Data of the last event of each stream that did not end with an error."""
+_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+
+class ChatStream:
+    """Translates the events of one response, from event 0 on, to the data of SSE events.
+
+    Nothing comes before the first output item: until then a failure can still be an HTTP status.
+    Joined, the deltas are the message that `axon.protocol.chat.result` shows.
+
+    Parameters
+    ----------
+    include_usage : bool
+        The stream ends with a chunk of the usage (`stream_options.include_usage`).
+
+    Attributes
+    ----------
+    failure : ErrorAnswer | None
+        The error with which the stream ended, if it did. The caller answers with its status if
+        nothing was sent before.
+    """
+
+    def __init__(self, *, include_usage: bool = False) -> None:
+        self.failure: ErrorAnswer | None = None
+        self._include_usage = include_usage
+        self._head = b""
+        self._tail = b""
+        self._begun = False
+        self._calls: dict[int, int] = {}
+        """Index of each function call among the calls, by its index in the output."""
+
+    def feed(self, event: Json) -> list[bytes]:
+        """Return the chunks of an event: none for most that carry no text."""
+        match event["type"]:
+            case "response.output_text.delta":
+                return [self._delta({"content": event["delta"]})]
+            case "response.reasoning_text.delta":
+                return [self._delta({"reasoning_content": event["delta"]})]
+            case "response.function_call_arguments.delta":
+                return [self._call_delta(event)]
+            case "response.output_item.added":
+                return self._item(event["output_index"], event["item"])
+            case "response.created":
+                self._prepare(event["response"])
+                return []
+            case kind if kind in _ENDS:
+                return self._end(event["response"])
+            case _:
+                return []
+
+    def fail(self, error: BaseException) -> list[bytes]:
+        """Return the data of an error that ends the stream, because no more events can be read."""
+        return self._fail(answer_to(error))
+
+    def _fail(self, failure: ErrorAnswer) -> list[bytes]:
+        # SDKs raise on an object with `error`; nothing follows it, as after one of OpenAI's.
+        self.failure = failure
+        return [dumps(failure.body)]
+
+    def _prepare(self, response: Json) -> None:
+        """Encode once what all chunks begin and end with."""
+        head = dumps(head_of(response, kind="chat.completion.chunk"))
+        self._head = head.removesuffix(b"}") + b',"choices":['
+        self._tail = b'],"usage":null}' if self._include_usage else b"]}"
+
+    def _item(self, output_index: int, item: Json) -> list[bytes]:
+        is_call = item["type"] == "function_call"
+        chunks = self._begin(content=None if is_call else "")
+        if is_call:
+            index = self._calls[output_index] = len(self._calls)
+            function = {"name": item["name"], "arguments": ""}
+            call = {"index": index, "id": item["call_id"], "type": "function", "function": function}
+            chunks.append(self._delta({"tool_calls": [call]}))
+        return chunks
+
+    def _begin(self, *, content: str | None) -> list[bytes]:
+        """Return the chunk with the role, unless it was returned before."""
+        if self._begun:
+            return []
+        self._begun = True
+        return [self._delta({"role": "assistant", "content": content, "refusal": None})]
+
+    def _call_delta(self, event: Json) -> bytes:
+        index = self._calls[event["output_index"]]
+        function = {"arguments": event["delta"]}
+        return self._delta({"tool_calls": [{"index": index, "function": function}]})
+
+    def _end(self, response: Json) -> list[bytes]:
+        failure = answer_to_failure(response)
+        if failure is not None:
+            return self._fail(failure)
+        # A response that was cut short before its first item has a message without text.
+        chunks = self._begin(content="")
+        chunks.append(self._delta({}, finish_reason_of(response)))
+        if self._include_usage:
+            usage = dumps(usage_of(response))
+            chunks.append(self._head + b'],"usage":' + usage + b"}")
+        return [*chunks, DONE]
+
+    def _delta(self, delta: Json, reason: FinishReason | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return self._head + dumps(choice) + self._tail
