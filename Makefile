@@ -13,7 +13,7 @@ UV := env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never 
 WHEELS = $(or $(PIP_FIND_LINKS),$(shell .tools/bin/python -m pip config get global.find-links 2>/dev/null))
 TORCH = $(or $(addprefix --find-links=,$(WHEELS)),--torch-backend=cpu)
 VLLM_QUIET := HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1 VLLM_LOGGING_LEVEL=ERROR
-SOURCES := app.py examples infra layers/shared functions inference_container relay_container cli local tests benchmarks tools
+SOURCES := app.py examples infra layers/shared functions inference_container relay_container front_container cli local tests benchmarks tools
 
 # The tests start hundreds of Python processes: compiled once, modules load with a third of the CPU.
 export PYTHONDONTWRITEBYTECODE :=

@@ -20,6 +20,7 @@ PACKAGES = (
     "axon",
     "worker",
     "relay",
+    "front",
     "functions",
     "infra",
     "local",

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-SOURCE_ROOTS = ("layers/shared/python", "inference_container", "relay_container", "")
+SOURCE_ROOTS = (
+    "layers/shared/python",
+    "inference_container",
+    "relay_container",
+    "front_container",
+    "",
+)
 """Folders from which modules are imported; the first one that holds a file names its module."""
 
 SKIPPED = {"node_modules", "cdk.out", "build", "dist", "__pycache__"}

@@ -24,7 +24,7 @@ DRIVERS = (
     "psycopg_pool",
     "redis",
 )
-SHIPPED = ("axon", "worker", "relay", "functions")
+SHIPPED = ("axon", "worker", "relay", "front", "functions")
 """Runs on AWS; all other packages run on the machine of an operator or a developer."""
 TOOLS = ("local", "cli", "infra", "tests", "benchmarks", "tools", "examples")
 
@@ -42,24 +42,29 @@ RULES = [
         exempt=("axon.adapters",),
     ),
     ImportRule(
-        text="the library is below the worker, the relay and the functions",
+        text="the library is below the worker, the relay, the front and the functions",
         importers=("axon",),
-        forbidden=("worker", "relay", "functions"),
+        forbidden=("worker", "relay", "front", "functions"),
     ),
     ImportRule(
-        text="the worker, the relay and the functions share only the library",
+        text="the worker, the relay, the front and the functions share only the library",
         importers=("worker",),
-        forbidden=("relay", "functions"),
+        forbidden=("relay", "front", "functions"),
     ),
     ImportRule(
-        text="the worker, the relay and the functions share only the library",
+        text="the worker, the relay, the front and the functions share only the library",
         importers=("relay",),
-        forbidden=("worker", "functions"),
+        forbidden=("worker", "front", "functions"),
     ),
     ImportRule(
-        text="the worker, the relay and the functions share only the library",
-        importers=("functions",),
+        text="the worker, the relay, the front and the functions share only the library",
+        importers=("front",),
         forbidden=("worker", "relay", "functions"),
+    ),
+    ImportRule(
+        text="the worker, the relay, the front and the functions share only the library",
+        importers=("functions",),
+        forbidden=("worker", "relay", "front", "functions"),
     ),
     ImportRule(
         text="what is shipped imports no tool of operators or developers",
@@ -90,13 +95,13 @@ RULES = [
     ImportRule(
         text="templates are built without the local cloud and without the services' code",
         importers=("infra",),
-        forbidden=("local", "cli", "worker", "relay", "functions"),
+        forbidden=("local", "cli", "worker", "relay", "front", "functions"),
         exempt=("infra.cost",),  # an estimate counts the worker's flushes
     ),
     ImportRule(
         text="the local cloud starts the services as processes and knows neither CDK nor the CLI",
         importers=("local",),
-        forbidden=("worker", "relay", "functions", "infra", "cli"),
+        forbidden=("worker", "relay", "front", "functions", "infra", "cli"),
     ),
     ImportRule(
         text="supervision serves any program, not only this stack's",

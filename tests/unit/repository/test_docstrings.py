@@ -12,6 +12,7 @@ COMPLETE = (
     "layers/shared/python/axon",
     "inference_container/worker",
     "relay_container",
+    "front_container",
     "infra",
     "local",
     "cli",

@@ -21,6 +21,7 @@ FOLDERS = {
     *(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")),
     "worker",
     "relay",
+    "front",
     "axon",
 }
 """First parts of the paths that documents name; other words with a slash are no paths of ours."""

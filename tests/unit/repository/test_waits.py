@@ -1,4 +1,4 @@
-"""Every wait of worker and relay has a limit beside it, or a row in docs/waits.md."""
+"""Every wait of worker, relay and front has a limit beside it, or a row in docs/waits.md."""
 
 import re
 

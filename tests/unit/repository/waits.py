@@ -1,4 +1,4 @@
-"""Waits in the source of worker and relay: where something is awaited without a limit beside it."""
+"""Waits in the source of the services: where something is awaited without a limit beside it."""
 
 import ast
 from collections.abc import Iterator
@@ -7,7 +7,12 @@ from pathlib import Path
 
 from tests.support.repository import ROOT
 
-SOURCES = ("inference_container/worker", "relay_container/relay", "layers/shared/python/axon")
+SOURCES = (
+    "inference_container/worker",
+    "relay_container/relay",
+    "front_container/front",
+    "layers/shared/python/axon",
+)
 LEFT_OUT = (
     "layers/shared/python/axon/testing",
     "layers/shared/python/axon/adapters/postgres/migrations.py",  # of functions/migrate alone
@@ -49,7 +54,7 @@ class Wait:
 
 
 def waits() -> set[Wait]:
-    """Return all functions of worker, relay and library with a wait that nothing beside it ends."""
+    """Return all functions of services and library with a wait that nothing beside it ends."""
     return {wait for source in SOURCES for wait in _in_folder(ROOT / source)}
 
 

@@ -222,6 +222,23 @@ class RelaySettings(EventLogSettings):
     otlp_endpoint: str | None = None
 
 
+class FrontSettings(RespondSettings, AuthorizerSettings):
+    """The front. `http_port` is for clients, `health_port` for the container itself.
+
+    `health_token`: what requests to `health_port` must send, where other users reach it.
+    `cors_origins`: origins whose pages may call it from a browser; ``*`` for all.
+    """
+
+    http_host: str = "127.0.0.1"
+    http_port: Port = 8080
+    health_port: Port = 0
+    health_token: SecretStr | None = None
+    max_body_bytes: Count = 20 * 1024 * 1024
+    cors_origins: Names = ()
+    database_connections: Count = 4
+    stop_timeout_s: Seconds = 20
+
+
 class VllmSettings(Settings):
     """Settings of the vLLM engine; those not described are ``AsyncEngineArgs`` of the same name.
 

@@ -25,6 +25,7 @@ from axon.exceptions import SettingsError
 from axon.history import HistorySender, NotedHistorySender
 from axon.responses.deletion import ResponseDeletion
 from axon.responses.finisher import ResponseFinisher
+from axon.responses.retrieval import ResponseRetrieval
 from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
 from axon.scaling import FixedWorkerScaler, WorkerScaler
@@ -160,16 +161,19 @@ class ResponseBackend(AsyncClosing):
     ----------
     service : ResponseService
         Accepts requests.
+    retrieval : ResponseRetrieval
+        Finds responses that run or are stored.
     terminator : ResponseTerminator
         Ends responses from outside an attempt.
     log : ValkeyEventLog
-        The event log of both.
+        The event log of all three.
     valkey, pool, jobs, history : Valkey, Pool, SqsApi, SqsApi
         The clients: of Valkey, of PostgreSQL, of the jobs queue and of the history queue. Each
         connects with its first use, and works on one event loop.
     """
 
     service: ResponseService
+    retrieval: ResponseRetrieval
     terminator: ResponseTerminator
     log: ValkeyEventLog
     valkey: Valkey
@@ -223,13 +227,12 @@ def response_service(
     terminator = ResponseTerminator(event_log=log, finisher=finisher)
     pending = ValkeyPendingHistory(valkey=valkey)
     rows = PostgresResponseRows(pool=pool)
+    conversations = Conversations(
+        cache=turns, database=PostgresTurnStore(pool=pool), pending=pending
+    )
     service = ResponseService(
         event_log=log,
-        conversations=Conversations(
-            cache=turns,
-            database=PostgresTurnStore(pool=pool),
-            pending=pending,
-        ),
+        conversations=conversations,
         jobs=SqsJobSender(api=jobs, trace_header=trace_header),
         finisher=finisher,
         terminator=terminator,
@@ -246,6 +249,9 @@ def response_service(
     )
     return ResponseBackend(
         service=service,
+        retrieval=ResponseRetrieval(
+            event_log=log, rows=rows, conversations=conversations, pending=pending
+        ),
         terminator=terminator,
         log=log,
         valkey=valkey,

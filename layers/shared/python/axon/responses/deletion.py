@@ -1,6 +1,7 @@
 """ResponseDeletion: deletes a response wherever it is kept."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from axon.event_log.log import EventLog, Status
 from axon.history import PendingHistory
@@ -8,8 +9,34 @@ from axon.ids import is_id
 from axon.responses.terminator import ResponseTerminator, unknown_response
 
 
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """A response as the database keeps it.
+
+    Parameters
+    ----------
+    response : dict[str, Any]
+        The response object, as its terminal event showed it.
+    input : list[dict[str, Any]]
+        The request's input items, without those of earlier turns.
+    """
+
+    response: dict[str, Any]
+    input: list[dict[str, Any]]
+
+
 class ResponseRows(Protocol):
     """The database's side: rows, and tombstones that keep them from coming back."""
+
+    async def read(self, response_id: str, *, tenant_id: str) -> StoredResponse | None:
+        """Return the tenant's response; None if it is not stored.
+
+        Raises
+        ------
+        UnavailableError
+            The database is away.
+        """
+        ...
 
     async def status(self, response_id: str, *, tenant_id: str) -> str | None:
         """Return the status with which the tenant's response is stored; None if it is not.

@@ -14,7 +14,7 @@ from axon.exceptions import PermanentRefusalError
 from axon.history import HistoryRecord, HistorySender, HistoryStore, PendingHistory
 from axon.jobs import Job, JobQueue, JobSender, NotExtended, ReceivedJob
 from axon.models.desired import DesiredModel, DesiredModels
-from axon.responses.deletion import ResponseRows, ResponseTraces
+from axon.responses.deletion import ResponseRows, ResponseTraces, StoredResponse
 from axon.retention import Expired, RetentionStore, TenantRetention
 from axon.tenants.api_keys import ApiKey, ApiKeyStore, CachedKey, PrincipalCache
 from axon.tenants.known_keys import PREFIX_DIGITS
@@ -273,6 +273,14 @@ class FakeResponseRows(ResponseRows):
         self.fail_with: Exception | None = None
         self.tenants: dict[str, str] = {}
         self._history = history
+
+    @override
+    async def read(self, response_id: str, *, tenant_id: str) -> StoredResponse | None:
+        if self.fail_with is not None:
+            raise self.fail_with
+        record = self._history.records.get(response_id)
+        own = record is not None and record.tenant_id == tenant_id
+        return StoredResponse(record.response, record.input) if record and own else None
 
     @override
     async def status(self, response_id: str, *, tenant_id: str) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from axon.adapters.postgres.pool import Pool, query, transaction
-from axon.responses.deletion import ResponseRows
+from axon.responses.deletion import ResponseRows, StoredResponse
 from axon.retention import Expired, RetentionStore, TenantRetention
 
 
@@ -55,6 +55,16 @@ class PostgresResponseRows(ResponseRows):
 
     def __init__(self, *, pool: Pool) -> None:
         self._pool = pool
+
+    @override
+    async def read(self, response_id: str, *, tenant_id: str) -> StoredResponse | None:
+        async with transaction(self._pool) as connection:
+            cursor = await connection.execute(
+                "SELECT response, input FROM responses WHERE response_id = %s AND tenant_id = %s",
+                [response_id, tenant_id],
+            )
+            row = await cursor.fetchone()
+        return StoredResponse(**row) if row else None
 
     @override
     async def status(self, response_id: str, *, tenant_id: str) -> str | None:

@@ -1,0 +1,77 @@
+"""Authentication of HTTP requests: an API key in a header, of OpenAI's or Anthropic's SDKs."""
+
+from typing import Protocol
+
+from aiohttp import web
+
+from axon.exceptions import RequestError, WrongKeysError
+from axon.tenants.principal import Principal
+from axon.tenants.wrong_keys import subscriber_of
+
+
+class KeyAuthenticator(Protocol):
+    """The part of `axon.tenants.api_keys.ApiKeys` that finds the principal of a key."""
+
+    async def authenticate(self, secret: str, *, address: str | None = None) -> Principal | None:
+        """Return the principal of a valid key, or None."""
+        ...
+
+
+class Authenticator:
+    """Finds the principal of a request by its API key.
+
+    Parameters
+    ----------
+    keys : KeyAuthenticator
+        Has all keys.
+    """
+
+    def __init__(self, *, keys: KeyAuthenticator) -> None:
+        self._keys = keys
+
+    async def authenticate(self, request: web.Request) -> Principal:
+        """Return the principal of a request.
+
+        Raises
+        ------
+        RequestError
+            It has no key (401), a wrong one (401), or its address has sent too many (429).
+        UnavailableError
+            The key cannot be looked up.
+        """
+        secret = _secret_of(request)
+        if not secret:
+            raise RequestError(
+                "You did not provide an API key. Send it in the Authorization header: "
+                "'Authorization: Bearer YOUR_KEY'.",
+                code="invalid_api_key",
+                status=401,
+            )
+        try:
+            principal = await self._keys.authenticate(secret, address=_address_of(request))
+        except WrongKeysError as error:
+            raise RequestError(
+                "Too many wrong API keys came from this address. Wait a minute, then send a valid "
+                "one.",
+                code="rate_limit_exceeded",
+                status=429,
+            ) from error
+        if principal is None:
+            raise RequestError(
+                "Incorrect API key provided. Send a key that is not revoked.",
+                code="invalid_api_key",
+                status=401,
+            )
+        return principal
+
+
+def _secret_of(request: web.Request) -> str:
+    """Return the key; the Authorization header counts first, as SDKs may send both."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and secret.strip():
+        return secret.strip()
+    return request.headers.get("x-api-key", "").strip()
+
+
+def _address_of(request: web.Request) -> str | None:
+    return subscriber_of(request.remote or "")

@@ -1,0 +1,44 @@
+"""FrontContext: the parts of the front that its routes use."""
+
+from dataclasses import dataclass
+
+from axon.responses.retrieval import ResponseRetrieval
+from axon.responses.service import ResponseService
+from front.authentication import Authenticator
+from front.models import ServedModels
+from front.reading import ResponseReader
+from front.requests import OpenRequests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontContext:
+    """The parts of a front that its routes share.
+
+    Parameters
+    ----------
+    service : ResponseService
+        Accepts, cancels and deletes responses.
+    retrieval : ResponseRetrieval
+        Finds responses that run or are stored.
+    reader : ResponseReader
+        Follows responses for HTTP requests.
+    authenticator : Authenticator
+        Finds the principal of a request.
+    models : ServedModels
+        The models that requests may name.
+    requests : OpenRequests
+        The requests that are being answered.
+    max_body_bytes : int
+        The longest body of a request.
+    cors_origins : tuple[str, ...]
+        Origins whose pages may call the front from a browser; ``*`` for all.
+    """
+
+    service: ResponseService
+    retrieval: ResponseRetrieval
+    reader: ResponseReader
+    authenticator: Authenticator
+    models: ServedModels
+    requests: OpenRequests
+    max_body_bytes: int
+    cors_origins: tuple[str, ...] = ()

@@ -1,0 +1,175 @@
+"""ResponseReader: follows responses for HTTP requests, and says that somebody reads them."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+
+from axon.event_log.attendance import EXTEND_EVERY_S, Attendance
+from axon.event_log.follower import ResponseFollower
+from axon.event_log.log import LoggedEvent, Status
+from axon.event_log.merger import TERMINAL
+from axon.exceptions import (
+    LostEventsError,
+    MissingResponseError,
+    RequestError,
+    UnavailableError,
+)
+from axon.responses.terminator import LOST, ResponseTerminator, unknown_response
+from axon.tasks import TaskSet
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+"""Seconds from one look for new readers to the next."""
+CANCELLING_S = 10.0
+"""Time limit in seconds for cancelling a response whose reader has left; one that it leaves is
+cancelled with the other responses that nobody attends."""
+
+
+class ResponseReader:
+    """Follows responses, and keeps those that have a reader from being cancelled as abandoned.
+
+    `attend` is to be called each `LOOK_S`. A reader that leaves changes nothing: the response is
+    cancelled once nobody has attended it for the window of `axon.event_log.attendance`, also when
+    this process dies.
+
+    Parameters
+    ----------
+    follower : ResponseFollower
+        Reads the events.
+    attendance : Attendance
+        Notes that responses are read.
+    terminator : ResponseTerminator
+        Cancels responses at once that cannot be resumed.
+    """
+
+    def __init__(
+        self,
+        *,
+        follower: ResponseFollower,
+        attendance: Attendance,
+        terminator: ResponseTerminator,
+    ) -> None:
+        self._follower = follower
+        self._attendance = attendance
+        self._terminator = terminator
+        self._readers = Counter[str]()
+        self._joined = set[str]()
+        self._extend_at = 0.0
+        self._cancelling = TaskSet(error="a response whose client has left goes on")
+
+    @property
+    def attended(self) -> frozenset[str]:
+        """The responses that have a reader here."""
+        return frozenset(self._readers)
+
+    def open(
+        self,
+        response_id: str,
+        *,
+        tenant_id: str,
+        after: int = -1,
+        cancel_on_leave: bool = False,
+    ) -> AbstractAsyncContextManager[AsyncIterator[LoggedEvent]]:
+        """Return a context that attends a response, with its events up to the terminal one.
+
+        The events raise `RequestError` if the tenant has no such response, or if events are lost.
+
+        Parameters
+        ----------
+        response_id : str
+            The response, running or ended.
+        tenant_id : str
+            The tenant that asks.
+        after : int
+            Sequence number of the last event that the reader has; -1 for all events.
+        cancel_on_leave : bool
+            Cancel the response if the context ends before the terminal event, at once: its API
+            has no way to resume it.
+        """
+        return self._open(response_id, tenant_id, after, cancel_on_leave)
+
+    async def attend(self) -> None:
+        """Note that the responses with a reader are attended: new ones now, others when it is due.
+
+        Raises
+        ------
+        UnavailableError
+            Valkey is away; the next call notes what is missing.
+        """
+        now = asyncio.get_running_loop().time()
+        due = now >= self._extend_at
+        response_ids = list(self._readers if due else self._joined)
+        self._joined.clear()
+        if not response_ids:
+            return
+        try:
+            await self._attendance.extend(response_ids)
+        except UnavailableError:
+            self._extend_at = 0.0  # all of them again, as soon as possible
+            raise
+        if due:
+            self._extend_at = now + EXTEND_EVERY_S
+
+    async def drain(self) -> None:
+        """Wait, `CANCELLING_S` at most, until responses of readers that have left are cancelled."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CANCELLING_S):
+                await self._cancelling.drain()
+
+    @asynccontextmanager
+    async def _open(
+        self, response_id: str, tenant_id: str, after: int, cancel_on_leave: bool
+    ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
+        reading = _Reading(response_id)
+        self._readers[response_id] += 1
+        self._joined.add(response_id)
+        try:
+            events = self._follower.follow(response_id, tenant_id=tenant_id, after=after)
+            async with aclosing(events):
+                yield reading.events(events)
+        finally:
+            # Nothing is awaited here: the handler may have been cancelled.
+            self._leave(response_id)
+            if cancel_on_leave and not reading.ended:
+                self._cancelling.start(self._cancel(response_id))
+
+    def _leave(self, response_id: str) -> None:
+        self._readers[response_id] -= 1
+        if not self._readers[response_id]:
+            del self._readers[response_id]
+            self._joined.discard(response_id)
+
+    async def _cancel(self, response_id: str) -> None:
+        try:
+            async with asyncio.timeout(CANCELLING_S):
+                await self._terminator.end(response_id, Status.CANCELLED)
+        except (UnavailableError, TimeoutError) as error:
+            logger.warning("%s is cancelled later, nobody reads it: %r", response_id, error)
+
+
+class _Reading:
+    """The events of one reader; `ended` once the terminal one was handed out."""
+
+    def __init__(self, response_id: str) -> None:
+        self.ended = False
+        self._response_id = response_id
+
+    async def events(self, events: AsyncIterator[LoggedEvent]) -> AsyncIterator[LoggedEvent]:
+        """Yield the events; a response that is missing or has lost events is the client's error.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such response, or events are lost.
+        """
+        try:
+            async for event in events:
+                self.ended = event.data.startswith(TERMINAL)
+                yield event
+        except MissingResponseError as error:
+            raise unknown_response(self._response_id) from error
+        except LostEventsError as error:
+            raise RequestError(LOST["message"], code="response_lost", status=410) from error

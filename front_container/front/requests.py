@@ -1,0 +1,153 @@
+"""Requests: their bodies and headers, and how many are being answered."""
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from aiohttp import web
+
+from axon.exceptions import RequestError
+from axon.ids import new_id
+from axon.protocol.messages import parse_object
+from axon.protocol.objects import Json
+
+BODY_S = 60.0
+"""Seconds for a request's body to arrive."""
+_CLIENT_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+"""Ids of clients that are returned to them; others could break a header or a log line."""
+_INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_JSON_TYPES = ("application/json", "text/json")
+
+
+class OpenRequests:
+    """Counts the requests that are being answered, so that a front that ends can wait for them.
+
+    Attributes
+    ----------
+    draining : bool
+        True once the front takes no more connections.
+    """
+
+    def __init__(self) -> None:
+        self.draining = False
+        self._count = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def count(self) -> int:
+        """Number of requests that are being answered."""
+        return self._count
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Count a request while the context is entered."""
+        self._count += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._idle.set()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until none is being answered, at most `timeout_s` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+
+
+async def read_json(request: web.Request, *, max_bytes: int) -> Json:
+    """Return the JSON object that a request's body holds.
+
+    Raises
+    ------
+    RequestError
+        No JSON (415 or 400), more than `max_bytes` (413), or it did not arrive in time (408).
+    """
+    if request.content_type not in _JSON_TYPES:
+        raise RequestError(
+            f"Unsupported Content-Type: '{request.content_type[:64]}'. Send the request as JSON, "
+            "with the header 'Content-Type: application/json'.",
+            code="unsupported_media_type",
+            status=415,
+        )
+    if (request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
+    try:
+        async with asyncio.timeout(BODY_S):
+            body = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise _too_large(max_bytes) from error
+    except TimeoutError as error:
+        raise RequestError(
+            f"The request's body did not arrive within {BODY_S:.0f} seconds. Send it again.",
+            code="request_timeout",
+            status=408,
+        ) from error
+    return parse_object(body)
+
+
+def idempotency_key_of(request: web.Request) -> str | None:
+    """Return the header ``Idempotency-Key``, or None."""
+    return request.headers.get("Idempotency-Key") or None
+
+
+def request_id_of(request: web.Request) -> str:
+    """Return the id for ``x-request-id``: the client's own, if it sent a short one, or a new."""
+    given = request.headers.get("X-Client-Request-Id", "")
+    return given if _CLIENT_REQUEST_ID.fullmatch(given) else new_id("req")
+
+
+def flag_of(query: Mapping[str, str], name: str) -> bool:
+    """Return a parameter of the query that is true or false; false if it is not there.
+
+    Raises
+    ------
+    RequestError
+        It is neither.
+    """
+    value = query.get(name, "false").lower()
+    if value not in ("true", "false"):
+        raise _invalid(name, "must be true or false")
+    return value == "true"
+
+
+def integer_of(query: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:
+    """Return a parameter of the query that is an integer.
+
+    Parameters
+    ----------
+    query : Mapping[str, str]
+        The parameters.
+    name : str
+        The parameter's name.
+    default : int
+        The value if it is not there.
+    least, most : int, int
+        The smallest and the largest value that are taken.
+
+    Raises
+    ------
+    RequestError
+        It is no integer, too small or too large.
+    """
+    if (text := query.get(name)) is None:
+        return default
+    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
+        raise _invalid(name, f"must be an integer from {least} to {most}")
+    return int(text)
+
+
+def _invalid(name: str, reason: str) -> RequestError:
+    return RequestError(f"Invalid '{name}': {reason}.", code="invalid_value", param=name)
+
+
+def _too_large(max_bytes: int) -> RequestError:
+    return RequestError(
+        f"The request's body has more than {max_bytes:,} bytes. Shorten the input.",
+        code="request_too_large",
+        status=413,
+    )

@@ -1,0 +1,1 @@
+"""The routes of the front, one module for each API."""

@@ -1,0 +1,98 @@
+"""Routing: the handler of an endpoint, with authentication before it and errors after it."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from axon.exceptions import AxonError, RequestError
+from axon.serialization import dumps
+from axon.tenants.principal import Principal
+from axon.tracebacks import describe
+from front.context import FrontContext
+from front.errors import ErrorShape, openai_error, retry_headers
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request of a known principal."""
+
+    request: web.Request
+    principal: Principal
+
+
+Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
+"""Answers a request. What it raises is answered in the shape of its API."""
+
+
+def add_route(
+    application: web.Application,
+    context: FrontContext,
+    method: str,
+    path: str,
+    endpoint: Endpoint,
+    *,
+    errors: ErrorShape = openai_error,
+) -> None:
+    """Add an endpoint whose requests need an API key.
+
+    Parameters
+    ----------
+    application : web.Application
+        Gets the route.
+    context : FrontContext
+        The parts of the front.
+    method, path : str, str
+        The HTTP method, and the path with its variables in braces.
+    endpoint : Endpoint
+        Answers the requests.
+    errors : ErrorShape
+        The shape of the API's errors.
+    """
+    application.router.add_route(method, path, _handler(context, endpoint, errors))
+
+
+def _handler(context: FrontContext, endpoint: Endpoint, errors: ErrorShape) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        with context.requests.open():
+            try:
+                principal = await context.authenticator.authenticate(request)
+                return await endpoint(Call(request, principal))
+            except ConnectionResetError:
+                return web.Response()  # nobody receives it: the client has left
+            except Exception as error:
+                log_failure(request, error)
+                return refusal(error, errors)
+
+    return handle
+
+
+def json_answer(value: object) -> web.Response:
+    """Return an answer of 200 with a JSON body."""
+    return web.Response(body=dumps(value), content_type="application/json")
+
+
+def refusal(error: Exception, errors: ErrorShape) -> web.Response:
+    """Return the answer to a request that has failed before its answer began."""
+    status, body = errors(error)
+    return web.Response(
+        body=dumps(body),
+        status=status,
+        content_type="application/json",
+        headers=retry_headers(error),
+    )
+
+
+def log_failure(request: web.Request, error: Exception) -> None:
+    """Log an error that is not the client's; of the path only the route, since paths name ids."""
+    if isinstance(error, RequestError):
+        return
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource else "unknown path"
+    expected = isinstance(error, AxonError)
+    level = logging.WARNING if expected else logging.ERROR
+    logger.log(level, "%s %s: %s", request.method, route, describe(error), exc_info=not expected)

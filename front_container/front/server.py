@@ -1,0 +1,132 @@
+"""The HTTP server: the application with its routes, what every answer has, start and end."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from axon.exceptions import RequestError
+from front.context import FrontContext
+from front.errors import openai_error
+from front.requests import request_id_of
+from front.routes import health, models, responses
+from front.routing import refusal
+
+CANCEL_S = 0.5
+"""Seconds for handlers to end once they are cancelled; after them their connections are closed."""
+KEEP_ALIVE_S = 75.0
+"""Seconds for which an unused connection stays open: longer than the 60 s for which an ALB keeps
+its own, which otherwise sends a request into a connection that has just been closed."""
+_PREFLIGHT_S = 3600
+"""Seconds for which a browser may remember what it may send."""
+
+
+def new_application(context: FrontContext, *, ready: Callable[[], bool]) -> web.Application:
+    """Return the application with all routes.
+
+    Parameters
+    ----------
+    context : FrontContext
+        The parts that the routes use.
+    ready : Callable[[], bool]
+        Returns whether requests that came now could be served.
+    """
+    application = web.Application(
+        client_max_size=context.max_body_bytes, middlewares=[_answer_for_unknown(context)]
+    )
+    application.on_response_prepare.append(_complete(context))
+    health.add_routes(application, context, ready=ready)
+    for module in (models, responses):
+        module.add_routes(application, context)
+    return application
+
+
+async def start_server(application: web.Application, *, host: str, port: int) -> web.AppRunner:
+    """Serve an application; `cleanup` of what is returned ends it."""
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        # A client that closes its connection cancels its handler, which may only be waiting.
+        handler_cancellation=True,
+        shutdown_timeout=CANCEL_S,
+        keepalive_timeout=KEEP_ALIVE_S,
+    )
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
+async def stop_listening(runner: web.AppRunner) -> None:
+    """Take no more connections, and close those without a request; running requests go on."""
+    for site in runner.sites:
+        await site.stop()
+    if runner.server is not None:
+        runner.server.pre_shutdown()
+
+
+def _answer_for_unknown(context: FrontContext) -> Middleware:
+    """Return a middleware that answers unknown paths and methods, and browsers' preflights."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.match_info.http_exception is None:
+            return await handler(request)
+        if request.method == "OPTIONS" and _allowed_origin(request, context):
+            return web.Response(status=204, headers=_preflight(request))
+        return _unknown(request, request.match_info.http_exception)
+
+    return answer
+
+
+def _unknown(request: web.Request, error: web.HTTPException) -> web.Response:
+    """Return 404 or 405 in the shape of OpenAI's errors."""
+    if not isinstance(error, web.HTTPMethodNotAllowed):
+        message = f"Unknown URL ({request.method} {request.path[:256]}). See the API reference."
+        unknown = RequestError(message, code="unknown_url", status=404)
+        return refusal(unknown, openai_error)
+    allowed = ", ".join(sorted(error.allowed_methods))
+    answer = refusal(
+        RequestError(
+            f"{request.method} is not allowed for {request.path[:256]}. Use {allowed}.",
+            code="method_not_allowed",
+            status=405,
+        ),
+        openai_error,
+    )
+    answer.headers["Allow"] = allowed
+    return answer
+
+
+def _complete(
+    context: FrontContext,
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return what adds the headers that every answer has."""
+
+    async def complete(request: web.Request, answer: web.StreamResponse) -> None:
+        answer.headers["x-request-id"] = request_id_of(request)
+        if origin := _allowed_origin(request, context):
+            answer.headers["Access-Control-Allow-Origin"] = origin
+            answer.headers["Access-Control-Expose-Headers"] = "x-request-id, retry-after"
+            answer.headers["Vary"] = "Origin"
+        if context.requests.draining:
+            answer.force_close()  # the client's next request needs another front
+            answer.headers["Connection"] = "close"
+
+    return complete
+
+
+def _allowed_origin(request: web.Request, context: FrontContext) -> str | None:
+    """Return the page's origin if the setting allows it to call the front."""
+    origin = request.headers.get("Origin")
+    allowed = context.cors_origins
+    return origin if origin and ("*" in allowed or origin in allowed) else None
+
+
+def _preflight(request: web.Request) -> dict[str, str]:
+    # Keys are sent in a header, not in cookies: whatever headers SDKs add are harmless.
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    return {
+        "Access-Control-Allow-Methods": "GET, POST, DELETE",
+        "Access-Control-Allow-Headers": asked[:4096],
+        "Access-Control-Max-Age": str(_PREFLIGHT_S),
+    }

@@ -1,0 +1,92 @@
+"""Pages of a response's input items, in the shape of OpenAI's lists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from axon.exceptions import RequestError
+from axon.protocol.objects import Json
+
+_PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "reasoning": "rs",
+}
+"""Beginnings of the ids of input items, by their types."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemPage:
+    """Selects the items of one page.
+
+    Parameters
+    ----------
+    limit : int
+        Most items of a page.
+    newest_first : bool
+        True for the last item first, which is OpenAI's default.
+    after : str | None
+        Id of the last item of the page before; None for the first page.
+    """
+
+    limit: int
+    newest_first: bool
+    after: str | None
+
+    def of(self, items: Sequence[Json]) -> Json:
+        """Return the page of these items, the oldest first here.
+
+        Raises
+        ------
+        RequestError
+            None of them has the id `after`.
+        """
+        ordered = list(reversed(items)) if self.newest_first else list(items)
+        first = self._first(ordered)
+        page = ordered[first : first + self.limit]
+        return {
+            "object": "list",
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
+            "has_more": first + self.limit < len(ordered),
+        }
+
+    def _first(self, ordered: list[Json]) -> int:
+        if self.after is None:
+            return 0
+        for number, item in enumerate(ordered, start=1):
+            if item["id"] == self.after:
+                return number
+        raise RequestError(
+            f"There is no item with id '{self.after[:64]}'. Use the 'last_id' of a page.",
+            code="invalid_value",
+            param="after",
+        )
+
+
+def shown_items(items: Sequence[dict[str, Any]], *, response_id: str) -> list[Json]:
+    """Return a request's input items as the API shows them: each with an id, texts as parts.
+
+    An item without an id gets one that follows from the response and its position, so that it is
+    the same in every page.
+    """
+    return [_shown(item, f"{response_id}/input/{n}") for n, item in enumerate(items)]
+
+
+def _shown(item: dict[str, Any], name: str) -> Json:
+    kind = item.get("type") or "message"
+    prefix = _PREFIXES.get(kind, "item")
+    own_id = item.get("id") or f"{prefix}_{sha256(name.encode()).hexdigest()[:32]}"
+    shown = {"status": "completed"} | item | {"id": own_id, "type": kind}
+    if isinstance(text := item.get("content"), str):
+        shown["content"] = [_part(text, role=item.get("role"))]
+    return shown
+
+
+def _part(text: str, *, role: Any) -> Json:
+    if role == "assistant":
+        return {"type": "output_text", "text": text, "annotations": []}
+    return {"type": "input_text", "text": text}

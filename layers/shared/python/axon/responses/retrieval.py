@@ -1,0 +1,145 @@
+"""ResponseRetrieval: finds a response in the event log or, once it is stored, in the database."""
+
+from axon.conversations import Conversations
+from axon.event_log.log import EventLog, ResponseMeta
+from axon.exceptions import RequestError, UnavailableError
+from axon.history import PendingHistory
+from axon.ids import is_id
+from axon.jobs import Job
+from axon.protocol.objects import Json
+from axon.responses.deletion import ResponseRows
+from axon.responses.item_pages import shown_items
+from axon.responses.resumption import refuse_hole, refused_number, refused_without_log
+from axon.responses.terminator import unknown_response
+from axon.serialization import loads
+
+
+class ResponseRetrieval:
+    """Finds responses of a tenant, running, ended or stored; it changes nothing.
+
+    The log comes first: it has a response's end before the database does.
+
+    Parameters
+    ----------
+    event_log : EventLog
+        Responses that run, or have ended a short while ago.
+    rows : ResponseRows
+        Stored responses.
+    conversations : Conversations
+        The cache has the input of a response that has just ended.
+    pending : PendingHistory
+        Knows of responses that are on their way to the database.
+    """
+
+    def __init__(
+        self,
+        *,
+        event_log: EventLog,
+        rows: ResponseRows,
+        conversations: Conversations,
+        pending: PendingHistory,
+    ) -> None:
+        self._log = event_log
+        self._rows = rows
+        self._conversations = conversations
+        self._pending = pending
+
+    async def response(self, response_id: str, *, tenant_id: str) -> Json:
+        """Return the response object as it is now; a running one has no output yet.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such response.
+        UnavailableError
+            It is on its way to the database, or a service that keeps it is away.
+        """
+        meta = await self._describe(response_id, tenant_id=tenant_id)
+        if meta is not None and (found := await self._logged(meta)):
+            return found
+        stored = await self._rows.read(response_id, tenant_id=tenant_id)
+        if stored is None:
+            raise await self._missing(response_id, meta, tenant_id=tenant_id)
+        return stored.response
+
+    async def input_items(self, response_id: str, *, tenant_id: str) -> list[Json]:
+        """Return the items that the response's request brought, without those of earlier turns.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such response, or its input is not stored.
+        UnavailableError
+            As `response`.
+        """
+        meta = await self._describe(response_id, tenant_id=tenant_id)
+        if meta is not None and meta.job:
+            return shown_items(Job.decode(meta.job).input, response_id=response_id)
+        stored = await self._rows.read(response_id, tenant_id=tenant_id)
+        if stored is not None:
+            return shown_items(stored.input, response_id=response_id)
+        if meta is not None and await self._is_unstored(meta):
+            raise RequestError(
+                f"The input of response '{response_id}' is not kept: its request had store false.",
+                code="response_not_stored",
+                param="response_id",
+                status=404,
+            )
+        turns = await self._conversations.chain(response_id, tenant_id=tenant_id, connection_id="")
+        if not turns:
+            raise await self._missing(response_id, meta, tenant_id=tenant_id)
+        return shown_items(turns[-1].input, response_id=response_id)
+
+    async def require_events(self, response_id: str, *, tenant_id: str, after: int) -> None:
+        """Return if the log has the events that follow a sequence number, or will have them.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such response, its events are no longer kept, or it has fewer.
+        UnavailableError
+            As `response`.
+        """
+        meta = await self._describe(response_id, tenant_id=tenant_id)
+        if meta is None or not await self._log.read(response_id, limit=1):
+            raise await refused_without_log(
+                response_id,
+                conversations=self._conversations,
+                rows=self._rows,
+                tenant_id=tenant_id,
+                connection_id="",
+            )
+        first = after + 1
+        await refuse_hole(self._log, response_id, tenant_id=tenant_id, first=first)
+        last = meta.next_sequence - meta.status.terminal
+        if first > last and (meta.status.terminal or not meta.incomplete):
+            raise await refused_number(self._log, response_id, first)
+
+    async def _describe(self, response_id: str, *, tenant_id: str) -> ResponseMeta | None:
+        if not is_id("resp", response_id):
+            raise unknown_response(response_id)
+        meta = await self._log.describe(response_id)
+        if meta is not None and meta.tenant_id != tenant_id:  # a deleted one has none
+            raise unknown_response(response_id)
+        return meta
+
+    async def _logged(self, meta: ResponseMeta) -> Json | None:
+        """Return the response of the log's first event while it runs, else of its last one."""
+        after = meta.next_sequence - 2 if meta.status.terminal else -1
+        events = await self._log.read(meta.response_id, after=after, limit=1)
+        if not events:
+            return None  # its events have expired
+        response: Json = loads(events[-1].data)["response"]
+        return response if meta.status.terminal else response | {"status": meta.status.value}
+
+    async def _is_unstored(self, meta: ResponseMeta) -> bool:
+        found = await self._logged(meta)
+        return found is not None and found["store"] is False
+
+    async def _missing(
+        self, response_id: str, meta: ResponseMeta | None, *, tenant_id: str
+    ) -> RequestError | UnavailableError:
+        """Return the error about a response that the database does not have."""
+        if meta is None and await self._pending.tenant_of(response_id) != tenant_id:
+            return unknown_response(response_id)
+        return UnavailableError(f"{response_id} is not in the database yet")

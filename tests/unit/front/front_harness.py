@@ -1,0 +1,129 @@
+"""A front over fakes and a real socket, with a worker's hands."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+
+from axon.event_log.attendance import Attendance
+from axon.event_log.follower import ResponseFollower
+from axon.exceptions import UnavailableError, WrongKeysError
+from axon.responses.retrieval import ResponseRetrieval
+from axon.tenants.principal import Principal
+from front.authentication import Authenticator
+from front.context import FrontContext
+from front.models import ServedModels
+from front.reading import ResponseReader
+from front.requests import OpenRequests
+from front.server import new_application, start_server
+from tests.support.eventually import eventually
+from tests.support.principals import a_principal
+from tests.unit.axon.responses.service_harness import ResponseHarness
+from tests.unit.axon.samples import MODEL, TENANT
+
+KEY = "sk-right"
+OTHER_KEY = "sk-other"
+"""The key of another tenant."""
+BUSY_KEY = "sk-busy"
+"""A key from an address that has tried too many wrong ones."""
+AWAY_KEY = "sk-away"
+"""A key that cannot be looked up."""
+ALIAS = "fast"
+MAX_BODY_BYTES = 100_000
+ORIGIN = "https://app.example"
+
+
+class KeysStub:
+    async def authenticate(self, secret: str, *, address: str | None = None) -> Principal | None:
+        assert address == "127.0.0.1"
+        if secret == BUSY_KEY:
+            raise WrongKeysError("too many")
+        if secret == AWAY_KEY:
+            raise UnavailableError("the database is away")
+        tenants = {KEY: TENANT, OTHER_KEY: "tenant-2"}
+        return a_principal(tenants[secret]) if secret in tenants else None
+
+
+class AttendanceStub(Attendance):
+    def __init__(self) -> None:
+        self.extended: list[Sequence[str]] = []
+        self.fail_with: Exception | None = None
+
+    async def extend(self, response_ids: Sequence[str]) -> None:
+        self.extended.append(response_ids)
+        if self.fail_with is not None:
+            raise self.fail_with
+
+
+class FrontHarness:
+    """One model, one front, and a client with a key."""
+
+    def __init__(self) -> None:
+        self.responses = ResponseHarness()
+        self.attendance = AttendanceStub()
+        self.ready = True
+        backend = self.responses
+        self.reader = ResponseReader(
+            follower=ResponseFollower(log=backend.valkey, channels=backend.valkey.channels),
+            attendance=self.attendance,
+            terminator=backend.terminator,
+        )
+        self.context = FrontContext(
+            service=backend.service,
+            retrieval=ResponseRetrieval(
+                event_log=backend.valkey,
+                rows=backend.deleted,
+                conversations=backend.conversations,
+                pending=backend.pending,
+            ),
+            reader=self.reader,
+            authenticator=Authenticator(keys=KeysStub()),
+            models=ServedModels(
+                directory=backend.valkey.directory,
+                deployment=("org/large",),
+                aliases={ALIAS: {MODEL: 1.0}},
+            ),
+            requests=OpenRequests(),
+            max_body_bytes=MAX_BODY_BYTES,
+            cors_origins=(ORIGIN,),
+        )
+
+    async def begin(self) -> None:
+        await self.responses.begin()
+        application = new_application(self.context, ready=lambda: self.ready)
+        self.runner = await start_server(application, host="127.0.0.1", port=0)
+        self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
+        self.client = aiohttp.ClientSession(
+            self.url, headers={"Authorization": f"Bearer {KEY}"}, raise_for_status=False
+        )
+
+    async def end(self) -> None:
+        await self.client.close()
+        await self.runner.cleanup()
+        await self.reader.drain()
+        assert not self.reader.attended
+        assert not self.responses.valkey.channels.listeners
+
+    async def post(self, path: str = "/v1/responses", **fields: Any) -> aiohttp.ClientResponse:
+        """Send a request; return its answer, whose body may still be on its way."""
+        return await self.client.post(path, json={"model": MODEL, "input": "hello"} | fields)
+
+    async def submitted(self) -> str:
+        """Return the id of the next response that the front accepts and reads."""
+        await eventually(lambda: not self.responses.jobs._visible.empty())
+        (job,) = self.responses.jobs_sent()
+        await eventually(lambda: job.response_id in self.reader.attended)
+        return job.response_id
+
+    async def stream(self, **fields: Any) -> tuple[aiohttp.ClientResponse, str]:
+        """Begin a streamed answer; return it and the response's id."""
+        answer = await self.post(stream=True, **fields)
+        assert answer.status == 200
+        return answer, await self.submitted()
+
+    async def error(self, answer: aiohttp.ClientResponse) -> tuple[int, str, str | None]:
+        """Return status, code and field of an error, whose shape is checked."""
+        body = await answer.json()
+        assert body.keys() == {"error"}
+        assert body["error"].keys() == {"message", "type", "param", "code"}
+        return answer.status, body["error"]["code"], body["error"]["param"]
