@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import (
     ValkeyConnectionDirectory,
@@ -24,4 +25,8 @@ async def small(servers: Servers) -> AsyncIterator[Valkey]:
             await ValkeyModelDirectory(valkey=valkey).register(("echo",), retention_s=600)
             await ValkeyRelayDirectory(valkey=valkey).heartbeat("r1", lease_s=600)
             await ValkeyConnectionDirectory(valkey=valkey).register("c1", principal=a_principal())
+            # A test of many responses can take longer than a model counts as attended, and openings
+            # have another result then.
+            soon = await valkey.now_ms() + 600_000
+            await valkey.call("ZADD", keys.MODELS_LAST_SEEN, soon, "echo")
             yield valkey
