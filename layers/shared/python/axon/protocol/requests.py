@@ -39,6 +39,7 @@ AskedTier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
 ClientLabel = Annotated[str, Field(max_length=64)]
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
 FormatName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)]
 Verbosity = Literal["low", "medium", "high"]
 
 
@@ -122,7 +123,7 @@ class CreateResponse(_Model):
     type: Literal["response.create"] = "response.create"
     stream_id: StreamId | None = None
     generate: bool = True
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    idempotency_key: IdempotencyKey | None = None
     cancel_on_disconnect: bool | None = None
 
     model: ModelName

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axon.event_log.log import Status
-from axon.exceptions import LostEventsError
+from axon.protocol.chat.errors import FailedResponseError
 from axon.protocol.chat.result import completion_of
 from axon.protocol.chat.stream import DONE, ChatStream
 from axon.protocol.objects import Json
@@ -153,30 +153,16 @@ def test_stream_gives_nothing_before_the_first_item() -> None:
 
 
 @pytest.mark.parametrize("texts", [(), ("It ",)])
-def test_stream_of_a_failed_response_ends_with_an_error_alone(texts: tuple[str, ...]) -> None:
-    error = {"code": "server_error", "message": "The model failed to answer. Please retry."}
-    events = an_answer(*([message(*texts)] if texts else []), end=ends(Status.FAILED, error=error))
-    data = data_of(events)
-    assert loads(data[-1])["error"] == error | {"type": "server_error", "param": None}
-    assert all(b'"error"' not in each for each in data[:-1])
-    assert (len(data) == 1) == (not texts)
-
-
-def test_stream_knows_the_status_of_its_failure() -> None:
-    stream = ChatStream()
+def test_stream_of_a_failed_response_ends_with_its_error(texts: tuple[str, ...]) -> None:
     error = {"code": "context_length_exceeded", "message": "Too long."}
-    for event in an_answer(end=ends(Status.FAILED, error=error)):
-        stream.feed(loads(event.data))
-    assert stream.failure is not None
-    assert stream.failure.status == 400
-    assert stream.failure.body["error"]["param"] == "messages"
-
-
-def test_stream_whose_log_is_lost_ends_with_an_error() -> None:
+    failed = ends(Status.FAILED, error=error)
+    *events, end = an_answer(*([message(*texts)] if texts else []), end=failed)
     stream = ChatStream()
-    (data,) = stream.fail(LostEventsError("resp_1: lost"))
-    assert loads(data)["error"]["type"] == "server_error"
-    assert b"resp_1" not in data
+    data = [each for event in events for each in stream.feed(loads(event.data))]
+    assert len(data) == (2 if texts else 0)
+    with pytest.raises(FailedResponseError) as caught:
+        stream.feed(loads(end.data))
+    assert (caught.value.status, caught.value.param) == (400, "messages")
 
 
 @given(

@@ -1,9 +1,8 @@
 """Errors of Chat Completions: status and body, as OpenAI's SDKs expect them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from axon.exceptions import StoreFullError
+from axon.exceptions import RequestError
 from axon.protocol.errors import error_event
 from axon.protocol.objects import Json
 
@@ -25,69 +24,75 @@ _STATUS: Mapping[str, tuple[int, str]] = {
 }
 """Status and type of a failed response, by its error's `type`, or else its `code`."""
 
-_CANCELLED = {
-    "message": "The response was cancelled before it ended. Send the request again if you need it.",
-    "type": "invalid_request_error",
-    "param": None,
-    "code": "response_cancelled",
-}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorAnswer:
-    """An error as an HTTP answer; in a stream that has begun, its body is one event.
+class FailedResponseError(RequestError):
+    """A response that ended without an answer to show: here it is an error, not an object.
 
     Parameters
     ----------
+    message : str
+        The text for the client.
+    code : str
+        The code for the client.
+    param : str | None
+        The request's field that is to blame, if one is.
     status : int
         HTTP status.
-    body : Json
-        ``{"error": {...}}``.
-    headers : Mapping[str, str]
-        Headers besides the content's.
+    kind : str
+        The error's `type`.
     """
 
-    status: int
-    body: Json
-    headers: Mapping[str, str] = field(default_factory=dict)
+    def __init__(
+        self, message: str, *, code: str, param: str | None = None, status: int, kind: str
+    ) -> None:
+        super().__init__(message, code=code, param=param, status=status)
+        self.kind = kind
 
 
-def answer_to(error: BaseException) -> ErrorAnswer:
-    """Return the answer to a request that an exception has ended."""
+def chat_error(error: Exception) -> tuple[int, Json]:
+    """Return the status and the body of the answer to a request that failed.
+
+    In a stream that has begun, the body is the data of its last event.
+    """
     event = error_event(error)
     details = event["error"]
     param = details["param"]
-    return ErrorAnswer(
-        status=event["status"],
-        body={"error": details | {"param": _NAMES.get(param, param)}},
-        headers=event.get("headers", {}),
-    )
+    details = details | {"param": _NAMES.get(param, param)}
+    if isinstance(error, FailedResponseError):
+        details["type"] = error.kind
+    return event["status"], {"error": details}
 
 
-def answer_to_failure(response: Json) -> ErrorAnswer | None:
-    """Return the error that a response's end is for this API.
+def check_answered(response: Json) -> None:
+    """Return if a response that has ended has an answer to show: is completed or incomplete.
 
-    Returns
-    -------
-    ErrorAnswer | None
-        None if the response has an answer to show: it is completed or incomplete. One that was
-        cancelled has none: this API has no word for an answer that somebody else has cut short.
+    Raises
+    ------
+    FailedResponseError
+        It has failed; or it was cancelled, and this API has no word for an answer that somebody
+        else has cut short.
     """
     match response["status"]:
         case "failed":
-            return _failure(response["error"] or {})
+            raise _failure(response["error"] or {})
         case "cancelled":
-            return ErrorAnswer(status=400, body={"error": _CANCELLED})
-        case _:
-            return None
+            # 400, because SDKs send a request again after 408, 409, 429 and all from 500 up.
+            raise FailedResponseError(
+                "The response was cancelled before it ended. Send the request again if you still "
+                "need it.",
+                code="response_cancelled",
+                status=400,
+                kind="invalid_request_error",
+            )
 
 
-def _failure(error: Json) -> ErrorAnswer:
-    code = error.get("code") or "server_error"
-    status, kind = _STATUS.get(error.get("type") or code, (500, "server_error"))
-    param = "messages" if code == "context_length_exceeded" else None
-    message = error.get("message") or "The response failed. Please retry."
-    details = {"message": message, "type": kind, "param": param, "code": error.get("type") or code}
-    # The message of a failure by overload asks for the same pause as that of a full memory.
-    pause = {"retry-after": str(StoreFullError.retry_after_s)} if status == 503 else {}
-    return ErrorAnswer(status=status, body={"error": details}, headers=pause)
+def _failure(error: Json) -> FailedResponseError:
+    code = error.get("type") or error.get("code") or "server_error"
+    status, kind = _STATUS.get(code, (500, "server_error"))
+    return FailedResponseError(
+        error.get("message") or "The response failed. Please retry.",
+        code=code,
+        param="messages" if code == "context_length_exceeded" else None,
+        status=status,
+        kind=kind,
+    )

@@ -15,6 +15,7 @@ from axon.protocol.requests import (
     FormatName,
     FunctionName,
     FunctionTool,
+    IdempotencyKey,
     JsonObject,
     JsonSchema,
     MaxTokens,
@@ -159,8 +160,12 @@ class StreamOptions(ChatModel):
 
 
 class ChatRequest(ChatModel):
-    """A Chat Completions request: the fields that are served."""
+    """A Chat Completions request: the fields that are served.
 
+    `idempotency_key` stands for the HTTP header Idempotency-Key, as in a Responses request.
+    """
+
+    idempotency_key: IdempotencyKey | None = None
     model: ModelName
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
     stream: bool | None = None
@@ -224,6 +229,7 @@ def to_create_response(request: ChatRequest) -> CreateResponse:
     limit = request.max_completion_tokens or request.max_tokens
     effort = request.reasoning_effort
     return CreateResponse(
+        idempotency_key=request.idempotency_key,
         model=request.model,
         input=items_of(request.messages),
         max_output_tokens=limit,

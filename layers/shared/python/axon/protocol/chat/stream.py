@@ -1,6 +1,6 @@
 """ChatStream: the chunks of a streamed answer, made from the response's events."""
 
-from axon.protocol.chat.errors import ErrorAnswer, answer_to, answer_to_failure
+from axon.protocol.chat.errors import check_answered
 from axon.protocol.chat.objects import FinishReason, finish_reason_of, head_of, usage_of
 from axon.protocol.objects import Json
 from axon.serialization import dumps
@@ -13,23 +13,16 @@ _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed
 class ChatStream:
     """Translates the events of one response, from event 0 on, to the data of SSE events.
 
-    Nothing comes before the first output item: until then a failure can still be an HTTP status.
+    No chunk comes before the first output item: until then a failure can still be an HTTP status.
     Joined, the deltas are the message that `axon.protocol.chat.result` shows.
 
     Parameters
     ----------
     include_usage : bool
         The stream ends with a chunk of the usage (`stream_options.include_usage`).
-
-    Attributes
-    ----------
-    failure : ErrorAnswer | None
-        The error with which the stream ended, if it did. The caller answers with its status if
-        nothing was sent before.
     """
 
     def __init__(self, *, include_usage: bool = False) -> None:
-        self.failure: ErrorAnswer | None = None
         self._include_usage = include_usage
         self._head = b""
         self._tail = b""
@@ -38,7 +31,13 @@ class ChatStream:
         """Index of each function call among the calls, by its index in the output."""
 
     def feed(self, event: Json) -> list[bytes]:
-        """Return the chunks of an event: none for most that carry no text."""
+        """Return the chunks of an event: none for most that carry no text.
+
+        Raises
+        ------
+        FailedResponseError
+            The event ends the response without an answer to show.
+        """
         match event["type"]:
             case "response.output_text.delta":
                 return [self._delta({"content": event["delta"]})]
@@ -55,15 +54,6 @@ class ChatStream:
                 return self._end(event["response"])
             case _:
                 return []
-
-    def fail(self, error: BaseException) -> list[bytes]:
-        """Return the data of an error that ends the stream, because no more events can be read."""
-        return self._fail(answer_to(error))
-
-    def _fail(self, failure: ErrorAnswer) -> list[bytes]:
-        # SDKs raise on an object with `error`; nothing follows it, as after one of OpenAI's.
-        self.failure = failure
-        return [dumps(failure.body)]
 
     def _prepare(self, response: Json) -> None:
         """Encode once what all chunks begin and end with."""
@@ -94,9 +84,7 @@ class ChatStream:
         return self._delta({"tool_calls": [{"index": index, "function": function}]})
 
     def _end(self, response: Json) -> list[bytes]:
-        failure = answer_to_failure(response)
-        if failure is not None:
-            return self._fail(failure)
+        check_answered(response)
         # A response that was cut short before its first item has a message without text.
         chunks = self._begin(content="")
         chunks.append(self._delta({}, finish_reason_of(response)))
