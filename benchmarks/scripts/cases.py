@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from axon.adapters.valkey import keys
+from axon.adapters.valkey.attendance import AT_ONCE, ValkeyAttendance
 from axon.adapters.valkey.caches import ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import (
@@ -135,6 +136,22 @@ async def _abandon(valkey: Valkey, size: int) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _attend(valkey: Valkey, size: int) -> AsyncIterator[None]:
+    """Extend followed responses, of which each call takes a part."""
+    await _each(
+        valkey,
+        size,
+        lambda n: ("HSET", keys.response(f"resp_{n}"), "connection_id", ""),
+        lambda n: ("ZADD", keys.ABANDONED, 1, f"resp_{n}"),
+    )
+    yield
+    attendance = ValkeyAttendance(valkey=valkey, resume_window_s=60)
+    await attendance.extend([f"resp_{number}" for number in range(size)])
+    now = await valkey.now_ms()
+    assert await valkey.call("ZRANGEBYSCORE", keys.ABANDONED, "-inf", now) == []
+
+
+@asynccontextmanager
 async def _conversation(valkey: Valkey, size: int) -> AsyncIterator[None]:
     cache = ValkeyTurnCache(valkey=valkey, ttl_s=900)
     turns = [
@@ -257,6 +274,13 @@ CASES = (
         maximum="running responses of a connection",
         size=1000,
         run=_abandon,
+    ),
+    Case(
+        name="attendance",
+        scripts=("attend",),
+        maximum=f"followed responses, {AT_ONCE} in a call",
+        size=10_000,
+        run=_attend,
     ),
     Case(
         name="conversation",

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 import redis
 
+from axon.adapters.valkey.attendance import ValkeyAttendance
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import (
     ValkeyConnectionDirectory,
@@ -24,6 +25,7 @@ from axon.deadlines import Deadlines
 from axon.directory.connections import ConnectionDirectory
 from axon.directory.models import ModelDirectory
 from axon.directory.relays import RelayDirectory
+from axon.event_log.attendance import Attendance, attendance_window_s
 from axon.event_log.due import DueIndex
 from axon.event_log.fence import Fences
 from axon.event_log.log import EventLog
@@ -44,13 +46,15 @@ MakeHarness = Callable[..., AbstractAsyncContextManager["EventLogHarness"]]
 class EventLogHarness:
     """Valkey's parts under test. `published` returns what was published since its last call.
 
-    All of `RELAYS` listen, unless they are disconnected. `lose` takes everything away, as a restart
-    without a disk does. `rewind` takes away what was written since a `snapshot`, as a failover to a
-    replica that lags does.
+    All of `RELAYS` listen, unless they are disconnected. An extension of a followed response takes
+    `attendance_s` of the maker for the resume window, so that a test need not extend in time.
+    `lose` takes everything away, as a restart without a disk does. `rewind` takes away what was
+    written since a `snapshot`, as a failover to a replica that lags does.
     """
 
     log: EventLog
     fences: Fences
+    attendance: Attendance
     due: DueIndex
     other_due: DueIndex
     relays: RelayDirectory
@@ -106,6 +110,7 @@ async def _fake(
     deadlines: Deadlines | None = None,
     retention_s: float = 300.0,
     resume_window_s: float = 60.0,
+    attendance_s: float = 60.0,
     models: Collection[str] = (),
 ) -> AsyncIterator[EventLogHarness]:
     now = 1000.0
@@ -127,9 +132,11 @@ async def _fake(
         clock=lambda: now,
     )
     fake.due.lease_s = TEST_LEASE_S
+    fake.attendance.window_s = attendance_window_s(attendance_s)
     yield EventLogHarness(
         log=fake,
         fences=FakeFences(fake),
+        attendance=fake.attendance,
         due=fake.due,
         other_due=fake.due,
         relays=fake,
@@ -154,6 +161,7 @@ async def _real(
     deadlines: Deadlines | None = None,
     retention_s: float = 300.0,
     resume_window_s: float = 60.0,
+    attendance_s: float = 60.0,
     models: Collection[str] = (),
 ) -> AsyncIterator[EventLogHarness]:
     async with valkey_client(url, make=make) as valkey, valkey_client(url) as other:
@@ -181,6 +189,7 @@ async def _real(
                     models=models,
                 ),
                 fences=ValkeyFences(valkey=valkey),
+                attendance=ValkeyAttendance(valkey=valkey, resume_window_s=attendance_s),
                 relays=ValkeyRelayDirectory(valkey=valkey),
                 other_relays=ValkeyRelayDirectory(valkey=other),
                 models=ValkeyModelDirectory(valkey=valkey),

@@ -26,7 +26,9 @@ class TurnIdentity(FormattedModel):
     tenant_id : str
         The tenant that may continue it.
     connection_id : str | None
-        Set when the turn is not stored: it lives and dies with this connection.
+        Set when the turn is not stored: it lives and dies with this connection. Empty if its
+        response had none (a worker of the version before keeps such a turn): nobody can continue
+        it.
     """
 
     FORMAT = Format.TURN
@@ -39,7 +41,9 @@ class TurnIdentity(FormattedModel):
 
     def visible_to(self, *, tenant_id: str, connection_id: str) -> bool:
         """Return whether a request of this tenant on this connection may continue the turn."""
-        return self.tenant_id == tenant_id and self.connection_id in (None, connection_id)
+        if self.connection_id is not None and self.connection_id != (connection_id or None):
+            return False
+        return self.tenant_id == tenant_id
 
 
 class Turn(TurnIdentity):
@@ -58,7 +62,7 @@ class Turn(TurnIdentity):
 
     @classmethod
     def of(cls, job: Job, *, output: list[dict[str, Any]]) -> "Turn":
-        """Return the turn that a finished job makes."""
+        """Return the turn that a finished job makes; see `Job.continuable`."""
         return cls(
             response_id=job.response_id,
             previous_response_id=job.previous_response_id,

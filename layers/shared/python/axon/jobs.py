@@ -36,7 +36,7 @@ class Job(FormattedModel):
         The `principal`. A job without `key_id` and `scopes` was queued before these were recorded;
         its key was then allowed everything.
     connection_id : str
-        The connection that made the request and waits for the response.
+        The connection that made the request and waits for the response; empty if it is followed.
     conversation_id : str
         Id that all responses of the conversation share.
     stream_id : str | None
@@ -97,13 +97,21 @@ class Job(FormattedModel):
 
     @property
     def lane(self) -> str:
-        """The name of the lane in which the response is delivered."""
+        """The name of the lane in which the response is delivered to a connection."""
         return lane_of(self.stream_id)
 
     @property
     def stored(self) -> bool:
         """True if the response is stored, and so outlives its connection."""
         return bool(self.response["store"])
+
+    @property
+    def continuable(self) -> bool:
+        """True if a later request can continue the response: it is stored, or its connection may.
+
+        Of one that is followed and not stored, nothing is kept: no connection bounds how long.
+        """
+        return self.stored or bool(self.connection_id)
 
     @property
     def previous_response_id(self) -> str | None:

@@ -13,6 +13,7 @@ from axon.adapters.aws.ecs_scaler import EcsWorkerScaler
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobSender, TraceHeader, no_trace_header
 from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.closing import AsyncClosing
+from axon.adapters.valkey.attendance import ValkeyAttendance
 from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey, create_valkey
 from axon.adapters.valkey.due_index import ValkeyDueIndex
@@ -66,6 +67,11 @@ def event_log(
 def follower(*, valkey: Valkey, log: ValkeyEventLog) -> ValkeyFollower:
     """Return a follower of responses; its `run` is to be kept running in a task of the caller."""
     return ValkeyFollower(valkey=valkey, log=log)
+
+
+def attendance(settings: EventLogSettings, *, valkey: Valkey) -> ValkeyAttendance:
+    """Return what keeps the followed responses running that somebody reads."""
+    return ValkeyAttendance(valkey=valkey, resume_window_s=settings.resume_window_s)
 
 
 def sqs_api(queue_url: str, *, region: str) -> SqsApi:

@@ -70,9 +70,10 @@ class ResponseMeta:
     """A response's state in the log, besides its events.
 
     `job` is there until it has ended; `message_id` and `nonce` are the latest claim's; `key_id` is
-    that of the request's API key, empty if opened before keys were recorded. `incomplete`: the log
-    may lack events of an earlier generation: no attempt that holds them has appended since; each
-    claim of such a log adds to `forks` the number from which events may be other ones than before.
+    that of the request's API key, empty if opened before keys were recorded. `connection_id` and
+    `relay_id` are empty for a followed response. `incomplete`: the log may lack events of an
+    earlier generation: no attempt that holds them has appended since; each claim of such a log adds
+    to `forks` the number from which events may be other ones than before.
     """
 
     response_id: str
@@ -90,6 +91,11 @@ class ResponseMeta:
     incomplete: bool = False
     forks: str = ""
     position: LanePosition = NO_LANE
+
+    @property
+    def followed(self) -> bool:
+        """True if no connection waits for it: it has followers alone, and no relay."""
+        return not self.connection_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +212,8 @@ class AttemptLog(Protocol):
     ) -> str:
         """Append and publish; a terminal `status` ends the log. Repeating an append is harmless.
 
-        Return the id of the connection that waits for it: another one, once it was resumed.
+        Return the id of the connection that waits for it: another one, once it was resumed; empty
+        for a followed response.
 
         Parameters
         ----------
@@ -263,12 +270,13 @@ class AttemptLog(Protocol):
         """Make a log again that Valkey has lost; one that is there stays as it is.
 
         The checkpoint is lost, too, so the new one is in doubt. Unless its relay knows more and
-        writes another one, the response counts as abandoned after the resume window.
+        writes another one, the response counts as abandoned after the resume window; a followed
+        one is as when it was opened.
 
         Raises
         ------
         UnavailableError
-            No relay is alive to deliver it.
+            No relay is alive to deliver it; a followed one needs none.
         """
         ...
 
@@ -287,6 +295,10 @@ class EventLog(AttemptLog, LogIndexes, Protocol):
         Where nothing was posted after the checkpoint, events are granted as they are published,
         here as in `claim` and `append`: the relay may then post them without a checkpoint first.
         Nothing is granted while another response of its lane has not been delivered.
+
+        A followed response, which has no connection, needs no relay and joins no lane. It is
+        cancelled after the attendance window unless somebody reads it
+        (`axon.event_log.attendance`). It is published to its followers alone.
 
         Opening the same response twice changes nothing and answers as if it were the first time.
         An idempotency key counts as long as its response can be resumed.

@@ -15,7 +15,7 @@ class NewResponse:
     tenant_id : str
         The tenant that may read, resume and cancel it.
     connection_id : str
-        The connection that its events are posted to.
+        The connection that its events are posted to; empty for a followed response.
     model : str
         Name of the model that is to serve it.
     job : bytes
@@ -32,7 +32,8 @@ class NewResponse:
         True to cancel it as soon as its connection ends, without a resume window; None to do as the
         connection says that it is delivered to then.
     lane : str
-        Lane of the connection that it joins (`axon.event_log.lanes`); empty for none.
+        Lane of the connection that it joins (`axon.event_log.lanes`); empty for none. A followed
+        one joins it when it is resumed on a connection.
     """
 
     response_id: str

@@ -76,7 +76,8 @@ class ResponseTraces(Protocol):
     async def erase(self, response_id: str) -> None:
         """Erase all content of a response that has ended; it cannot be put back or resumed.
 
-        Events that a relay is about to deliver are kept for some seconds more.
+        Events that a relay is about to deliver, or that are followed, are kept for some seconds
+        more.
         """
         ...
 

@@ -80,7 +80,7 @@ class ResponseFinisher:
 
     A record that the queue refuses for good costs the history, not the answer: the response ends
     with `store: false` in its terminal event, and can be continued on its connection alone, as any
-    response that is not stored.
+    response that is not stored; a followed one has none, and cannot be continued.
 
     One caller uses `store_ended`, after its terminal event: the worker that fails a response whose
     log was lost. Only when it has restored the log does it know that it owns the end.
@@ -147,7 +147,7 @@ class ResponseFinisher:
         if finished.status is Status.FAILED:
             # Nothing continues a failed response, so it leaves no turn.
             await retry.run(lambda: self.evict_parent(continued))
-        else:
+        elif finished.job.continuable:
             turn = Turn.of(finished.job, output=finished.response["output"])
             await retry.run(lambda: self._turns.put([turn]))
         await append(finished.event)

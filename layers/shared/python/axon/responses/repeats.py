@@ -27,7 +27,8 @@ class RepeatedRequests:
     warm_ups : WarmUps
         Ends a warm-up whose first request died before it could.
     resumption : ResponseResumption
-        Has the response delivered to the connection that repeats the request.
+        Has the response delivered to the connection that repeats the request. A caller without one
+        follows the response wherever it is delivered.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class RepeatedRequests:
         principal : Principal
             Who sends it.
         connection_id : str
-            The connection that it came from.
+            The connection that it came from; empty if the caller follows the response.
 
         Returns
         -------
@@ -88,7 +89,7 @@ class RepeatedRequests:
             await self._warm_ups.end(Job.decode(first.job))
         elif first.job and first.epoch == 0:
             await self._send_again(first)
-        if first.connection_id != connection_id or _may_have_arrived(first):
+        if connection_id and (first.connection_id != connection_id or _may_have_arrived(first)):
             await self._resumption.resume(
                 first.response_id, principal=principal, connection_id=connection_id, first=0
             )

@@ -23,6 +23,7 @@ from axon.jobs import Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Json, response_object
 from axon.protocol.requests import CancelResponse, CreateResponse, DeleteResponse, ResumeResponse
+from axon.protocol.sizes import MESSAGE_BYTES
 from axon.responses.cancellation import ResponseCancellation
 from axon.responses.deletion import ResponseDeletion, ResponseRows
 from axon.responses.fingerprint import fingerprint
@@ -106,11 +107,26 @@ class ResponseService:
         )
 
     async def submit(
-        self, request: CreateResponse, *, principal: Principal, connection_id: str
+        self, request: CreateResponse, *, principal: Principal, connection_id: str = ""
     ) -> str | None:
         """Accept a request; its events go to the connection. Return the response's id.
 
-        None: the connection is gone, so nothing was accepted.
+        Parameters
+        ----------
+        request : CreateResponse
+            The request.
+        principal : Principal
+            Who sends it.
+        connection_id : str
+            The connection that waits for the response. Empty for a followed one: the caller follows
+            it by its id (`axon.event_log.follower`), and shows that somebody reads it
+            (`axon.event_log.attendance`).
+
+        Returns
+        -------
+        str | None
+            The id; that of the first response if the idempotency key was used before. None if the
+            connection is gone, so nothing was accepted.
 
         Raises
         ------
@@ -168,11 +184,12 @@ class ResponseService:
         )
 
     async def cancel(
-        self, request: CancelResponse, *, principal: Principal, connection_id: str
+        self, request: CancelResponse, *, principal: Principal, connection_id: str = ""
     ) -> Json | None:
         """Cancel a running response; one that has ended stays as it is.
 
-        Return the event to answer with; None if the response's end comes to the connection.
+        Return the event to answer with; None if the response's end comes to the connection or, for
+        a caller without one, is there to be read in the log of a followed response.
 
         Raises
         ------
@@ -281,6 +298,8 @@ def _job(
         connection_id=connection_id,
         conversation_id=conversation_id,
         created_ms=created_ms,
+        # A follower's transport carries events of any length.
+        message_bytes=MESSAGE_BYTES if connection_id else None,
     )
 
 

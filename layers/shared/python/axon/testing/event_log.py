@@ -1,15 +1,12 @@
 """The event log in memory, with all that Valkey keeps for the delivery of a response."""
 
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from typing_extensions import override
 
-from axon.deadlines import Deadlines
 from axon.directory.models import SILENCE_S
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState, is_behind_fork
-from axon.event_log.lanes import NO_LANE
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
 from axon.event_log.openings import NewResponse, Opening, OpenResult, Resumption
 from axon.event_log.publication import Kind, Publication
@@ -23,15 +20,12 @@ from axon.exceptions import (
     UnavailableError,
 )
 from axon.testing import log_rules as rules
-from axon.testing.attempts import FakeAttemptNotes, count_attempt
-from axon.testing.due_index import FakeDueIndex
-from axon.testing.follower import FakeResponseChannels
-from axon.testing.log_indexes import FakeLogIndexes
-from axon.testing.models import FakeModelDirectory
-from axon.testing.relay_directory import STORED, FakeLog
+from axon.testing.attempts import count_attempt
+from axon.testing.log_state import FakeLogState
+from axon.testing.relay_directory import STORED
 
 
-class FakeValkey(FakeLogIndexes):
+class FakeValkey(FakeLogState):
     """All that Valkey keeps for the way of a response, with a settable clock.
 
     `published` records (relay id, payload) of every publish. `models` exist even while no worker
@@ -39,33 +33,6 @@ class FakeValkey(FakeLogIndexes):
     grants. `dead_workers` are incarnations that do not beat any more, `registered_workers` are ids.
     `worker_id` is that of the worker that claims.
     """
-
-    def __init__(
-        self,
-        *,
-        deadlines: Deadlines | None = None,
-        retention_s: float = 300,
-        resume_window_s: float = 60,
-        models: Collection[str] = (),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(clock=clock, resume_window_s=resume_window_s)
-        self.published: list[tuple[str, bytes]] = []
-        self.disconnected: set[str] = set()
-        self.dead_workers: set[str] = set()
-        self.registered_workers: set[str] = set()
-        self.worker_id = ""
-        self.attempt_notes = FakeAttemptNotes(self._find)
-        self.channels = FakeResponseChannels()
-        self._claims = 0
-        self._deadlines = deadlines or Deadlines()
-        self._retention_s = retention_s
-        self._known = frozenset(models)
-        self.directory = FakeModelDirectory(clock=clock)
-        self._repeatable: dict[str, Opening] = {}
-        self.due = FakeDueIndex(
-            logs=self._logs, models=self.directory, deadlines=self._deadlines, clock=clock
-        )
 
     @override
     async def open(self, response: NewResponse) -> Opening:
@@ -103,7 +70,10 @@ class FakeValkey(FakeLogIndexes):
             self._repeatable[response.idempotency] = Opening(
                 OpenResult.REPEATED, response.response_id, response.fingerprint
             )
-        self._undelivered.setdefault(relay_id, set()).add(response.response_id)
+        if log.meta.followed:
+            log.abandoned_until = self._abandoned_at(log.meta)
+        else:
+            self._undelivered.setdefault(relay_id, set()).add(response.response_id)
         self._write(response.response_id, [LoggedEvent(0, response.created)], Status.QUEUED)
         return opened
 
@@ -253,9 +223,10 @@ class FakeValkey(FakeLogIndexes):
         log.claim = response.nonce
         if not response.complete:
             log.generation = "incomplete"
-        log.abandoned_until = self._clock() + self._resume_window_s
+        log.abandoned_until = self._abandoned_at(log.meta)
         self._logs[response.response_id] = log
-        self._undelivered.setdefault(relay_id, set()).add(response.response_id)
+        if not log.meta.followed:
+            self._undelivered.setdefault(relay_id, set()).add(response.response_id)
 
     @override
     async def resume(
@@ -286,7 +257,7 @@ class FakeValkey(FakeLogIndexes):
         tail = TailState.CLOSED if log.meta.position.before else TailState.NONE
         log.meta = replace(log.meta, checkpoint=DeliveryCheckpoint(first, tail))
         log.checkpoint_generation = self.generation
-        if former.relay_id != relay_id:
+        if former.relay_id not in ("", relay_id):
             moved = Publication(response_id, former.connection_id, 0, Kind.MOVED, to=connection_id)
             self.published.append((former.relay_id, moved.encode()))
         position = log.meta.position
@@ -322,79 +293,3 @@ class FakeValkey(FakeLogIndexes):
         """Forget everything but what is announced again and again, as after FLUSHALL."""
         for name in set(STORED) - {"_relays"}:
             getattr(self, name).clear()
-
-    def _running(self, response_id: str) -> FakeLog:
-        log = self._find(response_id)
-        if log is None:
-            raise MissingResponseError(response_id)
-        if log.meta.status.terminal:
-            raise FencedError(response_id)
-        return log
-
-    def _events(self, response_id: str) -> Sequence[LoggedEvent]:
-        log = self._find(response_id)
-        return log.events if log and self._clock() < log.events_expire else ()
-
-    def _new_log(self, meta: ResponseMeta, *, model: str, age_s: float = 0.0) -> FakeLog:
-        now = self._clock()
-        until = now + self._deadlines.keep_open_s + self._retention_s
-        return FakeLog(
-            meta,
-            model=model,
-            opened=now - age_s,
-            look_at=now - age_s + self._deadlines.first_look_ms / 1000,
-            expires=until,
-            events_expire=until,
-            progressed=now,
-            generation=self.generation,
-        )
-
-    def _progress(self, log: FakeLog) -> None:
-        """Move the deadline and the expiry of a running log forward."""
-        now = log.progressed = self._clock()
-        limit_s = self._deadlines.hard_limit_s or float("inf")
-        log.look_at = min(now + self._deadlines.no_progress_s, log.opened + limit_s)
-        until = now + self._deadlines.keep_open_s + self._retention_s
-        log.expires, log.events_expire = max(log.expires, until), max(log.events_expire, until)
-
-    def _incomplete(self, log: FakeLog) -> bool:
-        return log.generation != self.generation
-
-    def _unsure(self, log: FakeLog) -> bool:
-        """Return whether the client may have events that the log lacks."""
-        checkpoint = self._checkpoint_of(log)
-        sure = checkpoint.certain and checkpoint.next_sequence <= log.meta.next_sequence
-        return self._incomplete(log) and not sure
-
-    def _keep(self, log: FakeLog) -> None:
-        """Set the expiry of a log that has ended."""
-        now = self._clock()
-        log.expires = now + max(self._retention_s, self._deadlines.queue_s)
-        log.events_expire = now + self._retention_s
-
-    def _write(self, response_id: str, events: Sequence[LoggedEvent], status: Status) -> None:
-        log = self._logs[response_id]
-        log.events.extend(events)
-        log.generation = self.generation
-        first = events[0].sequence_number
-        log.meta = replace(log.meta, status=status, next_sequence=first + len(events))
-        if status.terminal:
-            log.meta = replace(log.meta, job=b"")
-            self._keep(log)
-        arrived = self._checkpoint_of(log) == DeliveryCheckpoint(first)
-        granted = arrived and log.meta.relay_id not in self.disconnected
-        if granted:
-            log.meta = replace(log.meta, checkpoint=DeliveryCheckpoint(first, TailState.GRANTED))
-        kind = Kind.LAST_EVENTS if status.terminal else Kind.EVENTS
-        data = [event.data for event in events]
-        publication = Publication(
-            response_id,
-            log.meta.connection_id,
-            first,
-            kind,
-            data,
-            granted=granted,
-            position=NO_LANE if first else log.meta.position,
-        )
-        self.published.append((log.meta.relay_id, publication.encode()))
-        self.channels.publish(publication, generation=self.generation)

@@ -156,6 +156,9 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
         self._gone.add(connection_id)
 
     def _relay_for(self, connection_id: str) -> str | None:
+        """Return the relay of a connection, "" for a followed response, None if there is none."""
+        if not connection_id:
+            return ""
         now = self._clock()
         live = [relay_id for relay_id, until in self._relays.items() if until >= now]
         relay_id = self._connections.get(connection_id, "")
@@ -171,8 +174,9 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
 
     def _join_lane(self, meta: ResponseMeta, lane: str) -> ResponseMeta:
         """Return a response's state with the last place of a lane of its connection."""
-        if not lane:
-            return meta
+        if not lane or meta.followed:
+            # A followed response joins its lane when it is resumed on a connection.
+            return replace(meta, position=LanePosition(lane))
         last = self._lanes.setdefault(meta.connection_id, {})
         order = max(int(self._clock() * 1000), int(last.get("order", "0")) + 1)
         position = LanePosition(lane, order, last.get(f"lane:{lane}", ""))
@@ -184,7 +188,7 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
 
     def _rejoin_lane(self, meta: ResponseMeta, position: LanePosition) -> ResponseMeta:
         """Return a restored response's state with the place that it had."""
-        if not position.order:
+        if not position.order or meta.followed:
             return self._join_lane(meta, position.lane)
         last, name = self._lanes.setdefault(meta.connection_id, {}), f"lane:{position.lane}"
         last["order"] = str(max(position.order, int(last.get("order", "0"))))

@@ -18,6 +18,7 @@ SIZES = {
     "a response's life": 300,
     "takeover": 1200,
     "abandoned connection": 400,
+    "attendance": 1100,
     "conversation": 70,
     "disconnect": 200,
     "workers": 200,

@@ -108,6 +108,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             keys_of.MODELS,
             keys_of.MODELS_LAST_SEEN,
             keys_of.idempotency(response.idempotency),
+            keys_of.ABANDONED,
         ]
         arguments = [
             response.response_id,
@@ -129,6 +130,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             self._deadlines.hard_limit_ms,
             codec.optional_flag(response.cancel_on_disconnect),
             response.lane,
+            self._attendance_window_ms,
         ]
         outcome, *first = map(bytes.decode, await self._open(keys=keys, args=arguments))
         return Opening(OpenResult(outcome), *first)
@@ -314,7 +316,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             LATE_RELAY_S * 1000,
             response.epoch,
             status.value,
-            self._resume_window_ms,
+            self._resume_window_ms if response.connection_id else self._attendance_window_ms,
             response.key_id,
             response.nonce,
             generation,

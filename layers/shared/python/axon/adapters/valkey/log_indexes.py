@@ -8,6 +8,7 @@ from axon.adapters.valkey import keys as keys_of
 from axon.adapters.valkey.client import Script, Valkey
 from axon.adapters.valkey.pages import members_of, pages
 from axon.directory.connections import CONNECTION_LIFE_S
+from axon.event_log.attendance import attendance_window_s
 from axon.event_log.indexes import RESEND_PAUSE_S
 from axon.event_log.log import EventLog
 
@@ -26,6 +27,7 @@ class ValkeyLogIndexes(EventLog):
     def __init__(self, *, valkey: Valkey, resume_window_s: float) -> None:
         self._valkey = valkey
         self._resume_window_ms = int(resume_window_s * 1000)
+        self._attendance_window_ms = int(attendance_window_s(resume_window_s) * 1000)
         self._abandon = Script(valkey, "abandon", after=("now_ms",), when_full=True)
         self._keep = Script(valkey, "keep", when_full=True)
         self._resend = Script(valkey, "resend", after=("now_ms",), when_full=True)

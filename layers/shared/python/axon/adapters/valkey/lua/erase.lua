@@ -1,6 +1,7 @@
 -- Erase the content of a deleted response that has ended.
 -- KEYS: turn, response, events, journal, pending history, index of stored turns by their last use
 -- ARGV: response id, seconds to keep the turn's marker, seconds to keep events that are being delivered
+--       or followed
 -- Returns nothing.
 local turn, response, events, journal, pending, index = unpack(KEYS)
 -- The marker refuses turns that are put later. It has no field 'turn', so readers find nothing.
@@ -11,7 +12,9 @@ redis.call('ZREM', index, ARGV[1])
 redis.call('HSET', turn, 'deleted', 1)
 redis.call('EXPIRE', turn, ARGV[2])
 local relay, tenant, requested_on = unpack(redis.call('HMGET', response, 'relay_id', 'tenant_id', 'requested_on'))
-local delivering = relay and redis.call('SISMEMBER', 'axon:relay:' .. relay .. ':responses', ARGV[1]) == 1
+-- Who follows it may have to read the end that the deletion has made, as its relay may.
+local delivering = relay and (redis.call('SISMEMBER', 'axon:relay:' .. relay .. ':responses', ARGV[1]) == 1
+  or redis.call('PUBSUB', 'NUMSUB', response)[2] > 0)
 if tenant and tenant ~= '' then
   -- Else the tenant could be refused for what it has deleted, until the log would have expired.
   for _, owner in ipairs({ tenant_of(tenant), connection_of(turn_of or ''), cache_of(tenant) }) do

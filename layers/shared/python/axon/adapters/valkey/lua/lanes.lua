@@ -3,9 +3,14 @@
 -- and the highest order; a response's hash has its place: `axon.event_log.lanes.LanePosition`.
 
 -- Give a response the last place of a lane; none if the lane's name is ''.
+-- connection: its key; false for a followed response, which joins the lane when it is resumed on a connection
 -- Returns its order, and the response before it that is not delivered yet, or ''.
 local function join_lane(response, connection, id, lane, now)
   if lane == '' then
+    return 0, ''
+  end
+  if not connection then
+    redis.call('HSET', response, 'lane', lane)
     return 0, ''
   end
   local field = 'lane:' .. lane
@@ -21,7 +26,7 @@ end
 -- Give a response that is restored the place that it had, so that one which its client has begun to
 -- receive stays before those that came later. An order of 0 stands for the last place.
 local function rejoin_lane(response, connection, id, lane, order, before, now)
-  if lane == '' or order == '0' then
+  if lane == '' or order == '0' or not connection then
     join_lane(response, connection, id, lane, now)
     return
   end

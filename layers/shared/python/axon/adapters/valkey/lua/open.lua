@@ -1,19 +1,24 @@
 -- Open a response's log with event 0. Idempotent by response id, and by idempotency key.
 -- KEYS: response, events, connection, connection's responses, deadlines, relays, models,
---       models last seen, idempotency
--- ARGV: response id, tenant id, connection id, model, job, event 0, ms until the first look at its deadline, seconds to keep,
+--       models last seen, idempotency, abandoned
+-- ARGV: response id, tenant id, connection id or '' for a followed response, model, job, event 0,
+--       ms until the first look at its deadline, seconds to keep,
 --       seconds that a connection can live, ms for which a late relay still counts,
 --       1 if the deployment has the model even while no worker has registered it, 0 if it has only
 --       other models, '' if its models are not known,
 --       ms without a registration after which the model counts as unattended,
 --       fingerprint of the request that has the idempotency key or '', API key's id, generation,
 --       the response's deadlines, its hard limit in ms or 0,
---       1 or 0 if the request says whether a disconnect cancels it, else '', the lane that it joins or ''
+--       1 or 0 if the request says whether a disconnect cancels it, else '', the lane that it joins or '',
+--       ms until a followed response is cancelled unless somebody reads it
 -- Returns the result (OpenResult) and, for a repeated request, the first one's id and fingerprint.
 -- Bytes that the events of an answer are expected to take in Valkey: some thousand tokens.
 local ANSWER_BYTES = 65536
-local response, events, connection, running, deadlines, relays, models, last_seen, first = unpack(KEYS)
+local response, events, connection, running, deadlines, relays, models, last_seen, first, abandoned =
+  unpack(KEYS)
 local now = now_ms()
+-- It has no connection: no relay delivers it, and nothing is written under a connection's or relay's keys.
+local followed = ARGV[3] == ''
 local seen_ms = tonumber(redis.call('ZSCORE', last_seen, ARGV[4]) or '0')
 local opened = seen_ms < now - ARGV[12] and 'unattended' or 'opened'
 -- The call may be a repetition, or its response may run already: both count as opened.
@@ -21,7 +26,7 @@ if redis.call('EXISTS', response) == 1 then
   return { opened }
 end
 -- A tombstone: a message of this connection may still be handled when the connection is closed.
-if redis.call('HEXISTS', connection, 'gone') == 1 then
+if not followed and redis.call('HEXISTS', connection, 'gone') == 1 then
   return { 'gone' }
 end
 if ARGV[13] ~= '' then
@@ -45,10 +50,10 @@ local bytes = #ARGV[5] + #ARGV[6] + ANSWER_BYTES
 if not may_hold(tenant_of(ARGV[2]), bytes, limits[2], now) then
   return { 'tenant_full' }
 end
-if not may_hold(connection, bytes, limits[3], now) then
+if not followed and not may_hold(connection, bytes, limits[3], now) then
   return { 'connection_full' }
 end
-local relay = relay_of(connection, relays, now, ARGV[10], ARGV[9])
+local relay = followed and '' or relay_of(connection, relays, now, ARGV[10], ARGV[9])
 if not relay then
   return { 'no_relay' }
 end
@@ -72,17 +77,24 @@ if ARGV[15] ~= '' then
 end
 if limits[2] then
   hold(tenant_of(ARGV[2]), ARGV[1], bytes, now + ARGV[8] * 1000)
-  -- It counts for the connection that has sent the request, wherever it is delivered later.
-  hold(connection, ARGV[1], bytes, now + ARGV[8] * 1000)
-  redis.call('HSET', response, 'requested_on', ARGV[3])
+  if not followed then
+    -- It counts for the connection that has sent the request, wherever it is delivered later.
+    hold(connection, ARGV[1], bytes, now + ARGV[8] * 1000)
+    redis.call('HSET', response, 'requested_on', ARGV[3])
+  end
 end
 redis.call('ZADD', deadlines, now + ARGV[7], ARGV[1])
-redis.call('SADD', running, ARGV[1])
-redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
+if followed then
+  -- From here on, so that nothing depends on a reader's process: it may die before its first extension.
+  redis.call('ZADD', abandoned, now + ARGV[20], ARGV[1])
+else
+  redis.call('SADD', running, ARGV[1])
+  redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
+  -- As long as the connection: an answer may take longer than any fixed time, and its end takes it out.
+  redis.call('EXPIRE', running, ARGV[9])
+end
 redis.call('EXPIRE', response, ARGV[8])
 redis.call('EXPIRE', events, ARGV[8])
--- As long as the connection: an answer may take longer than any fixed time, and its end takes it out.
-redis.call('EXPIRE', running, ARGV[9])
 if ARGV[13] ~= '' then
   redis.call('HSET', first, 'response_id', ARGV[1], 'fingerprint', ARGV[13])
   redis.call('HSET', response, 'idempotency', first)
@@ -90,10 +102,10 @@ if ARGV[13] ~= '' then
 end
 -- Where another one of the lane comes first, these events are not posted at once: a grant would only make
 -- a relay that takes over close the connection for events that nobody has posted.
-local order, before = join_lane(response, connection, ARGV[1], ARGV[19], now)
+local order, before = join_lane(response, not followed and connection, ARGV[1], ARGV[19], now)
 if before ~= '' then
   redis.call('HSET', response, 'checkpoint', '0=')
 end
 publish_events(response, relay, before == '' and '0' or '0=', ARGV[1], ARGV[3], 0, false, ARGV[6],
-  position_fields(ARGV[19], order, before))
+  not followed and position_fields(ARGV[19], order, before))
 return { opened }

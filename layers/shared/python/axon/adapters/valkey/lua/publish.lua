@@ -20,22 +20,25 @@ local function position_fields(lane, order, before)
 end
 
 -- Publish events to the relay that delivers the response, and to the response's followers.
+-- relay: '' for a followed response, which is not delivered;
 -- checkpoint: the response's, as `grantable` returns it; terminal: whether nothing follows;
 -- events: one a line; fields: of the header, or nil
 local function publish_events(response, relay, checkpoint, id, connection, first, terminal, events, fields)
-  local channel = 'axon:relay:' .. relay
+  local channel = relay ~= '' and 'axon:relay:' .. relay
   local flags = terminal and 'T' or '-'
   -- Where all earlier events have certainly arrived, these are granted: the relay may post them
   -- without writing a checkpoint first, which spares it a round trip. The grant is written in the
   -- same step as the events, so a relay that takes over from this one knows that they may have been
   -- posted. A relay that does not listen gets no grant: it is probably dead, and a grant would only
   -- make its successor close the connection for events that nobody has posted.
-  if checkpoint == tostring(first) and redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0 then
+  if channel and checkpoint == tostring(first) and redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0 then
     redis.call('HSET', response, 'checkpoint', first .. '!')
     flags = flags .. '!'
   end
   local publication = publication_header(id, connection, first, flags, fields) .. '\n' .. events
-  redis.call('PUBLISH', channel, publication)
+  if channel then
+    redis.call('PUBLISH', channel, publication)
+  end
   -- Most responses have no follower. To ask whether one listens would cost as much as to publish to
   -- nobody: 1 us of the 15 us that an append takes (measured, Valkey 9.1).
   redis.call('PUBLISH', 'axon:response:' .. id, publication)

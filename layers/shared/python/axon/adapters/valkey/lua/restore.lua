@@ -2,9 +2,9 @@
 -- The checkpoint is lost with the log, so the new one is in doubt: unless its relay knows more, the
 -- relay closes the connection, and the client resumes with the number that it has.
 -- KEYS: response, events, journal, connection, connection's responses, deadlines, relays, abandoned
--- ARGV: response id, tenant id, connection id, job, ms since the request was accepted,
+-- ARGV: response id, tenant id, connection id or '' for a followed response, job, ms since the request was accepted,
 --       seconds to keep, seconds that a connection can live, ms for which a late relay still counts,
---       epoch, status, ms until it is cancelled unless it is resumed,
+--       epoch, status, ms until it is cancelled unless it is resumed or, a followed one, read,
 --       API key's id, the claim's nonce or '', generation, model, the response's deadlines, its hard limit
 --       in ms or 0, ms until the first look at its deadline, its lane or '', its order there or 0, the
 --       response before it or '', how many events,
@@ -15,7 +15,8 @@ if redis.call('EXISTS', response) == 1 then
   return 'exists'
 end
 local now = now_ms()
-local relay = relay_of(connection, relays, now, ARGV[8], ARGV[7])
+local followed = ARGV[3] == ''
+local relay = followed and '' or relay_of(connection, relays, now, ARGV[8], ARGV[7])
 if not relay then
   return 'no_relay'
 end
@@ -42,7 +43,7 @@ redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[12], 'connecti
 if ARGV[17] ~= '0' then
   redis.call('HSET', response, 'limit_ms', now - ARGV[5] + ARGV[17])
 end
-rejoin_lane(response, connection, ARGV[1], ARGV[19], ARGV[20], ARGV[21], now)
+rejoin_lane(response, not followed and connection, ARGV[1], ARGV[19], ARGV[20], ARGV[21], now)
 if ARGV[13] ~= '' then
   redis.call('HSET', response, 'claim', ARGV[13])
 end
@@ -57,11 +58,15 @@ if ARGV[10] == 'queued' or ARGV[10] == 'in_progress' then
     -- The first look, not the deadline: `due.lua` decides then, from the time that it has waited.
     redis.call('ZADD', deadlines, now - ARGV[5] + ARGV[18], ARGV[1])
   end
-  redis.call('SADD', running, ARGV[1])
-  redis.call('EXPIRE', running, ARGV[7])
+  if not followed then
+    redis.call('SADD', running, ARGV[1])
+    redis.call('EXPIRE', running, ARGV[7])
+  end
   redis.call('ZADD', abandoned, 'NX', now + ARGV[11], ARGV[1])
 end
-redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
+if not followed then
+  redis.call('SADD', 'axon:relay:' .. relay .. ':responses', ARGV[1])
+end
 redis.call('EXPIRE', response, ARGV[6])
 redis.call('EXPIRE', events, ARGV[6])
 redis.call('EXPIRE', journal, ARGV[6])

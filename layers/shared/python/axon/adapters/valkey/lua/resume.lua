@@ -33,6 +33,7 @@ local relay = relay_of(connection, relays, now_ms(), ARGV[6], ARGV[5])
 if not relay then
   return 'no_relay'
 end
+-- A followed response has none of these yet: what is removed from keys of '' is not there.
 -- Connection, relay and checkpoint change in one step: each event is some relay's to deliver at any
 -- moment, and the former relay's next checkpoint is refused.
 redis.call('SREM', 'axon:connection:' .. meta[2] .. ':responses', ARGV[1])
@@ -62,6 +63,8 @@ end
 redis.call('ZREM', abandoned, ARGV[1])
 if meta[3] ~= relay then
   redis.call('HSET', response, 'checkpoint_us', 0)
+end
+if meta[3] ~= '' and meta[3] ~= relay then
   publish_moved(meta[3], ARGV[1], meta[2], ARGV[3])
 end
 publish_resumed(relay, ARGV[1], ARGV[3], ARGV[4], position_fields(lane, order, before))

@@ -1,0 +1,47 @@
+"""Attendance in memory."""
+
+from collections.abc import Callable, Sequence
+
+from typing_extensions import override
+
+from axon.event_log.attendance import Attendance, attendance_window_s
+from axon.testing.relay_directory import FakeLog
+
+
+class FakeAttendance(Attendance):
+    """See `axon.event_log.attendance.Attendance`; `extended` records the calls.
+
+    `window_s` is how long an extension lasts.
+
+    Parameters
+    ----------
+    find : Callable[[str], FakeLog | None]
+        Finds the log of a response.
+    resume_window_s : float
+        Seconds for which a reader may be away.
+    clock : Callable[[], float]
+        Seconds.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[str], FakeLog | None],
+        *,
+        resume_window_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self.extended: list[Sequence[str]] = []
+        self.fail_with: Exception | None = None
+        self._find = find
+        self.window_s = attendance_window_s(resume_window_s)
+        self._clock = clock
+
+    @override
+    async def extend(self, response_ids: Sequence[str]) -> None:
+        self.extended.append(response_ids)
+        if self.fail_with is not None:
+            raise self.fail_with
+        until = self._clock() + self.window_s
+        for log in map(self._find, response_ids):
+            if log and log.meta.followed and log.abandoned_until != float("inf"):
+                log.abandoned_until = max(log.abandoned_until, until)
