@@ -7,7 +7,7 @@ from axon.management_api import PostThrottledError, PostUncertainError
 from axon.serialization import loads
 from axon.tenants.revocation import CLOSE_AFTER_S, KeyState
 from axon.testing.api_keys import FakeOpenConnections
-from relay.revoker import CANCELLING_S, Revoker
+from relay.revoker import CANCELLING_S, PAGE, Revoker
 from tests.support import virtual_time
 from tests.unit.relay.log_author_stub import Author
 from tests.unit.relay.relay_harness import RELAY, RelayHarness
@@ -132,6 +132,26 @@ def test_revoker_ends_within_five_seconds_of_the_revocation() -> None:
             await harness.revoker.step()
             virtual_time.pause_process(0.25)
         assert virtual_time.now() - revoked_at <= 5
+
+    virtual_time.run(scenario())
+
+
+def test_revoker_closes_the_connections_of_many_keys_within_five_seconds() -> None:
+    """Keys that are revoked at once have more connections than one page."""
+
+    async def scenario() -> None:
+        harness = await begun()
+        names = [f"many-{number}" for number in range(4 * PAGE)]
+        for number, name in enumerate(names):
+            await harness.open.note(f"key_{number % 100}", name)
+        for number in range(100):
+            await harness.open.revoke(f"key_{number}")
+        revoked_at = virtual_time.now()
+        while not set(names) <= set(harness.relay.connections.deleted):
+            await harness.revoker.step()
+            await asyncio.sleep(0.25)
+        assert virtual_time.now() - revoked_at <= 5
+        await harness.revoker.cancel()
 
     virtual_time.run(scenario())
 
