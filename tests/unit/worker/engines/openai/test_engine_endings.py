@@ -1,6 +1,7 @@
 """Ends of an upstream's stream, by HTTP's framing: its own end, or a break."""
 
 import asyncio
+import re
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Sequence
 
@@ -65,6 +66,9 @@ async def outcome(*responses: bytes) -> tuple[str, EngineError | None, int]:
 
     async def handle(reader: StreamReader, writer: StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
+        # A close with unread bytes would reset the connection, and the client lose the response.
+        size = re.search(rb"Content-Length: (\d+)", head)
+        await reader.readexactly(int(size[1]) if size else 0)
         writer.write(listing if head.startswith(b"GET") else left.pop(0))
         await writer.drain()
 
