@@ -31,7 +31,9 @@ class FrontContext:
     max_body_bytes : int
         The longest body of a request.
     cors_origins : tuple[str, ...]
-        Origins whose pages may call the front from a browser; ``*`` for all.
+        Origins whose pages may call the front from a browser (`front.access`).
+    allowed_hosts : tuple[str, ...]
+        Names that requests may give the front; empty for any.
     """
 
     service: ResponseService
@@ -42,3 +44,4 @@ class FrontContext:
     requests: OpenRequests
     max_body_bytes: int
     cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()

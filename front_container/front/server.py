@@ -6,6 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from axon.exceptions import RequestError
+from front.access import Access
 from front.context import FrontContext
 from front.errors import openai_error
 from front.requests import request_id_of
@@ -31,10 +32,12 @@ def new_application(context: FrontContext, *, ready: Callable[[], bool]) -> web.
     ready : Callable[[], bool]
         Returns whether requests that came now could be served.
     """
+    access = Access(hosts=context.allowed_hosts, origins=context.cors_origins)
     application = web.Application(
-        client_max_size=context.max_body_bytes, middlewares=[_answer_for_unknown(context)]
+        client_max_size=context.max_body_bytes,
+        middlewares=[_check_access(access), _answer_for_unknown(access)],
     )
-    application.on_response_prepare.append(_complete(context))
+    application.on_response_prepare.append(_complete(context, access))
     health.add_routes(application, context, ready=ready)
     for module in (models, responses):
         module.add_routes(application, context)
@@ -64,14 +67,28 @@ async def stop_listening(runner: web.AppRunner) -> None:
         runner.server.pre_shutdown()
 
 
-def _answer_for_unknown(context: FrontContext) -> Middleware:
+def _check_access(access: Access) -> Middleware:
+    """Return a middleware that refuses the requests of pages which have no access."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            access.check(request.headers)
+        except RequestError as error:
+            return refusal(error, openai_error)
+        return await handler(request)
+
+    return check
+
+
+def _answer_for_unknown(access: Access) -> Middleware:
     """Return a middleware that answers unknown paths and methods, and browsers' preflights."""
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.http_exception is None:
             return await handler(request)
-        if request.method == "OPTIONS" and _allowed_origin(request, context):
+        if request.method == "OPTIONS" and access.allowed_origin(request.headers):
             return web.Response(status=204, headers=_preflight(request))
         return _unknown(request, request.match_info.http_exception)
 
@@ -98,13 +115,13 @@ def _unknown(request: web.Request, error: web.HTTPException) -> web.Response:
 
 
 def _complete(
-    context: FrontContext,
+    context: FrontContext, access: Access
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """Return what adds the headers that every answer has."""
 
     async def complete(request: web.Request, answer: web.StreamResponse) -> None:
         answer.headers["x-request-id"] = request_id_of(request)
-        if origin := _allowed_origin(request, context):
+        if origin := access.allowed_origin(request.headers):
             answer.headers["Access-Control-Allow-Origin"] = origin
             answer.headers["Access-Control-Expose-Headers"] = "x-request-id, retry-after"
             answer.headers["Vary"] = "Origin"
@@ -113,13 +130,6 @@ def _complete(
             answer.headers["Connection"] = "close"
 
     return complete
-
-
-def _allowed_origin(request: web.Request, context: FrontContext) -> str | None:
-    """Return the page's origin if the setting allows it to call the front."""
-    origin = request.headers.get("Origin")
-    allowed = context.cors_origins
-    return origin if origin and ("*" in allowed or origin in allowed) else None
 
 
 def _preflight(request: web.Request) -> dict[str, str]:

@@ -226,7 +226,9 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     """The front. `http_port` is for clients, `health_port` for the container itself.
 
     `health_token`: what requests to `health_port` must send, where other users reach it.
-    `cors_origins`: origins whose pages may call it from a browser; ``*`` for all.
+    `cors_origins`: origins whose pages may call it from a browser; ``*`` for all, ``:*`` at the end
+    of one for any port. `allowed_hosts`: names, without a port, that Host headers may have where
+    web pages could reach it under names of their own; other pages are refused there, too.
     """
 
     http_host: str = "127.0.0.1"
@@ -235,6 +237,7 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     health_token: SecretStr | None = None
     max_body_bytes: Count = 20 * 1024 * 1024
     cors_origins: Names = ()
+    allowed_hosts: Names = ()
     database_connections: Count = 4
     stop_timeout_s: Seconds = 20
 
