@@ -1,0 +1,1 @@
+"""Anthropic's Messages API as a view of responses: pure translators, without I/O."""

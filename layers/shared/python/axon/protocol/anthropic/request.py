@@ -1,0 +1,213 @@
+"""``POST /v1/messages``: the request's model, and the request of the Responses API that it is."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from axon.exceptions import RequestError
+from axon.protocol.anthropic.content import MessageParam, Texts, instructions_of, items_of
+from axon.protocol.anthropic.unserved import refuse_unserved, refuse_unserved_in_tools
+from axon.protocol.refusals import refusal_of
+from axon.protocol.requests import (
+    MAX_INPUT_CHARACTERS,
+    CreateResponse,
+    FunctionTool,
+    JsonSchema,
+    MaxTokens,
+    ModelName,
+    TextOptions,
+    TopP,
+)
+from axon.protocol.schemas import TOOL_BOUNDS, check_schema
+
+FORMAT_NAME = "output"
+"""Name of the format of an answer: in this API it has none, and no model sees it."""
+_REMEDIES = {
+    "tools.*.type": "Only client tools are served: leave the type out, and run the tool yourself.",
+    "tool_choice.type": "Use 'auto' or 'none': the served models cannot be made to call a tool.",
+}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
+
+
+class _ExactModel(_Model):
+    """A part of a request whose other fields would change the answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Tool(_Model):
+    """A tool that the model may ask the client to run."""
+
+    type: Literal["custom"] | None = None
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+    description: str | None = None
+    input_schema: dict[str, Any]
+    strict: bool | None = None
+
+
+class ToolChoice(_ExactModel):
+    """The client's choice of whether tools are called, and several at once."""
+
+    type: Literal["auto", "none"]
+    disable_parallel_tool_use: bool | None = None
+
+
+class Thinking(_ExactModel):
+    """Leave to think before the answer; a model that never does has nothing to show."""
+
+    type: Literal["enabled", "adaptive", "between_tools", "disabled"]
+    budget_tokens: Annotated[int, Field(ge=1024)] | None = None
+    display: Literal["summarized", "omitted"] | None = None
+
+    @property
+    def shown(self) -> bool:
+        """True if the client is to get the model's thinking."""
+        return self.type != "disabled" and self.display != "omitted"
+
+
+class JsonFormat(_ExactModel):
+    """A JSON value that the schema describes."""
+
+    model_config = ConfigDict(validate_by_name=True)
+
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class OutputConfig(_ExactModel):
+    """The answer's form, and how much the model is to think."""
+
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: JsonFormat | None = None
+
+
+class RequestMetadata(_Model):
+    """Labels of the request; nothing but the user is kept."""
+
+    user_id: Annotated[str, Field(max_length=512)] | None = None
+
+
+class CreateMessage(_Model):
+    """The body of ``POST /v1/messages``."""
+
+    model: ModelName
+    max_tokens: MaxTokens
+    messages: Annotated[list[MessageParam], Field(min_length=1)]
+    system: Texts | None = None
+    stream: bool | None = None
+    temperature: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_p: TopP | None = None
+    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+    metadata: RequestMetadata | None = None
+    service_tier: Literal["auto", "standard_only"] | None = None
+
+    @property
+    def shows_thinking(self) -> bool:
+        """True if the client is to get the model's thinking."""
+        return self.thinking is not None and self.thinking.shown
+
+
+def parse_message(value: Mapping[str, Any]) -> CreateMessage:
+    """Validate a decoded body of ``POST /v1/messages``.
+
+    Raises
+    ------
+    RequestError
+        A field that is missing, wrong, too long or not served; it names the first such field.
+    """
+    # Null is what absence is, of any field: SDKs send it for fields that are not set.
+    given = {name: part for name, part in value.items() if part is not None}
+    refuse_unserved(given, CreateMessage.model_fields)
+    refuse_unserved_in_tools(given.get("tools"), Tool.model_fields)
+    try:
+        request = CreateMessage.model_validate(given)
+    except ValidationError as error:
+        raise refusal_of(error, remedies=_REMEDIES) from error
+    _check(request)
+    return request
+
+
+def to_create_response(request: CreateMessage) -> CreateResponse:
+    """Return the request of the Responses API that asks for the same.
+
+    It is not stored: the client sends the whole conversation again with each request, and the API
+    has no way to read an answer later.
+
+    Raises
+    ------
+    RequestError
+        The system prompt is too long.
+    """
+    instructions = instructions_of(request.system)
+    if instructions and len(instructions) > MAX_INPUT_CHARACTERS:
+        raise RequestError(
+            f"'system' is too long: {len(instructions):,} characters, {MAX_INPUT_CHARACTERS:,} at "
+            "most. Shorten it.",
+            code="string_above_max_length",
+            param="system",
+        )
+    choice, config = request.tool_choice, request.output_config or OutputConfig()
+    user_id = request.metadata.user_id if request.metadata else None
+    return CreateResponse(
+        model=request.model,
+        instructions=instructions,
+        input=items_of(request.messages),
+        max_output_tokens=request.max_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        text=TextOptions(format=_format(config.format)) if config.format else TextOptions(),
+        tools=[_function(tool) for tool in request.tools] if request.tools else None,
+        tool_choice=choice.type if choice else None,
+        parallel_tool_calls=False if choice and choice.disable_parallel_tool_use else None,
+        reasoning={"effort": config.effort} if config.effort else None,
+        store=False,
+        metadata=None if user_id is None else {"user_id": user_id},
+        service_tier="default" if request.service_tier == "standard_only" else None,
+    )
+
+
+def _function(tool: Tool) -> FunctionTool:
+    return FunctionTool(
+        type="function",
+        name=tool.name,
+        description=tool.description,
+        parameters=tool.input_schema,
+        strict=tool.strict is True,
+    )
+
+
+def _format(asked: JsonFormat) -> JsonSchema:
+    return JsonSchema(type="json_schema", name=FORMAT_NAME, schema_=asked.schema_, strict=True)
+
+
+def _check(request: CreateMessage) -> None:
+    last = len(request.messages) - 1
+    if request.messages[last].role == "assistant":
+        raise RequestError(
+            f"'messages.{last}' is the assistant's: the served models cannot go on with a text "
+            "that is given. End with a message of the user.",
+            code="unsupported_parameter",
+            param=f"messages.{last}",
+        )
+    if request.output_config and (asked := request.output_config.format):
+        check_schema(
+            asked.schema_,
+            owner="output_config.format",
+            param="output_config.format.schema",
+            code="invalid_json_schema",
+        )
+    for number, tool in enumerate(request.tools or ()):
+        check_schema(
+            tool.input_schema,
+            owner=f"tool '{tool.name}'",
+            param=f"tools.{number}.input_schema",
+            code="invalid_function_parameters",
+            bounds=TOOL_BOUNDS,
+        )
