@@ -64,7 +64,9 @@ class FrontHarness:
         self.ready = True
         backend = self.responses
         self.reader = ResponseReader(
-            follower=ResponseFollower(log=backend.valkey, channels=backend.valkey.channels),
+            follower=ResponseFollower(
+                log=backend.valkey, channels=backend.valkey.channels, restore_s=0.05
+            ),
             attendance=self.attendance,
             terminator=backend.terminator,
         )

@@ -1,7 +1,18 @@
+import asyncio
+from typing import Any
+
+import pytest
+
 from axon.event_log.log import LoggedEvent
+from axon.exceptions import UnavailableError
+from axon.history import HistoryRecord
+from axon.ids import new_id
 from axon.serialization import dumps, loads
 from tests.support.sdk_events import validate_stream
-from tests.unit.front.front_harness import FrontHarness
+from tests.unit.axon.samples import a_job
+from tests.unit.front.front_harness import OTHER_KEY, FrontHarness
+
+ITEMS = [{"role": "user", "content": f"question {number}"} for number in range(3)]
 
 
 def parsed(text: bytes) -> list[LoggedEvent]:
@@ -16,8 +27,6 @@ def parsed(text: bytes) -> list[LoggedEvent]:
 
 
 async def test_responses_create_answers_with_the_ended_response(harness: FrontHarness) -> None:
-    import asyncio
-
     asking = asyncio.create_task(harness.post(metadata={"a": "b"}))
     await harness.responses.answer(await harness.submitted(), "Hel", "lo")
     async with await asking as answer:
@@ -29,7 +38,216 @@ async def test_responses_create_answers_with_the_ended_response(harness: FrontHa
 
 
 async def test_responses_create_streams_the_events_of_the_log(harness: FrontHarness) -> None:
-    answer, response_id = await harness.stream()
+    answer, response_id = await harness.stream(stream_options={"include_obfuscation": True})
     assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
     await harness.responses.answer(response_id, "Hel", "lo")
-    validate_stream(parsed(await answer.read()))
+    events = parsed(await answer.read())
+    validate_stream(events)
+    logged = await harness.responses.valkey.read(response_id)
+    assert [event.data for event in events] == [event.data for event in logged]
+
+
+async def test_responses_create_answers_200_also_for_a_failed_response(
+    harness: FrontHarness,
+) -> None:
+    harness.responses.jobs.fail_with = UnavailableError("the queue is away")
+    async with await harness.post() as answer:
+        response = await answer.json()
+    assert (answer.status, response["status"]) == (200, "failed")
+    assert response["error"]["code"] == "server_error"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code", "param"),
+    [
+        ({"model": "none"}, 404, "model_not_found", "model"),
+        ({"background": True}, 400, "unsupported_parameter", "background"),
+        ({"conversation": "conv_1"}, 400, "unsupported_parameter", "conversation"),
+        ({"include": ["file_search_call.results"]}, 400, "unsupported_parameter", "include"),
+        ({"stream": "yes"}, 400, "invalid_value", "stream"),
+        ({"stream": True, "input": 1}, 400, "invalid_value", "input"),
+        (
+            {"previous_response_id": "resp_1"},
+            400,
+            "previous_response_not_found",
+            "previous_response_id",
+        ),
+    ],
+)
+async def test_responses_create_refuses_by_name(
+    harness: FrontHarness, fields: dict[str, Any], status: int, code: str, param: str
+) -> None:
+    async with await harness.post(**fields) as answer:
+        assert await harness.error(answer) == (status, code, param)
+
+
+async def test_responses_create_repeats_no_request_of_an_idempotency_key(
+    harness: FrontHarness,
+) -> None:
+    async def ask(text: str) -> tuple[int, dict[str, object]]:
+        body = {"model": "echo", "input": text}
+        headers = {"Idempotency-Key": "key-1"}
+        async with harness.client.post("/v1/responses", json=body, headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    first = asyncio.create_task(ask("hello"))
+    await harness.responses.answer(await harness.submitted(), "Hello")
+    assert await ask("hello") == await first
+    status, error = await ask("another")
+    assert (status, error["error"]["code"]) == (409, "idempotency_key_reused")  # type: ignore[index]
+
+
+async def test_responses_retrieve_shows_a_response_running_ended_and_stored(
+    harness: FrontHarness,
+) -> None:
+    answer, response_id = await harness.stream()
+    running = await _get(harness, response_id)
+    assert (running["status"], running["output"]) == ("queued", [])
+    attempt = await harness.responses.say(response_id, "Hello")
+    assert (await _get(harness, response_id))["status"] == "in_progress"
+    await attempt.complete()
+    await answer.read()
+    ended = await _get(harness, response_id)
+    assert ended["status"] == "completed"
+    stored = a_job()
+    response = ended | {"id": stored.response_id}
+    await harness.responses.history.send(
+        HistoryRecord.of(stored, response=response, version=1, ended_ms=1)
+    )
+    assert await _get(harness, stored.response_id) == response
+
+
+@pytest.mark.parametrize("path", ["", "/input_items", "?stream=true", "/cancel", "DELETE"])
+async def test_responses_of_others_and_unknown_ones_are_the_same(
+    harness: FrontHarness, path: str
+) -> None:
+    answer, others = await harness.stream()
+    await harness.responses.answer(others, "Hello")
+    await answer.read()
+    method = {"/cancel": "POST", "DELETE": "DELETE"}.get(path, "GET")
+    path = "" if path == "DELETE" else path
+    headers = {"Authorization": f"Bearer {OTHER_KEY}"}
+    for response_id in (others, new_id("resp"), "nothing", "x" * 500):
+        url = f"/v1/responses/{response_id}{path}"
+        async with harness.client.request(method, url, headers=headers) as answer:
+            assert await harness.error(answer) == (404, "response_not_found", "response_id")
+
+
+async def test_responses_are_followed_from_any_event_by_several_readers(
+    harness: FrontHarness,
+) -> None:
+    created, response_id = await harness.stream()
+    attempt = await harness.responses.say(response_id, "one ", "two ")
+    url = f"/v1/responses/{response_id}?stream=true"
+    async with (
+        harness.client.get(f"{url}&starting_after=2") as late,
+        harness.client.get(url) as whole,
+    ):
+        await attempt.complete()
+        events = parsed(await created.read())
+        assert parsed(await whole.read()) == events
+        assert parsed(await late.read()) == events[3:]
+    async with harness.client.get(f"{url}&starting_after={len(events) - 2}") as ended:
+        assert parsed(await ended.read()) == events[-1:]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code", "param"),
+    [
+        ("stream=true&starting_after=8", 400, "invalid_value", "starting_after"),
+        # Where the client has more events than the log, a failure of the server has lost them.
+        ("stream=true&starting_after=99", 410, "response_lost", "starting_after"),
+        ("stream=true&starting_after=x", 400, "invalid_value", "starting_after"),
+        ("stream=true&starting_after=-2", 400, "invalid_value", "starting_after"),
+        ("stream=yes", 400, "invalid_value", "stream"),
+    ],
+)
+async def test_responses_follow_refuses_wrong_numbers(
+    harness: FrontHarness, query: str, status: int, code: str, param: str
+) -> None:
+    created, response_id = await harness.stream()
+    await harness.responses.answer(response_id, "Hello")
+    assert parsed(await created.read())[-1].sequence_number == 8
+    async with harness.client.get(f"/v1/responses/{response_id}?{query}") as answer:
+        assert await harness.error(answer) == (status, code, param)
+
+
+async def test_responses_whose_events_have_expired_say_so(harness: FrontHarness) -> None:
+    created, response_id = await harness.stream()
+    await harness.responses.answer(response_id, "Hello")
+    await created.read()
+    harness.responses.now += 301
+    async with harness.client.get(f"/v1/responses/{response_id}?stream=true") as answer:
+        assert await harness.error(answer) == (410, "response_lost", "response_id")
+
+
+async def test_responses_that_are_lost_in_mid_stream_end_with_an_error_event(
+    harness: FrontHarness,
+) -> None:
+    created, response_id = await harness.stream()
+    await harness.responses.say(response_id, "Hello")
+    harness.responses.valkey.lose()
+    harness.responses.valkey.channels.reconnect()
+    *events, error = parsed(await created.read())
+    told = loads(error.data)
+    assert (told["type"], told["error"]["code"]) == ("error", "response_lost")
+    assert error.sequence_number == len(events)
+
+
+async def test_responses_cancel_answers_with_the_cancelled_response(
+    harness: FrontHarness,
+) -> None:
+    created, response_id = await harness.stream()
+    await harness.responses.say(response_id, "Hello")
+    for _ in range(2):
+        async with harness.client.post(f"/v1/responses/{response_id}/cancel") as answer:
+            assert (answer.status, (await answer.json())["status"]) == (200, "cancelled")
+    assert parsed(await created.read())
+    ended, other = await harness.stream()
+    await harness.responses.answer(other, "Hello")
+    await ended.read()
+    async with harness.client.post(f"/v1/responses/{other}/cancel") as answer:
+        assert await harness.error(answer) == (400, "response_cancel_not_active", "response_id")
+
+
+async def test_responses_delete_leaves_nothing_to_retrieve(harness: FrontHarness) -> None:
+    created, response_id = await harness.stream()
+    await harness.responses.answer(response_id, "Hello")
+    await created.read()
+    async with harness.client.delete(f"/v1/responses/{response_id}") as answer:
+        deleted = await answer.json()
+    assert deleted == {"id": response_id, "object": "response", "deleted": True}
+    assert harness.responses.traces.erased == [response_id]
+
+
+async def test_responses_input_items_come_in_pages(harness: FrontHarness) -> None:
+    created, response_id = await harness.stream(input=ITEMS)
+    url = f"/v1/responses/{response_id}/input_items"
+
+    async def page(query: str) -> dict[str, object]:
+        async with harness.client.get(f"{url}?{query}") as answer:
+            assert answer.status == 200
+            return dict(await answer.json())
+
+    oldest_first = await page("order=asc")
+    items = oldest_first["data"]
+    assert isinstance(items, list)
+    assert [item["content"][0]["text"] for item in items] == [it["content"] for it in ITEMS]
+    assert (oldest_first["first_id"], oldest_first["last_id"]) == (items[0]["id"], items[2]["id"])
+    newest = await page("limit=2")
+    assert (newest["data"], newest["has_more"]) == (items[:0:-1], True)
+    rest = await page(f"limit=2&after={newest['last_id']}")
+    assert (rest["data"], rest["has_more"]) == (items[:1], False)
+    await harness.responses.answer(response_id, "Hello")
+    await created.read()
+    assert await page("order=asc") == oldest_first  # now it comes from the cache of turns
+    for query in ("limit=0", "order=up", "after=msg_1"):
+        async with harness.client.get(f"{url}?{query}") as answer:
+            name = query.partition("=")[0]
+            assert await harness.error(answer) == (400, "invalid_value", name)
+
+
+async def _get(harness: FrontHarness, response_id: str) -> dict[str, object]:
+    async with harness.client.get(f"/v1/responses/{response_id}") as answer:
+        assert answer.status == 200
+        return dict(await answer.json())

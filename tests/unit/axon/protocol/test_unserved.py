@@ -75,7 +75,7 @@ def test_request_may_say_that_it_wants_nothing_special() -> None:
         {
             **REQUEST,
             "stream": True,
-            "stream_options": {"include_obfuscation": False},
+            "stream_options": {"include_obfuscation": True},
             "context_management": [],
             "tools": [{**TOOL, "async": False, "defer_loading": False}],
         }

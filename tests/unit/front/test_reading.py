@@ -1,0 +1,90 @@
+import asyncio
+
+import pytest
+
+from axon.event_log.attendance import EXTEND_EVERY_S
+from axon.event_log.log import Status
+from axon.exceptions import RequestError, UnavailableError
+from axon.ids import new_id
+from front.reading import ResponseReader
+from tests.support import virtual_time
+from tests.support.eventually import eventually
+from tests.unit.axon.samples import TENANT
+from tests.unit.front.front_harness import FrontHarness
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "json"])
+async def test_reader_ends_at_once_when_the_client_leaves(
+    harness: FrontHarness, streamed: bool
+) -> None:
+    asking = asyncio.create_task(harness.post(stream=streamed))
+    response_id = await harness.submitted()
+    if streamed:
+        (await asking).close()
+    else:
+        asking.cancel()
+    await eventually(lambda: not harness.reader.attended)
+    await eventually(lambda: not harness.context.requests.count)
+    assert not harness.responses.valkey.channels.listeners
+    # It may be resumed: only the window of attendance ends it.
+    assert await harness.responses.status(response_id) is Status.QUEUED
+
+
+async def test_reader_of_a_response_that_cannot_be_resumed_cancels_it(
+    harness: FrontHarness,
+) -> None:
+    answer, response_id = await harness.stream()
+    opened = harness.reader.open(response_id, tenant_id=TENANT, cancel_on_leave=True)
+    async with opened as events:
+        assert (await anext(events)).sequence_number == 0
+    await answer.read()  # the other reader sees the end
+    assert await harness.responses.status(response_id) is Status.CANCELLED
+
+
+async def test_reader_cancels_nothing_that_has_ended(harness: FrontHarness) -> None:
+    answer, response_id = await harness.stream()
+    await harness.responses.answer(response_id, "Hello")
+    await answer.read()
+    opened = harness.reader.open(response_id, tenant_id=TENANT, cancel_on_leave=True)
+    async with opened as events:
+        async for event in events:
+            if b"response.completed" in event.data:
+                break
+    await harness.reader.drain()
+    assert await harness.responses.status(response_id) is Status.COMPLETED
+
+
+async def test_reader_of_an_unknown_response_is_refused(harness: FrontHarness) -> None:
+    async with harness.reader.open(new_id("resp"), tenant_id=TENANT) as events:
+        with pytest.raises(RequestError) as caught:
+            await anext(events)
+    assert caught.value.status == 404
+
+
+def test_reader_attends_new_responses_soon_and_all_of_them_again_and_again() -> None:
+    async def scenario() -> None:
+        harness = FrontHarness()
+        await harness.responses.begin()
+        reader: ResponseReader = harness.reader
+        extended = harness.attendance.extended
+        first, second = [await harness.responses.submit() for _ in range(2)]
+        async with reader.open(first, tenant_id=TENANT):
+            await reader.attend()
+            async with reader.open(first, tenant_id=TENANT):
+                await reader.attend()
+            async with reader.open(second, tenant_id=TENANT):
+                await asyncio.sleep(EXTEND_EVERY_S / 2)
+                await reader.attend()
+                await asyncio.sleep(EXTEND_EVERY_S / 2)
+                harness.attendance.fail_with = UnavailableError("Valkey is away")
+                with pytest.raises(UnavailableError):
+                    await reader.attend()
+                harness.attendance.fail_with = None
+                await reader.attend()
+            await reader.attend()
+        await asyncio.sleep(EXTEND_EVERY_S)
+        await reader.attend()
+        both = [first, second]
+        assert extended == [[first], [first], [second], both, both]
+
+    virtual_time.run(scenario())

@@ -1,0 +1,54 @@
+import asyncio
+
+import aiohttp
+import pytest
+
+from front.requests import OpenRequests
+from front.server import stop_listening
+from tests.support import virtual_time
+from tests.unit.front.front_harness import FrontHarness
+
+
+def test_open_requests_are_waited_for_within_a_limit() -> None:
+    async def scenario() -> None:
+        requests = OpenRequests()
+        await requests.drain(10)
+        with requests.open():
+            await requests.drain(10)
+            assert virtual_time.now() == 10
+            asyncio.get_running_loop().call_later(5, requests.open().__enter__)
+        with requests.open():
+            pass
+        await requests.drain(10)
+        assert virtual_time.now() == 10
+
+    virtual_time.run(scenario())
+
+
+async def test_requests_that_run_while_the_front_ends_are_completed(harness: FrontHarness) -> None:
+    answer, response_id = await harness.stream()
+    harness.context.requests.draining = True
+    await stop_listening(harness.runner)
+    await harness.responses.answer(response_id, "Hello")
+    assert b"response.completed" in await answer.read()
+    await harness.context.requests.drain(10)
+
+
+async def test_requests_on_open_connections_are_the_last_while_the_front_ends(
+    harness: FrontHarness,
+) -> None:
+    async with harness.client.get("/v1/models") as answer:
+        assert answer.headers.get("Connection") != "close"
+    harness.context.requests.draining = True
+    async with harness.client.get("/v1/models") as answer:
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+
+
+async def test_requests_that_outlast_the_end_stay_incomplete(harness: FrontHarness) -> None:
+    answer, _ = await harness.stream()
+    await stop_listening(harness.runner)
+    await harness.runner.cleanup()
+    # Without the last chunk, so the client knows that there is more, and resumes.
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await answer.read()
+    assert not harness.reader.attended
