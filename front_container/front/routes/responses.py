@@ -110,9 +110,7 @@ class _ResponseRoutes:
         )
 
     async def _submit(self, request: CreateResponse, call: Call) -> str:
-        response_id = await self._context.service.submit(
-            request, principal=call.principal, connection_id=""
-        )
+        response_id = await self._context.service.submit(request, principal=call.principal)
         if response_id is None:  # only a connection can be gone
             raise UnavailableError("the response was not accepted")
         return response_id

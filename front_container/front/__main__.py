@@ -1,0 +1,25 @@
+"""``python -m front``: serve HTTP until SIGTERM or SIGINT."""
+
+import os
+import sys
+
+import uvloop
+
+from axon.exceptions import SettingsError
+from axon.process import configure_logging, stop_on_signals
+from axon.settings import FrontSettings
+from front.app import serve
+
+
+async def main(settings: FrontSettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    await serve(settings, stop=stop_on_signals())
+
+
+if __name__ == "__main__":
+    try:
+        configured = FrontSettings.from_environ(os.environ)
+        configure_logging(configured)
+        uvloop.run(main(configured))
+    except SettingsError as error:
+        sys.exit(f"front: {error}")
