@@ -22,6 +22,10 @@ from worker.held_log import HeldLog
 class EventWriter(HeldLog):
     """Claims an epoch of a response and appends events under it; see `HeldLog`."""
 
+    unconfirmed = False
+    """True if followers may have events that the log has lost, and other ones follow now. They end
+    by themselves, but a response whose end is lost must not be answered a second time."""
+
     async def claim(self, *, untouched: bool) -> Transcript:
         """Take the next epoch; return the transcript of what earlier attempts have logged.
 
@@ -200,8 +204,15 @@ class EventWriter(HeldLog):
         await self._retry.run(lambda: self._try_append([event], Status.FAILED, []))
         return event
 
+    async def _is_followed(self) -> bool:
+        meta = await self._log.describe(self._job.response_id)
+        return meta is not None and meta.followed
+
     async def _confirm(self, *, required: bool) -> None:
         """Wait for the word that the client has no more events than the log.
+
+        Followers give none: each one compares itself with the log, and ends behind the fork that
+        the claim has left.
 
         Parameters
         ----------
@@ -216,6 +227,9 @@ class EventWriter(HeldLog):
             As `append`: its successor may hold all events.
         """
         claim, name = self.claimed, self._job.response_id
+        if required and await self._is_followed():
+            self.unconfirmed = True
+            return
         within_s = CONFIRMATION_S if required else 0
         received = await confirmed_delivery(self._log, name, claim, within_s=within_s)
         if received is None and not required:

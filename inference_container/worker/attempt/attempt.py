@@ -8,6 +8,7 @@ from functools import partial
 
 from axon.conversations import Turn
 from axon.event_log.log import LoggedEvent, Status
+from axon.exceptions import MissingResponseError
 from axon.jobs import PRIORITIES, Job, ReceivedJob
 from axon.protocol.objects import Usage
 from axon.responses.finisher import FinishedResponse
@@ -111,6 +112,10 @@ class Attempt:
             untouched=self._received.receive_count == 1
         )
         self._context.tracing.annotate(epoch=self._event_writer.epoch)
+        if self._event_writer.unconfirmed and await self._context.ended_in_history(self._job):
+            # Its end is lost, and its followers have it: another answer would replace the stored
+            # one.
+            raise MissingResponseError(f"{self._job.response_id} has ended, and lost its end")
         if self._begun:
             self._priority = _CONTINUED_PRIORITY
 

@@ -9,6 +9,7 @@ from axon.conversations import Conversations
 from axon.deadlines import Deadlines
 from axon.event_log.kept_ends import KeptEnds
 from axon.event_log.log import AttemptLog, Status
+from axon.exceptions import HistoryPendingError, UnavailableError
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
 from axon.retry import RetryPolicy
@@ -23,6 +24,9 @@ from worker.pipeline.flush import FlushPolicy
 from worker.pipeline.post import PostProcessor, Unchanged
 from worker.pipeline.stages import Stages
 from worker.shutdown import Shutdown
+
+_HISTORY_LIMIT_S = 60.0
+"""Seconds for which the database is asked whether a response that may be lost has ended."""
 
 
 class Terminator(Protocol):
@@ -204,6 +208,29 @@ class AttemptContext:
         return RetryPolicy(
             stop=self.shutdown.draining, within_s=self.deadlines.queue_s, clock_ms=self.clock_ms
         )
+
+    async def ended_in_history(self, job: Job) -> bool:
+        """Return whether the response has an end in the history, which its client may know.
+
+        A database that is away is waited for: to end a response a second time that the history has
+        as completed would tell its client one thing and store another.
+        """
+        retry = RetryPolicy(stop=self.shutdown.draining, within_s=_HISTORY_LIMIT_S)
+        try:
+            return await retry.run(lambda: self._find_in_history(job))
+        except UnavailableError:
+            if self.shutdown.draining.is_set():
+                raise  # another worker looks
+            return False  # the client has waited long enough for an end
+
+    async def _find_in_history(self, job: Job) -> bool:
+        try:
+            turns = await self.conversations.chain(
+                job.response_id, tenant_id=job.tenant_id, connection_id=job.connection_id
+            )
+        except HistoryPendingError:
+            return True  # its record has been sent, or that of a turn before one that is stored
+        return turns is not None
 
     def event_writer(self, job: Job, received: ReceivedJob) -> EventWriter:
         """Return an attempt's side of the job's event log."""

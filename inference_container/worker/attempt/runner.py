@@ -5,7 +5,6 @@ from typing import Protocol
 from axon.event_log.log import Status
 from axon.exceptions import (
     FencedError,
-    HistoryPendingError,
     MissingResponseError,
     PermanentRefusalError,
     UnavailableError,
@@ -31,8 +30,7 @@ from worker.claimers import EndedError
 from worker.outcome import AttemptResult
 
 _END_LIMIT_S = 60.0
-"""Seconds for which an overdue response's end is tried (relays try it, too), and for which the
-database is asked whether a lost response has ended."""
+"""Seconds for which an overdue response's end is tried; relays try it, too."""
 
 
 class JobRouter(Protocol):
@@ -138,7 +136,7 @@ class JobRunner:
         """
         # The job's age says nothing: its log may have expired after the end, or a failover may have
         # lost it while the response ran. The history knows the difference.
-        if await self._ended_in_history(job) and not await self._in_progress(job):
+        if await self._context.ended_in_history(job) and not await self._in_progress(job):
             return ENDINGS[EndedError].result
         # A failover may undo the end that the history has, and keep the log. Its client waits, so
         # the log is ended, by one event, as any other that may lack what the client has.
@@ -168,26 +166,3 @@ class JobRunner:
         log = self._context.event_log
         meta = await self._context.log_retry_policy().run(lambda: log.describe(job.response_id))
         return meta is not None and not meta.status.terminal
-
-    async def _ended_in_history(self, job: Job) -> bool:
-        """Return whether the response has an end in the history, which its client may know.
-
-        A database that is away is waited for: to say "failed" of a response that the history has as
-        completed would tell its client one thing and store another.
-        """
-        retry = RetryPolicy(stop=self._context.shutdown.draining, within_s=_END_LIMIT_S)
-        try:
-            return await retry.run(lambda: self._find_in_history(job))
-        except UnavailableError:
-            if self._context.shutdown.draining.is_set():
-                raise  # another worker looks
-            return False  # the client has waited long enough for an end
-
-    async def _find_in_history(self, job: Job) -> bool:
-        try:
-            turns = await self._context.conversations.chain(
-                job.response_id, tenant_id=job.tenant_id, connection_id=job.connection_id
-            )
-        except HistoryPendingError:
-            return True  # its record has been sent, or that of a turn before one that is stored
-        return turns is not None

@@ -145,10 +145,11 @@ class FollowerHarness:
         for connection_id in ("c1", "c2"):
             await self.connections.register(connection_id, principal=a_principal(TENANT))
 
-    async def open(self, response_id: str = "resp_1") -> Author:
+    async def open(self, response_id: str = "resp_1", *, connection_id: str = "c1") -> Author:
         """Return a response with events 0 and 1."""
         author = Author(self.log, response_id)
-        await self.log.open(replace(NEW, response_id=response_id))
+        new = replace(NEW, response_id=response_id, connection_id=connection_id)
+        await self.log.open(new)
         author.written = [NEW.created, IN_PROGRESS]
         author.epoch = (await self.log.claim(response_id, in_progress=IN_PROGRESS)).epoch
         return author

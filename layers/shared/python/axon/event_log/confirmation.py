@@ -3,7 +3,8 @@
 After a failover the log may be shorter than what the client has. Nothing may take the place of an
 event that the client knows. The attempt that holds the lost events appends them again; one that
 does not needs the word of the relay that delivers the response, or of the client itself: a
-checkpoint that was written since.
+checkpoint that was written since. Of a followed response nobody writes one: each follower confirms
+its own position, and ends behind the fork that a claim leaves.
 """
 
 import asyncio
@@ -21,12 +22,13 @@ async def await_confirmation(log: AttemptLog, response_id: str) -> None:
 
     For those who end a response. Were they to claim first and wait then, two of them, or one and
     an attempt, would fence each other off during each wait, and the response would never end.
-    Return at the latest after `CONFIRMATION_S`, and at once where nothing needs to be confirmed.
+    Return at the latest after `CONFIRMATION_S`, and at once where nothing needs to be confirmed or
+    nobody can.
     """
     until = asyncio.get_running_loop().time() + CONFIRMATION_S
     while asyncio.get_running_loop().time() < until:
         meta = await log.describe(response_id)
-        if meta is None or not meta.incomplete or meta.checkpoint.certain:
+        if meta is None or not meta.incomplete or meta.checkpoint.certain or meta.followed:
             return
         await asyncio.sleep(_PAUSE_S)
 

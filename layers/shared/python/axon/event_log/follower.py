@@ -1,7 +1,9 @@
 """Following a response: any number of readers, each from any event on, to the terminal event.
 
 A follower is not a delivery. It has no checkpoint, no grant and no say in who delivers the response
-to a WebSocket connection; neither does it count as somebody who waits for the response.
+to a WebSocket connection; neither does it count as somebody who waits for a response that is
+delivered. A followed response has nobody else: whose reader this is extends its attendance
+(`axon.event_log.attendance`).
 """
 
 import asyncio
@@ -144,6 +146,11 @@ class ResponseFollower:
             # The same error for both: a tenant must not learn of another's responses.
             raise MissingResponseError(f"{response_id} is not in the event log")
         forks = meta.forks
+        if meta.followed and is_behind_fork(forks, after + 1):
+            # The caller says what it has by a number alone. No attempt continues a delivered
+            # response behind a fork unless a relay has confirmed that its client has no more. Of
+            # this one, the caller may have the events that another attempt has replaced.
+            raise LostEventsError(f"{response_id}: the log may have other events up to {after}")
         if after >= meta.next_sequence:
             if _has_ended_short(meta):
                 raise LostEventsError(f"{response_id}: the log has no event {after}")

@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from axon.conversations import Conversations
+from axon.event_log.checkpoint import is_behind_fork
 from axon.event_log.log import EventLog, ResponseMeta, Status
 from axon.event_log.openings import Resumption
 from axon.exceptions import RequestError, UnavailableError
@@ -87,12 +88,18 @@ async def refuse_hole(log: EventLog, response_id: str, *, tenant_id: str, first:
     Raises
     ------
     RequestError
-        Events between `first` and the failure are lost.
+        Events between `first` and the failure are lost; or the client may have other events of a
+        followed response than its log.
     """
     meta = None
     with suppress(UnreadableLogError):  # the resumption itself says that it must be tried again
         meta = await log.describe(response_id)
-    if meta is None or meta.tenant_id != tenant_id or meta.status is not Status.FAILED:
+    if meta is None or meta.tenant_id != tenant_id:
+        return
+    if meta.followed and is_behind_fork(meta.forks, first):
+        # No relay has confirmed what its readers had before another attempt went on from there.
+        raise _unconfirmed_events()
+    if meta.status is not Status.FAILED:
         return
     # Such a failure is a single event, so the event before it tells.
     end = meta.next_sequence - 1
@@ -171,5 +178,13 @@ def _lost_events() -> RequestError:
     message = (
         "A failure of the server may have lost events that you have received, and the response "
         "has ended without them. Please send the request again."
+    )
+    return RequestError(message, code="response_lost", param="starting_after", status=410)
+
+
+def _unconfirmed_events() -> RequestError:
+    message = (
+        "A failure of the server may have replaced events that you have received. Read the "
+        "response from its beginning."
     )
     return RequestError(message, code="response_lost", param="starting_after", status=410)

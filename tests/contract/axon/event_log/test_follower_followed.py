@@ -1,0 +1,50 @@
+"""Followers of responses that no connection waits for."""
+
+import pytest
+
+from axon.exceptions import LostEventsError
+from tests.contract.axon.event_log.follower_harness import FollowerHarness, MakeFollower
+
+LONG_S = 60.0
+
+
+async def test_follower_gets_a_followed_response_to_its_end(make_follower: MakeFollower) -> None:
+    """By its publications alone: the log is not looked at in between."""
+    async with make_follower(look_s=LONG_S, cache_bytes=100_000) as harness:
+        author = await harness.open(connection_id="")
+        reader, late = harness.reader(author), harness.reader(author, after=0)
+        await reader.has_all()
+        for _ in range(3):
+            await author.append(5)
+            await reader.has_all()
+        await author.complete()
+        await reader.ends()
+        await late.ends()
+
+
+async def cut_and_continued(harness: FollowerHarness, *, connection_id: str) -> None:
+    """Write events 0 and 1, lose two more, and have another attempt write others."""
+    author = await harness.open(connection_id=connection_id)
+    before = harness.snapshot()
+    await author.append(2)
+    harness.rewind(before)
+    author.epoch = (await harness.log.claim(author.response_id)).epoch
+    author.written = author.written[:2]
+    await author.append(5)
+    await author.complete()
+    assert await harness.read(author, after=1) == author.written[2:]
+    if connection_id:  # a relay has confirmed what its client has
+        assert await harness.read(author, after=3) == author.written[4:]
+        return
+    for after in (2, 3, 6):
+        with pytest.raises(LostEventsError):
+            await harness.read(author, after=after)
+    assert await harness.read(author) == author.written
+
+
+@pytest.mark.parametrize("connection_id", ["", "c1"])
+async def test_follower_does_not_begin_behind_a_fork_that_nobody_confirms(
+    make_follower: MakeFollower, connection_id: str
+) -> None:
+    async with make_follower() as harness:
+        await cut_and_continued(harness, connection_id=connection_id)
