@@ -1,0 +1,66 @@
+"""Fronts and a worker in this process, over real servers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import openai
+
+from axon.settings import FrontSettings, WorkerSettings
+from front.app import serve
+from tests.conftest import Servers
+from worker.app import serve as serve_worker
+
+
+class FrontHarness:
+    """Starts fronts, each with a port of its own, and clients of the unmodified SDK."""
+
+    def __init__(self, *, variables: dict[str, str], secret: str, servers: Servers) -> None:
+        self._variables = variables
+        self._secret = secret
+        self._servers = servers
+
+    @asynccontextmanager
+    async def front(
+        self, **changes: str
+    ) -> AsyncIterator[tuple[openai.AsyncOpenAI, asyncio.Event]]:
+        """A front with a client of its own; setting the event ends it, as SIGTERM does."""
+        port = str(self._servers.ports.reserve())
+        changed = {f"AXON_{name.upper()}": value for name, value in changes.items()}
+        settings = FrontSettings.from_environ(self._variables | {"AXON_HTTP_PORT": port} | changed)
+        stop = asyncio.Event()
+        serving = asyncio.create_task(serve(settings, stop=stop))
+        url = f"http://127.0.0.1:{port}"
+        try:
+            async with openai.AsyncOpenAI(
+                base_url=f"{url}/v1", api_key=self._secret, max_retries=0
+            ) as client:
+                await _ready(client, url)
+                yield client, stop
+        finally:
+            stop.set()
+            await serving
+
+    @asynccontextmanager
+    async def worker(self, **changes: str) -> AsyncIterator[None]:
+        """A worker with the engine echo."""
+        changed = {f"AXON_{name.upper()}": value for name, value in changes.items()}
+        settings = WorkerSettings.from_environ(self._variables | changed)
+        stop = asyncio.Event()
+        serving = asyncio.create_task(serve_worker(settings, stop=stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await serving
+
+
+async def _ready(client: openai.AsyncOpenAI, url: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await client.get(f"{url}/readyz", cast_to=object)
+            except openai.APIError:
+                await asyncio.sleep(0.01)
+            else:
+                return

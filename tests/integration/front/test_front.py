@@ -1,0 +1,73 @@
+"""The unmodified SDK of OpenAI at fronts over real servers, with a worker."""
+
+from typing import Any
+
+import openai
+import pytest
+from openai import AsyncStream
+from openai.types.responses import ResponseStreamEvent
+
+from tests.integration.front.front_harness import FrontHarness
+
+LONG = " ".join(f"word{number}" for number in range(300))
+
+
+async def test_front_serves_the_responses_api_to_the_sdk(harness: FrontHarness) -> None:
+    async with harness.worker(echo_token_ms="1"), harness.front() as (client, _):
+        assert [model.id async for model in await client.models.list()] == ["echo"]
+        first = await client.responses.create(model="echo", input="hello there")
+        assert (first.status, first.output_text) == ("completed", "hello there")
+        assert (await client.responses.retrieve(first.id)).output_text == "hello there"
+        items = await client.responses.input_items.list(first.id)
+        (item,) = items.data
+        assert item.to_dict()["content"] == [{"type": "input_text", "text": "hello there"}]
+
+        stream = await client.responses.create(
+            model="echo", input="and again", previous_response_id=first.id, stream=True
+        )
+        events = [event async for event in stream]
+        assert [event.sequence_number for event in events] == list(range(len(events)))
+        second = events[-1].response  # type: ignore[union-attr]
+        assert second.output_text == "and again"
+        replay = await client.responses.retrieve(second.id, stream=True, starting_after=2)
+        assert [event async for event in replay] == events[3:]
+
+        await client.responses.delete(second.id)
+        with pytest.raises(openai.NotFoundError) as caught:
+            await client.responses.retrieve(second.id)
+        assert caught.value.code == "response_not_found"
+        assert caught.value.request_id is not None
+
+
+async def test_front_that_ends_leaves_its_streams_to_another_one(harness: FrontHarness) -> None:
+    async with (
+        harness.worker(echo_token_ms="5"),
+        harness.front(stop_timeout_s="0.1") as (leaving, stop),
+        harness.front() as (staying, _),
+    ):
+        stream = await leaving.responses.create(model="echo", input=LONG, stream=True)
+        received: list[ResponseStreamEvent] = []
+        with pytest.raises(openai.APIConnectionError):
+            async for event in stream:
+                received.append(event)
+                if event.type == "response.output_text.delta":
+                    stop.set()
+        response_id = received[0].response.id  # type: ignore[union-attr]
+        rest = await staying.responses.retrieve(
+            response_id, stream=True, starting_after=received[-1].sequence_number
+        )
+        received.extend([event async for event in rest])
+        assert [event.sequence_number for event in received] == list(range(len(received)))
+        assert received[-1].response.output_text == LONG  # type: ignore[union-attr]
+
+
+async def test_front_cancels_a_response_that_runs(harness: FrontHarness) -> None:
+    async with harness.worker(echo_token_ms="50"), harness.front() as (client, _):
+        stream: AsyncStream[Any] = await client.responses.create(
+            model="echo", input=LONG, stream=True
+        )
+        created = await anext(stream)
+        cancelled = await client.responses.cancel(created.response.id)
+        assert cancelled.status == "cancelled"
+        events = [event async for event in stream]
+        assert events[-1].response.status == "cancelled"
