@@ -19,7 +19,7 @@ machine."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Addresses:
-    """The three servers, and the ports of the gateway and the Lambda service.
+    """The three servers, and the ports of the gateway, the front and the Lambda service.
 
     `token` is the session token of this run's AWS credentials: all stand-ins for AWS require it.
     """
@@ -29,6 +29,7 @@ class Addresses:
     fauxqs: Fauxqs
     client_port: int
     management_port: int
+    front_port: int
     lambda_port: int
     token: str = field(repr=False)
 
@@ -58,6 +59,7 @@ class Addresses:
             ),
             client_port=client_port,
             management_port=ports.reserve(),
+            front_port=ports.reserve(),
             lambda_port=ports.reserve(),
             token=token,
         )
@@ -66,6 +68,11 @@ class Addresses:
     def base_url(self) -> str:
         """Base URL for OpenAI's clients."""
         return f"http://{LOOPBACK}:{self.client_port}/v1"
+
+    @property
+    def front_url(self) -> str:
+        """Base URL of the front itself, for programs that are to bypass the gateway's port."""
+        return f"http://{LOOPBACK}:{self.front_port}/v1"
 
     @property
     def lambda_endpoint(self) -> str:

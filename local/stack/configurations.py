@@ -24,6 +24,7 @@ def gateway(addresses: Addresses, allowed_hosts: Sequence[str] = ()) -> dict[str
     return {
         "port": addresses.client_port,
         "management_port": addresses.management_port,
+        "front_port": addresses.front_port,
         "token": addresses.token,
         "allowed_hosts": list(allowed_hosts),
         "stage": STAGE,
@@ -109,6 +110,7 @@ def endpoints(addresses: Addresses, options: Options) -> dict[str, object]:
     sqs = addresses.fauxqs.endpoint
     return {
         "base_url": addresses.base_url,
+        "front_url": addresses.front_url,
         "api_key": API_KEY,
         "engine": options.engine,
         "model": options.model_name,

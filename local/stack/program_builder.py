@@ -20,8 +20,12 @@ from local.stack.options import Options
 from local.stack.topology import (
     AWS,
     ENGINES,
+    FRONT,
     KNOW_MODELS,
+    LOCAL_HOSTS,
+    LOCAL_ORIGINS,
     PASSED_TO_ALL,
+    PASSED_TO_FRONT,
     PASSED_TO_FUNCTIONS,
     PASSED_TO_WORKERS,
     RELAY,
@@ -80,6 +84,7 @@ class ProgramBuilder:
             self._addresses.fauxqs.program(),
             self._lambda_service(),
             self._gateway(),
+            self._front(),
             *(self._relay(f"relay-{number}") for number in range(self._options.relays)),
             *(self._worker(f"worker-{number}") for number in range(self._options.workers)),
         ]
@@ -107,8 +112,19 @@ class ProgramBuilder:
             ready=http_ok(self._addresses.client_port),
             # A client that connects earlier would get 401 for the well-known key.
             after=frozenset({API_KEY_TASK}),
-            uses=frozenset({"lambda"}),
+            uses=frozenset({"lambda", "front"}),
         )
+
+    def _front(self) -> Program:
+        own = {
+            "AXON_HTTP_PORT": str(self._addresses.front_port),
+            "AXON_MODELS": ",".join(self._models()),
+            "AXON_ALLOWED_HOSTS": ",".join((*LOCAL_HOSTS, *self._options.allowed_hosts)),
+            "AXON_CORS_ORIGINS": ",".join(LOCAL_ORIGINS),
+            **self._passed(PASSED_TO_FRONT),
+        }
+        # Not `after` the key, unlike the gateway: until the cloud is ready, nobody knows its port.
+        return self._service("front", "front", FRONT, own, after=SERVERS)
 
     def _relay(self, name: str) -> Program:
         return self._service(name, "relay", RELAY, {"AXON_RELAY_ID": name}, after=SERVERS)

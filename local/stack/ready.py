@@ -20,7 +20,8 @@ def ready_block(addresses: Addresses, options: Options, *, took_s: float) -> str
     # SDKs cannot split a message, and the gateway closes the connection without saying why.
     frame, message = FRAME_BYTES // 1024, MESSAGE_BYTES // 1024
     limits = (
-        f"{frame} KB a frame (SDKs: a request), {message} KB a message, as API Gateway has them"
+        f"WebSocket: {frame} KB a frame (SDKs: a request), {message} KB a message, "
+        "as API Gateway has them"
     )
     return f"""
 Axon is ready ({took_s:.1f} s)
@@ -30,16 +31,16 @@ Axon is ready ({took_s:.1f} s)
   API key     {API_KEY}
   model       {model}
   limits      {limits}
+  HTTP front  {addresses.front_url} (the base URL leads there, too)
 
-Try it with `{chat}` or, with openai[realtime] from PyPI:
+Try it with `{chat}`, by WebSocket with `client.responses.connect()` (openai[realtime] from
+PyPI), or over HTTP:
 
   from openai import OpenAI
   client = OpenAI(api_key="{API_KEY}", base_url="{base_url}")
-  with client.responses.connect() as connection:
-      connection.response.create(model="{model}", input="What is the capital of France?")
-      for event in connection:
-          print(getattr(event, "delta", ""), end="", flush=True)
-          if event.type in ("response.completed", "error"): break
+  question = "What is the capital of France?"
+  for event in client.responses.create(model="{model}", input=question, stream=True):
+      print(getattr(event, "delta", ""), end="", flush=True)
 
 Ctrl-C stops it.
 """

@@ -31,6 +31,7 @@ def _variables(resources: Iterable[Resource]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
+FRONT = _variables(catalog.FRONT)
 RELAY = _variables(catalog.RELAY)
 WORKER = _variables(catalog.WORKER)
 
@@ -139,6 +140,13 @@ UPSTREAM_HOSTS = {"AXON_UPSTREAM_HOSTS": "127.0.0.1,localhost,[::1]"}
 """Hosts of upstreams unless the caller's environment names others: servers on this machine."""
 KNOW_MODELS = ("respond", "models")
 """Functions that know the workers' own models before a worker has registered them."""
+PASSED_TO_FRONT = ("AXON_MODEL_ALIASES", "AXON_MAX_BODY_BYTES")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]", "host.docker.internal")
+"""Names in Host headers that nobody can point to this machine (`local.http.access`)."""
+LOCAL_ORIGINS = tuple(
+    f"{scheme}://{host}:*" for scheme in ("http", "https") for host in LOCAL_HOSTS[:3]
+)
+"""Origins of the pages that this machine serves, on any port."""
 PASSED_TO_FUNCTIONS = {
     "respond": ("AXON_MODEL_ALIASES",),
     "models": ("AXON_UPSTREAM_HOSTS",),

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from openai import APIConnectionError, OpenAI, Stream
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
@@ -28,6 +29,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     environ = {"AXON_ECHO_TOKEN_MS": "20"}
     with running_cloud(data, "--engine", "echo", environ=environ) as running:
         yield running
+
+
+@pytest.fixture
+def http_client(cloud: Cloud) -> Iterator[OpenAI]:
+    with OpenAI(api_key=API_KEY, base_url=cloud.base_url, max_retries=0) as client:
+        yield client
 
 
 def open_socket(cloud: Cloud) -> Connection:
@@ -83,7 +90,7 @@ def kill(cloud: Cloud, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["worker-0", "relay-0", "gateway", "lambda", "fauxqs", "valkey", "postgres"]
+    "name", ["worker-0", "relay-0", "front", "gateway", "lambda", "fauxqs", "valkey", "postgres"]
 )
 def test_killed_process_is_restarted_and_serves(cloud: Cloud, name: str) -> None:
     kill(cloud, name)
@@ -139,6 +146,40 @@ def is_whole(events: list[dict[str, Any]]) -> bool:
 
 def test_response_survives_the_death_of_its_relay(cloud: Cloud) -> None:
     events = received(cloud, lambda: kill(cloud, "relay-0"))
+    assert is_whole(events)
+
+
+def http_stream(stream: Stream[Any], disturb: Callable[[], None]) -> Iterator[dict[str, Any]]:
+    """Yield the events of an answer over HTTP; disturb after its first text."""
+    disturbed = False
+    with stream:
+        for event in stream:
+            yield event.to_dict()
+            if event.type == "response.output_text.delta" and not disturbed:
+                disturbed = True
+                disturb()
+
+
+def test_http_stream_goes_on_after_the_death_of_the_worker(
+    cloud: Cloud, http_client: OpenAI
+) -> None:
+    stream = http_client.responses.create(model="echo", input=f"count to {COUNT}", stream=True)
+    assert is_whole(list(http_stream(stream, lambda: kill(cloud, "worker-0"))))
+
+
+def test_http_stream_is_resumed_after_the_death_of_the_front(
+    cloud: Cloud, http_client: OpenAI
+) -> None:
+    stream = http_client.responses.create(model="echo", input=f"count to {COUNT}", stream=True)
+    events: list[dict[str, Any]] = []
+    with pytest.raises(APIConnectionError):
+        for event in http_stream(stream, lambda: kill(cloud, "front")):
+            events.append(event)
+    rest = http_client.responses.retrieve(
+        events[0]["response"]["id"], stream=True, starting_after=events[-1]["sequence_number"]
+    )
+    assert events[-1]["type"] == "response.output_text.delta"
+    events += http_stream(rest, lambda: None)
     assert is_whole(events)
 
 

@@ -22,7 +22,7 @@ from tests.support.eventually import wait_until
 pytestmark = [pytest.mark.xdist_group("local-cloud"), pytest.mark.timeout(240)]
 
 READY_WITHIN_S = 120.0
-NAMES = ("valkey", "postgres", "fauxqs", "lambda", "gateway", "relay-0", "worker-0")
+NAMES = ("valkey", "postgres", "fauxqs", "lambda", "gateway", "front", "relay-0", "worker-0")
 
 
 class DevHarness:

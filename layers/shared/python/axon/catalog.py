@@ -133,6 +133,15 @@ FUNCTIONS = {
     ),
 }
 
+FRONT = frozenset(
+    {
+        Resource.VALKEY,
+        Resource.POSTGRES,
+        Resource.SEND_JOBS,
+        Resource.SEND_HISTORY,
+        Resource.START_WORKERS,
+    }
+)
 RELAY = frozenset({Resource.VALKEY, Resource.SEND_HISTORY, Resource.CONNECTIONS})
 WORKER = frozenset(
     {

@@ -9,6 +9,7 @@ import pytest
 
 from axon import catalog
 from local.errors import LocalCloudError
+from local.http.access import is_clients_host, is_local_page
 from local.installation import FUNCTIONS
 from local.ports import Ports
 from local.stack import configurations, topology
@@ -53,7 +54,7 @@ def test_program_builder_builds_servers_first(
     addresses: Addresses, folders: Folders, ports: Ports
 ) -> None:
     assert list(build(addresses, folders, ports, {})) == [
-        *("valkey", "postgres", "fauxqs", "lambda", "gateway"),
+        *("valkey", "postgres", "fauxqs", "lambda", "gateway", "front"),
         *("relay-0", "relay-1", "worker-0", "worker-1"),
     ]
 
@@ -65,6 +66,37 @@ def test_gateway_listens_when_its_key_exists(
     gateway = build(addresses, folders, ports, {})["gateway"]
     assert gateway.after <= {task.name for task in startup_tasks(addresses)}
     assert "api-key" in gateway.after
+
+
+def test_front_listens_where_the_gateway_forwards_to(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
+    programs = build(addresses, folders, ports, {})
+    gateway = json.loads((folders.run / "gateway.json").read_text())
+    front = programs["front"].environment
+    assert front["AXON_HTTP_PORT"] == str(gateway["front_port"])
+    assert (
+        configurations.endpoints(addresses, OPTIONS)["front_url"]
+        == f"http://127.0.0.1:{gateway['front_port']}/v1"
+    )
+    # Streams end at once at Ctrl-C: the gateway, which stops first, disconnects their clients.
+    assert "front" in programs["gateway"].uses
+
+
+def test_front_accepts_the_hosts_and_pages_that_the_gateway_accepts(
+    addresses: Addresses, folders: Folders, ports: Ports
+) -> None:
+    options = replace(OPTIONS, allowed_hosts=("tunnel.example",))
+    programs = ProgramBuilder(
+        addresses=addresses, folders=folders, options=options, ports=ports, environ={}
+    ).build()
+    (front,) = (program.environment for program in programs if program.name == "front")
+    hosts = front["AXON_ALLOWED_HOSTS"].split(",")
+    assert hosts[-1] == "tunnel.example"
+    assert all(is_clients_host(host, allowed=options.allowed_hosts) for host in hosts)
+    origins = front["AXON_CORS_ORIGINS"].split(",")
+    assert "http://localhost:*" in origins
+    assert all(is_local_page(origin.replace("*", "3000")) for origin in origins)
 
 
 def test_program_builder_passes_on_named_variables_only(
@@ -117,8 +149,8 @@ def test_program_builder_gives_each_program_its_name_and_health_port(
     addresses: Addresses, folders: Folders, ports: Ports
 ) -> None:
     programs = build(addresses, folders, ports, {})
-    services = [programs[name].environment for name in ("relay-0", "relay-1", "worker-0")]
-    assert len({service["AXON_HEALTH_PORT"] for service in services}) == 3
+    services = [programs[name].environment for name in ("relay-0", "relay-1", "worker-0", "front")]
+    assert len({service["AXON_HEALTH_PORT"] for service in services}) == 4
     assert [service["AXON_RELAY_ID"] for service in services[:2]] == ["relay-0", "relay-1"]
 
 
@@ -131,11 +163,12 @@ def test_function_configuration_has_only_the_variables_it_needs(addresses: Addre
     assert "AXON_JOBS_QUEUE_URL" in functions["respond"]["environment"]
 
 
-def test_program_builder_passes_aliases_to_their_function_only(
+def test_program_builder_passes_aliases_to_what_accepts_requests_only(
     addresses: Addresses, folders: Folders, ports: Ports
 ) -> None:
     aliases = '{"default": {"echo": 1}}'
-    build(addresses, folders, ports, {"AXON_MODEL_ALIASES": aliases})
+    programs = build(addresses, folders, ports, {"AXON_MODEL_ALIASES": aliases})
+    assert programs["front"].environment["AXON_MODEL_ALIASES"] == aliases
     written = json.loads((folders.run / "lambda.json").read_text())["functions"]
     assert written["respond"]["environment"]["AXON_MODEL_ALIASES"] == aliases
     assert "AXON_MODEL_ALIASES" not in written["connect"]["environment"]
@@ -163,12 +196,14 @@ def test_functions_know_the_workers_own_models_before_a_worker_runs(
 ) -> None:
     """Else a request for a model that is being loaded is refused as `server_overloaded`."""
     options = replace(OPTIONS, **change)
-    ProgramBuilder(
+    programs = ProgramBuilder(
         addresses=addresses, folders=folders, options=options, ports=ports, environ=environ
     ).build()
+    (front,) = (program for program in programs if program.name == "front")
     written = json.loads((folders.run / "lambda.json").read_text())["functions"]
     assert written["respond"]["environment"]["AXON_MODELS"] == models
     assert written["models"]["environment"]["AXON_MODELS"] == models
+    assert front.environment["AXON_MODELS"] == models
     assert "AXON_MODELS" not in written["connect"]["environment"]
 
 
