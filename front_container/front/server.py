@@ -10,7 +10,7 @@ from front.access import Access
 from front.context import FrontContext
 from front.errors import openai_error
 from front.requests import request_id_of
-from front.routes import health, models, responses
+from front.routes import chat, health, models, responses
 from front.routing import refusal
 
 CANCEL_S = 0.5
@@ -39,7 +39,7 @@ def new_application(context: FrontContext, *, ready: Callable[[], bool]) -> web.
     )
     application.on_response_prepare.append(_complete(context, access))
     health.add_routes(application, context, ready=ready)
-    for module in (models, responses):
+    for module in (models, responses, chat):
         module.add_routes(application, context)
     return application
 

@@ -1,0 +1,155 @@
+"""Chat Completions as the unmodified SDK asks for them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionChunk
+
+from axon.event_log.log import Status
+from axon.protocol.objects import Json
+from tests.support.eventually import eventually
+from tests.unit.axon.samples import MODEL
+from tests.unit.front.front_harness import KEY, FrontHarness
+
+USER: Json = {"role": "user", "content": "hello"}
+PATH = "/v1/chat/completions"
+FAILED: Json = {"code": "context_length_exceeded", "message": "Too long."}
+
+
+@pytest.fixture
+async def sdk(harness: FrontHarness) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(
+        base_url=f"{harness.url}/v1", api_key=KEY, max_retries=0
+    ) as client:
+        yield client
+
+
+async def fail(harness: FrontHarness, response_id: str, *pieces: str) -> None:
+    attempt = await harness.responses.say(response_id, *pieces)
+    end = attempt.transcript.end(Status.FAILED, error=FAILED)
+    await attempt.append([end], status=Status.FAILED)
+
+
+async def test_chat_completion_is_the_whole_answer(
+    harness: FrontHarness, sdk: openai.AsyncOpenAI
+) -> None:
+    asking = asyncio.create_task(
+        sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hello"}])
+    )
+    response_id = await harness.submitted()
+    await harness.responses.answer(response_id, "Hel", "lo")
+    completion = await asking
+    assert completion.id == response_id.replace("resp_", "chatcmpl-")
+    (choice,) = completion.choices
+    assert (choice.message.content, choice.finish_reason) == ("Hello", "stop")
+    assert completion.usage is not None
+    assert completion.usage.total_tokens == 2
+
+
+async def test_chat_stream_gives_the_deltas_as_they_come(
+    harness: FrontHarness, sdk: openai.AsyncOpenAI
+) -> None:
+    chunks: list[ChatCompletionChunk] = []
+
+    async def ask() -> None:
+        stream = await sdk.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": "hello"}],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        chunks.extend([chunk async for chunk in stream])
+
+    asking = asyncio.create_task(ask())
+    await harness.responses.answer(await harness.submitted(), "Hel", "lo")
+    await asking
+    *deltas, end, usage = chunks
+    assert [chunk.choices[0].delta.content for chunk in deltas] == ["", "Hel", "lo"]
+    assert end.choices[0].finish_reason == "stop"
+    assert usage.usage is not None
+    assert (usage.choices, usage.usage.completion_tokens) == ([], 1)
+
+
+async def test_chat_stream_is_one_line_of_data_a_chunk(harness: FrontHarness) -> None:
+    asking = asyncio.create_task(harness.post(PATH, messages=[USER], stream=True))
+    await harness.responses.answer(await harness.submitted(), "a\n\nb")
+    answer = await asking
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    *lines, end = (await answer.text()).split("\n\n")
+    assert end == ""
+    assert lines.pop() == "data: [DONE]"
+    assert all(line.startswith('data: {"id":"chatcmpl-') and "\n" not in line for line in lines)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_chat_answer_that_fails_at_once_has_a_status(
+    harness: FrontHarness, stream: bool
+) -> None:
+    asking = asyncio.create_task(harness.post(PATH, messages=[USER], stream=stream))
+    await fail(harness, await harness.submitted())
+    assert await harness.error(await asking) == (400, "context_length_exceeded", "messages")
+
+
+async def test_chat_stream_that_fails_later_ends_with_an_error_for_the_sdk(
+    harness: FrontHarness, sdk: openai.AsyncOpenAI
+) -> None:
+    said: list[str | None] = []
+
+    async def ask() -> None:
+        stream = await sdk.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "hello"}], stream=True
+        )
+        async for chunk in stream:
+            said.append(chunk.choices[0].delta.content)
+
+    asking = asyncio.create_task(ask())
+    await fail(harness, await harness.submitted(), "Hel")
+    with pytest.raises(openai.APIError, match=r"Too long\.") as caught:
+        await asking
+    assert said == ["", "Hel"]
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "messages")
+
+
+async def test_chat_refusal_names_the_field(harness: FrontHarness, sdk: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        await sdk.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "hello"}], stop=["x"]
+        )
+    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "stop")
+    answer = await harness.post(PATH, messages=[USER], model="unknown")
+    assert (await harness.error(answer))[1:] == ("model_not_found", "model")
+
+
+@pytest.mark.parametrize("pieces", [(), ("Hel",)])
+async def test_chat_answer_is_cancelled_when_its_client_leaves(
+    harness: FrontHarness, pieces: tuple[str, ...]
+) -> None:
+    asking = asyncio.create_task(harness.post(PATH, messages=[USER], stream=True))
+    response_id = await harness.submitted()
+    if pieces:
+        await harness.responses.say(response_id, *pieces)
+        (await asking).close()
+    else:
+        asking.cancel()
+    await eventually(lambda: not harness.reader.attended)
+    await harness.reader.drain()
+    assert await harness.responses.status(response_id) is Status.CANCELLED
+
+
+async def test_chat_answer_with_an_idempotency_key_waits_for_its_client(
+    harness: FrontHarness,
+) -> None:
+    headers = {"Idempotency-Key": "key-1"}
+    body = {"model": MODEL, "messages": [USER]}
+    asking = asyncio.create_task(harness.client.post(PATH, json=body, headers=headers))
+    response_id = await harness.submitted()
+    asking.cancel()
+    await eventually(lambda: not harness.reader.attended)
+    asking = asyncio.create_task(harness.client.post(PATH, json=body, headers=headers))
+    await eventually(lambda: response_id in harness.reader.attended)
+    await harness.responses.answer(response_id, "Hello")
+    async with await asking as answer:
+        completion = await answer.json()
+    assert completion["choices"][0]["message"]["content"] == "Hello"
