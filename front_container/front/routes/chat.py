@@ -1,59 +1,113 @@
-"""Chat Completions: ``POST /v1/chat/completions``, a view of the Responses API."""
+"""Chat Completions, and the older Completions: views of the Responses API."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from aiohttp import web
 
 from axon.event_log.log import LoggedEvent
 from axon.exceptions import UnavailableError
+from axon.protocol.chat import request as chat_request
+from axon.protocol.chat import result as chat_result
 from axon.protocol.chat.errors import chat_error, check_answered
-from axon.protocol.chat.request import parse_chat, to_create_response
-from axon.protocol.chat.result import completion_of
+from axon.protocol.chat.request import ChatRequest, CompletionRequest
 from axon.protocol.chat.stream import ChatStream
+from axon.protocol.completions import request as text_request
+from axon.protocol.completions import view as text_view
+from axon.protocol.completions.request import TextRequest
+from axon.protocol.completions.view import TextStream
+from axon.protocol.objects import Json
 from axon.protocol.requests import CreateResponse
 from axon.serialization import dumps, loads
 from front.beginning import begun
 from front.context import FrontContext
+from front.errors import ErrorShape
 from front.requests import idempotency_key_of, read_json
 from front.routing import Call, add_route, json_answer
 from front.sse import EventStream
 
-_PATH = "/v1/chat/completions"
 BEGINNING_S = 10.0
 """Seconds for which the headers of a stream wait for its first chunk: so an early failure has an
 HTTP status. Shorter than the silence that balancers and clients allow (60 s), since the comments of
 a stream begin with its headers."""
 
+Request = TypeVar("Request", bound=CompletionRequest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View(Generic[Request]):
+    """One API: the pure translators of its requests, answers and errors.
+
+    Parameters
+    ----------
+    parse : Callable[[Json], Request]
+        Validates a body.
+    to_create_response : Callable[[Request], CreateResponse]
+        Makes the Responses request that says the same.
+    stream : type[ChatStream] | type[TextStream]
+        Makes chunks from events.
+    completion_of : Callable[[Json], Json]
+        Makes the whole answer from the ended response.
+    error : ErrorShape
+        Makes the answer to a request that failed.
+    """
+
+    parse: Callable[[Json], Request]
+    to_create_response: Callable[[Request], CreateResponse]
+    stream: type[ChatStream] | type[TextStream]
+    completion_of: Callable[[Json], Json]
+    error: ErrorShape
+
+
+_CHAT: _View[ChatRequest] = _View(
+    parse=chat_request.parse_chat,
+    to_create_response=chat_request.to_create_response,
+    stream=ChatStream,
+    completion_of=chat_result.completion_of,
+    error=chat_error,
+)
+_TEXT: _View[TextRequest] = _View(
+    parse=text_request.parse_text,
+    to_create_response=text_request.to_create_response,
+    stream=TextStream,
+    completion_of=text_view.completion_of,
+    error=text_view.text_error,
+)
+
 
 def add_routes(application: web.Application, context: FrontContext) -> None:
-    """Add the route of Chat Completions."""
-    routes = _ChatRoutes(context)
-    add_route(application, context, "POST", _PATH, routes.create, errors=chat_error)
+    """Add the routes of Chat Completions and Completions."""
+    chat, text = _Endpoint(context, _CHAT), _Endpoint(context, _TEXT)
+    post = "POST"
+    add_route(application, context, post, "/v1/chat/completions", chat.create, errors=_CHAT.error)
+    add_route(application, context, post, "/v1/completions", text.create, errors=_TEXT.error)
 
 
-class _ChatRoutes:
-    """The endpoint, over the parts of a front."""
+class _Endpoint(Generic[Request]):
+    """The endpoint of one view, over the parts of a front."""
 
-    def __init__(self, context: FrontContext) -> None:
+    def __init__(self, context: FrontContext, view: _View[Request]) -> None:
         self._context = context
+        self._view = view
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its completion, or with the chunks of it as they come."""
         body = await read_json(call.request, max_bytes=self._context.max_body_bytes)
         if key := idempotency_key_of(call.request):
             body["idempotency_key"] = key
-        request = parse_chat(body)
+        request = self._view.parse(body)
         opened = self._context.reader.open(
-            await self._submit(to_create_response(request), call),
+            await self._submit(self._view.to_create_response(request), call),
             tenant_id=call.principal.tenant_id,
-            # This API cannot resume an answer. But a client with an idempotency key that sends its
-            # request again gets the same one, from the beginning: it has the time of a resumption.
+            # These APIs cannot resume an answer. But a client with an idempotency key that sends
+            # its request again gets the same one, from the beginning: it has the time of a resume.
             cancel_on_leave=request.idempotency_key is None,
         )
         async with opened as events:
             if request.stream:
-                return await _stream(call, events, include_usage=request.include_usage)
-            return await _whole(events)
+                return await self._stream(call, events, include_usage=request.include_usage)
+            return await self._whole(events)
 
     async def _submit(self, request: CreateResponse, call: Call) -> str:
         response_id = await self._context.service.submit(
@@ -63,40 +117,37 @@ class _ChatRoutes:
             raise UnavailableError("the response was not accepted")
         return response_id
 
+    async def _whole(self, events: AsyncIterator[LoggedEvent]) -> web.StreamResponse:
+        async for event in events:
+            last = event
+        response = loads(last.data)["response"]
+        check_answered(response)
+        return json_answer(self._view.completion_of(response))
 
-async def _whole(events: AsyncIterator[LoggedEvent]) -> web.StreamResponse:
-    async for event in events:
-        last = event
-    response = loads(last.data)["response"]
-    check_answered(response)
-    return json_answer(completion_of(response))
+    async def _stream(
+        self, call: Call, events: AsyncIterator[LoggedEvent], *, include_usage: bool
+    ) -> web.StreamResponse:
+        texts = _texts(events, self._view.stream(include_usage=include_usage))
+        async with (
+            begun(texts, within_s=BEGINNING_S) as begun_texts,
+            EventStream(call.request, error=self._error_text) as stream,
+        ):
+            async for text in begun_texts:
+                await stream.write(text)
+        return stream.response
 
-
-async def _stream(
-    call: Call, events: AsyncIterator[LoggedEvent], *, include_usage: bool
-) -> web.StreamResponse:
-    texts = _texts(events, ChatStream(include_usage=include_usage))
-    async with (
-        begun(texts, within_s=BEGINNING_S) as begun_texts,
-        EventStream(call.request, error=_error_text) as stream,
-    ):
-        async for text in begun_texts:
-            await stream.write(text)
-    return stream.response
+    def _error_text(self, error: Exception) -> bytes:
+        _, body = self._view.error(error)
+        return _server_sent(dumps(body))
 
 
 async def _texts(
-    events: AsyncIterator[LoggedEvent], stream: ChatStream
+    events: AsyncIterator[LoggedEvent], stream: ChatStream | TextStream
 ) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of each event that has any, as text of the stream."""
     async for event in events:
         if chunks := stream.feed(loads(event.data)):
             yield b"".join(map(_server_sent, chunks))
-
-
-def _error_text(error: Exception) -> bytes:
-    _, body = chat_error(error)
-    return _server_sent(dumps(body))
 
 
 def _server_sent(data: bytes) -> bytes:

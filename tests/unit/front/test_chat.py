@@ -153,3 +153,21 @@ async def test_chat_answer_with_an_idempotency_key_waits_for_its_client(
     async with await asking as answer:
         completion = await answer.json()
     assert completion["choices"][0]["message"]["content"] == "Hello"
+
+
+async def test_completion_of_a_prompt_is_its_answer(
+    harness: FrontHarness, sdk: openai.AsyncOpenAI
+) -> None:
+    whole = asyncio.create_task(sdk.completions.create(model=MODEL, prompt="Once"))
+    await harness.responses.answer(await harness.submitted(), "upon")
+    assert (await whole).choices[0].text == "upon"
+
+    async def ask() -> list[str]:
+        stream = await sdk.completions.create(model=MODEL, prompt="Once", stream=True)
+        return [chunk.choices[0].text async for chunk in stream]
+
+    streamed = asyncio.create_task(ask())
+    await harness.responses.answer(await harness.submitted(), "up", "on")
+    assert await streamed == ["up", "on", ""]
+    answer = await harness.post("/v1/completions", prompt="Once", suffix="end")
+    assert await harness.error(answer) == (400, "unsupported_parameter", "suffix")

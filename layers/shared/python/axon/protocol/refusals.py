@@ -30,15 +30,15 @@ def refusal_of(
     if (outer := param.partition(".")[0]) in whole:
         param = outer
     message = first["msg"]
-    if remedy := remedies.get(_PLACE.sub("*", param)):
-        return RequestError(
-            f"Unsupported value for '{param}'. {remedy}", code="unsupported_parameter", param=param
-        )
     if first["type"] == "missing":
         return RequestError(
             f"Missing required parameter: '{param}'.",
             code="missing_required_parameter",
             param=param,
+        )
+    if remedy := remedies.get(_PLACE.sub("*", param)):
+        return RequestError(
+            f"Unsupported value for '{param}'. {remedy}", code="unsupported_parameter", param=param
         )
     if first["type"] in ("string_too_long", "too_long"):
         return RequestError(

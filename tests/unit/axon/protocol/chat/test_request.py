@@ -4,13 +4,8 @@ import pytest
 from openai.types.chat import completion_create_params
 
 from axon.exceptions import RequestError
-from axon.protocol.chat.request import (
-    HINTS,
-    UNSERVED,
-    ChatRequest,
-    parse_chat,
-    to_create_response,
-)
+from axon.protocol.chat.request import ChatRequest, parse_chat, to_create_response
+from axon.protocol.chat.unserved import HINTS, UNSERVED
 from axon.protocol.objects import Json
 from axon.protocol.requests import CreateResponse, parse_body
 from tests.unit.axon.protocol.chat.chat_samples import BODY, USER

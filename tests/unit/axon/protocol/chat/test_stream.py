@@ -162,7 +162,7 @@ def test_stream_of_a_failed_response_ends_with_its_error(texts: tuple[str, ...])
     assert len(data) == (2 if texts else 0)
     with pytest.raises(FailedResponseError) as caught:
         stream.feed(loads(end.data))
-    assert (caught.value.status, caught.value.param) == (400, "messages")
+    assert (caught.value.status, caught.value.param) == (400, "input")
 
 
 @given(

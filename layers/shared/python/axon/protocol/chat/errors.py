@@ -54,10 +54,23 @@ def chat_error(error: Exception) -> tuple[int, Json]:
 
     In a stream that has begun, the body is the data of its last event.
     """
+    return error_body(error, names=_NAMES)
+
+
+def error_body(error: Exception, *, names: Mapping[str, str]) -> tuple[int, Json]:
+    """Return the status and the body of an error.
+
+    Parameters
+    ----------
+    error : Exception
+        What has ended the request.
+    names : Mapping[str, str]
+        Fields of a Responses request by their names in the view's own request.
+    """
     event = error_event(error)
     details = event["error"]
     param = details["param"]
-    details = details | {"param": _NAMES.get(param, param)}
+    details = details | {"param": names.get(param, param)}
     if isinstance(error, FailedResponseError):
         details["type"] = error.kind
     return event["status"], {"error": details}
@@ -92,7 +105,7 @@ def _failure(error: Json) -> FailedResponseError:
     return FailedResponseError(
         error.get("message") or "The response failed. Please retry.",
         code=code,
-        param="messages" if code == "context_length_exceeded" else None,
+        param="input" if code == "context_length_exceeded" else None,
         status=status,
         kind=kind,
     )

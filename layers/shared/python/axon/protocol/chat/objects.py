@@ -1,4 +1,7 @@
-"""Parts of Chat Completions' objects that a whole answer and its chunks have in common."""
+"""Parts of Chat Completions' objects that a whole answer and its chunks have in common.
+
+The older Completions have most of them, too.
+"""
 
 from typing import Any, Literal
 
@@ -6,32 +9,34 @@ from axon.ids import is_id
 from axon.protocol.objects import Json
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
-_PREFIX = "chatcmpl-"
+CHAT_PREFIX = "chatcmpl-"
+TEXT_PREFIX = "cmpl-"
+"""Prefixes of the ids of chat completions and of the older completions."""
 
 
-def completion_id(response_id: str) -> str:
-    """Return the id of a response's view as a chat completion (`response_id_of` is its inverse)."""
-    return _PREFIX + response_id.removeprefix("resp_")
+def completion_id(response_id: str, prefix: str = CHAT_PREFIX) -> str:
+    """Return the id of a response's view as a completion (`response_id_of` is its inverse)."""
+    return prefix + response_id.removeprefix("resp_")
 
 
-def response_id_of(completion_id: str) -> str | None:
-    """Return the id of the response that a chat completion is the view of.
+def response_id_of(completion_id: str, prefix: str = CHAT_PREFIX) -> str | None:
+    """Return the id of the response that a completion is the view of.
 
     Returns
     -------
     str | None
-        None if the id is not one of a chat completion.
+        None if the id is not one of a completion with this prefix.
     """
-    if not completion_id.startswith(_PREFIX):
+    if not completion_id.startswith(prefix):
         return None
-    response_id = "resp_" + completion_id.removeprefix(_PREFIX)
+    response_id = "resp_" + completion_id.removeprefix(prefix)
     return response_id if is_id("resp", response_id) else None
 
 
-def head_of(response: Json, *, kind: str) -> Json:
+def head_of(response: Json, *, kind: str, prefix: str = CHAT_PREFIX) -> Json:
     """Return the fields with which the object of this kind begins."""
     return {
-        "id": completion_id(response["id"]),
+        "id": completion_id(response["id"], prefix),
         "object": kind,
         "created": response["created_at"],
         "model": response["model"],

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from axon.exceptions import RequestError
 from axon.protocol.chat.messages import ChatMessage, ChatModel, items_of, tag_of
+from axon.protocol.chat.unserved import refuse_unserved
 from axon.protocol.refusals import refusal_of
 from axon.protocol.requests import (
     AskedTier,
@@ -29,81 +30,17 @@ from axon.protocol.requests import (
     Verbosity,
 )
 from axon.protocol.schemas import TOOL_BOUNDS, check_schema
-from axon.protocol.unserved import refuse_fields
-
-HINTS = frozenset({"prediction", "prompt_cache_options", "prompt_cache_retention", "user"})
-"""Fields of a request that are taken and change nothing.
-
-A prediction of the answer and the options of a cache can only make the same answer faster; `user`
-is an older name of `safety_identifier`.
-"""
-
-UNSERVED: Mapping[str, str] = {
-    "audio": "Leave it out: only text is made.",
-    "function_call": "Use `tool_choice`.",
-    "functions": "Use `tools`.",
-    "logit_bias": "Leave it out: tokens cannot be weighted.",
-    "logprobs": "Leave it out: log probabilities are not returned.",
-    "modalities": 'Leave it out or use ["text"]: only text is made.',
-    "moderation": "Leave it out: nothing is moderated.",
-    "n": "Send one request for each answer.",
-    "seed": "Leave it out: sampling cannot be repeated.",
-    "stop": "Leave it out: stop sequences are not served.",
-    "top_logprobs": "Leave it out or use 0: log probabilities are not returned.",
-    "web_search_options": "Leave it out: there is no web search.",
-    # Of other servers with this API (vLLM, TGI, llama.cpp), which clients send in `extra_body`.
-    "bad_words": "Leave it out.",
-    "best_of": "Leave it out: one answer is made.",
-    "chat_template": "Leave it out: the model's own template is used.",
-    "chat_template_kwargs": "Leave it out: the model's template is used as it is.",
-    "continue_final_message": "Leave it out: an answer is a new message.",
-    "echo": "Leave it out: the request is not repeated.",
-    "grammar": "Use `response_format`.",
-    "guided_choice": "Use `response_format`.",
-    "guided_grammar": "Use `response_format`.",
-    "guided_json": "Use `response_format`.",
-    "guided_regex": "Use `response_format`.",
-    "ignore_eos": "Leave it out.",
-    "min_p": "Leave it out: use `top_p`.",
-    "min_tokens": "Leave it out.",
-    "repetition_penalty": "Leave it out: use `frequency_penalty`.",
-    "stop_token_ids": "Leave it out: stop sequences are not served.",
-    "structured_outputs": "Use `response_format`.",
-    "top_k": "Leave it out: use `top_p`.",
-    "use_beam_search": "Leave it out.",
-}
-"""Fields of a request that are refused, each with what to do instead."""
-
-_HARMLESS: Mapping[str, tuple[Any, ...]] = {
-    "best_of": (1,),
-    "chat_template_kwargs": ({},),
-    "continue_final_message": (False,),
-    "echo": (False,),
-    "function_call": ("auto", "none"),  # without `functions`, which are refused
-    "functions": ([],),
-    "ignore_eos": (False,),
-    "logit_bias": ({},),
-    "logprobs": (False,),
-    "min_p": (0,),
-    "min_tokens": (0,),
-    "modalities": ([], ["text"]),
-    "n": (1,),
-    "repetition_penalty": (1,),
-    "stop": ([], ""),
-    "stop_token_ids": ([],),
-    "top_k": (-1, 0),
-    "top_logprobs": (0,),
-    "use_beam_search": (False,),
-}
-"""Values that ask for nothing but what is served anyway; null is one everywhere."""
 
 _ONLY_FUNCTIONS = "Use the type 'function': other tools are not served."
+STREAM_REMEDIES = {
+    "stream_options.include_obfuscation": "Leave it out or use false: chunks are not obfuscated.",
+}
 _REMEDIES = {
+    **STREAM_REMEDIES,
     "messages.*.audio": "Leave it out: send the text as `content`.",
     "messages.*.function_call": "Use `tool_calls`.",
     "messages.*.tool_calls.*.type": _ONLY_FUNCTIONS,
     "response_format": "Use 'text', 'json_object' or 'json_schema'.",
-    "stream_options.include_obfuscation": "Leave it out or use false: chunks are not obfuscated.",
     "tool_choice": "Use 'auto' or 'none': the served models cannot be made to call a tool.",
     "tools.*.type": _ONLY_FUNCTIONS,
 }
@@ -159,24 +96,33 @@ class StreamOptions(ChatModel):
     include_obfuscation: Literal[False] | None = None
 
 
-class ChatRequest(ChatModel):
-    """A Chat Completions request: the fields that are served.
+class CompletionRequest(ChatModel):
+    """The fields that a Chat Completions request and an older Completions request share.
 
     `idempotency_key` stands for the HTTP header Idempotency-Key, as in a Responses request.
     """
 
     idempotency_key: IdempotencyKey | None = None
     model: ModelName
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-
-    max_completion_tokens: MaxTokens | None = None
     max_tokens: MaxTokens | None = None
     temperature: Temperature | None = None
     top_p: TopP | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
+
+    @property
+    def include_usage(self) -> bool:
+        """True if a streamed answer ends with a chunk of its usage."""
+        return self.stream_options is not None and self.stream_options.include_usage is True
+
+
+class ChatRequest(CompletionRequest):
+    """A Chat Completions request: the fields that are served."""
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    max_completion_tokens: MaxTokens | None = None
     response_format: ResponseFormat | None = None
     verbosity: Verbosity | None = None
     reasoning_effort: str | None = None
@@ -192,11 +138,6 @@ class ChatRequest(ChatModel):
     safety_identifier: ClientLabel | None = None
     prompt_cache_key: ClientLabel | None = None
 
-    @property
-    def include_usage(self) -> bool:
-        """True if a streamed answer ends with a chunk of its usage."""
-        return self.stream_options is not None and self.stream_options.include_usage is True
-
 
 def parse_chat(value: Mapping[str, Any]) -> ChatRequest:
     """Validate a decoded body.
@@ -206,7 +147,7 @@ def parse_chat(value: Mapping[str, Any]) -> ChatRequest:
     RequestError
         A field is missing, wrong, too long or not served; it names the first such field.
     """
-    refuse_fields(value, UNSERVED, harmless=_HARMLESS)
+    refuse_unserved(value)
     try:
         request = ChatRequest.model_validate(value)
     except ValidationError as error:

@@ -1,9 +1,9 @@
 """ChatStream: the chunks of a streamed answer, made from the response's events."""
 
+from axon.protocol.chat.chunks import ChunkEncoder
 from axon.protocol.chat.errors import check_answered
-from axon.protocol.chat.objects import FinishReason, finish_reason_of, head_of, usage_of
+from axon.protocol.chat.objects import FinishReason, finish_reason_of, head_of
 from axon.protocol.objects import Json
-from axon.serialization import dumps
 
 DONE = b"[DONE]"
 """Data of the last event of each stream that did not end with an error."""
@@ -24,8 +24,7 @@ class ChatStream:
 
     def __init__(self, *, include_usage: bool = False) -> None:
         self._include_usage = include_usage
-        self._head = b""
-        self._tail = b""
+        self._chunks: ChunkEncoder
         self._begun = False
         self._calls: dict[int, int] = {}
         """Index of each function call among the calls, by its index in the output."""
@@ -48,18 +47,13 @@ class ChatStream:
             case "response.output_item.added":
                 return self._item(event["output_index"], event["item"])
             case "response.created":
-                self._prepare(event["response"])
+                head = head_of(event["response"], kind="chat.completion.chunk")
+                self._chunks = ChunkEncoder(head, include_usage=self._include_usage)
                 return []
             case kind if kind in _ENDS:
                 return self._end(event["response"])
             case _:
                 return []
-
-    def _prepare(self, response: Json) -> None:
-        """Encode once what all chunks begin and end with."""
-        head = dumps(head_of(response, kind="chat.completion.chunk"))
-        self._head = head.removesuffix(b"}") + b',"choices":['
-        self._tail = b'],"usage":null}' if self._include_usage else b"]}"
 
     def _item(self, output_index: int, item: Json) -> list[bytes]:
         is_call = item["type"] == "function_call"
@@ -88,11 +82,8 @@ class ChatStream:
         # A response that was cut short before its first item has a message without text.
         chunks = self._begin(content="")
         chunks.append(self._delta({}, finish_reason_of(response)))
-        if self._include_usage:
-            usage = dumps(usage_of(response))
-            chunks.append(self._head + b'],"usage":' + usage + b"}")
-        return [*chunks, DONE]
+        return [*chunks, *self._chunks.usage(response), DONE]
 
     def _delta(self, delta: Json, reason: FinishReason | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return self._head + dumps(choice) + self._tail
+        return self._chunks.chunk(choice)
