@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from websockets.asyncio.server import Server
@@ -37,39 +38,48 @@ class FirstRequests:
         self._plain_http = plain_http
         self._within_s = within_s
         self._waiting: set[_FirstRequest] = set()
+        self._closed = False
 
     def create_connection(
         self, protocol: ServerProtocol, server: Server, **options: Any
     ) -> asyncio.Protocol:
         """Return the protocol of a new connection: what the library's `create_connection` does."""
-        socket = GatewaySocket(protocol, server, limits=self._limits, **options)
-        first = _FirstRequest(
-            socket=socket,
+        return _FirstRequest(
+            socket=partial(GatewaySocket, protocol, server, limits=self._limits, **options),
             plain_http=self._plain_http,
             within_s=self._within_s,
+            begun=self._begun,
             done=self._waiting.discard,
         )
-        self._waiting.add(first)
-        return first
 
     def close(self) -> None:
         """Drop the connections that have not sent a request yet."""
+        self._closed = True
         for first in tuple(self._waiting):
             first.abort()
+
+    def _begun(self, first: "_FirstRequest") -> None:
+        # One that was accepted just before the server stopped listening begins afterwards.
+        if self._closed:
+            first.abort()
+        else:
+            self._waiting.add(first)
 
 
 class _FirstRequest(asyncio.Protocol):
     def __init__(
         self,
         *,
-        socket: GatewaySocket,
+        socket: Callable[[], GatewaySocket],
         plain_http: PlainHttp,
         within_s: float,
+        begun: "Callable[[_FirstRequest], None]",
         done: "Callable[[_FirstRequest], None]",
     ) -> None:
         self._socket = socket
         self._plain_http = plain_http
         self._within_s = within_s
+        self._begun = begun
         self._done = done
         self._received = b""
         self._transport: asyncio.Transport
@@ -79,6 +89,7 @@ class _FirstRequest(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._within_s, self._transport.abort)
+        self._begun(self)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -89,9 +100,10 @@ class _FirstRequest(asyncio.Protocol):
         if not found:
             self._plain_http(self._transport, self._received)
             return
-        self._transport.set_protocol(self._socket)
-        self._socket.connection_made(self._transport)
-        self._socket.data_received(self._received)
+        socket = self._socket()
+        self._transport.set_protocol(socket)
+        socket.connection_made(self._transport)
+        socket.data_received(self._received)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._leave()
