@@ -99,7 +99,8 @@ class EventLogSettings(ValkeySettings):
     """Time limits of responses and of their event logs.
 
     `no_worker_deadline_s` to `hard_limit_s` are the deadlines of docs/deadlines.md. A response
-    whose connection is gone is cancelled after `resume_window_s`, unless it is resumed.
+    whose connection is gone is cancelled after `resume_window_s`, unless it is resumed; so is one
+    that nobody reads any more, a few seconds later.
     `response_deadline_s`: the name of `queue_deadline_s` in the version before.
     """
 

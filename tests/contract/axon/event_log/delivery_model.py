@@ -21,7 +21,10 @@ TENANT = "t"
 
 @dataclass
 class Clients:
-    """All clients: the events that each has received, and the connection on which it waits."""
+    """All clients: the events that each has received, and the connection on which it waits.
+
+    That of a followed response is empty: it is never open, and receives nothing.
+    """
 
     received: dict[str, list[LoggedEvent]] = field(default_factory=dict)
     waits_at: dict[str, str] = field(default_factory=dict)
@@ -32,7 +35,7 @@ class Clients:
         self.waits_at[response_id] = connection_id
 
     def is_open(self, connection_id: str) -> bool:
-        return connection_id not in self.closed
+        return connection_id not in ("", *self.closed)
 
     def close(self, connection_id: str) -> None:
         if self.is_open(connection_id):
@@ -233,8 +236,8 @@ async def resume(
         after = await harness.log.describe(response_id)
         assert before is not None
         assert after is not None
-        former, present = relays[before.relay_id], relays[after.relay_id]
-        if heard and former is not present and former.state == "running":
+        former, present = relays.get(before.relay_id), relays[after.relay_id]
+        if heard and former and former is not present and former.state == "running":
             former.deliveries.pop(response_id, None)
         if present.state != "running":
             return resumption

@@ -92,11 +92,14 @@ class EventLogModel(RuleBasedStateMachine):
             await self._offer(response_id, first=0)
         else:
             assert opening.outcome is OpenResult.NO_RELAY
+            assert connection_id
 
     async def _offer(self, response_id: str, *, first: int) -> None:
         """Pass what was just published to the relay, also to a stopped one: it reads it later."""
         meta = await self.harness.log.describe(response_id)
         assert meta is not None
+        if meta.followed:
+            return
         relay = self.relays[meta.relay_id]
         if relay.state != "dead" and meta.checkpoint == DeliveryCheckpoint(
             first, TailState.GRANTED
@@ -146,6 +149,7 @@ class EventLogModel(RuleBasedStateMachine):
             await self.harness.log.restore(response)
         except UnavailableError:
             assert not self.running()
+            assert attempt.connection_id
             return
         self.lost.discard(attempt.response_id)
         self._note(attempt)

@@ -35,13 +35,13 @@ class EventLogMachine(EventLogModel):
 
     # Requests and workers
 
-    @rule(same_client=st.booleans())
+    @rule(same_client=st.booleans(), followed=st.integers(0, 3))
     @precondition(lambda self: len(self.truth) < 3)
-    def open(self, same_client: bool) -> None:
+    def open(self, same_client: bool, followed: int) -> None:
         connections = [c for c in self.clients.waits_at.values() if self.clients.is_open(c)]
         connection_id = connections[-1] if same_client and connections else self.new_connection()
         response_id = f"resp_{len(self.truth)}"
-        self.runner.run(self._open(response_id, connection_id))
+        self.runner.run(self._open(response_id, "" if followed == 3 else connection_id))
 
     @rule(pick=PICK, heard=st.booleans())
     @precondition(lambda self: self.truth)
@@ -117,7 +117,7 @@ class EventLogMachine(EventLogModel):
         response_id = list(self.truth)[pick % len(self.truth)]
         connection_id = self.clients.waits_at[response_id]
         self.clients.close(connection_id)
-        if noticed:
+        if noticed and connection_id:
             self.runner.run(self._disconnect(connection_id))
 
     @rule(pick=PICK)
