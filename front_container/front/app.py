@@ -1,28 +1,27 @@
-"""Composition root of the front: builds its parts, serves HTTP and closes what it has opened."""
+"""Composition root of the front: builds its parts, runs it and closes what it has opened."""
 
 import asyncio
-import logging
 from contextlib import AsyncExitStack
-
-from aiohttp import web
 
 from axon.adapters import composition
 from axon.adapters.api_keys import api_keys
 from axon.adapters.observability.health import Health, serve_health
 from axon.adapters.observability.metrics import new_registry
+from axon.adapters.postgres.stores import PostgresApiKeyStore
+from axon.adapters.valkey.api_keys import ValkeyOpenConnections
 from axon.adapters.valkey.directories import ValkeyModelDirectory
 from axon.adapters.valkey.follower import ValkeyFollower
-from axon.periodic import every
 from axon.settings import FrontSettings
-from axon.tasks import end
+from axon.tenants.revocation import KeyCheck
 from front.authentication import Authenticator
 from front.context import FrontContext
+from front.front import Front
+from front.metrics import FrontMetrics
 from front.models import ServedModels
-from front.reading import LOOK_S, ResponseReader
+from front.reading import ResponseReader
 from front.requests import OpenRequests
-from front.server import new_application, start_server, stop_listening
-
-logger = logging.getLogger(__name__)
+from front.revoker import Revoker
+from front.server import new_application
 
 
 async def serve(settings: FrontSettings, *, stop: asyncio.Event) -> None:
@@ -33,43 +32,39 @@ async def serve(settings: FrontSettings, *, stop: asyncio.Event) -> None:
                 settings, database_connections=settings.database_connections
             )
         )
-        follower = composition.follower(valkey=backend.valkey, log=backend.log)
-        context = _context(settings, backend, follower)
-        application = new_application(context, ready=lambda: follower.connected)
-        health = Health(lambda: _state(context, follower))
+        front = _assemble(settings, backend)
+        registry = new_registry()
+        metrics = FrontMetrics(registry=registry)
+        metrics.watch(front.context, ready=lambda: front.ready)
         if port := settings.health_port:
             runner = await serve_health(
-                health, port=port, registry=new_registry(), token=settings.health_token
+                Health(front.state), port=port, registry=registry, token=settings.health_token
             )
             stack.push_async_callback(runner.cleanup)
-        await _run(settings, application, context, follower, stop)
+        application = new_application(front.context, ready=lambda: front.ready)
+        application.on_response_prepare.append(metrics.count)
+        await front.run(application, host=settings.http_host, port=settings.http_port, stop=stop)
 
 
-async def _run(
-    settings: FrontSettings,
-    application: web.Application,
-    context: FrontContext,
-    follower: ValkeyFollower,
-    stop: asyncio.Event,
-) -> None:
-    always = asyncio.Event()  # is never set: what lasts to the end is cancelled there
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(follower.run()),
-            group.create_task(every(LOOK_S, context.reader.attend, until=always)),
-        ]
-        runner = await start_server(application, host=settings.http_host, port=settings.http_port)
-        logger.info("the front serves on %s", runner.addresses)
-        await stop.wait()
-        context.requests.draining = True
-        logger.info("the front ends, with %d open requests", context.requests.count)
-        await stop_listening(runner)
-        # Running streams go on for this time. What is left ends without a terminal event, so its
-        # clients resume with another front.
-        await context.requests.drain(settings.stop_timeout_s)
-        await runner.cleanup()
-        await context.reader.drain()
-        await end(*tasks)
+def _assemble(settings: FrontSettings, backend: composition.ResponseBackend) -> Front:
+    valkey, pool = backend.valkey, backend.pool
+    follower = composition.follower(valkey=valkey, log=backend.log)
+    context = _context(settings, backend, follower)
+    revoker = Revoker(
+        requests=context.requests,
+        keys=KeyCheck(
+            connections=ValkeyOpenConnections(valkey=valkey), store=PostgresApiKeyStore(pool=pool)
+        ),
+        reader=context.reader,
+        log=backend.log,
+        terminator=backend.terminator,
+    )
+    return Front(
+        context=context,
+        follower=follower,
+        revoker=revoker,
+        stop_timeout_s=settings.stop_timeout_s,
+    )
 
 
 def _context(
@@ -97,10 +92,3 @@ def _context(
         cors_origins=settings.cors_origins,
         allowed_hosts=settings.allowed_hosts,
     )
-
-
-async def _state(context: FrontContext, follower: ValkeyFollower) -> dict[str, object] | None:
-    """Return the state for /health, or None while requests could not be served."""
-    if context.requests.draining or not follower.connected:
-        return None
-    return {"requests": context.requests.count, "attended": len(context.reader.attended)}

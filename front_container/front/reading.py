@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 
 from axon.event_log.attendance import EXTEND_EVERY_S, Attendance
@@ -127,9 +127,9 @@ class ResponseReader:
         self._readers[response_id] += 1
         self._joined.add(response_id)
         try:
-            events = self._follower.follow(response_id, tenant_id=tenant_id, after=after)
-            async with aclosing(events):
-                yield reading.events(events)
+            followed = self._follower.follow(response_id, tenant_id=tenant_id, after=after)
+            async with aclosing(reading.events(followed)) as events:
+                yield events
         finally:
             # Nothing is awaited here: the handler may have been cancelled.
             self._leave(response_id)
@@ -157,8 +157,10 @@ class _Reading:
         self.ended = False
         self._response_id = response_id
 
-    async def events(self, events: AsyncIterator[LoggedEvent]) -> AsyncIterator[LoggedEvent]:
-        """Yield the events; a response that is missing or has lost events is the client's error.
+    async def events(
+        self, followed: AsyncGenerator[LoggedEvent, None]
+    ) -> AsyncGenerator[LoggedEvent, None]:
+        """Yield the events; that a response is missing, or has lost events, is for the client.
 
         Raises
         ------
@@ -166,9 +168,10 @@ class _Reading:
             The tenant has no such response, or events are lost.
         """
         try:
-            async for event in events:
-                self.ended = event.data.startswith(TERMINAL)
-                yield event
+            async with aclosing(followed) as events:
+                async for event in events:
+                    self.ended = event.data.startswith(TERMINAL)
+                    yield event
         except MissingResponseError as error:
             raise unknown_response(self._response_id) from error
         except LostEventsError as error:

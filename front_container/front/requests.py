@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -16,12 +17,34 @@ BODY_S = 60.0
 """Seconds for a request's body to arrive."""
 _CLIENT_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 """Ids of clients that are returned to them; others could break a header or a log line."""
+_REQUEST_ID = web.RequestKey("request_id", str)
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _JSON_TYPES = ("application/json", "text/json")
 
 
+@dataclass(slots=True, eq=False)
+class OpenRequest:
+    """A request that is being answered.
+
+    Parameters
+    ----------
+    request : web.Request
+        The request.
+    key_id : str
+        Id of its API key; empty until that is known.
+    """
+
+    request: web.Request
+    key_id: str = ""
+
+    def disconnect(self) -> None:
+        """Close the connection, which also cancels what answers the request."""
+        if (transport := self.request.transport) is not None:
+            transport.abort()
+
+
 class OpenRequests:
-    """Counts the requests that are being answered, so that a front that ends can wait for them.
+    """The requests that are being answered: a front that ends waits for them.
 
     Attributes
     ----------
@@ -31,25 +54,35 @@ class OpenRequests:
 
     def __init__(self) -> None:
         self.draining = False
-        self._count = 0
+        self._open = set[OpenRequest]()
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def count(self) -> int:
         """Number of requests that are being answered."""
-        return self._count
+        return len(self._open)
+
+    @property
+    def key_ids(self) -> frozenset[str]:
+        """Ids of the API keys of these requests."""
+        return frozenset(each.key_id for each in self._open if each.key_id)
+
+    def of(self, key_id: str) -> list[OpenRequest]:
+        """Return the requests of a key."""
+        return [each for each in self._open if each.key_id == key_id]
 
     @contextmanager
-    def open(self) -> Iterator[None]:
-        """Count a request while the context is entered."""
-        self._count += 1
+    def open(self, request: web.Request) -> Iterator[OpenRequest]:
+        """Count a request as open while the context is entered."""
+        opened = OpenRequest(request)
+        self._open.add(opened)
         self._idle.clear()
         try:
-            yield
+            yield opened
         finally:
-            self._count -= 1
-            if not self._count:
+            self._open.remove(opened)
+            if not self._open:
                 self._idle.set()
 
     async def drain(self, timeout_s: float) -> None:
@@ -97,8 +130,11 @@ def idempotency_key_of(request: web.Request) -> str | None:
 
 def request_id_of(request: web.Request) -> str:
     """Return the id for ``x-request-id``: the client's own, if it sent a short one, or a new."""
-    given = request.headers.get("X-Client-Request-Id", "")
-    return given if _CLIENT_REQUEST_ID.fullmatch(given) else new_id("req")
+    if (known := request.get(_REQUEST_ID)) is None:
+        given = request.headers.get("X-Client-Request-Id", "")
+        known = given if _CLIENT_REQUEST_ID.fullmatch(given) else new_id("req")
+        request[_REQUEST_ID] = known
+    return known
 
 
 def flag_of(query: Mapping[str, str], name: str) -> bool:

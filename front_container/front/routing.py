@@ -13,6 +13,7 @@ from axon.tenants.principal import Principal
 from axon.tracebacks import describe
 from front.context import FrontContext
 from front.errors import ErrorShape, openai_error, retry_headers
+from front.requests import request_id_of
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +59,10 @@ def add_route(
 
 def _handler(context: FrontContext, endpoint: Endpoint, errors: ErrorShape) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        with context.requests.open():
+        with context.requests.open(request) as opened:
             try:
                 principal = await context.authenticator.authenticate(request)
+                opened.key_id = principal.key_id
                 return await endpoint(Call(request, principal))
             except ConnectionResetError:
                 return web.Response()  # nobody receives it: the client has left
@@ -91,8 +93,16 @@ def log_failure(request: web.Request, error: Exception) -> None:
     """Log an error that is not the client's; of the path only the route, since paths name ids."""
     if isinstance(error, RequestError):
         return
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource else "unknown path"
     expected = isinstance(error, AxonError)
     level = logging.WARNING if expected else logging.ERROR
-    logger.log(level, "%s %s: %s", request.method, route, describe(error), exc_info=not expected)
+    what = (request_id_of(request), route_of(request), describe(error))
+    logger.log(level, "%s, %s: %s", *what, exc_info=not expected)
+
+
+def route_of(request: web.Request) -> str:
+    """Return method and pattern of the request's route, for logs and metrics.
+
+    Methods and paths of requests that have none are the clients' text, of any length and number.
+    """
+    resource = request.match_info.route.resource
+    return f"{request.method} {resource.canonical}" if resource else "unknown"

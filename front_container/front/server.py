@@ -1,8 +1,10 @@
 """The HTTP server: the application with its routes, what every answer has, start and end."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from axon.exceptions import RequestError
@@ -49,6 +51,7 @@ async def start_server(application: web.Application, *, host: str, port: int) ->
     runner = web.AppRunner(
         application,
         access_log=None,
+        logger=_http_logger(),
         # A client that closes its connection cancels its handler, which may only be waiting.
         handler_cancellation=True,
         shutdown_timeout=CANCEL_S,
@@ -57,6 +60,17 @@ async def start_server(application: web.Application, *, host: str, port: int) ->
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner
+
+
+def _http_logger() -> logging.Logger:
+    """Return aiohttp's logger without what it says of malformed requests: they are quoted there."""
+    log = logging.getLogger("front.http")
+    log.filters = [lambda record: not isinstance(_error_of(record), HttpProcessingError)]
+    return log
+
+
+def _error_of(record: logging.LogRecord) -> BaseException | None:
+    return record.exc_info[1] if record.exc_info else None
 
 
 async def stop_listening(runner: web.AppRunner) -> None:

@@ -73,7 +73,7 @@ def installed(wheel: Path, folder: Path, *extras: str) -> WheelHarness:
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     # A module of the same name must not be imported in place of Axon's.
-    for name in ("local", "relay", "cli"):
+    for name in ("local", "relay", "front", "cli"):
         (elsewhere / f"{name}.py").write_text("raise AssertionError('not this one')")
     return WheelHarness(axon=venv / "bin" / "axon", folder=elsewhere)
 

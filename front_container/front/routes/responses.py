@@ -21,6 +21,8 @@ from front.requests import flag_of, idempotency_key_of, integer_of, read_json
 from front.routing import Call, add_route, json_answer
 from front.sse import EventStream
 
+INCLUDABLE = ("reasoning.encrypted_content",)
+"""Agents always ask for it; a model that gives none has nothing to include."""
 _PATH = "/v1/responses"
 _ONE = _PATH + "/{response_id}"
 _UNSERVED = {
@@ -65,6 +67,7 @@ class _ResponseRoutes:
         """Answer with a response as it is now, or with its events as they come."""
         response_id = _response_id(call)
         query = call.request.query
+        _check_include(call)
         if not flag_of(query, "stream"):
             return json_answer(await self._response(call, response_id))
         after = integer_of(query, "starting_after", default=-1, least=-1, most=MAX_NUMBER)
@@ -90,6 +93,7 @@ class _ResponseRoutes:
     async def input_items(self, call: Call) -> web.StreamResponse:
         """Answer with a page of the items that the response's request brought."""
         query = call.request.query
+        _check_include(call)
         page = ItemPage(
             limit=integer_of(query, "limit", default=20, least=1, most=100),
             newest_first=_newest_first(query.get("order", "desc")),
@@ -159,7 +163,7 @@ def _request_of(call: Call, body: Json) -> CreateResponse:
 
 def _streams(body: Json) -> bool:
     streams = body.get("stream")
-    if streams not in (None, True, False):
+    if not isinstance(streams, bool | None):
         raise RequestError(
             "Invalid 'stream': must be true or false.", code="invalid_value", param="stream"
         )
@@ -171,6 +175,19 @@ def _response_id(call: Call) -> str:
     if not is_id("resp", response_id):
         raise unknown_response(response_id)
     return response_id
+
+
+def _check_include(call: Call) -> None:
+    """Refuse a query that asks to include what is not served."""
+    query = call.request.query
+    asked = [*query.getall("include", ()), *query.getall("include[]", ())]
+    if unserved := [name for name in asked if name not in INCLUDABLE]:
+        raise RequestError(
+            f"Unsupported value for 'include': '{unserved[0][:64]}'. Leave it out: only "
+            f"{', '.join(map(repr, INCLUDABLE))} is taken.",
+            code="unsupported_parameter",
+            param="include",
+        )
 
 
 def _newest_first(order: str) -> bool:

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from axon.adapters.postgres.pool import Pool
+from axon.adapters.postgres.retention import PostgresResponseRows
 from axon.adapters.postgres.stores import PostgresHistoryStore
 from axon.exceptions import UnavailableError
 from axon.formats import UnreadableError
 from axon.history import HistoryRecord, HistoryStore, version_of
-from axon.testing.stores import FakeHistory
+from axon.responses.deletion import ResponseRows
+from axon.testing.stores import FakeHistory, FakeResponseRows
 from tests.contract.conftest import Kind
 from tests.support.clients import postgres_pool
 
@@ -49,6 +51,7 @@ def record(
 class History:
     store: HistoryStore
     versions: Callable[[], Awaitable[dict[str, int]]]
+    responses: ResponseRows
 
 
 @pytest.fixture
@@ -65,19 +68,35 @@ def fake_history() -> History:
     async def versions() -> dict[str, int]:
         return {key: found.version for key, found in fake.records.items()}
 
-    return History(store=fake, versions=versions)
+    return History(store=fake, versions=versions, responses=FakeResponseRows(fake))
 
 
 def real_history(pool: Pool, dsn: str) -> History:
     async def versions() -> dict[str, int]:
         return {row["response_id"]: row["version"] for row in rows(dsn, "responses")}
 
-    return History(store=PostgresHistoryStore(pool=pool), versions=versions)
+    return History(
+        store=PostgresHistoryStore(pool=pool),
+        versions=versions,
+        responses=PostgresResponseRows(pool=pool),
+    )
 
 
 def rows(dsn: str, table: str) -> list[dict[str, Any]]:
     with psycopg.connect(dsn, row_factory=dict_row) as connection:
         return connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+
+
+async def test_history_shows_a_response_to_its_tenant_alone(history: History) -> None:
+    latest = record(1, version=2)
+    await history.store.write([record(1), latest])
+    stored = await history.responses.read("resp_1", tenant_id="t")
+    assert stored is not None
+    assert (stored.response, stored.input) == (latest.response, latest.input)
+    assert await history.responses.read("resp_1", tenant_id="other") is None
+    assert await history.responses.read("resp_2", tenant_id="t") is None
+    assert await history.responses.delete("resp_1", tenant_id="t", accepted=False)
+    assert await history.responses.read("resp_1", tenant_id="t") is None
 
 
 async def test_history_store_accepts_no_records(history: History) -> None:

@@ -1,17 +1,17 @@
 """A front over fakes and a real socket, with a worker's hands."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
 
-from axon.event_log.attendance import Attendance
+from axon.adapters.observability.metrics import new_registry
 from axon.event_log.follower import ResponseFollower
 from axon.exceptions import UnavailableError, WrongKeysError
 from axon.responses.retrieval import ResponseRetrieval
 from axon.tenants.principal import Principal
 from front.authentication import Authenticator
 from front.context import FrontContext
+from front.metrics import FrontMetrics
 from front.models import ServedModels
 from front.reading import ResponseReader
 from front.requests import OpenRequests
@@ -44,25 +44,16 @@ class KeysStub:
         return a_principal(tenants[secret]) if secret in tenants else None
 
 
-class AttendanceStub(Attendance):
-    def __init__(self) -> None:
-        self.extended: list[Sequence[str]] = []
-        self.fail_with: Exception | None = None
-
-    async def extend(self, response_ids: Sequence[str]) -> None:
-        self.extended.append(response_ids)
-        if self.fail_with is not None:
-            raise self.fail_with
-
-
 class FrontHarness:
     """One model, one front, and a client with a key."""
 
     def __init__(self) -> None:
         self.responses = ResponseHarness()
-        self.attendance = AttendanceStub()
         self.ready = True
+        self.registry = new_registry()
+        self.metrics = FrontMetrics(registry=self.registry)
         backend = self.responses
+        self.attendance = backend.valkey.attendance
         self.reader = ResponseReader(
             follower=ResponseFollower(
                 log=backend.valkey, channels=backend.valkey.channels, restore_s=0.05
@@ -93,6 +84,7 @@ class FrontHarness:
     async def begin(self) -> None:
         await self.responses.begin()
         application = new_application(self.context, ready=lambda: self.ready)
+        application.on_response_prepare.append(self.metrics.count)
         self.runner = await start_server(application, host="127.0.0.1", port=0)
         self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
         self.client = aiohttp.ClientSession(

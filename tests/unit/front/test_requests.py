@@ -1,7 +1,6 @@
-import asyncio
-
 import aiohttp
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from front.requests import OpenRequests
 from front.server import stop_listening
@@ -11,16 +10,15 @@ from tests.unit.front.front_harness import FrontHarness
 
 def test_open_requests_are_waited_for_within_a_limit() -> None:
     async def scenario() -> None:
-        requests = OpenRequests()
+        requests, request = OpenRequests(), make_mocked_request("GET", "/")
         await requests.drain(10)
-        with requests.open():
+        with requests.open(request):
             await requests.drain(10)
-            assert virtual_time.now() == 10
-            asyncio.get_running_loop().call_later(5, requests.open().__enter__)
-        with requests.open():
-            pass
+            assert (virtual_time.now(), requests.count) == (10, 1)
+            with requests.open(request):
+                pass
         await requests.drain(10)
-        assert virtual_time.now() == 10
+        assert (virtual_time.now(), requests.count) == (10, 0)
 
     virtual_time.run(scenario())
 

@@ -160,6 +160,7 @@ async def test_responses_are_followed_from_any_event_by_several_readers(
         ("stream=true&starting_after=x", 400, "invalid_value", "starting_after"),
         ("stream=true&starting_after=-2", 400, "invalid_value", "starting_after"),
         ("stream=yes", 400, "invalid_value", "stream"),
+        ("include[]=file_search_call.results", 400, "unsupported_parameter", "include"),
     ],
 )
 async def test_responses_follow_refuses_wrong_numbers(

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from tests.unit.front.front_harness import (
@@ -114,3 +116,13 @@ async def test_server_health_and_readiness_are_two_questions(harness: FrontHarne
     assert await statuses() == (200, 503)
     harness.ready, harness.context.requests.draining = True, True
     assert await statuses() == (200, 503)
+
+
+async def test_server_quotes_no_malformed_request_in_its_log(
+    harness: FrontHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", harness.url.rpartition(":")[2])
+    writer.write(b"GET /secret\r\nHost\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.0 400")
+    writer.close()
+    assert "secret" not in caplog.text

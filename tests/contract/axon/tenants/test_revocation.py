@@ -46,12 +46,15 @@ def ids(found: Sequence[RevokedConnection]) -> set[tuple[str, bool]]:
 
 
 async def test_open_connections_know_the_state_of_a_key(connections: OpenConnections) -> None:
+    assert await connections.state("key_1") is KeyState.UNKNOWN
     assert await connections.note("key_1", "c1") is KeyState.UNKNOWN
     await connections.note_valid("key_1")
     assert await connections.note("key_1", "c1") is KeyState.VALID
+    assert await connections.state("key_1") is KeyState.VALID
     assert await connections.revoke("key_1")
     await connections.note_valid("key_1")
     assert await connections.note("key_1", "c1") is KeyState.REVOKED
+    assert await connections.state("key_1") is KeyState.REVOKED
     assert await connections.note("key_2", "c2") is KeyState.UNKNOWN
 
 

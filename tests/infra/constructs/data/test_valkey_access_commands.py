@@ -10,6 +10,7 @@ USES = (
     ("layers/shared/python/axon/adapters/valkey/lua/*.lua", r"redis\.call\('([A-Z]+)'"),
     ("layers/shared/python/axon/adapters/valkey/*.py", r"\(\s*\"([A-Z]+)\""),
     ("relay_container/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
+    ("front_container/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
     ("inference_container/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
     ("functions/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
 )

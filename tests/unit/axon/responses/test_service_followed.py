@@ -9,6 +9,7 @@ from axon.event_log.lanes import lane_of
 from axon.event_log.log import Status
 from axon.exceptions import RequestError, UnavailableError
 from axon.ids import new_id
+from axon.responses.request_size import JOB_BYTES
 from axon.responses.warm_up import UNSENT
 from tests.unit.axon.responses.service_harness import RESUME_WINDOW_S, ResponseHarness
 from tests.unit.axon.samples import CONNECTION, MODEL, TENANT
@@ -56,6 +57,15 @@ class TestFollowedResponse:
         assert job.message_bytes is None
         await begin_relay(harness)
         assert (await harness.refusal(**request)).code == "request_too_large"
+
+    async def test_is_refused_if_no_queue_message_carries_its_job(
+        self, harness: ResponseHarness
+    ) -> None:
+        await harness.submit(connection_id="", input="x" * (JOB_BYTES - 5_000))
+        assert len(harness.jobs_sent()) == 1
+        refusal = await harness.refusal(connection_id="", input="x" * JOB_BYTES)
+        assert (refusal.code, refusal.param) == ("request_too_large", "input")
+        assert refusal.status == 413
 
     async def test_ends_at_once_if_it_generates_nothing(self, harness: ResponseHarness) -> None:
         first = await harness.submit(connection_id="", generate=False)

@@ -17,8 +17,9 @@ from axon.protocol.refusals import refusal_of
 from axon.protocol.schemas import TOOL_BOUNDS, check_schema
 from axon.protocol.unserved import refuse_unserved
 
-MAX_INPUT_CHARACTERS = 131_072
-"""Longest string input, in characters; API Gateway limits a message to 128 KB (AWS quota)."""
+MAX_INPUT_CHARACTERS = 10_485_760
+"""Longest string of a request, in characters: OpenAI's limit, which its errors name. What carries a
+request, and what queues it, have lower ones (`axon.responses.request_size`)."""
 MAX_ECHOED_CHARACTERS = 4_096
 """Longest stream id that an error about it echoes; valid ones have 64 characters at most."""
 

@@ -1,9 +1,36 @@
-"""Refusal of a request whose response no message could carry."""
+"""Refusal of a request that no message could carry, or whose response none could."""
 
+from axon.catalog import QUEUE_MESSAGE_BYTES
 from axon.exceptions import RequestError
 from axon.jobs import Job
 from axon.protocol.sizes import MESSAGE_BYTES, TEXT_BYTES, json_bytes
 from axon.protocol.transcript import Transcript
+
+JOB_BYTES = QUEUE_MESSAGE_BYTES // 2
+"""Longest job. The record for the database repeats what a job holds, in a message of the same
+length, so the answer has the other half."""
+
+
+def check_queued(job: bytes) -> None:
+    """Refuse a request whose job, as it goes into the queue, is longer than `JOB_BYTES`.
+
+    Only HTTP carries such requests: a WebSocket message is shorter.
+
+    Raises
+    ------
+    RequestError
+        It says by how much the job is too long.
+    """
+    if len(job) <= JOB_BYTES:
+        return
+    raise RequestError(
+        f"The request is too large: {len(job):,} bytes with all that its answer needs, and "
+        f"{JOB_BYTES:,} at most can be queued. Shorten 'input'; earlier turns need not be sent "
+        "again, if previous_response_id names the last one.",
+        code="request_too_large",
+        param="input",
+        status=413,
+    )
 
 
 def check_size(job: Job, transcript: Transcript) -> None:

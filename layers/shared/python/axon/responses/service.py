@@ -29,7 +29,7 @@ from axon.responses.deletion import ResponseDeletion, ResponseRows
 from axon.responses.fingerprint import fingerprint
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.repeats import RepeatedRequests, idempotency_of
-from axon.responses.request_size import check_size
+from axon.responses.request_size import check_queued, check_size
 from axon.responses.resumption import NO_RELAY, ResponseResumption
 from axon.responses.terminator import ResponseTerminator, unknown_response
 from axon.responses.warm_up import UNSENT, WarmUps
@@ -258,13 +258,15 @@ class ResponseService:
         `request` is in the client's own words: its fingerprint does not depend on an alias's.
         """
         idempotency = idempotency_of(request, job.tenant_id)
+        encoded = job.encode()
+        check_queued(encoded)
         response = NewResponse(
             response_id=job.response_id,
             tenant_id=job.tenant_id,
             key_id=job.key_id,
             connection_id=job.connection_id,
             model=job.model,
-            job=job.encode(),
+            job=encoded,
             created=created,
             idempotency=idempotency,
             fingerprint=fingerprint(request) if idempotency else "",

@@ -64,6 +64,10 @@ class OpenConnections(Protocol):
         """
         ...
 
+    async def state(self, key_id: str) -> KeyState:
+        """Return the state of a key whose requests need no connection to be noted."""
+        ...
+
     async def remove(self, key_id: str, connection_id: str) -> None:
         """Remove a connection that is closed."""
         ...
@@ -131,11 +135,23 @@ class KeyCheck:
         key_id = principal.key_id
         if not key_id:
             return  # opened before keys were recorded
-        state = await self._connections.note(key_id, connection_id)
+        if await self._is_revoked(key_id, await self._connections.note(key_id, connection_id)):
+            raise REVOKED
+
+    async def is_revoked(self, key_id: str) -> bool:
+        """Return whether a key was revoked since its request was authenticated.
+
+        Raises
+        ------
+        UnavailableError
+            Valkey is away.
+        """
+        return await self._is_revoked(key_id, await self._connections.state(key_id))
+
+    async def _is_revoked(self, key_id: str, state: KeyState) -> bool:
         if state is KeyState.UNKNOWN:
             state = await self._look_up(key_id)
-        if state is KeyState.REVOKED:
-            raise REVOKED
+        return state is KeyState.REVOKED
 
     async def _look_up(self, key_id: str) -> KeyState:
         try:

@@ -50,6 +50,10 @@ class FakeOpenConnections(OpenConnections):
         return state
 
     @override
+    async def state(self, key_id: str) -> KeyState:
+        return self._state(key_id)
+
+    @override
     async def remove(self, key_id: str, connection_id: str) -> None:
         self._open.get(key_id, {}).pop(connection_id, None)
 

@@ -54,6 +54,11 @@ class ValkeyOpenConnections(OpenConnections):
         return KeyState(state.decode())
 
     @override
+    async def state(self, key_id: str) -> KeyState:
+        state: bytes | None = await self._valkey.call("GET", keys.key_state(key_id))
+        return KeyState((state or b"").decode())
+
+    @override
     async def remove(self, key_id: str, connection_id: str) -> None:
         await self._valkey.call("ZREM", keys.key_connections(key_id), connection_id)
 

@@ -1,0 +1,81 @@
+import pytest
+
+from axon.exceptions import RequestError, UnavailableError
+from axon.history import HistoryRecord
+from axon.responses.retrieval import ResponseRetrieval
+from tests.unit.axon.responses.service_harness import ResponseHarness
+from tests.unit.axon.samples import TENANT, a_job
+
+KEPT_S = 301
+"""Seconds after which the events of an ended response have expired."""
+
+
+@pytest.fixture
+async def harness() -> ResponseHarness:
+    harness = ResponseHarness()
+    await harness.begin()
+    return harness
+
+
+@pytest.fixture
+def retrieval(harness: ResponseHarness) -> ResponseRetrieval:
+    return ResponseRetrieval(
+        event_log=harness.valkey,
+        rows=harness.deleted,
+        conversations=harness.conversations,
+        pending=harness.pending,
+    )
+
+
+class TestResponseRetrieval:
+    async def test_asks_the_database_once_the_events_have_expired(
+        self, harness: ResponseHarness, retrieval: ResponseRetrieval
+    ) -> None:
+        response_id = await harness.submit(connection_id="")
+        (job,) = harness.jobs_sent()
+        await harness.answer(response_id, "Hello")
+        ended = await retrieval.response(response_id, tenant_id=TENANT)
+        harness.now += KEPT_S
+        with pytest.raises(UnavailableError):  # the log knows it, so its record is on its way
+            await retrieval.response(response_id, tenant_id=TENANT)
+        await harness.history.send(HistoryRecord.of(job, response=ended, version=1, ended_ms=1))
+        assert await retrieval.response(response_id, tenant_id=TENANT) == ended
+
+    @pytest.mark.parametrize("tenant_id", [TENANT, "tenant-2"])
+    async def test_says_to_its_tenant_alone_that_a_record_is_on_its_way(
+        self, harness: ResponseHarness, retrieval: ResponseRetrieval, tenant_id: str
+    ) -> None:
+        job = a_job()
+        harness.pending.tenants[job.response_id] = TENANT
+        for call in (retrieval.response, retrieval.input_items):
+            with pytest.raises((UnavailableError, RequestError)) as caught:
+                await call(job.response_id, tenant_id=tenant_id)
+            assert isinstance(caught.value, UnavailableError) is (tenant_id == TENANT)
+
+    async def test_has_no_input_of_what_is_not_stored(
+        self, harness: ResponseHarness, retrieval: ResponseRetrieval
+    ) -> None:
+        response_id = await harness.submit(connection_id="", store=False)
+        assert await retrieval.input_items(response_id, tenant_id=TENANT)
+        await harness.answer(response_id, "Hello")
+        harness.turns.turns.clear()
+        with pytest.raises(RequestError) as caught:
+            await retrieval.input_items(response_id, tenant_id=TENANT)
+        assert (caught.value.code, caught.value.status) == ("response_not_stored", 404)
+
+    async def test_gives_items_ids_that_stay(
+        self, harness: ResponseHarness, retrieval: ResponseRetrieval
+    ) -> None:
+        items = [
+            {"role": "user", "content": "weather?"},
+            {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c1", "output": "sunny"},
+            {"role": "assistant", "content": "sunny", "id": "msg_mine"},
+        ]
+        response_id = await harness.submit(connection_id="", input=items)
+        shown = await retrieval.input_items(response_id, tenant_id=TENANT)
+        kinds = [item["id"].partition("_")[0] for item in shown]
+        assert kinds == ["msg", "fc", "fco", "msg"]
+        assert shown[3]["id"] == "msg_mine"
+        assert shown[3]["content"][0]["type"] == "output_text"
+        assert shown == await retrieval.input_items(response_id, tenant_id=TENANT)
