@@ -273,6 +273,27 @@ async def test_sweeper_takes_nothing_for_a_while_after_an_outage(
     assert await harness.sweep() == 1
 
 
+async def test_sweeper_cancels_nothing_for_a_while_after_a_failover(
+    stack: AsyncExitStack, valkey_url: str
+) -> None:
+    harness = await a_harness(stack, valkey_url)
+    assert await harness.sweepers[0].end_abandoned() == 0
+    job = await harness.open()
+    state = keys.sweeps(keys.ABANDONED)
+    now = await harness.valkey.now_ms()
+    # The server that is reached from here on may have lost that the client had resumed.
+    assert await harness.valkey.call("HSET", state, "generation", "lost") == 0
+    await harness.valkey.call("ZADD", keys.ABANDONED, now - 1, job.response_id)
+    assert await harness.sweepers[0].end_abandoned() == 0
+    assert await harness.sweepers[1].end_abandoned() == 0
+    await harness.is_due(job)
+    assert await harness.sweep() == 1  # a deadline does not wait
+    late = await harness.open()
+    await harness.valkey.call("ZADD", keys.ABANDONED, now - 1, late.response_id)
+    await harness.valkey.call("HSET", state, "resumes", now - 1)
+    assert await harness.sweepers[0].end_abandoned() == 1
+
+
 class TestVersionBefore:
     """Fields that functions and workers of commit 324e65d do not write."""
 

@@ -42,7 +42,8 @@ class DueIndex(Protocol):
     log is kept, until it has ended.
 
     After a time in which nobody could look, as when Valkey was away, nothing is taken for 30 s:
-    workers need them to append what they hold, clients to resume.
+    workers need them to append what they hold, clients to resume. The same holds for what is
+    abandoned after a failover, which may have undone that a client resumed it.
     """
 
     async def take_overdue(self, *, limit: int) -> Taken:

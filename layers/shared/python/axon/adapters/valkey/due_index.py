@@ -7,6 +7,7 @@ from typing_extensions import override
 from axon.adapters.valkey import event_log_codec as codec
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
+from axon.adapters.valkey.generation import GENERATION
 from axon.deadlines import Deadlines
 from axon.directory.models import SILENCE_S
 from axon.event_log.due import DueIndex, DueReason, DueResponse, Taken
@@ -19,7 +20,8 @@ would fence each other off while a service hangs, and neither would end the resp
 AWAY_S = 10.0
 """Seconds without a sweep after which Valkey, or every relay, was away: there is one a second."""
 GRACE_S = 30.0
-"""Seconds for which nothing is taken then: longer than clients and workers take to come back."""
+"""Seconds for which nothing is taken then: longer than clients and workers take to come back. For
+as long nothing abandoned is taken after a failover, which may have undone resumptions."""
 MOST_BYTES = 200_000
 """Bytes of jobs that one call takes, so that no script runs longer than 5 ms."""
 
@@ -56,7 +58,9 @@ class ValkeyDueIndex(DueIndex):
             int(deadlines.keep_open_s + retention_s),
             self._deadlines,
         ]
-        self._take = Script(valkey, "take_due", after=("now_ms", "held", "due"), when_full=True)
+        self._take = Script(
+            valkey, "take_due", after=("now_ms", "generation", "held", "due"), when_full=True
+        )
         self._is_overdue = Script(valkey, "is_overdue", after=("now_ms", "due"), when_full=True)
 
     @override
@@ -78,7 +82,7 @@ class ValkeyDueIndex(DueIndex):
     async def _take_from(self, index: str, kind: str, limit: int) -> Taken:
         more, *rows = await self._take(
             keys=[index, keys.sweeps(index), keys.taken(secrets.token_hex(8)), *_CAPACITY_KEYS],
-            args=[kind, limit, MOST_BYTES, *self._sweep_arguments],
+            args=[kind, limit, MOST_BYTES, *self._sweep_arguments, GENERATION],
         )
         due = [each for row in rows if (each := _read(*row, generation=self._valkey.generation))]
         return Taken(due, more=bool(more))

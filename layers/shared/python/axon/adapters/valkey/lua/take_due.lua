@@ -6,7 +6,7 @@
 -- ARGV: 'deadline' or 'abandoned', how many entries at most, how many bytes at most, ms of the lease,
 --       ms without a sweep after which Valkey or all relays were away, ms for which nothing is taken then,
 --       ms without a registration after which a model counts as unserved, seconds to keep an open log,
---       deadlines of a response that has none of its own
+--       deadlines of a response that has none of its own, generation
 -- Returns 1 if there may be more, then id, reason and fields of each response taken.
 local index, state, remembered, last_seen, served, workers = unpack(KEYS)
 local kind, count, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -30,13 +30,18 @@ if before then
 end
 
 -- While Valkey was away nobody could make progress or resume. All would be due at once now, though
--- their workers and clients come back within seconds.
-local swept = redis.call('HMGET', state, 'swept', 'resumes')
+-- their workers and clients come back within seconds. A failover may have undone resumptions: clients
+-- must have the time to resume again.
+local generation, swept = ARGV[10], redis.call('HMGET', state, 'swept', 'resumes', 'generation')
 local resumes = tonumber(swept[2] or '0')
-if swept[1] and now - swept[1] > away then
+if swept[1] and now - swept[1] > away
+  or kind == 'abandoned' and not is_current(swept[3], generation) then
   resumes = now + grace
 end
 redis.call('HSET', state, 'swept', now, 'resumes', resumes)
+if generation ~= '' then
+  redis.call('HSET', state, 'generation', generation)
+end
 if now < resumes then
   return { 0 }
 end
