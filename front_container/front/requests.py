@@ -137,6 +137,11 @@ def request_id_of(request: web.Request) -> str:
     return known
 
 
+def speaks_anthropic(request: web.Request) -> bool:
+    """Return whether a request is one of Anthropic's API: its SDKs always send the version."""
+    return "anthropic-version" in request.headers
+
+
 def flag_of(query: Mapping[str, str], name: str) -> bool:
     """Return a parameter of the query that is true or false; false if it is not there.
 

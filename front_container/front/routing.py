@@ -8,12 +8,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from axon.exceptions import AxonError, RequestError
+from axon.protocol.anthropic.errors import messages_error
 from axon.serialization import dumps
 from axon.tenants.principal import Principal
 from axon.tracebacks import describe
 from front.context import FrontContext
 from front.errors import ErrorShape, openai_error, retry_headers
-from front.requests import request_id_of
+from front.requests import request_id_of, speaks_anthropic
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def _handler(context: FrontContext, endpoint: Endpoint, errors: ErrorShape) -> H
                 return web.Response()  # nobody receives it: the client has left
             except Exception as error:
                 log_failure(request, error)
-                return refusal(error, errors)
+                return refusal(request, error, errors)
 
     return handle
 
@@ -78,9 +79,16 @@ def json_answer(value: object) -> web.Response:
     return web.Response(body=dumps(value), content_type="application/json")
 
 
-def refusal(error: Exception, errors: ErrorShape) -> web.Response:
-    """Return the answer to a request that has failed before its answer began."""
-    status, body = errors(error)
+def refusal(
+    request: web.Request, error: Exception, errors: ErrorShape = openai_error
+) -> web.Response:
+    """Return the answer to a request that has failed before its answer began.
+
+    A request of Anthropic's API gets an error in that shape, whichever endpoint it asks.
+    """
+    status, body = (messages_error if speaks_anthropic(request) else errors)(error)
+    if "request_id" in body:
+        body["request_id"] = request_id_of(request)
     return web.Response(
         body=dumps(body),
         status=status,

@@ -10,9 +10,8 @@ from aiohttp.typedefs import Handler, Middleware
 from axon.exceptions import RequestError
 from front.access import Access
 from front.context import FrontContext
-from front.errors import openai_error
 from front.requests import request_id_of
-from front.routes import chat, health, models, responses
+from front.routes import chat, health, messages, models, responses
 from front.routing import refusal
 
 CANCEL_S = 0.5
@@ -41,7 +40,7 @@ def new_application(context: FrontContext, *, ready: Callable[[], bool]) -> web.
     )
     application.on_response_prepare.append(_complete(context, access))
     health.add_routes(application, context, ready=ready)
-    for module in (models, responses, chat):
+    for module in (models, responses, chat, messages):
         module.add_routes(application, context)
     return application
 
@@ -89,7 +88,7 @@ def _check_access(access: Access) -> Middleware:
         try:
             access.check(request.headers)
         except RequestError as error:
-            return refusal(error, openai_error)
+            return refusal(request, error)
         return await handler(request)
 
     return check
@@ -110,20 +109,14 @@ def _answer_for_unknown(access: Access) -> Middleware:
 
 
 def _unknown(request: web.Request, error: web.HTTPException) -> web.Response:
-    """Return 404 or 405 in the shape of OpenAI's errors."""
+    """Return 404 or 405."""
     if not isinstance(error, web.HTTPMethodNotAllowed):
         message = f"Unknown URL ({request.method} {request.path[:256]}). See the API reference."
         unknown = RequestError(message, code="unknown_url", status=404)
-        return refusal(unknown, openai_error)
+        return refusal(request, unknown)
     allowed = ", ".join(sorted(error.allowed_methods))
-    answer = refusal(
-        RequestError(
-            f"{request.method} is not allowed for {request.path[:256]}. Use {allowed}.",
-            code="method_not_allowed",
-            status=405,
-        ),
-        openai_error,
-    )
+    message = f"{request.method} is not allowed for {request.path[:256]}. Use {allowed}."
+    answer = refusal(request, RequestError(message, code="method_not_allowed", status=405))
     answer.headers["Allow"] = allowed
     return answer
 
@@ -134,10 +127,13 @@ def _complete(
     """Return what adds the headers that every answer has."""
 
     async def complete(request: web.Request, answer: web.StreamResponse) -> None:
-        answer.headers["x-request-id"] = request_id_of(request)
+        # By OpenAI's name and by Anthropic's.
+        answer.headers["x-request-id"] = answer.headers["request-id"] = request_id_of(request)
         if origin := access.allowed_origin(request.headers):
             answer.headers["Access-Control-Allow-Origin"] = origin
-            answer.headers["Access-Control-Expose-Headers"] = "x-request-id, retry-after"
+            answer.headers["Access-Control-Expose-Headers"] = (
+                "x-request-id, request-id, retry-after"
+            )
             answer.headers["Vary"] = "Origin"
         if context.requests.draining:
             answer.force_close()  # the client's next request needs another front

@@ -1,13 +1,12 @@
 """Chat Completions, and the older Completions: views of the Responses API."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from aiohttp import web
 
 from axon.event_log.log import LoggedEvent
-from axon.exceptions import UnavailableError
 from axon.protocol.chat import request as chat_request
 from axon.protocol.chat import result as chat_result
 from axon.protocol.chat.errors import chat_error, check_answered
@@ -19,18 +18,12 @@ from axon.protocol.completions.request import TextRequest
 from axon.protocol.completions.view import TextStream
 from axon.protocol.objects import Json
 from axon.protocol.requests import CreateResponse
-from axon.serialization import dumps, loads
-from front.beginning import begun
+from axon.serialization import dumps
 from front.context import FrontContext
 from front.errors import ErrorShape
 from front.requests import idempotency_key_of, read_json
 from front.routing import Call, add_route, json_answer
-from front.sse import EventStream
-
-BEGINNING_S = 10.0
-"""Seconds for which the headers of a stream wait for its first chunk: so an early failure has an
-HTTP status. Shorter than the silence that balancers and clients allow (60 s), since the comments of
-a stream begin with its headers."""
+from front.views import ended, streamed, submit
 
 Request = TypeVar("Request", bound=CompletionRequest)
 
@@ -98,7 +91,7 @@ class _Endpoint(Generic[Request]):
             body["idempotency_key"] = key
         request = self._view.parse(body)
         opened = self._context.reader.open(
-            await self._submit(self._view.to_create_response(request), call),
+            await submit(self._context, call, self._view.to_create_response(request)),
             tenant_id=call.principal.tenant_id,
             # These APIs cannot resume an answer. But a client with an idempotency key that sends
             # its request again gets the same one, from the beginning: it has the time of a resume.
@@ -107,47 +100,23 @@ class _Endpoint(Generic[Request]):
         async with opened as events:
             if request.stream:
                 return await self._stream(call, events, include_usage=request.include_usage)
-            return await self._whole(events)
-
-    async def _submit(self, request: CreateResponse, call: Call) -> str:
-        response_id = await self._context.service.submit(
-            request, principal=call.principal, connection_id=""
-        )
-        if response_id is None:  # only a connection can be gone
-            raise UnavailableError("the response was not accepted")
-        return response_id
-
-    async def _whole(self, events: AsyncIterator[LoggedEvent]) -> web.StreamResponse:
-        async for event in events:
-            last = event
-        response = loads(last.data)["response"]
+            response = await ended(events)
         check_answered(response)
         return json_answer(self._view.completion_of(response))
 
     async def _stream(
         self, call: Call, events: AsyncIterator[LoggedEvent], *, include_usage: bool
     ) -> web.StreamResponse:
-        texts = _texts(events, self._view.stream(include_usage=include_usage))
-        async with (
-            begun(texts, within_s=BEGINNING_S) as begun_texts,
-            EventStream(call.request, error=self._error_text) as stream,
-        ):
-            async for text in begun_texts:
-                await stream.write(text)
-        return stream.response
+        stream = self._view.stream(include_usage=include_usage)
+
+        def feed(event: Json) -> bytes:
+            return b"".join(map(_server_sent, stream.feed(event)))
+
+        return await streamed(call, events, feed=feed, error=self._error_text)
 
     def _error_text(self, error: Exception) -> bytes:
         _, body = self._view.error(error)
         return _server_sent(dumps(body))
-
-
-async def _texts(
-    events: AsyncIterator[LoggedEvent], stream: ChatStream | TextStream
-) -> AsyncGenerator[bytes, None]:
-    """Yield the chunks of each event that has any, as text of the stream."""
-    async for event in events:
-        if chunks := stream.feed(loads(event.data)):
-            yield b"".join(map(_server_sent, chunks))
 
 
 def _server_sent(data: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from axon.exceptions import RequestError, UnavailableError
+from axon.exceptions import RequestError
 from axon.ids import is_id
 from axon.protocol.errors import error_event
 from axon.protocol.objects import Json
@@ -15,11 +15,12 @@ from axon.protocol.requests import (
 )
 from axon.responses.item_pages import ItemPage
 from axon.responses.terminator import unknown_response
-from axon.serialization import dumps, loads
+from axon.serialization import dumps
 from front.context import FrontContext
 from front.requests import flag_of, idempotency_key_of, integer_of, read_json
 from front.routing import Call, add_route, json_answer
 from front.sse import EventStream
+from front.views import ended, submit
 
 INCLUDABLE = ("reasoning.encrypted_content",)
 """Agents always ask for it; a model that gives none has nothing to include."""
@@ -58,7 +59,7 @@ class _ResponseRoutes:
         """Accept a request; answer with its response when that has ended, or with its events."""
         body = await read_json(call.request, max_bytes=self._context.max_body_bytes)
         streams = _streams(body)
-        response_id = await self._submit(_request_of(call, body), call)
+        response_id = await submit(self._context, call, _request_of(call, body))
         if streams:
             return await self._stream(call, response_id)
         return await self._whole(call, response_id)
@@ -113,12 +114,6 @@ class _ResponseRoutes:
             status=404,
         )
 
-    async def _submit(self, request: CreateResponse, call: Call) -> str:
-        response_id = await self._context.service.submit(request, principal=call.principal)
-        if response_id is None:  # only a connection can be gone
-            raise UnavailableError("the response was not accepted")
-        return response_id
-
     async def _response(self, call: Call, response_id: str) -> Json:
         return await self._context.retrieval.response(
             response_id, tenant_id=call.principal.tenant_id
@@ -128,9 +123,8 @@ class _ResponseRoutes:
         """Answer with the response when it has ended; with 200 also if it has failed, as OpenAI."""
         opened = self._context.reader.open(response_id, tenant_id=call.principal.tenant_id)
         async with opened as events:
-            async for event in events:
-                last = event
-        return json_answer(loads(last.data)["response"])
+            response = await ended(events)
+        return json_answer(response)
 
     async def _stream(self, call: Call, response_id: str, *, after: int = -1) -> web.StreamResponse:
         """Answer with the events, exactly as the log has them."""

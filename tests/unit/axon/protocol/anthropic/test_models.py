@@ -31,8 +31,6 @@ def test_model_page_goes_on_where_the_last_one_ended(
 @pytest.mark.parametrize(
     ("asked", "param"),
     [
-        ({"limit": 0}, "limit"),
-        ({"limit": 1001}, "limit"),
         ({"after_id": "x"}, "after_id"),
         ({"before_id": "x"}, "before_id"),
         ({"after_id": "a", "before_id": "b"}, "before_id"),

@@ -7,7 +7,7 @@ import pytest
 from axon.exceptions import RequestError
 from axon.protocol.anthropic.request import CreateMessage, parse_message, to_create_response
 from axon.protocol.anthropic.unserved import HINTS, UNSERVED, UNSERVED_IN_TOOLS
-from axon.protocol.requests import CreateResponse
+from axon.protocol.requests import MAX_INPUT_CHARACTERS, CreateResponse
 
 USER = {"role": "user", "content": "hi"}
 REQUEST: dict[str, Any] = {"model": "echo", "max_tokens": 9, "messages": [USER]}
@@ -133,7 +133,7 @@ def test_tool_with_an_unserved_field_is_refused_by_name(name: str) -> None:
         ({"messages": [USER | {"role": "robot"}]}, "messages.0.role"),
         ({"messages": [USER, {"role": "assistant", "content": "So"}]}, "messages.1"),
         ({"system": [{"type": "image"}]}, "system.0.type"),
-        ({"system": "x" * 131_073}, "system"),
+        ({"system": "x" * (MAX_INPUT_CHARACTERS + 1)}, "system"),
         ({"temperature": 1.5}, "temperature"),
         ({"tool_choice": {"type": "any"}}, "tool_choice.type"),
         ({"tool_choice": {"type": "tool", "name": "f"}}, "tool_choice.type"),

@@ -38,17 +38,15 @@ def model_page(
     models : Sequence[str]
         The names of all models, in an order that stays the same.
     limit : int
-        Most models of the page.
+        Most models of the page, 1 at least.
     after_id, before_id : str | None
         The last model of the page before, or the first of the page after; None for none.
 
     Raises
     ------
     RequestError
-        The limit is out of its bounds, both models are given, or there is no such model.
+        Both models are given, or there is no such model.
     """
-    if not 1 <= limit <= MOST:
-        raise _refusal("limit", f"must be 1 to {MOST}")
     if after_id and before_id:
         raise _refusal("before_id", "cannot stand beside 'after_id'; leave one out")
     for name, given in (("after_id", after_id), ("before_id", before_id)):

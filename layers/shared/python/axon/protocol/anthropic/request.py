@@ -92,7 +92,9 @@ class RequestMetadata(_Model):
 
 
 class CreateMessage(_Model):
-    """The body of ``POST /v1/messages``."""
+    """The body of ``POST /v1/messages``; `idempotency_key` is the header Idempotency-Key."""
+
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
     model: ModelName
     max_tokens: MaxTokens
@@ -156,6 +158,7 @@ def to_create_response(request: CreateMessage) -> CreateResponse:
     choice, config = request.tool_choice, request.output_config or OutputConfig()
     user_id = request.metadata.user_id if request.metadata else None
     return CreateResponse(
+        idempotency_key=request.idempotency_key,
         model=request.model,
         instructions=instructions,
         input=items_of(request.messages),

@@ -1,0 +1,80 @@
+"""Anthropic's Messages API: ``POST /v1/messages``, a view of the Responses API."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from axon.event_log.log import LoggedEvent
+from axon.exceptions import RequestError
+from axon.protocol.anthropic.errors import messages_error
+from axon.protocol.anthropic.request import parse_message, to_create_response
+from axon.protocol.anthropic.result import message_of
+from axon.protocol.anthropic.stream import MessageEvent, MessageStream, error_event
+from axon.protocol.objects import Json
+from front.context import FrontContext
+from front.requests import idempotency_key_of, read_json, request_id_of
+from front.routing import Call, add_route, json_answer
+from front.views import ended, streamed, submit
+
+_PATH = "/v1/messages"
+
+
+def add_routes(application: web.Application, context: FrontContext) -> None:
+    """Add the routes of the Messages API."""
+    routes = _MessageRoutes(context)
+    for path, endpoint in ((_PATH, routes.create), (_PATH + "/count_tokens", routes.count_tokens)):
+        add_route(application, context, "POST", path, endpoint, errors=messages_error)
+
+
+class _MessageRoutes:
+    """The endpoints, over the parts of a front."""
+
+    def __init__(self, context: FrontContext) -> None:
+        self._context = context
+
+    async def create(self, call: Call) -> web.StreamResponse:
+        """Accept a request; answer with its message, or with the events of it as they come."""
+        body = await read_json(call.request, max_bytes=self._context.max_body_bytes)
+        if key := idempotency_key_of(call.request):
+            body["idempotency_key"] = key
+        request = parse_message(body)
+        opened = self._context.reader.open(
+            await submit(self._context, call, to_create_response(request)),
+            tenant_id=call.principal.tenant_id,
+            # This API cannot resume an answer. But a client with an idempotency key that sends its
+            # request again gets the same one, from the beginning: it has the time of a resumption.
+            cancel_on_leave=request.idempotency_key is None,
+        )
+        async with opened as events:
+            if request.stream:
+                return await _stream(call, events, thinking=request.shows_thinking)
+            response = await ended(events)
+        return json_answer(message_of(response, thinking=request.shows_thinking))
+
+    async def count_tokens(self, _call: Call) -> web.StreamResponse:
+        """Refuse to count tokens: only workers have the models' tokenizers."""
+        raise RequestError(
+            f"{_PATH}/count_tokens is not served. Count the tokens with the model's own tokenizer, "
+            "or read the `usage` of an answer.",
+            code="unsupported_endpoint",
+            status=404,
+        )
+
+
+async def _stream(
+    call: Call, events: AsyncIterator[LoggedEvent], *, thinking: bool
+) -> web.StreamResponse:
+    """Answer with the events of a message."""
+    stream, request_id = MessageStream(thinking=thinking), request_id_of(call.request)
+
+    def feed(event: Json) -> bytes:
+        return b"".join(map(_server_sent, stream.feed(event)))
+
+    def failed(error: Exception) -> bytes:
+        return _server_sent(error_event(error, request_id=request_id))
+
+    return await streamed(call, events, feed=feed, error=failed)
+
+
+def _server_sent(event: MessageEvent) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (event.name.encode(), event.data)

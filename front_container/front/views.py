@@ -1,0 +1,80 @@
+"""Answers made of a response: of the Responses API, and of the APIs that are views of it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+
+from aiohttp import web
+
+from axon.event_log.log import LoggedEvent
+from axon.exceptions import UnavailableError
+from axon.protocol.objects import Json
+from axon.protocol.requests import CreateResponse
+from axon.serialization import loads
+from front.beginning import begun
+from front.context import FrontContext
+from front.routing import Call
+from front.sse import EventStream
+
+BEGINNING_S = 10.0
+"""Seconds for which the headers of a stream wait for its first event: so an early failure has an
+HTTP status. Shorter than the silence that balancers and clients allow (60 s), since the comments of
+a stream begin with its headers."""
+
+
+async def submit(context: FrontContext, call: Call, request: CreateResponse) -> str:
+    """Accept a request of the Responses API; return its response's id.
+
+    Raises
+    ------
+    RequestError, UnavailableError
+        As `axon.responses.service.ResponseService.submit`.
+    """
+    response_id = await context.service.submit(request, principal=call.principal)
+    if response_id is None:  # only a connection can be gone
+        raise UnavailableError("the response was not accepted")
+    return response_id
+
+
+async def ended(events: AsyncIterator[LoggedEvent]) -> Json:
+    """Wait for a response's end; return the response as its terminal event shows it."""
+    async for event in events:
+        last = event
+    response: Json = loads(last.data)["response"]
+    return response
+
+
+async def streamed(
+    call: Call,
+    events: AsyncIterator[LoggedEvent],
+    *,
+    feed: Callable[[Json], bytes],
+    error: Callable[[Exception], bytes],
+) -> web.StreamResponse:
+    """Answer with a stream that is made of a response's events.
+
+    Parameters
+    ----------
+    call : Call
+        The request to answer.
+    events : AsyncIterator[LoggedEvent]
+        The response's events.
+    feed : Callable[[Json], bytes]
+        Returns what follows from the next event, as text of the stream; empty for most that show
+        nothing. It raises `RequestError` for a response that has ended without an answer.
+    error : Callable[[Exception], bytes]
+        Returns the event of an error, as text of the stream.
+    """
+    async with (
+        begun(_texts(events, feed), within_s=BEGINNING_S) as texts,
+        EventStream(call.request, error=error) as stream,
+    ):
+        async for text in texts:
+            await stream.write(text)
+    return stream.response
+
+
+async def _texts(
+    events: AsyncIterator[LoggedEvent], feed: Callable[[Json], bytes]
+) -> AsyncGenerator[bytes, None]:
+    async for event in events:
+        if text := feed(loads(event.data)):
+            yield text
