@@ -284,7 +284,7 @@ class FakeValkey(FakeLogState):
             log.meta = replace(log.meta, checkpoint=checkpoint)
             if checkpoint.tail is not TailState.IN_DOUBT:
                 log.checkpoint_generation = self.generation
-        if connection_id not in self._gone:
+        if connection_id and connection_id not in self._gone:
             log.abandoned_until = float("inf")
         if checkpoint.tail is TailState.CLOSED and log.meta.status.terminal and log.meta.tenant_id:
             self._keep(log)

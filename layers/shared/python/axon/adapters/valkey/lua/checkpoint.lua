@@ -50,8 +50,9 @@ if last < call then
     end
   end
   -- A response that is being delivered is not abandoned. But one that waits for its lane writes checkpoints
-  -- without posting anything, also after its client has left: it must not take its abandonment back.
-  if redis.call('HEXISTS', 'axon:connection:' .. ARGV[3], 'gone') == 0 then
+  -- without posting anything, also after its client has left: it must not take its abandonment back. Nor
+  -- must a relay to which the version before has given a followed response: its readers alone keep that.
+  if ARGV[3] ~= '' and redis.call('HEXISTS', 'axon:connection:' .. ARGV[3], 'gone') == 0 then
     redis.call('ZREM', KEYS[2], ARGV[1])
   end
   -- It may have ended long before its turn comes in its lane. A deleted one, which has no tenant, is not kept.
