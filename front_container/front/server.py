@@ -129,6 +129,7 @@ def _complete(
     async def complete(request: web.Request, answer: web.StreamResponse) -> None:
         # By OpenAI's name and by Anthropic's.
         answer.headers["x-request-id"] = answer.headers["request-id"] = request_id_of(request)
+        answer.headers["Server"] = "axon"  # in place of the versions of Python and aiohttp
         if origin := access.allowed_origin(request.headers):
             answer.headers["Access-Control-Allow-Origin"] = origin
             answer.headers["Access-Control-Expose-Headers"] = (

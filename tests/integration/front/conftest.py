@@ -22,7 +22,8 @@ async def harness(
 ) -> FrontHarness:
     """Fronts and workers to start, the model "echo", and a key."""
     await ValkeyModelDirectory(valkey=valkey).register(("echo",), retention_s=600)
-    _, secret = await api_keys(valkey=valkey, pool=pool).create(tenant_id="t", name="test")
+    keys = api_keys(valkey=valkey, pool=pool)
+    key, secret = await keys.create(tenant_id="t", name="test")
     variables = {
         "AXON_VALKEY_URL": valkey_url,
         "AXON_POSTGRES_DSN": app_dsn,
@@ -31,4 +32,6 @@ async def harness(
         "AXON_ENGINE": "echo",
         "AXON_STOP_TIMEOUT_S": "5",
     }
-    return FrontHarness(variables=variables, secret=secret, servers=servers)
+    return FrontHarness(
+        variables=variables, keys=keys, servers=servers, secret=secret, key_id=key.key_id
+    )

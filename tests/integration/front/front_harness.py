@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import openai
 
 from axon.settings import FrontSettings, WorkerSettings
+from axon.tenants.api_keys import ApiKeys
 from front.app import serve
 from tests.conftest import Servers
 from worker.app import serve as serve_worker
@@ -15,9 +16,19 @@ from worker.app import serve as serve_worker
 class FrontHarness:
     """Starts fronts, each with a port of its own, and clients of the unmodified SDK."""
 
-    def __init__(self, *, variables: dict[str, str], secret: str, servers: Servers) -> None:
+    def __init__(
+        self,
+        *,
+        variables: dict[str, str],
+        keys: ApiKeys,
+        servers: Servers,
+        secret: str,
+        key_id: str,
+    ) -> None:
         self._variables = variables
+        self._keys = keys
         self._secret = secret
+        self._key_id = key_id
         self._servers = servers
 
     @asynccontextmanager
@@ -40,6 +51,10 @@ class FrontHarness:
         finally:
             stop.set()
             await serving
+
+    async def revoke(self) -> None:
+        """Revoke the clients' key."""
+        assert await self._keys.revoke(self._key_id) is not None
 
     @asynccontextmanager
     async def worker(self, **changes: str) -> AsyncIterator[None]:

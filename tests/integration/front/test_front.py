@@ -1,5 +1,6 @@
 """The unmodified SDK of OpenAI at fronts over real servers, with a worker."""
 
+import asyncio
 from typing import Any
 
 import openai
@@ -9,6 +10,8 @@ from openai.types.responses import ResponseStreamEvent
 
 from tests.integration.front.front_harness import FrontHarness
 
+REVOKED_WITHIN_S = 10
+"""Twice the promised time (ADR 23): the machine may be very busy."""
 LONG = " ".join(f"word{number}" for number in range(300))
 
 
@@ -71,3 +74,17 @@ async def test_front_cancels_a_response_that_runs(harness: FrontHarness) -> None
         assert cancelled.status == "cancelled"
         events = [event async for event in stream]
         assert events[-1].response.status == "cancelled"
+
+
+async def test_front_ends_the_stream_of_a_revoked_key(harness: FrontHarness) -> None:
+    async with harness.worker(echo_token_ms="50"), harness.front() as (client, _):
+        stream: AsyncStream[Any] = await client.responses.create(
+            model="echo", input=LONG, stream=True
+        )
+        created = await anext(stream)
+        await harness.revoke()
+        async with asyncio.timeout(REVOKED_WITHIN_S):
+            events = [event async for event in stream]
+        assert events[-1].response.status == "cancelled"
+        with pytest.raises(openai.AuthenticationError):
+            await client.responses.retrieve(created.response.id)

@@ -83,6 +83,7 @@ async def test_server_gives_each_answer_a_request_id(harness: FrontHarness) -> N
     for path in ("/healthz", "/v1/nothing", "/v1/models"):
         async with harness.client.get(path) as answer:
             assert answer.headers["x-request-id"].startswith("req_")
+            assert answer.headers["Server"] == "axon"
     for given, returned in (("my-id.1", True), ("a b", False), ("x" * 200, False)):
         headers = {"X-Client-Request-Id": given}
         async with harness.client.get("/healthz", headers=headers) as answer:
