@@ -48,7 +48,7 @@ def test_request_with_an_unserved_field_is_refused_by_name(name: str) -> None:
         {"user": "u", "prompt_cache_options": {}, "prompt_cache_retention": "24h"},
         {"prediction": {"type": "content", "content": "x"}, "of_the_future": {"a": 1}},
         {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "echo": False},
-        {"stream": True, "stream_options": {"include_usage": True, "include_obfuscation": False}},
+        {"stream": True, "stream_options": {"include_usage": True, "include_obfuscation": True}},
     ],
 )
 def test_request_may_say_that_it_wants_nothing_special(fields: Json) -> None:
@@ -160,7 +160,7 @@ def test_request_takes_both_names_of_the_token_limit() -> None:
         ({"temperature": 2.1}, "temperature"),
         ({"top_p": 0}, "top_p"),
         ({"stream": "yes"}, "stream"),
-        ({"stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
+        ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
         ({"tools": [TOOL, {"type": "custom", "custom": {"name": "c"}}]}, "tools.1.type"),

@@ -32,11 +32,7 @@ from axon.protocol.requests import (
 from axon.protocol.schemas import TOOL_BOUNDS, check_schema
 
 _ONLY_FUNCTIONS = "Use the type 'function': other tools are not served."
-STREAM_REMEDIES = {
-    "stream_options.include_obfuscation": "Leave it out or use false: chunks are not obfuscated.",
-}
 _REMEDIES = {
-    **STREAM_REMEDIES,
     "messages.*.audio": "Leave it out: send the text as `content`.",
     "messages.*.function_call": "Use `tool_calls`.",
     "messages.*.tool_calls.*.type": _ONLY_FUNCTIONS,
@@ -90,10 +86,10 @@ ResponseFormat = Annotated[
 
 
 class StreamOptions(ChatModel):
-    """Options of a streamed answer."""
+    """Options of a streamed answer; `include_obfuscation` is taken and changes nothing."""
 
     include_usage: bool | None = None
-    include_obfuscation: Literal[False] | None = None
+    include_obfuscation: bool | None = None
 
 
 class CompletionRequest(ChatModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationError
 
-from axon.protocol.chat.request import STREAM_REMEDIES, CompletionRequest
+from axon.protocol.chat.request import CompletionRequest
 from axon.protocol.chat.unserved import HARMLESS, UNSERVED_SAMPLING
 from axon.protocol.items import Message
 from axon.protocol.refusals import refusal_of
@@ -31,7 +31,6 @@ _HARMLESS: Mapping[str, tuple[Any, ...]] = {**HARMLESS, "logprobs": (), "suffix"
 _REMEDIES = {
     "prompt": "Send one text: of several prompts, each is a request of its own, and token ids are "
     "not taken.",
-    **STREAM_REMEDIES,
 }
 
 
