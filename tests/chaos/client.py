@@ -8,15 +8,18 @@ from itertools import count
 from random import Random
 from typing import Any
 
+from httpx2 import HTTPError
 from openai import AsyncOpenAI, OpenAIError
 from openai.resources.responses.responses import AsyncResponsesConnection
 from websockets.exceptions import WebSocketException
 
 from tests.chaos.answers import Answer, Observations
 from tests.chaos.history import History, Op
+from tests.chaos.http_connection import HttpConnection
 from tests.chaos.plans import Behaviour, Plan, plan
 
-BROKEN = (OpenAIError, WebSocketException, OSError, TimeoutError)
+Connection = AsyncResponsesConnection | HttpConnection
+BROKEN = (OpenAIError, HTTPError, WebSocketException, OSError, TimeoutError)
 LONGEST_PAUSE_S = 1.0
 SENT_AHEAD = 0.2
 """Share of the questions that are sent while the answer before them still comes."""
@@ -29,7 +32,7 @@ class AskAgainError(Exception):
 
 
 class Client:
-    """Asks one question after the other on one socket, on another one whenever that breaks.
+    """Asks one question after the other on one connection, on another one whenever that breaks.
 
     Parameters
     ----------
@@ -42,6 +45,8 @@ class Client:
         Gets each operation and each frame.
     observations : Observations
         Shows the answers as the history has them.
+    over_http : bool
+        Ask over HTTP; else over a WebSocket.
     """
 
     def __init__(
@@ -54,8 +59,10 @@ class Client:
         retry_unknown_s: float,
         history: History,
         observations: Observations,
+        over_http: bool = False,
     ) -> None:
         self._name = name
+        self._over_http = over_http
         self._openai = openai
         self._random = random
         self._silent_s = silent_s
@@ -63,7 +70,7 @@ class Client:
         self._unknown_since: float | None = None
         self._history = history
         self._observations = observations
-        self._connection: AsyncResponsesConnection | None = None
+        self._connection: Connection | None = None
         self._connections = 0
         self._acted = False
         self._limit: asyncio.Timeout | None = None
@@ -95,9 +102,9 @@ class Client:
         """Return whether to send the next question before the end of this one's answer.
 
         Both are in one lane, so that an event of the second answer before the end of the first is a
-        fault. Relays of an earlier version know no lanes.
+        fault. Relays of an earlier version know no lanes, and HTTP has none.
         """
-        drawn = self._random.random() < SENT_AHEAD
+        drawn = self._random.random() < SENT_AHEAD and not self._over_http
         return drawn and not following.continues and not self._observations.run.get("earlier")
 
     async def ask(
@@ -181,17 +188,19 @@ class Client:
             if not answer.ended and len(answer.deltas) >= drawn.deltas:
                 await self._behave(answer, drawn, connection)
 
-    async def _connected(self) -> AsyncResponsesConnection:
+    async def _connected(self) -> Connection:
         if self._connection is None:
-            options: Any = {"open_timeout": 10, "close_timeout": 1}
-            manager = self._openai.responses.connect(websocket_connection_options=options)
-            self._connection = await manager.enter()
+            self._connection = await self._connect()
             self._connections += 1
         return self._connection
 
-    async def _request(
-        self, connection: AsyncResponsesConnection, answer: Answer, drawn: Plan
-    ) -> None:
+    async def _connect(self) -> Connection:
+        if self._over_http:
+            return HttpConnection(self._openai)
+        options: Any = {"open_timeout": 10, "close_timeout": 1}
+        return await self._openai.responses.connect(websocket_connection_options=options).enter()
+
+    async def _request(self, connection: Connection, answer: Answer, drawn: Plan) -> None:
         if not answer.response_id:
             if self._limit is not None and not answer.submits:
                 self._limit.reschedule(asyncio.get_running_loop().time() + self._silent_s)
@@ -207,7 +216,7 @@ class Client:
 
     async def _create(
         self,
-        connection: AsyncResponsesConnection,
+        connection: Connection,
         name: str,
         drawn: Plan,
         previous: str | None = None,
@@ -223,7 +232,7 @@ class Client:
         )
 
     async def _resume(
-        self, connection: AsyncResponsesConnection, answer: Answer, after: int, op: Op = Op.RESUME
+        self, connection: Connection, answer: Answer, after: int, op: Op = Op.RESUME
     ) -> None:
         self._add(op, answer, after=after)
         await self._send(
@@ -266,9 +275,7 @@ class Client:
         self._unknown_since = None
         self._add(Op.FORGOTTEN, answer, what=what)
 
-    async def _behave(
-        self, answer: Answer, drawn: Plan, connection: AsyncResponsesConnection
-    ) -> None:
+    async def _behave(self, answer: Answer, drawn: Plan, connection: Connection) -> None:
         if self._acted or not answer.response_id:
             return
         self._acted = True
@@ -284,7 +291,7 @@ class Client:
                 self._add(Op.LEAVE, answer, abrupt=drawn.abrupt)
                 await self._drop(abrupt=drawn.abrupt)
 
-    async def _cancel(self, connection: AsyncResponsesConnection, answer: Answer) -> None:
+    async def _cancel(self, connection: Connection, answer: Answer) -> None:
         self._add(Op.CANCEL, answer)
         await self._send(connection, type="response.cancel", response_id=answer.response_id)
 
@@ -305,11 +312,12 @@ class Client:
             await self.close()
 
     async def _drop(self, *, abrupt: bool) -> None:
-        if abrupt and self._connection is not None:
+        # A stream over HTTP that is left is never closed by a handshake.
+        if abrupt and isinstance(self._connection, AsyncResponsesConnection):
             self._connection._connection.transport.abort()
         await self.close()
 
-    async def _send(self, connection: AsyncResponsesConnection, **event: Any) -> None:
+    async def _send(self, connection: Connection, **event: Any) -> None:
         await connection.send(event)  # type: ignore[arg-type]
 
 

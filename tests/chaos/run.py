@@ -205,13 +205,14 @@ class _Course:
         ):
             self._openai, self._group = openai, group
             for number in range(self._what.clients):
-                group.create_task(self._client(f"{number}").run(stop))
+                client = self._client(f"{number}", over_http=number % 2 == 1)
+                group.create_task(client.run(stop))
             breaking = group.create_task(self._faults.run(self._what.schedule))
             await asyncio.sleep(self._what.seconds)
             await breaking
             stop.set()
 
-    def _client(self, name: str) -> Client:
+    def _client(self, name: str, *, over_http: bool = False) -> Client:
         name = f"{self._what.seed}-{name}"
         return Client(
             name=name,
@@ -221,6 +222,7 @@ class _Course:
             retry_unknown_s=RETRY_UNKNOWN_S if self._what.losses else 0.0,
             history=self._history,
             observations=self._seen,
+            over_http=over_http,
         )
 
     def _expire(self, count: int) -> None:

@@ -81,6 +81,7 @@ KILLS = (
     *[Breakage(Kind.KILL, ENVIRONMENT)] * 2,
     Breakage(Kind.KILL, FUNCTIONS),
     Breakage(Kind.KILL, "gateway"),
+    *[Breakage(Kind.KILL, "front")] * 2,
     Breakage(Kind.KILL, "postgres"),
     Breakage(Kind.KILL, "valkey"),
 )

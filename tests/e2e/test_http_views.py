@@ -1,6 +1,8 @@
-"""Chat Completions: another API over the same cloud, log and slots."""
+"""Chat Completions and Messages: other APIs over the same cloud, log and slots."""
 
 import json
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 import redis
@@ -8,7 +10,7 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from axon.adapters.valkey import keys
-from tests.e2e.cloud import Cloud
+from tests.e2e.cloud import API_KEY, Cloud
 from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.xdist_group("echo-cloud")
@@ -59,3 +61,40 @@ def test_chat_completion_frees_its_slot_when_its_client_leaves(
         # It would run for 20 s more, and the resume window is longer still.
         wait_until(lambda: valkey.zscore(keys.DEADLINES, response_id) is None, timeout_s=10)
     assert client.responses.retrieve(response_id).status == "cancelled"
+
+
+def messages(cloud: Cloud, **fields: Any) -> list[dict[str, Any]]:
+    """Send a request as Anthropic's SDK does; return the events of its stream without pings."""
+    request = Request(
+        f"{cloud.base_url}/messages",
+        json.dumps({"model": "echo", "max_tokens": 1000, "stream": True, **fields}).encode(),
+        {
+            "x-api-key": API_KEY,
+            "anthropic-version": "2023-06-01",
+            "Content-Type": "application/json",
+        },
+    )
+    with urlopen(request, timeout=20) as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        blocks = answer.read().decode().split("\n\n")
+    lines = [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks if block]
+    events = [json.loads(line["data"]) for line in lines if "data" in line]
+    assert [event["type"] for event in events] == [line["event"] for line in lines]
+    return [event for event in events if event["type"] != "ping"]
+
+
+def test_message_streams_two_turns(cloud: Cloud) -> None:
+    events = messages(cloud, messages=question("count to 40"))
+    assert [event["type"] for event in events[:2]] == ["message_start", "content_block_start"]
+    text = "".join(e["delta"]["text"] for e in events if e["type"] == "content_block_delta")
+    assert text == numbers(40)
+    kinds = [event["type"] for event in events[-3:]]
+    assert kinds == ["content_block_stop", "message_delta", "message_stop"]
+    assert events[-2]["delta"]["stop_reason"] == "end_turn"
+    assert events[-2]["usage"]["output_tokens"] == 40
+
+    turns = [*question("count to 40"), {"role": "assistant", "content": text}, *question("four")]
+    again = messages(cloud, messages=turns)
+    assert (
+        "".join(e["delta"]["text"] for e in again if e["type"] == "content_block_delta") == "four"
+    )
