@@ -6,11 +6,12 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from axon.adapters.valkey.due_index import GRACE_S
 from tests.chaos.answers import RESUME_WINDOW_S, TERMINAL, Answer, Fault, Observations
 from tests.chaos.history import Record, read
 from tests.chaos.plans import Behaviour
@@ -23,6 +24,8 @@ GIVEN_UP = {
 }
 """The outcome of a job that dies with its workers, whether its client is connected or not."""
 LOST_MESSAGE = "The answer was lost by a failure of the server. Please send the request again."
+FAILOVERS = ("fail over", "demote", "rewind", "kill valkey")
+"""Faults after which Valkey's history is another one."""
 _TYPES = {
     "completed": "response.completed",
     "incomplete": "response.incomplete",
@@ -203,13 +206,14 @@ def _kept(answer: Answer, run: Observations) -> Findings:
     if not answer.response_id:
         return
     if run.rows is not None:
-        yield from _row(answer, run.rows, loses=bool(run.run.get("losses")))
+        yield from _row(answer, run, loses=bool(run.run.get("losses")))
     logged = run.logs.get(answer.response_id)
     if logged is not None:
         yield from _log(answer, logged, loses=bool(run.run.get("losses")))
 
 
-def _row(answer: Answer, rows: dict[str, dict[str, Any]], *, loses: bool) -> Findings:
+def _row(answer: Answer, run: Observations, *, loses: bool) -> Findings:
+    rows = run.rows or {}
     row = rows.get(answer.response_id)
     if row is None:
         # Telling of a failure may matter more than keeping it.
@@ -219,11 +223,29 @@ def _row(answer: Answer, rows: dict[str, dict[str, Any]], *, loses: bool) -> Fin
     if answer.left:
         error = row["response"]["error"]
         honest = (GIVEN_UP["message"], LOST_MESSAGE)
-        if row["status"] != "cancelled" and (error or {}).get("message") not in honest:
+        ended = row["status"] == "cancelled" or _completed_after_failover(row, answer, run.faults)
+        if not ended and (error or {}).get("message") not in honest:
             yield Fault.STORED, f"its client left, yet it is {row['status']}: {error}"
     elif not _is_stored(answer, row) and not (loses and _is_better_kept(answer, row)):
         yield Fault.STORED, f"otherwise in the database: {row}"
     yield from _conversation(answer, row, rows)
+
+
+def _completed_after_failover(
+    row: dict[str, Any], answer: Answer, faults: Sequence[Record]
+) -> bool:
+    """Return whether an answer has ended before it could be cancelled: its client had left.
+
+    Nothing abandoned is cancelled for some time after a failover, which may have undone a
+    resumption (`axon.adapters.valkey.due_index.GRACE_S`).
+    """
+    if row["status"] != "completed":
+        return False
+    # The API's time is in whole seconds.
+    since, until = answer.asked_at - GRACE_S, row["response"]["completed_at"] + 1
+    return any(
+        fault.data["what"].startswith(FAILOVERS) and since <= fault.at <= until for fault in faults
+    )
 
 
 def _is_stored(answer: Answer, row: dict[str, Any]) -> bool:

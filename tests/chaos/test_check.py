@@ -221,8 +221,24 @@ def test_check_expects_a_response_whose_client_left_to_be_cancelled() -> None:
         sample.ask("c", "one", behaviour=Behaviour.LEAVE)
         frames = sample.events("c", [created("c")])
         sample.add(Op.LEAVE, "c")
-        final = response("c", "", status, input_tokens=1) | {"error": error}
+        final = response("c", "", status, input_tokens=1)
+        final |= {"error": error, "completed_at": 100}
         sample.store("c", final, [*frames, "more"])
+        assert faults(sample.end()) == found
+
+
+def test_check_lets_an_answer_complete_whose_client_left_before_a_failover() -> None:
+    for fault, found in (
+        ("fail over valkey for 5 s", set()),
+        ("kill worker-0", {Fault.STORED}),
+    ):
+        sample = HistorySample()
+        sample.ask("c", "one", behaviour=Behaviour.LEAVE)
+        frames = sample.events("c", [created("c")])
+        sample.add(Op.LEAVE, "c")
+        sample.add(Op.FAULT, what=fault, hit=True)
+        final = response("c", "", "completed", input_tokens=1)
+        sample.store("c", final | {"completed_at": int(sample.end()[-1].at)}, [*frames, "more"])
         assert faults(sample.end()) == found
 
 
