@@ -171,6 +171,25 @@ async def test_followed_response_that_is_resumed_is_its_connections_to_abandon(
     assert await harness.log.abandoned() == ["resp_1"]
 
 
+@pytest.mark.parametrize("connection_id", ["", "c1"])
+async def test_followed_response_that_has_a_fork_is_resumed_only_before_it(
+    harness: EventLogHarness, connection_id: str
+) -> None:
+    """Behind a fork of a delivered one, a relay has confirmed what the client has."""
+    await harness.relays.heartbeat("r1", lease_s=600)
+    await harness.connections.register("c1", principal=a_principal())
+    claim = await open_and_claim(harness.log, new=replace(FOLLOWED, connection_id=connection_id))
+    before = harness.snapshot()
+    await harness.log.append("resp_1", epoch=claim.epoch, events=events(2, 3))
+    harness.rewind(before)
+    claim = await harness.log.claim("resp_1")
+    await resume(harness)
+    await harness.log.append("resp_1", epoch=claim.epoch, events=events(2, 3))
+    behind = await harness.log.resume("resp_1", tenant_id="t", connection_id="c1", first=4)
+    assert behind is (Resumption.RESUMED if connection_id else Resumption.FORKED)
+    await resume(harness, first=2)
+
+
 async def test_delivered_response_is_not_extended_by_its_readers(harness: EventLogHarness) -> None:
     await harness.relays.heartbeat("r1", lease_s=600)
     await open_and_claim(harness.log)

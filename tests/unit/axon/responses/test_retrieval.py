@@ -4,7 +4,7 @@ from axon.exceptions import RequestError, UnavailableError
 from axon.history import HistoryRecord
 from axon.responses.retrieval import ResponseRetrieval
 from tests.unit.axon.responses.service_harness import ResponseHarness
-from tests.unit.axon.samples import TENANT, a_job
+from tests.unit.axon.samples import CONNECTION, TENANT, a_job
 
 KEPT_S = 301
 """Seconds after which the events of an ended response have expired."""
@@ -62,6 +62,20 @@ class TestResponseRetrieval:
         with pytest.raises(RequestError) as caught:
             await retrieval.input_items(response_id, tenant_id=TENANT)
         assert (caught.value.code, caught.value.status) == ("response_not_stored", 404)
+
+    @pytest.mark.parametrize("connection_id", ["", CONNECTION])
+    async def test_refuses_readers_behind_a_fork(
+        self, harness: ResponseHarness, retrieval: ResponseRetrieval, connection_id: str
+    ) -> None:
+        response_id = await harness.submit(connection_id=connection_id)
+        await harness.say(response_id, "one")
+        fork = (await harness.valkey.read(response_id))[-1].sequence_number + 1
+        harness.valkey.rewind(harness.valkey.snapshot())
+        await harness.say(response_id)  # another attempt continues
+        with pytest.raises(RequestError) as caught:
+            await retrieval.require_events(response_id, tenant_id=TENANT, after=fork)
+        assert (caught.value.code, caught.value.status) == ("response_lost", 410)
+        await retrieval.require_events(response_id, tenant_id=TENANT, after=fork - 1)
 
     async def test_gives_items_ids_that_stay(
         self, harness: ResponseHarness, retrieval: ResponseRetrieval

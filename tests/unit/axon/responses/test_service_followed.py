@@ -193,3 +193,6 @@ async def test_resumption_is_refused_behind_a_fork_that_no_relay_has_confirmed(
         await harness.resume(response_id, starting_after=meta.next_sequence)
     assert (refusal.value.code, refusal.value.status) == ("response_lost", 410)
     await harness.resume(response_id, starting_after=meta.next_sequence - 1)
+    with pytest.raises(RequestError) as refusal:  # also of a response that is delivered meanwhile
+        await harness.resume(response_id, starting_after=meta.next_sequence)
+    assert refusal.value.code == "response_lost"

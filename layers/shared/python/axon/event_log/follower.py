@@ -146,10 +146,10 @@ class ResponseFollower:
             # The same error for both: a tenant must not learn of another's responses.
             raise MissingResponseError(f"{response_id} is not in the event log")
         forks = meta.forks
-        if meta.followed and is_behind_fork(forks, after + 1):
-            # The caller says what it has by a number alone. No attempt continues a delivered
-            # response behind a fork unless a relay has confirmed that its client has no more. Of
-            # this one, the caller may have the events that another attempt has replaced.
+        if is_behind_fork(forks, after + 1):
+            # The caller says what it has by a number alone, and may have the events that another
+            # attempt has replaced. Where the response is delivered now says nothing: a relay
+            # confirms what its own client has, and a reader may have been ahead of that one.
             raise LostEventsError(f"{response_id}: the log may have other events up to {after}")
         if after >= meta.next_sequence:
             if _has_ended_short(meta):

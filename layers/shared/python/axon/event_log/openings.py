@@ -85,11 +85,13 @@ class Opening:
 class Resumption(StrEnum):
     """The result of resuming a response on another connection.
 
-    AHEAD: it has no such event, or it has ended and nothing follows.
+    AHEAD: it has no such event, or it has ended and nothing follows. FORKED: the client may have
+    other events than the log, which another attempt has continued while nobody could confirm them.
     """
 
     RESUMED = "resumed"
     MISSING = "missing"
     AHEAD = "ahead"
+    FORKED = "forked"
     NO_RELAY = "no_relay"
     GONE = "gone"

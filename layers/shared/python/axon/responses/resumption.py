@@ -3,7 +3,6 @@
 from contextlib import suppress
 
 from axon.conversations import Conversations
-from axon.event_log.checkpoint import is_behind_fork
 from axon.event_log.log import EventLog, ResponseMeta, Status
 from axon.event_log.openings import Resumption
 from axon.exceptions import RequestError, UnavailableError
@@ -64,6 +63,8 @@ class ResponseResumption:
                 )
             case Resumption.AHEAD:
                 raise await refused_number(self._log, response_id, first)
+            case Resumption.FORKED:
+                raise unconfirmed_events()
             case Resumption.NO_RELAY:
                 raise UnavailableError(NO_RELAY)
 
@@ -88,18 +89,12 @@ async def refuse_hole(log: EventLog, response_id: str, *, tenant_id: str, first:
     Raises
     ------
     RequestError
-        Events between `first` and the failure are lost; or the client may have other events of a
-        followed response than its log.
+        Events between `first` and the failure are lost.
     """
     meta = None
     with suppress(UnreadableLogError):  # the resumption itself says that it must be tried again
         meta = await log.describe(response_id)
-    if meta is None or meta.tenant_id != tenant_id:
-        return
-    if meta.followed and is_behind_fork(meta.forks, first):
-        # No relay has confirmed what its readers had before another attempt went on from there.
-        raise _unconfirmed_events()
-    if meta.status is not Status.FAILED:
+    if meta is None or meta.tenant_id != tenant_id or meta.status is not Status.FAILED:
         return
     # Such a failure is a single event, so the event before it tells.
     end = meta.next_sequence - 1
@@ -159,6 +154,15 @@ async def refused_without_log(
     return RequestError(message, code="response_lost", param="response_id", status=410)
 
 
+def unconfirmed_events() -> RequestError:
+    """Return the refusal of a client that may have other events of a response than its log."""
+    message = (
+        "A failure of the server may have replaced events that you have received. Read the "
+        "response from its beginning."
+    )
+    return RequestError(message, code="response_lost", param="starting_after", status=410)
+
+
 async def _has_lost_events(log: EventLog, meta: ResponseMeta) -> bool:
     """Return whether an ended response's log may lack events that its client has received."""
     if meta.forks:
@@ -178,13 +182,5 @@ def _lost_events() -> RequestError:
     message = (
         "A failure of the server may have lost events that you have received, and the response "
         "has ended without them. Please send the request again."
-    )
-    return RequestError(message, code="response_lost", param="starting_after", status=410)
-
-
-def _unconfirmed_events() -> RequestError:
-    message = (
-        "A failure of the server may have replaced events that you have received. Read the "
-        "response from its beginning."
     )
     return RequestError(message, code="response_lost", param="starting_after", status=410)

@@ -1,6 +1,7 @@
 """ResponseRetrieval: finds a response in the event log or, once it is stored, in the database."""
 
 from axon.conversations import Conversations
+from axon.event_log.checkpoint import is_behind_fork
 from axon.event_log.log import EventLog, ResponseMeta
 from axon.exceptions import RequestError, UnavailableError
 from axon.history import PendingHistory
@@ -9,7 +10,12 @@ from axon.jobs import Job
 from axon.protocol.objects import Json
 from axon.responses.deletion import ResponseRows
 from axon.responses.item_pages import shown_items
-from axon.responses.resumption import refuse_hole, refused_number, refused_without_log
+from axon.responses.resumption import (
+    refuse_hole,
+    refused_number,
+    refused_without_log,
+    unconfirmed_events,
+)
 from axon.responses.terminator import unknown_response
 from axon.serialization import loads
 
@@ -110,6 +116,9 @@ class ResponseRetrieval:
                 connection_id="",
             )
         first = after + 1
+        if is_behind_fork(meta.forks, first):
+            # Nobody confirms what a reader has, wherever the response is delivered.
+            raise unconfirmed_events()
         await refuse_hole(self._log, response_id, tenant_id=tenant_id, first=first)
         last = meta.next_sequence - meta.status.terminal
         if first > last and (meta.status.terminal or not meta.incomplete):

@@ -105,6 +105,8 @@ class FakeValkey(FakeLogState):
         unsure = self._unsure(log)
         if self._incomplete(log) and not log.meta.forks.endswith(fork):
             log.meta = replace(log.meta, forks=log.meta.forks + fork)
+            if log.meta.followed and log.followed_fork is None:
+                log.followed_fork = log.meta.next_sequence
         if appended:
             generation = log.generation
             self._write(response_id, [LoggedEvent(1, in_progress)], Status.IN_PROGRESS)
@@ -235,6 +237,8 @@ class FakeValkey(FakeLogState):
         log = self._find(response_id)
         if log is None or log.meta.tenant_id != tenant_id or not self._events(response_id):
             return Resumption.MISSING
+        if log.followed_fork is not None and first > log.followed_fork:
+            return Resumption.FORKED
         last = log.meta.next_sequence - log.meta.status.terminal
         if first > last and (log.meta.status.terminal or not self._incomplete(log)):
             return Resumption.AHEAD

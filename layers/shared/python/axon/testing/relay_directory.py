@@ -47,6 +47,7 @@ class FakeLog:
     worker_id: str = ""
     generation: str = ""
     checkpoint_generation: str = ""
+    followed_fork: int | None = None
 
 
 STORED = (

@@ -67,6 +67,11 @@ if not is_current(meta[9], generation) then
   if string.sub(forks, -#fork) ~= fork then
     redis.call('HSET', response, 'forks', forks .. fork)
   end
+  if meta[3] == '' then
+    -- No relay confirms what the readers of a followed response have. That must be known also once it is
+    -- resumed on a connection. The first one has the lowest number: a log only grows in between.
+    redis.call('HSETNX', response, 'followed_fork', following)
+  end
 end
 if first then
   redis.call('XADD', events, '2-0', 'e', ARGV[2])

@@ -4,11 +4,12 @@
 --       seconds that a connection can live, ms for which a late relay still counts,
 --       id of this resumption, by which a repeated call is recognized and changes nothing,
 --       seconds to keep the events, and the other fields, of an ended response, generation
--- Returns 'resumed', 'missing', 'ahead' (of the log), 'gone' (the connection) or 'no_relay'.
+-- Returns 'resumed', 'missing', 'forked' (the client may have other events than the log), 'ahead' (of the
+-- log), 'gone' (the connection) or 'no_relay'.
 local response, events, journal, connection, running, relays, abandoned = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'tenant_id', 'connection_id', 'relay_id', 'next_sequence',
   'job', 'resumption', 'generation', 'lane', 'order', 'before',
-  'requested_on')
+  'requested_on', 'followed_fork')
 if meta[1] ~= ARGV[2] or redis.call('EXISTS', events) == 0 then
   return 'missing'
 end
@@ -20,6 +21,11 @@ if meta[6] == ARGV[7] then
   return 'resumed'
 end
 local first, following, ended = tonumber(ARGV[4]), tonumber(meta[4]), not meta[5]
+-- An attempt went on from there while no relay could say what the readers had. Decided here, in one step with
+-- the move: a claim that comes later waits for the word of this connection's relay.
+if meta[12] and first > tonumber(meta[12]) then
+  return 'forked'
+end
 -- A client that is ahead of the log of another generation has received what the server has lost. The
 -- attempt that holds it appends it again, or the response fails: both reach the client from here.
 local lost = not ended and not is_current(meta[7], ARGV[10])
