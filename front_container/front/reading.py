@@ -11,6 +11,7 @@ from axon.event_log.follower import ResponseFollower
 from axon.event_log.log import LoggedEvent, Status
 from axon.event_log.merger import TERMINAL
 from axon.exceptions import (
+    AnswerLostError,
     LostEventsError,
     MissingResponseError,
     RequestError,
@@ -71,11 +72,14 @@ class ResponseReader:
         *,
         tenant_id: str,
         after: int = -1,
+        named: bool = False,
         cancel_on_leave: bool = False,
     ) -> AbstractAsyncContextManager[AsyncIterator[LoggedEvent]]:
         """Return a context that attends a response, with its events up to the terminal one.
 
-        The events raise `RequestError` if the tenant has no such response, or if events are lost.
+        The events raise an error if the tenant has no such response, or if events are lost:
+        `RequestError` to a client that named the response, which gets no other answer by asking
+        again; `AnswerLostError` to one whose request made it, as that may be sent again.
 
         Parameters
         ----------
@@ -85,11 +89,13 @@ class ResponseReader:
             The tenant that asks.
         after : int
             Sequence number of the last event that the reader has; -1 for all events.
+        named : bool
+            The client has named the response.
         cancel_on_leave : bool
             Cancel the response if the context ends before the terminal event, at once: its API
             has no way to resume it.
         """
-        return self._open(response_id, tenant_id, after, cancel_on_leave)
+        return self._open(_Reading(response_id, named=named), tenant_id, after, cancel_on_leave)
 
     async def attend(self) -> None:
         """Note that the responses with a reader are attended: new ones now, others when it is due.
@@ -121,9 +127,9 @@ class ResponseReader:
 
     @asynccontextmanager
     async def _open(
-        self, response_id: str, tenant_id: str, after: int, cancel_on_leave: bool
+        self, reading: "_Reading", tenant_id: str, after: int, cancel_on_leave: bool
     ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
-        reading = _Reading(response_id)
+        response_id = reading.response_id
         self._readers[response_id] += 1
         self._joined.add(response_id)
         try:
@@ -153,9 +159,10 @@ class ResponseReader:
 class _Reading:
     """The events of one reader; `ended` once the terminal one was handed out."""
 
-    def __init__(self, response_id: str) -> None:
+    def __init__(self, response_id: str, *, named: bool) -> None:
         self.ended = False
-        self._response_id = response_id
+        self.response_id = response_id
+        self._named = named
 
     async def events(
         self, followed: AsyncGenerator[LoggedEvent, None]
@@ -165,14 +172,22 @@ class _Reading:
         Raises
         ------
         RequestError
-            The tenant has no such response, or events are lost.
+            The tenant has no response of that name, or its events are lost.
+        AnswerLostError
+            The same, of a response that the client's own request has made.
         """
         try:
             async with aclosing(followed) as events:
                 async for event in events:
                     self.ended = event.data.startswith(TERMINAL)
                     yield event
-        except MissingResponseError as error:
-            raise unknown_response(self._response_id) from error
-        except LostEventsError as error:
-            raise RequestError(LOST["message"], code="response_lost", status=410) from error
+        except (MissingResponseError, LostEventsError) as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: MissingResponseError | LostEventsError) -> Exception:
+        if not self._named:
+            # SDKs send a request again after 503, and not after 404 or 410.
+            return AnswerLostError(f"{self.response_id}: {error}")
+        if isinstance(error, MissingResponseError):
+            return unknown_response(self.response_id)
+        return RequestError(LOST["message"], code="response_lost", status=410)

@@ -75,7 +75,7 @@ class _ResponseRoutes:
         tenant_id = call.principal.tenant_id
         # Before the headers, since it decides about the status.
         await self._context.retrieval.require_events(response_id, tenant_id=tenant_id, after=after)
-        return await self._stream(call, response_id, after=after)
+        return await self._stream(call, response_id, after=after, named=True)
 
     async def cancel(self, call: Call) -> web.StreamResponse:
         """Cancel a running response; answer with it."""
@@ -126,7 +126,9 @@ class _ResponseRoutes:
             response = await ended(events)
         return json_answer(response)
 
-    async def _stream(self, call: Call, response_id: str, *, after: int = -1) -> web.StreamResponse:
+    async def _stream(
+        self, call: Call, response_id: str, *, after: int = -1, named: bool = False
+    ) -> web.StreamResponse:
         """Answer with the events, exactly as the log has them."""
 
         def failed(error: Exception) -> bytes:
@@ -134,7 +136,7 @@ class _ResponseRoutes:
             return _server_sent(dumps(event))
 
         opened = self._context.reader.open(
-            response_id, tenant_id=call.principal.tenant_id, after=after
+            response_id, tenant_id=call.principal.tenant_id, after=after, named=named
         )
         async with opened as events, EventStream(call.request, error=failed) as stream:
             async for event in events:

@@ -9,7 +9,7 @@ from axon.ids import new_id
 from front.reading import ResponseReader
 from tests.support import virtual_time
 from tests.support.eventually import eventually
-from tests.unit.axon.samples import TENANT
+from tests.unit.axon.samples import MODEL, TENANT
 from tests.unit.front.front_harness import FrontHarness
 
 
@@ -55,10 +55,30 @@ async def test_reader_cancels_nothing_that_has_ended(harness: FrontHarness) -> N
 
 
 async def test_reader_of_an_unknown_response_is_refused(harness: FrontHarness) -> None:
-    async with harness.reader.open(new_id("resp"), tenant_id=TENANT) as events:
+    async with harness.reader.open(new_id("resp"), tenant_id=TENANT, named=True) as events:
         with pytest.raises(RequestError) as caught:
             await anext(events)
     assert caught.value.status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/v1/responses", 503), ("/v1/chat/completions", 503), ("/v1/messages", 529)],
+)
+async def test_reader_that_loses_the_answer_to_a_request_asks_for_a_retry(
+    harness: FrontHarness, path: str, status: int
+) -> None:
+    messages = [{"role": "user", "content": "hello"}]
+    views = {"messages": messages, "max_tokens": 9}
+    body = {"input": "hello"} if path == "/v1/responses" else views
+    asking = asyncio.create_task(harness.client.post(path, json={"model": MODEL} | body))
+    response_id = await harness.submitted()
+    await harness.responses.say(response_id)
+    harness.responses.valkey.lose()
+    harness.responses.valkey.channels.reconnect()
+    async with await asking as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (status, "2")
+        assert "lost by a failure" in (await answer.json())["error"]["message"]
 
 
 def test_reader_attends_new_responses_soon_and_all_of_them_again_and_again() -> None:

@@ -36,16 +36,25 @@ class RequestError(AxonError):
         The request's field, in dotted form (``input.0.content``).
     status : int
         The HTTP status this would have over HTTP.
+    hint : str
+        What else helps in the Responses API; other APIs do not show it.
     """
 
     def __init__(
-        self, message: str, *, code: str, param: str | None = None, status: int = 400
+        self,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        status: int = 400,
+        hint: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.param = param
         self.status = status
+        self.hint = hint
 
 
 class UnavailableError(AxonError):
@@ -81,6 +90,10 @@ class HistoryPendingError(UnavailableError):
         self.code = "previous_response_not_ready"
         self.param = "previous_response_id"
         self.retry_after_s = retry_after_s
+
+
+class AnswerLostError(UnavailableError):
+    """A failure of the server has lost the answer to a request; the same request may succeed."""
 
 
 class StoreFullError(UnavailableError):

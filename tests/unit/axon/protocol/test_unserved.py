@@ -91,6 +91,15 @@ def test_item_of_each_other_type_is_refused_by_its_place(kind: str) -> None:
     assert "unknown item type" in error.message
 
 
+def test_item_reference_is_refused_with_what_to_send() -> None:
+    assert "providerOptions.openai" in refused(input=[{"type": "item_reference"}]).message
+
+
+def test_request_has_at_most_as_many_tools_as_openai_allows() -> None:
+    error = refused(tools=[TOOL] * 129)
+    assert (error.code, error.param) == ("array_above_max_length", "tools")
+
+
 @pytest.mark.parametrize("kind", sorted({*types_of(ToolParam), "future_tool"} - {"function"}))
 def test_tool_of_each_other_type_is_refused_by_its_place(kind: str) -> None:
     assert (refused(tools=[TOOL, {"type": kind}]).param or "").startswith("tools.1")

@@ -1,6 +1,9 @@
 """The error frame that every SDK version understands."""
 
+from collections.abc import Mapping
+
 from axon.exceptions import (
+    AnswerLostError,
     AxonError,
     ConnectionFullError,
     HistoryPendingError,
@@ -16,6 +19,8 @@ INTERNAL_MESSAGE = "The server had an error while processing your request. Pleas
 
 UNAVAILABLE_MESSAGE = "The service cannot take your request at the moment. Please retry."
 
+LOST_MESSAGE = "The answer was lost by a failure of the server. Please send the request again."
+
 FULL_MESSAGE = (
     "The server's memory for running answers is full, so it takes no new requests. "
     "Please retry in a minute; answers that run are not affected."
@@ -26,6 +31,12 @@ TENANT_FULL_MESSAGE = (
     "use. Wait until some have ended, close connections whose unstored conversations you no longer "
     "need, or set store to true."
 )
+
+VIEW_FULL_MESSAGE = (
+    "Your running requests hold all the memory that one tenant may use. Please retry when some "
+    "have ended."
+)
+"""`TENANT_FULL_MESSAGE` for APIs without connections and stored answers."""
 
 
 CONNECTION_FULL_MESSAGE = (
@@ -57,6 +68,29 @@ def error_event(error: BaseException, *, stream_id: str | None = None) -> Json:
     return with_stream_id(event, stream_id)
 
 
+def view_error_event(error: BaseException, *, names: Mapping[str, str]) -> Json:
+    """Return `error_event` as an API shows it that is a view of the Responses API.
+
+    Parameters
+    ----------
+    error : BaseException
+        What has ended the request.
+    names : Mapping[str, str]
+        Fields of a Responses request by their names in the view's own request.
+    """
+    event = error_event(error)
+    message, param = event["message"], event["param"]
+    match error:
+        case RequestError():
+            message = error.message
+        case TenantFullError():
+            message = VIEW_FULL_MESSAGE
+    if name := names.get(param):
+        message = message.replace(f"'{param}'", f"'{name}'")
+    changed = {"message": message, "param": names.get(param, param)}
+    return event | changed | {"error": event["error"] | changed}
+
+
 def error_frame(error: BaseException, *, stream_id: str | None = None) -> bytes:
     """Return `error_event` as JSON."""
     return dumps(error_event(error, stream_id=stream_id))
@@ -65,7 +99,8 @@ def error_frame(error: BaseException, *, stream_id: str | None = None) -> bytes:
 def _parts(error: BaseException) -> tuple[int, str, str, str, str | None]:
     match error:
         case RequestError():
-            return error.status, "invalid_request_error", error.code, error.message, error.param
+            message = f"{error.message} {error.hint}".rstrip()
+            return error.status, "invalid_request_error", error.code, message, error.param
         case HistoryPendingError():
             return 503, "server_error", error.code, error.message, error.param
         case TenantFullError():
@@ -75,6 +110,8 @@ def _parts(error: BaseException) -> tuple[int, str, str, str, str | None]:
             return 429, "rate_limit_error", code, CONNECTION_FULL_MESSAGE, None
         case StoreFullError():
             return 503, "server_error", "server_full", FULL_MESSAGE, None
+        case AnswerLostError():
+            return 503, "server_error", "response_lost", LOST_MESSAGE, None
         case UnavailableError():
             return 503, "server_error", "server_overloaded", UNAVAILABLE_MESSAGE, None
         case AxonError() | _:

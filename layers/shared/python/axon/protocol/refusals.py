@@ -51,6 +51,15 @@ def refusal_of(
     return RequestError(f"Invalid '{param}': {message}.", code="invalid_value", param=param)
 
 
+def no_content(param: str) -> RequestError:
+    """Return the refusal of a request whose messages have no content at all."""
+    return RequestError(
+        f"Invalid '{param}': no message has any content. Send the text to answer.",
+        code="invalid_value",
+        param=param,
+    )
+
+
 def _param(loc: tuple[int | str, ...]) -> str:
     """Return the field's dotted path without the tags of unions (`axon.protocol.items`).
 

@@ -27,6 +27,11 @@ StreamId = Annotated[str, Field(min_length=1, max_length=64)]
 MAX_NUMBER = 2**53 - 1
 """The largest integer that every JSON decoder takes exactly (RFC 8259, section 6)."""
 
+MAX_TOOLS = 1_024
+"""Most tools of a request, in any API."""
+OPENAI_TOOLS = 128
+"""Most tools of a request of OpenAI's APIs (OpenAI's limit)."""
+
 ServiceTier = Literal["flex", "default", "priority"]
 """Order in which waiting requests are served: the last tier first."""
 
@@ -147,7 +152,7 @@ class CreateResponse(_Model):
     text: Annotated[TextOptions, null_is(TextOptions())] = TextOptions()
     truncation: Literal["auto", "disabled"] | None = None
 
-    tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
+    tools: Annotated[list[FunctionTool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: Literal["auto", "none"] | None = None
     parallel_tool_calls: bool | None = None
     reasoning: dict[str, Any] | None = None
@@ -296,7 +301,13 @@ def _check_create(request: CreateResponse) -> None:
             param="text.format.schema",
             code="invalid_json_schema",
         )
-    for number, tool in enumerate(request.tools or ()):
+    if len(tools := request.tools or ()) > OPENAI_TOOLS:
+        raise RequestError(
+            f"'tools' is too long: {len(tools):,} tools, {OPENAI_TOOLS} at most. Shorten it.",
+            code="array_above_max_length",
+            param="tools",
+        )
+    for number, tool in enumerate(tools):
         check_schema(
             tool.parameters or {},
             owner=f"function '{tool.name}'",

@@ -1,6 +1,6 @@
 """Fields of OpenAI's APIs that Axon does not serve: refused by name, as nothing may be ignored."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from axon.exceptions import RequestError
@@ -62,10 +62,36 @@ def refuse_unserved(request: Mapping[str, Any]) -> None:
         It has such a field; the error names the first one.
     """
     refuse_fields(request, UNSERVED, harmless=_HARMLESS)
-    tools = request.get("tools")
-    for number, tool in enumerate(tools if isinstance(tools, list) else ()):
-        if isinstance(tool, dict) and tool.get("type") == "function":
-            refuse_fields(tool, UNSERVED_IN_TOOLS, harmless=_HARMLESS, where=f"tools.{number}.")
+    for where, item in objects_of(request, "input"):
+        if item.get("type") == "item_reference":
+            raise RequestError(
+                f"Invalid '{where}': unknown item type: item_reference. Send the items themselves; "
+                "the AI SDK does so with `store: false` in `providerOptions.openai`.",
+                code="invalid_value",
+                param=where,
+            )
+    for where, tool in objects_of(request, "tools"):
+        if tool.get("type") == "function":
+            refuse_unserved_in_tool(tool, where=f"{where}.")
+
+
+def refuse_unserved_in_tool(tool: Mapping[str, Any], *, where: str) -> None:
+    """Refuse a function tool, not validated yet, that asks for something that is not served.
+
+    Raises
+    ------
+    RequestError
+        It has such a field; the error names it by its path, which begins with `where`.
+    """
+    refuse_fields(tool, UNSERVED_IN_TOOLS, harmless=_HARMLESS, where=where)
+
+
+def objects_of(request: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the objects in a list of a request that is not validated yet, each with its path."""
+    values = request.get(name)
+    for number, value in enumerate(values if isinstance(values, list) else ()):
+        if isinstance(value, dict):
+            yield f"{name}.{number}", value
 
 
 def refuse_fields(

@@ -25,11 +25,11 @@ def check_queued(job: bytes) -> None:
         return
     raise RequestError(
         f"The request is too large: {len(job):,} bytes with all that its answer needs, and "
-        f"{JOB_BYTES:,} at most can be queued. Shorten 'input'; earlier turns need not be sent "
-        "again, if previous_response_id names the last one.",
+        f"{JOB_BYTES:,} at most can be queued. Shorten 'input'.",
         code="request_too_large",
         param="input",
         status=413,
+        hint="Earlier turns need not be sent again, if previous_response_id names the last one.",
     )
 
 

@@ -29,6 +29,7 @@ from axon.exceptions import (
 from axon.formats import UnreadableError
 from axon.history import LOSING_EPOCH
 from axon.jobs import Job
+from axon.protocol.errors import LOST_MESSAGE
 from axon.protocol.objects import response_object
 from axon.protocol.requests import CreateResponse
 from axon.protocol.transcript import Transcript
@@ -45,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 LOST = {
     "code": "server_error",
-    "message": "The answer was lost by a failure of the server. Please send the request again.",
+    "message": LOST_MESSAGE,
 }
 OVERDUE = {
     "code": "server_error",

@@ -72,10 +72,10 @@ def test_failed_response_is_an_error_by_its_code(
     assert (found, body["error"]["message"]) == (status, message)
 
 
-def test_cancelled_response_is_an_error_that_sdks_do_not_repeat() -> None:
+def test_cancelled_response_is_an_error_that_sdks_repeat() -> None:
     with pytest.raises(RequestError) as caught:
         check_answered({"status": "cancelled", "error": None})
-    assert messages_error(caught.value)[0] == 400
+    assert messages_error(caught.value)[0] == 529
 
 
 @pytest.mark.parametrize("status", ["completed", "incomplete"])

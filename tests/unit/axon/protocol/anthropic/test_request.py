@@ -115,6 +115,17 @@ def test_request_to_shorten_its_context_is_refused() -> None:
     assert refused(context_management={"edits": edits}).param == "context_management"
 
 
+@pytest.mark.parametrize("content", [[], [{"type": "thinking", "thinking": "", "signature": ""}]])
+def test_request_without_any_content_is_refused(content: Any) -> None:
+    error = refused(messages=[{"role": "user", "content": content}])
+    assert (error.param, error.status) == ("messages", 400)
+
+
+def test_request_may_have_a_thousand_tools() -> None:
+    assert len(translated(tools=[TOOL] * 1_024).tools or ()) == 1_024
+    assert refused(tools=[TOOL] * 1_025).param == "tools"
+
+
 @pytest.mark.parametrize("name", sorted(UNSERVED_IN_TOOLS))
 def test_tool_with_an_unserved_field_is_refused_by_name(name: str) -> None:
     error = refused(tools=[TOOL, TOOL | {name: ["x"]}])

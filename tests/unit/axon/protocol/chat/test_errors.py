@@ -1,8 +1,11 @@
 import pytest
 
 from axon.event_log.log import Status
-from axon.exceptions import RequestError, StoreFullError
+from axon.exceptions import RequestError, StoreFullError, TenantFullError
+from axon.protocol.anthropic.errors import messages_error
 from axon.protocol.chat.errors import FailedResponseError, chat_error, check_answered
+from axon.protocol.errors import error_event
+from axon.responses.request_size import JOB_BYTES, check_queued
 from tests.unit.axon.protocol.chat.chat_samples import an_answer, end_of, ends
 
 
@@ -74,22 +77,42 @@ def test_failure_has_the_status_of_its_code(
     error: dict[str, str], status: int, kind: str, code: str
 ) -> None:
     found = failure(Status.FAILED, error=error | {"message": "It failed."})
+    too_long = code == "context_length_exceeded"
+    prefix = "This model's maximum context length is exceeded. " if too_long else ""
     assert chat_error(found) == (
         status,
         {
             "error": {
                 "type": kind,
                 "code": code,
-                "message": "It failed.",
+                "message": prefix + "It failed.",
                 "param": "messages" if code == "context_length_exceeded" else None,
             }
         },
     )
 
 
-def test_cancelled_response_is_an_error_that_no_sdk_retries() -> None:
+def test_cancelled_response_is_an_error_that_sdks_retry() -> None:
     found = failure(Status.CANCELLED)
-    assert (found.status, found.code) == (400, "response_cancelled")
+    assert (found.status, found.code, found.kind) == (503, "response_cancelled", "server_error")
+
+
+def test_failure_of_a_long_prompt_begins_as_litellm_expects() -> None:
+    found = failure(
+        Status.FAILED, error={"code": "context_length_exceeded", "message": "It failed."}
+    )
+    assert found.message.startswith("This model's maximum context length is exceeded. ")
+
+
+def test_error_of_size_names_no_field_or_remedy_of_the_responses_api() -> None:
+    with pytest.raises(RequestError) as caught:
+        check_queued(b"x" * (JOB_BYTES + 1))
+    assert "previous_response_id" in error_event(caught.value)["message"]
+    for shown in (chat_error, messages_error):
+        message = shown(caught.value)[1]["error"]["message"]
+        assert "Shorten 'messages'." in message
+        assert "previous_response_id" not in message
+        assert "store" not in shown(TenantFullError())[1]["error"]["message"]
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.INCOMPLETE])

@@ -8,6 +8,7 @@ from axon.protocol.chat.request import ChatRequest, parse_chat, to_create_respon
 from axon.protocol.chat.unserved import HINTS, UNSERVED
 from axon.protocol.objects import Json
 from axon.protocol.requests import CreateResponse, parse_body
+from axon.protocol.unserved import UNSERVED_IN_TOOLS
 from tests.unit.axon.protocol.chat.chat_samples import BODY, USER
 
 FIELDS = {
@@ -49,10 +50,39 @@ def test_request_with_an_unserved_field_is_refused_by_name(name: str) -> None:
         {"prediction": {"type": "content", "content": "x"}, "of_the_future": {"a": 1}},
         {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "echo": False},
         {"stream": True, "stream_options": {"include_usage": True, "include_obfuscation": True}},
+        {"regex": "", "mirostat": 0, "xtc_probability": 0, "enable_thinking": False, "options": {}},
+        {"reasoning": {"enabled": False}, "thinking": {"type": "disabled"}, "length_penalty": 1},
     ],
 )
 def test_request_may_say_that_it_wants_nothing_special(fields: Json) -> None:
     assert created(**fields) == created()
+
+
+@pytest.mark.parametrize("where", ["tools.0.", "tools.0.function."])
+@pytest.mark.parametrize("name", sorted(UNSERVED_IN_TOOLS))
+def test_request_tool_with_an_unserved_field_is_refused_by_its_place(where: str, name: str) -> None:
+    def asked(value: Any) -> Json:
+        if where == "tools.0.":
+            return TOOL | {name: value}
+        return TOOL | {"function": {"name": "f", name: value}}
+
+    error = refused(tools=[asked(["x"])])
+    assert (error.code, error.param) == ("unsupported_parameter", where + name)
+    assert created(tools=[asked(None)]) == created(tools=[TOOL])
+
+
+def test_request_without_any_content_is_refused() -> None:
+    assert refused(messages=[{"role": "user", "content": []}]).param == "messages"
+
+
+def test_request_has_as_many_tools_as_openai_allows() -> None:
+    assert created(tools=[TOOL] * 128)
+    error = refused(tools=[TOOL] * 129)
+    assert (error.code, error.param) == ("array_above_max_length", "tools")
+
+
+def test_request_seed_of_zero_is_a_seed() -> None:
+    assert refused(seed=0).param == "seed"
 
 
 def test_request_becomes_the_responses_request_that_says_the_same() -> None:

@@ -147,6 +147,16 @@ def test_stream_of_a_call_that_was_cut_short_ends_by_its_length() -> None:
     assert chunks[-1]["choices"][0]["finish_reason"] == "length"
 
 
+@pytest.mark.parametrize(("complete", "arguments"), [(True, "{}"), (False, "")])
+def test_stream_of_a_call_without_arguments_gives_an_empty_object(
+    complete: bool, arguments: str
+) -> None:
+    events = an_answer(function_call(complete=complete), end=COMPLETED if complete else CUT)
+    (call,) = joined(chunks_of(events))["tool_calls"]
+    (shown,) = completion_of(end_of(events))["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["arguments"] == shown["function"]["arguments"] == arguments
+
+
 def test_stream_gives_nothing_before_the_first_item() -> None:
     stream = ChatStream()
     assert [stream.feed(loads(event.data)) for event in an_answer()[:2]] == [[], []]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from axon.exceptions import RequestError
-from axon.protocol.errors import error_event
+from axon.protocol.errors import view_error_event
 from axon.protocol.objects import Json
 
 OVERLOADED = 529
@@ -46,9 +46,9 @@ def messages_error(error: BaseException, *, request_id: str | None = None) -> tu
     In a stream that has begun the body is an event. Of an exception that was not raised for the
     client it says nothing but that there was one.
     """
-    event = error_event(error)
+    event = view_error_event(error, names=_NAMES)
     status = OVERLOADED if event["status"] == 503 else event["status"]
-    details = {"type": _type_of(status), "message": _named(event["message"], event["param"])}
+    details = {"type": _type_of(status), "message": event["message"]}
     return status, {"type": "error", "error": details, "request_id": request_id}
 
 
@@ -65,11 +65,12 @@ def check_answered(response: Json) -> None:
         case "failed":
             raise _failure(response["error"] or {})
         case "cancelled":
-            # 400, because SDKs send a request again after 408, 409, 429 and all from 500 up.
+            # 503, so that SDKs send the request again: this API's clients cannot cancel but by
+            # leaving, so the server has cancelled the answer while its client still reads.
             raise RequestError(
-                "The answer was cancelled before its end. Send the request again if you still "
-                "need it.",
+                "The answer was cancelled before its end. Please retry.",
                 code="response_cancelled",
+                status=503,
             )
 
 
@@ -86,9 +87,3 @@ def _failure(error: Json) -> RequestError:
 def _type_of(status: int) -> str:
     default = "api_error" if status >= 500 else "invalid_request_error"
     return _TYPES.get(status, default)
-
-
-def _named(message: str, param: str | None) -> str:
-    """Return a message with its field's name in this API, since errors have no field for it."""
-    name = _NAMES.get(param or "")
-    return message.replace(f"'{param}'", f"'{name}'") if name else message

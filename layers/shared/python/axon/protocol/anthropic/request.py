@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from axon.exceptions import RequestError
 from axon.protocol.anthropic.content import MessageParam, Texts, instructions_of, items_of
 from axon.protocol.anthropic.unserved import refuse_unserved, refuse_unserved_in_tools
-from axon.protocol.refusals import refusal_of
+from axon.protocol.refusals import no_content, refusal_of
 from axon.protocol.requests import (
     MAX_INPUT_CHARACTERS,
+    MAX_TOOLS,
     CreateResponse,
     FunctionTool,
     JsonSchema,
@@ -103,7 +104,7 @@ class CreateMessage(_Model):
     stream: bool | None = None
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     top_p: TopP | None = None
-    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
@@ -145,7 +146,7 @@ def to_create_response(request: CreateMessage) -> CreateResponse:
     Raises
     ------
     RequestError
-        The system prompt is too long.
+        The system prompt is too long, or no message has any content.
     """
     instructions = instructions_of(request.system)
     if instructions and len(instructions) > MAX_INPUT_CHARACTERS:
@@ -155,13 +156,16 @@ def to_create_response(request: CreateMessage) -> CreateResponse:
             code="string_above_max_length",
             param="system",
         )
+    items = items_of(request.messages)
+    if not items:
+        raise no_content("messages")
     choice, config = request.tool_choice, request.output_config or OutputConfig()
     user_id = request.metadata.user_id if request.metadata else None
     return CreateResponse(
         idempotency_key=request.idempotency_key,
         model=request.model,
         instructions=instructions,
-        input=items_of(request.messages),
+        input=items,
         max_output_tokens=request.max_tokens,
         temperature=request.temperature,
         top_p=request.top_p,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from axon.exceptions import RequestError
-from axon.protocol.errors import error_event
+from axon.protocol.errors import view_error_event
 from axon.protocol.objects import Json
 
 _NAMES: Mapping[str, str] = {
@@ -23,6 +23,10 @@ _STATUS: Mapping[str, tuple[int, str]] = {
     "upstream_answer_unusable": (502, "server_error"),
 }
 """Status and type of a failed response, by its error's `type`, or else its `code`."""
+
+_TOO_LONG = "This model's maximum context length is exceeded. "
+"""Beginning of the message about a prompt that exceeds the context window. LiteLLM looks for its
+first words, and takes another model or shortens the conversation."""
 
 
 class FailedResponseError(RequestError):
@@ -67,10 +71,8 @@ def error_body(error: Exception, *, names: Mapping[str, str]) -> tuple[int, Json
     names : Mapping[str, str]
         Fields of a Responses request by their names in the view's own request.
     """
-    event = error_event(error)
+    event = view_error_event(error, names=names)
     details = event["error"]
-    param = details["param"]
-    details = details | {"param": names.get(param, param)}
     if isinstance(error, FailedResponseError):
         details["type"] = error.kind
     return event["status"], {"error": details}
@@ -89,23 +91,25 @@ def check_answered(response: Json) -> None:
         case "failed":
             raise _failure(response["error"] or {})
         case "cancelled":
-            # 400, because SDKs send a request again after 408, 409, 429 and all from 500 up.
+            # 503, so that SDKs send the request again: this API's clients cannot cancel but by
+            # leaving, so the server has cancelled the response while its client still reads.
             raise FailedResponseError(
-                "The response was cancelled before it ended. Send the request again if you still "
-                "need it.",
+                "The response was cancelled before it ended. Please retry.",
                 code="response_cancelled",
-                status=400,
-                kind="invalid_request_error",
+                status=503,
+                kind="server_error",
             )
 
 
 def _failure(error: Json) -> FailedResponseError:
     code = error.get("type") or error.get("code") or "server_error"
     status, kind = _STATUS.get(code, (500, "server_error"))
+    message = error.get("message") or "The response failed. Please retry."
+    too_long = code == "context_length_exceeded"
     return FailedResponseError(
-        error.get("message") or "The response failed. Please retry.",
+        _TOO_LONG + message if too_long else message,
         code=code,
-        param="input" if code == "context_length_exceeded" else None,
+        param="input" if too_long else None,
         status=status,
         kind=kind,
     )

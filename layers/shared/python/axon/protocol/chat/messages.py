@@ -99,6 +99,7 @@ class AssistantMessage(ChatModel):
     tool_calls: list[ToolCall] | None = None
     function_call: None = None
     audio: None = None
+    prefix: Literal[False] | None = None
 
 
 class ToolMessage(ChatModel):

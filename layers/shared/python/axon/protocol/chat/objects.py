@@ -54,6 +54,15 @@ def finish_reason_of(response: Json) -> FinishReason:
     return "tool_calls" if called else "stop"
 
 
+def arguments_of(call: Json) -> str:
+    """Return the arguments of a function call; those of a call without any are an empty object.
+
+    Clients decode them as JSON. Those of a call that was cut short are as far as they came.
+    """
+    arguments: str = call["arguments"]
+    return arguments or ("{}" if call["status"] == "completed" else "")
+
+
 def usage_of(response: Json) -> Json | None:
     """Return the token counts of a response that has ended, None if they are not known."""
     usage = response["usage"]

@@ -8,8 +8,10 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError
 from axon.exceptions import RequestError
 from axon.protocol.chat.messages import ChatMessage, ChatModel, items_of, tag_of
 from axon.protocol.chat.unserved import refuse_unserved
-from axon.protocol.refusals import refusal_of
+from axon.protocol.items import Message
+from axon.protocol.refusals import no_content, refusal_of
 from axon.protocol.requests import (
+    OPENAI_TOOLS,
     AskedTier,
     ClientLabel,
     CreateResponse,
@@ -35,6 +37,7 @@ _ONLY_FUNCTIONS = "Use the type 'function': other tools are not served."
 _REMEDIES = {
     "messages.*.audio": "Leave it out: send the text as `content`.",
     "messages.*.function_call": "Use `tool_calls`.",
+    "messages.*.prefix": "Leave it out: an answer is a new message, no message is continued.",
     "messages.*.tool_calls.*.type": _ONLY_FUNCTIONS,
     "response_format": "Use 'text', 'json_object' or 'json_schema'.",
     "tool_choice": "Use 'auto' or 'none': the served models cannot be made to call a tool.",
@@ -124,7 +127,7 @@ class ChatRequest(CompletionRequest):
     reasoning_effort: str | None = None
     """Taken as `reasoning.effort` of a Responses request is."""
 
-    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=OPENAI_TOOLS)] | None = None
     tool_choice: Literal["auto", "none"] | None = None
     parallel_tool_calls: bool | None = None
 
@@ -161,14 +164,17 @@ def to_create_response(request: ChatRequest) -> CreateResponse:
     Raises
     ------
     RequestError
-        A tool's message answers no call of an earlier message.
+        A tool's message answers no call of an earlier message, or no message has any content.
     """
+    items = items_of(request.messages)
+    if all(isinstance(item, Message) and item.content == [] for item in items):
+        raise no_content("messages")
     limit = request.max_completion_tokens or request.max_tokens
     effort = request.reasoning_effort
     return CreateResponse(
         idempotency_key=request.idempotency_key,
         model=request.model,
-        input=items_of(request.messages),
+        input=items,
         max_output_tokens=limit,
         temperature=request.temperature,
         top_p=request.top_p,

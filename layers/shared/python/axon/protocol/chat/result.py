@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from axon.protocol.chat.objects import finish_reason_of, head_of, usage_of
+from axon.protocol.chat.objects import arguments_of, finish_reason_of, head_of, usage_of
 from axon.protocol.objects import Json
 
 
@@ -44,5 +44,5 @@ def _call(item: Json) -> Json:
     return {
         "id": item["call_id"],
         "type": "function",
-        "function": {"name": item["name"], "arguments": item["arguments"]},
+        "function": {"name": item["name"], "arguments": arguments_of(item)},
     }

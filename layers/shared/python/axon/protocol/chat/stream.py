@@ -2,7 +2,7 @@
 
 from axon.protocol.chat.chunks import ChunkEncoder
 from axon.protocol.chat.errors import check_answered
-from axon.protocol.chat.objects import FinishReason, finish_reason_of, head_of
+from axon.protocol.chat.objects import FinishReason, arguments_of, finish_reason_of, head_of
 from axon.protocol.objects import Json
 
 DONE = b"[DONE]"
@@ -43,7 +43,9 @@ class ChatStream:
             case "response.reasoning_text.delta":
                 return [self._delta({"reasoning_content": event["delta"]})]
             case "response.function_call_arguments.delta":
-                return [self._call_delta(event)]
+                return [self._call_delta(event["output_index"], event["delta"])]
+            case "response.output_item.done":
+                return self._item_done(event["output_index"], event["item"])
             case "response.output_item.added":
                 return self._item(event["output_index"], event["item"])
             case "response.created":
@@ -65,6 +67,13 @@ class ChatStream:
             chunks.append(self._delta({"tool_calls": [call]}))
         return chunks
 
+    def _item_done(self, output_index: int, item: Json) -> list[bytes]:
+        """Return the arguments of a call that had none to stream."""
+        if item["type"] != "function_call" or item["arguments"]:
+            return []
+        arguments = arguments_of(item)
+        return [self._call_delta(output_index, arguments)] if arguments else []
+
     def _begin(self, *, content: str | None) -> list[bytes]:
         """Return the chunk with the role, unless it was returned before."""
         if self._begun:
@@ -72,9 +81,9 @@ class ChatStream:
         self._begun = True
         return [self._delta({"role": "assistant", "content": content, "refusal": None})]
 
-    def _call_delta(self, event: Json) -> bytes:
-        index = self._calls[event["output_index"]]
-        function = {"arguments": event["delta"]}
+    def _call_delta(self, output_index: int, arguments: str) -> bytes:
+        index = self._calls[output_index]
+        function = {"arguments": arguments}
         return self._delta({"tool_calls": [{"index": index, "function": function}]})
 
     def _end(self, response: Json) -> list[bytes]:
