@@ -1,7 +1,9 @@
 """Routing: the handler of an endpoint, with authentication before it and errors after it."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -17,6 +19,10 @@ from front.errors import ErrorShape, openai_error, retry_headers
 from front.requests import request_id_of, speaks_anthropic
 
 logger = logging.getLogger(__name__)
+
+STALLED_S = 45.0
+"""Seconds for which a client may read nothing while something waits for it; then its connection is
+closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +70,32 @@ def _handler(context: FrontContext, endpoint: Endpoint, errors: ErrorShape) -> H
             try:
                 principal = await context.authenticator.authenticate(request)
                 opened.key_id = principal.key_id
-                return await endpoint(Call(request, principal))
+                answer = await endpoint(Call(request, principal))
             except ConnectionResetError:
                 return web.Response()  # nobody receives it: the client has left
             except Exception as error:
                 log_failure(request, error)
-                return refusal(request, error, errors)
+                answer = refusal(request, error, errors)
+            await _send(request, answer)
+            return answer
 
     return handle
+
+
+async def _send(request: web.Request, answer: web.StreamResponse) -> None:
+    """Send an answer; disconnect a client that does not read it.
+
+    aiohttp would do it after the handler: without a limit, and when the request is no longer
+    counted as open. It finds the answer sent.
+    """
+    try:
+        with suppress(ConnectionError):  # the client has left
+            async with asyncio.timeout(STALLED_S):
+                await answer.prepare(request)
+                await answer.write_eof()
+    except TimeoutError:
+        if (transport := request.transport) is not None:
+            transport.abort()
 
 
 def json_answer(value: object) -> web.Response:

@@ -1,6 +1,7 @@
 """The HTTP server: the application with its routes, what every answer has, start and end."""
 
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from front.access import Access
 from front.context import FrontContext
 from front.requests import request_id_of
 from front.routes import chat, health, messages, models, responses
-from front.routing import refusal
+from front.routing import STALLED_S, refusal
 
 CANCEL_S = 0.5
 """Seconds for handlers to end once they are cancelled; after them their connections are closed."""
@@ -57,8 +58,22 @@ async def start_server(application: web.Application, *, host: str, port: int) ->
         keepalive_timeout=KEEP_ALIVE_S,
     )
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    await web.SockSite(runner, _listening(host, port)).start()
     return runner
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a listening socket whose connections end when clients do not read what was written.
+
+    That is for what the kernel and the transports hold after an answer's handler has ended, or for
+    a client whose network is gone.
+    """
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listening = socket.create_server(address, family=family)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux alone; accepted sockets inherit it
+        timeout_ms = int(STALLED_S * 1000)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
+    return listening
 
 
 def _http_logger() -> logging.Logger:
@@ -73,11 +88,11 @@ def _error_of(record: logging.LogRecord) -> BaseException | None:
 
 
 async def stop_listening(runner: web.AppRunner) -> None:
-    """Take no more connections, and close those without a request; running requests go on."""
+    """Take no more connections; those that are open get an answer to one more request."""
+    # aiohttp's `pre_shutdown` is left to the cleanup: it keeps connections open and drops what they
+    # receive, the rest of a request's body or a whole request, whose client gets no answer.
     for site in runner.sites:
         await site.stop()
-    if runner.server is not None:
-        runner.server.pre_shutdown()
 
 
 def _check_access(access: Access) -> Middleware:

@@ -8,14 +8,11 @@ from typing import Self
 
 from aiohttp import web
 
-from front.routing import log_failure
+from front.routing import STALLED_S, log_failure
 
 COMMENT_S = 15.0
 """Seconds of silence after which a comment is sent: shorter than the idle limits of balancers and
 proxies on the way (an ALB's is 60 s, API Gateway's regional one 300 s)."""
-STALLED_S = 45.0
-"""Seconds for which a client may read nothing while something waits for it, checked each
-`COMMENT_S`; then its connection is closed."""
 BUFFER_BYTES = 64 * 1024
 """Bytes that wait for a client before its response is read on. A reader that does not read costs
 this process at most twice as much (before and behind the transport), the follower's cache
@@ -37,7 +34,8 @@ class EventStream:
 
     Entering it sends the headers. Its end completes the answer; an exception that ends it is sent
     as an event of the API, since the status has been sent before. A client that does not read is
-    disconnected after `STALLED_S`; a response can then be followed on by another request.
+    disconnected after `STALLED_S`, which is checked each `COMMENT_S`, and at the end; a response
+    can then be followed on by another request.
 
     Events that are ready in the same step of the event loop are sent together, since a write costs
     more than an event. Nothing waits for later ones.
@@ -90,13 +88,27 @@ class EventStream:
                 await self.write(self._error(error))
                 error = None
             if error is None:
-                self._flush()
-                await self._response.write_eof()
+                await self._complete()
         finally:
             self._ready.clear()
-            if self._timer is not None:
-                self._timer.cancel()
+            self._stop_comments()
         return error is None
+
+    async def _complete(self) -> None:
+        """Write what is left and the last chunk; disconnect a client that does not read them."""
+        # A comment after the last chunk would be read as the beginning of the next answer.
+        self._stop_comments()
+        self._flush()
+        try:
+            async with asyncio.timeout(STALLED_S):
+                await self._response.write_eof()
+        except TimeoutError as stalled:
+            self._transport().abort()
+            raise ConnectionResetError("the client does not read") from stalled
+
+    def _stop_comments(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def send(self, data: bytes, *, event: str | None = None) -> None:
         """Send an event: one line of data and, if given, the event's name."""

@@ -1,3 +1,5 @@
+import asyncio
+
 import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -5,7 +7,8 @@ from aiohttp.test_utils import make_mocked_request
 from front.requests import OpenRequests
 from front.server import stop_listening
 from tests.support import virtual_time
-from tests.unit.front.front_harness import FrontHarness
+from tests.support.eventually import eventually
+from tests.unit.front.front_harness import KEY, FrontHarness
 
 
 def test_open_requests_are_waited_for_within_a_limit() -> None:
@@ -40,6 +43,28 @@ async def test_requests_on_open_connections_are_the_last_while_the_front_ends(
     harness.context.requests.draining = True
     async with harness.client.get("/v1/models") as answer:
         assert (answer.status, answer.headers["Connection"]) == (200, "close")
+
+
+@pytest.mark.parametrize("begun", ["", "POST /v1/resp", "head", "body"])
+async def test_requests_that_arrive_while_the_front_ends_are_answered(
+    harness: FrontHarness, begun: str
+) -> None:
+    head = f"POST /v1/responses HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+    before = {"head": head, "body": head + "{"}.get(begun, begun)
+    reader, writer = await asyncio.open_connection(*harness.runner.addresses[0])
+    writer.write(before.encode())
+    if before.startswith(head):
+        await eventually(lambda: harness.context.requests.count == 1)
+    else:
+        await eventually(lambda: harness.runner.server.connections)  # type: ignore[union-attr]
+    harness.context.requests.draining = True
+    await stop_listening(harness.runner)
+    writer.write((head + "{}").removeprefix(before).encode())
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\nConnection: close\r\n" in answer
+    writer.close()
 
 
 async def test_requests_that_outlast_the_end_stay_incomplete(harness: FrontHarness) -> None:

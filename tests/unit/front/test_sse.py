@@ -2,10 +2,13 @@ import asyncio
 import socket
 
 import pytest
+from aiohttp import web
 
 from front import sse
+from front.routing import Call
 from tests.support.eventually import eventually
 from tests.unit.front.front_harness import KEY, FrontHarness
+from tests.unit.front.unread_harness import served, unread
 
 
 async def test_event_stream_sends_comments_while_nothing_comes(
@@ -58,6 +61,46 @@ async def test_event_stream_disconnects_a_client_that_does_not_read(
     raw.close()
     await attempt.complete()  # who reads gets everything
     assert (await created.read()).count(b"event: response.output_text.delta") == 60
+
+
+@pytest.mark.parametrize("reads", [False, True])
+async def test_event_stream_ends_in_time_and_without_comments_after_the_last_chunk(
+    harness: FrontHarness, monkeypatch: pytest.MonkeyPatch, reads: bool
+) -> None:
+    monkeypatch.setattr(sse, "COMMENT_S", 0.02)
+    monkeypatch.setattr(sse, "STALLED_S", 10.0 if reads else 0.1)
+    ended: list[BaseException | None] = []
+
+    async def endpoint(call: Call) -> web.StreamResponse:
+        try:
+            async with sse.EventStream(call.request, error=repr) as stream:  # type: ignore[arg-type]
+                transport = call.request.transport
+                assert transport is not None
+                # So much that the end has to wait, though none of the writes has.
+                while transport.get_write_buffer_size() < sse.BUFFER_BYTES - 12_000:
+                    transport.write(b"2710\r\n%b\r\n" % (b"x" * 10_000))
+                await stream.write(b"y" * 40_000)
+        except BaseException as error:
+            ended.append(error)
+            raise
+        ended.append(None)
+        return stream.response
+
+    async with served(harness, endpoint) as port:
+        with unread(port) as raw:
+            await asyncio.sleep(0.1)  # some comments
+            if not reads:
+                await eventually(lambda: ended)
+                await eventually(lambda: harness.context.requests.count == 0)
+                assert isinstance(ended[0], ConnectionResetError)
+                return
+            raw.setblocking(False)
+            received = b""
+            while not received.endswith(b"0\r\n\r\n"):
+                received += await asyncio.get_running_loop().sock_recv(raw, 65_536)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.get_running_loop().sock_recv(raw, 100), 0.1)
+            assert ended == [None]
 
 
 async def _raw(
