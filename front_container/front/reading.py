@@ -19,6 +19,7 @@ from axon.exceptions import (
 )
 from axon.responses.terminator import LOST, ResponseTerminator, unknown_response
 from axon.tasks import TaskSet
+from axon.tenants.principal import Principal
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class ResponseReader:
         self._follower = follower
         self._attendance = attendance
         self._terminator = terminator
+        self._readings = set[_Reading]()
         self._readers = Counter[str]()
         self._joined = set[str]()
         self._extend_at = 0.0
@@ -66,11 +68,15 @@ class ResponseReader:
         """The responses that have a reader here."""
         return frozenset(self._readers)
 
+    def read_by(self, key_id: str) -> frozenset[str]:
+        """Return the responses that requests of an API key read here."""
+        return frozenset(each.response_id for each in self._readings if each.key_id == key_id)
+
     def open(
         self,
         response_id: str,
         *,
-        tenant_id: str,
+        principal: Principal,
         after: int = -1,
         named: bool = False,
         cancel_on_leave: bool = False,
@@ -85,8 +91,8 @@ class ResponseReader:
         ----------
         response_id : str
             The response, running or ended.
-        tenant_id : str
-            The tenant that asks.
+        principal : Principal
+            The tenant that asks, and its API key.
         after : int
             Sequence number of the last event that the reader has; -1 for all events.
         named : bool
@@ -95,7 +101,8 @@ class ResponseReader:
             Cancel the response if the context ends before the terminal event, at once: its API
             has no way to resume it.
         """
-        return self._open(_Reading(response_id, named=named), tenant_id, after, cancel_on_leave)
+        reading = _Reading(response_id, key_id=principal.key_id, named=named)
+        return self._open(reading, principal.tenant_id, after, cancel_on_leave)
 
     async def attend(self) -> None:
         """Note that the responses with a reader are attended: new ones now, others when it is due.
@@ -130,6 +137,7 @@ class ResponseReader:
         self, reading: "_Reading", tenant_id: str, after: int, cancel_on_leave: bool
     ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
         response_id = reading.response_id
+        self._readings.add(reading)
         self._readers[response_id] += 1
         self._joined.add(response_id)
         try:
@@ -138,11 +146,13 @@ class ResponseReader:
                 yield events
         finally:
             # Nothing is awaited here: the handler may have been cancelled.
-            self._leave(response_id)
+            self._leave(reading)
             if cancel_on_leave and not reading.ended:
                 self._cancelling.start(self._cancel(response_id))
 
-    def _leave(self, response_id: str) -> None:
+    def _leave(self, reading: "_Reading") -> None:
+        self._readings.remove(reading)
+        response_id = reading.response_id
         self._readers[response_id] -= 1
         if not self._readers[response_id]:
             del self._readers[response_id]
@@ -159,9 +169,10 @@ class ResponseReader:
 class _Reading:
     """The events of one reader; `ended` once the terminal one was handed out."""
 
-    def __init__(self, response_id: str, *, named: bool) -> None:
+    def __init__(self, response_id: str, *, key_id: str, named: bool) -> None:
         self.ended = False
         self.response_id = response_id
+        self.key_id = key_id
         self._named = named
 
     async def events(

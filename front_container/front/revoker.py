@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from axon.event_log.log import EventLog, Status
@@ -19,18 +18,20 @@ LOOK_S = 0.5
 """Seconds from one look at the keys of open requests to the next."""
 ASKING_AT_ONCE = 32
 """Keys whose state is asked for at the same time."""
+CANCELLING_AT_ONCE = 32
+"""Responses that are cancelled at the same time."""
 ENDING_S = 0.5
 """Seconds for the streams of a revoked key to end by themselves, since their responses are
 cancelled; then their connections are closed. So everything has ended 1 s after a revocation, or 5 s
 after one that Valkey did not get (`axon.tenants.revocation.VALID_S`)."""
 CANCELLING_S = 10.0
-"""Time limit in seconds for cancelling the responses of a key; those that it leaves are cancelled
-once nobody attends them."""
+"""Time limit in seconds for cancelling a response, with the wait for one of `CANCELLING_AT_ONCE`;
+one that it leaves is cancelled once nobody attends it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Revoker:
-    """Cancels responses of revoked keys that are read here, and closes what such keys have open.
+    """Cancels what revoked keys have asked for and read here, and closes what they have open.
 
     A request is authenticated once, and may be answered for minutes. Whatever fails is done again
     by the next step, since the requests are still open.
@@ -44,6 +45,9 @@ class Revoker:
 
     _ending: TaskSet = field(
         init=False, default_factory=lambda: TaskSet(error="requests of a revoked key go on")
+    )
+    _slots: asyncio.Semaphore = field(
+        init=False, default_factory=lambda: asyncio.Semaphore(CANCELLING_AT_ONCE)
     )
     _busy: set[str] = field(init=False, default_factory=set)
 
@@ -66,7 +70,9 @@ class Revoker:
     async def _end(self, key_id: str) -> None:
         logger.info("key %s is revoked: %d requests end", key_id, len(self.requests.of(key_id)))
         try:
-            await self._cancel_responses(key_id, self.reader.attended)
+            # Beside the wait: neither a slow response nor many of them delay the disconnections.
+            for response_id in self.reader.read_by(key_id):
+                self._ending.start(self._cancel(response_id, key_id))
             await asyncio.sleep(ENDING_S)
             # Also requests of this key that read a response of another one of the tenant.
             for request in self.requests.of(key_id):
@@ -74,12 +80,12 @@ class Revoker:
         finally:
             self._busy.discard(key_id)
 
-    async def _cancel_responses(self, key_id: str, response_ids: Collection[str]) -> None:
+    async def _cancel(self, response_id: str, key_id: str) -> None:
+        """Cancel a response that the key reads, unless another key of the tenant asked for it."""
         try:
-            async with asyncio.timeout(CANCELLING_S):
-                for response_id in response_ids:
-                    meta = await self.log.describe(response_id)
-                    if meta is not None and meta.key_id == key_id:
-                        await self.terminator.end(response_id, Status.CANCELLED, known=meta)
+            async with asyncio.timeout(CANCELLING_S), self._slots:
+                meta = await self.log.describe(response_id)
+                if meta is not None and meta.key_id == key_id:
+                    await self.terminator.end(response_id, Status.CANCELLED, known=meta)
         except (AxonError, TimeoutError) as error:
-            logger.warning("responses of the revoked key %s go on: %r", key_id, error)
+            logger.warning("%s of the revoked key %s goes on: %r", response_id, key_id, error)

@@ -92,7 +92,7 @@ class _Endpoint(Generic[Request]):
         request = self._view.parse(body)
         opened = self._context.reader.open(
             await submit(self._context, call, self._view.to_create_response(request)),
-            tenant_id=call.principal.tenant_id,
+            principal=call.principal,
             # These APIs cannot resume an answer. But a client with an idempotency key that sends
             # its request again gets the same one, from the beginning: it has the time of a resume.
             cancel_on_leave=request.idempotency_key is None,

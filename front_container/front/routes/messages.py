@@ -40,7 +40,7 @@ class _MessageRoutes:
         request = parse_message(body)
         opened = self._context.reader.open(
             await submit(self._context, call, to_create_response(request)),
-            tenant_id=call.principal.tenant_id,
+            principal=call.principal,
             # This API cannot resume an answer. But a client with an idempotency key that sends its
             # request again gets the same one, from the beginning: it has the time of a resumption.
             cancel_on_leave=request.idempotency_key is None,

@@ -121,7 +121,7 @@ class _ResponseRoutes:
 
     async def _whole(self, call: Call, response_id: str) -> web.StreamResponse:
         """Answer with the response when it has ended; with 200 also if it has failed, as OpenAI."""
-        opened = self._context.reader.open(response_id, tenant_id=call.principal.tenant_id)
+        opened = self._context.reader.open(response_id, principal=call.principal)
         async with opened as events:
             response = await ended(events)
         return json_answer(response)
@@ -136,7 +136,7 @@ class _ResponseRoutes:
             return _server_sent(dumps(event))
 
         opened = self._context.reader.open(
-            response_id, tenant_id=call.principal.tenant_id, after=after, named=named
+            response_id, principal=call.principal, after=after, named=named
         )
         async with opened as events, EventStream(call.request, error=failed) as stream:
             async for event in events:

@@ -9,6 +9,7 @@ from axon.ids import new_id
 from front.reading import ResponseReader
 from tests.support import virtual_time
 from tests.support.eventually import eventually
+from tests.support.principals import a_principal
 from tests.unit.axon.samples import MODEL, TENANT
 from tests.unit.front.front_harness import FrontHarness
 
@@ -34,7 +35,7 @@ async def test_reader_of_a_response_that_cannot_be_resumed_cancels_it(
     harness: FrontHarness,
 ) -> None:
     answer, response_id = await harness.stream()
-    opened = harness.reader.open(response_id, tenant_id=TENANT, cancel_on_leave=True)
+    opened = harness.reader.open(response_id, principal=a_principal(TENANT), cancel_on_leave=True)
     async with opened as events:
         assert (await anext(events)).sequence_number == 0
     await answer.read()  # the other reader sees the end
@@ -45,7 +46,7 @@ async def test_reader_cancels_nothing_that_has_ended(harness: FrontHarness) -> N
     answer, response_id = await harness.stream()
     await harness.responses.answer(response_id, "Hello")
     await answer.read()
-    opened = harness.reader.open(response_id, tenant_id=TENANT, cancel_on_leave=True)
+    opened = harness.reader.open(response_id, principal=a_principal(TENANT), cancel_on_leave=True)
     async with opened as events:
         async for event in events:
             if b"response.completed" in event.data:
@@ -55,7 +56,9 @@ async def test_reader_cancels_nothing_that_has_ended(harness: FrontHarness) -> N
 
 
 async def test_reader_of_an_unknown_response_is_refused(harness: FrontHarness) -> None:
-    async with harness.reader.open(new_id("resp"), tenant_id=TENANT, named=True) as events:
+    async with harness.reader.open(
+        new_id("resp"), principal=a_principal(TENANT), named=True
+    ) as events:
         with pytest.raises(RequestError) as caught:
             await anext(events)
     assert caught.value.status == 404
@@ -88,11 +91,11 @@ def test_reader_attends_new_responses_soon_and_all_of_them_again_and_again() -> 
         reader: ResponseReader = harness.reader
         extended = harness.attendance.extended
         first, second = [await harness.responses.submit() for _ in range(2)]
-        async with reader.open(first, tenant_id=TENANT):
+        async with reader.open(first, principal=a_principal(TENANT)):
             await reader.attend()
-            async with reader.open(first, tenant_id=TENANT):
+            async with reader.open(first, principal=a_principal(TENANT)):
                 await reader.attend()
-            async with reader.open(second, tenant_id=TENANT):
+            async with reader.open(second, principal=a_principal(TENANT)):
                 await asyncio.sleep(EXTEND_EVERY_S / 2)
                 await reader.attend()
                 await asyncio.sleep(EXTEND_EVERY_S / 2)

@@ -1,9 +1,10 @@
 import asyncio
+from dataclasses import replace
 from unittest.mock import Mock
 
 from aiohttp.test_utils import make_mocked_request
 
-from axon.event_log.log import Status
+from axon.event_log.log import ResponseMeta, Status
 from axon.exceptions import UnavailableError
 from axon.tenants.api_keys import ApiKey
 from axon.tenants.revocation import KeyCheck
@@ -61,7 +62,8 @@ class RevokerHarness:
         request = make_mocked_request("GET", "/", transport=transport)
         with self.front.context.requests.open(request) as opened:
             opened.key_id = key_id
-            async with self.front.reader.open(response_id, tenant_id=TENANT) as events:
+            principal = a_principal(TENANT, key_id=key_id)
+            async with self.front.reader.open(response_id, principal=principal) as events:
                 async for _ in events:
                     pass
 
@@ -136,5 +138,44 @@ def test_revoker_disconnects_also_while_responses_cannot_be_cancelled() -> None:
         harness.revoker.terminator.end = away  # type: ignore[method-assign]
         assert await harness.step_until(reading) <= LOOK_S + ENDING_S
         assert harness.disconnected == [response_id]
+
+    virtual_time.run(scenario())
+
+
+def test_revoker_cancels_each_response_whatever_another_one_does() -> None:
+    async def scenario() -> None:
+        harness = RevokerHarness()
+        await harness.begin()
+        away, slow, other = [await harness.submit("key_1") for _ in range(3)]
+        others = await harness.submit("key_2")
+        described: list[str] = []
+
+        async def describe(response_id: str) -> ResponseMeta | None:
+            described.append(response_id)
+            if response_id == away:
+                raise UnavailableError("Valkey is away")
+            await asyncio.sleep(LIMIT_S if response_id == slow else 0)
+            return await harness.front.responses.valkey.describe(response_id)
+
+        harness.revoker = replace(harness.revoker, log=Mock(describe=describe))
+        reading = [
+            asyncio.create_task(harness.read(response_id, key_id=key_id))
+            for response_id, key_id in (
+                (away, "key_1"),
+                (slow, "key_1"),
+                (other, "key_1"),
+                (others, "key_2"),
+            )
+        ]
+        await asyncio.sleep(0)
+        await harness.connections.revoke("key_1")
+        assert await harness.step_until(reading[2]) <= LOOK_S
+        assert await harness.front.responses.status(other) is Status.CANCELLED
+        for task in reading[:2]:
+            assert await harness.step_until(task) <= ENDING_S
+        assert sorted(described) == sorted([away, slow, other])
+        assert not reading[3].done()
+        reading[3].cancel()
+        await harness.revoker.cancel()
 
     virtual_time.run(scenario())
