@@ -14,6 +14,7 @@ from axon.adapters.valkey.follower import ValkeyFollower
 from axon.settings import FrontSettings
 from axon.tenants.revocation import KeyCheck
 from front.authentication import Authenticator
+from front.bodies import Bodies
 from front.context import FrontContext
 from front.front import Front
 from front.metrics import FrontMetrics
@@ -88,7 +89,7 @@ def _context(
             aliases=settings.model_aliases,
         ),
         requests=OpenRequests(),
-        max_body_bytes=settings.max_body_bytes,
+        bodies=Bodies(max_bytes=settings.max_body_bytes),
         cors_origins=settings.cors_origins,
         allowed_hosts=settings.allowed_hosts,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from axon.responses.retrieval import ResponseRetrieval
 from axon.responses.service import ResponseService
 from front.authentication import Authenticator
+from front.bodies import Bodies
 from front.models import ServedModels
 from front.reading import ResponseReader
 from front.requests import OpenRequests
@@ -28,8 +29,8 @@ class FrontContext:
         The models that requests may name.
     requests : OpenRequests
         The requests that are being answered.
-    max_body_bytes : int
-        The longest body of a request.
+    bodies : Bodies
+        Reads the bodies of requests.
     cors_origins : tuple[str, ...]
         Origins whose pages may call the front from a browser (`front.access`).
     allowed_hosts : tuple[str, ...]
@@ -42,6 +43,6 @@ class FrontContext:
     authenticator: Authenticator
     models: ServedModels
     requests: OpenRequests
-    max_body_bytes: int
+    bodies: Bodies
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from typing import Any
 
 from axon.event_log.attendance import EXTEND_EVERY_S, Attendance
 from axon.event_log.follower import ResponseFollower
@@ -12,6 +13,7 @@ from axon.event_log.log import LoggedEvent, Status
 from axon.event_log.merger import TERMINAL
 from axon.exceptions import (
     AnswerLostError,
+    AxonError,
     LostEventsError,
     MissingResponseError,
     RequestError,
@@ -104,6 +106,23 @@ class ResponseReader:
         reading = _Reading(response_id, key_id=principal.key_id, named=named)
         return self._open(reading, principal.tenant_id, after, cancel_on_leave)
 
+    async def submitted(self, submitting: Coroutine[Any, Any, str | None]) -> str | None:
+        """Submit a response; cancel it if the client leaves before its id is known.
+
+        Parameters
+        ----------
+        submitting : Coroutine[Any, Any, str | None]
+            Submits it, and returns its id if it was accepted.
+        """
+        task = asyncio.create_task(submitting)
+        try:
+            # Not cancelled with the handler: it may have accepted the response already, which
+            # would go on until nobody has attended it for the window.
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._cancelling.start(self._cancel_submitted(task))
+            raise
+
     async def attend(self) -> None:
         """Note that the responses with a reader are attended: new ones now, others when it is due.
 
@@ -157,6 +176,16 @@ class ResponseReader:
         if not self._readers[response_id]:
             del self._readers[response_id]
             self._joined.discard(response_id)
+
+    async def _cancel_submitted(self, submitting: asyncio.Task[str | None]) -> None:
+        try:
+            async with asyncio.timeout(CANCELLING_S):
+                response_id = await submitting
+        except (AxonError, TimeoutError) as error:
+            logger.info("a client has left, and its response was not accepted: %r", error)
+            return
+        if response_id is not None:
+            await self._cancel(response_id)
 
     async def _cancel(self, response_id: str) -> None:
         try:

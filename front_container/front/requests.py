@@ -1,4 +1,4 @@
-"""Requests: their bodies and headers, and how many are being answered."""
+"""Requests: their headers and queries, and how many are being answered."""
 
 import asyncio
 import re
@@ -10,16 +10,11 @@ from aiohttp import web
 
 from axon.exceptions import RequestError
 from axon.ids import new_id
-from axon.protocol.messages import parse_object
-from axon.protocol.objects import Json
 
-BODY_S = 60.0
-"""Seconds for a request's body to arrive."""
 _CLIENT_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 """Ids of clients that are returned to them; others could break a header or a log line."""
 _REQUEST_ID = web.RequestKey("request_id", str)
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
-_JSON_TYPES = ("application/json", "text/json")
 
 
 @dataclass(slots=True, eq=False)
@@ -92,37 +87,6 @@ class OpenRequests:
                 await self._idle.wait()
 
 
-async def read_json(request: web.Request, *, max_bytes: int) -> Json:
-    """Return the JSON object that a request's body holds.
-
-    Raises
-    ------
-    RequestError
-        No JSON (415 or 400), more than `max_bytes` (413), or it did not arrive in time (408).
-    """
-    if request.content_type not in _JSON_TYPES:
-        raise RequestError(
-            f"Unsupported Content-Type: '{request.content_type[:64]}'. Send the request as JSON, "
-            "with the header 'Content-Type: application/json'.",
-            code="unsupported_media_type",
-            status=415,
-        )
-    if (request.content_length or 0) > max_bytes:
-        raise _too_large(max_bytes)
-    try:
-        async with asyncio.timeout(BODY_S):
-            body = await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise _too_large(max_bytes) from error
-    except TimeoutError as error:
-        raise RequestError(
-            f"The request's body did not arrive within {BODY_S:.0f} seconds. Send it again.",
-            code="request_timeout",
-            status=408,
-        ) from error
-    return parse_object(body)
-
-
 def idempotency_key_of(request: web.Request) -> str | None:
     """Return the header ``Idempotency-Key``, or None."""
     return request.headers.get("Idempotency-Key") or None
@@ -184,11 +148,3 @@ def integer_of(query: Mapping[str, str], name: str, *, default: int, least: int,
 
 def _invalid(name: str, reason: str) -> RequestError:
     return RequestError(f"Invalid '{name}': {reason}.", code="invalid_value", param=name)
-
-
-def _too_large(max_bytes: int) -> RequestError:
-    return RequestError(
-        f"The request's body has more than {max_bytes:,} bytes. Shorten the input.",
-        code="request_too_large",
-        status=413,
-    )

@@ -91,6 +91,8 @@ async def _send(request: web.Request, answer: web.StreamResponse) -> None:
     try:
         with suppress(ConnectionError):  # the client has left
             async with asyncio.timeout(STALLED_S):
+                if request.content.exception() is not None:
+                    answer.force_close()  # where the body ends is unknown
                 await answer.prepare(request)
                 await answer.write_eof()
     except TimeoutError:

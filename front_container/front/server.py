@@ -36,7 +36,7 @@ def new_application(context: FrontContext, *, ready: Callable[[], bool]) -> web.
     """
     access = Access(hosts=context.allowed_hosts, origins=context.cors_origins)
     application = web.Application(
-        client_max_size=context.max_body_bytes,
+        client_max_size=context.bodies.max_bytes,
         middlewares=[_check_access(access), _answer_for_unknown(access)],
     )
     application.on_response_prepare.append(_complete(context, access))
@@ -78,8 +78,9 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _http_logger() -> logging.Logger:
     """Return aiohttp's logger without what it says of malformed requests: they are quoted there."""
+    malformed = (HttpProcessingError, web.RequestPayloadError)
     log = logging.getLogger("front.http")
-    log.filters = [lambda record: not isinstance(_error_of(record), HttpProcessingError)]
+    log.filters = [lambda record: not isinstance(_error_of(record), malformed)]
     return log
 
 

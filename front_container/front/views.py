@@ -20,15 +20,25 @@ HTTP status. Shorter than the silence that balancers and clients allow (60 s), s
 a stream begin with its headers."""
 
 
-async def submit(context: FrontContext, call: Call, request: CreateResponse) -> str:
+async def submit(
+    context: FrontContext, call: Call, request: CreateResponse, *, cancel_on_leave: bool = False
+) -> str:
     """Accept a request of the Responses API; return its response's id.
+
+    With `cancel_on_leave`, as of `ResponseReader.open`, a client that leaves meanwhile has its
+    response cancelled as soon as its id is known.
 
     Raises
     ------
     RequestError, UnavailableError
         As `axon.responses.service.ResponseService.submit`.
     """
-    response_id = await context.service.submit(request, principal=call.principal)
+    service, principal = context.service, call.principal
+    if cancel_on_leave:
+        submitting = service.submit(request, principal=principal)
+        response_id = await context.reader.submitted(submitting)
+    else:
+        response_id = await service.submit(request, principal=principal)
     if response_id is None:  # only a connection can be gone
         raise UnavailableError("the response was not accepted")
     return response_id

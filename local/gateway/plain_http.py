@@ -88,8 +88,9 @@ class Forwarder:
             _unavailable(client.transport)
             return
         client.other, front.other = front, client
-        front.transport.write(received)
+        # Before the write: one that the front does not read at once pauses the client again.
         client.resume_reading()
+        front.transport.write(received)
         if client.transport.is_closing():
             front.transport.abort()
 
@@ -139,7 +140,12 @@ class _ClientSide(_Side):
         self._lost = lost
 
     def eof_received(self) -> bool:
-        """Pass on that the client sends no more; it may still wait for the answer."""
+        """Pass on that the client sends no more.
+
+        The connection to it stays open, since what that means is the front's to say. Ours takes it
+        for a client that has left, as aiohttp does, and closes: a request whose client closes its
+        direction before the answer is cancelled.
+        """
         if self.other is not None and not self.other.transport.is_closing():
             self.other.transport.write_eof()
         return True

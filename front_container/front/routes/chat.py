@@ -21,7 +21,7 @@ from axon.protocol.requests import CreateResponse
 from axon.serialization import dumps
 from front.context import FrontContext
 from front.errors import ErrorShape
-from front.requests import idempotency_key_of, read_json
+from front.requests import idempotency_key_of
 from front.routing import Call, add_route, json_answer
 from front.views import ended, streamed, submit
 
@@ -86,16 +86,17 @@ class _Endpoint(Generic[Request]):
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its completion, or with the chunks of it as they come."""
-        body = await read_json(call.request, max_bytes=self._context.max_body_bytes)
+        body = await self._context.bodies.read_json(call.request)
         if key := idempotency_key_of(call.request):
             body["idempotency_key"] = key
         request = self._view.parse(body)
+        # These APIs cannot resume an answer. But a client with an idempotency key that sends its
+        # request again gets the same one, from the beginning: it has the time of a resume.
+        at_once = request.idempotency_key is None
+        accepted = self._view.to_create_response(request)
+        response_id = await submit(self._context, call, accepted, cancel_on_leave=at_once)
         opened = self._context.reader.open(
-            await submit(self._context, call, self._view.to_create_response(request)),
-            principal=call.principal,
-            # These APIs cannot resume an answer. But a client with an idempotency key that sends
-            # its request again gets the same one, from the beginning: it has the time of a resume.
-            cancel_on_leave=request.idempotency_key is None,
+            response_id, principal=call.principal, cancel_on_leave=at_once
         )
         async with opened as events:
             if request.stream:

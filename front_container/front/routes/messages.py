@@ -12,7 +12,7 @@ from axon.protocol.anthropic.result import message_of
 from axon.protocol.anthropic.stream import MessageEvent, MessageStream, error_event
 from axon.protocol.objects import Json
 from front.context import FrontContext
-from front.requests import idempotency_key_of, read_json, request_id_of
+from front.requests import idempotency_key_of, request_id_of
 from front.routing import Call, add_route, json_answer
 from front.views import ended, streamed, submit
 
@@ -34,16 +34,17 @@ class _MessageRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its message, or with the events of it as they come."""
-        body = await read_json(call.request, max_bytes=self._context.max_body_bytes)
+        body = await self._context.bodies.read_json(call.request)
         if key := idempotency_key_of(call.request):
             body["idempotency_key"] = key
         request = parse_message(body)
+        # This API cannot resume an answer. But a client with an idempotency key that sends its
+        # request again gets the same one, from the beginning: it has the time of a resumption.
+        at_once = request.idempotency_key is None
+        accepted = to_create_response(request)
+        response_id = await submit(self._context, call, accepted, cancel_on_leave=at_once)
         opened = self._context.reader.open(
-            await submit(self._context, call, to_create_response(request)),
-            principal=call.principal,
-            # This API cannot resume an answer. But a client with an idempotency key that sends its
-            # request again gets the same one, from the beginning: it has the time of a resumption.
-            cancel_on_leave=request.idempotency_key is None,
+            response_id, principal=call.principal, cancel_on_leave=at_once
         )
         async with opened as events:
             if request.stream:

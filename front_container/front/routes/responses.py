@@ -17,7 +17,7 @@ from axon.responses.item_pages import ItemPage
 from axon.responses.terminator import unknown_response
 from axon.serialization import dumps
 from front.context import FrontContext
-from front.requests import flag_of, idempotency_key_of, integer_of, read_json
+from front.requests import flag_of, idempotency_key_of, integer_of
 from front.routing import Call, add_route, json_answer
 from front.sse import EventStream
 from front.views import ended, submit
@@ -57,7 +57,7 @@ class _ResponseRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its response when that has ended, or with its events."""
-        body = await read_json(call.request, max_bytes=self._context.max_body_bytes)
+        body = await self._context.bodies.read_json(call.request)
         streams = _streams(body)
         response_id = await submit(self._context, call, _request_of(call, body))
         if streams:

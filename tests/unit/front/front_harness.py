@@ -10,6 +10,7 @@ from axon.exceptions import UnavailableError, WrongKeysError
 from axon.responses.retrieval import ResponseRetrieval
 from axon.tenants.principal import Principal
 from front.authentication import Authenticator
+from front.bodies import Bodies
 from front.context import FrontContext
 from front.metrics import FrontMetrics
 from front.models import ServedModels
@@ -30,6 +31,8 @@ AWAY_KEY = "sk-away"
 """A key that cannot be looked up."""
 ALIAS = "fast"
 MAX_BODY_BYTES = 100_000
+HELD_BYTES = 150_000
+"""The most of all bodies that arrive at the same time."""
 ORIGIN = "https://app.example"
 
 
@@ -77,7 +80,7 @@ class FrontHarness:
                 aliases={ALIAS: {MODEL: 1.0}},
             ),
             requests=OpenRequests(),
-            max_body_bytes=MAX_BODY_BYTES,
+            bodies=Bodies(max_bytes=MAX_BODY_BYTES, held_bytes=HELD_BYTES),
             cors_origins=(ORIGIN,),
         )
 

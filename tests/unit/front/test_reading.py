@@ -111,3 +111,28 @@ def test_reader_attends_new_responses_soon_and_all_of_them_again_and_again() -> 
         assert extended == [[first], [first], [second], both, both]
 
     virtual_time.run(scenario())
+
+
+def test_reader_cancels_what_is_accepted_after_its_client_has_left() -> None:
+    async def scenario() -> None:
+        harness = FrontHarness()
+        await harness.responses.begin()
+        response_ids: list[str] = []
+
+        async def submit(*, refused: bool) -> str:
+            await asyncio.sleep(1)
+            if refused:
+                raise UnavailableError("Valkey is away")
+            response_ids.append(await harness.responses.submit())
+            return response_ids[-1]
+
+        assert await harness.reader.submitted(submit(refused=False)) == response_ids[0]
+        for refused in (False, True):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await harness.reader.submitted(submit(refused=refused))
+        await harness.reader.drain()
+        statuses = [await harness.responses.status(each) for each in response_ids]
+        assert statuses == [Status.QUEUED, Status.CANCELLED]
+
+    virtual_time.run(scenario())

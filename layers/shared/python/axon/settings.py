@@ -236,7 +236,7 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     http_port: Port = 8080
     health_port: Port = 0
     health_token: SecretStr | None = None
-    max_body_bytes: Count = 20 * 1024 * 1024
+    max_body_bytes: Count = 2 * 1024 * 1024
     cors_origins: Names = ()
     allowed_hosts: Names = ()
     database_connections: Count = 4

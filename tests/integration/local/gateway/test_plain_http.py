@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from local.gateway.config import GatewayConfig
+from local.gateway.plain_http import Forwarder
 from local.gateway.server import Gateway
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -134,6 +135,30 @@ CONTENT = bytes(range(256)) * 4096 * 32
 """32 MB: more than all buffers of the path, the kernel's included."""
 
 
+class TransportStub(asyncio.Transport):
+    """A client's connection on which nothing comes."""
+
+    _reading = True
+
+    def is_reading(self) -> bool:
+        return self._reading
+
+    def pause_reading(self) -> None:
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        self._reading = True
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def abort(self) -> None:
+        self._reading = False
+
+
 async def read_slowly(reader: asyncio.StreamReader, sender: asyncio.StreamWriter) -> None:
     """Send and read all of `CONTENT`; fail if most of it does not wait at its sender."""
     sender.write(CONTENT)
@@ -149,6 +174,21 @@ async def test_plain_http_waits_for_a_client_that_reads_slowly(
     (reader, writer), (_, front_writer) = await joined(front, port)
     await read_slowly(reader, front_writer)
     writer.transport.abort()
+
+
+async def test_plain_http_waits_for_a_front_that_does_not_read_the_first_bytes(
+    front: FrontHarness,
+) -> None:
+    """The first bytes are written when the front is connected, and may fill its connection."""
+    forwarder = Forwarder(port=front.port, retry_s=1)
+    client = TransportStub()
+    forwarder.forward(client, CONTENT)
+    front_reader, _ = await front.accept()
+    await exactly(front_reader, CONTENT[:1000])
+    assert not client.is_reading()
+    await exactly(front_reader, CONTENT[1000:])
+    assert client.is_reading()
+    forwarder.close()
 
 
 async def test_plain_http_waits_for_a_front_that_reads_slowly(
