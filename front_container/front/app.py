@@ -30,7 +30,7 @@ async def serve(settings: FrontSettings, *, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         backend = await stack.enter_async_context(
             composition.response_service(
-                settings, database_connections=settings.database_connections
+                settings, database_connections=settings.database_connections, keeps_ends=True
             )
         )
         front = _assemble(settings, backend)
@@ -64,6 +64,7 @@ def _assemble(settings: FrontSettings, backend: composition.ResponseBackend) -> 
         context=context,
         follower=follower,
         revoker=revoker,
+        kept_ends=backend.kept_ends,
         stop_timeout_s=settings.stop_timeout_s,
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from axon.adapters.valkey.follower import ValkeyFollower
+from axon.event_log.kept_ends import KeptEnds
 from axon.periodic import every
 from axon.tasks import end
 from front import reading, revoker
@@ -25,6 +26,7 @@ class Front:
     context: FrontContext
     follower: ValkeyFollower
     revoker: Revoker
+    kept_ends: KeptEnds
     stop_timeout_s: float
 
     @property
@@ -48,6 +50,7 @@ class Front:
                 group.create_task(self.follower.run()),
                 group.create_task(_always(reading.LOOK_S, self.context.reader.attend)),
                 group.create_task(_always(revoker.LOOK_S, self.revoker.step)),
+                group.create_task(self.kept_ends.run()),
             ]
             runner = await start_server(application, host=host, port=port)
             logger.info("the front serves on %s", runner.addresses)
@@ -62,8 +65,9 @@ class Front:
         requests.draining = True
         logger.info("the front ends, with %d open requests", requests.count)
         await stop_listening(runner)
-        # Running streams go on for this time. What is left ends without a terminal event, so its
-        # clients resume with another front.
+        # Running answers go on for this time. A stream that is left ends without a terminal event,
+        # so its client resumes it at another front. A client that waits for JSON does not know the
+        # response's id: it can only repeat the request, with its idempotency key if it sent one.
         await requests.drain(self.stop_timeout_s)
         await runner.cleanup()
         await self.context.reader.drain()

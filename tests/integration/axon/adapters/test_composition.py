@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
+import redis
 
 from axon.adapters.composition import ResponseBackend, follower, response_service
 from axon.adapters.valkey.directories import (
@@ -18,6 +19,7 @@ from axon.jobs import Job
 from axon.protocol.requests import CancelResponse
 from axon.settings import RespondSettings
 from tests.support.eventually import eventually
+from tests.support.partial_loss import rewind, snapshot
 from tests.support.principals import a_principal
 from tests.unit.axon.samples import a_request
 
@@ -75,6 +77,26 @@ async def test_response_service_cancels_what_it_submitted(backend: ResponseBacke
     meta = await backend.log.describe(response_id)
     assert meta is not None
     assert meta.status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("keeps_ends", [True, False])
+async def test_response_service_cancels_again_what_a_failover_undoes(
+    settings: RespondSettings, valkey_url: str, *, keeps_ends: bool
+) -> None:
+    """In a process that lives on, as a front does."""
+    async with response_service(settings, keeps_ends=keeps_ends) as made:
+        await ValkeyModelDirectory(valkey=made.valkey).register(("echo",), retention_s=600)
+        response_id = await made.service.submit(a_request(), principal=a_principal())
+        assert response_id is not None
+        with redis.Redis.from_url(valkey_url) as admin:
+            before = snapshot(admin)
+            request = CancelResponse(type="response.cancel", response_id=response_id)
+            await made.service.cancel(request, principal=a_principal(), connection_id="")
+            rewind(admin, before)
+        await made.kept_ends.look()
+        meta = await made.log.describe(response_id)
+        assert meta is not None
+        assert meta.status is (Status.CANCELLED if keeps_ends else Status.QUEUED)
 
 
 async def test_follower_gets_the_events_of_a_submitted_response(backend: ResponseBackend) -> None:

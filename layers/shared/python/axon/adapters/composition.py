@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -171,6 +172,9 @@ class ResponseBackend(AsyncClosing):
         Finds responses that run or are stored.
     terminator : ResponseTerminator
         Ends responses from outside an attempt.
+    kept_ends : KeptEnds
+        Appends ends of the terminator again that a failover has lost, while its `run` is running;
+        it gets none without `keeps_ends`.
     log : ValkeyEventLog
         The event log of all three.
     valkey, pool, jobs, history : Valkey, Pool, SqsApi, SqsApi
@@ -181,6 +185,7 @@ class ResponseBackend(AsyncClosing):
     service: ResponseService
     retrieval: ResponseRetrieval
     terminator: ResponseTerminator
+    kept_ends: KeptEnds
     log: ValkeyEventLog
     valkey: Valkey
     pool: "Pool"
@@ -200,6 +205,7 @@ def response_service(
     *,
     database_connections: int = 1,
     trace_header: TraceHeader = no_trace_header,
+    keeps_ends: bool = False,
 ) -> ResponseBackend:
     """Return the response service that the settings describe, for a function or a container.
 
@@ -209,6 +215,8 @@ def response_service(
         Most connections to PostgreSQL at a time; a function handles one event at a time.
     trace_header : TraceHeader
         Called for each job and history record that is sent, for the trace that it continues.
+    keeps_ends : bool
+        The process lives on after it has ended responses, and runs `ResponseBackend.kept_ends`.
 
     Raises
     ------
@@ -230,7 +238,10 @@ def response_service(
     finisher = ResponseFinisher(
         history=history_sender(history, valkey=valkey, trace_header=trace_header), turns=turns
     )
-    terminator = ResponseTerminator(event_log=log, finisher=finisher)
+    kept_ends = KeptEnds(confirm=partial(confirmed_generation, valkey))
+    terminator = ResponseTerminator(
+        event_log=log, finisher=finisher, kept_ends=kept_ends if keeps_ends else None
+    )
     pending = ValkeyPendingHistory(valkey=valkey)
     rows = PostgresResponseRows(pool=pool)
     conversations = Conversations(
@@ -259,6 +270,7 @@ def response_service(
             event_log=log, rows=rows, conversations=conversations, pending=pending
         ),
         terminator=terminator,
+        kept_ends=kept_ends,
         log=log,
         valkey=valkey,
         pool=pool,

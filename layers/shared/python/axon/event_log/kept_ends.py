@@ -36,9 +36,9 @@ class KeptEnds:
     The job of a response is deleted after its terminal event. If a failover just then loses the
     event, nobody would append it again: its client, if it has not received the end, would wait
     until the deadline fails a response that the database has as completed. So the process that has
-    appended it (a worker, or a relay that sweeps) looks whether the log has another generation than
-    at the append, and repeats the append then. It changes nothing where the log has the event, and
-    is refused where somebody has ended the response meanwhile.
+    appended it (a worker, a relay that sweeps, a front that cancels) looks whether the log has
+    another generation than at the append, and repeats the append then. It changes nothing where the
+    log has the event, and is refused where somebody has ended the response meanwhile.
 
     Parameters
     ----------
