@@ -5,13 +5,17 @@ from typing import Any
 
 import openai
 import pytest
+import redis
 from openai import AsyncStream
 from openai.types.responses import ResponseStreamEvent
 
 from tests.integration.front.front_harness import FrontHarness
+from tests.support.partial_loss import rewind, snapshot
 
 REVOKED_WITHIN_S = 10
 """Twice the promised time (ADR 23): the machine may be very busy."""
+AGAIN_WITHIN_S = 15
+"""Many times the pause between two looks: the machine may be very busy."""
 LONG = " ".join(f"word{number}" for number in range(300))
 
 
@@ -74,6 +78,24 @@ async def test_front_cancels_a_response_that_runs(harness: FrontHarness) -> None
         assert cancelled.status == "cancelled"
         events = [event async for event in stream]
         assert events[-1].response.status == "cancelled"
+
+
+async def test_front_cancels_again_what_a_failover_undoes(
+    harness: FrontHarness, valkey_url: str
+) -> None:
+    async with harness.front(models="echo") as (client, _):  # nobody begins it
+        stream: AsyncStream[Any] = await client.responses.create(
+            model="echo", input="hello", stream=True
+        )
+        created = await anext(stream)
+        with redis.Redis.from_url(valkey_url) as admin:
+            before = snapshot(admin)
+            await client.responses.cancel(created.response.id)
+            rewind(admin, before)
+        await stream.close()
+        async with asyncio.timeout(AGAIN_WITHIN_S):
+            while (await client.responses.retrieve(created.response.id)).status != "cancelled":
+                await asyncio.sleep(0.1)
 
 
 async def test_front_ends_the_stream_of_a_revoked_key(harness: FrontHarness) -> None:
