@@ -70,7 +70,9 @@ if not is_current(meta[9], generation) then
   if meta[3] == '' then
     -- No relay confirms what the readers of a followed response have. That must be known also once it is
     -- resumed on a connection. The first one has the lowest number: a log only grows in between.
-    redis.call('HSETNX', response, 'followed_fork', following)
+    if redis.call('HEXISTS', response, 'followed_fork') == 0 then
+      redis.call('HSET', response, 'followed_fork', following)
+    end
   end
 end
 if first then
