@@ -165,6 +165,23 @@ def test_check_finds_a_refusal_unless_the_servers_forget_everything() -> None:
         assert faults(sample.end()) == found
 
 
+def test_check_lets_the_log_hold_other_events_where_the_client_was_told_that_its_own_are_lost() -> (
+    None
+):
+    for losses, told, found in (
+        ("some", True, set()),
+        ("some", False, {Fault.WRONG, Fault.SILENT}),
+    ):
+        sample = HistorySample(losses=losses)
+        sample.ask("c", "one")
+        frames = sample.events("c", [created("c"), delta("c", "one")])
+        if told:
+            sample.add(Op.FORGOTTEN, "c", what="response_lost: replaced")
+        final = response("c", "one", "completed", input_tokens=1)
+        sample.store("c", final, [frames[0], json.dumps(delta("c", "other"))])
+        assert faults(sample.end()) == found
+
+
 def test_check_accepts_that_a_request_without_job_and_log_is_unknown() -> None:
     for losses, found in (("", {Fault.LOST}), ("some", set())):
         sample = HistorySample(losses=losses)
