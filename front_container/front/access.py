@@ -41,19 +41,21 @@ class Access:
         ------
         RequestError
             The Host header has another name, or the request comes from a page of another origin.
+            Its message is ASCII: bytes that are no UTF-8 are lone surrogates in headers, which
+            JSON cannot hold.
         """
         if not self._hosts:
             return
         host = headers.get("Host", "")
         if host and _without_port(host).lower() not in self._hosts:
             raise _forbidden(
-                f"The Host header may not be '{host[:128]}'. Use one of the names in "
+                f"The Host header may not be {host[:128]!a}. Use one of the names in "
                 "AXON_ALLOWED_HOSTS; `axon dev --allow-host NAME` adds one."
             )
         origin = headers.get("Origin")
         if origin and not self._allows(origin):
             raise _forbidden(
-                f"Pages of '{origin[:128]}' may not send requests here. Send them from a program, "
+                f"Pages of {origin[:128]!a} may not send requests here. Send them from a program, "
                 "or from a page whose origin is in AXON_CORS_ORIGINS."
             )
 

@@ -49,7 +49,7 @@ class Bodies:
         """
         if request.content_type not in _JSON_TYPES:
             raise RequestError(
-                f"Unsupported Content-Type: '{request.content_type[:64]}'. Send the request as "
+                f"Unsupported Content-Type: {request.content_type[:64]!a}. Send the request as "
                 "JSON, with the header 'Content-Type: application/json'.",
                 code="unsupported_media_type",
                 status=415,

@@ -37,12 +37,15 @@ def test_access_admits_programs_and_the_pages_of_the_setting(headers: dict[str, 
         {"Host": "localhost", "Origin": "null"},
         {"Host": "localhost", "Origin": "http://localhost.evil.example:3000"},
         {"Host": "localhost", "Origin": "https://app.example:444"},
+        {"Host": "\udcff"},  # how a byte that is no UTF-8 arrives
+        {"Host": "localhost", "Origin": "\udcff"},
     ],
 )
 def test_access_refuses_other_pages(headers: dict[str, str]) -> None:
     with pytest.raises(RequestError) as refused:
         LOCAL.check(headers)
     assert (refused.value.status, refused.value.code) == (403, "forbidden")
+    assert refused.value.message.encode().isascii()
 
 
 def test_access_behind_a_balancer_leaves_pages_to_the_browser() -> None:
