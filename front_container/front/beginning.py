@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TypeVar
 
 from axon.tasks import end
@@ -10,10 +10,11 @@ from axon.tasks import end
 T = TypeVar("T")
 
 
-def begun(
+@asynccontextmanager
+async def begun(
     items: AsyncGenerator[T, None], *, within_s: float
-) -> AbstractAsyncContextManager[AsyncIterator[T]]:
-    """Return a context that is entered when the first item has come, or the time is over.
+) -> AsyncGenerator[AsyncIterator[T], None]:
+    """Enter the context when the first item has come, or the time is over; give the items.
 
     What the generator raises in that time, entering the context raises: an answer that has not
     begun can still have the status of an error.
@@ -25,13 +26,6 @@ def begun(
     within_s : float
         Seconds to wait for the first item.
     """
-    return _begun(items, within_s)
-
-
-@asynccontextmanager
-async def _begun(
-    items: AsyncGenerator[T, None], within_s: float
-) -> AsyncGenerator[AsyncIterator[T], None]:
     async with aclosing(items):
         first = asyncio.ensure_future(anext(items))
         try:

@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 from axon.event_log.attendance import EXTEND_EVERY_S, Attendance
@@ -60,21 +59,21 @@ class ResponseReader:
         self._attendance = attendance
         self._terminator = terminator
         self._readings = set[_Reading]()
-        self._readers = Counter[str]()
-        self._joined = set[str]()
+        self._joined = set[_Reading]()
         self._extend_at = 0.0
         self._cancelling = TaskSet(error="a response whose client has left goes on")
 
     @property
     def attended(self) -> frozenset[str]:
         """The responses that have a reader here."""
-        return frozenset(self._readers)
+        return frozenset(each.response_id for each in self._readings)
 
     def read_by(self, key_id: str) -> frozenset[str]:
         """Return the responses that requests of an API key read here."""
         return frozenset(each.response_id for each in self._readings if each.key_id == key_id)
 
-    def open(
+    @asynccontextmanager
+    async def open(
         self,
         response_id: str,
         *,
@@ -82,8 +81,8 @@ class ResponseReader:
         after: int = -1,
         named: bool = False,
         cancel_on_leave: bool = False,
-    ) -> AbstractAsyncContextManager[AsyncIterator[LoggedEvent]]:
-        """Return a context that attends a response, with its events up to the terminal one.
+    ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
+        """Attend a response while the context is entered; give its events up to the terminal one.
 
         The events raise an error if the tenant has no such response, or if events are lost:
         `RequestError` to a client that named the response, which gets no other answer by asking
@@ -104,7 +103,20 @@ class ResponseReader:
             has no way to resume it.
         """
         reading = _Reading(response_id, key_id=principal.key_id, named=named)
-        return self._open(reading, principal.tenant_id, after, cancel_on_leave)
+        self._readings.add(reading)
+        self._joined.add(reading)
+        try:
+            followed = self._follower.follow(
+                response_id, tenant_id=principal.tenant_id, after=after
+            )
+            async with aclosing(reading.events(followed)) as events:
+                yield events
+        finally:
+            # Nothing is awaited here: the handler may have been cancelled.
+            self._readings.remove(reading)
+            self._joined.discard(reading)
+            if cancel_on_leave and not reading.ended:
+                self._cancelling.start(self._cancel(response_id))
 
     async def submitted(self, submitting: Coroutine[Any, Any, str | None]) -> str | None:
         """Submit a response; cancel it if the client leaves before its id is known.
@@ -133,7 +145,8 @@ class ResponseReader:
         """
         now = asyncio.get_running_loop().time()
         due = now >= self._extend_at
-        response_ids = list(self._readers if due else self._joined)
+        readings = self._readings if due else self._joined
+        response_ids = list({each.response_id for each in readings})
         self._joined.clear()
         if not response_ids:
             return
@@ -150,32 +163,6 @@ class ResponseReader:
         with suppress(TimeoutError):
             async with asyncio.timeout(CANCELLING_S):
                 await self._cancelling.drain()
-
-    @asynccontextmanager
-    async def _open(
-        self, reading: "_Reading", tenant_id: str, after: int, cancel_on_leave: bool
-    ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
-        response_id = reading.response_id
-        self._readings.add(reading)
-        self._readers[response_id] += 1
-        self._joined.add(response_id)
-        try:
-            followed = self._follower.follow(response_id, tenant_id=tenant_id, after=after)
-            async with aclosing(reading.events(followed)) as events:
-                yield events
-        finally:
-            # Nothing is awaited here: the handler may have been cancelled.
-            self._leave(reading)
-            if cancel_on_leave and not reading.ended:
-                self._cancelling.start(self._cancel(response_id))
-
-    def _leave(self, reading: "_Reading") -> None:
-        self._readings.remove(reading)
-        response_id = reading.response_id
-        self._readers[response_id] -= 1
-        if not self._readers[response_id]:
-            del self._readers[response_id]
-            self._joined.discard(response_id)
 
     async def _cancel_submitted(self, submitting: asyncio.Task[str | None]) -> None:
         try:

@@ -29,6 +29,11 @@ HEADERS = {
 _COMMENT = b": keep-alive\n\n"
 
 
+def server_sent(data: bytes, *, name: bytes = b"") -> bytes:
+    """Return an event as text of a stream: one line of data, and the event's name if it has one."""
+    return b"event: %b\ndata: %b\n\n" % (name, data) if name else b"data: %b\n\n" % data
+
+
 class EventStream:
     """Sends events to the client of one request, and comments while there are none.
 
@@ -109,11 +114,6 @@ class EventStream:
     def _stop_comments(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-
-    async def send(self, data: bytes, *, event: str | None = None) -> None:
-        """Send an event: one line of data and, if given, the event's name."""
-        name = b"" if event is None else b"event: %b\n" % event.encode()
-        await self.write(b"%bdata: %b\n\n" % (name, data))
 
     async def write(self, text: bytes) -> None:
         """Send complete events, as text of the stream; wait while the client reads too slowly.

@@ -2,11 +2,9 @@
 
 from axon.exceptions import RequestError
 from axon.protocol.errors import error_event
-from axon.protocol.objects import Json, without_instructions
+from axon.protocol.objects import TERMINAL_EVENTS, Json, without_instructions
 from axon.protocol.sizes import MESSAGE_BYTES
 from axon.serialization import dumps, loads
-
-_ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
 def stand_in(event: bytes) -> bytes | None:
@@ -22,7 +20,7 @@ def stand_in(event: bytes) -> bytes | None:
     shorter = dumps(without_instructions(fields))
     if len(shorter) <= MESSAGE_BYTES:
         return shorter
-    return _end(fields, size=len(event)) if fields["type"] in _ENDS else None
+    return _end(fields, size=len(event)) if fields["type"] in TERMINAL_EVENTS else None
 
 
 def _end(event: Json, *, size: int) -> bytes:

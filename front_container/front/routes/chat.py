@@ -23,6 +23,7 @@ from front.context import FrontContext
 from front.errors import ErrorShape
 from front.requests import idempotency_key_of
 from front.routing import Call, add_route, json_answer
+from front.sse import server_sent
 from front.views import ended, streamed, submit
 
 Request = TypeVar("Request", bound=CompletionRequest)
@@ -111,14 +112,10 @@ class _Endpoint(Generic[Request]):
         stream = self._view.stream(include_usage=include_usage)
 
         def feed(event: Json) -> bytes:
-            return b"".join(map(_server_sent, stream.feed(event)))
+            return b"".join(map(server_sent, stream.feed(event)))
 
         return await streamed(call, events, feed=feed, error=self._error_text)
 
     def _error_text(self, error: Exception) -> bytes:
         _, body = self._view.error(error)
-        return _server_sent(dumps(body))
-
-
-def _server_sent(data: bytes) -> bytes:
-    return b"data: %b\n\n" % data
+        return server_sent(dumps(body))

@@ -14,6 +14,7 @@ from axon.protocol.objects import Json
 from front.context import FrontContext
 from front.requests import idempotency_key_of, request_id_of
 from front.routing import Call, add_route, json_answer
+from front.sse import server_sent
 from front.views import ended, streamed, submit
 
 _PATH = "/v1/messages"
@@ -78,4 +79,4 @@ async def _stream(
 
 
 def _server_sent(event: MessageEvent) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (event.name.encode(), event.data)
+    return server_sent(event.data, name=event.name.encode())

@@ -19,7 +19,7 @@ from axon.serialization import dumps
 from front.context import FrontContext
 from front.requests import flag_of, idempotency_key_of, integer_of
 from front.routing import Call, add_route, json_answer
-from front.sse import EventStream
+from front.sse import EventStream, server_sent
 from front.views import ended, submit
 
 INCLUDABLE = ("reasoning.encrypted_content",)
@@ -133,22 +133,22 @@ class _ResponseRoutes:
 
         def failed(error: Exception) -> bytes:
             event = error_event(error) | {"sequence_number": after + 1}
-            return _server_sent(dumps(event))
+            return _event_text(dumps(event))
 
         opened = self._context.reader.open(
             response_id, principal=call.principal, after=after, named=named
         )
         async with opened as events, EventStream(call.request, error=failed) as stream:
             async for event in events:
-                await stream.write(_server_sent(event.data))
+                await stream.write(_event_text(event.data))
                 after = event.sequence_number
         return stream.response
 
 
-def _server_sent(data: bytes) -> bytes:
+def _event_text(data: bytes) -> bytes:
     """Return an event of the log as text of a stream: SDKs read its type from the event's name."""
     kind = data[len(_TYPE) : data.index(b'"', len(_TYPE))]
-    return b"event: %b\ndata: %b\n\n" % (kind, data)
+    return server_sent(data, name=kind)
 
 
 def _request_of(call: Call, body: Json) -> CreateResponse:

@@ -7,6 +7,9 @@ from axon.protocol.requests import CreateResponse
 
 Json = dict[str, Any]
 
+TERMINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
+"""Types of the events that end a response; a cancelled one ends by ``response.incomplete``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:

@@ -11,7 +11,7 @@ from axon.protocol.anthropic.result import (
     tool_use_block,
     usage_of,
 )
-from axon.protocol.objects import Json
+from axon.protocol.objects import TERMINAL_EVENTS, Json
 from axon.serialization import dumps
 
 
@@ -83,7 +83,7 @@ class MessageStream:
                 return self._begin(tool_use_block(event["item"], tool_input={}))
             case "response.output_item.done":
                 return self._end_block()
-            case "response.completed" | "response.incomplete" | "response.failed":
+            case kind if kind in TERMINAL_EVENTS:
                 return self._end(event["response"])
         return []
 

@@ -3,11 +3,10 @@
 from axon.protocol.chat.chunks import ChunkEncoder
 from axon.protocol.chat.errors import check_answered
 from axon.protocol.chat.objects import FinishReason, arguments_of, finish_reason_of, head_of
-from axon.protocol.objects import Json
+from axon.protocol.objects import TERMINAL_EVENTS, Json
 
 DONE = b"[DONE]"
 """Data of the last event of each stream that did not end with an error."""
-_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
 class ChatStream:
@@ -52,7 +51,7 @@ class ChatStream:
                 head = head_of(event["response"], kind="chat.completion.chunk")
                 self._chunks = ChunkEncoder(head, include_usage=self._include_usage)
                 return []
-            case kind if kind in _ENDS:
+            case kind if kind in TERMINAL_EVENTS:
                 return self._end(event["response"])
             case _:
                 return []

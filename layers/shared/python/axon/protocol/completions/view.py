@@ -4,7 +4,7 @@ from axon.protocol.chat.chunks import ChunkEncoder
 from axon.protocol.chat.errors import check_answered, error_body
 from axon.protocol.chat.objects import TEXT_PREFIX, finish_reason_of, head_of, usage_of
 from axon.protocol.chat.stream import DONE
-from axon.protocol.objects import Json
+from axon.protocol.objects import TERMINAL_EVENTS, Json
 
 _KIND = "text_completion"
 _NAMES = {"input": "prompt", "max_output_tokens": "max_tokens"}
@@ -41,7 +41,7 @@ class TextStream:
                 head = _head(event["response"])
                 self._chunks = ChunkEncoder(head, include_usage=self._include_usage)
                 return []
-            case "response.completed" | "response.incomplete" | "response.failed":
+            case kind if kind in TERMINAL_EVENTS:
                 return self._end(event["response"])
             case _:
                 return []
