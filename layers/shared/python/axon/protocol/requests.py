@@ -14,7 +14,7 @@ from pydantic import (
 from axon.exceptions import RequestError
 from axon.protocol.items import TEXT_OR_LIST, Item, null_is
 from axon.protocol.refusals import refusal_of
-from axon.protocol.schemas import TOOL_BOUNDS, check_schema
+from axon.protocol.schemas import check_format_schema, check_tool_schema
 from axon.protocol.unserved import refuse_unserved
 
 MAX_INPUT_CHARACTERS = 10_485_760
@@ -295,11 +295,10 @@ def _check_create(request: CreateResponse) -> None:
             param="input",
         )
     if isinstance(text_format := request.text.format, JsonSchema):
-        check_schema(
+        check_format_schema(
             text_format.schema_,
             owner=f"text.format '{text_format.name}'",
             param="text.format.schema",
-            code="invalid_json_schema",
         )
     if len(tools := request.tools or ()) > OPENAI_TOOLS:
         raise RequestError(
@@ -308,10 +307,8 @@ def _check_create(request: CreateResponse) -> None:
             param="tools",
         )
     for number, tool in enumerate(tools):
-        check_schema(
+        check_tool_schema(
             tool.parameters or {},
             owner=f"function '{tool.name}'",
             param=f"tools.{number}.parameters",
-            code="invalid_function_parameters",
-            bounds=TOOL_BOUNDS,
         )

@@ -75,6 +75,30 @@ _COUNTS = frozenset(
 )
 
 
+def check_format_schema(schema: Mapping[str, Any], *, owner: str, param: str) -> None:
+    """Check the schema of an answer's format, as `check_schema` does.
+
+    Raises
+    ------
+    RequestError
+        As `check_schema`.
+    """
+    check_schema(schema, owner=owner, param=param, code="invalid_json_schema")
+
+
+def check_tool_schema(schema: Mapping[str, Any], *, owner: str, param: str) -> None:
+    """Check the schema of a tool's parameters, as `check_schema` does.
+
+    Raises
+    ------
+    RequestError
+        As `check_schema`.
+    """
+    check_schema(
+        schema, owner=owner, param=param, code="invalid_function_parameters", bounds=TOOL_BOUNDS
+    )
+
+
 def check_schema(
     schema: Mapping[str, Any],
     *,

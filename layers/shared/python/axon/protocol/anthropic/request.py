@@ -20,7 +20,7 @@ from axon.protocol.requests import (
     TextOptions,
     TopP,
 )
-from axon.protocol.schemas import TOOL_BOUNDS, check_schema
+from axon.protocol.schemas import check_format_schema, check_tool_schema
 
 FORMAT_NAME = "output"
 """Name of the format of an answer: in this API it has none, and no model sees it."""
@@ -204,17 +204,14 @@ def _check(request: CreateMessage) -> None:
             param=f"messages.{last}",
         )
     if request.output_config and (asked := request.output_config.format):
-        check_schema(
+        check_format_schema(
             asked.schema_,
             owner="output_config.format",
             param="output_config.format.schema",
-            code="invalid_json_schema",
         )
     for number, tool in enumerate(request.tools or ()):
-        check_schema(
+        check_tool_schema(
             tool.input_schema,
             owner=f"tool '{tool.name}'",
             param=f"tools.{number}.input_schema",
-            code="invalid_function_parameters",
-            bounds=TOOL_BOUNDS,
         )

@@ -31,7 +31,7 @@ from axon.protocol.requests import (
     TopP,
     Verbosity,
 )
-from axon.protocol.schemas import TOOL_BOUNDS, check_schema
+from axon.protocol.schemas import check_format_schema, check_tool_schema
 
 _ONLY_FUNCTIONS = "Use the type 'function': other tools are not served."
 _REMEDIES = {
@@ -206,19 +206,16 @@ def _check_limits(request: ChatRequest) -> None:
 
 def _check_schemas(request: ChatRequest) -> None:
     if isinstance(wanted := request.response_format, JsonSchemaFormat):
-        check_schema(
+        check_format_schema(
             wanted.json_schema.schema_ or {},
             owner=f"response_format '{wanted.json_schema.name}'",
             param="response_format.json_schema.schema",
-            code="invalid_json_schema",
         )
     for number, tool in enumerate(request.tools or ()):
-        check_schema(
+        check_tool_schema(
             tool.function.parameters or {},
             owner=f"function '{tool.function.name}'",
             param=f"tools.{number}.function.parameters",
-            code="invalid_function_parameters",
-            bounds=TOOL_BOUNDS,
         )
 
 
