@@ -66,6 +66,7 @@ def _assemble(settings: FrontSettings, backend: composition.ResponseBackend) -> 
         revoker=revoker,
         kept_ends=backend.kept_ends,
         stop_timeout_s=settings.stop_timeout_s,
+        keep_alive_s=settings.keep_alive_s,
     )
 
 
@@ -82,7 +83,8 @@ def _context(
             terminator=backend.terminator,
         ),
         authenticator=Authenticator(
-            keys=api_keys(valkey=valkey, pool=pool, stale_s=settings.key_cache_s)
+            keys=api_keys(valkey=valkey, pool=pool, stale_s=settings.key_cache_s),
+            trusted_proxies=settings.trusted_proxies,
         ),
         models=ServedModels(
             directory=ValkeyModelDirectory(valkey=valkey),

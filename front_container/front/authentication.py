@@ -24,10 +24,13 @@ class Authenticator:
     ----------
     keys : KeyAuthenticator
         Has all keys.
+    trusted_proxies : int
+        Proxies that each request has passed, by which the client's address is known.
     """
 
-    def __init__(self, *, keys: KeyAuthenticator) -> None:
+    def __init__(self, *, keys: KeyAuthenticator, trusted_proxies: int = 0) -> None:
         self._keys = keys
+        self._trusted_proxies = trusted_proxies
 
     async def authenticate(self, request: web.Request) -> Principal:
         """Return the principal of a request.
@@ -48,7 +51,9 @@ class Authenticator:
                 status=401,
             )
         try:
-            principal = await self._keys.authenticate(secret, address=_address_of(request))
+            principal = await self._keys.authenticate(
+                secret, address=_address_of(request, self._trusted_proxies)
+            )
         except WrongKeysError as error:
             raise RequestError(
                 "Too many wrong API keys came from this address. Wait a minute, then send a valid "
@@ -73,5 +78,16 @@ def _secret_of(request: web.Request) -> str:
     return request.headers.get("x-api-key", "").strip()
 
 
-def _address_of(request: web.Request) -> str | None:
-    return subscriber_of(request.remote or "")
+def _address_of(request: web.Request, trusted_proxies: int) -> str | None:
+    """Return what wrong keys of the client are counted by.
+
+    Each proxy appends the address that connected to it to X-Forwarded-For. So the client's is as
+    far from the end as there are trusted proxies; what stands before it, the client may have
+    written. A request with fewer addresses has not passed them all: it is counted by its peer.
+    """
+    address = request.remote or ""
+    if trusted_proxies:
+        passed = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
+        if len(passed) >= trusted_proxies and passed[-trusted_proxies].strip():
+            address = passed[-trusted_proxies].strip()
+    return subscriber_of(address)

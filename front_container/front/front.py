@@ -28,6 +28,7 @@ class Front:
     revoker: Revoker
     kept_ends: KeptEnds
     stop_timeout_s: float
+    keep_alive_s: float
 
     @property
     def ready(self) -> bool:
@@ -52,7 +53,9 @@ class Front:
                 group.create_task(_always(revoker.LOOK_S, self.revoker.step)),
                 group.create_task(self.kept_ends.run()),
             ]
-            runner = await start_server(application, host=host, port=port)
+            runner = await start_server(
+                application, host=host, port=port, keep_alive_s=self.keep_alive_s
+            )
             logger.info("the front serves on %s", runner.addresses)
             await stop.wait()
             await self._leave(runner)

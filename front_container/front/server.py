@@ -17,9 +17,6 @@ from front.routing import STALLED_S, refusal
 
 CANCEL_S = 0.5
 """Seconds for handlers to end once they are cancelled; after them their connections are closed."""
-KEEP_ALIVE_S = 75.0
-"""Seconds for which an unused connection stays open: longer than the 60 s for which an ALB keeps
-its own, which otherwise sends a request into a connection that has just been closed."""
 _PREFLIGHT_S = 3600
 """Seconds for which a browser may remember what it may send."""
 
@@ -46,8 +43,20 @@ def new_application(context: FrontContext, *, ready: Callable[[], bool]) -> web.
     return application
 
 
-async def start_server(application: web.Application, *, host: str, port: int) -> web.AppRunner:
-    """Serve an application; `cleanup` of what is returned ends it."""
+async def start_server(
+    application: web.Application, *, host: str, port: int, keep_alive_s: float = 75.0
+) -> web.AppRunner:
+    """Serve an application; `cleanup` of what is returned ends it.
+
+    Parameters
+    ----------
+    application : web.Application
+        What is served.
+    host, port : str, int
+        The address to listen on.
+    keep_alive_s : float
+        Seconds for which an unused connection stays open.
+    """
     runner = web.AppRunner(
         application,
         access_log=None,
@@ -55,7 +64,7 @@ async def start_server(application: web.Application, *, host: str, port: int) ->
         # A client that closes its connection cancels its handler, which may only be waiting.
         handler_cancellation=True,
         shutdown_timeout=CANCEL_S,
-        keepalive_timeout=KEEP_ALIVE_S,
+        keepalive_timeout=keep_alive_s,
     )
     await runner.setup()
     await web.SockSite(runner, _listening(host, port)).start()

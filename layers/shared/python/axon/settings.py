@@ -230,10 +230,15 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     `cors_origins`: origins whose pages may call it from a browser; ``*`` for all, ``:*`` at the end
     of one for any port. `allowed_hosts`: names, without a port, that Host headers may have where
     web pages could reach it under names of their own; other pages are refused there, too.
+    `trusted_proxies`: how many proxies of the operator each request passes, which append to
+    X-Forwarded-For. `keep_alive_s`: how long an unused connection stays open: longer than a
+    balancer keeps its own, which otherwise sends a request into one that has just been closed.
     """
 
     http_host: str = "127.0.0.1"
     http_port: Port = 8080
+    trusted_proxies: Annotated[int, Field(ge=0, le=8)] = 0
+    keep_alive_s: Seconds = 75
     health_port: Port = 0
     health_token: SecretStr | None = None
     max_body_bytes: Count = 2 * 1024 * 1024
