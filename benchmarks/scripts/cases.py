@@ -75,7 +75,7 @@ async def _life(valkey: Valkey, size: int) -> AsyncIterator[None]:
     log = await prepare_log(valkey)
     yield
     await ValkeyConnectionDirectory(valkey=valkey).register("c1", principal=PRINCIPAL)
-    await log.open(NEW)
+    await log.open(replace(NEW, idempotency="key", fingerprint="request"))
     claim = await log.claim("resp_0", in_progress=EVENT)
     meta = await log.describe("resp_0")
     assert meta is not None
@@ -85,6 +85,7 @@ async def _life(valkey: Valkey, size: int) -> AsyncIterator[None]:
     events = [LoggedEvent(2 + number, EVENT, tuple(range(1000))) for number in range(4)]
     await log.append("resp_0", epoch=claim.epoch, events=events)
     await log.resume("resp_0", tenant_id="t", connection_id="c1", first=0)
+    await log.repeated("key", fingerprint="request", connection_id="c0", lane="*")
     await log.append(
         "resp_0", epoch=claim.epoch, events=[LoggedEvent(6, EVENT)], status=Status.COMPLETED
     )
@@ -255,7 +256,17 @@ CASES = (
     Case(
         name="a response's life",
         scripts=(
-            *("lease", "keep", "open", "claim", "checkpoint", "append", "resume", "delivered"),
+            *(
+                "lease",
+                "keep",
+                "open",
+                "claim",
+                "checkpoint",
+                "append",
+                "resume",
+                "repeat",
+                "delivered",
+            ),
         ),
         maximum="relays, with events of 120 KB",
         size=1000,

@@ -19,6 +19,7 @@ from relay.cursor import DeliveryCursor
 from relay.lanes import Lanes
 from relay.retries import UNTIL_DONE, UNTIL_FOUND
 from relay.stand_ins import stand_in
+from relay.stream_ids import with_stream_id_of
 
 logger = logging.getLogger(__name__)
 
@@ -274,6 +275,7 @@ class ConnectionWriter:
 
     async def _post_or_replace(self, delivery: DeliveryCursor, event: bytes) -> bool:
         """Post an event, or what stands for one that is too large; as `_post`."""
+        event = with_stream_id_of(event, delivery.position)
         try:
             return await self._post(event)
         except PayloadTooLargeError as error:
@@ -344,6 +346,7 @@ class ConnectionWriter:
                 checkpoint,
                 relay_id=self._relay_id,
                 connection_id=self.connection_id,
+                order=delivery.position.order,
             )
         )
 

@@ -12,7 +12,7 @@ from axon.tasks import TaskSet
 from relay.closing import ConnectionCloser
 from relay.completion import DeliveryCompletion
 from relay.cursor import DeliveryCursor
-from relay.moves import MoveNotices
+from relay.moves import Destination, MoveNotices
 from relay.predecessors import PredecessorSearch
 from relay.registry import DeliveryRegistry
 from relay.retries import UNTIL_DONE
@@ -149,16 +149,16 @@ class Dispatcher:
         elif meta.relay_id == self._completion.relay_id:
             await self._found(meta)
 
-    def drop(self, response_id: str, *, to: str = "") -> None:
-        """Deliver no more of a response: another relay or connection has it now.
+    def drop(self, response_id: str, *, to: Destination | None = None) -> None:
+        """Deliver no more of a response: another relay, connection or lane has it now.
 
         Parameters
         ----------
         response_id : str
             The response; one that is not delivered here is ignored.
-        to : str
-            The connection that has it; if that is another one, the delivery's gets a notice. Empty
-            if that is not known.
+        to : Destination | None
+            The place that has it; if that is another one, the delivery's gets a notice. None if
+            that is not known.
         """
         delivery = self._registry.remove(response_id)
         if delivery is not None:
@@ -218,7 +218,7 @@ class Dispatcher:
                 return
             # The response was resumed on another connection, and the publication of that was lost
             # or is late.
-            self.drop(response_id, to=connection_id)
+            self.drop(response_id, to=Destination(connection_id))
             delivery = None
         if not current:
             # Published by a server that commands do not go to: before a failover, or just after it.
@@ -256,7 +256,8 @@ class Dispatcher:
         if delivery is not None and not delivery.announced:
             # The log was looked up before this publication arrived, and the delivery has begun. To
             # begin again would post its first events twice.
-            if (delivery.connection_id, delivery.first) == (connection_id, publication.first):
+            place = Destination(connection_id, publication.position.lane)
+            if (Destination.of(delivery), delivery.first) == (place, publication.first):
                 delivery.announced = True
                 return
             # One of the two is older, and only the log knows which. Of several resumptions it has
@@ -283,7 +284,10 @@ class Dispatcher:
         """Deliver no more of a response to a connection: it has moved."""
         delivery = self.deliveries.get(publication.response_id)
         if delivery is not None and delivery.connection_id == publication.connection_id:
-            self.drop(publication.response_id, to=publication.to)
+            self.drop(
+                publication.response_id,
+                to=Destination(publication.to) if publication.to else None,
+            )
 
     async def _found(self, meta: ResponseMeta) -> None:
         response_id, connection_id = meta.response_id, meta.connection_id
@@ -343,7 +347,7 @@ class Dispatcher:
         announced: bool,
         generation: str | None = None,
     ) -> None:
-        self.drop(response_id, to=connection_id)
+        self.drop(response_id, to=Destination(connection_id, position.lane))
         delivery = DeliveryCursor(
             response_id=response_id,
             connection_id=connection_id,

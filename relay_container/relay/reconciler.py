@@ -8,6 +8,7 @@ from axon.directory.relays import RelayDirectory
 from axon.event_log.log import EventLog
 from relay.cursor import DeliveryCursor
 from relay.dispatcher import Dispatcher
+from relay.moves import Destination
 
 FIRST_LOOK_S = 1.0
 """Seconds without a publication after which a delivery reads the log."""
@@ -98,7 +99,7 @@ class DeliveryReconciler:
             if meta is not None and delivery.generation != self._log.generation:
                 continue  # its writer finds out what the new generation has of it
             if meta is not None and meta.relay_id != self._relay_id:
-                self._dispatcher.drop(response_id, to=meta.connection_id)
+                self._dispatcher.drop(response_id, to=Destination.of(meta))
             else:
                 self._dispatcher.close(delivery.connection_id)
 

@@ -133,7 +133,9 @@ class TestFormatsOfTheVersionBefore:
         record = JournalRecord(number=0, after=1, kind="search", data=b"found")
         assert await log.read_journal(RUNNING) == [record]
         assert await log.running_for(samples.CONNECTION) == {RUNNING}
-        repeated = await log.repeated(f"digest-{Status.COMPLETED}")
+        repeated = await log.repeated(
+            f"digest-{Status.COMPLETED}", fingerprint="", connection_id="", lane="*"
+        )
         assert repeated is not None
         assert (repeated.outcome, repeated.first_id) == (OpenResult.REPEATED, ENDED)
 

@@ -113,7 +113,13 @@ class ScriptedLog(FakeValkey):
         return numbered[after + 1 :][:limit]
 
     async def checkpoint(
-        self, response_id: str, checkpoint: DeliveryCheckpoint, *, relay_id: str, connection_id: str
+        self,
+        response_id: str,
+        checkpoint: DeliveryCheckpoint,
+        *,
+        relay_id: str,
+        connection_id: str,
+        order: int = 0,
     ) -> None:
         assert (relay_id, connection_id) == ("relay-a", "c1")
         await self._pass("checkpoint")

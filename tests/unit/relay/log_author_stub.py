@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Self
 
+from axon.event_log.lanes import LanePosition
 from axon.event_log.log import EventLog, LoggedEvent, LostResponse, Status
 from axon.event_log.openings import NewResponse, OpenResult, Resumption
 from axon.ids import new_id
@@ -30,10 +31,9 @@ class Author:
         self._job = job
 
     @classmethod
-    async def open(
-        cls, log: EventLog, connection_id: str, *, stream_id: str | None = None, lane: str = ""
-    ) -> Self:
+    async def open(cls, log: EventLog, connection_id: str, *, lane: str = "") -> Self:
         response_id = new_id("resp")
+        stream_id = LanePosition(lane).stream_id
         request = CreateResponse(model=MODEL, input="hello", stream_id=stream_id)
         job = new_job(
             request,
@@ -80,10 +80,10 @@ class Author:
         events = self._transcript.close_message()
         await self._append([*events, self._transcript.end(Status.COMPLETED)], Status.COMPLETED)
 
-    async def resume(self, connection_id: str, *, first: int) -> None:
+    async def resume(self, connection_id: str, *, first: int, lane: str = "") -> None:
         """As another client, or the same one on another connection, does."""
         resumed = await self._log.resume(
-            self.response_id, tenant_id=TENANT, connection_id=connection_id, first=first
+            self.response_id, tenant_id=TENANT, connection_id=connection_id, first=first, lane=lane
         )
         assert resumed is Resumption.RESUMED
 

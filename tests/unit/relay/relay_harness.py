@@ -116,10 +116,8 @@ class RelayHarness:
         for connection_id in connection_ids:
             await self.valkey.register(connection_id, principal=a_principal(TENANT))
 
-    async def open(
-        self, connection_id: str, *, stream_id: str | None = None, lane: str = ""
-    ) -> Author:
-        return await Author.open(self.valkey, connection_id, stream_id=stream_id, lane=lane)
+    async def open(self, connection_id: str, *, lane: str = "") -> Author:
+        return await Author.open(self.valkey, connection_id, lane=lane)
 
     async def describe(self, author: Author) -> ResponseMeta:
         meta = await self.valkey.describe(author.response_id)

@@ -230,7 +230,7 @@ async def test_lane_waits_for_its_head_while_that_is_looked_up_again(
 
 
 async def test_notice_of_a_move_has_the_stream_id_of_its_lane(harness: RelayHarness) -> None:
-    author = await harness.open("c1", lane="a%20b", stream_id="a b")
+    author = await harness.open("c1", lane="a%20b")
     harness.pump()
     await harness.completed(author)
     await author.resume("c2", first=1)

@@ -4,11 +4,13 @@ import asyncio
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
+from axon.event_log.lanes import LanePosition
 from axon.event_log.openings import Resumption
-from axon.serialization import loads
+from axon.serialization import dumps, loads
 from tests.support.virtual_time import run
 from tests.unit.relay.log_author_stub import TENANT, Author
 from tests.unit.relay.relay_harness import RelayHarness, RelayParts
@@ -25,7 +27,7 @@ class Asked:
     lane: str
     connection_id: str
     had: list[bytes] = field(default_factory=list)
-    left: set[str] = field(default_factory=set)
+    left: set[tuple[str, str]] = field(default_factory=set)
 
 
 class LanesWalk:
@@ -100,11 +102,12 @@ class LanesWalk:
         await other.failover.step()
 
     async def move(self) -> None:
-        """Resume a response on the other connection, which it has not been on before."""
+        """Resume a response on a connection and in a lane where it has not been before."""
         if running := self.running():
             asked, to = self.random.choice(running), self.random.choice(self.connections)
-            if to != asked.connection_id and to not in asked.left:
-                await self.resume(asked, to)
+            lane = self.random.choice(LANES)
+            if (to, lane) not in {(asked.connection_id, asked.lane), *asked.left}:
+                await self.resume(asked, to, lane)
 
     async def come_back(self) -> None:
         for index, connection_id in enumerate(self.connections):
@@ -113,17 +116,17 @@ class LanesWalk:
             self.connections[index] = to = f"{connection_id}+"
             for asked in self.asked.values():
                 if asked.connection_id == connection_id and not self.has_end(asked):
-                    await self.resume(asked, to)
+                    await self.resume(asked, to, asked.lane)
 
-    async def resume(self, asked: Asked, to: str) -> None:
+    async def resume(self, asked: Asked, to: str, lane: str) -> None:
         got = self.got(asked)
         resumption = await self.harness.valkey.resume(
-            asked.author.response_id, tenant_id=TENANT, connection_id=to, first=len(got)
+            asked.author.response_id, tenant_id=TENANT, connection_id=to, first=len(got), lane=lane
         )
         assert resumption is Resumption.RESUMED
         asked.had = got
-        asked.left.add(asked.connection_id)
-        asked.connection_id = to
+        asked.left.add((asked.connection_id, asked.lane))
+        asked.connection_id, asked.lane = to, lane
         self.order[to, asked.lane].append(owner(asked.author.written[0]))
 
     # Views
@@ -131,13 +134,19 @@ class LanesWalk:
     def running(self) -> list[Asked]:
         return [a for a in self.asked.values() if b"response.completed" not in a.author.written[-1]]
 
-    def posts(self, connection_id: str) -> list[bytes]:
-        posts = self.harness.connections.posts[connection_id]
-        return [post for post in posts if not post.startswith(b'{"type":"error"')]
+    def posts(self, connection_id: str, lane: str) -> list[bytes]:
+        """Return the events that a lane has, without its stream id."""
+        posts = map(loads, self.harness.connections.posts[connection_id])
+        stream_id = LanePosition(lane).stream_id
+        return [
+            without_stream(post)
+            for post in posts
+            if post["type"] != "error" and post.get("stream_id") == stream_id
+        ]
 
     def got(self, asked: Asked) -> list[bytes]:
-        own = owner(asked.author.written[0])
-        return asked.had + [p for p in self.posts(asked.connection_id) if owner(p) == own]
+        own, posts = owner(asked.author.written[0]), self.posts(asked.connection_id, asked.lane)
+        return asked.had + [post for post in posts if owner(post) == own]
 
     def has_end(self, asked: Asked) -> bool:
         got = self.got(asked)
@@ -146,10 +155,10 @@ class LanesWalk:
     def check(self) -> None:
         for asked in self.asked.values():
             got = self.got(asked)
-            assert got == asked.author.written[: len(got)], "a gap or a repeat"
+            written = asked.author.written[: len(got)]
+            assert got == [without_stream(loads(event)) for event in written], "a gap or a repeat"
         for (connection_id, lane), order in self.order.items():
-            owners = map(owner, self.posts(connection_id))
-            seen = [one for one in owners if self.asked[one].lane == lane]
+            seen = [owner(post) for post in self.posts(connection_id, lane)]
             turns = [one for n, one in enumerate(seen) if n == 0 or seen[n - 1] != one]
             assert turns == [one for one in order if one in turns], "mixed or swapped"
 
@@ -168,6 +177,10 @@ class LanesWalk:
         waiting = [a.author.response_id for a in self.asked.values() if not self.has_end(a)]
         assert not waiting, "silence"
         await self.harness.end()
+
+
+def without_stream(event: dict[str, Any]) -> bytes:
+    return dumps({name: value for name, value in event.items() if name != "stream_id"})
 
 
 def owner(event: bytes) -> str:

@@ -1,6 +1,7 @@
 """Failovers that lose only the newest writes: what the log answers to those who know more."""
 
 from dataclasses import replace
+from typing import TypedDict
 
 import pytest
 
@@ -19,7 +20,13 @@ from tests.contract.axon.event_log.event_log_samples import (
 )
 from tests.contract.conftest import EventLogHarness
 
-C1 = {"relay_id": "r1", "connection_id": "c1"}
+
+class Deliverer(TypedDict):
+    relay_id: str
+    connection_id: str
+
+
+C1 = Deliverer(relay_id="r1", connection_id="c1")
 
 
 async def append(

@@ -168,7 +168,7 @@ async def test_valkey_user_may_recover_after_a_loss(axon: Valkey, admin: "redis.
     assert (
         await log.open(new_response("resp_2", idempotency="key"))
     ).outcome is OpenResult.REPEATED
-    assert await log.repeated("key") is not None
+    assert await log.repeated("key", fingerprint="f", connection_id="", lane="*") is not None
 
     await log.checkpoint("resp_1", DeliveryCheckpoint(1), relay_id="r1", connection_id="c1")
     await log.abandon("c1")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from axon.event_log.lanes import lane_of
 from axon.event_log.log import Status
 from axon.event_log.openings import OpenResult
 from axon.exceptions import UnavailableError
@@ -29,7 +30,7 @@ class TestIdempotency:
         (job,) = harness.jobs_sent()
         await harness.say(first, "text")
         published = list(harness.valkey.published)
-        assert await harness.submit(idempotency_key="k", stream_id="b") == first
+        assert await harness.submit(idempotency_key="k", stream_id="a") == first
         assert job.response_id == first
         assert harness.jobs_sent() == []
         assert harness.valkey.published == published
@@ -45,6 +46,17 @@ class TestIdempotency:
         header, _, fields = harness.valkey.published[-1][1].partition(b" v1 ")
         assert header == f"{first} {OTHER} 0 R".encode()
         assert fields.startswith(b"lane=* ")
+
+    @pytest.mark.parametrize("stream_id", ["b", None])
+    async def test_resumes_the_response_in_the_lane_of_the_repeated_request(
+        self, harness: ResponseHarness, stream_id: str | None
+    ) -> None:
+        first = await harness.submit(idempotency_key="k", stream_id="a")
+        await harness.say(first, "text")
+        assert await harness.submit(idempotency_key="k", stream_id=stream_id) == first
+        header, _, fields = harness.valkey.published[-1][1].partition(b" v1 ")
+        assert header == f"{first} {CONNECTION} 0 R".encode()
+        assert fields.startswith(f"lane={lane_of(stream_id)} ".encode())
 
     async def test_resumes_an_ended_response(self, harness: ResponseHarness) -> None:
         first = await harness.submit(idempotency_key="k")

@@ -301,29 +301,57 @@ class EventLog(AttemptLog, LogIndexes, Protocol):
         (`axon.event_log.attendance`). It is published to its followers alone.
 
         Opening the same response twice changes nothing and answers as if it were the first time.
-        An idempotency key counts as long as its response can be resumed.
+
+        An idempotency key counts as long as its response can be resumed. A request that repeats an
+        earlier one, with the same fingerprint, opens nothing: in the same step, the first
+        response is delivered to this request's connection and lane from event 0 on, unless its
+        events are on their way there. A caller without a connection follows it where it is.
         """
         ...
 
-    async def repeated(self, idempotency: str) -> Opening | None:
-        """Return the opening of an earlier request with this idempotency key, if it counts."""
+    async def repeated(
+        self, idempotency: str, *, fingerprint: str, connection_id: str, lane: str
+    ) -> Opening | None:
+        """Do what `open` does for a repeated request, for one that cannot be opened.
+
+        Return None if no earlier request had this idempotency key, or it does not count any more.
+        """
         ...
 
     async def resume(
-        self, response_id: str, *, tenant_id: str, connection_id: str, first: int
+        self, response_id: str, *, tenant_id: str, connection_id: str, first: int, lane: str = ""
     ) -> Resumption:
-        """Deliver the tenant's response to this connection, from event `first` on.
+        """Deliver the tenant's response to this connection's lane, from event `first` on.
 
-        Its former connection gets no more of it. A log that has ended can be resumed, too, as long
-        as its events are kept and one is left to deliver. It becomes the last one of its lane on
-        the connection, unless it is in that lane already.
+        Parameters
+        ----------
+        response_id : str
+            The response; its former connection and lane get no more of it. One that has ended can
+            be resumed, too, as long as its events are kept and one is left to deliver.
+        tenant_id : str
+            The tenant that asks.
+        connection_id : str
+            The connection that gets it.
+        first : int
+            Sequence number of the first event to deliver.
+        lane : str
+            The lane of the connection; empty for the one that it is in. It becomes the last one
+            there, unless it is being delivered there already.
         """
         ...
 
     async def checkpoint(
-        self, response_id: str, checkpoint: DeliveryCheckpoint, *, relay_id: str, connection_id: str
+        self,
+        response_id: str,
+        checkpoint: DeliveryCheckpoint,
+        *,
+        relay_id: str,
+        connection_id: str,
+        order: int = 0,
     ) -> None:
         """Write how far the client on this connection has received; it is not abandoned then.
+
+        `order` is that of the delivery in its lane; 0 if it has none.
 
         A grant stays until more has arrived or the checkpoint is closed: the call may have been
         sent before the relay received the grant, and must not take it back. A closed checkpoint
@@ -332,7 +360,7 @@ class EventLog(AttemptLog, LogIndexes, Protocol):
         Raises
         ------
         MovedError
-            Another relay or connection has the response, or the client has received more already.
+            Another relay, connection or lane has the response, or the client has received more.
         MissingResponseError
             No such log.
         LostEventsError

@@ -87,11 +87,13 @@ class Resumption(StrEnum):
 
     AHEAD: it has no such event, or it has ended and nothing follows. FORKED: the client may have
     other events than the log, which another attempt has continued while nobody could confirm them.
+    HOLE: it has failed, and events between the client's and the failure are lost.
     """
 
     RESUMED = "resumed"
     MISSING = "missing"
     AHEAD = "ahead"
     FORKED = "forked"
+    HOLE = "hole"
     NO_RELAY = "no_relay"
     GONE = "gone"

@@ -6,11 +6,9 @@ from axon.exceptions import RequestError, UnavailableError
 from axon.jobs import Job, JobSender
 from axon.protocol.requests import CreateResponse
 from axon.responses.fingerprint import digest, fingerprint
-from axon.responses.resumption import ResponseResumption
 from axon.responses.warm_up import WarmUps
 from axon.scaling import WorkerScaler
 from axon.serialization import dumps
-from axon.tenants.principal import Principal
 
 
 class RepeatedRequests:
@@ -26,9 +24,6 @@ class RepeatedRequests:
         Starts a worker where none runs.
     warm_ups : WarmUps
         Ends a warm-up whose first request died before it could.
-    resumption : ResponseResumption
-        Has the response delivered to the connection that repeats the request. A caller without one
-        follows the response wherever it is delivered.
     """
 
     def __init__(
@@ -38,29 +33,22 @@ class RepeatedRequests:
         jobs: JobSender,
         scaler: WorkerScaler,
         warm_ups: WarmUps,
-        resumption: ResponseResumption,
     ) -> None:
         self._log = event_log
         self._jobs = jobs
         self._scaler = scaler
         self._warm_ups = warm_ups
-        self._resumption = resumption
 
-    async def answer(
-        self, opening: Opening, request: CreateResponse, *, principal: Principal, connection_id: str
-    ) -> str:
+    async def answer(self, opening: Opening, request: CreateResponse) -> str:
         """Answer with the response that the first request of this idempotency key began.
 
         Parameters
         ----------
         opening : Opening
-            The opening that found the key in use.
+            The opening that found the key in use, and had the response delivered to where the
+            request came from (`EventLog.open`).
         request : CreateResponse
             The repeated request.
-        principal : Principal
-            Who sends it.
-        connection_id : str
-            The connection that it came from; empty if the caller follows the response.
 
         Returns
         -------
@@ -72,7 +60,7 @@ class RepeatedRequests:
         RequestError
             The key was used for another request.
         UnavailableError
-            The response was lost just now, or cannot be queued or delivered.
+            The response was lost just now, or cannot be queued.
         """
         if opening.fingerprint != fingerprint(request):
             raise RequestError(
@@ -89,10 +77,6 @@ class RepeatedRequests:
             await self._warm_ups.end(Job.decode(first.job))
         elif first.job and first.epoch == 0:
             await self._send_again(first)
-        if connection_id and (first.connection_id != connection_id or _may_have_arrived(first)):
-            await self._resumption.resume(
-                first.response_id, principal=principal, connection_id=connection_id, first=0
-            )
         return first.response_id
 
     async def _send_again(self, first: ResponseMeta) -> None:
@@ -105,16 +89,6 @@ class RepeatedRequests:
             await self._log.undo_resend(first.response_id)
             raise
         await self._scaler.ensure_running()
-
-
-def _may_have_arrived(first: ResponseMeta) -> bool:
-    """Return whether a response's connection may have its terminal event already.
-
-    Nothing more would come to it then, and the client that repeats its request waits: it gets
-    the events again. The events of one that runs are on their way, and so are those behind a
-    checkpoint that is certain: a relay writes none after the terminal event.
-    """
-    return first.status.terminal and not first.checkpoint.certain
 
 
 def idempotency_of(request: CreateResponse, tenant_id: str) -> str:

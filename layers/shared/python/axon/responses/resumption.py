@@ -1,12 +1,10 @@
 """ResponseResumption: has a response delivered to another connection, or says why not."""
 
-from contextlib import suppress
-
 from axon.conversations import Conversations
+from axon.event_log.lanes import lane_of
 from axon.event_log.log import EventLog, ResponseMeta, Status
 from axon.event_log.openings import Resumption
 from axon.exceptions import RequestError, UnavailableError
-from axon.formats import UnreadableLogError
 from axon.responses.deletion import ResponseRows
 from axon.responses.terminator import LOST, unknown_response
 from axon.tenants.principal import Principal
@@ -35,9 +33,31 @@ class ResponseResumption:
         self._rows = rows
 
     async def resume(
-        self, response_id: str, *, principal: Principal, connection_id: str, first: int
+        self,
+        response_id: str,
+        *,
+        principal: Principal,
+        connection_id: str,
+        first: int,
+        stream_id: str | None = None,
     ) -> None:
         """Deliver a response to this connection from event `first` on.
+
+        This is one step, and the first one of the request: the response has its place in the lane
+        before what the client sends next.
+
+        Parameters
+        ----------
+        response_id : str
+            The response.
+        principal : Principal
+            Who asks.
+        connection_id : str
+            The connection that gets it.
+        first : int
+            Sequence number of the event that the client expects.
+        stream_id : str | None
+            Stream id of its events from now on; None to leave it as it is.
 
         Raises
         ------
@@ -46,13 +66,15 @@ class ResponseResumption:
         UnavailableError
             No relay is there to deliver it.
         """
-        await refuse_hole(self._log, response_id, tenant_id=principal.tenant_id, first=first)
         match await self._log.resume(
             response_id,
             tenant_id=principal.tenant_id,
             connection_id=connection_id,
             first=first,
+            lane="" if stream_id is None else lane_of(stream_id),
         ):
+            case Resumption.HOLE:
+                raise lost_response()
             case Resumption.MISSING:
                 raise await refused_without_log(
                     response_id,
@@ -69,38 +91,33 @@ class ResponseResumption:
                 raise UnavailableError(NO_RELAY)
 
 
-async def refuse_hole(log: EventLog, response_id: str, *, tenant_id: str, first: int) -> None:
-    """Refuse a resumption that would end at a hole before the failure, again and again.
+async def refuse_hole(log: EventLog, meta: ResponseMeta, *, first: int) -> None:
+    """Refuse a reader that would end at a hole before the failure, again and again.
 
     A failure gets the number that the client of that time expected next, though the events before
-    it are lost.
+    it are lost. `resume.lua` decides the same for a connection.
 
     Parameters
     ----------
     log : EventLog
         The event log.
-    response_id : str
-        The response to resume.
-    tenant_id : str
-        The tenant that asks.
+    meta : ResponseMeta
+        The response that is read.
     first : int
-        Sequence number of the event that the client expects.
+        Sequence number of the event that the reader expects.
 
     Raises
     ------
     RequestError
         Events between `first` and the failure are lost.
     """
-    meta = None
-    with suppress(UnreadableLogError):  # the resumption itself says that it must be tried again
-        meta = await log.describe(response_id)
-    if meta is None or meta.tenant_id != tenant_id or meta.status is not Status.FAILED:
+    end = meta.next_sequence - 1
+    if meta.status is not Status.FAILED or first >= end:
         return
     # Such a failure is a single event, so the event before it tells.
-    end = meta.next_sequence - 1
-    tail = await log.read(response_id, after=end - 2, limit=1) if first < end else []
+    tail = await log.read(meta.response_id, after=end - 2, limit=1)
     if tail and tail[0].sequence_number == end:
-        raise _lost_response()
+        raise lost_response()
 
 
 async def refused_number(log: EventLog, response_id: str, first: int) -> RequestError:
@@ -114,7 +131,7 @@ async def refused_number(log: EventLog, response_id: str, first: int) -> Request
     # taken the number of another event that the client has.
     ended = meta is not None and meta.status.terminal
     if meta and ended and (first > meta.next_sequence or await _has_lost_events(log, meta)):
-        return _lost_response() if meta.status is Status.FAILED else _lost_events()
+        return lost_response() if meta.status is Status.FAILED else _lost_events()
     return RequestError(
         f"The response has no event {first - 1}, or has ended with it. Use the last "
         "sequence_number that you received.",
@@ -174,7 +191,8 @@ async def _has_lost_events(log: EventLog, meta: ResponseMeta) -> bool:
     return bool(end) and LOST["message"].encode() in end[0].data
 
 
-def _lost_response() -> RequestError:
+def lost_response() -> RequestError:
+    """Return the refusal of a client whose next events are lost, before the failure."""
     return RequestError(LOST["message"], code="response_lost", param="starting_after", status=410)
 
 

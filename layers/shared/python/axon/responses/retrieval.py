@@ -119,7 +119,7 @@ class ResponseRetrieval:
         if is_behind_fork(meta.forks, first):
             # Nobody confirms what a reader has, wherever the response is delivered.
             raise unconfirmed_events()
-        await refuse_hole(self._log, response_id, tenant_id=tenant_id, first=first)
+        await refuse_hole(self._log, meta, first=first)
         last = meta.next_sequence - meta.status.terminal
         if first > last and (meta.status.terminal or not meta.incomplete):
             raise await refused_number(self._log, response_id, first)

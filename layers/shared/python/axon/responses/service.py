@@ -7,6 +7,7 @@ from axon.aliases import ModelAliases, resolve
 from axon.clock import now_ms
 from axon.conversations import Conversations, TurnHead, check_length
 from axon.directory.models import unknown_model
+from axon.event_log.lanes import lane_of
 from axon.event_log.log import EventLog, Status
 from axon.event_log.openings import NewResponse, Opening, OpenResult
 from axon.exceptions import (
@@ -103,7 +104,6 @@ class ResponseService:
             jobs=jobs,
             scaler=scaler,
             warm_ups=self._warm_ups,
-            resumption=self._resumption,
         )
 
     async def submit(
@@ -144,7 +144,12 @@ class ResponseService:
             )
         except (RequestError, HistoryPendingError):
             # The first request may have begun its response before its conversation went away.
-            opening = await self._log.repeated(idempotency_of(request, principal.tenant_id))
+            opening = await self._log.repeated(
+                idempotency_of(request, principal.tenant_id),
+                fingerprint=fingerprint(request),
+                connection_id=connection_id,
+                lane=lane_of(request.stream_id),
+            )
             if opening is None:
                 raise
         else:
@@ -154,10 +159,10 @@ class ResponseService:
         match opening.outcome:
             case OpenResult.GONE:
                 return None
+            case OpenResult.NO_RELAY:
+                raise UnavailableError(NO_RELAY)
             case OpenResult.REPEATED:
-                return await self._repeats.answer(
-                    opening, request, principal=principal, connection_id=connection_id
-                )
+                return await self._repeats.answer(opening, request)
         await (self._queue(job, opening) if request.generate else self._warm_ups.end(job))
         return job.response_id
 
@@ -181,6 +186,7 @@ class ResponseService:
             principal=principal,
             connection_id=connection_id,
             first=request.starting_after + 1,
+            stream_id=request.stream_id,
         )
 
     async def cancel(
@@ -253,7 +259,7 @@ class ResponseService:
             await self._scaler.ensure_running()
 
     async def _open(self, job: Job, request: CreateResponse, *, created: bytes) -> Opening:
-        """Open the log, unless the model is unknown; raise if none is known, or no relay there.
+        """Open the log, unless the model is unknown; raise if none is known, or memory is full.
 
         `request` is in the client's own words: its fingerprint does not depend on an alias's.
         """
@@ -277,8 +283,6 @@ class ResponseService:
         match opening.outcome:
             case OpenResult.NO_MODEL:
                 raise UnavailableError("No worker has announced a model yet. Please retry.")
-            case OpenResult.NO_RELAY:
-                raise UnavailableError(NO_RELAY)
             case OpenResult.FULL:
                 raise StoreFullError("no memory for new requests")
             case OpenResult.TENANT_FULL:

@@ -42,8 +42,12 @@ class FakeValkey(FakeLogState):
             return opened
         if response.connection_id in self._gone:
             return Opening(OpenResult.GONE)
-        if response.fingerprint and (first := await self.repeated(response.idempotency)):
-            return first
+        if response.fingerprint:
+            repeated = self._answer_repeated(
+                response.idempotency, response.fingerprint, response.connection_id, response.lane
+            )
+            if repeated:
+                return repeated
         announced = response.model in await self.directory.list()
         if not announced and response.model not in self._known:
             starting = self.directory.empty and not self._known
@@ -78,9 +82,27 @@ class FakeValkey(FakeLogState):
         return opened
 
     @override
-    async def repeated(self, idempotency: str) -> Opening | None:
+    async def repeated(
+        self, idempotency: str, *, fingerprint: str, connection_id: str, lane: str
+    ) -> Opening | None:
+        if connection_id in self._gone:
+            return Opening(OpenResult.GONE)
+        return self._answer_repeated(idempotency, fingerprint, connection_id, lane)
+
+    def _answer_repeated(
+        self, idempotency: str, fingerprint: str, connection_id: str, lane: str
+    ) -> Opening | None:
         first = self._repeatable.get(idempotency)
-        return first if first and self._events(first.first_id) else None
+        if first is None or not self._events(first.first_id):
+            return None
+        meta = self._logs[first.first_id].meta
+        if not connection_id or first.fingerprint != fingerprint:
+            return first
+        coming = not meta.status.terminal or meta.checkpoint.certain
+        if (meta.connection_id, meta.position.lane) == (connection_id, lane) and coming:
+            return first
+        moved = self._move(first.first_id, connection_id, 0, lane)
+        return first if moved is Resumption.RESUMED else Opening(OpenResult(moved.value))
 
     @override
     async def claim(
@@ -232,11 +254,17 @@ class FakeValkey(FakeLogState):
 
     @override
     async def resume(
-        self, response_id: str, *, tenant_id: str, connection_id: str, first: int
+        self, response_id: str, *, tenant_id: str, connection_id: str, first: int, lane: str = ""
     ) -> Resumption:
         log = self._find(response_id)
         if log is None or log.meta.tenant_id != tenant_id or not self._events(response_id):
             return Resumption.MISSING
+        if rules.ends_in_hole(log, first):
+            return Resumption.HOLE
+        return self._move(response_id, connection_id, first, lane)
+
+    def _move(self, response_id: str, connection_id: str, first: int, lane: str) -> Resumption:
+        log = self._logs[response_id]
         if log.followed_fork is not None and first > log.followed_fork:
             return Resumption.FORKED
         last = log.meta.next_sequence - log.meta.status.terminal
@@ -255,12 +283,14 @@ class FakeValkey(FakeLogState):
         if log.meta.status.terminal:
             self._keep(log)
         log.meta = replace(former, connection_id=connection_id, relay_id=relay_id)
-        if former.connection_id != connection_id or not delivering:
+        lane = lane or former.position.lane
+        there = (connection_id, lane)
+        if (former.connection_id, former.position.lane) != there or not delivering:
             self._leave_lane(former)
-            log.meta = self._join_lane(log.meta, former.position.lane)
+            log.meta = self._join_lane(log.meta, lane)
         tail = TailState.CLOSED if log.meta.position.before else TailState.NONE
         log.meta = replace(log.meta, checkpoint=DeliveryCheckpoint(first, tail))
-        log.checkpoint_generation = self.generation
+        log.checkpoint_generation, log.moved = self.generation, True
         if former.relay_id not in ("", relay_id):
             moved = Publication(response_id, former.connection_id, 0, Kind.MOVED, to=connection_id)
             self.published.append((former.relay_id, moved.encode()))
@@ -271,12 +301,20 @@ class FakeValkey(FakeLogState):
 
     @override
     async def checkpoint(
-        self, response_id: str, checkpoint: DeliveryCheckpoint, *, relay_id: str, connection_id: str
+        self,
+        response_id: str,
+        checkpoint: DeliveryCheckpoint,
+        *,
+        relay_id: str,
+        connection_id: str,
+        order: int = 0,
     ) -> None:
         log = self._find(response_id)
         if log is None:
             raise MissingResponseError(response_id)
         if (log.meta.relay_id, log.meta.connection_id) != (relay_id, connection_id):
+            raise MovedError(response_id)
+        if order and log.moved and log.meta.position.order not in (0, order):
             raise MovedError(response_id)
         if checkpoint.next_sequence < log.meta.checkpoint.next_sequence:
             raise MovedError(response_id)

@@ -55,3 +55,12 @@ def may_leave_gap(
 def has_grown(log: FakeLog, claim: Claim) -> bool:
     """Return whether the attempt before a lost claim has appended since the loss."""
     return log.meta.next_sequence > claim.next_sequence or len(log.journal) > claim.next_record
+
+
+def ends_in_hole(log: FakeLog, first: int) -> bool:
+    """Return whether the log has failed and lacks events from `first` to the failure."""
+    end = log.meta.next_sequence - 1
+    if log.meta.status is not Status.FAILED or first >= end:
+        return False
+    tail = [event.sequence_number for event in log.events if event.sequence_number > end - 2]
+    return bool(tail) and tail[0] == end

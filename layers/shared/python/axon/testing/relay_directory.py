@@ -48,6 +48,7 @@ class FakeLog:
     generation: str = ""
     checkpoint_generation: str = ""
     followed_fork: int | None = None
+    moved: bool = False
 
 
 STORED = (

@@ -21,7 +21,7 @@ from axon.directory.relays import LATE_RELAY_S
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.journal import Piece, pieces
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, LostResponse, ResponseMeta, Status
-from axon.event_log.openings import NewResponse, Opening, OpenResult, Resumption
+from axon.event_log.openings import NewResponse, Opening, Resumption
 from axon.exceptions import (
     FencedError,
     GapError,
@@ -74,7 +74,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
         self._keep_s = max(self._retention_s, ceil(deadlines.queue_s))
         self._keep_open_s = deadlines.keep_open_s + self._retention_s
         timed = ("held", "generation", "now_ms", "progress")
-        self._open = Script(valkey, "open", after=("format", "held", *_DELIVERY))
+        self._open = Script(valkey, "open", after=(*_MOVING, "repeated"))
         claims = ("format", *timed, "publish", "attempts")
         self._claim = Script(valkey, "claim", after=claims)
         self._append = Script(valkey, "append", after=(*timed, "publish"))
@@ -84,9 +84,8 @@ class ValkeyEventLog(ValkeyLogIndexes):
         self._restore = Script(
             valkey, "restore", after=("format", "held", "now_ms", "progress", "relay_of", "lanes")
         )
-        self._resume = Script(
-            valkey, "resume", after=("format", "generation", "held", *_DELIVERY), when_full=True
-        )
+        self._resume = Script(valkey, "resume", after=_MOVING, when_full=True)
+        self._repeat = Script(valkey, "repeat", after=(*_MOVING, "repeated"), when_full=True)
         self._replication = Replication(valkey)
         self._checkpoint = Script(
             valkey, "checkpoint", after=("generation", "now_ms", "held"), when_full=True
@@ -131,26 +130,20 @@ class ValkeyEventLog(ValkeyLogIndexes):
             codec.optional_flag(response.cancel_on_disconnect),
             response.lane,
             self._attendance_window_ms,
+            self._retention_s,
+            self._keep_s,
+            call_name(),
         ]
-        outcome, *first = map(bytes.decode, await self._open(keys=keys, args=arguments))
-        return Opening(OpenResult(outcome), *first)
+        return codec.opening(await self._open(keys=keys, args=arguments))
 
     @override
     async def claim(
         self, response_id: str, *, in_progress: bytes = b"", message_id: str = ""
     ) -> Claim:
         keys = [keys_of.response(response_id), keys_of.events(response_id)]
-        nonce = call_name()
-        arguments = [
-            response_id,
-            in_progress,
-            nonce,
-            message_id,
-            GENERATION,
-            "",
-            "",
-            self._worker_id,
-        ]
+        nonce, lost = call_name(), ("", "")
+        call = [response_id, in_progress, nonce, message_id]
+        arguments = [*call, GENERATION, *lost, self._worker_id]
         # Without an event, the claim is of one who ends the response, and writes only its fields.
         claim = self._claim if in_progress else self._claim_to_end
         outcome, *claimed = await claim(keys=keys, args=arguments)
@@ -175,17 +168,9 @@ class ValkeyEventLog(ValkeyLogIndexes):
     async def reclaim(self, response_id: str, claim: Claim, *, message_id: str = "") -> None:
         keys = [keys_of.response(response_id), keys_of.events(response_id)]
         lost = [claim.epoch, claim.predecessor]
-        arguments = [
-            response_id,
-            b"",
-            claim.nonce,
-            message_id,
-            GENERATION,
-            *lost,
-            self._worker_id,
-            claim.next_sequence,
-            claim.next_record,
-        ]
+        call = [response_id, b"", claim.nonce, message_id]
+        numbers = [claim.next_sequence, claim.next_record]
+        arguments = [*call, GENERATION, *lost, self._worker_id, *numbers]
         outcome, *_ = await self._claim_to_end(keys=keys, args=arguments)
         codec.check(outcome, response_id)
         await self._keep_claim(after=claim.predecessor)
@@ -334,7 +319,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
 
     @override
     async def resume(
-        self, response_id: str, *, tenant_id: str, connection_id: str, first: int
+        self, response_id: str, *, tenant_id: str, connection_id: str, first: int, lane: str = ""
     ) -> Resumption:
         keys = [
             *keys_of.log(response_id),
@@ -347,18 +332,20 @@ class ValkeyEventLog(ValkeyLogIndexes):
             tenant_id,
             connection_id,
             first,
-            CONNECTION_LIFE_S,
-            LATE_RELAY_S * 1000,
-            call_name(),
-            self._retention_s,
-            self._keep_s,
-            GENERATION,
+            lane,
+            *self._move_arguments(),
         ]
         return Resumption((await self._resume(keys=keys, args=arguments)).decode())
 
     @override
     async def checkpoint(
-        self, response_id: str, checkpoint: DeliveryCheckpoint, *, relay_id: str, connection_id: str
+        self,
+        response_id: str,
+        checkpoint: DeliveryCheckpoint,
+        *,
+        relay_id: str,
+        connection_id: str,
+        order: int = 0,
     ) -> None:
         keys = [keys_of.response(response_id), keys_of.ABANDONED]
         arguments = [
@@ -372,6 +359,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             GENERATION,
             self._retention_s,
             self._keep_s,
+            order,
         ]
         outcome = await self._checkpoint(keys=keys, args=arguments)
         if outcome == b"moved":
@@ -381,18 +369,27 @@ class ValkeyEventLog(ValkeyLogIndexes):
         codec.check(outcome, response_id)
 
     @override
-    async def repeated(self, idempotency: str) -> Opening | None:
-        first_id, fingerprint = await self._valkey.call(
-            "HMGET", keys_of.idempotency(idempotency), "response_id", "fingerprint"
-        )
-        if first_id is None:
-            return None
-        first = Opening(OpenResult.REPEATED, first_id.decode(), fingerprint.decode())
-        known = await self._valkey.call("EXISTS", keys_of.events(first.first_id))
-        return first if known else None
+    async def repeated(
+        self, idempotency: str, *, fingerprint: str, connection_id: str, lane: str
+    ) -> Opening | None:
+        keys = [
+            keys_of.idempotency(idempotency),
+            *keys_of.connection_keys(connection_id),
+            keys_of.RELAYS,
+            keys_of.ABANDONED,
+        ]
+        arguments = [fingerprint, connection_id, lane, *self._move_arguments()]
+        outcome = await self._repeat(keys=keys, args=arguments)
+        return codec.opening(outcome) if outcome else None
+
+    def _move_arguments(self) -> list[object]:
+        """Return the last arguments of a script that moves a delivery."""
+        times = (CONNECTION_LIFE_S, LATE_RELAY_S * 1000, self._retention_s, self._keep_s)
+        return [*times, call_name(), GENERATION]
 
 
 # Order this process's checkpoints: by a clock that goes back, newer ones would be ignored.
 _PROCESS = secrets.token_hex(8)
 _CALLS = count(1)
-_DELIVERY = ("now_ms", "relay_of", "lanes", "publish")
+_MOVING = ("format", "generation", "held", "now_ms", "relay_of", "lanes", "publish", "move")
+"""Script parts that have a response delivered to a connection."""

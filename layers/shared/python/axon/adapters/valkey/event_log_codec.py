@@ -7,11 +7,18 @@ from axon.adapters.valkey.generation import UNKNOWN
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.lanes import LanePosition
 from axon.event_log.log import JournalRecord, LoggedEvent, ResponseMeta, Status
+from axon.event_log.openings import Opening, OpenResult
 from axon.exceptions import AxonError, FencedError, LostClaimError, MissingResponseError
 from axon.formats import VERSIONS, Format, UnreadableLogError
 
 _CLOCK_US = 10**12
 """Above any count of a relay's calls, and below microseconds since 1970; as in `generation.lua`."""
+
+
+def opening(answer: Sequence[bytes]) -> Opening:
+    """Return an opening as a script answers it: the result, the first response's id, its digest."""
+    outcome, *first = map(bytes.decode, answer)
+    return Opening(OpenResult(outcome), *first)
 
 
 def pairs(events: Sequence[LoggedEvent]) -> list[bytes | str]:

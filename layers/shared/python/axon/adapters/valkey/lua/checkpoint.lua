@@ -3,11 +3,12 @@
 -- ARGV: response id, relay id, connection id, number of the first event that has not certainly
 --       arrived, knowledge of the events from it on ('' none was posted, '=' and none will be for now, '?'
 --       some may have arrived), the number of this call among those of its process, the process's nonce,
---       generation, seconds to keep the events, and the other fields, of an ended response
+--       generation, seconds to keep the events, and the other fields, of an ended response, the order of the
+--       delivery in its lane or 0, missing from relays of the version before
 -- Returns 'marked', 'missing', 'moved', or 'conflict': the client has received events that the log may
 -- have with another content.
 local meta = redis.call('HMGET', KEYS[1], 'relay_id', 'connection_id', 'checkpoint', 'checkpoint_us',
-  'checkpoint_by', 'checkpoint_generation', 'forks', 'status', 'tenant_id', 'requested_on')
+  'checkpoint_by', 'checkpoint_generation', 'forks', 'status', 'tenant_id', 'requested_on', 'order', 'resumption')
 if not meta[1] then
   return 'missing'
 end
@@ -15,7 +16,11 @@ local number, tail, call, process, generation = tonumber(ARGV[4]), ARGV[5], tonu
 -- The fence of relays. One that was stopped, and whose deliveries were taken over or resumed elsewhere
 -- meanwhile, is refused here before it posts anything. Nor may it go back behind what another call has
 -- written: its successor may have posted from there on.
-if meta[1] ~= ARGV[2] or meta[2] ~= ARGV[3]
+-- The same relay may have it for another lane of the connection, to begin there again: a late call of the former
+-- delivery would make that one begin where this one has stopped. Only a move counts: a log that was restored
+-- may have another order.
+local elsewhere = meta[12] and meta[11] and (ARGV[11] or '0') ~= '0' and meta[11] ~= ARGV[11]
+if meta[1] ~= ARGV[2] or meta[2] ~= ARGV[3] or elsewhere
   or number < tonumber(string.match(meta[3] or '0', '%d+')) then
   return 'moved'
 end

@@ -10,7 +10,8 @@
 --       fingerprint of the request that has the idempotency key or '', API key's id, generation,
 --       the response's deadlines, its hard limit in ms or 0,
 --       1 or 0 if the request says whether a disconnect cancels it, else '', the lane that it joins or '',
---       ms until a followed response is cancelled unless somebody reads it
+--       ms until a followed response is cancelled unless somebody reads it, seconds to keep the events, and
+--       the other fields, of an ended response that is delivered again, name of this call
 -- Returns the result (OpenResult) and, for a repeated request, the first one's id and fingerprint.
 -- Bytes that the events of an answer are expected to take in Valkey: some thousand tokens.
 local ANSWER_BYTES = 65536
@@ -30,10 +31,10 @@ if not followed and redis.call('HEXISTS', connection, 'gone') == 1 then
   return { 'gone' }
 end
 if ARGV[13] ~= '' then
-  local repeated = redis.call('HMGET', first, 'response_id', 'fingerprint')
-  -- A key counts as long as its response can be delivered.
-  if repeated[1] and redis.call('EXISTS', 'axon:response:' .. repeated[1] .. ':events') == 1 then
-    return { 'repeated', repeated[1], repeated[2] }
+  local repeated = answer_repeated(first, ARGV[13], ARGV[3], ARGV[19], connection, running, relays, abandoned,
+    { ARGV[9], ARGV[10], ARGV[21], ARGV[22] }, ARGV[23], ARGV[15])
+  if repeated then
+    return repeated
   end
 end
 if ARGV[11] ~= '1' and tonumber(redis.call('ZSCORE', models, ARGV[4]) or '0') < now then
