@@ -19,7 +19,7 @@ SOURCES := app.py examples infra layers/shared functions inference_container rel
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev check test test-vllm chaos hostile test-deploy lint scan pin-images bench synth deploy destroy clean
+.PHONY: help setup dev check test test-vllm test-clients chaos hostile test-deploy lint scan pin-images bench synth deploy destroy clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -39,6 +39,10 @@ test: setup ## run the tests (ARGS="tests/unit -k events")
 test-vllm: setup ## run the engine's tests on a real vLLM (Linux on x86-64; needs no GPU)
 	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then $(MAKE) --no-print-directory .vllm/.tested; \
 		else echo "test-vllm: skipped, vLLM's CPU wheels are for Linux on x86-64"; fi
+
+test-clients: setup ## talk to a local cloud with other people's clients, unmodified
+	@.venv/bin/python -m tests.clients.environments
+	@AXON_CLIENTS=1 .venv/bin/python -m pytest -n 0 tests/clients $(ARGS)
 
 chaos: setup ## break a local cloud for a while and count what is lost (MINUTES=10 SEED=...)
 	.venv/bin/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
@@ -78,7 +82,7 @@ destroy: setup ## remove from AWS what ENV=dev deployed
 	@.venv/bin/python -m infra.deploy destroy $(ENV) $(ARGS)
 
 clean: ## remove what setup and the tools made; your data in .axon stays
-	rm -rf .venv .tools .vllm node_modules .bench .beside cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .vllm .clients node_modules .bench .beside cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .tools/.uv-$(UV_VERSION): tools/uv.txt

@@ -1,4 +1,4 @@
-"""Virtual environments of the peers under .bench/, created on first use from frozen pins."""
+"""Virtual environments of other projects' programs, created on first use from frozen pins."""
 
 import hashlib
 import os
@@ -12,23 +12,32 @@ BENCH = ROOT / ".bench"
 _REQUIREMENTS = Path(__file__).parent / "requirements"
 
 
-def ensure(name: str) -> Path:
+def ensure(name: str, *, requirements: Path = _REQUIREMENTS, home: Path = BENCH) -> Path:
     """Return the `bin` folder of an environment; create the environment if its pins have changed.
+
+    Parameters
+    ----------
+    name : str
+        Name of the environment's folder, and of the file with its pins.
+    requirements : Path
+        Folder of the files with pins.
+    home : Path
+        Folder of the environments.
 
     Raises
     ------
     subprocess.CalledProcessError
         uv failed.
     """
-    requirements = _REQUIREMENTS / f"{name}.txt"
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
-    folder = BENCH / name
+    pins = requirements / f"{name}.txt"
+    digest = hashlib.sha256(pins.read_bytes()).hexdigest()
+    folder = home / name
     stamp = folder / "pins.sha256"
     if not stamp.is_file() or stamp.read_text() != digest:
-        print(f"bench: installing {name} into {folder}", file=sys.stderr, flush=True)
+        print(f"installing {name} into {folder}", file=sys.stderr, flush=True)
         _uv("venv", "--clear", "--python", sys.executable, str(folder))
         python = str(folder / "bin" / "python")
-        _uv("pip", "install", "--python", python, "--requirements", str(requirements))
+        _uv("pip", "install", "--python", python, "--requirements", str(pins))
         stamp.write_text(digest)
     return folder / "bin"
 

@@ -1,0 +1,60 @@
+"""SDKs and frameworks: a conversation of two streamed turns with each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pytest
+
+from tests.clients.client_harness import ClientHarness, check_turns
+
+pytestmark = [pytest.mark.xdist_group("clients"), pytest.mark.timeout(120)]
+
+Case = tuple[str, str, Mapping[str, str]]
+PYTHON: Sequence[Case] = (
+    *(
+        (version, program, {})
+        for version in ("openai", "openai-2.54")
+        for program in ("openai_responses", "openai_helper", "openai_websocket", "openai_chat")
+    ),
+    ("anthropic", "anthropic_messages", {}),
+    *(("openai-agents", "openai_agents", {"AXON_TRANSPORT": t}) for t in ("http", "websocket")),
+    *(
+        ("pydantic-ai", "pydantic_ai_agent", {"AXON_API": api})
+        for api in ("responses", "chat", "anthropic")
+    ),
+    *(("langchain", "langchain_chat", {"AXON_API": api}) for api in ("responses", "chat")),
+    *(
+        ("litellm", "litellm_client", {"AXON_API": api})
+        for api in ("responses", "chat", "anthropic")
+    ),
+    ("llama-index", "llama_index_chat", {}),
+)
+NODE: Sequence[Case] = (
+    ("openai", "openai_responses", {}),
+    ("openai", "openai_websocket", {}),
+    ("openai", "openai_chat", {}),
+    *(
+        ("vercel-ai", "vercel_ai", {"AXON_API": api})
+        for api in ("responses", "chat", "compatible", "anthropic")
+    ),
+)
+
+
+def named(cases: Iterable[Case]) -> list[str]:
+    """Return each case's name in the test's id."""
+    return [
+        "-".join((package, program, *variables.values())) for package, program, variables in cases
+    ]
+
+
+@pytest.mark.parametrize(("package", "program", "variables"), PYTHON, ids=named(PYTHON))
+def test_python_client_streams_a_conversation(
+    clients: ClientHarness, package: str, program: str, variables: Mapping[str, str]
+) -> None:
+    check_turns(clients.python(package, program, variables))
+
+
+@pytest.mark.parametrize(("package", "program", "variables"), NODE, ids=named(NODE))
+def test_node_client_streams_a_conversation(
+    clients: ClientHarness, package: str, program: str, variables: Mapping[str, str]
+) -> None:
+    check_turns(clients.node(package, program, variables))
