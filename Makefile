@@ -57,7 +57,8 @@ lint: setup ## check style, types and the size of files
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	@find $(SOURCES) -type f \( -name '*.py' -o -name '*.lua' -o -name '*.sql' -o -name '*.mjs' \) \
+	@find $(SOURCES) -type f \( -name '*.py' -o -name '*.lua' -o -name '*.sql' -o -name '*.mjs' \
+		-o -name '*.js' -o -name '*.css' -o -name '*.html' \) \
 		-exec .venv/bin/python -m tools.files {} +
 
 scan: setup .tools/checkov/.installed ## look for faults and risks in the templates and images

@@ -10,7 +10,7 @@ from pathlib import Path
 
 LONGEST_BYTES = 1024 * 1024
 LONGEST_LINES = 400
-CODE = {".py", ".lua", ".sql", ".mjs"}
+CODE = {".py", ".lua", ".sql", ".mjs", ".js", ".css", ".html"}
 KEEPS_SPACES = {".md"}
 """In Markdown, two spaces at the end of a line are a line break."""
 

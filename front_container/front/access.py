@@ -53,7 +53,9 @@ class Access:
                 "AXON_ALLOWED_HOSTS; `axon dev --allow-host NAME` adds one."
             )
         origin = headers.get("Origin")
-        if origin and not self._allows(origin):
+        # The front's own pages, under whichever of its names: that was checked just now.
+        own = bool(host) and (origin or "").partition("://")[2].lower() == host.lower()
+        if origin and not own and not self._allows(origin):
             raise _forbidden(
                 f"Pages of {origin[:128]!a} may not send requests here. Send them from a program, "
                 "or from a page whose origin is in AXON_CORS_ORIGINS."

@@ -95,4 +95,5 @@ def _context(
         bodies=Bodies(max_bytes=settings.max_body_bytes),
         cors_origins=settings.cors_origins,
         allowed_hosts=settings.allowed_hosts,
+        playground=settings.playground,
     )

@@ -35,6 +35,8 @@ class FrontContext:
         Origins whose pages may call the front from a browser (`front.access`).
     allowed_hosts : tuple[str, ...]
         Names that requests may give the front; empty for any.
+    playground : bool
+        Whether ``/`` serves a page to try the models on.
     """
 
     service: ResponseService
@@ -46,3 +48,4 @@ class FrontContext:
     bodies: Bodies
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    playground: bool = False

@@ -12,7 +12,7 @@ from axon.exceptions import RequestError
 from front.access import Access
 from front.context import FrontContext
 from front.requests import request_id_of
-from front.routes import chat, health, messages, models, responses
+from front.routes import chat, health, messages, models, playground, responses
 from front.routing import STALLED_S, refusal
 
 CANCEL_S = 0.5
@@ -40,6 +40,8 @@ def new_application(context: FrontContext, *, ready: Callable[[], bool]) -> web.
     health.add_routes(application, context, ready=ready)
     for module in (models, responses, chat, messages):
         module.add_routes(application, context)
+    if context.playground:
+        playground.add_routes(application)
     return application
 
 

@@ -121,6 +121,7 @@ class ProgramBuilder:
             "AXON_MODELS": ",".join(self._models()),
             "AXON_ALLOWED_HOSTS": ",".join((*LOCAL_HOSTS, *self._options.allowed_hosts)),
             "AXON_CORS_ORIGINS": ",".join(LOCAL_ORIGINS),
+            "AXON_PLAYGROUND": "true",
             **self._passed(PASSED_TO_FRONT),
         }
         # Not `after` the key, unlike the gateway: until the cloud is ready, nobody knows its port.

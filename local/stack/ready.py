@@ -26,6 +26,7 @@ def ready_block(addresses: Addresses, options: Options, *, took_s: float) -> str
     return f"""
 Axon is ready ({took_s:.1f} s)
 
+  playground  {base_url.removesuffix("v1")}
   base URL    {base_url}
   WebSocket   {websocket}/responses
   API key     {API_KEY}

@@ -6,9 +6,14 @@ from tests.unit.front.front_harness import FrontHarness
 
 
 @pytest.fixture
-async def harness() -> AsyncIterator[FrontHarness]:
+def harness_options() -> dict[str, bool]:
+    return {}
+
+
+@pytest.fixture
+async def harness(harness_options: dict[str, bool]) -> AsyncIterator[FrontHarness]:
     """A front that serves; at the end, nothing may follow or attend anything."""
-    harness = FrontHarness()
+    harness = FrontHarness(**harness_options)
     await harness.begin()
     yield harness
     await harness.end()

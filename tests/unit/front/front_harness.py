@@ -50,7 +50,7 @@ class KeysStub:
 class FrontHarness:
     """One model, one front, and a client with a key."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, playground: bool = False) -> None:
         self.responses = ResponseHarness()
         self.ready = True
         self.registry = new_registry()
@@ -82,6 +82,7 @@ class FrontHarness:
             requests=OpenRequests(),
             bodies=Bodies(max_bytes=MAX_BODY_BYTES, held_bytes=HELD_BYTES),
             cors_origins=(ORIGIN,),
+            playground=playground,
         )
 
     async def begin(self) -> None:

@@ -20,6 +20,8 @@ LOCAL = Access(
         {"Host": "localhost", "Origin": "http://localhost:3000"},
         {"Host": "localhost", "Origin": "http://localhost"},
         {"Host": "localhost", "Origin": "https://app.example"},
+        {"Host": "tunnel.example", "Origin": "https://tunnel.example"},
+        {"Host": "Tunnel.example:8000", "Origin": "http://tunnel.example:8000"},
     ],
 )
 def test_access_admits_programs_and_the_pages_of_the_setting(headers: dict[str, str]) -> None:
@@ -35,6 +37,8 @@ def test_access_admits_programs_and_the_pages_of_the_setting(headers: dict[str, 
         {"Host": "[::1]evil"},
         {"Host": "localhost", "Origin": "https://evil.example"},
         {"Host": "localhost", "Origin": "null"},
+        {"Host": "tunnel.example", "Origin": "http://tunnel.example:3000"},
+        {"Host": "", "Origin": "null"},
         {"Host": "localhost", "Origin": "http://localhost.evil.example:3000"},
         {"Host": "localhost", "Origin": "https://app.example:444"},
         {"Host": "\udcff"},  # how a byte that is no UTF-8 arrives

@@ -233,6 +233,7 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     `trusted_proxies`: how many proxies of the operator each request passes, which append to
     X-Forwarded-For. `keep_alive_s`: how long an unused connection stays open: longer than a
     balancer keeps its own, which otherwise sends a request into one that has just been closed.
+    `playground`: serve a page at ``/`` on which people try the models; it holds no secret.
     """
 
     http_host: str = "127.0.0.1"
@@ -246,6 +247,7 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     allowed_hosts: Names = ()
     database_connections: Count = 4
     stop_timeout_s: Seconds = 20
+    playground: bool = False
 
 
 class VllmSettings(Settings):

@@ -18,6 +18,7 @@ def test_ready_block_names_what_a_client_needs(tmp_path: Path) -> None:
         )
     lines = ready_block(addresses, options, took_s=4.25).split("\n")
     assert "Axon is ready (4.2 s)" in lines
+    assert "  playground  http://127.0.0.1:9000/" in lines
     assert "  base URL    http://127.0.0.1:9000/v1" in lines
     assert "  WebSocket   ws://127.0.0.1:9000/v1/responses" in lines
     assert "  API key     sk-axon-local" in lines
