@@ -1,4 +1,4 @@
-"""``python -m front``: serve HTTP until SIGTERM or SIGINT."""
+"""``python -m front``: serve HTTP until SIGTERM or SIGINT, or as a Lambda function."""
 
 import os
 import sys
@@ -9,11 +9,15 @@ from axon.exceptions import SettingsError
 from axon.process import configure_logging, stop_on_signals
 from axon.settings import FrontSettings
 from front.app import serve
+from front.function import serve_function
 
 
 async def main(settings: FrontSettings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    await serve(settings, stop=stop_on_signals())
+    """Serve until SIGTERM or SIGINT; where Lambda has started this process, its invocations."""
+    if runtime_api := os.environ.get("AWS_LAMBDA_RUNTIME_API"):
+        await serve_function(settings, runtime_api=runtime_api)
+    else:
+        await serve(settings, stop=stop_on_signals())
 
 
 if __name__ == "__main__":

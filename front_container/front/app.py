@@ -1,7 +1,10 @@
 """Composition root of the front: builds its parts, runs it and closes what it has opened."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiohttp import web
 
 from axon.adapters import composition
 from axon.adapters.api_keys import api_keys
@@ -27,6 +30,13 @@ from front.server import new_application
 
 async def serve(settings: FrontSettings, *, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then drain."""
+    async with assembled(settings) as (front, application):
+        await front.run(application, host=settings.http_host, port=settings.http_port, stop=stop)
+
+
+@asynccontextmanager
+async def assembled(settings: FrontSettings) -> AsyncIterator[tuple[Front, web.Application]]:
+    """Build a front and its application; close what they have opened when the context ends."""
     async with AsyncExitStack() as stack:
         backend = await stack.enter_async_context(
             composition.response_service(
@@ -44,7 +54,7 @@ async def serve(settings: FrontSettings, *, stop: asyncio.Event) -> None:
             stack.push_async_callback(runner.cleanup)
         application = new_application(front.context, ready=lambda: front.ready)
         application.on_response_prepare.append(metrics.count)
-        await front.run(application, host=settings.http_host, port=settings.http_port, stop=stop)
+        yield front, application
 
 
 def _assemble(settings: FrontSettings, backend: composition.ResponseBackend) -> Front:
