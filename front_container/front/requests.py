@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from aiohttp import web
 
 from axon.exceptions import RequestError
 from axon.ids import new_id
+from axon.protocol.objects import Json
 
 _CLIENT_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 """Ids of clients that are returned to them; others could break a header or a log line."""
 _REQUEST_ID = web.RequestKey("request_id", str)
-_INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 
 @dataclass(slots=True, eq=False)
@@ -87,9 +87,23 @@ class OpenRequests:
                 await self._idle.wait()
 
 
-def idempotency_key_of(request: web.Request) -> str | None:
-    """Return the header ``Idempotency-Key``, or None."""
-    return request.headers.get("Idempotency-Key") or None
+def add_idempotency_key(body: Json, request: web.Request) -> None:
+    """Add the header ``Idempotency-Key`` to a request's body, where the WebSocket has it.
+
+    Raises
+    ------
+    RequestError
+        The body has another one.
+    """
+    if not (key := request.headers.get("Idempotency-Key")):
+        return
+    if body.get("idempotency_key") not in (None, key):
+        raise RequestError(
+            "'idempotency_key' is another key than the header Idempotency-Key. Send one of them.",
+            code="invalid_value",
+            param="idempotency_key",
+        )
+    body["idempotency_key"] = key
 
 
 def request_id_of(request: web.Request) -> str:
@@ -104,47 +118,3 @@ def request_id_of(request: web.Request) -> str:
 def speaks_anthropic(request: web.Request) -> bool:
     """Return whether a request is one of Anthropic's API: its SDKs always send the version."""
     return "anthropic-version" in request.headers
-
-
-def flag_of(query: Mapping[str, str], name: str) -> bool:
-    """Return a parameter of the query that is true or false; false if it is not there.
-
-    Raises
-    ------
-    RequestError
-        It is neither.
-    """
-    value = query.get(name, "false").lower()
-    if value not in ("true", "false"):
-        raise _invalid(name, "must be true or false")
-    return value == "true"
-
-
-def integer_of(query: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:
-    """Return a parameter of the query that is an integer.
-
-    Parameters
-    ----------
-    query : Mapping[str, str]
-        The parameters.
-    name : str
-        The parameter's name.
-    default : int
-        The value if it is not there.
-    least, most : int, int
-        The smallest and the largest value that are taken.
-
-    Raises
-    ------
-    RequestError
-        It is no integer, too small or too large.
-    """
-    if (text := query.get(name)) is None:
-        return default
-    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
-        raise _invalid(name, f"must be an integer from {least} to {most}")
-    return int(text)
-
-
-def _invalid(name: str, reason: str) -> RequestError:
-    return RequestError(f"Invalid '{name}': {reason}.", code="invalid_value", param=name)

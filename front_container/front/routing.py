@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from axon.exceptions import AxonError, RequestError
-from axon.protocol.anthropic.errors import messages_error
 from axon.serialization import dumps
 from axon.tenants.principal import Principal
 from axon.tracebacks import describe
 from front.context import FrontContext
-from front.errors import ErrorShape, openai_error, retry_headers
+from front.errors import MESSAGES, OPENAI, ErrorShape, retry_headers
+from front.operations.operation import Operation
 from front.requests import request_id_of, speaks_anthropic
 
 logger = logging.getLogger(__name__)
@@ -37,31 +37,59 @@ Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
 """Answers a request. What it raises is answered in the shape of its API."""
 
 
-def add_route(
-    application: web.Application,
-    context: FrontContext,
-    method: str,
-    path: str,
-    endpoint: Endpoint,
-    *,
-    errors: ErrorShape = openai_error,
-) -> None:
-    """Add an endpoint whose requests need an API key.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRoute:
+    """A route whose requests need no API key.
 
     Parameters
     ----------
-    application : web.Application
-        Gets the route.
-    context : FrontContext
-        The parts of the front.
     method, path : str, str
-        The HTTP method, and the path with its variables in braces.
+        The HTTP method, and the path with its variables in braces, as aiohttp writes them.
+    operation : Operation
+        What clients must know of it.
+    handler : Handler
+        Answers the requests.
+    """
+
+    method: str
+    path: str
+    operation: Operation
+    handler: Handler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A route whose requests need an API key.
+
+    Parameters
+    ----------
+    method, path : str, str
+        As of `OpenRoute`.
+    operation : Operation
+        What clients must know of it.
     endpoint : Endpoint
         Answers the requests.
     errors : ErrorShape
-        The shape of the API's errors.
+        The errors of its API.
     """
-    application.router.add_route(method, path, _handler(context, endpoint, errors))
+
+    method: str
+    path: str
+    operation: Operation
+    endpoint: Endpoint
+    errors: ErrorShape = OPENAI
+
+
+def add_routes(
+    application: web.Application, context: FrontContext, routes: Iterable[Route | OpenRoute]
+) -> None:
+    """Add routes to an application; there is no other way to one, so each has a description."""
+    for route in routes:
+        if isinstance(route, Route):
+            handler = _handler(context, route.endpoint, route.errors)
+        else:
+            handler = route.handler
+        application.router.add_route(route.method, route.path, handler)
 
 
 def _handler(context: FrontContext, endpoint: Endpoint, errors: ErrorShape) -> Handler:
@@ -105,14 +133,12 @@ def json_answer(value: object) -> web.Response:
     return web.Response(body=dumps(value), content_type="application/json")
 
 
-def refusal(
-    request: web.Request, error: Exception, errors: ErrorShape = openai_error
-) -> web.Response:
+def refusal(request: web.Request, error: Exception, errors: ErrorShape = OPENAI) -> web.Response:
     """Return the answer to a request that has failed before its answer began.
 
     A request of Anthropic's API gets an error in that shape, whichever endpoint it asks.
     """
-    status, body = (messages_error if speaks_anthropic(request) else errors)(error)
+    status, body = (MESSAGES if speaks_anthropic(request) else errors).of(error)
     if "request_id" in body:
         body["request_id"] = request_id_of(request)
     return web.Response(

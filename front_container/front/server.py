@@ -12,8 +12,8 @@ from axon.exceptions import RequestError
 from front.access import Access
 from front.context import FrontContext
 from front.requests import request_id_of
-from front.routes import chat, health, messages, models, playground, responses
-from front.routing import STALLED_S, refusal
+from front.routes.table import all_routes
+from front.routing import STALLED_S, add_routes, refusal
 
 CANCEL_S = 0.5
 """Seconds for handlers to end once they are cancelled; after them their connections are closed."""
@@ -37,11 +37,7 @@ def new_application(context: FrontContext, *, ready: Callable[[], bool]) -> web.
         middlewares=[_check_access(access), _answer_for_unknown(access)],
     )
     application.on_response_prepare.append(_complete(context, access))
-    health.add_routes(application, context, ready=ready)
-    for module in (models, responses, chat, messages):
-        module.add_routes(application, context)
-    if context.playground:
-        playground.add_routes(application)
+    add_routes(application, context, all_routes(context, ready=ready))
     return application
 
 

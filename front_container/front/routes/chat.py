@@ -1,7 +1,7 @@
 """Chat Completions, and the older Completions: views of the Responses API."""
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from aiohttp import web
@@ -20,9 +20,10 @@ from axon.protocol.objects import Json
 from axon.protocol.requests import CreateResponse
 from axon.serialization import dumps
 from front.context import FrontContext
-from front.errors import ErrorShape
-from front.requests import idempotency_key_of
-from front.routing import Call, add_route, json_answer
+from front.errors import OPENAI, ErrorShape
+from front.operations import chat as described
+from front.requests import add_idempotency_key
+from front.routing import Call, Route, json_answer
 from front.sse import server_sent
 from front.views import ended, streamed, submit
 
@@ -43,15 +44,15 @@ class _View(Generic[Request]):
         Makes chunks from events.
     completion_of : Callable[[Json], Json]
         Makes the whole answer from the ended response.
-    error : ErrorShape
-        Makes the answer to a request that failed.
+    errors : ErrorShape
+        The shape of its errors.
     """
 
     parse: Callable[[Json], Request]
     to_create_response: Callable[[Request], CreateResponse]
     stream: type[ChatStream] | type[TextStream]
     completion_of: Callable[[Json], Json]
-    error: ErrorShape
+    errors: ErrorShape
 
 
 _CHAT: _View[ChatRequest] = _View(
@@ -59,23 +60,35 @@ _CHAT: _View[ChatRequest] = _View(
     to_create_response=chat_request.to_create_response,
     stream=ChatStream,
     completion_of=chat_result.completion_of,
-    error=chat_error,
+    errors=replace(OPENAI, of=chat_error),
 )
 _TEXT: _View[TextRequest] = _View(
     parse=text_request.parse_text,
     to_create_response=text_request.to_create_response,
     stream=TextStream,
     completion_of=text_view.completion_of,
-    error=text_view.text_error,
+    errors=replace(OPENAI, of=text_view.text_error),
 )
 
 
-def add_routes(application: web.Application, context: FrontContext) -> None:
-    """Add the routes of Chat Completions and Completions."""
-    chat, text = _Endpoint(context, _CHAT), _Endpoint(context, _TEXT)
-    post = "POST"
-    add_route(application, context, post, "/v1/chat/completions", chat.create, errors=_CHAT.error)
-    add_route(application, context, post, "/v1/completions", text.create, errors=_TEXT.error)
+def routes(context: FrontContext) -> Sequence[Route]:
+    """Return the routes of Chat Completions and Completions."""
+    return (
+        Route(
+            method="POST",
+            path="/v1/chat/completions",
+            operation=described.CHAT,
+            endpoint=_Endpoint(context, _CHAT).create,
+            errors=_CHAT.errors,
+        ),
+        Route(
+            method="POST",
+            path="/v1/completions",
+            operation=described.TEXT,
+            endpoint=_Endpoint(context, _TEXT).create,
+            errors=_TEXT.errors,
+        ),
+    )
 
 
 class _Endpoint(Generic[Request]):
@@ -88,8 +101,7 @@ class _Endpoint(Generic[Request]):
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its completion, or with the chunks of it as they come."""
         body = await self._context.bodies.read_json(call.request)
-        if key := idempotency_key_of(call.request):
-            body["idempotency_key"] = key
+        add_idempotency_key(body, call.request)
         request = self._view.parse(body)
         # These APIs cannot resume an answer. But a client with an idempotency key that sends its
         # request again gets the same one, from the beginning: it has the time of a resume.
@@ -117,5 +129,5 @@ class _Endpoint(Generic[Request]):
         return await streamed(call, events, feed=feed, error=self._error_text)
 
     def _error_text(self, error: Exception) -> bytes:
-        _, body = self._view.error(error)
+        _, body = self._view.errors.of(error)
         return server_sent(dumps(body))

@@ -1,30 +1,45 @@
 """Anthropic's Messages API: ``POST /v1/messages``, a view of the Responses API."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
 from axon.event_log.log import LoggedEvent
 from axon.exceptions import RequestError
-from axon.protocol.anthropic.errors import messages_error
 from axon.protocol.anthropic.request import parse_message, to_create_response
 from axon.protocol.anthropic.result import message_of
 from axon.protocol.anthropic.stream import MessageEvent, MessageStream, error_event
 from axon.protocol.objects import Json
 from front.context import FrontContext
-from front.requests import idempotency_key_of, request_id_of
-from front.routing import Call, add_route, json_answer
+from front.errors import MESSAGES
+from front.operations import messages as described
+from front.requests import add_idempotency_key, request_id_of
+from front.routing import Call, Route, json_answer
 from front.sse import server_sent
 from front.views import ended, streamed, submit
 
 _PATH = "/v1/messages"
 
 
-def add_routes(application: web.Application, context: FrontContext) -> None:
-    """Add the routes of the Messages API."""
-    routes = _MessageRoutes(context)
-    for path, endpoint in ((_PATH, routes.create), (_PATH + "/count_tokens", routes.count_tokens)):
-        add_route(application, context, "POST", path, endpoint, errors=messages_error)
+def routes(context: FrontContext) -> Sequence[Route]:
+    """Return the routes of the Messages API."""
+    endpoints = _MessageRoutes(context)
+    return (
+        Route(
+            method="POST",
+            path=_PATH,
+            operation=described.CREATE,
+            endpoint=endpoints.create,
+            errors=MESSAGES,
+        ),
+        Route(
+            method="POST",
+            path=_PATH + "/count_tokens",
+            operation=described.COUNT_TOKENS,
+            endpoint=endpoints.count_tokens,
+            errors=MESSAGES,
+        ),
+    )
 
 
 class _MessageRoutes:
@@ -36,8 +51,7 @@ class _MessageRoutes:
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its message, or with the events of it as they come."""
         body = await self._context.bodies.read_json(call.request)
-        if key := idempotency_key_of(call.request):
-            body["idempotency_key"] = key
+        add_idempotency_key(body, call.request)
         request = parse_message(body)
         # This API cannot resume an answer. But a client with an idempotency key that sends its
         # request again gets the same one, from the beginning: it has the time of a resumption.

@@ -1,18 +1,52 @@
 """``GET /v1/models`` and ``GET /v1/models/{id}``, in OpenAI's shape and in Anthropic's."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from axon.protocol.anthropic.models import LIMIT, MOST, model_object, model_page
 from axon.protocol.objects import Json
 from front.context import FrontContext
-from front.requests import integer_of, speaks_anthropic
-from front.routing import Call, add_route, json_answer
+from front.errors import EITHER
+from front.operations.answers.models import AnthropicModel, AnthropicModelPage, Model, ModelList
+from front.operations.operation import JSON, Answer, Operation
+from front.operations.parameters import ANTHROPIC_VERSION, Integer, PathParameter, Text
+from front.requests import speaks_anthropic
+from front.routing import Call, Route, json_answer
 
 _OWNER = "axon"
+_PAGES_ONLY = "With `anthropic-version` only"
+_LIMIT = Integer(
+    "limit", f"{_PAGES_ONLY}: most models of the page.", default=LIMIT, least=1, most=MOST
+)
+_AFTER = Text("after_id", f"{_PAGES_ONLY}: the last model of the page before.")
+_BEFORE = Text("before_id", f"{_PAGES_ONLY}: the first model of the page after.")
+_LIST = Operation(
+    id="listModels",
+    tag="Models",
+    summary="List the models that requests may name",
+    description="Models that workers have registered, the deployment's own, and aliases. With the "
+    "header `anthropic-version` as Anthropic's API lists them, in pages.",
+    parameters=(ANTHROPIC_VERSION, _LIMIT, _AFTER, _BEFORE),
+    answers={200: Answer("The models.", {JSON: ModelList | AnthropicModelPage})},
+    refusals=(400,),
+)
+_ONE = Operation(
+    id="getModel",
+    tag="Models",
+    summary="Retrieve a model",
+    description="With the header `anthropic-version` as Anthropic's API shows it.",
+    parameters=(
+        PathParameter("model", "The model's name, which may have slashes."),
+        ANTHROPIC_VERSION,
+    ),
+    answers={200: Answer("The model.", {JSON: Model | AnthropicModel})},
+    refusals=(404,),
+)
 
 
-def add_routes(application: web.Application, context: FrontContext) -> None:
-    """Add the routes of models; a name may have slashes, as in ``meta-llama/Llama-3.1-8B``."""
+def routes(context: FrontContext) -> Sequence[Route]:
+    """Return the routes of models; a name may have slashes, as in ``meta-llama/Llama-3.1-8B``."""
 
     async def list_models(call: Call) -> web.Response:
         names = await context.models.names()
@@ -26,8 +60,22 @@ def add_routes(application: web.Application, context: FrontContext) -> None:
         shown = model_object if speaks_anthropic(call.request) else _model
         return json_answer(shown(name))
 
-    add_route(application, context, "GET", "/v1/models", list_models)
-    add_route(application, context, "GET", r"/v1/models/{model:.+}", retrieve)
+    return (
+        Route(
+            method="GET",
+            path="/v1/models",
+            operation=_LIST,
+            endpoint=list_models,
+            errors=EITHER,
+        ),
+        Route(
+            method="GET",
+            path=r"/v1/models/{model:.+}",
+            operation=_ONE,
+            endpoint=retrieve,
+            errors=EITHER,
+        ),
+    )
 
 
 def _page(request: web.Request, names: list[str]) -> Json:
@@ -35,9 +83,9 @@ def _page(request: web.Request, names: list[str]) -> Json:
     query = request.query
     return model_page(
         names,
-        limit=integer_of(query, "limit", default=LIMIT, least=1, most=MOST),
-        after_id=query.get("after_id"),
-        before_id=query.get("before_id"),
+        limit=_LIMIT.of(query),
+        after_id=_AFTER.of(query),
+        before_id=_BEFORE.of(query),
     )
 
 

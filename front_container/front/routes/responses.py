@@ -1,5 +1,7 @@
 """The Responses API: create, retrieve, follow, cancel, delete, input items."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from axon.exceptions import RequestError
@@ -7,7 +9,6 @@ from axon.ids import is_id
 from axon.protocol.errors import error_event
 from axon.protocol.objects import Json
 from axon.protocol.requests import (
-    MAX_NUMBER,
     CancelResponse,
     CreateResponse,
     DeleteResponse,
@@ -17,13 +18,12 @@ from axon.responses.item_pages import ItemPage
 from axon.responses.terminator import unknown_response
 from axon.serialization import dumps
 from front.context import FrontContext
-from front.requests import flag_of, idempotency_key_of, integer_of
-from front.routing import Call, add_route, json_answer
+from front.operations import responses as described
+from front.requests import add_idempotency_key
+from front.routing import Call, Route, json_answer
 from front.sse import EventStream, server_sent
 from front.views import ended, submit
 
-INCLUDABLE = ("reasoning.encrypted_content",)
-"""Agents always ask for it; a model that gives none has nothing to include."""
 _PATH = "/v1/responses"
 _ONE = _PATH + "/{response_id}"
 _UNSERVED = {
@@ -35,18 +35,42 @@ _TYPE = b'{"type":"'
 """Beginning of each event in the log."""
 
 
-def add_routes(application: web.Application, context: FrontContext) -> None:
-    """Add the routes of the Responses API."""
-    routes = _ResponseRoutes(context)
-    for method, path, endpoint in (
-        ("POST", _PATH, routes.create),
-        ("POST", _PATH + "/{name:input_tokens|compact}", routes.refuse),
-        ("GET", _ONE, routes.retrieve),
-        ("DELETE", _ONE, routes.delete),
-        ("POST", _ONE + "/cancel", routes.cancel),
-        ("GET", _ONE + "/input_items", routes.input_items),
-    ):
-        add_route(application, context, method, path, endpoint)
+def routes(context: FrontContext) -> Sequence[Route]:
+    """Return the routes of the Responses API."""
+    endpoints = _ResponseRoutes(context)
+    return (
+        Route(
+            method="POST",
+            path=_PATH,
+            operation=described.CREATE,
+            endpoint=endpoints.create,
+        ),
+        *(_unserved(name, remedy) for name, remedy in _UNSERVED.items()),
+        Route(
+            method="GET",
+            path=_ONE,
+            operation=described.RETRIEVE,
+            endpoint=endpoints.retrieve,
+        ),
+        Route(
+            method="DELETE",
+            path=_ONE,
+            operation=described.DELETE,
+            endpoint=endpoints.delete,
+        ),
+        Route(
+            method="POST",
+            path=_ONE + "/cancel",
+            operation=described.CANCEL,
+            endpoint=endpoints.cancel,
+        ),
+        Route(
+            method="GET",
+            path=_ONE + "/input_items",
+            operation=described.INPUT_ITEMS,
+            endpoint=endpoints.input_items,
+        ),
+    )
 
 
 class _ResponseRoutes:
@@ -68,10 +92,10 @@ class _ResponseRoutes:
         """Answer with a response as it is now, or with its events as they come."""
         response_id = _response_id(call)
         query = call.request.query
-        _check_include(call)
-        if not flag_of(query, "stream"):
+        described.INCLUDE.check(query)
+        if not described.STREAM.of(query):
             return json_answer(await self._response(call, response_id))
-        after = integer_of(query, "starting_after", default=-1, least=-1, most=MAX_NUMBER)
+        after = described.STARTING_AFTER.of(query)
         tenant_id = call.principal.tenant_id
         # Before the headers, since it decides about the status.
         await self._context.retrieval.require_events(response_id, tenant_id=tenant_id, after=after)
@@ -94,25 +118,16 @@ class _ResponseRoutes:
     async def input_items(self, call: Call) -> web.StreamResponse:
         """Answer with a page of the items that the response's request brought."""
         query = call.request.query
-        _check_include(call)
+        described.INCLUDE.check(query)
         page = ItemPage(
-            limit=integer_of(query, "limit", default=20, least=1, most=100),
-            newest_first=_newest_first(query.get("order", "desc")),
-            after=query.get("after"),
+            limit=described.LIMIT.of(query),
+            newest_first=described.ORDER.of(query) == "desc",
+            after=described.AFTER.of(query),
         )
         items = await self._context.retrieval.input_items(
             _response_id(call), tenant_id=call.principal.tenant_id
         )
         return json_answer(page.of(items))
-
-    async def refuse(self, call: Call) -> web.StreamResponse:
-        """Refuse a request for something of OpenAI's that is not served."""
-        name = call.request.match_info["name"]
-        raise RequestError(
-            f"{_PATH}/{name} is not served. {_UNSERVED[name]}",
-            code="unsupported_endpoint",
-            status=404,
-        )
 
     async def _response(self, call: Call, response_id: str) -> Json:
         return await self._context.retrieval.response(
@@ -145,6 +160,18 @@ class _ResponseRoutes:
         return stream.response
 
 
+def _unserved(name: str, remedy: str) -> Route:
+    """Return a route that refuses requests for something of OpenAI's that is not served."""
+
+    async def refuse(_call: Call) -> web.StreamResponse:
+        raise RequestError(
+            f"{_PATH}/{name} is not served. {remedy}", code="unsupported_endpoint", status=404
+        )
+
+    operation = described.unserved(name, remedy)
+    return Route(method="POST", path=f"{_PATH}/{name}", operation=operation, endpoint=refuse)
+
+
 def _event_text(data: bytes) -> bytes:
     """Return an event of the log as text of a stream: SDKs read its type from the event's name."""
     kind = data[len(_TYPE) : data.index(b'"', len(_TYPE))]
@@ -152,8 +179,7 @@ def _event_text(data: bytes) -> bytes:
 
 
 def _request_of(call: Call, body: Json) -> CreateResponse:
-    if key := idempotency_key_of(call.request):
-        body["idempotency_key"] = key
+    add_idempotency_key(body, call.request)
     return parse_body(body)
 
 
@@ -171,24 +197,3 @@ def _response_id(call: Call) -> str:
     if not is_id("resp", response_id):
         raise unknown_response(response_id)
     return response_id
-
-
-def _check_include(call: Call) -> None:
-    """Refuse a query that asks to include what is not served."""
-    query = call.request.query
-    asked = [*query.getall("include", ()), *query.getall("include[]", ())]
-    if unserved := [name for name in asked if name not in INCLUDABLE]:
-        raise RequestError(
-            f"Unsupported value for 'include': '{unserved[0][:64]}'. Leave it out: only "
-            f"{', '.join(map(repr, INCLUDABLE))} is taken.",
-            code="unsupported_parameter",
-            param="include",
-        )
-
-
-def _newest_first(order: str) -> bool:
-    if order not in ("asc", "desc"):
-        raise RequestError(
-            "Invalid 'order': must be 'asc' or 'desc'.", code="invalid_value", param="order"
-        )
-    return order == "desc"

@@ -75,3 +75,16 @@ async def test_requests_that_outlast_the_end_stay_incomplete(harness: FrontHarne
     with pytest.raises(aiohttp.ClientPayloadError):
         await answer.read()
     assert not harness.reader.attended
+
+
+@pytest.mark.parametrize("path", ["responses", "chat/completions", "completions", "messages"])
+async def test_requests_with_two_different_idempotency_keys_are_refused(
+    harness: FrontHarness, path: str
+) -> None:
+    for key, about_key in (("second", True), ("first", False)):
+        # Without a model: what passes this check is refused for that.
+        async with harness.client.post(
+            f"/v1/{path}", json={"idempotency_key": "first"}, headers={"Idempotency-Key": key}
+        ) as answer:
+            message = (await answer.json())["error"]["message"]
+            assert (answer.status, "'idempotency_key'" in message) == (400, about_key)

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager, contextmanager
 
 from aiohttp import web
 
-from front.routing import Endpoint, add_route
+from front.operations.operation import Operation
+from front.routing import Endpoint, Route, add_routes
 from front.server import start_server
 from tests.unit.front.front_harness import KEY, FrontHarness
 
@@ -15,7 +16,9 @@ from tests.unit.front.front_harness import KEY, FrontHarness
 async def served(harness: FrontHarness, endpoint: Endpoint) -> AsyncIterator[int]:
     """Serve an endpoint, over the parts of a front; give its port."""
     application = web.Application()
-    add_route(application, harness.context, "GET", "/", endpoint)
+    operation = Operation(id="test", tag="Tests", summary="Answer", answers={})
+    route = Route(method="GET", path="/", operation=operation, endpoint=endpoint)
+    add_routes(application, harness.context, [route])
     runner = await start_server(application, host="127.0.0.1", port=0)
     try:
         yield runner.addresses[0][1]

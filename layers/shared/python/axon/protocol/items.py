@@ -1,17 +1,51 @@
 """Input items of a Responses request: what a client may put into a conversation."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Tag,
+)
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_before_validator_function
 
 
 class _Item(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, hide_input_in_errors=True)
 
 
-def null_is(default: Any) -> BeforeValidator:
-    """Return a validator by which null is the default: SDKs send it for fields that are not set."""
-    return BeforeValidator(lambda value: default if value is None else value)
+@dataclass(frozen=True, slots=True)
+class null_is:  # noqa: N801 - an annotation, as `Field` is
+    """A validator by which null is the default: SDKs send it for fields that are not set.
+
+    Parameters
+    ----------
+    default : Any
+        The value that null stands for.
+    """
+
+    default: Any
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Return the schema by which pydantic validates a field."""
+        return no_info_before_validator_function(self._given, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Return the JSON schema of a field, whose validator would not show that null is taken."""
+        return {"anyOf": [handler(schema), {"type": "null"}]}
+
+    def _given(self, value: Any) -> Any:
+        return self.default if value is None else value
 
 
 # Tags of unions stand in brackets to distinguish them from field names in an error's path.

@@ -40,7 +40,7 @@ UNSERVED_IN_TOOLS: Mapping[str, str] = {
     "defer_loading": "Leave it out: there is no tool search.",
 }
 """Fields of a function tool, each with what to do instead."""
-_HARMLESS: Mapping[str, tuple[Any, ...]] = {
+HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "allowed_callers": ([], ["direct"]),
     "async": (False,),
     "context_management": ([],),
@@ -61,7 +61,7 @@ def refuse_unserved(request: Mapping[str, Any]) -> None:
     RequestError
         It has such a field; the error names the first one.
     """
-    refuse_fields(request, UNSERVED, harmless=_HARMLESS)
+    refuse_fields(request, UNSERVED, harmless=HARMLESS)
     for where, item in objects_of(request, "input"):
         if item.get("type") == "item_reference":
             raise RequestError(
@@ -83,7 +83,7 @@ def refuse_unserved_in_tool(tool: Mapping[str, Any], *, where: str) -> None:
     RequestError
         It has such a field; the error names it by its path, which begins with `where`.
     """
-    refuse_fields(tool, UNSERVED_IN_TOOLS, harmless=_HARMLESS, where=where)
+    refuse_fields(tool, UNSERVED_IN_TOOLS, harmless=HARMLESS, where=where)
 
 
 def objects_of(request: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from axon.protocol.items import (
@@ -82,7 +83,7 @@ def _kind_among(*served: str) -> Discriminator:
     )
 
 
-_Other = Annotated[_OtherBlock, Tag("[other]")]
+_Other = Annotated[SkipJsonSchema[_OtherBlock], Tag("[other]")]
 _Text = Annotated[TextBlock, Tag("[text]")]
 _TextOnly = Annotated[_Text | _Other, _kind_among("text")]
 Texts = Annotated[

@@ -29,7 +29,7 @@ UNSERVED_IN_TOOLS: Mapping[str, str] = {
 """Fields of a client's tool, each with what to do instead."""
 UNKNOWN = "Leave it out: the field is not known here."
 _NAME_CHARACTERS = 64
-_HARMLESS: Mapping[str, tuple[Any, ...]] = {
+HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "allowed_callers": ([], ["direct"]),
     "context_management": ({},),
     "defer_loading": (False,),
@@ -94,7 +94,7 @@ def _refuse(
     # Names are cut: those that nobody knows are the client's, as long as a whole request.
     asked = {name[:_NAME_CHARACTERS]: value[name] for name in value if name not in taken}
     remedies = {name: unserved.get(name, UNKNOWN) for name in asked}
-    refuse_fields(asked, remedies, harmless=_HARMLESS, where=where)
+    refuse_fields(asked, remedies, harmless=HARMLESS, where=where)
 
 
 def _edits_thinking_only(management: Any) -> bool:

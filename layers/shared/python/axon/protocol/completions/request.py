@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ValidationError
 
 from axon.protocol.chat.request import CompletionRequest
-from axon.protocol.chat.unserved import HARMLESS, UNSERVED_SAMPLING
+from axon.protocol.chat.unserved import HARMLESS as HARMLESS_IN_CHAT
+from axon.protocol.chat.unserved import UNSERVED_SAMPLING
 from axon.protocol.items import Message
 from axon.protocol.refusals import refusal_of
 from axon.protocol.requests import CreateResponse
@@ -27,7 +28,7 @@ UNSERVED: Mapping[str, str] = {
 }
 """Fields of a request that are refused, each with what to do instead."""
 
-_HARMLESS: Mapping[str, tuple[Any, ...]] = {**HARMLESS, "logprobs": (), "suffix": ("",)}
+HARMLESS: Mapping[str, tuple[Any, ...]] = {**HARMLESS_IN_CHAT, "logprobs": (), "suffix": ("",)}
 _REMEDIES = {
     "prompt": "Send one text: of several prompts, each is a request of its own, and token ids are "
     "not taken.",
@@ -53,7 +54,7 @@ def parse_text(value: Mapping[str, Any]) -> TextRequest:
     RequestError
         A field is missing, wrong, too long or not served; it names the first such field.
     """
-    refuse_fields(value, UNSERVED, harmless=_HARMLESS)
+    refuse_fields(value, UNSERVED, harmless=HARMLESS)
     try:
         return TextRequest.model_validate(value)
     except ValidationError as error:

@@ -1,0 +1,1 @@
+"""Operations: what clients must know of each route, its parameters, body and answers."""
