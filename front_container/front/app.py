@@ -12,7 +12,7 @@ from axon.adapters.observability.health import Health, serve_health
 from axon.adapters.observability.metrics import new_registry
 from axon.adapters.postgres.stores import PostgresApiKeyStore
 from axon.adapters.valkey.api_keys import ValkeyOpenConnections
-from axon.adapters.valkey.directories import ValkeyModelDirectory
+from axon.adapters.valkey.directories import ValkeyConnectionDirectory, ValkeyModelDirectory
 from axon.adapters.valkey.follower import ValkeyFollower
 from axon.settings import FrontSettings
 from axon.tenants.revocation import KeyCheck
@@ -26,6 +26,7 @@ from front.reading import ResponseReader
 from front.requests import OpenRequests
 from front.revoker import Revoker
 from front.server import new_application
+from front.socket.sockets import OpenSockets
 
 
 async def serve(settings: FrontSettings, *, stop: asyncio.Event) -> None:
@@ -103,6 +104,8 @@ def _context(
         ),
         requests=OpenRequests(),
         bodies=Bodies(max_bytes=settings.max_body_bytes),
+        sockets=OpenSockets(most=settings.max_sockets),
+        directory=ValkeyConnectionDirectory(valkey=valkey),
         cors_origins=settings.cors_origins,
         allowed_hosts=settings.allowed_hosts,
         playground=settings.playground,

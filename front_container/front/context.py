@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from axon.directory.connections import ConnectionDirectory
 from axon.responses.retrieval import ResponseRetrieval
 from axon.responses.service import ResponseService
 from front.authentication import Authenticator
@@ -9,6 +10,7 @@ from front.bodies import Bodies
 from front.models import ServedModels
 from front.reading import ResponseReader
 from front.requests import OpenRequests
+from front.socket.sockets import OpenSockets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,10 @@ class FrontContext:
         Reads the bodies of requests.
     cors_origins : tuple[str, ...]
         Origins whose pages may call the front from a browser (`front.access`).
+    sockets : OpenSockets
+        The open WebSockets.
+    directory : ConnectionDirectory
+        Keeps what lives and dies with a WebSocket.
     allowed_hosts : tuple[str, ...]
         Names that requests may give the front; empty for any.
     playground : bool
@@ -46,6 +52,8 @@ class FrontContext:
     models: ServedModels
     requests: OpenRequests
     bodies: Bodies
+    sockets: OpenSockets
+    directory: ConnectionDirectory
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     playground: bool = False

@@ -68,10 +68,13 @@ class Front:
         requests.draining = True
         logger.info("the front ends, with %d open requests", requests.count)
         await stop_listening(runner)
+        self.context.sockets.leave()
         # Running answers go on for this time. A stream that is left ends without a terminal event,
-        # so its client resumes it at another front. A client that waits for JSON does not know the
+        # so its client resumes it at another front; WebSockets are closed with a code that says so,
+        # those without a running answer at once. A client that waits for JSON does not know the
         # response's id: it can only repeat the request, with its idempotency key if it sent one.
         await requests.drain(self.stop_timeout_s)
+        await self.context.sockets.close()
         await runner.cleanup()
         await self.context.reader.drain()
 

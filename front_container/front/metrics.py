@@ -26,6 +26,9 @@ class FrontMetrics:
         self._responses = Gauge(
             "axon_front_responses", "Responses that have a reader at this front.", registry=registry
         )
+        self._sockets = Gauge(
+            "axon_front_sockets", "WebSockets that are open at this front.", registry=registry
+        )
         self._ready = Gauge(
             "axon_front_ready",
             "1 while this front serves requests; 0 while Valkey is away, or while it ends.",
@@ -36,6 +39,7 @@ class FrontMetrics:
         """Read the gauges from these parts, at each scrape."""
         self._requests.set_function(lambda: context.requests.count)
         self._responses.set_function(lambda: len(context.reader.attended))
+        self._sockets.set_function(lambda: context.sockets.count)
         self._ready.set_function(ready)
 
     async def count(self, request: web.Request, answer: web.StreamResponse) -> None:

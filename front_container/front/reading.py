@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
@@ -80,7 +80,7 @@ class ResponseReader:
         principal: Principal,
         after: int = -1,
         named: bool = False,
-        cancel_on_leave: bool = False,
+        cancel_on_leave: bool | Callable[[], bool] = False,
     ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
         """Attend a response while the context is entered; give its events up to the terminal one.
 
@@ -98,9 +98,9 @@ class ResponseReader:
             Sequence number of the last event that the reader has; -1 for all events.
         named : bool
             The client has named the response.
-        cancel_on_leave : bool
+        cancel_on_leave : bool | Callable[[], bool]
             Cancel the response if the context ends before the terminal event, at once: its API
-            has no way to resume it.
+            has no way to resume it. A function is called then, and decides.
         """
         reading = _Reading(response_id, key_id=principal.key_id, named=named)
         self._readings.add(reading)
@@ -115,7 +115,8 @@ class ResponseReader:
             # Nothing is awaited here: the handler may have been cancelled.
             self._readings.remove(reading)
             self._joined.discard(reading)
-            if cancel_on_leave and not reading.ended:
+            cancels = cancel_on_leave() if callable(cancel_on_leave) else cancel_on_leave
+            if cancels and not reading.ended:
                 self._cancelling.start(self._cancel(response_id))
 
     async def submitted(self, submitting: Coroutine[Any, Any, str | None]) -> str | None:

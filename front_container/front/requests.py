@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -15,6 +15,8 @@ from axon.protocol.objects import Json
 _CLIENT_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 """Ids of clients that are returned to them; others could break a header or a log line."""
 _REQUEST_ID = web.RequestKey("request_id", str)
+REVOKE: web.RequestKey[Callable[[], None]] = web.RequestKey("revoke")
+"""Ends a request whose key was revoked; without it, the connection is aborted."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +36,9 @@ class OpenRequest:
 
     def disconnect(self) -> None:
         """Close the connection, which also cancels what answers the request."""
-        if (transport := self.request.transport) is not None:
+        if (revoke := self.request.get(REVOKE)) is not None:
+            revoke()
+        elif (transport := self.request.transport) is not None:
             transport.abort()
 
 

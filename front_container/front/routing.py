@@ -17,12 +17,9 @@ from front.context import FrontContext
 from front.errors import MESSAGES, OPENAI, ErrorShape, retry_headers
 from front.operations.operation import Operation
 from front.requests import request_id_of, speaks_anthropic
+from front.slow_readers import STALLED_S
 
 logger = logging.getLogger(__name__)
-
-STALLED_S = 45.0
-"""Seconds for which a client may read nothing while something waits for it; then its connection is
-closed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from front.access import Access
 from front.context import FrontContext
 from front.requests import request_id_of
 from front.routes.table import all_routes
-from front.routing import STALLED_S, add_routes, refusal
+from front.routing import add_routes, refusal
+from front.slow_readers import STALLED_S
 
 CANCEL_S = 0.5
 """Seconds for handlers to end once they are cancelled; after them their connections are closed."""
@@ -85,6 +86,8 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _http_logger() -> logging.Logger:
     """Return aiohttp's logger without what it says of malformed requests: they are quoted there."""
+    # This one quotes subprotocols, in which browsers' clients send their keys.
+    logging.getLogger("aiohttp.websocket").filters = [lambda record: not record.args]
     malformed = (HttpProcessingError, web.RequestPayloadError)
     log = logging.getLogger("front.http")
     log.filters = [lambda record: not isinstance(_error_of(record), malformed)]

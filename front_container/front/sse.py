@@ -1,25 +1,18 @@
 """EventStream: an HTTP answer of server-sent events."""
 
 import asyncio
-import socket
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
-from front.routing import STALLED_S, log_failure
+from front.routing import log_failure
+from front.slow_readers import BUFFER_BYTES, STALLED_S, bound_buffers
 
 COMMENT_S = 15.0
 """Seconds of silence after which a comment is sent: shorter than the idle limits of balancers and
 proxies on the way (an ALB's is 60 s, API Gateway's regional one 300 s)."""
-BUFFER_BYTES = 64 * 1024
-"""Bytes that wait for a client before its response is read on. A reader that does not read costs
-this process at most twice as much (before and behind the transport), the follower's cache
-(`axon.event_log.merger.CACHE_BYTES`) and one event: 192 KiB and one event."""
-SEND_BUFFER_BYTES = 64 * 1024
-"""Size of the kernel's buffer for a stream, which Linux doubles. Unbounded, it took 3.9 MB for a
-reader that did not read (ADR 26)."""
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -71,10 +64,7 @@ class EventStream:
 
     async def __aenter__(self) -> Self:
         await self._response.prepare(self._request)
-        transport = self._transport()
-        transport.set_write_buffer_limits(high=BUFFER_BYTES)
-        connection: socket.socket = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        bound_buffers(self._transport())
         self._wrote_at = self._loop.time()
         self._timer = self._loop.call_later(COMMENT_S, self._look)
         return self

@@ -40,6 +40,7 @@ _REASONS: Mapping[int, str] = {
     410: "The events are lost or no longer kept.",
     413: "The request is too large.",
     415: "The body is no JSON, or compressed in a way that is not served.",
+    426: "No WebSocket handshake, where one is expected.",
     429: "Too many requests, or too many wrong keys.",
     500: "The server has failed.",
     502: "The model's answer cannot be used.",

@@ -3,7 +3,16 @@
 from collections.abc import Callable, Sequence
 
 from front.context import FrontContext
-from front.routes import chat, health, messages, models, playground, reference, responses
+from front.routes import (
+    chat,
+    health,
+    messages,
+    models,
+    playground,
+    reference,
+    responses,
+    websocket,
+)
 from front.routing import OpenRoute, Route
 
 
@@ -18,7 +27,7 @@ def all_routes(context: FrontContext, *, ready: Callable[[], bool]) -> Sequence[
         Returns whether requests that came now could be served.
     """
     routes: list[Route | OpenRoute] = []
-    for module in (responses, chat, messages, models):
+    for module in (responses, websocket, chat, messages, models):
         routes += module.routes(context)
     routes += health.routes(context, ready=ready)
     if context.playground:

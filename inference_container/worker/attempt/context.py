@@ -226,7 +226,7 @@ class AttemptContext:
     async def _find_in_history(self, job: Job) -> bool:
         try:
             turns = await self.conversations.chain(
-                job.response_id, tenant_id=job.tenant_id, connection_id=job.connection_id
+                job.response_id, tenant_id=job.tenant_id, connection_id=job.turn_connection_id
             )
         except HistoryPendingError:
             return True  # its record has been sent, or that of a turn before one that is stored

@@ -13,5 +13,5 @@ async def retrieve(job: Job, conversations: Conversations) -> list[Turn]:
         The turns existed when the request was accepted, but no longer do.
     """
     return await conversations.turns_before(
-        job.previous_response_id, tenant_id=job.tenant_id, connection_id=job.connection_id
+        job.previous_response_id, tenant_id=job.tenant_id, connection_id=job.turn_connection_id
     )

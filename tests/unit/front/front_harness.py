@@ -17,6 +17,7 @@ from front.models import ServedModels
 from front.reading import ResponseReader
 from front.requests import OpenRequests
 from front.server import new_application, start_server
+from front.socket.sockets import OpenSockets
 from tests.support.eventually import eventually
 from tests.support.principals import a_principal
 from tests.unit.axon.responses.service_harness import ResponseHarness
@@ -33,6 +34,7 @@ ALIAS = "fast"
 MAX_BODY_BYTES = 100_000
 HELD_BYTES = 150_000
 """The most of all bodies that arrive at the same time."""
+MAX_SOCKETS = 3
 ORIGIN = "https://app.example"
 
 
@@ -81,6 +83,8 @@ class FrontHarness:
             ),
             requests=OpenRequests(),
             bodies=Bodies(max_bytes=MAX_BODY_BYTES, held_bytes=HELD_BYTES),
+            sockets=OpenSockets(most=MAX_SOCKETS),
+            directory=backend.valkey,
             cors_origins=(ORIGIN,),
             playground=playground,
         )

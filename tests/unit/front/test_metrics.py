@@ -17,5 +17,6 @@ async def test_metrics_name_routes_and_never_what_clients_send(harness: FrontHar
     assert response_id not in shown
     assert "axon_front_requests 1.0" in shown
     assert "axon_front_responses 1.0" in shown
+    assert "axon_front_sockets 0.0" in shown
     assert "axon_front_ready 1.0" in shown
     answer.close()

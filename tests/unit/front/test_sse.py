@@ -6,6 +6,7 @@ from aiohttp import web
 
 from front import sse
 from front.routing import Call
+from front.slow_readers import BUFFER_BYTES
 from tests.support.eventually import eventually
 from tests.unit.front.front_harness import KEY, FrontHarness
 from tests.unit.front.unread_harness import served, unread
@@ -77,7 +78,7 @@ async def test_event_stream_ends_in_time_and_without_comments_after_the_last_chu
                 transport = call.request.transport
                 assert transport is not None
                 # So much that the end has to wait, though none of the writes has.
-                while transport.get_write_buffer_size() < sse.BUFFER_BYTES - 12_000:
+                while transport.get_write_buffer_size() < BUFFER_BYTES - 12_000:
                     transport.write(b"2710\r\n%b\r\n" % (b"x" * 10_000))
                 await stream.write(b"y" * 40_000)
         except BaseException as error:

@@ -26,9 +26,9 @@ class TurnIdentity(FormattedModel):
     tenant_id : str
         The tenant that may continue it.
     connection_id : str | None
-        Set when the turn is not stored: it lives and dies with this connection. Empty if its
-        response had none (a worker of the version before keeps such a turn): nobody can continue
-        it.
+        Set when the turn is not stored: it lives and dies with this connection, or with this
+        WebSocket of a front. Empty if its response had none (a worker of the version before keeps
+        such a turn): nobody can continue it.
     """
 
     FORMAT = Format.TURN
@@ -68,7 +68,7 @@ class Turn(TurnIdentity):
             previous_response_id=job.previous_response_id,
             conversation_id=job.conversation_id,
             tenant_id=job.tenant_id,
-            connection_id=None if job.stored else job.connection_id,
+            connection_id=None if job.stored else job.turn_connection_id,
             input=job.input,
             output=output,
         )

@@ -57,6 +57,9 @@ class Job(FormattedModel):
     message_bytes : int | None
         The longest event that the client's connection carries: API Gateway's messages, unless the
         request came another way. None if any.
+    socket_id : str
+        The WebSocket of a front that made the request: a followed response that is not stored can
+        be continued on it alone. Empty if the request came another way.
     """
 
     FORMAT = Format.JOB
@@ -74,6 +77,7 @@ class Job(FormattedModel):
     priority: int = 0
     sent_once: bool = False
     message_bytes: int | None = MESSAGE_BYTES
+    socket_id: str = ""
 
     @field_serializer("scopes")
     def _sorted(self, scopes: frozenset[str]) -> list[str]:
@@ -109,9 +113,15 @@ class Job(FormattedModel):
     def continuable(self) -> bool:
         """True if a later request can continue the response: it is stored, or its connection may.
 
-        Of one that is followed and not stored, nothing is kept: no connection bounds how long.
+        Of one that came over plain HTTP and is not stored, nothing is kept: no connection bounds
+        how long.
         """
-        return self.stored or bool(self.connection_id)
+        return self.stored or bool(self.turn_connection_id)
+
+    @property
+    def turn_connection_id(self) -> str:
+        """The connection or a front's socket that may continue unstored turns; empty for none."""
+        return self.connection_id or self.socket_id
 
     @property
     def previous_response_id(self) -> str | None:
@@ -153,6 +163,7 @@ def new_job(
     conversation_id: str,
     created_ms: int,
     message_bytes: int | None = MESSAGE_BYTES,
+    socket_id: str = "",
 ) -> Job:
     """Return the job of an accepted request."""
     items: list[dict[str, Any]]
@@ -174,6 +185,7 @@ def new_job(
         priority=PRIORITIES[request.tier],
         sent_once=not request.idempotency_key,
         message_bytes=message_bytes,
+        socket_id=socket_id,
     )
 
 

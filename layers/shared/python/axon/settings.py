@@ -243,6 +243,7 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     health_port: Port = 0
     health_token: SecretStr | None = None
     max_body_bytes: Count = 2 * 1024 * 1024
+    max_sockets: Count = 10_000
     cors_origins: Names = ()
     allowed_hosts: Names = ()
     database_connections: Count = 4

@@ -96,8 +96,21 @@ class ResponseRetrieval:
             raise await self._missing(response_id, meta, tenant_id=tenant_id)
         return shown_items(turns[-1].input, response_id=response_id)
 
-    async def require_events(self, response_id: str, *, tenant_id: str, after: int) -> None:
+    async def require_events(
+        self, response_id: str, *, tenant_id: str, after: int, connection_id: str = ""
+    ) -> None:
         """Return if the log has the events that follow a sequence number, or will have them.
+
+        Parameters
+        ----------
+        response_id : str
+            The response.
+        tenant_id : str
+            The tenant that asks.
+        after : int
+            Sequence number of the last event that the caller has; -1 for all events.
+        connection_id : str
+            The front's WebSocket that asks, which may know an unstored response; empty for none.
 
         Raises
         ------
@@ -113,7 +126,7 @@ class ResponseRetrieval:
                 conversations=self._conversations,
                 rows=self._rows,
                 tenant_id=tenant_id,
-                connection_id="",
+                connection_id=connection_id,
             )
         first = after + 1
         if is_behind_fork(meta.forks, first):

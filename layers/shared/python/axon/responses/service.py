@@ -107,7 +107,12 @@ class ResponseService:
         )
 
     async def submit(
-        self, request: CreateResponse, *, principal: Principal, connection_id: str = ""
+        self,
+        request: CreateResponse,
+        *,
+        principal: Principal,
+        connection_id: str = "",
+        socket_id: str = "",
     ) -> str | None:
         """Accept a request; its events go to the connection. Return the response's id.
 
@@ -121,6 +126,9 @@ class ResponseService:
             The connection that waits for the response. Empty for a followed one: the caller follows
             it by its id (`axon.event_log.follower`), and shows that somebody reads it
             (`axon.event_log.attendance`).
+        socket_id : str
+            The front's WebSocket that a followed response is for: unstored turns can be continued
+            on it. Empty for other callers.
 
         Returns
         -------
@@ -140,7 +148,7 @@ class ResponseService:
             turns = await self._conversations.heads_before(
                 request.previous_response_id,
                 tenant_id=principal.tenant_id,
-                connection_id=connection_id,
+                connection_id=connection_id or socket_id,
             )
         except (RequestError, HistoryPendingError):
             # The first request may have begun its response before its conversation went away.
@@ -154,7 +162,11 @@ class ResponseService:
                 raise
         else:
             job, opening = await self._begin(
-                request, turns, principal=principal, connection_id=connection_id
+                request,
+                turns,
+                principal=principal,
+                connection_id=connection_id,
+                socket_id=socket_id,
             )
         match opening.outcome:
             case OpenResult.GONE:
@@ -223,6 +235,7 @@ class ResponseService:
         *,
         principal: Principal,
         connection_id: str,
+        socket_id: str,
     ) -> tuple[Job, Opening]:
         conversation_id = turns[-1].conversation_id if turns else new_id("conv")
         try:
@@ -235,6 +248,7 @@ class ResponseService:
                     request.model_copy(update={"model": model}),
                     principal=principal,
                     connection_id=connection_id,
+                    socket_id=socket_id,
                     conversation_id=conversation_id,
                 )
                 transcript = job.transcript()
@@ -293,7 +307,12 @@ class ResponseService:
 
 
 def _job(
-    request: CreateResponse, *, principal: Principal, connection_id: str, conversation_id: str
+    request: CreateResponse,
+    *,
+    principal: Principal,
+    connection_id: str,
+    socket_id: str,
+    conversation_id: str,
 ) -> Job:
     created_ms = now_ms()
     response_id = new_id("resp")
@@ -306,6 +325,7 @@ def _job(
         created_ms=created_ms,
         # A follower's transport carries events of any length.
         message_bytes=MESSAGE_BYTES if connection_id else None,
+        socket_id=socket_id,
     )
 
 

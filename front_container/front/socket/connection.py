@@ -1,0 +1,173 @@
+"""SocketConnection: the WebSocket of one client, with bounds on what it sends and does not read."""
+
+import asyncio
+from contextlib import suppress
+from struct import pack
+from typing import Literal, Protocol
+
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
+from typing_extensions import override
+
+from axon.exceptions import RequestError
+from front.slow_readers import BUFFER_BYTES, STALLED_S, bound_buffers
+
+PING_S = 40.0
+"""Seconds of a client's silence after which it is pinged: shorter than the idle limit of an ALB
+(60 s). Without an answer in half of this time, its connection is closed."""
+CLOSE_S = 2.0
+"""Seconds that a client has to answer a close frame, and to read what comes before it."""
+UNREAD = "Messages have not been read for too long. Connect again, and resume."
+
+
+class ClientGoneError(Exception):
+    """The client has left."""
+
+
+class StalledError(ClientGoneError):
+    """The client has read nothing for `STALLED_S`."""
+
+
+class ClientSocket(Protocol):
+    """A client's WebSocket as a session uses it: `SocketConnection`, and a fake for tests.
+
+    Attributes
+    ----------
+    refused : bool
+        True once the connection was closed for what the client has sent.
+    """
+
+    refused: bool
+
+    async def receive(self) -> bytes | None:
+        """Return the client's next message; None once the connection is closed."""
+        ...
+
+    async def send(self, event: bytes) -> None:
+        """Send an event; wait while the client reads too slowly.
+
+        Raises
+        ------
+        StalledError
+            It has read nothing for `STALLED_S`.
+        ClientGoneError
+            The client has left.
+        """
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection, also if the client neither reads nor answers."""
+        ...
+
+
+class SocketConnection(ClientSocket):
+    """See `ClientSocket`; `open` completes the handshake.
+
+    Events that are ready in the same step of the event loop are written together: uvloop gathers
+    the writes of a step.
+
+    Parameters
+    ----------
+    request : web.Request
+        The handshake.
+    max_bytes : int
+        The longest message, of one or several frames.
+    """
+
+    def __init__(self, request: web.Request, *, max_bytes: int) -> None:
+        self._request = request
+        self._response = _Response(max_bytes)
+        self.refused = False
+
+    @property
+    def response(self) -> web.StreamResponse:
+        """The answer to the handshake, to be returned by the endpoint."""
+        return self._response
+
+    async def open(self) -> None:
+        """Complete the handshake.
+
+        Raises
+        ------
+        RequestError
+            It is not one of version 13 of the protocol.
+        """
+        if not self._response.can_prepare(self._request):
+            raise RequestError(
+                "This is no handshake of a WebSocket of version 13. Connect with a WebSocket "
+                "client, for example with `client.responses.connect()` of the openai package.",
+                code="invalid_handshake",
+            )
+        await self._response.prepare(self._request)
+        if (transport := self._request.transport) is None:
+            raise ConnectionResetError("the client has left")
+        # As for streams: what a client does not read costs this process, and the kernel, no more.
+        bound_buffers(transport)
+
+    @override
+    async def receive(self) -> bytes | None:
+        message = await self._response.receive()
+        if message.type is WSMsgType.TEXT:
+            text: bytes = message.data
+            return text
+        if message.type is WSMsgType.BINARY:
+            self.refused = True
+            await self.close(WSCloseCode.UNSUPPORTED_DATA, "Send text messages.")
+        # The library has answered by then, for example with 1009 to a message that is too long.
+        self.refused |= isinstance(message.data, WebSocketError)
+        return None
+
+    @override
+    async def send(self, event: bytes) -> None:
+        try:
+            await self._response.send_frame(event, WSMsgType.TEXT)
+            transport = self._request.transport
+            if transport is None or transport.get_write_buffer_size() <= BUFFER_BYTES:
+                return
+            async with asyncio.timeout(STALLED_S):
+                await self._request.writer.drain()
+        except TimeoutError as error:
+            raise StalledError("the client does not read") from error
+        except ConnectionError as error:
+            raise ClientGoneError("the client has left") from error
+
+    @override
+    async def close(self, code: int, reason: str) -> None:
+        # A timeout ends a wait for a client that does not read what comes before the close frame.
+        with suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(2 * CLOSE_S):
+                await self._response.close(code=code, message=reason.encode())
+        if (transport := self._request.transport) is not None:
+            transport.abort()
+
+
+class _Response(web.WebSocketResponse[Literal[False]]):
+    """A WebSocket of whole text messages, as bytes, uncompressed; it says why it closes.
+
+    Compressed messages could be a thousand times as long as what is received, and cost more than
+    they save for events of this length.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        # The library refuses messages of its limit, and longer ones. Its writer waits for slow
+        # clients without a limit of time, so `SocketConnection.send` does that.
+        super().__init__(
+            compress=False,
+            decode_text=False,
+            heartbeat=PING_S,
+            max_msg_size=max_bytes + 1,
+            timeout=CLOSE_S,
+            writer_limit=2**62,
+        )
+        self._max_bytes = max_bytes
+
+    @override
+    async def close(
+        self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
+    ) -> bool:
+        if code == WSCloseCode.MESSAGE_TOO_BIG:
+            reason = f"A message may have {self._max_bytes:,} bytes at most."
+            await self.send_frame(pack("!H", code) + reason.encode(), WSMsgType.CLOSE)
+            # The rest of the message still arrives. To close a connection with unread data resets
+            # it, and the client would not learn why. It ends this by closing its side.
+            await asyncio.sleep(CLOSE_S)
+        return await super().close(code=code, message=message, drain=drain)

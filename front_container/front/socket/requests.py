@@ -1,0 +1,160 @@
+"""SocketRequests: what the requests of one socket do, and the events that answer them."""
+
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from axon.directory.connections import ConnectionDirectory
+from axon.event_log.log import LoggedEvent
+from axon.exceptions import AxonError, UnavailableError
+from axon.ids import new_id
+from axon.protocol.objects import Json, deleted_event
+from axon.protocol.requests import (
+    CancelResponse,
+    CreateResponse,
+    DeleteResponse,
+    ResumeResponse,
+)
+from axon.responses.retrieval import ResponseRetrieval
+from axon.responses.service import ResponseService
+from axon.tenants.principal import Principal
+from front.reading import ResponseReader
+
+logger = logging.getLogger(__name__)
+
+
+class SocketRequests:
+    """Does what the requests of one socket ask for.
+
+    The socket has an id of its own, by which its unstored turns are kept: they can be continued on
+    it alone, and are deleted with it.
+
+    Parameters
+    ----------
+    service : ResponseService
+        Accepts, cancels and deletes responses.
+    retrieval : ResponseRetrieval
+        Says whether a response can be resumed.
+    reader : ResponseReader
+        Follows responses.
+    directory : ConnectionDirectory
+        Keeps the socket's unstored turns as those of a connection.
+    principal : Principal
+        Who has opened the socket.
+    cancel_on_disconnect : bool
+        Cancel the responses at once when the client leaves, unless a request says otherwise.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: ResponseService,
+        retrieval: ResponseRetrieval,
+        reader: ResponseReader,
+        directory: ConnectionDirectory,
+        principal: Principal,
+        cancel_on_disconnect: bool,
+    ) -> None:
+        self._service = service
+        self._retrieval = retrieval
+        self._reader = reader
+        self._directory = directory
+        self._principal = principal
+        self._cancel_on_disconnect = cancel_on_disconnect
+        self._socket_id = new_id("sock")
+        self._has_turns = False
+        self._answered = Counter[str]()
+
+    @asynccontextmanager
+    async def begun(
+        self, event: CreateResponse | ResumeResponse, *, left: Callable[[], bool]
+    ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
+        """Begin a response, or find one; give its events, and attend it while they are read.
+
+        Parameters
+        ----------
+        event : CreateResponse | ResumeResponse
+            The request.
+        left : Callable[[], bool]
+            Called where the events are not read to their end; returns whether the client has left.
+
+        Raises
+        ------
+        RequestError, UnavailableError
+            As `axon.responses.service.ResponseService.submit`, or
+            `axon.responses.retrieval.ResponseRetrieval.require_events`.
+        """
+        cancels = self._cancel_on_disconnect
+        if isinstance(event, CreateResponse):
+            if event.cancel_on_disconnect is not None:
+                cancels = event.cancel_on_disconnect
+            response_id, after = await self._submit(event, cancels=cancels), -1
+        else:
+            response_id, after = event.response_id, event.starting_after
+            await self._retrieval.require_events(
+                response_id,
+                tenant_id=self._principal.tenant_id,
+                after=after,
+                connection_id=self._socket_id,
+            )
+        opened = self._reader.open(
+            response_id,
+            principal=self._principal,
+            after=after,
+            named=isinstance(event, ResumeResponse),
+            cancel_on_leave=left if cancels else False,
+        )
+        self._answered[response_id] += 1
+        try:
+            async with opened as events:
+                yield events
+        finally:
+            self._answered[response_id] -= 1
+            self._answered += Counter()  # drops what is zero
+
+    async def control(self, event: CancelResponse | DeleteResponse) -> Json | None:
+        """Cancel or delete a response.
+
+        Returns
+        -------
+        Json | None
+            The event to answer with; None if the response's own end comes to the socket.
+
+        Raises
+        ------
+        RequestError, UnavailableError
+            As `axon.responses.service.ResponseService.cancel` and `delete`.
+        """
+        if isinstance(event, DeleteResponse):
+            await self._service.delete(event, principal=self._principal)
+            return deleted_event(event.response_id, stream_id=event.stream_id)
+        # A caller without a connection reads the end of a followed response in its log. Where
+        # this socket does not, its client waits for an answer.
+        reads = event.response_id in self._answered
+        return await self._service.cancel(
+            event, principal=self._principal, connection_id="" if reads else self._socket_id
+        )
+
+    async def end(self) -> None:
+        """Delete the socket's unstored turns; those of responses that still run are not kept."""
+        if not self._has_turns:
+            return
+        try:
+            await self._directory.remove(self._socket_id)
+        except AxonError as error:
+            logger.warning("unstored turns of a closed socket expire later: %r", error)
+
+    async def _submit(self, request: CreateResponse, *, cancels: bool) -> str:
+        self._has_turns = True  # also a stored response may end unstored
+        if not request.stored:
+            # Each time: without it, a turn is kept for a few minutes alone, and a failover may
+            # have lost it.
+            await self._directory.register(self._socket_id, principal=self._principal)
+        submitting = self._service.submit(
+            request, principal=self._principal, socket_id=self._socket_id
+        )
+        submitted = self._reader.submitted(submitting) if cancels else submitting
+        if (response_id := await submitted) is None:  # only a connection can be gone
+            raise UnavailableError("the response was not accepted")
+        return response_id

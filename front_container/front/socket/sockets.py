@@ -1,0 +1,79 @@
+"""OpenSockets: the WebSockets of a process: how many there may be, and their end with it."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from axon.exceptions import RequestError
+from front.socket.connection import CLOSE_S
+from front.socket.session import LEAVING, SocketSession
+
+CLOSING_S = 3 * CLOSE_S
+"""Time limit in seconds for closing all sockets at once."""
+
+
+class OpenSockets:
+    """Counts open sockets, and closes them when the process ends.
+
+    Parameters
+    ----------
+    most : int
+        Most sockets at a time.
+    """
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._open = set[SocketSession]()
+        self._leaving = False
+        self._none = asyncio.Event()
+        self._none.set()
+
+    @property
+    def count(self) -> int:
+        """Number of open sockets."""
+        return len(self._open)
+
+    def require_room(self) -> None:
+        """Return if another socket may be opened.
+
+        Raises
+        ------
+        RequestError
+            There are too many, or the process ends.
+        """
+        if self._leaving:
+            raise LEAVING
+        if len(self._open) >= self._most:
+            raise RequestError(
+                "This server has too many WebSockets. Connect again in a moment, or use HTTP.",
+                code="server_overloaded",
+                status=503,
+            )
+
+    @contextmanager
+    def open(self, session: SocketSession) -> Iterator[None]:
+        """Count a socket as open while the context is entered."""
+        self._open.add(session)
+        self._none.clear()
+        if self._leaving:  # its handshake was under way
+            session.leave()
+        try:
+            yield
+        finally:
+            self._open.remove(session)
+            if not self._open:
+                self._none.set()
+
+    def leave(self) -> None:
+        """Take no more sockets and no more requests; close those that answer none."""
+        self._leaving = True
+        for session in self._open:
+            session.leave()
+
+    async def close(self) -> None:
+        """Close all sockets, whatever runs on them."""
+        for session in self._open:
+            session.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_S):
+                await self._none.wait()

@@ -1,0 +1,150 @@
+import asyncio
+import socket
+import zlib
+from typing import Any
+
+import aiohttp
+import pytest
+
+from axon.serialization import dumps, loads
+from front.socket import connection
+from tests.support.eventually import eventually
+from tests.unit.axon.samples import MODEL
+from tests.unit.front.front_harness import KEY, MAX_BODY_BYTES, FrontHarness
+
+PATH = "/v1/responses"
+HANDSHAKE = (
+    f"GET {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nConnection: Upgrade\r\n"
+    "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+).encode()
+TEXT, BINARY, CONTINUATION, PING = 1, 2, 0, 9
+MASK = b"\0\0\0\0"
+"""Leaves a frame's content as it is."""
+
+
+def frame(opcode: int, data: bytes, *, last: bool = True, compressed: bool = False) -> bytes:
+    """Return a client's frame."""
+    first = opcode | last << 7 | compressed << 6
+    if len(data) < 126:
+        return bytes([first, 128 | len(data)]) + MASK + data
+    return bytes([first, 255]) + len(data).to_bytes(8, "big") + MASK + data
+
+
+async def raw(harness: FrontHarness) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a socket, to write frames to it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", harness.url.rpartition(":")[2])
+    writer.write(HANDSHAKE)
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b" 101 " in head
+    assert b"permessage" not in head
+    return reader, writer
+
+
+async def received(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Return opcode and data of the next frame of the server."""
+    first, length = await reader.readexactly(2)
+    if length == 126:
+        length = int.from_bytes(await reader.readexactly(2), "big")
+    return first & 15, await reader.readexactly(length)
+
+
+def padded(length: int) -> bytes:
+    """Return a message of this length that is refused for its type."""
+    return b'{"type":"' + b"x" * (length - 11) + b'"}'
+
+
+async def test_connection_takes_a_message_as_long_as_a_body_in_one_frame(
+    harness: FrontHarness,
+) -> None:
+    async with harness.client.ws_connect(PATH) as opened:
+        await opened.send_str(padded(MAX_BODY_BYTES).decode())
+        assert loads(await opened.receive_str())["error"]["code"] == "unknown_event_type"
+        await opened.send_str(padded(MAX_BODY_BYTES + 1).decode())
+        message = await opened.receive()
+    assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1009)
+    assert message.extra == "A message may have 100,000 bytes at most."
+
+
+async def test_connection_says_why_it_closes_while_a_message_still_arrives(
+    harness: FrontHarness,
+) -> None:
+    reader, writer = await raw(harness)
+    writer.write(frame(TEXT, padded(MAX_BODY_BYTES + 1))[:10])
+    opcode, data = await received(reader)
+    assert (opcode, int.from_bytes(data[:2], "big")) == (8, 1009)
+    writer.write(b"x" * 1_000_000)  # what was under way
+    await writer.drain()
+    writer.close()
+    await eventually(lambda: not harness.context.requests.count)
+
+
+async def test_connection_joins_the_fragments_of_a_message(harness: FrontHarness) -> None:
+    message = dumps({"type": "response.nothing", "stream_id": "ü"})
+    reader, writer = await raw(harness)
+    # Also in the middle of a character, and with a ping between.
+    half = message.index("ü".encode()) + 1
+    writer.write(frame(TEXT, message[:half], last=False))
+    writer.write(frame(PING, b"?"))
+    writer.write(frame(CONTINUATION, message[half:]))
+    assert await received(reader) == (10, b"?")
+    _, answer = await received(reader)
+    assert loads(answer)["stream_id"] == "ü"
+    for _ in range(MAX_BODY_BYTES // 20_000 + 1):  # fragments are counted together
+        writer.write(frame(CONTINUATION if _ else TEXT, b" " * 20_000, last=False))
+    _, close = await received(reader)
+    assert int.from_bytes(close[:2], "big") == 1009
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        (frame(BINARY, b"{}"), 1003),
+        (frame(CONTINUATION, b"{}"), 1002),
+        (frame(3, b"{}"), 1002),
+        (frame(TEXT, zlib.compress(b"x" * 1_000_000), compressed=True), 1002),
+        (frame(TEXT, b"x", last=False) + frame(TEXT, b"y"), 1002),
+        (frame(PING, b"x", last=False), 1002),
+    ],
+)
+async def test_connection_closes_for_what_the_protocol_does_not_allow(
+    harness: FrontHarness, frames: bytes, code: int
+) -> None:
+    reader, writer = await raw(harness)
+    writer.write(frames)
+    opcode, data = await received(reader)
+    assert (opcode, int.from_bytes(data[:2], "big")) == (8, code)
+    writer.close()
+    await eventually(lambda: not harness.context.requests.count)
+
+
+async def test_connection_answers_text_that_is_no_utf_8(harness: FrontHarness) -> None:
+    reader, writer = await raw(harness)
+    writer.write(frame(TEXT, b'{"type":"\xff"}'))
+    _, answer = await received(reader)
+    assert loads(answer)["error"]["code"] == "invalid_json"
+    writer.close()
+
+
+async def test_connection_of_a_client_that_does_not_read_ends_and_can_be_resumed(
+    harness: FrontHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "STALLED_S", 0.1)
+    monkeypatch.setattr(connection, "CLOSE_S", 0.1)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", int(harness.url.rpartition(":")[2])))
+        create: dict[str, Any] = {"type": "response.create", "model": MODEL, "input": "hello"}
+        client.sendall(HANDSHAKE + frame(TEXT, dumps(create | {"cancel_on_disconnect": True})))
+        response_id = await harness.submitted()
+        attempt = await harness.responses.say(response_id, *["word " * 2_000] * 60)
+        await eventually(lambda: not harness.context.requests.count)
+    await attempt.complete()  # nothing was cancelled
+    async with harness.client.ws_connect(PATH) as opened:
+        await opened.send_json({"type": "response.resume", "response_id": response_id})
+        logged = await harness.responses.valkey.read(response_id)
+        assert [(await opened.receive_str()).encode() for _ in logged] == [
+            event.data for event in logged
+        ]
