@@ -8,6 +8,7 @@ from axon.event_log.log import LoggedEvent
 from axon.exceptions import UnavailableError
 from axon.protocol.objects import Json
 from axon.protocol.requests import CreateResponse
+from axon.protocol.view_requests import ViewRequest
 from axon.serialization import loads
 from front.beginning import begun
 from front.context import FrontContext
@@ -42,6 +43,33 @@ async def submit(
     if response_id is None:  # only a connection can be gone
         raise UnavailableError("the response was not accepted")
     return response_id
+
+
+async def counted(
+    context: FrontContext,
+    call: Call,
+    request: ViewRequest,
+    *,
+    check_answered: Callable[[Json], None],
+) -> int:
+    """Return the tokens of a prompt, as a worker has counted them.
+
+    Parameters
+    ----------
+    context, call
+        The front's parts, and the HTTP request.
+    request : ViewRequest
+        Counts alone (`axon.protocol.view_requests.to_count`).
+    check_answered : Callable[[Json], None]
+        Raises the API's error for a response that has failed.
+    """
+    response_id = await submit(context, call, request, cancel_on_leave=True)
+    opened = context.reader.open(response_id, principal=call.principal, cancel_on_leave=True)
+    async with opened as events:
+        response = await ended(events)
+    check_answered(response)
+    tokens: int = response["usage"]["input_tokens"]
+    return tokens
 
 
 async def ended(events: AsyncIterator[LoggedEvent]) -> Json:

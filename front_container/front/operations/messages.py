@@ -1,8 +1,8 @@
 """Operations of Anthropic's Messages API."""
 
-from axon.protocol.anthropic.request import CreateMessage
+from axon.protocol.anthropic.request import CountTokens, CreateMessage
 from axon.protocol.anthropic.unserved import HARMLESS, HINTS, UNSERVED
-from front.operations.answers.messages import MESSAGE_EVENTS, AnthropicMessage
+from front.operations.answers.messages import MESSAGE_EVENTS, AnthropicMessage, MessageTokens
 from front.operations.operation import EVENTS, JSON, Answer, Events, Operation, RequestBody
 from front.operations.parameters import ANTHROPIC_VERSION, IDEMPOTENCY_KEY
 
@@ -33,8 +33,17 @@ CREATE = Operation(
 COUNT_TOKENS = Operation(
     id="countMessageTokens",
     tag=TAG,
-    summary="Not served: count_tokens",
-    description="Only workers have the models' tokenizers.",
-    answers={},
+    summary="Count the tokens of a conversation",
+    description="A worker counts them as for an answer, so they are that answer's `input_tokens` "
+    "and `cache_read_input_tokens` together.",
+    parameters=(ANTHROPIC_VERSION,),
+    body=RequestBody(
+        model=CountTokens,
+        ignored=HINTS,
+        refused=UNSERVED,
+        harmless=HARMLESS,
+        closed=True,
+    ),
+    answers={200: Answer("The tokens.", {JSON: MessageTokens})},
     refusals=(404,),
 )

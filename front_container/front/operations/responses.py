@@ -3,7 +3,12 @@
 from axon.protocol.requests import MAX_NUMBER, OPENAI_TOOLS, CreateResponse
 from axon.protocol.unserved import HARMLESS, HINTS, UNSERVED
 from front.operations.answers.events import RESPONSE_EVENTS
-from front.operations.answers.responses import DeletedResponse, InputItemPage, Response
+from front.operations.answers.responses import (
+    CountedTokens,
+    DeletedResponse,
+    InputItemPage,
+    Response,
+)
 from front.operations.operation import EVENTS, JSON, Answer, Events, Operation, RequestBody
 from front.operations.parameters import (
     IDEMPOTENCY_KEY,
@@ -59,6 +64,15 @@ CREATE = Operation(
     ),
     answers={200: Answer("The response, or its events.", {JSON: Response, EVENTS: _EVENTS})},
     refusals=(404, 409),
+)
+INPUT_TOKENS = Operation(
+    id="countInputTokens",
+    tag=TAG,
+    summary="Count the tokens of an input",
+    description="A worker counts them as for an answer, so they are its `usage.input_tokens`.",
+    body=CREATE.body,
+    answers={200: Answer("The tokens.", {JSON: CountedTokens})},
+    refusals=(404,),
 )
 RETRIEVE = Operation(
     id="getResponse",

@@ -5,18 +5,19 @@ from collections.abc import AsyncIterator, Sequence
 from aiohttp import web
 
 from axon.event_log.log import LoggedEvent
-from axon.exceptions import RequestError
-from axon.protocol.anthropic.request import parse_message, to_create_response
+from axon.protocol.anthropic.errors import check_answered
+from axon.protocol.anthropic.request import CountTokens, parse_message, to_create_response
 from axon.protocol.anthropic.result import message_of
 from axon.protocol.anthropic.stream import MessageEvent, MessageStream, error_event
 from axon.protocol.objects import Json
+from axon.protocol.view_requests import to_count
 from front.context import FrontContext
 from front.errors import MESSAGES
 from front.operations import messages as described
 from front.requests import add_idempotency_key, request_id_of
 from front.routing import Call, Route, json_answer
 from front.sse import server_sent
-from front.views import ended, streamed, submit
+from front.views import counted, ended, streamed, submit
 
 _PATH = "/v1/messages"
 
@@ -67,14 +68,12 @@ class _MessageRoutes:
             response = await ended(events)
         return json_answer(message_of(response, thinking=request.shows_thinking))
 
-    async def count_tokens(self, _call: Call) -> web.StreamResponse:
-        """Refuse to count tokens: only workers have the models' tokenizers."""
-        raise RequestError(
-            f"{_PATH}/count_tokens is not served. Count the tokens with the model's own tokenizer, "
-            "or read the `usage` of an answer.",
-            code="unsupported_endpoint",
-            status=404,
-        )
+    async def count_tokens(self, call: Call) -> web.StreamResponse:
+        """Answer with the tokens that a message's prompt would have."""
+        body = await self._context.bodies.read_json(call.request)
+        asked = to_count(to_create_response(parse_message(body, CountTokens)))
+        tokens = await counted(self._context, call, asked, check_answered=check_answered)
+        return json_answer({"input_tokens": tokens})
 
 
 async def _stream(

@@ -1,11 +1,14 @@
-"""The Responses API: create, retrieve, follow, cancel, delete, input items."""
+"""The Responses API: create, retrieve, follow, cancel, delete, input items, input tokens."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from aiohttp import web
 
 from axon.exceptions import RequestError
 from axon.ids import is_id
+from axon.protocol.chat.errors import check_answered, error_body
 from axon.protocol.errors import error_event
 from axon.protocol.objects import Json
 from axon.protocol.requests import (
@@ -14,23 +17,26 @@ from axon.protocol.requests import (
     DeleteResponse,
     parse_body,
 )
+from axon.protocol.view_requests import to_count
 from axon.responses.item_pages import ItemPage
 from axon.responses.terminator import unknown_response
 from axon.serialization import dumps
 from front.context import FrontContext
+from front.errors import OPENAI
 from front.operations import responses as described
 from front.requests import add_idempotency_key
 from front.routing import Call, Route, json_answer
 from front.sse import EventStream, server_sent
-from front.views import ended, submit
+from front.views import counted, ended, submit
 
 _PATH = "/v1/responses"
 _ONE = _PATH + "/{response_id}"
 _UNSERVED = {
-    "input_tokens": "Count the tokens with the model's own tokenizer.",
     "compact": "Start a new conversation, with a summary of this one as its input.",
 }
 """Endpoints of OpenAI's that are not served, each with what to do instead."""
+_FAILURES = replace(OPENAI, of=partial(error_body, names={}))
+"""Errors of a route whose answer is no response, so that a response that fails is an error."""
 _TYPE = b'{"type":"'
 """Beginning of each event in the log."""
 
@@ -44,6 +50,13 @@ def routes(context: FrontContext) -> Sequence[Route]:
             path=_PATH,
             operation=described.CREATE,
             endpoint=endpoints.create,
+        ),
+        Route(
+            method="POST",
+            path=_PATH + "/input_tokens",
+            operation=described.INPUT_TOKENS,
+            endpoint=endpoints.input_tokens,
+            errors=_FAILURES,
         ),
         *(_unserved(name, remedy) for name, remedy in _UNSERVED.items()),
         Route(
@@ -128,6 +141,13 @@ class _ResponseRoutes:
             _response_id(call), tenant_id=call.principal.tenant_id
         )
         return json_answer(page.of(items))
+
+    async def input_tokens(self, call: Call) -> web.StreamResponse:
+        """Answer with the tokens that a request's prompt would have."""
+        body = await self._context.bodies.read_json(call.request)
+        asked = to_count(parse_body(body))
+        tokens = await counted(self._context, call, asked, check_answered=check_answered)
+        return json_answer({"object": "response.input_tokens", "input_tokens": tokens})
 
     async def _response(self, call: Call, response_id: str) -> Json:
         return await self._context.retrieval.response(

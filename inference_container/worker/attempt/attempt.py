@@ -22,7 +22,7 @@ from worker.attempt.retry_policy import ShedError
 from worker.claimers import EndedError
 from worker.engines.protocol import BusyError, FinishReason, GenerateRequest
 from worker.outcome import COMPLETED, AttemptResult
-from worker.pipeline.assemble import assemble
+from worker.pipeline.assemble import assemble, count
 from worker.pipeline.infer import Inference
 from worker.pipeline.post import post
 from worker.pipeline.retrieve import retrieve
@@ -123,6 +123,8 @@ class Attempt:
         tracing = self._context.tracing
         with tracing.span("assemble"):
             self._turns = await self._retry.run(self._retrieve)
+            if self._job.count_only:
+                return await self._count()
             request = self._request = await self._assemble()
         if (status := self._transcript.message_status) is None:
             with tracing.span("generate"):
@@ -138,6 +140,14 @@ class Attempt:
         # Retried from outside the slot, which is free for others while a service is unavailable.
         async with self._stages.retrieve.slot(self._priority):
             return await retrieve(self._job, self._context.conversations)
+
+    async def _count(self) -> AttemptResult:
+        """End the response with the tokens of its prompt; no engine's slot is taken."""
+        async with self._stages.assemble.slot(self._priority):
+            tokens = await count(self._job, self._turns, engine=self._context.engine)
+        usage = Usage(input_tokens=tokens)
+        await self._end(self._transcript.end(Status.COMPLETED, usage=usage), Status.COMPLETED)
+        return COMPLETED
 
     async def _assemble(self) -> GenerateRequest:
         async with self._stages.assemble.slot(self._priority):
@@ -156,7 +166,7 @@ class Attempt:
             engine=self._context.engine,
             stage=self._stages.infer,
             priority=self._priority,
-            policy=self._context.flush_policy,
+            policy=self._context.flush_policy.at_most(self._job.flush_ms),
             shutdown=self._context.shutdown,
             metrics=self._context.metrics,
             engine_hangs=self._context.engine_hangs,
@@ -188,12 +198,15 @@ class Attempt:
 
     async def _stream(self, flush: Flush) -> None:
         first = not self._transcript.text
+        read = self._input_usage(flush)
+        if self._job.early_usage:
+            self._transcript.early_usage = read
         async with self._stages.stream.slot(self._priority):
             await stream(
                 flush,
                 transcript=self._transcript,
                 event_writer=self._event_writer,
-                record=self._usage_record(flush),
+                record=self._usage_record(flush, read),
             )
         self._appended_at = asyncio.get_running_loop().time()
         self._logged_tokens += len(flush.token_ids)
@@ -208,7 +221,16 @@ class Attempt:
         self._context.metrics.first_token(seconds)
         self._context.tracing.annotate(first_token_s=seconds)
 
-    def _usage_record(self, flush: Flush) -> tuple[str, bytes] | None:
+    def _input_usage(self, flush: Flush) -> Usage | None:
+        """Return the tokens that the engine has read, as far as a flush tells; None if unknown."""
+        if flush.usage is not None:
+            return replace(flush.usage, output_tokens=0)
+        if self._request is None or self._request.prompt.estimated:
+            return None
+        read = len(self._request.prompt.token_ids)
+        return Usage(input_tokens=read, cached_tokens=flush.cached_tokens or 0)
+
+    def _usage_record(self, flush: Flush, read: Usage | None) -> tuple[str, bytes] | None:
         """Return the journal record of the usage, if this flush is to bring one.
 
         With it a terminator can tell what a response has used that it ends from outside.
@@ -216,9 +238,7 @@ class Attempt:
         if flush.usage is not None:
             return USAGE, report_record(flush.usage)
         recorded = any(record.kind == USAGE for record in self._event_writer.journal)
-        if recorded or self._request is None or self._request.prompt.estimated:
-            return None
-        return USAGE, input_record(len(self._request.prompt.token_ids))
+        return None if recorded or read is None else (USAGE, input_record(read))
 
     def _spent_usage(self, *, read: bool) -> Usage | None:
         """Return what the response has used; None if nothing, or if it is not known.

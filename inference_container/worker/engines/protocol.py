@@ -11,7 +11,7 @@ EngineError
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from axon.protocol.objects import Usage
@@ -158,10 +158,14 @@ class Sampling:
         Lowers the logit of each token that the answer contains already.
     frequency_penalty : float | None
         Lowers it once for each time that the token occurs.
+    top_k : int | None
+        Tokens are drawn from the `top_k` most probable ones, 1 at least.
     seed : int | None
         Start of the random numbers that tokens are drawn with.
     stop : tuple[str, ...]
         The answer ends before the first of these strings in its text (`worker.engines.stops`).
+    logit_bias : Mapping[str, float]
+        Added to the logits of tokens, by their ids in decimal digits, in [-100, 100].
     """
 
     max_tokens: int
@@ -169,8 +173,10 @@ class Sampling:
     top_p: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    top_k: int | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    logit_bias: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +228,20 @@ class TokenChunk:
     usage : Usage | None
         Usage of the whole answer, in the last chunk, if the engine knows more than the ids tell:
         the tokens of an upstream, or how much of the prompt was in a prefix cache.
+    cached_tokens : int | None
+        Tokens of the prompt that were in a prefix cache, in the first chunk, if the engine knows
+        them so early.
+    stop : str | None
+        The stop string that ended the answer, in the last chunk; None if none did, or if only the
+        upstream knows which.
     """
 
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    cached_tokens: int | None = None
+    stop: str | None = None
 
 
 class Engine(Protocol):
@@ -276,7 +290,8 @@ class Engine(Protocol):
         Raises
         ------
         RefusedError
-            It cannot be served: the engine takes no `text.format`, or not this one.
+            It cannot be served: the engine takes no `text.format`, or not this one, or does not
+            have a sampling parameter that must not be ignored.
         BusyError
             A later attempt may be served.
         """

@@ -37,6 +37,32 @@ def token_budget(request: GenerateRequest, context_window: int) -> int:
     return max(0, min(request.sampling.max_tokens, room) - len(request.generated_token_ids))
 
 
+_REMEDIES = {"logit_bias": "Leave it out.", "top_k": "Leave it out: use `top_p`."}
+"""Sampling parameters that not every engine has, with what to do instead."""
+
+
+def refuse_sampling(request: GenerateRequest, *names: str) -> None:
+    """Refuse a request with a sampling parameter that the engine does not have.
+
+    Parameters
+    ----------
+    request : GenerateRequest
+        The request.
+    names : str
+        The parameters that the engine does not have, by their names in `Sampling`.
+
+    Raises
+    ------
+    RefusedError
+        The request has one of them.
+    """
+    for name in names:
+        if getattr(request.sampling, name):
+            raise RefusedError(
+                f"The model '{request.model}' cannot be asked with '{name}'. {_REMEDIES[name]}"
+            )
+
+
 def refuse_format(request: GenerateRequest) -> None:
     """Refuse a request for structured output; for engines that generate plain text only.
 

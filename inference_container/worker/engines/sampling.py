@@ -24,6 +24,8 @@ def given_fields(sampling: Sampling, *, resumed_at: int) -> dict[str, Any]:
         "top_p": sampling.top_p,
         "presence_penalty": sampling.presence_penalty,
         "frequency_penalty": sampling.frequency_penalty,
+        "top_k": sampling.top_k,
+        "logit_bias": dict(sampling.logit_bias) or None,
         "seed": None if seed is None else shifted_seed(seed, resumed_at=resumed_at),
     }
     return {name: value for name, value in fields.items() if value is not None}

@@ -28,6 +28,8 @@ class StopScanner:
     ----------
     open : bool
         Whether the text so far may end with the beginning of a stop string.
+    found : str | None
+        The stop string that was complete first.
     """
 
     def __init__(self, stop: Iterable[str]) -> None:
@@ -35,6 +37,7 @@ class StopScanner:
         self._matchers = [_Matcher(each) for each in longest_first]
         self._first_characters = {each[0] for each in longest_first}
         self.open = False
+        self.found: str | None = None
 
     def find(self, piece: str) -> int | None:
         """Return the index in this piece at which the first stop string begins.
@@ -51,6 +54,7 @@ class StopScanner:
             # All matchers must see the character: no short cut at the first that is complete.
             found = [matcher for matcher in self._matchers if matcher.advance(character)]
             if found:  # the longest one first
+                self.found = found[0].text
                 return position + 1 - len(found[0].text)
         self.open = any(matcher.matched for matcher in self._matchers)
         return None
@@ -108,6 +112,11 @@ class ChunkBuffer:
         self._final_ids = self._final_characters = 0
 
     @property
+    def stop(self) -> str | None:
+        """Return the stop string that was found."""
+        return self._scanner.found
+
+    @property
     def buffered(self) -> int:
         """Return how many ids were added and not taken."""
         return len(self._ids)
@@ -141,4 +150,5 @@ class ChunkBuffer:
 
     def last(self, reason: FinishReason | None) -> TokenChunk:
         """Return the chunk that ends the answer: by a stop string, else for `reason`."""
-        return TokenChunk(self._text, tuple(self._ids), "stop" if self.stopped else reason)
+        reason = "stop" if self.stopped else reason
+        return TokenChunk(self._text, tuple(self._ids), reason, stop=self.stop)

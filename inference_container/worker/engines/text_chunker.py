@@ -48,7 +48,7 @@ class TextChunker:
             Tokens that may still be generated.
         """
         if self.finished:
-            return TokenChunk("", (), "stop")
+            return TokenChunk("", (), "stop", stop=self._chunks.stop)
         return None if budget else TokenChunk("", (), "length")
 
     def take(self, token_ids: Sequence[int], reason: FinishReason | None) -> TokenChunk | None:

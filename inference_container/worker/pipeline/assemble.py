@@ -45,9 +45,7 @@ async def assemble(
     RefusedError
         The model is not served here, or its template does not take the conversation.
     """
-    model = next((m for m in engine.info().models if m.id == job.model), None)
-    if model is None:
-        raise RefusedError(f"This worker does not serve the model '{job.model}'.")
+    model = _model(job, engine)
     dropped, prompt = await _fitting(job, turns, engine=engine, model=model)
     room = model.context_window - len(prompt.token_ids)
     if room <= 0:
@@ -69,15 +67,51 @@ async def assemble(
             top_p=chosen.get("top_p"),
             presence_penalty=chosen.get("presence_penalty"),
             frequency_penalty=chosen.get("frequency_penalty"),
-            # An engine cannot enter a grammar in the middle: to continue an answer in a format,
-            # it generates that from the beginning again, and must make the same choices.
-            seed=crc32(job.response_id.encode()) if formatted else None,
+            top_k=job.top_k,
+            seed=_seed(job, formatted=formatted),
+            stop=job.stop,
+            logit_bias=job.logit_bias,
         ),
         generated_token_ids=generated_token_ids,
         priority=job.priority,
         text_format=text_format if formatted else None,
         conversation_id=job.conversation_id,
     )
+
+
+async def count(job: Job, turns: Sequence[Turn], *, engine: Engine) -> int:
+    """Return the tokens of the prompt that `assemble` would make, also if they leave no room.
+
+    Raises
+    ------
+    RefusedError
+        Nobody knows the tokens before the model is asked, or as `assemble`.
+    """
+    _, prompt = await _fitting(job, turns, engine=engine, model=_model(job, engine))
+    if prompt.estimated:
+        raise RefusedError(
+            f"Tokens cannot be counted for the model '{job.model}': the server that runs it does "
+            "not tell them. Read the `usage` of an answer."
+        )
+    return len(prompt.token_ids)
+
+
+def _model(job: Job, engine: Engine) -> ModelInfo:
+    model = next((m for m in engine.info().models if m.id == job.model), None)
+    if model is None:
+        raise RefusedError(f"This worker does not serve the model '{job.model}'.")
+    return model
+
+
+def _seed(job: Job, *, formatted: bool) -> int | None:
+    """Return the seed that the client has sent, or one for an answer in a format.
+
+    An engine cannot enter a grammar in the middle: to continue such an answer, it generates that
+    from the beginning again, and must make the same choices.
+    """
+    if job.seed is not None:
+        return job.seed
+    return crc32(job.response_id.encode()) if formatted else None
 
 
 async def _fitting(

@@ -1,6 +1,6 @@
 """FlushPolicy: short intervals where a reader notices them, long ones where they only cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from axon.settings import EngineSettings
@@ -39,6 +39,13 @@ class FlushPolicy:
             steady_s=settings.flush_steady_s,
             ramp_s=settings.flush_ramp_s,
         )
+
+    def at_most(self, limit_ms: int | None) -> Self:
+        """Return the policy with no interval above a limit in milliseconds; None for no limit."""
+        if limit_ms is None:
+            return self
+        limit_s = limit_ms / 1000
+        return replace(self, first_s=min(self.first_s, limit_s), last_s=min(self.last_s, limit_s))
 
     def interval(self, age_s: float) -> float:
         """Return the seconds from a delta to the next one, `age_s` after the first token."""

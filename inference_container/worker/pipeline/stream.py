@@ -16,12 +16,18 @@ _CLOSE_TIMEOUT_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """Text and tokens that leave as one delta; the last flush of an answer has a finish reason."""
+    """Text and tokens that leave as one delta; the last flush of an answer has a finish reason.
+
+    `cached_tokens` is what the engine has told so far, and `stop` the stop string that ended the
+    answer, both as in `TokenChunk`.
+    """
 
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason | None
     usage: Usage | None = None
+    cached_tokens: int | None = None
+    stop: str | None = None
 
 
 def fit(flush: Flush, transcript: Transcript) -> Flush:
@@ -31,7 +37,9 @@ def fit(flush: Flush, transcript: Transcript) -> Flush:
     they count, and no attempt continues behind an answer that has ended.
     """
     text = transcript.fitting(flush.text)
-    return flush if text == flush.text else replace(flush, text=text, finish_reason="length")
+    if text == flush.text:
+        return flush
+    return replace(flush, text=text, finish_reason="length", stop=None)
 
 
 async def stream(
@@ -61,7 +69,8 @@ async def stream(
     """
     events = transcript.delta(flush.text, flush.token_ids)
     if flush.finish_reason:
-        events += transcript.close_message(complete=flush.finish_reason == "stop")
+        complete = flush.finish_reason == "stop"
+        events += transcript.close_message(complete=complete, stop=flush.stop)
     # A flush without text makes no event: the transcript keeps its token ids for the next delta.
     if events:
         await event_writer.append(events, record=record)
@@ -97,6 +106,8 @@ class Coalescer:
         self._token_ids: list[int] = []
         self._finish_reason: FinishReason | None = None
         self._usage: Usage | None = None
+        self._cached_tokens: int | None = None
+        self._stop: str | None = None
         # Set while a flush can be taken, and for good once the reading has ended.
         self._ready = asyncio.Event()
         self._ended = asyncio.Event()
@@ -174,6 +185,9 @@ class Coalescer:
         self._token_ids.extend(chunk.token_ids)
         self._finish_reason = chunk.finish_reason
         self._usage = chunk.usage
+        self._stop = chunk.stop
+        if chunk.cached_tokens is not None:
+            self._cached_tokens = chunk.cached_tokens
         # A token may be half of a character: its id waits for the text that completes it, since
         # an attempt that continues after logged ids must know all the text they stand for.
         if chunk.text or chunk.finish_reason:
@@ -197,7 +211,12 @@ class Coalescer:
         if not self._texts:
             return None
         flush = Flush(
-            "".join(self._texts), tuple(self._token_ids), self._finish_reason, self._usage
+            "".join(self._texts),
+            tuple(self._token_ids),
+            self._finish_reason,
+            self._usage,
+            cached_tokens=self._cached_tokens,
+            stop=self._stop,
         )
         self._texts.clear()
         self._token_ids.clear()

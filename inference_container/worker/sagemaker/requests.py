@@ -7,7 +7,7 @@ from axon.clock import now_ms
 from axon.directory.models import unknown_model
 from axon.exceptions import RequestError
 from axon.ids import new_id
-from axon.jobs import Job, new_job
+from axon.jobs import FOLLOWED_FLUSH_MS, Job, new_job
 from axon.protocol.messages import parse_object
 from axon.protocol.objects import Json, response_object
 from axon.protocol.requests import CreateResponse, parse_body
@@ -74,4 +74,5 @@ def _job(request: CreateResponse) -> Job:
         conversation_id=new_id("conv"),
         created_ms=created_ms,
         message_bytes=None,  # HTTP, whose events may have any length
+        flush_ms=FOLLOWED_FLUSH_MS,
     )

@@ -115,9 +115,9 @@ async def test_chat_stream_that_fails_later_ends_with_an_error_for_the_sdk(
 async def test_chat_refusal_names_the_field(harness: FrontHarness, sdk: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         await sdk.chat.completions.create(
-            model=MODEL, messages=[{"role": "user", "content": "hello"}], stop=["x"]
+            model=MODEL, messages=[{"role": "user", "content": "hello"}], logprobs=True
         )
-    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "stop")
+    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "logprobs")
     answer = await harness.post(PATH, messages=[USER], model="unknown")
     assert (await harness.error(answer))[1:] == ("model_not_found", "model")
 

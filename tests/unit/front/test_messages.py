@@ -9,7 +9,7 @@ import pytest
 from axon.event_log.log import Status
 from axon.exceptions import StoreFullError
 from axon.ids import same_id
-from axon.protocol.objects import Json
+from axon.protocol.objects import Json, Usage
 from axon.serialization import loads
 from tests.support.eventually import eventually
 from tests.unit.axon.samples import MODEL
@@ -233,7 +233,7 @@ async def test_message_of_a_client_without_room_is_overloaded(
 @pytest.mark.parametrize(
     ("fields", "key", "status", "kind"),
     [
-        ({"top_k": 5}, KEY, 400, "invalid_request_error"),
+        ({"speed": "fast"}, KEY, 400, "invalid_request_error"),
         ({"model": "none"}, KEY, 404, "not_found_error"),
         ({"system": "x" * MAX_BODY_BYTES}, KEY, 413, "request_too_large"),
         ({}, "sk-wrong", 401, "authentication_error"),
@@ -249,11 +249,63 @@ async def test_message_that_is_refused_has_the_status_of_its_reason(
     assert body["request_id"] == answer.headers["request-id"] == answer.headers["x-request-id"]
 
 
-async def test_message_tokens_are_not_counted(harness: FrontHarness, sdk: "AsyncAnthropic") -> None:
-    from anthropic import NotFoundError
+async def test_message_says_which_stop_sequence_has_ended_it(
+    harness: FrontHarness, sdk: "AsyncAnthropic"
+) -> None:
+    question = QUESTION | {"stop_sequences": ["END", "STOP"]}
 
-    with pytest.raises(NotFoundError, match="count_tokens is not served"):
-        await sdk.messages.count_tokens(model=MODEL, messages=QUESTION["messages"])
+    async def stream() -> Any:
+        async with sdk.messages.stream(**question) as events:
+            return await events.get_final_message()
+
+    for ask in (stream, lambda: sdk.messages.create(**question)):
+        asking = asyncio.create_task(ask())
+        attempt = await harness.responses.say(await harness.submitted(), "Hello ")
+        await attempt.append(attempt.transcript.close_message(stop="STOP"))
+        await attempt.complete()
+        message = await asking
+        assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "STOP")
+        assert [block.text for block in message.content] == ["Hello "]
+
+
+async def test_message_start_has_the_tokens_of_the_prompt(
+    harness: FrontHarness, sdk: "AsyncAnthropic"
+) -> None:
+    asking = asyncio.create_task(post(harness, stream=True))
+    attempt = await harness.responses.say(await harness.submitted())
+    attempt.transcript.early_usage = Usage(input_tokens=9, cached_tokens=7)
+    await attempt.append(attempt.transcript.delta("Hello", [1]))
+    await attempt.complete()
+    first = (await (await asking).text()).split("\n")[1].removeprefix("data: ")
+    usage = loads(first)["message"]["usage"]
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (2, 7)
+
+
+async def test_message_tokens_are_counted_by_a_worker(
+    harness: FrontHarness, sdk: "AsyncAnthropic"
+) -> None:
+    counting = asyncio.create_task(
+        sdk.messages.count_tokens(model=MODEL, messages=QUESTION["messages"], system="Be brief.")
+    )
+    attempt = await harness.responses.say(await harness.submitted())
+    assert attempt.job.count_only
+    end = attempt.transcript.end(Status.COMPLETED, usage=Usage(input_tokens=7))
+    await attempt.append([end], status=Status.COMPLETED)
+    assert (await counting).input_tokens == 7
+
+
+async def test_message_tokens_that_cannot_be_counted_are_an_error(
+    harness: FrontHarness, sdk: "AsyncAnthropic"
+) -> None:
+    from anthropic import BadRequestError
+
+    counting = asyncio.create_task(
+        sdk.messages.count_tokens(model=MODEL, messages=QUESTION["messages"])
+    )
+    error = {"code": "invalid_prompt", "message": "Tokens cannot be counted."}
+    await fail(harness, await harness.submitted(), error=error)
+    with pytest.raises(BadRequestError, match="cannot be counted"):
+        await counting
 
 
 async def test_models_are_pages_for_anthropics_sdk(

@@ -3,10 +3,11 @@ from typing import Any
 
 import pytest
 
-from axon.event_log.log import LoggedEvent
+from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import UnavailableError
 from axon.history import HistoryRecord
 from axon.ids import new_id
+from axon.protocol.objects import Usage
 from axon.serialization import dumps, loads
 from tests.support.sdk_events import validate_stream
 from tests.unit.axon.samples import a_job
@@ -252,3 +253,20 @@ async def _get(harness: FrontHarness, response_id: str) -> dict[str, object]:
     async with harness.client.get(f"/v1/responses/{response_id}") as answer:
         assert answer.status == 200
         return dict(await answer.json())
+
+
+async def test_responses_input_tokens_are_counted_by_a_worker(harness: FrontHarness) -> None:
+    for status, code in ((Status.COMPLETED, 200), (Status.FAILED, 400)):
+        asking = asyncio.create_task(harness.post("/v1/responses/input_tokens"))
+        attempt = await harness.responses.say(await harness.submitted())
+        assert (attempt.job.count_only, attempt.job.stored) == (True, False)
+        error = {"code": "invalid_prompt", "message": "Tokens cannot be counted."}
+        end = attempt.transcript.end(status, usage=Usage(input_tokens=7), error=error)
+        await attempt.append([end], status=status)
+        async with await asking as answer:
+            body = await answer.json()
+        assert answer.status == code
+        if status is Status.COMPLETED:
+            assert body == {"object": "response.input_tokens", "input_tokens": 7}
+        else:
+            assert body["error"]["message"] == "Tokens cannot be counted."

@@ -33,6 +33,7 @@ class ScriptedEngine:
         max_output_tokens: int = 500,
         usage: Usage | None = None,
         estimated: bool = False,
+        cached_tokens: int | None = None,
     ) -> None:
         self.tokens = list(tokens)
         self.requests: list[GenerateRequest] = []
@@ -45,6 +46,7 @@ class ScriptedEngine:
         self._finish = finish
         self._usage = usage
         self._estimated = estimated
+        self._cached_tokens = cached_tokens
         self._failures = list(failures)
         self._token_s = token_s
         model = ModelInfo(
@@ -82,7 +84,8 @@ class ScriptedEngine:
                     raise error
                 await self._pace()
                 self.given += 1
-                yield TokenChunk(self.tokens[index], (100 + index,))
+                cached = None if index else self._cached_tokens
+                yield TokenChunk(self.tokens[index], (100 + index,), cached_tokens=cached)
             if error:
                 raise error
             if self._finish:

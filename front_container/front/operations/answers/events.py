@@ -11,6 +11,7 @@ from front.operations.answers.responses import (
     OutputText,
     ReasoningText,
     Response,
+    ResponseUsage,
     SummaryText,
 )
 
@@ -38,6 +39,8 @@ class OutputItemEvent(_Event):
     type: Literal["response.output_item.added", "response.output_item.done"]
     output_index: int
     item: OutputItem
+    usage: NotRequired[ResponseUsage]
+    """The tokens of the prompt, where a view of the API has asked for them."""
 
 
 class _Place(_Event):

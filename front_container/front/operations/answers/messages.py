@@ -59,6 +59,12 @@ class AnthropicMessage(TypedDict):
     usage: MessageUsage
 
 
+class MessageTokens(TypedDict):
+    """The tokens of a conversation."""
+
+    input_tokens: int
+
+
 class MessageStart(TypedDict):
     """The beginning of a message."""
 

@@ -25,6 +25,8 @@ class OutputMessage(TypedDict):
     status: ItemStatus
     role: Literal["assistant"]
     content: list[OutputText]
+    stop_sequence: NotRequired[str]
+    """The stop string that has ended it, where a view of the API has asked for one."""
 
 
 class SummaryText(TypedDict):
@@ -169,6 +171,13 @@ class Response(TypedDict):
     metadata: dict[str, str]
     safety_identifier: str | None
     prompt_cache_key: str | None
+
+
+class CountedTokens(TypedDict):
+    """The tokens of an input."""
+
+    object: Literal["response.input_tokens"]
+    input_tokens: int
 
 
 class DeletedResponse(TypedDict):

@@ -46,8 +46,8 @@ class EchoAnswer:
 
     def take(self, count: int) -> TokenChunk | None:
         """Return the chunk of the next `count` tokens; the last one has the finish reason."""
-        if self._text.finished:  # a stop string in the known text
-            return TokenChunk("", (), "stop")
+        if (end := self._text.end_without_tokens(budget=1)) is not None:
+            return end  # a stop string in the known text
         first, last = self._next, min(self._stop, self._next + count)
         self._next = last
         return self._text.take(range(first, last), self._reason() if last == self._stop else None)

@@ -18,7 +18,12 @@ from worker.engines.protocol import (
     Prompt,
     TokenChunk,
 )
-from worker.engines.request_checks import find_model, refuse_format, token_budget
+from worker.engines.request_checks import (
+    find_model,
+    refuse_format,
+    refuse_sampling,
+    token_budget,
+)
 from worker.engines.slots import Generation, Slots
 
 ECHO = "echo"
@@ -96,6 +101,7 @@ class EchoEngine(Engine):
     @override
     async def prepare(self, request: GenerateRequest) -> None:
         refuse_format(request)
+        refuse_sampling(request, "logit_bias")
 
     @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:

@@ -1,7 +1,7 @@
 """The two APIs of upstreams behind one protocol, and what their streams have in common."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from worker.engines.openai.answer import UpstreamAnswer
 from worker.engines.openai.errors import TransientError
@@ -27,10 +27,21 @@ _REASONS: Mapping[str, FinishReason] = {
 }
 """Finish reasons of OpenAI's API, and of TGI, Mistral's API and gateways."""
 _MAX_CHARACTERS = 50
+_MOST_STOPS = 4
+"""Stop strings that OpenAI's API takes. They only end the upstream's work: all of them are searched
+for here, too (`worker.engines.stops`)."""
 
 
 class UpstreamApi(Protocol):
-    """One kind of upstream: how prompts are rendered and answers asked for."""
+    """One kind of upstream: how prompts are rendered and answers asked for.
+
+    Attributes
+    ----------
+    MISSING : tuple[str, ...]
+        Sampling parameters that it does not have.
+    """
+
+    MISSING: ClassVar[tuple[str, ...]] = ()
 
     async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
         """Render the conversation."""
@@ -43,7 +54,7 @@ class UpstreamApi(Protocol):
 
 def sampling_fields(sampling: Sampling, *, resumed_at: int) -> dict[str, Any]:
     """Return the body's sampling fields; what the request leaves open is left to the upstream."""
-    stop = {"stop": list(sampling.stop)} if sampling.stop else {}
+    stop = {"stop": list(sampling.stop[:_MOST_STOPS])} if sampling.stop else {}
     return given_fields(sampling, resumed_at=resumed_at) | stop
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -25,6 +25,9 @@ _TOKENS_PER_MESSAGE = 4
 class ChatCompletionsApi(UpstreamApi):
     """Prompts are the messages themselves; only the upstream knows how many tokens they have."""
 
+    MISSING: ClassVar[tuple[str, ...]] = ("top_k",)
+    # OpenAI refuses it, and other servers may ignore it: nobody could tell.
+
     @override
     async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
         """Keep the messages as text; the number of ids is an estimate."""
@@ -43,7 +46,8 @@ class ChatAnswer(UpstreamAnswer):
 
     It is continued by showing the model its own text as the last message. Servers that would begin
     a new message there understand `continue_final_message`. Stop strings are searched for here as
-    well: the upstream cannot see one that began before it was asked.
+    well: the upstream cannot see one that began before it was asked. One that the upstream finds is
+    missing in its text; vLLM and few others tell which it was (`stop_reason`).
     """
 
     def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
@@ -53,6 +57,7 @@ class ChatAnswer(UpstreamAnswer):
         self._limited = limit < model.context_window
         self._resumed_at = 0
         self._usage: Usage | None = None
+        self._stop: str | None = None
 
     @override
     def call(self) -> Call | None:
@@ -85,6 +90,8 @@ class ChatAnswer(UpstreamAnswer):
         # The usage follows in an event of its own, whose choice has no reason.
         if self.reason is None:
             self.reason = reason_of(choice)
+            told = choice.get("stop_reason")
+            self._stop = told if told in self._request.sampling.stop else None
         if not text:
             return None
         # Without max_tokens in the request, or if the upstream ignores it, this ends the answer.
@@ -98,7 +105,8 @@ class ChatAnswer(UpstreamAnswer):
     @override
     def last(self) -> TokenChunk:
         """Return the chunk that ends the answer, with the usage that the upstream counted."""
-        return replace(super().last(), usage=self._usage)
+        chunk = super().last()
+        return replace(chunk, usage=self._usage, stop=chunk.stop or self._stop)
 
 
 def _usage(counts: object, *, known: int) -> Usage | None:

@@ -36,7 +36,12 @@ from worker.engines.protocol import (
     TokenChunk,
     UnusableAnswerError,
 )
-from worker.engines.request_checks import find_model, refuse_format, token_budget
+from worker.engines.request_checks import (
+    find_model,
+    refuse_format,
+    refuse_sampling,
+    token_budget,
+)
 from worker.engines.slots import Slots
 
 logger = logging.getLogger(__name__)
@@ -131,6 +136,7 @@ class OpenAiEngine(Engine):
     @override
     async def prepare(self, request: GenerateRequest) -> None:
         refuse_format(request)
+        refuse_sampling(request, *self._api.MISSING)
 
     @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:

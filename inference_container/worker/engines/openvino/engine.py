@@ -22,7 +22,12 @@ from worker.engines.protocol import (
     TokenChunk,
 )
 from worker.engines.rendering import rendered
-from worker.engines.request_checks import find_model, refuse_format, token_budget
+from worker.engines.request_checks import (
+    find_model,
+    refuse_format,
+    refuse_sampling,
+    token_budget,
+)
 from worker.engines.slots import Slots
 
 
@@ -110,6 +115,7 @@ class OpenVinoEngine(Engine):
     @override
     async def prepare(self, request: GenerateRequest) -> None:
         refuse_format(request)
+        refuse_sampling(request, "logit_bias")
 
     @override
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:

@@ -18,7 +18,7 @@ def generation_config(
 ) -> dict[str, Any]:
     """Return the arguments of ``GenerationConfig``, as JSON values.
 
-    Greedy unless a temperature or top_p asks for sampling.
+    Greedy unless a temperature, top_p or top_k asks for sampling.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def generation_config(
 
 
 def _choice(sampling: Sampling, *, resumed_at: int) -> dict[str, Any]:
-    if sampling.temperature is None and sampling.top_p is None:
+    if sampling.temperature is None and sampling.top_p is None and sampling.top_k is None:
         return {"do_sample": False}
     temperature = 1.0 if sampling.temperature is None else sampling.temperature
     top_p = 1.0 if sampling.top_p is None else sampling.top_p
@@ -51,5 +51,6 @@ def _choice(sampling: Sampling, *, resumed_at: int) -> dict[str, Any]:
         "do_sample": True,
         "temperature": temperature,
         "top_p": top_p,
+        **({} if sampling.top_k is None else {"top_k": sampling.top_k}),
         "rng_seed": shifted_seed(seed, resumed_at=resumed_at),
     }

@@ -302,8 +302,10 @@ class VllmEngine(Engine, AdaptableEngine):
 def _refusal(request: GenerateRequest, error: Exception) -> EngineError:
     """Return the error for a request that vLLM refused.
 
-    Only a refused format is the client's own: everything else in the request is Axon's.
+    A format and a bias are the client's own: everything else in the request is Axon's.
     """
+    if request.sampling.logit_bias:
+        return RefusedError(f"The model cannot answer with this 'logit_bias': {error}")
     if request.text_format is not None:
         return RefusedError(f"The model cannot answer in this 'text.format': {error}")
     return EngineError(str(error))

@@ -22,6 +22,8 @@ def sampling_arguments(
         The model's own parameters (``generation_config.json``), for what the request leaves open.
     """
     given = given_fields(request.sampling, resumed_at=resumed_at(request))
+    if bias := request.sampling.logit_bias:  # vLLM's own API has ids, where OpenAI's has texts
+        given["logit_bias"] = {int(token_id): added for token_id, added in bias.items()}
     model_defaults = {name: value for name, value in defaults.items() if name != "max_tokens"}
     return {**model_defaults, **given, "max_tokens": budget, "detokenize": False}
 

@@ -19,9 +19,10 @@ class UsageCount:
     def __init__(self, request: GenerateRequest) -> None:
         self._input = len(request.prompt.token_ids)
         self._output = len(request.generated_token_ids)
+        self._counted = False
 
     def counted(self, chunk: TokenChunk, *, cached: int | None) -> TokenChunk:
-        """Count a chunk; return it, the last one of the answer with the usage.
+        """Count a chunk; return it, the first one with the cached tokens, the last with the usage.
 
         Parameters
         ----------
@@ -32,11 +33,11 @@ class UsageCount:
             which it had the keys and values. None if it does not know.
         """
         self._output += len(chunk.token_ids)
+        read = min(max(cached or 0, 0), self._input)
+        if not self._counted:
+            self._counted = True
+            chunk = replace(chunk, cached_tokens=read)
         if chunk.finish_reason is None:
             return chunk
-        usage = Usage(
-            input_tokens=self._input,
-            output_tokens=self._output,
-            cached_tokens=min(max(cached or 0, 0), self._input),
-        )
+        usage = Usage(input_tokens=self._input, output_tokens=self._output, cached_tokens=read)
         return replace(chunk, usage=usage)

@@ -17,6 +17,10 @@ from axon.serialization import dumps, loads
 from axon.tenants.principal import ALL_SCOPES, Principal
 
 SAMPLING = {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
+VIEW_FIELDS = {"stop", "seed", "top_k", "logit_bias", "early_usage", "count_only"}
+"""Fields of requests that only views of the Responses API have (`ViewRequest`)."""
+FOLLOWED_FLUSH_MS = 100
+"""Longest time from a followed response's delta to the next: its readers pay for no message."""
 PRIORITIES: dict[ServiceTier, int] = {"flex": -1, "default": 0, "priority": 1}
 
 
@@ -49,6 +53,14 @@ class Job(FormattedModel):
         The request's input items, as the client sent them; a string becomes one user message.
     sampling : dict[str, float]
         Those of `SAMPLING` that the client set; the engine chooses the others.
+    stop : tuple[str, ...]
+        The answer ends before the first of these strings.
+    seed : int | None
+        Start of the random numbers; None to leave it to the engine.
+    top_k : int | None
+        Tokens are drawn from the `top_k` most probable ones; None to leave it to the engine.
+    logit_bias : dict[str, float]
+        Added to the logits of tokens, by their ids.
     priority : int
         Where jobs wait, those of higher priority go first.
     sent_once : bool
@@ -60,6 +72,13 @@ class Job(FormattedModel):
     socket_id : str
         The WebSocket of a front that made the request: a followed response that is not stored can
         be continued on it alone. Empty if the request came another way.
+    flush_ms : int | None
+        Longest time from one delta to the next, in milliseconds. None for that of the worker's
+        settings, which grows with the answer, because API Gateway is paid for each message.
+    early_usage : bool
+        The first event of the output tells the tokens of the prompt.
+    count_only : bool
+        Nothing is generated: the response ends with the tokens of its prompt as its usage.
     """
 
     FORMAT = Format.JOB
@@ -74,10 +93,17 @@ class Job(FormattedModel):
     response: dict[str, Any]
     input: list[dict[str, Any]]
     sampling: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    top_k: int | None = None
+    logit_bias: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it
     priority: int = 0
     sent_once: bool = False
     message_bytes: int | None = MESSAGE_BYTES
     socket_id: str = ""
+    flush_ms: int | None = None
+    early_usage: bool = False
+    count_only: bool = False
 
     @field_serializer("scopes")
     def _sorted(self, scopes: frozenset[str]) -> list[str]:
@@ -164,6 +190,7 @@ def new_job(
     created_ms: int,
     message_bytes: int | None = MESSAGE_BYTES,
     socket_id: str = "",
+    flush_ms: int | None = None,
 ) -> Job:
     """Return the job of an accepted request."""
     items: list[dict[str, Any]]
@@ -182,10 +209,12 @@ def new_job(
         response=response,
         input=items,
         sampling=request.model_dump(include=SAMPLING, exclude_none=True),
+        **request.model_dump(include=VIEW_FIELDS, exclude_none=True),
         priority=PRIORITIES[request.tier],
         sent_once=not request.idempotency_key,
         message_bytes=message_bytes,
         socket_id=socket_id,
+        flush_ms=flush_ms,
     )
 
 

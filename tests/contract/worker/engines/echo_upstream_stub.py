@@ -218,7 +218,8 @@ class EchoUpstream:
         stop: str | None = None,
     ) -> object:
         if "prompt" not in body:
-            return {"choices": [{"delta": {"content": text}, "finish_reason": reason}]}
+            chat = {"delta": {"content": text}, "finish_reason": reason, "stop_reason": stop}
+            return {"choices": [chat]}
         choice: dict[str, Any] = {"text": text, "finish_reason": reason, "stop_reason": stop}
         if body.get("return_token_ids") and self.ids:
             ended = reason == "length" or stop

@@ -36,6 +36,7 @@ class Answer:
     text: str
     token_ids: tuple[int, ...]
     reason: FinishReason | None
+    stop: str | None = None
 
 
 def answer_of(chunks: list[TokenChunk]) -> Answer:
@@ -43,6 +44,7 @@ def answer_of(chunks: list[TokenChunk]) -> Answer:
         text="".join(chunk.text for chunk in chunks),
         token_ids=tuple(i for chunk in chunks for i in chunk.token_ids),
         reason=chunks[-1].finish_reason,
+        stop=chunks[-1].stop,
     )
 
 

@@ -11,12 +11,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 TOKENS = 24
 
 
-def before(text: str, stops: Sequence[str]) -> str:
-    """The text before the first stop string, found the slow way."""
+def first_stop(text: str, stops: Sequence[str]) -> tuple[str, str]:
+    """The text before the first stop string, and that string, found the slow way."""
     for end in range(len(text) + 1):
         for stop in sorted(stops, key=len, reverse=True):
             if text[:end].endswith(stop):
-                return text[: end - len(stop)]
+                return text[: end - len(stop)], stop
     raise AssertionError("no stop string")
 
 
@@ -43,7 +43,7 @@ async def test_engine_ends_an_answer_before_the_first_stop_string(case: EngineCa
     answer = await whole(case)
     for stop in stops_of(answer.text, slow=case.slow):
         stopped = await case.answer(case.long, max_tokens=TOKENS, stop=stop)
-        assert stopped.text == before(answer.text, stop)
+        assert (stopped.text, stopped.stop) == first_stop(answer.text, stop)
         assert stopped.reason == "stop"
         if case.counts_tokens:
             assert stopped.token_ids == answer.token_ids[: len(stopped.token_ids)]

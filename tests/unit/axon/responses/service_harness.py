@@ -178,26 +178,26 @@ class Attempt:
     def __init__(self, harness: ResponseHarness, job: Job) -> None:
         self.transcript = job.transcript()
         self._harness = harness
-        self._job = job
+        self.job = job
         self._epoch = 0
 
     async def begin(self) -> None:
         self.transcript.created()
         in_progress = self.transcript.in_progress()
         log = self._harness.valkey
-        claim = await log.claim(self._job.response_id, in_progress=in_progress.data)
+        claim = await log.claim(self.job.response_id, in_progress=in_progress.data)
         self._epoch = claim.epoch
 
     async def append(
         self, events: list[LoggedEvent], *, status: Status = Status.IN_PROGRESS
     ) -> None:
         await self._harness.valkey.append(
-            self._job.response_id, epoch=self._epoch, events=events, status=status
+            self.job.response_id, epoch=self._epoch, events=events, status=status
         )
 
     async def complete(self) -> None:
         await self.append(self.transcript.close_message())
         end = self.transcript.end(Status.COMPLETED, usage=Usage(1, 1))
         output = self.transcript.response["output"]
-        await self._harness.turns.put([Turn.of(self._job, output=output)])
+        await self._harness.turns.put([Turn.of(self.job, output=output)])
         await self.append([end], status=Status.COMPLETED)

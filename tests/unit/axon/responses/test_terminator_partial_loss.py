@@ -10,6 +10,7 @@ from axon.event_log.kept_ends import KeptEnds
 from axon.event_log.log import JournalRecord, LostResponse, Status
 from axon.exceptions import AxonError, MissingResponseError, UnavailableError
 from axon.jobs import Job
+from axon.protocol.objects import Usage
 from axon.responses.terminator import LOST, ResponseTerminator
 from axon.responses.usage import USAGE, input_record
 from tests.support.virtual_time import run
@@ -54,7 +55,10 @@ async def shortened(harness: ResponseHarness) -> str:
     response_id = await harness.submit()
     attempt = await harness.say(response_id, "one ")
     usage = JournalRecord(
-        number=0, after=attempt.transcript.next_sequence - 1, kind=USAGE, data=input_record(3)
+        number=0,
+        after=attempt.transcript.next_sequence - 1,
+        kind=USAGE,
+        data=input_record(Usage(3)),
     )
     await harness.valkey.append(
         response_id, epoch=1, events=[], status=Status.IN_PROGRESS, journal=[usage]
@@ -103,7 +107,7 @@ async def test_terminator_ends_no_log_whose_journal_was_lost_since_its_claim(
     await harness.begin()
     response_id = await harness.submit()
     attempt = await harness.say(response_id, "one ")
-    usage = JournalRecord(number=0, after=2, kind=USAGE, data=input_record(3))
+    usage = JournalRecord(number=0, after=2, kind=USAGE, data=input_record(Usage(3)))
     await harness.valkey.append(
         response_id, epoch=1, events=[], status=Status.IN_PROGRESS, journal=[usage]
     )

@@ -61,6 +61,7 @@ def test_chunk_buffer_ends_before_the_first_stop_string_however_it_is_cut(
     begins, ends = found or (len(text), len(text))
     assert joined(chunks) == text[:begins]
     assert chunks[-1].finish_reason == ("stop" if found else "length")
+    assert chunks[-1].stop == (text[begins:ends] if found else None)
     made = ids_of(chunks)
     assert made == list(range(len(made)))
     assert "".join(pieces[: len(made)])[:ends] == text[:ends]
@@ -114,9 +115,10 @@ def test_chunk_buffer_resumes_after_any_ids_with_known_text(
     for start in range(len(made) + 1):
         rest = chunks_of(pieces, stops, start=start)
         if chunks[-1].finish_reason == "stop" and start == len(made):
-            assert rest == [TokenChunk("", (), "stop")]
+            assert rest == [TokenChunk("", (), "stop", stop=chunks[-1].stop)]
         assert ids_of(rest) == made[start:]
         assert rest[-1].finish_reason == chunks[-1].finish_reason
+        assert rest[-1].stop == chunks[-1].stop
         assert joined(rest) == joined(chunks)[len("".join(pieces[:start])) :]
 
 
@@ -155,4 +157,4 @@ def test_chunk_buffer_counts_known_text_as_shown(known: str, text: str) -> None:
     chunks.add((7,), "xEND"[len(known) :] + " more")
     chunks.add((8,), "and more")
     assert chunks.stopped
-    assert chunks.last(None) == TokenChunk(text, (7,), "stop")
+    assert chunks.last(None) == TokenChunk(text, (7,), "stop", stop="END")

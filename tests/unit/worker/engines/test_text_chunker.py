@@ -20,12 +20,13 @@ def test_text_chunker_keeps_a_token_that_completes_no_character() -> None:
 
 def test_text_chunker_drops_text_after_a_stop_string() -> None:
     text = words(stop=("wo",))
-    assert text.take((0, 1, 2), "length") == TokenChunk("one t", (0, 1), "stop")
+    assert text.take((0, 1, 2), "length") == TokenChunk("one t", (0, 1), "stop", stop="wo")
     assert text.finished
 
 
 def test_text_chunker_prefers_a_stop_string_to_the_limit() -> None:
-    assert words(stop=("two",)).take((0, 1), "length") == TokenChunk("one ", (0, 1), "stop")
+    found = words(stop=("two",)).take((0, 1), "length")
+    assert found == TokenChunk("one ", (0, 1), "stop", stop="two")
 
 
 def test_text_chunker_is_finished_by_a_stop_string_in_the_known_text() -> None:

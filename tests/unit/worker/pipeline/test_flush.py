@@ -16,6 +16,14 @@ def test_flush_interval_grows_with_the_answer(age_s: float, interval_s: float) -
     assert POLICY.interval(age_s) == pytest.approx(interval_s)
 
 
+def test_flush_interval_has_the_limit_of_the_job() -> None:
+    limited = POLICY.at_most(100)
+    assert limited.interval(0) == 0.03
+    assert limited.interval(100) == 0.1
+    assert POLICY.at_most(10).interval(0) == 0.01
+    assert POLICY.at_most(None) == POLICY
+
+
 def test_flush_interval_never_shrinks() -> None:
     policy = FLUSH_POLICY
     intervals = [policy.interval(age / 10) for age in range(50)]

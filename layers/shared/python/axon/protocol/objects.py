@@ -11,6 +11,10 @@ TERMINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed
 """Types of the events that end a response; a cancelled one ends by ``response.incomplete``."""
 
 
+STOP_SEQUENCE = "stop_sequence"
+"""Field of a message that a stop string has ended, with that string: an addition to the API."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one response."""

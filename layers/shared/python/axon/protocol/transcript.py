@@ -57,6 +57,12 @@ class Transcript:
         Echoed on every event when the client sent one.
     message_bytes : int | None
         The longest event that the client's connection carries; None if any.
+
+    Attributes
+    ----------
+    early_usage : Usage | None
+        Usage of the prompt, if the event that begins the output is to tell it, which the Responses
+        API does not have. It belongs to the output's beginning: a later attempt says nothing new.
     """
 
     def __init__(
@@ -70,6 +76,7 @@ class Transcript:
         self.next_sequence = 0
         self.items: list[OutputItem] = []
         self.token_ids: list[int] = []
+        self.early_usage: Usage | None = None
         self._unlogged_ids: list[int] = []
         self._stream_id = stream_id
         self._message_bytes = message_bytes
@@ -204,12 +211,20 @@ class Transcript:
         opening = self.log(message.open())
         return opening + self.log(message.add_text(text), token_ids)
 
-    def close_message(self, *, complete: bool = True) -> list[LoggedEvent]:
-        """Return the events of the text's end; `complete` False when it was cut short.
+    def close_message(self, *, complete: bool = True, stop: str | None = None) -> list[LoggedEvent]:
+        """Return the events of the text's end.
 
         Repeating it adds nothing. A response without any text gets an empty message.
+
+        Parameters
+        ----------
+        complete : bool
+            False when it was cut short.
+        stop : str | None
+            The stop string that has ended it.
         """
         message = self.message or self.begin_message()
+        message.stop = message.stop or stop
         return self.log(message.close(complete=complete))
 
     def cut_short(self) -> list[LoggedEvent]:
@@ -298,6 +313,9 @@ class Transcript:
         return self._logged(data)
 
     def _event(self, event_type: str, **fields: object) -> LoggedEvent:
+        begins = event_type == "response.output_item.added" and fields["output_index"] == 0
+        if begins and self.early_usage is not None:
+            fields |= {"usage": self.early_usage.wire()}
         return self._logged(dumps(self._fields(event_type, **fields)))
 
     def _fields(self, event_type: str, **fields: object) -> Json:

@@ -21,7 +21,7 @@ UNSERVED: Mapping[str, str] = {
     "stream_options": "Leave it out: events are not obfuscated.",
     "functions": _FOR_CHAT + "Use `tools`.",
     "function_call": _FOR_CHAT + "Use `tool_choice`.",
-    "logit_bias": _FOR_CHAT + "Leave it out.",
+    "logit_bias": _FOR_CHAT + "Leave it out, or ask there.",
     "logprobs": _FOR_CHAT + "Leave it out: log probabilities are not returned.",
     "max_completion_tokens": _FOR_CHAT + "Use `max_output_tokens`.",
     "max_tokens": _FOR_CHAT + "Use `max_output_tokens`.",
@@ -29,8 +29,9 @@ UNSERVED: Mapping[str, str] = {
     "n": _FOR_CHAT + "Send one request for each answer.",
     "reasoning_effort": _FOR_CHAT + "Use `reasoning.effort`.",
     "response_format": _FOR_CHAT + "Use `text.format`.",
-    "seed": _FOR_CHAT + "Leave it out: sampling cannot be repeated.",
-    "stop": _FOR_CHAT + "Leave it out: stop sequences are not served.",
+    "seed": _FOR_CHAT + "Leave it out, or ask there.",
+    "stop": _FOR_CHAT + "Leave it out, or ask there.",
+    "top_k": "Leave it out: use `top_p`.",
     "verbosity": _FOR_CHAT + "Use `text.verbosity`.",
 }
 """Fields of a request, each with what to do instead."""

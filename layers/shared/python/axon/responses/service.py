@@ -20,7 +20,7 @@ from axon.exceptions import (
     UnavailableError,
 )
 from axon.ids import is_id, new_id
-from axon.jobs import Job, JobSender, new_job
+from axon.jobs import FOLLOWED_FLUSH_MS, Job, JobSender, new_job
 from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Json, response_object
 from axon.protocol.requests import CancelResponse, CreateResponse, DeleteResponse, ResumeResponse
@@ -326,6 +326,7 @@ def _job(
         # A follower's transport carries events of any length.
         message_bytes=MESSAGE_BYTES if connection_id else None,
         socket_id=socket_id,
+        flush_ms=None if connection_id else FOLLOWED_FLUSH_MS,
     )
 
 

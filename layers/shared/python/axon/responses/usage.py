@@ -14,9 +14,10 @@ usage. A response without one was answered by an engine that does not know its t
 worker of an earlier version: its usage is not known."""
 
 
-def input_record(input_tokens: int) -> bytes:
+def input_record(usage: Usage) -> bytes:
     """Return the record of a prompt's tokens; those of the answer are counted in the log."""
-    return dumps({"input_tokens": input_tokens})
+    cached = {"cached_tokens": usage.cached_tokens} if usage.cached_tokens else {}
+    return dumps({"input_tokens": usage.input_tokens, **cached})
 
 
 def report_record(usage: Usage) -> bytes:

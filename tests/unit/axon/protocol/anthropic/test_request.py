@@ -7,7 +7,8 @@ import pytest
 from axon.exceptions import RequestError
 from axon.protocol.anthropic.request import CreateMessage, parse_message, to_create_response
 from axon.protocol.anthropic.unserved import HINTS, UNSERVED, UNSERVED_IN_TOOLS
-from axon.protocol.requests import MAX_INPUT_CHARACTERS, CreateResponse
+from axon.protocol.requests import MAX_INPUT_CHARACTERS
+from axon.protocol.view_requests import ViewRequest
 
 USER = {"role": "user", "content": "hi"}
 REQUEST: dict[str, Any] = {"model": "echo", "max_tokens": 9, "messages": [USER]}
@@ -15,7 +16,7 @@ TOOL: dict[str, Any] = {"name": "f", "input_schema": {"type": "object"}}
 MARK = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
 
 
-def translated(**fields: Any) -> CreateResponse:
+def translated(**fields: Any) -> ViewRequest:
     return to_create_response(parse_message(REQUEST | fields))
 
 
@@ -35,6 +36,8 @@ def test_request_asks_for_the_same_as_one_of_the_responses_api() -> None:
         system="Be brief.",
         temperature=0.5,
         top_p=0.9,
+        top_k=5,
+        stop_sequences=["END", "\n\nHuman:"],
         tools=[TOOL | {"description": "F.", "strict": True}],
         tool_choice={"type": "auto", "disable_parallel_tool_use": True},
         thinking={"type": "adaptive"},
@@ -50,6 +53,9 @@ def test_request_asks_for_the_same_as_one_of_the_responses_api() -> None:
         "max_output_tokens": 9,
         "temperature": 0.5,
         "top_p": 0.9,
+        "top_k": 5,
+        "stop": ["END", "\n\nHuman:"],
+        "early_usage": True,
         "text": {
             "format": {"type": "json_schema", "name": "output", "schema": schema, "strict": True}
         },
@@ -171,7 +177,7 @@ def test_request_with_a_schema_that_is_too_large_is_refused_by_its_place() -> No
 
 
 def test_request_does_not_depend_on_marks_of_caches_or_the_billing_header() -> None:
-    def claude_code(number: int, *, marked: int) -> CreateResponse:
+    def claude_code(number: int, *, marked: int) -> ViewRequest:
         marks = [MARK if place == marked else {} for place in range(5)]
         billing = f"x-anthropic-billing-header: cc_version=2.{number}; cch=0{number}a;"
         result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "42"} | marks[3]

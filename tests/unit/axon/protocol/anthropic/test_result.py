@@ -3,7 +3,7 @@ import pytest
 from axon.event_log.log import Status
 from axon.exceptions import RequestError
 from axon.ids import same_id
-from axon.protocol.anthropic.result import content_of, message_of, stop_reason_of, usage_of
+from axon.protocol.anthropic.result import content_of, message_of, stop_of, usage_of
 from axon.protocol.objects import Json
 from tests.unit.axon.protocol.anthropic.answer_samples import Part, answer, end_of
 
@@ -70,16 +70,21 @@ def test_content_of_a_call_is_its_arguments_as_an_object(arguments: str, expecte
     ("reason", "output", "expected"),
     [
         (None, [], "end_turn"),
+        (None, [{"type": "message"}], "end_turn"),
         (None, [call("{}")], "tool_use"),
+        (None, [{"type": "message", "stop_sequence": "END"}], "stop_sequence"),
         ("max_output_tokens", [call("{}")], "max_tokens"),
         ("content_filter", [], "refusal"),
     ],
 )
-def test_stop_reason_follows_from_the_end_and_the_calls(
+def test_stop_reason_follows_from_the_end_the_stop_string_and_the_calls(
     reason: str | None, output: list[Json], expected: str
 ) -> None:
     details = reason and {"reason": reason}
-    assert stop_reason_of({"incomplete_details": details, "output": output}) == expected
+    assert stop_of({"incomplete_details": details, "output": output}) == {
+        "stop_reason": expected,
+        "stop_sequence": "END" if expected == "stop_sequence" else None,
+    }
 
 
 def test_usage_counts_cached_tokens_apart() -> None:

@@ -37,7 +37,7 @@ OVERLOADED = {"code": "server_error", "type": "server_overloaded", "message": "L
 OVERFLOW = {"code": "context_length_exceeded", "message": "9 > 8."}
 
 
-def start(events: list[LoggedEvent]) -> list[Json]:
+def start(events: list[LoggedEvent], usage: Json = NOTHING) -> list[Json]:
     message: Json = {
         "id": same_id("msg", end_of(events)["id"]),
         "type": "message",
@@ -46,7 +46,7 @@ def start(events: list[LoggedEvent]) -> list[Json]:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": NOTHING | {"service_tier": "standard"},
+        "usage": usage | {"service_tier": "standard"},
     }
     return [{"type": "message_start", "message": message}, {"type": "ping"}]
 
@@ -104,7 +104,7 @@ def test_stream_leaves_out_thinking_that_was_not_asked_for() -> None:
 
 def test_stream_of_an_answer_without_text_has_no_block() -> None:
     events = answer(("text", [""]), ("summary", ["Sum"]))
-    assert decoded(streamed(events, thinking=True)) == [*start(events), *end("end_turn")]
+    assert decoded(streamed(events, thinking=True)) == [*start(events, USAGE), *end("end_turn")]
 
 
 @pytest.mark.parametrize("cut", [False, True])

@@ -7,8 +7,8 @@ from axon.exceptions import RequestError
 from axon.protocol.chat.request import ChatRequest, parse_chat, to_create_response
 from axon.protocol.chat.unserved import HINTS, UNSERVED
 from axon.protocol.objects import Json
-from axon.protocol.requests import CreateResponse, parse_body
 from axon.protocol.unserved import UNSERVED_IN_TOOLS
+from axon.protocol.view_requests import ViewRequest
 from tests.unit.axon.protocol.chat.chat_samples import BODY, USER
 
 FIELDS = {
@@ -18,7 +18,7 @@ FIELDS = {
 TOOL: Json = {"type": "function", "function": {"name": "f"}}
 
 
-def created(**fields: Any) -> CreateResponse:
+def created(**fields: Any) -> ViewRequest:
     return to_create_response(parse_chat(BODY | fields))
 
 
@@ -81,8 +81,31 @@ def test_request_has_as_many_tools_as_openai_allows() -> None:
     assert (error.code, error.param) == ("array_above_max_length", "tools")
 
 
-def test_request_seed_of_zero_is_a_seed() -> None:
-    assert refused(seed=0).param == "seed"
+def test_request_asks_for_its_sampling() -> None:
+    found = created(stop="END", seed=0, top_k=5, logit_bias={"17": -100})
+    assert (found.stop, found.seed, found.top_k) == (["END"], 0, 5)
+    assert found.logit_bias == {"17": -100.0}
+    assert created(stop=["a", "b", "c", "\n"]).stop == ["a", "b", "c", "\n"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+        ({"stop": ["a", ""]}, "stop.1"),
+        ({"stop": [7]}, "stop.0"),
+        ({"stop": "x" * 1_025}, "stop.0"),
+        ({"stop": False}, "stop"),
+        ({"seed": 2**63}, "seed"),
+        ({"seed": True}, "seed"),
+        ({"top_k": -2}, "top_k"),
+        ({"top_k": False}, "top_k"),
+        ({"logit_bias": {"17": 101}}, "logit_bias.17"),
+        ({"logit_bias": [17]}, "logit_bias"),
+    ],
+)
+def test_request_with_a_wrong_sampling_parameter_is_refused(fields: Json, param: str) -> None:
+    assert refused(**fields).param == param
 
 
 def test_request_becomes_the_responses_request_that_says_the_same() -> None:
@@ -150,7 +173,7 @@ def test_request_becomes_the_responses_request_that_says_the_same() -> None:
         "safety_identifier": "s",
         "prompt_cache_key": "k",
     }
-    assert found.model_dump() == parse_body(expected).model_dump()
+    assert found == ViewRequest.model_validate(expected)
 
 
 def test_request_is_not_stored_unless_it_says_so() -> None:

@@ -12,7 +12,7 @@ from axon.protocol.completions.request import (
     to_create_response,
 )
 from axon.protocol.objects import Json
-from axon.protocol.requests import CreateResponse, parse_body
+from axon.protocol.view_requests import ViewRequest
 
 BODY: Json = {"model": "echo", "prompt": "Once"}
 FIELDS = {
@@ -21,7 +21,7 @@ FIELDS = {
 }
 
 
-def created(**fields: Any) -> CreateResponse:
+def created(**fields: Any) -> ViewRequest:
     return to_create_response(parse_text(BODY | fields))
 
 
@@ -65,6 +65,10 @@ def test_request_becomes_one_message_of_the_user() -> None:
         "top_p": 0.5,
         "presence_penalty": -1,
         "frequency_penalty": 1,
+        "stop": ["END"],
+        "seed": 7,
+        "top_k": 5,
+        "logit_bias": {"17": 1.5},
     }
     expected: Json = {
         "model": "echo",
@@ -73,7 +77,7 @@ def test_request_becomes_one_message_of_the_user() -> None:
         "store": False,
         **sampling,
     }
-    assert created(max_tokens=3, **sampling).model_dump() == parse_body(expected).model_dump()
+    assert created(max_tokens=3, **sampling) == ViewRequest.model_validate(expected)
 
 
 def test_request_without_a_length_has_the_default_of_the_api() -> None:

@@ -31,6 +31,22 @@ def test_chat_answer_sends_stop_strings_and_keeps_the_usage() -> None:
     assert made.last() == TokenChunk("", (), "stop", Usage(input_tokens=3, output_tokens=2))
 
 
+def test_chat_answer_names_the_stop_string_that_the_upstream_tells() -> None:
+    for told, stop in (("END", "END"), ("other", None), (7, None), (None, None)):
+        made = answer()
+        made.call()
+        made.take(event("a ", finish_reason="stop", stop_reason=told))
+        assert made.last().stop == stop
+
+
+def test_chat_answer_sends_as_many_stop_strings_as_openai_takes() -> None:
+    stops = ("a", "b", "c", "d", "e")
+    request = GenerateRequest("r", "m", Prompt((0,), "[]"), Sampling(max_tokens=10, stop=stops))
+    call = ChatAnswer(request, MODEL).call()
+    assert call is not None
+    assert call.body["stop"] == ["a", "b", "c", "d"]
+
+
 def test_chat_answer_leaves_an_upstream_that_ignores_stop_strings() -> None:
     made = answer()
     made.call()
@@ -38,7 +54,7 @@ def test_chat_answer_leaves_an_upstream_that_ignores_stop_strings() -> None:
     assert made.take(event("ND b")) is None
     assert made.full
     assert made.call() is None
-    assert made.last() == TokenChunk("a ", ids_of("a E") + ids_of("ND b"), "stop")
+    assert made.last() == TokenChunk("a ", ids_of("a E") + ids_of("ND b"), "stop", stop="END")
 
 
 def test_chat_answer_buffers_a_possible_stop_string_until_the_end() -> None:
@@ -61,20 +77,20 @@ def test_chat_answer_asks_again_for_buffered_text_of_a_broken_stream() -> None:
     assert call.body["messages"] == [{"role": "assistant", "content": "a"}]
     assert made.take(event(" EN")) is None
     assert made.take(event("D")) is None
-    assert made.last() == TokenChunk(" ", ids_of(" EN") + ids_of("D"), "stop")
+    assert made.last() == TokenChunk(" ", ids_of(" EN") + ids_of("D"), "stop", stop="END")
 
 
 def test_chat_answer_that_has_stopped_needs_no_call() -> None:
     made = answer("a END b")
     assert made.call() is None
-    assert made.last() == TokenChunk("", (), "stop")
+    assert made.last() == TokenChunk("", (), "stop", stop="END")
 
 
 def test_chat_answer_ends_at_a_stop_string_that_began_in_the_known_text() -> None:
     made = answer("a E")
     made.call()
     assert made.take(event("ND b")) is None
-    assert made.last() == TokenChunk("", ids_of("ND b"), "stop")
+    assert made.last() == TokenChunk("", ids_of("ND b"), "stop", stop="END")
 
 
 def test_chat_answer_counts_buffered_pieces_towards_the_limit() -> None:

@@ -46,7 +46,7 @@ def test_completions_answer_hides_a_stop_string_across_tokens() -> None:
     assert made.take(event("NO b", 5)) == TokenChunk("a ENO b", (4, 5))
     assert made.take(event(" EN", 6)) is None
     made.take(event("D", 7, finish_reason="stop", stop_reason="END"))
-    assert made.last() == TokenChunk(" ", (6, 7), "stop")
+    assert made.last() == TokenChunk(" ", (6, 7), "stop", stop="END")
 
 
 def test_completions_answer_shows_an_incomplete_stop_string_at_the_end() -> None:
@@ -61,7 +61,7 @@ def test_completions_answer_ends_at_a_stop_string_that_the_upstream_misses() -> 
     assert made.take(event("a END b", 4)) is None
     assert made.full
     assert made.call() is None
-    assert made.last() == TokenChunk("a ", (4,), "stop")
+    assert made.last() == TokenChunk("a ", (4,), "stop", stop="END")
 
 
 def test_completions_answer_asks_again_for_buffered_text_of_a_broken_stream() -> None:

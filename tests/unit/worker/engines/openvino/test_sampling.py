@@ -33,6 +33,12 @@ def test_generation_config_is_greedy_where_openvino_would_refuse_the_values(
     assert config(**sampling)["do_sample"] is False
 
 
+def test_generation_config_samples_from_the_most_probable_tokens() -> None:
+    sampled = config(top_k=5, seed=7)
+    assert (sampled["do_sample"], sampled["top_k"], sampled["rng_seed"]) == (True, 5, 7)
+    assert "top_k" not in config(temperature=0.7)
+
+
 def test_generation_config_samples_if_requested() -> None:
     sampled = config(temperature=0.7, top_p=0.9, presence_penalty=0.5, frequency_penalty=-0.5)
     assert sampled["do_sample"] is True

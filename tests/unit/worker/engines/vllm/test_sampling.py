@@ -24,6 +24,11 @@ def test_sampling_arguments_prefer_the_request_to_the_models_defaults() -> None:
     assert found["max_tokens"] == 7
 
 
+def test_sampling_arguments_have_the_biases_of_token_ids() -> None:
+    found = arguments(Sampling(max_tokens=9, top_k=5, logit_bias={"17": -100.0}))
+    assert (found["top_k"], found["logit_bias"]) == (5, {17: -100.0})
+
+
 def test_sampling_arguments_leave_the_rest_to_vllm() -> None:
     assert set(arguments(Sampling(max_tokens=9))) == {"max_tokens", "detokenize"}
 

@@ -12,7 +12,6 @@ from axon.protocol.refusals import no_content, refusal_of
 from axon.protocol.requests import (
     MAX_INPUT_CHARACTERS,
     MAX_TOOLS,
-    CreateResponse,
     FunctionTool,
     JsonSchema,
     MaxTokens,
@@ -21,6 +20,7 @@ from axon.protocol.requests import (
     TopP,
 )
 from axon.protocol.schemas import check_format_schema, check_tool_schema
+from axon.protocol.view_requests import MAX_STOPS, StopStrings, TopK, ViewRequest
 
 FORMAT_NAME = "output"
 """Name of the format of an answer: in this API it has none, and no model sees it."""
@@ -104,6 +104,8 @@ class CreateMessage(_Model):
     stream: bool | None = None
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     top_p: TopP | None = None
+    top_k: TopK = None
+    stop_sequences: Annotated[StopStrings, Field(max_length=MAX_STOPS)] | None = None
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
@@ -117,8 +119,16 @@ class CreateMessage(_Model):
         return self.thinking is not None and self.thinking.shown
 
 
-def parse_message(value: Mapping[str, Any]) -> CreateMessage:
-    """Validate a decoded body of ``POST /v1/messages``.
+class CountTokens(CreateMessage):
+    """The body of ``POST /v1/messages/count_tokens``: a message, which needs no limit."""
+
+    max_tokens: MaxTokens = 1
+
+
+def parse_message(
+    value: Mapping[str, Any], model: type[CreateMessage] = CreateMessage
+) -> CreateMessage:
+    """Validate a decoded body of ``POST /v1/messages``, or of a `CountTokens`.
 
     Raises
     ------
@@ -130,14 +140,14 @@ def parse_message(value: Mapping[str, Any]) -> CreateMessage:
     refuse_unserved(given, CreateMessage.model_fields)
     refuse_unserved_in_tools(given.get("tools"), Tool.model_fields)
     try:
-        request = CreateMessage.model_validate(given)
+        request = model.model_validate(given)
     except ValidationError as error:
         raise refusal_of(error, remedies=_REMEDIES) from error
     _check(request)
     return request
 
 
-def to_create_response(request: CreateMessage) -> CreateResponse:
+def to_create_response(request: CreateMessage) -> ViewRequest:
     """Return the request of the Responses API that asks for the same.
 
     It is not stored: the client sends the whole conversation again with each request, and the API
@@ -161,7 +171,7 @@ def to_create_response(request: CreateMessage) -> CreateResponse:
         raise no_content("messages")
     choice, config = request.tool_choice, request.output_config or OutputConfig()
     user_id = request.metadata.user_id if request.metadata else None
-    return CreateResponse(
+    return ViewRequest(
         idempotency_key=request.idempotency_key,
         model=request.model,
         instructions=instructions,
@@ -169,6 +179,9 @@ def to_create_response(request: CreateMessage) -> CreateResponse:
         max_output_tokens=request.max_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
+        top_k=request.top_k,
+        stop=request.stop_sequences or None,
+        early_usage=True,
         text=TextOptions(format=_format(config.format)) if config.format else TextOptions(),
         tools=[_function(tool) for tool in request.tools] if request.tools else None,
         tool_choice=choice.type if choice else None,

@@ -7,7 +7,7 @@ from pydantic_core import from_json
 
 from axon.ids import same_id
 from axon.protocol.anthropic.errors import check_answered
-from axon.protocol.objects import Json
+from axon.protocol.objects import STOP_SEQUENCE, Json
 
 NO_USAGE: Json = {
     "input_tokens": 0,
@@ -37,17 +37,23 @@ def message_of(response: Json, *, thinking: bool = False) -> Json:
         The response has no answer to show: it has failed, or was cancelled.
     """
     check_answered(response)
-    return message_start(response) | {
+    return message_start(response, usage=response["usage"]) | {
         "content": list(content_of(response["output"], thinking=thinking)),
-        "stop_reason": stop_reason_of(response),
-        "usage": usage_of(response["usage"]) | {"service_tier": _tier(response)},
+        **stop_of(response),
     }
 
 
-def message_start(response: Json) -> Json:
-    """Return a response's message before its first content; what it has used is not known yet.
+def message_start(response: Json, *, usage: Json | None) -> Json:
+    """Return a response's message before its first content.
 
     Its id is the response's under another prefix, so that either can be found by the other.
+
+    Parameters
+    ----------
+    response : Json
+        The response.
+    usage : Json | None
+        What it has used so far, as a response shows it; None if that is not known.
     """
     return {
         "id": same_id("msg", response["id"]),
@@ -57,7 +63,7 @@ def message_start(response: Json) -> Json:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": NO_USAGE | {"service_tier": _tier(response)},
+        "usage": usage_of(usage) | {"service_tier": _tier(response)},
     }
 
 
@@ -94,10 +100,17 @@ def tool_use_block(item: Json, *, tool_input: Json) -> Json:
     return {"type": "tool_use", "id": item["call_id"], "name": item["name"], "input": tool_input}
 
 
-def stop_reason_of(response: Json) -> str:
-    """Return why a completed or incomplete response has ended."""
+def stop_of(response: Json) -> Json:
+    """Return why a completed or incomplete response has ended, and which stop string ended it."""
+    stop = next((item[STOP_SEQUENCE] for item in response["output"] if STOP_SEQUENCE in item), None)
+    return {"stop_reason": _stop_reason(response, stop), "stop_sequence": stop}
+
+
+def _stop_reason(response: Json, stop: str | None) -> str:
     if details := response["incomplete_details"]:
         return _STOP_REASONS.get(details["reason"], "end_turn")
+    if stop is not None:
+        return "stop_sequence"
     calls = any(item["type"] == "function_call" for item in response["output"])
     return "tool_use" if calls else "end_turn"
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from axon.protocol.anthropic.errors import check_answered, messages_error
 from axon.protocol.anthropic.result import (
     message_start,
-    stop_reason_of,
+    stop_of,
     text_block,
     thinking_block,
     tool_use_block,
@@ -55,6 +55,7 @@ class MessageStream:
     def __init__(self, *, thinking: bool = False) -> None:
         self._thinking = thinking
         self._response: Json = {}
+        self._usage: Json | None = None
         self._blocks = 0
         self._open = False
         self._started = False
@@ -68,6 +69,8 @@ class MessageStream:
             The response has ended without an answer. Before the first event it is the answer to
             the request; after it, its own event (`error_event`) ends the stream.
         """
+        # The first event of the output tells the tokens of the prompt, if they are known so early.
+        self._usage = event.get("usage") or self._usage
         match event["type"]:
             case "response.created":
                 self._response = event["response"]
@@ -112,14 +115,16 @@ class MessageStream:
         if self._started:
             return []
         self._started = True
-        message = message_start(self._response)
+        message = message_start(self._response, usage=self._usage)
         return [_event({"type": "message_start", "message": message}), PING]
 
     def _end(self, response: Json) -> list[MessageEvent]:
         check_answered(response)
+        if not self._started:
+            self._usage = response["usage"]
         # An item that was cut short has no event of its own end.
         events = [*self._start(), *self._end_block()]
-        delta = {"stop_reason": stop_reason_of(response), "stop_sequence": None}
         usage = usage_of(response["usage"])
-        events.append(_event({"type": "message_delta", "delta": delta, "usage": usage}))
+        end = {"type": "message_delta", "delta": stop_of(response), "usage": usage}
+        events.append(_event(end))
         return [*events, _event({"type": "message_stop"})]

@@ -14,8 +14,6 @@ UNSERVED: Mapping[str, str] = {
     "inference_geo": "Leave it out: models run in the region of the deployment.",
     "mcp_servers": "Leave it out: call the servers yourself, as `tools`.",
     "speed": "Leave it out: there is one speed.",
-    "stop_sequences": "Leave it out: stop sequences are not served.",
-    "top_k": "Leave it out: use `top_p`.",
     "user_profile_id": "Leave it out: requests belong to the API key's tenant.",
 }
 """Fields of a request, each with what to do instead."""
@@ -37,7 +35,6 @@ HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "input_examples": ([],),
     "mcp_servers": ([],),
     "speed": ("standard",),
-    "stop_sequences": ([],),
 }
 """Values that ask for nothing but what is served anyway; null is one everywhere."""
 _THINKING_EDIT = "clear_thinking_"

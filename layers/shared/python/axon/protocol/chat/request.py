@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from axon.exceptions import RequestError
 from axon.protocol.chat.messages import ChatMessage, ChatModel, items_of, tag_of
@@ -14,7 +14,6 @@ from axon.protocol.requests import (
     OPENAI_TOOLS,
     AskedTier,
     ClientLabel,
-    CreateResponse,
     FormatName,
     FunctionName,
     FunctionTool,
@@ -32,7 +31,25 @@ from axon.protocol.requests import (
     Verbosity,
 )
 from axon.protocol.schemas import check_format_schema, check_tool_schema
+from axon.protocol.view_requests import (
+    OPENAI_STOPS,
+    LogitBias,
+    Seed,
+    StopStrings,
+    TopK,
+    ViewRequest,
+)
 
+_SAMPLING = (
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "top_k",
+    "seed",
+    "stop",
+    "logit_bias",
+)
 _ONLY_FUNCTIONS = "Use the type 'function': other tools are not served."
 _REMEDIES = {
     "messages.*.audio": "Leave it out: send the text as `content`.",
@@ -88,6 +105,13 @@ ResponseFormat = Annotated[
 ]
 
 
+def _stops(value: Any) -> Any:
+    """Return a stop string as a list of one; an empty one asks for nothing, as an empty list."""
+    if value in ("", []):
+        return None
+    return [value] if isinstance(value, str) else value
+
+
 class StreamOptions(ChatModel):
     """Options of a streamed answer; `include_obfuscation` is taken and changes nothing."""
 
@@ -110,6 +134,18 @@ class CompletionRequest(ChatModel):
     top_p: TopP | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
+    top_k: TopK = None
+    """A field of other servers with this API: clients send it in `extra_body`."""
+    seed: Seed | None = None
+    stop: Annotated[
+        Annotated[StopStrings, Field(max_length=OPENAI_STOPS)] | None, BeforeValidator(_stops)
+    ] = None
+    logit_bias: LogitBias = None
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The sampling parameters, which are the same in a `ViewRequest`."""
+        return {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
 
     @property
     def include_usage(self) -> bool:
@@ -156,7 +192,7 @@ def parse_chat(value: Mapping[str, Any]) -> ChatRequest:
     return request
 
 
-def to_create_response(request: ChatRequest) -> CreateResponse:
+def to_create_response(request: ChatRequest) -> ViewRequest:
     """Return the Responses request that asks for the same.
 
     It is not stored unless the client says so, which is this API's default.
@@ -171,15 +207,12 @@ def to_create_response(request: ChatRequest) -> CreateResponse:
         raise no_content("messages")
     limit = request.max_completion_tokens or request.max_tokens
     effort = request.reasoning_effort
-    return CreateResponse(
+    return ViewRequest(
         idempotency_key=request.idempotency_key,
         model=request.model,
         input=items,
         max_output_tokens=limit,
-        temperature=request.temperature,
-        top_p=request.top_p,
-        presence_penalty=request.presence_penalty,
-        frequency_penalty=request.frequency_penalty,
+        **request.sampling,
         text=TextOptions(format=_format(request.response_format), verbosity=request.verbosity),
         tools=[_function(tool.function) for tool in request.tools or ()] or None,
         tool_choice=request.tool_choice,

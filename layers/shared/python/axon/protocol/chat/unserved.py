@@ -28,10 +28,7 @@ _SAMPLERS = (
 """Fields of samplers that llama.cpp has, and TGI one of them."""
 
 UNSERVED_SAMPLING: Mapping[str, str] = {
-    "logit_bias": "Leave it out: tokens cannot be weighted.",
     "n": "Send one request for each answer.",
-    "seed": "Leave it out: sampling cannot be repeated.",
-    "stop": "Leave it out: stop sequences are not served.",
     # Of other servers with these APIs (vLLM, TGI, llama.cpp), which clients send in `extra_body`.
     **dict.fromkeys(_SAMPLERS, "Leave it out: use `temperature` and `top_p`."),
     "add_generation_prompt": "Leave it out: an answer is a new message.",
@@ -48,7 +45,7 @@ UNSERVED_SAMPLING: Mapping[str, str] = {
     "guided_json": "Use `response_format` of Chat Completions.",
     "guided_regex": "Use `response_format` of Chat Completions.",
     "ignore_eos": "Leave it out.",
-    "include_stop_str_in_output": "Leave it out: stop sequences are not served.",
+    "include_stop_str_in_output": "Leave it out: a stop string is no part of an answer.",
     "json_schema": "Use `response_format` of Chat Completions.",
     "length_penalty": "Leave it out.",
     "min_new_tokens": "Leave it out.",
@@ -59,10 +56,9 @@ UNSERVED_SAMPLING: Mapping[str, str] = {
     "reasoning": "Use `reasoning_effort` of Chat Completions.",
     "regex": "Use `response_format` of Chat Completions.",
     "repetition_penalty": "Leave it out: use `frequency_penalty`.",
-    "stop_token_ids": "Leave it out: stop sequences are not served.",
+    "stop_token_ids": "Leave it out: use `stop`.",
     "structured_outputs": "Use `response_format` of Chat Completions.",
     "thinking": "Use `reasoning_effort` of Chat Completions.",
-    "top_k": "Leave it out: use `top_p`.",
     "use_beam_search": "Leave it out.",
 }
 """Fields of this API and the older Completions that change how an answer is made, each with what to
@@ -99,9 +95,7 @@ HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "n": (1,),
     "reasoning": ({}, {"enabled": False}),
     "repetition_penalty": (1,),
-    "seed": (),  # zero is one
     "thinking": ({}, {"type": "disabled"}),
-    "top_k": (-1, 0),
     "top_logprobs": (0,),
     "typical_p": (1,),
 }

@@ -10,8 +10,8 @@ from axon.protocol.chat.unserved import HARMLESS as HARMLESS_IN_CHAT
 from axon.protocol.chat.unserved import UNSERVED_SAMPLING
 from axon.protocol.items import Message
 from axon.protocol.refusals import refusal_of
-from axon.protocol.requests import CreateResponse
 from axon.protocol.unserved import refuse_fields
+from axon.protocol.view_requests import ViewRequest
 
 DEFAULT_TOKENS = 16
 """Length of an answer to a request that sets none: the API's own default, which tools rely on."""
@@ -61,21 +61,18 @@ def parse_text(value: Mapping[str, Any]) -> TextRequest:
         raise refusal_of(error, remedies=_REMEDIES) from error
 
 
-def to_create_response(request: TextRequest) -> CreateResponse:
+def to_create_response(request: TextRequest) -> ViewRequest:
     """Return the Responses request whose answer is shown as the completion.
 
     The prompt is a message of the user, since the served models answer chats: what follows it is
     an answer to it, not its continuation in the same sentence.
     """
-    return CreateResponse(
+    return ViewRequest(
         idempotency_key=request.idempotency_key,
         model=request.model,
         # A list, because a string has a limit of its own.
         input=[Message(role="user", content=request.prompt)],
         max_output_tokens=request.max_tokens or DEFAULT_TOKENS,
-        temperature=request.temperature,
-        top_p=request.top_p,
-        presence_penalty=request.presence_penalty,
-        frequency_penalty=request.frequency_penalty,
+        **request.sampling,
         store=False,
     )
