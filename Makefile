@@ -19,7 +19,7 @@ SOURCES := app.py examples infra layers/shared functions inference_container rel
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev check test test-vllm test-clients chaos hostile test-deploy lint scan pin-images bench synth deploy destroy clean
+.PHONY: help setup dev check test test-vllm test-clients test-browser chaos hostile test-deploy lint scan pin-images bench synth deploy destroy clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -44,6 +44,9 @@ test-clients: setup ## talk to a local cloud with other people's clients, unmodi
 	@.venv/bin/python -m tests.clients.environments
 	@AXON_CLIENTS=1 .venv/bin/python -m pytest -n 0 tests/clients $(ARGS)
 
+test-browser: setup tests/browser/node_modules/.installed ## use the playground in a headless Chromium
+	@.venv/bin/python -m tests.browser $(ARGS)
+
 chaos: setup ## break a local cloud for a while and count what is lost (MINUTES=10 SEED=...)
 	.venv/bin/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
@@ -57,7 +60,7 @@ lint: setup ## check style, types and the size of files
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	@find $(SOURCES) -type f \( -name '*.py' -o -name '*.lua' -o -name '*.sql' -o -name '*.mjs' \
+	@find $(SOURCES) -name node_modules -prune -o -type f \( -name '*.py' -o -name '*.lua' -o -name '*.sql' -o -name '*.mjs' \
 		-o -name '*.js' -o -name '*.css' -o -name '*.html' \) \
 		-exec .venv/bin/python -m tools.files {} +
 
@@ -83,7 +86,7 @@ destroy: setup ## remove from AWS what ENV=dev deployed
 	@.venv/bin/python -m infra.deploy destroy $(ENV) $(ARGS)
 
 clean: ## remove what setup and the tools made; your data in .axon stays
-	rm -rf .venv .tools .vllm .clients node_modules .bench .beside cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .vllm .clients node_modules tests/browser/node_modules .bench .beside cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .tools/.uv-$(UV_VERSION): tools/uv.txt
@@ -125,4 +128,9 @@ clean: ## remove what setup and the tools made; your data in .axon stays
 node_modules/.installed: .venv/.synced package.json package-lock.json .npmrc
 	@echo "setup 3/3: npm packages into node_modules"
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci
+	@touch $@
+
+tests/browser/node_modules/.installed: .venv/.synced tests/browser/package-lock.json tests/browser/install.mjs .npmrc
+	@echo "test-browser: Chromium into tests/browser/node_modules (70 MB, 230 MB unpacked)"
+	@cd tests/browser && export PATH="$(CURDIR)/.venv/bin:$$PATH" && npm ci --userconfig ../../.npmrc && node install.mjs
 	@touch $@

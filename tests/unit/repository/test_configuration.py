@@ -13,7 +13,7 @@ from tests.unit.repository.test_documents import DOCUMENTS
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 IN_DOCUMENTS = re.compile(r"(?:`|^    |&& )make ([a-z][a-z-]*)", re.MULTILINE)
-CI_STEPS = ["lint", "test", "test-vllm", "test-clients", "scan", "test-deploy"]
+CI_STEPS = ["lint", "test", "test-vllm", "test-clients", "test-browser", "scan", "test-deploy"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -4,6 +4,8 @@ import { serverSentEvents } from "./sse.js";
 
 export const BASE = new URL(".", document.baseURI).href.replace(/\/$/, "");
 
+const LONGEST_MS = 30_000; // of a request that is answered at once
+
 /** An error as the API gives it; `status` is 0 where no answer came. */
 export class ApiError extends Error {
   constructor({ status = 0, code = "", message, param = null, requestId = "", retryAfter = 0 }) {
@@ -24,7 +26,7 @@ export class Api {
 
   /** Send a request; return its JSON. Raises ApiError. */
   async json(method, path, { key = this.store.key } = {}) {
-    const answer = await this.#send(method, path, { key });
+    const answer = await this.#send(method, path, { key, signal: AbortSignal.timeout(LONGEST_MS) });
     return answer.json();
   }
 

@@ -25,7 +25,8 @@ const PYTHON_LOOPS = {
 function python({ api, body, base }) {
   const [name, module, url] = api === "messages"
     ? ["Anthropic", "anthropic", base] : ["OpenAI", "openai", `${base}/v1`];
-  const fields = Object.entries(body).map(([field, value]) => `    ${field}=${pythonValue(value, 1)},`);
+  const fields = Object.entries(argumentsOf(api, body)).map(([field, value]) =>
+    `    ${field}=${pythonValue(value, 1)},`);
   return `# pip install ${module}
 import os
 
@@ -38,6 +39,12 @@ ${fields.join("\n")}
 ${PYTHON_LOOPS[api]}
 print()
 `;
+}
+
+/** Anthropic's SDK from 2.x on has no argument for the temperature; the API still takes it. */
+function argumentsOf(api, { temperature, ...others }) {
+  if (temperature === undefined) return others;
+  return api === "messages" ? { ...others, extra_body: { temperature } } : { ...others, temperature };
 }
 
 function pythonValue(value, depth) {

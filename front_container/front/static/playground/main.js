@@ -65,7 +65,8 @@ function showEvents(shown) {
 function cover() {
   const sidebar = phone.matches && $("sidebar").classList.contains("shown");
   const events = phone.matches && !$("events").hidden;
-  $("main").inert = sidebar || events;
+  // The heading stays: it names the page whatever covers it.
+  for (const part of $("main").children) part.inert = (sidebar || events) && part.tagName !== "H1";
   $("sidebar").inert = phone.matches && (!sidebar || events);
 }
 
@@ -86,7 +87,7 @@ new MutationObserver(cover).observe($("events"), { attributeFilter: ["hidden"] }
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.isComposing || document.querySelector("dialog[open]")) return;
   if (phone.matches && $("sidebar").classList.contains("shown")) showSidebar(false);
-  else if (app.conversation?.running && !$("main").inert) app.stop();
+  else if (app.conversation?.running && !$("composer").inert) app.stop();
   else if (!$("events").hidden) showEvents(false);
 });
 

@@ -9,6 +9,7 @@ const HEADING = /^(#{1,6})\s+(.*)$/s;
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/s;
 const QUOTE = /^>\s?(.*)$/s;
 const RULE = /^\s*([-*_])(\s*\1){2,}\s*$/;
+const LEVEL = 2; // of the heading that each answer has; its own begin below
 const LONGEST_SPAN = 2000; // how far the end of bold text or of a link is looked for
 
 /** Shows a text that grows. Only its last block is made again, so a long answer stays cheap. */
@@ -17,6 +18,7 @@ export class MarkdownView {
   #text = "";
   #final = 0; // where the last block begins: all before it is shown and never changes
   #last = null;
+  #level = LEVEL; // of the last heading before the last block
 
   constructor(root) {
     this.#root = root;
@@ -28,17 +30,23 @@ export class MarkdownView {
       this.#root.replaceChildren();
       this.#final = 0;
       this.#last = null;
+      this.#level = LEVEL;
     }
     this.#text = text;
     this.#last?.remove();
     this.#last = null;
     const from = this.#final;
     for (const block of blocks(text.slice(from))) {
-      this.#last = render(block);
+      if (this.#last) this.#level = levelOf(this.#last) ?? this.#level;
+      this.#last = render(block, this.#level);
       this.#final = from + block.start;
       this.#root.append(this.#last);
     }
   }
+}
+
+function levelOf(node) {
+  return /^H\d$/.test(node.tagName) ? Number(node.tagName[1]) : null;
 }
 
 /** Yield the blocks of a text: `{type, start, ...}`. */
@@ -116,13 +124,13 @@ function list(lines, at) {
   return [{ type: "list", items }, at];
 }
 
-function render(block) {
+function render(block, above) {
   switch (block.type) {
     case "code":
       return codeBlock(block);
     case "heading":
-      // The page has h1 and h2, so those of an answer begin below them.
-      return el(`h${Math.min(6, block.level + 2)}`, {}, ...inline(block.text));
+      // No level is left out, as readers who move by headings expect.
+      return el(`h${Math.min(6, block.level + LEVEL, above + 1)}`, {}, ...inline(block.text));
     case "rule":
       return el("hr");
     case "list":

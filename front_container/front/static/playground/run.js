@@ -211,7 +211,10 @@ export class Run {
       this.state.status = "cancelled";
       return;
     }
-    this.error = error instanceof ApiError ? error : new ApiError({ message: String(error) });
+    this.error = error instanceof ApiError ? error : new ApiError({
+      code: "connection_error",
+      message: `The connection ended before the answer did (${error.message}).`,
+    });
     this.state.error = { code: this.error.code, message: this.error.message };
     const broken = this.dialect.resumable && this.state.id && this.error.passing;
     this.state.status = broken ? "broken" : "failed";

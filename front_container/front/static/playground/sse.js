@@ -1,5 +1,7 @@
 // Server-sent events of a fetch: EventSource cannot send a key or a body.
 
+const SILENCE_MS = 45_000; // the server sends a comment each 15 s, so the connection is gone
+
 /** Yield `{event, data}` for each event of a stream of bytes; comments are left out. */
 export async function* serverSentEvents(stream) {
   const decoder = new TextDecoder();
@@ -9,7 +11,7 @@ export async function* serverSentEvents(stream) {
   let data = [];
   try {
     for (;;) {
-      const { value, done } = await reader.read();
+      const { value, done } = await within(SILENCE_MS, reader.read());
       if (done) return; // an event without its empty line is incomplete, and is dropped
       for (const line of lines.feed(decoder.decode(value, { stream: true }))) {
         if (line === "") {
@@ -22,6 +24,19 @@ export async function* serverSentEvents(stream) {
     }
   } finally {
     reader.cancel().catch(() => {}); // a reader that is left must close the connection
+  }
+}
+
+/** Wait for a promise, but no longer; raises TypeError then, as fetch does for a lost connection. */
+async function within(ms, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new TypeError("Nothing came for too long.")), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

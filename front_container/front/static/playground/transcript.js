@@ -166,7 +166,7 @@ export function errorNodes(error, remedies = []) {
 }
 
 function article(name, className, ...children) {
-  const node = el("article", { className }, ...children);
+  const node = el("article", { className }, el("h2", { className: "sr-only" }, name), ...children);
   node.setAttribute("aria-label", name);
   return node;
 }
