@@ -153,13 +153,18 @@ class _Document:
             return {"schema": {"type": "string"}}
         if not isinstance(shape, Events):
             return {"schema": self._schemas.of_answer(shape)}
-        events = {name: self._schemas.of_answer(each) for name, each in shape.shapes.items()}
-        # OpenAPI has a place for events from 3.2 on (`itemSchema`), which few tools read yet.
-        described: Json = {"schema": {"type": "string"}, "x-events-named": shape.named}
-        described["x-events"] = events
+        # Before 3.2, whose `itemSchema` few tools read, the schema is that of each event.
+        events = [self._event(name, each, shape) for name, each in shape.shapes.items()]
         if shape.last:
-            described["x-last-event"] = shape.last
-        return described
+            events.append(_event_schema({"data": {"const": shape.last}}))
+        return {"schema": {"oneOf": events}}
+
+    def _event(self, name: str, shape: Any, events: Events) -> Json:
+        """Return the schema of an event: its name, if it is sent with one, and its JSON."""
+        schema = self._schemas.of_answer(shape)
+        data = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
+        named = {"event": {"const": name}} if events.named else {}
+        return _event_schema({**named, "data": data})
 
     def _refusals_of(self, route: Route | OpenRoute) -> Iterator[tuple[int, Json]]:
         """Yield the errors of a route, each by its status; they are the same for many routes."""
@@ -175,6 +180,10 @@ class _Document:
                 "content": {JSON: {"schema": schema}},
             }
             yield status, {"$ref": f"#/components/responses/{name}"}
+
+
+def _event_schema(fields: Json) -> Json:
+    return {"type": "object", "required": list(fields), "properties": fields}
 
 
 def _refused(operation: Operation) -> set[int]:

@@ -1,18 +1,25 @@
 """Operations of Chat Completions and the older Completions."""
 
+from typing import Any
+
 from axon.protocol.chat import unserved as chat_unserved
 from axon.protocol.chat.request import ChatRequest
 from axon.protocol.completions import request as text_request
 from front.operations.answers.chat import ChatCompletion, ChatCompletionChunk, TextCompletion
+from front.operations.answers.errors import OpenAIError
 from front.operations.operation import EVENTS, JSON, Answer, Events, Operation, RequestBody
 from front.operations.parameters import IDEMPOTENCY_KEY
 
-_DONE = "[DONE]"
 _STREAMED = (
     "Its data is a chunk; the last one is `[DONE]`. An error after the beginning is an event with "
     "the error's body, and no `[DONE]` follows. A comment comes after each 15 s without an event."
 )
 _REFUSALS = (404, 409, 502)
+
+
+def _events(chunk: Any) -> Events:
+    return Events({"chunk": chunk, "error": OpenAIError}, named=False, last="[DONE]")
+
 
 CHAT = Operation(
     id="createChatCompletion",
@@ -30,7 +37,7 @@ CHAT = Operation(
     answers={
         200: Answer(
             f"The completion. With `stream`, events without names. {_STREAMED}",
-            {JSON: ChatCompletion, EVENTS: Events({"chunk": ChatCompletionChunk}, False, _DONE)},
+            {JSON: ChatCompletion, EVENTS: _events(ChatCompletionChunk)},
         )
     },
     refusals=_REFUSALS,
@@ -51,7 +58,7 @@ TEXT = Operation(
     answers={
         200: Answer(
             f"The completion. With `stream`, events without names. {_STREAMED}",
-            {JSON: TextCompletion, EVENTS: Events({"chunk": TextCompletion}, False, _DONE)},
+            {JSON: TextCompletion, EVENTS: _events(TextCompletion)},
         )
     },
     refusals=_REFUSALS,

@@ -58,7 +58,7 @@ class Events:
     Parameters
     ----------
     shapes : Mapping[str, Any]
-        Types of the events' data, by the events' names; those of one API have no names, and the
+        Types of the events' data, by the events' names; where events are sent without one, the
         key says what they are.
     named : bool
         Whether the events are sent with these names.

@@ -49,9 +49,10 @@ def routes(context: FrontContext) -> Sequence[Route]:
     """Return the routes of models; a name may have slashes, as in ``meta-llama/Llama-3.1-8B``."""
 
     async def list_models(call: Call) -> web.Response:
+        limit = _LIMIT.of(call.request.query)
         names = await context.models.names()
         if speaks_anthropic(call.request):
-            return json_answer(_page(call.request, names))
+            return json_answer(_page(call.request, names, limit=limit))
         return json_answer({"object": "list", "data": [_model(name) for name in names]})
 
     async def retrieve(call: Call) -> web.Response:
@@ -78,12 +79,12 @@ def routes(context: FrontContext) -> Sequence[Route]:
     )
 
 
-def _page(request: web.Request, names: list[str]) -> Json:
+def _page(request: web.Request, names: list[str], *, limit: int) -> Json:
     """Return a page of models as Anthropic's API does; OpenAI's has no pages of them."""
     query = request.query
     return model_page(
         names,
-        limit=_LIMIT.of(query),
+        limit=limit,
         after_id=_AFTER.of(query),
         before_id=_BEFORE.of(query),
     )

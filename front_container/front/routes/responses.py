@@ -106,9 +106,9 @@ class _ResponseRoutes:
         response_id = _response_id(call)
         query = call.request.query
         described.INCLUDE.check(query)
+        after = described.STARTING_AFTER.of(query)
         if not described.STREAM.of(query):
             return json_answer(await self._response(call, response_id))
-        after = described.STARTING_AFTER.of(query)
         tenant_id = call.principal.tenant_id
         # Before the headers, since it decides about the status.
         await self._context.retrieval.require_events(response_id, tenant_id=tenant_id, after=after)

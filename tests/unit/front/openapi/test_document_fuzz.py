@@ -1,0 +1,109 @@
+"""Requests that schemathesis makes from /openapi.json, to a front that serves on a real socket."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import hypothesis
+import requests
+import schemathesis
+from hypothesis import given
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.generation.case import Case as AnyCase
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from axon.jobs import Job
+from tests.unit.axon.samples import MODEL
+from tests.unit.front.front_harness import KEY, FrontHarness
+
+Case = AnyCase[Any]
+Operation = APIOperation[Any, Any, Any, Any]
+
+REQUESTS = int(os.environ.get("AXON_FUZZ_REQUESTS", "2"))
+"""Requests to each operation that fit its description, and as many that do not."""
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    ignored_auth,
+]
+SETTINGS = hypothesis.settings(
+    max_examples=REQUESTS,
+    derandomize=True,  # the same requests each time
+    deadline=None,
+    database=None,
+    phases=[hypothesis.Phase.generate],
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+
+
+async def test_front_keeps_to_its_document(harness: FrontHarness) -> None:
+    worker = asyncio.create_task(answer_all(harness))
+    async with harness.client.get("/openapi.json") as answer:
+        described = schemathesis.openapi.from_dict(await answer.json())
+    for result in described.get_all_operations():
+        assert isinstance(result, Ok), result
+        response_id = await ended_response(harness)
+        await asyncio.to_thread(fuzz, result.ok(), url=harness.url, response_id=response_id)
+    worker.cancel()
+
+
+async def answer_all(harness: FrontHarness) -> None:
+    """Answer each response that is accepted, as a worker does."""
+    while True:
+        message = await harness.responses.jobs._visible.get()
+        await harness.responses.answer(Job.decode(message.body).response_id, "Hel", "lo")
+
+
+async def ended_response(harness: FrontHarness) -> str:
+    async with await harness.post() as answer:
+        return str((await answer.json())["id"])
+
+
+def fuzz(operation: Operation, *, url: str, response_id: str) -> None:
+    """Send requests of an operation, which fit its description and do not, and check the answers.
+
+    What only chance would find is given: the model and a response that exist.
+    """
+    needs_key = operation.definition.raw.get("security") != []
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {KEY}"
+        for mode in GenerationMode if needs_key else [GenerationMode.POSITIVE]:
+            right = mode is GenerationMode.POSITIVE
+            send = partial(send_case, session, url, response_id if right else None)
+            with suppress(Unsatisfiable):  # no request can be wrong
+                SETTINGS(given(operation.as_strategy(generation_mode=mode))(sender(send)))()
+
+
+def send_case(session: requests.Session, url: str, response_id: str | None, case: Case) -> None:
+    if response_id and "response_id" in case.path_parameters:
+        case.path_parameters["response_id"] = response_id
+    if isinstance(case.body, dict) and is_model_name(case.body.get("model")):
+        case.body["model"] = MODEL
+    case.call_and_validate(url, session, checks=CHECKS, timeout=10)
+
+
+def sender(send: Callable[[Case], None]) -> Callable[[Case], None]:
+    """Return a function as hypothesis wants it, of one argument without a default."""
+    return lambda case: send(case)
+
+
+def is_model_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 256
