@@ -52,7 +52,13 @@ class ClientHarness:
         path = folder / f"{program}.mjs"
         return self.run("node", str(path), INTRODUCTION, QUESTION, variables=variables)
 
-    def run(self, *command: str, variables: Mapping[str, str] | None = None, said: str = "") -> str:
+    def run(
+        self,
+        *command: str,
+        variables: Mapping[str, str] | None = None,
+        said: str = "",
+        timeout_s: float = TIMEOUT_S,
+    ) -> str:
         """Run a command in the home, with `said` as its input; return what it printed."""
         done = subprocess.run(
             command,
@@ -61,7 +67,7 @@ class ClientHarness:
             input=said,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
         log = self.cloud.log("front")[-2000:]

@@ -75,7 +75,7 @@ def test_request_may_say_that_it_wants_nothing_special() -> None:
         {
             **REQUEST,
             "stream": True,
-            "stream_options": {"include_obfuscation": True},
+            "stream_options": {"include_obfuscation": True, "include_usage": True},
             "context_management": [],
             "tools": [{**TOOL, "async": False, "defer_loading": False}],
         }
@@ -103,6 +103,13 @@ def test_request_has_at_most_as_many_tools_as_openai_allows() -> None:
 @pytest.mark.parametrize("kind", sorted({*types_of(ToolParam), "future_tool"} - {"function"}))
 def test_tool_of_each_other_type_is_refused_by_its_place(kind: str) -> None:
     assert (refused(tools=[TOOL, {"type": kind}]).param or "").startswith("tools.1")
+
+
+def test_tool_that_codex_sends_is_refused_with_what_leaves_it_out() -> None:
+    error = refused(tools=[TOOL, {"type": "web_search", "external_web_access": False}])
+    assert (error.code, error.param) == ("invalid_value", "tools.1.type")
+    assert '`web_search = "disabled"`' in error.message
+    assert "`[agents]`" in refused(tools=[{"type": "namespace", "tools": [TOOL]}]).message
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Fields of OpenAI's APIs that Axon does not serve: refused by name, as nothing may be ignored."""
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations, product
 from typing import Any
 
 from axon.exceptions import RequestError
@@ -41,6 +42,12 @@ UNSERVED_IN_TOOLS: Mapping[str, str] = {
     "defer_loading": "Leave it out: there is no tool search.",
 }
 """Fields of a function tool, each with what to do instead."""
+UNSERVED_TOOLS: Mapping[str, str] = {
+    "namespace": "Codex leaves it out with `enabled = false` in `[agents]`.",
+    "web_search": 'Codex leaves it out with `web_search = "disabled"`.',
+}
+"""Types of tools that a client sends by default, each with what keeps it from doing so."""
+_STREAM_OPTIONS = ("include_obfuscation", "include_usage")
 HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "allowed_callers": ([], ["direct"]),
     "async": (False,),
@@ -48,8 +55,13 @@ HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "defer_loading": (False,),
     "logprobs": (False,),
     "n": (1,),
-    # Obfuscation hides the lengths of deltas from who watches the network; none is promised.
-    "stream_options": ({}, *({"include_obfuscation": asked} for asked in (False, True, None))),
+    # Obfuscation hides the lengths of deltas from who watches the network; none is promised. Some
+    # programs ask for the usage as in Chat Completions; the last event has it anyway.
+    "stream_options": tuple(
+        dict(zip(names, asked, strict=True))
+        for names in ((), *combinations(_STREAM_OPTIONS, 1), _STREAM_OPTIONS)
+        for asked in product((False, True, None), repeat=len(names))
+    ),
 }
 """Values that ask for nothing but what is served anyway; null is one everywhere."""
 
@@ -72,8 +84,16 @@ def refuse_unserved(request: Mapping[str, Any]) -> None:
                 param=where,
             )
     for where, tool in objects_of(request, "tools"):
-        if tool.get("type") == "function":
+        kind = tool.get("type")
+        if kind == "function":
             refuse_unserved_in_tool(tool, where=f"{where}.")
+        elif isinstance(kind, str):
+            raise RequestError(
+                f"Invalid '{where}.type': {kind[:64]!r}. Leave the tool out: only those of the "
+                f"type 'function' are served. {UNSERVED_TOOLS.get(kind, '')}".rstrip(),
+                code="invalid_value",
+                param=f"{where}.type",
+            )
 
 
 def refuse_unserved_in_tool(tool: Mapping[str, Any], *, where: str) -> None:
