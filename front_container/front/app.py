@@ -88,6 +88,8 @@ def _context(
     return FrontContext(
         service=backend.service,
         retrieval=backend.retrieval,
+        named=backend.named,
+        items=backend.items,
         reader=ResponseReader(
             follower=follower,
             attendance=composition.attendance(settings, valkey=valkey),

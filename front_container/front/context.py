@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from axon.directory.connections import ConnectionDirectory
+from axon.named_conversations.items import ConversationItems
+from axon.named_conversations.service import NamedConversations
 from axon.responses.retrieval import ResponseRetrieval
 from axon.responses.service import ResponseService
 from front.authentication import Authenticator
@@ -23,6 +25,10 @@ class FrontContext:
         Accepts, cancels and deletes responses.
     retrieval : ResponseRetrieval
         Finds responses that run or are stored.
+    named : NamedConversations
+        The conversations that clients have created.
+    items : ConversationItems
+        Their items.
     reader : ResponseReader
         Follows responses for HTTP requests.
     authenticator : Authenticator
@@ -47,6 +53,8 @@ class FrontContext:
 
     service: ResponseService
     retrieval: ResponseRetrieval
+    named: NamedConversations
+    items: ConversationItems
     reader: ResponseReader
     authenticator: Authenticator
     models: ServedModels

@@ -35,7 +35,8 @@ def validate(data: bytes) -> dict[str, Any]:
     assert not unknown, f"the SDK knows no {unknown}"
     decoded: dict[str, Any] = loads(data)
     if "response" in decoded:
-        assert set(decoded["response"]) == RESPONSE_FIELDS
+        optional = {"conversation"} & set(decoded["response"])  # only of a named conversation
+        assert set(decoded["response"]) == RESPONSE_FIELDS | optional
     return decoded
 
 

@@ -36,7 +36,7 @@ _REASONS: Mapping[int, str] = {
     403: "The Host or Origin header is one that has no access.",
     404: "What the request names does not exist.",
     408: "The body did not arrive within 60 s.",
-    409: "The idempotency key belongs to another request.",
+    409: "The idempotency key belongs to another request, or the conversation is locked.",
     410: "The events are lost or no longer kept.",
     413: "The request is too large.",
     415: "The body is no JSON, or compressed in a way that is not served.",

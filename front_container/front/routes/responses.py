@@ -18,11 +18,11 @@ from axon.protocol.requests import (
     parse_body,
 )
 from axon.protocol.view_requests import to_count
-from axon.responses.item_pages import ItemPage
 from axon.responses.terminator import unknown_response
 from axon.serialization import dumps
 from front.context import FrontContext
 from front.errors import OPENAI
+from front.items import page_of
 from front.operations import responses as described
 from front.requests import add_idempotency_key
 from front.routing import Call, Route, json_answer
@@ -130,13 +130,7 @@ class _ResponseRoutes:
 
     async def input_items(self, call: Call) -> web.StreamResponse:
         """Answer with a page of the items that the response's request brought."""
-        query = call.request.query
-        described.INCLUDE.check(query)
-        page = ItemPage(
-            limit=described.LIMIT.of(query),
-            newest_first=described.ORDER.of(query) == "desc",
-            after=described.AFTER.of(query),
-        )
+        page = page_of(call.request.query)
         items = await self._context.retrieval.input_items(
             _response_id(call), tenant_id=call.principal.tenant_id
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from front.context import FrontContext
 from front.routes import (
     chat,
+    conversations,
     health,
     messages,
     models,
@@ -27,7 +28,7 @@ def all_routes(context: FrontContext, *, ready: Callable[[], bool]) -> Sequence[
         Returns whether requests that came now could be served.
     """
     routes: list[Route | OpenRoute] = []
-    for module in (responses, websocket, chat, messages, models):
+    for module in (responses, websocket, conversations, chat, messages, models):
         routes += module.routes(context)
     routes += health.routes(context, ready=ready)
     if context.playground:

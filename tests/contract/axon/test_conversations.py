@@ -113,6 +113,18 @@ class TestTurnStore:
         await stores.cache.put([newer])
         assert await stores.cache.chain("resp_0") == [newer]
 
+    async def test_takes_no_copy_of_a_turn_that_was_changed_behind_it(self, stores: Stores) -> None:
+        assert isinstance(stores.cache, ValkeyTurnCache | FakeTurns)
+        turns = [turn(0), turn(1), turn(2)]
+        await stores.cache.put(turns)
+        await stores.cache.forget("resp_1")
+        await stores.cache.put([turn(1)])  # by a reader that has read the database before
+        assert await stores.cache.chain("resp_2") == [turn(2)]
+        assert await stores.cache.heads("resp_2") == [TurnHead.of(turn(2))]
+        changed = turn(1).model_copy(update={"input": []})
+        await stores.write([turn(0), changed])
+        assert await stores.conversations.chain("resp_2", **HERE) == [turn(0), changed, turn(2)]
+
 
 class TestTurnHeads:
     @pytest.mark.parametrize("length", [1, 2, 16, 17, 18, 40])

@@ -1,6 +1,7 @@
 """The unmodified SDK of OpenAI at fronts over real servers, with a worker."""
 
 import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
 
 import openai
@@ -44,6 +45,46 @@ async def test_front_serves_the_responses_api_to_the_sdk(harness: FrontHarness) 
             await client.responses.retrieve(second.id)
         assert caught.value.code == "response_not_found"
         assert caught.value.request_id is not None
+
+
+async def test_front_serves_the_conversations_api_to_the_sdk(
+    harness: FrontHarness, valkey_url: str, write_history: Callable[[], Awaitable[int]]
+) -> None:
+    async with harness.worker(echo_token_ms="1"), harness.front() as (client, _):
+        made = await client.conversations.create(
+            items=[{"type": "message", "role": "user", "content": "before"}],
+            metadata={"topic": "tests"},
+        )
+        first = await client.responses.create(model="echo", input="one", conversation=made.id)
+        assert first.conversation is not None
+        assert (first.conversation.id, first.previous_response_id) == (made.id, None)
+        stream = await client.responses.create(
+            model="echo", input="two", conversation={"id": made.id}, stream=True
+        )
+        events = [event async for event in stream]
+        assert events[-1].type == "response.completed"
+        assert await _texts(client.conversations.items.list(made.id, order="asc", limit=2)) == [
+            "before", "one", "one", "two", "two",
+        ]  # fmt: skip
+        assert await write_history() == 2
+        with redis.Redis.from_url(valkey_url) as admin:  # what is read now comes from PostgreSQL
+            admin.delete(*admin.keys("axon:turn:*"), *admin.keys("axon:response:*"))
+        await client.responses.delete(first.id)
+        items = client.conversations.items
+        (added,) = (await items.create(made.id, items=[{"role": "user", "content": "x"}])).data
+        assert added.id is not None
+        assert (await items.retrieve(added.id, conversation_id=made.id)).id == added.id
+        await client.responses.create(model="echo", input="three", conversation=made.id)
+        assert (await items.delete(added.id, conversation_id=made.id)).id == made.id
+        assert await _texts(items.list(made.id, order="asc")) == [
+            "before", "two", "two", "three", "three",
+        ]  # fmt: skip
+        changed = await client.conversations.update(made.id, metadata={"topic": "done"})
+        assert changed == await client.conversations.retrieve(made.id)
+        assert (await client.conversations.delete(made.id)).deleted
+        with pytest.raises(openai.NotFoundError) as caught:
+            await client.responses.create(model="echo", input="four", conversation=made.id)
+        assert caught.value.code == "conversation_not_found"
 
 
 async def test_front_that_ends_leaves_its_streams_to_another_one(harness: FrontHarness) -> None:
@@ -110,3 +151,8 @@ async def test_front_ends_the_stream_of_a_revoked_key(harness: FrontHarness) -> 
         assert events[-1].response.status == "cancelled"
         with pytest.raises(openai.AuthenticationError):
             await client.responses.retrieve(created.response.id)
+
+
+async def _texts(items: AsyncIterable[Any]) -> list[str]:
+    """Return the texts of all pages of a list."""
+    return [item.content[0].text async for item in items]

@@ -14,6 +14,7 @@ from botocore.credentials import ReadOnlyCredentials
 
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobSender
 from axon.adapters.aws.sqs_api import SqsApi
+from axon.adapters.postgres.conversations import PostgresConversationStore
 from axon.adapters.postgres.retention import PostgresResponseRows
 from axon.adapters.postgres.stores import PostgresTurnStore
 from axon.adapters.valkey import keys as keys_of
@@ -27,8 +28,10 @@ from axon.conversations import Conversations
 from axon.deadlines import Deadlines
 from axon.event_log.log import LoggedEvent, ResponseMeta
 from axon.jobs import Job, JobSender
+from axon.named_conversations.service import NamedConversations
 from axon.responses.deletion import ResponseDeletion
 from axon.responses.finisher import ResponseFinisher
+from axon.responses.retrieval import ResponseRetrieval
 from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
 from axon.scaling import FixedWorkerScaler
@@ -273,12 +276,11 @@ async def harness(
         terminator = ResponseTerminator(event_log=log, finisher=finisher)
         jobs = SqsJobSender(api=apis[0])
         rows = PostgresResponseRows(pool=pool)
+        pending = ValkeyPendingHistory(valkey=valkey)
+        conversations = Conversations(cache=turns, database=PostgresTurnStore(pool=pool))
         service = ResponseService(
             event_log=log,
-            conversations=Conversations(
-                cache=turns,
-                database=PostgresTurnStore(pool=pool),
-            ),
+            conversations=conversations,
             jobs=jobs,
             finisher=finisher,
             terminator=terminator,
@@ -286,11 +288,18 @@ async def harness(
             deletion=ResponseDeletion(
                 event_log=log,
                 terminator=terminator,
-                pending=ValkeyPendingHistory(valkey=valkey),
+                pending=pending,
                 rows=rows,
                 traces=ValkeyResponseTraces(valkey=valkey),
             ),
             rows=rows,
+            named=NamedConversations(
+                store=PostgresConversationStore(pool=pool),
+                conversations=conversations,
+                responses=ResponseRetrieval(
+                    event_log=log, rows=rows, conversations=conversations, pending=pending
+                ),
+            ),
         )
         harness = WorkerHarness(
             variables=variables, service=service, terminator=terminator, log=log, jobs=jobs,

@@ -7,7 +7,6 @@ import aiohttp
 from axon.adapters.observability.metrics import new_registry
 from axon.event_log.follower import ResponseFollower
 from axon.exceptions import UnavailableError, WrongKeysError
-from axon.responses.retrieval import ResponseRetrieval
 from axon.tenants.principal import Principal
 from front.authentication import Authenticator
 from front.bodies import Bodies
@@ -68,12 +67,9 @@ class FrontHarness:
         )
         self.context = FrontContext(
             service=backend.service,
-            retrieval=ResponseRetrieval(
-                event_log=backend.valkey,
-                rows=backend.deleted,
-                conversations=backend.conversations,
-                pending=backend.pending,
-            ),
+            retrieval=backend.retrieval,
+            named=backend.named,
+            items=backend.items,
             reader=self.reader,
             authenticator=Authenticator(keys=KeysStub()),
             models=ServedModels(

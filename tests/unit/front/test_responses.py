@@ -63,7 +63,7 @@ async def test_responses_create_answers_200_also_for_a_failed_response(
     [
         ({"model": "none"}, 404, "model_not_found", "model"),
         ({"background": True}, 400, "unsupported_parameter", "background"),
-        ({"conversation": "conv_1"}, 400, "unsupported_parameter", "conversation"),
+        ({"conversation": "conv_1"}, 404, "conversation_not_found", "conversation"),
         ({"include": ["file_search_call.results"]}, 400, "unsupported_parameter", "include"),
         ({"stream": "yes"}, 400, "invalid_value", "stream"),
         ({"stream": True, "input": 1}, 400, "invalid_value", "input"),

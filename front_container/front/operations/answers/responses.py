@@ -137,6 +137,12 @@ class ShownText(TypedDict):
     format: ShownFormat
 
 
+class ShownConversation(TypedDict):
+    """The conversation that the request named."""
+
+    id: str
+
+
 class Response(TypedDict):
     """A response: the answer to one request, and the request's options."""
 
@@ -171,6 +177,7 @@ class Response(TypedDict):
     metadata: dict[str, str]
     safety_identifier: str | None
     prompt_cache_key: str | None
+    conversation: NotRequired[ShownConversation]
 
 
 class CountedTokens(TypedDict):

@@ -132,6 +132,17 @@ class TurnCache(TurnStore, Protocol):
         ...
 
 
+class EditableTurnCache(TurnCache, Protocol):
+    """A cache of turns that clients may change in the database behind it."""
+
+    async def forget(self, response_id: str) -> None:
+        """Drop a stored turn that was changed in the database, and take no copy of it for an hour.
+
+        A reader may have read the database before the change, and be about to put what it found.
+        """
+        ...
+
+
 class Conversations:
     """Reads turns through the cache.
 
@@ -233,8 +244,8 @@ MAX_CONVERSATION_BYTES = 50_000_000
 """Most bytes of its turns: 500 of 100 KB. Each request reads all of them."""
 
 
-def check_length(turns: Sequence[TurnHead]) -> None:
-    """Refuse to continue a conversation that is too long.
+def check_length(turns: Sequence[TurnHead], *, param: str = "previous_response_id") -> None:
+    """Refuse to continue a conversation that is too long; `param` names what continues it.
 
     Raises
     ------
@@ -248,7 +259,7 @@ def check_length(turns: Sequence[TurnHead]) -> None:
             f"{MAX_TURNS} turns and {MAX_CONVERSATION_BYTES // 1_000_000} MB can be continued. "
             "Start a new conversation, with a summary of this one as its input.",
             code="conversation_too_long",
-            param="previous_response_id",
+            param=param,
         )
 
 

@@ -5,6 +5,7 @@ AxonError
 ├── UnavailableError        a part that the request needs is away; worth a retry
 │   ├── PermanentRefusalError   a service refuses the call; a retry would be refused, too
 │   ├── HistoryPendingError     what the request continues is on its way to the database
+│   │   └── ConversationPendingError    a part of a named conversation is
 │   └── StoreFullError      Valkey has no memory left; worth a retry in a minute
 │       ├── TenantFullError     the tenant holds as much of it as one tenant may
 │       └── ConnectionFullError the connection holds as much of it as one connection may
@@ -90,6 +91,26 @@ class HistoryPendingError(UnavailableError):
         self.code = "previous_response_not_ready"
         self.param = "previous_response_id"
         self.retry_after_s = retry_after_s
+
+
+class ConversationPendingError(HistoryPendingError):
+    """A part of a named conversation is not in the database yet, but will be.
+
+    Parameters
+    ----------
+    conversation_id : str
+        The conversation that cannot be read yet.
+    """
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(conversation_id)
+        self.message = (
+            f"Conversation with id '{conversation_id}' is not stored yet in full. "
+            f"Please retry in {self.retry_after_s} seconds."
+        )
+        self.args = (self.message,)
+        self.code = "conversation_not_ready"
+        self.param = "conversation"
 
 
 class AnswerLostError(UnavailableError):

@@ -151,7 +151,7 @@ class Job(FormattedModel):
 
     @property
     def previous_response_id(self) -> str | None:
-        """The response that this one continues."""
+        """The turn before: a response or, of a named conversation, perhaps items of its client."""
         previous: str | None = self.response["previous_response_id"]
         return previous
 
@@ -161,8 +161,11 @@ class Job(FormattedModel):
 
     def transcript(self) -> Transcript:
         """Return the response's events from their beginning."""
+        # The client has named a conversation. The turn before is Axon's own to know, and perhaps no
+        # response at all; a worker of the version before shows its id all the same.
+        hidden = {"previous_response_id": None} if self.response.get("conversation") else {}
         return Transcript(
-            loads(dumps(self.response)),
+            loads(dumps(self.response | hidden)),
             stream_id=self.stream_id,
             message_bytes=self.message_bytes,
         )

@@ -160,11 +160,35 @@ def test_parser_refuses_a_wrong_value_or_type(field: str, value: object) -> None
     assert error.message.startswith(f"Invalid '{field}': ")
 
 
+@pytest.mark.parametrize("named", ["conv_1", {"id": "conv_1"}])
+def test_parser_takes_a_conversation_by_its_id_alone_or_as_an_object(named: Any) -> None:
+    request = parse_event(CREATE | {"conversation": named, "input": []})
+    assert isinstance(request, CreateResponse)
+    assert request.conversation is not None
+    assert request.conversation.id == "conv_1"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "param"),
+    [
+        ({"previous_response_id": "resp_1"}, "mutually_exclusive_parameters", "conversation"),
+        ({"store": False}, "invalid_value", "store"),
+        ({"conversation": 1}, "invalid_value", "conversation"),
+        ({"conversation": {}}, "missing_required_parameter", "conversation.id"),
+        ({"conversation": "x" * 65}, "string_above_max_length", "conversation.id"),
+    ],
+)
+def test_parser_refuses_what_a_conversation_excludes(
+    fields: dict[str, Any], code: str, param: str
+) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_event(CREATE | {"conversation": "conv_1"} | fields)
+    assert (refused.value.code, refused.value.param) == (code, param)
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"conversation": "conv_1"}, "conversation"),
-        ({"conversation": {"id": "conv_1"}}, "conversation"),
         ({"background": True}, "background"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"include": ["message.output_text.logprobs"]}, "include"),

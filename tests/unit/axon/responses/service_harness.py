@@ -9,13 +9,17 @@ from axon.deadlines import Deadlines
 from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import RequestError
 from axon.jobs import Job
+from axon.named_conversations.items import ConversationItems
+from axon.named_conversations.service import NamedConversations
 from axon.protocol.objects import Usage
 from axon.protocol.requests import CancelResponse, ResumeResponse
 from axon.responses.deletion import ResponseDeletion
 from axon.responses.finisher import ResponseFinisher
+from axon.responses.retrieval import ResponseRetrieval
 from axon.responses.service import ResponseService
 from axon.responses.sweeper import ResponseSweeper
 from axon.responses.terminator import ResponseTerminator
+from axon.testing.conversations import FakeConversationStore
 from axon.testing.event_log import FakeValkey
 from axon.testing.scaling import FakeWorkerScaler
 from axon.testing.stores import (
@@ -49,7 +53,8 @@ class ResponseHarness:
             clock=lambda: self.now,
         )
         self.turns = FakeTurns()
-        self.conversations = Conversations(cache=self.turns, database=FakeTurns())
+        self.database = FakeTurns()
+        self.conversations = Conversations(cache=self.turns, database=self.database)
         self.jobs = FakeJobQueue()
         self.history = FakeHistory()
         self.scaler = FakeWorkerScaler()
@@ -65,6 +70,17 @@ class ResponseHarness:
             rows=self.deleted,
             traces=self.traces,
         )
+        self.retrieval = ResponseRetrieval(
+            event_log=self.valkey,
+            rows=self.deleted,
+            conversations=self.conversations,
+            pending=self.pending,
+        )
+        self.store = FakeConversationStore(turns=self.database, rows=self.deleted)
+        self.named = NamedConversations(
+            store=self.store, conversations=self.conversations, responses=self.retrieval
+        )
+        self.items = ConversationItems(named=self.named, store=self.store, cache=self.turns)
         self.sweeper = ResponseSweeper(index=self.valkey.due, terminator=self.terminator)
         self.alias({})
 
@@ -79,6 +95,7 @@ class ResponseHarness:
             scaler=self.scaler,
             deletion=self.deletion,
             rows=self.deleted,
+            named=self.named,
             aliases=aliases,
         )
 

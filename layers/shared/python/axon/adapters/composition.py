@@ -25,6 +25,8 @@ from axon.conversations import Conversations
 from axon.event_log.kept_ends import KeptEnds
 from axon.exceptions import SettingsError
 from axon.history import HistorySender, NotedHistorySender
+from axon.named_conversations.items import ConversationItems
+from axon.named_conversations.service import NamedConversations
 from axon.responses.deletion import ResponseDeletion
 from axon.responses.finisher import ResponseFinisher
 from axon.responses.retrieval import ResponseRetrieval
@@ -170,6 +172,10 @@ class ResponseBackend(AsyncClosing):
         Accepts requests.
     retrieval : ResponseRetrieval
         Finds responses that run or are stored.
+    named : NamedConversations
+        Creates and finds the conversations that clients name.
+    items : ConversationItems
+        Their items.
     terminator : ResponseTerminator
         Ends responses from outside an attempt.
     kept_ends : KeptEnds
@@ -184,6 +190,8 @@ class ResponseBackend(AsyncClosing):
 
     service: ResponseService
     retrieval: ResponseRetrieval
+    named: NamedConversations
+    items: ConversationItems
     terminator: ResponseTerminator
     kept_ends: KeptEnds
     log: ValkeyEventLog
@@ -225,6 +233,7 @@ def response_service(
     """
     # Imported here because the driver takes long to import, and the functions that use only the
     # other parts of this module start cold, too.
+    from axon.adapters.postgres.conversations import PostgresConversationStore
     from axon.adapters.postgres.pool import create_pool
     from axon.adapters.postgres.retention import PostgresResponseRows
     from axon.adapters.postgres.stores import PostgresTurnStore
@@ -247,6 +256,11 @@ def response_service(
     conversations = Conversations(
         cache=turns, database=PostgresTurnStore(pool=pool), pending=pending
     )
+    retrieval = ResponseRetrieval(
+        event_log=log, rows=rows, conversations=conversations, pending=pending
+    )
+    store = PostgresConversationStore(pool=pool)
+    named = NamedConversations(store=store, conversations=conversations, responses=retrieval)
     service = ResponseService(
         event_log=log,
         conversations=conversations,
@@ -262,13 +276,14 @@ def response_service(
             traces=ValkeyResponseTraces(valkey=valkey),
         ),
         rows=rows,
+        named=named,
         aliases=settings.model_aliases,
     )
     return ResponseBackend(
         service=service,
-        retrieval=ResponseRetrieval(
-            event_log=log, rows=rows, conversations=conversations, pending=pending
-        ),
+        retrieval=retrieval,
+        named=named,
+        items=ConversationItems(named=named, store=store, cache=turns),
         terminator=terminator,
         kept_ends=kept_ends,
         log=log,

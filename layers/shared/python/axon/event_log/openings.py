@@ -81,6 +81,11 @@ class Opening:
     first_id: str = ""
     fingerprint: str = ""
 
+    @property
+    def opened(self) -> bool:
+        """True if there is a new log."""
+        return self.outcome in (OpenResult.OPENED, OpenResult.UNATTENDED)
+
 
 class Resumption(StrEnum):
     """The result of resuming a response on another connection.

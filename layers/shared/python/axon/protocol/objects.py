@@ -42,7 +42,8 @@ def response_object(request: CreateResponse, *, response_id: str, created_at: in
 
     `created_at` is in seconds of the Unix epoch.
     """
-    return {
+    named = {"conversation": request.conversation.model_dump()} if request.conversation else {}
+    response = {
         "id": response_id,
         "object": "response",
         "created_at": created_at,
@@ -75,6 +76,7 @@ def response_object(request: CreateResponse, *, response_id: str, created_at: in
         "safety_identifier": request.safety_identifier,
         "prompt_cache_key": request.prompt_cache_key,
     }
+    return response | named
 
 
 def with_stream_id(event: Json, stream_id: str | None) -> Json:

@@ -4,11 +4,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     Tag,
     ValidationError,
+    WithJsonSchema,
 )
 
 from axon.exceptions import RequestError
@@ -118,6 +120,27 @@ Metadata = Annotated[
 ]
 
 
+class ConversationName(_Model):
+    """The conversation that a request continues."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+def _conversation(value: Any) -> Any:
+    return {"id": value} if isinstance(value, str) else value
+
+
+_ID = {"type": "string", "minLength": 1, "maxLength": 64}
+Conversation = Annotated[
+    ConversationName,
+    BeforeValidator(_conversation),
+    WithJsonSchema(
+        {"anyOf": [_ID, {"type": "object", "properties": {"id": _ID}, "required": ["id"]}]}
+    ),
+]
+"""A conversation, as an object or by its id alone."""
+
+
 class CreateResponse(_Model):
     """``response.create``: the Responses API's body, without `stream` and `background`.
 
@@ -136,7 +159,7 @@ class CreateResponse(_Model):
     input: Annotated[Input, null_is([])] = Field(default_factory=list)
     instructions: Annotated[str, Field(max_length=MAX_INPUT_CHARACTERS)] | None = None
     previous_response_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    conversation: None = None
+    conversation: Conversation | None = None
     prompt: None = None
     include: list[Literal["reasoning.encrypted_content"]] | None = None
     """Agents always ask for encrypted reasoning; a model that gives none has nothing to include."""
@@ -171,7 +194,8 @@ class CreateResponse(_Model):
     @property
     def asks(self) -> bool:
         """True unless there is nothing to answer: a warm-up and a continuation need no input."""
-        return bool(self.input or self.previous_response_id or not self.generate)
+        continues = self.previous_response_id or self.conversation
+        return bool(self.input or continues or not self.generate)
 
     @property
     def tier(self) -> ServiceTier:
@@ -222,7 +246,6 @@ _KINDS: dict[str, type[ClientEvent]] = {
     "response.delete": DeleteResponse,
 }
 _REMEDIES = {
-    "conversation": "Continue a conversation with previous_response_id instead.",
     "include": "Leave it out: only 'reasoning.encrypted_content' is taken.",
     "prompt": "Send the prompt's text as `instructions` and `input` instead.",
     "background": "Leave it out: a response is made while its client waits.",
@@ -294,6 +317,7 @@ def _check_create(request: CreateResponse) -> None:
             code="missing_required_parameter",
             param="input",
         )
+    _check_conversation(request)
     if isinstance(text_format := request.text.format, JsonSchema):
         check_format_schema(
             text_format.schema_,
@@ -311,4 +335,23 @@ def _check_create(request: CreateResponse) -> None:
             tool.parameters or {},
             owner=f"function '{tool.name}'",
             param=f"tools.{number}.parameters",
+        )
+
+
+def _check_conversation(request: CreateResponse) -> None:
+    if request.conversation is None:
+        return
+    if request.previous_response_id is not None:
+        raise RequestError(
+            "Mutually exclusive parameters: 'conversation' and 'previous_response_id'. Ensure you "
+            "are only providing one of them.",
+            code="mutually_exclusive_parameters",
+            param="conversation",
+        )
+    if not request.stored:
+        raise RequestError(
+            "Invalid 'store': a response that is not stored cannot become part of a conversation. "
+            "Leave 'store' out, or send the conversation's items as 'input'.",
+            code="invalid_value",
+            param="store",
         )

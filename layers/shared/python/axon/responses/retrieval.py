@@ -7,9 +7,9 @@ from axon.exceptions import RequestError, UnavailableError
 from axon.history import PendingHistory
 from axon.ids import is_id
 from axon.jobs import Job
+from axon.protocol.item_pages import shown_items
 from axon.protocol.objects import Json
 from axon.responses.deletion import ResponseRows
-from axon.responses.item_pages import shown_items
 from axon.responses.resumption import (
     refuse_hole,
     refused_number,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 
 from axon.aliases import ModelAliases, resolve
 from axon.clock import now_ms
@@ -21,6 +22,8 @@ from axon.exceptions import (
 )
 from axon.ids import is_id, new_id
 from axon.jobs import FOLLOWED_FLUSH_MS, Job, JobSender, new_job
+from axon.named_conversations.service import NamedConversations, Place
+from axon.protocol.item_pages import identified
 from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Json, response_object
 from axon.protocol.requests import CancelResponse, CreateResponse, DeleteResponse, ResumeResponse
@@ -67,6 +70,8 @@ class ResponseService:
         Deletes a response wherever it is kept.
     rows : ResponseRows
         Stored responses.
+    named : NamedConversations
+        The conversations that clients have created.
     aliases : ModelAliases | None
         What requests may name instead of a model.
     """
@@ -82,6 +87,7 @@ class ResponseService:
         scaler: WorkerScaler,
         deletion: ResponseDeletion,
         rows: ResponseRows,
+        named: NamedConversations,
         aliases: ModelAliases | None = None,
     ) -> None:
         self._log = event_log
@@ -92,6 +98,7 @@ class ResponseService:
         self._finisher = finisher
         self._terminator = terminator
         self._deletion = deletion
+        self._named = named
         self._cancellation = ResponseCancellation(
             event_log=event_log, terminator=terminator, rows=rows
         )
@@ -145,11 +152,7 @@ class ResponseService:
             accepted.
         """
         try:
-            turns = await self._conversations.heads_before(
-                request.previous_response_id,
-                tenant_id=principal.tenant_id,
-                connection_id=connection_id or socket_id,
-            )
+            place, turns = await self._continued(request, principal, connection_id or socket_id)
         except (RequestError, HistoryPendingError):
             # The first request may have begun its response before its conversation went away.
             opening = await self._log.repeated(
@@ -164,6 +167,7 @@ class ResponseService:
             job, opening = await self._begin(
                 request,
                 turns,
+                place,
                 principal=principal,
                 connection_id=connection_id,
                 socket_id=socket_id,
@@ -228,24 +232,39 @@ class ResponseService:
         """
         await self._deletion.delete(request.response_id, tenant_id=principal.tenant_id)
 
+    async def _continued(
+        self, request: CreateResponse, principal: Principal, connection_id: str
+    ) -> tuple[Place | None, list[TurnHead]]:
+        """Return the place in a named conversation, if any, and the turns that are continued."""
+        tenant_id = principal.tenant_id
+        if request.conversation is not None:
+            conversation_id = request.conversation.id
+            place = await self._named.place(conversation_id, tenant_id=tenant_id)
+            heads = await self._named.heads(conversation_id, place.head, tenant_id=tenant_id)
+            return place, heads
+        return None, await self._conversations.heads_before(
+            request.previous_response_id, tenant_id=tenant_id, connection_id=connection_id
+        )
+
     async def _begin(
         self,
         request: CreateResponse,
         turns: list[TurnHead],
+        place: Place | None,
         *,
         principal: Principal,
         connection_id: str,
         socket_id: str,
     ) -> tuple[Job, Opening]:
-        conversation_id = turns[-1].conversation_id if turns else new_id("conv")
+        conversation_id = _conversation_id(turns, place)
         try:
-            check_length(turns)
+            check_length(turns, param="conversation" if place else "previous_response_id")
             check_calls(request, (call for turn in turns for call in turn.call_ids))
             for model in resolve(
                 request.model, conversation_id=conversation_id, aliases=self._aliases
             ):
                 job = _job(
-                    request.model_copy(update={"model": model}),
+                    _placed(request, place).model_copy(update={"model": model}),
                     principal=principal,
                     connection_id=connection_id,
                     socket_id=socket_id,
@@ -253,7 +272,7 @@ class ResponseService:
                 )
                 transcript = job.transcript()
                 check_size(job, transcript)
-                opening = await self._open(job, request, created=transcript.created().data)
+                opening = await self._open(job, request, place, created=transcript.created().data)
                 if opening.outcome is not OpenResult.UNKNOWN_MODEL:
                     return job, opening
             raise unknown_model(request.model)
@@ -272,7 +291,9 @@ class ResponseService:
         if opening.outcome is OpenResult.UNATTENDED:
             await self._scaler.ensure_running()
 
-    async def _open(self, job: Job, request: CreateResponse, *, created: bytes) -> Opening:
+    async def _open(
+        self, job: Job, request: CreateResponse, place: Place | None, *, created: bytes
+    ) -> Opening:
         """Open the log, unless the model is unknown; raise if none is known, or memory is full.
 
         `request` is in the client's own words: its fingerprint does not depend on an alias's.
@@ -293,7 +314,11 @@ class ResponseService:
             cancel_on_disconnect=request.cancel_on_disconnect,
             lane=job.lane,
         )
-        opening = await self._log.open(response)
+        opening = await (
+            place.open(job.response_id, partial(self._log.open, response))
+            if place and job.stored  # else its tokens are counted, and nothing becomes of it
+            else self._log.open(response)
+        )
         match opening.outcome:
             case OpenResult.NO_MODEL:
                 raise UnavailableError("No worker has announced a model yet. Please retry.")
@@ -316,7 +341,7 @@ def _job(
 ) -> Job:
     created_ms = now_ms()
     response_id = new_id("resp")
-    return new_job(
+    job = new_job(
         request,
         response=response_object(request, response_id=response_id, created_at=created_ms // 1000),
         principal=principal,
@@ -328,6 +353,22 @@ def _job(
         socket_id=socket_id,
         flush_ms=None if connection_id else FOLLOWED_FLUSH_MS,
     )
+    named = request.conversation is not None
+    return job.model_copy(update={"input": identified(job.input)}) if named else job
+
+
+def _conversation_id(turns: list[TurnHead], place: Place | None) -> str:
+    if place is not None:
+        return place.conversation_id
+    return turns[-1].conversation_id if turns else new_id("conv")
+
+
+def _placed(request: CreateResponse, place: Place | None) -> CreateResponse:
+    """Return the request as one that continues the last turn of its conversation, if it has one.
+
+    That a worker of the version before understands, too.
+    """
+    return request.model_copy(update={"previous_response_id": place.head}) if place else request
 
 
 def check_calls(request: CreateResponse, call_ids: Iterable[str]) -> None:

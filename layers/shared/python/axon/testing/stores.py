@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from axon.conversations import Turn, TurnCache, TurnHead
+from axon.conversations import EditableTurnCache, Turn, TurnHead
 from axon.exceptions import PermanentRefusalError
 from axon.history import HistoryRecord, HistorySender, HistoryStore, PendingHistory
 from axon.jobs import Job, JobQueue, JobSender, NotExtended, ReceivedJob
@@ -21,11 +21,12 @@ from axon.tenants.known_keys import PREFIX_DIGITS
 from axon.tenants.principal import Principal
 
 
-class FakeTurns(TurnCache):
+class FakeTurns(EditableTurnCache):
     """Turns, for either side of `axon.conversations.Conversations`."""
 
     def __init__(self) -> None:
         self.turns: dict[str, Turn] = {}
+        self.forgotten = set[str]()
 
     @override
     async def chain(self, response_id: str) -> list[Turn]:
@@ -42,10 +43,16 @@ class FakeTurns(TurnCache):
 
     @override
     async def put(self, turns: Sequence[Turn]) -> None:
-        self.turns.update((turn.response_id, turn) for turn in turns)
+        kept = (turn for turn in turns if turn.response_id not in self.forgotten)
+        self.turns.update((turn.response_id, turn) for turn in kept)
 
     @override
     async def evict(self, response_id: str) -> None:
+        self.turns.pop(response_id, None)
+
+    @override
+    async def forget(self, response_id: str) -> None:
+        self.forgotten.add(response_id)
         self.turns.pop(response_id, None)
 
 

@@ -51,7 +51,10 @@ class PostgresRetention(RetentionStore):
 
 
 class PostgresResponseRows(ResponseRows):
-    """See `axon.responses.deletion.ResponseRows`."""
+    """See `axon.responses.deletion.ResponseRows`.
+
+    A row without a model is a turn of a named conversation, and no response.
+    """
 
     def __init__(self, *, pool: Pool) -> None:
         self._pool = pool
@@ -60,7 +63,8 @@ class PostgresResponseRows(ResponseRows):
     async def read(self, response_id: str, *, tenant_id: str) -> StoredResponse | None:
         async with transaction(self._pool) as connection:
             cursor = await connection.execute(
-                "SELECT response, input FROM responses WHERE response_id = %s AND tenant_id = %s",
+                "SELECT response, input FROM responses "
+                "WHERE response_id = %s AND tenant_id = %s AND model <> ''",
                 [response_id, tenant_id],
             )
             row = await cursor.fetchone()
@@ -70,7 +74,8 @@ class PostgresResponseRows(ResponseRows):
     async def status(self, response_id: str, *, tenant_id: str) -> str | None:
         async with transaction(self._pool) as connection:
             cursor = await connection.execute(
-                "SELECT status FROM responses WHERE response_id = %s AND tenant_id = %s",
+                "SELECT status FROM responses "
+                "WHERE response_id = %s AND tenant_id = %s AND model <> ''",
                 [response_id, tenant_id],
             )
             row = await cursor.fetchone()

@@ -140,7 +140,7 @@ class PostgresDesiredModels(DesiredModels):
 
     @override
     async def put(self, name: str, settings: Mapping[str, Any] | None) -> DesiredModel:
-        values = {"name": name, "settings": None if settings is None else _jsonb(dict(settings))}
+        values = {"name": name, "settings": None if settings is None else jsonb(dict(settings))}
         async with transaction(self._pool) as connection:
             await connection.execute("LOCK TABLE wanted_models IN SHARE ROW EXCLUSIVE MODE")
             cursor = await connection.execute(query("put_model"), values)
@@ -174,8 +174,8 @@ def _row(record: HistoryRecord) -> dict[str, Any]:
         "ended_at": _time(record.ended_ms),
         "input_tokens": _count(usage.get("input_tokens", 0)),
         "output_tokens": _count(usage.get("output_tokens", 0)),
-        "input": _jsonb(record.input),
-        "response": _jsonb(record.response),
+        "input": jsonb(record.input),
+        "response": jsonb(record.response),
     }
 
 
@@ -186,7 +186,7 @@ def _count(value: Any) -> int:
     return value
 
 
-def _jsonb(value: Any) -> Jsonb:
+def jsonb(value: Any) -> Jsonb:
     """Wrap for a jsonb column, which takes any character but NUL."""
     return Jsonb(value, dumps=lambda it: _NUL.sub(rb"\1\\ufffd", dumps(it)))
 

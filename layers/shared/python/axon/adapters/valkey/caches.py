@@ -8,7 +8,8 @@ from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
-from axon.conversations import Turn, TurnCache, TurnHead
+from axon.adapters.valkey.traces import MARKER_LIFE_S
+from axon.conversations import EditableTurnCache, Turn, TurnHead
 from axon.exceptions import StoreFullError
 from axon.formats import Refused, UnreadableError, log_refusal
 from axon.history import HistoryRecord, PendingHistory
@@ -24,6 +25,8 @@ PAGE_TURNS = 16
 KNOWN_S = 2 * REFRESH_S
 """Seconds for which a principal stays after its last look-up: a new key is in the lists of all
 processes after `REFRESH_S`."""
+_CONTENT = ("turn", "head", "previous", "before", "connection_id", "tenant_id")
+"""Fields of a turn; readers find none without `previous`."""
 _UNKNOWN_CONNECTION_S = 600
 """Seconds that an unstored turn is kept whose connection Valkey does not know: its client has left,
 or a failover has lost the connection's key, which the client's next request writes again."""
@@ -31,8 +34,8 @@ or a failover has lost the connection's key, which the client's next request wri
 _Fields = list[bytes | None]
 
 
-class ValkeyTurnCache(TurnCache):
-    """See `axon.conversations.TurnCache`.
+class ValkeyTurnCache(EditableTurnCache):
+    """See `axon.conversations.EditableTurnCache`.
 
     A turn knows the ids of the `PAGE_TURNS` turns before it. So a conversation is read in pages of
     plain reads, and other clients are served in between: one script that read all of it blocked
@@ -57,6 +60,7 @@ class ValkeyTurnCache(TurnCache):
         # Nobody else has an unstored turn, and with it the job of its response is freed.
         self._put_unstored = Script(valkey, "put_turn", after=("now_ms", "held"), when_full=True)
         self._drop = Script(valkey, "drop_turns", after=("held",), when_full=True)
+        self._mark = Script(valkey, "command", when_full=True)
 
     @override
     async def chain(self, response_id: str) -> list[Turn]:
@@ -102,6 +106,15 @@ class ValkeyTurnCache(TurnCache):
         else:
             await self._valkey.call("DEL", turn)
             await self._valkey.call("ZREM", keys.TURNS, response_id)
+
+    @override
+    async def forget(self, response_id: str) -> None:
+        turn = keys.turn(response_id)
+        # First the marker: from then on no script puts the turn, and none has to be undone.
+        await self._mark(keys=[turn], args=["HSET", "deleted", 1])
+        await self._valkey.call("HDEL", turn, *_CONTENT)
+        await self._valkey.call("EXPIRE", turn, MARKER_LIFE_S)
+        await self._valkey.call("ZREM", keys.TURNS, response_id)
 
     async def _note_use(self, turns: Sequence[Turn]) -> None:
         """Keep stored turns for another while, and from being evicted as the longest unused."""

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from axon.exceptions import RequestError
+from axon.ids import new_id
 from axon.protocol.objects import Json
 
 _PREFIXES = {
@@ -65,6 +66,17 @@ class ItemPage:
             code="invalid_value",
             param="after",
         )
+
+
+def identified(items: Sequence[dict[str, Any]]) -> list[Json]:
+    """Return items with new ids, in place of any that the client gave them.
+
+    In a conversation an id stands for one item: it is listed after it, retrieved and removed by it.
+    """
+    return [
+        item | {"id": new_id(_PREFIXES.get(item.get("type") or "message", "item"))}
+        for item in items
+    ]
 
 
 def shown_items(items: Sequence[dict[str, Any]], *, response_id: str) -> list[Json]:

@@ -1,0 +1,3 @@
+-- Insert a named conversation without turns.
+INSERT INTO conversations (conversation_id, tenant_id, created_at, updated_at, metadata)
+VALUES (%(conversation_id)s, %(tenant_id)s, now(), now(), %(metadata)s)

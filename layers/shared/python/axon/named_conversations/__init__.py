@@ -1,0 +1,1 @@
+"""Named conversations: created by clients, and continued by their own id."""

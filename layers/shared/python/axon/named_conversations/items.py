@@ -1,0 +1,169 @@
+"""ConversationItems: the items of a named conversation, which are those of its turns."""
+
+import asyncio
+from collections.abc import Sequence
+
+from axon.conversations import EditableTurnCache, Turn, check_length
+from axon.exceptions import ConversationPendingError, RequestError, UnavailableError
+from axon.ids import new_id
+from axon.named_conversations.service import NamedConversations, locked
+from axon.named_conversations.store import ConversationStore, NamedConversation
+from axon.protocol.item_pages import ItemPage, identified, shown_items
+from axon.protocol.objects import Json
+from axon.tenants.principal import Principal
+
+READERS = 2
+"""Conversations that one process reads at a time for their items: each may have 50 MB."""
+READING_S = 30.0
+"""Seconds for reading a conversation, and for those that are read before it."""
+
+
+class ConversationItems:
+    """Lists, adds and removes items of named conversations.
+
+    Items that a client adds are a turn of their own, whose output is empty. Its id looks like a
+    response's, for workers of the version before, and is shown to nobody.
+
+    Parameters
+    ----------
+    named : NamedConversations
+        Finds conversations and their turns.
+    store : ConversationStore
+        The database.
+    cache : EditableTurnCache
+        The turns in front of it.
+    """
+
+    def __init__(
+        self, *, named: NamedConversations, store: ConversationStore, cache: EditableTurnCache
+    ) -> None:
+        self._named = named
+        self._store = store
+        self._cache = cache
+        self._reading = asyncio.Semaphore(READERS)
+
+    async def create(
+        self, items: Sequence[Json], *, metadata: dict[str, str], principal: Principal
+    ) -> Json:
+        """Create a conversation that begins with these items; return it as the API shows it."""
+        created = await self._named.create(tenant_id=principal.tenant_id, metadata=metadata)
+        if items:
+            await self._append(created, None, identified(items), principal=principal)
+        return created.shown()
+
+    async def add(
+        self, conversation_id: str, items: Sequence[Json], *, principal: Principal
+    ) -> Json:
+        """Add items at the end of a conversation; return them as the API lists them.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such conversation, a response of it is running, or it is too long.
+        UnavailableError
+            A part of it is still on its way to the database, or a service is away.
+        """
+        found = await self._named.find(conversation_id, tenant_id=principal.tenant_id)
+        head = await self._named.last_turn(found)
+        heads = await self._named.heads(conversation_id, head, tenant_id=principal.tenant_id)
+        check_length(heads, param="conversation")
+        turn = await self._append(found, head, identified(items), principal=principal)
+        page = ItemPage(limit=len(items), newest_first=False, after=None)
+        return page.of(_shown([turn]))
+
+    async def page(self, conversation_id: str, page: ItemPage, *, tenant_id: str) -> Json:
+        """Return a page of a conversation's items; those of a running response come at its end.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such conversation, or it has no item with the id `after`.
+        UnavailableError
+            As `add`.
+        """
+        found = await self._named.find(conversation_id, tenant_id=tenant_id)
+        return page.of(_shown(await self._turns(found)))
+
+    async def retrieve(self, conversation_id: str, item_id: str, *, tenant_id: str) -> Json:
+        """Return an item of a conversation.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such conversation, or it has no such item.
+        UnavailableError
+            As `add`.
+        """
+        found = await self._named.find(conversation_id, tenant_id=tenant_id)
+        for item in _shown(await self._turns(found)):
+            if item["id"] == item_id:
+                return item
+        raise _unknown_item(item_id)
+
+    async def remove(self, conversation_id: str, item_id: str, *, tenant_id: str) -> Json:
+        """Remove an item, also from the response that it belongs to; return the conversation.
+
+        The database comes first. If the cache cannot be changed after it, the item is still found
+        there, and the client's repeated call completes the removal.
+
+        Raises
+        ------
+        RequestError
+            As `retrieve`.
+        UnavailableError
+            As `add`; the same call completes the removal later.
+        """
+        found = await self._named.find(conversation_id, tenant_id=tenant_id)
+        for turn in await self._turns(found):
+            if any(item["id"] == item_id for item in _shown([turn])):
+                if not await self._store.remove_item(turn, item_id=item_id):
+                    raise ConversationPendingError(conversation_id)
+                await self._cache.forget(turn.response_id)
+                return found.shown()
+        raise _unknown_item(item_id)
+
+    async def _append(
+        self,
+        found: NamedConversation,
+        head: str | None,
+        items: list[Json],
+        *,
+        principal: Principal,
+    ) -> Turn:
+        turn = Turn(
+            response_id=new_id("resp"),
+            previous_response_id=head,
+            conversation_id=found.conversation_id,
+            tenant_id=found.tenant_id,
+            input=items,
+            output=[],
+        )
+        if not await self._store.append(found, turn, key_id=principal.key_id):
+            raise locked()
+        await self._cache.put([turn])
+        return turn
+
+    async def _turns(self, found: NamedConversation) -> list[Turn]:
+        head, _ = await self._named.settled(found)
+        try:
+            async with asyncio.timeout(READING_S), self._reading:
+                return await self._named.turns(found, head)
+        except TimeoutError as error:
+            raise UnavailableError(f"no turns of a conversation in {READING_S} s") from error
+
+
+def _shown(turns: Sequence[Turn]) -> list[Json]:
+    return [
+        item
+        for turn in turns
+        for item in (*shown_items(turn.input, response_id=turn.response_id), *turn.output)
+    ]
+
+
+def _unknown_item(item_id: str) -> RequestError:
+    return RequestError(
+        f"Item with id '{item_id[:64]}' not found.",
+        code="item_not_found",
+        param="item_id",
+        status=404,
+    )

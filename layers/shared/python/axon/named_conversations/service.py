@@ -1,0 +1,256 @@
+"""NamedConversations: conversations that clients create, and where their next turn goes."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from axon.conversations import Conversations, Turn, TurnHead
+from axon.event_log.openings import Opening
+from axon.exceptions import ConversationPendingError, HistoryPendingError, RequestError
+from axon.ids import is_id, new_id
+from axon.named_conversations.store import ConversationStore, NamedConversation
+from axon.protocol.objects import Json
+
+LOST_AFTER_S = 300.0
+"""Seconds after which an accepted response that nobody knows is taken to have never begun. A worker
+restores a log that Valkey has lost within seconds, and the history is seldom minutes behind."""
+
+
+class Responses(Protocol):
+    """Knows responses, running, ended or stored."""
+
+    async def response(self, response_id: str, *, tenant_id: str) -> Json:
+        """Return the response object as it is now.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such response.
+        UnavailableError
+            It is on its way to the database, or a service that keeps it is away.
+        """
+        ...
+
+
+class Place:
+    """The end of a conversation, as it was read: its next response goes there.
+
+    Parameters
+    ----------
+    store : ConversationStore
+        The database.
+    conversation : NamedConversation
+        The conversation, as it was read.
+    head : str | None
+        Its last turn; None while it has none.
+    """
+
+    def __init__(
+        self, *, store: ConversationStore, conversation: NamedConversation, head: str | None
+    ) -> None:
+        self.head = head
+        self._store = store
+        self._conversation = conversation
+
+    @property
+    def conversation_id(self) -> str:
+        """Id of the conversation."""
+        return self._conversation.conversation_id
+
+    async def open(self, response_id: str, opening: Callable[[], Awaitable[Opening]]) -> Opening:
+        """Open a response's log while the conversation is claimed for it.
+
+        The claim comes first: a response that has a log has events, which its client may see. It
+        stays if the log was opened. If this process dies in between, the response is unknown, and
+        the claim counts no more after `LOST_AFTER_S`.
+
+        Raises
+        ------
+        RequestError
+            Another request was faster.
+        """
+        if not await self._store.claim(self._conversation, head=self.head, response_id=response_id):
+            raise locked()
+        opened = False
+        try:
+            result = await opening()
+            opened = result.opened
+            return result
+        finally:
+            if not opened:
+                await self._store.release(self._conversation, response_id=response_id)
+                # What an alias stands for is tried one model after the other.
+                self._conversation = replace(self._conversation, head=self.head, running=None)
+
+
+class NamedConversations:
+    """Creates, finds, changes and deletes named conversations, and finds their last turn.
+
+    The end of a response changes nothing here: whether the running one has ended, and how, is
+    looked up in the log and the history by the next request that needs to know. So no process that
+    ends responses needs to know of conversations, and none can forget to unlock one.
+
+    Parameters
+    ----------
+    store : ConversationStore
+        The database.
+    conversations : Conversations
+        The turns.
+    responses : Responses
+        Know how the running one has ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ConversationStore,
+        conversations: Conversations,
+        responses: Responses,
+    ) -> None:
+        self._store = store
+        self._conversations = conversations
+        self._responses = responses
+
+    async def create(self, *, tenant_id: str, metadata: Mapping[str, str]) -> NamedConversation:
+        """Create a conversation without turns."""
+        return await self._store.create(new_id("conv"), tenant_id=tenant_id, metadata=metadata)
+
+    async def find(self, conversation_id: str, *, tenant_id: str) -> NamedConversation:
+        """Return the tenant's conversation.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such conversation.
+        """
+        # A client may send anything here, and not all of it is a text that the database takes.
+        if is_id("conv", conversation_id):
+            found = await self._store.find(conversation_id, tenant_id=tenant_id)
+            if found is not None:
+                return found
+        raise unknown_conversation(conversation_id)
+
+    async def label(
+        self, conversation_id: str, *, tenant_id: str, metadata: Mapping[str, str]
+    ) -> Json:
+        """Replace the conversation's metadata; return the conversation as the API shows it.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such conversation.
+        """
+        if is_id("conv", conversation_id):
+            found = await self._store.label(conversation_id, tenant_id=tenant_id, metadata=metadata)
+            if found is not None:
+                return found.shown()
+        raise unknown_conversation(conversation_id)
+
+    async def delete(self, conversation_id: str, *, tenant_id: str) -> Json:
+        """Delete the conversation, and none of its responses; return OpenAI's answer to it.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such conversation.
+        """
+        known = is_id("conv", conversation_id)
+        if not known or not await self._store.delete(conversation_id, tenant_id=tenant_id):
+            raise unknown_conversation(conversation_id)
+        return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
+
+    async def place(self, conversation_id: str, *, tenant_id: str) -> Place:
+        """Return where the conversation's next response goes.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such conversation, or a response of it is running.
+        UnavailableError
+            A service that knows how its last response has ended is away.
+        """
+        found = await self.find(conversation_id, tenant_id=tenant_id)
+        return Place(store=self._store, conversation=found, head=await self.last_turn(found))
+
+    async def last_turn(self, found: NamedConversation) -> str | None:
+        """Return the id of the last turn of a conversation in which no response is running.
+
+        Raises
+        ------
+        RequestError, UnavailableError
+            As `place`.
+        """
+        head, running = await self.settled(found)
+        if running:
+            raise locked()
+        return head
+
+    async def settled(self, found: NamedConversation) -> tuple[str | None, bool]:
+        """Return the id of the last turn that has ended, and whether a response follows it now."""
+        if found.running is None:
+            return found.head, False
+        try:
+            response = await self._responses.response(found.running, tenant_id=found.tenant_id)
+        except RequestError:
+            lost = found.running_s >= LOST_AFTER_S or await self._store.is_deleted(found.running)
+            return found.head, not lost
+        if response["status"] in ("queued", "in_progress"):
+            return found.head, True
+        # What has failed has no answer, and what is not stored is nobody's to continue: the client
+        # sends its items again.
+        kept = response["status"] != "failed" and response["store"]
+        return (found.running if kept else found.head), False
+
+    async def heads(
+        self, conversation_id: str, head: str | None, *, tenant_id: str
+    ) -> list[TurnHead]:
+        """Return the heads of a conversation's turns up to `head`, oldest first.
+
+        Raises
+        ------
+        ConversationPendingError
+            One of them is still on its way to the database.
+        """
+        try:
+            return await self._conversations.heads_before(
+                head, tenant_id=tenant_id, connection_id=""
+            )
+        except (RequestError, HistoryPendingError) as error:
+            # It exists, whatever keeps it from being found.
+            raise ConversationPendingError(conversation_id) from error
+
+    async def turns(self, found: NamedConversation, head: str | None) -> list[Turn]:
+        """Return a conversation's turns up to `head`, oldest first.
+
+        Raises
+        ------
+        ConversationPendingError
+            As `heads`.
+        """
+        try:
+            return await self._conversations.turns_before(
+                head, tenant_id=found.tenant_id, connection_id=""
+            )
+        except (RequestError, HistoryPendingError) as error:
+            raise ConversationPendingError(found.conversation_id) from error
+
+
+def unknown_conversation(conversation_id: str) -> RequestError:
+    """Return the refusal of a request for a conversation that the tenant does not have."""
+    return RequestError(
+        f"Conversation with id '{conversation_id[:64]}' not found.",
+        code="conversation_not_found",
+        param="conversation",
+        status=404,
+    )
+
+
+def locked() -> RequestError:
+    """Return the refusal of a request that comes while another one has the conversation."""
+    return RequestError(
+        "Another process is currently operating on this conversation. Please retry in a few "
+        "seconds.",
+        code="conversation_locked",
+        param="conversation",
+        status=409,
+    )

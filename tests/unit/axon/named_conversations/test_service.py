@@ -1,0 +1,156 @@
+"""Responses of a named conversation: where they go, and what the end of one leaves."""
+
+from typing import Any
+
+import pytest
+
+from axon.event_log.log import Status
+from axon.exceptions import ConversationPendingError, RequestError, UnavailableError
+from axon.named_conversations.service import LOST_AFTER_S
+from axon.protocol.item_pages import ItemPage
+from axon.protocol.requests import DeleteResponse
+from axon.protocol.view_requests import to_count
+from tests.support.principals import a_principal
+from tests.unit.axon.responses.service_harness import ResponseHarness
+from tests.unit.axon.samples import MODEL, TENANT, a_request
+
+ALL = ItemPage(limit=100, newest_first=False, after=None)
+
+
+class Harness(ResponseHarness):
+    """A response service with one named conversation."""
+
+    async def begin(self) -> None:
+        await super().begin()
+        made = await self.named.create(tenant_id=TENANT, metadata={})
+        self.id = made.conversation_id
+
+    async def ask(self, text: str, **fields: Any) -> str:
+        return await self.submit(input=text, conversation=self.id, **fields)
+
+    async def texts(self) -> list[str]:
+        """Return the texts of all items of the conversation."""
+        page = await self.items.page(self.id, ALL, tenant_id=TENANT)
+        ids = [item["id"] for item in page["data"]]
+        assert len(set(ids)) == len(ids)
+        return [item["content"][0]["text"] for item in page["data"]]
+
+    async def code(self, **fields: Any) -> str:
+        """Return the code with which a request in the conversation is refused."""
+        return (await self.refusal(conversation=self.id, **fields)).code
+
+
+@pytest.fixture
+async def harness() -> Harness:
+    harness = Harness()
+    await harness.begin()
+    return harness
+
+
+class TestNamedConversation:
+    async def test_gets_input_and_output_of_each_response(self, harness: Harness) -> None:
+        await harness.answer(await harness.ask("one"), "1")
+        harness.jobs_sent()
+        second = await harness.ask("two")
+        (job,) = harness.jobs_sent()
+        assert job.conversation_id == harness.id
+        assert await harness.texts() == ["one", "1"]
+        await harness.answer(second, "2")
+        assert await harness.texts() == ["one", "1", "two", "2"]
+        shown = (await harness.events(second))[-1]["response"]
+        assert (shown["conversation"], shown["previous_response_id"]) == ({"id": harness.id}, None)
+        turns = await harness.conversations.turns_before(
+            job.previous_response_id, tenant_id=TENANT, connection_id=""
+        )
+        assert [turn.input[0]["content"] for turn in turns] == ["one"]
+
+    async def test_gives_its_items_ids_of_their_own(self, harness: Harness) -> None:
+        item = {"id": "msg_mine", "role": "user", "content": "again"}
+        await harness.items.add(harness.id, [item, item], principal=a_principal(TENANT))
+        await harness.answer(await harness.submit(input=[item], conversation=harness.id), "yes")
+        assert await harness.texts() == ["again", "again", "again", "yes"]
+
+    async def test_is_locked_while_a_response_runs(self, harness: Harness) -> None:
+        running = await harness.ask("one")
+        harness.jobs_sent()
+        refused = await harness.refusal(conversation=harness.id)
+        assert (refused.status, refused.code) == (409, "conversation_locked")
+        with pytest.raises(RequestError, match="Another process"):
+            await harness.items.add(harness.id, [{}], principal=a_principal(TENANT))
+        await harness.answer(running, "1")
+        await harness.ask("two")
+
+    async def test_is_left_alone_by_a_request_that_counts_its_tokens(
+        self, harness: Harness
+    ) -> None:
+        await harness.answer(await harness.ask("one"), "1")
+        harness.jobs_sent()
+        counting = to_count(a_request(input="two", conversation=harness.id))
+        await harness.service.submit(counting, principal=a_principal(TENANT))
+        (job,) = harness.jobs_sent()
+        assert job.previous_response_id is not None
+        await harness.ask("three")
+
+    async def test_takes_one_of_two_requests_that_have_read_the_same(
+        self, harness: Harness
+    ) -> None:
+        found = await harness.named.find(harness.id, tenant_id=TENANT)
+        await harness.ask("one")
+        assert not await harness.store.claim(found, head=None, response_id="resp_1")
+
+    async def test_gets_nothing_of_a_response_that_has_failed(self, harness: Harness) -> None:
+        harness.jobs.fail_with = UnavailableError("the queue is away")
+        failed = await harness.ask("lost")
+        assert await harness.status(failed) is Status.FAILED
+        harness.jobs.fail_with = None
+        await harness.answer(await harness.ask("kept"), "1")
+        assert await harness.texts() == ["kept", "1"]
+
+    async def test_gets_what_a_cancelled_response_has(self, harness: Harness) -> None:
+        running = await harness.ask("one")
+        await harness.say(running, "half an ans")
+        await harness.cancel(running)
+        assert await harness.texts() == ["one", "half an ans"]
+
+    async def test_stays_as_it_is_if_a_request_is_refused(self, harness: Harness) -> None:
+        assert await harness.code(model="unknown") == "model_not_found"
+        harness.alias({"either": {"unknown": 1.0, MODEL: 1.0}})
+        await harness.ask("one", model="either")
+
+    async def test_gives_a_repeated_request_its_first_response(self, harness: Harness) -> None:
+        first = await harness.ask("one", idempotency_key="k")
+        assert await harness.ask("one", idempotency_key="k") == first
+        await harness.answer(first, "1")
+        assert await harness.ask("one", idempotency_key="k") == first
+        assert await harness.texts() == ["one", "1"]
+
+    async def test_goes_on_after_a_response_that_was_deleted(self, harness: Harness) -> None:
+        deleted = await harness.ask("one")
+        await harness.service.delete(
+            DeleteResponse(type="response.delete", response_id=deleted),
+            principal=a_principal(TENANT),
+        )
+        del harness.valkey._logs[deleted]  # as in Valkey
+        assert await harness.texts() == []
+        await harness.ask("two")
+
+    async def test_waits_for_a_response_that_nobody_knows(self, harness: Harness) -> None:
+        found = await harness.named.find(harness.id, tenant_id=TENANT)
+        assert await harness.store.claim(found, head=None, response_id="resp_" + "0" * 32)
+        assert await harness.code() == "conversation_locked"
+        harness.store.age(harness.id, LOST_AFTER_S)
+        await harness.ask("one")
+
+    async def test_waits_for_turns_that_are_on_their_way_to_the_database(
+        self, harness: Harness
+    ) -> None:
+        first = await harness.ask("one")
+        await harness.answer(first, "1")
+        await harness.turns.evict(first)
+        with pytest.raises(ConversationPendingError, match=harness.id):
+            await harness.ask("two")
+
+    async def test_is_unknown_to_other_tenants(self, harness: Harness) -> None:
+        with pytest.raises(RequestError) as refused:
+            await harness.submit(tenant_id="other", conversation=harness.id)
+        assert (refused.value.status, refused.value.code) == (404, "conversation_not_found")
