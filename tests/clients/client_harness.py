@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tests.clients import environments
 from tests.clients.scripted_model import ANSWER, GREETING, INTRODUCTION, MODEL, QUESTION
@@ -28,15 +29,23 @@ QUIET = {
 
 @dataclass(frozen=True, kw_only=True)
 class ClientHarness:
-    """The clients' only world: a cloud, and an empty home."""
+    """The clients' only world: a cloud, by one of its addresses, and an empty home."""
 
     cloud: Cloud
     home: Path
+    address: Literal["base_url", "front_url"] = "base_url"
+
+    @property
+    def base_url(self) -> str:
+        """The base URL, or that of the front alone: they differ in the WebSocket."""
+        endpoints = json.loads((self.cloud.data / "run" / "endpoints.json").read_text())
+        url: str = endpoints[self.address]
+        return url
 
     @property
     def root_url(self) -> str:
         """The base URL as clients of Anthropic's API take it."""
-        return self.cloud.base_url.removesuffix("/v1")
+        return self.base_url.removesuffix("/v1")
 
     def python(self, environment: str, program: str, variables: Mapping[str, str]) -> str:
         """Run a program of `programs/` with the two questions; return what it printed."""
@@ -86,7 +95,7 @@ class ClientHarness:
             "NO_PROXY": "127.0.0.1",
             "AXON_MODEL": MODEL,
             "OPENAI_API_KEY": API_KEY,
-            "OPENAI_BASE_URL": self.cloud.base_url,
+            "OPENAI_BASE_URL": self.base_url,
             "ANTHROPIC_API_KEY": API_KEY,
             "ANTHROPIC_BASE_URL": self.root_url,
         }

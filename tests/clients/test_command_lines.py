@@ -1,6 +1,7 @@
 """Command lines of other projects: a question, and another one that continues the conversation."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -50,13 +51,12 @@ def test_claude_code_answers_and_continues(clients: ClientHarness) -> None:
 
 @pytest.mark.parametrize("websockets", [False, True], ids=["http", "websocket"])
 def test_codex_answers_and_continues(clients: ClientHarness, websockets: bool) -> None:
+    clients = replace(clients, address="front_url" if websockets else "base_url")
     codex = str(environments.node("codex") / "node_modules/.bin/codex")
     home = clients.home / "codex"
     home.mkdir()
     (home / "config.toml").write_text(
-        CODEX.format(
-            model=MODEL, base_url=clients.cloud.base_url, websockets=str(websockets).lower()
-        )
+        CODEX.format(model=MODEL, base_url=clients.base_url, websockets=str(websockets).lower())
     )
     variables = {"CODEX_HOME": str(home)}
     options = ("--skip-git-repo-check",)
@@ -73,7 +73,7 @@ def test_llm_answers_and_continues(clients: ClientHarness) -> None:
             {
                 "model_id": MODEL,
                 "model_name": MODEL,
-                "api_base": clients.cloud.base_url,
+                "api_base": clients.base_url,
                 "api_key_name": "axon",
             }
         ],
@@ -94,7 +94,7 @@ def test_aider_answers_twice_in_a_session(clients: ClientHarness) -> None:
         aider,
         *(*plain, *silent, "--yes-always", "--chat-mode", "ask", "--model", f"openai/{MODEL}"),
         said=f"{INTRODUCTION}\n{QUESTION}\n",
-        variables={"OPENAI_API_BASE": clients.cloud.base_url},
+        variables={"OPENAI_API_BASE": clients.base_url},
     )
     assert [line for line in output.splitlines() if line in (GREETING, ANSWER)] == [
         GREETING,

@@ -34,7 +34,7 @@ def test_open_responses_suite_fails_nothing_that_is_served(clients: ClientHarnes
     shutil.rmtree(suite, ignore_errors=True)
     for part in PARTS:
         shutil.copytree(Path(SUITE) / part, suite / part)
-    address = ("--base-url", clients.cloud.base_url, "--api-key", API_KEY, "--model", MODEL)
+    address = ("--base-url", clients.base_url, "--api-key", API_KEY, "--model", MODEL)
     # It ends with 1 if any case fails.
     command = f'"$0" "$@" > {clients.home}/report.json || true'
     tsx, program = project / "node_modules/.bin/tsx", suite / "bin/compliance-test.ts"

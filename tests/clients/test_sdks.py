@@ -1,6 +1,8 @@
 """SDKs and frameworks: a conversation of two streamed turns with each."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -13,10 +15,10 @@ PYTHON: Sequence[Case] = (
     *(
         (version, program, {})
         for version in ("openai", "openai-2.54")
-        for program in ("openai_responses", "openai_helper", "openai_websocket", "openai_chat")
+        for program in ("openai_responses", "openai_helper", "openai_chat")
     ),
     ("anthropic", "anthropic_messages", {}),
-    *(("openai-agents", "openai_agents", {"AXON_TRANSPORT": t}) for t in ("http", "websocket")),
+    ("openai-agents", "openai_agents", {"AXON_TRANSPORT": "http"}),
     *(
         ("pydantic-ai", "pydantic_ai_agent", {"AXON_API": api})
         for api in ("responses", "chat", "anthropic")
@@ -30,12 +32,16 @@ PYTHON: Sequence[Case] = (
 )
 NODE: Sequence[Case] = (
     ("openai", "openai_responses", {}),
-    ("openai", "openai_websocket", {}),
     ("openai", "openai_chat", {}),
     *(
         ("vercel-ai", "vercel_ai", {"AXON_API": api})
         for api in ("responses", "chat", "compatible", "anthropic")
     ),
+)
+WEBSOCKET: Sequence[Case] = (
+    ("openai", "openai_websocket", {}),
+    ("openai-2.54", "openai_websocket", {}),
+    ("openai-agents", "openai_agents", {"AXON_TRANSPORT": "websocket"}),
 )
 
 
@@ -58,3 +64,22 @@ def test_node_client_streams_a_conversation(
     clients: ClientHarness, package: str, program: str, variables: Mapping[str, str]
 ) -> None:
     check_turns(clients.node(package, program, variables))
+
+
+@pytest.mark.parametrize("address", ["base_url", "front_url"])
+@pytest.mark.parametrize(("package", "program", "variables"), WEBSOCKET, ids=named(WEBSOCKET))
+def test_python_client_streams_a_conversation_over_a_websocket(
+    clients: ClientHarness,
+    package: str,
+    program: str,
+    variables: Mapping[str, str],
+    address: Literal["base_url", "front_url"],
+) -> None:
+    check_turns(replace(clients, address=address).python(package, program, variables))
+
+
+@pytest.mark.parametrize("address", ["base_url", "front_url"])
+def test_node_client_streams_a_conversation_over_a_websocket(
+    clients: ClientHarness, address: Literal["base_url", "front_url"]
+) -> None:
+    check_turns(replace(clients, address=address).node("openai", "openai_websocket", {}))
