@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from axon.adapters.valkey import keys
-from axon.adapters.valkey.attendance import AT_ONCE, ValkeyAttendance
+from axon.adapters.valkey.attendance import AT_ONCE, KEPT_AT_ONCE, ValkeyAttendance
 from axon.adapters.valkey.caches import ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import (
@@ -34,6 +34,7 @@ from benchmarks.scripts.case import EVENT, Case
 from benchmarks.scripts.upkeep_cases import UPKEEP_CASES
 
 PRINCIPAL = Principal(tenant_id="t", key_id="k", scopes=ALL_SCOPES)
+ENDED = ("status", "completed", "tenant_id", "t")
 FLUSH = b'{"type":"response.output_text.delta","delta":"%s"}' % (b"x" * 200)
 NEW = NewResponse(
     response_id="resp_0",
@@ -142,12 +143,16 @@ async def _attend(valkey: Valkey, size: int) -> AsyncIterator[None]:
     await _each(
         valkey,
         size,
-        lambda n: ("HSET", keys.response(f"resp_{n}"), "connection_id", ""),
+        lambda n: ("HSET", keys.response(f"resp_{n}"), "connection_id", "", *ENDED),
         lambda n: ("ZADD", keys.ABANDONED, 1, f"resp_{n}"),
     )
     yield
-    attendance = ValkeyAttendance(valkey=valkey, resume_window_s=60)
-    await attendance.extend([f"resp_{number}" for number in range(size)])
+    attendance = ValkeyAttendance(
+        valkey=valkey, resume_window_s=60, retention_s=300, deadlines=Deadlines()
+    )
+    ids = [f"resp_{number}" for number in range(size)]
+    await attendance.extend(ids)
+    await attendance.keep_ended(ids)
     now = await valkey.now_ms()
     assert await valkey.call("ZRANGEBYSCORE", keys.ABANDONED, "-inf", now) == []
 
@@ -288,8 +293,8 @@ CASES = (
     ),
     Case(
         name="attendance",
-        scripts=("attend",),
-        maximum=f"followed responses, {AT_ONCE} in a call",
+        scripts=("attend", "keep_ended"),
+        maximum=f"followed responses, {AT_ONCE} in a call, {KEPT_AT_ONCE} of those that have ended",
         size=10_000,
         run=_attend,
     ),

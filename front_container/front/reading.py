@@ -151,8 +151,11 @@ class ResponseReader:
         self._joined.clear()
         if not response_ids:
             return
+        waiting = {each.response_id for each in self._readings if not each.begun} if due else ()
         try:
             await self._attendance.extend(response_ids)
+            if waiting:
+                await self._attendance.keep_ended(list(waiting))
         except UnavailableError:
             self._extend_at = 0.0  # all of them again, as soon as possible
             raise
@@ -184,9 +187,14 @@ class ResponseReader:
 
 
 class _Reading:
-    """The events of one reader; `ended` once the terminal one was handed out."""
+    """The events of one reader.
+
+    `begun` once they are read: the log of one that waits until then must not expire. `ended` once
+    the terminal one was handed out.
+    """
 
     def __init__(self, response_id: str, *, key_id: str, named: bool) -> None:
+        self.begun = False
         self.ended = False
         self.response_id = response_id
         self.key_id = key_id
@@ -204,6 +212,7 @@ class _Reading:
         AnswerLostError
             The same, of a response that the client's own request has made.
         """
+        self.begun = True
         try:
             async with aclosing(followed) as events:
                 async for event in events:

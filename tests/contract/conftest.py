@@ -189,7 +189,12 @@ async def _real(
                     models=models,
                 ),
                 fences=ValkeyFences(valkey=valkey),
-                attendance=ValkeyAttendance(valkey=valkey, resume_window_s=attendance_s),
+                attendance=ValkeyAttendance(
+                    valkey=valkey,
+                    resume_window_s=attendance_s,
+                    retention_s=retention_s,
+                    deadlines=deadlines,
+                ),
                 relays=ValkeyRelayDirectory(valkey=valkey),
                 other_relays=ValkeyRelayDirectory(valkey=other),
                 models=ValkeyModelDirectory(valkey=valkey),

@@ -113,6 +113,29 @@ def test_reader_attends_new_responses_soon_and_all_of_them_again_and_again() -> 
     virtual_time.run(scenario())
 
 
+def test_reader_keeps_the_log_of_a_response_that_is_not_read_yet() -> None:
+    async def scenario() -> None:
+        harness = FrontHarness()
+        await harness.responses.begin()
+        response_id = await harness.responses.submit(connection_id="")
+        await harness.responses.answer(response_id, "Hello")
+
+        async def pass_a_minute() -> None:
+            harness.responses.now += 60
+            await asyncio.sleep(EXTEND_EVERY_S)
+            await harness.reader.attend()
+
+        async with harness.reader.open(response_id, principal=a_principal(TENANT)) as events:
+            for _ in range(10):  # longer than a log is kept
+                await pass_a_minute()
+            assert (await anext(events)).sequence_number == 0
+            for _ in range(10):
+                await pass_a_minute()
+        assert await harness.responses.valkey.read(response_id) == []
+
+    virtual_time.run(scenario())
+
+
 def test_reader_cancels_what_is_accepted_after_its_client_has_left() -> None:
     async def scenario() -> None:
         harness = FrontHarness()

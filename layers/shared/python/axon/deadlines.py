@@ -52,6 +52,13 @@ class Deadlines:
         """Seconds for which an unfinished log is kept without a look at it, and then some more."""
         return ceil(self.longest_wait_s + self.no_progress_s)
 
+    def keep_ended_s(self, retention_s: float) -> int:
+        """Return the seconds for which the state of an ended response is kept; events less long.
+
+        It must be known as long as its job may come again, which its worker deletes.
+        """
+        return max(ceil(retention_s), ceil(self.queue_s))
+
     def encode(self) -> str:
         """Return the form in which the response's hash keeps them: milliseconds, and moves."""
         moves_s = min(MOST_MOVES_S, self.no_progress_s / 8)

@@ -190,6 +190,23 @@ async def test_followed_response_that_has_a_fork_is_resumed_only_before_it(
     await resume(harness, first=2)
 
 
+async def test_ended_log_is_kept_for_readers_that_wait_for_their_lane(
+    make_harness: MakeHarness,
+) -> None:
+    async with make_harness(retention_s=1) as harness:
+        await harness.models.register(("echo",), retention_s=600)
+        for name in ("resp_1", "resp_2"):
+            claim = await open_and_claim(harness.log, name, new=FOLLOWED)
+            await end(harness.log, claim, response_id=name)
+        for _ in range(2):
+            await harness.seconds(0.6)
+            await harness.attendance.keep_ended(["resp_1", "resp_unknown"])
+        assert await numbers(harness.log) == [0, 1, 2]
+        assert await harness.log.read("resp_2") == []
+        await harness.seconds(1.1)
+        assert await numbers(harness.log) == []
+
+
 async def test_delivered_response_is_not_extended_by_its_readers(harness: EventLogHarness) -> None:
     await harness.relays.heartbeat("r1", lease_s=600)
     await open_and_claim(harness.log)

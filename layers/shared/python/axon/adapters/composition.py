@@ -74,7 +74,12 @@ def follower(*, valkey: Valkey, log: ValkeyEventLog) -> ValkeyFollower:
 
 def attendance(settings: EventLogSettings, *, valkey: Valkey) -> ValkeyAttendance:
     """Return what keeps the followed responses running that somebody reads."""
-    return ValkeyAttendance(valkey=valkey, resume_window_s=settings.resume_window_s)
+    return ValkeyAttendance(
+        valkey=valkey,
+        resume_window_s=settings.resume_window_s,
+        retention_s=settings.retention_s,
+        deadlines=settings.deadlines,
+    )
 
 
 def sqs_api(queue_url: str, *, region: str) -> SqsApi:

@@ -38,3 +38,16 @@ class Attendance(Protocol):
             The index stayed away; the next call makes up for it.
         """
         ...
+
+    async def keep_ended(self, response_ids: Sequence[str]) -> None:
+        """Keep the logs of responses that have ended as long again, for readers that wait.
+
+        A response may end long before its turn comes in its lane. To be called as `extend`; one
+        that runs, is deleted or unknown is left as it is.
+
+        Raises
+        ------
+        UnavailableError
+            As `extend`.
+        """
+        ...

@@ -17,6 +17,8 @@ class FakeAttendance(Attendance):
     ----------
     find : Callable[[str], FakeLog | None]
         Finds the log of a response.
+    keep : Callable[[FakeLog], None]
+        Keeps an ended log from now on as long as when it ended.
     resume_window_s : float
         Seconds for which a reader may be away.
     clock : Callable[[], float]
@@ -27,12 +29,14 @@ class FakeAttendance(Attendance):
         self,
         find: Callable[[str], FakeLog | None],
         *,
+        keep: Callable[[FakeLog], None],
         resume_window_s: float,
         clock: Callable[[], float],
     ) -> None:
         self.extended: list[Sequence[str]] = []
         self.fail_with: Exception | None = None
         self._find = find
+        self._keep = keep
         self.window_s = attendance_window_s(resume_window_s)
         self._clock = clock
 
@@ -45,3 +49,9 @@ class FakeAttendance(Attendance):
         for log in map(self._find, response_ids):
             if log and log.meta.followed and log.abandoned_until != float("inf"):
                 log.abandoned_until = max(log.abandoned_until, until)
+
+    @override
+    async def keep_ended(self, response_ids: Sequence[str]) -> None:
+        for log in map(self._find, response_ids):
+            if log and log.meta.status.terminal and log.meta.tenant_id:
+                self._keep(log)

@@ -47,7 +47,9 @@ class FakeLogState(FakeLogIndexes):
         self._known = frozenset(models)
         self.directory = FakeModelDirectory(clock=clock)
         self._repeatable: dict[str, Opening] = {}
-        self.attendance = FakeAttendance(self._find, resume_window_s=resume_window_s, clock=clock)
+        self.attendance = FakeAttendance(
+            self._find, keep=self._keep, resume_window_s=resume_window_s, clock=clock
+        )
         self.due = FakeDueIndex(
             logs=self._logs, models=self.directory, deadlines=self._deadlines, clock=clock
         )

@@ -70,8 +70,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
         self._worker_id = worker_id
         self._deadlines = deadlines
         self._retention_s = ceil(retention_s)
-        # What has ended must be known as long as its job may come again, which its worker deletes.
-        self._keep_s = max(self._retention_s, ceil(deadlines.queue_s))
+        self._keep_s = deadlines.keep_ended_s(retention_s)
         self._keep_open_s = deadlines.keep_open_s + self._retention_s
         timed = ("held", "generation", "now_ms", "progress")
         self._open = Script(valkey, "open", after=(*_MOVING, "repeated"))
