@@ -13,6 +13,17 @@ BODY_S = 60.0
 HELD_BYTES = 64 * 2**20
 """Bytes of bodies that one process holds while they arrive: 32 of the longest that it takes."""
 _JSON_TYPES = ("application/json", "text/json")
+_ENCODINGS = ("gzip", "deflate", "identity")
+"""Compressions of bodies that every front decodes; brotli and zstd need libraries."""
+
+
+def unsupported_encoding() -> RequestError:
+    """Return the refusal of a body that is compressed in a way that is not served."""
+    return RequestError(
+        "Unsupported Content-Encoding. Send the body without compression, or with gzip or deflate.",
+        code="unsupported_media_type",
+        status=415,
+    )
 
 
 class Bodies:
@@ -54,6 +65,8 @@ class Bodies:
                 code="unsupported_media_type",
                 status=415,
             )
+        if request.headers.get("Content-Encoding", "identity").lower() not in _ENCODINGS:
+            raise unsupported_encoding()
         if (request.content_length or 0) > self.max_bytes:
             raise self._too_large()
         body = bytearray()

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from axon.exceptions import RequestError
 from front.access import Access
 from front.context import FrontContext
-from front.requests import request_id_of
+from front.protocol import Runner, name_answer
 from front.routes.table import all_routes
 from front.routing import add_routes, refusal
 from front.slow_readers import STALLED_S
@@ -56,7 +56,7 @@ async def start_server(
     keep_alive_s : float
         Seconds for which an unused connection stays open.
     """
-    runner = web.AppRunner(
+    runner = Runner(
         application,
         access_log=None,
         logger=_http_logger(),
@@ -153,9 +153,7 @@ def _complete(
     """Return what adds the headers that every answer has."""
 
     async def complete(request: web.Request, answer: web.StreamResponse) -> None:
-        # By OpenAI's name and by Anthropic's.
-        answer.headers["x-request-id"] = answer.headers["request-id"] = request_id_of(request)
-        answer.headers["Server"] = "axon"  # in place of the versions of Python and aiohttp
+        name_answer(request, answer)
         if origin := access.allowed_origin(request.headers):
             answer.headers["Access-Control-Allow-Origin"] = origin
             answer.headers["Access-Control-Expose-Headers"] = (

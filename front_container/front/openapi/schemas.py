@@ -105,4 +105,8 @@ def _as_served(schema: Json, body: RequestBody) -> Json:
 
 def _refused(remedy: str, harmless: tuple[Any, ...]) -> Json:
     """Return the schema of a field that is not served: the values that ask for nothing."""
-    return {"enum": [None, *harmless], "description": f"Not served. {remedy}"}
+    values = [None, *harmless]
+    # Python compares them as equal, and JSON schemas do not.
+    values += [int(value) for value in harmless if isinstance(value, bool)]
+    values += [bool(value) for value in harmless if type(value) is int and value in (0, 1)]
+    return {"enum": values, "description": f"Not served. {remedy}"}
