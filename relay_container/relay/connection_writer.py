@@ -14,12 +14,12 @@ from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import EventLog, ResponseMeta
 from axon.exceptions import LostEventsError, MissingResponseError, MovedError
 from axon.management_api import ConnectionsApi, PayloadTooLargeError, PostThrottledError
+from axon.protocol.stream_ids import relabelled
 from axon.retry import RetryPolicy
 from relay.cursor import DeliveryCursor
 from relay.lanes import Lanes
 from relay.retries import UNTIL_DONE, UNTIL_FOUND
 from relay.stand_ins import stand_in
-from relay.stream_ids import with_stream_id_of
 
 logger = logging.getLogger(__name__)
 
@@ -275,7 +275,8 @@ class ConnectionWriter:
 
     async def _post_or_replace(self, delivery: DeliveryCursor, event: bytes) -> bool:
         """Post an event, or what stands for one that is too large; as `_post`."""
-        event = with_stream_id_of(event, delivery.position)
+        if delivery.position.lane:
+            event = relabelled(event, delivery.position.stream_id)
         try:
             return await self._post(event)
         except PayloadTooLargeError as error:

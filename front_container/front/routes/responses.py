@@ -1,11 +1,12 @@
 """The Responses API: create, retrieve, follow, cancel, delete, input items, input tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from aiohttp import web
 
+from axon.event_log.log import LoggedEvent
 from axon.exceptions import RequestError
 from axon.ids import is_id
 from axon.protocol.chat.errors import check_answered, error_body
@@ -111,7 +112,11 @@ class _ResponseRoutes:
             return json_answer(await self._response(call, response_id))
         tenant_id = call.principal.tenant_id
         # Before the headers, since it decides about the status.
-        await self._context.retrieval.require_events(response_id, tenant_id=tenant_id, after=after)
+        stored = await self._context.retrieval.stored_events(
+            response_id, tenant_id=tenant_id, after=after
+        )
+        if stored is not None:
+            return await self._stream_stored(call, stored)
         return await self._stream(call, response_id, after=after, named=True)
 
     async def cancel(self, call: Call) -> web.StreamResponse:
@@ -155,14 +160,22 @@ class _ResponseRoutes:
             response = await ended(events)
         return json_answer(response)
 
+    async def _stream_stored(self, call: Call, events: Sequence[LoggedEvent]) -> web.StreamResponse:
+        """Answer with the events of a response that has ended long ago."""
+        async with EventStream(
+            call.request, error=_error_text(events[0].sequence_number)
+        ) as stream:
+            for event in events:
+                await stream.write(_event_text(event.data))
+        return stream.response
+
     async def _stream(
         self, call: Call, response_id: str, *, after: int = -1, named: bool = False
     ) -> web.StreamResponse:
         """Answer with the events, exactly as the log has them."""
 
         def failed(error: Exception) -> bytes:
-            event = error_event(error) | {"sequence_number": after + 1}
-            return _event_text(dumps(event))
+            return _error_text(after + 1)(error)
 
         opened = self._context.reader.open(
             response_id, principal=call.principal, after=after, named=named
@@ -184,6 +197,11 @@ def _unserved(name: str, remedy: str) -> Route:
 
     operation = described.unserved(name, remedy)
     return Route(method="POST", path=f"{_PATH}/{name}", operation=operation, endpoint=refuse)
+
+
+def _error_text(number: int) -> Callable[[Exception], bytes]:
+    """Return what writes an error as the event that stands for the one of a sequence number."""
+    return lambda error: _event_text(dumps(error_event(error) | {"sequence_number": number}))
 
 
 def _event_text(data: bytes) -> bytes:

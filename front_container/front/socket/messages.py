@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from axon.exceptions import RequestError
 from axon.protocol.messages import parse_object
 from axon.protocol.requests import ClientEvent, parse_event, stream_id_of
-from axon.serialization import dumps, loads
 
 _AT_ONCE = ("response.cancel", "response.delete")
-_LABEL = b'"stream_id":'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +39,3 @@ def read_message(message: bytes) -> ClientMessage:
     except RequestError as error:
         event = error
     return ClientMessage(event=event, stream_id=stream_id, at_once=at_once)
-
-
-def labelled(data: bytes, stream_id: str | None) -> bytes:
-    """Return an event of a log with this stream id in place of the log's.
-
-    They differ where a response was asked for by another request: in a resumption, and for a
-    repeated idempotency key.
-    """
-    if stream_id is None:
-        if _LABEL not in data:
-            return data
-    elif data.endswith(b",%b%b}" % (_LABEL, dumps(stream_id))):
-        return data
-    event = loads(data)
-    event.pop("stream_id", None)
-    return dumps(event if stream_id is None else event | {"stream_id": stream_id})

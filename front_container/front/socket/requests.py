@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from axon.directory.connections import ConnectionDirectory
@@ -83,7 +83,7 @@ class SocketRequests:
         ------
         RequestError, UnavailableError
             As `axon.responses.service.ResponseService.submit`, or
-            `axon.responses.retrieval.ResponseRetrieval.require_events`.
+            `axon.responses.retrieval.ResponseRetrieval.stored_events`.
         """
         cancels = self._cancel_on_disconnect
         if isinstance(event, CreateResponse):
@@ -92,12 +92,15 @@ class SocketRequests:
             response_id, after = await self._submit(event, cancels=cancels), -1
         else:
             response_id, after = event.response_id, event.starting_after
-            await self._retrieval.require_events(
+            stored = await self._retrieval.stored_events(
                 response_id,
                 tenant_id=self._principal.tenant_id,
                 after=after,
                 connection_id=self._socket_id,
             )
+            if stored is not None:
+                yield _each(stored)
+                return
         opened = self._reader.open(
             response_id,
             principal=self._principal,
@@ -158,3 +161,8 @@ class SocketRequests:
         if (response_id := await submitted) is None:  # only a connection can be gone
             raise UnavailableError("the response was not accepted")
         return response_id
+
+
+async def _each(events: Iterable[LoggedEvent]) -> AsyncGenerator[LoggedEvent, None]:
+    for event in events:
+        yield event

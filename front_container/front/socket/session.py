@@ -15,12 +15,13 @@ from axon.protocol.requests import (
     DeleteResponse,
     ResumeResponse,
 )
+from axon.protocol.stream_ids import relabelled
 from axon.serialization import dumps
 from axon.tasks import TaskSet, run_until
 from axon.tenants.revocation import REVOKED
 from front.socket.connection import UNREAD, ClientGoneError, ClientSocket, StalledError
 from front.socket.lanes import Lanes, Place
-from front.socket.messages import ClientMessage, labelled, read_message
+from front.socket.messages import ClientMessage, read_message
 from front.socket.requests import SocketRequests
 
 LIFE_S = 3600.0
@@ -198,7 +199,7 @@ class SocketSession:
                     # The response is attended meanwhile, and its log kept.
                     await place.turn()
                     async for event in events:
-                        await self._send(labelled(event.data, message.stream_id))
+                        await self._send(relabelled(event.data, message.stream_id))
 
     async def _control(self, event: CancelResponse | DeleteResponse) -> None:
         try:

@@ -291,6 +291,8 @@ class Attempt:
         finished = FinishedResponse(
             job=self._job,
             response=self._transcript.response,
+            outline=self._transcript.outline,
+            forks=self._event_writer.claimed.forks,
             event=event,
             epoch=self._event_writer.epoch,
             status=status,

@@ -152,6 +152,7 @@ class JobRunner:
         finished = FinishedResponse(
             job=job,
             response=transcript.response,
+            outline=transcript.outline,
             event=event,
             epoch=LOSING_EPOCH,
             status=Status.FAILED,

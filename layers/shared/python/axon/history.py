@@ -16,6 +16,9 @@ LOSING_EPOCH = 0
 For ends that are made from less than the client may have seen."""
 
 
+_NUMBERS = 2**32 - 1
+
+
 def version_of(*, epoch: int, sequence_number: int) -> int:
     """Return a record's version: a later attempt's record is the newer one."""
     return epoch << 32 | sequence_number
@@ -46,6 +49,9 @@ class HistoryRecord(FormattedModel):
         The response object as the terminal event shows it.
     input : list[dict[str, Any]]
         The request's input items, without those of earlier turns.
+    outline : dict[str, Any] | None
+        What makes the response's events again (`axon.protocol.outlines`), as the database keeps it;
+        None in records from before, and where it is too long.
     """
 
     FORMAT = Format.HISTORY_RECORD
@@ -60,10 +66,22 @@ class HistoryRecord(FormattedModel):
     ended_ms: int
     response: dict[str, Any]
     input: list[dict[str, Any]]
+    outline: dict[str, Any] | None = None
+
+    @property
+    def last_number(self) -> int:
+        """The sequence number of the terminal event."""
+        return self.version & _NUMBERS
 
     @classmethod
     def of(
-        cls, job: Job, *, response: dict[str, Any], version: int, ended_ms: int
+        cls,
+        job: Job,
+        *,
+        response: dict[str, Any],
+        version: int,
+        ended_ms: int,
+        outline: dict[str, Any] | None = None,
     ) -> "HistoryRecord":
         """Return the record of a job's response."""
         return cls(
@@ -77,6 +95,7 @@ class HistoryRecord(FormattedModel):
             ended_ms=ended_ms,
             response=response,
             input=job.input,
+            outline=outline,
         )
 
 

@@ -135,7 +135,12 @@ def test_transcript_has_no_event_that_a_message_cannot_carry(
     assert dones == ([] if status is Status.FAILED else [delivered])
     assert shown[-1]["response"]["usage"] == USAGE.wire()
     finished = FinishedResponse(
-        job=job, response=transcript.response, event=events[-1], epoch=1, status=status
+        job=job,
+        response=transcript.response,
+        event=events[-1],
+        epoch=1,
+        status=status,
+        outline=transcript.outline,
     )
     assert len(finished.unstored().event.data) <= MESSAGE_BYTES
     # The history has what an event leaves out.

@@ -8,6 +8,7 @@ from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import FencedError, PermanentRefusalError, UnavailableError
 from axon.history import HistoryRecord, version_of
 from axon.jobs import Job
+from axon.protocol.outlines import Outline
 from axon.responses.finisher import OPTIONAL_HISTORY_S, FinishedResponse, ResponseFinisher
 from axon.retry import RetryPolicy
 from axon.serialization import dumps, loads
@@ -79,7 +80,9 @@ def harness() -> FinisherHarness:
 def finished(job: Job, status: Status = Status.COMPLETED) -> FinishedResponse:
     response = job.response | {"status": status.value, "output": OUTPUT}
     event = LoggedEvent(7, dumps({"type": "response.completed", "response": response}))
-    return FinishedResponse(job=job, response=response, event=event, epoch=3, status=status)
+    return FinishedResponse(
+        job=job, response=response, event=event, epoch=3, status=status, outline=Outline()
+    )
 
 
 def parent(*, stored: bool) -> Turn:

@@ -1,7 +1,11 @@
 import pytest
 
+from axon.conversations import Turn
+from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import RequestError, UnavailableError
 from axon.history import HistoryRecord
+from axon.jobs import Job
+from axon.responses.finisher import FinishedResponse
 from axon.responses.retrieval import ResponseRetrieval
 from tests.unit.axon.responses.service_harness import ResponseHarness
 from tests.unit.axon.samples import CONNECTION, TENANT, a_job
@@ -25,6 +29,30 @@ def retrieval(harness: ResponseHarness) -> ResponseRetrieval:
         conversations=harness.conversations,
         pending=harness.pending,
     )
+
+
+async def stored_answer(
+    harness: ResponseHarness, *texts: str, forks: str = "", kept: bool = True
+) -> tuple[Job, list[LoggedEvent]]:
+    """Store an answer that no log has; return its events."""
+    job = a_job()
+    transcript = job.transcript()
+    events = transcript.first_events()
+    for text in texts:
+        events += transcript.delta(text, [])
+    events += [*transcript.close_message(), transcript.end(Status.COMPLETED)]
+    finished = FinishedResponse(
+        job=job,
+        response=transcript.response,
+        event=events[-1],
+        epoch=1,
+        status=Status.COMPLETED,
+        outline=transcript.outline,
+        forks=forks,
+    )
+    record = finished.record(ended_ms=1)
+    await harness.history.send(record if kept else record.model_copy(update={"outline": None}))
+    return job, events
 
 
 class TestResponseRetrieval:
@@ -73,9 +101,47 @@ class TestResponseRetrieval:
         harness.valkey.rewind(harness.valkey.snapshot())
         await harness.say(response_id)  # another attempt continues
         with pytest.raises(RequestError) as caught:
-            await retrieval.require_events(response_id, tenant_id=TENANT, after=fork)
+            await retrieval.stored_events(response_id, tenant_id=TENANT, after=fork)
         assert (caught.value.code, caught.value.status) == ("response_lost", 410)
-        await retrieval.require_events(response_id, tenant_id=TENANT, after=fork - 1)
+        events = await retrieval.stored_events(response_id, tenant_id=TENANT, after=fork - 1)
+        assert events is None, "the log has them"
+
+    async def test_makes_the_events_again_once_their_log_is_gone(
+        self, harness: ResponseHarness, retrieval: ResponseRetrieval
+    ) -> None:
+        job, events = await stored_answer(harness, "Hel", "lo")
+        for after in (-1, 0, 3, events[-2].sequence_number):
+            again = await retrieval.stored_events(job.response_id, tenant_id=TENANT, after=after)
+            assert again is not None
+            assert [e.data for e in again] == [e.data for e in events[after + 1 :]]
+
+    async def test_refuses_events_that_a_stored_response_does_not_have(
+        self, harness: ResponseHarness, retrieval: ResponseRetrieval
+    ) -> None:
+        job, events = await stored_answer(harness, "Hello", forks=" 4:g")
+        for after in (4, len(events) - 1):
+            with pytest.raises(RequestError) as caught:
+                await retrieval.stored_events(job.response_id, tenant_id=TENANT, after=after)
+            assert caught.value.code == "response_lost"
+        assert await retrieval.stored_events(job.response_id, tenant_id=TENANT, after=3)
+        job, events = await stored_answer(harness, "Hello")
+        with pytest.raises(RequestError) as caught:
+            await retrieval.stored_events(
+                job.response_id, tenant_id=TENANT, after=events[-1].sequence_number
+            )
+        assert (caught.value.code, caught.value.param) == ("invalid_value", "starting_after")
+
+    async def test_refuses_events_of_a_record_that_does_not_have_them(
+        self, harness: ResponseHarness, retrieval: ResponseRetrieval
+    ) -> None:
+        job, _ = await stored_answer(harness, "Hello", kept=False)
+        with pytest.raises(RequestError) as caught:
+            await retrieval.stored_events(job.response_id, tenant_id="tenant-2", after=-1)
+        assert caught.value.status == 404
+        harness.turns.turns[job.response_id] = Turn.of(job, output=[])
+        with pytest.raises(RequestError) as caught:
+            await retrieval.stored_events(job.response_id, tenant_id=TENANT, after=-1)
+        assert (caught.value.code, caught.value.status) == ("response_lost", 410)
 
     async def test_gives_items_ids_that_stay(
         self, harness: ResponseHarness, retrieval: ResponseRetrieval

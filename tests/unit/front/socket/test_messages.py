@@ -2,10 +2,7 @@ import pytest
 
 from axon.exceptions import RequestError
 from axon.protocol.requests import CancelResponse, CreateResponse
-from axon.serialization import dumps, loads
-from front.socket.messages import labelled, read_message
-
-PLAIN = {"type": "response.created", "response": {"metadata": {"a": "1", "stream_id": "x"}}}
+from front.socket.messages import read_message
 
 
 def test_message_is_read_with_its_stream_id() -> None:
@@ -38,13 +35,3 @@ def test_message_that_is_refused_keeps_its_stream_id(
     read = read_message(text)
     assert isinstance(read.event, RequestError)
     assert (read.stream_id, read.at_once, read.event.code) == (stream_id, at_once, code)
-
-
-@pytest.mark.parametrize("logged", [None, "first", 'with "quotes" and ü'])
-@pytest.mark.parametrize("asked", [None, "first", "other", 'with "quotes" and ü'])
-def test_event_gets_the_stream_id_of_its_request(logged: str | None, asked: str | None) -> None:
-    def data(stream_id: str | None) -> bytes:
-        return dumps(PLAIN if stream_id is None else PLAIN | {"stream_id": stream_id})
-
-    assert loads(labelled(data(logged), asked)) == loads(data(asked))
-    assert labelled(data(asked), asked) == data(asked)

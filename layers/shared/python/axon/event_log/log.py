@@ -144,6 +144,8 @@ class Claim:
         The client may have events that the log has lost (`axon.event_log.confirmation`).
     position : LanePosition
         Place of the response in its lane, to restore it there.
+    forks : str
+        As `ResponseMeta` has it, with this claim's own.
     """
 
     epoch: int
@@ -155,6 +157,7 @@ class Claim:
     predecessor: str = field(default="", compare=False)
     unsure: bool = False
     position: LanePosition = field(default=NO_LANE, compare=False)
+    forks: str = field(default="", compare=False)
 
 
 class AttemptLog(Protocol):

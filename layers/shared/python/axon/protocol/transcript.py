@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from axon.event_log.log import LoggedEvent, Status
 from axon.protocol.objects import Json, Usage, with_stream_id, without_instructions
+from axon.protocol.outlines import Outline
 from axon.protocol.output_items import kinds
 from axon.protocol.output_items.function_call import FunctionCallItem
 from axon.protocol.output_items.item import LONGEST_STATUS, OutputItem
@@ -80,6 +81,7 @@ class Transcript:
         self._unlogged_ids: list[int] = []
         self._stream_id = stream_id
         self._message_bytes = message_bytes
+        self.outline = Outline()
 
     @property
     def response_id(self) -> str:
@@ -133,6 +135,7 @@ class Transcript:
         """
         for logged in events:
             event = loads(logged.data)
+            self.outline.note(event["type"], event)
             if event["type"] == "response.in_progress":
                 self.response["status"] = "in_progress"
             elif "output_index" in event:
@@ -143,12 +146,12 @@ class Transcript:
 
     def created(self) -> LoggedEvent:
         """Return event 0."""
-        return self._response_event("response.created")
+        return self._begun_event("response.created")
 
     def in_progress(self) -> LoggedEvent:
         """Return the event of the first attempt's beginning."""
         self.response["status"] = "in_progress"
-        return self._response_event("response.in_progress")
+        return self._begun_event("response.in_progress")
 
     def first_events(self) -> list[LoggedEvent]:
         """Return the events that follow from the request alone, the same bytes each time."""
@@ -304,6 +307,10 @@ class Transcript:
             return error
         return error | {"message": beginning(error["message"], ERROR_BYTES)}
 
+    def _begun_event(self, event_type: str) -> LoggedEvent:
+        self.outline.note(event_type, {})
+        return self._response_event(event_type)
+
     def _response_event(self, event_type: str) -> LoggedEvent:
         """Return an event with the response, without instructions that no message can carry."""
         event = self._fields(event_type, response=self.response)
@@ -316,6 +323,7 @@ class Transcript:
         begins = event_type == "response.output_item.added" and fields["output_index"] == 0
         if begins and self.early_usage is not None:
             fields |= {"usage": self.early_usage.wire()}
+        self.outline.note(event_type, fields)
         return self._logged(dumps(self._fields(event_type, **fields)))
 
     def _fields(self, event_type: str, **fields: object) -> Json:

@@ -19,10 +19,16 @@ class StoredResponse:
         The response object, as its terminal event showed it.
     input : list[dict[str, Any]]
         The request's input items, without those of earlier turns.
+    last_number : int
+        Sequence number of the terminal event.
+    outline : dict[str, Any] | None
+        As in `axon.history.HistoryRecord`.
     """
 
     response: dict[str, Any]
     input: list[dict[str, Any]]
+    last_number: int
+    outline: dict[str, Any] | None
 
 
 class ResponseRows(Protocol):

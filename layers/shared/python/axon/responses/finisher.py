@@ -12,6 +12,7 @@ from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.history import HistoryRecord, HistorySender, version_of
 from axon.jobs import Job
 from axon.protocol.objects import Json
+from axon.protocol.outlines import Outline
 from axon.retry import RetryPolicy
 from axon.serialization import dumps, loads
 
@@ -38,8 +39,12 @@ class FinishedResponse:
         The terminal event.
     epoch : int
         Epoch of the attempt or terminator that ends it; it must hold the claim.
+    forks : str
+        Those of that claim (`axon.event_log.log.Claim`).
     status : Status
         The terminal status.
+    outline : Outline
+        Of the events before the terminal one.
     """
 
     job: Job
@@ -47,6 +52,8 @@ class FinishedResponse:
     event: LoggedEvent
     epoch: int
     status: Status
+    outline: Outline
+    forks: str = ""
 
     def record(self, *, ended_ms: int) -> HistoryRecord:
         """Return the response as the database will keep it."""
@@ -55,6 +62,7 @@ class FinishedResponse:
             response=self.response,
             version=version_of(epoch=self.epoch, sequence_number=self.event.sequence_number),
             ended_ms=ended_ms,
+            outline=self.outline.stored_with(self.job, forks=self.forks),
         )
 
     def unstored(self) -> "FinishedResponse":

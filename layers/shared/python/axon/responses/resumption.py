@@ -39,7 +39,7 @@ class ResponseResumption:
         principal: Principal,
         connection_id: str,
         first: int,
-        stream_id: str | None = None,
+        stream_id: str | None,
     ) -> None:
         """Deliver a response to this connection from event `first` on.
 
@@ -57,7 +57,7 @@ class ResponseResumption:
         first : int
             Sequence number of the event that the client expects.
         stream_id : str | None
-            Stream id of its events from now on; None to leave it as it is.
+            Stream id of the request, which its events have from now on.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class ResponseResumption:
             tenant_id=principal.tenant_id,
             connection_id=connection_id,
             first=first,
-            lane="" if stream_id is None else lane_of(stream_id),
+            lane=lane_of(stream_id),
         ):
             case Resumption.HOLE:
                 raise lost_response()
@@ -132,6 +132,11 @@ async def refused_number(log: EventLog, response_id: str, first: int) -> Request
     ended = meta is not None and meta.status.terminal
     if meta and ended and (first > meta.next_sequence or await _has_lost_events(log, meta)):
         return lost_response() if meta.status is Status.FAILED else _lost_events()
+    return no_such_event(first)
+
+
+def no_such_event(first: int) -> RequestError:
+    """Return the refusal of a reader that names an event which the response does not have."""
     return RequestError(
         f"The response has no event {first - 1}, or has ended with it. Use the last "
         "sequence_number that you received.",

@@ -1,16 +1,22 @@
 """ResponseRetrieval: finds a response in the event log or, once it is stored, in the database."""
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
 from axon.conversations import Conversations
 from axon.event_log.checkpoint import is_behind_fork
-from axon.event_log.log import EventLog, ResponseMeta
+from axon.event_log.log import EventLog, LoggedEvent, ResponseMeta
 from axon.exceptions import RequestError, UnavailableError
 from axon.history import PendingHistory
 from axon.ids import is_id
 from axon.jobs import Job
 from axon.protocol.item_pages import shown_items
 from axon.protocol.objects import Json
+from axon.protocol.outlines import OutlineError, events_again
 from axon.responses.deletion import ResponseRows
 from axon.responses.resumption import (
+    no_such_event,
     refuse_hole,
     refused_number,
     refused_without_log,
@@ -96,10 +102,12 @@ class ResponseRetrieval:
             raise await self._missing(response_id, meta, tenant_id=tenant_id)
         return shown_items(turns[-1].input, response_id=response_id)
 
-    async def require_events(
+    async def stored_events(
         self, response_id: str, *, tenant_id: str, after: int, connection_id: str = ""
-    ) -> None:
-        """Return if the log has the events that follow a sequence number, or will have them.
+    ) -> Sequence[LoggedEvent] | None:
+        """Return the events that follow a sequence number, of a response that is only stored.
+
+        They are made again, number for number and delta for delta.
 
         Parameters
         ----------
@@ -112,15 +120,24 @@ class ResponseRetrieval:
         connection_id : str
             The front's WebSocket that asks, which may know an unstored response; empty for none.
 
+        Returns
+        -------
+        Sequence[LoggedEvent] | None
+            None if the log has the events, or will have them: they are to be followed there.
+
         Raises
         ------
         RequestError
-            The tenant has no such response, its events are no longer kept, or it has fewer.
+            The tenant has no such response, it has fewer events, or they are not kept.
         UnavailableError
             As `response`.
         """
         meta = await self._describe(response_id, tenant_id=tenant_id)
-        if meta is None or not await self._log.read(response_id, limit=1):
+        if meta is not None and await self._log.read(response_id, limit=1):
+            await self._require_logged(meta, first=after + 1)
+            return None
+        events = await self._made_again(response_id, tenant_id=tenant_id, first=after + 1)
+        if events is None:
             raise await refused_without_log(
                 response_id,
                 conversations=self._conversations,
@@ -128,14 +145,35 @@ class ResponseRetrieval:
                 tenant_id=tenant_id,
                 connection_id=connection_id,
             )
-        first = after + 1
+        return events
+
+    async def _require_logged(self, meta: ResponseMeta, *, first: int) -> None:
+        """Return if the log has the events from a number on, or will have them."""
         if is_behind_fork(meta.forks, first):
             # Nobody confirms what a reader has, wherever the response is delivered.
             raise unconfirmed_events()
         await refuse_hole(self._log, meta, first=first)
         last = meta.next_sequence - meta.status.terminal
         if first > last and (meta.status.terminal or not meta.incomplete):
-            raise await refused_number(self._log, response_id, first)
+            raise await refused_number(self._log, meta.response_id, first)
+
+    async def _made_again(
+        self, response_id: str, *, tenant_id: str, first: int
+    ) -> Sequence[LoggedEvent] | None:
+        """Return the events of a stored response; None if its record does not have them."""
+        stored = await self._rows.read(response_id, tenant_id=tenant_id)
+        if stored is not None and stored.outline is not None:
+            if is_behind_fork(stored.outline["forks"], first):
+                raise unconfirmed_events()
+            if first > stored.last_number:
+                raise no_such_event(first)
+            with suppress(OutlineError):  # events were lost, or the record is made from few of them
+                # In a thread: tens of milliseconds for a long answer, while other readers wait.
+                events = await asyncio.to_thread(
+                    events_again, stored.response, stored.outline, last=stored.last_number
+                )
+                return events[first:]
+        return None
 
     async def _describe(self, response_id: str, *, tenant_id: str) -> ResponseMeta | None:
         if not is_id("resp", response_id):

@@ -177,6 +177,8 @@ class ResponseTerminator:
             FinishedResponse(
                 job=job,
                 response=transcript.response,
+                outline=transcript.outline,
+                forks=claim.forks,
                 event=events[-1],
                 # A record made from less than the client has seen must not replace a complete one.
                 epoch=LOSING_EPOCH if claim.unsure and status is Status.FAILED else claim.epoch,

@@ -63,6 +63,8 @@ class WarmUps:
         finished = FinishedResponse(
             job=job,
             response=transcript.response,
+            outline=transcript.outline,
+            forks=claim.forks,
             event=completed,
             epoch=claim.epoch,
             status=Status.COMPLETED,

@@ -143,6 +143,7 @@ class FakeValkey(FakeLogState):
             predecessor=log.claimed_after,
             unsure=unsure,
             position=log.meta.position,
+            forks=log.meta.forks,
         )
 
     @override

@@ -286,8 +286,9 @@ class FakeResponseRows(ResponseRows):
         if self.fail_with is not None:
             raise self.fail_with
         record = self._history.records.get(response_id)
-        own = record is not None and record.tenant_id == tenant_id
-        return StoredResponse(record.response, record.input) if record and own else None
+        if record is None or record.tenant_id != tenant_id:
+            return None
+        return StoredResponse(record.response, record.input, record.last_number, record.outline)
 
     @override
     async def status(self, response_id: str, *, tenant_id: str) -> str | None:

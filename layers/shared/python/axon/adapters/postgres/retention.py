@@ -63,9 +63,7 @@ class PostgresResponseRows(ResponseRows):
     async def read(self, response_id: str, *, tenant_id: str) -> StoredResponse | None:
         async with transaction(self._pool) as connection:
             cursor = await connection.execute(
-                "SELECT response, input FROM responses "
-                "WHERE response_id = %s AND tenant_id = %s AND model <> ''",
-                [response_id, tenant_id],
+                query("read_response"), {"response_id": response_id, "tenant_id": tenant_id}
             )
             row = await cursor.fetchone()
         return StoredResponse(**row) if row else None

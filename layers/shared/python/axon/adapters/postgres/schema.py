@@ -9,7 +9,7 @@ from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTabl
 
 from axon.exceptions import UnavailableError
 
-NEEDED = 8
+NEEDED = 9
 """Number of the last migration that this version's statements rely on.
 
 Raised by the release after the one that brings the migration, if that one must still run on the

@@ -176,6 +176,7 @@ def _row(record: HistoryRecord) -> dict[str, Any]:
         "output_tokens": _count(usage.get("output_tokens", 0)),
         "input": jsonb(record.input),
         "response": jsonb(record.response),
+        "outline": None if record.outline is None else jsonb(record.outline),
     }
 
 

@@ -148,9 +148,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
         outcome, *claimed = await claim(keys=keys, args=arguments)
         codec.check(outcome, response_id)
         await self._keep_claim(after=claimed[3])
-        epoch, next_sequence, next_record, predecessor, unsure, attempts, died_alone, *place = (
-            claimed
-        )
+        epoch, next_sequence, next_record, predecessor, unsure, attempts, died_alone = claimed[:7]
         return Claim(
             epoch=epoch,
             next_sequence=next_sequence,
@@ -160,7 +158,8 @@ class ValkeyEventLog(ValkeyLogIndexes):
             unsure=bool(unsure),
             attempts=attempts,
             died_alone=bool(died_alone),
-            position=codec.place(place),
+            position=codec.place(claimed[7:10]),
+            forks=claimed[10].decode(),
         )
 
     @override

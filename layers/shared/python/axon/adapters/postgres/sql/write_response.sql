@@ -7,16 +7,16 @@ WITH old AS (
 written AS (
     INSERT INTO responses (
         response_id, tenant_id, key_id, conversation_id, previous_response_id, model, status,
-        version, created_at, ended_at, input_tokens, output_tokens, input, response
+        version, created_at, ended_at, input_tokens, output_tokens, input, response, outline
     ) VALUES (
         %(response_id)s, %(tenant_id)s, %(key_id)s, %(conversation_id)s, %(previous_response_id)s,
         %(model)s, %(status)s, %(version)s, %(created_at)s, %(ended_at)s, %(input_tokens)s,
-        %(output_tokens)s, %(input)s, %(response)s
+        %(output_tokens)s, %(input)s, %(response)s, %(outline)s
     )
     ON CONFLICT (response_id) DO UPDATE
     SET status = excluded.status, version = excluded.version, ended_at = excluded.ended_at,
         input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
-        response = excluded.response
+        response = excluded.response, outline = excluded.outline
     WHERE responses.version < excluded.version
     RETURNING input_tokens, output_tokens
 )

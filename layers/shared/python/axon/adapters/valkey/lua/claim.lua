@@ -8,7 +8,7 @@
 --       numbers of the next event and journal record at the time of the lost claim
 -- Returns the result, the epoch, the numbers of the next event and journal record, the nonce of the
 -- claim before, 1 if the client may have received events that the log does not hold, else 0, what
--- `count_attempt` returns, and the lane, the order in it and the response before.
+-- `count_attempt` returns, the lane, the order in it and the response before, and the forks so far.
 local response, events = unpack(KEYS)
 local meta = redis.call('HMGET', response, 'status', 'next_sequence', 'connection_id', 'relay_id',
   'claim', 'epoch', 'checkpoint', 'next_record', 'generation', 'checkpoint_generation', 'forks',
@@ -32,7 +32,7 @@ local unsure = not is_current(meta[9], generation) and not (received and receive
 if meta[5] == ARGV[3] then
   local attempts, died_alone = counted_attempt(response)
   return { 'claimed', tonumber(meta[6]), following, following_record, meta[12] or '',
-    unsure and 1 or 0, attempts, died_alone, meta[14] or '', meta[15] or '0', meta[16] or '' }
+    unsure and 1 or 0, attempts, died_alone, meta[14] or '', meta[15] or '0', meta[16] or '', meta[11] or '' }
 end
 if ARGV[6] ~= '' then
   -- The server has lost the claim if it shows the one before: then nobody has claimed since. Any
@@ -58,14 +58,15 @@ local epoch = redis.call('HINCRBY', response, 'epoch', 1)
 local first = ARGV[2] ~= '' and following == 1
 redis.call('HSET', response, 'claim', ARGV[3], 'claimed_after', meta[5] or '', 'message_id', ARGV[4],
   'worker_id', ARGV[8], 'progress', progress_mark(epoch, first and 2 or following, now_ms()))
+local forks = meta[11] or ''
 if not is_current(meta[9], generation) then
   -- From here on the log may differ from what was delivered before the loss: a relay or follower
   -- that is further ahead, and has not compared itself with this generation yet, must not go on.
   -- Also where the relay has confirmed that its client has no more: a follower may be ahead of it.
   local fork = ' ' .. following .. ':' .. generation
-  local forks = meta[11] or ''
   if string.sub(forks, -#fork) ~= fork then
-    redis.call('HSET', response, 'forks', forks .. fork)
+    forks = forks .. fork
+    redis.call('HSET', response, 'forks', forks)
   end
   if meta[3] == '' then
     -- No relay confirms what the readers of a followed response have. That must be known also once it is
@@ -83,4 +84,4 @@ if first then
   following = 2
 end
 return { 'claimed', epoch, following, following_record, meta[5] or '', unsure and 1 or 0, attempts,
-  died_alone, meta[14] or '', meta[15] or '0', meta[16] or '' }
+  died_alone, meta[14] or '', meta[15] or '0', meta[16] or '', forks }
