@@ -63,24 +63,66 @@ def test_chat_completion_frees_its_slot_when_its_client_leaves(
     assert client.responses.retrieve(response_id).status == "cancelled"
 
 
+def request_of(cloud: Cloud, path: str, body: dict[str, Any]) -> Request:
+    """Return a request as Anthropic's SDK sends it."""
+    headers = {
+        "x-api-key": API_KEY,
+        "anthropic-version": "2023-06-01",
+        "Content-Type": "application/json",
+    }
+    return Request(f"{cloud.base_url}/{path}", json.dumps(body).encode(), headers)
+
+
+def post(cloud: Cloud, path: str, **body: Any) -> Any:
+    with urlopen(request_of(cloud, path, body), timeout=20) as answer:
+        return json.load(answer)
+
+
 def messages(cloud: Cloud, **fields: Any) -> list[dict[str, Any]]:
-    """Send a request as Anthropic's SDK does; return the events of its stream without pings."""
-    request = Request(
-        f"{cloud.base_url}/messages",
-        json.dumps({"model": "echo", "max_tokens": 1000, "stream": True, **fields}).encode(),
-        {
-            "x-api-key": API_KEY,
-            "anthropic-version": "2023-06-01",
-            "Content-Type": "application/json",
-        },
-    )
-    with urlopen(request, timeout=20) as answer:
+    """Send a request; return the events of its stream without pings."""
+    body = {"model": "echo", "max_tokens": 1000, "stream": True, **fields}
+    with urlopen(request_of(cloud, "messages", body), timeout=20) as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         blocks = answer.read().decode().split("\n\n")
     lines = [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks if block]
     events = [json.loads(line["data"]) for line in lines if "data" in line]
     assert [event["type"] for event in events] == [line["event"] for line in lines]
     return [event for event in events if event["type"] != "ping"]
+
+
+def test_chat_completion_ends_before_its_stop_string(client: OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model="echo", messages=question("count to 40"), stop=["no such", "7 8"], store=True
+    )
+    (choice,) = answer.choices
+    assert (choice.message.content, choice.finish_reason) == (numbers(6) + " ", "stop")
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 8
+    stored = client.responses.retrieve(answer.id.replace("chatcmpl-", "resp_"))
+    assert stored.output_text == numbers(6) + " "
+
+
+def test_message_tells_its_stop_sequence_and_the_tokens_of_its_prompt(cloud: Cloud) -> None:
+    events = messages(cloud, messages=question("count to 40"), stop_sequences=["no such", "7 8"])
+    assert events[-2]["delta"] == {"stop_reason": "stop_sequence", "stop_sequence": "7 8"}
+    assert events[0]["message"]["usage"]["input_tokens"] == 3
+
+
+def test_tokens_are_counted_as_an_answer_reads_them(client: OpenAI, cloud: Cloud) -> None:
+    first = client.responses.create(model="echo", input="one two", instructions="Be brief.")
+    asked: dict[str, Any] = {
+        "model": "echo",
+        "input": "three four five",
+        "previous_response_id": first.id,
+        "truncation": "auto",
+    }
+    counted = client.responses.input_tokens.count(**asked)
+    usage = client.responses.create(**asked).usage
+    assert usage is not None
+    assert counted.input_tokens == usage.input_tokens == 2 + 2 + 3
+    body = {"messages": question("one two three"), "system": "Be brief."}
+    assert post(cloud, "messages/count_tokens", model="echo", **body) == {"input_tokens": 5}
+    assert messages(cloud, **body)[-2]["usage"]["input_tokens"] == 5
 
 
 def test_message_streams_two_turns(cloud: Cloud) -> None:
