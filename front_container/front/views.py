@@ -1,10 +1,12 @@
 """Answers made of a response: of the Responses API, and of the APIs that are views of it."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import TypeVar
 
 from aiohttp import web
 
 from axon.event_log.log import LoggedEvent
+from axon.event_log.merger import TERMINAL
 from axon.exceptions import UnavailableError
 from axon.protocol.objects import Json
 from axon.protocol.requests import CreateResponse
@@ -14,6 +16,8 @@ from front.beginning import begun
 from front.context import FrontContext
 from front.routing import Call
 from front.sse import EventStream
+
+T = TypeVar("T")
 
 BEGINNING_S = 10.0
 """Seconds for which the headers of a stream wait for its first event: so an early failure has an
@@ -80,22 +84,38 @@ async def ended(events: AsyncIterator[LoggedEvent]) -> Json:
     return response
 
 
+async def all_ended(
+    events: AsyncIterator[tuple[int, LoggedEvent]], *, check_answered: Callable[[Json], None]
+) -> list[Json]:
+    """Wait for the ends of merged responses (`front.merging`); return them in their order.
+
+    `check_answered` raises the error of the first one that ends without an answer to show.
+    """
+    responses: dict[int, Json] = {}
+    async for index, event in events:
+        if event.data.startswith(TERMINAL):
+            response = loads(event.data)["response"]
+            check_answered(response)
+            responses[index] = response
+    return [responses[index] for index in sorted(responses)]
+
+
 async def streamed(
     call: Call,
-    events: AsyncIterator[LoggedEvent],
+    events: AsyncIterator[T],
     *,
-    feed: Callable[[Json], bytes],
+    feed: Callable[[T], bytes],
     error: Callable[[Exception], bytes],
 ) -> web.StreamResponse:
-    """Answer with a stream that is made of a response's events.
+    """Answer with a stream that is made of the events of a response, or of several.
 
     Parameters
     ----------
     call : Call
         The request to answer.
-    events : AsyncIterator[LoggedEvent]
-        The response's events.
-    feed : Callable[[Json], bytes]
+    events : AsyncIterator[T]
+        The events.
+    feed : Callable[[T], bytes]
         Returns what follows from the next event, as text of the stream; empty for most that show
         nothing. It raises `RequestError` for a response that has ended without an answer.
     error : Callable[[Exception], bytes]
@@ -111,8 +131,8 @@ async def streamed(
 
 
 async def _texts(
-    events: AsyncIterator[LoggedEvent], feed: Callable[[Json], bytes]
+    events: AsyncIterator[T], feed: Callable[[T], bytes]
 ) -> AsyncGenerator[bytes, None]:
     async for event in events:
-        if text := feed(loads(event.data)):
+        if text := feed(event):
             yield text

@@ -1,6 +1,7 @@
 """Chat Completions, and the older Completions: views of the Responses API."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -9,6 +10,7 @@ from aiohttp import web
 from axon.event_log.log import LoggedEvent
 from axon.protocol.chat import request as chat_request
 from axon.protocol.chat import result as chat_result
+from axon.protocol.chat.choices import ChoiceStreams, completion_of_all, requests_of
 from axon.protocol.chat.errors import chat_error, check_answered
 from axon.protocol.chat.request import ChatRequest, CompletionRequest
 from axon.protocol.chat.stream import ChatStream
@@ -17,15 +19,16 @@ from axon.protocol.completions import view as text_view
 from axon.protocol.completions.request import TextRequest
 from axon.protocol.completions.view import TextStream
 from axon.protocol.objects import Json
-from axon.protocol.requests import CreateResponse
-from axon.serialization import dumps
+from axon.protocol.view_requests import ViewRequest
+from axon.serialization import dumps, loads
 from front.context import FrontContext
 from front.errors import OPENAI, ErrorShape
+from front.merging import merged
 from front.operations import chat as described
 from front.requests import add_idempotency_key
 from front.routing import Call, Route, json_answer
 from front.sse import server_sent
-from front.views import ended, streamed, submit
+from front.views import all_ended, streamed, submit
 
 Request = TypeVar("Request", bound=CompletionRequest)
 
@@ -38,7 +41,7 @@ class _View(Generic[Request]):
     ----------
     parse : Callable[[Json], Request]
         Validates a body.
-    to_create_response : Callable[[Request], CreateResponse]
+    to_create_response : Callable[[Request], ViewRequest]
         Makes the Responses request that says the same.
     stream : type[ChatStream] | type[TextStream]
         Makes chunks from events.
@@ -49,7 +52,7 @@ class _View(Generic[Request]):
     """
 
     parse: Callable[[Json], Request]
-    to_create_response: Callable[[Request], CreateResponse]
+    to_create_response: Callable[[Request], ViewRequest]
     stream: type[ChatStream] | type[TextStream]
     completion_of: Callable[[Json], Json]
     errors: ErrorShape
@@ -106,25 +109,44 @@ class _Endpoint(Generic[Request]):
         # These APIs cannot resume an answer. But a client with an idempotency key that sends its
         # request again gets the same one, from the beginning: it has the time of a resume.
         at_once = request.idempotency_key is None
-        accepted = self._view.to_create_response(request)
-        response_id = await submit(self._context, call, accepted, cancel_on_leave=at_once)
-        opened = self._context.reader.open(
-            response_id, principal=call.principal, cancel_on_leave=at_once
-        )
-        async with opened as events:
+        accepted = requests_of(self._view.to_create_response(request), request.choices)
+        async with self._opened(call, accepted, cancel_on_leave=at_once) as events:
             if request.stream:
-                return await self._stream(call, events, include_usage=request.include_usage)
-            response = await ended(events)
-        check_answered(response)
-        return json_answer(self._view.completion_of(response))
+                return await self._stream(call, events, request)
+            responses = await all_ended(events, check_answered=check_answered)
+        return json_answer(completion_of_all(responses, self._view.completion_of))
+
+    @asynccontextmanager
+    async def _opened(
+        self, call: Call, requests: Sequence[ViewRequest], *, cancel_on_leave: bool
+    ) -> AsyncIterator[AsyncIterator[tuple[int, LoggedEvent]]]:
+        """Submit the requests of all choices; give the events of their responses, merged.
+
+        If one of them is refused, or the client leaves, all are left.
+        """
+        reader, principal = self._context.reader, call.principal
+        async with AsyncExitStack() as stack:
+            followed = []
+            for request in requests:
+                response_id = await submit(
+                    self._context, call, request, cancel_on_leave=cancel_on_leave
+                )
+                opened = reader.open(
+                    response_id, principal=principal, cancel_on_leave=cancel_on_leave
+                )
+                followed.append(await stack.enter_async_context(opened))
+            yield await stack.enter_async_context(aclosing(merged(followed)))
 
     async def _stream(
-        self, call: Call, events: AsyncIterator[LoggedEvent], *, include_usage: bool
+        self, call: Call, events: AsyncIterator[tuple[int, LoggedEvent]], request: Request
     ) -> web.StreamResponse:
-        stream = self._view.stream(include_usage=include_usage)
+        usage = request.include_usage
+        choices = range(request.choices)
+        stream = ChoiceStreams([self._view.stream(include_usage=usage, index=i) for i in choices])
 
-        def feed(event: Json) -> bytes:
-            return b"".join(map(server_sent, stream.feed(event)))
+        def feed(choice: tuple[int, LoggedEvent]) -> bytes:
+            index, event = choice
+            return b"".join(map(server_sent, stream.feed(index, loads(event.data))))
 
         return await streamed(call, events, feed=feed, error=self._error_text)
 

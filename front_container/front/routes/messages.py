@@ -9,8 +9,8 @@ from axon.protocol.anthropic.errors import check_answered
 from axon.protocol.anthropic.request import CountTokens, parse_message, to_create_response
 from axon.protocol.anthropic.result import message_of
 from axon.protocol.anthropic.stream import MessageEvent, MessageStream, error_event
-from axon.protocol.objects import Json
 from axon.protocol.view_requests import to_count
+from axon.serialization import loads
 from front.context import FrontContext
 from front.errors import MESSAGES
 from front.operations import messages as described
@@ -82,8 +82,8 @@ async def _stream(
     """Answer with the events of a message."""
     stream, request_id = MessageStream(thinking=thinking), request_id_of(call.request)
 
-    def feed(event: Json) -> bytes:
-        return b"".join(map(_server_sent, stream.feed(event)))
+    def feed(event: LoggedEvent) -> bytes:
+        return b"".join(map(_server_sent, stream.feed(loads(event.data))))
 
     def failed(error: Exception) -> bytes:
         return _server_sent(error_event(error, request_id=request_id))

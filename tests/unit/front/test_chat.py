@@ -9,6 +9,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from axon.event_log.log import Status
 from axon.protocol.objects import Json
+from axon.serialization import loads
 from tests.support.eventually import eventually
 from tests.unit.axon.samples import MODEL
 from tests.unit.front.front_harness import KEY, FrontHarness
@@ -171,3 +172,59 @@ async def test_completion_of_a_prompt_is_its_answer(
     assert await streamed == ["up", "on", ""]
     answer = await harness.post("/v1/completions", prompt="Once", suffix="end")
     assert await harness.error(answer) == (400, "unsupported_parameter", "suffix")
+
+
+async def submitted(harness: FrontHarness, count: int) -> list[str]:
+    """Return the ids of the responses that the next request asks for."""
+    await eventually(lambda: harness.responses.jobs._visible.qsize() == count)
+    ids = [job.response_id for job in harness.responses.jobs_sent()]
+    await eventually(lambda: harness.reader.attended >= set(ids))
+    return ids
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_chat_choices_are_responses_of_their_own(harness: FrontHarness, stream: bool) -> None:
+    options: Json = {"stream_options": {"include_usage": True}} if stream else {}
+    asking = asyncio.create_task(harness.post(PATH, messages=[USER], n=3, stream=stream, **options))
+    ids = await submitted(harness, 3)
+    for number, response_id in reversed(list(enumerate(ids))):
+        await harness.responses.answer(response_id, "Hel", f"lo {number}")
+    async with await asking as answer:
+        assert answer.status == 200
+        text = await answer.text()
+    texts = ["", "", ""]
+    bodies = [line for line in text.split("\n\n") if line and line != "data: [DONE]"]
+    objects = [loads(body.removeprefix("data: ")) for body in bodies]
+    assert {each["id"] for each in objects} == {ids[0].replace("resp_", "chatcmpl-")}
+    for choice in (choice for each in objects for choice in each["choices"]):
+        texts[choice["index"]] += choice.get("message", choice.get("delta")).get("content") or ""
+    assert texts == [f"Hello {number}" for number in range(3)]
+    usage = objects[-1]["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (1, 3)
+
+
+async def test_chat_choices_are_cancelled_together(harness: FrontHarness) -> None:
+    """The client leaves, or one of them fails."""
+    for leaves in (True, False):
+        asking = asyncio.create_task(harness.post(PATH, messages=[USER], n=3))
+        first, failing, last = await submitted(harness, 3)
+        if leaves:
+            asking.cancel()
+        else:
+            await fail(harness, failing)
+            assert (await harness.error(await asking))[:2] == (400, "context_length_exceeded")
+        await eventually(lambda: not harness.reader.attended)
+        await harness.reader.drain()
+        for response_id in (first, last):
+            assert await harness.responses.status(response_id) is Status.CANCELLED
+
+
+async def test_chat_choices_of_a_repeated_request_are_the_same(harness: FrontHarness) -> None:
+    body = {"model": MODEL, "messages": [USER], "n": 2}
+    asked = asyncio.create_task(
+        harness.client.post(PATH, json=body, headers={"Idempotency-Key": "k"})
+    )
+    for number, response_id in enumerate(await submitted(harness, 2)):
+        await harness.responses.answer(response_id, str(number))
+    again = await harness.client.post(PATH, json=body, headers={"Idempotency-Key": "k"})
+    assert await (await asked).json() == await again.json()

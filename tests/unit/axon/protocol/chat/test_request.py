@@ -102,6 +102,8 @@ def test_request_asks_for_its_sampling() -> None:
         ({"top_k": False}, "top_k"),
         ({"logit_bias": {"17": 101}}, "logit_bias.17"),
         ({"logit_bias": [17]}, "logit_bias"),
+        ({"n": 0}, "n"),
+        ({"n": 9}, "n"),
     ],
 )
 def test_request_with_a_wrong_sampling_parameter_is_refused(fields: Json, param: str) -> None:

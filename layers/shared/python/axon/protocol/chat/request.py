@@ -50,12 +50,16 @@ _SAMPLING = (
     "stop",
     "logit_bias",
 )
+MAX_CHOICES = 8
+"""Most choices of a completion: each one takes a slot of an engine."""
+TOO_MANY_CHOICES = f"Use 1 to {MAX_CHOICES}, and send several requests for more answers."
 _ONLY_FUNCTIONS = "Use the type 'function': other tools are not served."
 _REMEDIES = {
     "messages.*.audio": "Leave it out: send the text as `content`.",
     "messages.*.function_call": "Use `tool_calls`.",
     "messages.*.prefix": "Leave it out: an answer is a new message, no message is continued.",
     "messages.*.tool_calls.*.type": _ONLY_FUNCTIONS,
+    "n": TOO_MANY_CHOICES,
     "response_format": "Use 'text', 'json_object' or 'json_schema'.",
     "tool_choice": "Use 'auto' or 'none': the served models cannot be made to call a tool.",
     "tools.*.type": _ONLY_FUNCTIONS,
@@ -141,11 +145,17 @@ class CompletionRequest(ChatModel):
         Annotated[StopStrings, Field(max_length=OPENAI_STOPS)] | None, BeforeValidator(_stops)
     ] = None
     logit_bias: LogitBias = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
 
     @property
     def sampling(self) -> dict[str, Any]:
         """The sampling parameters, which are the same in a `ViewRequest`."""
         return {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
+
+    @property
+    def choices(self) -> int:
+        """The number of answers that are asked for."""
+        return self.n or 1
 
     @property
     def include_usage(self) -> bool:

@@ -1,6 +1,8 @@
 """ChatStream: the chunks of a streamed answer, made from the response's events."""
 
-from axon.protocol.chat.chunks import ChunkEncoder
+from typing_extensions import override
+
+from axon.protocol.chat.chunks import ChunkEncoder, ChunkStream
 from axon.protocol.chat.errors import check_answered
 from axon.protocol.chat.objects import FinishReason, arguments_of, finish_reason_of, head_of
 from axon.protocol.objects import TERMINAL_EVENTS, Json
@@ -9,33 +11,22 @@ DONE = b"[DONE]"
 """Data of the last event of each stream that did not end with an error."""
 
 
-class ChatStream:
+class ChatStream(ChunkStream):
     """Translates the events of one response, from event 0 on, to the data of SSE events.
 
     No chunk comes before the first output item: until then a failure can still be an HTTP status.
     Joined, the deltas are the message that `axon.protocol.chat.result` shows.
-
-    Parameters
-    ----------
-    include_usage : bool
-        The stream ends with a chunk of the usage (`stream_options.include_usage`).
     """
 
-    def __init__(self, *, include_usage: bool = False) -> None:
-        self._include_usage = include_usage
+    def __init__(self, *, include_usage: bool = False, index: int = 0) -> None:
+        super().__init__(include_usage=include_usage, index=index)
         self._chunks: ChunkEncoder
         self._begun = False
         self._calls: dict[int, int] = {}
         """Index of each function call among the calls, by its index in the output."""
 
-    def feed(self, event: Json) -> list[bytes]:
-        """Return the chunks of an event: none for most that carry no text.
-
-        Raises
-        ------
-        FailedResponseError
-            The event ends the response without an answer to show.
-        """
+    @override
+    def feed(self, event: Json, *, last: bool = True) -> list[bytes]:
         match event["type"]:
             case "response.output_text.delta":
                 return [self._delta({"content": event["delta"]})]
@@ -52,7 +43,7 @@ class ChatStream:
                 self._chunks = ChunkEncoder(head, include_usage=self._include_usage)
                 return []
             case kind if kind in TERMINAL_EVENTS:
-                return self._end(event["response"])
+                return self._end(event["response"], last=last)
             case _:
                 return []
 
@@ -85,13 +76,13 @@ class ChatStream:
         function = {"arguments": arguments}
         return self._delta({"tool_calls": [{"index": index, "function": function}]})
 
-    def _end(self, response: Json) -> list[bytes]:
+    def _end(self, response: Json, *, last: bool) -> list[bytes]:
         check_answered(response)
         # A response that was cut short before its first item has a message without text.
         chunks = self._begin(content="")
         chunks.append(self._delta({}, finish_reason_of(response)))
-        return [*chunks, *self._chunks.usage(response), DONE]
+        return [*chunks, *self._chunks.usage(response), DONE] if last else chunks
 
     def _delta(self, delta: Json, reason: FinishReason | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        choice = {"index": self._index, "delta": delta, "logprobs": None, "finish_reason": reason}
         return self._chunks.chunk(choice)

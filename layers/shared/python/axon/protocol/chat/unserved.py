@@ -28,7 +28,6 @@ _SAMPLERS = (
 """Fields of samplers that llama.cpp has, and TGI one of them."""
 
 UNSERVED_SAMPLING: Mapping[str, str] = {
-    "n": "Send one request for each answer.",
     # Of other servers with these APIs (vLLM, TGI, llama.cpp), which clients send in `extra_body`.
     **dict.fromkeys(_SAMPLERS, "Leave it out: use `temperature` and `top_p`."),
     "add_generation_prompt": "Leave it out: an answer is a new message.",
@@ -66,7 +65,7 @@ do instead."""
 
 UNSERVED: Mapping[str, str] = {
     **UNSERVED_SAMPLING,
-    "best_of": "Leave it out: one answer is made.",
+    "best_of": "Leave it out: all answers that are made are shown. Use `n`.",
     "echo": "Leave it out: the request is not repeated.",
     "audio": "Leave it out: only text is made.",
     "function_call": "Use `tool_choice`.",
@@ -92,7 +91,6 @@ HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "length_penalty": (1,),
     "logprobs": (False,),
     "modalities": ([], ["text"]),
-    "n": (1,),
     "reasoning": ({}, {"enabled": False}),
     "repetition_penalty": (1,),
     "thinking": ({}, {"type": "disabled"}),

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationError
 
-from axon.protocol.chat.request import CompletionRequest
+from axon.protocol.chat.request import TOO_MANY_CHOICES, CompletionRequest
 from axon.protocol.chat.unserved import HARMLESS as HARMLESS_IN_CHAT
 from axon.protocol.chat.unserved import UNSERVED_SAMPLING
 from axon.protocol.items import Message
@@ -21,7 +21,7 @@ HINTS = frozenset({"user"})
 
 UNSERVED: Mapping[str, str] = {
     **UNSERVED_SAMPLING,
-    "best_of": "Leave it out: one answer is made.",
+    "best_of": "Leave it out: all answers that are made are shown. Use `n`.",
     "echo": "Leave it out: the prompt is not repeated.",
     "logprobs": "Leave it out: log probabilities are not returned.",
     "suffix": "Leave it out: nothing can be inserted before a text.",
@@ -30,6 +30,7 @@ UNSERVED: Mapping[str, str] = {
 
 HARMLESS: Mapping[str, tuple[Any, ...]] = {**HARMLESS_IN_CHAT, "logprobs": (), "suffix": ("",)}
 _REMEDIES = {
+    "n": TOO_MANY_CHOICES,
     "prompt": "Send one text: of several prompts, each is a request of its own, and token ids are "
     "not taken.",
 }

@@ -1,6 +1,8 @@
 """The answer of Completions: a ``text_completion``, whole or in chunks of the same shape."""
 
-from axon.protocol.chat.chunks import ChunkEncoder
+from typing_extensions import override
+
+from axon.protocol.chat.chunks import ChunkEncoder, ChunkStream
 from axon.protocol.chat.errors import check_answered, error_body
 from axon.protocol.chat.objects import TEXT_PREFIX, finish_reason_of, head_of, usage_of
 from axon.protocol.chat.stream import DONE
@@ -11,45 +13,37 @@ _NAMES = {"input": "prompt", "max_output_tokens": "max_tokens"}
 """Fields of a Responses request by their names here."""
 
 
-class TextStream:
+class TextStream(ChunkStream):
     """Translates the events of one response, from event 0 on, to the data of SSE events.
 
     Joined, the texts of the chunks are the text of `completion_of`.
-
-    Parameters
-    ----------
-    include_usage : bool
-        The stream ends with a chunk of the usage (`stream_options.include_usage`).
     """
 
-    def __init__(self, *, include_usage: bool = False) -> None:
-        self._include_usage = include_usage
+    def __init__(self, *, include_usage: bool = False, index: int = 0) -> None:
+        super().__init__(include_usage=include_usage, index=index)
         self._chunks: ChunkEncoder
 
-    def feed(self, event: Json) -> list[bytes]:
-        """Return the chunks of an event: none for most that carry no text.
-
-        Raises
-        ------
-        FailedResponseError
-            The event ends the response without an answer to show.
-        """
+    @override
+    def feed(self, event: Json, *, last: bool = True) -> list[bytes]:
         match event["type"]:
             case "response.output_text.delta":
-                return [self._chunks.chunk(_choice(event["delta"], None))]
+                return [self._chunk(event["delta"], None)]
             case "response.created":
                 head = _head(event["response"])
                 self._chunks = ChunkEncoder(head, include_usage=self._include_usage)
                 return []
             case kind if kind in TERMINAL_EVENTS:
-                return self._end(event["response"])
+                return self._end(event["response"], last=last)
             case _:
                 return []
 
-    def _end(self, response: Json) -> list[bytes]:
+    def _end(self, response: Json, *, last: bool) -> list[bytes]:
         check_answered(response)
-        last = self._chunks.chunk(_choice("", finish_reason_of(response)))
-        return [last, *self._chunks.usage(response), DONE]
+        chunk = self._chunk("", finish_reason_of(response))
+        return [chunk, *self._chunks.usage(response), DONE] if last else [chunk]
+
+    def _chunk(self, text: str, reason: str | None) -> bytes:
+        return self._chunks.chunk(_choice(text, reason) | {"index": self._index})
 
 
 def completion_of(response: Json) -> Json:
