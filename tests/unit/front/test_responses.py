@@ -10,6 +10,7 @@ from axon.ids import new_id
 from axon.protocol.objects import Usage
 from axon.serialization import dumps, loads
 from tests.support.sdk_events import validate_stream
+from tests.unit.axon.responses.test_retrieval import KEPT_S
 from tests.unit.axon.samples import a_job
 from tests.unit.front.front_harness import OTHER_KEY, FrontHarness
 
@@ -150,6 +151,11 @@ async def test_responses_are_followed_from_any_event_by_several_readers(
         assert parsed(await late.read()) == events[3:]
     async with harness.client.get(f"{url}&starting_after={len(events) - 2}") as ended:
         assert parsed(await ended.read()) == events[-1:]
+    await attempt.store()
+    harness.responses.now += KEPT_S
+    for after in (-1, 2, len(events) - 2):
+        async with harness.client.get(f"{url}&starting_after={after}") as stored:
+            assert parsed(await stored.read()) == events[after + 1 :], "made again"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from axon.named_conversations.service import NamedConversations
 from axon.protocol.objects import Usage
 from axon.protocol.requests import CancelResponse, ResumeResponse
 from axon.responses.deletion import ResponseDeletion
-from axon.responses.finisher import ResponseFinisher
+from axon.responses.finisher import FinishedResponse, ResponseFinisher
 from axon.responses.retrieval import ResponseRetrieval
 from axon.responses.service import ResponseService
 from axon.responses.sweeper import ResponseSweeper
@@ -218,3 +218,15 @@ class Attempt:
         output = self.transcript.response["output"]
         await self._harness.turns.put([Turn.of(self.job, output=output)])
         await self.append([end], status=Status.COMPLETED)
+        self._finished = FinishedResponse(
+            job=self.job,
+            response=self.transcript.response,
+            event=end,
+            epoch=self._epoch,
+            status=Status.COMPLETED,
+            outline=self.transcript.outline,
+        )
+
+    async def store(self) -> None:
+        """The record of a complete response arrives in the database."""
+        await self._harness.history.send(self._finished.record(ended_ms=1))
