@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from infra.cost.bill import Bill
     from infra.cost.estimate import Estimate
 
+MILLION = 1e6
 HEADS = ("what", "quantity", "unit", "price", "USD")
 
 
@@ -81,6 +82,8 @@ def as_text(estimate: "Estimate") -> str:
         *(f"warning: {warning}" for warning in estimate.warnings),
         f"A month without requests\n\n{_bill(estimate.idle)}",
         f"{million}\n\n{_bill(estimate.requests)}",
+        f"A million requests over HTTP, on top of the month\n\n{_bill(estimate.http)}",
+        f"One answer, by the way it is asked for; USD\n\n{_ways(estimate)}",
         f"Assumed\n\n{table(('flag', 'value', 'what'), assumed)}",
         _list("Not counted", estimate.not_counted),
     ]
@@ -104,6 +107,22 @@ def _bill(bill: "Bill") -> str:
     ]
     total = "total" if not bill.missing else "total, without what has no known price"
     return table(HEADS, [*rows, (total, "", "", "", f"{bill.total:,.2f}")])
+
+
+def _ways(estimate: "Estimate") -> str:
+    rows = [
+        (
+            way.name,
+            f"{way.answers.total / MILLION:.6f}{_open(way.answers)}",
+            f"{way.idle.total:,.2f}{_open(way.idle)}",
+        )
+        for way in estimate.ways
+    ]
+    return table(("way", "an answer", "idle month of the way itself"), rows)
+
+
+def _open(bill: "Bill") -> str:
+    return " +" if bill.missing else ""
 
 
 def _list(head: str, items: "tuple[str, ...] | list[str]") -> str:

@@ -3,9 +3,12 @@
 from aws_cdk import App, Stack, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
-from infra.settings.environment import EnvironmentSettings
+from infra.settings.environment import BalancedFront, EnvironmentSettings, FunctionFront
+from infra.stacks.balanced_front import BalancedFrontStack
+from infra.stacks.base import EnvironmentStack
 from infra.stacks.data import DataStack
 from infra.stacks.foundation import Foundation
+from infra.stacks.function_front import FunctionFrontStack
 from infra.stacks.gateway import GatewayStack
 from infra.stacks.inference import InferenceStack
 from infra.stacks.messaging import MessagingStack
@@ -52,10 +55,12 @@ def _stacks(app: App, settings: EnvironmentSettings) -> dict[str, Stack]:
     platform = Platform.on(foundation, data=data, messaging=messaging)
     gateway = GatewayStack(app, id_of("gateway"), platform=platform)
     relay = RelayStack(app, id_of("relay"), platform=platform, connections=gateway.connections)
+    front = _front(app, id_of("front"), platform)
     inference = InferenceStack(app, id_of("inference"), platform=platform)
-    # Workers log in as a database role that the gateway's migrations create. No reference
-    # between the two stacks says so, so CloudFormation would deploy them in either order.
-    inference.add_stack_dependency(gateway)
+    # Fronts and workers log in as a database role that the gateway's migrations create. No
+    # reference between the stacks says so, so CloudFormation would deploy them in any order.
+    for stack in (front, inference):
+        stack.add_stack_dependency(gateway)
     return {
         "network": network,
         "observability": observability,
@@ -63,5 +68,14 @@ def _stacks(app: App, settings: EnvironmentSettings) -> dict[str, Stack]:
         "messaging": messaging,
         "gateway": gateway,
         "relay": relay,
+        "front": front,
         "inference": inference,
     }
+
+
+def _front(app: App, id: str, platform: Platform) -> EnvironmentStack:
+    match platform.settings.front:
+        case FunctionFront() as front:
+            return FunctionFrontStack(app, id, platform=platform, front=front)
+        case BalancedFront() as balanced:
+            return BalancedFrontStack(app, id, platform=platform, front=balanced)

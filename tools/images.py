@@ -17,6 +17,7 @@ from urllib.error import HTTPError, URLError
 ROOT = Path(__file__).resolve().parents[1]
 FILES = (
     "relay_container/Dockerfile",
+    "front_container/Dockerfile",
     "inference_container/Dockerfile",
     "inference_container/Dockerfile.cpu",
     "infra/constructs/tasks/collector.py",

@@ -1,9 +1,13 @@
 """The number of metrics that an environment's alarms watch: CloudWatch charges for each."""
 
-from infra.settings.environment import EnvironmentSettings
+from infra.settings.environment import BalancedFront, EnvironmentSettings
 
 FUNCTIONS = 21
 """Seven functions with three each; migrate, keys and models have none, as their callers wait."""
+
+FRONT_FUNCTION = 2
+FRONT = 6
+FRONT_SCALING = 4
 
 GATEWAY = 1
 QUEUES = 5
@@ -12,7 +16,7 @@ VALKEY_NODE = 4
 REPLICATION = 1
 """Alarm on replication lag, one a node where there are several."""
 
-RELAY = 6
+RELAY = 2
 RELAY_SCALING = 4
 """Two policies; Application Auto Scaling creates one alarm for each direction."""
 
@@ -32,5 +36,7 @@ def alarm_metrics(settings: EnvironmentSettings) -> int:
     valkey = nodes * (VALKEY_NODE + (REPLICATION if nodes > 1 else 0))
     search = SEARCH if settings.observability.opensearch_instance_type else 0
     gpu = GPU_SCALING if settings.inference.capacity.kind == "gpu" else 0
-    services = RELAY + RELAY_SCALING + WORKERS + WORKERS_SCALING + gpu
+    balanced = isinstance(settings.front, BalancedFront)
+    front = FRONT + FRONT_SCALING if balanced else FRONT_FUNCTION
+    services = RELAY + RELAY_SCALING + front + WORKERS + WORKERS_SCALING + gpu
     return FUNCTIONS + GATEWAY + QUEUES + POSTGRES + valkey + services + search

@@ -26,9 +26,10 @@ class Assumptions:
     """Everything that the settings of an environment do not say."""
 
     tokens: float = _asked(300, "tokens of an answer")
+    first_token_s: float = _asked(1, "seconds from a request to its first token")
     seconds: float = _asked(10, "seconds from its first token to its last")
     request_bytes: float = _asked(2000, "bytes of a request")
-    requests_per_connection: float = _asked(5, "requests on a WebSocket connection")
+    requests_per_connection: float = _asked(5, "requests on a connection")
     connection_minutes: float = _asked(1, "minutes that a connection is open, for each request")
     function_ms: float = _asked(50, "milliseconds that an invocation is charged for")
     history_batch: float = _asked(3, "history records that one invocation writes")
@@ -51,7 +52,7 @@ class Assumptions:
 
     @property
     def posts(self) -> int:
-        """Events of a response; each is one post to ``@connections``."""
+        """Events of a response; over WebSocket each is one post to ``@connections``."""
         return OTHER_EVENTS + self.deltas + TEXT_EVENTS
 
     @property

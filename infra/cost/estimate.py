@@ -1,4 +1,4 @@
-"""The estimate of an environment: its two bills, their assumptions, and what they leave out."""
+"""The estimate of an environment: its bills, their assumptions, and what they leave out."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -8,10 +8,11 @@ from typing import Any
 from infra.cost import prices as price_table
 from infra.cost.assumptions import Assumptions
 from infra.cost.bill import Bill, Line
+from infra.cost.front import add_idle_front
 from infra.cost.idle import idle
 from infra.cost.prices import STALE, Prices
-from infra.cost.requests import per_million
-from infra.settings.environment import EnvironmentSettings
+from infra.cost.requests import MILLION, per_million, per_million_http
+from infra.settings.environment import BalancedFront, EnvironmentSettings, FunctionFront
 
 DEFAULT_REGION = "us-east-1"
 
@@ -23,30 +24,47 @@ NOT_COUNTED = (
     "requests to KMS, S3, Secrets Manager and ECS, queries of Prometheus",
     "metrics that exist only while something happens, the log of the database's machine",
     "workers that start, wait for work, or are about to be stopped",
-    "capacity units of the load balancer, which WebSockets do not use",
+    "a web ACL and a Route 53 zone, which are there before the stacks",
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """A way to ask: its name, what it costs while nobody asks, and what a million answers cost."""
+
+    name: str
+    idle: Bill
+    answers: Bill
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """Both bills of an environment. `warnings` lists prices that are too old to rely on."""
+    """The bills of an environment.
+
+    `requests` is that of a million requests over WebSocket, `http` of a million over HTTP in the
+    environment's own home of the front, `ways` compares them with the other home. `warnings` lists
+    prices that are too old to rely on.
+    """
 
     environment: str
     prices: Prices
     assumptions: Assumptions
     idle: Bill
     requests: Bill
+    http: Bill
+    ways: tuple[Way, ...]
     warnings: tuple[str, ...]
 
     @property
     def not_counted(self) -> tuple[str, ...]:
         """Costs that are left out; those without a known price come first."""
-        return (*dict.fromkeys(self.idle.missing + self.requests.missing), *NOT_COUNTED)
+        missing = self.idle.missing + self.requests.missing + self.http.missing
+        return (*dict.fromkeys(missing), *NOT_COUNTED)
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """The lines of both bills."""
-        return (*self.idle.lines, *self.requests.lines)
+        """The lines of all bills."""
+        return (*self.idle.lines, *self.requests.lines, *self.http.lines)
 
     @property
     def unconfirmed(self) -> dict[str, str]:
@@ -67,6 +85,15 @@ class Estimate:
             "currency": "USD",
             "idle_month": _bill(self.idle),
             "million_requests": _bill(self.requests),
+            "million_http_requests": _bill(self.http),
+            "ways": [
+                {
+                    "way": way.name,
+                    "usd_per_answer": round(way.answers.total / MILLION, 9),
+                    "idle_month_usd": round(way.idle.total, 2),
+                }
+                for way in self.ways
+            ],
             "assumptions": asdict(self.assumptions),
             "not_counted": list(self.not_counted),
             "warnings": list(self.warnings),
@@ -90,14 +117,37 @@ def estimate(
     prices = price_table.load(region or settings.region or DEFAULT_REGION)
     month = idle(settings, prices, assumptions)
     million = per_million(settings, prices, assumptions)
+    http = per_million_http(settings, prices, assumptions, front=settings.front)
     return Estimate(
         environment=settings.name,
         prices=prices,
         assumptions=assumptions,
         idle=month,
         requests=million,
-        warnings=_stale([*month.lines, *million.lines], today),
+        http=http,
+        ways=_ways(settings, prices, assumptions, websocket=million),
+        warnings=_stale([*month.lines, *million.lines, *http.lines], today),
     )
+
+
+def _ways(
+    settings: EnvironmentSettings, prices: Prices, assumptions: Assumptions, *, websocket: Bill
+) -> tuple[Way, ...]:
+    """Return the ways to ask; a home that the environment does not have is as by default."""
+    front = settings.front
+    balanced = isinstance(front, BalancedFront)
+    homes: dict[str, BalancedFront | FunctionFront] = {
+        "HTTP, a function URL": FunctionFront() if balanced else front,
+        # Without the checks: prices do not depend on its certificate.
+        "HTTP, a balancer": front if balanced else BalancedFront.model_construct(home="balancer"),
+    }
+    ways = [Way(name="WebSocket, API Gateway", idle=Bill(prices), answers=websocket)]
+    for name, home in homes.items():
+        idle_front = Bill(prices)
+        add_idle_front(idle_front, settings, home, assumptions)
+        answers = per_million_http(settings, prices, assumptions, front=home)
+        ways.append(Way(name=name, idle=idle_front, answers=answers))
+    return tuple(ways)
 
 
 def _stale(lines: Iterable[Line], today: date) -> tuple[str, ...]:

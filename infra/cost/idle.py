@@ -4,9 +4,10 @@ from axon.catalog import EVENT_SOURCES
 from infra.cost.alarms import alarm_metrics
 from infra.cost.assumptions import Assumptions
 from infra.cost.bill import Bill
+from infra.cost.front import add_fargate, add_idle_front
 from infra.cost.prices import Prices
-from infra.cost.workers import HOURS, PARTS, add_workers
-from infra.settings.environment import EnvironmentSettings
+from infra.cost.workers import HOURS, add_workers
+from infra.settings.environment import BalancedFront, EnvironmentSettings
 
 POLLERS = 5
 """Long polls that Lambda keeps open at each queue that invokes a function (AWS docs)."""
@@ -30,6 +31,7 @@ def idle(settings: EnvironmentSettings, prices: Prices, assumptions: Assumptions
     _network(bill, settings)
     _data(bill, settings, prices)
     _relay(bill, settings, assumptions)
+    add_idle_front(bill, settings, settings.front, assumptions)
     add_workers(bill, settings, assumptions, hours=HOURS * settings.inference.min_tasks)
     _queues(bill)
     _observability(bill, settings, assumptions)
@@ -40,12 +42,7 @@ def idle(settings: EnvironmentSettings, prices: Prices, assumptions: Assumptions
 def _network(bill: Bill, settings: EnvironmentSettings) -> None:
     network = settings.network
     bill.add("NAT gateways", "nat/hour", HOURS * network.nat_gateways)
-    bill.add("Load balancer", "alb/hour", HOURS)
-    bill.add(
-        "Public IPv4 addresses (NAT gateways, load balancer)",
-        "ipv4/hour",
-        HOURS * (network.nat_gateways + network.zones),
-    )
+    bill.add("Public IPv4 addresses of NAT gateways", "ipv4/hour", HOURS * network.nat_gateways)
 
 
 def _data(bill: Bill, settings: EnvironmentSettings, prices: Prices) -> None:
@@ -82,16 +79,18 @@ def _proxy(bill: Bill, instance_type: str, prices: Prices) -> None:
 
 def _relay(bill: Bill, settings: EnvironmentSettings, assumptions: Assumptions) -> None:
     relay = settings.relay
-    # One relay is never on Spot (infra/stacks/relay.py).
+    # One relay is never on Spot (infra/constructs/tasks/fargate.py).
     share = (relay.tasks - 1) / relay.tasks if relay.spot else 0.0
     spot = f", {relay.tasks - 1} on Spot" if relay.spot else ""
-    for part, amount in (("vcpu", relay.cpu / 1024), ("gb", relay.memory_mb / 1024)):
-        bill.add(
-            f"Relays on Fargate ({relay.tasks} of {amount:g} {PARTS[part]}{spot})",
-            f"fargate/{relay.architecture}/{part}",
-            HOURS * relay.tasks * amount,
-            discount=share * assumptions.spot_discount,
-        )
+    add_fargate(
+        bill,
+        "Relays",
+        relay,
+        hours=HOURS * relay.tasks,
+        detail=f"{relay.tasks} of ",
+        suffix=spot,
+        discount=share * assumptions.spot_discount,
+    )
 
 
 def _queues(bill: Bill) -> None:
@@ -112,7 +111,8 @@ def _observability(bill: Bill, settings: EnvironmentSettings, assumptions: Assum
     kept = assumptions.idle_log_gb * observability.log_retention_days / 30
     bill.add("Logs that are kept", "logs/stored", kept)
     if observability.prometheus:
-        tasks = settings.relay.tasks + settings.inference.min_tasks
+        fronts = settings.front.tasks if isinstance(settings.front, BalancedFront) else 0
+        tasks = settings.relay.tasks + fronts + settings.inference.min_tasks
         samples = tasks * assumptions.series * HOURS * 3600 / SCRAPE_S / 1e7
         bill.add("Prometheus", "prometheus/samples", samples)
     if observability.opensearch_instance_type:
@@ -136,7 +136,10 @@ def _opensearch(bill: Bill, settings: EnvironmentSettings, instance_type: str) -
 
 
 def _storage(bill: Bill, settings: EnvironmentSettings, assumptions: Assumptions) -> None:
-    if settings.relay.image is None or settings.inference.image is None:
+    images = [settings.relay.image, settings.inference.image]
+    if isinstance(settings.front, BalancedFront):
+        images.append(settings.front.image)
+    if None in images:
         bill.add("Container images", "ecr/gb", assumptions.image_gb)
     if settings.inference.model_uri is not None:
         bill.add("Models", "s3/gb", assumptions.model_gb)

@@ -53,6 +53,7 @@ def synth(settings: EnvironmentSettings, environment: str, passed_on: Sequence[s
 def deploy(settings: EnvironmentSettings, environment: str, passed_on: Sequence[str]) -> int:
     """Check, deploy all stacks, and say how to talk to them."""
     checks.check_python(settings)
+    checks.check_domain(settings)
     target = _checked(settings)
     checks.check_docker(settings, checks.run_quietly)
     print(f"deploying {settings.name} to account {target.account}, {target.region}")

@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 
-from infra.settings.environment import EnvironmentSettings
+from infra.settings.environment import BalancedFront, EnvironmentSettings
 
 BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
 WORKER_ARCHITECTURE = "x86_64"
+EXAMPLE_DOMAIN = ".example.com"
 PLATFORMS = {"arm64": "linux/arm64", "x86_64": "linux/amd64"}
 MACHINES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "amd64": "x86_64"}
 
@@ -60,6 +61,22 @@ def check_python(settings: EnvironmentSettings) -> None:
         raise CheckError(
             "functions.python 3.11 runs on Amazon Linux 2, whose C library is too old for psycopg: "
             "set 3.12 or newer"
+        )
+
+
+def check_domain(settings: EnvironmentSettings) -> None:
+    """Check that the HTTP API's name is the operator's own, not the one that prod.toml comes with.
+
+    Raises
+    ------
+    CheckError
+        It is of example.com, which nobody can have a certificate for (RFC 2606).
+    """
+    domain = settings.front.domain_name if isinstance(settings.front, BalancedFront) else None
+    if domain is not None and f".{domain}".endswith(EXAMPLE_DOMAIN):
+        raise CheckError(
+            f"front.domain_name {domain} is an example: set it and front.hosted_zone_id to a name "
+            "and a Route 53 zone of yours, or remove both and set front.certificate_arn"
         )
 
 
@@ -148,10 +165,11 @@ def check_docker(settings: EnvironmentSettings, run: Run, *, machine: str | None
     CheckError
         Docker or buildx is missing, or cannot build for a needed platform.
     """
-    needed = _architectures(settings)
-    if not needed:
+    built = _built_images(settings)
+    if not built:
         return
-    remedy = "start it, or name finished images as relay.image and inference.image"
+    needed, named = set(built.values()), _listed(built)
+    remedy = f"start it, or name finished images as {named}"
     if _output(run, "docker", "version", "--format", "{{.Server.Version}}") is None:
         raise CheckError(f"Docker is not running, and images must be built: {remedy}")
     own = MACHINES.get((machine or platform.machine()).lower())
@@ -164,7 +182,7 @@ def check_docker(settings: EnvironmentSettings, run: Run, *, machine: str | None
             raise CheckError(
                 f"Docker cannot build for {PLATFORMS[architecture]} here: run `docker run "
                 f"--privileged --rm tonistiigi/binfmt --install {PLATFORMS[architecture][6:]}`, "
-                "or name finished images as relay.image and inference.image"
+                f"or name finished images as {named}"
             )
 
 
@@ -173,13 +191,21 @@ def run_quietly(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def _architectures(settings: EnvironmentSettings) -> set[str]:
-    needed: set[str] = set()
+def _built_images(settings: EnvironmentSettings) -> dict[str, str]:
+    """Return the images that a deployment builds: their settings, and for which processor."""
+    built: dict[str, str] = {}
     if settings.relay.image is None:
-        needed.add(settings.relay.architecture)
+        built["relay.image"] = settings.relay.architecture
+    if isinstance(settings.front, BalancedFront) and settings.front.image is None:
+        built["front.image"] = settings.front.architecture
     if settings.inference.image is None:
-        needed.add(WORKER_ARCHITECTURE)
-    return needed
+        built["inference.image"] = WORKER_ARCHITECTURE
+    return built
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _output(run: Run, *command: str) -> str | None:

@@ -15,8 +15,12 @@ client = OpenAI(
     base_url="{http}",
     websocket_base_url="{websocket}",
 )
-with client.responses.connect() as connection:
-    connection.response.create(model="{model}", input="What is the capital of France?")
+request = {{"model": "{model}", "input": "What is the capital of France?"}}
+for event in client.responses.create(stream=True, **request):
+    if event.type == "response.output_text.delta":
+        print(event.delta, end="", flush=True)
+with client.responses.connect() as connection:  # the same over WebSocket
+    connection.response.create(**request)
     for event in connection:
         if event.type == "response.output_text.delta":
             print(event.delta, end="", flush=True)
@@ -38,10 +42,10 @@ def describe(settings: EnvironmentSettings, outputs: Mapping[str, str], *, regio
     key = f".venv/bin/axon keys create --env {settings.name} --region {region} me"
     addresses = (
         f"WebSocket  {websocket}  (SDKs append /responses)\n"
-        f"HTTP       {http}  (no API yet, only /health)\n"
+        f"HTTP       {http}  (Responses, Chat Completions, Messages)\n"
         f"Model      {model}\n"
-        f"Limits     {FRAME_BYTES // 1024} KB a frame, {MESSAGE_BYTES // 1024} KB a message "
-        "(API Gateway); SDKs send a message as one frame"
+        f"Limits     WebSocket: {FRAME_BYTES // 1024} KB a frame, {MESSAGE_BYTES // 1024} KB a "
+        "message (API Gateway), and SDKs send a message as one frame; longer ones go over HTTP"
     )
     parts = [
         f"Axon {settings.name} stands in {region}.",
@@ -67,6 +71,11 @@ def _first(settings: EnvironmentSettings, outputs: Mapping[str, str]) -> list[st
     if "DomainTarget" in outputs:
         steps.append(
             f"Point a CNAME record of {settings.gateway.domain_name} to {outputs['DomainTarget']}."
+        )
+    if "HttpTarget" in outputs:
+        steps.append(
+            "Point a CNAME record of a name that front.certificate_arn covers to "
+            f"{outputs['HttpTarget']}; that name is the one to use for HTTP."
         )
     if settings.observability.alarm_email is not None:
         steps.append(

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from infra.settings.fields import Account, Name, Region, TagKey, TagValue
+from infra.settings.front import BalancedFront, Front, FunctionFront
 from infra.settings.sections import (
     Architecture,
     Fargate,
@@ -29,9 +30,11 @@ from infra.settings.sections import (
 
 __all__ = [
     "Architecture",
+    "BalancedFront",
     "EnvironmentSettings",
     "EnvironmentSettingsError",
     "Fargate",
+    "FunctionFront",
     "Functions",
     "Gateway",
     "Gpu",
@@ -64,6 +67,7 @@ class EnvironmentSettings(Section):
     postgres: Postgres = Postgres()
     functions: Functions = Functions()
     gateway: Gateway = Gateway()
+    front: Front = FunctionFront()
     relay: Relay = Relay()
     inference: Inference = Inference()
     observability: Observability = Observability()
@@ -77,12 +81,13 @@ class EnvironmentSettings(Section):
 
     @model_validator(mode="after")
     def _certificates_are_here(self) -> Self:
-        for where, arn in (
-            ("gateway", self.gateway.certificate_arn),
-            ("relay", self.relay.certificate_arn),
-        ):
+        arns = {"gateway.certificate_arn": self.gateway.certificate_arn}
+        if isinstance(self.front, BalancedFront):
+            arns["front.certificate_arn"] = self.front.certificate_arn
+            arns["front.web_acl_arn"] = self.front.web_acl_arn
+        for setting, arn in arns.items():
             if arn and self.region and arn.split(":")[3] != self.region:
-                raise ValueError(f"{where}.certificate_arn must be in {self.region}")
+                raise ValueError(f"{setting} must be in {self.region}")
         return self
 
     @model_validator(mode="after")

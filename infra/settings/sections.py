@@ -17,7 +17,14 @@ from axon.serialization import dumps
 from axon.settings import VllmSettings
 from axon.upstream_hosts import UpstreamHosts
 from infra.settings import capacity
-from infra.settings.fields import CertificateArn, Count, Domain, Email, Percent, RetentionDays
+from infra.settings.fields import (
+    CertificateArn,
+    Count,
+    Domain,
+    Email,
+    Percent,
+    RetentionDays,
+)
 
 Architecture = Literal["arm64", "x86_64"]
 
@@ -112,7 +119,6 @@ class Relay(Section):
     architecture: Architecture = "arm64"
     spot: bool = False
     connections_per_task: Count = 500
-    certificate_arn: CertificateArn | None = None
     image: str | None = None
 
     @model_validator(mode="after")
@@ -213,6 +219,18 @@ class Inference(Section):
         """Environment variables of the deadlines that differ from the defaults."""
         minutes = self.hard_limit_minutes
         return {} if minutes is None else {"AXON_HARD_LIMIT_S": str(60 * minutes)}
+
+    @property
+    def submission_variables(self) -> dict[str, str]:
+        """Environment variables of what accepts requests: models, aliases, deadlines.
+
+        A request waits for the deployment's model before its first worker has registered it, and
+        its deadlines are written into the response's hash when it is accepted.
+        """
+        variables = {"AXON_MODELS": self.model_name} | self.deadline_variables
+        if self.model_aliases:
+            variables["AXON_MODEL_ALIASES"] = dumps(self.model_aliases).decode()
+        return variables
 
     @property
     def host_variables(self) -> dict[str, str]:

@@ -8,7 +8,6 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from axon.catalog import EVENT_SOURCES, FUNCTIONS, HISTORY, JOBS, SCHEDULES, EventSource
-from axon.serialization import dumps
 from infra.constructs.functions.catalog_function import CatalogFunction
 from infra.constructs.functions.layers import Layers
 from infra.constructs.functions.migration import RECOGNIZE_LAYERS, Migration
@@ -59,12 +58,15 @@ class GatewayStack(EnvironmentStack):
         )
 
     def _make_functions(self, platform: Platform) -> dict[str, CatalogFunction]:
-        layers = Layers(self, "Layers", settings=platform.settings)
+        name = f"axon-{platform.settings.name}"
+        layers = Layers(self, "Layers", settings=platform.settings, name=name)
         return {
             name: CatalogFunction(
                 self,
                 name.title().replace("_", ""),
                 name=name,
+                definition=definition,
+                folder=f"functions/{name}",
                 settings=platform.settings,
                 vpc=platform.network.vpc,
                 security_group=platform.network.groups.functions,
@@ -72,7 +74,7 @@ class GatewayStack(EnvironmentStack):
                 layers=layers,
                 variables=_variables(name, platform.settings),
             )
-            for name in FUNCTIONS
+            for name, definition in FUNCTIONS.items()
         }
 
     def _migrate(self, settings: EnvironmentSettings) -> None:
@@ -138,17 +140,11 @@ def _variables(name: str, settings: EnvironmentSettings) -> dict[str, str]:
     """Return the environment variables that come with no grant."""
     if name == "expire":
         return {"AXON_RETENTION_DAYS": str(settings.postgres.retention_days)}
-    # Its requests wait for its first worker, and operators can swap it before.
-    models = {"AXON_MODELS": settings.inference.model_name}
+    inference = settings.inference
     if name == "models":
-        return models | settings.inference.host_variables
-    if name != "respond":
-        return {}
-    # The function that accepts a request writes its deadlines into the response's hash.
-    variables = models | settings.inference.deadline_variables
-    if aliases := settings.inference.model_aliases:
-        variables["AXON_MODEL_ALIASES"] = dumps(aliases).decode()
-    return variables
+        # Operators can swap the deployment's model before its first worker has registered it.
+        return {"AXON_MODELS": inference.model_name} | inference.host_variables
+    return inference.submission_variables if name == "respond" else {}
 
 
 def _event_source(

@@ -121,9 +121,10 @@ def allowed(templates: Templates, *, identities: bool) -> Iterator[tuple[str, di
                     yield f"{name} ({kind})", statement
 
 
-def test_application_has_seven_stacks(environment: str, synthesised: Synthesised) -> None:
+def test_application_has_eight_stacks(environment: str, synthesised: Synthesised) -> None:
     assert list(synthesised.templates) == [
-        *("network", "observability", "data", "messaging", "gateway", "relay", "inference")
+        *("network", "observability", "data", "messaging", "gateway", "relay", "front"),
+        "inference",
     ]
 
 
@@ -196,11 +197,11 @@ def test_application_exposes_only_the_load_balancer_to_the_internet(templates: T
             if direction == "Egress":
                 assert ports == ("tcp", 443, 443), name
             else:
-                assert name.startswith("network/LoadBalancerGroup"), name
-                assert ports in (("tcp", 80, 80), ("tcp", 443, 443)), name
+                assert name.startswith("network/FrontBalancerGroup"), name
+                assert ports == ("tcp", 443, 443), name
 
 
-def test_application_has_no_other_public_resource(templates: Templates) -> None:
+def test_application_has_no_other_public_resource(environment: str, templates: Templates) -> None:
     facing = []
     for name, kind, resource in every(templates):
         properties = resource.get("Properties", {})
@@ -210,7 +211,10 @@ def test_application_has_no_other_public_resource(templates: Templates) -> None:
         assert assigned == "DISABLED", name
         if properties.get("Scheme") == "internet-facing":
             facing.append(kind)
-    assert facing == ["AWS::ElasticLoadBalancingV2::LoadBalancer"]
+        if kind == "AWS::Lambda::Url":
+            facing.append(kind)
+    home = {"dev": "AWS::Lambda::Url", "prod": "AWS::ElasticLoadBalancingV2::LoadBalancer"}
+    assert facing == [home[environment]]
 
 
 def test_application_encrypts_everything_that_stores_data(templates: Templates) -> None:

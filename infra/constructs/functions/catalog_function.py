@@ -35,12 +35,16 @@ CERTIFICATES = "/opt/python/botocore/cacert.pem"
 
 
 class CatalogFunction(Construct):
-    """The function `name` of `axon.catalog`, with permissions for what it uses and no more.
+    """A function of `axon.catalog`, with permissions for what it uses and no more.
 
     Parameters
     ----------
     name : str
-        Name of the function in the catalog.
+        Name of the function.
+    definition : catalog.Function
+        What the catalog says of it.
+    folder : str
+        Folder of its code, from the repository's root.
     vpc : ec2.IVpc
         Its private subnets hold the function.
     security_group : ec2.ISecurityGroup
@@ -51,6 +55,8 @@ class CatalogFunction(Construct):
         The library, and the packages of the lock.
     variables : Mapping[str, str]
         Environment variables beyond those that come with the grants.
+    reserved_concurrency : int | None
+        The most invocations at a time, taken from the account's; None: what others leave.
 
     Attributes
     ----------
@@ -64,16 +70,19 @@ class CatalogFunction(Construct):
         id: str,
         *,
         name: str,
+        definition: catalog.Function,
+        folder: str,
         settings: EnvironmentSettings,
         vpc: ec2.IVpc,
         security_group: ec2.ISecurityGroup,
         grants: Grants,
         layers: Layers,
         variables: Mapping[str, str],
+        reserved_concurrency: int | None = None,
     ) -> None:
         super().__init__(scope, id)
         self._name = name.replace("_", "-")
-        self._catalog = catalog.FUNCTIONS[name]
+        self._catalog = definition
         self.log_group = log_group(self, "Logs", settings=settings, name=f"functions/{name}")
         self._full_name = f"axon-{settings.name}-{self._name}"
         role = function_role(self, "Role", function_name=self._full_name, log_group=self.log_group)
@@ -83,7 +92,7 @@ class CatalogFunction(Construct):
             self,
             "Function",
             function_name=self._full_name,
-            code=lambda_.Code.from_asset(str(ROOT / "functions" / name), exclude=CACHES),
+            code=lambda_.Code.from_asset(str(ROOT / folder), exclude=CACHES),
             handler="handler.handler",
             runtime=runtime(settings),
             architecture=architecture(settings),
@@ -94,6 +103,7 @@ class CatalogFunction(Construct):
             security_groups=[security_group],
             timeout=Duration.seconds(self._catalog.timeout_s),
             memory_size=self._catalog.memory_mb,
+            reserved_concurrent_executions=reserved_concurrency,
             environment={**given, **variables, **_common(name)},
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.JSON,
@@ -112,6 +122,18 @@ class CatalogFunction(Construct):
 
     def watch(self, alarms: Alarms) -> None:
         """Add alarms on failures, throttling, and durations close to the timeout."""
+        self.watch_failures(alarms)
+        alarms.on(
+            self.function.metric_duration(period=PERIOD, statistic="p99"),
+            id=f"{self._name}-duration",
+            threshold=0.8 * 1000 * self._catalog.timeout_s,
+            description=f"{self._name} nears its timeout: look at Valkey and PostgreSQL first.",
+            periods=3,
+            breaching=2,
+        )
+
+    def watch_failures(self, alarms: Alarms) -> None:
+        """Add alarms on failures and throttling."""
         alarms.on(
             self._failures(),
             id=f"{self._name}-failures",
@@ -123,14 +145,6 @@ class CatalogFunction(Construct):
             id=f"{self._name}-throttles",
             threshold=1,
             description=f"{self._name} was throttled: raise the account's Lambda concurrency.",
-        )
-        alarms.on(
-            self.function.metric_duration(period=PERIOD, statistic="p99"),
-            id=f"{self._name}-duration",
-            threshold=0.8 * 1000 * self._catalog.timeout_s,
-            description=f"{self._name} nears its timeout: look at Valkey and PostgreSQL first.",
-            periods=3,
-            breaching=2,
         )
 
     def _failures(self) -> cloudwatch.Metric:

@@ -1,5 +1,7 @@
 """The two layers of every function: Axon's library and its dependencies."""
 
+from collections.abc import Sequence
+
 from aws_cdk import BundlingOptions, DockerImage
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -12,7 +14,14 @@ CACHES = ["**/__pycache__", "**/*.pyc"]
 
 
 class Layers(Construct):
-    """The layers of one environment's functions.
+    """The layers of a stack's functions.
+
+    Parameters
+    ----------
+    name : str
+        Beginning of the layers' names.
+    extras : Sequence[str]
+        Extras of the project whose packages are installed, too.
 
     Attributes
     ----------
@@ -27,15 +36,25 @@ class Layers(Construct):
         The packages cannot be installed.
     """
 
-    def __init__(self, scope: Construct, id: str, *, settings: EnvironmentSettings) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: EnvironmentSettings,
+        name: str,
+        extras: Sequence[str] = (),
+    ) -> None:
         super().__init__(scope, id)
-        self._settings = settings
+        self._settings, self._name, self._extras = settings, name, extras
         self.shared = self._layer("Shared", _shared(), "Axon's library")
         self.dependencies = self._dependencies()
 
     def _dependencies(self) -> lambda_.LayerVersion:
         functions = self._settings.functions
-        wheels = Wheels(python=functions.python, architecture=functions.architecture)
+        wheels = Wheels(
+            python=functions.python, architecture=functions.architecture, extras=self._extras
+        )
         try:
             return self._layer("Dependencies", _bundled(wheels), "Packages that the library needs")
         except RuntimeError as error:
@@ -48,7 +67,7 @@ class Layers(Construct):
         return lambda_.LayerVersion(
             self,
             id,
-            layer_version_name=f"axon-{self._settings.name}-{id.lower()}",
+            layer_version_name=f"{self._name}-{id.lower()}",
             description=description,
             code=code,
             compatible_runtimes=[runtime(self._settings)],

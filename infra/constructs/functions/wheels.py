@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,18 @@ class Wheels:
     Attributes
     ----------
     fingerprint
-        Hash of lock, Python version and architecture.
+        Hash of lock, extras, Python version and architecture.
     failure : WheelsError | None
         The error of `try_bundle`, which jsii does not pass on to the caller.
     """
 
-    def __init__(self, *, python: str, architecture: Architecture) -> None:
+    def __init__(
+        self, *, python: str, architecture: Architecture, extras: Sequence[str] = ()
+    ) -> None:
         self.failure: WheelsError | None = None
         self._python = python
         self._platform = PLATFORMS[architecture]
-        self._requirements = requirements()
+        self._requirements = requirements(extras)
         text = "\n".join((self._python, self._platform, self._requirements))
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
@@ -81,17 +84,21 @@ class Wheels:
         (target / ".lock").unlink(missing_ok=True)
 
 
-def requirements() -> str:
+def requirements(extras: Sequence[str] = ()) -> str:
     """Return the production requirements with exact versions and hashes, from the lock.
+
+    Parameters
+    ----------
+    extras : Sequence[str]
+        Extras of the project whose requirements are included.
 
     Raises
     ------
     WheelsError
         Uv is missing or failed.
     """
-    return _uv(
-        "export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate"
-    )
+    options = ("--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate")
+    return _uv("export", *options, *(f"--extra={extra}" for extra in extras))
 
 
 def _uv(*arguments: str, given: str = "") -> str:

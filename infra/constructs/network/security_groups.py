@@ -6,21 +6,32 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from infra.constructs.security.findings import acknowledge
-from infra.settings.environment import EnvironmentSettings
+from infra.settings.environment import BalancedFront, EnvironmentSettings
 
-HTTP = ec2.Port.HTTP
 HTTPS = ec2.Port.HTTPS
-RELAY = ec2.Port.tcp(8080)
+FRONT = ec2.Port.tcp(8080)
 VALKEY = ec2.Port.tcp(6379)
 POSTGRES = ec2.Port.POSTGRES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BalancedGroups:
+    """The groups of the fronts' balancer and of their tasks."""
+
+    balancer: ec2.SecurityGroup
+    front: ec2.SecurityGroup
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SecurityGroups:
-    """A group for each kind of resource; `postgres_proxy` only where there is a proxy."""
+    """A group for each kind of resource.
+
+    `postgres_proxy` only where there is a proxy, `balanced` where the front is behind a balancer:
+    as a function it is in `functions`.
+    """
 
     functions: ec2.SecurityGroup
-    load_balancer: ec2.SecurityGroup
+    balanced: BalancedGroups | None
     relay: ec2.SecurityGroup
     worker: ec2.SecurityGroup
     valkey: ec2.SecurityGroup
@@ -41,9 +52,15 @@ def create(scope: Construct, *, settings: EnvironmentSettings, vpc: ec2.Vpc) -> 
             allow_all_outbound=False,
         )
 
+    balanced = None
+    if isinstance(settings.front, BalancedFront):
+        balanced = BalancedGroups(
+            balancer=group("front-balancer", "load balancer of the fronts"),
+            front=group("front", "front tasks"),
+        )
     groups = SecurityGroups(
         functions=group("functions", "Lambda functions"),
-        load_balancer=group("load-balancer", "load balancer of the relays"),
+        balanced=balanced,
         relay=group("relay", "relay tasks"),
         worker=group("worker", "inference workers"),
         valkey=group("valkey", "Valkey"),
@@ -52,7 +69,8 @@ def create(scope: Construct, *, settings: EnvironmentSettings, vpc: ec2.Vpc) -> 
         if settings.postgres.proxy
         else None,
     )
-    _open_to_clients(groups, settings)
+    if balanced is not None:
+        _open_to_clients(balanced)
     _open_to_aws(groups)
     _open_data(groups)
     if (
@@ -63,37 +81,39 @@ def create(scope: Construct, *, settings: EnvironmentSettings, vpc: ec2.Vpc) -> 
     return groups
 
 
-def _open_to_clients(groups: SecurityGroups, settings: EnvironmentSettings) -> None:
-    internet = ec2.Peer.any_ipv4()
-    balancer = groups.load_balancer
-    # Without a certificate the API is served on port 80; with one, that port only redirects.
-    balancer.add_ingress_rule(internet, HTTP, "clients")
-    if settings.relay.certificate_arn is not None:
-        balancer.add_ingress_rule(internet, HTTPS, "clients")
-    for rule in ("AwsSolutions-EC23", "CKV_AWS_260"):
-        acknowledge(
-            balancer,
-            rule,
-            "The load balancer is the public HTTP API; nothing else has a rule for the internet.",
-        )
-    _allow(balancer, groups.relay, RELAY, "HTTP API")
+def _open_to_clients(groups: BalancedGroups) -> None:
+    groups.balancer.add_ingress_rule(ec2.Peer.any_ipv4(), HTTPS, "clients")
+    acknowledge(
+        groups.balancer,
+        "AwsSolutions-EC23",
+        "The load balancer is the public HTTP API; nothing else has a rule for the internet.",
+    )
+    # Nobody else: the fronts believe what it says of a client's address.
+    _allow(groups.balancer, groups.front, FRONT, "HTTP API")
 
 
 def _open_to_aws(groups: SecurityGroups) -> None:
     """Allow HTTPS to SQS, the gateway's @connections and the other AWS APIs, through NAT."""
-    for caller in (groups.functions, groups.relay, groups.worker):
+    for caller in (*_askers(groups), groups.relay):
         caller.add_egress_rule(ec2.Peer.any_ipv4(), HTTPS, "AWS APIs")
 
 
+def _askers(groups: SecurityGroups) -> list[ec2.SecurityGroup]:
+    """Return the groups of what asks the database; the relays do not."""
+    fronts = [groups.balanced.front] if groups.balanced else []
+    return [groups.functions, groups.worker, *fronts]
+
+
 def _open_data(groups: SecurityGroups) -> None:
-    for caller in (groups.functions, groups.relay, groups.worker):
+    for caller in (*_askers(groups), groups.relay):
         _allow(caller, groups.valkey, VALKEY, "Valkey")
+    if groups.postgres_proxy is None:
+        for caller in _askers(groups):
+            _allow(caller, groups.postgres, POSTGRES, "PostgreSQL")
+        return
     # Migrations log in as the owner, with a password; the proxy accepts IAM logins only.
     _allow(groups.functions, groups.postgres, POSTGRES, "PostgreSQL")
-    if groups.postgres_proxy is None:
-        _allow(groups.worker, groups.postgres, POSTGRES, "PostgreSQL")
-        return
-    for caller in (groups.functions, groups.worker):
+    for caller in _askers(groups):
         _allow(caller, groups.postgres_proxy, POSTGRES, "PostgreSQL by the proxy")
     _allow(groups.postgres_proxy, groups.postgres, POSTGRES, "PostgreSQL")
 

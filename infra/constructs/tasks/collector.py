@@ -32,7 +32,9 @@ OTLP_ENDPOINT = "http://127.0.0.1:4318"
 
 NAMESPACE = "Axon"
 CONNECTIONS = "axon_relay_connections"
-"""CloudWatch metric with dimensions ClusterName and ServiceName; Average is the mean of tasks."""
+REQUESTS = "axon_front_requests"
+"""CloudWatch metrics of relays and fronts, with dimensions ClusterName and ServiceName; Average is
+the mean of tasks. Each process has one of them."""
 
 MEMORY_MIB = 192
 # Above the collector's own limit (collector.yaml), below the container's: the collector must drop
@@ -62,10 +64,10 @@ def add_collector(
         Where metrics are written to; None leaves them out.
     cluster, service : str
         Names of the ECS cluster and service (``axon-dev-relay``), which become the dimensions
-        ClusterName and ServiceName of `CONNECTIONS`; `service` is also the label ``job`` in
-        Prometheus.
+        ClusterName and ServiceName of `CONNECTIONS` and `REQUESTS`; `service` is also the label
+        ``job`` in Prometheus.
     log_group : logs.ILogGroup
-        Receives the collector's own log, and the metric `CONNECTIONS` as log events.
+        Receives the collector's own log, and the metric for scaling as log events.
     """
     variables = {
         "AOT_CONFIG_CONTENT": configuration(settings.observability),

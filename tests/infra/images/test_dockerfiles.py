@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from axon.settings import RelaySettings, WorkerSettings
+from axon.settings import FrontSettings, RelaySettings, WorkerSettings
 from local.services.valkey import Valkey
 from tests.conftest import Servers
 from tests.infra.support.dockerfile import ROOT, Dockerfile
@@ -22,8 +22,9 @@ from tests.infra.support.image_harness import run, started, unpack
 RELAY = "relay_container/Dockerfile"
 CPU = "inference_container/Dockerfile.cpu"
 GPU = "inference_container/Dockerfile"
-IMAGES = [RELAY, CPU, GPU]
-SLIM = [RELAY, CPU]
+FRONT = "front_container/Dockerfile"
+IMAGES = [RELAY, FRONT, CPU, GPU]
+SLIM = [RELAY, FRONT, CPU]
 # The interpreter of vLLM's image, from its own Dockerfile (PYTHON_VERSION).
 VLLM_PYTHON = "3.12"
 
@@ -194,6 +195,7 @@ for package in map(importlib.import_module, packages):
 """
 ENGINES_ELSEWHERE = {
     RELAY: ["-"],
+    FRONT: ["-"],
     CPU: ["worker.engines.vllm"],
     GPU: ["worker.engines.vllm", "worker.engines.openvino"],
 }
@@ -208,7 +210,7 @@ def test_image_modules_import_with_the_packages_of_the_image(
         module
         for module, distributions in packages_distributions().items()
         if not installed & {name.lower().replace("_", "-") for name in distributions}
-        and module not in ("axon", "relay", "worker")
+        and module not in ("axon", "front", "relay", "worker")
     ]
     assert {"pytest", "aws_cdk"} <= set(absent)
     assert not {"aiohttp", "redis", "psycopg", "pydantic", "uvloop"} & set(absent)
@@ -236,7 +238,10 @@ def test_image_variables_are_valid_settings(name: str) -> None:
         "AXON_CONNECTIONS_ENDPOINT": "https://api/responses",
     }
     if name == RELAY:
-        assert RelaySettings.from_environ(variables).http_port == 8080
+        assert RelaySettings.from_environ(variables).health_port == 9464
+    elif name == FRONT:
+        front = FrontSettings.from_environ(variables)
+        assert (front.http_host, front.http_port) == ("0.0.0.0", 8080)
     else:
         engine = {CPU: "smollm2", GPU: "vllm"}[name]
         assert WorkerSettings.from_environ(variables).engine == engine

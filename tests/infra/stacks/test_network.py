@@ -22,7 +22,6 @@ AWS_APIS: set[Rule] = {
     ("worker", "0.0.0.0/0", "tcp 443"),
 }
 COMMON: set[Rule] = AWS_APIS | {
-    ("load-balancer", "relay", "tcp 8080"),
     ("functions", "valkey", "tcp 6379"),
     ("relay", "valkey", "tcp 6379"),
     ("worker", "valkey", "tcp 6379"),
@@ -34,8 +33,15 @@ BY_PROXY = COMMON | {
     ("worker", "postgres-proxy", "tcp 5432"),
     ("postgres-proxy", "postgres", "tcp 5432"),
 }
-HTTP: Rule = ("0.0.0.0/0", "load-balancer", "tcp 80")
-HTTPS: Rule = ("0.0.0.0/0", "load-balancer", "tcp 443")
+CLIENTS: Rule = ("0.0.0.0/0", "front-balancer", "tcp 443")
+BALANCED: set[Rule] = {
+    CLIENTS,
+    ("front-balancer", "front", "tcp 8080"),
+    ("front", "0.0.0.0/0", "tcp 443"),
+    ("front", "valkey", "tcp 6379"),
+}
+"""The connections that a balanced front adds; a function has those of the others."""
+FRONT = {"home": "balancer", "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1"}
 # CDK's way to say that a group has no egress at all.
 NOWHERE = "255.255.255.255/32"
 
@@ -82,15 +88,12 @@ def between_groups(found: set[Rule]) -> set[Rule]:
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
-        ({}, DIRECT | {HTTP}),
-        ({"postgres": {"proxy": True}}, BY_PROXY | {HTTP}),
+        ({}, DIRECT),
+        ({"postgres": {"proxy": True}}, BY_PROXY),
+        ({"front": FRONT}, DIRECT | BALANCED | {("front", "postgres", "tcp 5432")}),
         (
-            {
-                "relay": {
-                    "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1",
-                }
-            },
-            DIRECT | {HTTP, HTTPS},
+            {"front": FRONT, "postgres": {"proxy": True}},
+            BY_PROXY | BALANCED | {("front", "postgres-proxy", "tcp 5432")},
         ),
         (
             {
@@ -105,10 +108,10 @@ def between_groups(found: set[Rule]) -> set[Rule]:
                     },
                 }
             },
-            DIRECT | {HTTP, ("worker", "worker", "-1")},
+            DIRECT | {("worker", "worker", "-1")},
         ),
     ],
-    ids=["direct", "proxy", "certificate", "many nodes"],
+    ids=["direct", "proxy", "balanced", "balanced and proxy", "many nodes"],
 )
 def test_network_rules_allow_exactly_these_connections(
     sections: dict[str, Any], expected: set[Rule]
@@ -119,11 +122,14 @@ def test_network_rules_allow_exactly_these_connections(
     assert between_groups(ingress) == between_groups(egress)
 
 
-def test_network_rules_are_the_same_in_dev_and_prod(dev: Templates, prod: Templates) -> None:
+def test_network_rules_of_dev_and_prod_are_those_of_their_homes(
+    dev: Templates, prod: Templates
+) -> None:
+    balanced = BY_PROXY | BALANCED | {("front", "postgres-proxy", "tcp 5432")}
     assert rules(dev["network"], "Egress") == DIRECT
-    assert rules(prod["network"], "Egress") == BY_PROXY
-    assert rules(dev["network"], "Ingress") == between_groups(DIRECT) | {HTTP}
-    assert rules(prod["network"], "Ingress") == between_groups(BY_PROXY) | {HTTP}
+    assert rules(prod["network"], "Egress") == balanced - {CLIENTS}
+    assert rules(dev["network"], "Ingress") == between_groups(DIRECT)
+    assert rules(prod["network"], "Ingress") == between_groups(balanced) | {CLIENTS}
 
 
 def test_network_gives_data_stores_no_egress(dev: Templates) -> None:

@@ -1,31 +1,22 @@
-"""The relay service and its load balancer."""
-
-import json
+"""The relay service."""
 
 import pytest
 
-from axon.deadlines import Deadlines
 from axon.settings import RelaySettings
 from infra.settings.environment import EnvironmentSettings
 from tests.infra.conftest import Synthesised, Templates
 from tests.infra.support.ecs_templates import Task, statements
 from tests.infra.support.templates import only, resources, text
-from tests.infra.support.variant_samples import CERTIFICATE, synthesised_variant
+from tests.infra.support.variant_samples import synthesised_variant
 
 pytestmark = pytest.mark.xdist_group("infra")
 
 SERVICE = "AWS::ECS::Service"
-LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 
 
 @pytest.fixture
 def variant(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
     return synthesised_variant(tmp_path_factory)
-
-
-def attributes(templates: Templates, kind: str) -> dict[str, str]:
-    properties = only(templates["relay"], f"AWS::ElasticLoadBalancingV2::{kind}")
-    return {each["Key"]: text(each["Value"]) for each in properties[f"{kind}Attributes"]}
 
 
 class TestRelayService:
@@ -102,7 +93,7 @@ class TestRelayTask:
     def test_environment_is_valid_relay_settings(self, templates: Templates) -> None:
         task = Task.of(templates["relay"])
         parsed = RelaySettings.from_environ(task.environment("relay"))
-        assert parsed.http_port == 8080
+        assert parsed.http_port == 0
         assert parsed.health_port == 9464
         assert parsed.otlp_endpoint == "http://127.0.0.1:4318"
         assert parsed.valkey_url.startswith("rediss://")
@@ -110,15 +101,11 @@ class TestRelayTask:
         assert "execute-api" in parsed.connections_endpoint
         assert "AXON_RELAY_ID" not in task.environment("relay")
 
-    def test_relay_drains_before_it_is_killed_and_before_deregistration_ends(
-        self, templates: Templates
-    ) -> None:
+    def test_relay_drains_before_it_is_killed(self, templates: Templates) -> None:
         task = Task.of(templates["relay"])
         drains_s = RelaySettings.from_environ(task.environment("relay")).stop_timeout_s
         killed_s = task.container("relay")["StopTimeout"]
         assert drains_s + 10 <= killed_s <= 120
-        delay_s = int(attributes(templates, "TargetGroup")["deregistration_delay.timeout_seconds"])
-        assert delay_s >= killed_s
 
     def test_root_file_system_is_read_only(self, templates: Templates) -> None:
         task = Task.of(templates["relay"])
@@ -186,94 +173,10 @@ class TestRelayTask:
         assert not {each for each in actions if each.startswith(("rds-db:", "ecs:", "s3:"))}
 
 
-class TestRelayLoadBalancer:
-    def test_load_balancer_is_public_and_drops_invalid_headers(
-        self, settings: EnvironmentSettings, templates: Templates
-    ) -> None:
-        balancer = only(templates["relay"], "AWS::ElasticLoadBalancingV2::LoadBalancer")
-        assert balancer["Scheme"] == "internet-facing"
-        subnets = [text(subnet) for subnet in balancer["Subnets"]]
-        assert len(set(subnets)) == settings.network.zones
-        assert all("publicSubnet" in subnet for subnet in subnets)
-        found = attributes(templates, "LoadBalancer")
-        assert found["routing.http.drop_invalid_header_fields.enabled"] == "true"
-        # It holds no data: protection is for what does, so that the rest can be taken away.
-        assert found.get("deletion_protection.enabled", "false") == "false"
-
-    def test_idle_timeout_is_longer_than_a_response(self, templates: Templates) -> None:
-        idle_s = int(attributes(templates, "LoadBalancer")["idle_timeout.timeout_seconds"])
-        assert Deadlines().longest_wait_s < idle_s <= 4000
-
-    def test_access_log_may_be_written(self, templates: Templates) -> None:
-        found = attributes(templates, "LoadBalancer")
-        assert found["access_logs.s3.enabled"] == "true"
-        assert "AccessLogs" in found["access_logs.s3.bucket"]
-        (statement,) = (
-            statement
-            for policy in resources(templates["data"], "AWS::S3::BucketPolicy").values()
-            for statement in policy["PolicyDocument"]["Statement"]
-            if "logdelivery" in str(statement["Principal"])
-        )
-        assert statement["Action"] == "s3:PutObject"
-        assert f"/{found['access_logs.s3.prefix']}/AWSLogs/" in text(statement["Resource"])
-        assert "aws:SourceArn" in statement["Condition"]["ArnLike"]
-
-    def test_listener_forwards_only_the_paths_of_the_api(self, templates: Templates) -> None:
-        rule = only(templates["relay"], "AWS::ElasticLoadBalancingV2::ListenerRule")
-        assert rule["Conditions"] == [
-            {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/v1/*", "/health"]}}
-        ]
-        listener = only(templates["relay"], LISTENER)
-        (default,) = listener["DefaultActions"]
-        answer = default["FixedResponseConfig"]
-        assert (answer["StatusCode"], answer["ContentType"]) == ("404", "application/json")
-        error = json.loads(answer["MessageBody"])["error"]
-        assert error.keys() == {"message", "type", "param", "code"}
-        assert error["type"] == "invalid_request_error"
-
-    def test_targets_are_the_addresses_of_the_relays(self, templates: Templates) -> None:
-        group = only(templates["relay"], "AWS::ElasticLoadBalancingV2::TargetGroup")
-        assert group["TargetType"] == "ip"
-        assert group["Port"] == 8080
-        (attached,) = only(templates["relay"], SERVICE)["LoadBalancers"]
-        assert (attached["ContainerName"], attached["ContainerPort"]) == ("relay", 8080)
-
-    def test_load_balancer_asks_for_liveness(self, templates: Templates) -> None:
-        """ECS replaces a target that is unhealthy: readiness would replace all relays at once."""
-        group = only(templates["relay"], "AWS::ElasticLoadBalancingV2::TargetGroup")
-        assert group["HealthCheckPath"] == "/live"
-        # 404: relays of the version before, which run on until they are replaced.
-        assert group["Matcher"] == {"HttpCode": "200,404"}
-
-    def test_listener_without_a_certificate_serves_the_api_on_port_80(
-        self, templates: Templates
-    ) -> None:
-        listener = only(templates["relay"], LISTENER)
-        assert (listener["Protocol"], listener["Port"]) == ("HTTP", 80)
-        (url,) = templates["relay"].find_outputs("HttpUrl").values()
-        assert text(url["Value"]).startswith("http://")
-        assert text(url["Value"]).endswith("/v1")
-
-    def test_listener_with_a_certificate_serves_the_api_over_tls_only(
-        self, variant: Synthesised
-    ) -> None:
-        found = resources(variant.templates["relay"], LISTENER).values()
-        listeners = {listener["Port"]: listener for listener in found}
-        assert listeners.keys() == {80, 443}
-        assert listeners[443]["Protocol"] == "HTTPS"
-        assert listeners[443]["Certificates"] == [{"CertificateArn": CERTIFICATE}]
-        assert listeners[443]["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2")
-        (redirect,) = listeners[80]["DefaultActions"]
-        assert redirect["RedirectConfig"]["StatusCode"] == "HTTP_301"
-        assert redirect["RedirectConfig"]["Protocol"] == "HTTPS"
-        (rule,) = (
-            variant.templates["relay"]
-            .find_resources("AWS::ElasticLoadBalancingV2::ListenerRule")
-            .values()
-        )
-        assert "Https" in text(rule["Properties"]["ListenerArn"])
-        (url,) = variant.templates["relay"].find_outputs("HttpUrl").values()
-        assert text(url["Value"]).startswith("https://")
+def test_relay_has_no_way_in(templates: Templates) -> None:
+    assert "LoadBalancers" not in only(templates["relay"], SERVICE)
+    assert "PortMappings" not in Task.of(templates["relay"]).container("relay")
+    assert resources(templates["relay"], "AWS::ElasticLoadBalancingV2::LoadBalancer") == {}
 
 
 def test_relay_adds_no_security_group_rules(templates: Templates) -> None:
@@ -281,17 +184,10 @@ def test_relay_adds_no_security_group_rules(templates: Templates) -> None:
         assert resources(templates["relay"], f"AWS::EC2::{kind}") == {}
 
 
-def test_relay_alarms_on_missing_tasks_and_failures(
-    settings: EnvironmentSettings, templates: Templates
-) -> None:
-    alarms = {
-        alarm["AlarmName"]: alarm
-        for alarm in resources(templates["relay"], "AWS::CloudWatch::Alarm").values()
-    }
-    prefix = f"axon-{settings.name}-relay"
-    missing = alarms.pop(f"{prefix}-tasks-missing")
-    assert missing["TreatMissingData"] == "breaching"
-    assert alarms.keys() == {f"{prefix}-unhealthy", f"{prefix}-http-failures"}
+def test_relay_alarms_on_missing_tasks(settings: EnvironmentSettings, templates: Templates) -> None:
+    alarm = only(templates["relay"], "AWS::CloudWatch::Alarm")
+    assert alarm["AlarmName"] == f"axon-{settings.name}-relay-tasks-missing"
+    assert alarm["TreatMissingData"] == "breaching"
 
 
 def test_relay_of_an_unusual_environment_has_no_findings(variant: Synthesised) -> None:

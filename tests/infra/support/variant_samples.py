@@ -7,7 +7,8 @@ import pytest
 
 from tests.infra.conftest import Synthesised, synthesise
 
-CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/relay"
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/front"
+WEB_ACL = "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/axon/1"
 SETTINGS = f"""
 name = "variant"
 region = "eu-west-1"
@@ -16,8 +17,15 @@ account = "123456789012"
 [relay]
 architecture = "x86_64"
 spot = true
-certificate_arn = "{CERTIFICATE}"
 image = "210987654321.dkr.ecr.eu-west-1.amazonaws.com/axon/relay:1.2"
+
+[front]
+home = "balancer"
+architecture = "x86_64"
+certificate_arn = "{CERTIFICATE}"
+web_acl_arn = "{WEB_ACL}"
+cors_origins = ["https://app.example", "http://localhost:3000"]
+playground = true
 
 [inference]
 engine = "vllm"

@@ -16,6 +16,13 @@ def test_cost_estimates_dev_by_default(capsys: pytest.CaptureFixture[str]) -> No
     assert text.startswith("Axon dev in us-east-1: ")
     assert "A month without requests" in text
     assert "A million requests over WebSocket" in text
+    assert "A million requests over HTTP" in text
+    ways = text.split("One answer, by the way it is asked for; USD")[1].split("Assumed")[0]
+    assert [line.split("  ")[0] for line in ways.strip().splitlines()[1:]] == [
+        "WebSocket, API Gateway",
+        "HTTP, a function URL",
+        "HTTP, a balancer",
+    ]
     assert "- data transfer: out to clients" in text
 
 

@@ -142,6 +142,14 @@ FRONT = frozenset(
         Resource.START_WORKERS,
     }
 )
+FRONT_FUNCTION = Function(
+    settings=settings.FrontSettings,
+    uses=FRONT,
+    # Lambda's longest (AWS quota): an answer that takes longer is broken off, and can be resumed.
+    timeout_s=900,
+)
+"""The front where it is a function. It has a function URL, and is its own runtime (ADR 36); in the
+local cloud, and where it is balanced, the front is a process like the relay."""
 RELAY = frozenset({Resource.VALKEY, Resource.SEND_HISTORY, Resource.CONNECTIONS})
 WORKER = frozenset(
     {

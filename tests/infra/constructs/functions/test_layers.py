@@ -185,14 +185,14 @@ def test_layers_end_the_synthesis_when_the_wheels_fail(
     monkeypatch.setattr(Wheels, "install", fail)
     app = App(outdir=str(tmp_path))
     with pytest.raises(WheelsError, match=r"^no such wheel$"):
-        Layers(Stack(app, "Test"), "Layers", settings=load("dev"))
+        Layers(Stack(app, "Test"), "Layers", settings=load("dev"), name="axon-dev")
 
 
 def test_layers_assets_hold_the_library_and_the_packages(tmp_path: Path) -> None:
     """The whole of what is uploaded, built as a deployment builds it."""
     app = App(outdir=str(tmp_path))
     stack = Stack(app, "Test")
-    Layers(stack, "Layers", settings=load("dev"))
+    Layers(stack, "Layers", settings=load("dev"), name="axon-dev")
     folders = [each for each in tmp_path.iterdir() if each.name.startswith("asset.")]
     assert sorted(each.name for folder in folders for each in folder.iterdir()) == ["python"] * 2
     assert not [file for folder in folders for file in folder.rglob("*.pyc")]

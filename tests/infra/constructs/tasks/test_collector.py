@@ -137,17 +137,19 @@ def test_collector_listens_only_to_its_own_task() -> None:
     assert config()["extensions"]["health_check"]["endpoint"].startswith("127.0.0.1:")
 
 
-def test_collector_sends_cloudwatch_one_metric_with_the_dimensions_of_its_service() -> None:
+def test_collector_sends_cloudwatch_the_load_with_the_dimensions_of_its_service() -> None:
     loaded = config()
     exporter = loaded["exporters"]["awsemf"]
     (declaration,) = exporter["metric_declarations"]
     assert exporter["namespace"] == collector.NAMESPACE
     # A dollar is doubled, or the collector would take it for a variable.
-    assert declaration["metric_name_selectors"] == [f"^{collector.CONNECTIONS}$$"]
+    names = [collector.CONNECTIONS, collector.REQUESTS]
+    assert declaration["metric_name_selectors"] == [f"^{name}$$" for name in names]
+    assert [each["metric_name"] for each in exporter["metric_descriptors"]] == names
     assert declaration["dimensions"] == [["ClusterName", "ServiceName"]]
     assert exporter["dimension_rollup_option"] == "NoDimensionRollup"
-    assert loaded["processors"]["filter/connections"]["metric_conditions"] == [
-        f'metric.name != "{collector.CONNECTIONS}"'
+    assert loaded["processors"]["filter/load"]["metric_conditions"] == [
+        " and ".join(f'metric.name != "{name}"' for name in names)
     ]
     attributes = loaded["processors"]["attributes/dimensions"]["actions"]
     assert {action["key"]: action["value"] for action in attributes} == {

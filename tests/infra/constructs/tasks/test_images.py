@@ -20,6 +20,7 @@ DOCKERFILES = [
     "relay_container/Dockerfile",
     "inference_container/Dockerfile",
     "inference_container/Dockerfile.cpu",
+    "front_container/Dockerfile",
 ]
 
 
@@ -36,6 +37,7 @@ def task_with(stack: Stack, image: ecs.ContainerImage) -> Template:
         (DOCKERFILES[0], "x86_64", "linux/amd64"),
         (DOCKERFILES[1], "x86_64", "linux/amd64"),
         (DOCKERFILES[2], "x86_64", "linux/amd64"),
+        (DOCKERFILES[3], "arm64", "linux/arm64"),
     ],
 )
 def test_image_build_context_has_exactly_what_the_dockerfile_copies(

@@ -84,7 +84,26 @@ def test_estimate_figures_are_those_of_the_readme() -> None:
     assert told
     months = [float(figure.replace(",", "")) for figure in told.groups()]
     assert months == pytest.approx([dev.idle.total, prod.idle.total], rel=0.02)
-    told = re.search(r"a million answers of 300 tokens add about (\d+) and (\d+) USD", readme)
+    told = re.search(
+        r"a million answers of 300 tokens add about (\d+) and (\d+) USD\s+over WebSocket, "
+        r"(\d+) and (\d+) USD over HTTP",
+        readme,
+    )
     assert told
     millions = [float(figure) for figure in told.groups()]
-    assert millions == pytest.approx([dev.requests.total, prod.requests.total], rel=0.02)
+    totals = [each.total for each in (dev.requests, prod.requests, dev.http, prod.http)]
+    assert millions == pytest.approx(totals, rel=0.02)
+
+
+def test_estimate_compares_the_ways_to_ask() -> None:
+    for made in (of("dev"), of("prod")):
+        websocket, function, balancer = made.ways
+        assert websocket.answers is made.requests
+        # The own home's figures are those of the bill, the idle ones a part of the month.
+        own = function if made.environment == "dev" else balancer
+        assert own.answers.total == made.http.total
+        assert function.idle.total == websocket.idle.total == 0
+        assert balancer.idle.total > 50
+        assert balancer.answers.total < function.answers.total < websocket.answers.total
+        (told,) = [way for way in made.as_dict()["ways"] if way["way"] == own.name]
+        assert told["usd_per_answer"] == pytest.approx(made.http.total / 1e6, abs=1e-9)

@@ -11,6 +11,10 @@ from infra.settings.environment import load as load_settings
 from tests.unit.infra.cost.price_samples import DOLLARS
 
 HOURS = 730
+BALANCED = {
+    "home": "balancer",
+    "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1",
+}
 
 
 def bill(settings: dict[str, Any], *, prices: Prices = DOLLARS, **assumed: Any) -> Bill:
@@ -29,9 +33,24 @@ def usd(made: Bill) -> dict[str, float]:
 def test_idle_bill_of_the_network() -> None:
     found = quantities({"network": {"zones": 3, "nat_gateways": 2}})
     assert found["NAT gateways"] == 2 * HOURS
+    assert found["Public IPv4 addresses of NAT gateways"] == 2 * HOURS
+
+
+def test_idle_bill_of_a_balanced_front() -> None:
+    front = {**BALANCED, "tasks": 3, "cpu": 1024, "memory_mb": 4096}
+    found = quantities({"network": {"zones": 3}, "front": front}, insights=10, series=100)
     assert found["Load balancer"] == HOURS
-    # One for each NAT gateway, and one for the load balancer in each zone.
-    assert found["Public IPv4 addresses (NAT gateways, load balancer)"] == 5 * HOURS
+    assert found["Public IPv4 addresses of the load balancer"] == 3 * HOURS
+    assert found["Fronts on Fargate (3 of 1 vCPU)"] == 3 * HOURS
+    assert found["Fronts on Fargate (3 of 4 GB)"] == 3 * 4 * HOURS
+    assert found["Metrics of the front service"] == 10 + 1
+    # Two relays and three fronts.
+    assert found["Prometheus"] == pytest.approx(5 * 100 * 4 * 60 * HOURS / 1e7)
+
+
+def test_idle_bill_has_nothing_for_a_front_that_is_a_function() -> None:
+    found = quantities({"front": {"home": "function", "reserved_concurrency": 5}})
+    assert not [what for what in found if "ront" in what or "balancer" in what]
 
 
 def test_idle_bill_of_a_single_database() -> None:
@@ -139,13 +158,15 @@ def test_idle_bill_leaves_out_finished_images() -> None:
     assert quantities({}, image_gb=7)["Container images"] == 7
     finished = {"relay": {"image": "registry/relay:1"}, "inference": {"image": "registry/worker:1"}}
     assert "Container images" not in quantities(finished)
+    assert "Container images" in quantities({**finished, "front": BALANCED})
+    front = {**BALANCED, "image": "registry/front:1"}
+    assert "Container images" not in quantities({**finished, "front": front})
 
 
 def test_idle_bill_of_dev() -> None:
     found = usd(idle(load_settings("dev"), load("us-east-1"), Assumptions()))
     expected = {
         "NAT gateways": 0.045 * 730,
-        "Load balancer": 0.0225 * 730,
         "Valkey nodes (cache.t4g.micro)": 0.0128 * 730,
         "PostgreSQL (db.t4g.micro)": 0.016 * 730,
         "PostgreSQL storage": 0.115 * 20,

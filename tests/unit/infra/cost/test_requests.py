@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from infra.cost.assumptions import Assumptions
-from infra.cost.requests import per_million
+from infra.cost.requests import per_million, per_million_http
 from infra.settings.environment import EnvironmentSettings
 from tests.unit.infra.cost.price_samples import DOLLARS
 
@@ -80,3 +80,46 @@ def test_request_bill_of_worker_time() -> None:
     # A million answers of 7.2 s, two at a time: a thousand hours.
     workers = [amount for what, amount in found.items() if "workers" in what]
     assert workers == pytest.approx([1000 * 2, 1000 * 4])
+
+
+def http_quantities(front: dict[str, Any], **assumed: float) -> dict[str, float]:
+    environment = EnvironmentSettings.model_validate({"name": "test", "front": front})
+    assumptions = Assumptions(**{**SHORT, **assumed})
+    made = per_million_http(environment, DOLLARS, assumptions, front=environment.front)
+    assert not [line.what for line in made.lines if line.what.startswith("API Gateway")]
+    return {line.what: line.quantity for line in made.lines}
+
+
+def test_request_bill_of_a_function_url() -> None:
+    found = http_quantities({"home": "function"}, first_token_s=2, seconds=8, history_batch=2)
+    assert found["Front function: invocations"] == 1
+    # 512 MB for as long as an answer takes; it waits for the first token, too.
+    assert found["Front function: time"] == pytest.approx(1e6 * 0.5 * (2 + 8))
+    # Neither respond nor the functions of connections: history alone.
+    assert found["Lambda: invocations"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("assumed", "units"),
+    [
+        # The largest of: bytes, 1 GB each; 3,000 connections an hour; 25 new ones a second.
+        ({"http_bytes": 1e6, "request_bytes": 1e6}, (2e6 + 11 * 400 + 4 * 500) / 1e3),
+        (
+            {"first_token_s": 3600.0, "seconds": 0.0, "http_bytes": 0, "request_bytes": 0},
+            1e6 / 3000,
+        ),
+        ({"requests_per_connection": 0.01}, 1e6 * 100 / 25 / 3600),
+    ],
+)
+def test_request_bill_of_a_balancer_counts_its_largest_dimension(
+    assumed: dict[str, float], units: float
+) -> None:
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+    front = {"home": "balancer", "certificate_arn": arn, "requests_per_task": 100}
+    found = http_quantities(front, **assumed)
+    assert found["Load balancer: capacity units"] == pytest.approx(units)
+
+
+def test_request_bill_over_http_has_no_posts_through_nat() -> None:
+    found = http_quantities({"home": "function"}, http_bytes=1000, request_bytes=2000)
+    assert found["NAT: data"] == pytest.approx(((1000 + 400 + 500) + 3 * 1000 + 2 * 2000) / 1000)

@@ -17,11 +17,12 @@ from infra.deploy.checks import (
     check_bootstrap,
     check_command,
     check_docker,
+    check_domain,
     check_python,
     find_account,
     find_region,
 )
-from infra.settings.environment import EnvironmentSettings
+from infra.settings.environment import EnvironmentSettings, load
 
 ACCOUNT = "123456789012"
 TARGET = Target(account=ACCOUNT, region="eu-central-1")
@@ -177,6 +178,26 @@ def test_check_docker_accepts_a_builder_for_both_processors() -> None:
 
 def test_check_docker_needs_no_docker_for_finished_images() -> None:
     check_docker(settings(**FINISHED), missing)
+
+
+def test_check_docker_builds_the_image_of_balanced_fronts() -> None:
+    front = {"home": "balancer", "domain_name": "a.test.example", "hosted_zone_id": "Z1"}
+    text = complaint(lambda: check_docker(settings(**FINISHED, front=front), missing))
+    assert text.endswith("name finished images as front.image")
+    check_docker(settings(**FINISHED, front={**front, "image": "registry/front:1"}), missing)
+
+
+@pytest.mark.parametrize("domain", ["axon.example.com", "example.com"])
+def test_check_domain_refuses_the_example_of_prod(domain: str) -> None:
+    front = {"home": "balancer", "domain_name": domain, "hosted_zone_id": "Z1"}
+    text = complaint(lambda: check_domain(settings(front=front)))
+    assert text.startswith(f"front.domain_name {domain} is an example: set it and ")
+    check_domain(settings(front={**front, "domain_name": "axon.myexample.com"}))
+    check_domain(BUILT)
+
+
+def test_check_domain_is_needed_for_the_file_of_prod() -> None:
+    assert "front.hosted_zone_id" in complaint(lambda: check_domain(load("prod")))
 
 
 @pytest.mark.parametrize("run", [missing, docker({})], ids=["absent", "stopped"])

@@ -7,7 +7,7 @@ from infra.settings.environment import EnvironmentSettings
 
 OUTPUTS = {
     "WebSocketUrl": "wss://abc.execute-api.eu-central-1.amazonaws.com",
-    "HttpUrl": "http://axon-dev.elb.amazonaws.com/v1",
+    "HttpUrl": "https://axon-dev.elb.amazonaws.com/v1",
     "ModelsBucket": "axon-dev-models",
 }
 
@@ -43,6 +43,12 @@ def test_report_asks_for_the_upload_of_the_model() -> None:
     inference = {"engine": "vllm", "model_uri": "models://big", "capacity": {"kind": "gpu"}}
     assert "aws s3 sync ./big s3://axon-dev-models/big" in described(inference=inference)
     assert "aws s3 sync" not in described()
+
+
+def test_report_says_where_the_name_of_a_given_certificate_leads() -> None:
+    text = described({**OUTPUTS, "HttpTarget": "axon-dev.elb.amazonaws.com"})
+    assert "that front.certificate_arn covers to axon-dev.elb.amazonaws.com;" in text
+    assert "front.certificate_arn" not in described()
 
 
 def test_report_lists_the_other_manual_steps() -> None:

@@ -11,7 +11,15 @@ from infra.settings.environment import EnvironmentSettings, EnvironmentSettingsE
 
 Load = Callable[[str], EnvironmentSettings]
 
+WEB_ACL = "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/a/1"
+NEEDS_CERTIFICATE = (
+    "the balancer needs a certificate, since API keys may not travel in plain text: set "
+    "front.domain_name and front.hosted_zone_id (Route 53), or front.certificate_arn (ACM, the "
+    "same region)"
+)
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+BALANCED = '[front]\nhome = "balancer"\n'
+ZONED = f'{BALANCED}domain_name = "a.example"\nhosted_zone_id = "Z1"\n'
 VLLM = '[inference]\nengine = "vllm"\nmodel_uri = "models://m"\n'
 GPU = '[inference.capacity]\nkind = "gpu"\n'
 FOUR_GPUS = 'instance_types = ["g6.12xlarge", "g5.24xlarge"]\ngpus_per_instance = 4\n'
@@ -86,10 +94,39 @@ def test_environment_needs_nothing_but_a_name(load_text: Load) -> None:
         ('[functions]\npython = "3.9"', "functions.python: Input should be '3.11'"),
         ('[gateway]\ndomain_name = "a.example"', "gateway: set both domain_name and certificate"),
         (f'[gateway]\ncertificate_arn = "{CERTIFICATE}"', "gateway: set both domain_name and"),
-        ('[relay]\ncertificate_arn = "arn:aws:s3:::x"', "relay.certificate_arn: String should"),
         (
-            f'region = "us-east-1"\n[relay]\ncertificate_arn = "{CERTIFICATE}"',
-            "relay.certificate_arn must be in us-east-1",
+            f'{BALANCED}certificate_arn = "arn:aws:s3:::x"',
+            "front.balancer.certificate_arn: String should",
+        ),
+        (
+            f'region = "us-east-1"\n{BALANCED}certificate_arn = "{CERTIFICATE}"',
+            "front.certificate_arn must be in us-east-1",
+        ),
+        (
+            f'region = "us-east-1"\n{ZONED}web_acl_arn = "{WEB_ACL}"',
+            "front.web_acl_arn must be in us-east-1",
+        ),
+        (
+            f'{ZONED}web_acl_arn = "arn:aws:wafv2:us-east-1:123456789012:global/webacl/a/1"',
+            "front.balancer.web_acl_arn: String should match",
+        ),
+        (
+            BALANCED,
+            f"front.balancer: {NEEDS_CERTIFICATE}",
+        ),
+        (f'{BALANCED}domain_name = "a.example"', "the balancer needs a certificate"),
+        (f'{BALANCED}hosted_zone_id = "Z1"', "hosted_zone_id needs domain_name, a name in that"),
+        (f"{ZONED}tasks = 5", "front.balancer: max_tasks must be at least tasks"),
+        (f"{ZONED}tasks = 1", "front.balancer.tasks: Input should be greater than or equal to 2"),
+        (f"{ZONED}memory_mb = 8192", "front.balancer: Fargate gives no 8192 MiB to cpu = 512"),
+        ('[front]\nhome = "nowhere"', "front: Input tag 'nowhere' found using 'home' does not"),
+        (
+            '[front]\nhome = "function"\ndomain_name = "a.example"',
+            "front.function.domain_name: Extra inputs are not permitted",
+        ),
+        (
+            '[front]\nhome = "function"\ncors_origins = ["a.example"]',
+            "cors_origins.0: String should",
         ),
         ("[relay]\ntasks = 1", "relay.tasks: Input should be greater than or equal to 2"),
         ("[relay]\ntasks = 5", "relay: max_tasks must be at least tasks"),
@@ -216,7 +253,9 @@ def test_environment_reports_all_wrong_settings_at_once(load_text: Load) -> None
         '[inference.capacity]\nkind = "fargate"\ncpu = 16384\nmemory_mb = 122880',
         '[valkey]\nnode_type = "cache.r7g.12xlarge"\nnodes = 6',
         '[postgres]\ninstance_type = "db.r6gd.4xlarge"',
-        f'region = "eu-central-1"\n[relay]\ncertificate_arn = "{CERTIFICATE}"',
+        f'region = "eu-central-1"\n{BALANCED}certificate_arn = "{CERTIFICATE}"',
+        f'{ZONED}certificate_arn = "{CERTIFICATE}"',
+        '[front]\nhome = "function"\nreserved_concurrency = 20\ncors_origins = ["*"]',
         "[network]\nzones = 3\n[observability]\nopensearch_nodes = 6",
         f"protect = true\n{SAFE}",
     ],
