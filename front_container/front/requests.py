@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -14,6 +14,10 @@ from axon.protocol.objects import Json
 
 _CLIENT_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 """Ids of clients that are returned to them; others could break a header or a log line."""
+_KEY_CHARACTERS = 255
+"""Most characters of an idempotency key (`axon.protocol.requests.IdempotencyKey`)."""
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+"""Stand for bytes of a header that are no UTF-8."""
 _REQUEST_ID = web.RequestKey("request_id", str)
 REVOKE: web.RequestKey[Callable[[], None]] = web.RequestKey("revoke")
 """Ends a request whose key was revoked; without it, the connection is aborted."""
@@ -89,6 +93,25 @@ class OpenRequests:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
+
+
+def idempotency_key_of(headers: Mapping[str, str]) -> str:
+    """Return the header ``Idempotency-Key``; empty for none.
+
+    Raises
+    ------
+    RequestError
+        It is too long, or no text.
+    """
+    key = headers.get("Idempotency-Key", "")
+    if len(key) > _KEY_CHARACTERS or _SURROGATES.search(key):
+        raise RequestError(
+            f"Invalid header Idempotency-Key: it must have at most {_KEY_CHARACTERS} characters of "
+            "UTF-8.",
+            code="invalid_value",
+            param="idempotency_key",
+        )
+    return key
 
 
 def add_idempotency_key(body: Json, request: web.Request) -> None:

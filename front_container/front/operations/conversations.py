@@ -4,7 +4,7 @@ from axon.protocol.conversations import CreateConversation, CreateItems, UpdateC
 from front.operations.answers.conversations import Conversation, DeletedConversation
 from front.operations.answers.responses import InputItem, InputItemPage
 from front.operations.operation import JSON, Answer, Operation, RequestBody
-from front.operations.parameters import PathParameter
+from front.operations.parameters import IDEMPOTENCY_KEY, PathParameter
 from front.operations.responses import AFTER, INCLUDE, LIMIT, ORDER
 
 TAG = "Conversations"
@@ -19,6 +19,7 @@ CREATE = Operation(
     tag=TAG,
     summary="Create a conversation",
     description="Perhaps with its first items. Requests continue it by its id: `conversation`.",
+    parameters=(IDEMPOTENCY_KEY,),
     body=RequestBody(model=CreateConversation),
     answers=_CONVERSATION,
 )
@@ -52,7 +53,7 @@ ADD_ITEMS = Operation(
     tag=TAG,
     summary="Add items at a conversation's end",
     description="Not while a response of it is running (409, `conversation_locked`).",
-    parameters=(CONVERSATION_ID, INCLUDE),
+    parameters=(CONVERSATION_ID, INCLUDE, IDEMPOTENCY_KEY),
     body=RequestBody(model=CreateItems),
     answers=_ITEMS,
     refusals=(404, 409),

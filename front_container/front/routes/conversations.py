@@ -15,6 +15,7 @@ from front.context import FrontContext
 from front.items import page_of
 from front.operations import conversations as described
 from front.operations.responses import INCLUDE
+from front.requests import idempotency_key_of
 from front.routing import Call, Route, json_answer
 
 _PATH = "/v1/conversations"
@@ -53,7 +54,10 @@ class _ConversationRoutes:
         """Create a conversation, perhaps with its first items."""
         body = parse(CreateConversation, await self._bodies.read_json(call.request))
         created = await self._items.create(
-            items_of(body), metadata=body.metadata, principal=call.principal
+            items_of(body),
+            metadata=body.metadata,
+            principal=call.principal,
+            key=idempotency_key_of(call.request.headers),
         )
         return json_answer(created)
 
@@ -79,7 +83,12 @@ class _ConversationRoutes:
         """Add items at a conversation's end; answer with them."""
         INCLUDE.check(call.request.query)
         body = parse(CreateItems, await self._bodies.read_json(call.request))
-        added = await self._items.add(_id_of(call), items_of(body), principal=call.principal)
+        added = await self._items.add(
+            _id_of(call),
+            items_of(body),
+            principal=call.principal,
+            key=idempotency_key_of(call.request.headers),
+        )
         return json_answer(added)
 
     async def list_items(self, call: Call) -> web.StreamResponse:

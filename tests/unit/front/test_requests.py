@@ -4,7 +4,8 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from front.requests import OpenRequests
+from axon.exceptions import RequestError
+from front.requests import OpenRequests, idempotency_key_of
 from front.server import stop_listening
 from tests.support import virtual_time
 from tests.support.eventually import eventually
@@ -88,3 +89,10 @@ async def test_requests_with_two_different_idempotency_keys_are_refused(
         ) as answer:
             message = (await answer.json())["error"]["message"]
             assert (answer.status, "'idempotency_key'" in message) == (400, about_key)
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "\udcff"])  # a byte that is no UTF-8 arrives so
+def test_requests_with_a_wrong_idempotency_key_are_refused(key: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        idempotency_key_of({"Idempotency-Key": key})
+    assert refused.value.param == "idempotency_key"

@@ -33,6 +33,12 @@ def derived_id(prefix: str, other: str, index: int) -> str:
     return f"{prefix}_{sha256(f'{other}/{index}'.encode()).hexdigest()[:32]}"
 
 
+def keyed_id(prefix: str, *parts: str) -> str:
+    """Return the id of what a client asks for under a key: the same one for the same parts."""
+    digest = sha256("\n".join(parts).encode()).hexdigest()
+    return f"{prefix}_{digest[:32]}"
+
+
 def is_id(prefix: str, value: str) -> bool:
     """Return whether `value` has the form of an id with this prefix."""
     return value.startswith(prefix + "_") and _PATTERN.fullmatch(value) is not None

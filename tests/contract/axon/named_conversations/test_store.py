@@ -55,7 +55,13 @@ class Stores:
     delete: Callable[[str], Awaitable[bool]]
 
     async def create(self, **metadata: str) -> NamedConversation:
-        return await self.conversations.create(new_id("conv"), tenant_id=T, metadata=metadata)
+        name = new_id("conv")
+        for repeated in (metadata, {"changed": "no"}):
+            await self.conversations.create(name, tenant_id=T, metadata=repeated)
+        found = await self.conversations.find(name, tenant_id=T)
+        assert found is not None
+        assert found.metadata.keys() == metadata.keys()
+        return found
 
     async def find(self, conversation: NamedConversation) -> NamedConversation:
         found = await self.conversations.find(conversation.conversation_id, tenant_id=T)

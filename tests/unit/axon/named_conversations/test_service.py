@@ -1,11 +1,14 @@
 """Responses of a named conversation: where they go, and what the end of one leaves."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from axon.event_log.log import Status
 from axon.exceptions import ConversationPendingError, RequestError, UnavailableError
+from axon.ids import new_id
 from axon.named_conversations.service import LOST_AFTER_S
 from axon.protocol.item_pages import ItemPage
 from axon.protocol.requests import DeleteResponse
@@ -22,8 +25,8 @@ class Harness(ResponseHarness):
 
     async def begin(self) -> None:
         await super().begin()
-        made = await self.named.create(tenant_id=TENANT, metadata={})
-        self.id = made.conversation_id
+        self.id = new_id("conv")
+        await self.named.create(self.id, tenant_id=TENANT, metadata={})
 
     async def ask(self, text: str, **fields: Any) -> str:
         return await self.submit(input=text, conversation=self.id, **fields)
@@ -69,6 +72,35 @@ class TestNamedConversation:
         await harness.items.add(harness.id, [item, item], principal=a_principal(TENANT))
         await harness.answer(await harness.submit(input=[item], conversation=harness.id), "yes")
         assert await harness.texts() == ["again", "again", "again", "yes"]
+
+    async def test_takes_items_that_come_at_the_same_time_and_each_once_under_a_key(
+        self, harness: Harness
+    ) -> None:
+        who = a_principal(TENANT)
+        calls = [
+            harness.items.add(harness.id, [{"content": text}], principal=who, key=key)
+            for text, key in (("a", "k"), ("b", "k"), ("b", "k"), ("b", ""))
+        ]
+        pages = await asyncio.gather(*calls)
+        assert sorted(await harness.texts()) == ["a", "b", "b"]
+        assert pages[1] == pages[2]
+
+    async def test_is_created_once_under_a_key_also_if_the_first_call_has_died(
+        self, harness: Harness
+    ) -> None:
+        async def create(text: str) -> str:
+            made = await harness.items.create(
+                [{"content": text}], metadata={}, principal=a_principal(TENANT), key="k"
+            )
+            return str(made["id"])
+
+        harness.id = await create("a")
+        harness.store.conversations[harness.id] = replace(
+            harness.store.conversations[harness.id], head=None
+        )
+        assert await create("a") == await create("a") == harness.id
+        assert await harness.texts() == ["a"]
+        assert await create("b") != harness.id
 
     async def test_is_locked_while_a_response_runs(self, harness: Harness) -> None:
         running = await harness.ask("one")

@@ -5,15 +5,19 @@ from collections.abc import Sequence
 
 from axon.conversations import EditableTurnCache, Turn, check_length
 from axon.exceptions import ConversationPendingError, RequestError, UnavailableError
-from axon.ids import new_id
+from axon.ids import keyed_id, new_id
 from axon.named_conversations.service import NamedConversations, locked
 from axon.named_conversations.store import ConversationStore, NamedConversation
+from axon.protocol.conversations import MAX_ITEMS
 from axon.protocol.item_pages import ItemPage, identified, shown_items
 from axon.protocol.objects import Json
+from axon.serialization import dumps
 from axon.tenants.principal import Principal
 
 READERS = 2
 """Conversations that one process reads at a time for their items: each may have 50 MB."""
+TRIES = 5
+"""Calls that add items at the same time and succeed one after the other; more may be refused."""
 READING_S = 30.0
 """Seconds for reading a conversation, and for those that are read before it."""
 
@@ -43,18 +47,46 @@ class ConversationItems:
         self._reading = asyncio.Semaphore(READERS)
 
     async def create(
-        self, items: Sequence[Json], *, metadata: dict[str, str], principal: Principal
+        self,
+        items: Sequence[Json],
+        *,
+        metadata: dict[str, str],
+        principal: Principal,
+        key: str = "",
     ) -> Json:
-        """Create a conversation that begins with these items; return it as the API shows it."""
-        created = await self._named.create(tenant_id=principal.tenant_id, metadata=metadata)
-        if items:
-            await self._append(created, None, identified(items), principal=principal)
+        """Create a conversation that begins with these items; return it as the API shows it.
+
+        `key` is as in `add`. A repeated call completes one that died before it had added the items.
+        """
+        tenant_id = principal.tenant_id
+        asked = dumps([items, metadata]).decode()
+        made = keyed_id("conv", tenant_id, key, asked) if key else new_id("conv")
+        created = await self._named.create(made, tenant_id=tenant_id, metadata=metadata)
+        if items and created.head is None and created.running is None:
+            await self._append(created, _turn(created, None, items), principal=principal)
         return created.shown()
 
     async def add(
-        self, conversation_id: str, items: Sequence[Json], *, principal: Principal
+        self,
+        conversation_id: str,
+        items: Sequence[Json],
+        *,
+        principal: Principal,
+        key: str = "",
     ) -> Json:
         """Add items at the end of a conversation; return them as the API lists them.
+
+        Parameters
+        ----------
+        conversation_id : str
+            The conversation.
+        items : Sequence[Json]
+            The items; each gets a new id.
+        principal : Principal
+            Who adds them.
+        key : str
+            The client's name for the request: the same items under the same key are added once.
+            Empty for none.
 
         Raises
         ------
@@ -63,13 +95,12 @@ class ConversationItems:
         UnavailableError
             A part of it is still on its way to the database, or a service is away.
         """
-        found = await self._named.find(conversation_id, tenant_id=principal.tenant_id)
-        head = await self._named.last_turn(found)
-        heads = await self._named.heads(conversation_id, head, tenant_id=principal.tenant_id)
-        check_length(heads, param="conversation")
-        turn = await self._append(found, head, identified(items), principal=principal)
-        page = ItemPage(limit=len(items), newest_first=False, after=None)
-        return page.of(_shown([turn]))
+        turn_id = keyed_id("resp", conversation_id, key, dumps(items).decode()) if key else None
+        for _ in range(TRIES):
+            found = await self._named.find(conversation_id, tenant_id=principal.tenant_id)
+            if turn := await self._added(found, items, turn_id, principal=principal):
+                return ItemPage(limit=MAX_ITEMS, newest_first=False, after=None).of(_shown([turn]))
+        raise locked()
 
     async def page(self, conversation_id: str, page: ItemPage, *, tenant_id: str) -> Json:
         """Return a page of a conversation's items; those of a running response come at its end.
@@ -122,26 +153,29 @@ class ConversationItems:
                 return found.shown()
         raise _unknown_item(item_id)
 
-    async def _append(
+    async def _added(
         self,
         found: NamedConversation,
-        head: str | None,
-        items: list[Json],
+        items: Sequence[Json],
+        turn_id: str | None,
         *,
         principal: Principal,
-    ) -> Turn:
-        turn = Turn(
-            response_id=new_id("resp"),
-            previous_response_id=head,
-            conversation_id=found.conversation_id,
-            tenant_id=found.tenant_id,
-            input=items,
-            output=[],
-        )
-        if not await self._store.append(found, turn, key_id=principal.key_id):
-            raise locked()
-        await self._cache.put([turn])
-        return turn
+    ) -> Turn | None:
+        """Add items, unless they were added before; return their turn, None if too late."""
+        head = await self._named.last_turn(found)
+        heads = await self._named.heads(found.conversation_id, head, tenant_id=found.tenant_id)
+        if turn_id is not None and turn_id in {known.response_id for known in heads}:
+            *_, turn = await self._named.turns(found, turn_id)
+            return turn
+        check_length(heads, param="conversation")
+        turn = _turn(found, head, items, turn_id=turn_id)
+        return turn if await self._append(found, turn, principal=principal) else None
+
+    async def _append(self, found: NamedConversation, turn: Turn, *, principal: Principal) -> bool:
+        appended = await self._store.append(found, turn, key_id=principal.key_id)
+        if appended:
+            await self._cache.put([turn])
+        return appended
 
     async def _turns(self, found: NamedConversation) -> list[Turn]:
         head, _ = await self._named.settled(found)
@@ -150,6 +184,24 @@ class ConversationItems:
                 return await self._named.turns(found, head)
         except TimeoutError as error:
             raise UnavailableError(f"no turns of a conversation in {READING_S} s") from error
+
+
+def _turn(
+    found: NamedConversation,
+    head: str | None,
+    items: Sequence[Json],
+    *,
+    turn_id: str | None = None,
+) -> Turn:
+    """Return the turn of items that a client adds."""
+    return Turn(
+        response_id=turn_id or new_id("resp"),
+        previous_response_id=head,
+        conversation_id=found.conversation_id,
+        tenant_id=found.tenant_id,
+        input=identified(items),
+        output=[],
+    )
 
 
 def _shown(turns: Sequence[Turn]) -> list[Json]:

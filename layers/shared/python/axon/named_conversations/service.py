@@ -7,7 +7,7 @@ from typing import Protocol
 from axon.conversations import Conversations, Turn, TurnHead
 from axon.event_log.openings import Opening
 from axon.exceptions import ConversationPendingError, HistoryPendingError, RequestError
-from axon.ids import is_id, new_id
+from axon.ids import is_id
 from axon.named_conversations.store import ConversationStore, NamedConversation
 from axon.protocol.objects import Json
 
@@ -111,9 +111,18 @@ class NamedConversations:
         self._conversations = conversations
         self._responses = responses
 
-    async def create(self, *, tenant_id: str, metadata: Mapping[str, str]) -> NamedConversation:
-        """Create a conversation without turns."""
-        return await self._store.create(new_id("conv"), tenant_id=tenant_id, metadata=metadata)
+    async def create(
+        self, conversation_id: str, *, tenant_id: str, metadata: Mapping[str, str]
+    ) -> NamedConversation:
+        """Create a conversation without turns; return what there is if it was created before.
+
+        Raises
+        ------
+        RequestError
+            It was created and deleted before.
+        """
+        await self._store.create(conversation_id, tenant_id=tenant_id, metadata=metadata)
+        return await self.find(conversation_id, tenant_id=tenant_id)
 
     async def find(self, conversation_id: str, *, tenant_id: str) -> NamedConversation:
         """Return the tenant's conversation.

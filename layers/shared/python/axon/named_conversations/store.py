@@ -58,8 +58,8 @@ class ConversationStore(Protocol):
 
     async def create(
         self, conversation_id: str, *, tenant_id: str, metadata: Mapping[str, str]
-    ) -> NamedConversation:
-        """Create a conversation without turns."""
+    ) -> None:
+        """Create a conversation without turns; one that was created before stays as it is."""
         ...
 
     async def find(self, conversation_id: str, *, tenant_id: str) -> NamedConversation | None:

@@ -29,15 +29,14 @@ class FakeConversationStore(ConversationStore):
     @override
     async def create(
         self, conversation_id: str, *, tenant_id: str, metadata: Mapping[str, str]
-    ) -> NamedConversation:
+    ) -> None:
         made = NamedConversation(
             conversation_id=conversation_id,
             tenant_id=tenant_id,
             created_at=1_700_000_000,
             metadata=dict(metadata),
         )
-        self.conversations[conversation_id] = made
-        return made
+        self.conversations.setdefault(conversation_id, made)
 
     @override
     async def find(self, conversation_id: str, *, tenant_id: str) -> NamedConversation | None:

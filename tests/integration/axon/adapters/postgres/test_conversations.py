@@ -7,7 +7,16 @@ from axon.adapters.postgres.pool import Pool
 from axon.adapters.postgres.retention import PostgresResponseRows
 from axon.adapters.postgres.stores import PostgresHistoryStore, PostgresTurnStore
 from axon.ids import new_id
+from axon.named_conversations.store import NamedConversation
 from tests.contract.axon.named_conversations.test_store import T, items, record_of, turn_of
+
+
+async def created(store: PostgresConversationStore) -> NamedConversation:
+    conversation_id = new_id("conv")
+    await store.create(conversation_id, tenant_id=T, metadata={})
+    found = await store.find(conversation_id, tenant_id=T)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -15,9 +24,7 @@ async def test_deleted_response_of_a_named_conversation_leaves_an_empty_turn(
     pool: Pool, late: bool
 ) -> None:
     history, rows = PostgresHistoryStore(pool=pool), PostgresResponseRows(pool=pool)
-    made = await PostgresConversationStore(pool=pool).create(
-        new_id("conv"), tenant_id=T, metadata={}
-    )
+    made = await created(PostgresConversationStore(pool=pool))
     first = turn_of(made, "a")
     gone = turn_of(made, "secret", after=first.response_id).model_copy(
         update={"output": items("answer")}
@@ -39,7 +46,7 @@ async def test_deleted_response_of_a_named_conversation_leaves_an_empty_turn(
 
 async def test_items_that_a_client_has_added_are_no_response(pool: Pool) -> None:
     store, rows = PostgresConversationStore(pool=pool), PostgresResponseRows(pool=pool)
-    made = await store.create(new_id("conv"), tenant_id=T, metadata={})
+    made = await created(store)
     turn = turn_of(made, "a")
     assert await store.append(made, turn, key_id="")
     assert await rows.read(turn.response_id, tenant_id=T) is None
@@ -50,7 +57,7 @@ async def test_items_that_a_client_has_added_are_no_response(pool: Pool) -> None
 
 async def test_removed_item_does_not_come_back_with_a_later_record(pool: Pool) -> None:
     store, history = PostgresConversationStore(pool=pool), PostgresHistoryStore(pool=pool)
-    made = await store.create(new_id("conv"), tenant_id=T, metadata={})
+    made = await created(store)
     turn = turn_of(made, "a").model_copy(update={"output": items("b", "c")})
     await history.write([record_of(turn)])
     assert await store.remove_item(turn, item_id="msg_b")

@@ -19,15 +19,14 @@ class PostgresConversationStore(ConversationStore):
     @override
     async def create(
         self, conversation_id: str, *, tenant_id: str, metadata: Mapping[str, str]
-    ) -> NamedConversation:
-        values = {"conversation_id": conversation_id, "tenant_id": tenant_id}
+    ) -> None:
+        values = {
+            "conversation_id": conversation_id,
+            "tenant_id": tenant_id,
+            "metadata": jsonb(dict(metadata)),
+        }
         async with transaction(self._pool) as connection:
-            await connection.execute(
-                query("create_conversation"), values | {"metadata": jsonb(dict(metadata))}
-            )
-            cursor = await connection.execute(query("find_conversation"), values)
-            (row,) = await cursor.fetchall()
-        return NamedConversation(**row)
+            await connection.execute(query("create_conversation"), values)
 
     @override
     async def find(self, conversation_id: str, *, tenant_id: str) -> NamedConversation | None:
