@@ -3,11 +3,15 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from cli.arguments import Commands, add_data
 from cli.endpoints import Endpoints
 from cli.errors import CommandError
 from cli.extras import extra
+
+if TYPE_CHECKING:
+    from cli.http_conversation import HttpConversation
 
 
 def add_to(commands: Commands) -> None:
@@ -18,6 +22,17 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--url", help="base URL (default: of the Axon that runs on --data)")
     parser.add_argument("--model", help="default: the one it serves")
     parser.add_argument("--key", help="API key (default: the local one)")
+    parser.add_argument(
+        "--api",
+        choices=("responses", "chat", "messages"),
+        help="ask over HTTP, with this API (default: the Responses API over a WebSocket)",
+    )
+    parser.add_argument(
+        "--figures",
+        action=argparse.BooleanOptionalAction,
+        default=sys.stderr.isatty(),
+        help="print tokens, time to first token and tokens/s (default: on a terminal)",
+    )
     add_data(parser)
     parser.set_defaults(run=run)
 
@@ -28,12 +43,20 @@ def run(arguments: argparse.Namespace) -> int:
     with extra("chat"):
         from cli.conversation import Conversation, TurnError
 
+        kind: type[Conversation | HttpConversation] = Conversation
+        if arguments.api:
+            from cli.http_conversation import CONVERSATIONS
+
+            kind = CONVERSATIONS[arguments.api]
+
     failed = False
-    with Conversation(url=url, model=model, key=key) as conversation:
+    with kind(url=url, model=model, key=key) as conversation:
         try:
             for line in lines():
                 try:
-                    conversation.turn(line, sys.stdout)
+                    figures = conversation.turn(line, sys.stdout)
+                    if arguments.figures:
+                        print(f"[{figures}]", file=sys.stderr)
                 except TurnError as error:
                     failed = True
                     print(f"axon: {error}", file=sys.stderr)

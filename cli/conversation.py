@@ -9,9 +9,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from axon.protocol.sizes import FRAME_BYTES
 from cli.errors import CommandError
+from cli.figures import Figures, Stopwatch, Usage
 
 if TYPE_CHECKING:
     from openai.resources.responses.responses import ResponsesConnection
+    from openai.types.responses import Response
 
 
 class TurnError(Exception):
@@ -46,7 +48,7 @@ class Conversation:
         self._disconnect()
         self._client.close()
 
-    def turn(self, text: str, output: TextIO) -> None:
+    def turn(self, text: str, output: TextIO) -> Figures:
         """Send the text and write the answer as it arrives.
 
         Raises
@@ -55,11 +57,12 @@ class Conversation:
             The request was refused, the response failed, or the connection broke off.
         """
         try:
+            watch = Stopwatch()
             self._send(text)
-            self._receive(output)
+            return watch.figures(self._receive(output, watch))
         except (WebSocketException, OpenAIError, OSError) as error:
             self._disconnect()
-            raise TurnError(f"the connection broke off: {_one_line(error)}") from error
+            raise TurnError(f"the connection broke off: {one_line(error)}") from error
 
     def _send(self, text: str) -> None:
         request: dict[str, Any] = {"model": self._model, "input": text}
@@ -75,23 +78,25 @@ class Conversation:
             self._connection = self._connect()
             self._connection.response.create(**request)
 
-    def _receive(self, output: TextIO) -> None:
+    def _receive(self, output: TextIO, watch: Stopwatch) -> Usage | None:
+        """Write the answer; return its tokens."""
         if self._connection is None:
             raise TurnError("there is no connection")
         for event in self._connection:
             match event.type:
                 case "response.output_text.delta":
+                    watch.text()
                     output.write(event.delta)
                     output.flush()
                 case "response.completed" | "response.incomplete":
                     self._previous = event.response.id
                     output.write("\n")
-                    return
+                    return usage_of(event.response)
                 case "response.failed":
                     output.write("\n")
-                    raise TurnError(_reason(event.response.error))
+                    raise TurnError(reason_of(event.response.error))
                 case "error":
-                    raise TurnError(_reason(getattr(event, "error", None) or event))
+                    raise TurnError(reason_of(getattr(event, "error", None) or event))
         raise TurnError("the connection was closed")
 
     def _connect(self) -> "ResponsesConnection":
@@ -102,7 +107,7 @@ class Conversation:
             reason = "the key was refused" if status in {401, 403} else f"HTTP status {status}"
             raise CommandError(f"cannot connect to {self._url}: {reason}", code=1) from error
         except (WebSocketException, OpenAIError, OSError) as error:
-            reason = _one_line(error)
+            reason = one_line(error)
             raise CommandError(f"cannot connect to {self._url}: {reason}", code=1) from error
 
     def _disconnect(self) -> None:
@@ -123,10 +128,23 @@ def _check_size(request: dict[str, Any]) -> None:
         )
 
 
-def _reason(error: object) -> str:
+def usage_of(response: "Response") -> Usage | None:
+    """Return the tokens of a response, if it says them."""
+    if (usage := response.usage) is None:
+        return None
+    return Usage(
+        input=usage.input_tokens,
+        output=usage.output_tokens,
+        cached=usage.input_tokens_details.cached_tokens,
+    )
+
+
+def reason_of(error: object) -> str:
+    """Return an error of the API as one line."""
     code, message = getattr(error, "code", None), getattr(error, "message", None)
-    return _one_line(f"{message or error}" + (f" ({code})" if code else ""))
+    return one_line(f"{message or error}" + (f" ({code})" if code else ""))
 
 
-def _one_line(error: object) -> str:
+def one_line(error: object) -> str:
+    """Return an error's text as one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -50,6 +50,11 @@ def test_resume_prints_every_word_once(cloud: Cloud) -> None:
     assert output == f"{numbers(200)}\n"
 
 
+def test_http_stream_prints_every_word_once(cloud: Cloud) -> None:
+    output = run(cloud, sys.executable, str(EXAMPLES / "stream_http.py"), "count to 200")
+    assert output == f"{numbers(200)}\n"
+
+
 def test_node_stream_prints_the_answer(cloud: Cloud) -> None:
     output = run(cloud, "node", str(EXAMPLES / "stream.mjs"), "count to 12")
     assert output == f"{numbers(12)}\n"

@@ -138,6 +138,15 @@ def test_chat_prints_answers(dev: DevHarness) -> None:
     assert (result.stdout, result.stderr, result.returncode) == ("hello there\n1 2 3\n", "", 0)
 
 
+@pytest.mark.parametrize("api", ["responses", "chat", "messages"])
+def test_chat_speaks_each_api_over_http(dev: DevHarness, api: str) -> None:
+    result = dev.run("chat", "--api", api, "--figures", said="hello there\ncount to 3\n")
+    assert (result.stdout, result.returncode) == ("hello there\n1 2 3\n", 0)
+    first, second = result.stderr.splitlines()
+    assert first.startswith("[2 tokens, 2 in, first after ")
+    assert second.startswith("[3 tokens, ")
+
+
 def test_chat_prints_an_error_in_one_line(dev: DevHarness) -> None:
     unknown = dev.run("chat", "--model", "gpt-6", said="hello\n")
     assert unknown.returncode == 1

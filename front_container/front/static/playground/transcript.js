@@ -19,6 +19,19 @@ export class Transcript {
     this.actions = actions;
     this.views = new Map();
     this.frame = 0;
+    this.atEnd = true;
+    scroller.onscroll = () => { this.atEnd = this.#isAtEnd(); };
+    // The drawer or a keyboard on the screen makes the column narrower or lower.
+    new ResizeObserver(() => this.#follow()).observe(scroller);
+  }
+
+  #isAtEnd() {
+    const { scrollTop, clientHeight, scrollHeight } = this.scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR_PX;
+  }
+
+  #follow() {
+    if (this.atEnd) this.toEnd();
   }
 
   show(turns) {
@@ -45,13 +58,12 @@ export class Transcript {
   flush() {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    const { scrollTop, clientHeight, scrollHeight } = this.scroller;
-    const atEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
     for (const view of this.views.values()) view.update();
-    if (atEnd) this.toEnd();
+    this.#follow();
   }
 
   toEnd() {
+    this.atEnd = true;
     this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 }
