@@ -59,8 +59,12 @@ async def test_removed_item_does_not_come_back_with_a_later_record(pool: Pool) -
     store, history = PostgresConversationStore(pool=pool), PostgresHistoryStore(pool=pool)
     made = await created(store)
     turn = turn_of(made, "a").model_copy(update={"output": items("b", "c")})
-    await history.write([record_of(turn)])
+    outline = {"steps": [], "forks": ""}
+    await history.write([record_of(turn).model_copy(update={"outline": outline})])
     assert await store.remove_item(turn, item_id="msg_b")
     await history.write([record_of(turn, version=1 << 40)])
     (left,) = await PostgresTurnStore(pool=pool).chain(turn.response_id)
     assert left.output == items("c")
+    stored = await PostgresResponseRows(pool=pool).read(turn.response_id, tenant_id=T)
+    assert stored is not None
+    assert stored.outline is None

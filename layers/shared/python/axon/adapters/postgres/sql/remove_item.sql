@@ -2,6 +2,7 @@
 -- brings the item back.
 UPDATE responses
 SET version = 9223372036854775807,
+    outline = NULL,  -- of events that had the item
     input = (
         SELECT coalesce(jsonb_agg(item ORDER BY n), '[]')
         FROM jsonb_array_elements(input) WITH ORDINALITY AS each (item, n)

@@ -28,6 +28,7 @@ BEGIN
     NEW.version := 9223372036854775807;  -- above every record's
     NEW.input := '[]';
     NEW.response := '{"output": []}';
+    NEW.outline := NULL;
     RETURN NEW;
 END
 $$;
@@ -50,7 +51,8 @@ BEGIN
     END IF;
     INSERT INTO deleted_responses (response_id, tenant_id) VALUES (the_id, the_tenant);
     UPDATE responses
-    SET model = '', version = 9223372036854775807, input = '[]', response = '{"output": []}'
+    SET model = '', version = 9223372036854775807, input = '[]', response = '{"output": []}',
+        outline = NULL
     WHERE response_id = the_id AND EXISTS (
         SELECT FROM conversations
         WHERE conversations.conversation_id = responses.conversation_id AND metadata IS NOT NULL
