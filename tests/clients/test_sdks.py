@@ -35,7 +35,7 @@ NODE: Sequence[Case] = (
     ("openai", "openai_chat", {}),
     *(
         ("vercel-ai", "vercel_ai", {"AXON_API": api})
-        for api in ("responses", "chat", "compatible", "anthropic")
+        for api in ("responses", "unstored", "chat", "compatible", "anthropic")
     ),
 )
 WEBSOCKET: Sequence[Case] = (

@@ -19,6 +19,7 @@ from axon.protocol.requests import (
     parse_body,
 )
 from axon.protocol.view_requests import to_count
+from axon.responses.references import ItemReferences
 from axon.responses.terminator import unknown_response
 from axon.serialization import dumps
 from front.context import FrontContext
@@ -92,10 +93,11 @@ class _ResponseRoutes:
 
     def __init__(self, context: FrontContext) -> None:
         self._context = context
+        self._references = ItemReferences(retrieval=context.retrieval)
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its response when that has ended, or with its events."""
-        body = await self._context.bodies.read_json(call.request)
+        body = await self._body(call)
         streams = _streams(body)
         response_id = await submit(self._context, call, _request_of(call, body))
         if streams:
@@ -143,10 +145,14 @@ class _ResponseRoutes:
 
     async def input_tokens(self, call: Call) -> web.StreamResponse:
         """Answer with the tokens that a request's prompt would have."""
-        body = await self._context.bodies.read_json(call.request)
-        asked = to_count(parse_body(body))
+        asked = to_count(parse_body(await self._body(call)))
         tokens = await counted(self._context, call, asked, check_answered=check_answered)
         return json_answer({"object": "response.input_tokens", "input_tokens": tokens})
+
+    async def _body(self, call: Call) -> Json:
+        """Return a request's decoded body, with items in place of references to them."""
+        body = await self._context.bodies.read_json(call.request)
+        return await self._references.resolved(body, tenant_id=call.principal.tenant_id)
 
     async def _response(self, call: Call, response_id: str) -> Json:
         return await self._context.retrieval.response(

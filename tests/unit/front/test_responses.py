@@ -6,9 +6,10 @@ import pytest
 from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import UnavailableError
 from axon.history import HistoryRecord
-from axon.ids import new_id
+from axon.ids import new_id, same_id
 from axon.protocol.objects import Usage
 from axon.serialization import dumps, loads
+from tests.support.eventually import eventually
 from tests.support.sdk_events import validate_stream
 from tests.unit.axon.responses.test_retrieval import KEPT_S
 from tests.unit.axon.samples import a_job
@@ -253,6 +254,27 @@ async def test_responses_input_items_come_in_pages(harness: FrontHarness) -> Non
         async with harness.client.get(f"{url}?{query}") as answer:
             name = query.partition("=")[0]
             assert await harness.error(answer) == (400, "invalid_value", name)
+
+
+async def test_responses_input_may_refer_to_items_of_stored_responses(
+    harness: FrontHarness,
+) -> None:
+    created, first = await harness.stream()
+    await harness.responses.answer(first, "Hello")
+    await created.read()
+    item_id = same_id("msg", first)
+    reference = {"type": "item_reference", "id": item_id}
+    answer = await harness.post(stream=True, input=[reference, ITEMS[0]])
+    await eventually(lambda: not harness.responses.jobs._visible.empty())
+    (job,) = harness.responses.jobs_sent()
+    assert [item["id"] for item in job.input[:1]] == [item_id]
+    assert job.input[0]["content"][0]["text"] == "Hello"
+    await harness.responses.answer(job.response_id, "Hello again")
+    await answer.read()
+    other = await harness.post(
+        input=[{**reference, "id": same_id("rs", first)}]  # an item of another kind
+    )
+    assert await harness.error(other) == (404, "item_not_found", "input.0")
 
 
 async def _get(harness: FrontHarness, response_id: str) -> dict[str, object]:

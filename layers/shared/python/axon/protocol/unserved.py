@@ -78,8 +78,9 @@ def refuse_unserved(request: Mapping[str, Any]) -> None:
     for where, item in objects_of(request, "input"):
         if item.get("type") == "item_reference":
             raise RequestError(
-                f"Invalid '{where}': unknown item type: item_reference. Send the items themselves; "
-                "the AI SDK does so with `store: false` in `providerOptions.openai`.",
+                f"Invalid '{where}': unknown item type: item_reference. Send the items themselves: "
+                "references are served by POST /v1/responses alone. The AI SDK sends none with "
+                "`store: false` in `providerOptions.openai`.",
                 code="invalid_value",
                 param=where,
             )
