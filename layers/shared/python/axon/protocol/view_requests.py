@@ -43,6 +43,9 @@ class ViewRequest(CreateResponse):
         Sampling parameters, as in Chat Completions.
     early_usage : bool | None
         The first event of the output is to tell the tokens of the prompt (`Transcript`).
+    n : int | None
+        How many answers the client has asked for, if several: each has a request like this. It only
+        tells apart two requests with one idempotency key.
     count_only : bool | None
         Nothing is generated: the response ends with the tokens of its prompt as its usage.
     """
@@ -52,6 +55,7 @@ class ViewRequest(CreateResponse):
     top_k: TopK = None
     logit_bias: LogitBias = None
     early_usage: bool | None = None
+    n: int | None = None
     count_only: bool | None = None
 
 

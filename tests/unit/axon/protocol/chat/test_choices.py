@@ -16,6 +16,7 @@ from axon.protocol.completions import view as text_view
 from axon.protocol.completions.view import TextStream
 from axon.protocol.objects import Json, Usage
 from axon.protocol.view_requests import ViewRequest
+from axon.responses.fingerprint import fingerprint
 from axon.serialization import loads
 from tests.unit.axon.protocol.chat.chat_samples import an_answer, end_of, ends, joined
 from tests.unit.axon.protocol.transcript_samples import message
@@ -108,7 +109,9 @@ def test_requests_of_choices_have_seeds_and_keys_of_their_own_and_one_is_stored(
         model="echo", input="hi", seed=2**63 - 1, idempotency_key="k" * 255, store=True
     )
     first, *others = requests_of(request, 3)
-    assert first == request
+    assert first == request.model_copy(update={"n": 3})
+    assert requests_of(request, 1) == [request]
+    assert len({fingerprint(asked) for asked in (request, first, requests_of(request, 2)[0])}) == 3
     assert [other.seed for other in others] == [2**63 - 2, 2**63 - 3]
     assert [other.stored for other in others] == [False, False]
     keys = {each.idempotency_key for each in (first, *others)}

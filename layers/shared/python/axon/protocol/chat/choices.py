@@ -56,7 +56,10 @@ def requests_of(request: ViewRequest, count: int) -> list[ViewRequest]:
     Each one has another seed, and another idempotency key, if the request has them. The first one
     alone is stored: the completion has its id.
     """
-    return [request, *(_other(request, index) for index in range(1, count))]
+    if count == 1:
+        return [request]
+    first = request.model_copy(update={"n": count})
+    return [first, *(_other(first, index) for index in range(1, count))]
 
 
 def completion_of_all(responses: Sequence[Json], completion_of: Callable[[Json], Json]) -> Json:
