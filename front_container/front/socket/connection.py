@@ -39,7 +39,13 @@ class ClientSocket(Protocol):
     refused: bool
 
     async def receive(self) -> bytes | None:
-        """Return the client's next message; None once the connection is closed."""
+        """Return the client's next message; None once the connection is closed.
+
+        Raises
+        ------
+        StalledError
+            The client pings, and does not read the answers.
+        """
         ...
 
     async def send(self, event: bytes) -> None:
@@ -120,13 +126,7 @@ class SocketConnection(ClientSocket):
     async def send(self, event: bytes) -> None:
         try:
             await self._response.send_frame(event, WSMsgType.TEXT)
-            transport = self._request.transport
-            if transport is None or transport.get_write_buffer_size() <= BUFFER_BYTES:
-                return
-            async with asyncio.timeout(STALLED_S):
-                await self._request.writer.drain()
-        except TimeoutError as error:
-            raise StalledError("the client does not read") from error
+            await self._response.drain_slow_client()
         except ConnectionError as error:
             raise ClientGoneError("the client has left") from error
 
@@ -149,7 +149,7 @@ class _Response(web.WebSocketResponse[Literal[False]]):
 
     def __init__(self, max_bytes: int) -> None:
         # The library refuses messages of its limit, and longer ones. Its writer waits for slow
-        # clients without a limit of time, so `SocketConnection.send` does that.
+        # clients without a limit of time, so `drain_slow_client` does that.
         super().__init__(
             compress=False,
             decode_text=False,
@@ -159,6 +159,30 @@ class _Response(web.WebSocketResponse[Literal[False]]):
             writer_limit=2**62,
         )
         self._max_bytes = max_bytes
+
+    async def drain_slow_client(self) -> None:
+        """Wait while too much that was written waits for the client.
+
+        Raises
+        ------
+        StalledError
+            It has read nothing for `STALLED_S`.
+        """
+        if self._req is None or (transport := self._req.transport) is None:
+            return
+        if transport.get_write_buffer_size() <= BUFFER_BYTES:
+            return
+        try:
+            async with asyncio.timeout(STALLED_S):
+                await self._req.writer.drain()
+        except TimeoutError as error:
+            raise StalledError("the client does not read") from error
+
+    @override
+    async def pong(self, message: bytes = b"") -> None:
+        # Else a client that pings and does not read would fill the memory.
+        await super().pong(message)
+        await self.drain_slow_client()
 
     @override
     async def close(

@@ -151,9 +151,11 @@ class SocketSession:
         await self._connection.close(close.code, close.reason)
 
     async def _read(self) -> None:
-        with suppress(ClientGoneError):
+        try:
             while (message := await self._connection.receive()) is not None:
                 await self._take(read_message(message))
+        except ClientGoneError as error:
+            self._note_gone(error)
 
     async def _take(self, message: ClientMessage) -> None:
         """Begin to answer a message; one that is refused here is answered before the next one."""
@@ -213,9 +215,13 @@ class SocketSession:
     async def _send(self, event: bytes) -> None:
         try:
             await self._connection.send(event)
-        except StalledError:
+        except ClientGoneError as error:
+            self._note_gone(error)
+            raise
+
+    def _note_gone(self, error: ClientGoneError) -> None:
+        """Note that nobody reads any more; one that only does not read may come back."""
+        if isinstance(error, StalledError):
             self._finish(_Close(WSCloseCode.TRY_AGAIN_LATER, UNREAD))
-            raise
-        except ClientGoneError:
+        else:
             self._ended = True
-            raise

@@ -1,6 +1,7 @@
 """The unmodified SDK of OpenAI at fronts over real servers, with a worker."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
 
@@ -8,7 +9,9 @@ import openai
 import pytest
 import redis
 from openai import AsyncStream
+from openai.resources.responses.responses import AsyncResponsesConnection
 from openai.types.responses import ResponseStreamEvent
+from websockets.exceptions import ConnectionClosed
 
 from tests.integration.front.front_harness import FrontHarness
 from tests.support.partial_loss import rewind, snapshot
@@ -109,6 +112,59 @@ async def test_front_that_ends_leaves_its_streams_to_another_one(harness: FrontH
         assert received[-1].response.output_text == LONG  # type: ignore[union-attr]
 
 
+async def test_front_that_ends_leaves_its_websockets_to_another_one(
+    harness: FrontHarness, valkey_url: str
+) -> None:
+    request: Any = {"type": "response.create", "model": "echo", "input": LONG, "stream_id": "s"}
+
+    async def receive(socket: AsyncResponsesConnection) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads(await socket.recv_bytes())
+        received.append(event)
+        return event
+
+    async def asked(socket: AsyncResponsesConnection, event: Any) -> dict[str, Any]:
+        """Send a request; return the response as its end, or its error, shows it."""
+        await socket.send(event)
+        while not (response := (ended := await receive(socket)).get("response", {})).get("usage"):
+            if ended["type"] == "error":
+                return ended
+        return dict(response)
+
+    received: list[dict[str, Any]] = []
+    async with (
+        harness.worker(echo_token_ms="2"),
+        harness.front(stop_timeout_s="0.1") as (leaving, stop),
+        harness.front() as (staying, _),
+        leaving.responses.connect() as first,
+    ):
+        # Continued where it began, and nowhere else.
+        secret = await asked(first, request | {"input": "secret", "store": False})
+        follows = request | {"input": "x", "previous_response_id": secret["id"]}
+        assert (await asked(first, follows))["usage"]["input_tokens"] == 3
+        received.clear()
+        await first.send(request)
+        while (await receive(first))["type"] != "response.output_text.delta":
+            pass
+        stop.set()
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                await receive(first)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1012
+        async with staying.responses.connect() as second:
+            resume = {"type": "response.resume", "stream_id": "s"} | {
+                "response_id": received[0]["response"]["id"],
+                "starting_after": received[-1]["sequence_number"],
+            }
+            ended = await asked(second, resume)
+            assert [event["sequence_number"] for event in received] == list(range(len(received)))
+            assert "".join(event.get("delta", "") for event in received) == LONG
+            assert ended["output"][0]["content"][0]["text"] == LONG
+            assert (await asked(second, follows))["code"] == "previous_response_not_found"
+        with redis.Redis.from_url(valkey_url) as admin:
+            assert not admin.exists(f"axon:turn:{secret['id']}")
+
+
 async def test_front_cancels_a_response_that_runs(harness: FrontHarness) -> None:
     async with harness.worker(echo_token_ms="50"), harness.front() as (client, _):
         stream: AsyncStream[Any] = await client.responses.create(
@@ -119,6 +175,17 @@ async def test_front_cancels_a_response_that_runs(harness: FrontHarness) -> None
         assert cancelled.status == "cancelled"
         events = [event async for event in stream]
         assert events[-1].response.status == "cancelled"
+
+
+async def test_front_closes_the_websocket_of_a_revoked_key(harness: FrontHarness) -> None:
+    async with harness.front() as (client, _), client.responses.connect() as socket:
+        await harness.revoke()
+        async with asyncio.timeout(REVOKED_WITHIN_S):
+            assert json.loads(await socket.recv_bytes())["error"]["code"] == "invalid_api_key"
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv_bytes()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
 
 
 async def test_front_cancels_again_what_a_failover_undoes(

@@ -1,14 +1,18 @@
 import asyncio
 import socket
 import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
 import pytest
 
 from axon.serialization import dumps, loads
+from front.slow_readers import BUFFER_BYTES
 from front.socket import connection
 from tests.support.eventually import eventually
+from tests.support.principals import a_principal
 from tests.unit.axon.samples import MODEL
 from tests.unit.front.front_harness import KEY, MAX_BODY_BYTES, FrontHarness
 
@@ -32,14 +36,23 @@ def frame(opcode: int, data: bytes, *, last: bool = True, compressed: bool = Fal
     return bytes([first, 255]) + len(data).to_bytes(8, "big") + MASK + data
 
 
-async def raw(harness: FrontHarness) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Open a socket, to write frames to it."""
+@asynccontextmanager
+async def raw(
+    harness: FrontHarness,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a socket, to write frames to it; vanish at the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", harness.url.rpartition(":")[2])
     writer.write(HANDSHAKE)
     head = await reader.readuntil(b"\r\n\r\n")
     assert b" 101 " in head
     assert b"permessage" not in head
-    return reader, writer
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        await eventually(lambda: not harness.context.requests.count)
 
 
 async def received(reader: asyncio.StreamReader) -> tuple[int, bytes]:
@@ -70,32 +83,29 @@ async def test_connection_takes_a_message_as_long_as_a_body_in_one_frame(
 async def test_connection_says_why_it_closes_while_a_message_still_arrives(
     harness: FrontHarness,
 ) -> None:
-    reader, writer = await raw(harness)
-    writer.write(frame(TEXT, padded(MAX_BODY_BYTES + 1))[:10])
-    opcode, data = await received(reader)
-    assert (opcode, int.from_bytes(data[:2], "big")) == (8, 1009)
-    writer.write(b"x" * 1_000_000)  # what was under way
-    await writer.drain()
-    writer.close()
-    await eventually(lambda: not harness.context.requests.count)
+    async with raw(harness) as (reader, writer):
+        writer.write(frame(TEXT, padded(MAX_BODY_BYTES + 1))[:10])
+        opcode, data = await received(reader)
+        assert (opcode, int.from_bytes(data[:2], "big")) == (8, 1009)
+        writer.write(b"x" * 1_000_000)  # what was under way
+        await writer.drain()
 
 
 async def test_connection_joins_the_fragments_of_a_message(harness: FrontHarness) -> None:
     message = dumps({"type": "response.nothing", "stream_id": "ü"})
-    reader, writer = await raw(harness)
-    # Also in the middle of a character, and with a ping between.
-    half = message.index("ü".encode()) + 1
-    writer.write(frame(TEXT, message[:half], last=False))
-    writer.write(frame(PING, b"?"))
-    writer.write(frame(CONTINUATION, message[half:]))
-    assert await received(reader) == (10, b"?")
-    _, answer = await received(reader)
-    assert loads(answer)["stream_id"] == "ü"
-    for _ in range(MAX_BODY_BYTES // 20_000 + 1):  # fragments are counted together
-        writer.write(frame(CONTINUATION if _ else TEXT, b" " * 20_000, last=False))
-    _, close = await received(reader)
-    assert int.from_bytes(close[:2], "big") == 1009
-    writer.close()
+    async with raw(harness) as (reader, writer):
+        # Also in the middle of a character, and with a ping between.
+        half = message.index("ü".encode()) + 1
+        writer.write(frame(TEXT, message[:half], last=False))
+        writer.write(frame(PING, b"?"))
+        writer.write(frame(CONTINUATION, message[half:]))
+        assert await received(reader) == (10, b"?")
+        _, answer = await received(reader)
+        assert loads(answer)["stream_id"] == "ü"
+        for _ in range(MAX_BODY_BYTES // 20_000 + 1):  # fragments are counted together
+            writer.write(frame(CONTINUATION if _ else TEXT, b" " * 20_000, last=False))
+        _, close = await received(reader)
+        assert int.from_bytes(close[:2], "big") == 1009
 
 
 @pytest.mark.parametrize(
@@ -112,20 +122,34 @@ async def test_connection_joins_the_fragments_of_a_message(harness: FrontHarness
 async def test_connection_closes_for_what_the_protocol_does_not_allow(
     harness: FrontHarness, frames: bytes, code: int
 ) -> None:
-    reader, writer = await raw(harness)
-    writer.write(frames)
-    opcode, data = await received(reader)
-    assert (opcode, int.from_bytes(data[:2], "big")) == (8, code)
-    writer.close()
-    await eventually(lambda: not harness.context.requests.count)
+    async with raw(harness) as (reader, writer):
+        writer.write(frames)
+        opcode, data = await received(reader)
+        assert (opcode, int.from_bytes(data[:2], "big")) == (8, code)
 
 
 async def test_connection_answers_text_that_is_no_utf_8(harness: FrontHarness) -> None:
-    reader, writer = await raw(harness)
-    writer.write(frame(TEXT, b'{"type":"\xff"}'))
-    _, answer = await received(reader)
-    assert loads(answer)["error"]["code"] == "invalid_json"
-    writer.close()
+    async with raw(harness) as (reader, writer):
+        writer.write(frame(TEXT, b'{"type":"\xff"}'))
+        _, answer = await received(reader)
+        assert loads(answer)["error"]["code"] == "invalid_json"
+
+
+async def test_connection_of_a_client_that_pings_and_does_not_read_ends(
+    harness: FrontHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "STALLED_S", 0.1)
+    monkeypatch.setattr(connection, "CLOSE_S", 0.1)
+    async with raw(harness) as (reader, writer):
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        (opened,) = harness.context.requests.of(a_principal().key_id)
+        transport = opened.request.transport
+        assert transport is not None
+        pings = frame(PING, b"x" * 125) * 1000
+        while harness.context.requests.count:
+            assert transport.get_write_buffer_size() < 2 * BUFFER_BYTES
+            writer.write(pings)
+            await asyncio.sleep(0.002)
 
 
 async def test_connection_of_a_client_that_does_not_read_ends_and_can_be_resumed(
