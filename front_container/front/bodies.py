@@ -87,7 +87,27 @@ class Bodies:
                 code="invalid_json",
             ) from error
         finally:
-            self.held -= len(body)
+            self.release(len(body))
+
+    def hold(self, count: int) -> None:
+        """Count bytes that are held from now on, until `release`.
+
+        Raises
+        ------
+        RequestError
+            Too many are held at once.
+        """
+        if self.held + count > self._most:
+            raise RequestError(
+                "Too many requests arrive at once. Send this one again in a moment.",
+                code="server_overloaded",
+                status=503,
+            )
+        self.held += count
+
+    def release(self, count: int) -> None:
+        """Count bytes no longer that were held."""
+        self.held -= count
 
     async def _receive(self, request: web.Request, body: bytearray) -> None:
         """Add all parts of a body, which are counted as held."""
@@ -95,14 +115,8 @@ class Bodies:
             if len(body) + len(part) > self.max_bytes:
                 raise self._too_large()
             # Not by its Content-Length before: clients that send nothing would hold all of it.
-            if self.held + len(part) > self._most:
-                raise RequestError(
-                    "Too many requests arrive at once. Send this one again in a moment.",
-                    code="server_overloaded",
-                    status=503,
-                )
+            self.hold(len(part))
             body += part
-            self.held += len(part)
 
     def _too_large(self) -> RequestError:
         return RequestError(

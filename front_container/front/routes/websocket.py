@@ -31,7 +31,7 @@ async def _serve(context: FrontContext, call: Call) -> web.StreamResponse:
     _require_upgrade(request)
     cancel_on_disconnect = _setting(request)
     context.sockets.require_room()
-    connection = SocketConnection(request, max_bytes=context.bodies.max_bytes)
+    connection = SocketConnection(request, bodies=context.bodies)
     session = SocketSession(
         connection=connection,
         requests=SocketRequests(
@@ -45,9 +45,12 @@ async def _serve(context: FrontContext, call: Call) -> web.StreamResponse:
         log_failure=lambda error: log_failure(request, error),
     )
     with context.sockets.open(session):
-        await connection.open()
-        request[REVOKE] = session.revoke
-        await session.run()
+        try:
+            await connection.open()
+            request[REVOKE] = session.revoke
+            await session.run()
+        finally:
+            connection.release()
     return connection.response
 
 

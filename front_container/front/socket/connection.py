@@ -6,10 +6,13 @@ from struct import pack
 from typing import Literal, Protocol
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
+from aiohttp.http_websocket import WebSocketReader, WebSocketWriter
 from typing_extensions import override
 
 from axon.exceptions import RequestError
+from front.bodies import Bodies
 from front.slow_readers import BUFFER_BYTES, STALLED_S, bound_buffers
+from front.socket.arriving import ArrivingMessages
 
 PING_S = 40.0
 """Seconds of a client's silence after which it is pinged: shorter than the idle limit of an ALB
@@ -75,13 +78,14 @@ class SocketConnection(ClientSocket):
     ----------
     request : web.Request
         The handshake.
-    max_bytes : int
-        The longest message, of one or several frames.
+    bodies : Bodies
+        Has the longest message, of one or several frames, and counts what is held of those that
+        still arrive.
     """
 
-    def __init__(self, request: web.Request, *, max_bytes: int) -> None:
+    def __init__(self, request: web.Request, *, bodies: Bodies) -> None:
         self._request = request
-        self._response = _Response(max_bytes)
+        self._response = _Response(bodies)
         self.refused = False
 
     @property
@@ -109,6 +113,10 @@ class SocketConnection(ClientSocket):
         # As for streams: what a client does not read costs this process, and the kernel, no more.
         bound_buffers(transport)
 
+    def release(self) -> None:
+        """Count nothing any more of what has arrived."""
+        self._response.arriving.release()
+
     @override
     async def receive(self) -> bytes | None:
         message = await self._response.receive()
@@ -120,6 +128,7 @@ class SocketConnection(ClientSocket):
             await self.close(WSCloseCode.UNSUPPORTED_DATA, "Send text messages.")
         # The library has answered by then, for example with 1009 to a message that is too long.
         self.refused |= isinstance(message.data, WebSocketError)
+        self.refused |= self._response.arriving.refused is not None
         return None
 
     @override
@@ -147,18 +156,36 @@ class _Response(web.WebSocketResponse[Literal[False]]):
     they save for events of this length.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, bodies: Bodies) -> None:
         # The library refuses messages of its limit, and longer ones. Its writer waits for slow
         # clients without a limit of time, so `drain_slow_client` does that.
         super().__init__(
             compress=False,
             decode_text=False,
             heartbeat=PING_S,
-            max_msg_size=max_bytes + 1,
+            max_msg_size=bodies.max_bytes + 1,
             timeout=CLOSE_S,
             writer_limit=2**62,
         )
-        self._max_bytes = max_bytes
+        self._max_bytes = bodies.max_bytes
+        self.arriving = ArrivingMessages(bodies)
+
+    @override
+    def _post_start(
+        self, request: web.BaseRequest, protocol: str | None, writer: WebSocketWriter
+    ) -> None:
+        # The library has no public place between a connection and the parser of its frames. What
+        # came with the handshake is parsed in the call.
+        handler = request.protocol
+        self.arriving.feed(handler._message_tail)  # noqa: SLF001
+        super()._post_start(request, protocol, writer)
+        parser = _Counted(handler._payload_parser, self)  # noqa: SLF001
+        handler._payload_parser = parser  # noqa: SLF001
+
+    def refuse_data(self) -> None:
+        """Close the connection, as the process holds too much of what arrives."""
+        if self._reader is not None:
+            self._reader.set_exception(ConnectionError("too much arrives"))
 
     async def drain_slow_client(self) -> None:
         """Wait while too much that was written waits for the client.
@@ -188,10 +215,33 @@ class _Response(web.WebSocketResponse[Literal[False]]):
     async def close(
         self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
     ) -> bool:
-        if code == WSCloseCode.MESSAGE_TOO_BIG:
+        reason = ""
+        if self.arriving.refused is not None:
+            code, reason = WSCloseCode.TRY_AGAIN_LATER, self.arriving.refused.message
+        elif code == WSCloseCode.MESSAGE_TOO_BIG:
             reason = f"A message may have {self._max_bytes:,} bytes at most."
+        if reason:
             await self.send_frame(pack("!H", code) + reason.encode(), WSMsgType.CLOSE)
             # The rest of the message still arrives. To close a connection with unread data resets
             # it, and the client would not learn why. It ends this by closing its side.
             await asyncio.sleep(CLOSE_S)
         return await super().close(code=code, message=message, drain=drain)
+
+
+class _Counted:
+    """The library's parser of a connection's frames, behind a count of what arrives."""
+
+    def __init__(self, parser: WebSocketReader, response: _Response) -> None:
+        self._parser = parser
+        self._response = response
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Parse received bytes; drop them once too much is held."""
+        if self._response.arriving.feed(data):
+            return self._parser.feed_data(data)
+        self._response.refuse_data()
+        return True, b""
+
+    def feed_eof(self) -> None:
+        """Note that nothing more comes."""
+        self._parser.feed_eof()

@@ -38,11 +38,12 @@ def frame(opcode: int, data: bytes, *, last: bool = True, compressed: bool = Fal
 
 @asynccontextmanager
 async def raw(
-    harness: FrontHarness,
+    harness: FrontHarness, *, also: bytes = b""
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Open a socket, to write frames to it; vanish at the end."""
+    before = harness.context.requests.count
     reader, writer = await asyncio.open_connection("127.0.0.1", harness.url.rpartition(":")[2])
-    writer.write(HANDSHAKE)
+    writer.write(HANDSHAKE + also)
     head = await reader.readuntil(b"\r\n\r\n")
     assert b" 101 " in head
     assert b"permessage" not in head
@@ -52,7 +53,7 @@ async def raw(
         writer.transport.abort()
         with suppress(ConnectionError):
             await writer.wait_closed()
-        await eventually(lambda: not harness.context.requests.count)
+        await eventually(lambda: harness.context.requests.count <= before)
 
 
 async def received(reader: asyncio.StreamReader) -> tuple[int, bytes]:
@@ -89,6 +90,32 @@ async def test_connection_says_why_it_closes_while_a_message_still_arrives(
         assert (opcode, int.from_bytes(data[:2], "big")) == (8, 1009)
         writer.write(b"x" * 1_000_000)  # what was under way
         await writer.drain()
+
+
+async def test_connections_hold_a_bounded_number_of_bytes_that_arrive(
+    harness: FrontHarness,
+) -> None:
+    part = frame(TEXT, padded(90_000))
+    async with raw(harness) as (_, first), raw(harness) as (reader, second):
+        # As much as the process holds at most, without an end, and some with the handshake.
+        first.write(part[:-1])
+        await eventually(lambda: harness.context.bodies.held >= 89_000)
+        second.write(part[:-1])
+        opcode, data = await received(reader)
+        assert (opcode, int.from_bytes(data[:2], "big")) == (8, 1013)
+        async with await harness.post(input="x" * 90_000) as refused:
+            assert refused.status == 503
+    assert harness.context.bodies.held == 0
+
+
+async def test_connection_counts_what_came_with_its_handshake(harness: FrontHarness) -> None:
+    part = frame(TEXT, padded(90_000))
+    async with raw(harness, also=part[:-1]) as (reader, writer):
+        await eventually(lambda: harness.context.bodies.held == 89_999)
+        writer.write(part[-1:])
+        _, answer = await received(reader)
+        assert loads(answer)["error"]["code"] == "unknown_event_type"
+        assert harness.context.bodies.held == 0
 
 
 async def test_connection_joins_the_fragments_of_a_message(harness: FrontHarness) -> None:
