@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,12 @@ from worker.engines.protocol import (
     RefusedError,
     Sampling,
 )
-from worker.engines.request_checks import find_model, refuse_format, token_budget
+from worker.engines.request_checks import (
+    find_model,
+    refuse_format,
+    refuse_sampling,
+    token_budget,
+)
 
 
 def request(*, prompt: int, max_tokens: int, known: int = 0) -> GenerateRequest:
@@ -49,3 +55,13 @@ def test_refuse_format_names_the_format() -> None:
     refuse_format(plain)
     with pytest.raises(RefusedError, match=r"'text\.format' 'json_object'"):
         refuse_format(replace(plain, text_format={"type": "json_object"}))
+
+
+@pytest.mark.parametrize("sampling", [{"top_k": 5}, {"logit_bias": {"17": 0.0}}])
+def test_refuse_sampling_names_what_the_engine_does_not_have(sampling: dict[str, Any]) -> None:
+    asked = replace(request(prompt=1, max_tokens=1), sampling=Sampling(9, **sampling))
+    (name,) = sampling
+    refuse_sampling(asked)
+    with pytest.raises(RefusedError, match=f"'{name}'. Leave it out"):
+        refuse_sampling(asked, "top_k", "logit_bias")
+    refuse_sampling(request(prompt=1, max_tokens=1), "top_k", "logit_bias")

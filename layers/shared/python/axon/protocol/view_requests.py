@@ -6,12 +6,13 @@ from pydantic import BeforeValidator, Field
 
 from axon.protocol.requests import CreateResponse
 
-MAX_STOPS = 64
-"""Most stop strings of a request, in any API."""
+MAX_STOPS = 16
+"""Most stop strings of a request, in any API. A worker looks for each of them at each character: for
+16 that takes 4 µs at worst, and 0.8 ms before the first character if they are as long as may be."""
 OPENAI_STOPS = 4
 """Most stop strings of a request of OpenAI's APIs (OpenAI's limit)."""
 
-StopStrings = list[Annotated[str, Field(min_length=1, max_length=1_024)]]
+StopStrings = list[Annotated[str, Field(min_length=1, max_length=256)]]
 Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 """A seed in OpenAI's bounds: a signed number of 64 bits."""
 TopK = Annotated[
