@@ -7,8 +7,8 @@ from pydantic import BeforeValidator, Field
 from axon.protocol.requests import CreateResponse
 
 MAX_STOPS = 16
-"""Most stop strings of a request, in any API. A worker looks for each of them at each character: for
-16 that takes 4 µs at worst, and 0.8 ms before the first character if they are as long as may be."""
+"""Most stop strings of a request, in any API. A worker looks for each of them at each character: 16
+take 4 µs at worst, and 0.8 ms before the first character if they are as long as may be."""
 OPENAI_STOPS = 4
 """Most stop strings of a request of OpenAI's APIs (OpenAI's limit)."""
 
