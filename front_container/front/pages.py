@@ -5,10 +5,8 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 _INLINE = re.compile(r"<(script|style)(?:\s[^>]*)?>(.*?)</\1>", re.DOTALL)
 _FIXED_POLICY = (
@@ -76,19 +74,6 @@ def html_page(html: str) -> StaticFile:
         content_type="text/html; charset=utf-8",
         headers={"Content-Security-Policy": policy},
     )
-
-
-def packaged_page(package: str, name: str) -> Handler:
-    """Return a handler that serves an HTML document of a package, as `html_page`.
-
-    Parameters
-    ----------
-    package : str
-        The package, ``front.static`` for one of the front's own.
-    name : str
-        Name of the file in its folder.
-    """
-    return html_page(resources.files(package).joinpath(name).read_text("utf-8")).serve
 
 
 def _sources(html: str) -> list[str]:
