@@ -65,9 +65,16 @@ def _services(client: Any) -> Iterator[str]:
         yield from client.list_services(cluster=cluster)["serviceArns"]
 
 
+def _function_urls(client: Any) -> Iterator[str]:
+    for name in _names("list_functions", "Functions", "FunctionName")(client):
+        for url in client.list_function_url_configs(FunctionName=name)["FunctionUrlConfigs"]:
+            yield url["FunctionUrl"]
+
+
 KINDS: dict[str, Kind] = {
     "stack": Kind("cloudformation", _stacks),
     "function": Kind("lambda", _names("list_functions", "Functions", "FunctionName")),
+    "function URL": Kind("lambda", _function_urls),
     "layer": Kind("lambda", _names("list_layers", "Layers", "LayerName")),
     "event source": Kind(
         "lambda", _names("list_event_source_mappings", "EventSourceMappings", "UUID")
@@ -118,10 +125,14 @@ KINDS: dict[str, Kind] = {
     "topic": Kind("sns", _names("list_topics", "Topics", "TopicArn")),
     "alarm": Kind("cloudwatch", _names("describe_alarms", "MetricAlarms", "AlarmName")),
     "load balancer": Kind(
-        "elbv2", _names("describe_load_balancers", "LoadBalancers", "LoadBalancerName")
+        "elbv2",
+        _names("describe_load_balancers", "LoadBalancers", "LoadBalancerName"),
+        deployed=False,
     ),
     "target group": Kind(
-        "elbv2", _names("describe_target_groups", "TargetGroups", "TargetGroupName")
+        "elbv2",
+        _names("describe_target_groups", "TargetGroups", "TargetGroupName"),
+        deployed=False,
     ),
     "network": Kind("ec2", _names("describe_vpcs", "Vpcs", "VpcId")),
     "subnet": Kind("ec2", _names("describe_subnets", "Subnets", "SubnetId")),

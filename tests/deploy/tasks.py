@@ -39,6 +39,18 @@ class Task:
             role=definition["taskRoleArn"].rpartition("/")[2],
         )
 
+    @classmethod
+    def of_function(
+        cls, machine: Machine, function: str, *, module: str, given: Mapping[str, str]
+    ) -> "Task":
+        """Ask Lambda for a function that is its own runtime; `given` is what Lambda adds."""
+        found = machine.client("lambda").get_function_configuration(FunctionName=function)
+        return cls(
+            name=module,
+            variables={**found["Environment"]["Variables"], **given},
+            role=found["Role"].rpartition("/")[2],
+        )
+
     def start(self, machine: Machine) -> Child:
         """Run it, and wait until it calls itself healthy."""
         own = {name: str(machine.ports.reserve()) for name in OWN_PORTS if name in self.variables}

@@ -14,7 +14,7 @@ from redis import Redis
 from axon import catalog
 from local.supervision.child import Child
 from local.supervision.spawning import INHERITED
-from tests.deploy import environment
+from tests.deploy import environment, front
 from tests.deploy.client import Client, complete, connected, refusal, text_of
 from tests.deploy.machine import Machine
 from tests.deploy.steps import StepError, require
@@ -96,8 +96,33 @@ class Deployment:
             require(refused.code == "model_not_found", f"an unknown model gave {refused}")
         return [previous, second[-1].response.id]
 
+    def streams_over_http(self, key: str) -> str:
+        """Ask the front function: without a right key, for the models, for a stream.
+
+        Returns
+        -------
+        str
+            The id of the response.
+        """
+        function = f"axon-{self.name}-front"
+        front.require_streaming_url(self.machine, function)
+        refused, models, stream = front.ask(
+            self.machine,
+            function,
+            front.request("sk-axon-wrong", "/v1/models"),
+            front.request(key, "/v1/models"),
+            front.request(key, "/v1/responses", model="echo", input="six seven", stream=True),
+        )
+        status = refused.prelude["statusCode"]
+        require(status == UNAUTHORIZED, f"a wrong key was refused with {status}")
+        names = [model["id"] for model in json.loads(models.body)["data"]]
+        require("echo" in names, f"the models are {names}")
+        text = front.streamed_text(stream)
+        require(text == "six seven", f"the answer was {text!r}")
+        return front.response_id(stream)
+
     def keeps_history(self, responses: list[str]) -> None:
-        """Find the responses in PostgreSQL, written through the queue by the function."""
+        """Find the responses of a conversation in PostgreSQL, written by the function."""
         conversations = _until(lambda: self._conversations(responses), "history in PostgreSQL")
         require(conversations == [len(responses)], f"by conversation: {conversations}")
 

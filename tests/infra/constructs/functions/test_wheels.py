@@ -35,3 +35,17 @@ def test_wheels_without_uv_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("PATH", "")
     with pytest.raises(WheelsError, match="make setup"):
         Wheels(python="3.13", architecture="arm64")
+
+
+def test_wheels_of_the_front_have_the_packages_of_services() -> None:
+    """Those that its image installs, which tests/infra/images imports it with."""
+    functions, front = (
+        {line.split("==")[0] for line in wheels.requirements(extras).splitlines() if "==" in line}
+        for extras in ((), ("service",))
+    )
+    assert functions < front
+    assert {"prometheus-client", "uvloop"} <= front - functions
+    plain, more = (
+        Wheels(python="3.13", architecture="arm64", extras=extras) for extras in ((), ("service",))
+    )
+    assert plain.fingerprint != more.fingerprint
