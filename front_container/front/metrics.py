@@ -29,6 +29,12 @@ class FrontMetrics:
         self._sockets = Gauge(
             "axon_front_sockets", "WebSockets that are open at this front.", registry=registry
         )
+        self._messages = Counter(
+            "axon_front_messages",
+            "Messages of WebSockets that were answered, by type, and 'ok' or the error's code.",
+            ["type", "code"],
+            registry=registry,
+        )
         self._ready = Gauge(
             "axon_front_ready",
             "1 while this front serves requests; 0 while Valkey is away, or while it ends.",
@@ -40,8 +46,12 @@ class FrontMetrics:
         self._requests.set_function(lambda: context.requests.count)
         self._responses.set_function(lambda: len(context.reader.attended))
         self._sockets.set_function(lambda: context.sockets.count)
+        context.sockets.count_message = self._count_message
         self._ready.set_function(ready)
 
     async def count(self, request: web.Request, answer: web.StreamResponse) -> None:
         """Count an answer, when it begins."""
         self._answers.labels(route_of(request), answer.status).inc()
+
+    def _count_message(self, kind: str, code: str) -> None:
+        self._messages.labels(kind, code).inc()

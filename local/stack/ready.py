@@ -19,16 +19,16 @@ def ready_block(addresses: Addresses, options: Options, *, took_s: float) -> str
     websocket = base_url.replace("http", "ws", 1)
     # SDKs cannot split a message, and the gateway closes the connection without saying why.
     frame, message = FRAME_BYTES // 1024, MESSAGE_BYTES // 1024
-    limits = f"{frame} KB a frame (SDKs: a request), {message} KB a message, as API Gateway has"
+    limits = f"API Gateway's: {frame} KB a frame (SDKs: a request), {message} KB a message"
     return f"""
 Axon is ready ({took_s:.1f} s)
 
   playground  {base_url.removesuffix("v1")}
   base URL    {base_url}
-  WebSocket   {websocket}/responses ({limits})
+  WebSocket   {websocket}/responses, {limits}
   API key     {API_KEY}
   model       {model}
-  front       {addresses.front_url} (HTTP, as the base URL; its own WebSocket for longer requests)
+  front       {addresses.front_url} for HTTP, and for a WebSocket with longer requests
 
 Try it with `{chat}`, by WebSocket with `client.responses.connect()` (openai[realtime] from
 PyPI), or over HTTP:

@@ -43,6 +43,7 @@ async def _serve(context: FrontContext, call: Call) -> web.StreamResponse:
             cancel_on_disconnect=cancel_on_disconnect,
         ),
         log_failure=lambda error: log_failure(request, error),
+        count=context.sockets.count_message,
     )
     with context.sockets.open(session):
         try:

@@ -21,11 +21,14 @@ class ClientMessage:
         The stream id for the answer, also for the refusal.
     at_once : bool
         True for what is answered outside of its lane: it may be about the answer that runs there.
+    kind : str
+        The event's type, for metrics; "invalid" for what is refused for its form.
     """
 
     event: ClientEvent | RequestError
     stream_id: str | None
     at_once: bool
+    kind: str
 
 
 def read_message(message: bytes) -> ClientMessage:
@@ -38,4 +41,5 @@ def read_message(message: bytes) -> ClientMessage:
         event = parse_event(value)
     except RequestError as error:
         event = error
-    return ClientMessage(event=event, stream_id=stream_id, at_once=at_once)
+    kind = "invalid" if isinstance(event, RequestError) else event.type
+    return ClientMessage(event=event, stream_id=stream_id, at_once=at_once, kind=kind)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import WSCloseCode
 
 from axon.exceptions import RequestError, UnavailableError
-from axon.protocol.errors import error_frame
+from axon.protocol.errors import error_event, error_frame
 from axon.protocol.requests import (
     CancelResponse,
     CreateResponse,
@@ -75,6 +75,8 @@ class SocketSession:
         Does what the messages ask for.
     log_failure : Callable[[Exception], None]
         Called with each error that is not the client's.
+    count : Callable[[str, str], None]
+        Called for each answered message, for a metric: its kind, and "ok" or the error's code.
     life_s : float
         Seconds for which the socket takes requests.
     """
@@ -85,11 +87,13 @@ class SocketSession:
         connection: ClientSocket,
         requests: SocketRequests,
         log_failure: Callable[[Exception], None],
+        count: Callable[[str, str], None],
         life_s: float = LIFE_S,
     ) -> None:
         self._connection = connection
         self._requests = requests
         self._log_failure = log_failure
+        self._count = count
         self._life_s = life_s
         self._lanes = Lanes()
         self._tasks = TaskSet(error="a message of a socket has no answer")
@@ -164,7 +168,7 @@ class SocketSession:
         if self._unanswered >= MAX_REQUESTS:
             refusal = _TOO_MANY
         if refusal is not None:
-            await self._send(error_frame(refusal, stream_id=message.stream_id))
+            await self._refuse(message, refusal)
             return
         self._unanswered += 1
         # Nothing is awaited between the reading and this: it is the order of the lane.
@@ -183,12 +187,18 @@ class SocketSession:
     async def _answer_or_refuse(self, message: ClientMessage, place: Place) -> None:
         try:
             await self._do(message, place)
+            self._count(message.kind, "ok")
         except ClientGoneError:
             raise
         except Exception as error:
             self._log_failure(error)
             await place.turn()
-            await self._send(error_frame(error, stream_id=message.stream_id))
+            await self._refuse(message, error)
+
+    async def _refuse(self, message: ClientMessage, error: Exception) -> None:
+        event = error_event(error, stream_id=message.stream_id)
+        self._count(message.kind, event["code"])
+        await self._send(dumps(event))
 
     async def _do(self, message: ClientMessage, place: Place) -> None:
         match message.event:

@@ -1,7 +1,7 @@
 """OpenSockets: the WebSockets of a process: how many there may be, and their end with it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from axon.exceptions import RequestError
@@ -19,9 +19,15 @@ class OpenSockets:
     ----------
     most : int
         Most sockets at a time.
+
+    Attributes
+    ----------
+    count_message : Callable[[str, str], None]
+        Called for each answered message, as `front.socket.session.SocketSession`'s `count`.
     """
 
     def __init__(self, *, most: int) -> None:
+        self.count_message: Callable[[str, str], None] = _count_nothing
         self._most = most
         self._open = set[SocketSession]()
         self._leaving = False
@@ -77,3 +83,7 @@ class OpenSockets:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_S):
                 await self._none.wait()
+
+
+def _count_nothing(_kind: str, _code: str) -> None:
+    """Count nothing: nobody watches."""

@@ -65,6 +65,7 @@ class SocketHarness:
         )
         self.socket = FakeSocket()
         self.failures: list[Exception] = []
+        self.counted: list[tuple[str, str]] = []
         self.session = SocketSession(
             connection=self.socket,
             requests=SocketRequests(
@@ -81,6 +82,7 @@ class SocketHarness:
                 cancel_on_disconnect=cancel_on_disconnect,
             ),
             log_failure=self.failures.append,
+            count=lambda *counted: self.counted.append(counted),
             life_s=life_s,
         )
         self._stack = AsyncExitStack()

@@ -55,6 +55,8 @@ def test_session_answers_a_lane_in_the_order_of_its_messages() -> None:
         assert texts == ["1", "2"]
         assert kinds(sent)[-2:] == ["completed", "error"]
         assert code_of(sent[-1]) == "missing_required_parameter"
+        created = ("response.create", "ok")
+        assert harness.counted == [created] * 3 + [("invalid", "missing_required_parameter")]
 
     in_virtual_time(run())
 
