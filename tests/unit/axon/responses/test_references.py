@@ -86,6 +86,12 @@ async def test_references_name_an_item_that_is_unknown(
     assert len(error.message) < 300
 
 
+@pytest.mark.parametrize("given", [{}, {"id": None}, {"id": 7}])
+async def test_references_need_an_id(references: ItemReferences, given: dict[str, Any]) -> None:
+    error = await refusal(references, {"type": "item_reference", **given})
+    assert (error.code, error.param) == ("invalid_value", "input.0.id")
+
+
 async def test_references_are_bounded_in_number_and_size(
     harness: ResponseHarness, references: ItemReferences
 ) -> None:

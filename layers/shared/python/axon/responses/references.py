@@ -47,9 +47,9 @@ class ItemReferences:
             A response is on its way to the database, or a service that keeps it is away.
         """
         wanted = {
-            where: item["id"]
+            where: _id_of(item, where)
             for where, item in objects_of(body, "input")
-            if item.get("type") == REFERENCE and isinstance(item.get("id"), str)
+            if item.get("type") == REFERENCE
         }
         if not wanted:
             return body
@@ -90,6 +90,16 @@ class ItemReferences:
             return []
         output: list[Json] = response["output"] if response["store"] else []
         return output
+
+
+def _id_of(reference: Mapping[str, object], where: str) -> str:
+    if isinstance(item_id := reference.get("id"), str):
+        return item_id
+    raise RequestError(
+        f"Invalid '{where}.id': must be the id of an item.",
+        code="invalid_value",
+        param=f"{where}.id",
+    )
 
 
 def _check(wanted: Mapping[str, str], found: Mapping[str, Json]) -> None:
