@@ -8,6 +8,7 @@ from openai.types.responses import (
     FunctionToolParam,
     ResponseInputItemParam,
     ToolParam,
+    input_token_count_params,
     response_create_params,
 )
 
@@ -20,6 +21,7 @@ TOOL = {"type": "function", "name": "f"}
 FIELDS = {
     *response_create_params.ResponseCreateParamsBase.__annotations__,
     *response_create_params.ResponseCreateParamsStreaming.__annotations__,
+    *input_token_count_params.InputTokenCountParams.__annotations__,
 }
 SERVED_ITEMS = {"message", "function_call", "function_call_output", "reasoning"}
 TOOL_HINTS = {"output_schema"}

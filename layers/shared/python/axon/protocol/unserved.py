@@ -18,6 +18,7 @@ UNSERVED: Mapping[str, str] = {
     "access_programs": "Leave it out.",
     "context_management": "Leave it out: use `truncation`, or start a new conversation.",
     "image": "Leave it out: only text is made.",
+    "personality": "Leave it out: describe the style in `instructions`.",
     "moderation": "Leave it out: nothing is moderated.",
     "stream_options": "Leave it out: events are not obfuscated.",
     "functions": _FOR_CHAT + "Use `tools`.",

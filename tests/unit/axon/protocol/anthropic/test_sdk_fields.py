@@ -44,9 +44,12 @@ def refused(**fields: Any) -> RequestError:
 
 
 def test_every_field_of_the_sdk_is_served_or_taken_as_a_hint_or_refused() -> None:
-    from anthropic.types import ToolParam, message_create_params
+    from anthropic.types import ToolParam, message_count_tokens_params, message_create_params
 
-    base = message_create_params.MessageCreateParamsBase.__annotations__.keys()
+    base = {
+        *message_create_params.MessageCreateParamsBase.__annotations__,
+        *message_count_tokens_params.MessageCountTokensParams.__annotations__,
+    }
     served = CreateMessage.model_fields.keys()
     assert served | HINTS | UNSERVED.keys() | HEADERS >= base
     assert not UNSERVED.keys() & (served | HINTS)
