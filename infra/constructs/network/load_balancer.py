@@ -18,7 +18,7 @@ from infra.constructs.observability.alarms import MINUTE
 from infra.settings.environment import BalancedFront, EnvironmentSettings
 
 FRONT_PORT = 8080
-PATHS = ["/v1/*", "/healthz", "/openapi.json", "/docs", "/docs/*"]
+PATHS = ["/v1/*", "/healthz", "/openapi.json", "/docs"]
 """The paths for clients; a rule has room for five patterns. Not /readyz, which is for the balancer,
 and nothing that a front might serve by mistake."""
 PAGES = ["/", "/playground/*"]

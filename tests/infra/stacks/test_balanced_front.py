@@ -207,7 +207,7 @@ class TestFrontLoadBalancer:
         rule = only(prod["front"], RULE)
         (condition,) = rule["Conditions"]
         paths = condition["PathPatternConfig"]["Values"]
-        assert paths == ["/v1/*", "/healthz", "/openapi.json", "/docs", "/docs/*"]
+        assert paths == ["/v1/*", "/healthz", "/openapi.json", "/docs"]
         (default,) = only(prod["front"], LISTENER)["DefaultActions"]
         answer = default["FixedResponseConfig"]
         assert (answer["StatusCode"], answer["ContentType"]) == ("404", "application/json")

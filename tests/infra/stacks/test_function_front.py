@@ -41,7 +41,7 @@ def test_function_environment_is_valid_front_settings(function: Properties) -> N
 
 def test_function_has_lambdas_longest_time_and_reserves_nothing(function: Properties) -> None:
     assert function["Timeout"] == 900
-    assert function["MemorySize"] == 512
+    assert function["MemorySize"] == 256
     # New accounts have too little to reserve any.
     assert "ReservedConcurrentExecutions" not in function
 

@@ -93,8 +93,8 @@ def http_quantities(front: dict[str, Any], **assumed: float) -> dict[str, float]
 def test_request_bill_of_a_function_url() -> None:
     found = http_quantities({"home": "function"}, first_token_s=2, seconds=8, history_batch=2)
     assert found["Front function: invocations"] == 1
-    # 512 MB for as long as an answer takes; it waits for the first token, too.
-    assert found["Front function: time"] == pytest.approx(1e6 * 0.5 * (2 + 8))
+    # 256 MB for as long as an answer takes; it waits for the first token, too.
+    assert found["Front function: time"] == pytest.approx(1e6 * 0.25 * (2 + 8))
     # Neither respond nor the functions of connections: history alone.
     assert found["Lambda: invocations"] == pytest.approx(0.5)
 
