@@ -38,8 +38,8 @@ export class App {
   }
 
   async begin() {
-    const { api = "responses" } = this.store.defaults;
-    this.#chooseApi(api);
+    const { api } = this.store.defaults;
+    this.#chooseApi(api in DIALECTS ? api : "responses");
     this.#showSettings();
     const { current } = this.store;
     if (this.store.key) {
@@ -113,7 +113,12 @@ export class App {
   }
 
   #conversation(record) {
-    const parts = { api: this.api, store: this.store, changed: (...which) => this.#changed(...which) };
+    const parts = {
+      api: this.api,
+      store: this.store,
+      changed: (...which) => this.#changed(...which),
+      unsaved: (error) => toast(`The browser cannot keep this conversation: ${error.message}`),
+    };
     const conversation = record.turns
       ? new Conversation({ ...parts, record })
       : Conversation.create({ ...parts, ...record });
@@ -190,13 +195,9 @@ export class App {
     }
     const { model, settings } = this.#choices();
     const conversation = this.conversation ?? this.#conversation({ kind: this.kind, model });
-    try {
-      const turn = conversation.ask(input, { model, settings });
-      if (this.conversation === conversation) this.transcript.add(turn);
-      else this.#show(conversation);
-    } catch (error) {
-      toast(`The browser cannot keep this conversation: ${error.message}`);
-    }
+    const turn = conversation.ask(input, { model, settings });
+    if (this.conversation === conversation) this.transcript.add(turn);
+    else this.#show(conversation);
     this.sidebar.show();
     this.#showRunning();
     announce("Sent. Waiting for the answer.");
@@ -216,10 +217,24 @@ export class App {
 
   #remedies(turn) {
     if (this.conversation?.turns.at(-1) !== turn) return [];
+    if (!turn.input) return [["Load again", () => this.#reopen(this.conversation.id)]];
     const again = turn.state.status === "broken"
       ? ["Read on", () => { this.conversation.readOn(turn); this.#afterRemedy(turn); }]
       : ["Try again", () => this.#askAgain()];
     return turn.error.status === 401 ? [["Enter another key", () => this.askKey()], again] : [again];
+  }
+
+  /** Another tab has added to a conversation, or has deleted it. */
+  changedElsewhere() {
+    for (const [id, conversation] of [...this.opened]) {
+      const turns = this.store.conversation(id)?.turns.length ?? 0;
+      if (!conversation.running && turns !== conversation.turns.length) this.#reopen(id);
+    }
+  }
+
+  #reopen(id) {
+    this.opened.delete(id);
+    if (this.conversation?.id === id) this.open(id);
   }
 
   #askAgain() {

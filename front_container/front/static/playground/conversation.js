@@ -34,24 +34,27 @@ export class Turn {
     return this.run?.error ?? this.#error ?? (error && new ApiError({ ...error, status: 200 }));
   }
 
-  /** The answer is not to be had: nothing reads it. */
-  fail(error) {
+  /** Say why nothing can be shown or read of it; `status` is what is known of the answer. */
+  fail(error, status) {
     this.#error = error;
-    this.#state.status = "failed";
+    this.#state.status = status;
   }
 }
 
 export class Conversation {
-  constructor({ api, store, changed, record }) {
+  constructor({ api, store, changed, unsaved, record }) {
     this.api = api;
     this.store = store;
     this.#changed = changed;
-    Object.assign(this, { id: record.id, title: record.title, kind: record.api, model: record.model, at: record.at });
-    this.dialect = DIALECTS[this.kind] ?? DIALECTS.responses;
+    this.#unsaved = unsaved;
+    const { id, title, model, at } = record;
+    Object.assign(this, { id, title, model, at, kind: record.api in DIALECTS ? record.api : "responses" });
+    this.dialect = DIALECTS[this.kind];
     this.turns = record.turns.map((turn) => this.#restored(turn));
   }
 
   #changed;
+  #unsaved;
 
   static create({ kind, model, ...parts }) {
     const record = { id: crypto.randomUUID?.() ?? `${Date.now()}`, title: "", api: kind, model, at: Date.now(), turns: [] };
@@ -125,7 +128,12 @@ export class Conversation {
       state: whole ? state : { id: state.id, status: state.status },
       figures,
     }));
-    this.store.save({ id: this.id, title: this.title, api: this.kind, model: this.model, at: this.at, turns });
+    const { id, title, kind, model, at } = this;
+    try {
+      this.store.save({ id, title, api: kind, model, at, turns });
+    } catch (error) {
+      this.#unsaved(error); // it goes on without being kept
+    }
   }
 
   /** Find the texts of all turns again, and read on what runs. */
@@ -139,13 +147,13 @@ export class Conversation {
   #openKept(progress) {
     for (const turn of this.turns) {
       if (turn.run || ended(turn.state)) continue;
-      Object.assign(turn.state, progress?.state, { status: "failed" });
+      Object.assign(turn.state, progress?.state);
       turn.fail(new ApiError({
         status: 200,
         code: "page_left",
         message: `The page was left while it read this answer, and ${this.dialect.name} cannot resume one. `
           + "Ask again, or use Responses.",
-      }));
+      }), "failed");
     }
     this.store.setRunning(this.id, null);
     this.save();
@@ -178,7 +186,8 @@ export class Conversation {
         this.#start(turn, { progress: { state, number: -1, startedAt: 0, firstAt: 0, lastAt: 0 } });
       }
     } catch (error) {
-      turn.fail(error);
+      // Not "failed": the next question continues this answer, if the server has it after all.
+      turn.fail(error, ended(turn.state) ? turn.state.status : "unknown");
     }
     turn.loading = false;
     this.#changed(this, turn);

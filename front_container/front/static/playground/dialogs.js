@@ -5,6 +5,7 @@ import { BASE } from "./api.js";
 import { codeOf } from "./code.js";
 
 const LOCAL_KEY = "sk-axon-local"; // of every local cloud, so no secret
+const SURE = "Conversations, too? Yes, forget";
 const LOOPBACK = ["127.0.0.1", "localhost", "[::1]"];
 
 /** Ask for a key; `saved` runs when one was accepted by the server. */
@@ -15,7 +16,13 @@ export function openKey({ store, api, saved, error = "" }) {
   $("key-local").hidden = !LOOPBACK.includes(location.hostname);
   showError($("key-error"), error);
   $("use-local-key").onclick = () => { field.value = LOCAL_KEY; };
-  $("forget").onclick = () => {
+  const forget = $("forget");
+  forget.textContent = "Forget everything";
+  forget.onclick = () => {
+    if (forget.textContent !== SURE) {
+      forget.textContent = SURE;
+      return;
+    }
     store.forgetEverything();
     location.reload();
   };

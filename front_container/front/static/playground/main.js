@@ -105,6 +105,7 @@ $("switch-theme").onclick = () => {
   showTheme();
 };
 
+addEventListener("storage", () => app.changedElsewhere());
 // How far an answer is must be written before the page is gone.
 addEventListener("pagehide", () => app.leave());
 // A page from the browser's cache has runs that have left.

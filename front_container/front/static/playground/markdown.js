@@ -12,13 +12,13 @@ const RULE = /^\s*([-*_])(\s*\1){2,}\s*$/;
 const LEVEL = 2; // of the heading that each answer has; its own begin below
 const LONGEST_SPAN = 2000; // how far the end of bold text or of a link is looked for
 
-/** Shows a text that grows. Only its last block is made again, so a long answer stays cheap. */
+/** Shows a text that grows. Only its last blocks are made again, so a long answer stays cheap. */
 export class MarkdownView {
   #root;
   #text = "";
-  #final = 0; // where the last block begins: all before it is shown and never changes
-  #last = null;
-  #level = LEVEL; // of the last heading before the last block
+  #final = 0; // where the text begins that may still be shown otherwise
+  #level = LEVEL; // of the last heading before it
+  #open = []; // the nodes of its blocks
 
   constructor(root) {
     this.#root = root;
@@ -29,18 +29,26 @@ export class MarkdownView {
     if (!text.startsWith(this.#text)) {
       this.#root.replaceChildren();
       this.#final = 0;
-      this.#last = null;
       this.#level = LEVEL;
+      this.#open = [];
     }
     this.#text = text;
-    this.#last?.remove();
-    this.#last = null;
+    for (const node of this.#open) node.remove();
+    this.#open = [];
     const from = this.#final;
+    let level = this.#level;
     for (const block of blocks(text.slice(from))) {
-      if (this.#last) this.#level = levelOf(this.#last) ?? this.#level;
-      this.#last = render(block, this.#level);
-      this.#final = from + block.start;
-      this.#root.append(this.#last);
+      const start = from + block.start;
+      // What is before this block is final once its first line is: "~~~" may become text.
+      if (text.includes("\n", start)) {
+        this.#final = start;
+        this.#level = level;
+        this.#open = [];
+      }
+      const node = render(block, level);
+      level = levelOf(node) ?? level;
+      this.#open.push(node);
+      this.#root.append(node);
     }
   }
 }

@@ -12,9 +12,9 @@ const CONVERSATION = `${PREFIX}conversation.`;
 const RUNNING = `${PREFIX}running.`;
 
 export class Store {
-  constructor({ session = sessionStorage, local = localStorage } = {}) {
-    this.session = session;
-    this.local = local;
+  constructor() {
+    this.session = storageOf("sessionStorage");
+    this.local = storageOf("localStorage");
   }
 
   get key() {
@@ -46,7 +46,7 @@ export class Store {
   }
 
   setDefaults(changed) {
-    write(this.local, `${PREFIX}defaults`, { ...this.defaults, ...changed });
+    tryWrite(this.local, `${PREFIX}defaults`, { ...this.defaults, ...changed });
   }
 
   /** All conversations, the latest first. */
@@ -54,7 +54,7 @@ export class Store {
     return Object.keys(this.local)
       .filter((name) => name.startsWith(CONVERSATION))
       .map((name) => read(this.local, name))
-      .filter((conversation) => conversation?.id)
+      .filter((conversation) => conversation?.id && Array.isArray(conversation.turns))
       .sort((one, other) => other.at - one.at);
   }
 
@@ -75,11 +75,11 @@ export class Store {
 
   /** The conversation that this tab shows. */
   get current() {
-    return this.session.getItem(`${PREFIX}current`) ?? "";
+    return read(this.session, `${PREFIX}current`) ?? "";
   }
 
   setCurrent(id) {
-    this.session.setItem(`${PREFIX}current`, id);
+    tryWrite(this.session, `${PREFIX}current`, id);
   }
 
   /** How far this tab has read a conversation's running answer: `Run.progress` and the input. */
@@ -88,14 +88,31 @@ export class Store {
   }
 
   setRunning(conversationId, progress) {
-    if (progress) write(this.session, RUNNING + conversationId, progress);
-    else this.session.removeItem(RUNNING + conversationId);
+    const name = RUNNING + conversationId;
+    // Without it, as where it is too long, a reload reads the answer from its beginning.
+    if (!progress || !tryWrite(this.session, name, progress)) this.session.removeItem(name);
   }
 
   forgetEverything() {
     for (const storage of [this.session, this.local]) {
       for (const name of Object.keys(storage)) if (name.startsWith(PREFIX)) storage.removeItem(name);
     }
+  }
+}
+
+/** Return a storage of the browser, or one that ends with the page where the user denies it. */
+function storageOf(name) {
+  try {
+    return window[name];
+  } catch {
+    const kept = {};
+    const methods = {
+      getItem: (key) => kept[key] ?? null,
+      setItem: (key, value) => { kept[key] = value; },
+      removeItem: (key) => { delete kept[key]; },
+    };
+    for (const [method, value] of Object.entries(methods)) Object.defineProperty(kept, method, { value });
+    return kept;
   }
 }
 
@@ -109,4 +126,14 @@ function read(storage, name) {
 
 function write(storage, name, value) {
   storage.setItem(name, JSON.stringify(value));
+}
+
+/** Keep what the page can do without; return whether there was room. */
+function tryWrite(storage, name, value) {
+  try {
+    write(storage, name, value);
+    return true;
+  } catch {
+    return false;
+  }
 }

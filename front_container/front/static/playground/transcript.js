@@ -89,6 +89,7 @@ class TurnView {
     const { turn } = this;
     const { state } = turn;
     if (this.questionText.textContent !== turn.input) this.questionText.textContent = turn.input;
+    this.question.hidden = !turn.input;
     this.markdown.update(state.text);
     this.reasoning.hidden = !state.reasoning;
     if (this.reasoningText.textContent !== state.reasoning) this.reasoningText.textContent = state.reasoning;
