@@ -67,13 +67,28 @@ async def counted(
     check_answered : Callable[[Json], None]
         Raises the API's error for a response that has failed.
     """
+    response = await answered(context, call, request, check_answered=check_answered)
+    tokens: int = response["usage"]["input_tokens"]
+    return tokens
+
+
+async def answered(
+    context: FrontContext,
+    call: Call,
+    request: CreateResponse,
+    *,
+    check_answered: Callable[[Json], None],
+) -> Json:
+    """Return the response to a request that the client does not know of, when it has ended.
+
+    The parameters are those of `counted`.
+    """
     response_id = await submit(context, call, request, cancel_on_leave=True)
     opened = context.reader.open(response_id, principal=call.principal, cancel_on_leave=True)
     async with opened as events:
         response = await ended(events)
     check_answered(response)
-    tokens: int = response["usage"]["input_tokens"]
-    return tokens
+    return response
 
 
 async def ended(events: AsyncIterator[LoggedEvent]) -> Json:

@@ -1,4 +1,6 @@
-"""The cases of the public Open Responses compliance suite, but those of tools, images, compaction.
+"""The cases of the public Open Responses compliance suite, but some.
+
+Tools and images are not served; `tests/unit/front/test_responses.py` has compaction.
 
 `tests/clients/test_open_responses_suite.py` runs the suite itself, where there is a copy of it.
 """

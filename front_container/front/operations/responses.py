@@ -1,9 +1,11 @@
 """Operations of the Responses API."""
 
+from axon.protocol.compaction import CompactRequest
 from axon.protocol.requests import MAX_NUMBER, OPENAI_TOOLS, CreateResponse
 from axon.protocol.unserved import HARMLESS, HINTS, UNSERVED
 from front.operations.answers.events import RESPONSE_EVENTS
 from front.operations.answers.responses import (
+    CompactedResponse,
     CountedTokens,
     DeletedResponse,
     InputItemPage,
@@ -74,6 +76,19 @@ INPUT_TOKENS = Operation(
     answers={200: Answer("The tokens.", {JSON: CountedTokens})},
     refusals=(404,),
 )
+COMPACT = Operation(
+    id="compactResponse",
+    tag=TAG,
+    summary="Summarize a conversation",
+    description="The model makes a summary. The answer's `output`, the user's messages and the "
+    "summary, is the input of the next request in place of the conversation.",
+    body=RequestBody(
+        model=CompactRequest,
+        ignored=("prompt_cache_options", "prompt_cache_retention"),
+    ),
+    answers={200: Answer("The compacted conversation.", {JSON: CompactedResponse})},
+    refusals=(404, 502),
+)
 RETRIEVE = Operation(
     id="getResponse",
     tag=TAG,
@@ -110,15 +125,3 @@ INPUT_ITEMS = Operation(
     answers={200: Answer("A page of items.", {JSON: InputItemPage})},
     refusals=(400, 404),
 )
-
-
-def unserved(name: str, remedy: str) -> Operation:
-    """Return the operation of an endpoint of OpenAI's that is not served."""
-    return Operation(
-        id=f"unserved_{name}",
-        tag=TAG,
-        summary=f"Not served: {name}",
-        description=remedy,
-        answers={},
-        refusals=(404,),
-    )

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from axon.protocol.bodies import parse
 from axon.protocol.conversations import (
     CreateConversation,
     CreateItems,
     UpdateConversation,
     items_of,
-    parse,
 )
 from front.context import FrontContext
 from front.items import page_of

@@ -9,7 +9,9 @@ from aiohttp import web
 from axon.event_log.log import LoggedEvent
 from axon.exceptions import RequestError
 from axon.ids import is_id
+from axon.protocol.bodies import parse
 from axon.protocol.chat.errors import check_answered, error_body
+from axon.protocol.compaction import CompactRequest, compacted, text_of_answer
 from axon.protocol.errors import error_event
 from axon.protocol.objects import Json
 from axon.protocol.requests import (
@@ -29,14 +31,10 @@ from front.operations import responses as described
 from front.requests import add_idempotency_key
 from front.routing import Call, Route, json_answer
 from front.sse import EventStream, server_sent
-from front.views import counted, ended, submit
+from front.views import answered, counted, ended, submit
 
 _PATH = "/v1/responses"
 _ONE = _PATH + "/{response_id}"
-_UNSERVED = {
-    "compact": "Start a new conversation, with a summary of this one as its input.",
-}
-"""Endpoints of OpenAI's that are not served, each with what to do instead."""
 _FAILURES = replace(OPENAI, of=partial(error_body, names={}))
 """Errors of a route whose answer is no response, so that a response that fails is an error."""
 _TYPE = b'{"type":"'
@@ -60,7 +58,13 @@ def routes(context: FrontContext) -> Sequence[Route]:
             endpoint=endpoints.input_tokens,
             errors=_FAILURES,
         ),
-        *(_unserved(name, remedy) for name, remedy in _UNSERVED.items()),
+        Route(
+            method="POST",
+            path=_PATH + "/compact",
+            operation=described.COMPACT,
+            endpoint=endpoints.compact,
+            errors=_FAILURES,
+        ),
         Route(
             method="GET",
             path=_ONE,
@@ -149,6 +153,23 @@ class _ResponseRoutes:
         tokens = await counted(self._context, call, asked, check_answered=check_answered)
         return json_answer({"object": "response.input_tokens", "input_tokens": tokens})
 
+    async def compact(self, call: Call) -> web.StreamResponse:
+        """Answer with the items that may take a conversation's place."""
+        body = parse(CompactRequest, await self._body(call))
+        asked = body.to_ask()
+        earlier = await self._context.retrieval.items_before(
+            body.previous_response_id, tenant_id=call.principal.tenant_id
+        )
+        answer = await answered(self._context, call, asked, check_answered=check_answered)
+        summary = text_of_answer(answer)
+        if not summary.strip():
+            raise RequestError(
+                "The model has made no summary. Send the request again.",
+                code="upstream_answer_unusable",
+                status=502,
+            )
+        return json_answer(compacted([*earlier, *body.items], summary=summary, answer=answer))
+
     async def _body(self, call: Call) -> Json:
         """Return a request's decoded body, with items in place of references to them."""
         body = await self._context.bodies.read_json(call.request)
@@ -191,18 +212,6 @@ class _ResponseRoutes:
                 await stream.write(_event_text(event.data))
                 after = event.sequence_number
         return stream.response
-
-
-def _unserved(name: str, remedy: str) -> Route:
-    """Return a route that refuses requests for something of OpenAI's that is not served."""
-
-    async def refuse(_call: Call) -> web.StreamResponse:
-        raise RequestError(
-            f"{_PATH}/{name} is not served. {remedy}", code="unsupported_endpoint", status=404
-        )
-
-    operation = described.unserved(name, remedy)
-    return Route(method="POST", path=f"{_PATH}/{name}", operation=operation, endpoint=refuse)
 
 
 def _error_text(number: int) -> Callable[[Exception], bytes]:

@@ -298,3 +298,31 @@ async def test_responses_input_tokens_are_counted_by_a_worker(harness: FrontHarn
             assert body == {"object": "response.input_tokens", "input_tokens": 7}
         else:
             assert body["error"]["message"] == "Tokens cannot be counted."
+
+
+async def test_responses_compact_answers_with_messages_and_a_summary(harness: FrontHarness) -> None:
+    asking = asyncio.create_task(harness.post(input="first"))
+    first = await harness.submitted()
+    await harness.responses.answer(first, "Hello")
+    await (await asking).read()
+    compacting = asyncio.create_task(
+        harness.post("/v1/responses/compact", input="second", previous_response_id=first)
+    )
+    await harness.responses.answer(await harness.submitted(), "They met.")
+    async with await compacting as answer:
+        made = await answer.json()
+    assert (answer.status, made["object"]) == (200, "response.compaction")
+    *users, summary = made["output"]
+    assert [user["content"][0]["text"] for user in users] == ["first", "second"]
+    assert summary["type"] == "compaction"
+    going_on = asyncio.create_task(harness.post(input=made["output"]))
+    await harness.responses.answer(await harness.submitted(), "Yes.")
+    async with await going_on as answer:
+        assert (await answer.json())["status"] == "completed"
+
+
+async def test_responses_compact_says_if_there_is_no_summary(harness: FrontHarness) -> None:
+    compacting = asyncio.create_task(harness.post("/v1/responses/compact"))
+    await harness.responses.answer(await harness.submitted(), " ")
+    async with await compacting as answer:
+        assert await harness.error(answer) == (502, "upstream_answer_unusable", None)

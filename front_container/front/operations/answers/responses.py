@@ -209,3 +209,13 @@ class InputItemPage(TypedDict):
     first_id: str | None
     last_id: str | None
     has_more: bool
+
+
+class CompactedResponse(TypedDict):
+    """A conversation in short: its user's messages, and a summary of all of it."""
+
+    id: str
+    object: Literal["response.compaction"]
+    created_at: int
+    output: list[InputItem]
+    usage: ResponseUsage | None

@@ -10,6 +10,7 @@ from axon.event_log.lanes import lane_of
 from axon.exceptions import UnavailableError
 from axon.formats import Format, FormattedModel, read, text_at
 from axon.ids import is_id
+from axon.protocol.items import kept
 from axon.protocol.requests import CreateResponse, ServiceTier
 from axon.protocol.sizes import MESSAGE_BYTES
 from axon.protocol.transcript import Transcript
@@ -200,7 +201,7 @@ def new_job(
     if isinstance(request.input, str):
         items = [{"type": "message", "role": "user", "content": request.input}]
     else:
-        items = [item.model_dump(mode="json") for item in request.input]
+        items = [kept(item) for item in request.input]
     return Job(
         tenant_id=principal.tenant_id,
         key_id=principal.key_id,

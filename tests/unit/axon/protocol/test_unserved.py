@@ -23,7 +23,7 @@ FIELDS = {
     *response_create_params.ResponseCreateParamsStreaming.__annotations__,
     *input_token_count_params.InputTokenCountParams.__annotations__,
 }
-SERVED_ITEMS = {"message", "function_call", "function_call_output", "reasoning"}
+SERVED_ITEMS = {"message", "function_call", "function_call_output", "reasoning", "compaction"}
 TOOL_HINTS = {"output_schema"}
 """The client may describe what its function returns; the model is not told."""
 

@@ -1,9 +1,11 @@
 """Input items of a Responses request: what a client may put into a conversation."""
 
+from base64 import b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -12,7 +14,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     Tag,
 )
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_before_validator_function
 
 
@@ -140,23 +142,78 @@ class FunctionCallOutput(_Item):
     output: Contents
 
 
+SUMMARY = "Summary of the conversation so far:\n"
+"""Beginning of the message in which the model gets a summary."""
+_SUMMARIES = "axon1."
+"""Beginning of the content of compaction items; there is nothing to hide from its client."""
+
+
+def content_of_summary(summary: str) -> str:
+    """Return a summary as the `encrypted_content` of a compaction item, which clients return."""
+    return _SUMMARIES + urlsafe_b64encode(summary.encode()).decode()
+
+
+def summary_of(content: str) -> str:
+    """Return the summary that `content_of_summary` was given.
+
+    Raises
+    ------
+    ValueError
+        The content is another one, such as one of another server.
+    """
+    if not content.startswith(_SUMMARIES):
+        raise ValueError("not made by /v1/responses/compact of this server")
+    encoded = content.removeprefix(_SUMMARIES)
+    return b64decode(encoded, altchars=b"-_", validate=True).decode()
+
+
+def _summary(content: str) -> str:
+    try:
+        summary_of(content)
+    except ValueError:
+        raise PydanticCustomError(
+            "foreign_summary", "must be what /v1/responses/compact of this server has returned"
+        ) from None
+    return content
+
+
 class Reasoning(_Item):
     """Reasoning of an earlier answer: taken, not shown to the model."""
 
     type: Literal["reasoning"]
 
 
+class Compaction(_Item):
+    """A summary of earlier items, made by ``POST /v1/responses/compact``."""
+
+    type: Literal["compaction"]
+    encrypted_content: Annotated[str, AfterValidator(_summary)]
+
+    def as_message(self) -> dict[str, Any]:
+        """Return the message in which the model gets the summary."""
+        text = SUMMARY + summary_of(self.encrypted_content)
+        return {"type": "message", "role": "user", "content": text}
+
+
 Item = Annotated[
     Annotated[Message, Tag("[message]")]
     | Annotated[FunctionCall, Tag("[function_call]")]
     | Annotated[FunctionCallOutput, Tag("[function_call_output]")]
-    | Annotated[Reasoning, Tag("[reasoning]")],
+    | Annotated[Reasoning, Tag("[reasoning]")]
+    | Annotated[Compaction, Tag("[compaction]")],
     Discriminator(
         _item_kind,
         custom_error_type="unsupported_item",
         custom_error_message=(
             "unknown item type; supported are message, function_call, function_call_output, "
-            "reasoning"
+            "reasoning, compaction"
         ),
     ),
 ]
+
+
+def kept(item: Item) -> dict[str, Any]:
+    """Return an item as jobs and the history keep it: what a worker of any version can read."""
+    if isinstance(item, Compaction):
+        return item.as_message()
+    return item.model_dump(mode="json")

@@ -102,6 +102,21 @@ class ResponseRetrieval:
             raise await self._missing(response_id, meta, tenant_id=tenant_id)
         return shown_items(turns[-1].input, response_id=response_id)
 
+    async def items_before(self, response_id: str | None, *, tenant_id: str) -> list[Json]:
+        """Return the items that a request would continue, oldest first; none without a response.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such response to continue.
+        HistoryPendingError
+            It is not in the database yet.
+        """
+        turns = await self._conversations.turns_before(
+            response_id, tenant_id=tenant_id, connection_id=""
+        )
+        return [item for turn in turns for item in (*turn.input, *turn.output)]
+
     async def stored_events(
         self, response_id: str, *, tenant_id: str, after: int, connection_id: str = ""
     ) -> Sequence[LoggedEvent] | None:

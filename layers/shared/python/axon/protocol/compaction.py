@@ -1,0 +1,113 @@
+"""``POST /v1/responses/compact``: its request, and the items that take a conversation's place."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from axon.ids import new_id
+from axon.protocol.bodies import Body
+from axon.protocol.item_pages import shown_items
+from axon.protocol.items import (
+    SUMMARY,
+    Compaction,
+    Item,
+    Message,
+    content_of_summary,
+    kept,
+    null_is,
+)
+from axon.protocol.objects import Json
+from axon.protocol.requests import (
+    MAX_INPUT_CHARACTERS,
+    AskedTier,
+    ClientLabel,
+    CreateResponse,
+    Input,
+    ModelName,
+)
+
+ASK = (
+    "Summarize this conversation for an assistant that will go on with it and has nothing else of "
+    "it but the user's messages: what is asked for, what was found out, decided and done, names "
+    "and numbers that matter, and what is left to do. Answer with the summary alone."
+)
+
+
+class CompactRequest(Body):
+    """``POST /v1/responses/compact``: a conversation, as input and by its last response."""
+
+    model: ModelName
+    input: Annotated[Input, null_is([])] = Field(default_factory=list)
+    instructions: Annotated[str, Field(max_length=MAX_INPUT_CHARACTERS)] | None = None
+    previous_response_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    prompt_cache_key: ClientLabel | None = None
+    service_tier: AskedTier | None = None
+
+    @property
+    def items(self) -> list[Json]:
+        """The input's items, summaries among them left out."""
+        if isinstance(self.input, str):
+            return [{"type": "message", "role": "user", "content": self.input}]
+        return [kept(item) for item in self.input if not isinstance(item, Compaction)]
+
+    def to_ask(self) -> CreateResponse:
+        """Return the request that asks the model for the summary."""
+        asked = Message(role="user", content=ASK)
+        given: Sequence[Item] = (
+            [Message(role="user", content=self.input)]
+            if isinstance(self.input, str)
+            else self.input
+        )
+        return CreateResponse(
+            model=self.model,
+            input=[*given, asked],
+            instructions=self.instructions,
+            previous_response_id=self.previous_response_id,
+            prompt_cache_key=self.prompt_cache_key,
+            service_tier=self.service_tier,
+            store=False,
+        )
+
+
+def compacted(items: Sequence[Json], *, summary: str, answer: Json) -> Json:
+    """Return a compacted conversation: the user's messages, then the summary.
+
+    Parameters
+    ----------
+    items : Sequence[Json]
+        All items of the conversation, oldest first.
+    summary : str
+        The summary.
+    answer : Json
+        The response that has made it.
+    """
+    users = [item for item in items if item.get("role") == "user" and not _is_summary(item)]
+    compaction = {
+        "id": new_id("cmp"),
+        "type": "compaction",
+        "encrypted_content": content_of_summary(summary),
+    }
+    return {
+        "id": answer["id"],
+        "object": "response.compaction",
+        "created_at": answer["created_at"],
+        "output": [*shown_items(users, response_id=answer["id"]), compaction],
+        "usage": answer["usage"],
+    }
+
+
+def text_of_answer(response: Json) -> str:
+    """Return the text of a response's messages."""
+    return "".join(
+        part["text"]
+        for item in response["output"]
+        if item["type"] == "message"
+        for part in item["content"]
+        if part["type"] == "output_text"
+    )
+
+
+def _is_summary(item: Json) -> bool:
+    """Return whether an item is the message of an earlier summary, which the new one includes."""
+    return isinstance(item["content"], str) and item["content"].startswith(SUMMARY)
