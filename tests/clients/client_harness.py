@@ -105,4 +105,5 @@ def check_turns(output: str) -> None:
     """Check both turns of a program: streamed, complete, and the second one knows the first."""
     turns = [json.loads(line) for line in output.splitlines() if line.startswith("[")]
     assert ["".join(pieces) for pieces in turns] == [GREETING, ANSWER]
-    assert all(sum(map(bool, pieces)) > 3 for pieces in turns), "it was not streamed"
+    # More on a quiet machine; a busy one joins words.
+    assert all(sum(map(bool, pieces)) > 1 for pieces in turns), "it was not streamed"

@@ -44,7 +44,7 @@ def test_claude_code_answers_and_continues(clients: ClientHarness) -> None:
         if event["type"] == "stream_event" and event["event"]["type"] == "content_block_delta"
     ]
     assert "".join(deltas) == said[-1]["result"] == GREETING
-    assert len(deltas) > 3
+    assert len(deltas) > 1
     again = clients.run(claude, "-p", QUESTION, "--continue", variables=variables)
     assert again.strip() == ANSWER
 
