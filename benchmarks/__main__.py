@@ -25,7 +25,12 @@ _SHORT = {
     "litellm-1": peers.LITELLM_1,
     "litellm-2": peers.LITELLM_2,
     "router": peers.ROUTER,
+    "agentic": peers.AGENTIC,
+    "agentic-ws": peers.AGENTIC_SOCKET,
+    "smg": peers.SMG,
     "axon": peers.AXON,
+    "axon-sse": peers.AXON_SSE,
+    "axon-front": peers.AXON_FRONT,
 }
 _PACES = ("0+0", "20+5")
 

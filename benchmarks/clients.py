@@ -1,4 +1,4 @@
-"""The two clients of the load generator: alike, cheap, and checking every answer."""
+"""The clients of the load generator: alike, cheap, and checking every answer."""
 
 import asyncio
 import json
@@ -120,13 +120,12 @@ class StreamClient(asyncio.Protocol, ABC):
     def _received(self, data: bytes, now: float) -> None: ...
 
 
-class SseClient(StreamClient):
-    """Chat completions, streamed over server-sent events."""
+class _SseClient(StreamClient):
+    """An answer as server-sent events."""
 
     def __init__(self, *, load: Load) -> None:
         super().__init__(load=load)
-        message = {"role": "user", "content": f"count to {load.tokens}"}
-        body = json.dumps({"model": load.model, "messages": [message], "stream": True}).encode()
+        body = json.dumps({"model": load.model, **self._body(load), "stream": True}).encode()
         head = (
             f"POST {self._path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
             f"Content-Type: application/json\r\nAuthorization: Bearer {API_KEY}\r\n"
@@ -148,22 +147,91 @@ class SseClient(StreamClient):
     def _received(self, data: bytes, now: float) -> None:
         for event in self._parser.feed(data):
             self._answer.frames += 1
-            if event == b"[DONE]":
-                self._done = True
-                continue
-            chunk = json.loads(event)
-            if not chunk.get("choices"):
-                if "error" in chunk:
-                    raise WrongAnswerError(f"an error event: {event[:300]!r}")
-                continue
-            if content := chunk["choices"][0]["delta"].get("content"):
-                self._answer.delta(content, now)
+            self._read(event, now)
         if self._parser.ended:
-            self._end(None if self._done else WrongAnswerError("the stream ended without [DONE]"))
+            self._end(None if self._done else WrongAnswerError("the stream ended without its end"))
+
+    @abstractmethod
+    def _body(self, load: Load) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def _read(self, event: bytes, now: float) -> None: ...
+
+
+class ChatClient(_SseClient):
+    """Chat completions, streamed over server-sent events."""
+
+    def _body(self, load: Load) -> dict[str, Any]:
+        return {"messages": [{"role": "user", "content": f"count to {load.tokens}"}]}
+
+    def _read(self, event: bytes, now: float) -> None:
+        if event == b"[DONE]":
+            self._done = True
+            return
+        chunk = json.loads(event)
+        if not chunk.get("choices"):
+            if "error" in chunk:
+                raise WrongAnswerError(f"an error event: {event[:300]!r}")
+            return
+        if content := chunk["choices"][0]["delta"].get("content"):
+            self._answer.delta(content, now)
+
+
+class _EventNumbers:
+    """Checks the events of one response: each has the number after the one before."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def read(self, event: dict[str, Any]) -> str:
+        """Return the type of an event.
+
+        Raises
+        ------
+        WrongAnswerError
+            It has another number, or is an error.
+        """
+        kind, number = str(event.get("type")), event.get("sequence_number")
+        if kind == "error":
+            raise WrongAnswerError(f"an error event: {event}")
+        if number != self._next:
+            raise WrongAnswerError(f"{kind} has number {number}, not {self._next}")
+        self._next += 1
+        return kind
+
+
+def _require_completed(event: dict[str, Any]) -> None:
+    if event["type"] != "response.completed":
+        raise WrongAnswerError(f"ended as {event}")
+
+
+class ResponsesClient(_SseClient):
+    """Responses, streamed over server-sent events."""
+
+    _numbers = _EventNumbers()
+
+    @override
+    def _question(self) -> bytes:
+        self._numbers = _EventNumbers()
+        return super()._question()
+
+    def _body(self, load: Load) -> dict[str, Any]:
+        return {"input": f"count to {load.tokens}"}
+
+    def _read(self, event: bytes, now: float) -> None:
+        if event == b"[DONE]":  # some servers end every stream so
+            return
+        fields = json.loads(event)
+        kind = self._numbers.read(fields)
+        if kind == "response.output_text.delta":
+            self._answer.delta(str(fields["delta"]), now)
+        elif kind in _LAST:
+            _require_completed(fields)
+            self._done = True
 
 
 class WebSocketClient(StreamClient):
-    """Responses over WebSocket, as Axon serves them."""
+    """Responses over WebSocket, as OpenAI and Axon serve them."""
 
     def __init__(self, *, load: Load) -> None:
         super().__init__(load=load)
@@ -176,7 +244,7 @@ class WebSocketClient(StreamClient):
         self._frames = FrameParser()
         self._handshake: Handshake | None = None
         self._head = b""
-        self._next_number = 0
+        self._numbers = _EventNumbers()
 
     @override
     async def connect(self) -> None:
@@ -190,7 +258,7 @@ class WebSocketClient(StreamClient):
         await self._waiter
 
     def _question(self) -> bytes:
-        self._next_number = 0
+        self._numbers = _EventNumbers()
         return frame(Opcode.TEXT, self._request)
 
     def _received(self, data: bytes, now: float) -> None:
@@ -217,12 +285,7 @@ class WebSocketClient(StreamClient):
         return rest
 
     def _event(self, event: dict[str, Any], now: float) -> None:
-        kind, number = event.get("type"), event.get("sequence_number")
-        if kind == "error":
-            raise WrongAnswerError(f"an error event: {event}")
-        if number != self._next_number:
-            raise WrongAnswerError(f"{kind} has number {number}, not {self._next_number}")
-        self._next_number += 1
+        kind = self._numbers.read(event)
         self._answer.frames += 1
         if kind == "response.output_text.delta":
             self._answer.delta(str(event["delta"]), now)
@@ -230,12 +293,15 @@ class WebSocketClient(StreamClient):
             self._over(event)
 
     def _over(self, event: dict[str, Any]) -> None:
-        if event["type"] != "response.completed":
-            raise WrongAnswerError(f"ended as {event}")
+        _require_completed(event)
         self._end()
 
 
 def make_client(load: Load) -> StreamClient:
-    """Return the client that `load.kind` names: `sse` or `websocket`."""
-    kinds: dict[str, type[StreamClient]] = {"sse": SseClient, "websocket": WebSocketClient}
+    """Return the client that `load.kind` names: `chat`, `responses` or `websocket`."""
+    kinds: dict[str, type[StreamClient]] = {
+        "chat": ChatClient,
+        "responses": ResponsesClient,
+        "websocket": WebSocketClient,
+    }
     return kinds[load.kind](load=load)

@@ -107,9 +107,12 @@ async def _start(names: Sequence[str], pace: Pace, stack: AsyncExitStack) -> lis
     mock = await peers.start_mock(pace)
     stack.callback(mock.stop)
     running = [mock]
-    for name in (name for name in peers.ALL if name in names and name != peers.MOCK):
-        running.append(await peers.start(name, pace=pace, mock=mock))
-        stack.callback(running[-1].stop)
+    for name in (name for name in peers.ALL if name in names):
+        if any(peer.name == name for peer in running):
+            continue
+        started = await peers.start(name, pace=pace, mock=mock)
+        stack.callback(started.stop)
+        running += [peer for peer in peers.of_server(started) if peer.name in names]
     return running
 
 

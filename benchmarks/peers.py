@@ -4,7 +4,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks import environments
@@ -14,7 +14,13 @@ from benchmarks.server import Server, free_port
 MOCK, AXON = "mock", "axon"
 LITELLM_1, LITELLM_2 = "litellm, 1 worker", "litellm, 2 workers"
 ROUTER = "vllm-router"
-ALL = (MOCK, LITELLM_1, LITELLM_2, ROUTER, AXON)
+AGENTIC, AGENTIC_SOCKET, SMG = "agentic-api, SSE", "agentic-api, WebSocket", "smg, SSE"
+AXON_SSE, AXON_FRONT = "axon, SSE", "axon, front WebSocket"
+ALL = (
+    *(MOCK, LITELLM_1, LITELLM_2, ROUTER, AGENTIC, AGENTIC_SOCKET, SMG),
+    *(AXON, AXON_SSE, AXON_FRONT),
+)
+_RESPONSES = "/v1/responses"
 
 _QUIET_LOGS = {"version": 1, "disable_existing_loggers": True, "root": {"level": "ERROR"}}
 # As many as the largest cell has clients, so that none waits for a slot: the mock has no limit.
@@ -24,7 +30,17 @@ _NO_SETTINGS: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A running peer; `roots` returns the names of its processes by pid."""
+    """A running peer.
+
+    Parameters
+    ----------
+    kind : str
+        The client that speaks to it, see `benchmarks.clients.make_client`.
+    roots : Callable[[], dict[int, str]]
+        Returns the names of its processes by pid.
+    front_url : str
+        The address of Axon's front; empty for others.
+    """
 
     name: str
     kind: str
@@ -33,6 +49,7 @@ class Peer:
     server: Server
     folder: tempfile.TemporaryDirectory[str]
     roots: Callable[[], dict[int, str]] = field(repr=False)
+    front_url: str = ""
 
     def stop(self) -> None:
         """Stop its processes and delete its data."""
@@ -122,6 +139,7 @@ async def start_cloud(
         server=server,
         folder=folder,
         roots=lambda: axon_roots(data, server.pid),
+        front_url=json.loads((data / "run" / "endpoints.json").read_text())["front_url"],
     )
 
 
@@ -134,13 +152,68 @@ def axon_roots(data: Path, supervisor: int) -> dict[int, str]:
     return roots
 
 
+async def start_agentic_api(mock: Peer) -> Peer:
+    """Start agentic-api, which keeps its responses in SQLite, before the mock."""
+    folder, port = _folder(), free_port()
+    command = [str(environments.ensure("agentic-api") / "agentic-server")]
+    command += ["--gateway-host", "127.0.0.1", "--gateway-port", str(port)]
+    command += ["--llm-api-base", _base(mock).removesuffix("/v1")]
+    command += ["--db-url", f"sqlite://{folder.name}/responses.db?mode=rwc"]
+    environment = {"HOME": folder.name, "OPENAI_API_KEY": "none"}
+    server = Server(name="agentic-api", command=command, environment=environment)
+    await server.ready(f"http://127.0.0.1:{port}/health", within_s=60)
+    peer = _http_peer(name=AGENTIC, port=port, server=server, folder=folder, engine=mock)
+    return replace(peer, kind="responses", url=f"http://127.0.0.1:{port}{_RESPONSES}")
+
+
+async def start_smg(mock: Peer) -> Peer:
+    """Start Shepherd Model Gateway with the mock as its only worker."""
+    folder, port = _folder(), free_port()
+    command = [str(environments.ensure("smg") / "smg"), "launch", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--worker-urls", _base(mock).removesuffix("/v1")]
+    command += ["--policy", "round_robin", "--prometheus-port", str(free_port())]
+    command += ["--log-level", "error"]
+    server = Server(name="smg", command=command, environment={"HOME": folder.name})
+    await server.ready(f"http://127.0.0.1:{port}/readiness", within_s=60)
+    peer = _http_peer(name=SMG, port=port, server=server, folder=folder, engine=mock)
+    return replace(peer, kind="responses", url=f"http://127.0.0.1:{port}{_RESPONSES}")
+
+
 async def start(name: str, *, pace: Pace, mock: Peer) -> Peer:
-    """Start the peer called `name`; the mock must be running."""
-    if name == ROUTER:
-        return await start_router(mock)
-    if name == AXON:
-        return await start_axon(pace)
-    return await start_litellm(name, workers=1 if name == LITELLM_1 else 2, mock=mock)
+    """Start the server of the peer called `name`; the mock must be running.
+
+    Returns
+    -------
+    Peer
+        The first of the names that `of_server` knows for it.
+    """
+    match name:
+        case "vllm-router":
+            return await start_router(mock)
+        case "smg, SSE":
+            return await start_smg(mock)
+        case "agentic-api, SSE" | "agentic-api, WebSocket":
+            return await start_agentic_api(mock)
+        case "axon" | "axon, SSE" | "axon, front WebSocket":
+            return await start_axon(pace)
+        case _:
+            return await start_litellm(name, workers=1 if name == LITELLM_1 else 2, mock=mock)
+
+
+def of_server(started: Peer) -> list[Peer]:
+    """Return the peers that one server is: itself, and under its other addresses."""
+    if started.name == AGENTIC:
+        url = started.url.replace("http:", "ws:")
+        return [started, replace(started, name=AGENTIC_SOCKET, kind="websocket", url=url)]
+    if started.name == AXON:
+        plain = started.url.replace("ws:", "http:")
+        socket = started.front_url.replace("http:", "ws:").removesuffix("/v1") + _RESPONSES
+        return [
+            started,
+            replace(started, name=AXON_SSE, kind="responses", url=plain),
+            replace(started, name=AXON_FRONT, url=socket),
+        ]
+    return [started]
 
 
 def _http_peer(
@@ -156,7 +229,7 @@ def _http_peer(
         roots |= engine.roots()
     return Peer(
         name=name,
-        kind="sse",
+        kind="chat",
         url=f"http://127.0.0.1:{port}/v1/chat/completions",
         model="mock",
         server=server,

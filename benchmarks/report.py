@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from benchmarks import worker_targets
+from benchmarks import front_targets, worker_targets
 from benchmarks.model import Measurement
 from benchmarks.peers import ALL, AXON
 from benchmarks.run import Results
@@ -56,6 +56,7 @@ def render(results: Results, machine: Iterable[str]) -> str:
         parts.append(f"## Stages of the worker\n\n{STAGES}")
         parts.append(table(worker_targets.HEADERS, stages))
     targets = evaluate(results.measurements, results.long_answers)
+    targets += front_targets.evaluate(results.measurements)
     targets += worker_targets.evaluate(results.measurements)
     parts.append("## Aims")
     parts.append(target_table(targets))

@@ -49,7 +49,7 @@ def evaluate(measured: Sequence[Measurement], long_answers: Iterable[Measurement
 def _pairs(measured: Iterable[Measurement]) -> list[tuple[Measurement, Measurement]]:
     """Return Axon's measurement and LiteLLM's (2 workers) of each cell without LiteLLM failures."""
     measured = list(measured)
-    lite = {one.cell: one for one in measured if one.peer == LITELLM_2 and _sound([one])}
+    lite = {one.cell: one for one in measured if one.peer == LITELLM_2 and sound([one])}
     return [(a, lite[a.cell]) for a in measured if a.peer == AXON and a.cell in lite]
 
 
@@ -59,14 +59,14 @@ def _first_token(alone: Sequence[Measurement]) -> Target:
         return Target(text, "", None)
     worst = max(alone, key=lambda one: one.added_p50_ms)
     figure = f"{worst.added_p50_ms:.1f} ms ({worst.cell.label})"
-    return Target(text, figure, _sound(alone) and worst.added_p50_ms < _FIRST_TOKEN_MS)
+    return Target(text, figure, sound(alone) and worst.added_p50_ms < _FIRST_TOKEN_MS)
 
 
 def _first_token_p99(crowded: Sequence[tuple[Measurement, Measurement]]) -> Target:
     text = "added time to first token, p99 from 16 clients up: below LiteLLM's (2 workers)"
     if not crowded:
         return Target(text, "", None)
-    below = [a.added_p99_ms < b.added_p99_ms and _sound([a]) for a, b in crowded]
+    below = [a.added_p99_ms < b.added_p99_ms and sound([a]) for a, b in crowded]
     axon, lite = max(crowded, key=lambda pair: pair[0].added_p99_ms / pair[1].added_p99_ms)
     figure = (
         f"{sum(below)} of {len(below)} cells; nearest or worst {axon.added_p99_ms:.1f} against "
@@ -87,7 +87,7 @@ def _throughput(
             figure = (
                 f"{axon.requests_per_s:.0f} against {lite.requests_per_s:.0f}: {ratio:.2f} times"
             )
-            return Target(text, figure, _sound([axon]) and ratio >= times)
+            return Target(text, figure, sound([axon]) and ratio >= times)
     return Target(text, "", None)
 
 
@@ -96,13 +96,14 @@ def _long(answers: Sequence[Measurement]) -> list[Target]:
     rhythm = f"its deltas in the first second, p99 of the largest gaps: at most {_LONG_GAP_MS:g} ms"
     if not answers:
         return [Target(posts, "", None), Target(rhythm, "", None)]
-    seen, sound = answers[0].load, _sound(answers)
+    seen, right = answers[0].load, sound(answers)
     gap = seen.first_second_gap_p99_ms
     return [
-        Target(posts, f"{seen.frames_max}", sound and seen.frames_max <= _LONG_POSTS),
-        Target(rhythm, f"{gap:.1f} ms", sound and gap <= _LONG_GAP_MS),
+        Target(posts, f"{seen.frames_max}", right and seen.frames_max <= _LONG_POSTS),
+        Target(rhythm, f"{gap:.1f} ms", right and gap <= _LONG_GAP_MS),
     ]
 
 
-def _sound(measured: Iterable[Measurement]) -> bool:
+def sound(measured: Iterable[Measurement]) -> bool:
+    """Return whether measurements have answers, and none that was wrong."""
     return all(one.load.finished and not one.load.failures for one in measured)

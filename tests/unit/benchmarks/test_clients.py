@@ -121,7 +121,7 @@ async def test_websocket_client_reports_a_refused_handshake() -> None:
 
 async def test_sse_client_measures_and_checks_answers() -> None:
     async with engine(Pace(ttft_ms=20, token_ms=10)) as port:
-        client = make_client(load("sse", port, tokens=8))
+        client = make_client(load("chat", port, tokens=8))
         await client.connect()
         for _ in range(2):
             one = await client.ask()
@@ -160,7 +160,7 @@ async def test_sse_client_reports_a_wrong_answer(
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     async with server:
-        client = make_client(load("sse", server.sockets[0].getsockname()[1]))
+        client = make_client(load("chat", server.sockets[0].getsockname()[1]))
         await client.connect()
         with pytest.raises(error, match=said):
             await client.ask()

@@ -13,24 +13,26 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(arguments[0])
         (tmp_path / "bench" / "peer").mkdir(parents=True, exist_ok=True)
 
-    monkeypatch.setattr(environments, "BENCH", tmp_path / "bench")
-    monkeypatch.setattr(environments, "_REQUIREMENTS", tmp_path)
     monkeypatch.setattr(environments, "_uv", uv)
     (tmp_path / "peer.txt").write_text("peer==1\n")
     return made
 
 
+def ensure(folder: Path) -> Path:
+    return environments.ensure("peer", requirements=folder, home=folder / "bench")
+
+
 def test_environment_is_created_once_for_its_pins(tmp_path: Path, calls: list[str]) -> None:
-    assert environments.ensure("peer") == tmp_path / "bench" / "peer" / "bin"
-    environments.ensure("peer")
+    assert ensure(tmp_path) == tmp_path / "bench" / "peer" / "bin"
+    ensure(tmp_path)
     assert calls == ["venv", "pip"]
     (tmp_path / "peer.txt").write_text("peer==2\n")
-    environments.ensure("peer")
+    ensure(tmp_path)
     assert calls == ["venv", "pip"] * 2
 
 
 def test_environment_is_installed_again_after_a_failure(
-    calls: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     working = environments._uv
 
@@ -42,13 +44,19 @@ def test_environment_is_installed_again_after_a_failure(
     with monkeypatch.context() as patch:
         patch.setattr(environments, "_uv", failing)
         with pytest.raises(OSError, match="no network"):
-            environments.ensure("peer")
-    environments.ensure("peer")
+            ensure(tmp_path)
+    ensure(tmp_path)
     assert calls == ["venv", "venv", "pip"]
 
 
 @pytest.mark.parametrize(
-    ("name", "pin"), [("litellm", "litellm==1.83.0"), ("vllm-router", "vllm-router==0.1.17")]
+    ("name", "pin"),
+    [
+        ("litellm", "litellm==1.83.0"),
+        ("vllm-router", "vllm-router==0.1.17"),
+        ("agentic-api", "agentic-api==0.9.0"),
+        ("smg", "smg==1.13.0"),
+    ],
 )
 def test_environment_requirements_are_all_pinned(name: str, pin: str) -> None:
     folder = Path(environments.__file__).parent / "requirements"

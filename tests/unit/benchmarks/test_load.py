@@ -22,7 +22,7 @@ async def engine(pace: Pace) -> AsyncIterator[str]:
 
 
 def load(
-    url: str, *, kind: str = "sse", clients: int = 4, tokens: int = 8, cap_s: float = 20
+    url: str, *, kind: str = "chat", clients: int = 4, tokens: int = 8, cap_s: float = 20
 ) -> Load:
     return Load(
         kind=kind, url=url, model="mock", clients=clients, tokens=tokens, seconds=0.2, cap_s=cap_s

@@ -24,7 +24,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
 
 
 def load(*, clients: int = 2, cap_s: float = 30.0) -> Load:
-    return Load(kind="sse", url="", model="", clients=clients, tokens=1, seconds=4.0, cap_s=cap_s)
+    return Load(kind="chat", url="", model="", clients=clients, tokens=1, seconds=4.0, cap_s=cap_s)
 
 
 def answer(*moments: float, started: float = 0.0) -> Answer:
