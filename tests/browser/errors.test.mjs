@@ -98,4 +98,8 @@ test("playground says when there is no answer at all", withPage(async (page) => 
   await page.page.unroute("**/v1/responses");
   await page.page.getByRole("button", { name: "Try again" }).click();
   assert.equal((await page.ended(0, "completed")).text, "hello");
+  // Had the server taken the first one, this one would get its answer.
+  const keys = page.sent(/POST .*\/v1\/responses$/).map((request) => request.headers()["idempotency-key"]);
+  assert.equal(keys.length, 2);
+  assert.equal(keys[0], keys[1]);
 }));

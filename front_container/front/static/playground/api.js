@@ -5,6 +5,7 @@ import { serverSentEvents } from "./sse.js";
 export const BASE = new URL(".", document.baseURI).href.replace(/\/$/, "");
 
 const LONGEST_MS = 30_000; // of a request that is answered at once
+const HEADERS_MS = 60_000; // of the wait for a stream, whose headers the server holds for 10 s at most
 
 /** An error as the API gives it; `status` is 0 where no answer came. */
 export class ApiError extends Error {
@@ -31,9 +32,17 @@ export class Api {
   }
 
   /** Send a request; return `{answer, events}`: its events, read as they come. Raises ApiError. */
-  async stream(method, path, { body, headers, signal } = {}) {
-    const answer = await this.#send(method, path, { key: this.store.key, body, headers, signal });
-    return { answer, events: serverSentEvents(answer.body) };
+  async stream(method, path, { body, headers, signal }) {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new DOMException("no answer", "TimeoutError")), HEADERS_MS);
+    try {
+      const answer = await this.#send(method, path, {
+        key: this.store.key, body, headers, signal: AbortSignal.any([signal, late.signal]),
+      });
+      return { answer, events: serverSentEvents(answer.body) };
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async #send(method, path, { key, body, headers = {}, signal }) {

@@ -219,7 +219,7 @@ export class App {
     if (this.conversation?.turns.at(-1) !== turn) return [];
     if (!turn.input) return [["Load again", () => this.#reopen(this.conversation.id)]];
     const again = turn.state.status === "broken"
-      ? ["Read on", () => { this.conversation.readOn(turn); this.#afterRemedy(turn); }]
+      ? [turn.state.id ? "Read on" : "Try again", () => { this.conversation.readOn(turn); this.#afterRemedy(turn); }]
       : ["Try again", () => this.#askAgain()];
     return turn.error.status === 401 ? [["Enter another key", () => this.askKey()], again] : [again];
   }

@@ -93,7 +93,8 @@ export class Conversation {
   /** Read on an answer whose reading has failed. */
   readOn(turn) {
     const progress = turn.run.progress;
-    Object.assign(progress.state, { status: "running", error: null });
+    Object.assign(progress.state, { status: "waiting", error: null });
+    if (!progress.state.id) progress.startedAt = Date.now();
     this.#start(turn, { progress });
   }
 

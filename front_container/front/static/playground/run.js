@@ -216,7 +216,9 @@ export class Run {
       message: `The connection ended before the answer did (${error.message}).`,
     });
     this.state.error = { code: this.error.code, message: this.error.message };
-    const broken = this.dialect.resumable && this.state.id && this.error.passing;
+    // The server may have taken a request that nothing answered: it is only sent again as it was.
+    const known = this.state.id || this.error.status === 0;
+    const broken = this.dialect.resumable && known && this.error.passing;
     this.state.status = broken ? "broken" : "failed";
   }
 }
