@@ -7,7 +7,7 @@ from aiohttp import web
 
 from axon.event_log.log import LoggedEvent
 from axon.event_log.merger import TERMINAL
-from axon.exceptions import UnavailableError
+from axon.exceptions import RequestError, UnavailableError
 from axon.protocol.objects import Json
 from axon.protocol.requests import CreateResponse
 from axon.protocol.view_requests import ViewRequest
@@ -66,8 +66,20 @@ async def counted(
         Counts alone (`axon.protocol.view_requests.to_count`).
     check_answered : Callable[[Json], None]
         Raises the API's error for a response that has failed.
+
+    Raises
+    ------
+    RequestError
+        The tokens are not known.
     """
     response = await answered(context, call, request, check_answered=check_answered)
+    if response["usage"] is None:  # a worker of the version before has generated, and does not know
+        raise RequestError(
+            f"Tokens cannot be counted for the model '{request.model}'. Read the `usage` of an "
+            "answer.",
+            code="unsupported_parameter",
+            param="model",
+        )
     tokens: int = response["usage"]["input_tokens"]
     return tokens
 

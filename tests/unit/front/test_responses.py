@@ -285,7 +285,7 @@ async def _get(harness: FrontHarness, response_id: str) -> dict[str, object]:
 
 async def test_responses_input_tokens_are_counted_by_a_worker(harness: FrontHarness) -> None:
     for status, code in ((Status.COMPLETED, 200), (Status.FAILED, 400)):
-        asking = asyncio.create_task(harness.post("/v1/responses/input_tokens"))
+        asking = asyncio.create_task(harness.post("/v1/responses/input_tokens", generate=False))
         attempt = await harness.responses.say(await harness.submitted())
         assert (attempt.job.count_only, attempt.job.stored) == (True, False)
         error = {"code": "invalid_prompt", "message": "Tokens cannot be counted."}
@@ -326,3 +326,13 @@ async def test_responses_compact_says_if_there_is_no_summary(harness: FrontHarne
     await harness.responses.answer(await harness.submitted(), " ")
     async with await compacting as answer:
         assert await harness.error(answer) == (502, "upstream_answer_unusable", None)
+
+
+async def test_responses_input_tokens_that_a_worker_does_not_know_are_refused(
+    harness: FrontHarness,
+) -> None:
+    asking = asyncio.create_task(harness.post("/v1/responses/input_tokens"))
+    attempt = await harness.responses.say(await harness.submitted(), "generated")
+    events = [*attempt.transcript.close_message(), attempt.transcript.end(Status.COMPLETED)]
+    await attempt.append(events, status=Status.COMPLETED)
+    assert await harness.error(await asking) == (400, "unsupported_parameter", "model")

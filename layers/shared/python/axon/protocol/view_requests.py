@@ -66,5 +66,6 @@ def to_count(request: CreateResponse) -> ViewRequest:
     # A worker of the version before generates: of a prompt that is not cut, one token is enough.
     # One that is cut leaves room for the answer, so its tokens depend on the answer's limit.
     limit = {} if request.truncation == "auto" else {"max_output_tokens": 1}
-    counting = {"store": False, "idempotency_key": None, "early_usage": None, "count_only": True}
-    return ViewRequest(**given | limit | counting)
+    # A request that asks for no answer has a prompt all the same.
+    counting = {"generate": True, "store": False, "idempotency_key": None, "early_usage": None}
+    return ViewRequest(**given | limit | counting | {"count_only": True})
