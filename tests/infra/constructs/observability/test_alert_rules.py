@@ -12,6 +12,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from front.metrics import FrontMetrics
 from infra.constructs.observability.prometheus import RULES
 from relay.metrics import RelayMetrics
 from tests.unit.worker.settings_samples import SETTINGS
@@ -31,8 +32,9 @@ Served = dict[str, dict[str, set[str]]]
 
 @cache
 def served() -> Served:
-    """Return what relays and workers serve at ``/metrics``."""
+    """Return what relays, fronts and workers serve at ``/metrics``."""
     registry = CollectorRegistry()
+    FrontMetrics(registry=registry)
     RelayMetrics(registry=registry)
     metrics = WorkerMetrics(registry=registry)
     metrics.tokens("input", 0, model="m")
@@ -100,6 +102,11 @@ def test_recording_rules_are_read_by_an_alert_or_a_dashboard() -> None:
         "axon:dead_peer_jobs:rate_5m",
         "axon:valkey_memory_ratio:max",
         "axon:relay_evicted_turns:rate_5m",
+        "axon:front_answers:rate_5m",
+        "axon:front_messages:rate_5m",
+        "axon:front_requests:sum",
+        "axon:front_responses:sum",
+        "axon:front_sockets:sum",
     }
 
 
