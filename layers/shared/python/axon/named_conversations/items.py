@@ -16,7 +16,7 @@ from axon.tenants.principal import Principal
 
 READERS = 2
 """Conversations that one process reads at a time for their items: each may have 50 MB."""
-TRIES = 5
+TRIES = 12
 """Calls that add items at the same time and succeed one after the other; more may be refused."""
 READING_S = 30.0
 """Seconds for reading a conversation, and for those that are read before it."""
