@@ -14,6 +14,7 @@ from front.operations.parameters import PathParameter
 from front.routes.table import all_routes
 from front.routing import OpenRoute
 from tests.unit.front.front_harness import FrontHarness
+from tests.unit.front.openapi.document_samples import references
 
 
 @pytest.fixture
@@ -31,17 +32,6 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
             yield f"{method.upper()} {path}", operation
-
-
-def references(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(reference := value.get("$ref"), str):
-            yield reference
-        for inner in value.values():
-            yield from references(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from references(inner)
 
 
 def test_document_is_a_valid_one_of_openapi_3_1() -> None:
