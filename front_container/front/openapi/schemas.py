@@ -68,7 +68,7 @@ def _generated(types: Mapping[_Key, Any]) -> tuple[dict[_Key, Json], dict[str, J
     refs, whole = TypeAdapter.json_schemas(
         inputs, ref_template=_REF + "{model}", schema_generator=_Generator
     )
-    components = whole.get("$defs", {})
+    components = _without_noise(whole.get("$defs", {}))
     text = dumps({"refs": list(refs.values()), "components": components}).decode()
     for name in components:
         if (qualified := _QUALIFIED.fullmatch(name)) is not None:
@@ -109,4 +109,35 @@ def _refused(remedy: str, harmless: tuple[Any, ...]) -> Json:
     # Python compares them as equal, and JSON schemas do not.
     values += [int(value) for value in harmless if isinstance(value, bool)]
     values += [bool(value) for value in harmless if type(value) is int and value in (0, 1)]
-    return {"enum": values, "description": f"Not served. {remedy}"}
+    return {"anyOf": list(map(_exactly, values)), "description": f"Not served. {remedy}"}
+
+
+def _exactly(value: Any) -> Json:
+    """Return the schema of one value; tools that make clients read no `const` that has parts."""
+    match value:
+        case None:
+            return {"type": "null"}
+        case list():
+            parts: Json = {"prefixItems": list(map(_exactly, value))} if value else {"items": {}}
+            return {"type": "array", **parts, "minItems": len(value), "maxItems": len(value)}
+        case dict():
+            return {
+                "type": "object",
+                "properties": {name: _exactly(part) for name, part in value.items()},
+                "required": list(value),
+                "additionalProperties": False,
+            }
+    return {"const": value}
+
+
+def _without_noise(value: Any) -> Any:
+    """Return a schema without defaults that are null or objects, which some tools do not read."""
+    if isinstance(value, list):
+        return list(map(_without_noise, value))
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _without_noise(part)
+        for name, part in value.items()
+        if name != "default" or not (part is None or isinstance(part, dict))
+    }
