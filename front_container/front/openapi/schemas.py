@@ -76,8 +76,12 @@ def _generated(types: Mapping[_Key, Any]) -> tuple[dict[_Key, Json], dict[str, J
             short = qualified[1].title().replace("_", "") + qualified[2]
             text = text.replace(f'"{name}"', f'"{short}"').replace(f'/{name}"', f'/{short}"')
     generated = loads(text.replace("``", "`"))
-    # pydantic also defines what it skips.
-    used = {name: each for name, each in generated["components"].items() if f'/{name}"' in text}
+    # pydantic also defines what it skips. Tools name classes by titles, which must differ, too.
+    used = {
+        name: {**each, "title": name}
+        for name, each in generated["components"].items()
+        if f'/{name}"' in text
+    }
     return dict(zip(refs, generated["refs"], strict=True)), used
 
 

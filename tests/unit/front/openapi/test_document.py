@@ -93,6 +93,7 @@ def test_document_names_the_events_of_streams() -> None:
 
 def test_document_describes_what_is_refused_as_such() -> None:
     schemas = (document())["components"]["schemas"]
+    assert {name: schema["title"] for name, schema in schemas.items()} == {n: n for n in schemas}
     chat = schemas["ChatRequest"]["properties"]
     assert chat["logprobs"]["anyOf"] == [{"type": "null"}, {"const": False}, {"const": 0}]
     assert chat["logprobs"]["description"].startswith("Not served. Leave it out")
