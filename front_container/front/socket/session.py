@@ -163,9 +163,12 @@ class SocketSession:
 
     async def _take(self, message: ClientMessage) -> None:
         """Begin to answer a message; one that is refused here is answered before the next one."""
-        # What runs can be cancelled to the end.
-        refusal = None if message.at_once else self._refusal
-        if self._unanswered >= MAX_REQUESTS:
+        # What runs can always be cancelled: also while the socket takes no requests any more, and
+        # while as many run as may.
+        refusal, most = self._refusal, MAX_REQUESTS
+        if message.at_once:
+            refusal, most = None, 2 * MAX_REQUESTS
+        if self._unanswered >= most:
             refusal = _TOO_MANY
         if refusal is not None:
             await self._refuse(message, refusal)
