@@ -1,6 +1,7 @@
 """The Responses API: create, retrieve, follow, cancel, delete, input items, input tokens."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
@@ -122,7 +123,7 @@ class _ResponseRoutes:
             response_id, tenant_id=tenant_id, after=after
         )
         if stored is not None:
-            return await self._stream_stored(call, stored)
+            return await self._stream_stored(call, stored, after=after)
         return await self._stream(call, response_id, after=after, named=True)
 
     async def cancel(self, call: Call) -> web.StreamResponse:
@@ -187,36 +188,47 @@ class _ResponseRoutes:
             response = await ended(events)
         return json_answer(response)
 
-    async def _stream_stored(self, call: Call, events: Sequence[LoggedEvent]) -> web.StreamResponse:
+    async def _stream_stored(
+        self, call: Call, stored: AsyncGenerator[LoggedEvent, None], *, after: int
+    ) -> web.StreamResponse:
         """Answer with the events of a response that has ended long ago."""
-        async with EventStream(
-            call.request, error=_error_text(events[0].sequence_number)
-        ) as stream:
-            for event in events:
-                await stream.write(_event_text(event.data))
-        return stream.response
+        async with aclosing(stored):
+            # Before the headers, as there may be too many that read such responses now.
+            first = await anext(stored)
+            return await _write(call, _with_first(first, stored), after=after)
 
     async def _stream(
         self, call: Call, response_id: str, *, after: int = -1, named: bool = False
     ) -> web.StreamResponse:
         """Answer with the events, exactly as the log has them."""
-
-        def failed(error: Exception) -> bytes:
-            return _error_text(after + 1)(error)
-
         opened = self._context.reader.open(
             response_id, principal=call.principal, after=after, named=named
         )
-        async with opened as events, EventStream(call.request, error=failed) as stream:
-            async for event in events:
-                await stream.write(_event_text(event.data))
-                after = event.sequence_number
-        return stream.response
+        async with opened as events:
+            return await _write(call, events, after=after)
 
 
-def _error_text(number: int) -> Callable[[Exception], bytes]:
-    """Return what writes an error as the event that stands for the one of a sequence number."""
-    return lambda error: _event_text(dumps(error_event(error) | {"sequence_number": number}))
+async def _write(
+    call: Call, events: AsyncIterator[LoggedEvent], *, after: int
+) -> web.StreamResponse:
+    """Write events; an error stands for the event that it keeps from coming."""
+
+    def failed(error: Exception) -> bytes:
+        return _event_text(dumps(error_event(error) | {"sequence_number": after + 1}))
+
+    async with EventStream(call.request, error=failed) as stream:
+        async for event in events:
+            await stream.write(_event_text(event.data))
+            after = event.sequence_number
+    return stream.response
+
+
+async def _with_first(
+    first: LoggedEvent, others: AsyncIterator[LoggedEvent]
+) -> AsyncIterator[LoggedEvent]:
+    yield first
+    async for event in others:
+        yield event
 
 
 def _event_text(data: bytes) -> bytes:

@@ -2,8 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 
 from axon.directory.connections import ConnectionDirectory
 from axon.event_log.log import LoggedEvent
@@ -99,7 +99,8 @@ class SocketRequests:
                 connection_id=self._socket_id,
             )
             if stored is not None:
-                yield _each(stored)
+                async with aclosing(stored):
+                    yield stored
                 return
         opened = self._reader.open(
             response_id,
@@ -161,8 +162,3 @@ class SocketRequests:
         if (response_id := await submitted) is None:  # only a connection can be gone
             raise UnavailableError("the response was not accepted")
         return response_id
-
-
-async def _each(events: Iterable[LoggedEvent]) -> AsyncGenerator[LoggedEvent, None]:
-    for event in events:
-        yield event

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from axon.event_log.log import LoggedEvent, Status
 from axon.jobs import Job
 from axon.protocol.objects import Usage
-from axon.protocol.outlines import MOST_BYTES, OutlineError, events_again
+from axon.protocol.outlines import MOST_BYTES, OutlineError, RemadeEvents
 from axon.protocol.transcript import Transcript
 from axon.serialization import dumps, loads
 from tests.unit.axon.protocol.transcript_samples import ITEM, Step, flat, message, run, whole
@@ -23,7 +23,7 @@ def again(job: Job, transcript: Transcript, events: list[LoggedEvent]) -> list[L
     assert outline is not None
     # As a database gives it back.
     outline, response = loads(dumps(outline)), loads(dumps(transcript.response))
-    return events_again(response, outline, last=events[-1].sequence_number)
+    return list(RemadeEvents(response, outline, last=events[-1].sequence_number).since(0))
 
 
 def answered(job: Job, *texts: str) -> tuple[Transcript, list[LoggedEvent]]:
@@ -52,6 +52,11 @@ def test_events_are_the_same_again(
     remade = again(job, transcript, events)
     assert [event.data for event in remade] == [event.data for event in events]
     assert [event.sequence_number for event in remade] == list(range(len(events)))
+    outline = transcript.outline.stored_with(job)
+    assert outline is not None
+    first = data.draw(st.integers(0, len(events) - 1))
+    rest = RemadeEvents(transcript.response, outline, last=len(events) - 1).since(first)
+    assert list(rest) == remade[first:]
 
 
 def test_events_that_leave_instructions_out_do_so_again() -> None:

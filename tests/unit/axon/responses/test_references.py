@@ -77,7 +77,11 @@ async def test_references_find_nothing_that_the_tenant_has_not_stored(
     assert "secret" not in error.message
 
 
-@pytest.mark.parametrize("item_id", [new_id("msg"), "msg_1", "", "rs_*", "m" * 1_000_000])
+@pytest.mark.parametrize(
+    "item_id",
+    [new_id("msg"), "msg_1", "", "rs_*", "m" * 1_000_000],
+    ids=["unknown", "malformed", "empty", "pattern", "long"],
+)
 async def test_references_name_an_item_that_is_unknown(
     references: ItemReferences, item_id: str
 ) -> None:

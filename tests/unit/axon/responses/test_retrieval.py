@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from axon.conversations import Turn
@@ -6,7 +8,7 @@ from axon.exceptions import RequestError, UnavailableError
 from axon.history import HistoryRecord
 from axon.jobs import Job
 from axon.responses.finisher import FinishedResponse
-from axon.responses.retrieval import ResponseRetrieval
+from axon.responses.retrieval import READERS, ResponseRetrieval
 from tests.unit.axon.responses.service_harness import ResponseHarness
 from tests.unit.axon.samples import CONNECTION, TENANT, a_job
 
@@ -113,13 +115,32 @@ class TestResponseRetrieval:
         for after in (-1, 0, 3, events[-2].sequence_number):
             again = await retrieval.stored_events(job.response_id, tenant_id=TENANT, after=after)
             assert again is not None
-            assert [e.data for e in again] == [e.data for e in events[after + 1 :]]
+            assert [e.data async for e in again] == [e.data for e in events[after + 1 :]]
+
+    async def test_makes_the_events_of_a_bounded_number_of_responses_at_a_time(
+        self, harness: ResponseHarness, retrieval: ResponseRetrieval
+    ) -> None:
+        job, events = await stored_answer(harness, "Hello")
+        readers = []
+        for _ in range(READERS + 1):
+            again = await retrieval.stored_events(job.response_id, tenant_id=TENANT, after=-1)
+            assert again is not None
+            readers.append(again)
+        for reader in readers[:READERS]:
+            await anext(reader)
+        late = asyncio.create_task(anext(readers[READERS]))
+        await asyncio.sleep(0)
+        assert not late.done()
+        await readers[0].aclose()
+        assert (await late).data == events[0].data
+        for reader in readers:
+            await reader.aclose()
 
     async def test_refuses_events_that_a_stored_response_does_not_have(
         self, harness: ResponseHarness, retrieval: ResponseRetrieval
     ) -> None:
         job, events = await stored_answer(harness, "Hello", forks=" 4:g")
-        for after in (4, len(events) - 1):
+        for after in (4, len(events) - 1, len(events)):
             with pytest.raises(RequestError) as caught:
                 await retrieval.stored_events(job.response_id, tenant_id=TENANT, after=after)
             assert caught.value.code == "response_lost"
@@ -130,6 +151,11 @@ class TestResponseRetrieval:
                 job.response_id, tenant_id=TENANT, after=events[-1].sequence_number
             )
         assert (caught.value.code, caught.value.param) == ("invalid_value", "starting_after")
+        with pytest.raises(RequestError) as caught:  # more than the response has: they were lost
+            await retrieval.stored_events(
+                job.response_id, tenant_id=TENANT, after=events[-1].sequence_number + 1
+            )
+        assert (caught.value.code, caught.value.status) == ("response_lost", 410)
 
     async def test_refuses_events_of_a_record_that_does_not_have_them(
         self, harness: ResponseHarness, retrieval: ResponseRetrieval

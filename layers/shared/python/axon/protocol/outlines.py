@@ -91,8 +91,11 @@ class Outline:
         self.steps.append(len(fields["delta"]))
 
 
-def events_again(response: Json, outline: Json, *, last: int) -> list[LoggedEvent]:
-    """Return the events of a response again, number for number and delta for delta.
+class RemadeEvents:
+    """The events of a response again, number for number and delta for delta.
+
+    They are made as they are read, one by one: together they are several times as long as the
+    response with its outline.
 
     Parameters
     ----------
@@ -108,56 +111,66 @@ def events_again(response: Json, outline: Json, *, last: int) -> list[LoggedEven
     OutlineError
         They would be other events than the first time.
     """
-    try:
-        remaker = _EventRemaker(response, outline["stream_id"], outline["message_bytes"])
-        return remaker.events(outline["steps"], last=last)
-    except (LookupError, TypeError) as error:
-        raise OutlineError("the outline names what the response does not have") from error
 
+    def __init__(self, response: Json, outline: Json, *, last: int) -> None:
+        self.response = response
+        self._last = last
+        try:
+            self._steps: list[Step] = outline["steps"]
+            self._stream_id: str | None = outline["stream_id"]
+            self._message_bytes: int | None = outline["message_bytes"]
+            self._check()
+        except (LookupError, TypeError) as error:
+            raise OutlineError("the outline names what the response does not have") from error
 
-@dataclass(frozen=True, slots=True)
-class _EventRemaker:
-    """Makes the events of one response again."""
-
-    response: Json
-    stream_id: str | None
-    message_bytes: int | None
-
-    def events(self, steps: list[Step], *, last: int) -> list[LoggedEvent]:
-        events = [
-            LoggedEvent(number, self._data(number, kind, fields))
-            for number, (kind, fields) in enumerate(self._drafts(steps))
-        ]
-        if len(events) != last:
-            raise OutlineError(f"{len(events)} events in place of {last}")
+    def since(self, first: int) -> Iterator[LoggedEvent]:
+        """Return the events from a sequence number on."""
+        number = 0
+        for step, text in self._walk():
+            if isinstance(step, int):
+                delta = text.advance(step)
+                if number >= first:
+                    yield self._event(number, text.event_type, text.fields(delta=delta))
+            elif number >= first:
+                yield self._event(number, step[0], self._draft(*step))
+            number += 1
         status = self.response["status"]
         name = status if status in ("completed", "failed") else "incomplete"
-        end = self._data(last, f"response.{name}", {"response": self.response})
-        return [*events, LoggedEvent(last, end)]
+        yield self._event(number, f"response.{name}", {"response": self.response})
 
-    def _data(self, number: int, event_type: str, fields: Json) -> bytes:
-        event = {"type": event_type, "sequence_number": number, **fields}
-        event = with_stream_id(event, self.stream_id)
-        data = dumps(event)
-        if self.message_bytes is not None and len(data) > self.message_bytes:
-            data = dumps(without_instructions(event))
-        return data
-
-    def _drafts(self, steps: list[Step]) -> Iterator[tuple[str, Json]]:
-        texts: dict[tuple[Any, ...], _TextOf] = {}
-        current = None
-        for step in steps:
+    def _check(self) -> None:
+        """Raise unless the steps are as many as the events, and have all text; make no event."""
+        count, texts = 0, set[_TextOf]()
+        for step, text in self._walk():
+            count += 1
             if isinstance(step, int):
-                if current is None:
-                    raise OutlineError("a delta has no place")
-                yield current.event_type, current.next_delta(step)
-            elif step[0].endswith(".delta"):
-                place = tuple(step)
-                current = texts.get(place) or texts.setdefault(place, _TextOf(self.response, *step))
+                text.advance(step)
+                texts.add(text)
             else:
-                yield step[0], self._draft(*step)
-        if any(text.read != len(text.whole) for text in texts.values()):
+                self._draft(*step)
+        if count != self._last:
+            raise OutlineError(f"{count} events in place of {self._last}")
+        if any(text.read != len(text.whole) for text in texts):
             raise OutlineError("the deltas have not all text of the response")
+
+    def _walk(self) -> Iterator[tuple[Step, "_TextOf"]]:
+        """Return each event's step, and for a delta its text."""
+        texts: dict[tuple[Any, ...], _TextOf] = {}
+        text = _NO_TEXT
+        for step in self._steps:
+            if isinstance(step, list) and step[0].endswith(".delta"):
+                place = tuple(step)
+                text = texts.get(place) or texts.setdefault(place, _TextOf(self.response, *step))
+            else:
+                yield step, text
+
+    def _event(self, number: int, event_type: str, fields: Json) -> LoggedEvent:
+        event = {"type": event_type, "sequence_number": number, **fields}
+        event = with_stream_id(event, self._stream_id)
+        data = dumps(event)
+        if self._message_bytes is not None and len(data) > self._message_bytes:
+            data = dumps(without_instructions(event))
+        return LoggedEvent(number, data)
 
     def _draft(
         self, event_type: str, output_index: Any, index: Any, usage: Json | None = None
@@ -211,8 +224,8 @@ class _TextOf:
         self.whole = str(parts[index]["text"])
         self._more = {"logprobs": []} if self.kind.logprobs else {}
 
-    def next_delta(self, length: int) -> Json:
-        """Return the fields of the delta that follows those before.
+    def advance(self, length: int) -> str:
+        """Return the text of the delta that follows those before.
 
         Raises
         ------
@@ -223,7 +236,7 @@ class _TextOf:
         self.read += length
         if not begin < self.read <= len(self.whole):
             raise OutlineError("a delta has more text than the response")
-        return self.fields(delta=self.whole[begin : self.read])
+        return self.whole[begin : self.read]
 
     def fields(self, **fields: str) -> Json:
         """Return the fields of an event that carries text."""
@@ -248,3 +261,7 @@ def _index(fields: Mapping[str, Any]) -> int | None:
     """Return the place of a part among those of its kind, for an event of a part."""
     found: int | None = fields.get(OUTPUT_TEXT.index, fields.get(SUMMARY_TEXT.index))
     return found
+
+
+_NO_TEXT = _TextOf({"output": [{"id": "", "arguments": ""}]}, _ARGUMENTS, 0, None)
+"""Stands for the text before the first place of a delta: it has none, so a delta is refused."""

@@ -130,13 +130,31 @@ async def refused_number(log: EventLog, response_id: str, first: int) -> Request
     # Where no event is lost, the client has the end. Else the end, or an event before it, may have
     # taken the number of another event that the client has.
     ended = meta is not None and meta.status.terminal
-    if meta and ended and (first > meta.next_sequence or await _has_lost_events(log, meta)):
-        return lost_response() if meta.status is Status.FAILED else _lost_events()
-    return no_such_event(first)
+    if meta and ended:
+        lost = await _has_lost_events(log, meta)
+        return refused_end(meta.status, first, end=0 if lost else meta.next_sequence)
+    return _no_such_event(first)
 
 
-def no_such_event(first: int) -> RequestError:
-    """Return the refusal of a reader that names an event which the response does not have."""
+def refused_end(status: str, first: int, *, end: int) -> RequestError:
+    """Return the refusal of a reader beyond the end of a response.
+
+    Parameters
+    ----------
+    status : str
+        The terminal status.
+    first : int
+        Sequence number of the event that the reader expects.
+    end : int
+        The number after the terminal event's: a reader beyond it has events that were lost. 0 if it
+        may have them in any case.
+    """
+    if first <= end:
+        return _no_such_event(first)
+    return lost_response() if status == Status.FAILED else _lost_events()
+
+
+def _no_such_event(first: int) -> RequestError:
     return RequestError(
         f"The response has no event {first - 1}, or has ended with it. Use the last "
         "sequence_number that you received.",

@@ -1,8 +1,8 @@
 """ResponseRetrieval: finds a response in the event log or, once it is stored, in the database."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from axon.conversations import Conversations
 from axon.event_log.checkpoint import is_behind_fork
@@ -13,17 +13,23 @@ from axon.ids import is_id
 from axon.jobs import Job
 from axon.protocol.item_pages import shown_items
 from axon.protocol.objects import Json
-from axon.protocol.outlines import OutlineError, events_again
+from axon.protocol.outlines import OutlineError, RemadeEvents
 from axon.responses.deletion import ResponseRows
 from axon.responses.resumption import (
-    no_such_event,
     refuse_hole,
+    refused_end,
     refused_number,
     refused_without_log,
     unconfirmed_events,
 )
 from axon.responses.terminator import unknown_response
 from axon.serialization import loads
+
+READERS = 32
+"""Stored responses whose events a process makes again at a time: each may be 1 MiB of JSON, which
+takes some MB while it is read."""
+READING_S = 10.0
+"""Seconds that a reader waits until there are fewer."""
 
 
 class ResponseRetrieval:
@@ -55,6 +61,7 @@ class ResponseRetrieval:
         self._rows = rows
         self._conversations = conversations
         self._pending = pending
+        self._reading = asyncio.Semaphore(READERS)
 
     async def response(self, response_id: str, *, tenant_id: str) -> Json:
         """Return the response object as it is now; a running one has no output yet.
@@ -119,10 +126,11 @@ class ResponseRetrieval:
 
     async def stored_events(
         self, response_id: str, *, tenant_id: str, after: int, connection_id: str = ""
-    ) -> Sequence[LoggedEvent] | None:
+    ) -> AsyncGenerator[LoggedEvent, None] | None:
         """Return the events that follow a sequence number, of a response that is only stored.
 
-        They are made again, number for number and delta for delta.
+        They are made again, number for number and delta for delta, as they are read; the caller
+        closes the generator. Its first event may raise what this method does.
 
         Parameters
         ----------
@@ -137,7 +145,7 @@ class ResponseRetrieval:
 
         Returns
         -------
-        Sequence[LoggedEvent] | None
+        AsyncGenerator[LoggedEvent, None] | None
             None if the log has the events, or will have them: they are to be followed there.
 
         Raises
@@ -151,16 +159,29 @@ class ResponseRetrieval:
         if meta is not None and await self._log.read(response_id, limit=1):
             await self._require_logged(meta, first=after + 1)
             return None
-        events = await self._made_again(response_id, tenant_id=tenant_id, first=after + 1)
-        if events is None:
-            raise await refused_without_log(
-                response_id,
-                conversations=self._conversations,
-                rows=self._rows,
-                tenant_id=tenant_id,
-                connection_id=connection_id,
-            )
-        return events
+        await self._remade(response_id, tenant_id, connection_id, first=after + 1)
+        return self._stored_events(response_id, tenant_id, connection_id, first=after + 1)
+
+    async def _stored_events(
+        self, response_id: str, tenant_id: str, connection_id: str, *, first: int
+    ) -> AsyncGenerator[LoggedEvent, None]:
+        """Yield the events of a stored response, which is read when the first one is."""
+        async with self._turn_to_read():
+            remade = await self._remade(response_id, tenant_id, connection_id, first=first)
+            for event in remade.since(first):
+                yield event
+
+    @asynccontextmanager
+    async def _turn_to_read(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(READING_S):
+                await self._reading.acquire()
+        except TimeoutError as error:
+            raise UnavailableError("too many stored responses are being read") from error
+        try:
+            yield
+        finally:
+            self._reading.release()
 
     async def _require_logged(self, meta: ResponseMeta, *, first: int) -> None:
         """Return if the log has the events from a number on, or will have them."""
@@ -172,23 +193,24 @@ class ResponseRetrieval:
         if first > last and (meta.status.terminal or not meta.incomplete):
             raise await refused_number(self._log, meta.response_id, first)
 
-    async def _made_again(
-        self, response_id: str, *, tenant_id: str, first: int
-    ) -> Sequence[LoggedEvent] | None:
-        """Return the events of a stored response; None if its record does not have them."""
+    async def _remade(
+        self, response_id: str, tenant_id: str, connection_id: str, *, first: int
+    ) -> RemadeEvents:
         stored = await self._rows.read(response_id, tenant_id=tenant_id)
         if stored is not None and stored.outline is not None:
             if is_behind_fork(stored.outline["forks"], first):
                 raise unconfirmed_events()
             if first > stored.last_number:
-                raise no_such_event(first)
+                raise refused_end(stored.response["status"], first, end=stored.last_number + 1)
             with suppress(OutlineError):  # events were lost, or the record is made from few of them
-                # In a thread: tens of milliseconds for a long answer, while other readers wait.
-                events = await asyncio.to_thread(
-                    events_again, stored.response, stored.outline, last=stored.last_number
-                )
-                return events[first:]
-        return None
+                return RemadeEvents(stored.response, stored.outline, last=stored.last_number)
+        raise await refused_without_log(
+            response_id,
+            conversations=self._conversations,
+            rows=self._rows,
+            tenant_id=tenant_id,
+            connection_id=connection_id,
+        )
 
     async def _describe(self, response_id: str, *, tenant_id: str) -> ResponseMeta | None:
         if not is_id("resp", response_id):
