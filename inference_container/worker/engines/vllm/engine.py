@@ -304,10 +304,10 @@ def _refusal(request: GenerateRequest, error: Exception) -> EngineError:
 
     A format and a bias are the client's own: everything else in the request is Axon's.
     """
-    if request.sampling.logit_bias:
-        return RefusedError(f"The model cannot answer with this 'logit_bias': {error}")
-    if request.text_format is not None:
-        return RefusedError(f"The model cannot answer in this 'text.format': {error}")
+    given = {"logit_bias": request.sampling.logit_bias, "text.format": request.text_format}
+    names = " and ".join(f"'{name}'" for name, value in given.items() if value)
+    if names:
+        return RefusedError(f"The model cannot answer with this {names}: {error}")
     return EngineError(str(error))
 
 

@@ -44,11 +44,11 @@ def fingerprint(request: CreateResponse) -> str:
 
     A client may send its request again to a function of another version, which must find the same
     digest. So a field that was added after the first version counts only if the client has set it;
-    null is what absence is.
+    null is what absence is. Axon itself sets `early_usage`, by the API that the request came to.
     """
     added = type(request).model_fields.keys() - _FIRST_FIELDS
     unset = {name for name in added if not _is_set(request, name)}
-    return digest(request.model_dump_json(exclude={"stream_id", *unset}).encode())
+    return digest(request.model_dump_json(exclude={"stream_id", "early_usage", *unset}).encode())
 
 
 def _is_set(request: CreateResponse, name: str) -> bool:
