@@ -19,7 +19,6 @@ from axon.settings import RelaySettings
 from relay.completion import DeliveryCompletion
 from relay.dispatcher import Dispatcher
 from relay.failover import Failover
-from relay.http import serve_http
 from relay.lease import Lease
 from relay.metrics import CountedConnections, RelayMetrics
 from relay.reconciler import DeliveryReconciler
@@ -40,9 +39,6 @@ async def serve(settings: RelaySettings, *, stop: asyncio.Event) -> None:
             runner = await serve_health(
                 health, port=port, registry=registry, token=settings.health_token
             )
-            stack.push_async_callback(runner.cleanup)
-        if port := settings.http_port:
-            runner = await serve_http(health, port=port)
             stack.push_async_callback(runner.cleanup)
         await relay.run(stop)
 

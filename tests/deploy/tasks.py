@@ -13,7 +13,7 @@ from tests.deploy.emulator.plan import PATH
 from tests.deploy.machine import Machine
 from tests.support.repository import ROOT
 
-OWN_PORTS = ("AXON_HEALTH_PORT", "AXON_HTTP_PORT")
+OWN_PORTS = ("AXON_HEALTH_PORT",)
 """A container has its ports for itself; here they must be free ones."""
 
 

@@ -155,7 +155,7 @@ def test_image_of_the_relay_starts_and_answers_its_health_check(
     tmp_path: Path, valkey_server: Valkey, servers: Servers
 ) -> None:
     image = unpack(RELAY, tmp_path).image
-    health, http = servers.ports.reserve(), servers.ports.reserve()
+    health = servers.ports.reserve()
     environ = {
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -164,7 +164,6 @@ def test_image_of_the_relay_starts_and_answers_its_health_check(
         "AXON_CONNECTIONS_ENDPOINT": "http://127.0.0.1:1/responses",
         "AXON_HISTORY_QUEUE_URL": "http://127.0.0.1:1/queue",
         "AXON_HEALTH_PORT": str(health),
-        "AXON_HTTP_PORT": str(http),
     }
     probe = [*image.command("HEALTHCHECK")[:-1], str(health)]
     with started(tmp_path, image.command("ENTRYPOINT"), environ) as relay:

@@ -207,7 +207,7 @@ class ModelsSettings(ValkeySettings, PostgresSettings):
 
 
 class RelaySettings(EventLogSettings):
-    """The relay. `health_port` is for the container itself, `http_port` for the load balancer.
+    """The relay. `health_port` is for the container itself.
 
     `health_token`: what requests to `health_port` must send, where other users reach it.
     """
@@ -218,7 +218,6 @@ class RelaySettings(EventLogSettings):
     relay_lease_s: Seconds = 2
     health_port: Port = 0
     health_token: SecretStr | None = None
-    http_port: Port = 0
     stop_timeout_s: Seconds = 20
     otlp_endpoint: str | None = None
 
