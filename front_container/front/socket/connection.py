@@ -5,7 +5,7 @@ from contextlib import suppress
 from struct import pack
 from typing import Literal, Protocol
 
-from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.http_websocket import WebSocketReader, WebSocketWriter
 from typing_extensions import override
 
@@ -31,15 +31,12 @@ class StalledError(ClientGoneError):
 
 
 class ClientSocket(Protocol):
-    """A client's WebSocket as a session uses it: `SocketConnection`, and a fake for tests.
+    """A client's WebSocket as a session uses it: `SocketConnection`, and a fake for tests."""
 
-    Attributes
-    ----------
-    refused : bool
-        True once the connection was closed for what the client has sent.
-    """
-
-    refused: bool
+    @property
+    def refused(self) -> bool:
+        """True once the connection is closed for what the client has sent, also while it closes."""
+        ...
 
     async def receive(self) -> bytes | None:
         """Return the client's next message; None once the connection is closed.
@@ -86,7 +83,11 @@ class SocketConnection(ClientSocket):
     def __init__(self, request: web.Request, *, bodies: Bodies) -> None:
         self._request = request
         self._response = _Response(bodies)
-        self.refused = False
+
+    @property
+    @override
+    def refused(self) -> bool:
+        return self._response.refused
 
     @property
     def response(self) -> web.StreamResponse:
@@ -124,11 +125,7 @@ class SocketConnection(ClientSocket):
             text: bytes = message.data
             return text
         if message.type is WSMsgType.BINARY:
-            self.refused = True
             await self.close(WSCloseCode.UNSUPPORTED_DATA, "Send text messages.")
-        # The library has answered by then, for example with 1009 to a message that is too long.
-        self.refused |= isinstance(message.data, WebSocketError)
-        self.refused |= self._response.arriving.refused is not None
         return None
 
     @override
@@ -168,6 +165,7 @@ class _Response(web.WebSocketResponse[Literal[False]]):
             writer_limit=2**62,
         )
         self._max_bytes = bodies.max_bytes
+        self.refused = False
         self.arriving = ArrivingMessages(bodies)
 
     @override
@@ -220,6 +218,10 @@ class _Response(web.WebSocketResponse[Literal[False]]):
             code, reason = WSCloseCode.TRY_AGAIN_LATER, self.arriving.refused.message
         elif code == WSCloseCode.MESSAGE_TOO_BIG:
             reason = f"A message may have {self._max_bytes:,} bytes at most."
+        # Before anything is awaited: a client closes its side as soon as it reads the close frame,
+        # which ends this call, and would count as one that has left. The library answers a client
+        # that closes first with the code OK.
+        self.refused = self.refused or code != WSCloseCode.OK
         if reason:
             await self.send_frame(pack("!H", code) + reason.encode(), WSMsgType.CLOSE)
             # The rest of the message still arrives. To close a connection with unread data resets

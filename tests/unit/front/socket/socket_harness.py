@@ -22,8 +22,9 @@ TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 class FakeSocket(ClientSocket):
     """A client's WebSocket; `closed` is the code and the reason with which the server closed it."""
 
+    refused = False
+
     def __init__(self) -> None:
-        self.refused = False
         self.sent: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
         self.stalled = self.gone = False

@@ -8,13 +8,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from axon.event_log.log import Status
 from axon.serialization import dumps, loads
 from front.slow_readers import BUFFER_BYTES
 from front.socket import connection
 from tests.support.eventually import eventually
 from tests.support.principals import a_principal
 from tests.unit.axon.samples import MODEL
-from tests.unit.front.front_harness import KEY, MAX_BODY_BYTES, FrontHarness
+from tests.unit.front.front_harness import HELD_BYTES, KEY, MAX_BODY_BYTES, FrontHarness
 
 PATH = "/v1/responses"
 HANDSHAKE = (
@@ -106,6 +107,25 @@ async def test_connections_hold_a_bounded_number_of_bytes_that_arrive(
         async with await harness.post(input="x" * 90_000) as refused:
             assert refused.status == 503
     assert harness.context.bodies.held == 0
+
+
+@pytest.mark.parametrize(("length", "code"), [(MAX_BODY_BYTES + 1, 1009), (90_000, 1013)])
+async def test_connection_that_refuses_a_message_cancels_nothing(
+    harness: FrontHarness, length: int, code: int
+) -> None:
+    """The client closes its side as soon as it reads the close frame."""
+    async with harness.client.ws_connect(PATH) as opened:
+        create = {"type": "response.create", "model": MODEL, "input": "hello"}
+        await opened.send_json(create | {"cancel_on_disconnect": True})
+        response_id = await harness.submitted()
+        harness.context.bodies.hold(HELD_BYTES - 80_000)
+        await opened.send_str(padded(length).decode())
+        async for _ in opened:  # the events of the response
+            pass
+        assert opened.close_code == code
+    await eventually(lambda: not harness.context.requests.count)
+    await harness.reader.drain()
+    assert await harness.responses.status(response_id) is Status.QUEUED
 
 
 async def test_connection_counts_what_came_with_its_handshake(harness: FrontHarness) -> None:
