@@ -1,6 +1,7 @@
 """Bodies of requests: read within limits of size, of time and of this process's memory."""
 
 import asyncio
+from collections import Counter
 
 from aiohttp import web
 
@@ -11,7 +12,10 @@ from axon.protocol.objects import Json
 BODY_S = 60.0
 """Seconds for a request's body to arrive."""
 HELD_BYTES = 64 * 2**20
-"""Bytes of bodies that one process holds while they arrive: 32 of the longest that it takes."""
+"""Bytes of bodies that one process holds while they arrive, 32 of the longest that it takes; and as
+many of messages that arrive on sockets."""
+TENANT_SHARE = 4
+"""A tenant holds this part of them at most, so that one that sends slowly stops no other one."""
 _JSON_TYPES = ("application/json", "text/json")
 _ENCODINGS = ("gzip", "deflate", "identity")
 """Compressions of bodies that every front decodes; brotli and zstd need libraries."""
@@ -26,6 +30,65 @@ def unsupported_encoding() -> RequestError:
     )
 
 
+class HeldBytes:
+    """Counts the bytes that a process holds of what still arrives: of each tenant, and of all.
+
+    Parameters
+    ----------
+    most : int
+        Bytes that are held together.
+    longest : int
+        Bytes of the longest body: one always fits.
+
+    Attributes
+    ----------
+    count : int
+        Bytes that are held now.
+    longest : int
+        As above.
+    """
+
+    def __init__(self, *, most: int, longest: int) -> None:
+        self.count = 0
+        self.longest = longest
+        self._most = max(longest, most)
+        self._most_of_tenant = max(longest, most // TENANT_SHARE)
+        self._by_tenant = Counter[str]()
+
+    def hold(self, count: int, *, tenant_id: str) -> None:
+        """Count bytes that are held from now on, until `release`.
+
+        Raises
+        ------
+        RequestError
+            Too many are held at once, of the tenant or of all.
+        """
+        if self._by_tenant[tenant_id] + count > self._most_of_tenant:
+            raise RequestError(
+                "Too many of your requests arrive at once. Send this one again when others have "
+                "arrived.",
+                code="rate_limit_exceeded",
+                status=429,
+            )
+        if self.count + count > self._most:
+            raise RequestError(
+                "Too many requests arrive at once. Send this one again in a moment.",
+                code="server_overloaded",
+                status=503,
+            )
+        self._add(count, tenant_id)
+
+    def release(self, count: int, *, tenant_id: str) -> None:
+        """Count bytes no longer that were held."""
+        self._add(-count, tenant_id)
+        if not self._by_tenant[tenant_id]:
+            del self._by_tenant[tenant_id]
+
+    def _add(self, count: int, tenant_id: str) -> None:
+        self.count += count
+        self._by_tenant[tenant_id] += count
+
+
 class Bodies:
     """Reads the bodies of requests, and counts what it holds of those that still arrive.
 
@@ -34,29 +97,31 @@ class Bodies:
     max_bytes : int
         The longest body, decompressed.
     held_bytes : int
-        Bytes that are held of all bodies together; one body always fits.
+        Bytes that are held of all bodies together, and of all messages of sockets together.
 
     Attributes
     ----------
     max_bytes : int
         The longest body.
-    held : int
-        Bytes that are held now.
+    held : HeldBytes
+        What is held of bodies.
+    held_of_sockets : HeldBytes
+        What is held of the messages of sockets, which are not to take the room of bodies.
     """
 
     def __init__(self, *, max_bytes: int, held_bytes: int = HELD_BYTES) -> None:
         self.max_bytes = max_bytes
-        self.held = 0
-        self._most = max(max_bytes, held_bytes)
+        self.held = HeldBytes(most=held_bytes, longest=max_bytes)
+        self.held_of_sockets = HeldBytes(most=held_bytes, longest=max_bytes)
 
-    async def read_json(self, request: web.Request) -> Json:
+    async def read_json(self, request: web.Request, *, tenant_id: str) -> Json:
         """Return the JSON object that a request's body holds.
 
         Raises
         ------
         RequestError
             No JSON (415 or 400), too long (413), it did not arrive in time (408), or too many
-            bodies arrive at once (503).
+            bodies arrive at once (503; 429 if they are the tenant's).
         """
         if request.content_type not in _JSON_TYPES:
             raise RequestError(
@@ -72,7 +137,7 @@ class Bodies:
         body = bytearray()
         try:
             async with asyncio.timeout(BODY_S):
-                await self._receive(request, body)
+                await self._receive(request, body, tenant_id)
             return parse_object(bytes(body))
         except TimeoutError as error:
             raise RequestError(
@@ -87,35 +152,15 @@ class Bodies:
                 code="invalid_json",
             ) from error
         finally:
-            self.release(len(body))
+            self.held.release(len(body), tenant_id=tenant_id)
 
-    def hold(self, count: int) -> None:
-        """Count bytes that are held from now on, until `release`.
-
-        Raises
-        ------
-        RequestError
-            Too many are held at once.
-        """
-        if self.held + count > self._most:
-            raise RequestError(
-                "Too many requests arrive at once. Send this one again in a moment.",
-                code="server_overloaded",
-                status=503,
-            )
-        self.held += count
-
-    def release(self, count: int) -> None:
-        """Count bytes no longer that were held."""
-        self.held -= count
-
-    async def _receive(self, request: web.Request, body: bytearray) -> None:
+    async def _receive(self, request: web.Request, body: bytearray, tenant_id: str) -> None:
         """Add all parts of a body, which are counted as held."""
         async for part in request.content.iter_any():
             if len(body) + len(part) > self.max_bytes:
                 raise self._too_large()
             # Not by its Content-Length before: clients that send nothing would hold all of it.
-            self.hold(len(part))
+            self.held.hold(len(part), tenant_id=tenant_id)
             body += part
 
     def _too_large(self) -> RequestError:

@@ -103,7 +103,9 @@ class _Endpoint(Generic[Request]):
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its completion, or with the chunks of it as they come."""
-        body = await self._context.bodies.read_json(call.request)
+        body = await self._context.bodies.read_json(
+            call.request, tenant_id=call.principal.tenant_id
+        )
         add_idempotency_key(body, call.request)
         request = self._view.parse(body)
         # These APIs cannot resume an answer. But a client with an idempotency key that sends its

@@ -52,7 +52,10 @@ class _ConversationRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Create a conversation, perhaps with its first items."""
-        body = parse(CreateConversation, await self._bodies.read_json(call.request))
+        body = parse(
+            CreateConversation,
+            await self._bodies.read_json(call.request, tenant_id=call.principal.tenant_id),
+        )
         created = await self._items.create(
             items_of(body),
             metadata=body.metadata,
@@ -68,7 +71,10 @@ class _ConversationRoutes:
 
     async def update(self, call: Call) -> web.StreamResponse:
         """Replace a conversation's metadata."""
-        body = parse(UpdateConversation, await self._bodies.read_json(call.request))
+        body = parse(
+            UpdateConversation,
+            await self._bodies.read_json(call.request, tenant_id=call.principal.tenant_id),
+        )
         changed = await self._named.label(
             _id_of(call), tenant_id=call.principal.tenant_id, metadata=body.metadata
         )
@@ -82,7 +88,10 @@ class _ConversationRoutes:
     async def add_items(self, call: Call) -> web.StreamResponse:
         """Add items at a conversation's end; answer with them."""
         INCLUDE.check(call.request.query)
-        body = parse(CreateItems, await self._bodies.read_json(call.request))
+        body = parse(
+            CreateItems,
+            await self._bodies.read_json(call.request, tenant_id=call.principal.tenant_id),
+        )
         added = await self._items.add(
             _id_of(call),
             items_of(body),

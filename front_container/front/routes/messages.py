@@ -51,7 +51,9 @@ class _MessageRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its message, or with the events of it as they come."""
-        body = await self._context.bodies.read_json(call.request)
+        body = await self._context.bodies.read_json(
+            call.request, tenant_id=call.principal.tenant_id
+        )
         add_idempotency_key(body, call.request)
         request = parse_message(body)
         # This API cannot resume an answer. But a client with an idempotency key that sends its
@@ -70,7 +72,9 @@ class _MessageRoutes:
 
     async def count_tokens(self, call: Call) -> web.StreamResponse:
         """Answer with the tokens that a message's prompt would have."""
-        body = await self._context.bodies.read_json(call.request)
+        body = await self._context.bodies.read_json(
+            call.request, tenant_id=call.principal.tenant_id
+        )
         asked = to_count(to_create_response(parse_message(body, CountTokens)))
         tokens = await counted(self._context, call, asked, check_answered=check_answered)
         return json_answer({"input_tokens": tokens})

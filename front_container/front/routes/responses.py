@@ -173,7 +173,9 @@ class _ResponseRoutes:
 
     async def _body(self, call: Call) -> Json:
         """Return a request's decoded body, with items in place of references to them."""
-        body = await self._context.bodies.read_json(call.request)
+        body = await self._context.bodies.read_json(
+            call.request, tenant_id=call.principal.tenant_id
+        )
         return await self._references.resolved(body, tenant_id=call.principal.tenant_id)
 
     async def _response(self, call: Call, response_id: str) -> Json:

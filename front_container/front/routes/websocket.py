@@ -31,7 +31,9 @@ async def _serve(context: FrontContext, call: Call) -> web.StreamResponse:
     _require_upgrade(request)
     cancel_on_disconnect = _setting(request)
     context.sockets.require_room()
-    connection = SocketConnection(request, bodies=context.bodies)
+    connection = SocketConnection(
+        request, bodies=context.bodies, tenant_id=call.principal.tenant_id
+    )
     session = SocketSession(
         connection=connection,
         requests=SocketRequests(

@@ -1,34 +1,50 @@
 """ArrivingMessages: counts what a socket has received of a message that is not complete."""
 
+import asyncio
+from collections.abc import Callable
+
 from axon.exceptions import RequestError
-from front.bodies import Bodies
+from front.bodies import BODY_S, HeldBytes
 
 _LONGEST_HEADER = 14
 """Bytes before a frame's content: two, eight of a length, four of a mask (RFC 6455, 5.2)."""
 _CONTROL = 8
 """Frames with this opcode, and higher ones, are no part of a message."""
+_TOO_SLOW = RequestError(
+    f"A message did not arrive within {BODY_S:.0f} seconds. Connect again, and send it again.",
+    code="request_timeout",
+    status=408,
+)
 
 
 class ArrivingMessages:
-    """Counts the bytes of one socket's incomplete message among those that a process holds.
+    """Counts the bytes of one socket's incomplete message, and limits the time that it takes.
 
     The library keeps them, up to the length of a message for each socket, and tells nobody. So this
     follows the frames itself: their headers, and how much of each is still to come.
 
     Parameters
     ----------
-    bodies : Bodies
+    held : HeldBytes
         Counts what the process holds.
+    tenant_id : str
+        Whose socket it is.
+    late : Callable[[], None]
+        Called when a message has not arrived within `front.bodies.BODY_S`.
 
     Attributes
     ----------
     refused : RequestError | None
-        Why no more is taken: the process holds too much.
+        Why no more is taken: the process holds too much, or the message arrives too slowly.
     """
 
-    def __init__(self, bodies: Bodies) -> None:
+    def __init__(self, held: HeldBytes, *, tenant_id: str, late: Callable[[], None]) -> None:
         self.refused: RequestError | None = None
-        self._bodies = bodies
+        self._bytes = held
+        self._tenant_id = tenant_id
+        self._late = late
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_message = False
         self._held = 0
         self._header = b""
         self._left = 0
@@ -46,12 +62,24 @@ class ArrivingMessages:
                 position += self._read_header(data, position)
             if self._in_frame and not self._left:
                 self._end_frame()
+        # After the data: most messages come whole, and need no timer. A new frame of the same
+        # message does not start it again: a client could send one byte in each.
+        if self._in_message and self._timer is None and self.refused is None:
+            self._timer = asyncio.get_running_loop().call_later(BODY_S, self._refuse_late)
         return self.refused is None
 
     def release(self) -> None:
         """Count nothing any more."""
-        self._bodies.release(self._held)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._in_message = False
+        self._bytes.release(self._held, tenant_id=self._tenant_id)
         self._held = 0
+
+    def _refuse_late(self) -> None:
+        self.refused = _TOO_SLOW
+        self._late()
 
     def _read_header(self, data: bytes, position: int) -> int:
         """Read a frame's header, or a part of it; return how many bytes of the data it takes."""
@@ -62,14 +90,18 @@ class ArrivingMessages:
             self._header = header
             return len(header) - known
         self._header, self._left, self._in_frame = header[:size], length, True
+        self._in_message |= self._is_data
         return size - known
 
     def _take(self, count: int) -> None:
         self._left -= count
-        if self._header[0] & 15 >= _CONTROL:
+        if not self._is_data:
             return
+        # The library refuses a message that is longer, and says so. Counted to its end, it would be
+        # refused here for what the process holds.
+        count = min(count, self._bytes.longest - self._held)
         try:
-            self._bodies.hold(count)
+            self._bytes.hold(count, tenant_id=self._tenant_id)
         except RequestError as error:
             self.refused = error
         else:
@@ -77,9 +109,13 @@ class ArrivingMessages:
 
     def _end_frame(self) -> None:
         last = self._header[0] >> 7
-        if last and self._header[0] & 15 < _CONTROL:
+        if last and self._is_data:
             self.release()
         self._header, self._in_frame = b"", False
+
+    @property
+    def _is_data(self) -> bool:
+        return self._header[0] & 15 < _CONTROL
 
 
 def _frame(header: bytes) -> tuple[int, int]:

@@ -78,11 +78,13 @@ class SocketConnection(ClientSocket):
     bodies : Bodies
         Has the longest message, of one or several frames, and counts what is held of those that
         still arrive.
+    tenant_id : str
+        Whose socket it is.
     """
 
-    def __init__(self, request: web.Request, *, bodies: Bodies) -> None:
+    def __init__(self, request: web.Request, *, bodies: Bodies, tenant_id: str) -> None:
         self._request = request
-        self._response = _Response(bodies)
+        self._response = _Response(bodies, tenant_id)
 
     @property
     @override
@@ -153,7 +155,7 @@ class _Response(web.WebSocketResponse[Literal[False]]):
     they save for events of this length.
     """
 
-    def __init__(self, bodies: Bodies) -> None:
+    def __init__(self, bodies: Bodies, tenant_id: str) -> None:
         # The library refuses messages of its limit, and longer ones. Its writer waits for slow
         # clients without a limit of time, so `drain_slow_client` does that.
         super().__init__(
@@ -166,7 +168,9 @@ class _Response(web.WebSocketResponse[Literal[False]]):
         )
         self._max_bytes = bodies.max_bytes
         self.refused = False
-        self.arriving = ArrivingMessages(bodies)
+        self.arriving = ArrivingMessages(
+            bodies.held_of_sockets, tenant_id=tenant_id, late=self.refuse_data
+        )
 
     @override
     def _post_start(
@@ -181,9 +185,9 @@ class _Response(web.WebSocketResponse[Literal[False]]):
         handler._payload_parser = parser  # noqa: SLF001
 
     def refuse_data(self) -> None:
-        """Close the connection, as the process holds too much of what arrives."""
+        """Close the connection, as too much arrives, or too slowly: `arriving.refused`."""
         if self._reader is not None:
-            self._reader.set_exception(ConnectionError("too much arrives"))
+            self._reader.set_exception(ConnectionError("what arrives is refused"))
 
     async def drain_slow_client(self) -> None:
         """Wait while too much that was written waits for the client.

@@ -66,7 +66,7 @@ async def test_protocol_ends_a_body_at_once_whose_chunks_are_malformed(
 ) -> None:
     status, _, body = await ask(harness, CHUNKED + "1\r\n{\r\n", "zz\r\n")
     assert (status, loads(body)["error"]["code"]) == (400, "invalid_json")
-    assert harness.context.bodies.held == 0
+    assert harness.context.bodies.held.count == 0
 
 
 async def test_protocol_answers_a_failure_outside_of_routes_in_the_shape_of_the_api(

@@ -11,7 +11,7 @@ import pytest
 from axon.event_log.log import Status
 from axon.serialization import dumps, loads
 from front.slow_readers import BUFFER_BYTES
-from front.socket import connection
+from front.socket import arriving, connection
 from tests.support.eventually import eventually
 from tests.support.principals import a_principal
 from tests.unit.axon.samples import MODEL
@@ -100,13 +100,14 @@ async def test_connections_hold_a_bounded_number_of_bytes_that_arrive(
     async with raw(harness) as (_, first), raw(harness) as (reader, second):
         # As much as the process holds at most, without an end, and some with the handshake.
         first.write(part[:-1])
-        await eventually(lambda: harness.context.bodies.held >= 89_000)
+        await eventually(lambda: harness.context.bodies.held_of_sockets.count >= 89_000)
         second.write(part[:-1])
         opcode, data = await received(reader)
         assert (opcode, int.from_bytes(data[:2], "big")) == (8, 1013)
-        async with await harness.post(input="x" * 90_000) as refused:
-            assert refused.status == 503
-    assert harness.context.bodies.held == 0
+        # HTTP has a room of its own, which sockets cannot take.
+        async with await harness.post(input="x" * 90_000, max_output_tokens=-1) as answer:
+            assert answer.status == 400
+    assert harness.context.bodies.held_of_sockets.count == 0
 
 
 @pytest.mark.parametrize(("length", "code"), [(MAX_BODY_BYTES + 1, 1009), (90_000, 1013)])
@@ -118,7 +119,7 @@ async def test_connection_that_refuses_a_message_cancels_nothing(
         create = {"type": "response.create", "model": MODEL, "input": "hello"}
         await opened.send_json(create | {"cancel_on_disconnect": True})
         response_id = await harness.submitted()
-        harness.context.bodies.hold(HELD_BYTES - 80_000)
+        harness.context.bodies.held_of_sockets.hold(HELD_BYTES - 80_000, tenant_id="other")
         await opened.send_str(padded(length).decode())
         async for _ in opened:  # the events of the response
             pass
@@ -128,14 +129,26 @@ async def test_connection_that_refuses_a_message_cancels_nothing(
     assert await harness.responses.status(response_id) is Status.QUEUED
 
 
+async def test_connection_whose_message_takes_too_long_is_closed(
+    harness: FrontHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arriving, "BODY_S", 0.01)
+    async with raw(harness) as (reader, writer):
+        writer.write(frame(TEXT, padded(90_000))[:-1])
+        opcode, data = await received(reader)
+        assert (opcode, int.from_bytes(data[:2], "big")) == (8, 1013)
+        assert data[2:].startswith(b"A message did not arrive within 60 seconds.")
+    assert harness.context.bodies.held_of_sockets.count == 0
+
+
 async def test_connection_counts_what_came_with_its_handshake(harness: FrontHarness) -> None:
     part = frame(TEXT, padded(90_000))
     async with raw(harness, also=part[:-1]) as (reader, writer):
-        await eventually(lambda: harness.context.bodies.held == 89_999)
+        await eventually(lambda: harness.context.bodies.held_of_sockets.count == 89_999)
         writer.write(part[-1:])
         _, answer = await received(reader)
         assert loads(answer)["error"]["code"] == "unknown_event_type"
-        assert harness.context.bodies.held == 0
+        assert harness.context.bodies.held_of_sockets.count == 0
 
 
 async def test_connection_joins_the_fragments_of_a_message(harness: FrontHarness) -> None:
