@@ -5,7 +5,7 @@ import pytest
 from axon.exceptions import RequestError
 from axon.ids import new_id, same_id
 from axon.protocol.requests import parse_body
-from axon.responses.references import MAX_REFERENCES, ItemReferences
+from axon.responses.references import MAX_REFERENCES, READS, ItemReferences
 from axon.responses.request_size import JOB_BYTES
 from tests.unit.axon.responses.service_harness import ResponseHarness
 from tests.unit.axon.samples import MODEL, TENANT
@@ -104,3 +104,20 @@ async def test_references_are_bounded_in_number_and_size(
     assert many.code == "array_above_max_length"
     large = await refusal(references, *[reference(item_id)] * (JOB_BYTES // 5_000))
     assert (large.code, large.status) == ("request_too_large", 413)
+
+
+async def test_references_to_large_items_are_refused_before_all_are_read(
+    harness: ResponseHarness, references: ItemReferences, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, retrieve = list[str](), harness.retrieval.response
+
+    async def response(response_id: str, *, tenant_id: str) -> dict[str, Any]:
+        read.append(response_id)
+        found = await retrieve(response_id, tenant_id=tenant_id)
+        return found | {"output": [found["output"][0] | {"id": same_id("msg", response_id)}]}
+
+    items = [await answered(harness, "x" * 60_000) for _ in range(4 * READS)]
+    monkeypatch.setattr(harness.retrieval, "response", response)
+    large = await refusal(references, *map(reference, items))
+    assert large.code == "request_too_large"
+    assert len(read) <= 2 * READS

@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
 
 import pytest
 
@@ -8,7 +10,7 @@ from axon.exceptions import RequestError, UnavailableError
 from axon.history import HistoryRecord
 from axon.jobs import Job
 from axon.responses.finisher import FinishedResponse
-from axon.responses.retrieval import READERS, ResponseRetrieval
+from axon.responses.retrieval import READERS, TENANT_READERS, ResponseRetrieval
 from tests.unit.axon.responses.service_harness import ResponseHarness
 from tests.unit.axon.samples import CONNECTION, TENANT, a_job
 
@@ -34,10 +36,14 @@ def retrieval(harness: ResponseHarness) -> ResponseRetrieval:
 
 
 async def stored_answer(
-    harness: ResponseHarness, *texts: str, forks: str = "", kept: bool = True
+    harness: ResponseHarness,
+    *texts: str,
+    forks: str = "",
+    kept: bool = True,
+    tenant_id: str = TENANT,
 ) -> tuple[Job, list[LoggedEvent]]:
     """Store an answer that no log has; return its events."""
-    job = a_job()
+    job = a_job(tenant_id=tenant_id)
     transcript = job.transcript()
     events = transcript.first_events()
     for text in texts:
@@ -120,21 +126,30 @@ class TestResponseRetrieval:
     async def test_makes_the_events_of_a_bounded_number_of_responses_at_a_time(
         self, harness: ResponseHarness, retrieval: ResponseRetrieval
     ) -> None:
-        job, events = await stored_answer(harness, "Hello")
-        readers = []
-        for _ in range(READERS + 1):
-            again = await retrieval.stored_events(job.response_id, tenant_id=TENANT, after=-1)
-            assert again is not None
-            readers.append(again)
-        for reader in readers[:READERS]:
-            await anext(reader)
-        late = asyncio.create_task(anext(readers[READERS]))
-        await asyncio.sleep(0)
-        assert not late.done()
-        await readers[0].aclose()
-        assert (await late).data == events[0].data
-        for reader in readers:
-            await reader.aclose()
+        async with AsyncExitStack() as stack:
+
+            async def reader(tenant_id: str) -> AsyncGenerator[LoggedEvent, None]:
+                job, _ = await stored_answer(harness, "Hello", tenant_id=tenant_id)
+                again = await retrieval.stored_events(
+                    job.response_id, tenant_id=tenant_id, after=-1
+                )
+                assert again is not None
+                return await stack.enter_async_context(aclosing(again))
+
+            async def waits(tenant_id: str, *, behind: AsyncGenerator[LoggedEvent, None]) -> None:
+                late = asyncio.create_task(anext(await reader(tenant_id)))
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                assert not late.done()
+                await behind.aclose()
+                assert (await late).sequence_number == 0
+
+            reading = []
+            for number in range(READERS):
+                reading.append(await reader(f"tenant-{number // TENANT_READERS}"))
+                await anext(reading[-1])
+            await waits("tenant-0", behind=reading[0])
+            await waits("another", behind=reading[TENANT_READERS])
 
     async def test_refuses_events_that_a_stored_response_does_not_have(
         self, harness: ResponseHarness, retrieval: ResponseRetrieval

@@ -1,7 +1,8 @@
 """ItemReferences: puts items of stored responses in place of a request's references to them."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Mapping
 
 from axon.exceptions import RequestError, UnavailableError
 from axon.ids import is_id, same_id
@@ -62,7 +63,7 @@ class ItemReferences:
             )
         try:
             async with asyncio.timeout(READING_S):
-                found = await self._items(set(wanted.values()), tenant_id=tenant_id)
+                found = await self._items(Counter(wanted.values()), tenant_id=tenant_id)
         except TimeoutError as error:
             raise UnavailableError(f"not all items were read in {READING_S} s") from error
         _check(wanted, found)
@@ -71,15 +72,23 @@ class ItemReferences:
             items[int(where.rpartition(".")[2])] = found[item_id]
         return body | {"input": items}
 
-    async def _items(self, wanted: Collection[str], *, tenant_id: str) -> dict[str, Json]:
-        """Return the output items, by their ids, of all responses that these ids lead to."""
+    async def _items(self, wanted: Counter[str], *, tenant_id: str) -> dict[str, Json]:
+        """Return the output items, by their ids, of all responses that these ids lead to.
+
+        `wanted` says how often each is referred to.
+        """
         ids = sorted({same_id("resp", item_id) for item_id in wanted})
         ids = [response_id for response_id in ids if is_id("resp", response_id)]
         found: dict[str, Json] = {}
+        size = 0
         for first in range(0, len(ids), READS):
             reads = (self._output(each, tenant_id=tenant_id) for each in ids[first : first + READS])
             for output in await asyncio.gather(*reads):  # `resolved` limits the time
-                found.update((item["id"], item) for item in output if item["id"] in wanted)
+                items = {item["id"]: item for item in output if item["id"] in wanted}
+                size += sum(json_bytes(item) * wanted[item_id] for item_id, item in items.items())
+                found |= items
+            # Before more of them are read and kept; one long item may be referred to many times.
+            _check_size(size)
         return found
 
     async def _output(self, response_id: str, *, tenant_id: str) -> list[Json]:
@@ -112,12 +121,13 @@ def _check(wanted: Mapping[str, str], found: Mapping[str, Json]) -> None:
                 param=where,
                 status=404,
             )
-    sizes = {item_id: json_bytes(item) for item_id, item in found.items()}
-    # Before the job is encoded: one long item may be referred to many times.
-    if (size := sum(sizes[item_id] for item_id in wanted.values())) > JOB_BYTES:
+
+
+def _check_size(size: int) -> None:
+    if size > JOB_BYTES:
         raise RequestError(
-            f"The request is too large: the items that it refers to have {size:,} bytes, and "
-            f"{JOB_BYTES:,} at most can be queued. Refer to fewer.",
+            f"The request is too large: of the items that it refers to, some alone have {size:,} "
+            f"bytes, and {JOB_BYTES:,} at most can be queued. Refer to fewer.",
             code="request_too_large",
             param="input",
             status=413,

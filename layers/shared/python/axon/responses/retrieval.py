@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from weakref import WeakValueDictionary
 
 from axon.conversations import Conversations
 from axon.event_log.checkpoint import is_behind_fork
@@ -28,6 +29,8 @@ from axon.serialization import loads
 READERS = 32
 """Stored responses whose events a process makes again at a time: each may be 1 MiB of JSON, which
 takes some MB while it is read."""
+TENANT_READERS = 8
+"""Most of them that are one tenant's: a client that reads slowly holds its turn."""
 READING_S = 10.0
 """Seconds that a reader waits until there are fewer."""
 
@@ -62,6 +65,7 @@ class ResponseRetrieval:
         self._conversations = conversations
         self._pending = pending
         self._reading = asyncio.Semaphore(READERS)
+        self._tenant_reading = WeakValueDictionary[str, asyncio.Semaphore]()
 
     async def response(self, response_id: str, *, tenant_id: str) -> Json:
         """Return the response object as it is now; a running one has no output yet.
@@ -166,22 +170,22 @@ class ResponseRetrieval:
         self, response_id: str, tenant_id: str, connection_id: str, *, first: int
     ) -> AsyncGenerator[LoggedEvent, None]:
         """Yield the events of a stored response, which is read when the first one is."""
-        async with self._turn_to_read():
+        async with self._turn_to_read(tenant_id):
             remade = await self._remade(response_id, tenant_id, connection_id, first=first)
             for event in remade.since(first):
                 yield event
 
     @asynccontextmanager
-    async def _turn_to_read(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(READING_S):
-                await self._reading.acquire()
-        except TimeoutError as error:
-            raise UnavailableError("too many stored responses are being read") from error
-        try:
+    async def _turn_to_read(self, tenant_id: str) -> AsyncIterator[None]:
+        share = self._tenant_reading.setdefault(tenant_id, asyncio.Semaphore(TENANT_READERS))
+        async with AsyncExitStack() as turns:
+            try:
+                async with asyncio.timeout(READING_S):
+                    await turns.enter_async_context(share)
+                    await turns.enter_async_context(self._reading)
+            except TimeoutError as error:
+                raise UnavailableError("too many stored responses are being read") from error
             yield
-        finally:
-            self._reading.release()
 
     async def _require_logged(self, meta: ResponseMeta, *, first: int) -> None:
         """Return if the log has the events from a number on, or will have them."""
