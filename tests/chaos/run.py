@@ -197,26 +197,35 @@ class _Course:
 
     async def _clients_and_faults(self) -> None:
         stop = asyncio.Event()
+        key, addresses = self._cloud.api_key, self._cloud.addresses
         async with (
-            AsyncOpenAI(
-                api_key=self._cloud.api_key, base_url=self._cloud.addresses.base_url
-            ) as openai,
+            AsyncOpenAI(api_key=key, base_url=addresses.base_url) as openai,
+            AsyncOpenAI(api_key=key, base_url=addresses.front_url) as front,
             asyncio.TaskGroup() as group,
         ):
             self._openai, self._group = openai, group
+            # The front of an earlier version may serve no WebSocket.
+            sockets = [openai] if self._seen.run.get("earlier") else [openai, front]
             for number in range(self._what.clients):
-                client = self._client(f"{number}", over_http=number % 2 == 1)
+                # Half of them speak HTTP; the others use each of the two WebSockets.
+                client = self._client(
+                    f"{number}",
+                    over_http=number % 2 == 1,
+                    openai=sockets[number // 2 % len(sockets)],
+                )
                 group.create_task(client.run(stop))
             breaking = group.create_task(self._faults.run(self._what.schedule))
             await asyncio.sleep(self._what.seconds)
             await breaking
             stop.set()
 
-    def _client(self, name: str, *, over_http: bool = False) -> Client:
+    def _client(
+        self, name: str, *, over_http: bool = False, openai: AsyncOpenAI | None = None
+    ) -> Client:
         name = f"{self._what.seed}-{name}"
         return Client(
             name=name,
-            openai=self._openai,
+            openai=openai or self._openai,
             random=Random(f"client {name}"),
             silent_s=SILENT_S,
             retry_unknown_s=RETRY_UNKNOWN_S if self._what.losses else 0.0,
