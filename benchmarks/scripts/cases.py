@@ -152,6 +152,7 @@ async def _attend(valkey: Valkey, size: int) -> AsyncIterator[None]:
     )
     ids = [f"resp_{number}" for number in range(size)]
     await attendance.extend(ids)
+    await attendance.leave(ids[0])
     await attendance.keep_ended(ids)
     now = await valkey.now_ms()
     assert await valkey.call("ZRANGEBYSCORE", keys.ABANDONED, "-inf", now) == []
@@ -293,7 +294,7 @@ CASES = (
     ),
     Case(
         name="attendance",
-        scripts=("attend", "keep_ended"),
+        scripts=("attend", "leave", "keep_ended"),
         maximum=f"followed responses, {AT_ONCE} in a call, {KEPT_AT_ONCE} of those that have ended",
         size=10_000,
         run=_attend,

@@ -31,6 +31,15 @@ CANCELLING_S = 10.0
 cancelled with the other responses that nobody attends."""
 
 
+CancelOnLeave = bool | Callable[[], bool]
+"""Setting for cancelling a response when its client leaves, unless another request reads it here.
+
+True is for APIs that have no way to resume it: it is cancelled at once. A function is for those
+that have one: it is called when the reading ends, and returns whether the client has left. The
+response is cancelled within seconds then, unless another process has a reader of it: a client whose
+network has failed may have resumed it there, long before its old connection was seen to end."""
+
+
 class ResponseReader:
     """Follows responses, and keeps those that have a reader from being cancelled as abandoned.
 
@@ -80,7 +89,7 @@ class ResponseReader:
         principal: Principal,
         after: int = -1,
         named: bool = False,
-        cancel_on_leave: bool | Callable[[], bool] = False,
+        cancel_on_leave: CancelOnLeave = False,
     ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
         """Attend a response while the context is entered; give its events up to the terminal one.
 
@@ -98,9 +107,8 @@ class ResponseReader:
             Sequence number of the last event that the reader has; -1 for all events.
         named : bool
             The client has named the response.
-        cancel_on_leave : bool | Callable[[], bool]
-            Cancel the response if the context ends before the terminal event, at once: its API
-            has no way to resume it. A function is called then, and decides.
+        cancel_on_leave : CancelOnLeave
+            Cancel the response if the context ends before the terminal event.
         """
         reading = _Reading(response_id, key_id=principal.key_id, named=named)
         self._readings.add(reading)
@@ -115,9 +123,8 @@ class ResponseReader:
             # Nothing is awaited here: the handler may have been cancelled.
             self._readings.remove(reading)
             self._joined.discard(reading)
-            cancels = cancel_on_leave() if callable(cancel_on_leave) else cancel_on_leave
-            if cancels and not reading.ended:
-                self._cancelling.start(self._cancel(response_id))
+            if not reading.ended and (cancel := self._cancels(cancel_on_leave)):
+                self._cancelling.start(cancel(response_id))
 
     async def submitted(self, submitting: Coroutine[Any, Any, str | None]) -> str | None:
         """Submit a response; cancel it if the client leaves before its id is known.
@@ -178,10 +185,28 @@ class ResponseReader:
         if response_id is not None:
             await self._cancel(response_id)
 
+    def _cancels(self, asked: CancelOnLeave) -> Callable[[str], Coroutine[Any, Any, None]] | None:
+        """Return what cancels the response of a client that leaves now; None if nothing does."""
+        if callable(asked):
+            return self._leave if asked() else None
+        return self._cancel if asked else None
+
+    async def _leave(self, response_id: str) -> None:
+        """Shorten the time of a response that another process may have a reader of."""
+        await self._unless_read(response_id, self._attendance.leave(response_id))
+
     async def _cancel(self, response_id: str) -> None:
+        ending = self._terminator.end(response_id, Status.CANCELLED)
+        await self._unless_read(response_id, ending)
+
+    async def _unless_read(self, response_id: str, cancelling: Coroutine[Any, Any, object]) -> None:
+        if any(each.response_id == response_id for each in self._readings):
+            # The client has resumed it, or repeated its request, before it was seen to leave.
+            cancelling.close()
+            return
         try:
             async with asyncio.timeout(CANCELLING_S):
-                await self._terminator.end(response_id, Status.CANCELLED)
+                await cancelling
         except (UnavailableError, TimeoutError) as error:
             logger.warning("%s is cancelled later, nobody reads it: %r", response_id, error)
 

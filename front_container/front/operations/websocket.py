@@ -6,7 +6,7 @@ from front.operations.responses import TAG
 
 CANCEL_ON_DISCONNECT = Choice(
     "cancel_on_disconnect",
-    "Cancel the responses at once when the client leaves, unless a request says otherwise.",
+    "Cancel the responses within seconds when the client leaves, unless a request says otherwise.",
     ("false", "true", "0", "1"),
 )
 CANCEL_HEADER = Header("Axon-Cancel-On-Disconnect", "The same, for clients that set no query.")

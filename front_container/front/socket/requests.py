@@ -43,7 +43,7 @@ class SocketRequests:
     principal : Principal
         Who has opened the socket.
     cancel_on_disconnect : bool
-        Cancel the responses at once when the client leaves, unless a request says otherwise.
+        Cancel the responses when the client leaves, unless a request says otherwise.
     """
 
     def __init__(

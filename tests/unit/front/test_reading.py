@@ -38,7 +38,14 @@ async def test_reader_of_a_response_that_cannot_be_resumed_cancels_it(
     opened = harness.reader.open(response_id, principal=a_principal(TENANT), cancel_on_leave=True)
     async with opened as events:
         assert (await anext(events)).sequence_number == 0
-    await answer.read()  # the other reader sees the end
+    await harness.reader.drain()
+    assert await harness.responses.status(response_id) is Status.QUEUED  # another one reads it
+    answer.close()
+    await eventually(lambda: not harness.reader.attended)
+    opened = harness.reader.open(response_id, principal=a_principal(TENANT), cancel_on_leave=True)
+    async with opened as events:
+        assert (await anext(events)).sequence_number == 0
+    await harness.reader.drain()
     assert await harness.responses.status(response_id) is Status.CANCELLED
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from axon.event_log.attendance import leaving_window_s
 from axon.event_log.log import Status
 from axon.serialization import loads
 from tests.support.eventually import eventually
@@ -68,7 +69,8 @@ async def test_websocket_client_that_vanishes_is_noticed_at_once(harness: FrontH
         socket._response.connection.transport.abort()  # type: ignore[union-attr]
     await eventually(lambda: not harness.context.requests.count)
     await harness.reader.drain()
-    assert await harness.responses.status(response_id) is Status.CANCELLED
+    harness.responses.now += leaving_window_s()
+    assert await harness.responses.valkey.abandoned() == [response_id]
 
 
 async def test_websocket_of_a_revoked_key_is_closed_with_an_error(harness: FrontHarness) -> None:

@@ -92,6 +92,32 @@ async def test_followed_response_is_cancelled_unless_somebody_reads_it(
     )
 
 
+async def test_followed_response_whose_client_left_is_cancelled_soon_unless_another_one_reads_it(
+    harness: EventLogHarness,
+) -> None:
+    ids = [f"resp_{number}" for number in range(4)]
+    for response_id in ids:
+        await harness.log.open(replace(FOLLOWED, response_id=response_id))
+    await harness.attendance.extend(ids)
+    for response_id in (*ids, "resp_unknown"):
+        await harness.attendance.leave(response_id)
+    await resume(harness)  # of resp_1, by a connection
+    await harness.attendance.leave("resp_1")
+    await harness.attendance.extend(["resp_2"])
+    await harness.seconds(PAST_S)
+    assert await harness.log.abandoned() == ["resp_0", "resp_3"]
+
+
+async def test_followed_response_that_has_ended_is_not_cancelled_by_one_who_leaves(
+    harness: EventLogHarness,
+) -> None:
+    claim = await open_and_claim(harness.log, new=FOLLOWED)
+    await end(harness.log, claim)
+    await harness.attendance.leave("resp_1")
+    await harness.seconds(PAST_S)
+    assert await harness.log.abandoned() == []
+
+
 async def test_followed_response_waits_for_a_reader_for_the_whole_window(
     make_harness: MakeHarness,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from axon.event_log.attendance import leaving_window_s
 from axon.event_log.log import Status
 from axon.serialization import dumps, loads
 from front.slow_readers import BUFFER_BYTES
@@ -127,6 +128,8 @@ async def test_connection_that_refuses_a_message_cancels_nothing(
     await eventually(lambda: not harness.context.requests.count)
     await harness.reader.drain()
     assert await harness.responses.status(response_id) is Status.QUEUED
+    harness.responses.now += leaving_window_s()
+    assert await harness.responses.valkey.abandoned() == []
 
 
 async def test_connection_whose_message_takes_too_long_is_closed(

@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
+from axon.event_log.attendance import leaving_window_s
 from axon.event_log.log import Status
 from axon.exceptions import UnavailableError
 from axon.ids import new_id
 from front.socket import session as session_module
 from tests.support import virtual_time
+from tests.support.principals import a_principal
 from tests.support.sdk_events import validate_stream
-from tests.unit.axon.samples import CONNECTION
+from tests.unit.axon.samples import CONNECTION, TENANT
 from tests.unit.front.socket.socket_harness import SocketHarness, code_of, kinds
 
 
@@ -224,8 +226,38 @@ def test_session_whose_client_leaves_cancels_what_is_to_be_cancelled(
             harness.create(cancel_on_disconnect=field)
             (response_id,) = await harness.submitted()
             await harness.received(1)
-        status = await harness.responses.status(response_id)
-        assert status is (Status.CANCELLED if cancelled else Status.QUEUED)
+        harness.responses.now += leaving_window_s()
+        assert await harness.responses.valkey.abandoned() == ([response_id] if cancelled else [])
+
+    in_virtual_time(run())
+
+
+def test_session_whose_client_has_resumed_elsewhere_cancels_nothing() -> None:
+    async def run() -> None:
+        async with SocketHarness(cancel_on_disconnect=True) as old:
+            old.create()
+            (response_id,) = await old.submitted()
+            await old.received(1)
+            # On another socket of the process, which attends nothing in this test.
+            other = old.reader.open(response_id, principal=a_principal(TENANT))
+            async with other:
+                old.leave()
+                await old.running
+                await old.reader.drain()
+        harness = old.responses
+        harness.now += leaving_window_s()
+        assert await harness.valkey.abandoned() == []
+        # On another front: it extends the time that the one that leaves has shortened.
+        async with SocketHarness(responses=harness, cancel_on_disconnect=True) as old:
+            old.send("response.resume", response_id=response_id)
+            await old.received(1)
+            old.leave()
+        async with SocketHarness(responses=harness) as new:
+            new.send("response.resume", response_id=response_id)
+            await new.received(1)
+            await new.reader.attend()
+            harness.now += leaving_window_s()
+            assert await harness.valkey.abandoned() == []
 
     in_virtual_time(run())
 
@@ -240,6 +272,8 @@ def test_session_that_the_server_closes_cancels_nothing() -> None:
             await harness.running
         assert harness.close_code == 1012
         assert await harness.responses.status(response_id) is Status.QUEUED
+        harness.responses.now += leaving_window_s()
+        assert await harness.responses.valkey.abandoned() == []
 
     in_virtual_time(run())
 
@@ -255,6 +289,8 @@ def test_session_of_a_client_that_does_not_read_is_closed_to_be_resumed() -> Non
             await harness.running
         assert harness.close_code == 1013
         assert await harness.responses.status(response_id) is Status.IN_PROGRESS
+        harness.responses.now += leaving_window_s()
+        assert await harness.responses.valkey.abandoned() == []
 
     in_virtual_time(run())
 

@@ -2,7 +2,8 @@
 
 No connection waits for a followed response. From its opening on it stands in the index of abandoned
 responses, with a time at which it is cancelled. Each process that has a reader of it extends that
-time; when the last reader has left, or its process has died, the time passes.
+time; when the last reader has left, or its process has died, the time passes. A client that has
+left for good shortens it, so that the response is cancelled within seconds if nobody else reads it.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,14 @@ def attendance_window_s(resume_window_s: float) -> float:
     return resume_window_s + _MISSED * EXTEND_EVERY_S
 
 
+def leaving_window_s() -> float:
+    """Return the seconds after which a response is cancelled whose client has left for good.
+
+    Another process that has a reader of it extends its time meanwhile; two extensions may fail.
+    """
+    return _MISSED * EXTEND_EVERY_S
+
+
 class Attendance(Protocol):
     """Extends followed responses: `ValkeyAttendance`, and `FakeAttendance` for tests."""
 
@@ -36,6 +45,18 @@ class Attendance(Protocol):
         ------
         UnavailableError
             The index stayed away; the next call makes up for it.
+        """
+        ...
+
+    async def leave(self, response_id: str) -> None:
+        """Shorten the time of a response to `leaving_window_s`; `extend` lengthens it again.
+
+        A response that has ended, is unknown or was resumed on a connection is left as it is.
+
+        Raises
+        ------
+        UnavailableError
+            The index stayed away; the response is cancelled after the whole window.
         """
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from typing_extensions import override
 
-from axon.event_log.attendance import Attendance, attendance_window_s
+from axon.event_log.attendance import Attendance, attendance_window_s, leaving_window_s
 from axon.testing.relay_directory import FakeLog
 
 
@@ -49,6 +49,12 @@ class FakeAttendance(Attendance):
         for log in map(self._find, response_ids):
             if log and log.meta.followed and log.abandoned_until != float("inf"):
                 log.abandoned_until = max(log.abandoned_until, until)
+
+    @override
+    async def leave(self, response_id: str) -> None:
+        log, until = self._find(response_id), self._clock() + leaving_window_s()
+        if log and log.meta.followed and log.abandoned_until != float("inf"):
+            log.abandoned_until = min(log.abandoned_until, until)
 
     @override
     async def keep_ended(self, response_ids: Sequence[str]) -> None:

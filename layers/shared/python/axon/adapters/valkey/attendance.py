@@ -9,7 +9,7 @@ from typing_extensions import override
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
 from axon.deadlines import Deadlines
-from axon.event_log.attendance import Attendance, attendance_window_s
+from axon.event_log.attendance import Attendance, attendance_window_s, leaving_window_s
 
 AT_ONCE = 500
 """Responses that one call extends, so that it runs for less than 1 ms."""
@@ -36,14 +36,20 @@ class ValkeyAttendance(Attendance):
         self, *, valkey: Valkey, resume_window_s: float, retention_s: float, deadlines: Deadlines
     ) -> None:
         self._window_ms = int(attendance_window_s(resume_window_s) * 1000)
+        self._leaving_ms = int(leaving_window_s() * 1000)
         # Without memory for it, answers that are being read would be cancelled.
         self._kept_s = (ceil(retention_s), deadlines.keep_ended_s(retention_s))
         self._attend = Script(valkey, "attend", after=("now_ms",), when_full=True)
+        self._leave = Script(valkey, "leave", after=("now_ms",), when_full=True)
         self._keep_ended = Script(valkey, "keep_ended", after=("now_ms", "held"), when_full=True)
 
     @override
     async def extend(self, response_ids: Sequence[str]) -> None:
         await asyncio.gather(*map(self._extend, _pages(response_ids, AT_ONCE)))
+
+    @override
+    async def leave(self, response_id: str) -> None:
+        await self._leave(keys=[keys.ABANDONED], args=[self._leaving_ms, response_id])
 
     @override
     async def keep_ended(self, response_ids: Sequence[str]) -> None:
