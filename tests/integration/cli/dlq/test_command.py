@@ -172,7 +172,7 @@ def test_dlq_show_prints_the_whole_dead_letter(dlq: DlqHarness) -> None:
     shown = json.loads(dlq.done("show", letter_id, "--json"))
     assert shown["id"] == letter_id
     assert shown["why"] == "because"
-    assert shown["body"] == job.model_dump()
+    assert shown["body"] == job.model_dump(mode="json")
     head, _, body = dlq.done("show", letter_id[:8]).partition("\n\n")
     assert re.search(r"^why +because$", head, re.MULTILINE)
     assert "wörld 🌍 \\u001b[2J\\x9b" in body
