@@ -126,13 +126,17 @@ class ResponseReader:
             if not reading.ended and (cancel := self._cancels(cancel_on_leave)):
                 self._cancelling.start(cancel(response_id))
 
-    async def submitted(self, submitting: Coroutine[Any, Any, str | None]) -> str | None:
+    async def submitted(
+        self, submitting: Coroutine[Any, Any, str | None], *, cancel_on_leave: CancelOnLeave = True
+    ) -> str | None:
         """Submit a response; cancel it if the client leaves before its id is known.
 
         Parameters
         ----------
         submitting : Coroutine[Any, Any, str | None]
             Submits it, and returns its id if it was accepted.
+        cancel_on_leave : CancelOnLeave
+            As of `open`.
         """
         task = asyncio.create_task(submitting)
         try:
@@ -140,7 +144,10 @@ class ResponseReader:
             # would go on until nobody has attended it for the window.
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            self._cancelling.start(self._cancel_submitted(task))
+            # Asked now: a socket that the server closes ends a moment later, as others do. The
+            # submission goes on in either case, and the task set keeps it.
+            cancel = self._cancels(cancel_on_leave)
+            self._cancelling.start(self._complete(task, cancel))
             raise
 
     async def attend(self) -> None:
@@ -175,15 +182,19 @@ class ResponseReader:
             async with asyncio.timeout(CANCELLING_S):
                 await self._cancelling.drain()
 
-    async def _cancel_submitted(self, submitting: asyncio.Task[str | None]) -> None:
+    async def _complete(
+        self,
+        submitting: asyncio.Task[str | None],
+        cancel: Callable[[str], Coroutine[Any, Any, None]] | None,
+    ) -> None:
         try:
             async with asyncio.timeout(CANCELLING_S):
                 response_id = await submitting
         except (AxonError, TimeoutError) as error:
             logger.info("a client has left, and its response was not accepted: %r", error)
             return
-        if response_id is not None:
-            await self._cancel(response_id)
+        if response_id is not None and cancel is not None:
+            await cancel(response_id)
 
     def _cancels(self, asked: CancelOnLeave) -> Callable[[str], Coroutine[Any, Any, None]] | None:
         """Return what cancels the response of a client that leaves now; None if nothing does."""

@@ -89,7 +89,7 @@ class SocketRequests:
         if isinstance(event, CreateResponse):
             if event.cancel_on_disconnect is not None:
                 cancels = event.cancel_on_disconnect
-            response_id, after = await self._submit(event, cancels=cancels), -1
+            response_id, after = await self._submit(event, left=left if cancels else None), -1
         else:
             response_id, after = event.response_id, event.starting_after
             stored = await self._retrieval.stored_events(
@@ -149,7 +149,7 @@ class SocketRequests:
         except AxonError as error:
             logger.warning("unstored turns of a closed socket expire later: %r", error)
 
-    async def _submit(self, request: CreateResponse, *, cancels: bool) -> str:
+    async def _submit(self, request: CreateResponse, *, left: Callable[[], bool] | None) -> str:
         self._has_turns = True  # also a stored response may end unstored
         if not request.stored:
             # Each time: without it, a turn is kept for a few minutes alone, and a failover may
@@ -158,7 +158,8 @@ class SocketRequests:
         submitting = self._service.submit(
             request, principal=self._principal, socket_id=self._socket_id
         )
-        submitted = self._reader.submitted(submitting) if cancels else submitting
-        if (response_id := await submitted) is None:  # only a connection can be gone
+        if left is not None:
+            submitting = self._reader.submitted(submitting, cancel_on_leave=left)
+        if (response_id := await submitting) is None:  # only a connection can be gone
             raise UnavailableError("the response was not accepted")
         return response_id

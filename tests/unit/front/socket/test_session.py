@@ -8,6 +8,7 @@ from axon.event_log.attendance import leaving_window_s
 from axon.event_log.log import Status
 from axon.exceptions import UnavailableError
 from axon.ids import new_id
+from axon.jobs import Job
 from front.socket import session as session_module
 from tests.support import virtual_time
 from tests.support.principals import a_principal
@@ -274,6 +275,34 @@ def test_session_that_the_server_closes_cancels_nothing() -> None:
         assert await harness.responses.status(response_id) is Status.QUEUED
         harness.responses.now += leaving_window_s()
         assert await harness.responses.valkey.abandoned() == []
+
+    in_virtual_time(run())
+
+
+@pytest.mark.parametrize("client_leaves", [True, False])
+def test_session_that_ends_while_it_submits_cancels_only_if_its_client_has_left(
+    client_leaves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        async with SocketHarness(cancel_on_disconnect=True) as harness:
+            send = harness.responses.jobs.send
+
+            async def slowly(job: Job) -> None:
+                await send(job)
+                await asyncio.sleep(1)
+
+            monkeypatch.setattr(harness.responses.jobs, "send", slowly)
+            harness.create()
+            (response_id,) = await harness.submitted()
+            if client_leaves:
+                harness.leave()
+            else:
+                harness.session.close()
+            await harness.running
+        harness.responses.now += leaving_window_s()
+        abandoned = await harness.responses.valkey.abandoned()
+        assert abandoned == ([response_id] if client_leaves else [])
+        assert await harness.responses.status(response_id) is Status.QUEUED
 
     in_virtual_time(run())
 
