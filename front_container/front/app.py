@@ -36,12 +36,20 @@ async def serve(settings: FrontSettings, *, stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def assembled(settings: FrontSettings) -> AsyncIterator[tuple[Front, web.Application]]:
-    """Build a front and its application; close what they have opened when the context ends."""
+async def assembled(
+    settings: FrontSettings, *, keeps_connections: bool = True
+) -> AsyncIterator[tuple[Front, web.Application]]:
+    """Build a front and its application; close what they have opened when the context ends.
+
+    `keeps_connections`: keep connections to PostgreSQL between transactions.
+    """
     async with AsyncExitStack() as stack:
         backend = await stack.enter_async_context(
             composition.response_service(
-                settings, database_connections=settings.database_connections, keeps_ends=True
+                settings,
+                database_connections=settings.database_connections,
+                keeps_connections=keeps_connections,
+                keeps_ends=True,
             )
         )
         front = _assemble(settings, backend)

@@ -57,8 +57,12 @@ class Front:
                 application, host=host, port=port, keep_alive_s=self.keep_alive_s
             )
             logger.info("the front serves on %s", runner.addresses)
-            await stop.wait()
-            await self._leave(runner)
+            try:
+                await stop.wait()
+                await self._leave(runner)
+            finally:
+                # Also when it is cancelled, or a task has failed: nothing answers there any more.
+                await stop_listening(runner)
             # Last of all: until then, answers are read and their responses attended.
             await end(*tasks)
             await self.revoker.cancel()

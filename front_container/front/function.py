@@ -168,7 +168,11 @@ async def serve_function(settings: FrontSettings, *, runtime_api: str) -> None:
     settings = settings.model_copy(update={"trusted_proxies": 1, "http_host": LOOPBACK})
     server = URL.build(scheme="http", host=LOOPBACK, port=settings.http_port)
     async with AsyncExitStack() as stack:
-        front, application = await stack.enter_async_context(assembled(settings))
+        # Each open stream has an environment of its own: their kept connections would use up the
+        # database's, and those of frozen environments cannot be closed.
+        front, application = await stack.enter_async_context(
+            assembled(settings, keeps_connections=False)
+        )
         api_session = await stack.enter_async_context(_session(keeps_connections=True))
         session = await stack.enter_async_context(_session(keeps_connections=False))
         group = await stack.enter_async_context(asyncio.TaskGroup())

@@ -58,8 +58,8 @@ class FrontFunction(Construct):
                 "AWS_LAMBDA_EXEC_WRAPPER": f"/var/task/{RUNTIME}",
                 # As the alarm on failures reads it.
                 "AXON_LOG_FORMAT": "json",
-                # It answers one request at a time, and looks whether its key is revoked.
-                "AXON_DATABASE_CONNECTIONS": "2",
+                # It answers one request at a time, and has a connection only during transactions.
+                "AXON_DATABASE_CONNECTIONS": "1",
             },
             reserved_concurrency=front.reserved_concurrency,
         )

@@ -32,6 +32,7 @@ def test_function_environment_is_valid_front_settings(function: Properties) -> N
     assert parsed.workers_service == "axon-dev-worker"
     # The alarm on failures reads JSON.
     assert parsed.log_format == "json"
+    assert parsed.database_connections == 1
     # Nothing but Lambda reaches it: no port for health, and 8080 on the loopback interface.
     assert (parsed.health_port, parsed.http_host) == (0, "127.0.0.1")
     known = {f"AXON_{field.upper()}" for field in FrontSettings.model_fields}

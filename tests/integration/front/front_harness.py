@@ -31,17 +31,26 @@ class FrontHarness:
         self._key_id = key_id
         self._servers = servers
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header with the clients' key."""
+        return {"authorization": f"Bearer {self._secret}"}
+
+    def settings(self, **changes: str) -> FrontSettings:
+        """Return settings of a front with a port of its own."""
+        port = {"AXON_HTTP_PORT": str(self._servers.ports.reserve())}
+        changed = {f"AXON_{name.upper()}": value for name, value in changes.items()}
+        return FrontSettings.from_environ(self._variables | port | changed)
+
     @asynccontextmanager
     async def front(
         self, **changes: str
     ) -> AsyncIterator[tuple[openai.AsyncOpenAI, asyncio.Event]]:
         """A front with a client of its own; setting the event ends it, as SIGTERM does."""
-        port = str(self._servers.ports.reserve())
-        changed = {f"AXON_{name.upper()}": value for name, value in changes.items()}
-        settings = FrontSettings.from_environ(self._variables | {"AXON_HTTP_PORT": port} | changed)
+        settings = self.settings(**changes)
         stop = asyncio.Event()
         serving = asyncio.create_task(serve(settings, stop=stop))
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{settings.http_port}"
         try:
             async with openai.AsyncOpenAI(
                 base_url=f"{url}/v1", api_key=self._secret, max_retries=0

@@ -217,6 +217,7 @@ def response_service(
     settings: RespondSettings,
     *,
     database_connections: int = 1,
+    keeps_connections: bool = True,
     trace_header: TraceHeader = no_trace_header,
     keeps_ends: bool = False,
 ) -> ResponseBackend:
@@ -226,6 +227,8 @@ def response_service(
     ----------
     database_connections : int
         Most connections to PostgreSQL at a time; a function handles one event at a time.
+    keeps_connections : bool
+        Keep connections to PostgreSQL between transactions.
     trace_header : TraceHeader
         Called for each job and history record that is sent, for the trace that it continues.
     keeps_ends : bool
@@ -244,7 +247,7 @@ def response_service(
     from axon.adapters.postgres.stores import PostgresTurnStore
 
     valkey = create_valkey(settings)
-    pool = create_pool(settings, max_size=database_connections)
+    pool = create_pool(settings, max_size=database_connections, keeps_connections=keeps_connections)
     jobs = sqs_api(settings.jobs_queue_url, region=settings.aws_region)
     history = sqs_api(settings.history_queue_url, region=settings.aws_region)
     log = event_log(settings, valkey=valkey, models=settings.models)

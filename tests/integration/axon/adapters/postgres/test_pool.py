@@ -9,6 +9,7 @@ from axon.exceptions import UnavailableError
 from axon.settings import PostgresSettings
 from local.ports import Ports
 from tests.chaos.proxy import FaultProxy
+from tests.support.eventually import eventually
 
 
 async def test_transaction_is_atomic(pool: Pool) -> None:
@@ -56,6 +57,31 @@ async def test_pool_prepares_no_statements(pool: Pool) -> None:
                 "SELECT count(*) AS count FROM pg_prepared_statements"
             )
             assert await cursor.fetchall() == [{"count": 0}]
+
+
+@pytest.mark.parametrize("keeps_connections", [True, False])
+async def test_pool_keeps_connections_only_if_it_is_to(
+    app_dsn: str, postgres_dsn: str, *, keeps_connections: bool
+) -> None:
+    """One that a frozen function keeps would stay open at the server for hours."""
+    dsn = psycopg.conninfo.make_conninfo(app_dsn, application_name="counted")
+    settings = PostgresSettings(postgres_dsn=dsn)
+
+    def count() -> int:
+        statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'counted'"
+        with psycopg.connect(postgres_dsn) as other:
+            (number,) = other.execute(statement).fetchone() or (0,)
+        return int(number)
+
+    pool = create_pool(settings, max_size=1, keeps_connections=keeps_connections)
+    try:
+        for _ in range(2):
+            async with transaction(pool) as connection:
+                await connection.execute("SELECT 1")
+                assert count() == 1
+            await eventually(lambda: count() == keeps_connections)
+    finally:
+        await pool.close()
 
 
 def test_query_reads_statements_from_files() -> None:

@@ -14,7 +14,7 @@ from weakref import WeakSet
 from psycopg import AsyncConnection, OperationalError
 from psycopg.errors import ReadOnlySqlTransaction, UndefinedColumn, UndefinedTable
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool, AsyncNullConnectionPool, PoolTimeout
 
 from axon.adapters.postgres.login import login_of
 from axon.adapters.postgres.schema import check_schema
@@ -43,10 +43,22 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def create_pool(settings: PostgresSettings, *, max_size: int = 4) -> Pool:
+def create_pool(
+    settings: PostgresSettings, *, max_size: int = 4, keeps_connections: bool = True
+) -> Pool:
     """Return a pool that opens with its first use and checks a connection before handing it out.
 
     Each new connection logs in with credentials of that moment.
+
+    Parameters
+    ----------
+    settings : PostgresSettings
+        The database, and how to log in.
+    max_size : int
+        Most connections at a time.
+    keeps_connections : bool
+        False for a process whose many copies use the database rarely, or may be frozen: each
+        transaction then has a connection of its own, which is closed after it.
 
     Raises
     ------
@@ -58,7 +70,8 @@ def create_pool(settings: PostgresSettings, *, max_size: int = 4) -> Pool:
     async def options() -> dict[str, Any]:
         return _OPTIONS | await login()
 
-    return AsyncConnectionPool(
+    kind = AsyncConnectionPool if keeps_connections else AsyncNullConnectionPool
+    return kind(
         settings.postgres_dsn,
         min_size=0,
         max_size=max_size,
