@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import WSCloseCode
 
@@ -162,17 +162,15 @@ class SocketSession:
             self._note_gone(error)
 
     async def _take(self, message: ClientMessage) -> None:
-        """Begin to answer a message; one that is refused here is answered before the next one."""
+        """Begin to answer a message, or refuse it: in its lane, unless too many wait there."""
         # What runs can always be cancelled: also while the socket takes no requests any more, and
         # while as many run as may.
-        refusal, most = self._refusal, MAX_REQUESTS
-        if message.at_once:
-            refusal, most = None, 2 * MAX_REQUESTS
-        if self._unanswered >= most:
-            refusal = _TOO_MANY
-        if refusal is not None:
-            await self._refuse(message, refusal)
+        if self._unanswered >= (2 * MAX_REQUESTS if message.at_once else MAX_REQUESTS):
+            # The only refusal without a place in the lane: those that wait must be bounded.
+            await self._refuse(message, _TOO_MANY)
             return
+        if self._refusal is not None and not message.at_once:
+            message = replace(message, event=self._refusal)
         self._unanswered += 1
         # Nothing is awaited between the reading and this: it is the order of the lane.
         place = Place() if message.at_once else self._lanes.take(message.stream_id)

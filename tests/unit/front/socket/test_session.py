@@ -343,6 +343,24 @@ def test_session_that_leaves_closes_when_its_answers_are_sent() -> None:
     in_virtual_time(run())
 
 
+def test_session_that_takes_no_more_requests_refuses_them_in_their_lane() -> None:
+    async def run() -> None:
+        async with SocketHarness() as harness:
+            harness.create()
+            (response_id,) = await harness.submitted()
+            await harness.received(1)
+            harness.session.leave()
+            harness.create()
+            assert "error" not in kinds(await harness.settled())
+            await harness.responses.answer(response_id, "Hello")
+            await harness.running
+        assert kinds(harness.socket.sent)[-2:] == ["completed", "error"]
+        assert code_of(harness.socket.sent[-1]) == "server_overloaded"
+        assert harness.close_code == 1012
+
+    in_virtual_time(run())
+
+
 def test_session_ends_after_an_hour_with_openais_error() -> None:
     async def run() -> None:
         async with SocketHarness() as harness:
