@@ -22,7 +22,7 @@ class TaskSet:
     def __init__(self, *, error: str) -> None:
         self._error = error
         # The event loop keeps weak references only: a task that nobody holds may vanish.
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task."""
@@ -30,6 +30,13 @@ class TaskSet:
         self._tasks.add(task)
         task.add_done_callback(self._finish)
         return task
+
+    async def complete(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Return the coroutine's result; it runs to its end also if the caller is cancelled."""
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
 
     async def drain(self) -> None:
         """Wait until all tasks have ended, also those that others start meanwhile."""

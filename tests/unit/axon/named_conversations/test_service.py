@@ -3,21 +3,32 @@
 import asyncio
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from axon.event_log.log import Status
+from axon.event_log.openings import NewResponse, Opening
 from axon.exceptions import ConversationPendingError, RequestError, UnavailableError
 from axon.ids import new_id
 from axon.named_conversations.service import LOST_AFTER_S
 from axon.protocol.item_pages import ItemPage
 from axon.protocol.requests import DeleteResponse
 from axon.protocol.view_requests import to_count
+from tests.support.eventually import eventually
 from tests.support.principals import a_principal
 from tests.unit.axon.responses.service_harness import ResponseHarness
 from tests.unit.axon.samples import MODEL, TENANT, a_request
 
 ALL = ItemPage(limit=100, newest_first=False, after=None)
+
+
+class LostReply:
+    """Steps of an opening whose reply is lost."""
+
+    def __init__(self) -> None:
+        self.applied = asyncio.Event()
+        self.lost = asyncio.Event()
 
 
 class Harness(ResponseHarness):
@@ -30,6 +41,27 @@ class Harness(ResponseHarness):
 
     async def ask(self, text: str, **fields: Any) -> str:
         return await self.submit(input=text, conversation=self.id, **fields)
+
+    def lose_reply(self) -> "LostReply":
+        """Lose the reply to the next opening, which Valkey applies."""
+        reply, real = LostReply(), self.valkey.open
+
+        async def open_(response: NewResponse) -> Opening:
+            self.valkey.open = real  # type: ignore[method-assign]
+            await real(response)
+            reply.applied.set()
+            await reply.lost.wait()
+            raise UnavailableError("no answer in time")
+
+        self.valkey.open = open_  # type: ignore[method-assign]
+        return reply
+
+    async def is_waiting(self, response_id: str) -> bool:
+        status = await self.status(response_id)
+        return status is Status.QUEUED
+
+    def running(self) -> str | None:
+        return self.store.conversations[self.id].running
 
     async def texts(self) -> list[str]:
         """Return the texts of all items of the conversation."""
@@ -154,6 +186,62 @@ class TestNamedConversation:
         assert await harness.ask("one", idempotency_key="k") == first
         await harness.answer(first, "1")
         assert await harness.ask("one", idempotency_key="k") == first
+        assert await harness.texts() == ["one", "1"]
+
+    @pytest.mark.parametrize("ended", [False, True])
+    @pytest.mark.parametrize("client", ["waits", "leaves", "leaves for good"])
+    async def test_gets_a_response_whose_opening_the_client_has_not_heard_of(
+        self, harness: Harness, client: str, ended: bool
+    ) -> None:
+        await harness.answer(await harness.ask("one"), "1")
+        reply = harness.lose_reply()
+        asking = asyncio.create_task(harness.ask("two", idempotency_key="k"))
+        await reply.applied.wait()
+        if client != "waits":
+            asking.cancel()
+        reply.lost.set()
+        with pytest.raises((UnavailableError, asyncio.CancelledError)):
+            await asking
+        (second,) = [known for known in harness.valkey._logs if await harness.is_waiting(known)]
+        harness.jobs_sent()
+        if client == "leaves for good":
+            assert await harness.code() == "conversation_locked"
+        else:
+            assert await harness.ask("two", idempotency_key="k") == second
+        await harness.answer(second, "2")
+        if ended:
+            assert await harness.ask("two", idempotency_key="k") == second
+        assert await harness.texts() == ["one", "1", "two", "2"]
+
+    @pytest.mark.parametrize("ended", [False, True])
+    async def test_returns_to_the_first_response_of_a_repeated_request(
+        self, harness: Harness, ended: bool
+    ) -> None:
+        await harness.answer(await harness.ask("one"), "1")
+        second = await harness.ask("two", idempotency_key="k")
+        found = await harness.named.find(harness.id, tenant_id=TENANT)
+        await harness.store.release(found, response_id=second)  # as it was not known to be open
+        if ended:
+            await harness.answer(second, "2")
+        assert await harness.ask("two", idempotency_key="k") == second
+        harness.jobs_sent()
+        if not ended:
+            assert await harness.code() == "conversation_locked"
+            await harness.answer(second, "2")
+        assert await harness.texts() == ["one", "1", "two", "2"]
+
+    async def test_is_free_after_an_opening_that_has_failed(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        away = UnavailableError("Valkey is away")
+        with monkeypatch.context() as patch:
+            patch.setattr(harness.valkey, "open", AsyncMock(side_effect=away))
+            with pytest.raises(UnavailableError):
+                await harness.ask("lost")
+            patch.setattr(harness.valkey, "describe", AsyncMock(side_effect=away))
+            await asyncio.sleep(0)  # asks, and fails
+        await eventually(lambda: harness.running() is None)
+        await harness.answer(await harness.ask("one"), "1")
         assert await harness.texts() == ["one", "1"]
 
     async def test_goes_on_after_a_response_that_was_deleted(self, harness: Harness) -> None:

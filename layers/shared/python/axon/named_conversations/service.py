@@ -4,16 +4,26 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from axon.conversations import Conversations, Turn, TurnHead
-from axon.event_log.openings import Opening
-from axon.exceptions import ConversationPendingError, HistoryPendingError, RequestError
+from axon.conversations import Conversations, Turn, TurnHead, TurnIdentity
+from axon.event_log.openings import Opening, OpenResult
+from axon.exceptions import (
+    ConversationPendingError,
+    HistoryPendingError,
+    RequestError,
+    UnavailableError,
+)
 from axon.ids import is_id
 from axon.named_conversations.store import ConversationStore, NamedConversation
 from axon.protocol.objects import Json
+from axon.retry import RetryPolicy
+from axon.tasks import TaskSet
 
 LOST_AFTER_S = 300.0
 """Seconds after which an accepted response that nobody knows is taken to have never begun. A worker
 restores a log that Valkey has lost within seconds, and the history is seldom minutes behind."""
+ASKING = RetryPolicy(within_s=60.0)
+"""For asking whether a log was opened, after its opening has failed; a failover of Valkey takes
+less than a minute."""
 
 
 class Responses(Protocol):
@@ -31,6 +41,18 @@ class Responses(Protocol):
         """
         ...
 
+    async def identity(self, response_id: str, *, tenant_id: str) -> TurnIdentity:
+        """Return where a response is in its conversation, or will be when it has ended.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such response, or it can never be continued.
+        UnavailableError
+            As `response`.
+        """
+        ...
+
 
 class Place:
     """The end of a conversation, as it was read: its next response goes there.
@@ -39,6 +61,10 @@ class Place:
     ----------
     store : ConversationStore
         The database.
+    responses : Responses
+        Know whether a response exists, and what it continues.
+    tasks : TaskSet
+        Holds the calls that continue when the request is given up.
     conversation : NamedConversation
         The conversation, as it was read.
     head : str | None
@@ -46,10 +72,18 @@ class Place:
     """
 
     def __init__(
-        self, *, store: ConversationStore, conversation: NamedConversation, head: str | None
+        self,
+        *,
+        store: ConversationStore,
+        responses: Responses,
+        tasks: TaskSet,
+        conversation: NamedConversation,
+        head: str | None,
     ) -> None:
         self.head = head
         self._store = store
+        self._responses = responses
+        self._tasks = tasks
         self._conversation = conversation
 
     @property
@@ -61,26 +95,65 @@ class Place:
         """Open a response's log while the conversation is claimed for it.
 
         The claim comes first: a response that has a log has events, which its client may see. It
-        stays if the log was opened. If this process dies in between, the response is unknown, and
-        the claim counts no more after `LOST_AFTER_S`.
+        stays if the log was opened, or may have been. If this process dies in between, the response
+        is unknown, and the claim counts no more after `LOST_AFTER_S`.
 
         Raises
         ------
         RequestError
             Another request was faster.
+        UnavailableError
+            A service is away; the log may have been opened.
         """
+        # A client that leaves must not keep the claim from following the result of the opening.
+        return await self._tasks.complete(self._open(response_id, opening))
+
+    async def _open(self, response_id: str, opening: Callable[[], Awaitable[Opening]]) -> Opening:
         if not await self._store.claim(self._conversation, head=self.head, response_id=response_id):
             raise locked()
-        opened = False
         try:
             result = await opening()
-            opened = result.opened
-            return result
-        finally:
-            if not opened:
-                await self._store.release(self._conversation, response_id=response_id)
-                # What an alias stands for is tried one model after the other.
-                self._conversation = replace(self._conversation, head=self.head, running=None)
+        except Exception:
+            # Valkey may have opened the log, and its answer was lost. Without the claim, the
+            # response would run outside of its conversation.
+            self._tasks.start(ASKING.run(lambda: self._release_unless_opened(response_id)))
+            raise
+        if result.outcome is OpenResult.REPEATED:
+            await self._return_to(result.first_id, claimed_for=response_id)
+        elif not result.opened:
+            await self._release(response_id)
+        return result
+
+    async def _release_unless_opened(self, response_id: str) -> None:
+        try:
+            await self._responses.response(response_id, tenant_id=self._conversation.tenant_id)
+        except RequestError:
+            await self._release(response_id)
+
+    async def _return_to(self, first_id: str, *, claimed_for: str) -> None:
+        """Give the claim of a repeated request to its first response, if that comes next here.
+
+        The first request's claim may have been taken back while its log was being opened.
+        """
+        try:
+            first = await self._responses.identity(first_id, tenant_id=self._conversation.tenant_id)
+        except RequestError:  # it has failed, or was deleted
+            await self._release(claimed_for)
+            return
+        except UnavailableError:
+            await self._release(claimed_for)
+            raise  # the client's next call finds the first response again
+        comes_next = (first.conversation_id, first.previous_response_id)
+        if comes_next != (self.conversation_id, self.head):
+            await self._release(claimed_for)
+            return
+        claimed = replace(self._conversation, head=self.head, running=claimed_for)
+        await self._store.claim(claimed, head=self.head, response_id=first_id)
+
+    async def _release(self, response_id: str) -> None:
+        await self._store.release(self._conversation, response_id=response_id)
+        # What an alias stands for is tried one model after the other.
+        self._conversation = replace(self._conversation, head=self.head, running=None)
 
 
 class NamedConversations:
@@ -110,6 +183,7 @@ class NamedConversations:
         self._store = store
         self._conversations = conversations
         self._responses = responses
+        self._opening = TaskSet(error="a conversation's claim stays, perhaps for no response")
 
     async def create(
         self, conversation_id: str, *, tenant_id: str, metadata: Mapping[str, str]
@@ -179,7 +253,13 @@ class NamedConversations:
             A service that knows how its last response has ended is away.
         """
         found = await self.find(conversation_id, tenant_id=tenant_id)
-        return Place(store=self._store, conversation=found, head=await self.last_turn(found))
+        return Place(
+            store=self._store,
+            responses=self._responses,
+            tasks=self._opening,
+            conversation=found,
+            head=await self.last_turn(found),
+        )
 
     async def last_turn(self, found: NamedConversation) -> str | None:
         """Return the id of the last turn of a conversation in which no response is running.

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
-from axon.conversations import Conversations
+from axon.conversations import Conversations, Turn, TurnIdentity
 from axon.event_log.checkpoint import is_behind_fork
 from axon.event_log.log import EventLog, LoggedEvent, ResponseMeta
 from axon.exceptions import RequestError, UnavailableError
@@ -84,6 +84,24 @@ class ResponseRetrieval:
         if stored is None:
             raise await self._missing(response_id, meta, tenant_id=tenant_id)
         return stored.response
+
+    async def identity(self, response_id: str, *, tenant_id: str) -> TurnIdentity:
+        """Return where a response is in its conversation, or will be when it has ended.
+
+        Raises
+        ------
+        RequestError
+            The tenant has no such response, or it can never be continued.
+        UnavailableError
+            As `response`.
+        """
+        meta = await self._describe(response_id, tenant_id=tenant_id)
+        if meta is not None and meta.job:
+            return Turn.of(Job.decode(meta.job), output=[])
+        heads = await self._conversations.heads_before(
+            response_id, tenant_id=tenant_id, connection_id=""
+        )
+        return heads[-1]
 
     async def input_items(self, response_id: str, *, tenant_id: str) -> list[Json]:
         """Return the items that the response's request brought, without those of earlier turns.
