@@ -15,7 +15,7 @@ HELD_BYTES = 64 * 2**20
 """Bytes of bodies that one process holds while they arrive, 32 of the longest that it takes; and as
 many of messages that arrive on sockets."""
 TENANT_SHARE = 4
-"""A tenant holds this part of them at most, so that one that sends slowly stops no other one."""
+"""A tenant gets a quarter of what a process has of such room, so that it cannot stop others."""
 _JSON_TYPES = ("application/json", "text/json")
 _ENCODINGS = ("gzip", "deflate", "identity")
 """Compressions of bodies that every front decodes; brotli and zstd need libraries."""

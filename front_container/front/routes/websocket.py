@@ -30,7 +30,7 @@ async def _serve(context: FrontContext, call: Call) -> web.StreamResponse:
     request = call.request
     _require_upgrade(request)
     cancel_on_disconnect = _setting(request)
-    context.sockets.require_room()
+    context.sockets.require_room(call.principal.tenant_id)
     connection = SocketConnection(
         request, bodies=context.bodies, tenant_id=call.principal.tenant_id
     )
@@ -47,7 +47,7 @@ async def _serve(context: FrontContext, call: Call) -> web.StreamResponse:
         log_failure=lambda error: log_failure(request, error),
         count=context.sockets.count_message,
     )
-    with context.sockets.open(session):
+    with context.sockets.open(session, tenant_id=call.principal.tenant_id):
         try:
             await connection.open()
             request[REVOKE] = session.revoke

@@ -34,6 +34,7 @@ MAX_BODY_BYTES = 100_000
 HELD_BYTES = 150_000
 """The most of all bodies that arrive at the same time."""
 MAX_SOCKETS = 3
+"""Sockets that one tenant may have."""
 ORIGIN = "https://app.example"
 
 
@@ -79,7 +80,7 @@ class FrontHarness:
             ),
             requests=OpenRequests(),
             bodies=Bodies(max_bytes=MAX_BODY_BYTES, held_bytes=HELD_BYTES),
-            sockets=OpenSockets(most=MAX_SOCKETS),
+            sockets=OpenSockets(most=4 * MAX_SOCKETS),
             directory=backend.valkey,
             cors_origins=(ORIGIN,),
             playground=playground,

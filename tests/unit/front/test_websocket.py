@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from contextlib import ExitStack
 from typing import Any
 
 import aiohttp
@@ -7,11 +8,14 @@ import pytest
 
 from axon.event_log.attendance import leaving_window_s
 from axon.event_log.log import Status
+from axon.exceptions import RequestError
 from axon.serialization import loads
+from front.socket.sockets import OpenSockets
 from tests.support.eventually import eventually
 from tests.support.principals import a_principal
 from tests.unit.axon.samples import MODEL
 from tests.unit.front.front_harness import BUSY_KEY, MAX_SOCKETS, FrontHarness
+from tests.unit.front.socket.socket_harness import SocketHarness
 
 PATH = "/v1/responses"
 UPGRADE = {
@@ -88,7 +92,7 @@ async def test_websockets_are_bounded_and_leave_with_their_front(harness: FrontH
             return (await harness.error(answer))[1]
 
     idle = [await harness.client.ws_connect(PATH) for _ in range(MAX_SOCKETS)]
-    assert await refused() == "server_overloaded"
+    assert await refused() == "rate_limit_exceeded"
     await idle[0].send_json(CREATE)
     response_id = await harness.submitted()
     sockets = harness.context.sockets
@@ -101,6 +105,26 @@ async def test_websockets_are_bounded_and_leave_with_their_front(harness: FrontH
     await closing
     assert not sockets.count
     assert await harness.responses.status(response_id) is Status.QUEUED
+
+
+def test_open_sockets_leave_room_for_other_tenants() -> None:
+    sockets = OpenSockets(most=4)
+
+    def code(tenant_id: str) -> str | None:
+        try:
+            sockets.require_room(tenant_id)
+        except RequestError as error:
+            return error.code
+        return None
+
+    with ExitStack() as stack:
+        for tenant_id in "abcd":
+            assert code(tenant_id) is None
+            session = SocketHarness().session
+            stack.enter_context(sockets.open(session, tenant_id=tenant_id))
+            assert code(tenant_id) == "rate_limit_exceeded"
+        assert code("e") == "server_overloaded"
+    assert code("a") is None
 
 
 async def test_websocket_logs_nothing_that_a_client_writes(
