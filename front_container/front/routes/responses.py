@@ -12,7 +12,7 @@ from axon.exceptions import RequestError
 from axon.ids import is_id
 from axon.protocol.bodies import parse
 from axon.protocol.chat.errors import check_answered, error_body
-from axon.protocol.compaction import CompactRequest, compacted, text_of_answer
+from axon.protocol.compaction import CompactRequest, compacted, summary_in
 from axon.protocol.errors import error_event
 from axon.protocol.objects import Json
 from axon.protocol.requests import (
@@ -162,13 +162,7 @@ class _ResponseRoutes:
             body.previous_response_id, tenant_id=call.principal.tenant_id
         )
         answer = await answered(self._context, call, asked, check_answered=check_answered)
-        summary = text_of_answer(answer)
-        if not summary.strip():
-            raise RequestError(
-                "The model has made no summary. Send the request again.",
-                code="upstream_answer_unusable",
-                status=502,
-            )
+        summary = summary_in(answer)
         return json_answer(compacted([*earlier, *body.items], summary=summary, answer=answer))
 
     async def _body(self, call: Call) -> Json:

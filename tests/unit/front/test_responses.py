@@ -328,6 +328,17 @@ async def test_responses_compact_says_if_there_is_no_summary(harness: FrontHarne
         assert await harness.error(answer) == (502, "upstream_answer_unusable", None)
 
 
+async def test_responses_compact_refuses_a_summary_that_was_cut_off(harness: FrontHarness) -> None:
+    compacting = asyncio.create_task(harness.post("/v1/responses/compact"))
+    attempt = await harness.responses.say(await harness.submitted(), "The user wants to pay ")
+    end = attempt.transcript.end(Status.INCOMPLETE, reason="max_output_tokens")
+    events = [*attempt.transcript.close_message(), end]
+    await attempt.append(events, status=Status.INCOMPLETE)
+    async with await compacting as answer:
+        assert "cut off (max_output_tokens)" in (await answer.json())["error"]["message"]
+        assert await harness.error(answer) == (400, "summary_incomplete", None)
+
+
 async def test_responses_input_tokens_that_a_worker_does_not_know_are_refused(
     harness: FrontHarness,
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from axon.exceptions import RequestError
 from axon.ids import new_id
 from axon.protocol.bodies import Body
 from axon.protocol.item_pages import shown_items
@@ -97,15 +98,36 @@ def compacted(items: Sequence[Json], *, summary: str, answer: Json) -> Json:
     }
 
 
-def text_of_answer(response: Json) -> str:
-    """Return the text of a response's messages."""
-    return "".join(
+def summary_in(answer: Json) -> str:
+    """Return the summary that a response has made.
+
+    Raises
+    ------
+    RequestError
+        It is cut off or empty: a client that puts it in a conversation's place loses the rest.
+    """
+    if answer["status"] != "completed":
+        reason = (answer.get("incomplete_details") or {}).get("reason") or answer["status"]
+        # No 5xx, which SDKs would repeat: the next summary would be as long.
+        raise RequestError(
+            f"The summary was cut off ({reason}). Compact an earlier part of the conversation, or "
+            "use a model with a longer output.",
+            code="summary_incomplete",
+        )
+    summary = "".join(
         part["text"]
-        for item in response["output"]
+        for item in answer["output"]
         if item["type"] == "message"
         for part in item["content"]
         if part["type"] == "output_text"
     )
+    if not summary.strip():
+        raise RequestError(
+            "The model has made no summary. Send the request again.",
+            code="upstream_answer_unusable",
+            status=502,
+        )
+    return summary
 
 
 def _is_summary(item: Json) -> bool:
