@@ -1,7 +1,7 @@
 // Conversations with each API: sending, stopping, going on, renaming, deleting.
 import assert from "node:assert";
 import { describe, test } from "node:test";
-import { countTo, useBrowser, withPage } from "./page_harness.mjs";
+import { countTo, KEY, URL, useBrowser, withPage } from "./page_harness.mjs";
 
 useBrowser();
 
@@ -61,6 +61,39 @@ test("playground renames and deletes a conversation", withPage(async (page) => {
   assert.equal(await page.page.locator(".answer").count(), 0);
   assert.deepEqual(await page.page.evaluate(() => Object.keys(localStorage).filter((name) => name.includes("conversation"))), []);
 }));
+
+for (const left of [false, true]) {
+  test(`playground deletes the response of a question that waits, ${left ? "also after a reload" : "too"}`, withPage(async (page) => {
+    await page.models();
+    // The server accepts the first request, and its answer does not come.
+    await page.page.evaluate(() => {
+      const { fetch: sent } = window;
+      window.fetch = async (...request) => {
+        const answer = await sent(...request);
+        if (request[1].method !== "POST") return answer;
+        window.fetch = sent;
+        return new Promise(() => {});
+      };
+    });
+    const accepted = page.page.waitForResponse((answer) => answer.request().method() === "POST");
+    await page.send("count to 4000");
+    await accepted;
+    if (left) { // on another conversation, so that nothing reads this one's answer
+      await page.page.click("#new-chat");
+      await page.page.reload();
+    }
+    await page.page.getByRole("button", { name: "Delete count to 4000" }).click();
+    await page.page.locator("#delete-dialog [type=submit]").click();
+    await page.page.locator("#no-conversations").waitFor();
+    const keys = page.sent(/POST .*\/v1\/responses$/).map((request) => request.headers()["idempotency-key"]);
+    assert.deepEqual(keys, [keys[0], keys[0]]);
+    const [deleted] = page.sent(/DELETE .*\/v1\/responses\/resp_/);
+    const { status } = await fetch(`${URL}v1/responses/${deleted.url().split("/").at(-1)}`, {
+      headers: { Authorization: `Bearer ${KEY}` },
+    });
+    assert.equal(status, 404);
+  }));
+}
 
 test("playground switches between conversations while one is answered", withPage(async (page) => {
   await page.send("count to 300");

@@ -98,8 +98,13 @@ export class Conversation {
     this.#start(turn, { progress });
   }
 
-  #start(turn, { body, progress }) {
-    turn.run = new Run({
+  #start(turn, parts) {
+    turn.run = this.#newRun(turn, parts);
+    turn.run.read();
+  }
+
+  #newRun(turn, { body, progress }) {
+    return new Run({
       api: this.api,
       dialect: this.dialect,
       body,
@@ -107,7 +112,6 @@ export class Conversation {
       changed: () => this.#changed(this, turn),
       save: (kept) => this.#keep(turn, kept),
     });
-    turn.run.read();
   }
 
   #keep(turn, progress) {
@@ -198,9 +202,23 @@ export class Conversation {
   async delete() {
     this.running?.run.leave();
     if (this.dialect.resumable) {
+      // First: the server may know a repeated request only while the turn before it exists.
+      await this.#identifyLast();
       await Promise.all(this.turns.filter((turn) => turn.state.id).map((turn) => this.#deleteResponse(turn.state.id)));
     }
     this.store.remove(this.id);
+  }
+
+  /** Make the id of the last question's response known, where the server may have one. */
+  async #identifyLast() {
+    const last = this.turns.at(-1);
+    const progress = this.store.running(this.id);
+    if (!last || last.state.id) return;
+    // The page was left, and this conversation was not opened since.
+    if (!last.run && progress) last.run = this.#newRun(last, { progress });
+    if (last.run && !last.state.id && (!ended(last.state) || last.state.status === "broken")) {
+      await last.run.identify();
+    }
   }
 
   async #deleteResponse(id) {

@@ -6,6 +6,7 @@ import { ended, newState, takeResponse } from "./dialects.js";
 const RETRIES = 8; // in a row without an event; with the pauses below, half a minute
 const LONGEST_PAUSE_MS = 5000;
 const SNAPSHOT_MS = 500;
+const IDENTIFYING_MS = 30_000; // from a repeated request to its first event
 const MOST_EVENTS = 5000; // kept for the drawer
 
 /**
@@ -82,6 +83,32 @@ export class Run {
     if (!ended(this.state)) this.#save(this.progress);
     this.#abort?.abort();
     this.#wake();
+  }
+
+  /**
+   * Make the response's id known, by the same request with the same key: the server may have accepted
+   * the first one. Raises ApiError where that is still not known.
+   */
+  async identify() {
+    const abort = new AbortController();
+    const late = setTimeout(() => abort.abort(), IDENTIFYING_MS);
+    try {
+      const { answer, events } = await this.#open(abort.signal);
+      for await (const { data } of events) {
+        const event = JSON.parse(data);
+        const details = this.dialect.error(event);
+        if (details) throw errorInStream(details, answer);
+        this.dialect.read(this.state, event);
+        if (this.state.id) return;
+      }
+      throw new Error("no event came");
+    } catch (error) {
+      // A request that is refused for what it says was not accepted before, either.
+      if (error.status !== 400 && error.status !== 404) throw notIdentified(error);
+    } finally {
+      clearTimeout(late);
+      abort.abort();
+    }
   }
 
   async #cancel() {
@@ -221,6 +248,13 @@ export class Run {
     const broken = this.dialect.resumable && known && this.error.passing;
     this.state.status = broken ? "broken" : "failed";
   }
+}
+
+function notIdentified(error) {
+  return error instanceof ApiError ? error : new ApiError({
+    code: "connection_error",
+    message: `The server did not say which response answers the question (${error.message}). Try again.`,
+  });
 }
 
 /** Return the figures of an answer: tokens, ms to the first token, tokens/s after it. */
