@@ -133,11 +133,11 @@ class SocketRequests:
         if isinstance(event, DeleteResponse):
             await self._service.delete(event, principal=self._principal)
             return deleted_event(event.response_id, stream_id=event.stream_id)
-        # A caller without a connection reads the end of a followed response in its log. Where
-        # this socket does not, its client waits for an answer.
+        # Where this socket reads the response, also that of a gateway's connection, its client gets
+        # the end. Else it waits for an answer.
         reads = event.response_id in self._answered
         return await self._service.cancel(
-            event, principal=self._principal, connection_id="" if reads else self._socket_id
+            event, principal=self._principal, connection_id=None if reads else self._socket_id
         )
 
     async def end(self) -> None:

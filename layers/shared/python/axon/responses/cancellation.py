@@ -13,7 +13,8 @@ class ResponseCancellation:
     """Cancels a running response; each call gets exactly one answer on its connection.
 
     The connection that the response is delivered to gets the response's terminal event, from the
-    relay. Every other caller gets an answer of its own.
+    relay; a caller that reads the response gets it from the log. Every other caller gets an answer
+    of its own.
 
     Parameters
     ----------
@@ -33,11 +34,21 @@ class ResponseCancellation:
         self._rows = rows
 
     async def cancel(
-        self, request: CancelResponse, *, tenant_id: str, connection_id: str
+        self, request: CancelResponse, *, tenant_id: str, connection_id: str | None
     ) -> Json | None:
         """Cancel a running response of this tenant; one that has ended stays as it is.
 
         A response that is cancelled already counts as cancelled by this call, too.
+
+        Parameters
+        ----------
+        request : CancelResponse
+            Names the response.
+        tenant_id : str
+            Who asks.
+        connection_id : str | None
+            The caller's connection; empty without one. None of a caller that reads the response to
+            its end, wherever it is delivered.
 
         Returns
         -------
@@ -64,7 +75,7 @@ class ResponseCancellation:
             raise unknown_response(response_id)
         if not meta.status.terminal:
             await self._terminator.end(response_id, Status.CANCELLED)
-            if meta.connection_id == connection_id:
+            if connection_id is None or meta.connection_id == connection_id:
                 return None
             # It may have ended in another way since it was described.
             meta = await self._log.describe(response_id) or meta

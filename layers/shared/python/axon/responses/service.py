@@ -206,12 +206,12 @@ class ResponseService:
         )
 
     async def cancel(
-        self, request: CancelResponse, *, principal: Principal, connection_id: str = ""
+        self, request: CancelResponse, *, principal: Principal, connection_id: str | None = ""
     ) -> Json | None:
         """Cancel a running response; one that has ended stays as it is.
 
-        Return the event to answer with; None if the response's end comes to the connection or, for
-        a caller without one, is there to be read in the log of a followed response.
+        Return the event to answer with; None if the response's end comes to the connection, to a
+        caller that reads the response (None), or to the log of a followed one (a caller without).
 
         Raises
         ------
