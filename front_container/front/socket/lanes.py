@@ -3,16 +3,16 @@
 import asyncio
 
 
-class Place:
+class LanePlace:
     """The place of one answer in its lane; `leave` must be called in the end.
 
     Parameters
     ----------
-    before : Place | None
+    before : LanePlace | None
         The place before it, if that has not been left.
     """
 
-    def __init__(self, before: "Place | None" = None) -> None:
+    def __init__(self, before: "LanePlace | None" = None) -> None:
         self._before = before
         self._left = asyncio.Event()
 
@@ -40,12 +40,12 @@ class Lanes:
     """Gives each request of a socket its place, in the order in which the messages are read."""
 
     def __init__(self) -> None:
-        self._last: dict[str | None, Place] = {}
+        self._last: dict[str | None, LanePlace] = {}
 
-    def take(self, stream_id: str | None) -> Place:
+    def take(self, stream_id: str | None) -> LanePlace:
         """Return the last place of a lane; None is the lane of the requests without a stream id."""
         # Lanes whose answers are sent are forgotten here: clients may use a new name for each
         # request, and the number of those that wait is bounded.
         self._last = {name: place for name, place in self._last.items() if not place.is_left}
-        place = self._last[stream_id] = Place(self._last.get(stream_id))
+        place = self._last[stream_id] = LanePlace(self._last.get(stream_id))
         return place

@@ -20,7 +20,7 @@ from axon.serialization import dumps
 from axon.tasks import TaskSet, run_until
 from axon.tenants.revocation import REVOKED
 from front.socket.connection import UNREAD, ClientGoneError, ClientSocket, StalledError
-from front.socket.lanes import Lanes, Place
+from front.socket.lanes import LanePlace, Lanes
 from front.socket.messages import ClientMessage, read_message
 from front.socket.requests import SocketRequests
 
@@ -173,10 +173,10 @@ class SocketSession:
             message = replace(message, event=self._refusal)
         self._unanswered += 1
         # Nothing is awaited between the reading and this: it is the order of the lane.
-        place = Place() if message.at_once else self._lanes.take(message.stream_id)
+        place = LanePlace() if message.at_once else self._lanes.take(message.stream_id)
         self._tasks.start(self._answer(message, place))
 
-    async def _answer(self, message: ClientMessage, place: Place) -> None:
+    async def _answer(self, message: ClientMessage, place: LanePlace) -> None:
         try:
             with suppress(ClientGoneError):  # nobody receives an answer
                 await self._answer_or_refuse(message, place)
@@ -185,7 +185,7 @@ class SocketSession:
             self._unanswered -= 1
             self._close_if_idle()
 
-    async def _answer_or_refuse(self, message: ClientMessage, place: Place) -> None:
+    async def _answer_or_refuse(self, message: ClientMessage, place: LanePlace) -> None:
         try:
             await self._do(message, place)
             self._count(message.kind, "ok")
@@ -201,7 +201,7 @@ class SocketSession:
         self._count(message.kind, event["code"])
         await self._send(dumps(event))
 
-    async def _do(self, message: ClientMessage, place: Place) -> None:
+    async def _do(self, message: ClientMessage, place: LanePlace) -> None:
         match message.event:
             case RequestError() as refusal:
                 raise refusal
