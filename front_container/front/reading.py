@@ -145,7 +145,7 @@ class ResponseReader:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             # Asked now: a socket that the server closes ends a moment later, as others do. The
-            # submission goes on in either case, and the task set keeps it.
+            # submission continues in either case, and the task set keeps it.
             cancel = self._cancels(cancel_on_leave)
             self._cancelling.start(self._complete(task, cancel))
             raise
