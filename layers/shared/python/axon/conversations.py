@@ -83,10 +83,13 @@ class TurnHead(TurnIdentity):
         Function calls of the turn, which a request's outputs may answer.
     size : int
         Bytes of the turn as it is cached.
+    items : int
+        Number of its items; 0 in a head that the version before has written.
     """
 
     call_ids: tuple[str, ...] = ()
     size: int = 0
+    items: int = 0
 
     @classmethod
     def of(cls, turn: Turn, *, size: int | None = None) -> "TurnHead":
@@ -102,6 +105,7 @@ class TurnHead(TurnIdentity):
             connection_id=turn.connection_id,
             call_ids=tuple(call for call in calls if isinstance(call, str)),
             size=len(turn.encode()) if size is None else size,
+            items=len(items),
         )
 
 
@@ -242,6 +246,8 @@ MAX_TURNS = 500
 """Most turns of a conversation that a request continues."""
 MAX_CONVERSATION_BYTES = 50_000_000
 """Most bytes of its turns: 500 of 100 KB. Each request reads all of them."""
+MAX_CONVERSATION_ITEMS = 20_000
+"""Most items of its turns: each takes about 1 KB of memory beside its text when it is read."""
 
 
 def check_length(turns: Sequence[TurnHead], *, param: str = "previous_response_id") -> None:
@@ -250,13 +256,15 @@ def check_length(turns: Sequence[TurnHead], *, param: str = "previous_response_i
     Raises
     ------
     RequestError
-        It has more turns or bytes than the limits.
+        It has more turns, bytes or items than the limits.
     """
-    size = sum(turn.size for turn in turns)
-    if len(turns) >= MAX_TURNS or size > MAX_CONVERSATION_BYTES:
+    size, items = sum(turn.size for turn in turns), sum(turn.items for turn in turns)
+    if len(turns) >= MAX_TURNS or size > MAX_CONVERSATION_BYTES or items >= MAX_CONVERSATION_ITEMS:
         raise RequestError(
-            f"The conversation is too long: {len(turns)} turns and {size // 1_000_000} MB; at most "
-            f"{MAX_TURNS} turns and {MAX_CONVERSATION_BYTES // 1_000_000} MB can be continued. "
+            f"The conversation is too long: {len(turns)} turns, {items} items and "
+            f"{size // 1_000_000} MB; at most {MAX_TURNS} turns, "
+            f"{MAX_CONVERSATION_ITEMS} items and {MAX_CONVERSATION_BYTES // 1_000_000} MB can be "
+            "continued. "
             "Start a new conversation, with a summary of this one as its input.",
             code="conversation_too_long",
             param=param,

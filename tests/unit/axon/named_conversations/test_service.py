@@ -7,11 +7,13 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from axon.conversations import Turn
 from axon.event_log.log import Status
 from axon.event_log.openings import NewResponse, Opening
 from axon.exceptions import ConversationPendingError, RequestError, UnavailableError
 from axon.ids import new_id
 from axon.named_conversations.service import LOST_AFTER_S
+from axon.named_conversations.store import NamedConversation
 from axon.protocol.item_pages import ItemPage
 from axon.protocol.requests import DeleteResponse
 from axon.protocol.view_requests import to_count
@@ -269,6 +271,34 @@ class TestNamedConversation:
         await harness.turns.evict(first)
         with pytest.raises(ConversationPendingError, match=harness.id):
             await harness.ask("two")
+
+    async def test_is_read_by_one_reader_of_a_tenant_at_a_time(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading, most = 0, 0
+        real = harness.named.turns
+
+        async def turns(found: NamedConversation, head: str | None) -> list[Turn]:
+            nonlocal reading, most
+            reading += 1
+            most = max(most, reading)
+            await asyncio.sleep(0)
+            reading -= 1
+            return await real(found, head)
+
+        monkeypatch.setattr(harness.named, "turns", turns)
+        await asyncio.gather(*(harness.texts() for _ in range(4)))
+        assert most == 1
+
+    async def test_has_a_bounded_number_of_items(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("axon.conversations.MAX_CONVERSATION_ITEMS", 2)
+        who = a_principal(TENANT)
+        await harness.items.add(harness.id, [{"content": "a"}, {"content": "b"}], principal=who)
+        assert await harness.code() == "conversation_too_long"
+        with pytest.raises(RequestError, match="2 items"):
+            await harness.items.add(harness.id, [{"content": "c"}], principal=who)
 
     async def test_is_unknown_to_other_tenants(self, harness: Harness) -> None:
         with pytest.raises(RequestError) as refused:

@@ -1,25 +1,26 @@
 """ConversationItems: the items of a named conversation, which are those of its turns."""
 
-import asyncio
 from collections.abc import Sequence
 
 from axon.conversations import EditableTurnCache, Turn, check_length
-from axon.exceptions import ConversationPendingError, RequestError, UnavailableError
+from axon.exceptions import ConversationPendingError, RequestError
 from axon.ids import keyed_id, new_id
 from axon.named_conversations.service import NamedConversations, locked
 from axon.named_conversations.store import ConversationStore, NamedConversation
 from axon.protocol.conversations import MAX_ITEMS
 from axon.protocol.item_pages import ItemPage, identified, shown_items
 from axon.protocol.objects import Json
+from axon.readers import Readers
 from axon.serialization import dumps
 from axon.tenants.principal import Principal
 
 READERS = 2
-"""Conversations that one process reads at a time for their items: each may have 50 MB."""
+"""Conversations that one process reads at a time for their items, each another tenant's: each may
+have 50 MB."""
 TRIES = 12
 """Calls that add items at the same time and succeed one after the other; more may be refused."""
 READING_S = 30.0
-"""Seconds for reading a conversation, and for those that are read before it."""
+"""Seconds that a reader waits for those before it."""
 
 
 class ConversationItems:
@@ -44,7 +45,7 @@ class ConversationItems:
         self._named = named
         self._store = store
         self._cache = cache
-        self._reading = asyncio.Semaphore(READERS)
+        self._reading = Readers(limit=READERS, tenant_limit=1, within_s=READING_S)
 
     async def create(
         self,
@@ -99,7 +100,7 @@ class ConversationItems:
         for _ in range(TRIES):
             found = await self._named.find(conversation_id, tenant_id=principal.tenant_id)
             if turn := await self._added(found, items, turn_id, principal=principal):
-                return ItemPage(limit=MAX_ITEMS, newest_first=False, after=None).of(_shown([turn]))
+                return ItemPage(limit=MAX_ITEMS, newest_first=False, after=None).of(_shown(turn))
         raise locked()
 
     async def page(self, conversation_id: str, page: ItemPage, *, tenant_id: str) -> Json:
@@ -113,7 +114,12 @@ class ConversationItems:
             As `add`.
         """
         found = await self._named.find(conversation_id, tenant_id=tenant_id)
-        return page.of(_shown(await self._turns(found)))
+        async with self._reading.turn(tenant_id):
+            turns = await self._turns(found)
+            if page.newest_first:
+                shown = (item for turn in reversed(turns) for item in reversed(_shown(turn)))
+                return page.of_ordered(shown)
+            return page.of_ordered(item for turn in turns for item in _shown(turn))
 
     async def retrieve(self, conversation_id: str, item_id: str, *, tenant_id: str) -> Json:
         """Return an item of a conversation.
@@ -126,9 +132,11 @@ class ConversationItems:
             As `add`.
         """
         found = await self._named.find(conversation_id, tenant_id=tenant_id)
-        for item in _shown(await self._turns(found)):
-            if item["id"] == item_id:
-                return item
+        async with self._reading.turn(tenant_id):
+            for turn in await self._turns(found):
+                for item in _shown(turn):
+                    if item["id"] == item_id:
+                        return item
         raise _unknown_item(item_id)
 
     async def remove(self, conversation_id: str, item_id: str, *, tenant_id: str) -> Json:
@@ -145,13 +153,16 @@ class ConversationItems:
             As `add`; the same call completes the removal later.
         """
         found = await self._named.find(conversation_id, tenant_id=tenant_id)
-        for turn in await self._turns(found):
-            if any(item["id"] == item_id for item in _shown([turn])):
-                if not await self._store.remove_item(turn, item_id=item_id):
-                    raise ConversationPendingError(conversation_id)
-                await self._cache.forget(turn.response_id)
-                return found.shown()
-        raise _unknown_item(item_id)
+        async with self._reading.turn(tenant_id):
+            for turn in await self._turns(found):
+                if any(item["id"] == item_id for item in _shown(turn)):
+                    break
+            else:
+                raise _unknown_item(item_id)
+        if not await self._store.remove_item(turn, item_id=item_id):
+            raise ConversationPendingError(conversation_id)
+        await self._cache.forget(turn.response_id)
+        return found.shown()
 
     async def _added(
         self,
@@ -179,11 +190,7 @@ class ConversationItems:
 
     async def _turns(self, found: NamedConversation) -> list[Turn]:
         head, _ = await self._named.settled(found)
-        try:
-            async with asyncio.timeout(READING_S), self._reading:
-                return await self._named.turns(found, head)
-        except TimeoutError as error:
-            raise UnavailableError(f"no turns of a conversation in {READING_S} s") from error
+        return await self._named.turns(found, head)
 
 
 def _turn(
@@ -204,12 +211,8 @@ def _turn(
     )
 
 
-def _shown(turns: Sequence[Turn]) -> list[Json]:
-    return [
-        item
-        for turn in turns
-        for item in (*shown_items(turn.input, response_id=turn.response_id), *turn.output)
-    ]
+def _shown(turn: Turn) -> list[Json]:
+    return [*shown_items(turn.input, response_id=turn.response_id), *turn.output]
 
 
 def _unknown_item(item_id: str) -> RequestError:

@@ -1,8 +1,9 @@
 """Pages of a response's input items, in the shape of OpenAI's lists."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 from axon.exceptions import RequestError
@@ -44,25 +45,34 @@ class ItemPage:
         RequestError
             None of them has the id `after`.
         """
-        ordered = list(reversed(items)) if self.newest_first else list(items)
-        first = self._first(ordered)
-        page = ordered[first : first + self.limit]
+        return self.of_ordered(reversed(items) if self.newest_first else items)
+
+    def of_ordered(self, ordered: Iterable[Json]) -> Json:
+        """Return the page of items in the page's order; no more are taken than it needs.
+
+        Raises
+        ------
+        RequestError
+            As `of`.
+        """
+        rest = iter(ordered)
+        if self.after is not None:
+            self._skip(rest, self.after)
+        page = list(islice(rest, self.limit))
         return {
             "object": "list",
             "data": page,
             "first_id": page[0]["id"] if page else None,
             "last_id": page[-1]["id"] if page else None,
-            "has_more": first + self.limit < len(ordered),
+            "has_more": next(rest, None) is not None,
         }
 
-    def _first(self, ordered: list[Json]) -> int:
-        if self.after is None:
-            return 0
-        for number, item in enumerate(ordered, start=1):
-            if item["id"] == self.after:
-                return number
+    @staticmethod
+    def _skip(items: Iterator[Json], after: str) -> None:
+        if any(item["id"] == after for item in items):
+            return
         raise RequestError(
-            f"There is no item with id '{self.after[:64]}'. Use the 'last_id' of a page.",
+            f"There is no item with id '{after[:64]}'. Use the 'last_id' of a page.",
             code="invalid_value",
             param="after",
         )

@@ -1,9 +1,7 @@
 """ResponseRetrieval: finds a response in the event log or, once it is stored, in the database."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from weakref import WeakValueDictionary
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 from axon.conversations import Conversations, Turn, TurnIdentity
 from axon.event_log.checkpoint import is_behind_fork
@@ -15,6 +13,7 @@ from axon.jobs import Job
 from axon.protocol.item_pages import shown_items
 from axon.protocol.objects import Json
 from axon.protocol.outlines import OutlineError, RemadeEvents
+from axon.readers import Readers
 from axon.responses.deletion import ResponseRows
 from axon.responses.resumption import (
     refuse_hole,
@@ -64,8 +63,7 @@ class ResponseRetrieval:
         self._rows = rows
         self._conversations = conversations
         self._pending = pending
-        self._reading = asyncio.Semaphore(READERS)
-        self._tenant_reading = WeakValueDictionary[str, asyncio.Semaphore]()
+        self._reading = Readers(limit=READERS, tenant_limit=TENANT_READERS, within_s=READING_S)
 
     async def response(self, response_id: str, *, tenant_id: str) -> Json:
         """Return the response object as it is now; a running one has no output yet.
@@ -188,22 +186,10 @@ class ResponseRetrieval:
         self, response_id: str, tenant_id: str, connection_id: str, *, first: int
     ) -> AsyncGenerator[LoggedEvent, None]:
         """Yield the events of a stored response, which is read when the first one is."""
-        async with self._turn_to_read(tenant_id):
+        async with self._reading.turn(tenant_id):
             remade = await self._remade(response_id, tenant_id, connection_id, first=first)
             for event in remade.since(first):
                 yield event
-
-    @asynccontextmanager
-    async def _turn_to_read(self, tenant_id: str) -> AsyncIterator[None]:
-        share = self._tenant_reading.setdefault(tenant_id, asyncio.Semaphore(TENANT_READERS))
-        async with AsyncExitStack() as turns:
-            try:
-                async with asyncio.timeout(READING_S):
-                    await turns.enter_async_context(share)
-                    await turns.enter_async_context(self._reading)
-            except TimeoutError as error:
-                raise UnavailableError("too many stored responses are being read") from error
-            yield
 
     async def _require_logged(self, meta: ResponseMeta, *, first: int) -> None:
         """Return if the log has the events from a number on, or will have them."""

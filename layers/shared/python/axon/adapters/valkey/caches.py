@@ -66,6 +66,8 @@ class ValkeyTurnCache(EditableTurnCache):
     async def chain(self, response_id: str) -> list[Turn]:
         turns = list[Turn]()
         async for _, encoded in self._walk(response_id, "turn"):
+            # Other tasks run between two turns: to decode a page of them may take a second.
+            await asyncio.sleep(0)
             try:
                 turns.append(Turn.decode(encoded or b""))
             except UnreadableError as error:
