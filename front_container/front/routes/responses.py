@@ -158,11 +158,12 @@ class _ResponseRoutes:
         """Answer with the items that may take a conversation's place."""
         body = parse(CompactRequest, await self._body(call))
         asked = body.to_ask()
-        earlier = await self._context.retrieval.items_before(
-            body.previous_response_id, tenant_id=call.principal.tenant_id
-        )
         answer = await answered(self._context, call, asked, check_answered=check_answered)
         summary = summary_in(answer)
+        # Only now: a long conversation is not held in memory for the model's whole run.
+        earlier = await self._context.retrieval.user_items_before(
+            body.previous_response_id, tenant_id=call.principal.tenant_id
+        )
         return json_answer(compacted([*earlier, *body.items], summary=summary, answer=answer))
 
     async def _body(self, call: Call) -> Json:

@@ -1,5 +1,6 @@
 import asyncio
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -319,6 +320,27 @@ async def test_responses_compact_answers_with_messages_and_a_summary(harness: Fr
     await harness.responses.answer(await harness.submitted(), "Yes.")
     async with await going_on as answer:
         assert (await answer.json())["status"] == "completed"
+
+
+async def test_responses_compact_reads_the_conversation_after_the_summary(
+    harness: FrontHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = asyncio.create_task(harness.post(input="first"))
+    first = await harness.submitted()
+    await harness.responses.answer(first, "Hello")
+    await (await asking).read()
+    conversations = harness.responses.conversations
+    reads = AsyncMock(wraps=conversations.turns_before)
+    monkeypatch.setattr(conversations, "turns_before", reads)
+    compacting = asyncio.create_task(
+        harness.post("/v1/responses/compact", previous_response_id=first)
+    )
+    summary_of = await harness.submitted()
+    reads.assert_not_awaited()
+    await harness.responses.answer(summary_of, "They met.")
+    async with await compacting as answer:
+        assert len((await answer.json())["output"]) == 3
+    reads.assert_awaited_once()
 
 
 async def test_responses_compact_says_if_there_is_no_summary(harness: FrontHarness) -> None:

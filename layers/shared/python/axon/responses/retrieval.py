@@ -30,6 +30,8 @@ READERS = 32
 takes some MB while it is read."""
 TENANT_READERS = 8
 """Most of them that are one tenant's: a client that reads slowly holds its turn."""
+CONVERSATION_READERS = 2
+"""Conversations that a process reads whole at a time, each another tenant's; of up to 50 MB."""
 READING_S = 10.0
 """Seconds that a reader waits until there are fewer."""
 
@@ -63,6 +65,9 @@ class ResponseRetrieval:
         self._rows = rows
         self._conversations = conversations
         self._pending = pending
+        self._reading_whole = Readers(
+            limit=CONVERSATION_READERS, tenant_limit=1, within_s=READING_S
+        )
         self._reading = Readers(limit=READERS, tenant_limit=TENANT_READERS, within_s=READING_S)
 
     async def response(self, response_id: str, *, tenant_id: str) -> Json:
@@ -129,20 +134,23 @@ class ResponseRetrieval:
             raise await self._missing(response_id, meta, tenant_id=tenant_id)
         return shown_items(turns[-1].input, response_id=response_id)
 
-    async def items_before(self, response_id: str | None, *, tenant_id: str) -> list[Json]:
-        """Return the items that a request would continue, oldest first; none without a response.
+    async def user_items_before(self, response_id: str | None, *, tenant_id: str) -> list[Json]:
+        """Return the user's items of what a request continues, oldest first.
+
+        The whole conversation is read, by a bounded number of readers; only these items are kept.
 
         Raises
         ------
         RequestError
             The tenant has no such response to continue.
-        HistoryPendingError
-            It is not in the database yet.
+        UnavailableError
+            It is not in the database yet, or too many conversations are being read.
         """
-        turns = await self._conversations.turns_before(
-            response_id, tenant_id=tenant_id, connection_id=""
-        )
-        return [item for turn in turns for item in (*turn.input, *turn.output)]
+        async with self._reading_whole.turn(tenant_id):
+            turns = await self._conversations.turns_before(
+                response_id, tenant_id=tenant_id, connection_id=""
+            )
+            return [item for turn in turns for item in turn.input if item.get("role") == "user"]
 
     async def stored_events(
         self, response_id: str, *, tenant_id: str, after: int, connection_id: str = ""
