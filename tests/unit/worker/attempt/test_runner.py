@@ -381,9 +381,12 @@ def test_duplicates_of_a_job_give_one_answer(
 
         with going_wrong(harness, faults) as happened:
             outcomes = await asyncio.gather(*map(deliver, (0.0, *after_s)))
-        lost = {Fault.LOST, Fault.LOST_UNANSWERED} & set(happened)
-        assert await is_honest(harness, job) or lost
-        assert len({AttemptOutcome.COMPLETED, AttemptOutcome.FAILED} & set(outcomes)) == 1
+        losses = [fault for fault in happened if fault in (Fault.LOST, Fault.LOST_UNANSWERED)]
+        assert await is_honest(harness, job) or losses
+        # A failure that one attempt has written after a loss may be lost itself: another one that
+        # holds all events restores them, and completes.
+        finals = {AttemptOutcome.COMPLETED, AttemptOutcome.FAILED} & set(outcomes)
+        assert len(finals) == 1 or len(losses) > 1
         assert engine.running == 0
 
     run(story())
