@@ -27,7 +27,7 @@ def ensure(name: str, *, requirements: Path = _REQUIREMENTS, home: Path = BENCH)
     Raises
     ------
     subprocess.CalledProcessError
-        uv failed.
+        uv failed, or a pin has no hash, or another one than the package.
     """
     pins = requirements / f"{name}.txt"
     digest = hashlib.sha256(pins.read_bytes()).hexdigest()
@@ -37,7 +37,9 @@ def ensure(name: str, *, requirements: Path = _REQUIREMENTS, home: Path = BENCH)
         print(f"installing {name} into {folder}", file=sys.stderr, flush=True)
         _uv("venv", "--clear", "--python", sys.executable, str(folder))
         python = str(folder / "bin" / "python")
-        _uv("pip", "install", "--python", python, "--requirements", str(pins))
+        # CI runs what these bring: a package that was changed at its registry is refused.
+        options = ("--python", python, "--require-hashes", "--requirements", str(pins))
+        _uv("pip", "install", *options)
         stamp.write_text(digest)
     return folder / "bin"
 

@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,14 @@ def test_environment_is_installed_again_after_a_failure(
 )
 def test_environment_requirements_are_all_pinned(name: str, pin: str) -> None:
     folder = Path(environments.__file__).parent / "requirements"
-    lines = (folder / f"{name}.txt").read_text().splitlines()
-    pins = [line for line in lines if not line.startswith("#")]
+    text = (folder / f"{name}.txt").read_text().replace("\\\n", "")
+    pins = [line.split()[0] for line in text.splitlines() if not line.startswith("#")]
     assert pin in pins
-    assert all("==" in line for line in pins)
+    assert all("==" in each for each in pins)
+
+
+def test_environment_takes_only_packages_with_a_known_hash(tmp_path: Path) -> None:
+    (tmp_path / "peer.txt").write_text("peer==1\n")
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        ensure(tmp_path)
+    assert "--require-hashes" in caught.value.cmd
