@@ -350,6 +350,15 @@ async def test_responses_compact_says_if_there_is_no_summary(harness: FrontHarne
         assert await harness.error(answer) == (502, "upstream_answer_unusable", None)
 
 
+async def test_responses_compact_refuses_unknown_fields_but_hints(harness: FrontHarness) -> None:
+    async with await harness.post("/v1/responses/compact", previous_response="x") as answer:
+        assert await harness.error(answer) == (400, "unknown_parameter", "previous_response")
+    hints = {"prompt_cache_retention": "24h", "tools": [], "reasoning": {"effort": "low"}}
+    compacting = asyncio.create_task(harness.post("/v1/responses/compact", **hints))
+    await harness.responses.answer(await harness.submitted(), "They met.")
+    assert (await compacting).status == 200
+
+
 async def test_responses_compact_refuses_a_summary_that_was_cut_off(harness: FrontHarness) -> None:
     compacting = asyncio.create_task(harness.post("/v1/responses/compact"))
     attempt = await harness.responses.say(await harness.submitted(), "The user wants to pay ")

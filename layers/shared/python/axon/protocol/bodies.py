@@ -1,9 +1,10 @@
 """Bodies of requests: models of JSON objects, and their refusals."""
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from axon.exceptions import RequestError
 from axon.protocol.refusals import refusal_of
 
 
@@ -11,6 +12,9 @@ class Body(BaseModel):
     """The body of a request."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
+
+    HINTS: ClassVar[frozenset[str]] = frozenset()
+    """Further fields that are taken and change nothing."""
 
 
 B = TypeVar("B", bound=Body)
@@ -22,8 +26,17 @@ def parse(model: type[B], value: dict[str, Any]) -> B:
     Raises
     ------
     RequestError
-        A field is missing, wrong or too long; it names the first such field.
+        A field is unknown, missing, wrong or too long; it names the first such field.
     """
+    known = model.model_fields.keys()
+    for name, given in value.items():
+        # Ignored, a misspelled field would make something else than its client wants.
+        if name not in known and name not in model.HINTS and given is not None:
+            raise RequestError(
+                f"Unknown parameter: '{name[:64]}'. Leave it out; known here: {', '.join(known)}.",
+                code="unknown_parameter",
+                param=name[:64],
+            )
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -1,7 +1,7 @@
 """``POST /v1/responses/compact``: its request, and the items that take a conversation's place."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ from axon.protocol.requests import (
     Input,
     ModelName,
 )
+from axon.protocol.unserved import HINTS
 
 ASK = (
     "Summarize this conversation for an assistant that will go on with it and has nothing else of "
@@ -37,6 +38,9 @@ ASK = (
 
 class CompactRequest(Body):
     """``POST /v1/responses/compact``: a conversation, as input and by its last response."""
+
+    HINTS: ClassVar = HINTS | {"parallel_tool_calls", "reasoning", "text", "tools"}
+    """Codex sends the settings of its next request along; a summary needs none of them."""
 
     model: ModelName
     input: Annotated[Input, null_is([])] = Field(default_factory=list)
