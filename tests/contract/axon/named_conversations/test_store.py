@@ -106,6 +106,8 @@ class TestConversationStore:
         assert labelled.shown()["metadata"] == {"topic": "new"}
         assert await store.delete(name, tenant_id=T)
         assert await store.find(name, tenant_id=T) is None
+        await store.create(name, tenant_id=T, metadata={})
+        assert await store.find(name, tenant_id=T) is None
         assert not await store.delete(name, tenant_id=T)
         assert not await store.claim(made, head=None, response_id="resp_1")
         assert not await store.append(made, turn_of(made, "a"), key_id="")

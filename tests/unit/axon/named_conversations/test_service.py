@@ -136,6 +136,24 @@ class TestNamedConversation:
         assert await harness.texts() == ["a"]
         assert await create("b") != harness.id
 
+    @pytest.mark.parametrize("items", [[], [{"content": "a"}]])
+    async def test_is_not_created_again_once_it_was_deleted_or_continued(
+        self, harness: Harness, items: list[dict[str, Any]]
+    ) -> None:
+        who = a_principal(TENANT)
+
+        async def create(key: str) -> str:
+            made = await harness.items.create(items, metadata={}, principal=who, key=key)
+            return str(made["id"])
+
+        await harness.named.delete(await create("deleted"), tenant_id=TENANT)
+        await harness.submit(conversation=await create("running"))
+        await harness.items.add(await create("longer"), [{"content": "b"}], principal=who)
+        for key in ("deleted", "running", "longer"):
+            with pytest.raises(RequestError, match="Use another Idempotency-Key") as refused:
+                await create(key)
+            assert (refused.value.status, refused.value.code) == (409, "idempotency_key_reused")
+
     async def test_is_locked_while_a_response_runs(self, harness: Harness) -> None:
         running = await harness.ask("one")
         harness.jobs_sent()

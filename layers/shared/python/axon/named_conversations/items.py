@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from axon.conversations import EditableTurnCache, Turn, check_length
 from axon.exceptions import ConversationPendingError, RequestError
 from axon.ids import keyed_id, new_id
-from axon.named_conversations.service import NamedConversations, locked
+from axon.named_conversations.service import NamedConversations, locked, used_before
 from axon.named_conversations.store import ConversationStore, NamedConversation
 from axon.protocol.conversations import MAX_ITEMS
 from axon.protocol.item_pages import ItemPage, identified, shown_items
@@ -58,13 +58,26 @@ class ConversationItems:
         """Create a conversation that begins with these items; return it as the API shows it.
 
         `key` is as in `add`. A repeated call completes one that died before it had added the items.
+
+        Raises
+        ------
+        RequestError
+            The key has created a conversation that has been deleted, or has more items by now.
+        UnavailableError
+            As `add`.
         """
         tenant_id = principal.tenant_id
         asked = dumps([items, metadata]).decode()
         made = keyed_id("conv", tenant_id, key, asked) if key else new_id("conv")
         created = await self._named.create(made, tenant_id=tenant_id, metadata=metadata)
-        if items and created.head is None and created.running is None:
-            await self._append(created, _turn(created, None, items), principal=principal)
+        first = keyed_id("resp", made)
+        # Keys do not expire: a program that always sends the same one would otherwise go on in
+        # its conversation of yesterday.
+        if created.running is not None or created.head not in (None, first):
+            raise used_before("has been continued")
+        if items and created.head is None:
+            turn = _turn(created, None, items, turn_id=first)
+            await self._append(created, turn, principal=principal)
         return created.shown()
 
     async def add(

@@ -196,7 +196,10 @@ class NamedConversations:
             It was created and deleted before.
         """
         await self._store.create(conversation_id, tenant_id=tenant_id, metadata=metadata)
-        return await self.find(conversation_id, tenant_id=tenant_id)
+        created = await self._store.find(conversation_id, tenant_id=tenant_id)
+        if created is None:
+            raise used_before("has been deleted")
+        return created
 
     async def find(self, conversation_id: str, *, tenant_id: str) -> NamedConversation:
         """Return the tenant's conversation.
@@ -331,6 +334,16 @@ def unknown_conversation(conversation_id: str) -> RequestError:
         code="conversation_not_found",
         param="conversation",
         status=404,
+    )
+
+
+def used_before(state: str) -> RequestError:
+    """Return the refusal of a repeated creation of a conversation; `state` says why."""
+    return RequestError(
+        f"This Idempotency-Key has created a conversation that {state}. Use another "
+        "Idempotency-Key for a new one.",
+        code="idempotency_key_reused",
+        status=409,
     )
 
 

@@ -59,7 +59,10 @@ class ConversationStore(Protocol):
     async def create(
         self, conversation_id: str, *, tenant_id: str, metadata: Mapping[str, str]
     ) -> None:
-        """Create a conversation without turns; one that was created before stays as it is."""
+        """Create a conversation without turns; one that was created before stays as it is.
+
+        One that was deleted stays deleted.
+        """
         ...
 
     async def find(self, conversation_id: str, *, tenant_id: str) -> NamedConversation | None:

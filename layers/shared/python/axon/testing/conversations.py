@@ -23,6 +23,7 @@ class FakeConversationStore(ConversationStore):
 
     def __init__(self, *, turns: FakeTurns, rows: FakeResponseRows) -> None:
         self.conversations: dict[str, NamedConversation] = {}
+        self._deleted = set[str]()
         self._turns = turns
         self._rows = rows
 
@@ -36,7 +37,8 @@ class FakeConversationStore(ConversationStore):
             created_at=1_700_000_000,
             metadata=dict(metadata),
         )
-        self.conversations.setdefault(conversation_id, made)
+        if conversation_id not in self._deleted:  # its row stays until it expires
+            self.conversations.setdefault(conversation_id, made)
 
     @override
     async def find(self, conversation_id: str, *, tenant_id: str) -> NamedConversation | None:
@@ -56,6 +58,7 @@ class FakeConversationStore(ConversationStore):
         if await self.find(conversation_id, tenant_id=tenant_id) is None:
             return False
         del self.conversations[conversation_id]
+        self._deleted.add(conversation_id)
         return True
 
     @override
