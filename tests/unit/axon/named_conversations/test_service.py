@@ -290,6 +290,19 @@ class TestNamedConversation:
         with pytest.raises(ConversationPendingError, match=harness.id):
             await harness.ask("two")
 
+    async def test_says_at_last_that_a_turn_never_arrives(self, harness: Harness) -> None:
+        first = await harness.ask("one")
+        await harness.answer(first, "1")
+        harness.jobs_sent()
+        await harness.turns.evict(first)
+        harness.store.age(harness.id, LOST_AFTER_S)
+        assert await harness.code() == "conversation_incomplete"
+        with pytest.raises(RequestError, match="Create a new conversation"):
+            await harness.texts()
+        harness.pending.tenants[first] = TENANT  # its record waits in a dead-letter queue
+        with pytest.raises(ConversationPendingError):
+            await harness.texts()
+
     async def test_is_read_by_one_reader_of_a_tenant_at_a_time(
         self, harness: Harness, monkeypatch: pytest.MonkeyPatch
     ) -> None:

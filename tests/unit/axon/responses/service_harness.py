@@ -54,13 +54,15 @@ class ResponseHarness:
         )
         self.turns = FakeTurns()
         self.database = FakeTurns()
-        self.conversations = Conversations(cache=self.turns, database=self.database)
+        self.pending = FakePendingHistory()
+        self.conversations = Conversations(
+            cache=self.turns, database=self.database, pending=self.pending
+        )
         self.jobs = FakeJobQueue()
         self.history = FakeHistory()
         self.scaler = FakeWorkerScaler()
         self.finisher = ResponseFinisher(history=self.history, turns=self.turns)
         self.terminator = ResponseTerminator(event_log=self.valkey, finisher=self.finisher)
-        self.pending = FakePendingHistory()
         self.deleted = FakeResponseRows(self.history)
         self.traces = FakeResponseTraces(self.turns)
         self.deletion = ResponseDeletion(

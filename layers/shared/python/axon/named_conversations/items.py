@@ -187,7 +187,7 @@ class ConversationItems:
     ) -> Turn | None:
         """Add items, unless they were added before; return their turn, None if too late."""
         head = await self._named.last_turn(found)
-        heads = await self._named.heads(found.conversation_id, head, tenant_id=found.tenant_id)
+        heads = await self._named.heads(found, head)
         if turn_id is not None and turn_id in {known.response_id for known in heads}:
             *_, turn = await self._named.turns(found, turn_id)
             return turn

@@ -87,6 +87,11 @@ class Place:
         self._conversation = conversation
 
     @property
+    def conversation(self) -> NamedConversation:
+        """The conversation, as it was read."""
+        return self._conversation
+
+    @property
     def conversation_id(self) -> str:
         """Id of the conversation."""
         return self._conversation.conversation_id
@@ -293,30 +298,29 @@ class NamedConversations:
         kept = response["status"] != "failed" and response["store"]
         return (found.running if kept else found.head), False
 
-    async def heads(
-        self, conversation_id: str, head: str | None, *, tenant_id: str
-    ) -> list[TurnHead]:
+    async def heads(self, found: NamedConversation, head: str | None) -> list[TurnHead]:
         """Return the heads of a conversation's turns up to `head`, oldest first.
 
         Raises
         ------
         ConversationPendingError
             One of them is still on its way to the database.
+        RequestError
+            One of them never arrived there.
         """
         try:
             return await self._conversations.heads_before(
-                head, tenant_id=tenant_id, connection_id=""
+                head, tenant_id=found.tenant_id, connection_id=""
             )
         except (RequestError, HistoryPendingError) as error:
-            # It exists, whatever keeps it from being found.
-            raise ConversationPendingError(conversation_id) from error
+            raise _unreadable(found, error) from error
 
     async def turns(self, found: NamedConversation, head: str | None) -> list[Turn]:
         """Return a conversation's turns up to `head`, oldest first.
 
         Raises
         ------
-        ConversationPendingError
+        ConversationPendingError, RequestError
             As `heads`.
         """
         try:
@@ -324,7 +328,25 @@ class NamedConversations:
                 head, tenant_id=found.tenant_id, connection_id=""
             )
         except (RequestError, HistoryPendingError) as error:
-            raise ConversationPendingError(found.conversation_id) from error
+            raise _unreadable(found, error) from error
+
+
+def _unreadable(
+    found: NamedConversation, error: RequestError | HistoryPendingError
+) -> RequestError | ConversationPendingError:
+    """Return the error of a conversation that exists, but of which a turn is not found.
+
+    Without a note of a record that is on its way, none comes: the database has refused it for good.
+    But Valkey may have lost the note a moment ago.
+    """
+    if isinstance(error, HistoryPendingError) or found.running_s < LOST_AFTER_S:
+        return ConversationPendingError(found.conversation_id)
+    return RequestError(
+        f"A part of conversation '{found.conversation_id}' could not be stored, and is lost. "
+        "Create a new conversation, with what you have of this one as its items.",
+        code="conversation_incomplete",
+        param="conversation",
+    )
 
 
 def unknown_conversation(conversation_id: str) -> RequestError:

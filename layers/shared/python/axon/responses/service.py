@@ -238,10 +238,8 @@ class ResponseService:
         """Return the place in a named conversation, if any, and the turns that are continued."""
         tenant_id = principal.tenant_id
         if request.conversation is not None:
-            conversation_id = request.conversation.id
-            place = await self._named.place(conversation_id, tenant_id=tenant_id)
-            heads = await self._named.heads(conversation_id, place.head, tenant_id=tenant_id)
-            return place, heads
+            place = await self._named.place(request.conversation.id, tenant_id=tenant_id)
+            return place, await self._named.heads(place.conversation, place.head)
         return None, await self._conversations.heads_before(
             request.previous_response_id, tenant_id=tenant_id, connection_id=connection_id
         )
