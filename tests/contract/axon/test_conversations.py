@@ -7,7 +7,8 @@ import pytest
 
 from axon.adapters.postgres.pool import Pool
 from axon.adapters.postgres.stores import PostgresHistoryStore, PostgresTurnStore
-from axon.adapters.valkey.caches import ValkeyPendingHistory, ValkeyTurnCache
+from axon.adapters.valkey import keys
+from axon.adapters.valkey.caches import CHANGED_S, ValkeyPendingHistory, ValkeyTurnCache
 from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory
 from axon.conversations import Conversations, Turn, TurnCache, TurnHead, TurnStore
@@ -118,6 +119,10 @@ class TestTurnStore:
         turns = [turn(0), turn(1), turn(2)]
         await stores.cache.put(turns)
         await stores.cache.forget("resp_1")
+        if isinstance(stores.cache, ValkeyTurnCache):
+            # Until it expires, each request reads the older turns from the database.
+            left_s = await stores.cache._valkey.call("TTL", keys.turn("resp_1"))
+            assert CHANGED_S - 30 < left_s <= CHANGED_S
         await stores.cache.put([turn(1)])  # by a reader that has read the database before
         assert await stores.cache.chain("resp_2") == [turn(2)]
         assert await stores.cache.heads("resp_2") == [TurnHead.of(turn(2))]

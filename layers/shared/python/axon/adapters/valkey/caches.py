@@ -8,7 +8,6 @@ from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
-from axon.adapters.valkey.traces import MARKER_LIFE_S
 from axon.conversations import EditableTurnCache, Turn, TurnHead
 from axon.exceptions import StoreFullError
 from axon.formats import Refused, UnreadableError, log_refusal
@@ -20,6 +19,10 @@ from axon.tenants.process_counts import UNKNOWN_S
 
 UNUSED_MS = 10_000
 """Milliseconds for which a turn stays after its use: the worker may be about to read it."""
+CHANGED_S = 120
+"""Seconds for which no copy is taken of a turn that was changed in the database: a reader's
+transaction takes 30 s at most (`axon.adapters.postgres.pool`), and each put 5 s. Until they are
+over, requests read this turn and those before it from the database."""
 PAGE_TURNS = 16
 """Turns that are read at a time: with 100 KB each, Valkey copies them in less than 1 ms."""
 KNOWN_S = 2 * REFRESH_S
@@ -115,7 +118,7 @@ class ValkeyTurnCache(EditableTurnCache):
         # First the marker: from then on no script puts the turn, and none has to be undone.
         await self._mark(keys=[turn], args=["HSET", "deleted", 1])
         await self._valkey.call("HDEL", turn, *_CONTENT)
-        await self._valkey.call("EXPIRE", turn, MARKER_LIFE_S)
+        await self._valkey.call("EXPIRE", turn, CHANGED_S)
         await self._valkey.call("ZREM", keys.TURNS, response_id)
 
     async def _note_use(self, turns: Sequence[Turn]) -> None:
