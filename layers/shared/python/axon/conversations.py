@@ -140,7 +140,7 @@ class EditableTurnCache(TurnCache, Protocol):
     """A cache of turns that clients may change in the database behind it."""
 
     async def forget(self, response_id: str) -> None:
-        """Drop a stored turn that was changed in the database, and take no copy of it for a while.
+        """Drop a stored turn that was changed in the database; take no copy for two minutes.
 
         A reader may have read the database before the change, and be about to put what it found.
         """
