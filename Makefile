@@ -4,7 +4,8 @@ UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' tools/uv.txt)
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
 	&& { echo "$$python"; break; }; done)
-TEST_PROCESSES ?= 2
+# One more than the cores of CI: most tests wait for servers.
+TEST_PROCESSES ?= 3
 ENV ?= dev
 MINUTES ?= 10
 

@@ -21,16 +21,16 @@ OUTAGE_S = 2.0
 async def test_relay_outlives_an_outage_of_valkey(harness: RelayHarness, tmp_path: Path) -> None:
     with Ports() as ports, ExitStack() as stack:
         valkey = Valkey(port=ports.reserve(), folder=tmp_path / "valkey", persistent=True)
-        health, http = ports.reserve(), ports.reserve()
+        health = ports.reserve()
         first = started(valkey, tmp_path)
         stack.callback(first.kill)
         relay = await harness.spawn(
-            valkey_url=valkey.url, relay_lease_s="1", health_port=str(health), http_port=str(http)
+            valkey_url=valkey.url, relay_lease_s="1", health_port=str(health)
         )
         async with aiohttp.ClientSession() as session:
 
             async def answers(path: str, status: int) -> bool:
-                url = f"http://127.0.0.1:{http}{path}"
+                url = f"http://127.0.0.1:{health}{path}"
                 try:
                     async with session.get(url) as answer:
                         return answer.status == status
@@ -42,7 +42,7 @@ async def test_relay_outlives_an_outage_of_valkey(harness: RelayHarness, tmp_pat
             await becomes(lambda: answers("/health", 503))
             ends = asyncio.get_running_loop().time() + OUTAGE_S
             while asyncio.get_running_loop().time() < ends:
-                # What the load balancer asks, and what ECS asks inside the container.
+                # What ECS asks inside the container.
                 assert await answers("/live", 200)
                 assert await asyncio.to_thread(alive, health)
                 await asyncio.sleep(0.05)
