@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from axon.protocol.requests import CreateResponse
+from axon.serialization import dumps
 
 Json = dict[str, Any]
 
@@ -91,6 +92,27 @@ def without_instructions(event: Json) -> Json:
     history keep it.
     """
     return event | {"response": event["response"] | {"instructions": None}}
+
+
+def encoded(event: Json, *, message_bytes: int | None) -> bytes:
+    """Return an event with a response as JSON, without instructions that no message can carry.
+
+    Parameters
+    ----------
+    event : Json
+        The event.
+    message_bytes : int | None
+        The longest event that the client's connection carries; None if any.
+    """
+    data = dumps(event)
+    if message_bytes is None or len(data) <= message_bytes:
+        return data
+    return dumps(without_instructions(event))
+
+
+def terminal_type(status: str) -> str:
+    """Return the type of the event that ends a response with this status."""
+    return f"response.{status if status in ('completed', 'failed') else 'incomplete'}"
 
 
 def _tool(tool: Json) -> Json:

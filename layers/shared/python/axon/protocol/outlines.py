@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from axon.event_log.log import LoggedEvent
-from axon.protocol.objects import STOP_SEQUENCE, Json, with_stream_id, without_instructions
+from axon.protocol.objects import STOP_SEQUENCE, Json, encoded, terminal_type, with_stream_id
 from axon.protocol.output_items.text_part import OUTPUT_TEXT, REASONING_TEXT, SUMMARY_TEXT, PartKind
 from axon.protocol.sizes import json_bytes
 from axon.serialization import dumps
@@ -134,9 +134,8 @@ class RemadeEvents:
             elif number >= first:
                 yield self._event(number, step[0], self._draft(*step))
             number += 1
-        status = self.response["status"]
-        name = status if status in ("completed", "failed") else "incomplete"
-        yield self._event(number, f"response.{name}", {"response": self.response})
+        end = terminal_type(self.response["status"])
+        yield self._event(number, end, {"response": self.response})
 
     def _check(self) -> None:
         """Raise unless the steps are as many as the events, and have all text; make no event."""
@@ -167,9 +166,12 @@ class RemadeEvents:
     def _event(self, number: int, event_type: str, fields: Json) -> LoggedEvent:
         event = {"type": event_type, "sequence_number": number, **fields}
         event = with_stream_id(event, self._stream_id)
-        data = dumps(event)
-        if self._message_bytes is not None and len(data) > self._message_bytes:
-            data = dumps(without_instructions(event))
+        # Only an event with the response may leave anything out, and only such a one is too long.
+        data = (
+            encoded(event, message_bytes=self._message_bytes)
+            if "response" in event
+            else dumps(event)
+        )
         return LoggedEvent(number, data)
 
     def _draft(

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from axon.event_log.log import LoggedEvent, Status
-from axon.protocol.objects import Json, Usage, with_stream_id, without_instructions
+from axon.protocol.objects import Json, Usage, encoded, terminal_type, with_stream_id
 from axon.protocol.outlines import Outline
 from axon.protocol.output_items import kinds
 from axon.protocol.output_items.function_call import FunctionCallItem
@@ -267,8 +267,7 @@ class Transcript:
             "error": self._short(error),
             "incomplete_details": {"reason": reason} if reason else None,
         }
-        name = status.value if status in (Status.COMPLETED, Status.FAILED) else "incomplete"
-        return self._response_event(f"response.{name}")
+        return self._response_event(terminal_type(status.value))
 
     def _replay_item(self, event: Json) -> None:
         if event["type"] == "response.output_item.added":
@@ -314,10 +313,7 @@ class Transcript:
     def _response_event(self, event_type: str) -> LoggedEvent:
         """Return an event with the response, without instructions that no message can carry."""
         event = self._fields(event_type, response=self.response)
-        data = dumps(event)
-        if self._message_bytes is not None and len(data) > self._message_bytes:
-            data = dumps(without_instructions(event))
-        return self._logged(data)
+        return self._logged(encoded(event, message_bytes=self._message_bytes))
 
     def _event(self, event_type: str, **fields: object) -> LoggedEvent:
         begins = event_type == "response.output_item.added" and fields["output_index"] == 0
