@@ -59,6 +59,10 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CdkHarness:
     return made
 
 
+_OF_BOTO3 = boto3.Session
+"""As it is before a test puts `Session` in its place, where `boto3.client` would find that one."""
+
+
 class Session:
     """Credentials of an account in which CDK is bootstrapped, or not."""
 
@@ -68,7 +72,7 @@ class Session:
         self._bootstrapped = bootstrapped
 
     def client(self, service: str, *, region_name: str) -> Any:
-        client: Any = boto3.client(
+        client: Any = _OF_BOTO3().client(
             service,  # type: ignore[call-overload]
             region_name=region_name,
             aws_access_key_id="nobody",
