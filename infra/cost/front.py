@@ -3,8 +3,8 @@
 from axon.catalog import FRONT_FUNCTION
 from infra.cost.assumptions import EVENT_BYTES, TEXT_EVENTS, Assumptions
 from infra.cost.bill import Bill
-from infra.cost.workers import HOURS, PARTS
-from infra.settings.environment import BalancedFront, EnvironmentSettings, FunctionFront, Relay
+from infra.cost.workers import HOURS, add_fargate
+from infra.settings.environment import BalancedFront, EnvironmentSettings, FunctionFront
 
 MILLION = 1e6
 GB = 1e9
@@ -34,26 +34,6 @@ def add_idle_front(
     add_fargate(bill, "Fronts", front, hours=HOURS * front.tasks, detail=f"{front.tasks} of ")
     metrics = assumptions.insights + REQUESTS_METRIC
     bill.add("Metrics of the front service", "cloudwatch/metric", metrics)
-
-
-def add_fargate(
-    bill: Bill,
-    what: str,
-    service: BalancedFront | Relay,
-    *,
-    hours: float,
-    detail: str = "",
-    suffix: str = "",
-    discount: float = 0.0,
-) -> None:
-    """Add the lines of tasks of a service, which run for `hours` together."""
-    for part, amount in (("vcpu", service.cpu / 1024), ("gb", service.memory_mb / 1024)):
-        bill.add(
-            f"{what} on Fargate ({detail}{amount:g} {PARTS[part]}{suffix})",
-            f"fargate/{service.architecture}/{part}",
-            hours * amount,
-            discount=discount,
-        )
 
 
 def add_answers(

@@ -4,9 +4,9 @@ from axon.catalog import EVENT_SOURCES
 from infra.cost.alarms import alarm_metrics
 from infra.cost.assumptions import Assumptions
 from infra.cost.bill import Bill
-from infra.cost.front import add_fargate, add_idle_front
+from infra.cost.front import add_idle_front
 from infra.cost.prices import Prices
-from infra.cost.workers import HOURS, add_workers
+from infra.cost.workers import HOURS, add_fargate, add_workers
 from infra.settings.environment import BalancedFront, EnvironmentSettings
 
 POLLERS = 5

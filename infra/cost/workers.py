@@ -2,7 +2,7 @@
 
 from infra.cost.assumptions import Assumptions
 from infra.cost.bill import Bill
-from infra.settings.environment import EnvironmentSettings, Fargate, Gpu
+from infra.settings.environment import BalancedFront, EnvironmentSettings, Fargate, Gpu, Relay
 
 HOURS = 730
 """Hours in a month, as in AWS's pricing calculator."""
@@ -14,17 +14,33 @@ def add_workers(
     """Add the lines of one worker that runs for `hours`."""
     match settings.inference.capacity:
         case Fargate() as fargate:
-            _add_fargate(bill, fargate, assumptions, hours=hours)
+            spot = f", {fargate.spot_percent} % Spot" if fargate.spot_percent else ""
+            add_fargate(
+                bill,
+                "Inference workers",
+                fargate,
+                hours=hours,
+                suffix=f" each{spot}",
+                discount=fargate.spot_percent / 100 * assumptions.spot_discount,
+            )
         case Gpu() as gpu:
             _add_gpu(bill, gpu, assumptions, hours=hours)
 
 
-def _add_fargate(bill: Bill, capacity: Fargate, assumptions: Assumptions, *, hours: float) -> None:
-    discount = capacity.spot_percent / 100 * assumptions.spot_discount
-    spot = f", {capacity.spot_percent} % Spot" if capacity.spot_percent else ""
+def add_fargate(
+    bill: Bill,
+    what: str,
+    capacity: BalancedFront | Fargate | Relay,
+    *,
+    hours: float,
+    detail: str = "",
+    suffix: str = "",
+    discount: float = 0.0,
+) -> None:
+    """Add the lines of tasks that run for `hours` together."""
     for part, amount in (("vcpu", capacity.cpu / 1024), ("gb", capacity.memory_mb / 1024)):
         bill.add(
-            f"Inference workers on Fargate ({amount:g} {PARTS[part]} each{spot})",
+            f"{what} on Fargate ({detail}{amount:g} {PARTS[part]}{suffix})",
             f"fargate/{capacity.architecture}/{part}",
             hours * amount,
             discount=discount,
