@@ -6,11 +6,11 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.client import HTTPConnection
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
@@ -69,8 +69,11 @@ def test_request_of_a_caller_that_gives_up_leaves_the_queue(
 
 
 def health(service: ServiceHarness) -> dict[str, Any]:
-    with urlopen(f"{service.endpoint}/health") as response:
-        status: dict[str, Any] = json.load(response)
+    """Return the body of `/health`: with 503, too, while another test's function starts again."""
+    connection = HTTPConnection("127.0.0.1", service.ports[0])
+    with closing(connection):
+        connection.request("GET", "/health")
+        status: dict[str, Any] = json.load(connection.getresponse())
         return status
 
 
