@@ -16,7 +16,8 @@ AxonError
 │   └── GapError            the log has lost appends, which may be made again
 ├── MovedError              another relay, or another connection, gets the response's events now
 ├── MissingResponseError    the response is not, or no longer, in the event log
-└── LostEventsError         the event log does not hold the events that a reader needs next
+├── LostEventsError         the event log does not hold the events that a reader needs next
+└── LostPayloadError        the payload store does not hold what was put there
 """
 
 
@@ -182,3 +183,7 @@ class MissingResponseError(AxonError):
 
 class LostEventsError(AxonError):
     """The event log does not hold, or no longer holds, the event that a reader needs next."""
+
+
+class LostPayloadError(AxonError):
+    """The payload store does not hold, or no longer holds, a payload as it was put there."""

@@ -95,6 +95,16 @@ class PostgresSettings(Settings):
     postgres_iam: bool = False
 
 
+class PayloadSettings(Settings):
+    """The S3 bucket for what is too large for a queue's message (docs/adr/0038-claim-check.md).
+
+    Without `payload_bucket` nothing is kept there, and a request has room in one message. Its
+    endpoint is that of every AWS client: ``AWS_ENDPOINT_URL_S3``.
+    """
+
+    payload_bucket: str | None = None
+
+
 class EventLogSettings(ValkeySettings):
     """Time limits of responses and of their event logs.
 
@@ -143,7 +153,7 @@ class DisconnectSettings(EventLogSettings):
     """functions/disconnect."""
 
 
-class RespondSettings(EventLogSettings, PostgresSettings):
+class RespondSettings(EventLogSettings, PostgresSettings, PayloadSettings):
     """functions/respond.
 
     `models` are known even while no worker has announced them; the ECS service `workers_service`
@@ -164,7 +174,7 @@ class RespondSettings(EventLogSettings, PostgresSettings):
         return aliases
 
 
-class WriteHistorySettings(ValkeySettings, PostgresSettings):
+class WriteHistorySettings(ValkeySettings, PostgresSettings, PayloadSettings):
     """functions/write_history. `dead_letter_queue_url`: for records that can never be written."""
 
     dead_letter_queue_url: str
@@ -347,7 +357,7 @@ class EngineSettings(VllmSettings):
     flush_ramp_s: Seconds = 0.5
 
 
-class WorkerSettings(EngineSettings, EventLogSettings, PostgresSettings):
+class WorkerSettings(EngineSettings, EventLogSettings, PostgresSettings, PayloadSettings):
     """The inference worker.
 
     `task_protection`: ask the ECS agent to keep this task while it works (on ECS only).

@@ -1,11 +1,12 @@
 """The signer against botocore's, which AWS itself maintains."""
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from unittest.mock import patch
 from urllib.parse import quote
 
 import pytest
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, ReadOnlyCredentials
 from hypothesis import given
@@ -41,7 +42,8 @@ def by_botocore(
     keys = Credentials(access_key, secret_key, credentials.token)
     time = datetime.fromtimestamp(int(now), UTC)
     with patch("botocore.auth.get_current_datetime", return_value=time):
-        SigV4Auth(keys, service, region).add_auth(request)
+        signer = S3SigV4Auth if service == "s3" else SigV4Auth
+        signer(keys, service, region).add_auth(request)
     return str(request.headers["Authorization"])
 
 
@@ -127,3 +129,21 @@ def test_signer_returns_the_signed_headers(token: str | None) -> None:
     signed = ";".join(sorted(name.lower() for name in headers))
     assert f"SignedHeaders={signed}, " in signature
     assert "Credential=AKID/20010909/us-east-1/execute-api/aws4_request, " in signature
+
+
+@given(segments=st.lists(SEGMENTS, max_size=4), body=st.binary(max_size=300), keys=CREDENTIALS)
+def test_signer_signs_s3_like_botocore(
+    segments: list[str], body: bytes, keys: ReadOnlyCredentials
+) -> None:
+    path = "/" + "/".join(quote(segment, safe="") for segment in segments)
+    signer = SigV4Signer(service="s3", region="us-east-1", host="s3.us-east-1.amazonaws.com")
+    headers = signer.sign(method="PUT", path=path, body=body, credentials=keys, now=1e9)
+    assert headers["X-Amz-Content-Sha256"] == sha256(body).hexdigest()
+    assert headers["Authorization"] == by_botocore(
+        method="PUT",
+        url=f"https://s3.us-east-1.amazonaws.com{path}",
+        body=body,
+        credentials=keys,
+        now=1e9,
+        service="s3",
+    )

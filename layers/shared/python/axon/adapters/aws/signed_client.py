@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,6 +18,7 @@ from yarl import URL
 from axon.adapters.aws.sigv4 import Credentials, SigV4Signer
 from axon.adapters.closing import AsyncClosing
 
+_PART_BYTES = 2**20
 KEEP_ALIVE_S = 15.0
 """Seconds that an idle connection is kept: less than the servers keep it.
 
@@ -80,6 +82,7 @@ class SignedClient(AsyncClosing):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - not one duration: connect, read, total
         target: str | None = None,
         content_type: str | None = None,
+        digest: str | None = None,
     ) -> Answer:
         """Sign and send one request; return the answer, whatever its status.
 
@@ -97,6 +100,8 @@ class SignedClient(AsyncClosing):
             The operation, for services that take it in ``X-Amz-Target``.
         content_type : str | None
             The header `Content-Type`; None to send none.
+        digest : str | None
+            SHA-256 of the body, in hexadecimal digits; None to compute it.
 
         Raises
         ------
@@ -114,13 +119,15 @@ class SignedClient(AsyncClosing):
             credentials=self._credentials(),
             now=time.time(),
             target=target,
+            digest=digest,
         )
         if content_type is not None:
             headers["Content-Type"] = content_type
         async with self._open().request(
             method,
             self._url(path),
-            data=body,
+            # A large one in parts: written at once, it would be copied while nothing else runs.
+            data=body if len(body) <= _PART_BYTES else BytesIO(body),
             headers=headers,
             timeout=timeout,
             allow_redirects=False,  # the signature is for this host only

@@ -55,6 +55,7 @@ class SigV4Signer:
 
     def __init__(self, *, service: str, region: str, host: str) -> None:
         self._service = service
+        self._is_s3 = service == "s3"
         self._region = region
         self._host = host
         self._second = -1
@@ -71,6 +72,7 @@ class SigV4Signer:
         credentials: Credentials,
         now: float,
         target: str | None = None,
+        digest: str | None = None,
     ) -> dict[str, str]:
         """Return the headers that authenticate the request.
 
@@ -88,12 +90,21 @@ class SigV4Signer:
             Seconds of the Unix epoch.
         target : str | None
             The operation, for services that take it in ``X-Amz-Target``.
+        digest : str | None
+            SHA-256 of the body in hexadecimal digits, where the caller knows it: of 20 MB it takes
+            10 to 60 ms.
         """
         timestamp = self._timestamp_at(int(now))
         date = timestamp[:8]
+        digest = digest or sha256(body).hexdigest()
         headers = {"Host": self._host, "X-Amz-Date": timestamp}
-        canonical_headers = f"host:{self._host}\nx-amz-date:{timestamp}\n"
-        signed_headers = "host;x-amz-date"
+        canonical_headers, signed_headers = f"host:{self._host}\n", "host"
+        if self._is_s3:  # which compares it with what has arrived
+            headers["X-Amz-Content-Sha256"] = digest
+            canonical_headers += f"x-amz-content-sha256:{digest}\n"
+            signed_headers += ";x-amz-content-sha256"
+        canonical_headers += f"x-amz-date:{timestamp}\n"
+        signed_headers += ";x-amz-date"
         if credentials.token:
             headers["X-Amz-Security-Token"] = credentials.token
             canonical_headers += f"x-amz-security-token:{credentials.token}\n"
@@ -103,10 +114,8 @@ class SigV4Signer:
             canonical_headers += f"x-amz-target:{target}\n"
             signed_headers += ";x-amz-target"
         # Every service but S3 encodes the path once more: `=` is sent as %3D, signed as %253D.
-        request = (
-            f"{method}\n{quote(path, safe='/~')}\n\n"
-            f"{canonical_headers}\n{signed_headers}\n{sha256(body).hexdigest()}"
-        )
+        signed_path = path if self._is_s3 else quote(path, safe="/~")
+        request = f"{method}\n{signed_path}\n\n{canonical_headers}\n{signed_headers}\n{digest}"
         scope = f"{date}/{self._region}/{self._service}/aws4_request"
         to_sign = f"{ALGORITHM}\n{timestamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
         key = self._key_for(date, credentials.secret_key or "")
