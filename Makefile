@@ -74,7 +74,7 @@ scan: setup .tools/checkov/.installed ## look for faults and risks in the templa
 pin-images: setup ## ask the registries for the digests of the base images, and write them down (network)
 	@.venv/bin/python -m tools.images
 
-bench: setup ## measure Axon against its peers (ARGS="engine ...", overload or affinity: others)
+bench: setup ## measure Axon against its peers (ARGS="engine ...", streams, overload or affinity: others)
 	.venv/bin/python -m benchmarks $(ARGS)
 
 synth: setup ## write the CloudFormation templates (ENV=dev)

@@ -1,7 +1,7 @@
 """`make bench`: run the cells, print the report, fail when any answer was wrong.
 
-`make bench ARGS="engine ..."`, `ARGS="overload ..."`, `ARGS="affinity ..."`, `ARGS=scripts` and
-`ARGS="expiry ..."` are benchmarks of their own: their --help tells more.
+`make bench ARGS="engine ..."`, `ARGS="streams ..."`, `ARGS="overload ..."`, `ARGS="affinity ..."`,
+`ARGS=scripts` and `ARGS="expiry ..."` are benchmarks of their own: their --help tells more.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from benchmarks.expiry import command as expiry
 from benchmarks.model import Pace
 from benchmarks.overload import command as overload
 from benchmarks.scripts import command as scripts
+from benchmarks.streams import command as streams
 
 _SHORT = {
     "mock": peers.MOCK,
@@ -82,6 +83,8 @@ def main() -> int:
         match sys.argv[1:]:
             case ["engine", *arguments]:
                 return engine.main(arguments)
+            case ["streams", *arguments]:
+                return streams.main(arguments)
             case ["overload", *arguments]:
                 return overload.main(arguments)
             case ["affinity", *arguments]:

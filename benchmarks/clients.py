@@ -59,8 +59,13 @@ class StreamClient(asyncio.Protocol, ABC):
         """Connect to the server."""
         await self._loop.create_connection(lambda: self, self._host, self._port)
 
-    async def ask(self) -> Answer:
+    async def ask(self, *, keep_parts: bool = False) -> Answer:
         """Send one request; return its answer, which was checked.
+
+        Parameters
+        ----------
+        keep_parts : bool
+            Keep the texts of its deltas.
 
         Raises
         ------
@@ -70,7 +75,8 @@ class StreamClient(asyncio.Protocol, ABC):
         answer = await self._exchange()
         if (text := "".join(answer.parts)) != self._expected:
             raise WrongAnswerError(f"expected {self._expected!r}, got {text!r}")
-        answer.parts.clear()
+        if not keep_parts:
+            answer.parts.clear()
         return answer
 
     async def _exchange(self) -> Answer:

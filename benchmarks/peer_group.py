@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 
 from benchmarks import peers, worker_process
 from benchmarks.cpu import all_processes, cpu_by_name, spent
@@ -84,11 +85,18 @@ class PeerGroup:
 
 @asynccontextmanager
 async def open_peer_group(
-    names: Sequence[str], *, pace: Pace, seconds: float
+    names: Sequence[str],
+    *,
+    pace: Pace,
+    seconds: float,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[PeerGroup]:
-    """Start the mock and the named peers, check that each answers, and stop them afterwards."""
+    """Start the mock and the named peers, check that each answers, and stop them afterwards.
+
+    `settings`: environment variables of Axon's local cloud.
+    """
     async with AsyncExitStack() as stack:
-        running = await _start(names, pace, stack)
+        running = await _start(names, pace, settings, stack)
         at_rest = await _at_rest(running)
         mb = sum(
             worker_process.rss_mb(pid)
@@ -103,14 +111,16 @@ async def open_peer_group(
         yield replace(group, seconds=seconds, baseline_ms=baseline.load.ttft_p50_ms)
 
 
-async def _start(names: Sequence[str], pace: Pace, stack: AsyncExitStack) -> list[Peer]:
+async def _start(
+    names: Sequence[str], pace: Pace, settings: Mapping[str, str], stack: AsyncExitStack
+) -> list[Peer]:
     mock = await peers.start_mock(pace)
     stack.callback(mock.stop)
     running = [mock]
     for name in (name for name in peers.ALL if name in names):
         if any(peer.name == name for peer in running):
             continue
-        started = await peers.start(name, pace=pace, mock=mock)
+        started = await peers.start(name, pace=pace, mock=mock, settings=settings)
         stack.callback(started.stop)
         running += [peer for peer in peers.of_server(started) if peer.name in names]
     return running

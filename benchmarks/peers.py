@@ -179,8 +179,15 @@ async def start_smg(mock: Peer) -> Peer:
     return replace(peer, kind="responses", url=f"http://127.0.0.1:{port}{_RESPONSES}")
 
 
-async def start(name: str, *, pace: Pace, mock: Peer) -> Peer:
+async def start(
+    name: str, *, pace: Pace, mock: Peer, settings: Mapping[str, str] = _NO_SETTINGS
+) -> Peer:
     """Start the server of the peer called `name`; the mock must be running.
+
+    Parameters
+    ----------
+    settings : Mapping[str, str]
+        Environment variables of Axon's local cloud.
 
     Returns
     -------
@@ -195,7 +202,7 @@ async def start(name: str, *, pace: Pace, mock: Peer) -> Peer:
         case "agentic-api, SSE" | "agentic-api, WebSocket":
             return await start_agentic_api(mock)
         case "axon" | "axon, SSE" | "axon, front WebSocket":
-            return await start_axon(pace)
+            return await start_axon(pace, settings)
         case _:
             return await start_litellm(name, workers=1 if name == LITELLM_1 else 2, mock=mock)
 

@@ -1,24 +1,11 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 
 from benchmarks.load import run_load
-from benchmarks.mock_engine import EngineConnection
 from benchmarks.model import Load, LoadResult, Pace
-
-
-@asynccontextmanager
-async def engine(pace: Pace) -> AsyncIterator[str]:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: EngineConnection(pace=pace, loop=loop), "127.0.0.1", 0
-    )
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/v1/chat/completions"
+from tests.unit.benchmarks.mock_engine_harness import engine
 
 
 def load(

@@ -1,0 +1,1 @@
+"""`python -m benchmarks streams`: many open streams at a time, and many that idle."""
