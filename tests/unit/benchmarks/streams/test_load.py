@@ -8,7 +8,6 @@ from benchmarks.streams.load import lateness, run
 from benchmarks.streams.model import StreamLoad, rank_ms
 from tests.unit.benchmarks.mock_engine_harness import engine
 
-
 RESPONSES = "/v1/responses"
 
 
