@@ -78,6 +78,21 @@ async def test_api_keys_notice_a_revocation_that_the_cache_was_not_told_of() -> 
 
 
 @in_virtual_time
+async def test_api_keys_renew_a_busy_key_once_for_all_its_requests() -> None:
+    store = CountedStore()
+    keys = api_keys(store=store)
+    key, secret = await keys.create(tenant_id="t", name="n")
+    assert await keys.authenticate(secret)
+    await seconds(FRESH_S)
+    before = store.finds
+    first, *others = [asyncio.create_task(keys.authenticate(secret)) for _ in range(64)]
+    await asyncio.sleep(0)
+    first.cancel()  # its client has left: the others' look-up continues
+    assert await asyncio.gather(*others) == [key.principal] * 63
+    assert store.finds == before + 1
+
+
+@in_virtual_time
 async def test_api_keys_accept_a_known_key_for_a_minute_while_the_store_is_away() -> None:
     store = CountedStore()
     keys = api_keys(store=store)

@@ -13,7 +13,7 @@ from typing import Protocol
 from axon.exceptions import UnavailableError, WrongKeysError
 from axon.ids import new_id
 from axon.tenants.known_keys import KnownKeys
-from axon.tenants.lookups import BriefLookups
+from axon.tenants.lookups import BriefLookups, SharedLookups
 from axon.tenants.principal import ALL_SCOPES, Principal
 from axon.tenants.process_counts import AddressLookups, UnknownKeys
 from axon.tenants.revocation import OpenConnections
@@ -182,6 +182,7 @@ class ApiKeys:
         self._store = store
         self._cache = cache
         self._lookups = BriefLookups()
+        self._renewals = SharedLookups[Principal | None]()
         self._known_keys = KnownKeys(store=store)
         self._wrong_keys = wrong_keys
         self._address_lookups = AddressLookups()
@@ -234,18 +235,19 @@ class ApiKeys:
             return None
         if known.principal is not None and known.age_s < FRESH_S:
             return known.principal
-        if known.principal is None or known.age_s >= self._stale_s:
-            principal = await self._find(key_hash, address, wait_s)
+        if known.principal is not None and known.age_s < self._stale_s:
+            # Once for all requests of the key: else each time that it is due, as many look-ups
+            # would be made as requests are on their way. A revoked key does not come here: its
+            # revocation has taken it out of the cache before.
+            stale = known.principal
+            return await self._renewals.run(
+                key_hash, lambda: self._renewed(key_hash, stale, address)
+            )
+        principal = await self._find(key_hash, address, wait_s)
+        if cached is None:
+            self._note_unknown(key_hash, principal)
         else:
-            try:
-                principal = await self._lookups.run(lambda: self._store.find(key_hash))
-            except UnavailableError:
-                return known.principal
-        remembered = cached is not None and await self._tell_cache(
-            self._remember(key_hash, principal, address)
-        )
-        if principal is None and not remembered:
-            self._unknown_keys.note(key_hash)
+            await self._remember(key_hash, principal, address)
         return principal
 
     async def list(self) -> Sequence[ApiKey]:
@@ -308,7 +310,29 @@ class ApiKeys:
             self._address_lookups.put_back(address)
         return principal
 
+    async def _renewed(
+        self, key_hash: str, stale: Principal, address: str | None
+    ) -> Principal | None:
+        """Return the store's principal of a key, or the cache's while the store is away."""
+        try:
+            principal = await self._lookups.run(lambda: self._store.find(key_hash))
+        except UnavailableError:
+            return stale
+        await self._remember(key_hash, principal, address)
+        return principal
+
     async def _remember(
+        self, key_hash: str, principal: Principal | None, address: str | None
+    ) -> None:
+        """Keep the outcome of a look-up in the cache, or that a key is unknown in this process."""
+        if not await self._tell_cache(self._cached(key_hash, principal, address)):
+            self._note_unknown(key_hash, principal)
+
+    def _note_unknown(self, key_hash: str, principal: Principal | None) -> None:
+        if principal is None:
+            self._unknown_keys.note(key_hash)
+
+    async def _cached(
         self, key_hash: str, principal: Principal | None, address: str | None
     ) -> None:
         if principal is not None:

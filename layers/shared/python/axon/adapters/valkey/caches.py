@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from typing_extensions import override
 
+from axon.adapters.aws.batching import Batcher
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Script, Valkey
 from axon.conversations import EditableTurnCache, Turn, TurnHead
@@ -33,6 +34,8 @@ _CONTENT = ("turn", "head", "previous", "before", "connection_id", "tenant_id")
 _UNKNOWN_CONNECTION_S = 600
 """Seconds that an unstored turn is kept whose connection Valkey does not know: its client has left,
 or a failover has lost the connection's key, which the client's next request writes again."""
+_READS = 256
+"""Most requests that share one read of their keys."""
 
 _Fields = list[bytes | None]
 
@@ -233,9 +236,24 @@ class ValkeyPrincipalCache(PrincipalCache):
     def __init__(self, *, valkey: Valkey, ttl_s: float = KNOWN_S) -> None:
         self._valkey = valkey
         self._ttl_s = int(ttl_s)
+        # What is asked for while one of these reads is under way waits for the next: so a busy key
+        # is read once for many requests, and never before a request came, as its revocation counts
+        # from then on.
+        self._reads: Batcher[str, CachedKey] = Batcher(
+            self._read_all, size=_READS, drop_cancelled=True
+        )
 
     @override
     async def get(self, key_hash: str) -> CachedKey:
+        return await self._reads.submit(key_hash)
+
+    async def _read_all(self, key_hashes: Sequence[str]) -> list[CachedKey]:
+        different = dict.fromkeys(key_hashes)
+        read = await asyncio.gather(*map(self._read, different))
+        known = dict(zip(different, read, strict=True))
+        return [known[key_hash] for key_hash in key_hashes]
+
+    async def _read(self, key_hash: str) -> CachedKey:
         key = keys.identity(key_hash)
         # In one write, so it takes one round trip.
         value, left_s, unknown = await asyncio.gather(
