@@ -17,6 +17,7 @@ from axon.event_log.kept_ends import KeptEnds
 from axon.responses.sweeper import ResponseSweeper
 from axon.settings import RelaySettings
 from relay.completion import DeliveryCompletion
+from relay.departure import Departure
 from relay.dispatcher import Dispatcher
 from relay.failover import Failover
 from relay.lease import Lease
@@ -113,9 +114,15 @@ async def _assemble(settings: RelaySettings, metrics: RelayMetrics, stack: Async
             log=log,
             terminator=terminator,
         ),
-        directory=directory,
+        departure=Departure(
+            relay_id=relay_id,
+            dispatcher=dispatcher,
+            lease=lease,
+            directory=directory,
+            log=log,
+            stop_timeout_s=settings.stop_timeout_s,
+        ),
         memory=MemoryGuard(
             valkey=valkey, observe=metrics.valkey_memory.set, evicted=metrics.evicted_turns.inc
         ),
-        stop_timeout_s=settings.stop_timeout_s,
     )

@@ -12,7 +12,12 @@ from enum import Enum
 
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.log import EventLog, ResponseMeta
-from axon.exceptions import LostEventsError, MissingResponseError, MovedError
+from axon.exceptions import (
+    LostEventsError,
+    MissingResponseError,
+    MovedError,
+    UnavailableError,
+)
 from axon.management_api import ConnectionsApi, PayloadTooLargeError, PostThrottledError
 from axon.protocol.stream_ids import relabelled
 from axon.retry import RetryPolicy
@@ -34,6 +39,8 @@ class Ending(Enum):
 
     DELIVERED = "delivered"
     MOVED = "moved"
+    HALTED = "halted"
+    """Its checkpoint is closed: another relay can go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,8 @@ class ConnectionWriter:
     only shorter, the delivery waits: the attempt that holds the missing events appends them again.
 
     While the log has no such response, because Valkey lost its data, the writer waits: either the
-    response's worker restores it, or the reconciler closes this connection.
+    response's worker restores it, or the reconciler closes this connection. A halted writer does
+    not wait, and keeps that delivery: `relay.departure` does the rest.
 
     Parameters
     ----------
@@ -113,6 +121,7 @@ class ConnectionWriter:
         self._woken = asyncio.Event()
         self._halted = asyncio.Event()
         self._retry = replace(UNTIL_DONE, stop=self._halted)
+        self._retry_found = replace(UNTIL_FOUND, stop=self._halted)
 
     @property
     def deliveries(self) -> AbstractSet[DeliveryCursor]:
@@ -146,7 +155,10 @@ class ConnectionWriter:
         self._wake_all(self._lanes.open(lane, response_id))
 
     def halt(self) -> None:
-        """Begin no more posts; `run` ends after the current one, with every checkpoint closed."""
+        """Begin no more posts; `run` ends after the current one, and closes each checkpoint.
+
+        The deliveries that it keeps then have no log, so that no other relay can take them over.
+        """
         self._halted.set()
         self._woken.set()
 
@@ -185,7 +197,7 @@ class ConnectionWriter:
                     await self._post(self._notices.popleft())
                     continue
                 delivery, _ = self._ready.popitem(last=False)
-                if ending := await self._unless_moved(delivery, self._turn):
+                if ending := await self._unless_moved(delivery, self._turn_until_halted):
                     yield EndedDelivery(delivery, ending)
             self._woken.clear()
             if self._deliveries and not self._halted.is_set():
@@ -215,6 +227,15 @@ class ConnectionWriter:
                 ) from None
             self.drop(delivery)
             return Ending.MOVED
+
+    async def _turn_until_halted(self, delivery: DeliveryCursor) -> Ending | None:
+        """Do as `_turn`; a halt ends its wait for a log."""
+        try:
+            return await self._turn(delivery)
+        except (MissingResponseError, UnavailableError):
+            if self._halted.is_set():
+                return None
+            raise
 
     async def _turn(self, delivery: DeliveryCursor) -> Ending | None:
         """Post the delivery's next event; read the log first if need be."""
@@ -300,8 +321,15 @@ class ConnectionWriter:
         if self._log.generation == generation:
             delivery.generation = generation
 
-    async def _close_checkpoint(self, delivery: DeliveryCursor) -> None:
-        await self._checkpoint(delivery, TailState.CLOSED)
+    async def _close_checkpoint(self, delivery: DeliveryCursor) -> Ending | None:
+        """Close the checkpoint of a delivery, which then leaves the writer; not without a log."""
+        try:
+            # Not until it is found: the checkpoints after this one must be closed in time.
+            await self._checkpoint(delivery, TailState.CLOSED, retry=UNTIL_DONE)
+        except MissingResponseError:
+            return None
+        self.drop(delivery)
+        return Ending.HALTED
 
     async def _read(self, delivery: DeliveryCursor) -> bool:
         """Read the log; return False if it was deleted, so that nothing follows."""
@@ -338,10 +366,10 @@ class ConnectionWriter:
         return behind
 
     async def _checkpoint(
-        self, delivery: DeliveryCursor, tail: TailState, *, retry: RetryPolicy = UNTIL_FOUND
+        self, delivery: DeliveryCursor, tail: TailState, *, retry: RetryPolicy | None = None
     ) -> None:
         checkpoint = DeliveryCheckpoint(delivery.next_sequence, tail)
-        await retry.run(
+        await (retry or self._retry_found).run(
             lambda: self._log.checkpoint(
                 delivery.response_id,
                 checkpoint,

@@ -190,12 +190,20 @@ class Dispatcher:
         self._registry.end(undelivered, connection_id, delivered=False)
         self._closer.close(connection_id, undelivered)
 
+    def close_all(self) -> None:
+        """Close the connections of all deliveries that have not ended."""
+        for response_id, delivery in tuple(self.deliveries.items()):
+            self.close(delivery.connection_id, [response_id])
+
     async def drain(self) -> None:
         """Wait until everything is delivered and completed."""
         await self._tasks.drain()
 
     async def halt(self) -> None:
-        """Post no more, and close every checkpoint: another relay continues from there."""
+        """Post no more, and close every checkpoint: another relay continues from there.
+
+        `deliveries` has those whose checkpoint could not be closed.
+        """
         self._accepting = False
         await self._writers.halt()
 

@@ -2,20 +2,19 @@
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 
 from axon.adapters.valkey.memory import MemoryGuard
-from axon.directory.relays import RelayDirectory
 from axon.event_log.kept_ends import KeptEnds
 from axon.periodic import every
 from axon.responses.sweeper import ResponseSweeper
 from axon.tasks import end, run_until
+from relay.departure import Departure
 from relay.dispatcher import Dispatcher
 from relay.failover import Failover
 from relay.lease import Lease
 from relay.reconciler import DeliveryReconciler
-from relay.retries import UNTIL_BACK, UNTIL_DONE
+from relay.retries import UNTIL_BACK
 from relay.revoker import Revoker
 from relay.subscriber import RelaySubscriber
 
@@ -27,8 +26,6 @@ REVOKER_S = 0.25
 """Seconds from one look for revoked keys to the next."""
 FAILOVER_S = 0.5
 """Seconds from one look for relays that have died to the next."""
-TAKEN_OVER_S = 0.1
-"""Seconds from one look to the next whether others have taken over everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +42,8 @@ class Relay:
     sweeper: ResponseSweeper
     kept_ends: KeptEnds
     revoker: Revoker
-    directory: RelayDirectory
+    departure: Departure
     memory: MemoryGuard
-    stop_timeout_s: float
 
     @property
     def ready(self) -> bool:
@@ -91,7 +87,7 @@ class Relay:
         terminating.append(group.create_task(self.kept_ends.run()))
         await stop.wait()
         self.relay_left.set()  # ends the pause of the failover's loop, which then sees `stop`
-        await asyncio.gather(self._leave(delivering), self.revoker.drain())
+        await asyncio.gather(self.departure.run(delivering), self.revoker.drain())
         await end(*delivering, *terminating)
         await self.revoker.cancel()
 
@@ -107,20 +103,3 @@ class Relay:
         self.dispatcher.accept()
         await UNTIL_BACK.run(self.lease.beat)
         self.failover.deliver(left)
-
-    async def _leave(self, delivering: list[asyncio.Task[None]]) -> None:
-        logger.info("relay %s leaves %d responses", self.relay_id, len(self.dispatcher.deliveries))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.stop_timeout_s):
-                # A renewal of the lease after its end would bring the relay back; a takeover after
-                # it would leave responses with a relay that delivers nothing any more.
-                await asyncio.wait(delivering)
-                # First every checkpoint is closed, then others may take over: no connection of an
-                # orderly shutdown is closed.
-                await self.dispatcher.halt()
-                await UNTIL_DONE.run(self.lease.end)
-                await self._everything_taken_over()
-
-    async def _everything_taken_over(self) -> None:
-        while await UNTIL_DONE.run(lambda: self.directory.undelivered(self.relay_id)):  # noqa: ASYNC110
-            await asyncio.sleep(TAKEN_OVER_S)  # Valkey does not notify anybody of that

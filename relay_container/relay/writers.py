@@ -131,7 +131,10 @@ class WriterPool:
         return self._detach(running.writer)
 
     async def halt(self) -> None:
-        """Begin no more posts, and close the checkpoint of every delivery."""
+        """Begin no more posts, and close the checkpoint of every delivery.
+
+        The registry keeps those whose checkpoint could not be closed.
+        """
         tasks = set()
         for running in self._running.values():
             running.writer.halt()
@@ -157,12 +160,16 @@ class WriterPool:
             )
             self._closer.close(writer.connection_id, self._detach(writer))
         else:
-            self._detach(writer)
+            # Without the deliveries that a halt leaves there, it would be as `_detach`.
+            del self._running[writer.connection_id]
 
     async def _end(self, delivery: DeliveryCursor, ending: Ending) -> None:
         if ending is Ending.MOVED:
             self._registry.remove(delivery.response_id)
             self._moved(delivery)
+            return
+        if ending is Ending.HALTED:
+            self._registry.end([delivery.response_id], delivery.connection_id, delivered=False)
             return
         # Noted here before the directory is changed: a publication in between must not start the
         # delivery again.

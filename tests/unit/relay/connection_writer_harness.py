@@ -22,6 +22,7 @@ class WriterHarness:
         self.now = 1000.0
         self.delivered: list[str] = []
         self.moved: list[str] = []
+        self.halted: list[str] = []
         self.lags: list[float] = []
         self.after_post: Callable[[], None] = lambda: None
         self.completed = asyncio.Event()
@@ -64,10 +65,13 @@ class WriterHarness:
         """Run the writer as its pool does."""
         async with aclosing(self.writer.run()) as endings:
             async for ended in endings:
-                if ended.ending is Ending.MOVED:
-                    self.moved.append(ended.delivery.response_id)
-                else:
-                    await self._deliver(ended.delivery)
+                match ended.ending:
+                    case Ending.MOVED:
+                        self.moved.append(ended.delivery.response_id)
+                    case Ending.HALTED:
+                        self.halted.append(ended.delivery.response_id)
+                    case Ending.DELIVERED:
+                        await self._deliver(ended.delivery)
 
     def _lag(self, seconds: float) -> None:
         self.lags.append(seconds)

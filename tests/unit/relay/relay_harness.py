@@ -11,6 +11,7 @@ from axon.testing.event_log import FakeValkey
 from axon.testing.management_api import FakeConnections
 from axon.testing.stores import FakeHistory, FakeTurns
 from relay.completion import DeliveryCompletion
+from relay.departure import Departure
 from relay.dispatcher import Dispatcher
 from relay.failover import Failover
 from relay.lease import Lease
@@ -20,6 +21,7 @@ from tests.support.principals import a_principal
 from tests.unit.relay.log_author_stub import MODEL, TENANT, Author
 
 RELAY = "relay-a"
+STOP_TIMEOUT_S = 20.0
 
 
 class RelayParts:
@@ -57,6 +59,14 @@ class RelayParts:
             directory=harness.valkey,
             relay_id=relay_id,
             clock=lambda: harness.now,
+        )
+        self.departure = Departure(
+            relay_id=relay_id,
+            dispatcher=self.dispatcher,
+            lease=self.lease,
+            directory=harness.valkey,
+            log=harness.valkey,
+            stop_timeout_s=STOP_TIMEOUT_S,
         )
         self.dispatcher.accept()
 
