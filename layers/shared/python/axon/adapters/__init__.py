@@ -1,1 +1,1 @@
-"""The only modules that import boto3, redis, psycopg or aiohttp."""
+"""The only modules that import boto3, redis, psycopg, aiohttp or httptools."""

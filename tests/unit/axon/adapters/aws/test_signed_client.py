@@ -2,15 +2,15 @@
 
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from botocore.credentials import ReadOnlyCredentials
 
-from axon.adapters.aws.signed_client import Answer, SignedClient
+from axon.adapters.aws.signed_client import SignedClient
+from axon.adapters.http_client import Answer, Limits
 
-TIMEOUT = aiohttp.ClientTimeout(total=5)
+LIMITS = Limits(connect_s=5, answer_s=5)
 
 
 class Server:
@@ -65,7 +65,7 @@ def a_client(origin: str, *keys: str) -> SignedClient:
 
 async def test_signed_client_returns_status_and_body(client: SignedClient, server: Server) -> None:
     server.status = 503
-    answer = await client.request("POST", "/a%2Fb", b"body", timeout=TIMEOUT)
+    answer = await client.request("POST", "/a%2Fb", b"body", limits=LIMITS)
     assert answer == Answer(503, b"answer")
     assert str(answer) == "HTTP 503: answer"
     assert server.requests[0].raw_path == "/a%2Fb"
@@ -76,7 +76,7 @@ async def test_signed_client_sends_target_and_content_type(
     client: SignedClient, server: Server
 ) -> None:
     await client.request(
-        "POST", "/", b"{}", timeout=TIMEOUT, target="A.B", content_type="application/x"
+        "POST", "/", b"{}", limits=LIMITS, target="A.B", content_type="application/x"
     )
     headers = server.requests[0].headers
     assert (headers["X-Amz-Target"], headers["Content-Type"]) == ("A.B", "application/x")
@@ -88,14 +88,14 @@ async def test_signed_client_signs_each_request_with_current_credentials(
 ) -> None:
     async with a_client(origin, "first", "second") as client:
         for _ in range(2):
-            await client.request("POST", "/", b"", timeout=TIMEOUT)
+            await client.request("POST", "/", b"", limits=LIMITS)
     signed = [request.headers["Authorization"] for request in server.requests]
     assert ["Credential=first/" in signed[0], "Credential=second/" in signed[1]] == [True, True]
 
 
 async def test_signed_client_follows_no_redirect(client: SignedClient, server: Server) -> None:
     server.status = 302
-    assert (await client.request("GET", "/", b"", timeout=TIMEOUT)).status == 302
+    assert (await client.request("GET", "/", b"", limits=LIMITS)).status == 302
     assert len(server.requests) == 1
 
 
@@ -103,7 +103,7 @@ async def test_signed_client_keeps_its_connection_and_no_cookies(
     client: SignedClient, server: Server
 ) -> None:
     for _ in range(3):
-        await client.request("POST", "/", b"", timeout=TIMEOUT)
+        await client.request("POST", "/", b"", limits=LIMITS)
     assert len(server.ports) == 1
     assert not any("Cookie" in request.headers for request in server.requests)
 
@@ -112,7 +112,7 @@ async def test_signed_client_works_again_after_it_was_closed(
     client: SignedClient, server: Server
 ) -> None:
     for _ in range(2):
-        await client.request("POST", "/", b"", timeout=TIMEOUT)
+        await client.request("POST", "/", b"", limits=LIMITS)
         await client.close()
         await client.close()
     assert len(server.requests) == 2

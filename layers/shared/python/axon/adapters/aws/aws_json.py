@@ -3,15 +3,15 @@
 `axon.adapters.aws.sqs_api` is for those that come with every request.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from axon.adapters.aws.signed_client import SignedClient
 from axon.adapters.aws.sigv4 import Credentials
+from axon.adapters.http_client import HttpError, Limits
 from axon.exceptions import UnavailableError
 from axon.serialization import dumps, loads
 
@@ -68,16 +68,16 @@ class AwsJsonApi:
             credentials=self._credentials,
         )
         try:
-            async with client:
+            async with asyncio.timeout(_TIMEOUT_S), client:
                 answer = await client.request(
                     "POST",
                     "/",
                     dumps(parameters),
-                    timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
+                    limits=Limits(connect_s=_TIMEOUT_S, answer_s=_TIMEOUT_S),
                     target=f"{self._target}.{operation}",
                     content_type="application/x-amz-json-1.1",
                 )
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (HttpError, TimeoutError) as error:
             raise UnavailableError(f"{self._service} {operation}: {error!r}") from error
         if answer.status != 200:
             raise UnavailableError(f"{self._service} {operation}: {answer}")

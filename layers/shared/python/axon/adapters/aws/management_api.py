@@ -4,12 +4,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
-import aiohttp
 from typing_extensions import override
 
-from axon.adapters.aws.signed_client import Answer, SignedClient
+from axon.adapters.aws.signed_client import SignedClient
 from axon.adapters.aws.sigv4 import Credentials
 from axon.adapters.closing import AsyncClosing
+from axon.adapters.http_client import Answer, HttpError, Limits, NotSentError
 from axon.management_api import (
     ConnectionGoneError,
     ConnectionsApi,
@@ -52,7 +52,7 @@ class HttpConnectionsApi(AsyncClosing, ConnectionsApi):
         parts = urlsplit(endpoint.rstrip("/"))
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._prefix = f"{parts.path}/@connections/"
-        self._timeout = aiohttp.ClientTimeout(connect=connect_timeout_s, sock_read=answer_timeout_s)
+        self._limits = Limits(connect_s=connect_timeout_s, answer_s=answer_timeout_s)
         self._client = SignedClient(
             origin=self._origin,
             service="execute-api",
@@ -77,13 +77,13 @@ class HttpConnectionsApi(AsyncClosing, ConnectionsApi):
     async def _request(self, method: str, connection_id: str, data: bytes) -> None:
         try:
             answer = await self._client.request(
-                method, self._path(connection_id), data, timeout=self._timeout
+                method, self._path(connection_id), data, limits=self._limits
             )
-        # These two come first: without a connection nothing was sent, so the request may be sent
-        # again. All other errors leave in doubt whether the message has arrived.
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise PostThrottledError(f"cannot reach {self._origin}: {error}") from error
-        except (aiohttp.ClientError, TimeoutError) as error:
+        # First: nothing was sent, so the request may be sent again. All other errors leave in doubt
+        # whether the message has arrived.
+        except NotSentError as error:
+            raise PostThrottledError(str(error)) from error
+        except HttpError as error:
             raise PostUncertainError(f"no answer from {self._origin}: {error!r}") from error
         if answer.status >= 300:
             raise _refusal(answer)

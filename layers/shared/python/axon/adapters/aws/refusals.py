@@ -2,7 +2,7 @@
 
 import re
 
-from axon.adapters.aws.signed_client import Answer
+from axon.adapters.http_client import Answer
 from axon.exceptions import PermanentRefusalError, UnavailableError
 
 _TOO_LARGE = 413

@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-import aiohttp
 from typing_extensions import override
 
-from axon.adapters.aws.signed_client import Answer, SignedClient
+from axon.adapters.aws.signed_client import SignedClient
 from axon.adapters.aws.sigv4 import Credentials
 from axon.adapters.closing import AsyncClosing
+from axon.adapters.http_client import Answer, HttpError, Limits
 from axon.exceptions import LostPayloadError, PermanentRefusalError, UnavailableError
 from axon.payloads import PayloadReference, PayloadStore
 from axon.retry import RetryPolicy
@@ -29,7 +29,7 @@ class _TransientError(Exception):
 
 
 RETRY = RetryPolicy(
-    errors=(aiohttp.ClientError, TimeoutError, _TransientError),
+    errors=(HttpError, _TransientError),
     max_attempts=3,
     first_pause_s=0.1,
     longest_pause_s=0.4,
@@ -105,12 +105,12 @@ class S3PayloadStore(PayloadStore, AsyncClosing):
 
         `size` is that of the answer's body, where it is known to be long.
         """
-        within_s = _CONNECT_S + _ANSWER_S + (len(body) + size) / _BYTES_PER_S
+        answer_s = _ANSWER_S + (len(body) + size) / _BYTES_PER_S
+        limits = Limits(connect_s=_CONNECT_S, answer_s=answer_s)
         path = f"/{self._bucket}/{quote(key, safe='/')}"
 
         async def attempt() -> Answer:
-            timeout = aiohttp.ClientTimeout(total=within_s, connect=_CONNECT_S, sock_read=_ANSWER_S)
-            answer = await self._client.request(method, path, body, timeout=timeout, digest=digest)
+            answer = await self._client.request(method, path, body, limits=limits, digest=digest)
             return _checked(method, answer)
 
         try:

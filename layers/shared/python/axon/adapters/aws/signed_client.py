@@ -1,49 +1,24 @@
 """SignedClient: HTTP requests signed with Signature Version 4, under every AWS API that Axon calls.
 
-boto3 spends 0.8 ms of CPU on a call and needs a thread for each that waits; this spends 0.2 ms, and
-a long poll ends as soon as it is cancelled. See docs/adr/0003-dependencies.md.
+boto3 spends 0.8 ms of CPU on a call and needs a thread for each that waits; this spends 0.06 ms,
+and a long poll ends as soon as it is cancelled. See docs/adr/0003-dependencies.md.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from io import BytesIO
 from urllib.parse import urlsplit
 
-import aiohttp
 from typing_extensions import override
-from yarl import URL
 
 from axon.adapters.aws.sigv4 import Credentials, SigV4Signer
 from axon.adapters.closing import AsyncClosing
-
-_PART_BYTES = 2**20
-KEEP_ALIVE_S = 15.0
-"""Seconds that an idle connection is kept: less than the servers keep it.
-
-A request therefore hardly ever meets a connection that the server has just closed, which could not
-be told apart from a request that was lost on its way.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer, read to its end."""
-
-    status: int
-    body: bytes
-
-    @override
-    def __str__(self) -> str:
-        return f"HTTP {self.status}: {self.body[:300].decode(errors='replace')}"
+from axon.adapters.http_client import Answer, HttpClient, Limits
 
 
 class SignedClient(AsyncClosing):
     """Sends signed requests to one endpoint over a pool of connections; repeats nothing.
 
-    It opens its connections with the first request, works on one event loop, and may be used again
-    after it was closed.
+    See `axon.adapters.http_client.HttpClient`.
 
     Parameters
     ----------
@@ -66,12 +41,9 @@ class SignedClient(AsyncClosing):
         credentials: Callable[[], Credentials],
         pool_size: int = 32,
     ) -> None:
-        self._origin = origin
         self._credentials = credentials
-        self._pool_size = pool_size
         self._signer = SigV4Signer(service=service, region=region, host=urlsplit(origin).netloc)
-        self._session: aiohttp.ClientSession | None = None
-        self._url = lru_cache(maxsize=4096)(self._url_of)
+        self._client = HttpClient(origin=origin, pool_size=pool_size)
 
     async def request(
         self,
@@ -79,7 +51,7 @@ class SignedClient(AsyncClosing):
         path: str,
         body: bytes,
         *,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - not one duration: connect, read, total
+        limits: Limits,
         target: str | None = None,
         content_type: str | None = None,
         digest: str | None = None,
@@ -94,7 +66,7 @@ class SignedClient(AsyncClosing):
             As it is sent: percent-encoded.
         body : bytes
             Signed with the request; empty for none.
-        timeout : aiohttp.ClientTimeout
+        limits : Limits
             Limits of this request; nothing is repeated here.
         target : str | None
             The operation, for services that take it in ``X-Amz-Target``.
@@ -105,10 +77,10 @@ class SignedClient(AsyncClosing):
 
         Raises
         ------
-        aiohttp.ClientError
-            There was no connection, or it broke.
-        TimeoutError
-            The answer did not come in time.
+        NotSentError
+            There was no connection in time.
+        HttpError
+            No answer came in time, or the connection broke.
         """
         # Signed at the last moment: AWS refuses a signature that is older than five minutes, and
         # credentials may have changed since an earlier attempt.
@@ -123,34 +95,9 @@ class SignedClient(AsyncClosing):
         )
         if content_type is not None:
             headers["Content-Type"] = content_type
-        async with self._open().request(
-            method,
-            self._url(path),
-            # A large one in parts: written at once, it would be copied while nothing else runs.
-            data=body if len(body) <= _PART_BYTES else BytesIO(body),
-            headers=headers,
-            timeout=timeout,
-            allow_redirects=False,  # the signature is for this host only
-        ) as answer:
-            return Answer(answer.status, await answer.read())
+        return await self._client.request(method, path, body, headers=headers, limits=limits)
 
     @override
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._pool_size, keepalive_timeout=KEEP_ALIVE_S
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-            )
-        return self._session
-
-    def _url_of(self, path: str) -> URL:
-        return URL(self._origin + path, encoded=True)
+        await self._client.close()

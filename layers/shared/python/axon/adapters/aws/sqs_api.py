@@ -4,11 +4,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from axon.adapters.aws.refusals import refusal
-from axon.adapters.aws.signed_client import Answer, SignedClient
+from axon.adapters.aws.signed_client import SignedClient
 from axon.adapters.aws.sigv4 import Credentials
+from axon.adapters.http_client import Answer, HttpError, Limits
 from axon.exceptions import UnavailableError
 from axon.retry import RetryPolicy
 from axon.serialization import dumps, loads
@@ -22,7 +21,7 @@ class _TransientError(Exception):
 
 
 RETRY = RetryPolicy(
-    errors=(aiohttp.ClientError, TimeoutError, _TransientError),
+    errors=(HttpError, _TransientError),
     max_attempts=4,
     first_pause_s=0.125,
     longest_pause_s=0.375,
@@ -102,12 +101,7 @@ class SqsApi:
             "POST",
             "/",
             body,
-            timeout=aiohttp.ClientTimeout(
-                # The sum bounds an attempt; the parts alone would start again with every read.
-                total=_CONNECT_S + _ANSWER_S + wait_s,
-                connect=_CONNECT_S,
-                sock_read=_ANSWER_S + wait_s,
-            ),
+            limits=Limits(connect_s=_CONNECT_S, answer_s=_ANSWER_S + wait_s),
             target=f"AmazonSQS.{operation}",
             content_type="application/x-amz-json-1.0",
         )
