@@ -77,12 +77,14 @@ def as_text(estimate: "Estimate") -> str:
         "A million requests over WebSocket, on top of that "
         f"({estimate.assumptions.posts} events an answer)"
     )
+    payloads = "A million requests whose input is too long for the queue, on top of either"
     parts = [
         intro,
         *(f"warning: {warning}" for warning in estimate.warnings),
         f"A month without requests\n\n{_bill(estimate.idle)}",
         f"{million}\n\n{_bill(estimate.requests)}",
         f"A million requests over HTTP, on top of the month\n\n{_bill(estimate.http)}",
+        f"{payloads}\n\n{_bill(estimate.payloads)}",
         f"One answer, by the way it is asked for; USD\n\n{_ways(estimate)}",
         f"Assumed\n\n{table(('flag', 'value', 'what'), assumed)}",
         _list("Not counted", estimate.not_counted),

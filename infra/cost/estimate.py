@@ -10,6 +10,7 @@ from infra.cost.assumptions import Assumptions
 from infra.cost.bill import Bill, Line
 from infra.cost.front import add_idle_front
 from infra.cost.idle import idle
+from infra.cost.payloads import per_million_payloads
 from infra.cost.prices import STALE, Prices
 from infra.cost.requests import MILLION, per_million, per_million_http
 from infra.settings.environment import BalancedFront, EnvironmentSettings, FunctionFront
@@ -21,7 +22,7 @@ NOT_COUNTED = (
     "free tier, Savings Plans, reserved nodes, credits, support, taxes",
     "Spot's price moves: a fixed discount is assumed",
     "backups beyond the free allowance, CPU credits beyond the baseline of burstable instances",
-    "requests to KMS, S3, Secrets Manager and ECS, queries of Prometheus",
+    "requests to KMS, Secrets Manager and ECS, to S3 for models, queries of Prometheus",
     "metrics that exist only while something happens, the log of the database's machine",
     "workers that start, wait for work, or are about to be stopped",
     "a web ACL and a Route 53 zone, which are there before the stacks",
@@ -42,7 +43,8 @@ class Estimate:
     """The bills of an environment.
 
     `requests` is that of a million requests over WebSocket, `http` of a million over HTTP in the
-    environment's own home of the front, `ways` compares them with the other home. `warnings` lists
+    environment's own home of the front, `payloads` what a million of either cost more if their
+    input is too long for the queue, `ways` compares them with the other home. `warnings` lists
     prices that are too old to rely on.
     """
 
@@ -52,19 +54,22 @@ class Estimate:
     idle: Bill
     requests: Bill
     http: Bill
+    payloads: Bill
     ways: tuple[Way, ...]
     warnings: tuple[str, ...]
 
     @property
     def not_counted(self) -> tuple[str, ...]:
         """Costs that are left out; those without a known price come first."""
-        missing = self.idle.missing + self.requests.missing + self.http.missing
+        bills = (self.idle, self.requests, self.http, self.payloads)
+        missing = [each for bill in bills for each in bill.missing]
         return (*dict.fromkeys(missing), *NOT_COUNTED)
 
     @property
     def lines(self) -> tuple[Line, ...]:
         """The lines of all bills."""
-        return (*self.idle.lines, *self.requests.lines, *self.http.lines)
+        bills = (self.idle, self.requests, self.http, self.payloads)
+        return tuple(line for bill in bills for line in bill.lines)
 
     @property
     def unconfirmed(self) -> dict[str, str]:
@@ -86,6 +91,7 @@ class Estimate:
             "idle_month": _bill(self.idle),
             "million_requests": _bill(self.requests),
             "million_http_requests": _bill(self.http),
+            "million_payloads": _bill(self.payloads),
             "ways": [
                 {
                     "way": way.name,
@@ -118,6 +124,7 @@ def estimate(
     month = idle(settings, prices, assumptions)
     million = per_million(settings, prices, assumptions)
     http = per_million_http(settings, prices, assumptions, front=settings.front)
+    payloads = per_million_payloads(prices, assumptions)
     return Estimate(
         environment=settings.name,
         prices=prices,
@@ -125,8 +132,9 @@ def estimate(
         idle=month,
         requests=million,
         http=http,
+        payloads=payloads,
         ways=_ways(settings, prices, assumptions, websocket=million),
-        warnings=_stale([*month.lines, *million.lines, *http.lines], today),
+        warnings=_stale([*month.lines, *million.lines, *http.lines, *payloads.lines], today),
     )
 
 

@@ -8,6 +8,7 @@ from axon.catalog import Resource
 from infra.constructs.data.alarms import watch_database, watch_valkey
 from infra.constructs.data.buckets import Buckets
 from infra.constructs.data.database import Database
+from infra.constructs.data.payload_access import payload_grants
 from infra.constructs.data.valkey_cache import ValkeyCache
 from infra.constructs.security.grants import Grant, Grants
 from infra.settings.environment import EnvironmentSettings
@@ -24,6 +25,8 @@ class DataStack(EnvironmentStack):
         Encrypts the database, the cache, the queues, the secrets and the models.
     models
         The bucket that workers load models from.
+    payloads
+        The bucket of what no queue can carry.
     access_logs
         The bucket that other buckets and load balancers log to.
     valkey, postgres
@@ -36,6 +39,7 @@ class DataStack(EnvironmentStack):
         self.key = self._make_key(settings)
         buckets = Buckets(self, "Buckets", settings=settings, key=self.key)
         self.models, self.access_logs = buckets.models, buckets.access_logs
+        self.payloads = buckets.payloads
         self.valkey = ValkeyCache(
             self,
             "Valkey",
@@ -64,9 +68,10 @@ class DataStack(EnvironmentStack):
 
     @property
     def grants(self) -> Grants:
-        """Grants on Valkey and PostgreSQL."""
+        """Grants on Valkey, PostgreSQL and the payloads."""
         valkey, postgres = self.valkey, self.postgres
         return {
+            **payload_grants(self.payloads, self.key),
             Resource.VALKEY: Grant(permit=valkey.grant_connect, variables=valkey.variables),
             Resource.POSTGRES: Grant(permit=postgres.grant_connect, variables=postgres.variables),
             Resource.POSTGRES_OWNER: Grant(

@@ -1,7 +1,8 @@
 """The stack of the network: the VPC, its NAT, its flow logs, and the security groups."""
 
-from aws_cdk import Fn
+from aws_cdk import Aws, Fn
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.constructs.network import security_groups
@@ -24,6 +25,7 @@ class NetworkStack(EnvironmentStack):
     def __init__(self, scope: Construct, id: str, *, settings: EnvironmentSettings) -> None:
         super().__init__(scope, id, settings=settings)
         self.vpc = self._vpc(settings)
+        self._reach_s3()
         self.groups = security_groups.create(self, settings=settings, vpc=self.vpc)
 
     def _vpc(self, settings: EnvironmentSettings) -> ec2.Vpc:
@@ -49,10 +51,29 @@ class NetworkStack(EnvironmentStack):
                     name="isolated", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED
                 ),
             ],
-            gateway_endpoints={
-                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)
-            },
             flow_logs={"All": self._flow_logs(settings)},
+        )
+
+    def _reach_s3(self) -> None:
+        """Route S3 past the NAT gateways, which charge for each GB, and to this account alone.
+
+        Credentials of another account, with which data could leave, do not get through.
+        """
+        endpoint = self.vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
+        endpoint.add_to_policy(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:*"],
+                resources=["*"],
+                conditions={"StringEquals": {"aws:PrincipalAccount": Aws.ACCOUNT_ID}},
+            )
+        )
+        # ECR sends who pulls an image to its own bucket, with its own signature.
+        layers = f"arn:{Aws.PARTITION}:s3:::prod-{Aws.REGION}-starport-layer-bucket/*"
+        endpoint.add_to_policy(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()], actions=["s3:GetObject"], resources=[layers]
+            )
         )
 
     def _flow_logs(self, settings: EnvironmentSettings) -> ec2.FlowLogOptions:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
-BUCKETS = ("axon",)
-KEPT_S = 14 * 24 * 3600
+PAYLOADS = "axon-payloads"
+"""The bucket of what no queue can carry. Nothing expires here: fauxqs has no lifecycle rules."""
+BUCKETS = (PAYLOADS,)
+KEPT_S = catalog.MESSAGE_DAYS * 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,15 @@ from local.http.access import new_secret
 from local.ports import LOOPBACK, Ports
 from local.services.fauxqs import Fauxqs
 from local.services.postgres import Postgres
-from local.services.queues import HISTORY, HISTORY_DEAD, JOBS, JOBS_PARKED, REGION, queue_url
+from local.services.queues import (
+    HISTORY,
+    HISTORY_DEAD,
+    JOBS,
+    JOBS_PARKED,
+    PAYLOADS,
+    REGION,
+    queue_url,
+)
 from local.services.valkey import Valkey
 from local.stack.folders import Folders
 
@@ -100,5 +108,7 @@ class Addresses:
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_SESSION_TOKEN": self.token,
             "AWS_ENDPOINT_URL_SQS": self.fauxqs.endpoint,
+            "AWS_ENDPOINT_URL_S3": self.fauxqs.endpoint,
+            "AXON_PAYLOAD_BUCKET": PAYLOADS,
         }
         return {name: known[name] for name in names}

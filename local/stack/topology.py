@@ -10,6 +10,7 @@ from local.services.queues import QUEUES, Queue
 
 AWS = ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 SQS = (*AWS, "AWS_ENDPOINT_URL_SQS")
+PAYLOADS = ("AXON_PAYLOAD_BUCKET", *AWS, "AWS_ENDPOINT_URL_S3")
 
 VARIABLES: dict[Resource, tuple[str, ...]] = {
     Resource.VALKEY: ("AXON_VALKEY_URL",),
@@ -21,6 +22,10 @@ VARIABLES: dict[Resource, tuple[str, ...]] = {
     Resource.PARK_HISTORY: ("AXON_DEAD_LETTER_QUEUE_URL", *SQS),
     Resource.SEND_HISTORY: ("AXON_HISTORY_QUEUE_URL", *SQS),
     Resource.CONNECTIONS: ("AXON_CONNECTIONS_ENDPOINT",),
+    Resource.PUT_PAYLOADS: PAYLOADS,
+    Resource.GET_PAYLOADS: PAYLOADS,
+    Resource.DELETE_PAYLOADS: PAYLOADS,
+    Resource.UPLOADS: PAYLOADS,
     # No scaling: the local workers run all the time.
     Resource.START_WORKERS: (),
 }

@@ -1,10 +1,11 @@
-"""The buckets: models, and the access logs of everything that writes such logs to S3."""
+"""The buckets: models, payloads, and the access logs of all that writes such logs to S3."""
 
 from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from axon import catalog
 from infra.constructs.functions.custom_resources import EMPTY_BUCKET, confine_provider_logs
 from infra.constructs.security.findings import acknowledge
 from infra.settings.environment import EnvironmentSettings
@@ -44,6 +45,23 @@ class Buckets(Construct):
                 )
             ],
         )
+        self.payloads = self._bucket(
+            "payloads",
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=key,
+            # One call to KMS for the bucket's key instead of one for each object.
+            bucket_key_enabled=True,
+            server_access_logs_bucket=self.access_logs,
+            server_access_logs_prefix="payloads/",
+            lifecycle_rules=[
+                _expire(catalog.STORED, days=catalog.STORED_DAYS),
+                _expire(catalog.UNSTORED, days=catalog.UNSTORED_DAYS),
+                _expire(catalog.UPLOADS, days=catalog.UPLOAD_DAYS),
+                s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1)),
+            ],
+            cors=_uploads_from(settings.front.cors_origins),
+        )
+        acknowledge(self.payloads, "CKV_AWS_21", "What it holds is written once, and expires.")
         if not settings.protect:
             confine_provider_logs(
                 self, settings=settings, provider=EMPTY_BUCKET, logs="data/empty-buckets"
@@ -60,6 +78,7 @@ class Buckets(Construct):
         versioned: bool = False,
         server_access_logs_bucket: s3.IBucket | None = None,
         server_access_logs_prefix: str | None = None,
+        cors: list[s3.CorsRule] | None = None,
     ) -> s3.Bucket:
         keep = self._settings.protect
         return s3.Bucket(
@@ -78,6 +97,25 @@ class Buckets(Construct):
             server_access_logs_bucket=server_access_logs_bucket,
             server_access_logs_prefix=server_access_logs_prefix,
             lifecycle_rules=lifecycle_rules,
+            cors=cors,
             removal_policy=RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY,
             auto_delete_objects=not keep,
         )
+
+
+def _expire(prefix: str, *, days: int) -> s3.LifecycleRule:
+    return s3.LifecycleRule(prefix=prefix, expiration=Duration.days(days))
+
+
+def _uploads_from(origins: tuple[str, ...]) -> list[s3.CorsRule] | None:
+    """Return the rule by which pages that may call the front may upload, too."""
+    if not origins:
+        return None
+    return [
+        s3.CorsRule(
+            allowed_methods=[s3.HttpMethods.PUT],
+            allowed_origins=[*origins],
+            allowed_headers=["*"],
+            max_age=3600,
+        )
+    ]

@@ -1,4 +1,4 @@
-"""A queue of the catalog and its dead-letter queue: encrypted, TLS only, kept for two weeks."""
+"""A queue of the catalog and its dead-letter queue: encrypted, TLS only."""
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
@@ -11,9 +11,6 @@ from infra.constructs.security.findings import acknowledge
 from infra.constructs.security.grants import Grant
 from infra.constructs.security.key_use import grant_key_use
 from infra.settings.environment import EnvironmentSettings
-
-# The longest retention that SQS has.
-KEPT = Duration.days(14)
 
 
 class CatalogQueue(Construct):
@@ -84,7 +81,7 @@ class CatalogQueue(Construct):
             id,
             queue_name=self._full(name),
             visibility_timeout=Duration.seconds(visibility_s),
-            retention_period=KEPT,
+            retention_period=Duration.days(catalog.MESSAGE_DAYS),
             max_message_size_bytes=catalog.QUEUE_MESSAGE_BYTES,
             encryption=sqs.QueueEncryption.KMS,
             encryption_master_key=self._key,

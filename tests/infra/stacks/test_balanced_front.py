@@ -159,8 +159,17 @@ class TestFrontTask:
         assert not {
             each
             for each in actions
-            if each.startswith(("s3:", "sqs:Receive", "execute-api:", "secretsmanager:"))
+            if each.startswith(("sqs:Receive", "execute-api:", "secretsmanager:"))
         }
+        # Payloads, never models.
+        assert {each for each in actions if each.startswith("s3:")} == {
+            "s3:DeleteObject",
+            "s3:GetObject",
+            "s3:ListBucket",
+            "s3:PutObject",
+        }
+        others = statements(prod["front"], "TaskTaskRole", without="BucketsPayloads")
+        assert not {each for each in others if each.startswith("s3:")}
 
 
 class TestFrontLoadBalancer:

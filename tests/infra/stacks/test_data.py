@@ -49,7 +49,7 @@ def test_buckets_are_private_encrypted_and_take_tls_only(prod: Templates) -> Non
         text(policy["Bucket"]): policy["PolicyDocument"]["Statement"]
         for policy in resources(prod["data"], "AWS::S3::BucketPolicy").values()
     }
-    assert len(buckets) == 2
+    assert len(buckets) == 3
     for name, bucket in buckets.items():
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
         assert bucket["BucketEncryption"]
@@ -80,6 +80,26 @@ def test_models_bucket_is_encrypted_with_the_key_versioned_and_logged(prod: Temp
             },
         },
     )
+
+
+def test_payloads_expire_after_every_message_that_refers_to_them(prod: Templates) -> None:
+    (bucket,) = (
+        each
+        for each in resources(prod["data"], "AWS::S3::Bucket").values()
+        if "-payloads-" in text(each["BucketName"])
+    )
+    days = {
+        rule["Prefix"]: rule["ExpirationInDays"]
+        for rule in bucket["LifecycleConfiguration"]["Rules"]
+        if "Prefix" in rule
+    }
+    # Jobs, their dead letters, the history of those, its dead letters, and again after a redrive.
+    assert days == {"stored/": 5 * 14, "unstored/": 2, "uploads/": 1}
+    assert "VersioningConfiguration" not in bucket
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    assert encryption["BucketKeyEnabled"] is True
+    assert "CorsConfiguration" not in bucket
 
 
 # Valkey.
@@ -327,7 +347,7 @@ def test_data_is_kept_in_prod_and_removed_in_dev(dev: Templates, prod: Templates
 
 
 def test_buckets_of_dev_are_emptied_before_removal(dev: Templates, prod: Templates) -> None:
-    dev["data"].resource_count_is("Custom::S3AutoDeleteObjects", 2)
+    dev["data"].resource_count_is("Custom::S3AutoDeleteObjects", 3)
     prod["data"].resource_count_is("Custom::S3AutoDeleteObjects", 0)
 
 

@@ -21,6 +21,8 @@ from tests.infra.support.variant_samples import synthesised_variant
 
 pytestmark = pytest.mark.xdist_group("infra")
 
+PAYLOADS = "BucketsPayloads"
+
 SERVICE = "AWS::ECS::Service"
 
 
@@ -183,7 +185,7 @@ class TestWorkerTask:
     def test_role_may_read_the_files_of_its_models_only(
         self, settings: EnvironmentSettings, dev: Templates, prod: Templates
     ) -> None:
-        allowed = statements(prod["inference"], "WorkersTaskTaskRole")
+        allowed = statements(prod["inference"], "WorkersTaskTaskRole", without=PAYLOADS)
         assert text(allowed["s3:GetObject"]["Resource"]).endswith("}/my-model/*")
         assert "BucketsModels" in text(allowed["s3:GetObject"]["Resource"])
         attributes = allowed["s3:GetObjectAttributes"]["Resource"]
@@ -194,7 +196,16 @@ class TestWorkerTask:
         uri = Task.of(prod["inference"]).environment("worker")["AXON_MODEL_URI"]
         assert uri.startswith("s3://{")
         assert uri.endswith("}/my-model")
-        assert "s3:GetObject" not in statements(dev["inference"], "WorkersTaskTaskRole")
+        assert "s3:GetObject" not in statements(
+            dev["inference"], "WorkersTaskTaskRole", without=PAYLOADS
+        )
+
+    def test_role_may_read_payloads_of_responses_and_write_none(self, dev: Templates) -> None:
+        allowed = statements(dev["inference"], "WorkersTaskTaskRole")
+        read = [text(resource) for resource in allowed["s3:GetObject"]["Resource"]]
+        assert [each.partition("}/")[2] for each in read] == ["stored/*", "unstored/*"]
+        assert all(PAYLOADS in each for each in read)
+        assert "s3:PutObject" not in allowed
 
 
 class TestFargateWorkers:

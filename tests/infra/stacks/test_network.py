@@ -174,6 +174,11 @@ def test_network_reaches_s3_without_nat(dev: Templates) -> None:
     assert text(endpoint["ServiceName"]).endswith(".s3")
     tables = {text(table) for table in listed(endpoint["RouteTableIds"])}
     assert sum("private" in table for table in tables) == 2
+    # With credentials of this account alone, and for the layers of images in ECR's own bucket.
+    own, layers = endpoint["PolicyDocument"]["Statement"]
+    assert own["Condition"] == {"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}
+    assert layers["Action"] == "s3:GetObject"
+    assert text(layers["Resource"]).endswith("-starport-layer-bucket/*")
 
 
 def test_network_logs_all_traffic_with_the_retention_of_the_environment(prod: Templates) -> None:

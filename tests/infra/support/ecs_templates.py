@@ -34,11 +34,17 @@ def launch_template(template: Template) -> dict[str, Any]:
     return data
 
 
-def statements(template: Template, role: str) -> dict[str, dict[str, Any]]:
-    """Return what policies allow the role whose logical id begins with `role`, by the actions."""
+def statements(
+    template: Template, role: str, *, without: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return what policies allow the role whose logical id begins with `role`, by the actions.
+
+    `without` leaves out what is about resources with this text in their names.
+    """
     return {
         ", ".join(listed(statement["Action"])): statement
         for policy in resources(template, "AWS::IAM::Policy").values()
         if any(reference["Ref"].startswith(role) for reference in policy["Roles"])
         for statement in policy["PolicyDocument"]["Statement"]
+        if without is None or without not in "".join(map(text, listed(statement["Resource"])))
     }

@@ -19,6 +19,19 @@ QUEUE_MESSAGE_BYTES = 1024 * 1024
 """Longest message of a queue (AWS quota since August 2025; 256 KB in queues that do not set it).
 Every accepted request's job fits, and its history with any answer (ADR 21)."""
 
+MESSAGE_DAYS = 14
+"""Days for which a queue keeps a message: the longest that SQS has (quota)."""
+
+STORED, UNSTORED, UPLOADS = "stored/", "unstored/", "uploads/"
+"""Prefixes of the payloads bucket: what no queue can carry of responses that are stored, and of
+those that are not (ADR 38); and bodies that clients have uploaded for a request."""
+
+UNSTORED_DAYS = 2
+"""Days for which payloads of unstored responses are kept, which end with their connection."""
+
+UPLOAD_DAYS = 1
+"""Days for which an upload is kept: the shortest time that S3's lifecycle rules have."""
+
 
 class Resource(Enum):
     """A resource that a process may use: it gets its address and the permission together."""
@@ -33,6 +46,10 @@ class Resource(Enum):
     SEND_HISTORY = "send_history"
     START_WORKERS = "workers"
     CONNECTIONS = "connections"
+    PUT_PAYLOADS = "put_payloads"
+    GET_PAYLOADS = "get_payloads"
+    DELETE_PAYLOADS = "delete_payloads"
+    UPLOADS = "uploads"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,12 +122,22 @@ FUNCTIONS = {
                 Resource.SEND_JOBS,
                 Resource.SEND_HISTORY,
                 Resource.START_WORKERS,
+                Resource.PUT_PAYLOADS,
+                Resource.DELETE_PAYLOADS,
             }
         ),
     ),
     "write_history": Function(
         settings=settings.WriteHistorySettings,
-        uses=frozenset({Resource.VALKEY, Resource.POSTGRES, Resource.PARK_HISTORY}),
+        uses=frozenset(
+            {
+                Resource.VALKEY,
+                Resource.POSTGRES,
+                Resource.PARK_HISTORY,
+                Resource.GET_PAYLOADS,
+                Resource.DELETE_PAYLOADS,
+            }
+        ),
         timeout_s=60,
     ),
     "expire": Function(
@@ -140,6 +167,10 @@ FRONT = frozenset(
         Resource.SEND_JOBS,
         Resource.SEND_HISTORY,
         Resource.START_WORKERS,
+        Resource.PUT_PAYLOADS,
+        Resource.GET_PAYLOADS,
+        Resource.DELETE_PAYLOADS,
+        Resource.UPLOADS,
     }
 )
 FRONT_FUNCTION = Function(
@@ -160,6 +191,7 @@ WORKER = frozenset(
         Resource.RECEIVE_JOBS,
         Resource.PARK_JOBS,
         Resource.SEND_HISTORY,
+        Resource.GET_PAYLOADS,
     }
 )
 
@@ -175,6 +207,14 @@ HISTORY = Queue(
     name="history.fifo", visibility_s=90, max_receives=40, dead_letter="history-dlq.fifo"
 )
 QUEUES = (JOBS, HISTORY)
+LONGEST_WAY = (
+    *(JOBS.name, JOBS.dead_letter),
+    # `dead_letter` ends the response, whose history the operator may send back once.
+    *(HISTORY.name, HISTORY.dead_letter, HISTORY.name),
+)
+"""The queues that a stored response can wait in, one after the other."""
+STORED_DAYS = MESSAGE_DAYS * len(LONGEST_WAY)
+"""Days for which its payload is kept that nobody deletes: as long as a message refers to it."""
 DEAD_LETTER_VISIBILITY_S = 180
 
 EVENT_SOURCES = (

@@ -61,6 +61,16 @@ GIVEN = {
         {"AXON_WORKERS_CLUSTER", "AXON_WORKERS_SERVICE"},
         {"ecs:DescribeServices", "ecs:UpdateService"},
     ),
+    Resource.PUT_PAYLOADS: ({"AXON_PAYLOAD_BUCKET"}, {"s3:PutObject", "kms:GenerateDataKey"}),
+    Resource.GET_PAYLOADS: (
+        {"AXON_PAYLOAD_BUCKET"},
+        {"s3:GetObject", "s3:ListBucket", "kms:Decrypt"},
+    ),
+    Resource.DELETE_PAYLOADS: ({"AXON_PAYLOAD_BUCKET"}, {"s3:DeleteObject"}),
+    Resource.UPLOADS: (
+        {"AXON_PAYLOAD_BUCKET"},
+        {"s3:GetObject", "s3:PutObject", "s3:ListBucket", "kms:Decrypt", "kms:GenerateDataKey"},
+    ),
     Resource.CONNECTIONS: ({"AXON_CONNECTIONS_ENDPOINT"}, {"execute-api:ManageConnections"}),
 }
 

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from infra.cost.assumptions import Assumptions
+from infra.cost.payloads import per_million_payloads
 from infra.cost.requests import per_million, per_million_http
 from infra.settings.environment import EnvironmentSettings
 from tests.unit.infra.cost.price_samples import DOLLARS
@@ -39,6 +40,15 @@ def test_request_bill_of_queues() -> None:
     assert found["SQS: jobs"] == pytest.approx(3 + 1)
     assert found["SQS: fairness between tenants"] == 1
     assert found["SQS: history"] == pytest.approx(1 + 2 / 4)
+
+
+def test_payload_bill_is_for_an_object_as_long_as_it_is_kept() -> None:
+    lines = per_million_payloads(DOLLARS, Assumptions(payload_bytes=3e6, payload_days=2)).lines
+    assert {line.what: line.quantity for line in lines} == {
+        "S3: payloads that are put": 1,
+        "S3: payloads that are read": 2,
+        "S3: payloads that are kept": pytest.approx(3000 * 2 / 30),
+    }
 
 
 def test_request_bill_heartbeat_covers_at_most_ten_jobs() -> None:
