@@ -14,7 +14,7 @@ from typing import Any
 import uvloop
 
 from axon.exceptions import PermanentRefusalError, SettingsError
-from axon.process import configure_logging, stop_on_signals
+from axon.process import configure_logging, settle_garbage_collection, stop_on_signals
 from axon.settings import EndpointSettings, WorkerSettings
 from worker.engines.protocol import EngineDeadError
 from worker.exit_guard import CLOSE_LIMIT_S, exit_within
@@ -34,6 +34,7 @@ async def consume(settings: WorkerSettings) -> None:
         settings,
         stop=stop_on_signals(),
         agent_uri=agent_uri,
+        started=settle_garbage_collection,
         closing=partial(exit_within, CLOSE_LIMIT_S, status=ENGINE_DIED),
     )
 

@@ -22,6 +22,7 @@ async def serve(
     *,
     stop: asyncio.Event,
     agent_uri: str | None = None,
+    started: Callable[[], object] = lambda: None,
     closing: Callable[[], object] = lambda: None,
 ) -> None:
     """Serve until `stop` is set, then drain.
@@ -34,6 +35,8 @@ async def serve(
         Set at SIGTERM or SIGINT.
     agent_uri : str | None
         Address of the ECS agent that protects this task from a scale-in while it has jobs.
+    started : Callable[[], object]
+        Called once the engine has started, before the first job.
     closing : Callable[[], object]
         Called once the jobs have ended, before engine and clients are closed.
 
@@ -63,6 +66,7 @@ async def serve(
             stack.push_async_callback(runner.cleanup)
         models = ", ".join(_served(foundation.host))
         logger.info("serving %s with %d slots", models, settings.slots)
+        started()
         try:
             await _run(parts, settings, stop=stop, protection=protection)
         finally:

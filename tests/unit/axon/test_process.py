@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from axon.process import configure_logging, stop_on_signals
+from axon.process import configure_logging, settle_garbage_collection, stop_on_signals
 from axon.settings import Settings
 
 
@@ -65,3 +66,15 @@ async def test_stop_on_signals_sets_the_event(number: signal.Signals) -> None:
         await stop.wait()
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
     asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+
+
+def test_settled_collection_leaves_out_what_the_process_keeps() -> None:
+    thresholds = gc.get_threshold()
+    try:
+        settle_garbage_collection()
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold()[0] > thresholds[0]
+        assert gc.get_threshold()[1:] == thresholds[1:]
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()

@@ -1,6 +1,7 @@
-"""Set-up of a long-running process: its logging, and the signals that stop it."""
+"""Set-up of a long-running process: its logging, its memory, and the signals that stop it."""
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -11,6 +12,9 @@ from typing_extensions import override
 from axon.settings import Settings
 from axon.tracebacks import QuietTracebacks
 
+_YOUNG_OBJECTS = 20_000
+"""Objects that are made before the collector looks at them. With Python's own setting, 700, it
+looks several times an answer, and nearly all that is young is still in use."""
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
@@ -21,6 +25,17 @@ def configure_logging(settings: Settings) -> None:
         JsonFormatter() if settings.log_format == "json" else QuietTracebacks(_TEXT)
     )
     logging.basicConfig(level=settings.log_level, handlers=[handler])
+
+
+def settle_garbage_collection() -> None:
+    """Spare the collector what a process that has started keeps for ever, and let it run rarely.
+
+    Reference counts free nearly everything; the collector is for cycles alone. It took 14 % of a
+    loaded worker's CPU (ADR 39).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 class JsonFormatter(QuietTracebacks):

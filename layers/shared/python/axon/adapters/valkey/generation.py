@@ -34,7 +34,7 @@ class FencedCommand(tuple[Any, ...]):
 
     def at(self, generation: str) -> tuple[Any, ...]:
         """Return the command as it is sent to a server of this generation."""
-        return tuple(generation if part is GENERATION else part for part in self)
+        return tuple([generation if part is GENERATION else part for part in self])
 
 
 GENERATION = object()
