@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from axon.event_log.attendance import EXTEND_EVERY_S, Attendance
-from axon.event_log.follower import ResponseFollower
+from axon.event_log.follower import FollowedEvents, ResponseFollower
 from axon.event_log.log import LoggedEvent, Status
 from axon.event_log.merger import TERMINAL
 from axon.exceptions import (
@@ -18,6 +19,7 @@ from axon.exceptions import (
     RequestError,
     UnavailableError,
 )
+from axon.ids import new_id
 from axon.responses.terminator import LOST, ResponseTerminator, unknown_response
 from axon.tasks import TaskSet
 from axon.tenants.principal import Principal
@@ -38,6 +40,22 @@ True is for APIs that have no way to resume it: it is cancelled at once. A funct
 that have one: it is called when the reading ends, and returns whether the client has left. The
 response is cancelled within seconds then, unless another process has a reader of it: a client whose
 network has failed may have resumed it there, long before its old connection was seen to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedResponse:
+    """A response that is about to be submitted, and is listened to already.
+
+    Parameters
+    ----------
+    response_id : str
+        The id to submit it with.
+    events : Callable[[], FollowedEvents]
+        Returns its events, once it is accepted.
+    """
+
+    response_id: str
+    events: Callable[[], FollowedEvents]
 
 
 class ResponseReader:
@@ -81,6 +99,16 @@ class ResponseReader:
         """Return the responses that requests of an API key read here."""
         return frozenset(each.response_id for each in self._readings if each.key_id == key_id)
 
+    @contextmanager
+    def expected(self) -> Iterator[ExpectedResponse]:
+        """Listen to a new response, to be submitted and opened while the context is entered.
+
+        So its events come without a look into the log.
+        """
+        response_id = new_id("resp")
+        with self._follower.expect(response_id) as events:
+            yield ExpectedResponse(response_id, events)
+
     @asynccontextmanager
     async def open(
         self,
@@ -90,6 +118,7 @@ class ResponseReader:
         after: int = -1,
         named: bool = False,
         cancel_on_leave: CancelOnLeave = False,
+        expected: ExpectedResponse | None = None,
     ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
         """Attend a response while the context is entered; give its events up to the terminal one.
 
@@ -109,13 +138,17 @@ class ResponseReader:
             The client has named the response.
         cancel_on_leave : CancelOnLeave
             Cancel the response if the context ends before the terminal event.
+        expected : ExpectedResponse | None
+            That of the submission: it is another response if the request was a repeated one.
         """
         reading = _Reading(response_id, key_id=principal.key_id, named=named)
         self._readings.add(reading)
         self._joined.add(reading)
         try:
-            followed = self._follower.follow(
-                response_id, tenant_id=principal.tenant_id, after=after
+            followed = (
+                expected.events()
+                if expected is not None and expected.response_id == response_id
+                else self._follower.follow(response_id, tenant_id=principal.tenant_id, after=after)
             )
             async with aclosing(reading.events(followed)) as events:
                 yield events
@@ -236,9 +269,7 @@ class _Reading:
         self.key_id = key_id
         self._named = named
 
-    async def events(
-        self, followed: AsyncGenerator[LoggedEvent, None]
-    ) -> AsyncGenerator[LoggedEvent, None]:
+    async def events(self, followed: FollowedEvents) -> FollowedEvents:
         """Yield the events; that a response is missing, or has lost events, is for the client.
 
         Raises

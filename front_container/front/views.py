@@ -1,6 +1,7 @@
 """Answers made of a response: of the Responses API, and of the APIs that are views of it."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aiohttp import web
@@ -25,28 +26,33 @@ HTTP status. Shorter than the silence that balancers and clients allow (60 s), s
 a stream begin with its headers."""
 
 
-async def submit(
+@asynccontextmanager
+async def begun_response(
     context: FrontContext, call: Call, request: CreateResponse, *, cancel_on_leave: bool = False
-) -> str:
-    """Accept a request of the Responses API; return its response's id.
+) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
+    """Accept a request of the Responses API; give its response's events.
 
-    With `cancel_on_leave`, as of `ResponseReader.open`, a client that leaves meanwhile has its
-    response cancelled as soon as its id is known.
+    With `cancel_on_leave`, as of `ResponseReader.open`, a client that leaves before the response
+    is accepted has it cancelled as soon as its id is known.
 
     Raises
     ------
     RequestError, UnavailableError
         As `axon.responses.service.ResponseService.submit`.
     """
-    service, principal = context.service, call.principal
-    if cancel_on_leave:
-        submitting = service.submit(request, principal=principal)
-        response_id = await context.reader.submitted(submitting)
-    else:
-        response_id = await service.submit(request, principal=principal)
-    if response_id is None:  # only a connection can be gone
-        raise UnavailableError("the response was not accepted")
-    return response_id
+    reader, principal = context.reader, call.principal
+    with reader.expected() as expected:
+        submitting = context.service.submit(
+            request, principal=principal, response_id=expected.response_id
+        )
+        response_id = await (reader.submitted(submitting) if cancel_on_leave else submitting)
+        if response_id is None:  # only a connection can be gone
+            raise UnavailableError("the response was not accepted")
+        opened = reader.open(
+            response_id, principal=principal, cancel_on_leave=cancel_on_leave, expected=expected
+        )
+        async with opened as events:
+            yield events
 
 
 async def counted(
@@ -95,9 +101,7 @@ async def answered(
 
     The parameters are those of `counted`.
     """
-    response_id = await submit(context, call, request, cancel_on_leave=True)
-    opened = context.reader.open(response_id, principal=call.principal, cancel_on_leave=True)
-    async with opened as events:
+    async with begun_response(context, call, request, cancel_on_leave=True) as events:
         response = await ended(events)
     check_answered(response)
     return response

@@ -28,7 +28,7 @@ from front.operations import chat as described
 from front.requests import add_idempotency_key
 from front.routing import Call, Route, json_answer
 from front.sse import server_sent
-from front.views import all_ended, streamed, submit
+from front.views import all_ended, begun_response, streamed
 
 Request = TypeVar("Request", bound=CompletionRequest)
 
@@ -126,17 +126,13 @@ class _Endpoint(Generic[Request]):
 
         If one of them is refused, or the client leaves, all are left.
         """
-        reader, principal = self._context.reader, call.principal
         async with AsyncExitStack() as stack:
             followed = []
             for request in requests:
-                response_id = await submit(
+                begun = begun_response(
                     self._context, call, request, cancel_on_leave=cancel_on_leave
                 )
-                opened = reader.open(
-                    response_id, principal=principal, cancel_on_leave=cancel_on_leave
-                )
-                followed.append(await stack.enter_async_context(opened))
+                followed.append(await stack.enter_async_context(begun))
             yield await stack.enter_async_context(aclosing(merged(followed)))
 
     async def _stream(

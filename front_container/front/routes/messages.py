@@ -17,7 +17,7 @@ from front.operations import messages as described
 from front.requests import add_idempotency_key, request_id_of
 from front.routing import Call, Route, json_answer
 from front.sse import server_sent
-from front.views import counted, ended, streamed, submit
+from front.views import begun_response, counted, ended, streamed
 
 _PATH = "/v1/messages"
 
@@ -60,11 +60,8 @@ class _MessageRoutes:
         # request again gets the same one, from the beginning: it has the time of a resumption.
         at_once = request.idempotency_key is None
         accepted = to_create_response(request)
-        response_id = await submit(self._context, call, accepted, cancel_on_leave=at_once)
-        opened = self._context.reader.open(
-            response_id, principal=call.principal, cancel_on_leave=at_once
-        )
-        async with opened as events:
+        begun = begun_response(self._context, call, accepted, cancel_on_leave=at_once)
+        async with begun as events:
             if request.stream:
                 return await _stream(call, events, thinking=request.shows_thinking)
             response = await ended(events)

@@ -32,7 +32,7 @@ from front.operations import responses as described
 from front.requests import add_idempotency_key
 from front.routing import Call, Route, json_answer
 from front.sse import EventStream, server_sent
-from front.views import answered, counted, ended, submit
+from front.views import answered, begun_response, counted, ended
 
 _PATH = "/v1/responses"
 _ONE = _PATH + "/{response_id}"
@@ -104,10 +104,11 @@ class _ResponseRoutes:
         """Accept a request; answer with its response when that has ended, or with its events."""
         body = await self._body(call)
         streams = _streams(body)
-        response_id = await submit(self._context, call, _request_of(call, body))
-        if streams:
-            return await self._stream(call, response_id)
-        return await self._whole(call, response_id)
+        async with begun_response(self._context, call, _request_of(call, body)) as events:
+            if streams:
+                return await _write(call, events, after=-1)
+            response = await ended(events)
+        return json_answer(response)  # with 200 also if it has failed, as OpenAI
 
     async def retrieve(self, call: Call) -> web.StreamResponse:
         """Answer with a response as it is now, or with its events as they come."""
@@ -124,7 +125,7 @@ class _ResponseRoutes:
         )
         if stored is not None:
             return await self._stream_stored(call, stored, after=after)
-        return await self._stream(call, response_id, after=after, named=True)
+        return await self._stream(call, response_id, after=after)
 
     async def cancel(self, call: Call) -> web.StreamResponse:
         """Cancel a running response; answer with it."""
@@ -178,13 +179,6 @@ class _ResponseRoutes:
             response_id, tenant_id=call.principal.tenant_id
         )
 
-    async def _whole(self, call: Call, response_id: str) -> web.StreamResponse:
-        """Answer with the response when it has ended; with 200 also if it has failed, as OpenAI."""
-        opened = self._context.reader.open(response_id, principal=call.principal)
-        async with opened as events:
-            response = await ended(events)
-        return json_answer(response)
-
     async def _stream_stored(
         self, call: Call, stored: AsyncGenerator[LoggedEvent, None], *, after: int
     ) -> web.StreamResponse:
@@ -194,12 +188,10 @@ class _ResponseRoutes:
             first = await anext(stored)
             return await _write(call, _with_first(first, stored), after=after)
 
-    async def _stream(
-        self, call: Call, response_id: str, *, after: int = -1, named: bool = False
-    ) -> web.StreamResponse:
-        """Answer with the events, exactly as the log has them."""
+    async def _stream(self, call: Call, response_id: str, *, after: int) -> web.StreamResponse:
+        """Answer with the events of a response that the client has named."""
         opened = self._context.reader.open(
-            response_id, principal=call.principal, after=after, named=named
+            response_id, principal=call.principal, after=after, named=True
         )
         async with opened as events:
             return await _write(call, events, after=after)
@@ -208,7 +200,7 @@ class _ResponseRoutes:
 async def _write(
     call: Call, events: AsyncIterator[LoggedEvent], *, after: int
 ) -> web.StreamResponse:
-    """Write events; an error stands for the event that it keeps from coming."""
+    """Write events as the log has them; an error stands for the event that it keeps from coming."""
 
     def failed(error: Exception) -> bytes:
         return _event_text(dumps(error_event(error) | {"sequence_number": after + 1}))

@@ -2,8 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 from axon.directory.connections import ConnectionDirectory
 from axon.event_log.log import LoggedEvent
@@ -85,37 +85,63 @@ class SocketRequests:
             As `axon.responses.service.ResponseService.submit`, or
             `axon.responses.retrieval.ResponseRetrieval.stored_events`.
         """
-        cancels = self._cancel_on_disconnect
-        if isinstance(event, CreateResponse):
-            if event.cancel_on_disconnect is not None:
-                cancels = event.cancel_on_disconnect
-            response_id, after = await self._submit(event, left=left if cancels else None), -1
-        else:
-            response_id, after = event.response_id, event.starting_after
-            stored = await self._retrieval.stored_events(
-                response_id,
-                tenant_id=self._principal.tenant_id,
-                after=after,
-                connection_id=self._socket_id,
+        if isinstance(event, ResumeResponse):
+            async with self._resumed(event, left=left) as events:
+                yield events
+            return
+        cancels = event.cancel_on_disconnect
+        if cancels is None:
+            cancels = self._cancel_on_disconnect
+        with self._reader.expected() as expected:
+            response_id = await self._submit(
+                event, response_id=expected.response_id, left=left if cancels else None
             )
-            if stored is not None:
-                async with aclosing(stored):
-                    yield stored
-                return
+            opened = self._reader.open(
+                response_id,
+                principal=self._principal,
+                cancel_on_leave=left if cancels else False,
+                expected=expected,
+            )
+            with self._answering(response_id):
+                async with opened as events:
+                    yield events
+
+    @asynccontextmanager
+    async def _resumed(
+        self, event: ResumeResponse, *, left: Callable[[], bool]
+    ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
+        response_id, after = event.response_id, event.starting_after
+        stored = await self._retrieval.stored_events(
+            response_id,
+            tenant_id=self._principal.tenant_id,
+            after=after,
+            connection_id=self._socket_id,
+        )
+        if stored is not None:
+            async with aclosing(stored):
+                yield stored
+            return
         opened = self._reader.open(
             response_id,
             principal=self._principal,
             after=after,
-            named=isinstance(event, ResumeResponse),
-            cancel_on_leave=left if cancels else False,
+            named=True,
+            cancel_on_leave=left if self._cancel_on_disconnect else False,
         )
-        self._answered[response_id] += 1
-        try:
+        with self._answering(response_id):
             async with opened as events:
                 yield events
+
+    @contextmanager
+    def _answering(self, response_id: str) -> Iterator[None]:
+        """Note that the socket gets the response's events while the context is entered."""
+        self._answered[response_id] += 1
+        try:
+            yield
         finally:
             self._answered[response_id] -= 1
-            self._answered += Counter()  # drops what is zero
+            if not self._answered[response_id]:
+                del self._answered[response_id]
 
     async def control(self, event: CancelResponse | DeleteResponse) -> Json | None:
         """Cancel or delete a response.
@@ -149,17 +175,22 @@ class SocketRequests:
         except AxonError as error:
             logger.warning("unstored turns of a closed socket expire later: %r", error)
 
-    async def _submit(self, request: CreateResponse, *, left: Callable[[], bool] | None) -> str:
+    async def _submit(
+        self, request: CreateResponse, *, response_id: str, left: Callable[[], bool] | None
+    ) -> str:
         self._has_turns = True  # also a stored response may end unstored
         if not request.stored:
             # Each time: without it, a turn is kept for a few minutes alone, and a failover may
             # have lost it.
             await self._directory.register(self._socket_id, principal=self._principal)
         submitting = self._service.submit(
-            request, principal=self._principal, socket_id=self._socket_id
+            request,
+            principal=self._principal,
+            socket_id=self._socket_id,
+            response_id=response_id,
         )
         if left is not None:
             submitting = self._reader.submitted(submitting, cancel_on_leave=left)
-        if (response_id := await submitting) is None:  # only a connection can be gone
+        if (accepted := await submitting) is None:  # only a connection can be gone
             raise UnavailableError("the response was not accepted")
-        return response_id
+        return accepted

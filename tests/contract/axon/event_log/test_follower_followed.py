@@ -1,10 +1,14 @@
 """Followers of responses that no connection waits for."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import pytest
 
 from axon.event_log.openings import Resumption
 from axon.exceptions import LostEventsError
 from tests.contract.axon.event_log.follower_harness import TENANT, FollowerHarness, MakeFollower
+from tests.support.eventually import eventually
 
 LONG_S = 60.0
 
@@ -21,6 +25,40 @@ async def test_follower_gets_a_followed_response_to_its_end(make_follower: MakeF
         await author.complete()
         await reader.ends()
         await late.ends()
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["published", "lost"])
+async def test_follower_of_an_expected_response_reads_only_what_was_not_published(
+    make_follower: MakeFollower, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    async with make_follower(look_s=LONG_S, cache_bytes=100_000) as harness:
+        reads: list[str] = []
+        for name in ("read", "describe"):
+            monkeypatch.setattr(harness.log, name, noted(getattr(harness.log, name), reads))
+        with harness.follower.expect("resp_1") as expected:
+            await eventually(lambda: harness.subscribed() == 1)
+            harness.channels.loses = lambda: lost
+            author = await harness.open(connection_id="")
+            await author.append(5)
+            harness.channels.loses = lambda: False
+            assert reads == []
+            events = expected()
+            got = [(await anext(events)).data for _ in author.written]
+            await author.complete()
+            got += [event.data async for event in events]
+        assert got == author.written
+        assert bool(reads) is lost
+        await harness.nobody_follows()
+
+
+def noted(call: Callable[..., Awaitable[Any]], calls: list[str]) -> Callable[..., Awaitable[Any]]:
+    """Return a call that notes the response that it is about."""
+
+    async def note(response_id: str, **options: Any) -> Any:
+        calls.append(response_id)
+        return await call(response_id, **options)
+
+    return note
 
 
 async def cut_and_continued(harness: FollowerHarness, *, connection_id: str) -> None:

@@ -7,8 +7,8 @@ delivered. A followed response has nobody else: whose reader this is extends its
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from typing import Protocol
 
 from axon.clock import now_ms
@@ -53,6 +53,9 @@ class ResponseChannels(Protocol):
         ...
 
 
+FollowedEvents = AsyncGenerator[LoggedEvent, None]
+
+
 class ResponseFollower:
     """Reads responses of tenants as they grow; several can be followed at once.
 
@@ -93,9 +96,33 @@ class ResponseFollower:
         self._restore_s = restore_s
         self._cache_bytes = cache_bytes
 
-    async def follow(
-        self, response_id: str, *, tenant_id: str, after: int = -1
-    ) -> AsyncGenerator[LoggedEvent, None]:
+    @contextmanager
+    def expect(self, response_id: str) -> Iterator[Callable[[], FollowedEvents]]:
+        """Listen to a response from before its log is opened; give what yields its events.
+
+        The caller opens it, and iterates over what the function returns, in this context. All is as
+        of `follow`, but nothing is read from the log unless publications are missing: the one of
+        event 0 shows that the subscription was there from the beginning.
+
+        Parameters
+        ----------
+        response_id : str
+            A new one, which is the caller's to open. No tenant is checked.
+        """
+        merger = EventMerger(response_id=response_id, cache_bytes=self._cache_bytes)
+        generation = self._log.generation
+        reader = self._reader(merger, generation=generation, forks="")
+
+        def events() -> FollowedEvents:
+            # Without event 0, the subscription may have come later than the first publications.
+            if merger.peek() is None:
+                reader.request_read()
+            return self._events(reader)
+
+        with self._channels.listen(response_id, reader):
+            yield events
+
+    async def follow(self, response_id: str, *, tenant_id: str, after: int = -1) -> FollowedEvents:
         """Yield the events that follow a sequence number, up to the terminal event.
 
         Close the generator, for example by `contextlib.aclosing`, when the loop over it may end
@@ -131,12 +158,17 @@ class ResponseFollower:
         # channel that another reader of this process has subscribed to confirms nothing again.
         with self._channels.listen(response_id, reader):
             reader.request_read()
-            while not reader.merger.finished:
-                # Taken before the yield: a caller that does not come back leaves nothing half done.
-                if reader.confirmed and (event := reader.take()) is not None:
+            async with aclosing(self._events(reader)) as events:
+                async for event in events:
                     yield event
-                else:
-                    await self._step(reader)
+
+    async def _events(self, reader: "_Reader") -> FollowedEvents:
+        while not reader.merger.finished:
+            # Taken before the yield: a caller that does not come back leaves nothing half done.
+            if reader.confirmed and (event := reader.take()) is not None:
+                yield event
+            else:
+                await self._step(reader)
 
     async def _begin(self, response_id: str, *, tenant_id: str, after: int) -> "_Reader":
         # Read before the log: a failover meanwhile makes the reader confirm its position.
@@ -159,6 +191,9 @@ class ResponseFollower:
             response_id=response_id, first=after + 1, cache_bytes=self._cache_bytes
         )
         merger.learn(meta.next_sequence, ended=meta.status.terminal)
+        return self._reader(merger, generation=generation, forks=forks)
+
+    def _reader(self, merger: EventMerger, *, generation: str | None, forks: str) -> "_Reader":
         return _Reader(
             merger,
             log=self._log,

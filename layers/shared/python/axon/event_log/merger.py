@@ -103,6 +103,9 @@ class EventMerger:
             # The log has ended with fewer events than were handed out: other ones than these.
             self.request_read()
             return
+        if publication.first == 0 == self._next and not self._cache:
+            # The log's first event: no publication before it can have been lost.
+            self._read_requested = False
         self.learn(end, ended=publication.terminal)
         # Repeated and overlapping publications bring events that are here already. After a gap
         # nothing is kept: `known` has grown, so the log is read once the cache is used up.

@@ -120,6 +120,7 @@ class ResponseService:
         principal: Principal,
         connection_id: str = "",
         socket_id: str = "",
+        response_id: str = "",
     ) -> str | None:
         """Accept a request; its events go to the connection. Return the response's id.
 
@@ -136,6 +137,9 @@ class ResponseService:
         socket_id : str
             The front's WebSocket that a followed response is for: unstored turns can be continued
             on it. Empty for other callers.
+        response_id : str
+            The id that the response is to have, unless the request is a repeated one: a caller may
+            listen to it before. Empty for any.
 
         Returns
         -------
@@ -171,6 +175,7 @@ class ResponseService:
                 principal=principal,
                 connection_id=connection_id,
                 socket_id=socket_id,
+                response_id=response_id or new_id("resp"),
             )
         match opening.outcome:
             case OpenResult.GONE:
@@ -253,6 +258,7 @@ class ResponseService:
         principal: Principal,
         connection_id: str,
         socket_id: str,
+        response_id: str,
     ) -> tuple[Job, Opening]:
         conversation_id = _conversation_id(turns, place)
         try:
@@ -266,6 +272,7 @@ class ResponseService:
                     principal=principal,
                     connection_id=connection_id,
                     socket_id=socket_id,
+                    response_id=response_id,
                     conversation_id=conversation_id,
                 )
                 transcript = job.transcript()
@@ -335,10 +342,10 @@ def _job(
     principal: Principal,
     connection_id: str,
     socket_id: str,
+    response_id: str,
     conversation_id: str,
 ) -> Job:
     created_ms = now_ms()
-    response_id = new_id("resp")
     job = new_job(
         request,
         response=response_object(request, response_id=response_id, created_at=created_ms // 1000),
