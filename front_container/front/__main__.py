@@ -6,7 +6,7 @@ import sys
 import uvloop
 
 from axon.exceptions import SettingsError
-from axon.process import configure_logging, stop_on_signals
+from axon.process import configure_logging, settle_garbage_collection, stop_on_signals
 from axon.settings import FrontSettings
 from front.app import serve
 from front.function import serve_function
@@ -17,7 +17,7 @@ async def main(settings: FrontSettings) -> None:
     if runtime_api := os.environ.get("AWS_LAMBDA_RUNTIME_API"):
         await serve_function(settings, runtime_api=runtime_api)
     else:
-        await serve(settings, stop=stop_on_signals())
+        await serve(settings, stop=stop_on_signals(), started=settle_garbage_collection)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Composition root of the front: builds its parts, runs it and closes what it has opened."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
@@ -29,9 +29,15 @@ from front.server import new_application
 from front.socket.sockets import OpenSockets
 
 
-async def serve(settings: FrontSettings, *, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then drain."""
+async def serve(
+    settings: FrontSettings, *, stop: asyncio.Event, started: Callable[[], object] = lambda: None
+) -> None:
+    """Serve until `stop` is set, then drain.
+
+    `started` is called once all parts are built, before the first request.
+    """
     async with assembled(settings) as (front, application):
+        started()
         await front.run(application, host=settings.http_host, port=settings.http_port, stop=stop)
 
 

@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from hiredis import pack_command
+from hiredis import PushNotification, pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as ValkeyConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from axon.adapters.valkey.generation import QUESTION, FencedCommand, Generations
 from axon.adapters.valkey.refusals import refusal_of
+from axon.adapters.valkey.replies import Replies
 
 Command = tuple[Any, ...]
 
@@ -32,6 +33,11 @@ class CommandConnection:
         Reads the server's generation when the connection is made.
     timeout_s : float
         Seconds that a batch may take, connecting included.
+
+    Attributes
+    ----------
+    generation : str
+        The generation of the server that was last connected to; '' before the first time.
     """
 
     def __init__(self, redis: Redis, *, generations: Generations, timeout_s: float) -> None:
@@ -42,6 +48,7 @@ class CommandConnection:
         self._generations = generations
         self._callbacks = redis.response_callbacks
         self._timeout_s = timeout_s
+        self.generation = ""
 
     async def exchange(self, commands: Sequence[Command]) -> list[Any]:
         """Return the answers; one that the server refuses is answered by the error.
@@ -54,13 +61,16 @@ class CommandConnection:
         connection = self._connection
         try:
             async with asyncio.timeout(self._timeout_s):
-                await connection.connect()  # type: ignore[no-untyped-call]
+                if not connection.is_connected:
+                    await connection.connect()  # type: ignore[no-untyped-call]
+                    self.generation = self._generations.of(connection)
                 # Only now is it certain which server gets the commands.
                 sent = self._fenced(commands)
                 asks = self._generations.due(connection)
                 packed = b"".join(map(pack_command, [*sent, QUESTION] if asks else sent))
                 await connection.send_packed_command(packed, check_health=False)
-                answers = [await self._answer(command[0]) for command in commands]
+                replies = Replies(connection)
+                answers = [await self._answer(replies, command[0]) for command in commands]
                 if asks:
                     await self._read_generation()
                 return answers
@@ -71,39 +81,33 @@ class CommandConnection:
             await self.close()
             raise
 
-    @property
-    def generation(self) -> str:
-        """The generation of the server that was last connected to; '' before the first time."""
-        return self._generations.of(self._connection)
-
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.disconnect(nowait=True)
 
     def _fenced(self, commands: Sequence[Command]) -> list[Command]:
-        generation = self.generation
         return [
-            command.at(generation) if isinstance(command, FencedCommand) else command
+            command.at(self.generation) if isinstance(command, FencedCommand) else command
             for command in commands
         ]
 
     async def _read_generation(self) -> None:
         try:
             await self._generations.read(self._connection)
+            self.generation = self._generations.of(self._connection)
         except ValkeyConnectionError:
             # A replica now. The answers before are valid; the next batch connects again.
             await self.close()
 
-    async def _answer(self, name: str) -> Any:
-        try:
-            # Left open after an error that the server tells: the answers to other commands follow.
-            answer = await self._connection.read_response(disconnect_on_error=False)
-        except ResponseError as error:
-            return error
-        except ValkeyConnectionError as error:
-            # For redis-py LOADING and NOAUTH are errors of the connection, too.
-            if refusal_of(error) is None:
-                raise
-            return error
+    async def _answer(self, replies: Replies, name: str) -> Any:
+        answer = await replies.next()
+        while isinstance(answer, PushNotification):  # of the server's own accord, to no command
+            answer = await replies.next()
+        if isinstance(answer, RedisError):
+            # For redis-py LOADING and NOAUTH are errors of the connection, too. It is left open
+            # after an error that the server tells: the answers to other commands follow.
+            if isinstance(answer, ValkeyConnectionError) and refusal_of(answer) is None:
+                raise answer
+            return answer
         callback = self._callbacks.get(name)
         return callback(answer) if callback else answer

@@ -4,9 +4,10 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import RedisError
@@ -14,6 +15,7 @@ from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Valkey
+from axon.adapters.valkey.replies import Replies
 from axon.event_log.follower import (
     FIRST_LOOK_S,
     RESTORE_S,
@@ -35,6 +37,9 @@ SILENCE_S = 3.0
 """Seconds without an answer from the server after which the connection counts as dead."""
 HEARTBEAT_S = 1.0
 """Seconds from one question to the server to the next."""
+LEFT_S = 0.1
+"""Seconds for which a channel may stay subscribed to without a listener: so one command is for all
+that were left meanwhile."""
 
 
 class ValkeyFollower(ResponseFollower):
@@ -112,6 +117,11 @@ class ValkeyResponseChannels(ResponseChannels):
         # and confirmed from the answer to the one to the answer to the other.
         self._requested: set[str] = set()
         self._confirmed: set[str] = set()
+        # Channels with a listener that are not requested yet, and those that have lost their last
+        # listener, and may have another one again. The latter wait for a timer.
+        self._joined: set[str] = set()
+        self._left: set[str] = set()
+        self._leaves = False
         self._changed = asyncio.Event()
         self._generation = ""
         self._answered_at = 0.0
@@ -130,16 +140,26 @@ class ValkeyResponseChannels(ResponseChannels):
     @override
     def listen(self, response_id: str, listener: PublicationListener) -> Iterator[None]:
         channel = keys.response_channel(response_id)
-        self._listeners.setdefault(channel, set()).add(listener)
-        self._changed.set()
+        if (listeners := self._listeners.get(channel)) is None:
+            listeners = self._listeners[channel] = set()
+            self._joined.add(channel)
+            self._changed.set()
+        listeners.add(listener)
         try:
             yield
         finally:
             # Nothing is awaited here: a cancelled reader must not wait for Valkey.
-            self._listeners[channel].remove(listener)
-            if not self._listeners[channel]:
+            listeners.remove(listener)
+            if not listeners:
                 del self._listeners[channel]
-                self._changed.set()
+                self._joined.discard(channel)
+                if not self._left:
+                    asyncio.get_running_loop().call_later(LEFT_S, self._leave)
+                self._left.add(channel)
+
+    def _leave(self) -> None:
+        self._leaves = True
+        self._changed.set()
 
     async def run(self) -> None:
         """Keep the subscriptions until it is cancelled."""
@@ -161,6 +181,7 @@ class ValkeyResponseChannels(ResponseChannels):
         )
         self._requested.clear()
         self._confirmed.clear()
+        self._joined = set(self._listeners)
         try:
             async with asyncio.timeout(SILENCE_S):
                 await connection.connect()  # type: ignore[no-untyped-call]
@@ -175,17 +196,41 @@ class ValkeyResponseChannels(ResponseChannels):
             await connection.disconnect(nowait=True)
 
     async def _subscribe(self, connection: AbstractConnection) -> None:
+        ask_at = 0.0
         while True:
             # Cleared before the comparison: a change during a send is seen in the next round.
             self._changed.clear()
-            desired = self._listeners.keys()
-            if left := self._requested - desired:
-                self._requested -= left
-                await connection.send_command("UNSUBSCRIBE", *left)
-            joined = desired - self._requested
-            self._requested |= joined
-            await connection.send_command("SUBSCRIBE", self.own_channel, *joined)
-            await sleep_unless(self._changed, HEARTBEAT_S)
+            now = time.monotonic()
+            if self._leaves:
+                await self._send(connection, "UNSUBSCRIBE", self._take_left())
+            joined = self._take_joined()
+            if now >= ask_at:
+                joined.append(self.own_channel)
+                ask_at = now + HEARTBEAT_S
+            await self._send(connection, "SUBSCRIBE", joined)
+            await sleep_unless(self._changed, ask_at - now)
+
+    def _take_left(self) -> list[str]:
+        """Return the channels to unsubscribe from."""
+        left = [each for each in self._left & self._requested if each not in self._listeners]
+        self._requested.difference_update(left)
+        self._left.clear()
+        self._leaves = False
+        return left
+
+    def _take_joined(self) -> list[str]:
+        """Return the channels to subscribe to."""
+        joined = list(self._joined - self._requested)
+        self._requested.update(joined)
+        self._joined.clear()
+        return joined
+
+    async def _send(
+        self, connection: AbstractConnection, command: str, channels: Sequence[str]
+    ) -> None:
+        if channels:
+            packed = pack_command((command, *channels))  # type: ignore[arg-type]
+            await connection.send_packed_command(packed, check_health=False)
 
     async def _check_server(self) -> None:
         """Raise once commands go to another server than the subscriptions."""
@@ -200,9 +245,13 @@ class ValkeyResponseChannels(ResponseChannels):
                     raise ValkeyConnectionError("commands go to another server")
 
     async def _receive(self, connection: AbstractConnection) -> None:
+        replies = Replies(connection)
         async with asyncio.timeout(SILENCE_S) as silence:
             while True:
-                kind, channel, payload = await connection.read_response(push_request=True)
+                reply = await replies.next()
+                if isinstance(reply, RedisError):  # such as a missing permission
+                    raise reply
+                kind, channel, payload = reply
                 if kind == b"message":
                     self._publish(channel.decode(), payload)
                     continue
