@@ -136,8 +136,11 @@ class Bodies:
             raise self._too_large()
         body = bytearray()
         try:
-            async with asyncio.timeout(BODY_S):
-                await self._receive(request, body, tenant_id)
+            if request.content.is_eof():  # it has come with its headers, as most do
+                self._hold(request.content.read_nowait(), body, tenant_id)
+            else:
+                async with asyncio.timeout(BODY_S):
+                    await self._receive(request, body, tenant_id)
             return parse_object(bytes(body))
         except TimeoutError as error:
             raise RequestError(
@@ -155,13 +158,16 @@ class Bodies:
             self.held.release(len(body), tenant_id=tenant_id)
 
     async def _receive(self, request: web.Request, body: bytearray, tenant_id: str) -> None:
-        """Add all parts of a body, which are counted as held."""
         async for part in request.content.iter_any():
-            if len(body) + len(part) > self.max_bytes:
-                raise self._too_large()
-            # Not by its Content-Length before: clients that send nothing would hold all of it.
-            self.held.hold(len(part), tenant_id=tenant_id)
-            body += part
+            self._hold(part, body, tenant_id)
+
+    def _hold(self, part: bytes, body: bytearray, tenant_id: str) -> None:
+        """Add a part of a body, which is counted as held."""
+        if len(body) + len(part) > self.max_bytes:
+            raise self._too_large()
+        # Not by its Content-Length before: clients that send nothing would hold all of it.
+        self.held.hold(len(part), tenant_id=tenant_id)
+        body += part
 
     def _too_large(self) -> RequestError:
         return RequestError(

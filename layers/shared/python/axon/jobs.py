@@ -1,10 +1,10 @@
 """Jobs: what a worker needs to answer one request, and the queue that carries them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from pydantic import TypeAdapter, field_serializer
+from pydantic import Field, TypeAdapter, field_serializer
 
 from axon.event_log.lanes import lane_of
 from axon.exceptions import UnavailableError
@@ -14,11 +14,10 @@ from axon.protocol.items import kept
 from axon.protocol.requests import CreateResponse, ServiceTier
 from axon.protocol.sizes import MESSAGE_BYTES
 from axon.protocol.transcript import Transcript
-from axon.serialization import dumps, loads
 from axon.tenants.principal import ALL_SCOPES, Principal
 
-SAMPLING = {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
-VIEW_FIELDS = {"stop", "seed", "top_k", "logit_bias", "early_usage", "count_only"}
+SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
+VIEW_FIELDS = ("stop", "seed", "top_k", "logit_bias", "early_usage", "count_only")
 """Fields of requests that only views of the Responses API have (`ViewRequest`)."""
 FOLLOWED_FLUSH_MS = 100
 """Longest time from a followed response's delta to the next: its readers pay for no message."""
@@ -93,11 +92,11 @@ class Job(FormattedModel):
     created_ms: int
     response: dict[str, Any]
     input: list[dict[str, Any]]
-    sampling: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it
+    sampling: dict[str, float] = Field(default_factory=dict)
     stop: tuple[str, ...] = ()
     seed: int | None = None
     top_k: int | None = None
-    logit_bias: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it
+    logit_bias: dict[str, float] = Field(default_factory=dict)
     priority: int = 0
     sent_once: bool = False
     message_bytes: int | None = MESSAGE_BYTES
@@ -166,7 +165,8 @@ class Job(FormattedModel):
         # response at all; a worker of the version before shows its id all the same.
         hidden = {"previous_response_id": None} if self.response.get("conversation") else {}
         return Transcript(
-            loads(dumps(self.response | hidden)),
+            self.response
+            | hidden,  # a copy: the transcript changes its fields, and none inside them
             stream_id=self.stream_id,
             message_bytes=self.message_bytes,
         )
@@ -212,14 +212,20 @@ def new_job(
         created_ms=created_ms,
         response=response,
         input=items,
-        sampling=request.model_dump(include=SAMPLING, exclude_none=True),
-        **request.model_dump(include=VIEW_FIELDS, exclude_none=True),
+        sampling=_set_fields(request, SAMPLING),
+        **_set_fields(request, VIEW_FIELDS),
         priority=PRIORITIES[request.tier],
         sent_once=not request.idempotency_key,
         message_bytes=message_bytes,
         socket_id=socket_id,
         flush_ms=flush_ms,
     )
+
+
+def _set_fields(request: CreateResponse, names: Iterable[str]) -> dict[str, Any]:
+    """Return those of these fields, of plain values, that a request has and that are not null."""
+    fields = vars(request)  # pydantic's `getattr` is slow for a field that a request does not have
+    return {name: value for name in names if (value := fields.get(name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from axon.event_log.log import EventLog, LoggedEvent, ResponseMeta
 from axon.event_log.merger import CACHE_BYTES, EventMerger
 from axon.event_log.publication import Publication
 from axon.exceptions import LostEventsError, MissingResponseError
-from axon.retry import RetryPolicy, sleep_unless
+from axon.retry import RetryPolicy
 
 READ_LIMIT = 256
 """Events that are read from the log at a time."""
@@ -299,7 +299,8 @@ class _Reader:
         self._log = log
         self._first_look_s = look_s
         self._look_s = look_s
-        self._woken = asyncio.Event()
+        self._has_news = False
+        self._waiter: asyncio.Future[None] | None = None
 
     @property
     def confirmed(self) -> bool:
@@ -318,11 +319,16 @@ class _Reader:
             # Published by a server that commands do not go to: before a failover, or just after
             # it. The log that commands read decides what is handed out.
             self.merger.request_read()
-        self._woken.set()
+        self._wake()
 
     def request_read(self) -> None:
         self.merger.request_read()
-        self._woken.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        self._has_news = True
+        if self._waiter is not None:
+            _end_wait(self._waiter)
 
     def take(self) -> LoggedEvent | None:
         """Return the next event, if it is here, and move past it."""
@@ -339,22 +345,36 @@ class _Reader:
         To be called before the look at the merger or the log that decides whether to wait, with
         nothing awaited in between: so no call is missed.
         """
-        self._woken.clear()
+        self._has_news = False
 
     async def news(self, *, at_most_s: float = float("inf")) -> bool:
         """Wait for `publish` or `request_read`, ever longer.
 
         Return whether one was called since `clear_news`.
         """
-        await sleep_unless(self._woken, min(self._look_s, at_most_s))
+        if not self._has_news:
+            # A future and a timer: an event with `asyncio.timeout` costs several times as much, and
+            # this is called for each publication.
+            loop = asyncio.get_running_loop()
+            waiter = self._waiter = loop.create_future()
+            timer = loop.call_later(min(self._look_s, at_most_s), _end_wait, waiter)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
         self._look_s = min(RAREST_LOOK_S, 2 * self._look_s)
-        return self._woken.is_set()
+        return self._has_news
 
     def missing_for(self) -> float:
         """Return the seconds since the log was first found missing."""
         now = asyncio.get_running_loop().time()
         self.missing_since = now if self.missing_since is None else self.missing_since
         return now - self.missing_since
+
+
+def _end_wait(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _has_ended_short(meta: ResponseMeta) -> bool:

@@ -268,7 +268,7 @@ class ResponseService:
                 request.model, conversation_id=conversation_id, aliases=self._aliases
             ):
                 job = _job(
-                    _placed(request, place).model_copy(update={"model": model}),
+                    _placed(request, place, model=model),
                     principal=principal,
                     connection_id=connection_id,
                     socket_id=socket_id,
@@ -368,12 +368,16 @@ def _conversation_id(turns: list[TurnHead], place: Place | None) -> str:
     return turns[-1].conversation_id if turns else new_id("conv")
 
 
-def _placed(request: CreateResponse, place: Place | None) -> CreateResponse:
-    """Return the request as one that continues the last turn of its conversation, if it has one.
+def _placed(request: CreateResponse, place: Place | None, *, model: str) -> CreateResponse:
+    """Return the request for a model, in its place of a conversation if it names one.
 
-    That a worker of the version before understands, too.
+    There it continues the last turn, if there is one: that a worker of the version before
+    understands, too.
     """
-    return request.model_copy(update={"previous_response_id": place.head}) if place else request
+    changed: dict[str, object] = {} if model == request.model else {"model": model}
+    if place:
+        changed["previous_response_id"] = place.head
+    return request.model_copy(update=changed) if changed else request
 
 
 def check_calls(request: CreateResponse, call_ids: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """Wrong keys: how many an address may try before they are refused without a look-up."""
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Protocol
 
@@ -23,6 +24,7 @@ class WrongKeys(Protocol):
         ...
 
 
+@lru_cache(maxsize=1024)
 def subscriber_of(source_ip: str) -> str | None:
     """Return what wrong keys are counted by: an IPv4 address, or an IPv6 network of 64 bits.
 
