@@ -25,7 +25,12 @@ from axon.deadlines import Deadlines
 from axon.directory.connections import ConnectionDirectory
 from axon.directory.models import ModelDirectory
 from axon.directory.relays import RelayDirectory
-from axon.event_log.follower import PublicationListener, ResponseChannels, ResponseFollower
+from axon.event_log.follower import (
+    FollowedEvents,
+    PublicationListener,
+    ResponseChannels,
+    ResponseFollower,
+)
 from axon.event_log.log import EventLog, LoggedEvent, LostResponse, Status
 from axon.event_log.openings import NewResponse
 from axon.event_log.publication import Publication
@@ -156,7 +161,8 @@ class FollowerHarness:
 
     def reader(self, author: Author, *, after: int = -1, pause_s: float = 0.0) -> "Reader":
         """Start a reader in a task of its own."""
-        return Reader(self, author, after=after, pause_s=pause_s)
+        following = self.follower.follow(author.response_id, tenant_id=TENANT, after=after)
+        return Reader(following, author, after=after, pause_s=pause_s)
 
     async def read(self, author: Author, *, after: int = -1) -> list[bytes]:
         """Return what a follower gets, to its end."""
@@ -175,19 +181,15 @@ class Reader:
     """One follower in a task; `events` is what it has received, in order."""
 
     def __init__(
-        self, harness: FollowerHarness, author: Author, *, after: int, pause_s: float
+        self, following: FollowedEvents, author: Author, *, after: int = -1, pause_s: float = 0.0
     ) -> None:
         self.events: list[bytes] = []
         self._author = author
         self.first = after + 1
         self._pause_s = pause_s
-        self._harness = harness
-        self.task = asyncio.create_task(self._run())
+        self.task = asyncio.create_task(self._run(following))
 
-    async def _run(self) -> None:
-        following = self._harness.follower.follow(
-            self._author.response_id, tenant_id=TENANT, after=self.first - 1
-        )
+    async def _run(self, following: FollowedEvents) -> None:
         async with aclosing(following):
             async for event in following:
                 assert event.sequence_number == self.first + len(self.events)

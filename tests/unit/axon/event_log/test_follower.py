@@ -14,7 +14,14 @@ from axon.event_log.merger import EventMerger
 from axon.event_log.publication import Kind, Publication
 from axon.exceptions import LostEventsError, UnavailableError
 from axon.testing.event_log import FakeValkey
-from tests.contract.axon.event_log.follower_harness import RESTORE_S, TENANT, fake
+from tests.contract.axon.event_log.follower_harness import (
+    RESTORE_S,
+    TENANT,
+    Author,
+    FollowerHarness,
+    Reader,
+    fake,
+)
 from tests.support import virtual_time
 
 
@@ -165,37 +172,59 @@ STEPS = st.lists(
 )
 
 
-@given(steps=STEPS, status=st.sampled_from([Status.COMPLETED, Status.FAILED]))
+@given(
+    steps=STEPS,
+    status=st.sampled_from([Status.COMPLETED, Status.FAILED]),
+    lost=st.booleans(),
+    late=st.integers(0, 25),
+)
 def test_followers_get_every_event_once_and_in_order(
-    steps: list[tuple[str, float]], status: Status
+    steps: list[tuple[str, float]], status: Status, lost: bool, late: int
 ) -> None:
-    """Appends, losses, reconnects and followers that leave and come back, in any order."""
-    virtual_time.run(_history(steps, status))
+    """Appends, losses, reconnects and followers that leave and come back, in any order.
+
+    One follower has expected the response: event 0 is `lost` to it or not, and it begins to read
+    after `late` steps.
+    """
+    virtual_time.run(_history(steps, status, lost=lost, late=late))
 
 
-async def _history(steps: list[tuple[str, float]], status: Status) -> None:
+async def _history(
+    steps: list[tuple[str, float]], status: Status, *, lost: bool, late: int
+) -> None:
     async with fake(cache_bytes=300, look_s=1.0) as harness:
-        author = await harness.open()
-        readers = [harness.reader(author, after=n, pause_s=p) for n, p in READERS]
-        for action, value in steps:
-            if action == "append":
-                await author.append(int(value))
-            elif action == "lose":
-                harness.channels.loses = lambda lost=bool(value): lost  # type: ignore[misc]
-            elif action == "reconnect":
-                await harness.disconnect()
-            elif action == "leave":
-                reader = readers[int(value)]
-                await reader.cancel()
-                first = reader.first + len(reader.events)
-                assert reader.events == author.written[reader.first : first]
-                readers[int(value)] = harness.reader(author, after=first - 1)
-            else:
-                await asyncio.sleep(value)
-        await author.append(3, status=status)
-        for reader in readers:
-            await reader.ends()
+        with harness.follower.expect("resp_1") as expected:
+            harness.channels.loses = lambda: lost
+            author = await harness.open()
+            harness.channels.loses = lambda: False
+            readers = [harness.reader(author, after=n, pause_s=p) for n, p in READERS]
+            await _take(steps[:late], harness, author, readers)
+            readers.append(Reader(expected(), author))
+            await _take(steps[late:], harness, author, readers)
+            await author.append(3, status=status)
+            for reader in readers:
+                await reader.ends()
         assert harness.subscribed() == 0
+
+
+async def _take(
+    steps: list[tuple[str, float]], harness: FollowerHarness, author: Author, readers: list[Reader]
+) -> None:
+    for action, value in steps:
+        if action == "append":
+            await author.append(int(value))
+        elif action == "lose":
+            harness.channels.loses = lambda lost=bool(value): lost  # type: ignore[misc]
+        elif action == "reconnect":
+            await harness.disconnect()
+        elif action == "leave":
+            reader = readers[int(value)]
+            await reader.cancel()
+            first = reader.first + len(reader.events)
+            assert reader.events == author.written[reader.first : first]
+            readers[int(value)] = harness.reader(author, after=first - 1)
+        else:
+            await asyncio.sleep(value)
 
 
 READERS = ((-1, 0.0), (0, 0.01), (1, 0.3))
