@@ -119,6 +119,17 @@ class StreamClient(asyncio.Protocol, ABC):
         else:
             self._waiter.set_exception(error)
 
+    def _accept(self, event: dict[str, Any]) -> None:
+        """Take the last event of a response.
+
+        Raises
+        ------
+        WrongAnswerError
+            The response was not completed.
+        """
+        if event["type"] != "response.completed":
+            raise WrongAnswerError(f"ended as {event}")
+
     @abstractmethod
     def _question(self) -> bytes: ...
 
@@ -131,13 +142,7 @@ class _SseClient(StreamClient):
 
     def __init__(self, *, load: Load) -> None:
         super().__init__(load=load)
-        body = json.dumps({"model": load.model, **self._body(load), "stream": True}).encode()
-        head = (
-            f"POST {self._path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
-            f"Content-Type: application/json\r\nAuthorization: Bearer {API_KEY}\r\n"
-            f"Accept: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        self._request = head.encode() + body
+        self._request = self._post({"model": load.model, **self._body(load)})
         self._parser = ResponseParser()
         self._done = False
 
@@ -145,6 +150,22 @@ class _SseClient(StreamClient):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._parser = ResponseParser()
+
+    def _post(self, content: dict[str, Any]) -> bytes:
+        """Return a request for a stream."""
+        body = json.dumps({**content, "stream": True}).encode()
+        head = (
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            f"{self._headers()}\r\n"
+        )
+        return f"POST {self._path} HTTP/1.1\r\n{head}".encode() + body
+
+    def _headers(self) -> str:
+        """Return the lines that every request has."""
+        return (
+            f"Host: {self._host}:{self._port}\r\nAuthorization: Bearer {API_KEY}\r\n"
+            "Accept: text/event-stream\r\n"
+        )
 
     def _question(self) -> bytes:
         self._done = False
@@ -206,11 +227,6 @@ class _EventNumbers:
         return kind
 
 
-def _require_completed(event: dict[str, Any]) -> None:
-    if event["type"] != "response.completed":
-        raise WrongAnswerError(f"ended as {event}")
-
-
 class ResponsesClient(_SseClient):
     """Responses, streamed over server-sent events."""
 
@@ -232,7 +248,7 @@ class ResponsesClient(_SseClient):
         if kind == "response.output_text.delta":
             self._answer.delta(str(fields["delta"]), now)
         elif kind in _LAST:
-            _require_completed(fields)
+            self._accept(fields)
             self._done = True
 
 
@@ -296,11 +312,8 @@ class WebSocketClient(StreamClient):
         if kind == "response.output_text.delta":
             self._answer.delta(str(event["delta"]), now)
         elif kind in _LAST:
-            self._over(event)
-
-    def _over(self, event: dict[str, Any]) -> None:
-        _require_completed(event)
-        self._end()
+            self._accept(event)
+            self._end()
 
 
 def make_client(load: Load) -> StreamClient:

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import logging
-import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,8 @@ from typing import TypeVar
 
 import uvloop
 from pydantic import BaseModel, ValidationError
+
+from axon.process import allow_open_files
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -34,7 +35,7 @@ def run(
     parser.add_argument("--config", type=Path, required=True)
     file: Path = parser.parse_args().config
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-    _raise_open_files_limit()
+    allow_open_files(_OPEN_FILES)
     try:
         config = config_type.model_validate_json(file.read_bytes())
         uvloop.run(_until_signalled(config, serve))
@@ -53,13 +54,6 @@ async def _until_signalled(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await serve(config, stop)
-
-
-def _raise_open_files_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    desired = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < desired:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (desired, hard))
 
 
 def _refuse(name: str, message: str) -> int:

@@ -10,6 +10,7 @@ from benchmarks.command import (
     ON_CPU,
     add_engine_options,
     check_engine_options,
+    comma_list,
     comma_numbers,
     describe_settings,
     from_environment,
@@ -19,10 +20,12 @@ from benchmarks.command import (
     run_or_report,
 )
 from benchmarks.engine import report
-from benchmarks.engine.model import Pair
+from benchmarks.engine.model import AXON, AXON_SSE, Pair
 from benchmarks.engine.run import Plan, run
 from benchmarks.engine.sides import open_sides, start_cloud
 from local.stack.topology import ENGINES
+
+_SHORT = {"axon": AXON, "axon-sse": AXON_SSE}
 
 
 def options_from(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
@@ -33,6 +36,7 @@ def options_from(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
     parser.add_argument("--tokens", type=int, default=64, help="of an answer; default 64")
     parser.add_argument("--pairs", type=int, default=4, help="of legs; default 4")
     parser.add_argument("--seconds", type=float, default=6.0, help="of a leg, about; default 6")
+    parser.add_argument("--sides", type=comma_list, default=list(_SHORT), help=",".join(_SHORT))
     parser.add_argument(
         "--engine-core",
         type=int,
@@ -41,11 +45,14 @@ def options_from(arguments: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
     )
     options = parser.parse_args(arguments)
     check_engine_options(parser, options)
+    if not options.sides or set(options.sides) - set(_SHORT):
+        parser.error(f"--sides are of {', '.join(_SHORT)}")
     plan = Plan(
         clients=options.clients,
         tokens=options.tokens,
         pairs=options.pairs,
         seconds=options.seconds,
+        sides=tuple(_SHORT[name] for name in _SHORT if name in options.sides),
     )
     if options.engine_core is not None and len(os.sched_getaffinity(0)) == 1:
         parser.error("--engine-core needs two cores")

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
-DIRECT, AXON = "direct", "axon"
+DIRECT, AXON, AXON_SSE = "direct", "axon", "axon, SSE"
+THROUGH = (AXON, AXON_SSE)
+"""Sides that go through Axon: over the gateway's WebSocket, and over the front's SSE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Work of one leg; both sides get the same, prompts included.
+    """Work of one leg; all sides get the same, prompts included.
 
     Parameters
     ----------
@@ -50,7 +52,7 @@ class WorkResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """One side's leg; `cpu_s` is by process, `idle_cpu_s` that of the other side meanwhile."""
+    """One side's leg; `cpu_s` is by process, `idle_cpu_s` that of the idle one meanwhile."""
 
     side: str
     work: Work
@@ -61,7 +63,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """The same work by both sides, one after the other."""
+    """The same work by the engine alone and by a side that goes through Axon."""
 
     direct: Leg
     axon: Leg

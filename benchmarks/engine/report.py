@@ -4,41 +4,44 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from statistics import median
 
-from benchmarks.engine.model import Leg, Pair, tokens_per_s
+from benchmarks.engine.model import AXON, AXON_SSE, DIRECT, THROUGH, Leg, Pair, tokens_per_s
 from benchmarks.report import bullets, number, table, target_table
 from benchmarks.stats import percentile
 from benchmarks.targets import Target
 
-_CLIENTS, _SHARE = 32, 0.95
+_SHARES = {AXON: {32: 0.95}, AXON_SSE: {1: 0.97, 8: 0.97, 32: 0.97}}
 _ADDED_MS = 15.0
+_ADDED_TO = 8
+"""Requests at a time up to which the front's SSE has an aim for its added time to first token."""
 
 DEFINITIONS = """\
-- Both sides have the same engine with the same settings loaded, and get the same prompts for
+- All sides have the same engine with the same settings loaded, and get the same prompts for
   answers of the same length, one side after the other, by turns first. Direct: the engine's class
-  in a process of its own. Axon: the whole local cloud, its WebSocket clients on the same machine.
+  in a process of its own. Axon: the whole local cloud, over the gateway's WebSocket or over SSE at
+  the front's own address, its clients on the same machine.
 - Requests: so many at a time, each client asks again when its answer has ended.
 - tokens/s: tokens of all answers, from the first question to the last answer. Ratio: Axon's as a
   share of the engine's own, the median of the pairs (least to most).
 - First token: from the question to the first piece of text, p50. Added: Axon's less the engine's
   own, the median of the pairs (least to most).
 - CPU: milliseconds per answer of each process with its children. `load`: the clients' own. `idle`:
-  CPU use of the other side meanwhile, in % of one core."""
+  CPU use of what idles meanwhile, in % of one core."""
 
 _HEADERS = (
-    "requests", "pairs", "tokens/s direct", "tokens/s Axon", "ratio", "first token direct ms",
-    "first token Axon ms", "added ms",
+    "requests", "side", "pairs", "tokens/s direct", "tokens/s Axon", "ratio",
+    "first token direct ms", "first token Axon ms", "added ms",
 )  # fmt: skip
 _CPU_HEADERS = ("requests", "side", "answers", "CPU total", "CPU by process", "load", "idle %")
 
 
 def render(pairs: Sequence[Pair], head: Iterable[str]) -> str:
     """Return the whole report."""
-    groups = [list(group) for _, group in groupby(pairs, key=clients_of)]
+    groups = _groups(pairs)
     parts = [
         "## Through Axon against the engine alone",
         f"{bullets(head)}\n{DEFINITIONS}",
         table(_HEADERS, [_row(group) for group in groups]),
-        table(_CPU_HEADERS, [row for group in groups for row in _cpu_rows(group)]),
+        table(_CPU_HEADERS, _cpu_rows(groups)),
         target_table(evaluate(pairs)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -55,23 +58,46 @@ def added_ms(pair: Pair) -> float:
 
 
 def evaluate(pairs: Sequence[Pair]) -> list[Target]:
-    """Return the targets: throughput at 32 requests, added time to first token at any."""
-    text = f"tokens/s at {_CLIENTS} requests: at least {_SHARE:g} of the engine's own"
-    crowded = [pair.throughput for pair in pairs if clients_of(pair) == _CLIENTS]
-    share = median(crowded) if crowded else 0.0
-    figure = _spread(crowded, "{:.3f}") if crowded else ""
-    targets = [Target(text, figure, share >= _SHARE if crowded else None)]
-    for clients, group in groupby(pairs, key=clients_of):
-        added = [added_ms(pair) for pair in group]
-        text = f"added time to first token, p50 at {clients} requests: under {_ADDED_MS:g} ms"
-        targets.append(Target(text, f"{_spread(added, '{:.1f}')} ms", median(added) < _ADDED_MS))
+    """Return the targets of each side: throughput, added time to first token."""
+    groups = {(group[0].axon.side, clients_of(group[0])): group for group in _groups(pairs)}
+    targets = []
+    for side in (name for name in THROUGH if any(side == name for side, _ in groups)):
+        for clients, share in _SHARES[side].items():
+            targets.append(_throughput(side, clients, share, groups.get((side, clients), [])))
+        for (name, clients), group in groups.items():
+            if name == side and (side == AXON or clients <= _ADDED_TO):
+                targets.append(_added(side, clients, group))
     return targets
+
+
+def _groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """Return the pairs by number of requests and side, in this order."""
+
+    def key(pair: Pair) -> tuple[int, int]:
+        return clients_of(pair), THROUGH.index(pair.axon.side)
+
+    return [list(group) for _, group in groupby(sorted(pairs, key=key), key=key)]
+
+
+def _throughput(side: str, clients: int, share: float, group: Sequence[Pair]) -> Target:
+    text = f"{side}: tokens/s at {clients} requests: at least {share:g} of the engine's own"
+    ratios = [pair.throughput for pair in group]
+    if not ratios:
+        return Target(text, "", None)
+    return Target(text, _spread(ratios, "{:.3f}"), median(ratios) >= share)
+
+
+def _added(side: str, clients: int, group: Sequence[Pair]) -> Target:
+    text = f"{side}: added time to first token, p50 at {clients} requests: under {_ADDED_MS:g} ms"
+    added = [added_ms(pair) for pair in group]
+    return Target(text, f"{_spread(added, '{:.1f}')} ms", median(added) < _ADDED_MS)
 
 
 def _row(group: Sequence[Pair]) -> tuple[str, ...]:
     direct, axon = [pair.direct for pair in group], [pair.axon for pair in group]
     return (
         str(clients_of(group[0])),
+        group[0].axon.side,
         str(len(group)),
         number(tokens_per_s(direct)),
         number(tokens_per_s(axon)),
@@ -82,8 +108,15 @@ def _row(group: Sequence[Pair]) -> tuple[str, ...]:
     )
 
 
-def _cpu_rows(group: Sequence[Pair]) -> list[tuple[str, ...]]:
-    return [_cpu_row([pair.direct for pair in group]), _cpu_row([pair.axon for pair in group])]
+def _cpu_rows(groups: Sequence[Sequence[Pair]]) -> list[tuple[str, ...]]:
+    rows, direct = [], set[int]()
+    for group in groups:
+        # The sides of one number of requests share the engine's own legs.
+        if clients_of(group[0]) not in direct:
+            direct.add(clients_of(group[0]))
+            rows.append(_cpu_row([pair.direct for pair in group]))
+        rows.append(_cpu_row([pair.axon for pair in group]))
+    return rows
 
 
 def _cpu_row(legs: Sequence[Leg]) -> tuple[str, ...]:
@@ -100,7 +133,7 @@ def _cpu_row(legs: Sequence[Leg]) -> tuple[str, ...]:
         ", ".join(f"{name} {number(cpu)}" for name, cpu in ordered),
         # The engine alone is its own client.
         number(sum(leg.seen.client_cpu_s for leg in legs) * 1000 / answers)
-        if legs[0].side == "axon"
+        if legs[0].side != DIRECT
         else "-",
         number(sum(leg.idle_cpu_s for leg in legs) / seconds * 100),
     )

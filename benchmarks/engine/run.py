@@ -1,4 +1,4 @@
-"""The run: the same work for both sides, one after the other, with alternating order."""
+"""The run: the same work for all sides, one after the other, with alternating order."""
 
 import math
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from benchmarks.command import Say
-from benchmarks.engine.model import AXON, DIRECT, Leg, Pair, Work, tokens_per_s
+from benchmarks.engine.model import DIRECT, THROUGH, Leg, Pair, Work, tokens_per_s
 from benchmarks.model import BenchmarkError
 
 _MAX_QUESTIONS = 200
@@ -18,17 +18,19 @@ _Ask = Callable[[str, Work], Awaitable[Leg]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Pairs of legs of about `seconds` each, for each number of clients."""
+    """Pairs of legs of about `seconds` each, for each number of clients and each of the sides."""
 
     clients: tuple[int, ...]
     tokens: int
     pairs: int
     seconds: float
+    sides: tuple[str, ...] = THROUGH
 
 
-def order(pair: int) -> tuple[str, str]:
-    """Return the order of the sides; it alternates, so that a drift affects both alike."""
-    return (DIRECT, AXON) if pair % 2 == 0 else (AXON, DIRECT)
+def order(pair: int, sides: tuple[str, ...] = THROUGH) -> tuple[str, ...]:
+    """Return the order of all sides; it alternates, so that a drift affects all alike."""
+    every = (DIRECT, *sides)
+    return every if pair % 2 == 0 else every[::-1]
 
 
 def questions(plan: Plan, warm_up: Leg) -> int:
@@ -48,13 +50,13 @@ async def run(plan: Plan, ask: _Ask, say: Say) -> list[Pair]:
     pairs, prompts = [], count(_FIRST_NUMBER, max(plan.clients) * _MAX_QUESTIONS)
     for clients in plan.clients:
         warm_up = Work(clients=clients, questions=1, tokens=plan.tokens, first=next(prompts))
-        for side in (AXON, DIRECT):
+        for side in order(1, plan.sides):
             warm = await _leg(side, warm_up, ask, say)
         asked = questions(plan, warm)
         for number in range(plan.pairs):
             work = Work(clients=clients, questions=asked, tokens=plan.tokens, first=next(prompts))
-            legs = {side: await _leg(side, work, ask, say) for side in order(number)}
-            pairs.append(Pair(direct=legs[DIRECT], axon=legs[AXON]))
+            legs = {side: await _leg(side, work, ask, say) for side in order(number, plan.sides)}
+            pairs += [Pair(direct=legs[DIRECT], axon=legs[side]) for side in plan.sides]
     return pairs
 
 

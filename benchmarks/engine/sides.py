@@ -1,4 +1,4 @@
-"""The two sides: the whole of Axon with the engine, and the engine alone; both stay loaded."""
+"""The sides: the whole of Axon with the engine, and the engine alone; both stay loaded."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ _REST_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sides:
-    """Both sides, loaded; only one works at a time."""
+    """All sides, loaded; only one works at a time."""
 
     cloud: Peer
     alone: asyncio.subprocess.Process
@@ -40,9 +40,9 @@ class Sides:
             It took too long, or its load generator failed.
         """
         await asyncio.sleep(_REST_S)
-        ask = {DIRECT: self._direct, AXON: self._axon}[side]
+        asked = self._direct(work) if side == DIRECT else self._axon(work, url=self._url(side))
         try:
-            seen, cpu_s = await asyncio.wait_for(ask(work), _LEG_S)
+            seen, cpu_s = await asyncio.wait_for(asked, _LEG_S)
         except TimeoutError as error:
             raise LoadError(f"{side}: {work} did not end in {_LEG_S:g} s") from error
         idle_cpu_s = cpu_s.pop("idle", 0.0)
@@ -56,10 +56,11 @@ class Sides:
         seen, cpu_s = await read_result(self.alone.stdout, roots)
         return WorkResult(**seen), cpu_s
 
-    async def _axon(self, work: Work) -> tuple[WorkResult, dict[str, float]]:
-        arguments = json.dumps(
-            {"url": self.cloud.url, "model": self.cloud.model, "work": asdict(work)}
-        )
+    def _url(self, side: str) -> str:
+        return self.cloud.url if side == AXON else f"{self.cloud.front_url}/responses"
+
+    async def _axon(self, work: Work, *, url: str) -> tuple[WorkResult, dict[str, float]]:
+        arguments = json.dumps({"url": url, "model": self.cloud.model, "work": asdict(work)})
         command = [sys.executable, "-m", "benchmarks.engine.axon_load", arguments]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None

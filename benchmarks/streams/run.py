@@ -55,7 +55,7 @@ async def run(plan: Plan, say: Say) -> list[Measurement]:
     async with open_peer_group(
         plan.peers, pace=plan.pace, seconds=_BASELINE_S, settings=settings_for(most)
     ) as group:
-        asked = [_at_front(peer) for peer in group.running if peer.name in plan.peers]
+        asked = [at_front(peer) for peer in group.running if peer.name in plan.peers]
         for turn, streams in enumerate(plan.streams):
             first = turn % len(asked)
             for peer in asked[first:] + asked[:first]:
@@ -80,7 +80,7 @@ def describe(one: Measurement) -> str:
     )
 
 
-def _at_front(peer: Peer) -> Peer:
+def at_front(peer: Peer) -> Peer:
     """Return a peer under its own address: on AWS no gateway forwards to the front."""
     if peer.name == AXON_SSE:
         return replace(peer, url=f"{peer.front_url}/responses")

@@ -6,7 +6,12 @@ import sys
 import uvloop
 
 from axon.exceptions import SettingsError
-from axon.process import configure_logging, settle_garbage_collection, stop_on_signals
+from axon.process import (
+    allow_open_files,
+    configure_logging,
+    settle_garbage_collection,
+    stop_on_signals,
+)
 from axon.settings import FrontSettings
 from front.app import serve
 from front.function import serve_function
@@ -24,6 +29,7 @@ if __name__ == "__main__":
     try:
         configured = FrontSettings.from_environ(os.environ)
         configure_logging(configured)
+        allow_open_files()
         uvloop.run(main(configured))
     except SettingsError as error:
         sys.exit(f"front: {error}")

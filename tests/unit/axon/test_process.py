@@ -3,6 +3,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from axon.process import configure_logging, settle_garbage_collection, stop_on_signals
+from axon.process import (
+    allow_open_files,
+    configure_logging,
+    settle_garbage_collection,
+    stop_on_signals,
+)
 from axon.settings import Settings
 
 
@@ -78,3 +84,23 @@ def test_settled_collection_leaves_out_what_the_process_keeps() -> None:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ((1024, 4096), [(4096, 4096)]),
+        ((1024, 100_000), [(65_535, 100_000)]),
+        ((1024, resource.RLIM_INFINITY), [(65_535, resource.RLIM_INFINITY)]),
+        ((100_000, 100_000), []),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), []),
+    ],
+)
+def test_process_may_open_as_many_files_as_its_hard_limit_allows(
+    limits: tuple[int, int], expected: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: raised.append(limit))
+    allow_open_files()
+    assert raised == expected

@@ -1,10 +1,12 @@
-"""Set-up of a long-running process: its logging, its memory, and the signals that stop it."""
+"""Set-up of a long-running process: its logging, its memory and files, and the signals that stop it."""
 
 import asyncio
 import gc
 import json
 import logging
+import resource
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from typing_extensions import override
@@ -15,6 +17,8 @@ from axon.tracebacks import QuietTracebacks
 _YOUNG_OBJECTS = 20_000
 """Objects that are made before the collector looks at them. With Python's own setting, 700, it
 looks several times an answer, and nearly all that is young is still in use."""
+MOST_OPEN_FILES = 65_535
+"""As a task's definition has it on AWS (`infra.constructs.tasks.service_container`)."""
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
@@ -60,3 +64,16 @@ def stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+def allow_open_files(most: int = MOST_OPEN_FILES) -> None:
+    """Raise this process's limit of open files as far as it may, to `most`: a connection is one.
+
+    Shells and service managers start processes with 1,024, for programs that use `select`.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    desired = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    if soft != resource.RLIM_INFINITY and soft < desired:
+        # macOS has a bound of its own below an unlimited hard limit.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (desired, hard))

@@ -31,8 +31,10 @@ def leg(
     )
 
 
-def pair(*, clients: int = 32, ratio: float = 0.96, added_ms: float = 5.0) -> Pair:
+def pair(
+    *, clients: int = 32, ratio: float = 0.96, added_ms: float = 5.0, side: str = AXON
+) -> Pair:
     return Pair(
         direct=leg(DIRECT, clients=clients),
-        axon=leg(AXON, clients=clients, per_s=100 * ratio, first_ms=[10 + added_ms]),
+        axon=leg(side, clients=clients, per_s=100 * ratio, first_ms=[10 + added_ms]),
     )

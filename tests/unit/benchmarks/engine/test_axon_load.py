@@ -4,7 +4,9 @@ import pytest
 
 from benchmarks.engine.axon_load import run
 from benchmarks.engine.model import Work
+from benchmarks.model import Pace
 from tests.unit.benchmarks.engine.axon_harness import answer, axon
+from tests.unit.benchmarks.mock_engine_harness import engine
 
 WORK = Work(clients=2, questions=3, tokens=5, first=7)
 
@@ -23,6 +25,15 @@ async def test_axon_load_does_the_whole_work(last: str) -> None:
     assert {(r["type"], r["model"], r["max_output_tokens"]) for r in asked} == {
         ("response.create", "m", 5)
     }
+
+
+async def test_axon_load_does_the_work_over_server_sent_events() -> None:
+    async with engine(Pace(ttft_ms=0, token_ms=0), path="/v1/responses") as url:
+        seen = await run(WORK, url=url, model="m", announce=lambda _: None)
+    assert seen.failures == []
+    # The mock answers with the prompt, a token a word.
+    assert seen.tokens == sum(len(p.split()) for p in [*WORK.prompts(0), *WORK.prompts(1)])
+    assert len(seen.first_tokens_ms) == 6
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.engine.command import options_from, settings_for
+from benchmarks.engine.model import AXON, AXON_SSE
 
 
 def test_engine_command_uses_smollm2_by_default() -> None:
@@ -18,6 +19,9 @@ def test_engine_command_takes_a_model_and_an_interpreter_for_vllm() -> None:
     )
     assert (options.model, options.python) == (Path("models/x"), Path("p"))
     assert plan.clients == (2, 4)
+    assert plan.sides == (AXON, AXON_SSE)
+    _, one = options_from(["--sides", "axon-sse"])
+    assert one.sides == (AXON_SSE,)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,8 @@ def test_engine_command_takes_a_model_and_an_interpreter_for_vllm() -> None:
         ["--clients", "0,1"],
         ["--clients", ","],
         ["--pairs", "0"],
+        ["--sides", "nobody"],
+        ["--sides", ","],
     ],
 )
 def test_engine_command_refuses_invalid_arguments(

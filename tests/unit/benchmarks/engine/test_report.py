@@ -1,5 +1,6 @@
 import pytest
 
+from benchmarks.engine.model import AXON_SSE
 from benchmarks.engine.report import added_ms, evaluate, render
 from tests.unit.benchmarks.engine.leg_samples import pair
 
@@ -25,6 +26,24 @@ def test_engine_targets_check_throughput_at_32_requests_only() -> None:
     assert [aim.met for aim in aims] == [None, True, True]
 
 
+@pytest.mark.parametrize("clients", [1, 8, 32])
+def test_engine_targets_of_sse_are_at_each_number_of_requests(clients: int) -> None:
+    def met(ratio: float, added: float) -> list[bool | None]:
+        one = pair(clients=clients, ratio=ratio, added_ms=added, side=AXON_SSE)
+        return [aim.met for aim in evaluate([one]) if aim.met is not None]
+
+    # The time to first token has an aim at 1 and 8.
+    few = clients < 32
+    assert met(0.97, 14.9) == [True, True][: 1 + few]
+    assert met(0.96, 15.0) == [False, False][: 1 + few]
+
+
+def test_engine_report_shows_the_engines_own_legs_once() -> None:
+    text = render([pair(clients=8), pair(clients=8, side=AXON_SSE)], [])
+    assert text.count("| direct") == 1
+    assert text.count("| axon, SSE |") == 2
+
+
 def test_added_ms_is_p50_less_p50() -> None:
     assert added_ms(pair(added_ms=7.0)) == pytest.approx(7.0)
 
@@ -32,9 +51,11 @@ def test_added_ms_is_p50_less_p50() -> None:
 def test_engine_report_has_a_row_for_each_number_of_requests_and_side() -> None:
     text = render([pair(clients=1), pair(clients=1), pair(clients=32)], ["Date: today"])
     assert "- Date: today" in text
+    assert "| axon, SSE" not in text
     rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines()]
     assert [
         "1",
+        "axon",
         "2",
         "100",
         "96.0",
