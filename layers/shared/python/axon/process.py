@@ -1,4 +1,4 @@
-"""Set-up of a long-running process: its logging, its memory and files, and the signals that stop it."""
+"""Set-up of a long-running process: logging, memory, open files, and the signals that stop it."""
 
 import asyncio
 import gc
