@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from axon.adapters.aws.batching import Batcher
+from tests.support import virtual_time
 
 
 class Batches:
@@ -142,3 +143,24 @@ async def test_batching_begins_another_batch_only_while_a_full_one_waits() -> No
     assert await asyncio.gather(*tasks) == [item * 10 for item in range(8)]
     assert batches.flushed[2:] == [[6, 7]]
     assert await batcher.submit(8) == 80
+
+
+def test_batching_lets_no_item_wait_longer_than_it_may_for_a_batch_that_hangs() -> None:
+    async def story() -> None:
+        batches = Batches()
+        batches.open.clear()
+        batcher = Batcher(batches, size=3, longest_wait_s=0.004)
+        tasks = [asyncio.create_task(batcher.submit(0))]
+        await asyncio.sleep(0.001)
+        assert batches.flushed == [[0]]  # the first never waits
+        for pause_s in (0.003, 0.002, 0.001):
+            tasks.append(asyncio.create_task(batcher.submit(len(tasks))))
+            await asyncio.sleep(pause_s)
+        assert batches.flushed == [[0], [1, 2]]  # 4 ms after the first of them
+        await asyncio.sleep(0.01)
+        assert batches.flushed == [[0], [1, 2], [3]]
+        batches.open.set()
+        assert await asyncio.gather(*tasks) == [0, 10, 20, 30]
+        assert await batcher.submit(4) == 40
+
+    virtual_time.run(story())

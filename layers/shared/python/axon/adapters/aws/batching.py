@@ -26,6 +26,9 @@ class Batcher(Generic[T, R]):
     parallel : int
         Most batches under way at a time. Another one begins only while a full batch waits: items
         that trickle in are still joined. Batches under way may be applied in any order.
+    longest_wait_s : float | None
+        Seconds that an item waits for batches under way: then what waits goes as another batch,
+        beyond `parallel`. None: for as long as they take.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Batcher(Generic[T, R]):
         max_weight: int = 0,
         drop_cancelled: bool = False,
         parallel: int = 1,
+        longest_wait_s: float | None = None,
     ) -> None:
         self._flush = flush
         self._size = size
@@ -45,6 +49,8 @@ class Batcher(Generic[T, R]):
         self._drop_cancelled = drop_cancelled
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._parallel = parallel
+        self._longest_wait_s = longest_wait_s
+        self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, item: T) -> R:
@@ -55,17 +61,29 @@ class Batcher(Generic[T, R]):
         Exception
             What `flush` returned for it, or raised.
         """
-        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[R] = loop.create_future()
         self._waiting.append((item, done))
         full = len(self._waiting) >= self._size
         if not self._tasks or (full and len(self._tasks) < self._parallel):
-            task = asyncio.create_task(self._run())
-            self._tasks.add(task)
+            self._begin()
+        elif self._longest_wait_s is not None and self._timer is None:
+            self._timer = loop.call_later(self._longest_wait_s, self._stop_waiting)
         return await done
 
-    async def _run(self) -> None:
+    def _begin(self, *, at_once: bool = False) -> None:
+        self._tasks.add(asyncio.create_task(self._run(at_once=at_once)))
+
+    def _stop_waiting(self) -> None:
+        self._timer = None
+        # The item that the timer was started for may have gone: then later ones go a little early.
+        if self._waiting:
+            self._begin(at_once=True)
+
+    async def _run(self, *, at_once: bool = False) -> None:
         try:
-            while self._has_batch():
+            while self._has_batch() or (at_once and self._waiting):
+                at_once = False
                 await self._send(self._next_batch())
                 if self._drop_cancelled:
                     self._waiting = [each for each in self._waiting if not each[1].cancelled()]

@@ -34,6 +34,10 @@ _PARALLEL = 4
 """Batches of history under way at a time. At 15 ms a batch, two relays that sent one after the
 other would need 15 s for the records of 20,000 ends, more than all of them may take (ADR 13)."""
 
+_LONGEST_WAIT_S = 0.004
+"""Longest wait of a job for one that is being sent, in seconds: less than SQS takes for a message
+(5 to 15 ms), so that under load jobs go together, and a call that hangs delays no other."""
+
 _TRACE = "AWSTraceHeader"
 
 TraceHeader = Callable[[], str | None]
@@ -45,17 +49,50 @@ def no_trace_header() -> None:
 
 
 class SqsJobSender(JobSender):
-    """See `axon.jobs.JobSender`."""
+    """See `axon.jobs.JobSender`; jobs of the same moment are sent as one batch."""
 
     def __init__(self, *, api: SqsApi, trace_header: TraceHeader = no_trace_header) -> None:
         self._api = api
         self._trace_header = trace_header
+        self._messages: Batcher[dict[str, Any], None] = Batcher(
+            self._send_batch,
+            weigh=_weight,
+            max_weight=_MAX_BATCH_BYTES,
+            longest_wait_s=_LONGEST_WAIT_S,
+            drop_cancelled=True,  # nobody waits for the response
+        )
 
     @override
     async def send(self, job: Job) -> None:
-        body = _body(job.encode().decode())
-        trace = _traced(self._trace_header())
-        await self._api.call("SendMessage", MessageBody=body, MessageGroupId=job.tenant_id, **trace)
+        await self._messages.submit(
+            {
+                "MessageBody": _body(job.encode().decode()),
+                "MessageGroupId": job.tenant_id,
+                **_traced(self._trace_header()),
+            }
+        )
+
+    async def _send_batch(self, messages: Sequence[dict[str, Any]]) -> Sequence[Exception | None]:
+        if len(messages) == 1:
+            return [await self._send_alone(messages[0])]
+        try:
+            outcomes = await _send_entries(self._api, messages)
+        except PermanentRefusalError:
+            # SQS refuses a whole batch for one message in it, which is to fail alone.
+            outcomes = [UnavailableError()] * len(messages)
+        # An entry may fail though the call succeeds: it is repeated as the call would be.
+        again = [i for i, error in enumerate(outcomes) if _passes(error)]
+        repeated = await asyncio.gather(*(self._send_alone(messages[i]) for i in again))
+        for i, outcome in zip(again, repeated, strict=True):
+            outcomes[i] = outcome
+        return outcomes
+
+    async def _send_alone(self, message: dict[str, Any]) -> UnavailableError | None:
+        try:
+            await self._api.call("SendMessage", **message)
+        except UnavailableError as error:
+            return error
+        return None
 
 
 class SqsJobQueue(JobQueue):
@@ -137,7 +174,7 @@ class SqsHistorySender(HistorySender):
         self._trace_header = trace_header
         self._messages: Batcher[dict[str, Any], None] = Batcher(
             self._send_batch,
-            weigh=lambda message: len(message["MessageBody"].encode()),
+            weigh=_weight,
             max_weight=_MAX_BATCH_BYTES,
             parallel=_PARALLEL,
             drop_cancelled=True,  # the response ends without its record, or is ended again
@@ -155,16 +192,14 @@ class SqsHistorySender(HistorySender):
         )
 
     async def _send_batch(self, messages: Sequence[dict[str, Any]]) -> Sequence[Exception | None]:
-        entries = [{"Id": str(index), **message} for index, message in enumerate(messages)]
         try:
-            answer = await self._api.call("SendMessageBatch", Entries=entries)
+            return await _send_entries(self._api, messages)
         except PermanentRefusalError as error:
             if len(messages) == 1:
                 return [error]
             # SQS refuses a whole batch for one message in it: the others are answers of other
             # clients, which must not lose their history for that.
             return [await self._send_alone(message) for message in messages]
-        return _outcomes("SendMessageBatch", answer, len(entries))
 
     async def _send_alone(self, message: dict[str, Any]) -> Exception | None:
         try:
@@ -239,6 +274,23 @@ class SqsParking:
             MessageAttributes=attributes,
             **(fifo if dead_letter.group_id else {}),
         )
+
+
+async def _send_entries(
+    api: SqsApi, messages: Sequence[dict[str, Any]]
+) -> list[UnavailableError | None]:
+    """Send messages in one call; return for each why it was not taken, or None."""
+    entries = [{"Id": str(index), **message} for index, message in enumerate(messages)]
+    answer = await api.call("SendMessageBatch", Entries=entries)
+    return _outcomes("SendMessageBatch", answer, len(entries))
+
+
+def _passes(error: UnavailableError | None) -> bool:
+    return error is not None and not isinstance(error, PermanentRefusalError)
+
+
+def _weight(message: dict[str, Any]) -> int:
+    return len(message["MessageBody"].encode())
 
 
 def _traced(header: str | None) -> dict[str, Any]:
