@@ -35,7 +35,7 @@ check: lint ## lint, types and the unit tests of what changed (ARGS=all: every u
 	@.venv/bin/python -m tools.check $(ARGS)
 
 test: setup ## run the tests (ARGS="tests/unit -k events")
-	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
+	.venv/bin/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
 
 test-vllm: setup ## run the engine's tests on a real vLLM (Linux on x86-64; needs no GPU)
 	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then $(MAKE) --no-print-directory .vllm/.tested; \

@@ -43,6 +43,8 @@ hypothesis.settings.load_profile("axon")
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
 Admin = psycopg.Connection[tuple[object, ...]]
 
@@ -51,6 +53,25 @@ NAMES = count()
 
 FAUXQS_FILE = "fauxqs_file"
 """Parameter of a test that is to run on a fauxqs that keeps its data."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: "Producer"
+) -> "LoadScopeScheduling | None":
+    """Share the tests of `pytest -n` as `tests.support.parallel` says; a `--dist` is obeyed."""
+    # Here, because the environment of vLLM has no xdist.
+    from tests.support.parallel import UnitScheduling
+
+    return UnitScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        from tests.support.parallel import rank_of
+
+        items.sort(key=lambda item: rank_of(item.nodeid))
 
 
 @dataclass(frozen=True, kw_only=True)

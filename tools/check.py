@@ -18,7 +18,7 @@ FILES_WORTH_A_PROCESS = 4
 def pytest_command(tests: Sequence[Path]) -> list[str]:
     """Return the command that runs these files or folders of tests."""
     alone = len(tests) < FILES_WORTH_A_PROCESS and UNIT_TESTS not in tests
-    options = ["-q", "-n", "0" if alone else str(PROCESSES), "--dist", "loadgroup"]
+    options = ["-q", "-n", "0" if alone else str(PROCESSES)]
     return [sys.executable, "-m", "pytest", *options, *map(str, tests)]
 
 

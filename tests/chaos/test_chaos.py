@@ -8,7 +8,7 @@ import pytest
 from tests.chaos.run import Report, Run, run
 from tests.chaos.schedule import KILLS, LOSS, PARTITIONS, SHUTDOWNS, Kind
 
-pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(420)]
+pytestmark = pytest.mark.timeout(420)
 
 
 def carried_out(what: Run) -> Report:

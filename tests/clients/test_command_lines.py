@@ -10,7 +10,7 @@ from tests.clients.client_harness import ClientHarness
 from tests.clients.scripted_model import ANSWER, GREETING, INTRODUCTION, MODEL, QUESTION
 from tests.e2e.cloud import API_KEY
 
-pytestmark = [pytest.mark.xdist_group("clients"), pytest.mark.timeout(200)]
+pytestmark = pytest.mark.timeout(200)
 
 CODEX = """\
 model = "{model}"

@@ -19,7 +19,7 @@ CLIENTS = int(os.environ.get("AXON_LOAD_CLIENTS", "8"))
 TOKENS = 64
 SHOWN = ("time_to_first_token", "inter_token_latency", "request_latency")
 
-pytestmark = [pytest.mark.xdist_group("clients"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.mark.parametrize("api", ["responses", "chat", "messages"])

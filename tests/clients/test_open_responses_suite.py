@@ -22,7 +22,6 @@ NOT_SERVED = ("file-search", "image", "tool-calling", "web-search")
 """Words in the names of the cases that Axon does not pass yet."""
 
 pytestmark = [
-    pytest.mark.xdist_group("clients"),
     pytest.mark.timeout(120),
     pytest.mark.skipif(not SUITE, reason="needs AXON_OPEN_RESPONSES_SUITE, a copy of the suite"),
 ]

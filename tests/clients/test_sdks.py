@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.client_harness import ClientHarness, check_turns
 
-pytestmark = [pytest.mark.xdist_group("clients"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 Case = tuple[str, str, Mapping[str, str]]
 PYTHON: Sequence[Case] = (

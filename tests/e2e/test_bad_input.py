@@ -10,8 +10,6 @@ from websockets.sync.connection import Connection
 
 from tests.e2e.cloud import API_KEY, Cloud
 
-pytestmark = pytest.mark.xdist_group("echo-cloud")
-
 
 def open_socket(cloud: Cloud, key: str = API_KEY) -> Connection:
     return connect(

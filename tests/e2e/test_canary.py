@@ -10,14 +10,11 @@ from urllib.request import Request, urlopen
 
 import boto3
 import psutil
-import pytest
 import redis
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.e2e.cloud import API_KEY, AXON, Cloud
-
-pytestmark = pytest.mark.xdist_group("echo-cloud")
 
 CANARY = "canary7f3a91"
 FILE = {"type": "input_file", "filename": CANARY, "file_data": CANARY}

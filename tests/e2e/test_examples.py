@@ -10,8 +10,6 @@ import pytest
 from tests.e2e.cloud import API_KEY, Cloud
 from tests.support.repository import ROOT
 
-pytestmark = pytest.mark.xdist_group("echo-cloud")
-
 EXAMPLES = ROOT / "examples"
 PROGRAMS = sorted([*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.mjs")])
 

@@ -13,8 +13,6 @@ from openai import AuthenticationError, NotFoundError, OpenAI, Stream
 
 from tests.e2e.cloud import API_KEY, Cloud
 
-pytestmark = pytest.mark.xdist_group("echo-cloud")
-
 
 def numbers(count: int) -> str:
     return " ".join(map(str, range(1, count + 1)))

@@ -4,7 +4,6 @@ import json
 from typing import Any
 from urllib.request import Request, urlopen
 
-import pytest
 import redis
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
@@ -12,8 +11,6 @@ from openai.types.chat import ChatCompletionMessageParam
 from axon.adapters.valkey import keys
 from tests.e2e.cloud import API_KEY, Cloud
 from tests.support.eventually import wait_until
-
-pytestmark = pytest.mark.xdist_group("echo-cloud")
 
 
 def numbers(count: int) -> str:

@@ -8,7 +8,7 @@ from openai import OpenAI
 
 from tests.e2e.cloud import API_KEY, AXON, Cloud, running_cloud
 
-pytestmark = [pytest.mark.xdist_group("model-cloud"), pytest.mark.model]
+pytestmark = pytest.mark.model
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,10 @@
 import subprocess
 from typing import Any
 
-import pytest
 from openai import OpenAI
 from openai.resources.responses.responses import ResponsesConnection
 
 from tests.e2e.cloud import AXON, Cloud
-
-pytestmark = pytest.mark.xdist_group("echo-cloud")
 
 LAST = ("response.completed", "response.failed", "response.incomplete", "error")
 

@@ -16,8 +16,6 @@ from pydantic import TypeAdapter
 
 from tests.support.sdk_events import ENDS, RESPONSE_FIELDS, validate
 
-pytestmark = pytest.mark.xdist_group("echo-cloud")
-
 Json = dict[str, Any]
 RESPONSE: TypeAdapter[Any] = TypeAdapter(Response)
 NEVER_NULL = RESPONSE_FIELDS - {

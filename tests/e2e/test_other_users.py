@@ -13,8 +13,6 @@ import pytest
 
 from tests.e2e.cloud import Cloud
 
-pytestmark = pytest.mark.xdist_group("echo-cloud")
-
 RUNTIME = "/2018-06-01/runtime/"
 ATTEMPTS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("GET", "/metrics", {}),

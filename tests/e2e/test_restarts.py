@@ -17,8 +17,6 @@ from websockets.sync.connection import Connection
 
 from tests.e2e.cloud import API_KEY, Cloud, running_cloud
 
-pytestmark = pytest.mark.xdist_group("restart-cloud")
-
 COUNT = 150
 """Number of words in an answer; the engine pauses 20 ms before each."""
 

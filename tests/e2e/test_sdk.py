@@ -14,8 +14,6 @@ from pydantic import TypeAdapter
 
 from tests.e2e.cloud import Cloud
 
-pytestmark = pytest.mark.xdist_group("echo-cloud")
-
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 TERMINAL = {"response.completed", "response.failed", "response.incomplete", "error"}
 

@@ -3,14 +3,11 @@
 import json
 from typing import Any
 
-import pytest
 from websockets.sync.connection import Connection
 
 from axon.protocol.sizes import MESSAGE_BYTES
 from tests.e2e.cloud import Cloud
 from tests.e2e.test_bad_input import body, open_socket
-
-pytestmark = pytest.mark.xdist_group("echo-cloud")
 
 ENDS = {"response.completed", "response.incomplete", "response.failed", "error"}
 FRAME_CHARACTERS = 30_000

@@ -15,8 +15,6 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from tests.e2e.cloud import API_KEY, Cloud
 from tests.support.eventually import wait_until
 
-pytestmark = pytest.mark.xdist_group("echo-cloud")
-
 TERMINAL = {"response.completed", "response.failed", "response.incomplete"}
 ONE_EVENT = {"error", "response.cancelled", "response.deleted"}
 ID = re.compile(r"\b(?:resp|msg|conv)_[0-9a-f]{32}\b")

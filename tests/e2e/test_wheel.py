@@ -12,8 +12,6 @@ import pytest
 from tests.e2e.cloud import Cloud, running_cloud
 from tests.support.repository import ROOT
 
-pytestmark = pytest.mark.xdist_group("wheel")
-
 UV = str(ROOT / ".tools" / "bin" / "uv")
 
 

@@ -12,8 +12,6 @@ from infra.constructs.functions.wheels import WheelsError
 from infra.settings import environment
 from infra.settings.environment import EnvironmentSettingsError
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 APP = Path(infra.__file__).parents[1] / "app.py"
 
 

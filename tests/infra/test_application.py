@@ -12,8 +12,6 @@ from tests.infra.conftest import Synthesised, Templates
 from tests.infra.support.templates import listed, resources, text
 from tests.infra.support.variant_samples import synthesised_variant
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 ANYWHERE = ("0.0.0.0/0", "::/0")
 
 INTERFACES = {

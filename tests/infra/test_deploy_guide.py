@@ -3,13 +3,9 @@
 import re
 from pathlib import Path
 
-import pytest
-
 import infra
 from axon.catalog import FUNCTIONS
 from tests.infra.conftest import Templates
-
-pytestmark = pytest.mark.xdist_group("infra")
 
 ROOT = Path(infra.__file__).parents[1]
 GUIDE = (ROOT / "docs" / "deploy.md").read_text()

@@ -17,8 +17,6 @@ from infra.settings.environment import load as load_settings
 from tests.infra.conftest import Templates
 from tests.infra.support.templates import only
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 HOURS = 730
 
 # What costs money while it is idle, and the beginning of the line that counts it.

@@ -8,8 +8,6 @@ from infra.deploy.report import describe
 from infra.settings.environment import load
 from tests.infra.conftest import Templates
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 
 def outputs(templates: Templates) -> dict[str, Any]:
     return {

@@ -128,7 +128,6 @@ def test_worker_image_serves_a_sagemaker_endpoint(
 
 
 @pytest.mark.model
-@pytest.mark.xdist_group("smollm2")
 def test_worker_image_serves_its_own_model(scratch: Path, servers: Servers) -> None:
     port, health = servers.ports.reserve(), servers.ports.reserve()
     with healthy(IMAGES[0], scratch, "serve", health=health, http_port=port, engine="smollm2"):

@@ -12,8 +12,6 @@ from tests.infra.support.ecs_templates import Task, statements
 from tests.infra.support.templates import only, resources, text
 from tests.infra.support.variant_samples import CERTIFICATE, WEB_ACL, synthesised_variant
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 SERVICE = "AWS::ECS::Service"
 LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"

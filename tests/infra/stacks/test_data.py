@@ -16,8 +16,6 @@ from infra.stacks.observability import ObservabilityStack
 from tests.infra.conftest import Templates
 from tests.infra.support.templates import Properties, listed, only, resources, text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 KEY = {"Fn::GetAtt": [Match.string_like_regexp("^Key"), "Arn"]}
 
 

@@ -17,8 +17,6 @@ from infra.settings.environment import EnvironmentSettings
 from tests.infra.conftest import Templates
 from tests.infra.support.templates import Properties, listed, only, resources, text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 
 @pytest.fixture
 def function(dev: Templates) -> Properties:

@@ -15,8 +15,6 @@ from infra.settings.environment import load
 from tests.infra.conftest import Templates, synthesise
 from tests.infra.support.templates import Properties, listed, only, resources, text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 BEHIND_THE_API = {"authorizer", "connect", "disconnect", "respond"}
 
 

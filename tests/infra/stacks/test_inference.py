@@ -19,10 +19,7 @@ from tests.infra.support.ecs_templates import Task, launch_template, statements
 from tests.infra.support.templates import only, resources, text
 from tests.infra.support.variant_samples import synthesised_variant
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 PAYLOADS = "BucketsPayloads"
-
 SERVICE = "AWS::ECS::Service"
 
 

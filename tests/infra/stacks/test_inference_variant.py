@@ -8,8 +8,6 @@ from tests.infra.support.ecs_templates import Task, launch_template
 from tests.infra.support.templates import listed, only, resources, text
 from tests.infra.support.variant_samples import synthesised_variant
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 SERVICE = "AWS::ECS::Service"
 
 

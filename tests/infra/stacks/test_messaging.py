@@ -9,8 +9,6 @@ from axon import catalog
 from tests.infra.conftest import Templates
 from tests.infra.support.templates import listed, resources, text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 FOURTEEN_DAYS_S = 14 * 24 * 3600
 
 

@@ -11,8 +11,6 @@ from infra.stacks.network import NetworkStack
 from tests.infra.conftest import Templates
 from tests.infra.support.templates import listed, resources, text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 Rule = tuple[str, str, str]
 """Source, target and port of a connection."""
 

@@ -12,8 +12,6 @@ from tests.infra.conftest import Templates
 from tests.infra.support.observability_harness import allowed, named, stack
 from tests.infra.support.templates import listed, only, resources, text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 KINDS_OF_PROD = {
     "AWS::OpenSearchService::Domain",
     "AWS::KinesisFirehose::DeliveryStream",

@@ -19,7 +19,7 @@ from local.supervision.leftovers import owned
 from tests.integration.local.supervision.supervisor_harness import alive
 from tests.support.eventually import wait_until
 
-pytestmark = [pytest.mark.xdist_group("local-cloud"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 READY_WITHIN_S = 120.0
 NAMES = ("valkey", "postgres", "fauxqs", "lambda", "gateway", "front", "relay-0", "worker-0")

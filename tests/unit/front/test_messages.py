@@ -18,9 +18,6 @@ from tests.unit.front.front_harness import KEY, MAX_BODY_BYTES, FrontHarness
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
-# The SDK takes seconds to be imported: by one process of the tests, and only there.
-pytestmark = pytest.mark.xdist_group("anthropic")
-
 PATH = "/v1/messages"
 USER: Json = {"role": "user", "content": "hello"}
 QUESTION: Any = {"model": MODEL, "max_tokens": 9, "messages": [USER]}

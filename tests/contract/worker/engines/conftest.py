@@ -7,7 +7,6 @@ import pytest_asyncio
 from tests.contract.worker.engines.echo_upstream_stub import Fault, echo_upstream
 from tests.contract.worker.engines.engine_samples import (
     CHARACTERS,
-    MODEL_MARKS,
     NEEDS_VLLM,
     EngineCase,
     with_an_impossible_penalty,
@@ -116,7 +115,7 @@ async def _until_formats_compile(engine: VllmEngine) -> None:
         "echo-paced",
         "openai",
         "openai-vllm",
-        pytest.param("smollm2", marks=MODEL_MARKS),
+        pytest.param("smollm2", marks=pytest.mark.model),
         pytest.param("vllm", marks=NEEDS_VLLM),
     ],
 )

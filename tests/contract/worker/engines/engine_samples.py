@@ -21,8 +21,6 @@ from worker.engines.protocol import (
     TokenChunk,
 )
 
-# One process of a parallel run loads the model, and no other.
-MODEL_MARKS = (pytest.mark.model, pytest.mark.xdist_group("smollm2"))
 NEEDS_VLLM = pytest.mark.skipif(
     importlib.util.find_spec("vllm") is None, reason="needs vLLM: make test-vllm"
 )

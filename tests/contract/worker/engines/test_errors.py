@@ -3,7 +3,7 @@
 import pytest
 
 from tests.contract.worker.engines.echo_upstream_stub import Fault
-from tests.contract.worker.engines.engine_samples import MODEL_MARKS, EngineCase, answer_of
+from tests.contract.worker.engines.engine_samples import EngineCase, answer_of
 from worker.engines.protocol import EngineDeadError, EngineError
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -25,7 +25,7 @@ async def test_engine_fails_one_request_without_the_others(case: EngineCase) -> 
 
 @pytest.mark.parametrize(
     "unstarted",
-    ["echo", "openai", "openai-vllm", pytest.param("smollm2", marks=MODEL_MARKS)],
+    ["echo", "openai", "openai-vllm", pytest.param("smollm2", marks=pytest.mark.model)],
     indirect=True,
 )
 async def test_engine_is_healthy_from_start_to_close(unstarted: EngineCase) -> None:

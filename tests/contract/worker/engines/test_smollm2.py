@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.contract.worker.engines.engine_samples import MODEL_MARKS, EngineCase, answer_of
+from tests.contract.worker.engines.engine_samples import EngineCase, answer_of
 from worker.engines.openvino.process import PipelineGeneration, PipelineProcess, PipelineReason
 from worker.engines.protocol import (
     ChatMessage,
@@ -19,7 +19,7 @@ from worker.engines.protocol import (
     Sampling,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), *MODEL_MARKS]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.model]
 
 only_smollm2 = pytest.mark.parametrize("case", ["smollm2"], indirect=True, scope="session")
 

@@ -35,8 +35,6 @@ from tests.support.eventually import eventually
 from tests.support.principals import a_principal
 from worker.cluster.peer_jobs import PeerJobSubscriber
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 USER = "axon-test"
 PASSWORD = "secret"
 

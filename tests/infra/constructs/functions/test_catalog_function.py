@@ -19,8 +19,6 @@ from infra.settings.environment import load
 from tests.infra.conftest import Synthesised, Templates, synthesise
 from tests.infra.support.templates import Properties, listed, resources, text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 OWN_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 INTERFACES = {
     "ec2:AssignPrivateIpAddresses",

@@ -18,8 +18,6 @@ from infra.settings.environment import load
 from tests.infra.conftest import Templates
 from tests.infra.support.templates import resources
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 LAMBDAS_LIMIT = 250 * 1024 * 1024
 AARCH64, X86_64 = 183, 62
 """`e_machine` of an ELF file."""

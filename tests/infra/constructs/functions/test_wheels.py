@@ -7,8 +7,6 @@ import pytest
 from infra.constructs.functions import wheels
 from infra.constructs.functions.wheels import Wheels, WheelsError
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 
 def test_wheels_fingerprint_depends_on_lock_python_and_processor() -> None:
     first = Wheels(python="3.13", architecture="arm64")

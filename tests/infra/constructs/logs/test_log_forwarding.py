@@ -7,8 +7,6 @@ from tests.infra.conftest import Templates
 from tests.infra.support.observability_harness import allowed, named, stack
 from tests.infra.support.templates import only, resources, text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 
 @pytest.fixture
 def full(prod: Templates) -> Template:

@@ -10,8 +10,6 @@ from tests.infra.conftest import Templates
 from tests.infra.support.observability_harness import named, stack
 from tests.infra.support.templates import only, resources, text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 
 @pytest.fixture
 def full(prod: Templates) -> Template:

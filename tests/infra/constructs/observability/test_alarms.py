@@ -11,8 +11,6 @@ from infra.settings.environment import EnvironmentSettings
 from tests.infra.conftest import Templates
 from tests.infra.support.templates import Properties, resources, text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 METRIC = cloudwatch.Metric(
     namespace="AWS/SQS", metric_name="Age", period=Duration.minutes(1), statistic="Maximum"
 )

@@ -20,8 +20,6 @@ from worker.metrics import WorkerMetrics
 from worker.models.metrics import ModelMetrics
 from worker.pipeline.stages import Stages
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 SELECTOR = re.compile(r"(?P<name>\b(?:axon[\w:]*|up)\b)(?:\{(?P<labels>[^}]*)\})?")
 MATCHER = re.compile(r'(?P<label>\w+)\s*(?P<operator>=~|!~|!=|=)\s*"(?P<value>[^"]*)"')
 

@@ -11,8 +11,6 @@ from aws_cdk.assertions import Template
 from infra.constructs.security.findings import acknowledge
 from tests.infra.conftest import Templates
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 
 def skips(template: Template) -> dict[str, list[dict[str, str]]]:
     """Return the rules that checkov skips, by logical id."""

@@ -20,8 +20,6 @@ from infra.stacks.observability import ObservabilityStack
 from infra.stacks.platform import Platform
 from tests.infra.support.templates import listed
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 GIVEN = {
     Resource.VALKEY: (
         {"AXON_VALKEY_URL", "AXON_VALKEY_IAM_USER", "AXON_VALKEY_IAM_CACHE"},

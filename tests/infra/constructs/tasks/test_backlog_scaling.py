@@ -13,8 +13,6 @@ from tests.infra.support.autoscaling_harness import Policies, Simulation
 from tests.infra.support.metric_math import Point, Series, evaluate
 from tests.infra.support.templates import text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 TARGET = 5
 
 

@@ -18,8 +18,6 @@ from infra.stacks.observability import ObservabilityStack
 from tests.infra.conftest import Templates
 from tests.infra.support.templates import Properties, listed, resources, text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 Config = dict[str, Any]
 KINDS = ("receivers", "processors", "exporters")
 ALL = Observability()

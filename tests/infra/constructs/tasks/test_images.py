@@ -14,8 +14,6 @@ from tests.infra.support.dockerfile import Dockerfile
 from tests.infra.support.ecs_templates import Task, statements
 from tests.infra.support.templates import text
 
-pytestmark = pytest.mark.xdist_group("infra")
-
 DOCKERFILES = [
     "relay_container/Dockerfile",
     "inference_container/Dockerfile",

@@ -14,9 +14,6 @@ from axon.protocol.anthropic.unserved import (
     UNSERVED_IN_TOOLS,
 )
 
-# The SDK takes seconds to be imported: by one process of the tests, and only there.
-pytestmark = pytest.mark.xdist_group("anthropic")
-
 REQUEST: dict[str, Any] = {"model": "echo", "max_tokens": 9}
 HEADERS = {"workspace_id"}
 """Arguments of the SDK that it sends as headers."""
