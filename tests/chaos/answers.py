@@ -45,6 +45,8 @@ class Answer:
         Of the client and the question; the idempotency key too.
     previous : Answer | None
         The answer that it continues.
+    conversation : str
+        Id of the named conversation in which it was asked.
     limit : int | None
         `max_output_tokens` of the request.
     ends_within_s : float
@@ -63,6 +65,9 @@ class Answer:
     expected: str
     behaviour: Behaviour = Behaviour.READ
     previous: "Answer | None" = None
+    conversation: str = ""
+    stored_tokens: int | None = None
+    """Number of tokens in the database, of an answer that its client did not see to its end."""
     limit: int | None = None
     ends_within_s: float = 0.0
     doomed: bool = False
@@ -117,7 +122,8 @@ class Answer:
     @property
     def context(self) -> int:
         """Number of words before the next question of the conversation."""
-        return self.input_tokens + self.tokens
+        answered = self.tokens if self.stored_tokens is None else self.stored_tokens
+        return self.input_tokens + answered
 
     @property
     def input_tokens(self) -> int:
@@ -202,6 +208,8 @@ class Observations:
         self.rows: dict[str, dict[str, Any]] | None = None
         self.logs: dict[str, list[str]] = {}
         self.miscounted: list[str] = []
+        self.items: dict[str, list[list[str]] | None] = {}
+        """The items of each named conversation; None if they could not be listed."""
         self.faults: list[Record] = []
         self._owners: dict[str, Answer] = {}
         self._sent_ahead: dict[str, Record] = {}
@@ -271,6 +279,8 @@ class Observations:
                 self.logs[record.data["response_id"]] = record.data["events"]
             case Op.MISCOUNTED:
                 self.miscounted.append(record.data["conversation_id"])
+            case Op.ITEMS:
+                self.items[record.data["conversation_id"]] = record.data.get("items")
             case Op.FAULT:
                 self.faults.append(record)
             case Op.END:

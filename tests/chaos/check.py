@@ -13,6 +13,7 @@ from typing import Any
 
 from axon.adapters.valkey.due_index import GRACE_S
 from tests.chaos.answers import RESUME_WINDOW_S, TERMINAL, Answer, Fault, Observations
+from tests.chaos.check_conversations import broken_conversations, link
 from tests.chaos.history import Record, read
 from tests.chaos.plans import Behaviour
 
@@ -26,6 +27,11 @@ GIVEN_UP = {
 LOST_MESSAGE = "The answer was lost by a failure of the server. Please send the request again."
 FAILOVERS = ("fail over", "demote", "rewind", "kill valkey")
 """Faults after which Valkey's history is another one."""
+CLAIMED_S = 300.0
+"""Seconds for which a conversation stays locked after its request has died between the claim and
+the log (`docs/adr/0032-named-conversations.md`)."""
+_CLAIMING = ("front", "valkey", "postgres")
+"""Parts of the cloud that a claim needs."""
 _TYPES = {
     "completed": "response.completed",
     "incomplete": "response.incomplete",
@@ -88,6 +94,7 @@ class Verdict:
 def check(records: Iterable[Record]) -> Verdict:
     """Return which promises the history of a run shows to be broken."""
     observations = Observations.of(records)
+    link(observations)
     broken = [
         Broken(fault, answer.name, what)
         for answer in observations.answers.values()
@@ -95,7 +102,7 @@ def check(records: Iterable[Record]) -> Verdict:
     ]
     return Verdict(
         observations=observations,
-        broken=(*broken, *(Broken(*one) for one in _nobodys(observations))),
+        broken=(*broken, *(Broken(*one) for one in _of_none(observations))),
     )
 
 
@@ -103,7 +110,7 @@ def _seen(answer: Answer, run: Observations) -> Findings:
     """Judge what its client saw."""
     yield from answer.irregular
     yield from _strays(answer, loses=bool(run.run.get("losses")))
-    yield from _ending(answer, losses=run.run.get("losses"))
+    yield from _ending(answer, losses=run.run.get("losses"), faults=run.faults)
     yield from _limits(answer)
     yield from _errors(answer)
     if answer.types != sorted(answer.types, key=_rank):
@@ -126,7 +133,7 @@ def _strays(answer: Answer, *, loses: bool) -> Findings:
         yield Fault.REPEATED, f"events of another response: {answer.strays[0][:200]}"
 
 
-def _ending(answer: Answer, *, losses: str | None) -> Findings:
+def _ending(answer: Answer, *, losses: str | None, faults: Sequence[Record]) -> Findings:
     if answer.final is not None:
         took_s = answer.ended_at - answer.submitted_at
         if answer.ends_within_s and took_s > answer.ends_within_s:
@@ -137,12 +144,23 @@ def _ending(answer: Answer, *, losses: str | None) -> Findings:
         # One that had ended, as by its client's cancellation, is known to the database still.
         forgets = losses == "everything" or (losses and answer.doomed)
         honest = ("response_lost", "response_not_found") if forgets else ("response_lost",)
+        if _was_claimed(answer, faults):
+            honest = (*honest, "conversation_locked")
         if not answer.forgotten.startswith(honest):
             yield Fault.LOST, f"refused: {answer.forgotten}"
     elif losses and answer.doomed and not answer.events:
         return  # the fault deleted its job, and its log was lost before its first event came
     elif not answer.left and not answer.irregular:
         yield Fault.SILENT, f"no end within {answer.ends_within_s:g} s"
+
+
+def _was_claimed(answer: Answer, faults: Sequence[Record]) -> bool:
+    """Return whether its conversation may be claimed for a request that has died since."""
+    return bool(answer.conversation) and any(
+        fault.at > answer.asked_at - CLAIMED_S
+        and any(part in fault.data["what"] for part in _CLAIMING)
+        for fault in faults
+    )
 
 
 def _limits(answer: Answer) -> Findings:
@@ -209,7 +227,7 @@ def _kept(answer: Answer, run: Observations) -> Findings:
         yield from _row(answer, run, loses=bool(run.run.get("losses")))
     logged = run.logs.get(answer.response_id)
     if logged is not None:
-        yield from _log(answer, logged, loses=bool(run.run.get("losses")))
+        yield from _log(answer, logged, run)
 
 
 def _row(answer: Answer, run: Observations, *, loses: bool) -> Findings:
@@ -243,6 +261,10 @@ def _completed_after_failover(
         return False
     # The API's time is in whole seconds.
     since, until = answer.asked_at - GRACE_S, row["response"]["completed_at"] + 1
+    return _failed_over(faults, since=since, until=until)
+
+
+def _failed_over(faults: Sequence[Record], *, since: float, until: float = float("inf")) -> bool:
     return any(
         fault.data["what"].startswith(FAILOVERS) and since <= fault.at <= until for fault in faults
     )
@@ -284,15 +306,17 @@ def _conversation(answer: Answer, row: dict[str, Any], rows: dict[str, dict[str,
         yield Fault.STORED, f"not in conversation {earlier['conversation_id']} in the database"
 
 
-def _log(answer: Answer, logged: list[str], *, loses: bool) -> Findings:
+def _log(answer: Answer, logged: list[str], run: Observations) -> Findings:
     """Compare the log with what came, byte for byte.
 
     The log of a response that has ended is held by nobody: where a server lost its newest data it
     may be shorter, but never another one.
     """
-    if loses and answer.forgotten.startswith("response_lost"):
-        # Its reader was ahead of what the failover left, and got this error: another attempt may
-        # have put other events in their place (ADR 27).
+    loses = bool(run.run.get("losses"))
+    unread = answer.left and _failed_over(run.faults, since=answer.asked_at)
+    if loses and (unread or answer.forgotten.startswith("response_lost")):
+        # Its reader was ahead of what the failover left, and got this error, or was gone: another
+        # attempt may have put other events in their place (ADR 27).
         return
     received = [event.data for event in answer.events]
     if loses and answer.status in ("failed", "cancelled"):
@@ -325,7 +349,9 @@ def _closes(data: str) -> bool:
     return event_type in TERMINAL or _rank(event_type) > _rank("response.output_text.delta")
 
 
-def _nobodys(run: Observations) -> Iterator[tuple[Fault, str, str]]:
+def _of_none(run: Observations) -> Iterator[tuple[Fault, str, str]]:
+    """Judge what concerns no single answer."""
+    yield from broken_conversations(run)
     # A response whose event 0 was lost before its client received it is answered for nobody.
     if not run.run.get("losses"):
         told = {answer.response_id for answer in run.answers.values()}

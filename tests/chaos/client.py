@@ -14,6 +14,7 @@ from openai.resources.responses.responses import AsyncResponsesConnection
 from websockets.exceptions import WebSocketException
 
 from tests.chaos.answers import Answer, Observations
+from tests.chaos.conversations import ClientConversation
 from tests.chaos.history import History, Op
 from tests.chaos.http_connection import HttpConnection
 from tests.chaos.plans import Behaviour, Plan, plan
@@ -23,6 +24,9 @@ BROKEN = (OpenAIError, HTTPError, WebSocketException, OSError, TimeoutError)
 LONGEST_PAUSE_S = 1.0
 SENT_AHEAD = 0.2
 """Share of the questions that are sent while the answer before them still comes."""
+LOCKED_S = 20.0
+"""Time for asking again in a conversation that is locked: longer than an answer continues
+whose client has left, unless a failover gives it more time."""
 REREAD_S = 5.0
 """Time for reading an answer again; that it does not come in this time proves nothing."""
 
@@ -47,6 +51,8 @@ class Client:
         Shows the answers as the history has them.
     over_http : bool
         Ask over HTTP; else over a WebSocket.
+    in_conversations : bool
+        Ask in named conversations, each question in turn; else continue single answers.
     """
 
     def __init__(
@@ -60,8 +66,14 @@ class Client:
         history: History,
         observations: Observations,
         over_http: bool = False,
+        in_conversations: bool = False,
     ) -> None:
         self._name = name
+        self._conversation = (
+            ClientConversation(name=name, openai=openai, within_s=silent_s)
+            if in_conversations
+            else None
+        )
         self._over_http = over_http
         self._openai = openai
         self._random = random
@@ -87,14 +99,18 @@ class Client:
             following, ahead = plan(self._random), None
             if self._sends_ahead(following) and not stop.is_set():
                 ahead = (f"{self._name}-{number + 1}", following)
+            conversation = await self._conversation.next() if self._conversation else ""
             answer = await self.ask(
                 f"{self._name}-{number}",
                 drawn,
-                previous if drawn.continues else None,
+                previous if drawn.continues and not conversation else None,
+                conversation=conversation,
                 ahead=ahead,
             )
             if answer.continuable:
                 previous = answer
+            if self._conversation:
+                self._conversation.note(answer)
             drawn = following
         await self.close()
 
@@ -113,6 +129,7 @@ class Client:
         drawn: Plan,
         previous: Answer | None = None,
         *,
+        conversation: str = "",
         doomed: bool = False,
         ahead: tuple[str, Plan] | None = None,
     ) -> Answer:
@@ -125,6 +142,7 @@ class Client:
             expected=drawn.expected,
             behaviour=drawn.behaviour,
             previous=previous and previous.name,
+            conversation=conversation,
             limit=drawn.limit,
             ends_within_s=self._silent_s,
             doomed=doomed,
@@ -207,8 +225,7 @@ class Client:
             self._add(Op.SUBMIT, answer)
             ahead, self._ahead = self._ahead, None
             if ahead != (answer.name, self._connections):
-                previous = answer.previous.response_id if answer.previous else None
-                await self._create(connection, answer.name, drawn, previous)
+                await self._create(connection, answer.name, drawn, answer)
             return
         await self._resume(connection, answer, len(answer.events) - 1)
         if self._acted and drawn.behaviour is Behaviour.CANCEL:
@@ -219,15 +236,18 @@ class Client:
         connection: Connection,
         name: str,
         drawn: Plan,
-        previous: str | None = None,
+        answer: Answer | None = None,
     ) -> None:
+        """Ask a question: one that is sent ahead continues nothing."""
+        previous, conversation = (answer.previous, answer.conversation) if answer else (None, "")
         await self._send(
             connection,
             type="response.create",
             model="echo",
             input=drawn.prompt,
             idempotency_key=name,
-            **({"previous_response_id": previous} if previous else {}),
+            **({"previous_response_id": previous.response_id} if previous else {}),
+            **({"conversation": conversation} if conversation else {}),
             **({"max_output_tokens": drawn.limit} if drawn.limit else {}),
         )
 
@@ -267,10 +287,12 @@ class Client:
         self._refused(answer, what)
 
     def _refused(self, answer: Answer, what: str) -> None:
-        """Raise AskAgainError for `retry_unknown_s` seconds; then the answer is forgotten."""
+        """Raise AskAgainError for some time; then the answer is forgotten."""
         now = time.monotonic()
         self._unknown_since = since = self._unknown_since or now
-        if now - since < self._retry_unknown_s and not what.startswith("response_lost"):
+        locked = what.startswith("conversation_locked")
+        within_s = LOCKED_S if locked else self._retry_unknown_s
+        if now - since < within_s and not what.startswith("response_lost"):
             raise AskAgainError(what)
         self._unknown_since = None
         self._add(Op.FORGOTTEN, answer, what=what)

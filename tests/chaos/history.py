@@ -18,7 +18,11 @@ class Op(StrEnum):
     `earlier`: the commit that runs beside today's, if any.
     """
     ASK = "ask"
-    """A new question: `prompt`, `expected`, `behaviour`, `previous`, `limit`, `ends_within_s`."""
+    """A new question: `prompt`, `expected`, `behaviour`, `previous`, `limit`, `ends_within_s`.
+
+    `conversation`: the named conversation in which it is asked; the one before it there is
+    `previous` then.
+    """
     SUBMIT = "submit"
     """`response.create` is sent, perhaps again."""
     SEND_AHEAD = "send ahead"
@@ -51,6 +55,8 @@ class Op(StrEnum):
     """A row of the table `responses`, in the end: `row`."""
     MISCOUNTED = "miscounted"
     """A conversation whose counters differ from its rows, in the end: `conversation_id`."""
+    ITEMS = "items"
+    """The items of a named conversation, in the end: `conversation_id`, and `items` or `error`."""
     LOG = "log"
     """The event log of `response_id`, in the end: `events`."""
     END = "end"

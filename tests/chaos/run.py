@@ -16,6 +16,7 @@ from tests.chaos.beside import Versions, unread
 from tests.chaos.check import Verdict, check
 from tests.chaos.client import Client
 from tests.chaos.cloud import DEADLINE_S, ChaosCloud, running_cloud
+from tests.chaos.conversations import items_of
 from tests.chaos.earlier import EarlierTree
 from tests.chaos.faults import Done, Faults, Losses
 from tests.chaos.figures import Figures, figures
@@ -205,12 +206,15 @@ class _Course:
         ):
             self._openai, self._group = openai, group
             # The front of an earlier version may serve no WebSocket.
-            sockets = [openai] if self._seen.run.get("earlier") else [openai, front]
+            earlier = bool(self._seen.run.get("earlier"))
+            sockets = [openai] if earlier else [openai, front]
             for number in range(self._what.clients):
-                # Half of them speak HTTP; the others use each of the two WebSockets.
+                # Half of them speak HTTP, a third of these in named conversations; the others use
+                # each of the two WebSockets.
                 client = self._client(
                     f"{number}",
                     over_http=number % 2 == 1,
+                    in_conversations=number % 6 == 1 and not earlier,
                     openai=sockets[number // 2 % len(sockets)],
                 )
                 group.create_task(client.run(stop))
@@ -220,7 +224,12 @@ class _Course:
             stop.set()
 
     def _client(
-        self, name: str, *, over_http: bool = False, openai: AsyncOpenAI | None = None
+        self,
+        name: str,
+        *,
+        over_http: bool = False,
+        in_conversations: bool = False,
+        openai: AsyncOpenAI | None = None,
     ) -> Client:
         name = f"{self._what.seed}-{name}"
         return Client(
@@ -232,6 +241,7 @@ class _Course:
             history=self._history,
             observations=self._seen,
             over_http=over_http,
+            in_conversations=in_conversations,
         )
 
     def _expire(self, count: int) -> None:
@@ -251,6 +261,11 @@ class _Course:
         left = await quiet.wait(within_s=QUIET_WITHIN_S)
         ids = [answer.response_id for answer in self._answers if answer.response_id]
         self._history.extend([record async for record in logs(self._valkey, ids)])
+        key, url = self._cloud.api_key, self._cloud.addresses.front_url
+        conversations = sorted({one.conversation for one in self._answers} - {""})
+        async with AsyncOpenAI(api_key=key, base_url=url) as openai:
+            listed = items_of(openai, conversations, within_s=QUIET_WITHIN_S)
+            self._history.extend([record async for record in listed])
         dsn = self._cloud.addresses.postgres.dsn()
         self._history.extend([record async for record in database(dsn)])
         self._history.add(Op.END)

@@ -23,7 +23,10 @@ LEFT JOIN (
     FROM responses GROUP BY conversation_id
 ) counted USING (conversation_id)
 WHERE (conversations.responses, conversations.input_tokens, conversations.output_tokens)
-    IS DISTINCT FROM (counted.responses, counted.input_tokens, counted.output_tokens)
+    IS DISTINCT FROM (
+        coalesce(counted.responses, 0), coalesce(counted.input_tokens, 0),
+        coalesce(counted.output_tokens, 0)
+    )
 """
 
 

@@ -165,19 +165,21 @@ def test_check_finds_a_refusal_unless_the_servers_forget_everything() -> None:
         assert faults(sample.end()) == found
 
 
-def test_check_lets_the_log_hold_other_events_where_the_client_was_told_that_its_own_are_lost() -> (
-    None
-):
+def test_check_lets_the_log_hold_other_events_where_the_client_knows_that_or_has_left() -> None:
     for losses, told, found in (
-        ("some", True, set()),
-        ("some", False, {Fault.WRONG, Fault.SILENT}),
+        ("some", Op.FORGOTTEN, set()),
+        ("some", Op.LEAVE, set()),
+        ("some", None, {Fault.WRONG, Fault.SILENT}),
     ):
         sample = HistorySample(losses=losses)
         sample.ask("c", "one")
         frames = sample.events("c", [created("c"), delta("c", "one")])
-        if told:
-            sample.add(Op.FORGOTTEN, "c", what="response_lost: replaced")
-        final = response("c", "one", "completed", input_tokens=1)
+        if told is not None:
+            sample.add(told, "c", what="response_lost: replaced")
+        if told is Op.LEAVE:
+            sample.add(Op.FAULT, what="fail over valkey for 5 s", hit={})
+        status = "cancelled" if told is Op.LEAVE else "completed"
+        final = response("c", "one", status, input_tokens=1)
         sample.store("c", final, [frames[0], json.dumps(delta("c", "other"))])
         assert faults(sample.end()) == found
 
