@@ -16,6 +16,10 @@ class KeyAuthenticator(Protocol):
         """Return the principal of a valid key, or None."""
         ...
 
+    def recent(self, secret: str) -> Principal | None:
+        """Return the principal of a key that was valid a moment ago, or None."""
+        ...
+
 
 class Authenticator:
     """Finds the principal of a request by its API key.
@@ -32,8 +36,16 @@ class Authenticator:
         self._keys = keys
         self._trusted_proxies = trusted_proxies
 
-    async def authenticate(self, request: web.Request) -> Principal:
+    async def authenticate(self, request: web.Request, *, opens: bool = False) -> Principal:
         """Return the principal of a request.
+
+        Parameters
+        ----------
+        request : web.Request
+            The request.
+        opens : bool
+            The request opens a response, and does nothing before. The event log refuses that for a
+            revoked key, so one that was valid a moment ago is not asked for again.
 
         Raises
         ------
@@ -50,6 +62,8 @@ class Authenticator:
                 code="invalid_api_key",
                 status=401,
             )
+        if opens and (recent := self._keys.recent(secret)) is not None:
+            return recent
         try:
             principal = await self._keys.authenticate(
                 secret, address=_address_of(request, self._trusted_proxies)

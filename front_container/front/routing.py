@@ -68,6 +68,8 @@ class Route:
         Answers the requests.
     errors : ErrorShape
         The errors of its API.
+    opens : bool
+        Each request opens a response, and does nothing before (`Authenticator.authenticate`).
     """
 
     method: str
@@ -75,6 +77,7 @@ class Route:
     operation: Operation
     endpoint: Endpoint
     errors: ErrorShape = OPENAI
+    opens: bool = False
 
 
 def add_routes(
@@ -82,25 +85,22 @@ def add_routes(
 ) -> None:
     """Add routes to an application; there is no other way to one, so each has a description."""
     for route in routes:
-        if isinstance(route, Route):
-            handler = _handler(context, route.endpoint, route.errors)
-        else:
-            handler = route.handler
+        handler = _handler(context, route) if isinstance(route, Route) else route.handler
         application.router.add_route(route.method, route.path, handler)
 
 
-def _handler(context: FrontContext, endpoint: Endpoint, errors: ErrorShape) -> Handler:
+def _handler(context: FrontContext, route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         with context.requests.open(request) as opened:
             try:
-                principal = await context.authenticator.authenticate(request)
+                principal = await context.authenticator.authenticate(request, opens=route.opens)
                 opened.key_id = principal.key_id
-                answer = await endpoint(Call(request, principal))
+                answer = await route.endpoint(Call(request, principal))
             except ConnectionResetError:
                 return web.Response()  # nobody receives it: the client has left
             except Exception as error:
                 log_failure(request, error)
-                answer = refusal(request, error, errors)
+                answer = refusal(request, error, route.errors)
             await _send(request, answer)
             return answer
 

@@ -83,6 +83,7 @@ def routes(context: FrontContext) -> Sequence[Route]:
             operation=described.CHAT,
             endpoint=_Endpoint(context, _CHAT).create,
             errors=_CHAT.errors,
+            opens=True,
         ),
         Route(
             method="POST",
@@ -90,6 +91,7 @@ def routes(context: FrontContext) -> Sequence[Route]:
             operation=described.TEXT,
             endpoint=_Endpoint(context, _TEXT).create,
             errors=_TEXT.errors,
+            opens=True,
         ),
     )
 

@@ -31,6 +31,7 @@ def routes(context: FrontContext) -> Sequence[Route]:
             path=_PATH,
             operation=described.CREATE,
             endpoint=endpoints.create,
+            opens=True,
             errors=MESSAGES,
         ),
         Route(

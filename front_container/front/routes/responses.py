@@ -51,6 +51,7 @@ def routes(context: FrontContext) -> Sequence[Route]:
             path=_PATH,
             operation=described.CREATE,
             endpoint=endpoints.create,
+            opens=True,
         ),
         Route(
             method="POST",

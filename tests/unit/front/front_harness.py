@@ -29,6 +29,8 @@ BUSY_KEY = "sk-busy"
 """A key from an address that has tried too many wrong ones."""
 AWAY_KEY = "sk-away"
 """A key that cannot be looked up."""
+RECENT_KEY = "sk-recent"
+"""A key that was valid a moment ago, and is no longer."""
 ALIAS = "fast"
 MAX_BODY_BYTES = 100_000
 HELD_BYTES = 150_000
@@ -47,6 +49,9 @@ class KeysStub:
             raise UnavailableError("the database is away")
         tenants = {KEY: TENANT, OTHER_KEY: "tenant-2"}
         return a_principal(tenants[secret]) if secret in tenants else None
+
+    def recent(self, secret: str) -> Principal | None:
+        return a_principal(TENANT) if secret == RECENT_KEY else None
 
 
 class FrontHarness:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
@@ -5,6 +7,8 @@ from multidict import CIMultiDict
 from axon.tenants.principal import Principal
 from front.authentication import Authenticator
 from tests.support.principals import a_principal
+from tests.unit.axon.samples import MODEL, TENANT
+from tests.unit.front.front_harness import RECENT_KEY, FrontHarness
 
 BALANCER = "10.40.0.7"
 
@@ -18,6 +22,9 @@ class RecordingKeys:
     async def authenticate(self, _secret: str, *, address: str | None = None) -> Principal:
         self.address = address
         return a_principal("tenant")
+
+    def recent(self, _secret: str) -> None:
+        return None
 
 
 @pytest.mark.parametrize(
@@ -50,3 +57,27 @@ async def test_authenticator_takes_the_clients_address_from_trusted_proxies_alon
     authenticator = Authenticator(keys=keys, trusted_proxies=trusted_proxies)
     await authenticator.authenticate(request)
     assert keys.address == address
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/responses", {"input": "hello"}),
+        ("/v1/responses", {"input": "hello", "previous_response_id": "resp_unknown"}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hello"}]}),
+        ("/v1/completions", {"prompt": "hello"}),
+        ("/v1/messages", {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 9}),
+        ("/v1/responses/input_tokens", {"input": "hello"}),
+    ],
+)
+async def test_key_that_was_revoked_a_moment_ago_is_refused_at_once(
+    harness: FrontHarness, path: str, body: dict[str, Any]
+) -> None:
+    harness.responses.valkey.revoked_keys.add(a_principal(TENANT).key_id)
+    headers = {"Authorization": f"Bearer {RECENT_KEY}", "Idempotency-Key": "one"}
+    for _ in range(2):
+        async with harness.client.post(
+            path, json={"model": MODEL} | body, headers=headers
+        ) as answer:
+            assert answer.status == 401
+    assert harness.responses.jobs_sent() == []

@@ -93,6 +93,18 @@ async def test_api_keys_renew_a_busy_key_once_for_all_its_requests() -> None:
 
 
 @in_virtual_time
+async def test_api_keys_know_a_key_until_it_is_looked_up_again() -> None:
+    keys = api_keys(store=CountedStore())
+    key, secret = await keys.create(tenant_id="t", name="n")
+    assert keys.recent(secret) is None
+    await seconds(FRESH_S / 2)
+    assert await keys.authenticate(secret)
+    assert keys.recent(secret) == key.principal
+    await seconds(FRESH_S / 2)
+    assert keys.recent(secret) is None, "its look-up was 4 s ago, wherever it was noted"
+
+
+@in_virtual_time
 async def test_api_keys_accept_a_known_key_for_a_minute_while_the_store_is_away() -> None:
     store = CountedStore()
     keys = api_keys(store=store)

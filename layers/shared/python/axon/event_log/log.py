@@ -313,7 +313,13 @@ class EventLog(AttemptLog, LogIndexes, Protocol):
         ...
 
     async def repeated(
-        self, idempotency: str, *, fingerprint: str, connection_id: str, lane: str
+        self,
+        idempotency: str,
+        *,
+        fingerprint: str,
+        connection_id: str,
+        lane: str,
+        key_id: str = "",
     ) -> Opening | None:
         """Do what `open` does for a repeated request, for one that cannot be opened.
 

@@ -27,7 +27,7 @@ class NewResponse:
     fingerprint : str
         Digest of the request, to tell a repeated request from another one under the same key.
     key_id : str
-        Id of the API key that made the request.
+        Id of the API key that made the request; one that Valkey knows as revoked opens nothing.
     cancel_on_disconnect : bool | None
         True to cancel it as soon as its connection ends, without a resume window; None to do as the
         connection says that it is delivered to then.
@@ -56,6 +56,7 @@ class OpenResult(StrEnum):
     NO_MODEL: no model is known at all, as when Valkey has just lost its data.
     REPEATED: an earlier request had the same idempotency key.
     GONE: the connection is closed.
+    REVOKED: the API key was revoked.
     FULL: Valkey has no memory for new requests.
     TENANT_FULL: the tenant holds as much of Valkey's memory as one tenant may.
     CONNECTION_FULL: the connection holds as much of it as one connection may.
@@ -68,6 +69,7 @@ class OpenResult(StrEnum):
     NO_MODEL = "no_model"
     NO_RELAY = "no_relay"
     GONE = "gone"
+    REVOKED = "revoked"
     FULL = "full"
     TENANT_FULL = "tenant_full"
     CONNECTION_FULL = "connection_full"

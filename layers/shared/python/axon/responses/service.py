@@ -39,6 +39,7 @@ from axon.responses.terminator import ResponseTerminator, unknown_response
 from axon.responses.warm_up import UNSENT, WarmUps
 from axon.scaling import WorkerScaler
 from axon.tenants.principal import Principal
+from axon.tenants.revocation import REVOKED_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -164,6 +165,7 @@ class ResponseService:
                 fingerprint=fingerprint(request),
                 connection_id=connection_id,
                 lane=lane_of(request.stream_id),
+                key_id=principal.key_id,
             )
             if opening is None:
                 raise
@@ -180,6 +182,8 @@ class ResponseService:
         match opening.outcome:
             case OpenResult.GONE:
                 return None
+            case OpenResult.REVOKED:
+                raise REVOKED_KEY
             case OpenResult.NO_RELAY:
                 raise UnavailableError(NO_RELAY)
             case OpenResult.REPEATED:

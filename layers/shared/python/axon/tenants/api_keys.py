@@ -16,6 +16,7 @@ from axon.tenants.known_keys import KnownKeys
 from axon.tenants.lookups import BriefLookups, SharedLookups
 from axon.tenants.principal import ALL_SCOPES, Principal
 from axon.tenants.process_counts import AddressLookups, UnknownKeys
+from axon.tenants.recent_keys import RecentKeys
 from axon.tenants.revocation import OpenConnections
 from axon.tenants.wrong_keys import WrongKeys
 
@@ -183,6 +184,7 @@ class ApiKeys:
         self._cache = cache
         self._lookups = BriefLookups()
         self._renewals = SharedLookups[Principal | None]()
+        self._recent = RecentKeys()
         self._known_keys = KnownKeys(store=store)
         self._wrong_keys = wrong_keys
         self._address_lookups = AddressLookups()
@@ -234,6 +236,7 @@ class ApiKeys:
         if known.unknown or (known.principal is None and self._unknown_keys.has(key_hash)):
             return None
         if known.principal is not None and known.age_s < FRESH_S:
+            self._recent.note(key_hash, known.principal, FRESH_S - known.age_s)
             return known.principal
         if known.principal is not None and known.age_s < self._stale_s:
             # Once for all requests of the key: else each time that it is due, as many look-ups
@@ -249,6 +252,16 @@ class ApiKeys:
         else:
             await self._remember(key_hash, principal, address)
         return principal
+
+    def recent(self, secret: str) -> Principal | None:
+        """Return the principal of a key that is not looked up again yet, without asking anybody.
+
+        For requests that the event log refuses for a revoked key (`OpenResult.REVOKED`). A
+        revocation that Valkey does not have takes effect within `FRESH_S`.
+        """
+        principal = self._recent.get(hash_key(secret))
+        # A key without an id is none that the log could ask for.
+        return principal if principal is not None and principal.key_id else None
 
     async def list(self) -> Sequence[ApiKey]:
         """Return all keys, oldest first."""

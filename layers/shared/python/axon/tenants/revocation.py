@@ -21,6 +21,9 @@ REVOKED = RequestError(
     code="invalid_api_key",
     status=401,
 )
+REVOKED_KEY = RequestError(
+    "The API key has been revoked. Send a valid one.", code="invalid_api_key", status=401
+)
 
 
 class KeyState(Enum):

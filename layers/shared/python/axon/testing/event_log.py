@@ -31,7 +31,7 @@ class FakeValkey(FakeLogState):
     `published` records (relay id, payload) of every publish. `models` exist even while no worker
     has announced them in the `directory`. A `disconnected` relay, a dead one for example, gets no
     grants. `dead_workers` are incarnations that do not beat any more, `registered_workers` are ids.
-    `worker_id` is that of the worker that claims.
+    `worker_id` is that of the worker that claims. `revoked_keys` open nothing.
     """
 
     @override
@@ -42,6 +42,8 @@ class FakeValkey(FakeLogState):
             return opened
         if response.connection_id in self._gone:
             return Opening(OpenResult.GONE)
+        if response.key_id in self.revoked_keys:
+            return Opening(OpenResult.REVOKED)
         if response.fingerprint:
             repeated = self._answer_repeated(
                 response.idempotency, response.fingerprint, response.connection_id, response.lane
@@ -83,10 +85,18 @@ class FakeValkey(FakeLogState):
 
     @override
     async def repeated(
-        self, idempotency: str, *, fingerprint: str, connection_id: str, lane: str
+        self,
+        idempotency: str,
+        *,
+        fingerprint: str,
+        connection_id: str,
+        lane: str,
+        key_id: str = "",
     ) -> Opening | None:
         if connection_id in self._gone:
             return Opening(OpenResult.GONE)
+        if key_id in self.revoked_keys:
+            return Opening(OpenResult.REVOKED)
         return self._answer_repeated(idempotency, fingerprint, connection_id, lane)
 
     def _answer_repeated(

@@ -37,6 +37,7 @@ class FakeLogState(FakeLogIndexes):
         self.published: list[tuple[str, bytes]] = []
         self.disconnected: set[str] = set()
         self.dead_workers: set[str] = set()
+        self.revoked_keys: set[str] = set()
         self.registered_workers: set[str] = set()
         self.worker_id = ""
         self.attempt_notes = FakeAttemptNotes(self._find)

@@ -73,7 +73,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
         self._keep_s = deadlines.keep_ended_s(retention_s)
         self._keep_open_s = deadlines.keep_open_s + self._retention_s
         timed = ("held", "generation", "now_ms", "progress")
-        self._open = Script(valkey, "open", after=(*_MOVING, "repeated"))
+        self._open = Script(valkey, "open", after=(*_MOVING, "repeated", "revoked"))
         claims = ("format", *timed, "publish", "attempts")
         self._claim = Script(valkey, "claim", after=claims)
         self._append = Script(valkey, "append", after=(*timed, "publish"))
@@ -84,7 +84,9 @@ class ValkeyEventLog(ValkeyLogIndexes):
             valkey, "restore", after=("format", "held", "now_ms", "progress", "relay_of", "lanes")
         )
         self._resume = Script(valkey, "resume", after=_MOVING, when_full=True)
-        self._repeat = Script(valkey, "repeat", after=(*_MOVING, "repeated"), when_full=True)
+        self._repeat = Script(
+            valkey, "repeat", after=(*_MOVING, "repeated", "revoked"), when_full=True
+        )
         self._replication = Replication(valkey)
         self._checkpoint = Script(
             valkey, "checkpoint", after=("generation", "now_ms", "held"), when_full=True
@@ -368,7 +370,13 @@ class ValkeyEventLog(ValkeyLogIndexes):
 
     @override
     async def repeated(
-        self, idempotency: str, *, fingerprint: str, connection_id: str, lane: str
+        self,
+        idempotency: str,
+        *,
+        fingerprint: str,
+        connection_id: str,
+        lane: str,
+        key_id: str = "",
     ) -> Opening | None:
         keys = [
             keys_of.idempotency(idempotency),
@@ -376,7 +384,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             keys_of.RELAYS,
             keys_of.ABANDONED,
         ]
-        arguments = [fingerprint, connection_id, lane, *self._move_arguments()]
+        arguments = [fingerprint, connection_id, lane, *self._move_arguments(), key_id]
         outcome = await self._repeat(keys=keys, args=arguments)
         return codec.opening(outcome) if outcome else None
 

@@ -30,6 +30,10 @@ end
 if not followed and redis.call('HEXISTS', connection, 'gone') == 1 then
   return { 'gone' }
 end
+-- The caller may know the key from a moment ago, and not have asked whether it is revoked since.
+if is_revoked(ARGV[14]) then
+  return { 'revoked' }
+end
 if ARGV[13] ~= '' then
   local repeated = answer_repeated(first, ARGV[13], ARGV[3], ARGV[19], connection, running, relays, abandoned,
     { ARGV[9], ARGV[10], ARGV[21], ARGV[22] }, ARGV[23], ARGV[15])
