@@ -22,6 +22,11 @@ class LanePlace:
             await self._before.wait_left()
             self._before = None
 
+    @property
+    def waits(self) -> bool:
+        """True while an answer before it has not been sent."""
+        return self._before is not None and not self._before.is_left
+
     async def wait_left(self) -> None:
         """Wait until the place is left."""
         await self._left.wait()

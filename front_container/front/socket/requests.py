@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
 
 from axon.directory.connections import ConnectionDirectory
 from axon.event_log.log import LoggedEvent
@@ -68,7 +68,7 @@ class SocketRequests:
 
     @asynccontextmanager
     async def begun(
-        self, event: CreateResponse | ResumeResponse, *, left: Callable[[], bool]
+        self, event: CreateResponse | ResumeResponse, *, left: Callable[[], bool], waits: bool
     ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
         """Begin a response, or find one; give its events, and attend it while they are read.
 
@@ -78,6 +78,8 @@ class SocketRequests:
             The request.
         left : Callable[[], bool]
             Called where the events are not read to their end; returns whether the client has left.
+        waits : bool
+            The events are read later: nothing is kept of them meanwhile.
 
         Raises
         ------
@@ -92,9 +94,11 @@ class SocketRequests:
         cancels = event.cancel_on_disconnect
         if cancels is None:
             cancels = self._cancel_on_disconnect
-        with self._reader.expected() as expected:
+        with nullcontext() if waits else self._reader.expected() as expected:
             response_id = await self._submit(
-                event, response_id=expected.response_id, left=left if cancels else None
+                event,
+                response_id=expected.response_id if expected else "",
+                left=left if cancels else None,
             )
             opened = self._reader.open(
                 response_id,

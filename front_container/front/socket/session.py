@@ -208,7 +208,8 @@ class SocketSession:
             case CancelResponse() | DeleteResponse() as control:
                 await self._control(control)
             case CreateResponse() | ResumeResponse() as request:
-                async with self._requests.begun(request, left=self._client_left) as events:
+                begun = self._requests.begun(request, left=self._client_left, waits=place.waits)
+                async with begun as events:
                     # The response is attended meanwhile, and its log kept.
                     await place.turn()
                     async for event in events:

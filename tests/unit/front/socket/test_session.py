@@ -68,6 +68,8 @@ def test_session_keeps_a_response_attended_that_waits_in_its_lane() -> None:
             harness.create()
             ids = await harness.submitted(2)
             await harness.settled()
+            # Nothing is kept of the second one meanwhile.
+            assert list(harness.responses.valkey.channels.listeners) == ids[:1]
             assert harness.reader.attended == frozenset(ids)
             for response_id in ids:
                 await harness.responses.answer(response_id, "x")
