@@ -49,7 +49,9 @@ class Departure:
 
         This takes `stop_timeout_s` and `CLOSING_S` at most.
         """
-        logger.info("relay %s leaves %d responses", self.relay_id, len(self.dispatcher.deliveries))
+        left = set(self.dispatcher.deliveries.values())
+        generation = self.log.generation
+        logger.info("relay %s leaves %d responses", self.relay_id, len(left))
         with suppress(TimeoutError):
             async with asyncio.timeout(self.stop_timeout_s):
                 # A renewal of the lease after its end would bring the relay back; a takeover after
@@ -59,7 +61,14 @@ class Departure:
                 # orderly shutdown is closed.
                 await self.dispatcher.halt()
                 await UNTIL_DONE.run(self.lease.end)
-                await asyncio.gather(self._everything_taken_over(), self._lost_ones_closed())
+                unclosed = set(self.dispatcher.deliveries.values())
+                await asyncio.gather(
+                    self._everything_taken_over(), self._lost_ones_closed(unclosed)
+                )
+                if self.log.generation != generation:
+                    # A failover meanwhile may have lost what was left for others: then it was not
+                    # taken over, though the directory has nothing of it any more.
+                    await self._lost_ones_closed(left)
         # Nobody knows whether the log has what is left now: Valkey was away, or there was no time
         # to wait for a worker.
         self.dispatcher.close_all()
@@ -71,17 +80,26 @@ class Departure:
         while await UNTIL_DONE.run(lambda: self.directory.undelivered(self.relay_id)):  # noqa: ASYNC110
             await asyncio.sleep(TAKEN_OVER_S)  # Valkey does not notify anybody of that
 
-    async def _lost_ones_closed(self) -> None:
-        """Close the connections of responses that have no log after `RESTORED_S`."""
+    async def _lost_ones_closed(self, deliveries: set[DeliveryCursor]) -> None:
+        """Close the connections of those responses that have no log after `RESTORED_S`."""
+        try:
+            await self._all_found(deliveries)
+        finally:
+            # Also when the time to stop is over before that.
+            for delivery in deliveries:
+                self.dispatcher.close(delivery.connection_id, [delivery.response_id])
+        await self.dispatcher.drain()
+
+    async def _all_found(self, deliveries: set[DeliveryCursor]) -> None:
+        """Take out the deliveries that the log has, until all are out or `RESTORED_S` are over."""
         for _ in range(round(RESTORED_S / LOOK_S)):
-            for delivery in tuple(self.dispatcher.deliveries.values()):
+            for delivery in tuple(deliveries):
                 if await self._has_log(delivery):
                     self.dispatcher.drop(delivery.response_id)
-            if not self.dispatcher.deliveries:
+                    deliveries.remove(delivery)
+            if not deliveries:
                 return
             await asyncio.sleep(LOOK_S)
-        self.dispatcher.close_all()
-        await self.dispatcher.drain()
 
     async def _has_log(self, delivery: DeliveryCursor) -> bool:
         """Return whether the log has the response for its client: another relay finds it then."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -101,6 +102,27 @@ def test_departure_hands_over_at_once_what_shares_a_connection_with_a_lost_respo
         await leaving
         assert harness.connections.deleted == ["c1"]
         assert posts[:-1] == [*author.written, *kept.written[had:]]
+
+    in_virtual_time(scenario)
+
+
+@pytest.mark.parametrize("stop_timeout_s", [STOP_TIMEOUT_S, 3.0])  # the local cloud has 3 s
+def test_departure_closes_the_connection_of_what_is_lost_before_another_relay_comes(
+    stop_timeout_s: float,
+) -> None:
+    async def scenario(harness: RelayHarness, other: RelayParts) -> None:
+        harness.relay.departure = replace(harness.relay.departure, stop_timeout_s=stop_timeout_s)
+        before = harness.valkey.snapshot()
+        author = await begun(harness, "c1", "a")
+        leaving = asyncio.create_task(leave(harness))
+        await eventually(lambda: not harness.dispatcher.deliveries)  # halted
+        await asyncio.sleep(1)
+        assert not leaving.done()
+        harness.valkey.rewind(before)
+        await other.lease.beat()
+        await leaving
+        assert harness.connections.deleted == ["c1"]
+        assert interrupted(harness, "c1", author)
 
     in_virtual_time(scenario)
 
