@@ -58,9 +58,14 @@ class Failover:
             # If this relay could not renew its own lease either, Valkey was away, and the others
             # are most likely alive: they get the time for another renewal.
             return
+        # One that has ended its lease itself closes what is lost (`relay.departure`).
+        died = set(await self._directory.lapsed()) if expired else ()
         for relay_id in expired:
             if relay_id == self._relay_id:
                 continue  # its lease has ended by Valkey's clock, and not yet by this one's
+            # First: a relay of which nothing is left is not listed any more.
+            if relay_id in died:
+                await self.close_lost(relay_id)
             while taken_over := await self._directory.take_over(
                 relay_id, successor_id=self._relay_id
             ):
@@ -73,6 +78,13 @@ class Failover:
             self._directory.take_over, self._relay_id, successor_id=self._relay_id, limit=EVERYTHING
         )
         return await UNTIL_DONE.run(take_over)
+
+    async def close_lost(self, relay_id: str) -> None:
+        """Close the connections of which a relay that has died knew that no log has a response."""
+        lost = await UNTIL_DONE.run(partial(self._directory.lost, relay_id))
+        for connection_id in lost:
+            self._taken_over(False)
+            self._dispatcher.close(connection_id)
 
     def deliver(self, taken_over: Iterable[TakenOver]) -> None:
         """Deliver responses that were taken over, or close their connections."""

@@ -36,6 +36,8 @@ class DeliveryReconciler:
       lost, or the answer to a takeover was: it is looked up in the log.
     - A delivery here may not be this relay's any more: it is dropped if another relay has it, and
       its connection is closed if Valkey has lost it, because its client would wait for nothing.
+      Until then the directory has a note of the connection: if this relay dies, the one that takes
+      over closes it.
 
     The directory and the dispatcher are not read in the same instant, so a difference counts only
     if two consecutive steps see it.
@@ -89,6 +91,7 @@ class DeliveryReconciler:
     async def _part_with(self, not_ours: set[str]) -> None:
         """Drop or close deliveries that the directory does not list for this relay."""
         self._not_ours = {key: self._not_ours.get(key, 0) + 1 for key in not_ours}
+        await self._note_lost()
         for response_id, steps in self._not_ours.items():
             if steps < 2:
                 continue
@@ -102,6 +105,17 @@ class DeliveryReconciler:
                 self._dispatcher.drop(response_id, to=Destination.of(meta))
             else:
                 self._dispatcher.close(delivery.connection_id)
+
+    async def _note_lost(self) -> None:
+        """Note what the log does not confirm after a failover, without waiting for another look."""
+        deliveries = (self._dispatcher.deliveries.get(key) for key in self._not_ours)
+        lost = {
+            delivery.connection_id
+            for delivery in deliveries
+            if delivery is not None and delivery.generation != self._log.generation
+        }
+        if lost:
+            await self._directory.note_lost(self._relay_id, lost)
 
     async def _find(self, unknown: set[str]) -> None:
         for response_id in unknown & self._unknown:

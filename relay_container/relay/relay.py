@@ -103,3 +103,4 @@ class Relay:
         self.dispatcher.accept()
         await UNTIL_BACK.run(self.lease.beat)
         self.failover.deliver(left)
+        await self.failover.close_lost(self.relay_id)

@@ -127,6 +127,24 @@ def test_departure_closes_the_connection_of_what_is_lost_before_another_relay_co
     in_virtual_time(scenario)
 
 
+def test_failover_closes_what_a_relay_has_found_lost_before_it_was_killed() -> None:
+    async def scenario(harness: RelayHarness, other: RelayParts) -> None:
+        author = await lost(harness, "c1")
+        kept = await begun(harness, "c2", "a")
+        await harness.relay.reconciler.step()
+        await other.lease.beat()
+        await harness.kill(harness.relay)
+        await other.failover.step()
+        await eventually(lambda: harness.connections.deleted == ["c1"])
+        assert interrupted(harness, "c1", author)
+        assert sorted(other.taken_over) == [False, True]
+        await kept.say("b")
+        harness.pump()
+        await harness.received(kept)
+
+    in_virtual_time(scenario)
+
+
 def test_departure_closes_what_it_could_not_look_up_in_time() -> None:
     """Valkey is away until the process ends, so nobody knows what the log has in the end."""
 

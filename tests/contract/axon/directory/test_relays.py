@@ -31,6 +31,15 @@ class TestRelayDirectory:
             assert await harness.relays.expired() == ["r1"]
         assert await harness.relays.undelivered("r1") == {"resp_1"}
 
+    async def test_lists_connections_whose_responses_are_lost(
+        self, harness: EventLogHarness
+    ) -> None:
+        many = {f"c{number}" for number in range(250)}
+        await harness.relays.note_lost("r1", many)
+        await harness.relays.note_lost("r1", {"c1", "more"})
+        assert await harness.relays.lost("r1") == many | {"more"}
+        assert await harness.relays.lost("r2") == set()
+
     async def test_removes_a_completed_delivery(self, harness: EventLogHarness) -> None:
         await harness.log.open(NEW)
         await harness.log.open(replace(NEW, response_id="resp_2"))

@@ -1,5 +1,6 @@
 """The directory of relays: which are alive, and what each still has to deliver."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +12,10 @@ LATE_RELAY_S = 30
 
 It may only be late with its heartbeat, and if it is dead, another takes its deliveries over.
 """
+
+LOST_S = 60
+"""Seconds for which `RelayDirectory.note_lost` counts: the relay itself closes such a connection
+within 4 s, and a takeover waits for its lease (2 s) and, after an outage, 6 s more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,17 @@ class RelayDirectory(Protocol):
 
         With a connection it changes nothing once the response was resumed at another one.
         """
+        ...
+
+    async def note_lost(self, relay_id: str, connection_ids: Collection[str]) -> None:
+        """Note that the relay has clients on these connections whose responses no log has.
+
+        Should it die, nobody else would know that they wait. For `LOST_S`.
+        """
+        ...
+
+    async def lost(self, relay_id: str) -> set[str]:
+        """Return the connections that the relay has noted as `note_lost` says."""
         ...
 
     async def expired(self) -> list[str]:

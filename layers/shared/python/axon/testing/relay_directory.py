@@ -1,13 +1,13 @@
 """The directories of relays and connections in memory, beside the logs that they deliver."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
 from axon.directory.connections import ConnectionDirectory
-from axon.directory.relays import LATE_RELAY_S, RelayDirectory, TakenOver
+from axon.directory.relays import LATE_RELAY_S, LOST_S, RelayDirectory, TakenOver
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
 from axon.event_log.lanes import LanePosition
 from axon.event_log.log import JournalRecord, LoggedEvent, ResponseMeta
@@ -55,6 +55,7 @@ STORED = (
     "_logs",
     "_relays",
     "_undelivered",
+    "_lost",
     "_connections",
     "_gone",
     "_cancelling",
@@ -72,6 +73,7 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
         self._logs: dict[str, FakeLog] = {}
         self._relays: dict[str, float] = {}
         self._undelivered: dict[str, set[str]] = {}
+        self._lost: dict[str, tuple[float, set[str]]] = {}
         self._connections: dict[str, str] = {}
         self._gone: set[str] = set()
         self._cancelling: set[str] = set()
@@ -106,6 +108,16 @@ class FakeRelays(RelayDirectory, ConnectionDirectory):
         self._undelivered.get(relay_id, set()).discard(response_id)
         if log:
             self._leave_lane(replace(log.meta, position=replace(log.meta.position, before="")))
+
+    @override
+    async def note_lost(self, relay_id: str, connection_ids: Collection[str]) -> None:
+        noted = await self.lost(relay_id)
+        self._lost[relay_id] = (self._clock() + LOST_S, noted | set(connection_ids))
+
+    @override
+    async def lost(self, relay_id: str) -> set[str]:
+        until, noted = self._lost.get(relay_id, (0.0, set()))
+        return set(noted) if self._clock() < until else set()
 
     @override
     async def expired(self) -> list[str]:

@@ -1,6 +1,7 @@
 """The directories in Valkey: relays with leases, models, live client connections."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import chain
 
 from typing_extensions import override
 
@@ -11,7 +12,7 @@ from axon.adapters.valkey.generation import GENERATION
 from axon.adapters.valkey.pages import members_of, page_of, pages
 from axon.directory.connections import CONNECTION_LIFE_S, ConnectionDirectory
 from axon.directory.models import SILENCE_S, ModelDirectory
-from axon.directory.relays import RelayDirectory, TakenOver
+from axon.directory.relays import LOST_S, RelayDirectory, TakenOver
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.models.desired import ModelChanges
 from axon.tenants.principal import Principal
@@ -19,6 +20,7 @@ from axon.tenants.principal import Principal
 _TOMBSTONE_S = 120
 """Longer than a function may handle a message (29 s)."""
 _MODELS_AT_ONCE = 100
+_LOST_AT_ONCE = 100
 
 
 class ValkeyRelayDirectory(RelayDirectory):
@@ -31,6 +33,7 @@ class ValkeyRelayDirectory(RelayDirectory):
             valkey, "take_over", after=("generation", "now_ms"), when_full=True
         )
         self._delivered = Script(valkey, "delivered", after=("lanes",), when_full=True)
+        self._keep = Script(valkey, "keep", when_full=True)
         # Positions in the sets of dead relays, so that a takeover in many calls reads each once.
         self._cursors: dict[str, int] = {}
 
@@ -55,6 +58,18 @@ class ValkeyRelayDirectory(RelayDirectory):
             keys=[keys.relay_responses(relay_id), keys.response(response_id)],
             args=[response_id, connection_id or ""],
         )
+
+    @override
+    async def note_lost(self, relay_id: str, connection_ids: Collection[str]) -> None:
+        noted = sorted(connection_ids)
+        for start in range(0, len(noted), _LOST_AT_ONCE):
+            fields = [(each, 1) for each in noted[start : start + _LOST_AT_ONCE]]
+            await self._keep(keys=[keys.relay_lost(relay_id)], args=[LOST_S, *chain(*fields)])
+
+    @override
+    async def lost(self, relay_id: str) -> set[str]:
+        noted = await self._valkey.call("HGETALL", keys.relay_lost(relay_id))
+        return {connection_id.decode() for connection_id in noted}
 
     @override
     async def expired(self) -> list[str]:

@@ -55,6 +55,11 @@ def relay_responses(relay_id: str) -> str:
     return f"axon:relay:{relay_id}:responses"
 
 
+def relay_lost(relay_id: str) -> str:
+    """Return the key of the hash of connections whose responses a relay has found lost."""
+    return f"axon:relay:{relay_id}:lost"
+
+
 def relay_channel(relay_id: str) -> str:
     """Return the channel of a relay's publications."""
     return f"axon:relay:{relay_id}"
