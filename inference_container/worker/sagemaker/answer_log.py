@@ -72,7 +72,7 @@ class AnswerLog:
         """Return nothing: no attempt came before."""
         return []
 
-    async def describe(self, response_id: str) -> ResponseMeta | None:
+    async def describe(self, response_id: str, *, with_job: bool = True) -> ResponseMeta | None:
         """Return None: no other attempt or terminator can have claimed the response."""
         return None
 

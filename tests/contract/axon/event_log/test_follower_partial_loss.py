@@ -124,8 +124,8 @@ async def test_follower_that_begins_during_a_failover_confirms_its_position(
         await author.append(2)
         describe = harness.log.describe
 
-        async def fail_over_behind(response_id: str) -> ResponseMeta | None:
-            meta = await describe(response_id)
+        async def fail_over_behind(response_id: str, **options: bool) -> ResponseMeta | None:
+            meta = await describe(response_id, **options)
             monkeypatch.setattr(harness.log, "describe", describe)
             harness.rewind(before)
             await overtake(harness, author)

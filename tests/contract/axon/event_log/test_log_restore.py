@@ -67,6 +67,10 @@ async def test_restored_log_describes_the_response(harness: EventLogHarness) -> 
     assert meta.key_id == "key_1"
     assert (meta.status, meta.epoch, meta.next_sequence) == (Status.IN_PROGRESS, 3, 4)
     assert meta.job == NEW.job
+    # Who asks again and again leaves out the job, and nothing else.
+    brief = await harness.log.describe("resp_1", with_job=False)
+    assert brief == replace(meta, job=b"")
+    assert await harness.log.describe("resp_2", with_job=False) is None
     assert await harness.log.running_for("c1") == {"resp_1"}
     assert await harness.relays.undelivered("r1") == {"resp_1"}
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axon.event_log import follower as module
-from axon.event_log.log import LoggedEvent, Status
+from axon.event_log.log import LoggedEvent, ResponseMeta, Status
 from axon.event_log.merger import EventMerger
 from axon.event_log.publication import Kind, Publication
 from axon.exceptions import LostEventsError, UnavailableError
@@ -32,15 +32,14 @@ def test_follower_looks_ever_more_rarely_while_nothing_happens(
         looks: list[float] = []
         async with fake(look_s=1.0) as harness:
             author = await harness.open()
-            read = harness.log.read
+            describe = harness.log.describe
 
-            async def noted(
-                response_id: str, *, after: int = -1, limit: int | None = None
-            ) -> list[LoggedEvent]:
+            async def noted(response_id: str, *, with_job: bool = True) -> ResponseMeta | None:
+                assert not with_job  # a request's length, again and again
                 looks.append(virtual_time.now())
-                return await read(response_id, after=after, limit=limit)
+                return await describe(response_id, with_job=with_job)
 
-            monkeypatch.setattr(harness.log, "read", noted)
+            monkeypatch.setattr(harness.log, "describe", noted)
             reader = harness.reader(author)
             await asyncio.sleep(30)
             await author.append()

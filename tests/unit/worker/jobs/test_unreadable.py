@@ -47,10 +47,10 @@ class Log(FakeValkey):
 
     fail_with: Exception | None = None
 
-    async def describe(self, response_id: str) -> ResponseMeta | None:
+    async def describe(self, response_id: str, *, with_job: bool = True) -> ResponseMeta | None:
         if self.fail_with:
             raise self.fail_with
-        return await super().describe(response_id)
+        return await super().describe(response_id, with_job=with_job)
 
 
 class UnreadableHarness(ConsumerHarness):

@@ -212,8 +212,9 @@ class ResponseFollower:
                 await self._wait_for_repair(reader)
         elif reader.merger.must_read:
             await self._read(reader)
-        elif not await reader.news():
-            reader.merger.request_read()
+        elif not await reader.news() and not await self._confirm(reader):
+            # One look at the state after a silence, not at the events, too: thousands may be idle.
+            await self._wait_for_repair(reader)
 
     async def _read(self, reader: "_Reader") -> None:
         merger, generation = reader.merger, reader.generation
@@ -277,7 +278,7 @@ class ResponseFollower:
         return True
 
     async def _describe(self, response_id: str) -> ResponseMeta | None:
-        return await _retry().run(lambda: self._log.describe(response_id))
+        return await _retry().run(lambda: self._log.describe(response_id, with_job=False))
 
 
 class _Reader:

@@ -259,8 +259,16 @@ class AttemptLog(Protocol):
         """Return the journal records, in order; see `axon.event_log.journal`."""
         ...
 
-    async def describe(self, response_id: str) -> ResponseMeta | None:
+    async def describe(self, response_id: str, *, with_job: bool = True) -> ResponseMeta | None:
         """Return the response's state, or None if it is not in the log.
+
+        Parameters
+        ----------
+        response_id : str
+            The response.
+        with_job : bool
+            With the job, which may be as large as a request: leave it out where the state is asked
+            for again and again.
 
         Raises
         ------

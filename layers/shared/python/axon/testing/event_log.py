@@ -221,12 +221,13 @@ class FakeValkey(FakeLogState):
         return list(log.journal) if log and self._clock() < log.events_expire else []
 
     @override
-    async def describe(self, response_id: str) -> ResponseMeta | None:
+    async def describe(self, response_id: str, *, with_job: bool = True) -> ResponseMeta | None:
         log = self._find(response_id)
         if log is None:
             return None
         return replace(
             log.meta,
+            job=log.meta.job if with_job else b"",
             checkpoint=self._checkpoint_of(log),
             nonce=log.claim,
             incomplete=self._incomplete(log),

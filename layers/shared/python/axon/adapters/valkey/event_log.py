@@ -243,11 +243,16 @@ class ValkeyEventLog(ValkeyLogIndexes):
         return [codec.record(entry_id, fields) for entry_id, fields in entries]
 
     @override
-    async def describe(self, response_id: str) -> ResponseMeta | None:
+    async def describe(self, response_id: str, *, with_job: bool = True) -> ResponseMeta | None:
         before = self.generation
-        fields: dict[bytes, bytes] = await self._valkey.call(
-            "HGETALL", keys_of.response(response_id)
-        )
+        key = keys_of.response(response_id)
+        fields: dict[bytes, bytes]
+        if with_job:
+            fields = await self._valkey.call("HGETALL", key)
+        else:
+            values = await self._valkey.call("HMGET", key, *codec.META_FIELDS)
+            pairs = zip(codec.META_FIELDS, values, strict=True)
+            fields = {name: value for name, value in pairs if value is not None}
         # After a reconnection it is not known which server has answered: nothing is confirmed then.
         generation = self.generation if self.generation == before or not before else None
         return codec.meta(response_id, fields, generation) if fields else None

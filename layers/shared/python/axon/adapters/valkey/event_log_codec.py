@@ -14,6 +14,14 @@ from axon.formats import VERSIONS, Format, UnreadableLogError
 _CLOCK_US = 10**12
 """Above any count of a relay's calls, and below microseconds since 1970; as in `generation.lua`."""
 
+META_FIELDS = (
+    *(b"format", b"tenant_id", b"connection_id", b"relay_id", b"status", b"epoch"),
+    *(b"next_sequence", b"checkpoint", b"checkpoint_us", b"checkpoint_generation"),
+    *(b"message_id", b"key_id", b"claim", b"generation", b"forks"),
+    *(b"lane", b"order", b"before"),
+)
+"""Fields of a response's hash that `meta` reads, without the job."""
+
 
 def opening(answer: Sequence[bytes]) -> Opening:
     """Return an opening as a script answers it: the result, the first response's id, its digest."""
