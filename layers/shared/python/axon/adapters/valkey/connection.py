@@ -13,7 +13,7 @@ from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from axon.adapters.valkey.generation import QUESTION, FencedCommand, Generations
 from axon.adapters.valkey.refusals import refusal_of
-from axon.adapters.valkey.replies import Replies
+from axon.adapters.valkey.replies import Replies, send
 
 Command = tuple[Any, ...]
 
@@ -68,7 +68,7 @@ class CommandConnection:
                 sent = self._fenced(commands)
                 asks = self._generations.due(connection)
                 packed = b"".join(map(pack_command, [*sent, QUESTION] if asks else sent))
-                await connection.send_packed_command(packed, check_health=False)
+                await send(connection, packed)
                 replies = Replies(connection)
                 answers = [await self._answer(replies, command[0]) for command in commands]
                 if asks:

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from axon.adapters.valkey import keys
 from axon.adapters.valkey.client import Valkey
-from axon.adapters.valkey.replies import Replies
+from axon.adapters.valkey.replies import Replies, send
 from axon.event_log.follower import (
     FIRST_LOOK_S,
     RESTORE_S,
@@ -230,7 +230,7 @@ class ValkeyResponseChannels(ResponseChannels):
     ) -> None:
         if channels:
             packed = pack_command((command, *channels))  # type: ignore[arg-type]
-            await connection.send_packed_command(packed, check_health=False)
+            await send(connection, packed)
 
     async def _check_server(self) -> None:
         """Raise once commands go to another server than the subscriptions."""

@@ -1,4 +1,4 @@
-"""Replies: what arrives on a connection to Valkey, in order."""
+"""What is sent on a connection to Valkey, and `Replies`: what arrives on it, in order."""
 
 import asyncio
 from typing import Any, cast
@@ -9,6 +9,22 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as ValkeyConnectionError
 
 _READ_BYTES = 64 * 1024
+
+
+async def send(connection: AbstractConnection, packed: bytes) -> None:
+    """Send packed commands.
+
+    Raises
+    ------
+    redis.exceptions.ConnectionError
+        The connection has ended.
+    """
+    try:
+        await connection.send_packed_command(packed, check_health=False)
+    except RuntimeError as error:
+        # uvloop's, for a connection that has ended and was not read since. redis-py lets it pass,
+        # and nobody would connect again.
+        raise ValkeyConnectionError(f"the connection has ended: {error}") from error
 
 
 class Replies:
