@@ -1,4 +1,4 @@
-"""What is sent on a connection to Valkey, and `Replies`: what arrives on it, in order."""
+"""Sending on a connection to Valkey, and `Replies`: what arrives on it, in order."""
 
 import asyncio
 from typing import Any, cast
