@@ -12,10 +12,12 @@ from axon.adapters.valkey.client import Valkey
 from axon.adapters.valkey.memory import EVICT_ABOVE, MemoryGuard
 from axon.adapters.valkey.quarantine import ValkeyQuarantinePermits
 from axon.adapters.valkey.traces import ValkeyResponseTraces
+from axon.adapters.valkey.uploads import ValkeyUploadBudget
 from axon.conversations import Turn
 from axon.directory.beats import HeldChange, HeldMessage
 from axon.event_log.attempts import AttemptNote
 from axon.history import HistoryRecord
+from axon.uploads import BUDGET_BYTES
 from benchmarks.scripts.case import Case
 
 _HANDLE_BYTES = 400
@@ -115,6 +117,7 @@ async def _keys(valkey: Valkey, size: int) -> AsyncIterator[None]:
         await connections.note(f"key_{number}", "c1")
         await connections.revoke(f"key_{number}")
         await wrong_keys.count("192.0.2.1")
+        await ValkeyUploadBudget(valkey=valkey).take("t", BUDGET_BYTES // 16)
     closed = 0
     while page := await connections.revoked("r1", limit=_CONNECTIONS):
         for each in page:
@@ -150,7 +153,7 @@ async def _full_cache(valkey: Valkey, size: int) -> AsyncIterator[None]:
 UPKEEP_CASES = (
     Case(
         name="keys",
-        scripts=("command", "note_connection", "revoked_connections", "wrong_keys"),
+        scripts=("command", "note_connection", "revoked_connections", "take_tokens", "wrong_keys"),
         maximum=f"connections of revoked keys, {_CONNECTIONS} at a time",
         size=20_000,
         run=_keys,

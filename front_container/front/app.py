@@ -8,14 +8,20 @@ from aiohttp import web
 
 from axon.adapters import composition
 from axon.adapters.api_keys import api_keys
+from axon.adapters.aws.aws_json import endpoint_of
+from axon.adapters.aws.credentials import FixedCredentials, process_credentials
+from axon.adapters.aws.presigned import S3UploadSigner
+from axon.adapters.aws.sigv4 import Credentials
 from axon.adapters.observability.health import Health, serve_health
 from axon.adapters.observability.metrics import new_registry
 from axon.adapters.postgres.stores import PostgresApiKeyStore
 from axon.adapters.valkey.api_keys import ValkeyOpenConnections
 from axon.adapters.valkey.directories import ValkeyConnectionDirectory, ValkeyModelDirectory
 from axon.adapters.valkey.follower import ValkeyFollower
+from axon.adapters.valkey.uploads import ValkeyUploadBudget
 from axon.settings import FrontSettings
 from axon.tenants.revocation import KeyCheck
+from axon.uploads import Uploads
 from front.authentication import Authenticator
 from front.bodies import Bodies
 from front.context import FrontContext
@@ -119,10 +125,34 @@ def _context(
             aliases=settings.model_aliases,
         ),
         requests=OpenRequests(),
-        bodies=Bodies(max_bytes=settings.max_body_bytes),
+        bodies=Bodies(max_bytes=settings.max_body_bytes, uploads=_uploads(settings, backend)),
         sockets=OpenSockets(most=settings.max_sockets),
         directory=ValkeyConnectionDirectory(valkey=valkey),
         cors_origins=settings.cors_origins,
         allowed_hosts=settings.allowed_hosts,
         playground=settings.playground,
     )
+
+
+def _uploads(settings: FrontSettings, backend: composition.ResponseBackend) -> Uploads | None:
+    """Return the uploads in the payload store, if there is one."""
+    if settings.payload_bucket is None or backend.payloads is None:
+        return None
+    return Uploads(
+        store=backend.payloads,
+        signer=S3UploadSigner(
+            bucket=settings.payload_bucket,
+            endpoint=endpoint_of("s3", region=settings.aws_region),
+            region=settings.aws_region,
+            credentials=_upload_credentials(settings),
+        ),
+        budget=ValkeyUploadBudget(valkey=backend.valkey),
+        max_bytes=settings.max_body_bytes,
+    )
+
+
+def _upload_credentials(settings: FrontSettings) -> Callable[[], Credentials]:
+    if settings.upload_key_id is None or settings.upload_secret is None:
+        return process_credentials().current
+    secret = settings.upload_secret.get_secret_value()
+    return FixedCredentials(settings.upload_key_id, secret, None).current

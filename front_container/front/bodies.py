@@ -8,6 +8,7 @@ from aiohttp import web
 from axon.exceptions import RequestError
 from axon.protocol.messages import parse_object
 from axon.protocol.objects import Json
+from axon.uploads import HEADER, Uploads, not_served, too_large
 
 BODY_S = 60.0
 """Seconds for a request's body to arrive."""
@@ -98,19 +99,26 @@ class Bodies:
         The longest body, decompressed.
     held_bytes : int
         Bytes that are held of all bodies together, and of all messages of sockets together.
+    uploads : Uploads | None
+        Bodies that were uploaded before their requests; None for none.
 
     Attributes
     ----------
     max_bytes : int
         The longest body.
+    uploads : Uploads | None
+        As above.
     held : HeldBytes
         What is held of bodies.
     held_of_sockets : HeldBytes
         What is held of the messages of sockets, which are not to take the room of bodies.
     """
 
-    def __init__(self, *, max_bytes: int, held_bytes: int = HELD_BYTES) -> None:
+    def __init__(
+        self, *, max_bytes: int, held_bytes: int = HELD_BYTES, uploads: Uploads | None = None
+    ) -> None:
         self.max_bytes = max_bytes
+        self.uploads = uploads
         self.held = HeldBytes(most=held_bytes, longest=max_bytes)
         self.held_of_sockets = HeldBytes(most=held_bytes, longest=max_bytes)
 
@@ -120,9 +128,14 @@ class Bodies:
         Raises
         ------
         RequestError
-            No JSON (415 or 400), too long (413), it did not arrive in time (408), or too many
-            bodies arrive at once (503; 429 if they are the tenant's).
+            No JSON (415 or 400), too long (413), it did not arrive in time (408), too many
+            bodies arrive at once (503; 429 if they are the tenant's), or the one that the request
+            names was not uploaded (404).
+        UnavailableError
+            An uploaded body cannot be read.
         """
+        if (upload_id := request.headers.get(HEADER)) is not None:
+            return await self._read_uploaded(request, upload_id, tenant_id)
         if request.content_type not in _JSON_TYPES:
             raise RequestError(
                 f"Unsupported Content-Type: {request.content_type[:64]!a}. Send the request as "
@@ -133,7 +146,7 @@ class Bodies:
         if request.headers.get("Content-Encoding", "identity").lower() not in _ENCODINGS:
             raise unsupported_encoding()
         if (request.content_length or 0) > self.max_bytes:
-            raise self._too_large()
+            raise too_large(self.max_bytes)
         body = bytearray()
         try:
             if request.content.is_eof():  # it has come with its headers, as most do
@@ -157,6 +170,23 @@ class Bodies:
         finally:
             self.held.release(len(body), tenant_id=tenant_id)
 
+    async def _read_uploaded(self, request: web.Request, upload_id: str, tenant_id: str) -> Json:
+        if request.body_exists:
+            raise RequestError(
+                f"A request with the header {HEADER} has no body of its own. Send the header, or "
+                "the body.",
+                code="invalid_value",
+                param=HEADER,
+            )
+        if self.uploads is None:
+            raise not_served()
+        reference = self.uploads.reference(upload_id, tenant_id=tenant_id)
+        self.held.hold(reference.size, tenant_id=tenant_id)
+        try:
+            return parse_object(await self.uploads.read(reference))
+        finally:
+            self.held.release(reference.size, tenant_id=tenant_id)
+
     async def _receive(self, request: web.Request, body: bytearray, tenant_id: str) -> None:
         async for part in request.content.iter_any():
             self._hold(part, body, tenant_id)
@@ -164,14 +194,7 @@ class Bodies:
     def _hold(self, part: bytes, body: bytearray, tenant_id: str) -> None:
         """Add a part of a body, which is counted as held."""
         if len(body) + len(part) > self.max_bytes:
-            raise self._too_large()
+            raise too_large(self.max_bytes)
         # Not by its Content-Length before: clients that send nothing would hold all of it.
         self.held.hold(len(part), tenant_id=tenant_id)
         body += part
-
-    def _too_large(self) -> RequestError:
-        return RequestError(
-            f"The request's body has more than {self.max_bytes:,} bytes. Shorten the input.",
-            code="request_too_large",
-            status=413,
-        )

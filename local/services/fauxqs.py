@@ -4,13 +4,17 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from axon.catalog import UPLOADS
 from local.ports import LOOPBACK
 from local.private_folders import make_private
 from local.services.npm_packages import node_modules, require_packages
-from local.services.queues import BUCKETS, QUEUES, REGION, Queue, definitions
+from local.services.queues import BUCKETS, PAYLOADS, QUEUES, REGION, Queue, definitions
 from local.services.wheels import program_in
 from local.supervision.probes import http_ok
 from local.supervision.program import Program
+
+UPLOADER = "uploads"
+"""Id of the access key that URLs for uploads are signed with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +36,9 @@ class Fauxqs:
     token : str
         Clients must send it as the session token of their credentials, or as the first part of the
         path; empty: none is needed.
+    upload_secret : str
+        Secret of the access key `UPLOADER`: URLs signed with it take an upload without the token,
+        which clients of the front are not to know. Empty: none do.
     """
 
     port: int
@@ -40,6 +47,7 @@ class Fauxqs:
     packages: Path | None = None
     queues: tuple[Queue, ...] = QUEUES
     token: str = field(default="", repr=False)
+    upload_secret: str = field(default="", repr=False)
 
     @property
     def endpoint(self) -> str:
@@ -63,7 +71,10 @@ class Fauxqs:
                 json.dumps(self._options()),
             ),
             # Not an argument: every user of the machine can read a command line.
-            environment={"AXON_LOCAL_TOKEN": self.token},
+            environment={
+                "AXON_LOCAL_TOKEN": self.token,
+                "AXON_UPLOAD_SECRET": self.upload_secret,
+            },
             ready=http_ok(self.port),
             prepare=self._prepare,
         )
@@ -81,6 +92,7 @@ class Fauxqs:
             "folder": str(self.folder) if self.persistent else None,
             "queues": definitions(self.queues),
             "buckets": BUCKETS,
+            "uploads": {"keyId": UPLOADER, "path": f"/{PAYLOADS}/{UPLOADS}"},
         }
 
     def _prepare(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from axon.catalog import STAGE
 from local.http.access import new_secret
 from local.ports import LOOPBACK, Ports
-from local.services.fauxqs import Fauxqs
+from local.services.fauxqs import UPLOADER, Fauxqs
 from local.services.postgres import Postgres
 from local.services.queues import (
     HISTORY,
@@ -64,6 +64,7 @@ class Addresses:
                 persistent=persistent,
                 packages=folders.root,
                 token=token,
+                upload_secret=new_secret(),
             ),
             client_port=client_port,
             management_port=ports.reserve(),
@@ -110,5 +111,7 @@ class Addresses:
             "AWS_ENDPOINT_URL_SQS": self.fauxqs.endpoint,
             "AWS_ENDPOINT_URL_S3": self.fauxqs.endpoint,
             "AXON_PAYLOAD_BUCKET": PAYLOADS,
+            "AXON_UPLOAD_KEY_ID": UPLOADER,
+            "AXON_UPLOAD_SECRET": self.fauxqs.upload_secret,
         }
         return {name: known[name] for name in names}

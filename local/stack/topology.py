@@ -25,7 +25,7 @@ VARIABLES: dict[Resource, tuple[str, ...]] = {
     Resource.PUT_PAYLOADS: PAYLOADS,
     Resource.GET_PAYLOADS: PAYLOADS,
     Resource.DELETE_PAYLOADS: PAYLOADS,
-    Resource.UPLOADS: PAYLOADS,
+    Resource.UPLOADS: (*PAYLOADS, "AXON_UPLOAD_KEY_ID", "AXON_UPLOAD_SECRET"),
     # No scaling: the local workers run all the time.
     Resource.START_WORKERS: (),
 }

@@ -11,6 +11,7 @@ from front.routes import (
     models,
     playground,
     reference,
+    request_bodies,
     responses,
     websocket,
 )
@@ -28,7 +29,10 @@ def all_routes(context: FrontContext, *, ready: Callable[[], bool]) -> Sequence[
         Returns whether requests that came now could be served.
     """
     routes: list[Route | OpenRoute] = []
-    for module in (responses, websocket, conversations, chat, messages, models):
+    for module in (
+        *(responses, websocket, conversations, chat, messages),
+        *(models, request_bodies),
+    ):
         routes += module.routes(context)
     routes += health.routes(context, ready=ready)
     if context.playground:

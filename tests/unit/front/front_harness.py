@@ -8,6 +8,9 @@ from axon.adapters.observability.metrics import new_registry
 from axon.event_log.follower import ResponseFollower
 from axon.exceptions import UnavailableError, WrongKeysError
 from axon.tenants.principal import Principal
+from axon.testing.payloads import FakePayloadStore
+from axon.testing.uploads import FakeUploadBudget, FakeUploadSigner
+from axon.uploads import Uploads
 from front.authentication import Authenticator
 from front.bodies import Bodies
 from front.context import FrontContext
@@ -71,6 +74,7 @@ class FrontHarness:
             attendance=self.attendance,
             terminator=backend.terminator,
         )
+        self.payloads, self.budget = FakePayloadStore(), FakeUploadBudget()
         self.context = FrontContext(
             service=backend.service,
             retrieval=backend.retrieval,
@@ -84,7 +88,16 @@ class FrontHarness:
                 aliases={ALIAS: {MODEL: 1.0}},
             ),
             requests=OpenRequests(),
-            bodies=Bodies(max_bytes=MAX_BODY_BYTES, held_bytes=HELD_BYTES),
+            bodies=Bodies(
+                max_bytes=MAX_BODY_BYTES,
+                held_bytes=HELD_BYTES,
+                uploads=Uploads(
+                    store=self.payloads,
+                    signer=FakeUploadSigner(),
+                    budget=self.budget,
+                    max_bytes=MAX_BODY_BYTES,
+                ),
+            ),
             sockets=OpenSockets(most=4 * MAX_SOCKETS),
             directory=backend.valkey,
             cors_origins=(ORIGIN,),

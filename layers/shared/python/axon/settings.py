@@ -13,6 +13,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from axon.aliases import ModelAliases, check_free
@@ -243,6 +244,8 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     X-Forwarded-For. `keep_alive_s`: how long an unused connection stays open: longer than a
     balancer keeps its own, which otherwise sends a request into one that has just been closed.
     `playground`: serve a page at ``/`` on which people try the models; it holds no secret.
+    `upload_key_id`, `upload_secret`: an access key that URLs for uploads are signed with, which
+    need only be able to put below ``uploads/``; by default the front's own credentials.
     """
 
     http_host: str = "127.0.0.1"
@@ -258,6 +261,14 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     database_connections: Count = 4
     stop_timeout_s: Seconds = 20
     playground: bool = False
+    upload_key_id: str | None = None
+    upload_secret: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.upload_key_id is None) != (self.upload_secret is None):
+            raise ValueError("set both AXON_UPLOAD_KEY_ID and AXON_UPLOAD_SECRET, or neither")
+        return self
 
 
 class VllmSettings(Settings):

@@ -19,6 +19,7 @@ from axon.adapters.valkey.directories import (
 )
 from axon.adapters.valkey.event_log import ValkeyEventLog
 from axon.adapters.valkey.follower import ValkeyFollower
+from axon.adapters.valkey.uploads import ValkeyUploadBudget
 from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.conversations import Turn
 from axon.deadlines import Deadlines
@@ -28,6 +29,7 @@ from axon.event_log.log import JournalRecord, LoggedEvent, LostResponse, Status
 from axon.event_log.openings import NewResponse, OpenResult, Resumption
 from axon.event_log.publication import Publication
 from axon.jobs import ReceivedJob
+from axon.uploads import BUDGET_BYTES
 from infra.constructs.data.valkey_access import ACCESS_STRING
 from relay.subscriber import RelaySubscriber
 from tests.support.clients import valkey_client
@@ -230,6 +232,8 @@ async def _keys(axon: Valkey) -> None:
     wrong_keys, connections = ValkeyWrongKeys(valkey=axon), ValkeyOpenConnections(valkey=axon)
     await wrong_keys.count("192.0.2.1")
     await wrong_keys.wait_s("192.0.2.1")
+    for _ in range(2):
+        await ValkeyUploadBudget(valkey=axon).take("t", BUDGET_BYTES)
     await connections.note_valid("key_1")
     for number in range(2):
         # One that has expired is removed by the other one.

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from axon.adapters.aws.aws_json import AwsJsonApi
+from axon.adapters.aws.aws_json import AwsJsonApi, endpoint_of
 from axon.adapters.aws.credentials import process_credentials
 from axon.adapters.aws.ecs_scaler import EcsWorkerScaler
+from axon.adapters.aws.s3 import S3PayloadStore
 from axon.adapters.aws.sqs import SqsHistorySender, SqsJobSender, TraceHeader, no_trace_header
 from axon.adapters.aws.sqs_api import SqsApi
 from axon.adapters.closing import AsyncClosing
@@ -33,7 +34,7 @@ from axon.responses.retrieval import ResponseRetrieval
 from axon.responses.service import ResponseService
 from axon.responses.terminator import ResponseTerminator
 from axon.scaling import FixedWorkerScaler, WorkerScaler
-from axon.settings import EventLogSettings, RespondSettings
+from axon.settings import EventLogSettings, PayloadSettings, RespondSettings
 
 if TYPE_CHECKING:
     from axon.adapters.postgres.pool import Pool
@@ -85,6 +86,18 @@ def attendance(settings: EventLogSettings, *, valkey: Valkey) -> ValkeyAttendanc
 def sqs_api(queue_url: str, *, region: str) -> SqsApi:
     """Return the API of a queue, signed with the credentials of the process."""
     return SqsApi(queue_url=queue_url, region=region, credentials=process_credentials().current)
+
+
+def payload_store(settings: PayloadSettings) -> S3PayloadStore | None:
+    """Return the store in the bucket that the settings name; None if they name none."""
+    if settings.payload_bucket is None:
+        return None
+    return S3PayloadStore(
+        bucket=settings.payload_bucket,
+        endpoint=endpoint_of("s3", region=settings.aws_region),
+        region=settings.aws_region,
+        credentials=process_credentials().current,
+    )
 
 
 def history_sender(
@@ -191,6 +204,8 @@ class ResponseBackend(AsyncClosing):
     valkey, pool, jobs, history : Valkey, Pool, SqsApi, SqsApi
         The clients: of Valkey, of PostgreSQL, of the jobs queue and of the history queue. Each
         connects with its first use, and works on one event loop.
+    payloads : S3PayloadStore | None
+        The client of the payload store, if there is one.
     """
 
     service: ResponseService
@@ -204,13 +219,15 @@ class ResponseBackend(AsyncClosing):
     pool: "Pool"
     jobs: SqsApi
     history: SqsApi
+    payloads: S3PayloadStore | None
 
     @override
     async def close(self) -> None:
         """Close all clients, also when closing one of them fails."""
         async with AsyncExitStack() as stack:
-            for client in (self.valkey, self.pool, self.jobs, self.history):
-                stack.push_async_callback(client.close)
+            for client in (self.valkey, self.pool, self.jobs, self.history, self.payloads):
+                if client is not None:
+                    stack.push_async_callback(client.close)
 
 
 def response_service(
@@ -299,4 +316,5 @@ def response_service(
         pool=pool,
         jobs=jobs,
         history=history,
+        payloads=payload_store(settings),
     )

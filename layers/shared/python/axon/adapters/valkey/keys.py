@@ -121,6 +121,11 @@ def wrong_keys(address: str) -> str:
     return f"axon:wrong-keys:{address}"
 
 
+def uploaded(tenant_id: str) -> str:
+    """Return the key of the token bucket of what a tenant uploads."""
+    return f"axon:uploaded:{tenant_id}"
+
+
 def idempotency(digest: str) -> str:
     """Return the key of an idempotency key's first response."""
     return f"axon:idempotency:{digest}"
