@@ -187,6 +187,23 @@ class TestPostgresHistoryStore:
             await PostgresHistoryStore(pool=pool).write([record(1), wrong])
         assert rows(postgres_dsn, "responses") == rows(postgres_dsn, "conversations") == []
 
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"response_id": "resp_\0"},
+            {"previous_response_id": "resp_\0"},
+            {"response": {"model": 5, "status": "completed"}},
+            {"response": {"model": "echo", "status": None}},
+            {"response": {"model": "echo", "status": "failed", "usage": {"input_tokens": "1"}}},
+        ],
+    )
+    async def test_refuses_a_record_whose_text_or_number_is_none(
+        self, pool: Pool, postgres_dsn: str, wrong: dict[str, Any]
+    ) -> None:
+        with pytest.raises(UnreadableError):
+            await PostgresHistoryStore(pool=pool).write([record(1).model_copy(update=wrong)])
+        assert rows(postgres_dsn, "responses") == rows(postgres_dsn, "conversations") == []
+
     async def test_counts_exactly_with_two_writers(
         self, pool: Pool, app_dsn: str, postgres_dsn: str
     ) -> None:

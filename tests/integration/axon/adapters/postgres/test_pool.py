@@ -85,7 +85,7 @@ async def test_pool_keeps_connections_only_if_it_is_to(
 
 
 def test_query_reads_statements_from_files() -> None:
-    assert b"INSERT INTO conversations" in query("write_conversation")
+    assert b"INSERT INTO conversations" in query("write_conversations")
     with pytest.raises(FileNotFoundError):
         query("none")
 
