@@ -64,6 +64,7 @@ class WorkerMetrics:
             ["kind", "model"],
             registry=registry,
         )
+        self._token_counters: dict[tuple[str, str], Counter] = {}
         self._regenerated = Counter(
             "axon_tokens_regenerated",
             "Tokens that an attempt made but could not append: another one makes them again.",
@@ -123,7 +124,10 @@ class WorkerMetrics:
 
     def tokens(self, kind: Literal["input", "output"], count: int, *, model: str) -> None:
         """Count tokens that the engine read or generated."""
-        self._tokens.labels(kind, model).inc(count)
+        counter = self._token_counters.get((kind, model))
+        if counter is None:
+            counter = self._token_counters[kind, model] = self._tokens.labels(kind, model)
+        counter.inc(count)
 
     def regenerated(self, count: int, *, model: str) -> None:
         """Count tokens that another attempt has to generate again."""

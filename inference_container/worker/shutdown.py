@@ -1,6 +1,8 @@
 """Shutdown: the two steps in which a worker stops, for everything that still runs."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class HandedOverError(Exception):
@@ -18,12 +20,30 @@ class Shutdown:
     def __init__(self) -> None:
         self.draining = asyncio.Event()
         self.handing_over = asyncio.Event()
+        self._watchers: set[Callable[[], None]] = set()
+
+    @contextmanager
+    def watched(self, watcher: Callable[[], None]) -> Iterator[None]:
+        """Call `watcher` at each step of the shutdown inside the context; now if one has begun."""
+        if self.draining.is_set():
+            watcher()
+        self._watchers.add(watcher)
+        try:
+            yield
+        finally:
+            self._watchers.discard(watcher)
 
     def drain(self) -> None:
         """Start to drain."""
         self.draining.set()
+        self._notify()
 
     def hand_over(self) -> None:
         """Start to hand over; implies `drain`."""
         self.draining.set()
         self.handing_over.set()
+        self._notify()
+
+    def _notify(self) -> None:
+        for watcher in tuple(self._watchers):
+            watcher()

@@ -1,8 +1,8 @@
 """Attempt: one attempt at a job, from the claim of its epoch to the terminal event."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -98,12 +98,33 @@ class Attempt:
         """
         await self._claim()
         with self._counting_unlogged_tokens():
-            async with self._ended_by_fence():
-                try:
-                    async with self._spending() as self._progress:
-                        return await self._answer()
-                except Exception as error:
-                    return await self._fail(error)
+            return await self._answer_unless_fenced()
+
+    async def _answer_unless_fenced(self) -> AttemptResult:
+        """Answer until a terminator or a newer attempt has claimed the response.
+
+        By then nothing inside is left: the engine's slot is free while this asks who it was.
+        """
+        try:
+            async with self._context.fence_watch.guard(
+                self._job.response_id,
+                fenced=lambda fence: fence.refuses(self._event_writer.claimed),
+                heard_at=lambda: self._appended_at,
+            ):
+                return await self._answer_or_fail()
+        except FenceNoticedError as error:
+            raise await self._retry.run(partial(self._event_writer.fenced_by, error)) from error
+
+    async def _answer_or_fail(self) -> AttemptResult:
+        """Spend an attempt of the response's budget; end the response if it fails."""
+        budget, claim = self._context.budget, self._event_writer.claimed
+        name, retry = self._job.response_id, self._retry
+        try:
+            with self._shedding_when_last():
+                async with budget.spend(name, claim, retry=retry) as self._progress:
+                    return await self._answer()
+        except Exception as error:
+            return await self._fail(error)
 
     async def _claim(self) -> None:
         # Only the first receiver of the only message may make a lost log again: it knows that no
@@ -183,8 +204,11 @@ class Attempt:
         return finish_reason
 
     async def _post(self, flush: Flush) -> Flush:
+        processor = self._context.post_processor
+        if processor is None:
+            return flush
         async with self._stages.post.slot(self._priority):
-            return await post(flush, self._context.post_processor)
+            return await post(flush, processor)
 
     def _fit(self, flush: Flush) -> Flush:
         """Return the flush as the client's messages have room for it."""
@@ -312,30 +336,6 @@ class Attempt:
             writer = self._event_writer
             repeat = partial(writer.repeat_end, status)
             ends.keep(self._job.response_id, repeat, generation=generation)
-
-    @asynccontextmanager
-    async def _ended_by_fence(self) -> AsyncGenerator[None, None]:
-        """End what runs inside when a terminator or a newer attempt has claimed the response.
-
-        By then nothing inside is left: the engine's slot is free while this asks who it was.
-        """
-        try:
-            async with self._context.fence_watch.guard(
-                self._job.response_id,
-                fenced=lambda fence: fence.refuses(self._event_writer.claimed),
-                heard_at=lambda: self._appended_at,
-            ):
-                yield
-        except FenceNoticedError as error:
-            raise await self._retry.run(partial(self._event_writer.fenced_by, error)) from error
-
-    @asynccontextmanager
-    async def _spending(self) -> AsyncGenerator[Progress]:
-        """Spend an attempt of the response's budget inside the context."""
-        budget, claim = self._context.budget, self._event_writer.claimed
-        with self._shedding_when_last():
-            async with budget.spend(self._job.response_id, claim, retry=self._retry) as progress:
-                yield progress
 
     @contextmanager
     def _shedding_when_last(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from worker.engines.protocol import Engine
 from worker.event_writer import EventWriter
 from worker.metrics import WorkerMetrics
 from worker.pipeline.flush import FlushPolicy
-from worker.pipeline.post import PostProcessor, Unchanged
+from worker.pipeline.post import PostProcessor
 from worker.pipeline.stages import Stages
 from worker.shutdown import Shutdown
 
@@ -88,8 +88,8 @@ class AttemptContext:
     serving_since_ms : int
         Since when this worker serves, in milliseconds of the Unix epoch: from then on at the
         latest, the time in the queue runs.
-    post_processor : PostProcessor
-        May change text before it is appended; by default it stays as generated.
+    post_processor : PostProcessor | None
+        May change text before it is appended; None: it stays as generated, and passes no stage.
     kept_ends : KeptEnds | None
         Appends ends again that a failover has lost; None to rely on the log alone.
     generation : Callable[[], str]
@@ -117,7 +117,7 @@ class AttemptContext:
     budget: Budget = field(default_factory=Unlimited)
     due: OverdueCheck | None = None
     serving_since_ms: int = 0
-    post_processor: PostProcessor = field(default_factory=Unchanged)
+    post_processor: PostProcessor | None = None
     kept_ends: KeptEnds | None = None
     generation: Callable[[], str] = lambda: ""
     engine_hangs: Callable[[str], None] = lambda _: None

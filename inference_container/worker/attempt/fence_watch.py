@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
+
+from typing_extensions import override
 
 from axon.event_log.fence import Fence, Fences
 from axon.exceptions import FencedError, UnavailableError
@@ -51,6 +54,40 @@ class _Guard:
         return self.cancellations > 0
 
 
+class _Guarded(AbstractAsyncContextManager[None]):
+    """The context in which a guard may cancel its task."""
+
+    __slots__ = ("_begin", "_end", "_guard", "_others")
+
+    def __init__(
+        self, guard: _Guard, begin: Callable[[_Guard], None], end: Callable[[_Guard], None]
+    ) -> None:
+        self._guard = guard
+        self._begin = begin
+        self._end = end
+        self._others = 0
+
+    @override
+    async def __aenter__(self) -> None:
+        self._begin(self._guard)
+        self._others = self._guard.task.cancelling()
+
+    @override
+    async def __aexit__(
+        self,
+        _type: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        guard = self._guard
+        self._end(guard)
+        withdrawn = guard.withdraw()
+        # Somebody else may have cancelled the task in the same step: that goes first.
+        cancelled = withdrawn and isinstance(error, asyncio.CancelledError)
+        if cancelled and guard.task.cancelling() <= self._others:
+            raise FenceNoticedError(f"{guard.response_id} was fenced") from None
+
+
 class FenceWatch:
     """Reads the fences of attempts that are silent, once an interval, and cancels fenced ones.
 
@@ -75,15 +112,14 @@ class FenceWatch:
         self._guards: set[_Guard] = set()
         self._watching: asyncio.Task[None] | None = None
 
-    @asynccontextmanager
-    async def guard(
+    def guard(
         self,
         response_id: str,
         *,
         fenced: Callable[[Fence], bool],
         heard_at: Callable[[], float] = lambda: _NEVER,
-    ) -> AsyncGenerator[None, None]:
-        """Cancel what runs inside the context once the response is fenced.
+    ) -> AbstractAsyncContextManager[None]:
+        """Cancel what this task runs inside the context once the response is fenced.
 
         Parameters
         ----------
@@ -103,23 +139,11 @@ class FenceWatch:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         guard = _Guard(response_id=response_id, task=task, fenced=fenced, heard_at=heard_at)
+        return _Guarded(guard, self._begin, self._guards.discard)
+
+    def _begin(self, guard: _Guard) -> None:
         self._guards.add(guard)
         self._watch()
-        others = task.cancelling()
-        try:
-            yield
-        except asyncio.CancelledError:
-            # Somebody else may have cancelled the task in the same step: that goes first.
-            if guard.withdraw() and task.cancelling() <= others:
-                raise FenceNoticedError(f"{response_id} was fenced") from None
-            raise
-        except BaseException:
-            guard.withdraw()
-            raise
-        else:
-            guard.withdraw()
-        finally:
-            self._guards.discard(guard)
 
     def _watch(self) -> None:
         if self._watching is None:

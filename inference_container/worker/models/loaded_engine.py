@@ -168,7 +168,8 @@ class LoadedEngine:
         """Return the request with the engine's own name of the model."""
         if request.model not in self.models:
             raise UnloadedError(f"The adapter '{request.model}' was unloaded.")
-        return replace(request, model=self._engine_names[request.model])
+        name = self._engine_names[request.model]
+        return request if name == request.model else replace(request, model=name)
 
     async def drain(self, *, timeout_s: float) -> None:
         """Wait for running generations, abort them after `timeout_s`, and close the engine."""

@@ -1,8 +1,7 @@
 """infer: the engine's generation, as flushes."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 
 from worker.engines.protocol import Engine, EngineError, GenerateRequest, TokenChunk
 from worker.metrics import WorkerMetrics
@@ -85,10 +84,11 @@ class Inference:
             engine ends without a finish reason.
         """
         coalescer, finished = self._coalescer, False
-        async with self._stopped_by_shutdown(), aclosing(coalescer.flushes()) as flushes:
-            async for flush in flushes:
-                finished = flush.finish_reason is not None
-                yield flush
+        with self._shutdown.watched(self._stop_at_shutdown):
+            async with aclosing(coalescer.flushes()) as flushes:
+                async for flush in flushes:
+                    finished = flush.finish_reason is not None
+                    yield flush
         if not finished:
             if coalescer.stopped:
                 raise HandedOverError
@@ -110,18 +110,8 @@ class Inference:
                 async for chunk in chunks:
                     yield chunk
 
-    @asynccontextmanager
-    async def _stopped_by_shutdown(self) -> AsyncGenerator[None, None]:
-        stopping = asyncio.create_task(self._stop_at_shutdown())
-        try:
-            yield
-        finally:
-            stopping.cancel()
-
-    async def _stop_at_shutdown(self) -> None:
-        await self._shutdown.draining.wait()
+    def _stop_at_shutdown(self) -> None:
         # A generation with a slot may end while the worker drains, also one that is about to take
         # a free slot. One that waits for a slot would only begin late: another worker is sooner.
-        if self._begun or not self._stage.busy:
-            await self._shutdown.handing_over.wait()
-        self._coalescer.stop()
+        if self._shutdown.handing_over.is_set() or not (self._begun or not self._stage.busy):
+            self._coalescer.stop()

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Protocol
 
-from typing_extensions import override
-
 from worker.pipeline.stream import Flush
 
 
@@ -19,14 +17,6 @@ class PostProcessor(Protocol):
     async def process(self, text: str) -> str:
         """Return the text that the client gets for a flush's text."""
         ...
-
-
-class Unchanged(PostProcessor):
-    """Leaves text as it is."""
-
-    @override
-    async def process(self, text: str) -> str:
-        return text
 
 
 async def post(flush: Flush, processor: PostProcessor) -> Flush:

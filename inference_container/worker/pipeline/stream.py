@@ -165,9 +165,10 @@ class Coalescer:
 
         An engine that hangs may not even end when its generation is cancelled.
         """
-        reader.cancel()
-        _, running = await asyncio.wait([reader], timeout=_CLOSE_TIMEOUT_S)
-        if running:
+        if not reader.done():
+            reader.cancel()
+            await asyncio.wait([reader], timeout=_CLOSE_TIMEOUT_S)
+        if not reader.done():
             self._stuck()
         elif not reader.cancelled():
             reader.exception()  # else asyncio would log it as never retrieved
@@ -226,6 +227,8 @@ class Coalescer:
 
     async def _rest(self, until: float) -> None:
         """Wait until the next flush is due, or the reading has ended."""
+        if self._ended.is_set():
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._ended.wait()

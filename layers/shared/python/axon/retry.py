@@ -89,12 +89,14 @@ class RetryPolicy:
         """
         until = asyncio.get_running_loop().time() + self.within_s
         pauses = backoff(first_s=self.first_pause_s, longest_s=self.longest_pause_s)
-        for failures, pause_s in enumerate(pauses, start=1):
+        failures = 0
+        while True:
             try:
                 return await call()
             except PermanentRefusalError:  # a repetition would be refused, too
                 raise
             except self.errors as error:
+                failures, pause_s = failures + 1, next(pauses)
                 level = logging.WARNING if failures == WARN_AFTER else logging.DEBUG
                 logger.log(level, "failure %d, again in %.3f s: %s", failures, pause_s, error)
                 if failures == self.max_attempts or self._stopped() or self._is_late(until):
@@ -102,7 +104,6 @@ class RetryPolicy:
                 await self._pause(pause_s)
                 if self._stopped():
                     raise
-        raise AssertionError  # the backoff never ends
 
     def _stopped(self) -> bool:
         return self.stop is not None and self.stop.is_set()

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness, attempt, text_of
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
-from worker.pipeline.post import PostProcessor, Unchanged, post
+from worker.pipeline.post import PostProcessor, post
 from worker.pipeline.stream import Flush
 
 
@@ -18,7 +18,7 @@ class Hiding(PostProcessor):
 
 async def test_post_keeps_token_ids_and_the_finish_reason() -> None:
     flush = Flush("my secret", (1, 2), "stop")
-    assert await post(flush, Unchanged()) == flush
+    assert await post(flush, Hiding()) == flush
     assert await post(flush, Hiding("secret")) == Flush("my ", (1, 2), "stop")
 
 
@@ -39,3 +39,11 @@ async def test_post_changes_the_text_of_the_client_and_the_history(harness: Atte
         assert processed > 1
     for stage in ("retrieve", "assemble", "infer"):
         assert harness.metric("axon_requests_processed_total", stage=stage) == 1
+
+
+async def test_post_is_not_passed_without_a_processor(harness: AttemptHarness) -> None:
+    job = await harness.job()
+    await attempt(job, harness.context(ScriptedEngine(["a"])))
+    assert text_of(await harness.answered(job)) == "a"
+    assert harness.metric("axon_requests_processed_total", stage="post") == 0
+    assert harness.metric("axon_requests_processed_total", stage="stream") == 1

@@ -221,6 +221,9 @@ class ResponseFinisher:
     async def _store_within(
         self, seconds: float | None, finished: FinishedResponse, retry: RetryPolicy
     ) -> None:
+        if seconds is None:
+            await self.store(finished, retry=retry)
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self.store(finished, retry=retry)

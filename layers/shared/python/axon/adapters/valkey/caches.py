@@ -98,6 +98,10 @@ class ValkeyTurnCache(EditableTurnCache):
 
     @override
     async def put(self, turns: Sequence[Turn]) -> None:
+        if len(turns) == 1:  # a response that ends: no task for it
+            with suppress(StoreFullError):
+                await self._put_one(turns[0])
+            return
         # In order, for a turn finds the ids of earlier ones in the turn before it.
         for page in range(0, len(turns), PAGE_TURNS):
             # Without memory, stored turns are left to the database, which has them or gets them.
