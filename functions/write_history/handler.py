@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from axon.adapters.aws.sqs import ParkedDeadLetter, SqsParking
-from axon.adapters.composition import sqs_api
+from axon.adapters.composition import event_log, payload_store, sqs_api
 from axon.adapters.observability.function_logs import function_logger
 from axon.adapters.observability.telemetry import Telemetry
 from axon.adapters.postgres.pool import create_pool
@@ -15,17 +15,28 @@ from axon.adapters.valkey.client import create_valkey
 from axon.exceptions import AxonError
 from axon.formats import UnreadableError
 from axon.history import HistoryRecord, response_id_of
+from axon.inputs import LargeInputs
 from axon.lambdas import Event, run
+from axon.large_records import LargeRecords
 from axon.settings import WriteHistorySettings
 
 logger = function_logger("write_history")
 TELEMETRY = Telemetry(service="write_history")
 SETTINGS = WriteHistorySettings.from_environ(os.environ)
 STORE = PostgresHistoryStore(pool=create_pool(SETTINGS, max_size=1))
-PENDING = ValkeyPendingHistory(valkey=create_valkey(SETTINGS))
+VALKEY = create_valkey(SETTINGS)
+PENDING = ValkeyPendingHistory(valkey=VALKEY)
+LARGE = LargeRecords(
+    store=STORE,
+    inputs=LargeInputs(store=payload_store(SETTINGS)),
+    log=event_log(SETTINGS, valkey=VALKEY),
+)
 PARKING = SqsParking(api=sqs_api(SETTINGS.dead_letter_queue_url, region=SETTINGS.aws_region))
 UNGROUPED = "unreadable"
 """Message group of dead letters whose message names none."""
+LARGE_S = 25.0
+"""Seconds within which the writing of a record with a large input may begin: to read an input takes
+27 s at most, and the function has 60 s."""
 FORGET_TIMEOUT_S = 1.0
 """Longest wait for Valkey, in seconds: what is written is written, with Valkey or without."""
 
@@ -41,18 +52,21 @@ def handler(event: Event, _context: object) -> dict[str, Any]:
 async def _write(messages: list[Event]) -> tuple[int, list[str]]:
     """Write all at once; if that fails, one by one, so that one wrong record stops no other.
 
-    Return how many records are written, and the ids of messages that must come again.
+    Return how many records are written, and the ids of messages that must come again. Records with
+    a large input come one by one in any case, after the others.
     """
     records, failed = await _parse(messages)
+    small = [(message, record) for message, record in records if record.input_payload is None]
     try:
-        await STORE.write([record for _, record in records])
+        await STORE.write([record for _, record in small])
     except Exception:
         logger.warning("batch failed, writing one by one", exc_info=True)
         failed += [
             message["messageId"]
-            for message, record in records
+            for message, record in small
             if not await _write_one(message, record)
         ]
+    failed += await _write_large([each for each in records if each[1].input_payload])
     written = [
         record.response_id for message, record in records if message["messageId"] not in failed
     ]
@@ -85,9 +99,20 @@ async def _forget(response_ids: list[str]) -> None:
         logger.warning("could not note that records are no longer on their way: %s", error)
 
 
+async def _write_large(records: list[tuple[Event, HistoryRecord]]) -> list[str]:
+    """Write records whose input is a payload; return the messages that must come again."""
+    failed = []
+    until = asyncio.get_running_loop().time() + LARGE_S
+    for message, record in records:
+        late = asyncio.get_running_loop().time() >= until
+        if late or not await _write_one(message, record):
+            failed.append(message["messageId"])
+    return failed
+
+
 async def _write_one(message: Event, record: HistoryRecord) -> bool:
     try:
-        await STORE.write([record])
+        await (LARGE.write(record) if record.input_payload else STORE.write([record]))
     except UnreadableError as error:
         return await _set_aside(message, error, response_id=record.response_id)
     except AxonError:

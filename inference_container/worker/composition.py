@@ -15,6 +15,7 @@ from axon.adapters.composition import (
     due_index,
     event_log,
     history_sender,
+    payload_store,
     sqs_api,
     terminator,
 )
@@ -32,6 +33,7 @@ from axon.adapters.valkey.workers import ValkeyWorkerDirectory
 from axon.clock import now_ms
 from axon.conversations import Conversations
 from axon.event_log.kept_ends import KeptEnds
+from axon.inputs import LargeInputs
 from axon.responses.finisher import ResponseFinisher
 from axon.settings import WorkerSettings
 from axon.tracing import Tracing
@@ -70,6 +72,7 @@ class Foundation:
     pool: Pool
     jobs: SqsApi
     history: SqsApi
+    inputs: LargeInputs
     parking: ParkedJobs | None
     stages: Stages
     tracing: Tracing
@@ -112,6 +115,9 @@ async def open_foundation(settings: WorkerSettings, stack: AsyncExitStack) -> Fo
     stack.push_async_callback(jobs.close)
     history = sqs_api(settings.history_queue_url, region=settings.aws_region)
     stack.push_async_callback(history.close)
+    payloads = payload_store(settings)
+    if payloads is not None:
+        stack.push_async_callback(payloads.close)
     parking = None
     if url := settings.parked_queue_url:
         parked = sqs_api(url, region=settings.aws_region)
@@ -129,6 +135,7 @@ async def open_foundation(settings: WorkerSettings, stack: AsyncExitStack) -> Fo
         pool=pool,
         jobs=jobs,
         history=history,
+        inputs=LargeInputs(store=payloads),
         parking=parking,
         stages=stages,
         tracing=tracing,
@@ -283,7 +290,9 @@ def _attempt_context(
             cache=turns,
             database=PostgresTurnStore(pool=foundation.pool),
             pending=ValkeyPendingHistory(valkey=valkey),
+            inputs=foundation.inputs,
         ),
+        inputs=foundation.inputs,
         finisher=ResponseFinisher(
             history=history, turns=turns, history_lost=foundation.metrics.history_lost
         ),

@@ -83,6 +83,11 @@ class WorkerMetrics:
             "their record.",
             registry=registry,
         )
+        self._inputs_lost = Counter(
+            "axon_inputs_lost",
+            "Responses that a worker failed because their large input was not kept any more.",
+            registry=registry,
+        )
         self._stages = StageFamilies(registry=registry)
 
     def stage(self, name: str, *, refuses: bool) -> StageMetrics:
@@ -132,6 +137,10 @@ class WorkerMetrics:
     def regenerated(self, count: int, *, model: str) -> None:
         """Count tokens that another attempt has to generate again."""
         self._regenerated.labels(model).inc(count)
+
+    def input_lost(self) -> None:
+        """Count a response that has failed because its input is not kept any more."""
+        self._inputs_lost.inc()
 
     def history_lost(self) -> None:
         """Count a response that ended without its history."""

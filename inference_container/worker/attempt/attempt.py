@@ -8,7 +8,7 @@ from functools import partial
 
 from axon.conversations import Turn
 from axon.event_log.log import LoggedEvent, Status
-from axon.exceptions import MissingResponseError
+from axon.exceptions import LostPayloadError, MissingResponseError
 from axon.jobs import PRIORITIES, Job, ReceivedJob
 from axon.protocol.objects import Usage
 from axon.responses.finisher import FinishedResponse
@@ -164,17 +164,24 @@ class Attempt:
 
     async def _count(self) -> AttemptResult:
         """End the response with the tokens of its prompt; no engine's slot is taken."""
-        async with self._stages.assemble.slot(self._priority):
-            tokens = await count(self._job, self._turns, engine=self._context.engine)
+        async with self._loaded() as (job, turns), self._stages.assemble.slot(self._priority):
+            tokens = await count(job, turns, engine=self._context.engine)
         usage = Usage(input_tokens=tokens)
         await self._end(self._transcript.end(Status.COMPLETED, usage=usage), Status.COMPLETED)
         return COMPLETED
 
+    @asynccontextmanager
+    async def _loaded(self) -> AsyncGenerator[tuple[Job, list[Turn]]]:
+        """Give the job and its turns with large inputs, which are held only in the context."""
+        context, job, turns = self._context, self._job, self._turns
+        async with context.inputs.room(job, *turns, within_s=None):
+            yield await self._retry.run(lambda: context.loaded(job, turns))
+
     async def _assemble(self) -> GenerateRequest:
-        async with self._stages.assemble.slot(self._priority):
+        async with self._loaded() as (job, turns), self._stages.assemble.slot(self._priority):
             return await assemble(
-                self._job,
-                self._turns,
+                job,
+                turns,
                 engine=self._context.engine,
                 metrics=self._context.metrics,
                 request_id=f"{self._job.response_id}-{self._event_writer.epoch}",
@@ -299,6 +306,8 @@ class Attempt:
         if not isinstance(ending.client, ResponseFailure):
             raise error
         ending.log(self._job.response_id, error)
+        if isinstance(error, LostPayloadError):
+            self._context.metrics.input_lost()
         read = self._inference is not None and self._inference.begun
         event = self._transcript.end(
             Status.FAILED, error=ending.client.wire(error), usage=self._spent_usage(read=read)

@@ -1,15 +1,16 @@
 """AttemptContext: what all attempts of a worker share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from axon.clock import now_ms
-from axon.conversations import Conversations
+from axon.conversations import Conversations, Turn
 from axon.deadlines import Deadlines
 from axon.event_log.kept_ends import KeptEnds
 from axon.event_log.log import AttemptLog, Status
 from axon.exceptions import HistoryPendingError, UnavailableError
+from axon.inputs import NO_PAYLOADS, LargeInputs
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
 from axon.retry import RetryPolicy
@@ -88,6 +89,8 @@ class AttemptContext:
     serving_since_ms : int
         Since when this worker serves, in milliseconds of the Unix epoch: from then on at the
         latest, the time in the queue runs.
+    inputs : LargeInputs
+        Has the inputs that no message carries.
     post_processor : PostProcessor | None
         May change text before it is appended; None: it stays as generated, and passes no stage.
     kept_ends : KeptEnds | None
@@ -117,11 +120,24 @@ class AttemptContext:
     budget: Budget = field(default_factory=Unlimited)
     due: OverdueCheck | None = None
     serving_since_ms: int = 0
+    inputs: LargeInputs = NO_PAYLOADS
     post_processor: PostProcessor | None = None
     kept_ends: KeptEnds | None = None
     generation: Callable[[], str] = lambda: ""
     engine_hangs: Callable[[str], None] = lambda _: None
     clock_ms: Callable[[], int] = now_ms
+
+    async def loaded(self, job: Job, turns: Sequence[Turn]) -> tuple[Job, list[Turn]]:
+        """Return a job and the turns that it continues with their inputs, wherever those are.
+
+        Raises
+        ------
+        LostPayloadError
+            One of them is not kept any more.
+        UnavailableError
+            A service that keeps them is away.
+        """
+        return await self.inputs.loaded(job), await self.conversations.loaded(turns)
 
     def left_ms(self, job: Job) -> int:
         """Return the milliseconds that a job without output has left in the queue, or less.

@@ -16,6 +16,7 @@ from enum import Enum, auto
 
 from axon.exceptions import (
     FencedError,
+    LostPayloadError,
     MissingResponseError,
     PermanentRefusalError,
     RequestError,
@@ -103,6 +104,11 @@ REFUSED_FOR_GOOD = (
 
 CONDEMNED = (
     "The request made workers fail repeatedly and was given up. Change it before you send it again."
+)
+
+INPUT_LOST = (
+    "The input of the request, or of a turn before it, is not kept any more. Please send the whole "
+    "request again."
 )
 
 LOST = terminator.LOST
@@ -216,6 +222,13 @@ ENDINGS: Mapping[type[Exception], Ending] = {
             message=REFUSED_FOR_GOOD,
         ),
         log_level=logging.ERROR,
+    ),
+    # Nobody has the input any more.
+    LostPayloadError: Ending(
+        outcome=AttemptOutcome.FAILED,
+        message=MessageAction.DELETE,
+        client=ResponseFailure(code="server_error", message=INPUT_LOST),
+        log_level=logging.WARNING,
     ),
     # No other attempt is made.
     CondemnedError: Ending(

@@ -11,7 +11,7 @@ from axon.jobs import FOLLOWED_FLUSH_MS, Job, new_job
 from axon.protocol.messages import parse_object
 from axon.protocol.objects import Json, response_object
 from axon.protocol.requests import CreateResponse, parse_body
-from axon.responses.service import check_calls
+from axon.responses.calls import check_calls
 from axon.tenants.principal import ALL_SCOPES, Principal
 
 _WEBSOCKET_ONLY = {"type", "stream_id", "generate", "idempotency_key"}

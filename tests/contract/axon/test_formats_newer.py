@@ -104,7 +104,7 @@ class TestTurnOfANewerVersion:
     async def test_is_read_from_the_database(self, loaded: Valkey) -> None:
         refused: list[UnreadableError] = []
         cache = ValkeyTurnCache(valkey=loaded, ttl_s=60, refused=refused.append)
-        newer = json.dumps(json.loads(WRITTEN["turn"]) | {"format": 2})
+        newer = json.dumps(json.loads(WRITTEN["turn"]) | {"format": VERSIONS[Format.TURN] + 1})
         await loaded.call("HSET", f"axon:turn:{RUNNING}", "turn", newer)
         assert await cache.chain(RUNNING) == []
         database = FakeTurns()
@@ -122,5 +122,5 @@ class TestTurnOfANewerVersion:
         job = samples.a_job("resp_0190a1b2c3d47e5f8a9b0c1d2e3f4053")
         turn = Turn.of(job, output=[]).model_copy(update={"previous_response_id": RUNNING})
         await cache.put([turn])
-        await loaded.call("HSET", f"axon:turn:{RUNNING}", "turn", '{"format":2}')
+        await loaded.call("HSET", f"axon:turn:{RUNNING}", "turn", '{"format":99}')
         assert await cache.chain(turn.response_id) == [turn]

@@ -281,3 +281,19 @@ def counters(conversation: dict[str, Any]) -> tuple[int, int, int]:
         conversation["input_tokens"],
         conversation["output_tokens"],
     )
+
+
+async def test_history_takes_an_input_as_json_and_knows_its_response(history: History) -> None:
+    assert not await history.store.knows("resp_1")
+    large = record(1).model_copy(update={"input": []})
+    content = b'[{"text":"a\\u0000b \\ud83c\\udf0d"}]'
+    await history.store.write([large, record(2)], inputs={"resp_1": content})
+    assert await history.store.knows("resp_1")
+    # A later record changes the row, but not its input.
+    later = large.model_copy(update={"version": 2})
+    await history.store.write([later], inputs={"resp_1": b"[]"})
+    stored = await history.responses.read("resp_1", tenant_id="t")
+    assert stored is not None
+    assert stored.response["output"] == [1]
+    assert stored.input[0]["text"].startswith("a")
+    assert stored.input[0]["text"].endswith("b \N{EARTH GLOBE EUROPE-AFRICA}")

@@ -3,10 +3,18 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from axon.exceptions import HistoryPendingError, RequestError
+from axon.exceptions import HistoryPendingError, LostPayloadError, RequestError
 from axon.formats import Format, FormattedModel
 from axon.history import NoPendingHistory, PendingHistory
 from axon.ids import is_id
+from axon.inputs import (
+    NO_PAYLOADS,
+    PAYLOAD_FIELD,
+    InputHolder,
+    InputPayload,
+    LargeInputs,
+    calls_in,
+)
 from axon.jobs import Job
 
 _NOTHING_PENDING = NoPendingHistory()
@@ -46,30 +54,35 @@ class TurnIdentity(FormattedModel):
         return self.tenant_id == tenant_id
 
 
-class Turn(TurnIdentity):
+class Turn(TurnIdentity, InputHolder):
     """A response that has ended, with what was asked and what was answered.
 
     Parameters
     ----------
     input : list[dict[str, Any]]
         The request's input items, without those of earlier turns.
+    input_payload : InputPayload | None
+        Where they are instead, if they are too large for the cache (`axon.inputs`).
     output : list[dict[str, Any]]
         The output items of the response.
     """
 
     input: list[dict[str, Any]]
+    input_payload: InputPayload | None = PAYLOAD_FIELD
     output: list[dict[str, Any]]
 
     @classmethod
     def of(cls, job: Job, *, output: list[dict[str, Any]]) -> "Turn":
         """Return the turn that a finished job makes; see `Job.continuable`."""
         return cls(
+            format=job.format,
             response_id=job.response_id,
             previous_response_id=job.previous_response_id,
             conversation_id=job.conversation_id,
             tenant_id=job.tenant_id,
             connection_id=None if job.stored else job.turn_connection_id,
             input=job.input,
+            input_payload=job.input_payload,
             output=output,
         )
 
@@ -82,7 +95,7 @@ class TurnHead(TurnIdentity):
     call_ids : tuple[str, ...]
         Function calls of the turn, which a request's outputs may answer.
     size : int
-        Bytes of the turn as it is cached.
+        Bytes of the turn as it is cached, and of its payload.
     items : int
         Number of its items; 0 in a head that the version before has written.
     """
@@ -94,8 +107,9 @@ class TurnHead(TurnIdentity):
     @classmethod
     def of(cls, turn: Turn, *, size: int | None = None) -> "TurnHead":
         """Return the head of a turn; `size` if the turn has been encoded already."""
-        items = (*turn.input, *turn.output)
-        calls = (item.get("call_id") for item in items if item.get("type") == "function_call")
+        payload = turn.input_payload
+        items = turn.output if payload else [*turn.input, *turn.output]
+        size = len(turn.encode()) if size is None else size
         return cls(
             format=turn.format,
             response_id=turn.response_id,
@@ -103,9 +117,9 @@ class TurnHead(TurnIdentity):
             conversation_id=turn.conversation_id,
             tenant_id=turn.tenant_id,
             connection_id=turn.connection_id,
-            call_ids=tuple(call for call in calls if isinstance(call, str)),
-            size=len(turn.encode()) if size is None else size,
-            items=len(items),
+            call_ids=(payload.call_ids if payload else ()) + calls_in(items),
+            size=size + (payload.size if payload else 0),
+            items=len(items) + (payload.items if payload else 0),
         )
 
 
@@ -158,19 +172,29 @@ class Conversations:
         Asked for what the cache does not have.
     pending : PendingHistory
         Tells a turn that neither has yet from one that never was.
+    inputs : LargeInputs
+        Has the inputs of cached turns that are too large for the cache.
     """
 
     def __init__(
-        self, *, cache: TurnCache, database: TurnStore, pending: PendingHistory = _NOTHING_PENDING
+        self,
+        *,
+        cache: TurnCache,
+        database: TurnStore,
+        pending: PendingHistory = _NOTHING_PENDING,
+        inputs: LargeInputs = NO_PAYLOADS,
     ) -> None:
         self._cache = cache
         self._database = database
         self._pending = pending
+        self._inputs = inputs
 
     async def chain(
         self, response_id: str, *, tenant_id: str, connection_id: str
     ) -> list[Turn] | None:
         """Return the turns up to this response's, oldest first; None if there is none to see.
+
+        Large inputs are payloads: `loaded` reads them.
 
         Raises
         ------
@@ -200,6 +224,8 @@ class Conversations:
     ) -> list[Turn]:
         """Return the turns that a request continues, oldest first; none if it continues nothing.
 
+        Large inputs are payloads: `loaded` reads them.
+
         Raises
         ------
         RequestError
@@ -218,6 +244,30 @@ class Conversations:
         if turns is None:
             raise _unknown(previous_response_id)
         return turns
+
+    async def loaded(self, turns: Sequence[Turn]) -> list[Turn]:
+        """Return turns with their inputs; oldest first, as they are given.
+
+        An input that the payload store does not have any more is in the database: it is deleted
+        from the store when it has arrived there.
+
+        Raises
+        ------
+        LostPayloadError
+            Neither has it.
+        UnavailableError
+            The store or the database is away.
+        """
+        newer = list[Turn]()
+        for turn in reversed(turns):
+            try:
+                newer.append(await self._inputs.loaded(turn))
+            except LostPayloadError:
+                older = await self._database.chain(turn.response_id)
+                if not older:
+                    raise
+                return older + newer[::-1]
+        return newer[::-1]
 
     async def heads_before(
         self, previous_response_id: str | None, *, tenant_id: str, connection_id: str

@@ -33,8 +33,13 @@ class Format(StrEnum):
     REGISTRATION = "registration"
 
 
-VERSIONS: Mapping[Format, int] = dict.fromkeys(Format, 1)
-"""The version that is written, which is also the highest one that can be read.
+VERSIONS: Mapping[Format, int] = dict.fromkeys(Format, 1) | {
+    # Version 2 has its input in the payload store (`axon.inputs`), and is written for that alone.
+    Format.JOB: 2,
+    Format.HISTORY_RECORD: 2,
+    Format.TURN: 2,
+}
+"""The highest version that can be read; what says the same in a lower one is written in that.
 
 Raised only by a change that today's readers would misunderstand. Such a change takes two releases:
 the first one reads both versions and writes the old one, the second one writes the new one.

@@ -1,13 +1,14 @@
 """History: what is written behind, through a queue, into the database."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from typing_extensions import override
 
 from axon.exceptions import PermanentRefusalError
-from axon.formats import Format, FormattedModel, text_at
+from axon.formats import Format, text_at
+from axon.inputs import PAYLOAD_FIELD, InputHolder, InputPayload
 from axon.jobs import Job
 
 LOSING_EPOCH = 0
@@ -17,6 +18,7 @@ For ends that are made from less than the client may have seen."""
 
 
 _NUMBERS = 2**32 - 1
+NO_INPUTS: Mapping[str, bytes] = {}
 
 
 def version_of(*, epoch: int, sequence_number: int) -> int:
@@ -24,7 +26,7 @@ def version_of(*, epoch: int, sequence_number: int) -> int:
     return epoch << 32 | sequence_number
 
 
-class HistoryRecord(FormattedModel):
+class HistoryRecord(InputHolder):
     """A response that has ended, as the database keeps it.
 
     Parameters
@@ -49,6 +51,8 @@ class HistoryRecord(FormattedModel):
         The response object as the terminal event shows it.
     input : list[dict[str, Any]]
         The request's input items, without those of earlier turns.
+    input_payload : InputPayload | None
+        Where they are instead, if they are too large for a message (`axon.inputs`).
     outline : dict[str, Any] | None
         What makes the response's events again (`axon.protocol.outlines`), as the database keeps it;
         None in records from before, and where it is too long.
@@ -66,6 +70,7 @@ class HistoryRecord(FormattedModel):
     ended_ms: int
     response: dict[str, Any]
     input: list[dict[str, Any]]
+    input_payload: InputPayload | None = PAYLOAD_FIELD
     outline: dict[str, Any] | None = None
 
     @property
@@ -85,6 +90,7 @@ class HistoryRecord(FormattedModel):
     ) -> "HistoryRecord":
         """Return the record of a job's response."""
         return cls(
+            format=job.format,
             response_id=job.response_id,
             previous_response_id=job.previous_response_id,
             conversation_id=job.conversation_id,
@@ -95,6 +101,7 @@ class HistoryRecord(FormattedModel):
             ended_ms=ended_ms,
             response=response,
             input=job.input,
+            input_payload=job.input_payload,
             outline=outline,
         )
 
@@ -192,8 +199,17 @@ class NotedHistorySender(HistorySender):
 class HistoryStore(Protocol):
     """The database's side."""
 
-    async def write(self, records: Sequence[HistoryRecord]) -> None:
-        """Apply records; repeated and overtaken ones change nothing.
+    async def write(
+        self, records: Sequence[HistoryRecord], *, inputs: Mapping[str, bytes] = NO_INPUTS
+    ) -> None:
+        """Apply records; repeated and overtaken ones change nothing, later ones no row's input.
+
+        Parameters
+        ----------
+        records : Sequence[HistoryRecord]
+            The records.
+        inputs : Mapping[str, bytes]
+            By response ids, the inputs as JSON of records whose input is a payload.
 
         Raises
         ------
@@ -201,5 +217,15 @@ class HistoryStore(Protocol):
             The database is away; none was applied.
         UnreadableError
             The database can never take one of them; none was applied.
+        """
+        ...
+
+    async def knows(self, response_id: str) -> bool:
+        """Return whether a response has a row, or was deleted.
+
+        Raises
+        ------
+        UnavailableError
+            The database is away.
         """
         ...

@@ -8,8 +8,9 @@ from pydantic import Field, TypeAdapter, field_serializer
 
 from axon.event_log.lanes import lane_of
 from axon.exceptions import UnavailableError
-from axon.formats import Format, FormattedModel, read, text_at
+from axon.formats import Format, read, text_at
 from axon.ids import is_id
+from axon.inputs import PAYLOAD_FIELD, InputHolder, InputPayload
 from axon.protocol.items import kept
 from axon.protocol.requests import CreateResponse, ServiceTier
 from axon.protocol.sizes import MESSAGE_BYTES
@@ -24,7 +25,7 @@ FOLLOWED_FLUSH_MS = 100
 PRIORITIES: dict[ServiceTier, int] = {"flex": -1, "default": 0, "priority": 1}
 
 
-class Job(FormattedModel):
+class Job(InputHolder):
     """One accepted request: all that its answer and its history need, and nothing more.
 
     Its fields are flat, the principal's among them, and those added later have defaults: during a
@@ -51,6 +52,9 @@ class Job(FormattedModel):
         The response object as created.
     input : list[dict[str, Any]]
         The request's input items, as the client sent them; a string becomes one user message.
+    input_payload : InputPayload | None
+        Where the items wait instead, if they are too large for a message; `input` is empty then,
+        until they are loaded (`axon.inputs`).
     sampling : dict[str, float]
         Those of `SAMPLING` that the client set; the engine chooses the others.
     stop : tuple[str, ...]
@@ -92,6 +96,7 @@ class Job(FormattedModel):
     created_ms: int
     response: dict[str, Any]
     input: list[dict[str, Any]]
+    input_payload: InputPayload | None = PAYLOAD_FIELD
     sampling: dict[str, float] = Field(default_factory=dict)
     stop: tuple[str, ...] = ()
     seed: int | None = None

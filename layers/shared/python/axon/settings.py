@@ -175,7 +175,7 @@ class RespondSettings(EventLogSettings, PostgresSettings, PayloadSettings):
         return aliases
 
 
-class WriteHistorySettings(ValkeySettings, PostgresSettings, PayloadSettings):
+class WriteHistorySettings(EventLogSettings, PostgresSettings, PayloadSettings):
     """functions/write_history. `dead_letter_queue_url`: for records that can never be written."""
 
     dead_letter_queue_url: str

@@ -8,6 +8,7 @@ from axon.conversations import Conversations, Turn
 from axon.deadlines import Deadlines
 from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import RequestError
+from axon.inputs import LargeInputs
 from axon.jobs import Job
 from axon.named_conversations.items import ConversationItems
 from axon.named_conversations.service import NamedConversations
@@ -21,6 +22,7 @@ from axon.responses.sweeper import ResponseSweeper
 from axon.responses.terminator import ResponseTerminator
 from axon.testing.conversations import FakeConversationStore
 from axon.testing.event_log import FakeValkey
+from axon.testing.payloads import FakePayloadStore
 from axon.testing.scaling import FakeWorkerScaler
 from axon.testing.stores import (
     FakeHistory,
@@ -42,10 +44,13 @@ SLEEPING = "sleeping-model"
 
 
 class ResponseHarness:
-    """One relay, one model, one connection."""
+    """One relay, one model, one connection; `payloads` where the deployment has a store."""
 
-    def __init__(self, *, models: Collection[str] = (SLEEPING,)) -> None:
+    def __init__(
+        self, *, models: Collection[str] = (SLEEPING,), payloads: FakePayloadStore | None = None
+    ) -> None:
         self.now = 1000.0
+        self.inputs = LargeInputs(store=payloads)
         self.valkey = FakeValkey(
             deadlines=DEADLINES,
             resume_window_s=RESUME_WINDOW_S,
@@ -56,7 +61,7 @@ class ResponseHarness:
         self.database = FakeTurns()
         self.pending = FakePendingHistory()
         self.conversations = Conversations(
-            cache=self.turns, database=self.database, pending=self.pending
+            cache=self.turns, database=self.database, pending=self.pending, inputs=self.inputs
         )
         self.jobs = FakeJobQueue()
         self.history = FakeHistory()
@@ -71,12 +76,14 @@ class ResponseHarness:
             pending=self.pending,
             rows=self.deleted,
             traces=self.traces,
+            inputs=self.inputs,
         )
         self.retrieval = ResponseRetrieval(
             event_log=self.valkey,
             rows=self.deleted,
             conversations=self.conversations,
             pending=self.pending,
+            inputs=self.inputs,
         )
         self.store = FakeConversationStore(turns=self.database, rows=self.deleted)
         self.named = NamedConversations(
@@ -99,6 +106,7 @@ class ResponseHarness:
             rows=self.deleted,
             named=self.named,
             aliases=aliases,
+            inputs=self.inputs,
         )
 
     async def begin(self) -> None:

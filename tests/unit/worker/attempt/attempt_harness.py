@@ -10,6 +10,7 @@ from axon.event_log.log import Status
 from axon.jobs import Job, ReceivedJob
 from axon.responses.finisher import ResponseFinisher
 from axon.testing.fences import FakeFences
+from axon.testing.payloads import FakePayloadStore
 from tests.support.sdk_events import validate_stream
 from tests.unit.axon.responses.service_harness import DEADLINES, ResponseHarness
 from tests.unit.worker.settings_samples import SETTINGS
@@ -34,8 +35,8 @@ EVERY_TOKEN = FlushPolicy(first_s=1e-9, last_s=1e-9, steady_s=1.0, ramp_s=0.5)
 class AttemptHarness(ResponseHarness):
     """A harness with a worker in it; time is the loop's. It is `clock_ms` when something ends."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, payloads: FakePayloadStore | None = None) -> None:
+        super().__init__(payloads=payloads)
         self.clock_ms = 77
         self.shutdown = Shutdown()
         self.registry = CollectorRegistry()
@@ -60,6 +61,7 @@ class AttemptHarness(ResponseHarness):
             event_log=self.valkey,
             fence_watch=FenceWatch(fences=FakeFences(self.valkey), interval_s=FENCE_S),
             conversations=self.conversations,
+            inputs=self.inputs,
             finisher=ResponseFinisher(
                 history=self.history, turns=self.turns, clock_ms=lambda: self.clock_ms
             ),

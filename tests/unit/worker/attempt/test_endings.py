@@ -10,6 +10,7 @@ import worker.attempt
 import worker.pipeline
 from axon.exceptions import (
     FencedError,
+    LostPayloadError,
     MissingResponseError,
     PermanentRefusalError,
     RequestError,
@@ -20,6 +21,7 @@ from worker.attempt.endings import (
     CONDEMNED,
     ENDINGS,
     ENGINE_FAILED,
+    INPUT_LOST,
     OVERLOADED,
     REFUSED_FOR_GOOD,
     UNEXPECTED,
@@ -77,6 +79,10 @@ ROWS: list[tuple[Exception, str, str, object]] = [
     (
         PermanentRefusalError("AccessDenied"),
         "failed", "DELETE", {"code": "server_error", "message": REFUSED_FOR_GOOD},
+    ),
+    (
+        LostPayloadError("gone"),
+        "failed", "DELETE", {"code": "server_error", "message": INPUT_LOST},
     ),
     (
         CondemnedError(),

@@ -221,7 +221,7 @@ def test_consumer_leaves_a_job_with_an_unexpected_error_to_the_visibility_timeou
 
 @pytest.mark.parametrize(
     ("body", "newer"),
-    [("poison", False), ("{}", False), ('{"tenant_id": 1}', False), ('{"format": 2}', True)],
+    [("poison", False), ("{}", False), ('{"tenant_id": 1}', False), ('{"format": 99}', True)],
 )
 def test_consumer_leaves_a_message_that_it_cannot_read(body: str, newer: bool) -> None:
     async def story() -> None:

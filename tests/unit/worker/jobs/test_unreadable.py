@@ -189,7 +189,7 @@ async def receive_again(harness: UnreadableHarness, body: str) -> None:
 def test_job_of_a_newer_version_outlives_the_deployment_that_brings_its_workers() -> None:
     async def story() -> None:
         harness = UnreadableHarness()
-        response_id, body = await harness.open(format=2)
+        response_id, body = await harness.open(format=99)
         await receive_again(harness, body)
         running = await harness.log.describe(response_id)
         assert running is not None
@@ -206,7 +206,7 @@ def test_job_of_a_newer_version_outlives_the_deployment_that_brings_its_workers(
 def test_job_of_a_newer_version_is_deleted_once_its_response_has_ended() -> None:
     async def story() -> None:
         harness = UnreadableHarness()
-        response_id, body = await harness.open(format=2)
+        response_id, body = await harness.open(format=99)
         claim = await harness.log.claim(response_id)
         await harness.log.append(
             response_id,
@@ -222,7 +222,7 @@ def test_job_of_a_newer_version_is_deleted_once_its_response_has_ended() -> None
     run(story())
 
 
-@pytest.mark.parametrize("changed", [{"format": 2}, {"tenant_id": None}])
+@pytest.mark.parametrize("changed", [{"format": 99}, {"tenant_id": None}])
 def test_unreadable_job_whose_log_is_newer_waits_for_a_newer_worker(
     changed: dict[str, Any],
 ) -> None:

@@ -26,6 +26,7 @@ from axon.conversations import Conversations
 from axon.event_log.kept_ends import KeptEnds
 from axon.exceptions import SettingsError
 from axon.history import HistorySender, NotedHistorySender
+from axon.inputs import LargeInputs
 from axon.named_conversations.items import ConversationItems
 from axon.named_conversations.service import NamedConversations
 from axon.responses.deletion import ResponseDeletion
@@ -201,6 +202,8 @@ class ResponseBackend(AsyncClosing):
         it gets none without `keeps_ends`.
     log : ValkeyEventLog
         The event log of all three.
+    inputs : LargeInputs
+        The inputs that wait in the payload store.
     valkey, pool, jobs, history : Valkey, Pool, SqsApi, SqsApi
         The clients: of Valkey, of PostgreSQL, of the jobs queue and of the history queue. Each
         connects with its first use, and works on one event loop.
@@ -215,6 +218,7 @@ class ResponseBackend(AsyncClosing):
     terminator: ResponseTerminator
     kept_ends: KeptEnds
     log: ValkeyEventLog
+    inputs: LargeInputs
     valkey: Valkey
     pool: "Pool"
     jobs: SqsApi
@@ -277,12 +281,14 @@ def response_service(
         event_log=log, finisher=finisher, kept_ends=kept_ends if keeps_ends else None
     )
     pending = ValkeyPendingHistory(valkey=valkey)
+    payloads = payload_store(settings)
+    inputs = LargeInputs(store=payloads)
     rows = PostgresResponseRows(pool=pool)
     conversations = Conversations(
-        cache=turns, database=PostgresTurnStore(pool=pool), pending=pending
+        cache=turns, database=PostgresTurnStore(pool=pool), pending=pending, inputs=inputs
     )
     retrieval = ResponseRetrieval(
-        event_log=log, rows=rows, conversations=conversations, pending=pending
+        event_log=log, rows=rows, conversations=conversations, pending=pending, inputs=inputs
     )
     store = PostgresConversationStore(pool=pool)
     named = NamedConversations(store=store, conversations=conversations, responses=retrieval)
@@ -299,10 +305,12 @@ def response_service(
             pending=pending,
             rows=rows,
             traces=ValkeyResponseTraces(valkey=valkey),
+            inputs=inputs,
         ),
         rows=rows,
         named=named,
         aliases=settings.model_aliases,
+        inputs=inputs,
     )
     return ResponseBackend(
         service=service,
@@ -312,9 +320,10 @@ def response_service(
         terminator=terminator,
         kept_ends=kept_ends,
         log=log,
+        inputs=inputs,
         valkey=valkey,
         pool=pool,
         jobs=jobs,
         history=history,
-        payloads=payload_store(settings),
+        payloads=payloads,
     )

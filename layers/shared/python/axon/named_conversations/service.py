@@ -324,9 +324,10 @@ class NamedConversations:
             As `heads`.
         """
         try:
-            return await self._conversations.turns_before(
+            turns = await self._conversations.turns_before(
                 head, tenant_id=found.tenant_id, connection_id=""
             )
+            return await self._conversations.loaded(turns)
         except (RequestError, HistoryPendingError) as error:
             raise _unreadable(found, error) from error
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from axon.event_log.log import EventLog, Status
 from axon.history import PendingHistory
 from axon.ids import is_id
+from axon.inputs import NO_PAYLOADS, LargeInputs
 from axon.responses.terminator import ResponseTerminator, unknown_response
 
 
@@ -106,6 +107,8 @@ class ResponseDeletion:
         The database.
     traces : ResponseTraces
         The cache.
+    inputs : LargeInputs
+        The payload store, which may have the response's input.
     """
 
     def __init__(
@@ -116,12 +119,14 @@ class ResponseDeletion:
         pending: PendingHistory,
         rows: ResponseRows,
         traces: ResponseTraces,
+        inputs: LargeInputs = NO_PAYLOADS,
     ) -> None:
         self._log = event_log
         self._terminator = terminator
         self._pending = pending
         self._rows = rows
         self._traces = traces
+        self._inputs = inputs
 
     async def delete(self, response_id: str, *, tenant_id: str) -> None:
         """Delete a response of this tenant; a running one is cancelled first.
@@ -147,6 +152,7 @@ class ResponseDeletion:
         ):
             raise unknown_response(response_id)
         await self._traces.erase(response_id)
+        await self._inputs.delete(tenant_id=tenant_id, response_id=response_id)
 
     async def _owner(self, response_id: str) -> str | None:
         """Return the tenant that has the response, as far as the cache knows."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from axon.clock import now_ms
-from axon.conversations import Turn, TurnCache, TurnHead
+from axon.conversations import Turn, TurnCache, TurnIdentity
 from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import PermanentRefusalError, UnavailableError
 from axon.history import HistoryRecord, HistorySender, version_of
@@ -123,7 +123,7 @@ class ResponseFinisher:
         finished: FinishedResponse,
         *,
         append: Callable[[LoggedEvent], Awaitable[object]],
-        continued: Sequence[Turn] = (),
+        continued: Sequence[TurnIdentity] = (),
         retry: RetryPolicy = NO_RETRY,
         history_required: bool = True,
     ) -> None:
@@ -137,7 +137,7 @@ class ResponseFinisher:
             Appends the terminal event, which it is given, with its status, under the finished
             response's epoch. It brings its own retries: what a lost log or a fence means differs
             from caller to caller.
-        continued : Sequence[Turn]
+        continued : Sequence[TurnIdentity]
             Turns that a failed response was to continue, oldest first, if the last one is to be
             evicted; empty where the client may try the same continuation again.
         retry : RetryPolicy
@@ -189,7 +189,7 @@ class ResponseFinisher:
         except PermanentRefusalError as error:
             self._note_lost(finished, error)
 
-    async def evict_parent(self, continued: Sequence[Turn | TurnHead]) -> None:
+    async def evict_parent(self, continued: Sequence[TurnIdentity]) -> None:
         """Evict the response that a failed continuation continued, unless it is stored.
 
         The client then starts again with its full context. A stored parent stays, because the
@@ -197,7 +197,7 @@ class ResponseFinisher:
 
         Parameters
         ----------
-        continued : Sequence[Turn | TurnHead]
+        continued : Sequence[TurnIdentity]
             The turns up to the parent, oldest first.
         """
         if continued and (parent := continued[-1]).connection_id is not None:

@@ -32,10 +32,13 @@ class ItemReferences:
     ----------
     retrieval : ResponseRetrieval
         Reads the responses.
+    max_bytes : int
+        Most bytes of the items of a request.
     """
 
-    def __init__(self, *, retrieval: ResponseRetrieval) -> None:
+    def __init__(self, *, retrieval: ResponseRetrieval, max_bytes: int = JOB_BYTES) -> None:
         self._retrieval = retrieval
+        self._max_bytes = max_bytes
 
     async def resolved(self, body: Json, *, tenant_id: str) -> Json:
         """Return a decoded body, which is not validated yet, with items for its references.
@@ -88,7 +91,7 @@ class ItemReferences:
                 size += sum(json_bytes(item) * wanted[item_id] for item_id, item in items.items())
                 found |= items
             # Before more of them are read and kept; one long item may be referred to many times.
-            _check_size(size)
+            self._check_size(size)
         return found
 
     async def _output(self, response_id: str, *, tenant_id: str) -> list[Json]:
@@ -99,6 +102,16 @@ class ItemReferences:
             return []
         output: list[Json] = response["output"] if response["store"] else []
         return output
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise RequestError(
+                f"The request is too large: of the items that it refers to, some alone have "
+                f"{size:,} bytes, and {self._max_bytes:,} at most are taken. Refer to fewer.",
+                code="request_too_large",
+                param="input",
+                status=413,
+            )
 
 
 def _id_of(reference: Mapping[str, object], where: str) -> str:
@@ -121,14 +134,3 @@ def _check(wanted: Mapping[str, str], found: Mapping[str, Json]) -> None:
                 param=where,
                 status=404,
             )
-
-
-def _check_size(size: int) -> None:
-    if size > JOB_BYTES:
-        raise RequestError(
-            f"The request is too large: of the items that it refers to, some alone have {size:,} "
-            f"bytes, and {JOB_BYTES:,} at most can be queued. Refer to fewer.",
-            code="request_too_large",
-            param="input",
-            status=413,
-        )

@@ -11,10 +11,17 @@ JOB_BYTES = QUEUE_MESSAGE_BYTES // 2
 length, so the answer has the other half."""
 
 
-def check_queued(job: bytes) -> None:
+def check_queued(job: bytes, *, has_store: bool = False) -> None:
     """Refuse a request whose job, as it goes into the queue, is longer than `JOB_BYTES`.
 
-    Only HTTP carries such requests: a WebSocket message is shorter.
+    Only HTTP carries such requests: a WebSocket message of API Gateway is shorter.
+
+    Parameters
+    ----------
+    job : bytes
+        The job.
+    has_store : bool
+        The deployment has a payload store, so that no large input is part of the job.
 
     Raises
     ------
@@ -23,9 +30,19 @@ def check_queued(job: bytes) -> None:
     """
     if len(job) <= JOB_BYTES:
         return
+    if has_store:
+        raise RequestError(
+            f"The request is too large: {len(job):,} bytes beside a large 'input', and "
+            f"{JOB_BYTES:,} at most can be queued. Shorten 'instructions' (the system prompt) and "
+            "'tools', or move their text into 'input'.",
+            code="request_too_large",
+            param="instructions",
+            status=413,
+        )
     raise RequestError(
         f"The request is too large: {len(job):,} bytes with all that its answer needs, and "
-        f"{JOB_BYTES:,} at most can be queued. Shorten 'input'.",
+        f"{JOB_BYTES:,} at most can be queued, as this deployment has no store for larger ones "
+        "(AXON_PAYLOAD_BUCKET). Shorten 'input'.",
         code="request_too_large",
         param="input",
         status=413,

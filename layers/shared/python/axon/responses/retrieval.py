@@ -6,9 +6,10 @@ from contextlib import suppress
 from axon.conversations import Conversations, Turn, TurnIdentity
 from axon.event_log.checkpoint import is_behind_fork
 from axon.event_log.log import EventLog, LoggedEvent, ResponseMeta
-from axon.exceptions import RequestError, UnavailableError
+from axon.exceptions import LostPayloadError, RequestError, UnavailableError
 from axon.history import PendingHistory
 from axon.ids import is_id
+from axon.inputs import NO_PAYLOADS, LargeInputs
 from axon.jobs import Job
 from axon.protocol.item_pages import shown_items
 from axon.protocol.objects import Json
@@ -51,6 +52,8 @@ class ResponseRetrieval:
         The cache has the input of a response that has just ended.
     pending : PendingHistory
         Knows of responses that are on their way to the database.
+    inputs : LargeInputs
+        Has the large inputs of those that are not there yet.
     """
 
     def __init__(
@@ -60,11 +63,13 @@ class ResponseRetrieval:
         rows: ResponseRows,
         conversations: Conversations,
         pending: PendingHistory,
+        inputs: LargeInputs = NO_PAYLOADS,
     ) -> None:
         self._log = event_log
         self._rows = rows
         self._conversations = conversations
         self._pending = pending
+        self._inputs = inputs
         self._reading_whole = Readers(
             limit=CONVERSATION_READERS, tenant_limit=1, within_s=READING_S
         )
@@ -118,7 +123,11 @@ class ResponseRetrieval:
         """
         meta = await self._describe(response_id, tenant_id=tenant_id)
         if meta is not None and meta.job:
-            return shown_items(Job.decode(meta.job).input, response_id=response_id)
+            job = Job.decode(meta.job)
+            with suppress(LostPayloadError):  # the database has it: it has ended just now
+                async with self._inputs.room(job):
+                    job = await self._inputs.loaded(job)
+                return shown_items(job.input, response_id=response_id)
         stored = await self._rows.read(response_id, tenant_id=tenant_id)
         if stored is not None:
             return shown_items(stored.input, response_id=response_id)
@@ -132,7 +141,9 @@ class ResponseRetrieval:
         turns = await self._conversations.chain(response_id, tenant_id=tenant_id, connection_id="")
         if not turns:
             raise await self._missing(response_id, meta, tenant_id=tenant_id)
-        return shown_items(turns[-1].input, response_id=response_id)
+        async with self._inputs.room(turns[-1]):
+            *_, turn = await self._conversations.loaded(turns[-1:])
+        return shown_items(turn.input, response_id=response_id)
 
     async def user_items_before(self, response_id: str | None, *, tenant_id: str) -> list[Json]:
         """Return the user's items of what a request continues, oldest first.
@@ -150,6 +161,7 @@ class ResponseRetrieval:
             turns = await self._conversations.turns_before(
                 response_id, tenant_id=tenant_id, connection_id=""
             )
+            turns = await self._conversations.loaded(turns)
             return [item for turn in turns for item in turn.input if item.get("role") == "user"]
 
     async def stored_events(

@@ -1,7 +1,6 @@
 """ResponseService: accepts requests, and has responses delivered to another connection."""
 
 import logging
-from collections.abc import Iterable
 from functools import partial
 
 from axon.aliases import ModelAliases, resolve
@@ -21,19 +20,21 @@ from axon.exceptions import (
     UnavailableError,
 )
 from axon.ids import is_id, new_id
+from axon.inputs import NO_PAYLOADS, LargeInputs
 from axon.jobs import FOLLOWED_FLUSH_MS, Job, JobSender, new_job
 from axon.named_conversations.service import NamedConversations, Place
 from axon.protocol.item_pages import identified
-from axon.protocol.items import FunctionCall, FunctionCallOutput
 from axon.protocol.objects import Json, response_object
 from axon.protocol.requests import CancelResponse, CreateResponse, DeleteResponse, ResumeResponse
 from axon.protocol.sizes import MESSAGE_BYTES
+from axon.responses.calls import check_calls
 from axon.responses.cancellation import ResponseCancellation
 from axon.responses.deletion import ResponseDeletion, ResponseRows
 from axon.responses.fingerprint import fingerprint
 from axon.responses.finisher import ResponseFinisher
+from axon.responses.large_requests import LargeRequests
 from axon.responses.repeats import RepeatedRequests, idempotency_of
-from axon.responses.request_size import check_queued, check_size
+from axon.responses.request_size import check_size
 from axon.responses.resumption import NO_RELAY, ResponseResumption
 from axon.responses.terminator import ResponseTerminator, unknown_response
 from axon.responses.warm_up import UNSENT, WarmUps
@@ -75,6 +76,8 @@ class ResponseService:
         The conversations that clients have created.
     aliases : ModelAliases | None
         What requests may name instead of a model.
+    inputs : LargeInputs
+        Takes inputs that no message carries.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class ResponseService:
         rows: ResponseRows,
         named: NamedConversations,
         aliases: ModelAliases | None = None,
+        inputs: LargeInputs = NO_PAYLOADS,
     ) -> None:
         self._log = event_log
         self._aliases = aliases or {}
@@ -100,6 +104,7 @@ class ResponseService:
         self._terminator = terminator
         self._deletion = deletion
         self._named = named
+        self._large = LargeRequests(inputs=inputs)
         self._cancellation = ResponseCancellation(
             event_log=event_log, terminator=terminator, rows=rows
         )
@@ -281,7 +286,10 @@ class ResponseService:
                 )
                 transcript = job.transcript()
                 check_size(job, transcript)
-                opening = await self._open(job, request, place, created=transcript.created().data)
+                created = transcript.created().data
+                job, opening = await self._large.opened(
+                    job, partial(self._open, request, place, created)
+                )
                 if opening.outcome is not OpenResult.UNKNOWN_MODEL:
                     return job, opening
             raise unknown_model(request.model)
@@ -301,15 +309,13 @@ class ResponseService:
             await self._scaler.ensure_running()
 
     async def _open(
-        self, job: Job, request: CreateResponse, place: Place | None, *, created: bytes
+        self, request: CreateResponse, place: Place | None, created: bytes, job: Job, encoded: bytes
     ) -> Opening:
         """Open the log, unless the model is unknown; raise if none is known, or memory is full.
 
         `request` is in the client's own words: its fingerprint does not depend on an alias's.
         """
         idempotency = idempotency_of(request, job.tenant_id)
-        encoded = job.encode()
-        check_queued(encoded)
         response = NewResponse(
             response_id=job.response_id,
             tenant_id=job.tenant_id,
@@ -382,27 +388,3 @@ def _placed(request: CreateResponse, place: Place | None, *, model: str) -> Crea
     if place:
         changed["previous_response_id"] = place.head
     return request.model_copy(update=changed) if changed else request
-
-
-def check_calls(request: CreateResponse, call_ids: Iterable[str]) -> None:
-    """Refuse a function's output that answers no call, of the request or of earlier turns.
-
-    Parameters
-    ----------
-    request : CreateResponse
-        The request.
-    call_ids : Iterable[str]
-        Calls of the turns that it continues.
-    """
-    if isinstance(request.input, str):
-        return
-    known = set(call_ids)
-    for item in request.input:
-        if isinstance(item, FunctionCall):
-            known.add(item.call_id)
-        elif isinstance(item, FunctionCallOutput) and item.call_id not in known:
-            raise RequestError(
-                f"No tool call found for function call output with call_id {item.call_id}.",
-                code="tool_call_not_found",
-                param="input",
-            )

@@ -11,11 +11,13 @@ from typing_extensions import override
 
 from axon.conversations import EditableTurnCache, Turn, TurnHead
 from axon.exceptions import PermanentRefusalError
-from axon.history import HistoryRecord, HistorySender, HistoryStore, PendingHistory
+from axon.history import NO_INPUTS, HistoryRecord, HistorySender, HistoryStore, PendingHistory
+from axon.inputs import H
 from axon.jobs import Job, JobQueue, JobSender, NotExtended, ReceivedJob
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.responses.deletion import ResponseRows, ResponseTraces, StoredResponse
 from axon.retention import Expired, RetentionStore, TenantRetention
+from axon.serialization import loads
 from axon.tenants.api_keys import ApiKey, ApiKeyStore, CachedKey, PrincipalCache
 from axon.tenants.known_keys import PREFIX_DIGITS
 from axon.tenants.principal import Principal
@@ -44,7 +46,7 @@ class FakeTurns(EditableTurnCache):
     @override
     async def put(self, turns: Sequence[Turn]) -> None:
         kept = (turn for turn in turns if turn.response_id not in self.forgotten)
-        self.turns.update((turn.response_id, turn) for turn in kept)
+        self.turns.update((turn.response_id, _as_written(turn)) for turn in kept)
 
     @override
     async def evict(self, response_id: str) -> None:
@@ -238,16 +240,25 @@ class FakeHistory(HistorySender, HistoryStore):
 
     @override
     async def send(self, record: HistoryRecord) -> None:
-        await self.write([record])
+        await self.write([_as_written(record)])
 
     @override
-    async def write(self, records: Sequence[HistoryRecord]) -> None:
+    async def write(
+        self, records: Sequence[HistoryRecord], *, inputs: Mapping[str, bytes] = NO_INPUTS
+    ) -> None:
         if self.fail_with is not None:
             raise self.fail_with
         for record in records:
             known = self.records.get(record.response_id)
-            if known is None or known.version < record.version:
-                self.records[record.response_id] = record
+            content = inputs.get(record.response_id)
+            if known is not None and known.version >= record.version:
+                continue
+            items = known.input if known else record.input if content is None else loads(content)
+            self.records[record.response_id] = record.model_copy(update={"input": items})
+
+    @override
+    async def knows(self, response_id: str) -> bool:
+        return response_id in self.records
 
 
 class FakeDesiredModels(DesiredModels):
@@ -346,3 +357,8 @@ class FakeRetention(RetentionStore):
             return False
         self.days[tenant_id] = days
         return True
+
+
+def _as_written(holder: H) -> H:
+    """Return what a reader finds: without an input that is a payload."""
+    return holder.model_copy(update={"input": []}) if holder.input_payload else holder

@@ -12,7 +12,7 @@ from typing_extensions import override
 from axon.adapters.postgres.pool import Pool, query, transaction
 from axon.conversations import Turn, TurnStore
 from axon.formats import Format, UnreadableError
-from axon.history import HistoryRecord, HistoryStore
+from axon.history import NO_INPUTS, HistoryRecord, HistoryStore
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.serialization import dumps
 from axon.tenants.api_keys import ApiKey, ApiKeyStore
@@ -112,8 +112,10 @@ class PostgresHistoryStore(HistoryStore):
         self._pool = pool
 
     @override
-    async def write(self, records: Sequence[HistoryRecord]) -> None:
-        rows = [_readable(record) for record in records]
+    async def write(
+        self, records: Sequence[HistoryRecord], *, inputs: Mapping[str, bytes] = NO_INPUTS
+    ) -> None:
+        rows = [_readable(record, inputs.get(record.response_id)) for record in records]
         try:
             # Statements in a pipeline go together: a batch takes two round trips, and not five.
             async with transaction(self._pool) as connection, connection.pipeline():
@@ -125,6 +127,16 @@ class PostgresHistoryStore(HistoryStore):
             # Not as the cause: PostgreSQL quotes the value, or the whole row.
             reason = f"the database refuses it ({type(error).__name__})"
             raise UnreadableError(Format.HISTORY_RECORD, reason) from None
+
+    @override
+    async def knows(self, response_id: str) -> bool:
+        async with transaction(self._pool) as connection:
+            cursor = await connection.execute(
+                "SELECT FROM responses WHERE response_id = %(id)s UNION ALL "
+                "SELECT FROM deleted_responses WHERE response_id = %(id)s LIMIT 1",
+                {"id": response_id},
+            )
+            return await cursor.fetchone() is not None
 
 
 class PostgresDesiredModels(DesiredModels):
@@ -155,9 +167,10 @@ def _with_scopes(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"scopes": frozenset(row["scopes"])}
 
 
-def _readable(record: HistoryRecord) -> dict[str, Any]:
+def _readable(record: HistoryRecord, content: bytes | None) -> dict[str, Any]:
+    """Return a record's row; `content` is its input where that is JSON already."""
     try:
-        return _row(record)
+        return _row(record) | ({} if content is None else {"input": content})
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise UnreadableError(Format.HISTORY_RECORD, describe(error)) from None
 
@@ -202,7 +215,7 @@ def _distinct(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 def _parameters(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "rows": jsonb(rows),
+        "rows": _rows(rows),
         "response_ids": [row["response_id"] for row in rows],
         "conversation_ids": [row["conversation_id"] for row in rows],
     }
@@ -229,8 +242,26 @@ def jsonb(value: Any) -> Jsonb:
     return Jsonb(value, dumps=_without_nul)
 
 
+def _rows(rows: Sequence[dict[str, Any]]) -> Jsonb:
+    """Wrap rows, of which some may have an input that is JSON already."""
+    if not any(isinstance(row["input"], bytes) for row in rows):
+        return jsonb(rows)
+    return Jsonb(rows, dumps=lambda each: b"[" + b",".join(map(_spliced, each)) + b"]")
+
+
+def _spliced(row: dict[str, Any]) -> bytes:
+    content = row["input"]
+    if not isinstance(content, bytes):
+        return _without_nul(row)
+    others = _without_nul({name: value for name, value in row.items() if name != "input"})
+    return others[:-1] + b',"input":' + _cleaned(content) + b"}"
+
+
 def _without_nul(value: Any) -> bytes:
-    encoded = dumps(value)
+    return _cleaned(dumps(value))
+
+
+def _cleaned(encoded: bytes) -> bytes:
     # The expression looks at every byte; most values need no more than this search.
     return _NUL.sub(rb"\1\\ufffd", encoded) if b"\\u0000" in encoded else encoded
 

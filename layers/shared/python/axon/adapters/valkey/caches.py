@@ -24,6 +24,9 @@ CHANGED_S = 120
 """Seconds for which no copy is taken of a turn that was changed in the database: a reader's
 transaction takes 30 s at most (`axon.adapters.postgres.pool`), and each put 5 s. Until they are
 over, requests read this turn and those before it from the database."""
+LARGEST_TURN_BYTES = 2 * 2**20
+"""Longest stored turn that is cached. Turns of responses are shorter: a large input is a payload in
+them, but for those that the database gives back."""
 PAGE_TURNS = 16
 """Turns that are read at a time: with 100 KB each, Valkey copies them in less than 1 ms."""
 KNOWN_S = 2 * REFRESH_S
@@ -146,6 +149,8 @@ class ValkeyTurnCache(EditableTurnCache):
     async def _put_one(self, turn: Turn) -> None:
         connection_id, previous = turn.connection_id or "", turn.previous_response_id or ""
         encoded = turn.encode()
+        if len(encoded) > LARGEST_TURN_BYTES and not connection_id:
+            return  # it comes from the database, and is read from there
         put = self._put_unstored if connection_id else self._put
         await put(
             keys=[

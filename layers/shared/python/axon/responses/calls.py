@@ -1,0 +1,31 @@
+"""Refusal of a function's output that answers no call."""
+
+from collections.abc import Iterable
+
+from axon.exceptions import RequestError
+from axon.protocol.items import FunctionCall, FunctionCallOutput
+from axon.protocol.requests import CreateResponse
+
+
+def check_calls(request: CreateResponse, call_ids: Iterable[str]) -> None:
+    """Refuse a function's output that answers no call, of the request or of earlier turns.
+
+    Parameters
+    ----------
+    request : CreateResponse
+        The request.
+    call_ids : Iterable[str]
+        Calls of the turns that it continues.
+    """
+    if isinstance(request.input, str):
+        return
+    known = set(call_ids)
+    for item in request.input:
+        if isinstance(item, FunctionCall):
+            known.add(item.call_id)
+        elif isinstance(item, FunctionCallOutput) and item.call_id not in known:
+            raise RequestError(
+                f"No tool call found for function call output with call_id {item.call_id}.",
+                code="tool_call_not_found",
+                param="input",
+            )
