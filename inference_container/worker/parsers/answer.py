@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from typing_extensions import override
 
@@ -63,6 +63,14 @@ class _Mode(Enum):
     SECTION = auto()
 
 
+class _Place(NamedTuple):
+    """The state of an answer's text before a marker, as `MarkedAnswer` keeps it."""
+
+    begun: bool
+    divided: bool
+    space: str
+
+
 class MarkedAnswer(AnswerParser):
     """An answer whose reasoning and calls stand between markers, in its text.
 
@@ -88,6 +96,7 @@ class MarkedAnswer(AnswerParser):
         self._sections |= at_start
         self._mode = _Mode.REASONING if reasoning and reasoning.opened else _Mode.TEXT
         self._section: Section | None = None
+        self._before_section: _Place | None = None
         self._held = self._space = ""
         self._begun = False
         """True once the current text or reasoning has a character that is no white space."""
@@ -101,7 +110,7 @@ class MarkedAnswer(AnswerParser):
         while text:
             if self._section is not None:
                 fed = self._section.feed(text)
-                pieces += fed.pieces
+                self._add_section(fed.pieces, pieces)
                 if fed.rest is None:
                     break
                 self._section, text = None, fed.rest
@@ -113,9 +122,9 @@ class MarkedAnswer(AnswerParser):
     def end(self) -> list[Piece]:
         pieces: list[Piece] = []
         if self._section is not None:
-            pieces = self._section.end()
-            return merged(pieces)
-        self._add(self._held, pieces)
+            self._add_section(self._section.end(), pieces)
+        else:
+            self._add(self._held, pieces)
         if self._mode is _Mode.TEXT and (self._begun or not self._divided):
             pieces.append(Text(self._space))
         return merged(pieces)
@@ -139,13 +148,25 @@ class MarkedAnswer(AnswerParser):
         return rest
 
     def _take(self, marker: str) -> None:
+        before = _Place(self._begun, self._divided, self._space)
         self._begun, self._divided, self._space = False, True, ""
         if self._mode is _Mode.REASONING:
             self._mode = _Mode.TEXT
         elif self._reasoning is not None and marker == self._reasoning.begin:
             self._mode = _Mode.REASONING
         else:
-            self._section = self._sections[marker]()
+            self._section, self._before_section = self._sections[marker](), before
+
+    def _add_section(self, found: list[Piece], pieces: list[Piece]) -> None:
+        """Add the pieces of a section; one that is text goes on with the text before it."""
+        for piece in found:
+            if isinstance(piece, Text):
+                if self._before_section is not None:
+                    self._begun, self._divided, self._space = self._before_section
+                self._add(piece.text, pieces)
+            else:
+                pieces.append(piece)
+            self._before_section = None
 
     def _add(self, text: str, pieces: list[Piece]) -> None:
         """Add text or reasoning; white space at its end waits for what follows."""

@@ -9,14 +9,15 @@ ROOT = Path(__file__).parents[4]
 USES = (
     ("layers/shared/python/axon/adapters/valkey/lua/*.lua", r"redis\.call\('([A-Z]+)'"),
     ("layers/shared/python/axon/adapters/valkey/*.py", r"\(\s*\"([A-Z]+)\""),
+    ("layers/shared/python/axon/adapters/valkey/*.py", r"_send\(connection, \"([A-Z]+)\""),
     ("relay_container/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
     ("front_container/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
     ("inference_container/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
     ("functions/**/*.py", r"\.call\(\s*\"([A-Z]+)\""),
 )
 """Files that send commands to Valkey, and how it looks when they do."""
-# Sent by the client library: when it connects and subscribes, and for a script.
-OF_THE_CLIENT = {"client", "eval", "evalsha", "subscribe"}
+# Sent by the client library: when it connects, and for a script.
+OF_THE_CLIENT = {"client", "eval", "evalsha"}
 # The access string is the same for processes of the version before, which run during a deployment.
 OF_THE_VERSION_BEFORE = {"smembers"}
 # What looks like a command, and is a part of one.

@@ -99,7 +99,7 @@ def test_layers_have_libraries_for_the_processor_of_the_functions(dependencies: 
 def test_layers_have_every_package_that_handlers_import(dependencies: Path) -> None:
     needed = needed_by_handlers() - sys.stdlib_module_names
     present = {entry.stem for folder in (dependencies, shared()) for entry in folder.iterdir()}
-    assert {"aiohttp", "axon", "botocore", "psycopg", "redis"} <= needed
+    assert {"axon", "botocore", "httptools", "psycopg", "redis"} <= needed
     assert needed <= present
 
 
