@@ -98,11 +98,9 @@ async def open_peer_group(
     async with AsyncExitStack() as stack:
         running = await _start(names, pace, settings, stack)
         at_rest = await _at_rest(running)
-        mb = sum(
-            worker_process.rss_mb(pid)
-            for one in running
-            if (pid := worker_process.worker_pid(one.roots()))
-        )
+        # The peers over Axon's several ways share one local cloud, and its worker.
+        workers = {pid for one in running if (pid := worker_process.worker_pid(one.roots()))}
+        mb = sum(map(worker_process.rss_mb, workers))
         group = PeerGroup(running=running, pace=pace, seconds=0.0, at_rest=at_rest, worker_mb=mb)
         for peer in running:
             await _check(group, peer)
