@@ -36,23 +36,27 @@ def _is_aws(host: Any) -> bool:
 
 
 @contextmanager
-def _lead_aiohttp_here(port: int) -> Iterator[None]:
-    """Do it for aiohttp on uvloop too, which asks the C library."""
-    from aiohttp import connector, resolver
+def _lead_uvloop_here(port: int) -> Iterator[None]:
+    """Do it for connections of uvloop too, which asks the C library."""
+    import uvloop
 
-    class Resolver(resolver.ThreadedResolver):
-        async def resolve(self, host: str, port_: int = 0, family: Any = socket.AF_INET) -> Any:
-            if _is_aws(host):
-                found = await super().resolve(HERE, port, family)
-                return [{**each, "hostname": host} for each in found]
-            return await super().resolve(host, port_, family)
+    real = uvloop.Loop.create_connection
 
-    with patch.object(connector, "DefaultResolver", Resolver):
+    def connect(
+        loop: Any, factory: Any, host: Any = None, given: Any = None, **options: Any
+    ) -> Any:
+        if not _is_aws(host):
+            return real(loop, factory, host, given, **options)
+        if options.get("ssl"):
+            options.setdefault("server_hostname", host)
+        return real(loop, factory, HERE, port, **options)
+
+    with patch.object(uvloop.Loop, "create_connection", connect):
         yield
 
 
 if __name__ == "__main__":
     _, port, module = sys.argv
     sys.argv = [module]
-    with lead_here(int(port)), _lead_aiohttp_here(int(port)):
+    with lead_here(int(port)), _lead_uvloop_here(int(port)):
         runpy.run_module(module, run_name="__main__", alter_sys=True)
