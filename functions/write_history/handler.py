@@ -34,9 +34,9 @@ LARGE = LargeRecords(
 PARKING = SqsParking(api=sqs_api(SETTINGS.dead_letter_queue_url, region=SETTINGS.aws_region))
 UNGROUPED = "unreadable"
 """Message group of dead letters whose message names none."""
-LARGE_S = 25.0
+LARGE_S = 20.0
 """Seconds within which the writing of a record with a large input may begin: to read an input takes
-27 s at most, and the function has 60 s."""
+27 s at most, to wait for its response's end 2 s and to delete it 2 s. The function has 60 s."""
 FORGET_TIMEOUT_S = 1.0
 """Longest wait for Valkey, in seconds: what is written is written, with Valkey or without."""
 

@@ -1,5 +1,6 @@
 """LargeRecords: writes history records whose input waits in the payload store."""
 
+import asyncio
 import logging
 from typing import Protocol
 
@@ -11,6 +12,10 @@ from axon.inputs import LargeInputs
 
 logger = logging.getLogger(__name__)
 
+ENDS_S = 2.0
+"""Seconds to wait for a response's end in the log: its record is sent a moment before. What has not
+ended by then, in a failover of Valkey, keeps its input, which expires."""
+_LOOK_S = 0.05
 _NOTHING = b"[]"
 
 
@@ -35,15 +40,22 @@ class LargeRecords:
         The payload store.
     log : Log
         Knows which responses have ended.
+    ends_s : float
+        Seconds to wait for a response's end.
     """
 
-    def __init__(self, *, store: HistoryStore, inputs: LargeInputs, log: Log) -> None:
+    def __init__(
+        self, *, store: HistoryStore, inputs: LargeInputs, log: Log, ends_s: float = ENDS_S
+    ) -> None:
         self._store = store
         self._inputs = inputs
         self._log = log
+        self._ends_s = ends_s
 
     async def write(self, record: HistoryRecord) -> None:
-        """Write a record with its input, which is then deleted from the payload store.
+        """Write a record with its input, which is deleted from the payload store after the end.
+
+        An attempt that follows a worker's death needs it, and sends a record of its own.
 
         Raises
         ------
@@ -72,9 +84,15 @@ class LargeRecords:
 
     async def _has_ended(self, response_id: str) -> bool:
         """Return whether no attempt can follow, which would need the input."""
-        try:
-            meta = await self._log.describe(response_id)
-        except AxonError as error:
-            logger.warning("the input of %s expires by itself: %s", response_id, error)
-            return False
-        return meta is None or meta.status.terminal
+        until = asyncio.get_running_loop().time() + self._ends_s
+        while True:
+            try:
+                meta = await self._log.describe(response_id)
+            except AxonError as error:
+                logger.warning("the input of %s expires by itself: %s", response_id, error)
+                return False
+            if meta is None or meta.status.terminal:
+                return True
+            if asyncio.get_running_loop().time() >= until:
+                return False
+            await asyncio.sleep(_LOOK_S)

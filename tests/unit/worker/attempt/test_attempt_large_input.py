@@ -1,5 +1,7 @@
 """Attempts at jobs whose input waits in the payload store, and the turns and records of these."""
 
+import asyncio
+
 import pytest
 
 from axon.event_log.log import Status
@@ -7,9 +9,11 @@ from axon.exceptions import LostPayloadError
 from axon.formats import UnreadableError
 from axon.history import HistoryRecord
 from axon.inputs import LargeInputs
-from axon.large_records import LargeRecords
+from axon.jobs import Job
+from axon.large_records import ENDS_S, LargeRecords
 from axon.testing.payloads import FakePayloadStore
 from axon.testing.stores import FakeHistory
+from tests.support.eventually import eventually
 from tests.unit.worker.attempt.attempt_harness import AttemptHarness, attempt
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
 from worker.attempt.endings import INPUT_LOST
@@ -25,9 +29,11 @@ class LargeInputHarness(AttemptHarness):
         self.payloads = FakePayloadStore()
         super().__init__(payloads=self.payloads)
         self.rows = FakeHistory()
-        self.records = LargeRecords(
-            store=self.rows, inputs=LargeInputs(store=self.payloads), log=self.valkey
-        )
+        self.records = self.large_records()
+
+    def large_records(self, *, ends_s: float = ENDS_S) -> LargeRecords:
+        inputs = LargeInputs(store=self.payloads)
+        return LargeRecords(store=self.rows, inputs=inputs, log=self.valkey, ends_s=ends_s)
 
     def record(self, response_id: str) -> HistoryRecord:
         """Return a record as it comes out of the queue."""
@@ -100,14 +106,36 @@ async def test_large_record_without_row_and_input_is_set_aside(harness: LargeInp
         await harness.conversations.loaded(await harness.turns.chain(job.response_id))
 
 
+def early_record(job: Job) -> HistoryRecord:
+    """Return a record that arrives before its response has ended in the log."""
+    ended = HistoryRecord.of(
+        job, response=job.response | {"status": "completed"}, version=1, ended_ms=1
+    )
+    return HistoryRecord.decode(ended.encode())
+
+
 async def test_large_record_of_a_running_response_leaves_its_input_for_another_attempt(
     harness: LargeInputHarness,
 ) -> None:
     job = await harness.job(input=LARGE)
     # As of a worker that has died between the record and the end of the log.
-    record = HistoryRecord.of(
-        job, response=job.response | {"status": "completed"}, version=1, ended_ms=1
-    )
-    await harness.records.write(HistoryRecord.decode(record.encode()))
+    await harness.large_records(ends_s=0).write(early_record(job))
     assert len(harness.payloads.content) == 1
     assert await attempt(job, harness.context(ScriptedEngine(["a"]))) is Status.COMPLETED
+    # The attempt's own record replaces that one, and then nobody needs the input.
+    await harness.records.write(harness.record(job.response_id))
+    row = harness.rows.records[job.response_id]
+    assert (row.version > 1, row.input[0]["content"]) == (True, LARGE)
+    assert harness.payloads.content == {}
+
+
+async def test_large_record_that_overtakes_its_end_deletes_its_input_then(
+    harness: LargeInputHarness,
+) -> None:
+    job = await harness.job(input=LARGE)
+    writing = asyncio.create_task(harness.records.write(early_record(job)))
+    await eventually(lambda: job.response_id in harness.rows.records, interval_s=0)
+    assert len(harness.payloads.content) == 1
+    await harness.terminator.end(job.response_id, Status.CANCELLED)
+    await writing
+    assert harness.payloads.content == {}
