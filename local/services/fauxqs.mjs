@@ -36,6 +36,7 @@ for (const { name, attributes } of queues) stores.sqsStore.getQueueByName(name).
 
 const app = buildApp({ logger: false, defaultRegion: region, stores });
 takeLargeObjects(app);
+refuseWrongChecksums(app);
 refuseOthers(app, process.env.AXON_LOCAL_TOKEN ?? "", { ...uploads, secret: process.env.AXON_UPLOAD_SECRET ?? "" });
 forgetClientsThatAreGone(app, stores.sqsStore.allQueues().next().value);
 if (persistence) app.addHook("onClose", () => persistence.close());
@@ -104,6 +105,18 @@ function isUpload({ method, url, headers }, { keyId, path, secret }) {
 function takeLargeObjects(app) {
   app.removeContentTypeParser("*");
   app.addContentTypeParser("*", { parseAs: "buffer", bodyLimit: 256 * 2 ** 20 }, (_request, body, done) => done(null, body));
+}
+
+// fauxqs keeps the checksum that a client sends, and compares it with nothing.
+function refuseWrongChecksums(app) {
+  app.addHook("preHandler", ({ method, headers, body }, reply, done) => {
+    const given = headers["x-amz-checksum-sha256"];
+    const isRight = () => given === createHash("sha256").update(body ?? "").digest("base64");
+    if (method !== "PUT" || given === undefined || isRight()) return done();
+    const message = "The SHA256 you specified did not match the calculated checksum.";
+    const error = `<Error><Code>BadDigest</Code><Message>${message}</Message></Error>`;
+    reply.code(400).type("application/xml").send(error);
+  });
 }
 
 // fauxqs 2.4.1 writes NULL as the receive count of a message that is made visible at once, which its own
