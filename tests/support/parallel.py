@@ -20,6 +20,7 @@ UNITS: dict[str, tuple[str, ...]] = {
     "model": ("tests/contract/worker/engines/", "tests/infra/images/test_worker_image.py"),
     "model-cloud": ("tests/e2e/test_model.py",),
     "restart-cloud": ("tests/e2e/test_restarts.py",),
+    "large-cloud": ("tests/e2e/test_large_input.py",),
     "wheel": ("tests/e2e/test_wheel.py",),
     "echo-cloud": ("tests/e2e/",),
     "clients": ("tests/clients/",),
