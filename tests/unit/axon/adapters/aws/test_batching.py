@@ -164,3 +164,35 @@ def test_batching_lets_no_item_wait_longer_than_it_may_for_a_batch_that_hangs() 
         assert await batcher.submit(4) == 40
 
     virtual_time.run(story())
+
+
+def test_batching_lets_none_of_many_items_wait_for_a_batch_that_hangs() -> None:
+    async def story() -> None:
+        batches = Batches()
+        batches.open.clear()
+        batcher = Batcher(batches, size=3, longest_wait_s=0.004)
+        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(11)]
+        await asyncio.sleep(0.005)
+        assert batches.flushed == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10]]
+        batches.open.set()
+        assert await asyncio.gather(*tasks) == [item * 10 for item in range(11)]
+
+    virtual_time.run(story())
+
+
+def test_batching_that_no_longer_waits_for_a_batch_sends_nothing_that_was_given_up() -> None:
+    async def story() -> None:
+        batches = Batches()
+        batches.open.clear()
+        batcher = Batcher(batches, longest_wait_s=0.004, drop_cancelled=True)
+        first = asyncio.create_task(batcher.submit(0))
+        await begun(batches, 1)
+        gone, stays = (asyncio.create_task(batcher.submit(item)) for item in (1, 2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0.01)
+        assert batches.flushed == [[0], [2]]
+        batches.open.set()
+        assert await asyncio.gather(first, stays) == [0, 20]
+
+    virtual_time.run(story())

@@ -83,16 +83,20 @@ class Batcher(Generic[T, R]):
     async def _run(self, *, at_once: bool = False) -> None:
         try:
             while self._has_batch() or (at_once and self._waiting):
+                batch = self._next_batch()
+                if at_once and self._waiting:
+                    # All that waits has waited long enough, and this batch may hang, too.
+                    self._begin(at_once=True)
                 at_once = False
-                await self._send(self._next_batch())
-                if self._drop_cancelled:
-                    self._waiting = [each for each in self._waiting if not each[1].cancelled()]
+                await self._send(batch)
         finally:
             # Before anything else runs: an item that is submitted from here on needs a new task.
             self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _has_batch(self) -> bool:
         """Return whether to send: the last task sends whatever waits, another one full batches."""
+        if self._drop_cancelled:
+            self._waiting = [each for each in self._waiting if not each[1].cancelled()]
         return len(self._waiting) >= (1 if len(self._tasks) == 1 else self._size)
 
     def _next_batch(self) -> list[tuple[T, asyncio.Future[R]]]:
