@@ -161,7 +161,7 @@ class Answer:
         due = self._rereads
         if number != due:
             self.irregular.append((Fault.WRONG, f"event {number}, read again where {due} was due"))
-        elif number >= len(self.events) or not _equal(data, self.events[number].data):
+        elif number >= len(self.events) or not equal(data, self.events[number].data):
             self.irregular.append((Fault.WRONG, f"event {number} is another one when read again"))
         self._rereads = None if number + 1 == len(self.events) else number + 1
 
@@ -304,7 +304,7 @@ class Observations:
         return str(owner).partition("_")[2]
 
 
-def _equal(one: str, other: str) -> bool:
+def equal(one: str, other: str) -> bool:
     """Return whether two events are the same; names of one that is made again have another order.
 
     See ADR 28: the database does not keep the order of names in a response object.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.chaos.answers import Fault
 from tests.chaos.check import check
 from tests.chaos.history import Op, Record
-from tests.chaos.history_samples import HistorySample, faults, frames_of
+from tests.chaos.history_samples import HistorySample, faults, frames_of, whole
 
 Change = Callable[[list[Record], int], list[Record]]
 
@@ -106,3 +106,19 @@ def test_check_finds_an_event_that_is_another_one_when_it_is_read_again(
     if again:
         index = data.draw(st.sampled_from(again))
         assert faults(_alter(records, index)) == {Fault.WRONG}
+
+
+def test_check_takes_events_that_were_made_again_with_their_names_in_another_order() -> None:
+    """Of a client that read them from the database before the log was repaired (ADR 28)."""
+
+    def reordered(record: Record, *, more: bool) -> Record:
+        if record.op is not Op.LOG:
+            return record
+        events = [json.loads(event) for event in record.data["events"]]
+        turned = [dict(reversed(event.items())) | ({"more": 1} if more else {}) for event in events]
+        changed = {**record.data, "events": [json.dumps(event) for event in turned]}
+        return replace(record, data=changed)
+
+    records = whole().end()
+    assert faults([reordered(record, more=False) for record in records]) == set()
+    assert faults([reordered(record, more=True) for record in records]) == {Fault.WRONG}
