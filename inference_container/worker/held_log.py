@@ -202,6 +202,7 @@ class HeldLog:
                 nonce=self.claimed.nonce,
                 complete=complete,
                 position=place if place.lane else LanePosition(job.lane),
+                forks=self.claimed.forks,
             )
         )
         logger.warning("%s was lost, and is restored: %d events", job.response_id, len(events))

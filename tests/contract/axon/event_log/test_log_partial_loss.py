@@ -6,7 +6,7 @@ from typing import TypedDict
 import pytest
 
 from axon.event_log.checkpoint import DeliveryCheckpoint, TailState
-from axon.event_log.log import Claim, JournalRecord, Status
+from axon.event_log.log import Claim, JournalRecord, LostResponse, Status
 from axon.event_log.openings import Resumption
 from axon.event_log.publication import Publication
 from axon.exceptions import FencedError, GapError, LostClaimError, LostEventsError, MovedError
@@ -17,6 +17,7 @@ from tests.contract.axon.event_log.event_log_samples import (
     events,
     numbers,
     open_and_claim,
+    prepare,
 )
 from tests.contract.conftest import EventLogHarness
 
@@ -276,6 +277,50 @@ async def test_relay_that_is_ahead_of_a_fork_is_stopped(harness: EventLogHarness
     await harness.log.checkpoint("resp_1", DeliveryCheckpoint(2), **C1)
     await harness.log.checkpoint("resp_1", DeliveryCheckpoint(3), **C1)
     assert len((await described(harness.log)).forks.split()) == 1
+
+
+@pytest.mark.parametrize("loss", ["claim", "log"])
+@pytest.mark.parametrize("connection_id", ["c1", ""])
+async def test_fork_of_a_claim_outlives_another_failover(
+    harness: EventLogHarness, connection_id: str, loss: str
+) -> None:
+    """Who has the former attempt's event 2 must not go on behind the newer one's."""
+    empty = harness.snapshot()
+    first = await open_and_claim(harness.log, new=replace(NEW, connection_id=connection_id))
+    before = harness.snapshot()
+    await append(harness, first, 2, data=b"first")
+    harness.rewind(before)
+    before = harness.snapshot()
+    second = await harness.log.claim("resp_1", message_id="m2")
+    forks = (await described(harness.log)).forks
+    assert forks.startswith(" 2:")
+    if loss == "claim":
+        harness.rewind(before)
+        await harness.log.reclaim("resp_1", second, message_id="m2")
+    else:
+        harness.rewind(empty)
+        await prepare(harness)
+        lost = LostResponse(
+            response_id="resp_1",
+            tenant_id="t",
+            connection_id=connection_id,
+            job=b"{}",
+            age_ms=0,
+            epoch=second.epoch,
+            events=events(0, 2),
+            status=Status.IN_PROGRESS,
+            nonce=second.nonce,
+            forks=second.forks,
+        )
+        await harness.log.restore(lost)
+    await append(harness, second, 2, 2, data=b"second")
+    assert (await described(harness.log)).forks == forks
+    if connection_id:
+        with pytest.raises(LostEventsError):
+            await harness.log.checkpoint("resp_1", DeliveryCheckpoint(3), **C1)
+    else:
+        resumed = await harness.log.resume("resp_1", tenant_id="t", connection_id="c1", first=3)
+        assert resumed is Resumption.FORKED
 
 
 async def test_failure_takes_the_number_that_the_client_expects_next(

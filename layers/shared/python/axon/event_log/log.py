@@ -103,7 +103,8 @@ class LostResponse:
     """A log that Valkey has lost, as its writer holds it.
 
     `age_ms`: milliseconds since the request was accepted. `complete`: as in `EventLog.append`.
-    `position`: as claimed; without an order, it becomes the last one of its lane.
+    `position`: as claimed; without an order, it becomes the last one of its lane. `forks`: as
+    claimed.
     """
 
     response_id: str
@@ -120,6 +121,7 @@ class LostResponse:
     model: str = ""
     complete: bool = True
     position: LanePosition = NO_LANE
+    forks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

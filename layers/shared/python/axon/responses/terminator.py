@@ -306,6 +306,7 @@ def _lost(
         status=Status.IN_PROGRESS,
         complete=False,
         position=meta.position,
+        forks=claim.forks,
     )
 
 

@@ -136,9 +136,7 @@ class FakeValkey(FakeLogState):
         fork = f" {log.meta.next_sequence}:{self.generation}"
         unsure = self._unsure(log)
         if self._incomplete(log) and not log.meta.forks.endswith(fork):
-            log.meta = replace(log.meta, forks=log.meta.forks + fork)
-            if log.meta.followed and log.followed_fork is None:
-                log.followed_fork = log.meta.next_sequence
+            rules.keep_forks(log, log.meta.forks + fork)
         if appended:
             generation = log.generation
             self._write(response_id, [LoggedEvent(1, in_progress)], Status.IN_PROGRESS)
@@ -167,6 +165,7 @@ class FakeValkey(FakeLogState):
             raise FencedError(response_id)
         log.claimed_after, log.claim = log.claim, claim.nonce
         log.meta = replace(log.meta, epoch=claim.epoch, message_id=message_id)
+        rules.keep_forks(log, claim.forks)
 
     @override
     async def append(
@@ -257,6 +256,9 @@ class FakeValkey(FakeLogState):
         log.events.extend(response.events)
         log.journal.extend(response.journal)
         log.claim = response.nonce
+        rules.keep_forks(log, response.forks)
+        if response.forks:
+            log.checkpoint_generation = "none"
         if not response.complete:
             log.generation = "incomplete"
         log.abandoned_until = self._abandoned_at(log.meta)

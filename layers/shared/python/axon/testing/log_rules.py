@@ -1,6 +1,7 @@
 """The rules of appending as the log in memory applies them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from axon.event_log.checkpoint import DeliveryCheckpoint
 from axon.event_log.log import Claim, JournalRecord, LoggedEvent, Status
@@ -64,3 +65,12 @@ def ends_in_hole(log: FakeLog, first: int) -> bool:
         return False
     tail = [event.sequence_number for event in log.events if event.sequence_number > end - 2]
     return bool(tail) and tail[0] == end
+
+
+def keep_forks(log: FakeLog, forks: str) -> None:
+    """Note the forks of a log; those of a followed response stay known once it is resumed."""
+    if not forks:
+        return
+    log.meta = replace(log.meta, forks=forks)
+    if log.meta.followed and log.followed_fork is None:
+        log.followed_fork = int(forks.split(":", 1)[0])

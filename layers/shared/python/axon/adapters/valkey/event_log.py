@@ -74,15 +74,14 @@ class ValkeyEventLog(ValkeyLogIndexes):
         self._keep_open_s = deadlines.keep_open_s + self._retention_s
         timed = ("held", "generation", "now_ms", "progress")
         self._open = Script(valkey, "open", after=(*_MOVING, "repeated", "revoked"))
-        claims = ("format", *timed, "publish", "attempts")
+        claims = ("format", *timed, "publish", "attempts", "forks")
         self._claim = Script(valkey, "claim", after=claims)
         self._append = Script(valkey, "append", after=(*timed, "publish"))
         # What ends a response frees its job: it must not wait for memory.
         self._claim_to_end = Script(valkey, "claim", after=claims, when_full=True)
         self._append_end = Script(valkey, "append", after=(*timed, "publish"), when_full=True)
-        self._restore = Script(
-            valkey, "restore", after=("format", "held", "now_ms", "progress", "relay_of", "lanes")
-        )
+        restores = ("format", "held", "now_ms", "progress", "relay_of", "lanes", "forks")
+        self._restore = Script(valkey, "restore", after=restores)
         self._resume = Script(valkey, "resume", after=_MOVING, when_full=True)
         self._repeat = Script(
             valkey, "repeat", after=(*_MOVING, "repeated", "revoked"), when_full=True
@@ -167,10 +166,9 @@ class ValkeyEventLog(ValkeyLogIndexes):
     @override
     async def reclaim(self, response_id: str, claim: Claim, *, message_id: str = "") -> None:
         keys = [keys_of.response(response_id), keys_of.events(response_id)]
-        lost = [claim.epoch, claim.predecessor]
-        call = [response_id, b"", claim.nonce, message_id]
-        numbers = [claim.next_sequence, claim.next_record]
-        arguments = [*call, GENERATION, *lost, self._worker_id, *numbers]
+        call = [response_id, b"", claim.nonce, message_id, GENERATION]
+        lost = [claim.epoch, claim.predecessor, self._worker_id]
+        arguments = [*call, *lost, claim.next_sequence, claim.next_record, claim.forks]
         outcome, *_ = await self._claim_to_end(keys=keys, args=arguments)
         codec.check(outcome, response_id)
         await self._keep_claim(after=claim.predecessor)
@@ -315,6 +313,7 @@ class ValkeyEventLog(ValkeyLogIndexes):
             self._deadlines.hard_limit_ms,
             self._deadlines.first_look_ms,
             *codec.places(response.position),
+            response.forks,
             len(events),
             *codec.pairs(events),
             *codec.triples(journal),
@@ -326,20 +325,10 @@ class ValkeyEventLog(ValkeyLogIndexes):
     async def resume(
         self, response_id: str, *, tenant_id: str, connection_id: str, first: int, lane: str = ""
     ) -> Resumption:
-        keys = [
-            *keys_of.log(response_id),
-            *keys_of.connection_keys(connection_id),
-            keys_of.RELAYS,
-            keys_of.ABANDONED,
-        ]
-        arguments = [
-            response_id,
-            tenant_id,
-            connection_id,
-            first,
-            lane,
-            *self._move_arguments(),
-        ]
+        owners = keys_of.connection_keys(connection_id)
+        keys = [*keys_of.log(response_id), *owners, keys_of.RELAYS, keys_of.ABANDONED]
+        place = [connection_id, first, lane]
+        arguments = [response_id, tenant_id, *place, *self._move_arguments()]
         return Resumption((await self._resume(keys=keys, args=arguments)).decode())
 
     @override

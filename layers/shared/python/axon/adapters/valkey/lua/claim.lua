@@ -5,7 +5,7 @@
 --       nonce of this claim, by which a repeated call is recognized and changes nothing,
 --       id of the SQS message that carried the job or '', generation,
 --       the epoch of the lost claim or '', the nonce of the claim before it, id of the worker or '',
---       numbers of the next event and journal record at the time of the lost claim
+--       numbers of the next event and journal record at the time of the lost claim, its forks or ''
 -- Returns the result, the epoch, the numbers of the next event and journal record, the nonce of the
 -- claim before, 1 if the client may have received events that the log does not hold, else 0, what
 -- `count_attempt` returns, the lane, the order in it and the response before, and the forks so far.
@@ -44,6 +44,8 @@ if ARGV[6] ~= '' then
   end
   redis.call('HSET', response, 'epoch', ARGV[6], 'claim', ARGV[3], 'claimed_after', ARGV[7],
     'message_id', ARGV[4])
+  -- Its fork is lost with it. Without it, a reader or relay that has other events from there on would go on.
+  keep_forks(response, meta[3], ARGV[11] or '')
   return { 'claimed' }
 end
 local attempts, died_alone = 1, 0
@@ -66,15 +68,8 @@ if not is_current(meta[9], generation) then
   local fork = ' ' .. following .. ':' .. generation
   if string.sub(forks, -#fork) ~= fork then
     forks = forks .. fork
-    redis.call('HSET', response, 'forks', forks)
   end
-  if meta[3] == '' then
-    -- No relay confirms what the readers of a followed response have. That must be known also once it is
-    -- resumed on a connection. The first one has the lowest number: a log only grows in between.
-    if redis.call('HEXISTS', response, 'followed_fork') == 0 then
-      redis.call('HSET', response, 'followed_fork', following)
-    end
-  end
+  keep_forks(response, meta[3], forks)
 end
 if first then
   redis.call('XADD', events, '2-0', 'e', ARGV[2])

@@ -7,7 +7,7 @@
 --       epoch, status, ms until it is cancelled unless it is resumed or, a followed one, read,
 --       API key's id, the claim's nonce or '', generation, model, the response's deadlines, its hard limit
 --       in ms or 0, ms until the first look at its deadline, its lane or '', its order there or 0, the
---       response before it or '', how many events,
+--       response before it or '', the forks that its claimant knows or '', how many events,
 --       then each event and its token ids, then each journal record's
 --       kind, data and the number of the event that it follows
 local response, events, journal, connection, running, deadlines, relays, abandoned = unpack(KEYS)
@@ -22,10 +22,10 @@ if not relay then
 end
 -- A Stream refuses ids that are not above its last one, and a part of it may be left.
 redis.call('DEL', events, journal)
-local count = tonumber(ARGV[22])
-local records = (#ARGV - 22 - 2 * count) / 3
+local count = tonumber(ARGV[23])
+local records = (#ARGV - 23 - 2 * count) / 3
 for index = 1, count do
-  local event, tokens = ARGV[21 + 2 * index], ARGV[22 + 2 * index]
+  local event, tokens = ARGV[22 + 2 * index], ARGV[23 + 2 * index]
   if tokens == '' then
     redis.call('XADD', events, index .. '-0', 'e', event)
   else
@@ -33,7 +33,7 @@ for index = 1, count do
   end
 end
 for index = 1, records do
-  local at = 20 + 2 * count + 3 * index
+  local at = 21 + 2 * count + 3 * index
   redis.call('XADD', journal, index .. '-0', 'k', ARGV[at], 'd', ARGV[at + 1], 'a', ARGV[at + 2])
 end
 redis.call('HSET', response, 'tenant_id', ARGV[2], 'key_id', ARGV[12], 'connection_id', ARGV[3],
@@ -44,6 +44,11 @@ if ARGV[17] ~= '0' then
   redis.call('HSET', response, 'limit_ms', now - ARGV[5] + ARGV[17])
 end
 rejoin_lane(response, not followed and connection, ARGV[1], ARGV[19], ARGV[20], ARGV[21], now)
+keep_forks(response, ARGV[3], ARGV[22])
+if ARGV[22] ~= '' then
+  -- Of no server: the next checkpoint is compared with the forks, as the first one of a generation is.
+  redis.call('HSET', response, 'checkpoint_generation', 'none')
+end
 if ARGV[13] ~= '' then
   redis.call('HSET', response, 'claim', ARGV[13])
 end
