@@ -109,7 +109,7 @@ def test_check_finds_an_event_that_is_another_one_when_it_is_read_again(
 
 
 def test_check_takes_events_that_were_made_again_with_their_names_in_another_order() -> None:
-    """Of a client that read them from the database before the log was repaired (ADR 28)."""
+    """A client may have read them from the database before the log was repaired (ADR 28)."""
 
     def reordered(record: Record, *, more: bool) -> Record:
         if record.op is not Op.LOG:

@@ -284,7 +284,7 @@ async def test_relay_that_is_ahead_of_a_fork_is_stopped(harness: EventLogHarness
 async def test_fork_of_a_claim_outlives_another_failover(
     harness: EventLogHarness, connection_id: str, loss: str
 ) -> None:
-    """Who has the former attempt's event 2 must not go on behind the newer one's."""
+    """A reader of the former attempt's event 2 must not go on behind the newer one's."""
     empty = harness.snapshot()
     first = await open_and_claim(harness.log, new=replace(NEW, connection_id=connection_id))
     before = harness.snapshot()
