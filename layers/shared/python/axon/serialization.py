@@ -12,7 +12,7 @@ def dumps(value: Any) -> bytes:
     return to_json(value, inf_nan_mode="null")
 
 
-def loads(data: bytes | str) -> Any:
+def loads(data: bytes | bytearray | str) -> Any:
     """Decode JSON.
 
     Raises

@@ -10,6 +10,7 @@ from axon.ids import new_id
 from axon.protocol.bodies import Body
 from axon.protocol.item_pages import shown_items
 from axon.protocol.items import (
+    MAX_ITEMS,
     SUMMARY,
     Compaction,
     Item,
@@ -19,6 +20,7 @@ from axon.protocol.items import (
     null_is,
 )
 from axon.protocol.objects import Json
+from axon.protocol.refusals import too_many_items
 from axon.protocol.requests import (
     MAX_INPUT_CHARACTERS,
     AskedTier,
@@ -57,13 +59,21 @@ class CompactRequest(Body):
         return [kept(item) for item in self.input if not isinstance(item, Compaction)]
 
     def to_ask(self) -> CreateResponse:
-        """Return the request that asks the model for the summary."""
+        """Return the request that asks the model for the summary.
+
+        Raises
+        ------
+        RequestError
+            Its input has no room for the question.
+        """
         asked = Message(role="user", content=ASK)
         given: Sequence[Item] = (
             [Message(role="user", content=self.input)]
             if isinstance(self.input, str)
             else self.input
         )
+        if len(given) >= MAX_ITEMS:
+            raise too_many_items(len(given), MAX_ITEMS - 1, param="input")
         return CreateResponse(
             model=self.model,
             input=[*given, asked],

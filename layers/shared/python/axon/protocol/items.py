@@ -17,6 +17,14 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_before_validator_function
 
+MAX_ITEMS = 10_000
+"""Most items of an input, and messages of a conversation in any API. OpenAI takes 2,048 messages in
+a request of Chat Completions, Anthropic 100,000."""
+FAIL_FAST = Field(fail_fast=True)
+"""Ends the check of a list at its first wrong entry: an error names one, and each takes 1 KB."""
+MESSAGES = Field(min_length=1, max_length=MAX_ITEMS, fail_fast=True)
+"""The same, and the bounds of a conversation."""
+
 
 class _Item(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, hide_input_in_errors=True)
@@ -99,7 +107,8 @@ Content = Annotated[
     ),
 ]
 Contents = Annotated[
-    Annotated[str, Tag("[text]")] | Annotated[list[Content], Tag("[list]")], TEXT_OR_LIST
+    Annotated[str, Tag("[text]")] | Annotated[list[Content], FAIL_FAST, Tag("[list]")],
+    TEXT_OR_LIST,
 ]
 
 

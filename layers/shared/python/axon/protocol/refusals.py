@@ -60,6 +60,16 @@ def no_content(param: str) -> RequestError:
     )
 
 
+def too_many_items(count: int, most: int, *, param: str) -> RequestError:
+    """Return the refusal of messages that are more items of an input than a request may have."""
+    return RequestError(
+        f"'{param}' is too long: {count:,} messages, calls and results, {most:,} at most. Leave "
+        "earlier ones out.",
+        code="array_above_max_length",
+        param=param,
+    )
+
+
 def _param(loc: tuple[int | str, ...]) -> str:
     """Return the field's dotted path without the tags of unions (`axon.protocol.items`).
 

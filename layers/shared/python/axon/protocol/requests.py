@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from axon.exceptions import RequestError
-from axon.protocol.items import TEXT_OR_LIST, Item, null_is
+from axon.protocol.items import MAX_ITEMS, TEXT_OR_LIST, Item, null_is
 from axon.protocol.refusals import refusal_of
 from axon.protocol.schemas import check_format_schema, check_tool_schema
 from axon.protocol.unserved import refuse_unserved
@@ -111,7 +111,7 @@ class TextOptions(_Model):
 
 Input = Annotated[
     Annotated[str, Field(max_length=MAX_INPUT_CHARACTERS), Tag("[text]")]
-    | Annotated[list[Item], Tag("[list]")],
+    | Annotated[list[Item], Field(max_length=MAX_ITEMS, fail_fast=True), Tag("[list]")],
     TEXT_OR_LIST,
 ]
 Metadata = Annotated[

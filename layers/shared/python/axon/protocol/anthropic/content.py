@@ -8,6 +8,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from axon.protocol.items import (
+    FAIL_FAST,
     TEXT_OR_LIST,
     Content,
     FunctionCall,
@@ -87,7 +88,8 @@ _Other = Annotated[SkipJsonSchema[_OtherBlock], Tag("[other]")]
 _Text = Annotated[TextBlock, Tag("[text]")]
 _TextOnly = Annotated[_Text | _Other, _kind_among("text")]
 Texts = Annotated[
-    Annotated[str, Tag("[text]")] | Annotated[list[_TextOnly], Tag("[list]")], TEXT_OR_LIST
+    Annotated[str, Tag("[text]")] | Annotated[list[_TextOnly], FAIL_FAST, Tag("[list]")],
+    TEXT_OR_LIST,
 ]
 
 
@@ -116,7 +118,8 @@ class MessageParam(_Block):
 
     role: Literal["user", "assistant", "system"]
     content: Annotated[
-        Annotated[str, Tag("[text]")] | Annotated[list[Block], Tag("[list]")], TEXT_OR_LIST
+        Annotated[str, Tag("[text]")] | Annotated[list[Block], FAIL_FAST, Tag("[list]")],
+        TEXT_OR_LIST,
     ]
 
     @property

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from axon.exceptions import RequestError
 from axon.protocol.anthropic.content import MessageParam, Texts, instructions_of, items_of
 from axon.protocol.anthropic.unserved import refuse_unserved, refuse_unserved_in_tools
-from axon.protocol.refusals import no_content, refusal_of
+from axon.protocol.items import MAX_ITEMS, MESSAGES
+from axon.protocol.refusals import no_content, refusal_of, too_many_items
 from axon.protocol.requests import (
     MAX_INPUT_CHARACTERS,
     MAX_TOOLS,
@@ -99,7 +100,7 @@ class CreateMessage(_Model):
 
     model: ModelName
     max_tokens: MaxTokens
-    messages: Annotated[list[MessageParam], Field(min_length=1)]
+    messages: Annotated[list[MessageParam], MESSAGES]
     system: Texts | None = None
     stream: bool | None = None
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -169,6 +170,8 @@ def to_create_response(request: CreateMessage) -> ViewRequest:
     items = items_of(request.messages)
     if not items:
         raise no_content("messages")
+    if len(items) > MAX_ITEMS:
+        raise too_many_items(len(items), MAX_ITEMS, param="messages")
     choice, config = request.tool_choice, request.output_config or OutputConfig()
     user_id = request.metadata.user_id if request.metadata else None
     return ViewRequest(

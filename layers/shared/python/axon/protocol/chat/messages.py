@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from axon.exceptions import RequestError
 from axon.protocol.items import (
+    FAIL_FAST,
     TEXT_OR_LIST,
     FunctionCall,
     FunctionCallOutput,
@@ -63,7 +64,8 @@ Part = Annotated[
     ),
 ]
 Content = Annotated[
-    Annotated[str, Tag("[text]")] | Annotated[list[Part], Tag("[list]")], TEXT_OR_LIST
+    Annotated[str, Tag("[text]")] | Annotated[list[Part], FAIL_FAST, Tag("[list]")],
+    TEXT_OR_LIST,
 ]
 
 
@@ -96,7 +98,7 @@ class AssistantMessage(ChatModel):
     role: Literal["assistant"]
     content: Content | None = None
     refusal: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Annotated[list[ToolCall], FAIL_FAST] | None = None
     function_call: None = None
     audio: None = None
     prefix: Literal[False] | None = None

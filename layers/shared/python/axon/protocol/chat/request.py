@@ -3,13 +3,20 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
 
 from axon.exceptions import RequestError
 from axon.protocol.chat.messages import ChatMessage, ChatModel, items_of, tag_of
 from axon.protocol.chat.unserved import refuse_unserved
-from axon.protocol.items import Message
-from axon.protocol.refusals import no_content, refusal_of
+from axon.protocol.items import MAX_ITEMS, MESSAGES, Message
+from axon.protocol.refusals import no_content, refusal_of, too_many_items
 from axon.protocol.requests import (
     OPENAI_TOOLS,
     AskedTier,
@@ -166,7 +173,7 @@ class CompletionRequest(ChatModel):
 class ChatRequest(CompletionRequest):
     """A Chat Completions request: the fields that are served."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    messages: Annotated[list[ChatMessage], MESSAGES]
     max_completion_tokens: MaxTokens | None = None
     response_format: ResponseFormat | None = None
     verbosity: Verbosity | None = None
@@ -215,6 +222,8 @@ def to_create_response(request: ChatRequest) -> ViewRequest:
     items = items_of(request.messages)
     if all(isinstance(item, Message) and item.content == [] for item in items):
         raise no_content("messages")
+    if len(items) > MAX_ITEMS:
+        raise too_many_items(len(items), MAX_ITEMS, param="messages")
     limit = request.max_completion_tokens or request.max_tokens
     effort = request.reasoning_effort
     return ViewRequest(
