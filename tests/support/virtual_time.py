@@ -41,7 +41,7 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
     @contextmanager
     def ended_by_alarm(self) -> Iterator[None]:
-        """Let what the handler of SIGALRM raises (pytest-timeout's) end the loop.
+        """End the loop by what the handler of SIGALRM raises (pytest-timeout's).
 
         Raised wherever the signal arrives, it would end one task or callback, which asyncio keeps
         to itself, while the others go on for ever: their time costs nothing. So it is raised

@@ -198,8 +198,8 @@ class SqsHistorySender(HistorySender):
             if len(messages) == 1:
                 return [error]
             # SQS refuses a whole batch for one message in it: the others are answers of other
-            # clients, which must not lose their history for that.
-            return [await self._send_alone(message) for message in messages]
+            # clients, which must not lose their history for that, nor wait for one another.
+            return await asyncio.gather(*map(self._send_alone, messages))
 
     async def _send_alone(self, message: dict[str, Any]) -> Exception | None:
         try:
