@@ -14,7 +14,7 @@ from typing import Any
 from axon.adapters.valkey.due_index import GRACE_S
 from tests.chaos.answers import RESUME_WINDOW_S, TERMINAL, Answer, Fault, Observations, equal
 from tests.chaos.check_conversations import broken_conversations, link
-from tests.chaos.history import Record, read
+from tests.chaos.history import Op, Record, read
 from tests.chaos.plans import Behaviour
 
 LONGEST_FRAME = 128 * 1024
@@ -27,6 +27,9 @@ GIVEN_UP = {
 LOST_MESSAGE = "The answer was lost by a failure of the server. Please send the request again."
 FAILOVERS = ("fail over", "demote", "rewind", "kill valkey")
 """Faults after which Valkey's history is another one."""
+LANE_LOST_S = 10.0
+"""Seconds after a failover for which another relay may begin an answer that was sent ahead, until
+the relay that has the one before it has closed their connection (`docs/adr/0019-lanes.md`)."""
 CLAIMED_S = 300.0
 """Seconds for which a conversation stays locked after its request has died between the claim and
 the log (`docs/adr/0032-named-conversations.md`)."""
@@ -109,7 +112,7 @@ def check(records: Iterable[Record]) -> Verdict:
 def _seen(answer: Answer, run: Observations) -> Findings:
     """Judge what its client saw."""
     yield from answer.irregular
-    yield from _strays(answer, loses=bool(run.run.get("losses")))
+    yield from _strays(answer, run)
     yield from _ending(answer, losses=run.run.get("losses"), faults=run.faults)
     yield from _limits(answer)
     yield from _errors(answer)
@@ -127,10 +130,23 @@ def _rank(event_type: str) -> int:
     return _ORDER.index(event_type) if event_type in _ORDER else len(_ORDER)
 
 
-def _strays(answer: Answer, *, loses: bool) -> Findings:
+def _strays(answer: Answer, run: Observations) -> Findings:
     # A server that has lost an idempotency key cannot know that the request was repeated.
-    if answer.strays and not (loses and answer.submits > 1):
+    excused = run.run.get("losses") and (answer.submits > 1 or _has_lost_lane(answer, run.faults))
+    if answer.strays and not excused:
         yield Fault.REPEATED, f"events of another response: {answer.strays[0][:200]}"
+
+
+def _has_lost_lane(answer: Answer, faults: Sequence[Record]) -> bool:
+    """Return whether a failover may have lost the lane in which the next answer was to wait."""
+    ahead = [record.connection for record in answer.trail if record.op is Op.SEND_AHEAD]
+    return all(
+        json.loads(record.data["data"])["type"] == "response.created"
+        and record.connection in ahead
+        and _failed_over(faults, since=record.at - LANE_LOST_S, until=record.at)
+        for record in answer.trail
+        if record.op is Op.EVENT and record.data["data"] in answer.strays
+    )
 
 
 def _ending(answer: Answer, *, losses: str | None, faults: Sequence[Record]) -> Findings:

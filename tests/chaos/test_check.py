@@ -352,13 +352,28 @@ def test_check_judges_a_saved_history(
     assert "silent: b: no end within 60 s" in capsys.readouterr().out
 
 
-def test_check_finds_an_answer_that_begins_before_the_end_of_the_one_before_in_its_lane() -> None:
-    sample = HistorySample()
+@pytest.mark.parametrize(
+    ("losses", "since_s", "begins", "found"),
+    [
+        ("", 1, True, True),
+        ("some", 1, True, False),
+        ("some", 30, True, True),
+        ("some", 1, False, True),
+    ],
+)
+def test_check_finds_an_answer_that_begins_before_the_end_of_the_one_before_in_its_lane(
+    losses: str, since_s: float, *, begins: bool, found: bool
+) -> None:
+    """But for the beginning of one whose lane a failover has just lost (ADR 19)."""
+    sample = HistorySample(losses=losses)
     sample.ask("c", "one two")
     sample.events("c", [created("c"), delta("c", "one")])
     sample.add(Op.SEND_AHEAD, "c", next="d")
-    sample.add(Op.EVENT, "c", data=json.dumps({**created("d"), "sequence_number": 0}))
-    assert Fault.REPEATED in faults(sample.records)
+    sample.add(Op.FAULT, what="fail over valkey for 1.5 s", hit={})
+    sample.pause(since_s)
+    other = created("d") if begins else delta("d", "one")
+    sample.add(Op.EVENT, "c", data=json.dumps({**other, "sequence_number": 0}))
+    assert (Fault.REPEATED in faults(sample.records)) == found
 
 
 @pytest.mark.parametrize(("unattended_s", "found"), [(11.0, True), (13.0, False)])
