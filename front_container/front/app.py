@@ -125,7 +125,11 @@ def _context(
             aliases=settings.model_aliases,
         ),
         requests=OpenRequests(),
-        bodies=Bodies(max_bytes=settings.max_body_bytes, uploads=_uploads(settings, backend)),
+        bodies=Bodies(
+            max_bytes=settings.longest_body,
+            memory_bytes=settings.body_memory_bytes,
+            uploads=_uploads(settings, backend),
+        ),
         sockets=OpenSockets(most=settings.max_sockets),
         directory=ValkeyConnectionDirectory(valkey=valkey),
         cors_origins=settings.cors_origins,
@@ -147,7 +151,7 @@ def _uploads(settings: FrontSettings, backend: composition.ResponseBackend) -> U
             credentials=_upload_credentials(settings),
         ),
         budget=ValkeyUploadBudget(valkey=backend.valkey),
-        max_bytes=settings.max_body_bytes,
+        max_bytes=settings.longest_body,
     )
 
 

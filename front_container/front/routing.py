@@ -15,6 +15,7 @@ from axon.tenants.principal import Principal
 from axon.tracebacks import describe
 from front.context import FrontContext
 from front.errors import MESSAGES, OPENAI, ErrorShape, retry_headers
+from front.memory import Room
 from front.operations.operation import Operation
 from front.requests import request_id_of, speaks_anthropic
 from front.slow_readers import STALLED_S
@@ -24,10 +25,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request of a known principal."""
+    """One HTTP request of a known principal; `room` counts what it takes of the memory."""
 
     request: web.Request
     principal: Principal
+    room: Room
 
 
 Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -95,7 +97,7 @@ def _handler(context: FrontContext, route: Route) -> Handler:
             try:
                 principal = await context.authenticator.authenticate(request, opens=route.opens)
                 opened.key_id = principal.key_id
-                answer = await route.endpoint(Call(request, principal))
+                answer = await _answer(context, route, request, principal)
             except ConnectionResetError:
                 return web.Response()  # nobody receives it: the client has left
             except Exception as error:
@@ -105,6 +107,16 @@ def _handler(context: FrontContext, route: Route) -> Handler:
             return answer
 
     return handle
+
+
+async def _answer(
+    context: FrontContext, route: Route, request: web.Request, principal: Principal
+) -> web.StreamResponse:
+    room = context.bodies.room(principal.tenant_id)
+    try:
+        return await route.endpoint(Call(request, principal, room))
+    finally:
+        room.release()
 
 
 async def _send(request: web.Request, answer: web.StreamResponse) -> None:

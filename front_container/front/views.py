@@ -32,6 +32,9 @@ async def begun_response(
 ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
     """Accept a request of the Responses API; give its response's events.
 
+    The request is forgotten when it is accepted: it may be long, and so may be the answer. A caller
+    that keeps no reference to it releases its memory (`Call.room`).
+
     With `cancel_on_leave`, as of `ResponseReader.open`, a client that leaves before the response
     is accepted has it cancelled as soon as its id is known.
 
@@ -45,6 +48,7 @@ async def begun_response(
         submitting = context.service.submit(
             request, principal=principal, response_id=expected.response_id
         )
+        del request
         response_id = await (reader.submitted(submitting) if cancel_on_leave else submitting)
         if response_id is None:  # only a connection can be gone
             raise UnavailableError("the response was not accepted")
@@ -69,7 +73,7 @@ async def counted(
     context, call
         The front's parts, and the HTTP request.
     request : ViewRequest
-        Counts alone (`axon.protocol.view_requests.to_count`).
+        Counts alone (`axon.protocol.view_requests.to_count`). The caller keeps no reference to it.
     check_answered : Callable[[Json], None]
         Raises the API's error for a response that has failed.
 
@@ -78,11 +82,13 @@ async def counted(
     RequestError
         The tokens are not known.
     """
-    response = await answered(context, call, request, check_answered=check_answered)
+    model = request.model
+    answer = answered(context, call, request, check_answered=check_answered)
+    del request
+    response = await answer
     if response["usage"] is None:  # a worker of the version before has generated, and does not know
         raise RequestError(
-            f"Tokens cannot be counted for the model '{request.model}'. Read the `usage` of an "
-            "answer.",
+            f"Tokens cannot be counted for the model '{model}'. Read the `usage` of an answer.",
             code="unsupported_parameter",
             param="model",
         )
@@ -96,12 +102,22 @@ async def answered(
     request: CreateResponse,
     *,
     check_answered: Callable[[Json], None],
+    keeps_request: bool = False,
 ) -> Json:
     """Return the response to a request that the client does not know of, when it has ended.
 
-    The parameters are those of `counted`.
+    Parameters
+    ----------
+    context, call, request, check_answered
+        As of `counted`.
+    keeps_request : bool
+        The caller needs the request until then, so its memory stays counted.
     """
-    async with begun_response(context, call, request, cancel_on_leave=True) as events:
+    begun = begun_response(context, call, request, cancel_on_leave=True)
+    del request
+    async with begun as events:
+        if not keeps_request:
+            call.room.release()
         response = await ended(events)
     check_answered(response)
     return response

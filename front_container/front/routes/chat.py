@@ -1,9 +1,9 @@
 """Chat Completions, and the older Completions: views of the Responses API."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aiohttp import web
 
@@ -49,6 +49,8 @@ class _View(Generic[Request]):
         Makes the whole answer from the ended response.
     errors : ErrorShape
         The shape of its errors.
+    emptied : Mapping[str, Any]
+        Replaces what of a request may be long, once it is translated.
     """
 
     parse: Callable[[Json], Request]
@@ -56,6 +58,7 @@ class _View(Generic[Request]):
     stream: type[ChatStream] | type[TextStream]
     completion_of: Callable[[Json], Json]
     errors: ErrorShape
+    emptied: Mapping[str, Any]
 
 
 _CHAT: _View[ChatRequest] = _View(
@@ -64,6 +67,7 @@ _CHAT: _View[ChatRequest] = _View(
     stream=ChatStream,
     completion_of=chat_result.completion_of,
     errors=replace(OPENAI, of=chat_error),
+    emptied={"messages": []},
 )
 _TEXT: _View[TextRequest] = _View(
     parse=text_request.parse_text,
@@ -71,6 +75,7 @@ _TEXT: _View[TextRequest] = _View(
     stream=TextStream,
     completion_of=text_view.completion_of,
     errors=replace(OPENAI, of=text_view.text_error),
+    emptied={"prompt": ""},
 )
 
 
@@ -105,16 +110,21 @@ class _Endpoint(Generic[Request]):
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its completion, or with the chunks of it as they come."""
-        body = await self._context.bodies.read_json(
-            call.request, tenant_id=call.principal.tenant_id
-        )
-        add_idempotency_key(body, call.request)
-        request = self._view.parse(body)
+
+        def asked(body: Json) -> tuple[Request, list[ViewRequest]]:
+            add_idempotency_key(body, call.request)
+            request = self._view.parse(body)
+            accepted = requests_of(self._view.to_create_response(request), request.choices)
+            return request.model_copy(update=self._view.emptied), accepted
+
+        request, accepted = await self._context.bodies.parsed(call.request, asked, room=call.room)
         # These APIs cannot resume an answer. But a client with an idempotency key that sends its
         # request again gets the same one, from the beginning: it has the time of a resume.
         at_once = request.idempotency_key is None
-        accepted = requests_of(self._view.to_create_response(request), request.choices)
-        async with self._opened(call, accepted, cancel_on_leave=at_once) as events:
+        opened = self._opened(call, accepted, cancel_on_leave=at_once)
+        del accepted
+        async with opened as events:
+            call.room.release()
             if request.stream:
                 return await self._stream(call, events, request)
             responses = await all_ended(events, check_answered=check_answered)
@@ -122,17 +132,17 @@ class _Endpoint(Generic[Request]):
 
     @asynccontextmanager
     async def _opened(
-        self, call: Call, requests: Sequence[ViewRequest], *, cancel_on_leave: bool
+        self, call: Call, requests: list[ViewRequest], *, cancel_on_leave: bool
     ) -> AsyncIterator[AsyncIterator[tuple[int, LoggedEvent]]]:
         """Submit the requests of all choices; give the events of their responses, merged.
 
-        If one of them is refused, or the client leaves, all are left.
+        If one of them is refused, or the client leaves, all are left. The list is emptied.
         """
         async with AsyncExitStack() as stack:
             followed = []
-            for request in requests:
+            while requests:
                 begun = begun_response(
-                    self._context, call, request, cancel_on_leave=cancel_on_leave
+                    self._context, call, requests.pop(0), cancel_on_leave=cancel_on_leave
                 )
                 followed.append(await stack.enter_async_context(begun))
             yield await stack.enter_async_context(aclosing(merged(followed)))

@@ -1,6 +1,7 @@
 """The Conversations API: create, retrieve, update, delete, and their items."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from aiohttp import web
 
@@ -52,10 +53,8 @@ class _ConversationRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Create a conversation, perhaps with its first items."""
-        body = parse(
-            CreateConversation,
-            await self._bodies.read_json(call.request, tenant_id=call.principal.tenant_id),
-        )
+        make = partial(parse, CreateConversation)
+        body = await self._bodies.parsed(call.request, make, room=call.room)
         created = await self._items.create(
             items_of(body),
             metadata=body.metadata,
@@ -71,10 +70,8 @@ class _ConversationRoutes:
 
     async def update(self, call: Call) -> web.StreamResponse:
         """Replace a conversation's metadata."""
-        body = parse(
-            UpdateConversation,
-            await self._bodies.read_json(call.request, tenant_id=call.principal.tenant_id),
-        )
+        make = partial(parse, UpdateConversation)
+        body = await self._bodies.parsed(call.request, make, room=call.room)
         changed = await self._named.label(
             _id_of(call), tenant_id=call.principal.tenant_id, metadata=body.metadata
         )
@@ -88,10 +85,8 @@ class _ConversationRoutes:
     async def add_items(self, call: Call) -> web.StreamResponse:
         """Add items at a conversation's end; answer with them."""
         INCLUDE.check(call.request.query)
-        body = parse(
-            CreateItems,
-            await self._bodies.read_json(call.request, tenant_id=call.principal.tenant_id),
-        )
+        make = partial(parse, CreateItems)
+        body = await self._bodies.parsed(call.request, make, room=call.room)
         added = await self._items.add(
             _id_of(call),
             items_of(body),

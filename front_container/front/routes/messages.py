@@ -6,10 +6,16 @@ from aiohttp import web
 
 from axon.event_log.log import LoggedEvent
 from axon.protocol.anthropic.errors import check_answered
-from axon.protocol.anthropic.request import CountTokens, parse_message, to_create_response
+from axon.protocol.anthropic.request import (
+    CountTokens,
+    CreateMessage,
+    parse_message,
+    to_create_response,
+)
 from axon.protocol.anthropic.result import message_of
 from axon.protocol.anthropic.stream import MessageEvent, MessageStream, error_event
-from axon.protocol.view_requests import to_count
+from axon.protocol.objects import Json
+from axon.protocol.view_requests import ViewRequest, to_count
 from axon.serialization import loads
 from front.context import FrontContext
 from front.errors import MESSAGES
@@ -52,17 +58,22 @@ class _MessageRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its message, or with the events of it as they come."""
-        body = await self._context.bodies.read_json(
-            call.request, tenant_id=call.principal.tenant_id
-        )
-        add_idempotency_key(body, call.request)
-        request = parse_message(body)
+
+        def asked(body: Json) -> tuple[CreateMessage, ViewRequest]:
+            add_idempotency_key(body, call.request)
+            request = parse_message(body)
+            accepted = to_create_response(request)
+            # What is needed later: not the conversation.
+            return request.model_copy(update={"messages": [], "system": None}), accepted
+
+        request, accepted = await self._context.bodies.parsed(call.request, asked, room=call.room)
         # This API cannot resume an answer. But a client with an idempotency key that sends its
         # request again gets the same one, from the beginning: it has the time of a resumption.
         at_once = request.idempotency_key is None
-        accepted = to_create_response(request)
         begun = begun_response(self._context, call, accepted, cancel_on_leave=at_once)
+        del accepted
         async with begun as events:
+            call.room.release()
             if request.stream:
                 return await _stream(call, events, thinking=request.shows_thinking)
             response = await ended(events)
@@ -70,11 +81,16 @@ class _MessageRoutes:
 
     async def count_tokens(self, call: Call) -> web.StreamResponse:
         """Answer with the tokens that a message's prompt would have."""
-        body = await self._context.bodies.read_json(
-            call.request, tenant_id=call.principal.tenant_id
+
+        def asked(body: Json) -> ViewRequest:
+            return to_count(to_create_response(parse_message(body, CountTokens)))
+
+        tokens = await counted(
+            self._context,
+            call,
+            await self._context.bodies.parsed(call.request, asked, room=call.room),
+            check_answered=check_answered,
         )
-        asked = to_count(to_create_response(parse_message(body, CountTokens)))
-        tokens = await counted(self._context, call, asked, check_answered=check_answered)
         return json_answer({"input_tokens": tokens})
 
 

@@ -1,6 +1,7 @@
 """``POST /v1/request_bodies``: URLs to which clients upload bodies of requests."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from aiohttp import web
 
@@ -17,8 +18,8 @@ def routes(context: FrontContext) -> Sequence[Route]:
 
     async def create(call: Call) -> web.Response:
         tenant_id = call.principal.tenant_id
-        body = await context.bodies.read_json(call.request, tenant_id=tenant_id)
-        asked = parse(CreateRequestBody, body)
+        make = partial(parse, CreateRequestBody)
+        asked = await context.bodies.parsed(call.request, make, room=call.room)
         if (uploads := context.bodies.uploads) is None:
             raise not_served()
         made = await uploads.begin(size=asked.bytes, sha256=asked.sha256, tenant_id=tenant_id)

@@ -1,9 +1,10 @@
 """The Responses API: create, retrieve, follow, cancel, delete, input items, input tokens."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -21,18 +22,22 @@ from axon.protocol.requests import (
     DeleteResponse,
     parse_body,
 )
+from axon.protocol.sizes import json_bytes
 from axon.protocol.view_requests import to_count
-from axon.responses.references import ItemReferences
+from axon.responses.references import ItemReferences, refers
 from axon.responses.terminator import unknown_response
 from axon.serialization import dumps
 from front.context import FrontContext
 from front.errors import OPENAI
 from front.items import page_of
+from front.memory import WIDE_COPIES
 from front.operations import responses as described
 from front.requests import add_idempotency_key
 from front.routing import Call, Route, json_answer
 from front.sse import EventStream, server_sent
 from front.views import answered, begun_response, counted, ended
+
+T = TypeVar("T")
 
 _PATH = "/v1/responses"
 _ONE = _PATH + "/{response_id}"
@@ -99,13 +104,17 @@ class _ResponseRoutes:
 
     def __init__(self, context: FrontContext) -> None:
         self._context = context
-        self._references = ItemReferences(retrieval=context.retrieval)
+        self._references = ItemReferences(
+            retrieval=context.retrieval, max_bytes=context.bodies.max_bytes
+        )
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Accept a request; answer with its response when that has ended, or with its events."""
-        body = await self._body(call)
-        streams = _streams(body)
-        async with begun_response(self._context, call, _request_of(call, body)) as events:
+        request, streams = await self._asked(call, partial(_request_of, call))
+        begun = begun_response(self._context, call, request)
+        del request
+        async with begun as events:
+            call.room.release()
             if streams:
                 return await _write(call, events, after=-1)
             response = await ended(events)
@@ -152,15 +161,24 @@ class _ResponseRoutes:
 
     async def input_tokens(self, call: Call) -> web.StreamResponse:
         """Answer with the tokens that a request's prompt would have."""
-        asked = to_count(parse_body(await self._body(call)))
-        tokens = await counted(self._context, call, asked, check_answered=check_answered)
+        tokens = await counted(
+            self._context,
+            call,
+            await self._asked(call, lambda body: to_count(parse_body(body))),
+            check_answered=check_answered,
+        )
         return json_answer({"object": "response.input_tokens", "input_tokens": tokens})
 
     async def compact(self, call: Call) -> web.StreamResponse:
         """Answer with the items that may take a conversation's place."""
-        body = parse(CompactRequest, await self._body(call))
-        asked = body.to_ask()
-        answer = await answered(self._context, call, asked, check_answered=check_answered)
+        body = await self._asked(call, partial(parse, CompactRequest))
+        answer = await answered(
+            self._context,
+            call,
+            body.to_ask(),
+            check_answered=check_answered,
+            keeps_request=True,
+        )
         summary = summary_in(answer)
         # Only now: a long conversation is not held in memory for the model's whole run.
         earlier = await self._context.retrieval.user_items_before(
@@ -168,12 +186,20 @@ class _ResponseRoutes:
         )
         return json_answer(compacted([*earlier, *body.items], summary=summary, answer=answer))
 
-    async def _body(self, call: Call) -> Json:
-        """Return a request's decoded body, with items in place of references to them."""
-        body = await self._context.bodies.read_json(
-            call.request, tenant_id=call.principal.tenant_id
-        )
-        return await self._references.resolved(body, tenant_id=call.principal.tenant_id)
+    async def _asked(self, call: Call, make: Callable[[Json], T]) -> T:
+        """Return what is made of a request's body, with items in place of references to them."""
+        bodies = self._context.bodies
+
+        def made(body: Json) -> tuple[T | None, Json]:
+            return (None, body) if refers(body) else (make(body), {})
+
+        asked, body = await bodies.parsed(call.request, made, room=call.room)
+        if asked is not None:
+            return asked
+        body = await self._references.resolved(body, tenant_id=call.principal.tenant_id)
+        size = await bodies.in_thread(partial(json_bytes, body))
+        await call.room.hold_decoded(WIDE_COPIES * size)
+        return await bodies.in_thread(partial(make, body))
 
     async def _response(self, call: Call, response_id: str) -> Json:
         return await self._context.retrieval.response(
@@ -227,9 +253,11 @@ def _event_text(data: bytes) -> bytes:
     return server_sent(data, name=kind)
 
 
-def _request_of(call: Call, body: Json) -> CreateResponse:
+def _request_of(call: Call, body: Json) -> tuple[CreateResponse, bool]:
+    """Return the request, and whether its answer is streamed."""
+    streams = _streams(body)
     add_idempotency_key(body, call.request)
-    return parse_body(body)
+    return parse_body(body), streams
 
 
 def _streams(body: Json) -> bool:

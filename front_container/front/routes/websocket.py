@@ -10,6 +10,7 @@ from front.operations import websocket as described
 from front.requests import REVOKE
 from front.routing import Call, Route, log_failure
 from front.socket.connection import SocketConnection
+from front.socket.messages import MessageReader
 from front.socket.requests import SocketRequests
 from front.socket.session import SocketSession
 
@@ -36,6 +37,7 @@ async def _serve(context: FrontContext, call: Call) -> web.StreamResponse:
     )
     session = SocketSession(
         connection=connection,
+        read=MessageReader(bodies=context.bodies, tenant_id=call.principal.tenant_id).read,
         requests=SocketRequests(
             service=context.service,
             retrieval=context.retrieval,

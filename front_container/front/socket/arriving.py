@@ -1,10 +1,11 @@
-"""ArrivingMessages: counts what a socket has received of a message that is not complete."""
+"""ArrivingMessages: counts what a socket has received of messages that are not read yet."""
 
 import asyncio
 from collections.abc import Callable
 
 from axon.exceptions import RequestError
-from front.bodies import BODY_S, HeldBytes
+from front.bodies import BODY_S
+from front.memory import HeldBytes
 
 _LONGEST_HEADER = 14
 """Bytes before a frame's content: two, eight of a length, four of a mask (RFC 6455, 5.2)."""
@@ -18,7 +19,7 @@ _TOO_SLOW = RequestError(
 
 
 class ArrivingMessages:
-    """Counts the bytes of one socket's incomplete message, and limits the time that it takes.
+    """Counts the bytes of one socket's unread messages, and limits the time that one takes.
 
     The library keeps them, up to the length of a message for each socket, and tells nobody. So this
     follows the frames itself: their headers, and how much of each is still to come.
@@ -46,6 +47,7 @@ class ArrivingMessages:
         self._timer: asyncio.TimerHandle | None = None
         self._in_message = False
         self._held = 0
+        self._complete = 0
         self._header = b""
         self._left = 0
         self._in_frame = False
@@ -70,11 +72,21 @@ class ArrivingMessages:
 
     def release(self) -> None:
         """Count nothing any more."""
+        self._end_message()
+        self.take(self._complete)
+
+    def take(self, count: int) -> None:
+        """Count bytes no longer of a message that is complete, and is read now."""
+        count = min(count, self._complete)
+        self._bytes.release(count, tenant_id=self._tenant_id)
+        self._complete -= count
+
+    def _end_message(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._in_message = False
-        self._bytes.release(self._held, tenant_id=self._tenant_id)
+        self._complete += self._held
         self._held = 0
 
     def _refuse_late(self) -> None:
@@ -110,7 +122,7 @@ class ArrivingMessages:
     def _end_frame(self) -> None:
         last = self._header[0] >> 7
         if last and self._is_data:
-            self.release()
+            self._end_message()
         self._header, self._in_frame = b"", False
 
     @property

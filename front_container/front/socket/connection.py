@@ -41,6 +41,8 @@ class ClientSocket(Protocol):
     async def receive(self) -> bytes | None:
         """Return the client's next message; None once the connection is closed.
 
+        From now on it is the caller's to count.
+
         Raises
         ------
         StalledError
@@ -123,6 +125,8 @@ class SocketConnection(ClientSocket):
     @override
     async def receive(self) -> bytes | None:
         message = await self._response.receive()
+        if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            self._response.arriving.take(len(message.data))
         if message.type is WSMsgType.TEXT:
             text: bytes = message.data
             return text

@@ -72,6 +72,8 @@ class SocketRequests:
     ) -> AsyncIterator[AsyncIterator[LoggedEvent]]:
         """Begin a response, or find one; give its events, and attend it while they are read.
 
+        The request is forgotten then: it may be long, and so may be the answer.
+
         Parameters
         ----------
         event : CreateResponse | ResumeResponse
@@ -100,6 +102,7 @@ class SocketRequests:
                 response_id=expected.response_id if expected else "",
                 left=left if cancels else None,
             )
+            del event
             opened = self._reader.open(
                 response_id,
                 principal=self._principal,

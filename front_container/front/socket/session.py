@@ -1,9 +1,9 @@
 """SocketSession: one client's WebSocket from its handshake to its close."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aiohttp import WSCloseCode
 
@@ -21,7 +21,7 @@ from axon.tasks import TaskSet, run_until
 from axon.tenants.revocation import REVOKED
 from front.socket.connection import UNREAD, ClientGoneError, ClientSocket, StalledError
 from front.socket.lanes import LanePlace, Lanes
-from front.socket.messages import ClientMessage, read_message
+from front.socket.messages import ClientMessage
 from front.socket.requests import SocketRequests
 
 LIFE_S = 3600.0
@@ -71,6 +71,8 @@ class SocketSession:
     ----------
     connection : ClientSocket
         The client's WebSocket.
+    read : Callable[[bytes], Awaitable[ClientMessage]]
+        Decodes a message: `front.socket.messages.MessageReader.read`.
     requests : SocketRequests
         Does what the messages ask for.
     log_failure : Callable[[Exception], None]
@@ -85,12 +87,14 @@ class SocketSession:
         self,
         *,
         connection: ClientSocket,
+        read: Callable[[bytes], Awaitable[ClientMessage]],
         requests: SocketRequests,
         log_failure: Callable[[Exception], None],
         count: Callable[[str, str], None],
         life_s: float = LIFE_S,
     ) -> None:
         self._connection = connection
+        self._read_message = read
         self._requests = requests
         self._log_failure = log_failure
         self._count = count
@@ -156,10 +160,17 @@ class SocketSession:
 
     async def _read(self) -> None:
         try:
-            while (message := await self._connection.receive()) is not None:
-                await self._take(read_message(message))
+            while await self._read_one():
+                pass
         except ClientGoneError as error:
             self._note_gone(error)
+
+    async def _read_one(self) -> bool:
+        """Read a message; return False once there are no more. No message is kept meanwhile."""
+        if (received := await self._connection.receive()) is None:
+            return False
+        await self._take(await self._read_message(received))
+        return True
 
     async def _take(self, message: ClientMessage) -> None:
         """Begin to answer a message, or refuse it: in its lane, unless too many wait there."""
@@ -167,10 +178,11 @@ class SocketSession:
         # while as many run as may.
         if self._unanswered >= (2 * MAX_REQUESTS if message.at_once else MAX_REQUESTS):
             # The only refusal without a place in the lane: those that wait must be bounded.
+            message.refuse(_TOO_MANY)
             await self._refuse(message, _TOO_MANY)
             return
         if self._refusal is not None and not message.at_once:
-            message = replace(message, event=self._refusal)
+            message.refuse(self._refusal)
         self._unanswered += 1
         # Nothing is awaited between the reading and this: it is the order of the lane.
         place = LanePlace() if message.at_once else self._lanes.take(message.stream_id)
@@ -181,6 +193,7 @@ class SocketSession:
             with suppress(ClientGoneError):  # nobody receives an answer
                 await self._answer_or_refuse(message, place)
         finally:
+            message.release()
             place.leave()
             self._unanswered -= 1
             self._close_if_idle()
@@ -202,14 +215,14 @@ class SocketSession:
         await self._send(dumps(event))
 
     async def _do(self, message: ClientMessage, place: LanePlace) -> None:
-        match message.event:
-            case RequestError() as refusal:
-                raise refusal
+        match message.take():
             case CancelResponse() | DeleteResponse() as control:
                 await self._control(control)
             case CreateResponse() | ResumeResponse() as request:
                 begun = self._requests.begun(request, left=self._client_left, waits=place.waits)
+                del request
                 async with begun as events:
+                    message.release()
                     # The response is attended meanwhile, and its log kept.
                     await place.turn()
                     async for event in events:

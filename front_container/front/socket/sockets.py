@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from axon.exceptions import RequestError
-from front.bodies import TENANT_SHARE
+from front.memory import TENANT_SHARE
 from front.socket.connection import CLOSE_S
 from front.socket.session import LEAVING, SocketSession
 

@@ -11,6 +11,7 @@ from axon.settings import (
     EngineSettings,
     EventLogSettings,
     ExpireSettings,
+    FrontSettings,
     RespondSettings,
     ValkeySettings,
     WorkerSettings,
@@ -204,6 +205,16 @@ def test_respond_settings_name_invalid_aliases(aliases: str, message: str) -> No
     environ = RESPOND | {"AXON_MODELS": "own", "AXON_MODEL_ALIASES": aliases}
     with pytest.raises(SettingsError, match=f"^AXON_MODEL_ALIASES{message}"):
         RespondSettings.from_environ(environ)
+
+
+def test_front_takes_longer_bodies_where_a_bucket_takes_them() -> None:
+    def longest(**more: str) -> int:
+        return FrontSettings.from_environ(WORKER | more).longest_body
+
+    bucket = {"AXON_PAYLOAD_BUCKET": "axon-payloads"}
+    assert longest() == 2 * 2**20
+    assert longest(**bucket) == 20 * 2**20
+    assert longest(AXON_MAX_BODY_BYTES="5", **bucket) == 5
 
 
 def test_endpoint_settings_need_no_stores() -> None:

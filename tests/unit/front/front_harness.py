@@ -58,10 +58,26 @@ class KeysStub:
 
 
 class FrontHarness:
-    """One model, one front, and a client with a key."""
+    """One model, one front, and a client with a key.
 
-    def __init__(self, *, playground: bool = False) -> None:
-        self.responses = ResponseHarness()
+    Parameters
+    ----------
+    playground : bool
+        Serve the playground.
+    max_bytes : int
+        The longest body.
+    inputs : FakePayloadStore | None
+        Takes long inputs.
+    """
+
+    def __init__(
+        self,
+        *,
+        playground: bool = False,
+        max_bytes: int = MAX_BODY_BYTES,
+        inputs: FakePayloadStore | None = None,
+    ) -> None:
+        self.responses = ResponseHarness(payloads=inputs)
         self.ready = True
         self.registry = new_registry()
         self.metrics = FrontMetrics(registry=self.registry)
@@ -89,8 +105,8 @@ class FrontHarness:
             ),
             requests=OpenRequests(),
             bodies=Bodies(
-                max_bytes=MAX_BODY_BYTES,
-                held_bytes=HELD_BYTES,
+                max_bytes=max_bytes,
+                held_bytes=HELD_BYTES if max_bytes == MAX_BODY_BYTES else None,
                 uploads=Uploads(
                     store=self.payloads,
                     signer=FakeUploadSigner(),

@@ -4,7 +4,8 @@ import gzip
 import pytest
 
 from axon.exceptions import RequestError
-from front.bodies import HELD_BYTES, HeldBytes
+from front.bodies import Bodies
+from front.memory import HeldBytes
 from tests.support.eventually import eventually
 from tests.unit.front.front_harness import OTHER_KEY, FrontHarness
 
@@ -12,7 +13,6 @@ JSON = {"Content-Type": "application/json"}
 
 
 async def test_bodies_that_arrive_together_are_limited(harness: FrontHarness) -> None:
-    assert HELD_BYTES == 64 * 2**20
     more = asyncio.Event()
 
     async def slow() -> object:
@@ -52,16 +52,23 @@ async def test_body_that_is_not_what_its_headers_say_is_refused(harness: FrontHa
 
 
 def test_held_bytes_leave_room_for_other_tenants() -> None:
-    held = HeldBytes(most=400, longest=100)
-    held.hold(100, tenant_id="a")
-    with pytest.raises(RequestError) as caught:
-        held.hold(1, tenant_id="a")
-    assert caught.value.status == 429
-    for tenant_id in "bcd":
-        held.hold(100, tenant_id=tenant_id)
-    with pytest.raises(RequestError) as caught:
-        held.hold(1, tenant_id="e")
-    assert caught.value.status == 503
-    held.release(100, tenant_id="a")
-    held.hold(100, tenant_id="e")
-    assert held.count == 400
+    bodies = Bodies(max_bytes=20 * 2**20)
+    for held, most in ((bodies.held, 10), (bodies.held_of_sockets, 5)):
+        fill(held, longest=20 * 2**20, most=most, of_tenant=3)
+    fill(HeldBytes(most=1600, longest=100), longest=100, most=16, of_tenant=4)
+
+
+def fill(held: HeldBytes, *, longest: int, most: int, of_tenant: int) -> None:
+    """Check that there is room for `most` of the longest bodies, and `of_tenant` of one tenant."""
+    tenants = [f"t{number // of_tenant}" for number in range(most)]
+    for tenant_id in tenants:
+        held.hold(longest, tenant_id=tenant_id)
+    for tenant_id, status in (("t0", 429), ("other", 503)):
+        with pytest.raises(RequestError) as caught:
+            held.hold(1, tenant_id=tenant_id)
+        assert caught.value.status == status
+    held.release(longest, tenant_id="t0")
+    held.hold(longest, tenant_id="other")
+    for tenant_id in [*tenants[1:], "other"]:
+        held.release(longest, tenant_id=tenant_id)
+    assert held.count == 0

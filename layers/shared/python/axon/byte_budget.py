@@ -25,6 +25,11 @@ class ByteBudget:
         self._waiting = deque[tuple[int, asyncio.Future[None]]]()
 
     @property
+    def most(self) -> int:
+        """Bytes that are held together."""
+        return self._most
+
+    @property
     def held(self) -> int:
         """Bytes that are held now."""
         return self._most - self._free
@@ -45,16 +50,29 @@ class ByteBudget:
         UnavailableError
             There was no room for all of the time.
         """
+        count = await self.take(count, within_s=within_s)
+        try:
+            yield
+        finally:
+            self.give_back(count)
+
+    async def take(self, count: int, *, within_s: float | None) -> int:
+        """Hold bytes from now on; return how many are to be given back.
+
+        The parameters and errors are those of `hold`.
+        """
         count = min(count, self._most)
         try:
             async with asyncio.timeout(within_s):
                 await self._take(count)
         except TimeoutError as error:
             raise UnavailableError("too many large requests are being handled") from error
-        try:
-            yield
-        finally:
-            self._give_back(count)
+        return count
+
+    def give_back(self, count: int) -> None:
+        """Hold bytes no longer that were taken."""
+        self._free += count
+        self._admit()
 
     async def _take(self, count: int) -> None:
         if not self._waiting and count <= self._free:
@@ -66,15 +84,11 @@ class ByteBudget:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._give_back(count)  # it was admitted in the same step
+                self.give_back(count)  # it was admitted in the same step
             else:
                 self._waiting.remove((count, turn))
                 self._admit()  # the next ones may be smaller
             raise
-
-    def _give_back(self, count: int) -> None:
-        self._free += count
-        self._admit()
 
     def _admit(self) -> None:
         while self._waiting and self._waiting[0][0] <= self._free:

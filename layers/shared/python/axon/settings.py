@@ -243,6 +243,8 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     `trusted_proxies`: how many proxies of the operator each request passes, which append to
     X-Forwarded-For. `keep_alive_s`: how long an unused connection stays open: longer than a
     balancer keeps its own, which otherwise sends a request into one that has just been closed.
+    `max_body_bytes`: the longest body; `longest_body` is its default. `body_memory_bytes`: memory
+    for bodies that are decoded and not accepted yet.
     `playground`: serve a page at ``/`` on which people try the models; it holds no secret.
     `upload_key_id`, `upload_secret`: an access key that URLs for uploads are signed with, which
     need only be able to put below ``uploads/``; by default the front's own credentials.
@@ -254,7 +256,8 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     keep_alive_s: Seconds = 75
     health_port: Port = 0
     health_token: SecretStr | None = None
-    max_body_bytes: Count = 2 * 1024 * 1024
+    max_body_bytes: Count | None = None
+    body_memory_bytes: Count = 256 * 1024 * 1024
     max_sockets: Count = 10_000
     cors_origins: Names = ()
     allowed_hosts: Names = ()
@@ -263,6 +266,11 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
     playground: bool = False
     upload_key_id: str | None = None
     upload_secret: SecretStr | None = None
+
+    @property
+    def longest_body(self) -> int:
+        """The longest body: 20 MB, or 2 MB without a bucket, as the queue carries 512 KiB."""
+        return self.max_body_bytes or (20 if self.payload_bucket else 2) * 1024 * 1024
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:

@@ -22,7 +22,7 @@ async def harness() -> ResponseHarness:
 
 @pytest.fixture
 def references(harness: ResponseHarness) -> ItemReferences:
-    return ItemReferences(retrieval=harness.retrieval)
+    return ItemReferences(retrieval=harness.retrieval, max_bytes=JOB_BYTES)
 
 
 def reference(item_id: str) -> dict[str, Any]:

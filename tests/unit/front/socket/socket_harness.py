@@ -7,8 +7,10 @@ from typing import Any, Self
 from axon.event_log.follower import ResponseFollower
 from axon.responses.retrieval import ResponseRetrieval
 from axon.serialization import dumps, loads
+from front.bodies import Bodies
 from front.reading import ResponseReader
 from front.socket.connection import ClientGoneError, ClientSocket, StalledError
+from front.socket.messages import MessageReader
 from front.socket.requests import SocketRequests
 from front.socket.session import SocketSession
 from tests.support.eventually import eventually
@@ -65,10 +67,12 @@ class SocketHarness:
             terminator=backend.terminator,
         )
         self.socket = FakeSocket()
+        self.bodies = Bodies(max_bytes=20 * 2**20)
         self.failures: list[Exception] = []
         self.counted: list[tuple[str, str]] = []
         self.session = SocketSession(
             connection=self.socket,
+            read=MessageReader(bodies=self.bodies, tenant_id=TENANT).read,
             requests=SocketRequests(
                 service=backend.service,
                 retrieval=ResponseRetrieval(
@@ -99,6 +103,8 @@ class SocketHarness:
         await self.running
         await self.reader.drain()
         assert not self.reader.attended
+        assert not self.bodies.held_of_sockets.count
+        assert not self.bodies.decoded.held
 
     def leave(self) -> None:
         """Close the client's side."""

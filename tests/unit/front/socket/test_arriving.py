@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from front.bodies import BODY_S, HeldBytes
+from front.bodies import BODY_S
+from front.memory import HeldBytes
 from front.socket.arriving import ArrivingMessages
 from tests.support import virtual_time
 from tests.unit.front.socket.test_connection import BINARY, CONTINUATION, PING, TEXT, frame
@@ -24,7 +25,7 @@ def a_socket(
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 400, 65_535, 65_536, 200_000])
 @pytest.mark.parametrize("pieces", [1, 7, 500])
-async def test_arriving_messages_are_held_until_they_are_complete(size: int, pieces: int) -> None:
+async def test_arriving_messages_are_held_until_they_are_read(size: int, pieces: int) -> None:
     counted = held()
     arriving = a_socket(counted)
     stream = b"".join(
@@ -38,8 +39,11 @@ async def test_arriving_messages_are_held_until_they_are_complete(size: int, pie
     cuts = sorted(random.Random(size).choices(range(len(stream)), k=pieces - 1))
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         assert arriving.feed(stream[start:end])
-    assert counted.count == size + 10
+    assert counted.count == 5 + size + 10
     assert arriving.feed(frame(CONTINUATION, b"z"))
+    arriving.take(5)
+    assert counted.count == size + 11
+    arriving.take(size + 11)
     assert counted.count == 0
     assert arriving.feed(frame(BINARY, b"b" * 70_000)[:-1])
     assert counted.count == 69_999

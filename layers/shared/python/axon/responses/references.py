@@ -9,7 +9,6 @@ from axon.ids import is_id, same_id
 from axon.protocol.objects import Json
 from axon.protocol.sizes import json_bytes
 from axon.protocol.unserved import objects_of
-from axon.responses.request_size import JOB_BYTES
 from axon.responses.retrieval import ResponseRetrieval
 
 MAX_REFERENCES = 500
@@ -19,6 +18,11 @@ READS = 8
 READING_S = 30.0
 """Seconds for reading all responses of a request."""
 REFERENCE = "item_reference"
+
+
+def refers(body: Json) -> bool:
+    """Return whether a decoded body has references to items."""
+    return any(item.get("type") == REFERENCE for _, item in objects_of(body, "input"))
 
 
 class ItemReferences:
@@ -36,7 +40,7 @@ class ItemReferences:
         Most bytes of the items of a request.
     """
 
-    def __init__(self, *, retrieval: ResponseRetrieval, max_bytes: int = JOB_BYTES) -> None:
+    def __init__(self, *, retrieval: ResponseRetrieval, max_bytes: int) -> None:
         self._retrieval = retrieval
         self._max_bytes = max_bytes
 
