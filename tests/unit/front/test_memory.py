@@ -13,7 +13,6 @@ from axon.byte_budget import ByteBudget
 from axon.exceptions import RequestError, UnavailableError
 from axon.protocol.anthropic.content import MessageParam
 from axon.protocol.chat.messages import InputMessage
-from axon.protocol.completions.request import TextRequest
 from axon.protocol.items import Message
 from axon.serialization import dumps
 from axon.testing.payloads import FakePayloadStore
@@ -24,7 +23,7 @@ from tests.unit.axon.samples import MODEL
 from tests.unit.front.front_harness import FrontHarness
 
 SIZE = 2 * 2**20
-PARTS = (Message, InputMessage, MessageParam, TextRequest)
+PARTS = (Message, InputMessage, MessageParam)
 JSON = {"Content-Type": "application/json"}
 
 
@@ -64,12 +63,11 @@ def conversation() -> list[dict[str, Any]]:
     ("path", "body"),
     [
         ("/v1/responses", {"input": conversation()}),
-        ("/v1/responses/input_tokens", {"input": conversation()}),
         ("/v1/chat/completions", {"messages": conversation(), "n": 2}),
         ("/v1/completions", {"prompt": "x" * SIZE}),
         ("/v1/messages", {"messages": conversation(), "max_tokens": 1}),
     ],
-    ids=["responses", "counted", "chat", "completions", "messages"],
+    ids=["responses", "chat", "completions", "messages"],
 )
 async def test_accepted_request_takes_no_memory_while_it_is_answered(
     path: str, body: dict[str, Any], stream: bool
