@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,15 @@ import psutil
 import psycopg
 import pytest
 from botocore.config import Config
-from openai import NotFoundError, OpenAI
+from openai import APIStatusError, NotFoundError, OpenAI
 from psycopg.rows import dict_row
 from websockets.sync.client import connect
 
 from local.services.queues import PAYLOADS, REGION
 from tests.e2e.cloud import API_KEY, Cloud, running_cloud
+from tests.e2e.limited_url import limited
 from tests.e2e.test_canary import metrics
+from tests.e2e.test_examples import EXAMPLES, run
 from tests.e2e.test_http import numbers, streamed, text_of
 from tests.support.eventually import wait_until
 from worker.attempt.endings import INPUT_LOST
@@ -280,6 +284,21 @@ def test_uploaded_body_is_the_body_of_any_request(cloud: Cloud, client: OpenAI) 
     completed = asked_with(cloud, "chat/completions", json.dumps(chat).encode())
     assert completed["choices"][0]["message"]["content"] == numbers(4)
     assert completed["usage"]["prompt_tokens"] == words(large, "count to 4")
+
+
+def test_example_asks_a_function_url_about_a_long_file(cloud: Cloud, tmp_path: Path) -> None:
+    file = tmp_path / "long.txt"
+    # Below the limit of 6 MB as it is, and above it once its quotes are escaped twice.
+    file.write_text(long_text(9 * MEGABYTE // 2))
+    program = str(EXAMPLES / "upload_first.py")
+    with limited(endpoints(cloud)["front_url"]) as (base_url, statuses):
+        plain = OpenAI(api_key=API_KEY, base_url=base_url, max_retries=0)
+        with plain, pytest.raises(APIStatusError) as refused:
+            plain.responses.create(model="echo", input=file.read_text())
+        assert (refused.value.status_code, statuses) == (413, [413])
+        behind = replace(cloud, base_url=base_url)
+        assert run(behind, sys.executable, program, str(file), "count to 3") == f"{numbers(3)}\n"
+        assert statuses[1:] == [200, 200]  # a URL, then the answer
 
 
 def test_upload_takes_its_own_bytes_at_its_own_place_alone(cloud: Cloud) -> None:

@@ -11,7 +11,11 @@ from typing import Any
 
 from aiohttp import web
 
+from local.lambda_service.invoke_api import REQUEST_LIMIT_BYTES
+
 TIMEOUT_S = 900.0
+TOO_LARGE = b'{"Message":"Request must be smaller than 6291456 bytes"}'
+"""Body of the answer 413 (a guess: AWS documents the status alone)."""
 
 
 @dataclass(kw_only=True)
@@ -40,7 +44,9 @@ class FunctionUrl:
         self._answers: dict[str, UrlAnswer] = {}
 
     def invoke(self, event: dict[str, Any], *, timeout_s: float = TIMEOUT_S) -> UrlAnswer:
-        """Queue an invocation; return its answer, which grows."""
+        """Queue an invocation; return its answer, which grows. One that is too long is refused."""
+        if exceeds_invocation(event):
+            return UrlAnswer(prelude={"statusCode": 413}, body=TOO_LARGE, complete=True)
         request_id = f"invocation-{len(self._answers)}"
         self._answers[request_id] = answer = UrlAnswer()
         self._events.put_nowait((request_id, event, timeout_s))
@@ -106,9 +112,13 @@ def url_event(
     query: str = "",
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
+    text: str | None = None,
     source_ip: str = "203.0.113.9",
 ) -> dict[str, Any]:
-    """Return an event of payload format 2.0, as a function URL makes it."""
+    """Return an event of payload format 2.0, as a function URL makes it.
+
+    A body of a text type, such as JSON that is not compressed, is in it as `text`.
+    """
     return {
         "version": "2.0",
         "routeKey": "$default",
@@ -123,6 +133,11 @@ def url_event(
         "requestContext": {
             "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": source_ip}
         },
-        "body": b64encode(body).decode(),
-        "isBase64Encoded": True,
+        "body": b64encode(body).decode() if text is None else text,
+        "isBase64Encoded": text is None,
     }
+
+
+def exceeds_invocation(event: dict[str, Any]) -> bool:
+    """Return whether Lambda refuses an event: as JSON it has more than 6 MB."""
+    return len(json.dumps(event, ensure_ascii=False).encode()) > REQUEST_LIMIT_BYTES
