@@ -92,11 +92,15 @@ def use(deployment: Deployment, steps: Steps) -> Child:
         worker = deployment.starts_a_worker_for(key)
     with steps.step("a conversation, and a request that is refused"):
         responses = deployment.converses(key)
-    with steps.step("the same over HTTP, streamed by the front function"):
-        streamed = deployment.streams_over_http(key)
-    with steps.step("their history is in PostgreSQL"):
+    with steps.step("the same over HTTP, streamed by the front function; and a large input"):
+        streamed, large = deployment.streams_over_http(key)
+    with steps.step("a body that is uploaded first"):
+        deployment.takes_an_upload(key)
+    with steps.step("their history is in PostgreSQL, and nothing more in the bucket"):
         deployment.keeps_history(responses)
         deployment.keeps_history([streamed])
+        deployment.keeps_history([large])
+        deployment.stores_large_input(large)
     with steps.step("and goes on when Valkey has lost everything"):
         deployment.recalls(key, responses[-1])
     with steps.step("a job that fails too often ends in response.failed"):

@@ -3,8 +3,11 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
+from urllib.request import Request, urlopen
 
+from axon.uploads import HEADER as UPLOADED
 from tests.deploy.client import EVENT, complete, text_of
 from tests.deploy.machine import Machine
 from tests.deploy.steps import require
@@ -42,6 +45,26 @@ async def _ask(
         finally:
             await asyncio.to_thread(running.stop)
         return answers
+
+
+def upload(machine: Machine, function: str, key: str, body: bytes) -> str:
+    """Upload a body, by a URL that the function signs; return its id."""
+    asked = {"bytes": len(body), "sha256": sha256(body).hexdigest()}
+    (answer,) = ask(machine, function, request(key, "/v1/request_bodies", **asked))
+    made = json.loads(answer.body)
+    require("upload" in made, f"no upload was begun: {made}")
+    given = made["upload"]
+    put = Request(given["url"], data=body, headers=given["headers"], method="PUT")
+    with urlopen(put, timeout=ANSWERS_S) as taken:
+        require(taken.status == 200, f"the upload was answered with {taken.status}")
+    identifier: str = made["id"]
+    return identifier
+
+
+def uploaded_request(key: str, path: str, upload_id: str) -> dict[str, Any]:
+    """Return the event of a POST whose body was uploaded."""
+    headers = {"authorization": f"Bearer {key}", UPLOADED: upload_id}
+    return url_event("POST", path, headers=headers)
 
 
 def request(key: str, path: str, **fields: Any) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from tests.deploy.tasks import Task
 T = TypeVar("T")
 
 UNAUTHORIZED = 401
+LARGE = " ".join(f"{number:x<999}" for number in range(1_000))
+"""A megabyte, which no queue carries."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,22 +98,24 @@ class Deployment:
             require(refused.code == "model_not_found", f"an unknown model gave {refused}")
         return [previous, second[-1].response.id]
 
-    def streams_over_http(self, key: str) -> str:
-        """Ask the front function: without a right key, for the models, for a stream.
+    def streams_over_http(self, key: str) -> tuple[str, str]:
+        """Ask the front function: without a right key, for the models, for streams.
 
         Returns
         -------
-        str
-            The id of the response.
+        tuple[str, str]
+            The ids of the responses; the second one's input is `LARGE`.
         """
         function = f"axon-{self.name}-front"
         front.require_streaming_url(self.machine, function)
-        refused, models, stream = front.ask(
+        large = [{"role": "user", "content": text} for text in (LARGE, "count to 3")]
+        refused, models, stream, long = front.ask(
             self.machine,
             function,
             front.request("sk-axon-wrong", "/v1/models"),
             front.request(key, "/v1/models"),
             front.request(key, "/v1/responses", model="echo", input="six seven", stream=True),
+            front.request(key, "/v1/responses", model="echo", input=large, stream=True),
         )
         status = refused.prelude["statusCode"]
         require(status == UNAUTHORIZED, f"a wrong key was refused with {status}")
@@ -119,7 +123,37 @@ class Deployment:
         require("echo" in names, f"the models are {names}")
         text = front.streamed_text(stream)
         require(text == "six seven", f"the answer was {text!r}")
-        return front.response_id(stream)
+        text = front.streamed_text(long)
+        require(text == "1 2 3", f"the answer to a large input was {text!r}")
+        return front.response_id(stream), front.response_id(long)
+
+    def takes_an_upload(self, key: str) -> None:
+        """Upload a request that a function URL would not take, then send it."""
+        function = f"axon-{self.name}-front"
+        texts = (8 * LARGE.replace(" ", "\n"), "count to 4")
+        asked = [{"role": "user", "content": text} for text in texts]
+        body = json.dumps({"model": "echo", "input": asked, "stream": True}).encode()
+        made = front.upload(self.machine, function, key, body)
+        sent = front.uploaded_request(key, "/v1/responses", made)
+        (stream,) = front.ask(self.machine, function, sent)
+        text = front.streamed_text(stream)
+        require(text == "1 2 3 4", f"the answer to an uploaded request was {text!r}")
+
+    def stores_large_input(self, response: str) -> None:
+        """Find a large input in PostgreSQL, and in the bucket no more."""
+        with self.machine.servers.administrator() as connection:
+            query = "SELECT input->0->>'content' FROM responses WHERE response_id = %s"
+            (found,) = connection.execute(query, (response,)).fetchone() or ("",)
+        require(found == LARGE, "the large input is not in PostgreSQL")
+        _until(lambda: not self._payloads(response), "the payload to be deleted")
+
+    def _payloads(self, response: str) -> list[str]:
+        s3 = self.machine.client("s3")
+        (bucket,) = (
+            each["Name"] for each in s3.list_buckets()["Buckets"] if "-payloads-" in each["Name"]
+        )
+        keys = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket).get("Contents", ())]
+        return [key for key in keys if response in key]
 
     def keeps_history(self, responses: list[str]) -> None:
         """Find the responses of a conversation in PostgreSQL, written by the function."""
