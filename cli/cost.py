@@ -77,7 +77,7 @@ def as_text(estimate: "Estimate") -> str:
         "A million requests over WebSocket, on top of that "
         f"({estimate.assumptions.posts} events an answer)"
     )
-    payloads = "A million requests whose input is too long for the queue, on top of either"
+    payloads = "A million requests whose input waits in S3 (above 64 KiB), on top of either"
     parts = [
         intro,
         *(f"warning: {warning}" for warning in estimate.warnings),
@@ -120,6 +120,8 @@ def _ways(estimate: "Estimate") -> str:
         )
         for way in estimate.ways
     ]
+    payloads = f"{estimate.payloads.total / MILLION:.6f}{_open(estimate.payloads)}"
+    rows.append(("a large input, on top", payloads, f"{0:.2f}"))
     return table(("way", "an answer", "idle month of the way itself"), rows)
 
 

@@ -29,7 +29,7 @@ class Assumptions:
     first_token_s: float = _asked(1, "seconds from a request to its first token")
     seconds: float = _asked(10, "seconds from its first token to its last")
     request_bytes: float = _asked(2000, "bytes of a request")
-    payload_bytes: float = _asked(5e6, "bytes of an input that is too long for the queue")
+    payload_bytes: float = _asked(5e6, "bytes of an input that waits in S3: above 64 KiB")
     payload_days: float = _asked(1, "days for which it is kept: deleted with its history written")
     requests_per_connection: float = _asked(5, "requests on a connection")
     connection_minutes: float = _asked(1, "minutes that a connection is open, for each request")

@@ -44,7 +44,7 @@ class Estimate:
 
     `requests` is that of a million requests over WebSocket, `http` of a million over HTTP in the
     environment's own home of the front, `payloads` what a million of either cost more if their
-    input is too long for the queue, `ways` compares them with the other home. `warnings` lists
+    input waits in S3, `ways` compares them with the other home. `warnings` lists
     prices that are too old to rely on.
     """
 

@@ -1,4 +1,4 @@
-"""The bill of a million requests whose input no queue can carry, on top of their own."""
+"""The bill of a million requests whose input waits in S3, on top of their own."""
 
 from infra.cost.assumptions import Assumptions
 from infra.cost.bill import Bill

@@ -22,7 +22,10 @@ def test_cost_estimates_dev_by_default(capsys: pytest.CaptureFixture[str]) -> No
         "WebSocket, API Gateway",
         "HTTP, a function URL",
         "HTTP, a balancer",
+        "a large input, on top",
     ]
+    # Put once, read twice, 5 MB kept for a day.
+    assert ways.strip().splitlines()[-1].split()[-2:] == ["0.000010", "0.00"]
     assert "- data transfer: out to clients" in text
 
 
