@@ -76,11 +76,21 @@ class ModelInfo:
         Tokens of prompt and answer together.
     max_output_tokens : int
         Tokens of an answer.
+    call_format : str | None
+        How the model writes calls of tools, by a name of `worker.parsers.families`; None if that is
+        not known, and its calls cannot be told from text.
+    reasoning_format : str | None
+        How it marks its reasoning, by a name of the same module; None if it does not reason.
+    reasoning_opened : bool
+        True if prompts end with the marker that begins the reasoning: answers begin behind it.
     """
 
     id: str
     context_window: int
     max_output_tokens: int
+    call_format: str | None = None
+    reasoning_format: str | None = None
+    reasoning_opened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +102,40 @@ class EngineInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A function that a prompt shows to the model.
+
+    Parameters
+    ----------
+    name : str
+        The name by which the model calls it.
+    description : str | None
+        What it does, for the model.
+    parameters : Mapping[str, Any]
+        JSON schema of its arguments; empty if it takes none.
+    strict : bool
+        True if the arguments of calls must be valid against the schema.
+    """
+
+    name: str
+    description: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of a function that an answer asked for; `arguments` as the model wrote them."""
+    """A call of a function that an answer asked for.
+
+    Parameters
+    ----------
+    id : str
+        Id that the call's output names.
+    name : str
+        Name of the function.
+    arguments : str
+        As the model wrote them: a JSON object, unless it erred.
+    """
 
     id: str
     name: str
@@ -109,17 +151,26 @@ class ChatMessage:
     role : Role
         Who speaks; `developer` is `system` here.
     content : str
-        The text; of a call or its output a text that says as much.
-    call : ToolCall | None
-        The call that an assistant's message is.
+        The text; empty if an assistant's message has calls alone.
+    calls : tuple[ToolCall, ...]
+        The calls that an assistant's message asks for, behind its text.
     call_id : str | None
         Id of the call whose output a tool's message is.
+    name : str | None
+        Name of the function whose output it is; None if the call is not in the conversation.
     """
 
     role: Role
     content: str
-    call: ToolCall | None = None
+    calls: tuple[ToolCall, ...] = ()
     call_id: str | None = None
+    name: str | None = None
+
+    @property
+    def characters(self) -> int:
+        """Length of its texts, to which a template adds markup."""
+        calls = sum(len(call.name) + len(call.arguments) for call in self.calls)
+        return len(self.content) + calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +325,19 @@ class Engine(Protocol):
         """Return the models and the slots; valid after ``start``."""
         ...
 
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> Prompt:
         """Render the conversation by the model's own chat template.
+
+        Parameters
+        ----------
+        model : str
+            Name of the model as the request gives it.
+        messages : Sequence[ChatMessage]
+            The conversation, oldest first.
+        tools : Sequence[ToolSpec]
+            The functions that the model may call.
 
         Raises
         ------

@@ -14,7 +14,28 @@ _MAX_INLINE_CHARACTERS = 8_192
 
 def plain_messages(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
     """Return the messages in the form of chat templates, calls and outputs as text."""
-    return [{"role": message.role, "content": message.content} for message in messages]
+    return [{"role": message.role, "content": _text(message)} for message in messages]
+
+
+def _text(message: ChatMessage) -> str:
+    calls = (f"{call.name}({call.arguments})" for call in message.calls)
+    return "\n".join(filter(None, (message.content, *calls)))
+
+
+def with_outputs_behind_calls(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return the messages, the outputs of calls right behind the message that asked for them.
+
+    Templates and servers refuse any other order, but a client may put a message between them.
+    """
+    groups: list[list[ChatMessage]] = []
+    group_of: dict[str | None, list[ChatMessage]] = {}
+    for message in messages:
+        if (group := group_of.get(message.call_id)) is not None:
+            group.append(message)
+            continue
+        groups.append([message])  # an output without its call, too: that is the template's to judge
+        group_of |= {call.id: groups[-1] for call in message.calls}
+    return [message for group in groups for message in group]
 
 
 def one_system_message(messages: Sequence[ChatMessage]) -> list[ChatMessage]:

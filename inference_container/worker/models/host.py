@@ -19,6 +19,7 @@ from worker.engines.protocol import (
     Prompt,
     RefusedError,
     TokenChunk,
+    ToolSpec,
     UnloadedError,
 )
 from worker.models.bounded_calls import EngineHangsError, bounded
@@ -294,8 +295,10 @@ class ModelHost(Engine):
             await loaded.engine.abort(request_id)
 
     @override
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
-        return await self._loaded(model).assemble(model, messages)
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> Prompt:
+        return await self._loaded(model).assemble(model, messages, tools=tools)
 
     @override
     async def prepare(self, request: GenerateRequest) -> None:

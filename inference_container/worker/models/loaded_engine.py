@@ -17,6 +17,7 @@ from worker.engines.protocol import (
     ModelInfo,
     Prompt,
     TokenChunk,
+    ToolSpec,
     UnloadedError,
 )
 from worker.models.bounded_calls import EngineHangsError, bounded
@@ -132,10 +133,12 @@ class LoadedEngine:
             except Exception:
                 logger.exception("the adapter %s could not be unloaded", name)
 
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> HostedPrompt:
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> HostedPrompt:
         """Render a prompt, which only this engine can generate from."""
         with self._in_use():
-            prompt = await self.engine.assemble(self._engine_names[model], messages)
+            prompt = await self.engine.assemble(self._engine_names[model], messages, tools=tools)
         return HostedPrompt(prompt.token_ids, prompt.text, prompt.estimated, self, prompt)
 
     async def prepare(self, request: GenerateRequest) -> None:

@@ -156,7 +156,7 @@ def _sizes(conversation: Conversation) -> list[int]:
 
 
 def _characters(messages: Sequence[ChatMessage]) -> int:
-    return sum(len(message.content) + _TEMPLATE_CHARACTERS for message in messages)
+    return sum(message.characters + _TEMPLATE_CHARACTERS for message in messages)
 
 
 def _overflow(job: Job, prompt: Prompt, *, model: ModelInfo, kept: int) -> RequestError:

@@ -1,7 +1,7 @@
 """A conversation's chat messages: instructions, earlier turns and input."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from pydantic import ConfigDict, TypeAdapter
@@ -32,19 +32,30 @@ class Conversation:
         OpenAI API. Reasoning items are not shown to the model.
         """
         instructions: str | None = job.response["instructions"]
+        names: dict[str, str] = {}
         return cls(
             instructions=[ChatMessage("system", instructions)] if instructions else [],
-            turns=[list(_messages([*turn.input, *turn.output])) for turn in turns],
-            input=list(_messages(job.input)),
+            turns=[list(_messages([*turn.input, *turn.output], names)) for turn in turns],
+            input=list(_messages(job.input, names)),
         )
 
     def without(self, dropped: int) -> list[ChatMessage]:
         """Return the messages, oldest first, without those of the `dropped` oldest turns."""
         history = [message for turn in self.turns[dropped:] for message in turn]
-        return [*self.instructions, *history, *self.input]
+        return _joined([*self.instructions, *history, *self.input])
 
 
-def _messages(items: list[dict[str, Any]]) -> Iterator[ChatMessage]:
+def _messages(items: list[dict[str, Any]], names: dict[str, str]) -> Iterator[ChatMessage]:
+    """Yield a message for each item.
+
+    Parameters
+    ----------
+    items : list[dict[str, Any]]
+        Items of one turn.
+    names : dict[str, str]
+        Names of the functions that were called before, by the ids of the calls. Those of the items
+        are added: an id may come again, and an output is of the last call with it.
+    """
     for item in _ITEMS.validate_python(items):
         match item:
             case Message(role="developer"):
@@ -52,7 +63,24 @@ def _messages(items: list[dict[str, Any]]) -> Iterator[ChatMessage]:
             case Message(role="user" | "assistant" | "system" as role):
                 yield ChatMessage(role, item.text)
             case FunctionCall():
+                names[item.call_id] = item.name
                 call = ToolCall(item.call_id, item.name, item.arguments)
-                yield ChatMessage("assistant", f"{item.name}({item.arguments})", call=call)
+                yield ChatMessage("assistant", "", calls=(call,))
             case FunctionCallOutput():
-                yield ChatMessage("tool", text_of(item.output), call_id=item.call_id)
+                name = names.get(item.call_id)
+                yield ChatMessage("tool", text_of(item.output), call_id=item.call_id, name=name)
+
+
+def _joined(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
+    """Return the messages, calls that follow each other or an assistant's text in one with them.
+
+    A model writes text and calls as one message, and templates show them so.
+    """
+    joined: list[ChatMessage] = []
+    for message in messages:
+        last = joined[-1] if joined else None
+        if message.calls and not message.content and last and last.role == "assistant":
+            joined[-1] = replace(last, calls=last.calls + message.calls)
+        else:
+            joined.append(message)
+    return joined

@@ -12,7 +12,9 @@ from worker.engines.protocol import (
     ModelInfo,
     Prompt,
     TokenChunk,
+    ToolSpec,
 )
+from worker.engines.rendering import plain_messages
 
 
 class ScriptedEngine:
@@ -38,6 +40,7 @@ class ScriptedEngine:
         self.tokens = list(tokens)
         self.requests: list[GenerateRequest] = []
         self.messages: list[Sequence[ChatMessage]] = []
+        self.tools: list[Sequence[ToolSpec]] = []
         self.running = 0
         self.given = 0
         self.gate = asyncio.Event()
@@ -66,9 +69,12 @@ class ScriptedEngine:
     def info(self) -> EngineInfo:
         return self._info
 
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> Prompt:
         self.messages.append(messages)
-        words = " ".join(message.content for message in messages)
+        self.tools.append(tools)
+        words = " ".join(message["content"] for message in plain_messages(messages))
         ids = tuple(range(len(words.split())))
         return Prompt(token_ids=ids, text=words, estimated=self._estimated)
 

@@ -17,6 +17,7 @@ from worker.engines.protocol import (
     ModelInfo,
     Prompt,
     TokenChunk,
+    ToolSpec,
 )
 from worker.engines.request_checks import (
     find_model,
@@ -91,7 +92,9 @@ class EchoEngine(Engine):
         return self._serving
 
     @override
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> Prompt:
         """Return the last user text; the ids only count the words of all messages."""
         find_model(self._info.models, model)
         words = sum(len(message.content.split()) for message in messages)

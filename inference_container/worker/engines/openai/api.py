@@ -14,6 +14,7 @@ from worker.engines.protocol import (
     Prompt,
     RefusedError,
     Sampling,
+    ToolSpec,
 )
 from worker.engines.sampling import given_fields
 
@@ -43,7 +44,9 @@ class UpstreamApi(Protocol):
 
     MISSING: ClassVar[tuple[str, ...]] = ()
 
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> Prompt:
         """Render the conversation."""
         ...
 

@@ -14,7 +14,14 @@ from worker.engines.openai.api import UpstreamApi, reason_of, sampling_fields
 from worker.engines.openai.client import Call
 from worker.engines.openai.messages import chat_messages
 from worker.engines.openai.text_ids import ids_of, text_of
-from worker.engines.protocol import ChatMessage, GenerateRequest, ModelInfo, Prompt, TokenChunk
+from worker.engines.protocol import (
+    ChatMessage,
+    GenerateRequest,
+    ModelInfo,
+    Prompt,
+    TokenChunk,
+    ToolSpec,
+)
 
 _BYTES_PER_TOKEN = 4
 """Rule of thumb for English text."""
@@ -29,7 +36,9 @@ class ChatCompletionsApi(UpstreamApi):
     # OpenAI refuses it, and other servers may ignore it: nobody could tell.
 
     @override
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> Prompt:
         """Keep the messages as text; the number of ids is an estimate."""
         size = sum(len(message.content.encode()) for message in messages)
         tokens = size // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages)

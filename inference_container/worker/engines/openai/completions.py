@@ -19,6 +19,7 @@ from worker.engines.protocol import (
     ModelInfo,
     Prompt,
     TokenChunk,
+    ToolSpec,
 )
 
 
@@ -41,7 +42,9 @@ class CompletionsApi(UpstreamApi):
         self._timeout_s = timeout_s
 
     @override
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> Prompt:
         """Render by the model's own chat template, in the upstream.
 
         Raises

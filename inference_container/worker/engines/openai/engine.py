@@ -34,6 +34,7 @@ from worker.engines.protocol import (
     ModelInfo,
     Prompt,
     TokenChunk,
+    ToolSpec,
     UnusableAnswerError,
 )
 from worker.engines.request_checks import (
@@ -127,11 +128,13 @@ class OpenAiEngine(Engine):
         return True
 
     @override
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> Prompt:
         find_model(self._info.models, model)
         self._running()
         with _readable(model):
-            return await self._api.assemble(model, messages)
+            return await self._api.assemble(model, messages, tools=tools)
 
     @override
     async def prepare(self, request: GenerateRequest) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from worker.engines.protocol import ChatMessage, ToolCall
-from worker.engines.rendering import one_system_message
+from worker.engines.rendering import one_system_message, with_outputs_behind_calls
 
 Json = dict[str, Any]
 
@@ -14,26 +14,18 @@ def chat_messages(messages: Sequence[ChatMessage]) -> list[Json]:
 
     System messages are one, at the beginning: what the upstream's template can take is not known
     here, and every template that takes system messages takes this one. Calls are `tool_calls` of an
-    assistant's message, and their outputs follow that message at once, also where the client put
-    something between: servers refuse any other order.
+    assistant's message, and their outputs follow that message at once.
     """
-    groups: list[list[Json]] = []
-    group_of: dict[str, list[Json]] = {}
-    for message in one_system_message(messages):
-        if message.call is not None:
-            if not groups or groups[-1][-1]["role"] != "assistant":
-                groups.append([{"role": "assistant", "content": None}])
-            groups[-1][-1].setdefault("tool_calls", []).append(_call(message.call))
-            group_of[message.call.id] = groups[-1]
-        elif message.call_id is not None:
-            output = {"role": "tool", "tool_call_id": message.call_id, "content": message.content}
-            if (group := group_of.get(message.call_id)) is None:
-                groups.append([output])  # the upstream decides about an output without its call
-            else:
-                group.append(output)
-        else:
-            groups.append([{"role": message.role, "content": message.content}])
-    return [message for group in groups for message in group]
+    return [_message(each) for each in with_outputs_behind_calls(one_system_message(messages))]
+
+
+def _message(message: ChatMessage) -> Json:
+    if message.call_id is not None:
+        return {"role": "tool", "tool_call_id": message.call_id, "content": message.content}
+    if not message.calls:
+        return {"role": message.role, "content": message.content}
+    calls = [_call(call) for call in message.calls]
+    return {"role": "assistant", "content": message.content or None, "tool_calls": calls}
 
 
 def _call(call: ToolCall) -> Json:

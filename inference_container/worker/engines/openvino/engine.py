@@ -20,6 +20,7 @@ from worker.engines.protocol import (
     Prompt,
     RefusedError,
     TokenChunk,
+    ToolSpec,
 )
 from worker.engines.rendering import rendered
 from worker.engines.request_checks import (
@@ -107,7 +108,9 @@ class OpenVinoEngine(Engine):
         self._slots.end(request_id)
 
     @override
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> Prompt:
         find_model(self._info.models, model)
         tokenizer, _ = self._running()
         return await rendered(tokenizer.render, messages)

@@ -25,6 +25,7 @@ from worker.engines.protocol import (
     Prompt,
     RefusedError,
     TokenChunk,
+    ToolSpec,
 )
 from worker.engines.rendering import render_tolerantly, rendered
 from worker.engines.request_checks import find_model, token_budget
@@ -187,7 +188,9 @@ class VllmEngine(Engine, AdaptableEngine):
             await self._vllm.abort(request_id)
 
     @override
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> Prompt:
         find_model(self._info.models, model)
         return await rendered(self._render, messages)
 

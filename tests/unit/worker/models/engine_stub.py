@@ -17,6 +17,7 @@ from worker.engines.protocol import (
     Prompt,
     Sampling,
     TokenChunk,
+    ToolSpec,
 )
 
 
@@ -54,9 +55,11 @@ class Loadable(EchoEngine):
     async def health(self) -> bool:
         return await super().health() and not self.sick
 
-    async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+    async def assemble(
+        self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
+    ) -> Prompt:
         assert model in self._models
-        return await super().assemble(self._models[0], messages)
+        return await super().assemble(self._models[0], messages, tools=tools)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         assert request.model in self._models

@@ -16,7 +16,7 @@ from axon.exceptions import RequestError
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.pipeline.item_samples import message, turn
 from tests.unit.worker.scripted_engine_stub import ScriptedEngine
-from worker.engines.protocol import ChatMessage, GenerateRequest, Prompt, RefusedError
+from worker.engines.protocol import ChatMessage, GenerateRequest, Prompt, RefusedError, ToolSpec
 from worker.metrics import WorkerMetrics
 from worker.pipeline.assemble import assemble
 
@@ -220,7 +220,13 @@ class TestAssembleRefused:
 
     async def test_refuses_messages_that_the_template_does_not_accept(self) -> None:
         class Refusing(ScriptedEngine):
-            async def assemble(self, model: str, messages: Sequence[ChatMessage]) -> Prompt:
+            async def assemble(
+                self,
+                model: str,
+                messages: Sequence[ChatMessage],
+                *,
+                tools: Sequence[ToolSpec] = (),
+            ) -> Prompt:
                 raise RefusedError("no system messages")
 
         assembling = Assembling(window=20)

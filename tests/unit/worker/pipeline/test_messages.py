@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -66,23 +67,57 @@ def test_messages_show_calls_and_outputs_without_reasoning() -> None:
             {"type": "function_call_output", "call_id": "c", "output": "4"},
         ]
     )
-    assert [(m.role, m.content) for m in messages_of(job)] == [
-        ("user", "2 + 2?"),
-        ("assistant", "add([2,2])"),
-        ("tool", "4"),
+    assert messages_of(job) == [
+        ChatMessage("user", "2 + 2?"),
+        ChatMessage("assistant", "", calls=(ToolCall("c", "add", "[2,2]"),)),
+        ChatMessage("tool", "4", call_id="c", name="add"),
     ]
 
 
-def test_messages_keep_the_ids_of_calls_and_outputs() -> None:
-    job = a_job(
-        input=[
-            {"type": "function_call", "call_id": "c", "name": "add", "arguments": "[2,2]"},
-            {"type": "function_call_output", "call_id": "c", "output": "4"},
-        ]
-    )
-    call, output = messages_of(job)
-    assert (call.call, call.call_id) == (ToolCall("c", "add", "[2,2]"), None)
-    assert (output.call, output.call_id) == (None, "c")
+def a_call(call_id: str, name: str = "f") -> dict[str, Any]:
+    return {"type": "function_call", "call_id": call_id, "name": name, "arguments": "{}"}
+
+
+def an_output(call_id: str) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": call_id, "output": call_id}
+
+
+def shown(messages: Sequence[ChatMessage]) -> list[tuple[str, str, str]]:
+    """Return role, text, and the ids of the calls or of the call that is answered."""
+    return [
+        (each.role, each.content, ",".join(call.id for call in each.calls) or each.call_id or "")
+        for each in messages
+    ]
+
+
+def test_messages_join_a_text_and_the_calls_that_follow_it() -> None:
+    items = [
+        message("assistant", "Let me see."), a_call("1"), a_call("2"),
+        {"type": "reasoning", "id": "rs_1", "summary": []}, a_call("3"),
+        an_output("1"), an_output("2"), an_output("3"),
+        a_call("4"), an_output("4"),
+        a_call("5"), message("assistant", "And"), a_call("6"), message("user", "Stop."),
+    ]  # fmt: skip
+    assert shown(messages_of(a_job(input=items))) == [
+        ("assistant", "Let me see.", "1,2,3"),
+        ("tool", "1", "1"), ("tool", "2", "2"), ("tool", "3", "3"),
+        ("assistant", "", "4"), ("tool", "4", "4"),
+        ("assistant", "", "5"), ("assistant", "And", "6"), ("user", "Stop.", ""),
+    ]  # fmt: skip
+
+
+def test_messages_join_calls_across_turns_and_name_the_functions_of_outputs() -> None:
+    turns = [
+        turn(asked=[message("user", "?")], answered=[a_call("1", "old")]),
+        turn(asked=[an_output("1")], answered=[message("assistant", "Well")]),
+    ]
+    job = a_job(input=[a_call("1", "new"), an_output("1"), an_output("unknown")])
+    messages = messages_of(job, turns)
+    assert shown(messages) == [
+        ("user", "?", ""), ("assistant", "", "1"), ("tool", "1", "1"),
+        ("assistant", "Well", "1"), ("tool", "1", "1"), ("tool", "unknown", "unknown"),
+    ]  # fmt: skip
+    assert [each.name for each in messages if each.role == "tool"] == ["old", "new", None]
 
 
 def test_messages_of_an_empty_request_are_none() -> None:

@@ -4,8 +4,9 @@ from worker.engines.protocol import ChatMessage, ToolCall
 USER = ChatMessage("user", "hi")
 
 
-def call(number: int) -> ChatMessage:
-    return ChatMessage("assistant", "f()", call=ToolCall(f"c{number}", "f", "{}"))
+def calls(*numbers: int, text: str = "") -> ChatMessage:
+    made = tuple(ToolCall(f"c{number}", "f", "{}") for number in numbers)
+    return ChatMessage("assistant", text, calls=made)
 
 
 def output(number: int) -> ChatMessage:
@@ -37,7 +38,7 @@ def test_chat_messages_have_one_system_message_at_the_beginning() -> None:
 
 
 def test_chat_messages_give_outputs_the_ids_of_their_calls() -> None:
-    assert chat_messages([USER, call(1), output(1)])[1:] == [
+    assert chat_messages([USER, calls(1), output(1)])[1:] == [
         {
             "role": "assistant",
             "content": None,
@@ -49,18 +50,18 @@ def test_chat_messages_give_outputs_the_ids_of_their_calls() -> None:
     ]
 
 
-def test_chat_messages_join_calls_that_were_made_together() -> None:
-    says = ChatMessage("assistant", "Let me see.")
-    assert shown(USER, says, call(1), call(2), output(1), output(2), call(3), output(3)) == [
+def test_chat_messages_have_calls_that_were_made_together_in_one() -> None:
+    says = calls(1, 2, text="Let me see.")
+    assert shown(USER, says, output(1), output(2), calls(3), output(3)) == [
         ("user", "hi"),
         ("assistant", ["c1", "c2"]), ("tool", "c1"), ("tool", "c2"),
         ("assistant", ["c3"]), ("tool", "c3"),
     ]  # fmt: skip
-    assert chat_messages([says, call(1)])[0]["content"] == "Let me see."
+    assert chat_messages([says])[0]["content"] == "Let me see."
 
 
 def test_chat_messages_have_outputs_right_behind_their_calls() -> None:
-    assert shown(call(1), call(2), USER, output(2), output(1), USER) == [
+    assert shown(calls(1, 2), USER, output(2), output(1), USER) == [
         ("assistant", ["c1", "c2"]), ("tool", "c2"), ("tool", "c1"), ("user", "hi"), ("user", "hi"),
     ]  # fmt: skip
 
