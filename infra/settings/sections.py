@@ -24,6 +24,7 @@ from infra.settings.fields import (
     Email,
     Percent,
     RetentionDays,
+    ToolType,
 )
 
 Architecture = Literal["arm64", "x86_64"]
@@ -186,9 +187,11 @@ class Inference(Section):
     models may be loaded from while workers run (docs/models.md), written alike; ``models://`` is
     the whole bucket. `vllm`: more of the worker's settings for vLLM, by name: docs/engines.md.
     `model_aliases`: further names that requests may give, each with the models that it stands for
-    and their weights; a model may be loaded later. `hard_limit_minutes`: the longest time that an
-    answer may take, whatever its progress (docs/deadlines.md); None: no limit. `upstream_hosts`:
-    which hosts models that are loaded later may name as upstreams (docs/upstream.md).
+    and their weights; a model may be loaded later. `ignored_tools`: types of tools that are not
+    served, and that requests may list all the same (docs/http.md#tools). `hard_limit_minutes`: the
+    longest time that an answer may take, whatever its progress (docs/deadlines.md); None: no limit.
+    `upstream_hosts`: which hosts models that are loaded later may name as upstreams
+    (docs/upstream.md).
     `trust_remote_code`, `allow_pickled_weights`: a model's folder may run code,
     `allow_unverified_weights`: or have files without a usable checksum (docs/models.md).
     """
@@ -198,6 +201,7 @@ class Inference(Section):
     model_uri: Annotated[str, Field(pattern=r"^(s3|models)://.+")] | None = None
     model_folders: tuple[Annotated[str, Field(pattern=r"^(s3://.+|models://.*)")], ...] = ()
     model_aliases: ModelAliases = {}
+    ignored_tools: tuple[ToolType, ...] = ()
     capacity: Annotated[Fargate | Gpu, Field(discriminator="kind")] = Fargate(kind="fargate")
     tensor_parallel_size: Count = 1
     max_model_len: Annotated[int, Field(ge=256)] | None = None
@@ -230,6 +234,8 @@ class Inference(Section):
         variables = {"AXON_MODELS": self.model_name} | self.deadline_variables
         if self.model_aliases:
             variables["AXON_MODEL_ALIASES"] = dumps(self.model_aliases).decode()
+        if self.ignored_tools:
+            variables["AXON_IGNORED_TOOLS"] = ",".join(self.ignored_tools)
         return variables
 
     @property

@@ -145,7 +145,12 @@ UPSTREAM_HOSTS = {"AXON_UPSTREAM_HOSTS": "127.0.0.1,localhost,[::1]"}
 """Hosts of upstreams unless the caller's environment names others: servers on this machine."""
 KNOW_MODELS = ("respond", "models")
 """Functions that know the workers' own models before a worker has registered them."""
-PASSED_TO_FRONT = ("AXON_MODEL_ALIASES", "AXON_MAX_BODY_BYTES", "AXON_MAX_SOCKETS")
+PASSED_TO_FRONT = (
+    "AXON_MODEL_ALIASES",
+    "AXON_IGNORED_TOOLS",
+    "AXON_MAX_BODY_BYTES",
+    "AXON_MAX_SOCKETS",
+)
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]", "host.docker.internal")
 """Names in Host headers that nobody can point to this machine (`local.http.access`)."""
 LOCAL_ORIGINS = tuple(
@@ -153,7 +158,7 @@ LOCAL_ORIGINS = tuple(
 )
 """Origins of the pages that this machine serves, on any port."""
 PASSED_TO_FUNCTIONS = {
-    "respond": ("AXON_MODEL_ALIASES",),
+    "respond": ("AXON_MODEL_ALIASES", "AXON_IGNORED_TOOLS"),
     "models": ("AXON_UPSTREAM_HOSTS",),
     "expire": ("AXON_RETENTION_DAYS",),
 }

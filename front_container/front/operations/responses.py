@@ -1,7 +1,8 @@
 """Operations of the Responses API."""
 
 from axon.protocol.compaction import CompactRequest
-from axon.protocol.requests import MAX_NUMBER, OPENAI_TOOLS, CreateResponse
+from axon.protocol.requests import MAX_NUMBER, CreateResponse
+from axon.protocol.tools import OPENAI_TOOLS
 from axon.protocol.unserved import HARMLESS, HINTS, UNSERVED
 from front.operations.answers.events import RESPONSE_EVENTS
 from front.operations.answers.responses import (

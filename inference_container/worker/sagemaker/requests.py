@@ -11,6 +11,7 @@ from axon.jobs import FOLLOWED_FLUSH_MS, Job, new_job
 from axon.protocol.messages import parse_object
 from axon.protocol.objects import Json, response_object
 from axon.protocol.requests import CreateResponse, parse_body
+from axon.protocol.unserved import refuse_tools
 from axon.responses.calls import check_calls
 from axon.tenants.principal import ALL_SCOPES, Principal
 
@@ -48,6 +49,7 @@ def accept(body: bytes, *, models: Collection[str]) -> Accepted:
     request = parse_body(fields | {"store": False})
     if request.model not in models:
         raise unknown_model(request.model)
+    refuse_tools(request.tools or (), ignored=())
     check_calls(request, [])
     return Accepted(_job(request), streamed)
 

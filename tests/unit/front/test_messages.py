@@ -131,7 +131,7 @@ async def test_message_stream_is_read_as_the_message_that_comes_at_once(
         await answer_with_all_blocks(harness)
         messages.append(await asking)
     assert messages[0]["content"] == [
-        {"type": "thinking", "thinking": "hm", "signature": ""},
+        {"type": "thinking", "thinking": "hm", "signature": "unsigned"},
         {"type": "text", "text": "Let me see."},
         {"type": "tool_use", "id": "call_1", "name": "look_up", "input": {"city": "Paris"}},
     ]

@@ -100,6 +100,13 @@ class ThinkingDelta(TypedDict):
     thinking: str
 
 
+class SignatureDelta(TypedDict):
+    """The signature of thinking, which comes before the block's end."""
+
+    type: Literal["signature_delta"]
+    signature: str
+
+
 class InputJsonDelta(TypedDict):
     """More of a tool's input, as JSON."""
 
@@ -112,7 +119,7 @@ class ContentBlockDelta(TypedDict):
 
     type: Literal["content_block_delta"]
     index: int
-    delta: TextDelta | ThinkingDelta | InputJsonDelta
+    delta: TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
 
 
 class ContentBlockStop(TypedDict):

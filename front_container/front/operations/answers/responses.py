@@ -114,6 +114,49 @@ class ShownTool(TypedDict):
     strict: bool
 
 
+class ShownCustomTool(TypedDict):
+    """A tool that takes a text."""
+
+    type: Literal["custom"]
+    name: str
+    description: NotRequired[str | None]
+    format: NotRequired[dict[str, Any] | None]
+
+
+class ShownNamespace(TypedDict):
+    """Tools under a common name."""
+
+    type: Literal["namespace"]
+    name: str
+    description: NotRequired[str | None]
+    tools: list[dict[str, Any]]
+
+
+ShownOtherTool = Annotated[
+    dict[str, Any],
+    Field(description="A tool of a type that the deployment ignores, as the request brought it."),
+]
+AnyShownTool = ShownTool | ShownCustomTool | ShownNamespace | ShownOtherTool
+
+
+class ShownNamedTool(TypedDict):
+    """The one tool that the model must call."""
+
+    type: Literal["function", "custom"]
+    name: str
+
+
+class ShownAllowedTools(TypedDict):
+    """The tools that the model may call."""
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: list[dict[str, Any]]
+
+
+ShownChoice = Literal["auto", "none", "required"] | ShownNamedTool | ShownAllowedTools
+
+
 class ShownReasoning(TypedDict):
     """Options of reasoning."""
 
@@ -157,8 +200,8 @@ class Response(TypedDict):
     instructions: str | None
     output: list[OutputItem]
     error: ResponseError | None
-    tools: list[ShownTool]
-    tool_choice: Literal["auto", "none"]
+    tools: list[AnyShownTool]
+    tool_choice: ShownChoice
     truncation: Literal["auto", "disabled"]
     parallel_tool_calls: bool
     text: ShownText

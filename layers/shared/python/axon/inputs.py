@@ -31,6 +31,10 @@ DISCARD_S = 2.0
 """Time limit in seconds for deleting a payload whose request was refused: it expires anyway."""
 
 
+CALLS = ("function_call", "custom_tool_call")
+"""Types of items that ask for an output."""
+
+
 class InputPayload(PayloadReference):
     """The place of an input, with what a reader must know without reading it.
 
@@ -78,8 +82,8 @@ def input_key(tenant_id: str, response_id: str, *, stored: bool) -> str:
 
 
 def calls_in(items: Iterable[dict[str, Any]]) -> tuple[str, ...]:
-    """Return the ids of the function calls among items."""
-    calls = (item.get("call_id") for item in items if item.get("type") == "function_call")
+    """Return the ids of the calls among items."""
+    calls = (item.get("call_id") for item in items if item.get("type") in CALLS)
     return tuple(call for call in calls if isinstance(call, str))
 
 

@@ -11,7 +11,7 @@ from axon.exceptions import UnavailableError
 from axon.formats import Format, read, text_at
 from axon.ids import is_id
 from axon.inputs import PAYLOAD_FIELD, InputHolder, InputPayload
-from axon.protocol.items import kept
+from axon.protocol.kept_items import kept
 from axon.protocol.requests import CreateResponse, ServiceTier
 from axon.protocol.sizes import MESSAGE_BYTES
 from axon.protocol.transcript import Transcript

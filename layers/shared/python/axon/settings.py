@@ -158,13 +158,15 @@ class RespondSettings(EventLogSettings, PostgresSettings, PayloadSettings):
     """functions/respond.
 
     `models` are known even while no worker has announced them; the ECS service `workers_service`
-    of `workers_cluster` is woken when it has no task.
+    of `workers_cluster` is woken when it has no task. `ignored_tools`: types of tools that are not
+    served, and that requests may list all the same (docs/http.md).
     """
 
     jobs_queue_url: str
     history_queue_url: str
     models: Names = ()
     model_aliases: Annotated[ModelAliases, JsonObject] = {}
+    ignored_tools: Names = ()
     workers_cluster: str | None = None
     workers_service: str | None = None
 

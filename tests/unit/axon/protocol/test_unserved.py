@@ -1,5 +1,6 @@
 """Fields, items and tools of the SDK: each is served, or refused by its name."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -13,8 +14,17 @@ from openai.types.responses import (
 )
 
 from axon.exceptions import RequestError
+from axon.protocol.objects import response_object
 from axon.protocol.requests import CreateResponse, parse_body
-from axon.protocol.unserved import HINTS, UNSERVED, UNSERVED_IN_TOOLS
+from axon.protocol.tools import offered_tools
+from axon.protocol.unserved import (
+    CLIENT_TOOLS,
+    HINTS,
+    UNSERVED,
+    UNSERVED_IN_TOOLS,
+    UNSERVED_TOOLS,
+    refuse_tools,
+)
 
 REQUEST = {"model": "echo", "input": "hi"}
 TOOL = {"type": "function", "name": "f"}
@@ -23,7 +33,10 @@ FIELDS = {
     *response_create_params.ResponseCreateParamsStreaming.__annotations__,
     *input_token_count_params.InputTokenCountParams.__annotations__,
 }
-SERVED_ITEMS = {"message", "function_call", "function_call_output", "reasoning", "compaction"}
+SERVED_ITEMS = {
+    "message", "function_call", "function_call_output", "custom_tool_call",
+    "custom_tool_call_output", "reasoning", "compaction",
+}  # fmt: skip
 TOOL_HINTS = {"output_schema"}
 """The client may describe what its function returns; the model is not told."""
 
@@ -102,21 +115,29 @@ def test_request_has_at_most_as_many_tools_as_openai_allows() -> None:
     assert (error.code, error.param) == ("array_above_max_length", "tools")
 
 
-@pytest.mark.parametrize("kind", sorted({*types_of(ToolParam), "future_tool"} - {"function"}))
-def test_tool_of_each_other_type_is_refused_by_its_place(kind: str) -> None:
-    assert (refused(tools=[TOOL, {"type": kind}]).param or "").startswith("tools.1")
+OTHER_TOOLS = sorted({*types_of(ToolParam), "future_tool"} - set(CLIENT_TOOLS))
+
+
+@pytest.mark.parametrize("kind", OTHER_TOOLS)
+def test_tool_of_each_other_type_is_refused_by_its_place_unless_it_is_ignored(kind: str) -> None:
+    sent = {"type": kind, "anything": {"b": None}}
+    request = parse_body({**REQUEST, "tools": [TOOL, sent]})
+    with pytest.raises(RequestError) as caught:
+        refuse_tools(request.tools or (), ignored=("other",))
+    assert (caught.value.code, caught.value.param) == ("invalid_value", "tools.1.type")
+    assert f"'{kind}'" in caught.value.message
+    refuse_tools(request.tools or (), ignored=(kind,))
+    response = response_object(request, response_id="resp_1", created_at=0)
+    assert response["tools"][1] == sent
+    assert [tool.name for tool in offered_tools(response)] == ["f"]
 
 
 def test_tool_that_codex_sends_is_refused_with_what_leaves_it_out() -> None:
-    error = refused(tools=[TOOL, {"type": "web_search", "external_web_access": False}])
-    assert (error.code, error.param) == ("invalid_value", "tools.1.type")
-    assert '`web_search = "disabled"`' in error.message
-    assert "`[agents]`" in refused(tools=[{"type": "namespace", "tools": [TOOL]}]).message
+    request = parse_body({**REQUEST, "tools": [{"type": "web_search"}]})
+    with pytest.raises(RequestError, match='`web_search = "disabled"`'):
+        refuse_tools(request.tools or (), ignored=())
 
 
-@pytest.mark.parametrize(
-    "choice",
-    ["required", {"type": "function", "name": "f"}, {"type": "allowed_tools", "tools": []}],
-)
-def test_tool_choice_that_is_not_served_is_refused_by_name(choice: Any) -> None:
-    assert refused(tool_choice=choice).param == "tool_choice"
+def test_each_type_of_tool_that_is_not_served_has_a_remedy() -> None:
+    dated = re.compile(r"_20\d\d_\d\d_\d\d$")
+    assert {dated.sub("", kind) for kind in OTHER_TOOLS} - {"future_tool"} == UNSERVED_TOOLS.keys()

@@ -311,6 +311,7 @@ def response_service(
         named=named,
         aliases=settings.model_aliases,
         inputs=inputs,
+        ignored_tools=settings.ignored_tools,
     )
     return ResponseBackend(
         service=service,

@@ -16,9 +16,9 @@ from axon.protocol.items import (
     Item,
     Message,
     content_of_summary,
-    kept,
     null_is,
 )
+from axon.protocol.kept_items import kept
 from axon.protocol.objects import Json
 from axon.protocol.refusals import too_many_items
 from axon.protocol.requests import (

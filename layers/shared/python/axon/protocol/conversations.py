@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from axon.protocol.bodies import Body
-from axon.protocol.items import Item, kept, null_is
+from axon.protocol.items import Item, null_is
+from axon.protocol.kept_items import kept
 from axon.protocol.objects import Json
 from axon.protocol.requests import Metadata
 

@@ -8,12 +8,15 @@ from typing import Any
 
 from axon.exceptions import RequestError
 from axon.ids import new_id
+from axon.protocol.kept_items import as_sent
 from axon.protocol.objects import Json
 
 _PREFIXES = {
     "message": "msg",
     "function_call": "fc",
     "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
     "reasoning": "rs",
 }
 """Beginnings of the ids of input items, by their types."""
@@ -84,7 +87,7 @@ def identified(items: Sequence[dict[str, Any]]) -> list[Json]:
     In a conversation an id stands for one item: it is listed after it, retrieved and removed by it.
     """
     return [
-        item | {"id": new_id(_PREFIXES.get(item.get("type") or "message", "item"))}
+        item | {"id": new_id(_PREFIXES.get(as_sent(item).get("type") or "message", "item"))}
         for item in items
     ]
 
@@ -95,7 +98,7 @@ def shown_items(items: Sequence[dict[str, Any]], *, response_id: str) -> list[Js
     An item without an id gets one that follows from the response and its position, so that it is
     the same in every page.
     """
-    return [_shown(item, f"{response_id}/input/{n}") for n, item in enumerate(items)]
+    return [_shown(as_sent(item), f"{response_id}/input/{n}") for n, item in enumerate(items)]
 
 
 def _shown(item: dict[str, Any], name: str) -> Json:

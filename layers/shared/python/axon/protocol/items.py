@@ -151,6 +151,23 @@ class FunctionCallOutput(_Item):
     output: Contents
 
 
+class CustomToolCall(_Item):
+    """A call of a custom tool that an earlier answer asked for: its input is a text."""
+
+    type: Literal["custom_tool_call"]
+    call_id: Annotated[str, Field(min_length=1, max_length=64)]
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    input: str
+
+
+class CustomToolCallOutput(_Item):
+    """The result of a custom tool's call."""
+
+    type: Literal["custom_tool_call_output"]
+    call_id: Annotated[str, Field(min_length=1, max_length=64)]
+    output: Contents
+
+
 SUMMARY = "Summary of the conversation so far:\n"
 """Beginning of the message in which the model gets a summary."""
 _SUMMARIES = "axon1."
@@ -187,9 +204,27 @@ def _summary(content: str) -> str:
 
 
 class Reasoning(_Item):
-    """Reasoning of an earlier answer: taken, not shown to the model."""
+    """Reasoning of an earlier answer; the model's template decides whether the model sees it again.
+
+    Nothing but its `content` is looked at: a summary says less, and `encrypted_content` is that of
+    another server.
+    """
 
     type: Literal["reasoning"]
+
+    @property
+    def text(self) -> str:
+        """The reasoning's text, if the item has it."""
+        content = (self.model_extra or {}).get("content")
+        parts = content if isinstance(content, list) else []
+        texts = (part.get("text") for part in parts if isinstance(part, dict))
+        return "".join(text for text in texts if isinstance(text, str))
+
+
+def reasoning_of(text: str) -> Reasoning:
+    """Return the item of an earlier answer's reasoning, as a response would show it."""
+    content = [{"type": "reasoning_text", "text": text}]
+    return Reasoning.model_validate({"type": "reasoning", "summary": [], "content": content})
 
 
 class Compaction(_Item):
@@ -208,6 +243,8 @@ Item = Annotated[
     Annotated[Message, Tag("[message]")]
     | Annotated[FunctionCall, Tag("[function_call]")]
     | Annotated[FunctionCallOutput, Tag("[function_call_output]")]
+    | Annotated[CustomToolCall, Tag("[custom_tool_call]")]
+    | Annotated[CustomToolCallOutput, Tag("[custom_tool_call_output]")]
     | Annotated[Reasoning, Tag("[reasoning]")]
     | Annotated[Compaction, Tag("[compaction]")],
     Discriminator(
@@ -215,14 +252,7 @@ Item = Annotated[
         custom_error_type="unsupported_item",
         custom_error_message=(
             "unknown item type; supported are message, function_call, function_call_output, "
-            "reasoning, compaction"
+            "custom_tool_call, custom_tool_call_output, reasoning, compaction"
         ),
     ),
 ]
-
-
-def kept(item: Item) -> dict[str, Any]:
-    """Return an item as jobs and the history keep it: what a worker of any version can read."""
-    if isinstance(item, Compaction):
-        return item.as_message()
-    return item.model_dump(mode="json")

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from axon.protocol.requests import CreateResponse
+from axon.protocol.tool_choice import ToolChoice
+from axon.protocol.tools import FunctionTool
 from axon.serialization import dumps
 
 Json = dict[str, Any]
@@ -56,8 +60,8 @@ def response_object(request: CreateResponse, *, response_id: str, created_at: in
         "instructions": request.instructions,
         "output": [],
         "error": None,
-        "tools": [_tool(tool.model_dump()) for tool in request.tools or ()],
-        "tool_choice": request.tool_choice or "auto",
+        "tools": [_tool(tool) for tool in request.tools or ()],
+        "tool_choice": _choice(request.tool_choice),
         "truncation": request.truncation or "disabled",
         "parallel_tool_calls": request.parallel_tool_calls is not False,
         "text": {"format": _format(request.text.format.model_dump())},
@@ -115,8 +119,18 @@ def terminal_type(status: str) -> str:
     return f"response.{status if status in ('completed', 'failed') else 'incomplete'}"
 
 
-def _tool(tool: Json) -> Json:
-    return tool | {"strict": tool["strict"] is not False, "parameters": tool["parameters"] or {}}
+def _tool(tool: BaseModel) -> Json:
+    if not isinstance(tool, FunctionTool):
+        return tool.model_dump(exclude_unset=True)  # as it was sent
+    shown = tool.model_dump()
+    return shown | {"strict": tool.strict is not False, "parameters": tool.parameters or {}}
+
+
+def _choice(choice: ToolChoice | None) -> Any:
+    """Return the choice of tools as it was sent."""
+    if isinstance(choice, BaseModel):
+        return choice.model_dump(exclude_unset=True)
+    return choice or "auto"
 
 
 def _format(text_format: Json) -> Json:

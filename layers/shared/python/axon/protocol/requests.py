@@ -16,7 +16,9 @@ from pydantic import (
 from axon.exceptions import RequestError
 from axon.protocol.items import MAX_ITEMS, TEXT_OR_LIST, Item, null_is
 from axon.protocol.refusals import refusal_of
-from axon.protocol.schemas import check_format_schema, check_tool_schema
+from axon.protocol.schemas import check_format_schema
+from axon.protocol.tool_choice import CHOICE_REMEDY, ToolChoice, check_tool_choice
+from axon.protocol.tools import MAX_TOOLS, TOOL_REMEDIES, Tool, check_tools
 from axon.protocol.unserved import refuse_unserved
 
 MAX_INPUT_CHARACTERS = 10_485_760
@@ -29,11 +31,6 @@ StreamId = Annotated[str, Field(min_length=1, max_length=64)]
 MAX_NUMBER = 2**53 - 1
 """The largest integer that every JSON decoder takes exactly (RFC 8259, section 6)."""
 
-MAX_TOOLS = 1_024
-"""Most tools of a request, in any API."""
-OPENAI_TOOLS = 128
-"""Most tools of a request of OpenAI's APIs (OpenAI's limit)."""
-
 ServiceTier = Literal["flex", "default", "priority"]
 """Order in which waiting requests are served: the last tier first."""
 
@@ -45,7 +42,6 @@ TopP = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 AskedTier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
 ClientLabel = Annotated[str, Field(max_length=64)]
-FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
 FormatName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)]
 Verbosity = Literal["low", "medium", "high"]
@@ -53,16 +49,6 @@ Verbosity = Literal["low", "medium", "high"]
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
-
-
-class FunctionTool(_Model):
-    """A function that the model may ask the client to call."""
-
-    type: Literal["function"]
-    name: FunctionName
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
 
 
 class PlainText(_Model):
@@ -175,8 +161,8 @@ class CreateResponse(_Model):
     text: Annotated[TextOptions, null_is(TextOptions())] = TextOptions()
     truncation: Literal["auto", "disabled"] | None = None
 
-    tools: Annotated[list[FunctionTool], Field(max_length=MAX_TOOLS)] | None = None
-    tool_choice: Literal["auto", "none"] | None = None
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     reasoning: dict[str, Any] | None = None
 
@@ -249,7 +235,8 @@ _REMEDIES = {
     "include": "Leave it out: only 'reasoning.encrypted_content' is taken.",
     "prompt": "Send the prompt's text as `instructions` and `input` instead.",
     "background": "Leave it out: a response is made while its client waits.",
-    "tool_choice": "Use 'auto' or 'none': the served models cannot be made to call a tool.",
+    "tool_choice": CHOICE_REMEDY,
+    **TOOL_REMEDIES,
     "top_logprobs": "Leave it out or use 0: log probabilities are not returned.",
     "text.format": "Use 'text', 'json_object' or 'json_schema'.",
 }
@@ -324,18 +311,9 @@ def _check_create(request: CreateResponse) -> None:
             owner=f"text.format '{text_format.name}'",
             param="text.format.schema",
         )
-    if len(tools := request.tools or ()) > OPENAI_TOOLS:
-        raise RequestError(
-            f"'tools' is too long: {len(tools):,} tools, {OPENAI_TOOLS} at most. Shorten it.",
-            code="array_above_max_length",
-            param="tools",
-        )
-    for number, tool in enumerate(tools):
-        check_tool_schema(
-            tool.parameters or {},
-            owner=f"function '{tool.name}'",
-            param=f"tools.{number}.parameters",
-        )
+    tools = request.tools or ()
+    check_tools(tools)
+    check_tool_choice(request.tool_choice, tools)
 
 
 def _check_conversation(request: CreateResponse) -> None:

@@ -1,10 +1,14 @@
 """Fields of OpenAI's APIs that Axon does not serve: refused by name, as nothing may be ignored."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
+from pydantic import BaseModel
+
 from axon.exceptions import RequestError
+from axon.protocol.tools import OtherTool
 
 HINTS = frozenset({"prompt_cache_options", "prompt_cache_retention", "stream", "user"})
 """Fields of a request that are taken and change nothing.
@@ -42,12 +46,30 @@ UNSERVED_IN_TOOLS: Mapping[str, str] = {
     "async": "Leave it out: an answer ends with its calls.",
     "defer_loading": "Leave it out: there is no tool search.",
 }
-"""Fields of a function tool, each with what to do instead."""
+"""Fields of a client's tool, each with what to do instead."""
+CLIENT_TOOLS = ("function", "custom", "namespace")
+"""Types of tools that the client runs itself."""
+_AS_FUNCTION = "Offer a tool of the type 'function' that does the same."
+_TRAINED = f"Only models that were trained for it know its actions. {_AS_FUNCTION}"
+_HOSTED = f"No service runs it here. {_AS_FUNCTION}"
 UNSERVED_TOOLS: Mapping[str, str] = {
-    "namespace": "Codex leaves it out with `enabled = false` in `[agents]`.",
-    "web_search": 'Codex leaves it out with `web_search = "disabled"`.',
+    "apply_patch": _TRAINED,
+    "code_interpreter": _HOSTED,
+    "computer": _TRAINED,
+    "computer_use_preview": _TRAINED,
+    "file_search": _HOSTED,
+    "image_generation": "Leave it out: only text is made.",
+    "local_shell": _TRAINED,
+    "mcp": "Call the server yourself, and offer its tools as functions.",
+    "programmatic_tool_calling": "Leave it out: only the model calls tools.",
+    "shell": _TRAINED,
+    "tool_search": "Leave it out, and offer the tools themselves: none is loaded later.",
+    "web_search": f'{_HOSTED} Codex leaves it out with `web_search = "disabled"`.',
+    "web_search_preview": _HOSTED,
 }
-"""Types of tools that a client sends by default, each with what keeps it from doing so."""
+"""Types of tools that are not served, each with what to do instead."""
+_DATE = re.compile(r"_20\d\d_\d\d_\d\d$")
+"""End of the type of a dated version of a tool."""
 _STREAM_OPTIONS = ("include_obfuscation", "include_usage")
 HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "allowed_callers": ([], ["direct"]),
@@ -86,20 +108,41 @@ def refuse_unserved(request: Mapping[str, Any]) -> None:
                 param=where,
             )
     for where, tool in objects_of(request, "tools"):
-        kind = tool.get("type")
-        if kind == "function":
+        if tool.get("type") in CLIENT_TOOLS:
             refuse_unserved_in_tool(tool, where=f"{where}.")
-        elif isinstance(kind, str):
+            for inner, member in objects_of(tool, "tools"):
+                refuse_unserved_in_tool(member, where=f"{where}.{inner}.")
+
+
+def refuse_tools(tools: Sequence[BaseModel], *, ignored: Collection[str]) -> None:
+    """Refuse a request with a tool that nobody here can run or let the client run.
+
+    Parameters
+    ----------
+    tools : Sequence[BaseModel]
+        The request's tools.
+    ignored : Collection[str]
+        Types of such tools that are taken and shown to no model, by the deployment's settings.
+
+    Raises
+    ------
+    RequestError
+        It names the first such tool, and what to do instead.
+    """
+    for number, tool in enumerate(tools):
+        if isinstance(tool, OtherTool) and tool.type not in ignored:
+            remedy = UNSERVED_TOOLS.get(_DATE.sub("", tool.type), "Leave the tool out.")
             raise RequestError(
-                f"Invalid '{where}.type': {kind[:64]!r}. Leave the tool out: only those of the "
-                f"type 'function' are served. {UNSERVED_TOOLS.get(kind, '')}".rstrip(),
+                f"Invalid 'tools.{number}.type': tools of the type '{tool.type}' are not served. "
+                f"{remedy}",
                 code="invalid_value",
-                param=f"{where}.type",
+                param=f"tools.{number}.type",
+                hint="An operator can have them ignored (AXON_IGNORED_TOOLS).",
             )
 
 
 def refuse_unserved_in_tool(tool: Mapping[str, Any], *, where: str) -> None:
-    """Refuse a function tool, not validated yet, that asks for something that is not served.
+    """Refuse a client's tool, not validated yet, that asks for something that is not served.
 
     Raises
     ------

@@ -1,14 +1,21 @@
-"""Refusal of a function's output that answers no call."""
+"""Refusal of a tool's output that answers no call."""
 
 from collections.abc import Iterable
 
 from axon.exceptions import RequestError
-from axon.protocol.items import FunctionCall, FunctionCallOutput
+from axon.protocol.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+)
 from axon.protocol.requests import CreateResponse
+
+_OUTPUTS = (FunctionCallOutput, CustomToolCallOutput)
 
 
 def check_calls(request: CreateResponse, call_ids: Iterable[str]) -> None:
-    """Refuse a function's output that answers no call, of the request or of earlier turns.
+    """Refuse a tool's output that answers no call, of the request or of earlier turns.
 
     Parameters
     ----------
@@ -21,11 +28,12 @@ def check_calls(request: CreateResponse, call_ids: Iterable[str]) -> None:
         return
     known = set(call_ids)
     for item in request.input:
-        if isinstance(item, FunctionCall):
+        if isinstance(item, FunctionCall | CustomToolCall):
             known.add(item.call_id)
-        elif isinstance(item, FunctionCallOutput) and item.call_id not in known:
+        elif isinstance(item, _OUTPUTS) and item.call_id not in known:
+            kind = "function" if isinstance(item, FunctionCallOutput) else "custom tool"
             raise RequestError(
-                f"No tool call found for function call output with call_id {item.call_id}.",
+                f"No tool call found for {kind} call output with call_id {item.call_id}.",
                 code="tool_call_not_found",
                 param="input",
             )

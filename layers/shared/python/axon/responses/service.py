@@ -1,6 +1,7 @@
 """ResponseService: accepts requests, and has responses delivered to another connection."""
 
 import logging
+from collections.abc import Collection
 from functools import partial
 
 from axon.aliases import ModelAliases, resolve
@@ -27,6 +28,7 @@ from axon.protocol.item_pages import identified
 from axon.protocol.objects import Json, response_object
 from axon.protocol.requests import CancelResponse, CreateResponse, DeleteResponse, ResumeResponse
 from axon.protocol.sizes import MESSAGE_BYTES
+from axon.protocol.unserved import refuse_tools
 from axon.responses.calls import check_calls
 from axon.responses.cancellation import ResponseCancellation
 from axon.responses.deletion import ResponseDeletion, ResponseRows
@@ -78,6 +80,8 @@ class ResponseService:
         What requests may name instead of a model.
     inputs : LargeInputs
         Takes inputs that no message carries.
+    ignored_tools : Collection[str]
+        Types of tools that are taken and shown to no model.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class ResponseService:
         named: NamedConversations,
         aliases: ModelAliases | None = None,
         inputs: LargeInputs = NO_PAYLOADS,
+        ignored_tools: Collection[str] = (),
     ) -> None:
         self._log = event_log
         self._aliases = aliases or {}
@@ -104,6 +109,7 @@ class ResponseService:
         self._terminator = terminator
         self._deletion = deletion
         self._named = named
+        self._ignored_tools = ignored_tools
         self._large = LargeRequests(inputs=inputs)
         self._cancellation = ResponseCancellation(
             event_log=event_log, terminator=terminator, rows=rows
@@ -161,6 +167,7 @@ class ResponseService:
             No relay is there to answer through, or what it continues is not stored yet; nothing was
             accepted.
         """
+        refuse_tools(request.tools or (), ignored=self._ignored_tools)
         try:
             place, turns = await self._continued(request, principal, connection_id or socket_id)
         except (RequestError, HistoryPendingError):

@@ -75,12 +75,21 @@ def test_content_of_one_role_in_a_row_is_one_message() -> None:
     ) == [item("user", "a", "b"), item("system", "c"), item("user", "d")]
 
 
-def test_content_leaves_out_earlier_thinking() -> None:
+def test_content_keeps_earlier_thinking_that_can_be_read() -> None:
     thinking = {"type": "thinking", "thinking": "hm", "signature": "x"}
     hidden = {"type": "redacted_thinking", "data": "x"}
     assert items(
         message("user", "a"), message("assistant", thinking, hidden, "b"), message("user", "c")
-    ) == [item("user", "a"), item("assistant", "b"), item("user", "c")]
+    ) == [
+        item("user", "a"),
+        {
+            "type": "reasoning",
+            "summary": [],
+            "content": [{"type": "reasoning_text", "text": "hm"}],
+        },
+        item("assistant", "b"),
+        item("user", "c"),
+    ]
 
 
 @pytest.mark.parametrize(

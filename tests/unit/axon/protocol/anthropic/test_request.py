@@ -128,7 +128,8 @@ def test_request_without_any_content_is_refused(content: Any) -> None:
 
 
 def test_request_may_have_a_thousand_tools() -> None:
-    assert len(translated(tools=[TOOL] * 1_024).tools or ()) == 1_024
+    tools = [TOOL | {"name": f"f{number}"} for number in range(1_024)]
+    assert len(translated(tools=tools).tools or ()) == 1_024
     assert refused(tools=[TOOL] * 1_025).param == "tools"
 
 
@@ -152,8 +153,11 @@ def test_tool_with_an_unserved_field_is_refused_by_name(name: str) -> None:
         ({"system": [{"type": "image"}]}, "system.0.type"),
         ({"system": "x" * (MAX_INPUT_CHARACTERS + 1)}, "system"),
         ({"temperature": 1.5}, "temperature"),
-        ({"tool_choice": {"type": "any"}}, "tool_choice.type"),
-        ({"tool_choice": {"type": "tool", "name": "f"}}, "tool_choice.type"),
+        ({"tool_choice": {"type": "any"}}, "tool_choice"),
+        ({"tool_choice": {"type": "any"}, "tools": [TOOL]}, "tool_choice"),
+        ({"tool_choice": {"type": "tool", "name": "f"}, "tools": [TOOL]}, "tool_choice"),
+        ({"tool_choice": {"type": "tool"}, "tools": [TOOL]}, "tool_choice.name"),
+        ({"tools": [TOOL, TOOL]}, "tools"),
         ({"thinking": {"type": "enabled", "budget_tokens": 5}}, "thinking.budget_tokens"),
         ({"output_config": {"task_budget": {}}}, "output_config.task_budget"),
         ({"metadata": {"user_id": "x" * 513}}, "metadata.user_id"),

@@ -46,7 +46,7 @@ def test_message_of_a_response_without_an_answer_is_an_error(status: Status) -> 
 def test_content_shows_thinking_only_if_it_is_asked_for() -> None:
     output = end_of(answer(THINKING, ("summary", ["S"]), TEXT))["output"]
     text = {"type": "text", "text": "Hello"}
-    thinking = {"type": "thinking", "thinking": "hm", "signature": ""}
+    thinking = {"type": "thinking", "thinking": "hm", "signature": "unsigned"}
     assert list(content_of(output, thinking=True)) == [thinking, text]
     assert list(content_of(output, thinking=False)) == [text]
 

@@ -74,7 +74,8 @@ def end(stop_reason: str, usage: Json = USAGE) -> list[Json]:
 
 def call(events: list[LoggedEvent], index: int) -> Json:
     call_id = end_of(events)["output"][index]["call_id"]
-    return {"type": "tool_use", "id": call_id, "name": "look_up", "input": {}}
+    block_id = same_id("toolu", call_id)
+    return {"type": "tool_use", "id": block_id, "name": "look_up", "input": {}}
 
 
 def test_stream_of_a_text_is_one_block() -> None:
@@ -86,6 +87,7 @@ def test_stream_of_thinking_text_and_calls_has_a_block_for_each() -> None:
     events = answer(THINKING, TEXT, CALL, ("call", []))
     thinking = {"type": "thinking", "thinking": "", "signature": ""}
     thoughts = [{"type": "thinking_delta", "thinking": piece} for piece in THINKING[1]]
+    thoughts.append({"type": "signature_delta", "signature": "unsigned"})
     arguments = [{"type": "input_json_delta", "partial_json": piece} for piece in CALL[1]]
     assert decoded(streamed(events, thinking=True)) == [
         *start(events),
@@ -183,6 +185,9 @@ def test_stream_adds_up_to_the_message_for_any_cut_of_text_and_calls(
             case "content_block_delta":
                 assert opened
                 kind, piece = event["delta"].values()
+                if kind == "signature_delta":
+                    contents[-1]["signature"] = piece
+                    continue
                 assert kind == DELTAS[contents[-1]["type"]]
                 joined[-1] += piece
             case "content_block_stop":

@@ -121,8 +121,8 @@ def test_messages_of_another_role_are_refused_with_those_that_are_known(role: An
         ({"role": "assistant", "audio": {"id": "a"}}, "messages.0.audio"),
         ({"role": "assistant", "content": "{", "prefix": True}, "messages.0.prefix"),
         (
-            {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {}}]},
-            "messages.0.tool_calls.0.type",
+            {"role": "assistant", "tool_calls": [{"id": "c", "type": "mcp", "mcp": {}}]},
+            "messages.0.tool_calls.0",
         ),
     ],
 )

@@ -218,7 +218,7 @@ def test_request_takes_both_names_of_the_token_limit() -> None:
         ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
-        ({"tools": [TOOL, {"type": "custom", "custom": {"name": "c"}}]}, "tools.1.type"),
+        ({"tools": [TOOL, {"type": "web_search", "web_search": {}}]}, "tools.1"),
         ({"tools": [{"type": "function"}]}, "tools.0.function"),
         ({"response_format": {"type": "xml"}}, "response_format"),
         ({"response_format": "json"}, "response_format"),

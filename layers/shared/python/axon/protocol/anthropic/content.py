@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from axon.protocol.anthropic.call_ids import call_id_of
 from axon.protocol.items import (
     FAIL_FAST,
     TEXT_OR_LIST,
@@ -17,6 +18,7 @@ from axon.protocol.items import (
     Message,
     TextContent,
     null_is,
+    reasoning_of,
 )
 from axon.serialization import dumps
 
@@ -41,9 +43,19 @@ class TextBlock(_Block):
 
 
 class ThinkingBlock(_Block):
-    """Thinking of an earlier answer: taken, not shown to the model."""
+    """Thinking of an earlier answer; the model's template decides whether the model sees it again.
 
-    type: Literal["thinking", "redacted_thinking"]
+    Its `signature` is not looked at: a client may write any text of an earlier answer.
+    """
+
+    type: Literal["thinking"]
+    thinking: Annotated[str, null_is("")] = ""
+
+
+class RedactedThinkingBlock(_Block):
+    """Thinking that nobody but another server can read: taken, not shown to the model."""
+
+    type: Literal["redacted_thinking"]
 
 
 class ToolUseBlock(_Block):
@@ -105,7 +117,7 @@ class ToolResultBlock(_Block):
 Block = Annotated[
     _Text
     | Annotated[ThinkingBlock, Tag("[thinking]")]
-    | Annotated[ThinkingBlock, Tag("[redacted_thinking]")]
+    | Annotated[RedactedThinkingBlock, Tag("[redacted_thinking]")]
     | Annotated[ToolUseBlock, Tag("[tool_use]")]
     | Annotated[ToolResultBlock, Tag("[tool_result]")]
     | _Other,
@@ -160,12 +172,14 @@ def items_of(messages: Iterable[MessageParam]) -> list[Item]:
             match block:
                 case TextBlock():
                     items.add_text(message.role, block.text)
+                case ThinkingBlock() if block.thinking:
+                    items.add(reasoning_of(block.thinking))
                 case ToolUseBlock():
                     arguments = dumps(block.input).decode()
                     items.add(
                         FunctionCall(
                             type="function_call",
-                            call_id=block.id,
+                            call_id=call_id_of(block.id),
                             name=block.name,
                             arguments=arguments,
                         )
@@ -178,7 +192,8 @@ def items_of(messages: Iterable[MessageParam]) -> list[Item]:
 def _output(block: ToolResultBlock) -> FunctionCallOutput:
     texts = [*([ERROR_RESULT] if block.is_error else []), *texts_of(block.content)]
     output: list[Content] = [TextContent(type="input_text", text=text) for text in texts]
-    return FunctionCallOutput(type="function_call_output", call_id=block.tool_use_id, output=output)
+    call_id = call_id_of(block.tool_use_id)
+    return FunctionCallOutput(type="function_call_output", call_id=call_id, output=output)
 
 
 class _Items:

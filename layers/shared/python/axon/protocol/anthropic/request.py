@@ -3,17 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from axon.exceptions import RequestError
+from axon.protocol import tool_choice as choices
 from axon.protocol.anthropic.content import MessageParam, Texts, instructions_of, items_of
 from axon.protocol.anthropic.unserved import refuse_unserved, refuse_unserved_in_tools
 from axon.protocol.items import MAX_ITEMS, MESSAGES
 from axon.protocol.refusals import no_content, refusal_of, too_many_items
 from axon.protocol.requests import (
     MAX_INPUT_CHARACTERS,
-    MAX_TOOLS,
-    FunctionTool,
     JsonSchema,
     MaxTokens,
     ModelName,
@@ -21,13 +20,13 @@ from axon.protocol.requests import (
     TopP,
 )
 from axon.protocol.schemas import check_format_schema, check_tool_schema
+from axon.protocol.tools import MAX_TOOLS, FunctionName, FunctionTool
 from axon.protocol.view_requests import MAX_STOPS, StopStrings, TopK, ViewRequest
 
 FORMAT_NAME = "output"
 """Name of the format of an answer: in this API it has none, and no model sees it."""
 _REMEDIES = {
     "tools.*.type": "Only client tools are served: leave the type out, and run the tool yourself.",
-    "tool_choice.type": "Use 'auto' or 'none': the served models cannot be made to call a tool.",
 }
 
 
@@ -45,7 +44,7 @@ class Tool(_Model):
     """A tool that the model may ask the client to run."""
 
     type: Literal["custom"] | None = None
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+    name: FunctionName
     description: str | None = None
     input_schema: dict[str, Any]
     strict: bool | None = None
@@ -54,8 +53,35 @@ class Tool(_Model):
 class ToolChoice(_ExactModel):
     """The client's choice of whether tools are called, and several at once."""
 
-    type: Literal["auto", "none"]
+    type: Literal["auto", "none", "any"]
     disable_parallel_tool_use: bool | None = None
+
+    def as_choice(self) -> choices.ToolChoice:
+        """Return the choice of a Responses request."""
+        return "required" if self.type == "any" else self.type
+
+
+class ToolByName(_ExactModel):
+    """The one tool that the model must call."""
+
+    type: Literal["tool"]
+    name: choices.Name
+    disable_parallel_tool_use: bool | None = None
+
+    def as_choice(self) -> choices.ToolChoice:
+        """Return the choice of a Responses request."""
+        return choices.NamedTool(type="function", name=self.name)
+
+
+def _choice_kind(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return "[tool]" if kind == "tool" else "[other]"
+
+
+AnyToolChoice = Annotated[
+    Annotated[ToolChoice, Tag("[other]")] | Annotated[ToolByName, Tag("[tool]")],
+    Discriminator(_choice_kind),
+]
 
 
 class Thinking(_ExactModel):
@@ -108,7 +134,7 @@ class CreateMessage(_Model):
     top_k: TopK = None
     stop_sequences: Annotated[StopStrings, Field(max_length=MAX_STOPS)] | None = None
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
-    tool_choice: ToolChoice | None = None
+    tool_choice: AnyToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
     metadata: RequestMetadata | None = None
@@ -157,7 +183,8 @@ def to_create_response(request: CreateMessage) -> ViewRequest:
     Raises
     ------
     RequestError
-        The system prompt is too long, or no message has any content.
+        The system prompt is too long, no message has any content, or the choice of tools cannot be
+        kept.
     """
     instructions = instructions_of(request.system)
     if instructions and len(instructions) > MAX_INPUT_CHARACTERS:
@@ -173,6 +200,9 @@ def to_create_response(request: CreateMessage) -> ViewRequest:
     if len(items) > MAX_ITEMS:
         raise too_many_items(len(items), MAX_ITEMS, param="messages")
     choice, config = request.tool_choice, request.output_config or OutputConfig()
+    chosen = choice.as_choice() if choice else None
+    tools = [_function(tool) for tool in request.tools or ()]
+    choices.check_tool_choice(chosen, tools)
     user_id = request.metadata.user_id if request.metadata else None
     return ViewRequest(
         idempotency_key=request.idempotency_key,
@@ -186,8 +216,8 @@ def to_create_response(request: CreateMessage) -> ViewRequest:
         stop=request.stop_sequences or None,
         early_usage=True,
         text=TextOptions(format=_format(config.format)) if config.format else TextOptions(),
-        tools=[_function(tool) for tool in request.tools] if request.tools else None,
-        tool_choice=choice.type if choice else None,
+        tools=tools or None,
+        tool_choice=chosen,
         parallel_tool_calls=False if choice and choice.disable_parallel_tool_use else None,
         reasoning={"effort": config.effort} if config.effort else None,
         store=False,
@@ -230,4 +260,12 @@ def _check(request: CreateMessage) -> None:
             tool.input_schema,
             owner=f"tool '{tool.name}'",
             param=f"tools.{number}.input_schema",
+        )
+    names = [tool.name for tool in request.tools or ()]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RequestError(
+            f"Invalid 'tools': two of them have the name '{twice}'. Rename one.",
+            code="invalid_value",
+            param="tools",
         )

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from axon.ids import same_id
+from axon.protocol.anthropic.call_ids import tool_use_id_of
 from axon.protocol.anthropic.errors import check_answered
 from axon.protocol.objects import STOP_SEQUENCE, Json
 
@@ -18,6 +19,9 @@ NO_USAGE: Json = {
 INVALID_JSON = "INVALID_JSON"
 """Key under which a tool's input holds what the model wrote where that is no JSON object, as
 Anthropic's documentation of fine-grained tool streaming proposes."""
+UNSIGNED = "unsigned"
+"""Signature of each block of thinking. Programs send thinking back only if it has one, and here
+there is nothing to prove: a client may send any text as an earlier answer's."""
 _STOP_REASONS = {"max_output_tokens": "max_tokens", "content_filter": "refusal"}
 
 
@@ -90,14 +94,15 @@ def text_block(text: str) -> Json:
     return {"type": "text", "text": text}
 
 
-def thinking_block(text: str) -> Json:
-    """Return a block of thinking; it is not signed, since later requests do not bring it back."""
-    return {"type": "thinking", "thinking": text, "signature": ""}
+def thinking_block(text: str, *, signature: str = UNSIGNED) -> Json:
+    """Return a block of thinking."""
+    return {"type": "thinking", "thinking": text, "signature": signature}
 
 
 def tool_use_block(item: Json, *, tool_input: Json) -> Json:
-    """Return the block of a function call, whose id names the call in both APIs."""
-    return {"type": "tool_use", "id": item["call_id"], "name": item["name"], "input": tool_input}
+    """Return the block of a call."""
+    call_id = tool_use_id_of(item["call_id"])
+    return {"type": "tool_use", "id": call_id, "name": item["name"], "input": tool_input}
 
 
 def stop_of(response: Json) -> Json:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from axon.protocol.anthropic.errors import check_answered, messages_error
 from axon.protocol.anthropic.result import (
+    UNSIGNED,
     message_start,
     stop_of,
     text_block,
@@ -58,6 +59,8 @@ class MessageStream:
         self._usage: Json | None = None
         self._blocks = 0
         self._open = False
+        self._signed = True
+        """The open block needs no signature."""
         self._started = False
 
     def feed(self, event: Json) -> list[MessageEvent]:
@@ -77,9 +80,8 @@ class MessageStream:
             case "response.output_text.delta":
                 return self._add(text_block(""), {"type": "text_delta", "text": event["delta"]})
             case "response.reasoning_text.delta" if self._thinking:
-                return self._add(
-                    thinking_block(""), {"type": "thinking_delta", "thinking": event["delta"]}
-                )
+                block = thinking_block("", signature="")
+                return self._add(block, {"type": "thinking_delta", "thinking": event["delta"]})
             case "response.function_call_arguments.delta":
                 return [self._delta({"type": "input_json_delta", "partial_json": event["delta"]})]
             case "response.output_item.added" if event["item"]["type"] == "function_call":
@@ -97,7 +99,7 @@ class MessageStream:
 
     def _begin(self, block: Json) -> list[MessageEvent]:
         events = [*self._start(), *self._end_block()]
-        self._open = True
+        self._open, self._signed = True, block["type"] != "thinking"
         start = {"type": "content_block_start", "index": self._blocks, "content_block": block}
         return [*events, _event(start)]
 
@@ -107,9 +109,12 @@ class MessageStream:
     def _end_block(self) -> list[MessageEvent]:
         if not self._open:
             return []
+        end = [_event({"type": "content_block_stop", "index": self._blocks})]
+        if not self._signed:
+            end.insert(0, self._delta({"type": "signature_delta", "signature": UNSIGNED}))
         self._open = False
         self._blocks += 1
-        return [_event({"type": "content_block_stop", "index": self._blocks - 1})]
+        return end
 
     def _start(self) -> list[MessageEvent]:
         if self._started:

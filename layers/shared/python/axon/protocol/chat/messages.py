@@ -9,6 +9,8 @@ from axon.exceptions import RequestError
 from axon.protocol.items import (
     FAIL_FAST,
     TEXT_OR_LIST,
+    CustomToolCall,
+    CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     Item,
@@ -16,6 +18,7 @@ from axon.protocol.items import (
     RefusalContent,
     TextContent,
     null_is,
+    reasoning_of,
 )
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -26,7 +29,7 @@ class ChatModel(BaseModel):
     """Base of a request's parts.
 
     Fields that a model does not name are taken and change nothing: `name` of a message, which no
-    chat template shows, and `reasoning_content`, which is not shown to the model again.
+    chat template shows.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
@@ -50,6 +53,12 @@ def tag_of(value: Any, field: str) -> str | None:
     """Return the tag of the union's member that a field of the value names."""
     name = value.get(field) if isinstance(value, dict) else getattr(value, field, None)
     return f"[{name}]" if isinstance(name, str) else None
+
+
+def _given(value: Any) -> dict[str, Any]:
+    """Return the type of a call, if it has one."""
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return {} if kind is None else {"type": kind}
 
 
 Part = Annotated[
@@ -77,12 +86,35 @@ class CalledFunction(ChatModel):
 
 
 class ToolCall(ChatModel):
-    """A call that an earlier answer asked for."""
+    """A call of a function that an earlier answer asked for."""
 
-    # Validated first: a call of another kind has no `function`, and is refused by its type.
     type: Annotated[Literal["function"], null_is("function")] = "function"
     id: CallId
     function: CalledFunction
+
+
+class CalledTool(ChatModel):
+    """The custom tool that an earlier answer called."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    input: str
+
+
+class CustomCall(ChatModel):
+    """A call of a custom tool that an earlier answer asked for."""
+
+    type: Literal["custom"]
+    id: CallId
+    custom: CalledTool
+
+
+AnyCall = Annotated[
+    Annotated[ToolCall, Tag("[function]")] | Annotated[CustomCall, Tag("[custom]")],
+    Discriminator(
+        # One without a type is of a function, as all were once.
+        lambda value: tag_of({"type": "function"} | _given(value), "type"),
+    ),
+]
 
 
 class InputMessage(ChatModel):
@@ -93,19 +125,24 @@ class InputMessage(ChatModel):
 
 
 class AssistantMessage(ChatModel):
-    """An earlier answer: text, a refusal, or calls of functions."""
+    """An earlier answer: reasoning, text, a refusal, or calls of tools.
+
+    `reasoning` is the name that vLLM has for `reasoning_content`.
+    """
 
     role: Literal["assistant"]
     content: Content | None = None
     refusal: str | None = None
-    tool_calls: Annotated[list[ToolCall], FAIL_FAST] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: Annotated[list[AnyCall], FAIL_FAST] | None = None
     function_call: None = None
     audio: None = None
     prefix: Literal[False] | None = None
 
 
 class ToolMessage(ChatModel):
-    """The result of a function call."""
+    """The result of a call."""
 
     role: Literal["tool"]
     content: Content
@@ -138,23 +175,25 @@ def items_of(messages: Sequence[ChatMessage]) -> list[Item]:
         A tool's message answers no call of an earlier message.
     """
     items: list[Item] = []
-    called: set[str] = set()
+    called: dict[str, AnyCall] = {}
     for number, message in enumerate(messages):
         match message:
             case InputMessage():
                 items.append(_message(message.role, message.content))
             case AssistantMessage():
                 items += _answer(message)
-                called.update(call.id for call in message.tool_calls or ())
+                called |= {call.id: call for call in message.tool_calls or ()}
             case ToolMessage():
-                if message.tool_call_id not in called:
+                if (call := called.get(message.tool_call_id)) is None:
                     raise _unknown_call(number, message.tool_call_id)
-                items.append(_output(message))
+                items.append(_output(message, call))
     return items
 
 
 def _answer(message: AssistantMessage) -> Iterator[Item]:
     """Yield the items of an earlier answer; one of calls alone has no message."""
+    if reasoning := message.reasoning_content or message.reasoning:
+        yield reasoning_of(reasoning)
     refusal = [RefusalPart(type="refusal", refusal=message.refusal)] if message.refusal else []
     content = message.content or ""
     if refusal:
@@ -162,13 +201,20 @@ def _answer(message: AssistantMessage) -> Iterator[Item]:
         yield _message("assistant", [*said, *refusal])
     elif content or not message.tool_calls:
         yield _message("assistant", content)
-    for call in message.tool_calls or ():
-        yield FunctionCall(
-            type="function_call",
-            call_id=call.id,
-            name=call.function.name,
-            arguments=call.function.arguments,
+    yield from map(_call, message.tool_calls or ())
+
+
+def _call(call: ToolCall | CustomCall) -> Item:
+    if isinstance(call, CustomCall):
+        return CustomToolCall(
+            type="custom_tool_call", call_id=call.id, name=call.custom.name, input=call.custom.input
         )
+    return FunctionCall(
+        type="function_call",
+        call_id=call.id,
+        name=call.function.name,
+        arguments=call.function.arguments,
+    )
 
 
 def _message(
@@ -177,12 +223,11 @@ def _message(
     return Message(role=role, content=_content(content, from_model=role == "assistant"))
 
 
-def _output(message: ToolMessage) -> FunctionCallOutput:
-    return FunctionCallOutput(
-        type="function_call_output",
-        call_id=message.tool_call_id,
-        output=_content(message.content, from_model=False),
-    )
+def _output(message: ToolMessage, call: ToolCall | CustomCall) -> Item:
+    call_id, output = message.tool_call_id, _content(message.content, from_model=False)
+    if isinstance(call, CustomCall):
+        return CustomToolCallOutput(type="custom_tool_call_output", call_id=call_id, output=output)
+    return FunctionCallOutput(type="function_call_output", call_id=call_id, output=output)
 
 
 def _content(content: Content, *, from_model: bool) -> str | list[TextContent | RefusalContent]:

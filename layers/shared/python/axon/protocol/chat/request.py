@@ -14,16 +14,21 @@ from pydantic import (
 
 from axon.exceptions import RequestError
 from axon.protocol.chat.messages import ChatMessage, ChatModel, items_of, tag_of
+from axon.protocol.chat.tools import (
+    TOOL_REMEDIES,
+    ChatTool,
+    ChatToolChoice,
+    check_tool_schemas,
+    choice_of,
+    tool_of,
+)
 from axon.protocol.chat.unserved import refuse_unserved
 from axon.protocol.items import MAX_ITEMS, MESSAGES, Message
 from axon.protocol.refusals import no_content, refusal_of, too_many_items
 from axon.protocol.requests import (
-    OPENAI_TOOLS,
     AskedTier,
     ClientLabel,
     FormatName,
-    FunctionName,
-    FunctionTool,
     IdempotencyKey,
     JsonObject,
     JsonSchema,
@@ -37,7 +42,9 @@ from axon.protocol.requests import (
     TopP,
     Verbosity,
 )
-from axon.protocol.schemas import check_format_schema, check_tool_schema
+from axon.protocol.schemas import check_format_schema
+from axon.protocol.tool_choice import check_tool_choice
+from axon.protocol.tools import OPENAI_TOOLS
 from axon.protocol.view_requests import (
     OPENAI_STOPS,
     LogitBias,
@@ -60,34 +67,15 @@ _SAMPLING = (
 MAX_CHOICES = 8
 """Most choices of a completion: each one takes a slot of an engine."""
 TOO_MANY_CHOICES = f"Use 1 to {MAX_CHOICES}, and send several requests for more answers."
-_ONLY_FUNCTIONS = "Use the type 'function': other tools are not served."
 _REMEDIES = {
     "messages.*.audio": "Leave it out: send the text as `content`.",
     "messages.*.function_call": "Use `tool_calls`.",
+    "messages.*.tool_calls.*": "Only calls of the types 'function' and 'custom' are taken.",
     "messages.*.prefix": "Leave it out: an answer is a new message, no message is continued.",
-    "messages.*.tool_calls.*.type": _ONLY_FUNCTIONS,
     "n": TOO_MANY_CHOICES,
     "response_format": "Use 'text', 'json_object' or 'json_schema'.",
-    "tool_choice": "Use 'auto' or 'none': the served models cannot be made to call a tool.",
-    "tools.*.type": _ONLY_FUNCTIONS,
+    **TOOL_REMEDIES,
 }
-
-
-class FunctionDefinition(ChatModel):
-    """A function that the model may ask the client to call."""
-
-    name: FunctionName
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class Tool(ChatModel):
-    """A tool; only functions are served."""
-
-    # Validated first: a tool of another kind has no `function`, and is refused by its type.
-    type: Literal["function"]
-    function: FunctionDefinition
 
 
 class SchemaFormat(ChatModel):
@@ -180,8 +168,8 @@ class ChatRequest(CompletionRequest):
     reasoning_effort: str | None = None
     """Taken as `reasoning.effort` of a Responses request is."""
 
-    tools: Annotated[list[Tool], Field(max_length=OPENAI_TOOLS)] | None = None
-    tool_choice: Literal["auto", "none"] | None = None
+    tools: Annotated[list[ChatTool], Field(max_length=OPENAI_TOOLS)] | None = None
+    tool_choice: ChatToolChoice | None = None
     parallel_tool_calls: bool | None = None
 
     store: bool | None = None
@@ -217,13 +205,16 @@ def to_create_response(request: ChatRequest) -> ViewRequest:
     Raises
     ------
     RequestError
-        A tool's message answers no call of an earlier message, or no message has any content.
+        A tool's message answers no call of an earlier message, no message has any content, or the
+        choice of tools cannot be kept.
     """
     items = items_of(request.messages)
     if all(isinstance(item, Message) and item.content == [] for item in items):
         raise no_content("messages")
     if len(items) > MAX_ITEMS:
         raise too_many_items(len(items), MAX_ITEMS, param="messages")
+    tools, choice = [tool_of(tool) for tool in request.tools or ()], choice_of(request.tool_choice)
+    check_tool_choice(choice, tools)
     limit = request.max_completion_tokens or request.max_tokens
     effort = request.reasoning_effort
     return ViewRequest(
@@ -233,8 +224,8 @@ def to_create_response(request: ChatRequest) -> ViewRequest:
         max_output_tokens=limit,
         **request.sampling,
         text=TextOptions(format=_format(request.response_format), verbosity=request.verbosity),
-        tools=[_function(tool.function) for tool in request.tools or ()] or None,
-        tool_choice=request.tool_choice,
+        tools=tools or None,
+        tool_choice=choice,
         parallel_tool_calls=request.parallel_tool_calls,
         reasoning=None if effort is None else {"effort": effort},
         store=request.store is True,
@@ -263,12 +254,7 @@ def _check_schemas(request: ChatRequest) -> None:
             owner=f"response_format '{wanted.json_schema.name}'",
             param="response_format.json_schema.schema",
         )
-    for number, tool in enumerate(request.tools or ()):
-        check_tool_schema(
-            tool.function.parameters or {},
-            owner=f"function '{tool.function.name}'",
-            param=f"tools.{number}.function.parameters",
-        )
+    check_tool_schemas(request.tools or ())
 
 
 def _format(wanted: ResponseFormat | None) -> PlainText | JsonObject | JsonSchema:
@@ -281,15 +267,4 @@ def _format(wanted: ResponseFormat | None) -> PlainText | JsonObject | JsonSchem
         schema_=schema.schema_ or {},
         description=schema.description,
         strict=schema.strict,
-    )
-
-
-def _function(function: FunctionDefinition) -> FunctionTool:
-    return FunctionTool(
-        type="function",
-        name=function.name,
-        description=function.description,
-        parameters=function.parameters,
-        # Responses have strict functions by default, this API has not.
-        strict=function.strict is True,
     )

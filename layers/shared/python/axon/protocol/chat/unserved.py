@@ -111,5 +111,6 @@ def refuse_unserved(request: Mapping[str, Any]) -> None:
     refuse_fields(request, UNSERVED, harmless=HARMLESS)
     for where, tool in objects_of(request, "tools"):
         refuse_unserved_in_tool(tool, where=f"{where}.")
-        if isinstance(function := tool.get("function"), dict):
-            refuse_unserved_in_tool(function, where=f"{where}.function.")
+        for kind in ("function", "custom"):
+            if isinstance(definition := tool.get(kind), dict):
+                refuse_unserved_in_tool(definition, where=f"{where}.{kind}.")
