@@ -216,8 +216,8 @@ def _check_names(tools: Sequence[Any]) -> None:
 def _keys(tool: OfferedTool) -> set[tuple[str, str | None, str | None]]:
     """Return the names by which a choice allows a tool: its own, or that of its namespace."""
     kind = "custom" if tool.custom else "function"
-    own = {(kind, tool.namespace, tool.tool)}
-    return own if tool.namespace is None else own | {("namespace", None, tool.namespace)}
+    keys: set[tuple[str, str | None, str | None]] = {(kind, tool.namespace, tool.tool)}
+    return keys if tool.namespace is None else keys | {("namespace", None, tool.namespace)}
 
 
 def _offered(tools: Sequence[Mapping[str, Any]]) -> Iterator[OfferedTool]:

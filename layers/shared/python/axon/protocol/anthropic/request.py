@@ -21,6 +21,7 @@ from axon.protocol.requests import (
 )
 from axon.protocol.schemas import check_format_schema, check_tool_schema
 from axon.protocol.tools import MAX_TOOLS, FunctionName, FunctionTool
+from axon.protocol.tools import Tool as AnyTool
 from axon.protocol.view_requests import MAX_STOPS, StopStrings, TopK, ViewRequest
 
 FORMAT_NAME = "output"
@@ -201,8 +202,8 @@ def to_create_response(request: CreateMessage) -> ViewRequest:
         raise too_many_items(len(items), MAX_ITEMS, param="messages")
     choice, config = request.tool_choice, request.output_config or OutputConfig()
     chosen = choice.as_choice() if choice else None
-    tools = [_function(tool) for tool in request.tools or ()]
-    choices.check_tool_choice(chosen, tools)
+    offered: list[AnyTool] = [_function(tool) for tool in request.tools or ()]
+    choices.check_tool_choice(chosen, offered)
     user_id = request.metadata.user_id if request.metadata else None
     return ViewRequest(
         idempotency_key=request.idempotency_key,
@@ -216,7 +217,7 @@ def to_create_response(request: CreateMessage) -> ViewRequest:
         stop=request.stop_sequences or None,
         early_usage=True,
         text=TextOptions(format=_format(config.format)) if config.format else TextOptions(),
-        tools=tools or None,
+        tools=offered or None,
         tool_choice=chosen,
         parallel_tool_calls=False if choice and choice.disable_parallel_tool_use else None,
         reasoning={"effort": config.effort} if config.effort else None,

@@ -44,7 +44,7 @@ from axon.protocol.requests import (
 )
 from axon.protocol.schemas import check_format_schema
 from axon.protocol.tool_choice import check_tool_choice
-from axon.protocol.tools import OPENAI_TOOLS
+from axon.protocol.tools import OPENAI_TOOLS, Tool
 from axon.protocol.view_requests import (
     OPENAI_STOPS,
     LogitBias,
@@ -213,7 +213,8 @@ def to_create_response(request: ChatRequest) -> ViewRequest:
         raise no_content("messages")
     if len(items) > MAX_ITEMS:
         raise too_many_items(len(items), MAX_ITEMS, param="messages")
-    tools, choice = [tool_of(tool) for tool in request.tools or ()], choice_of(request.tool_choice)
+    tools: list[Tool] = [tool_of(tool) for tool in request.tools or ()]
+    choice = choice_of(request.tool_choice)
     check_tool_choice(choice, tools)
     limit = request.max_completion_tokens or request.max_tokens
     effort = request.reasoning_effort
