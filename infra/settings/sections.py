@@ -201,7 +201,7 @@ class Inference(Section):
     model_uri: Annotated[str, Field(pattern=r"^(s3|models)://.+")] | None = None
     model_folders: tuple[Annotated[str, Field(pattern=r"^(s3://.+|models://.*)")], ...] = ()
     model_aliases: ModelAliases = {}
-    ignored_tools: tuple[ToolType, ...] = ()
+    ignored_tools: Annotated[tuple[ToolType, ...], Field(max_length=16)] = ()
     capacity: Annotated[Fargate | Gpu, Field(discriminator="kind")] = Fargate(kind="fargate")
     tensor_parallel_size: Count = 1
     max_model_len: Annotated[int, Field(ge=256)] | None = None

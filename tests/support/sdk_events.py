@@ -24,7 +24,8 @@ ENDS = {"response.completed", "response.failed", "response.incomplete"}
 # OpenAI's API sends this code, and agents look for it; the SDK's type of the code does not list it.
 _OVERFLOW = b'"code":"context_length_exceeded"'
 # Fields of the Open Responses schema, or of the WebSocket protocol, that the SDK does not name.
-_BEYOND_THE_SDK = {"stream_id", "store", "presence_penalty", "frequency_penalty"}
+# `status` is that of a custom tool's call, which the API's own documentation has.
+_BEYOND_THE_SDK = {"stream_id", "status", "store", "presence_penalty", "frequency_penalty"}
 
 
 def validate(data: bytes) -> dict[str, Any]:
@@ -96,16 +97,16 @@ def _texts(decoded: list[dict[str, Any]]) -> dict[tuple[Any, ...], str]:
                  event.get("summary_index"))  # fmt: skip
         if suffix == "delta":
             texts[place] = texts.get(place, "") + event["delta"]
-        elif suffix == "done" and ("text" in event or "arguments" in event):
-            assert texts.setdefault(place, "") == event.get("text", event.get("arguments"))
+        elif suffix == "done" and (name := event.keys() & {"text", "arguments", "input"}):
+            assert texts.setdefault(place, "") == event[name.pop()]
     return texts
 
 
 def _shown(item: dict[str, Any], place: tuple[Any, ...]) -> str:
     """Return the text that an item shows at a place."""
     _, _, content_index, summary_index = place
-    if item["type"] == "function_call":
-        text: str = item["arguments"]
+    if item["type"] in ("function_call", "custom_tool_call"):
+        text: str = item.get("arguments", item.get("input"))
     elif summary_index is not None:
         text = item["summary"][summary_index]["text"]
     else:

@@ -146,7 +146,7 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> Template:
         'name = "chosen"\n[observability]\ntracing = false\n'
         '[gateway]\ndomain_name = "api.example.com"\n'
         'certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"\n'
-        "[inference]\nhard_limit_minutes = 240\n"
+        '[inference]\nhard_limit_minutes = 240\nignored_tools = ["web_search", "mcp"]\n'
         "[inference.model_aliases.default]\nsmollm2-135m-instruct = 90\nnew = 10\n"
     )
     return synthesise(str(environment), folder / "out").templates["gateway"]
@@ -168,12 +168,26 @@ def test_gateway_domain_maps_the_path_that_sdks_append(chosen: Template) -> None
     assert "DisableExecuteApiEndpoint" not in only(chosen, "AWS::ApiGatewayV2::Api")
 
 
-def test_gateway_gives_model_aliases_to_the_function_that_resolves_them(chosen: Template) -> None:
-    functions = resources(chosen, "AWS::Lambda::Function").values()
-    variables = {
-        each.get("FunctionName"): each.get("Environment", {}).get("Variables", {})
-        for each in functions
+def variables_of_functions(template: Template) -> dict[str, dict[str, str]]:
+    return {
+        each.get("FunctionName", ""): each.get("Environment", {}).get("Variables", {})
+        for each in resources(template, "AWS::Lambda::Function").values()
     }
+
+
+def test_gateway_gives_ignored_tools_to_the_function_that_accepts_requests(
+    chosen: Template,
+) -> None:
+    given = {
+        name: variables["AXON_IGNORED_TOOLS"]
+        for name, variables in variables_of_functions(chosen).items()
+        if "AXON_IGNORED_TOOLS" in variables
+    }
+    assert given == {"axon-chosen-respond": "web_search,mcp"}
+
+
+def test_gateway_gives_model_aliases_to_the_function_that_resolves_them(chosen: Template) -> None:
+    variables = variables_of_functions(chosen)
     told = {
         name: json.loads(given["AXON_MODEL_ALIASES"])
         for name, given in variables.items()

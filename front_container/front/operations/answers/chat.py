@@ -44,6 +44,21 @@ class MessageToolCall(TypedDict):
     function: AnsweredFunction
 
 
+class AnsweredTool(TypedDict):
+    """The custom tool that a model calls, with its text."""
+
+    name: str
+    input: str
+
+
+class MessageCustomCall(TypedDict):
+    """A call of a custom tool, which the client is to answer."""
+
+    id: str
+    type: Literal["custom"]
+    custom: AnsweredTool
+
+
 class AnswerMessage(TypedDict):
     """The model's message; `reasoning_content` is DeepSeek's field, which many clients know."""
 
@@ -51,7 +66,7 @@ class AnswerMessage(TypedDict):
     content: str | None
     refusal: str | None
     reasoning_content: NotRequired[str]
-    tool_calls: NotRequired[list[MessageToolCall]]
+    tool_calls: NotRequired[list[MessageToolCall | MessageCustomCall]]
 
 
 class ChatChoice(TypedDict):
@@ -83,13 +98,21 @@ class ChunkFunction(TypedDict):
     arguments: str
 
 
+class ChunkInput(TypedDict):
+    """A part of a called custom tool: its name at first, then its text bit by bit."""
+
+    name: NotRequired[str]
+    input: str
+
+
 class ChunkToolCall(TypedDict):
     """A part of a call, which is one of several by its index."""
 
     index: int
     id: NotRequired[str]
-    type: NotRequired[Literal["function"]]
-    function: ChunkFunction
+    type: NotRequired[Literal["function", "custom"]]
+    function: NotRequired[ChunkFunction]
+    custom: NotRequired[ChunkInput]
 
 
 class ChunkDelta(TypedDict, total=False):

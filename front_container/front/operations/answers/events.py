@@ -128,6 +128,20 @@ class ArgumentsDone(_Place):
     arguments: str
 
 
+class CustomInputDelta(_Place):
+    """More of the text for a custom tool."""
+
+    type: Literal["response.custom_tool_call_input.delta"]
+    delta: str
+
+
+class CustomInputDone(_Place):
+    """The whole text for a custom tool."""
+
+    type: Literal["response.custom_tool_call_input.done"]
+    input: str
+
+
 class ErrorEvent(_Event):
     """The stream cannot go on; the response may, and can be followed by its last number."""
 
@@ -158,6 +172,8 @@ RESPONSE_EVENTS = _by_type(
     SummaryTextDone,
     ArgumentsDelta,
     ArgumentsDone,
+    CustomInputDelta,
+    CustomInputDone,
     ErrorEvent,
 )
 """Shapes of the events of a stream of the Responses API, by their names."""

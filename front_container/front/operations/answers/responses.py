@@ -62,9 +62,22 @@ class OutputFunctionCall(TypedDict):
     call_id: str
     name: str
     arguments: str
+    namespace: NotRequired[str]
 
 
-OutputItem = OutputMessage | OutputReasoning | OutputFunctionCall
+class OutputCustomToolCall(TypedDict):
+    """A call of a tool that takes a text, which the client is to answer."""
+
+    id: str
+    type: Literal["custom_tool_call"]
+    status: ItemStatus
+    call_id: str
+    name: str
+    input: str
+    namespace: NotRequired[str]
+
+
+OutputItem = OutputMessage | OutputReasoning | OutputFunctionCall | OutputCustomToolCall
 
 
 class ResponseError(TypedDict):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from axon.event_log.log import LoggedEvent, Status
 from axon.jobs import Job
+from axon.protocol.output_items.custom_tool_call import CustomToolCallItem
 from axon.protocol.output_items.function_call import FunctionCallItem
 from axon.protocol.output_items.message import MessageItem
 from axon.protocol.output_items.reasoning import ReasoningItem
@@ -56,6 +57,20 @@ def function_call(*texts: str, complete: bool = True) -> list[Step]:
     return [lambda t: t.log(item(t).open()), *map(add, texts), close(complete=complete)]
 
 
+def custom_call(*texts: str, complete: bool = True) -> list[Step]:
+    def item(transcript: Transcript) -> FunctionCallItem:
+        found = transcript.open_item or transcript.begin_function_call(
+            "patch", namespace="files", custom=True
+        )
+        assert isinstance(found, CustomToolCallItem)
+        return found
+
+    def add(text: str) -> Step:
+        return lambda transcript: transcript.log(item(transcript).add_arguments(text), [9])
+
+    return [lambda t: t.log(item(t).open()), *map(add, texts), close(complete=complete)]
+
+
 def close(*, complete: bool) -> Step:
     def step(transcript: Transcript) -> list[LoggedEvent]:
         item = transcript.open_item
@@ -94,7 +109,7 @@ def flat(batches: Sequence[Sequence[LoggedEvent]]) -> list[LoggedEvent]:
 PIECES = st.lists(st.text(max_size=4), max_size=4).map(tuple)
 ITEM = st.builds(
     lambda make, pieces, complete: make(*pieces, complete=complete),
-    st.sampled_from([message, reasoning, function_call]),
+    st.sampled_from([message, reasoning, function_call, custom_call]),
     PIECES | st.lists(st.sampled_from(["a", "b ", "S", "T ", ".", ""]), max_size=6).map(tuple),
     st.booleans(),
 )

@@ -93,8 +93,8 @@ class ResponseHarness:
         self.sweeper = ResponseSweeper(index=self.valkey.due, terminator=self.terminator)
         self.alias({})
 
-    def alias(self, aliases: ModelAliases) -> None:
-        """Deploy the service with these aliases; all that it keeps elsewhere stays."""
+    def alias(self, aliases: ModelAliases, *, ignored_tools: Collection[str] = ()) -> None:
+        """Deploy the service with these settings; all that it keeps elsewhere stays."""
         self.service = ResponseService(
             event_log=self.valkey,
             conversations=self.conversations,
@@ -107,6 +107,7 @@ class ResponseHarness:
             named=self.named,
             aliases=aliases,
             inputs=self.inputs,
+            ignored_tools=ignored_tools,
         )
 
     async def begin(self) -> None:

@@ -278,6 +278,35 @@ class TestContinue:
         assert await harness.submit(previous_response_id=first)
 
 
+class TestTools:
+    async def test_of_a_service_are_refused_before_anything_is_queued(
+        self, harness: ResponseHarness
+    ) -> None:
+        error = await harness.refusal(tools=[{"type": "mcp", "server_label": "x"}])
+        assert (error.code, error.param) == ("invalid_value", "tools.0.type")
+        assert harness.jobs_sent() == []
+
+    async def test_of_a_service_are_shown_where_they_are_ignored(
+        self, harness: ResponseHarness
+    ) -> None:
+        harness.alias({}, ignored_tools=("mcp",))
+        tool = {"type": "mcp", "server_label": "x"}
+        await harness.submit(tools=[tool])
+        (job,) = harness.jobs_sent()
+        assert job.response["tools"] == [tool]
+
+    async def test_that_take_text_answer_their_call(self, harness: ResponseHarness) -> None:
+        call = {"type": "custom_tool_call", "call_id": "call_9", "name": "patch", "input": "x"}
+        output = {"type": "custom_tool_call_output", "call_id": "call_9", "output": "done"}
+        error = await harness.refusal(input=[output])
+        assert "custom tool call output with call_id call_9" in error.message
+        first = await harness.submit(input=[call, output])
+        await harness.answer(first, "4")
+        assert await harness.submit(input=[output], previous_response_id=first)
+        items = await harness.retrieval.input_items(first, tenant_id=TENANT)
+        assert [item["type"] for item in items] == ["custom_tool_call", "custom_tool_call_output"]
+
+
 class TestFunctionCallOutputs:
     async def test_are_refused_without_their_call(self, harness: ResponseHarness) -> None:
         error = await harness.refusal(input=[CALL_OUTPUT])

@@ -163,15 +163,18 @@ def test_function_configuration_has_only_the_variables_it_needs(addresses: Addre
     assert "AXON_JOBS_QUEUE_URL" in functions["respond"]["environment"]
 
 
-def test_program_builder_passes_aliases_to_what_accepts_requests_only(
-    addresses: Addresses, folders: Folders, ports: Ports
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("AXON_MODEL_ALIASES", '{"default": {"echo": 1}}'), ("AXON_IGNORED_TOOLS", "web_search")],
+)
+def test_program_builder_passes_settings_of_requests_to_what_accepts_them_only(
+    addresses: Addresses, folders: Folders, ports: Ports, name: str, value: str
 ) -> None:
-    aliases = '{"default": {"echo": 1}}'
-    programs = build(addresses, folders, ports, {"AXON_MODEL_ALIASES": aliases})
-    assert programs["front"].environment["AXON_MODEL_ALIASES"] == aliases
+    programs = build(addresses, folders, ports, {name: value})
+    assert programs["front"].environment[name] == value
     written = json.loads((folders.run / "lambda.json").read_text())["functions"]
-    assert written["respond"]["environment"]["AXON_MODEL_ALIASES"] == aliases
-    assert "AXON_MODEL_ALIASES" not in written["connect"]["environment"]
+    assert written["respond"]["environment"][name] == value
+    assert name not in written["connect"]["environment"]
 
 
 @pytest.mark.parametrize(

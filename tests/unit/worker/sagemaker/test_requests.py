@@ -34,6 +34,13 @@ def test_accept_never_stores_a_response(store: bool | None) -> None:
     assert accepted.job.response["store"] is False
 
 
+def test_accept_refuses_tools_that_a_service_would_run() -> None:
+    body = {"model": "echo", "input": "x", "tools": [{"type": "web_search"}]}
+    with pytest.raises(RequestError) as caught:
+        accept(dumps(body), models=MODELS)
+    assert caught.value.param == "tools.0.type"
+
+
 def test_accept_ignores_fields_of_the_websocket() -> None:
     websocket = {"type": "response.cancel", "stream_id": "s", "generate": False}
     body = {"model": "echo", "input": "hi"} | websocket

@@ -32,7 +32,11 @@ _BEGUN: Json = {
 }
 """Values of a response that has begun, of the fields that its end changes."""
 _STATUS = {"response.created": "queued", "response.in_progress": "in_progress"}
-_ARGUMENTS = "response.function_call_arguments"
+_ARGUMENTS = {
+    "response.function_call_arguments": "arguments",
+    "response.custom_tool_call_input": "input",
+}
+"""Fields of a call that grow, by the beginnings of their events' types."""
 
 
 class Origin(Protocol):
@@ -216,8 +220,8 @@ class _TextOf:
         item = response["output"][output_index]
         self.place: Json = {"item_id": item["id"], "output_index": output_index}
         self.name = "text"
-        if event_type.startswith(_ARGUMENTS):
-            self.name, self.whole = "arguments", str(item["arguments"])
+        if name := _ARGUMENTS.get(event_type.rpartition(".")[0]):
+            self.name, self.whole = name, str(item[name])
             self._more: Json = {}
             return
         self.kind = _kind_of(item, event_type)
@@ -253,7 +257,8 @@ def _kind_of(item: Json, event_type: str) -> PartKind:
 
 def _begun(item: Json) -> Json:
     """Return an item as the event that begins it shows it."""
-    empty: Json = {"summary": [], "content": [], "arguments": "", "status": "in_progress"}
+    empty: Json = {"summary": [], "content": [], "status": "in_progress"}
+    empty |= dict.fromkeys(_ARGUMENTS.values(), "")
     shown = {name: empty.get(name, value) for name, value in item.items()}
     shown.pop(STOP_SEQUENCE, None)
     return shown
@@ -265,5 +270,7 @@ def _index(fields: Mapping[str, Any]) -> int | None:
     return found
 
 
-_NO_TEXT = _TextOf({"output": [{"id": "", "arguments": ""}]}, _ARGUMENTS, 0, None)
+_NO_TEXT = _TextOf(
+    {"output": [{"id": "", "arguments": ""}]}, "response.function_call_arguments.delta", 0, None
+)
 """Stands for the text before the first place of a delta: it has none, so a delta is refused."""

@@ -177,23 +177,35 @@ class Transcript:
         """
         return self._begin(kinds.new_reasoning(self._next_place, {}))
 
-    def begin_function_call(self, name: str, *, call_id: str | None = None) -> FunctionCallItem:
-        """Return a new function call, as `begin_message` does.
+    def begin_function_call(
+        self,
+        name: str,
+        *,
+        call_id: str | None = None,
+        namespace: str | None = None,
+        custom: bool = False,
+    ) -> FunctionCallItem:
+        """Return a new call, as `begin_message` does.
 
         Parameters
         ----------
         name : str
-            The function's name, as the model gave it.
+            The tool's name.
         call_id : str | None
             None for one that derives from the response's id.
+        namespace : str | None
+            The tool's namespace, if it has one.
+        custom : bool
+            The tool is a custom one: its arguments are a text.
 
         Raises
         ------
         ValueError
             The item before has not ended.
         """
-        fields = {"name": name, "call_id": call_id}
-        return self._begin(kinds.new_function_call(self._next_place, fields))
+        make = kinds.new_custom_tool_call if custom else kinds.new_function_call
+        fields = {"name": name, "call_id": call_id, "namespace": namespace}
+        return self._begin(make(self._next_place, fields))
 
     def log(self, drafts: Iterable[Draft], token_ids: Sequence[int] = ()) -> list[LoggedEvent]:
         """Return an item's drafts with sequence numbers; the first event carries the token ids.

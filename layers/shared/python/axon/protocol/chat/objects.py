@@ -7,8 +7,11 @@ from typing import Any, Literal
 
 from axon.ids import is_id
 from axon.protocol.objects import Json
+from axon.protocol.tools import model_name
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+CALLS = {"function_call": ("function", "arguments"), "custom_tool_call": ("custom", "input")}
+"""Types of calls, and the fields of their input, by the types of output items."""
 CHAT_PREFIX = "chatcmpl-"
 TEXT_PREFIX = "cmpl-"
 """Prefixes of the ids of chat completions and of the older completions."""
@@ -50,15 +53,33 @@ def finish_reason_of(response: Json) -> FinishReason:
     if response["status"] == "incomplete":
         details: dict[str, Any] = response["incomplete_details"] or {}
         return "content_filter" if details.get("reason") == "content_filter" else "length"
-    called = any(item["type"] == "function_call" for item in response["output"])
+    called = any(item["type"] in CALLS for item in response["output"])
     return "tool_calls" if called else "stop"
 
 
+def call_of(item: Json, arguments: str) -> Json:
+    """Return a call as this API shows it.
+
+    Parameters
+    ----------
+    item : Json
+        The call's output item.
+    arguments : str
+        The arguments or the input to show.
+    """
+    # This API has no namespaces: the name is the one that the model sees.
+    name = model_name(item["name"], item.get("namespace"))
+    kind, field = CALLS[item["type"]]
+    return {"id": item["call_id"], "type": kind, kind: {"name": name, field: arguments}}
+
+
 def arguments_of(call: Json) -> str:
-    """Return the arguments of a function call; those of a call without any are an empty object.
+    """Return the arguments of a call; those of a function's call without any are an empty object.
 
     Clients decode them as JSON. Those of a call that was cut short are as far as they came.
     """
+    if call["type"] == "custom_tool_call":
+        return str(call["input"])
     arguments: str = call["arguments"]
     return arguments or ("{}" if call["status"] == "completed" else "")
 

@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from axon.protocol.chat.objects import arguments_of, finish_reason_of, head_of, usage_of
+from axon.protocol.chat.objects import (
+    CALLS,
+    arguments_of,
+    call_of,
+    finish_reason_of,
+    head_of,
+    usage_of,
+)
 from axon.protocol.objects import Json
 
 
@@ -24,7 +31,7 @@ def completion_of(response: Json) -> Json:
 
 
 def _message(output: Sequence[Json]) -> Json:
-    calls = [_call(item) for item in output if item["type"] == "function_call"]
+    calls = [call_of(item, arguments_of(item)) for item in output if item["type"] in CALLS]
     texts = [_text(item) for item in output if item["type"] == "message"]
     reasoning = "".join(_text(item) for item in output if item["type"] == "reasoning")
     content = "".join(texts) if texts or not calls else None
@@ -38,11 +45,3 @@ def _message(output: Sequence[Json]) -> Json:
 
 def _text(item: Json) -> str:
     return "".join(part["text"] for part in item["content"])
-
-
-def _call(item: Json) -> Json:
-    return {
-        "id": item["call_id"],
-        "type": "function",
-        "function": {"name": item["name"], "arguments": arguments_of(item)},
-    }

@@ -4,7 +4,14 @@ from typing_extensions import override
 
 from axon.protocol.chat.chunks import ChunkEncoder, ChunkStream
 from axon.protocol.chat.errors import check_answered
-from axon.protocol.chat.objects import FinishReason, arguments_of, finish_reason_of, head_of
+from axon.protocol.chat.objects import (
+    CALLS,
+    FinishReason,
+    arguments_of,
+    call_of,
+    finish_reason_of,
+    head_of,
+)
 from axon.protocol.objects import TERMINAL_EVENTS, Json
 
 DONE = b"[DONE]"
@@ -33,7 +40,9 @@ class ChatStream(ChunkStream):
             case "response.reasoning_text.delta":
                 return [self._delta({"reasoning_content": event["delta"]})]
             case "response.function_call_arguments.delta":
-                return [self._call_delta(event["output_index"], event["delta"])]
+                return [self._call_delta(event["output_index"], "function_call", event["delta"])]
+            case "response.custom_tool_call_input.delta":
+                return [self._call_delta(event["output_index"], "custom_tool_call", event["delta"])]
             case "response.output_item.done":
                 return self._item_done(event["output_index"], event["item"])
             case "response.output_item.added":
@@ -48,13 +57,11 @@ class ChatStream(ChunkStream):
                 return []
 
     def _item(self, output_index: int, item: Json) -> list[bytes]:
-        is_call = item["type"] == "function_call"
+        is_call = item["type"] in CALLS
         chunks = self._begin(content=None if is_call else "")
         if is_call:
             index = self._calls[output_index] = len(self._calls)
-            function = {"name": item["name"], "arguments": ""}
-            call = {"index": index, "id": item["call_id"], "type": "function", "function": function}
-            chunks.append(self._delta({"tool_calls": [call]}))
+            chunks.append(self._delta({"tool_calls": [{"index": index} | call_of(item, "")]}))
         return chunks
 
     def _item_done(self, output_index: int, item: Json) -> list[bytes]:
@@ -62,7 +69,7 @@ class ChatStream(ChunkStream):
         if item["type"] != "function_call" or item["arguments"]:
             return []
         arguments = arguments_of(item)
-        return [self._call_delta(output_index, arguments)] if arguments else []
+        return [self._call_delta(output_index, item["type"], arguments)] if arguments else []
 
     def _begin(self, *, content: str | None) -> list[bytes]:
         """Return the chunk with the role, unless it was returned before."""
@@ -71,10 +78,10 @@ class ChatStream(ChunkStream):
         self._begun = True
         return [self._delta({"role": "assistant", "content": content, "refusal": None})]
 
-    def _call_delta(self, output_index: int, arguments: str) -> bytes:
-        index = self._calls[output_index]
-        function = {"arguments": arguments}
-        return self._delta({"tool_calls": [{"index": index, "function": function}]})
+    def _call_delta(self, output_index: int, item_type: str, arguments: str) -> bytes:
+        kind, field = CALLS[item_type]
+        call = {"index": self._calls[output_index], kind: {field: arguments}}
+        return self._delta({"tool_calls": [call]})
 
     def _end(self, response: Json, *, last: bool) -> list[bytes]:
         check_answered(response)

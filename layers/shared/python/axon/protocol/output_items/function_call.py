@@ -1,13 +1,13 @@
 """FunctionCallItem: a call that the client is to make."""
 
+from typing import ClassVar
+
 from typing_extensions import override
 
 from axon.protocol.objects import Json
 from axon.protocol.output_items.item import LONGEST_STATUS, OutputItem
 from axon.protocol.output_items.text_part import Draft
 from axon.protocol.sizes import json_bytes, text_bytes
-
-_ARGUMENTS = "response.function_call_arguments"
 
 
 class FunctionCallItem(OutputItem):
@@ -23,12 +23,27 @@ class FunctionCallItem(OutputItem):
         The function's name.
     call_id : str
         What the function's output will name.
+    namespace : str | None
+        The namespace that the function belongs to.
     """
 
-    def __init__(self, *, item_id: str, output_index: int, name: str, call_id: str) -> None:
+    TYPE: ClassVar = "function_call"
+    ARGUMENTS: ClassVar = "arguments"
+    EVENTS: ClassVar = "response.function_call_arguments"
+
+    def __init__(
+        self,
+        *,
+        item_id: str,
+        output_index: int,
+        name: str,
+        call_id: str,
+        namespace: str | None = None,
+    ) -> None:
         super().__init__(item_id=item_id, output_index=output_index)
         self.name = name
         self.call_id = call_id
+        self.namespace = namespace
         self._pieces: list[str] = []
         self._arguments_bytes = 0
         self._arguments_done = False
@@ -74,25 +89,26 @@ class FunctionCallItem(OutputItem):
         if self._arguments_done:
             return []
         self._arguments_done = True
-        return [self._arguments_draft("done", arguments=self.arguments)]
+        return [self._arguments_draft("done", **{self.ARGUMENTS: self.arguments})]
 
     @override
     def _replay_content(self, event: Json) -> None:
-        match event["type"]:
-            case "response.function_call_arguments.delta":
-                self._append(event["delta"])
-            case "response.function_call_arguments.done":
-                self._arguments_done = True
+        kind = event["type"].removeprefix(self.EVENTS)
+        if kind == ".delta":
+            self._append(event["delta"])
+        elif kind == ".done":
+            self._arguments_done = True
 
     def _shown(self, arguments: str) -> Json:
-        return {
+        shown = {
             "id": self.item_id,
-            "type": "function_call",
+            "type": self.TYPE,
             "status": self.status,
             "call_id": self.call_id,
             "name": self.name,
-            "arguments": arguments,
+            self.ARGUMENTS: arguments,
         }
+        return shown if self.namespace is None else shown | {"namespace": self.namespace}
 
     def _append(self, text: str) -> None:
         self._pieces.append(text)
@@ -100,4 +116,4 @@ class FunctionCallItem(OutputItem):
 
     def _arguments_draft(self, suffix: str, **fields: object) -> Draft:
         place: Json = {"item_id": self.item_id, "output_index": self.output_index}
-        return f"{_ARGUMENTS}.{suffix}", {**place, **fields}
+        return f"{self.EVENTS}.{suffix}", {**place, **fields}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from axon.ids import derived_id
 from axon.protocol.objects import Json
+from axon.protocol.output_items.custom_tool_call import CustomToolCallItem
 from axon.protocol.output_items.function_call import FunctionCallItem
 from axon.protocol.output_items.item import OutputItem
 from axon.protocol.output_items.message import MessageItem
@@ -49,13 +50,26 @@ def new_function_call(place: ItemPlace, fields: Json) -> FunctionCallItem:
     place : ItemPlace
         The item's place in the output, from which its id derives.
     fields : Json
-        ``name``, and ``call_id`` unless it derives from the response's id.
+        ``name``, ``namespace`` if it has one, and ``call_id`` unless it derives from the
+        response's id.
     """
     return FunctionCallItem(
         item_id=place.derive_id("fc"),
         output_index=place.index,
         name=fields["name"],
         call_id=fields.get("call_id") or place.derive_id("call"),
+        namespace=fields.get("namespace"),
+    )
+
+
+def new_custom_tool_call(place: ItemPlace, fields: Json) -> CustomToolCallItem:
+    """Return a custom tool's call without events; the parameters are `new_function_call`'s."""
+    return CustomToolCallItem(
+        item_id=place.derive_id("ctc"),
+        output_index=place.index,
+        name=fields["name"],
+        call_id=fields.get("call_id") or place.derive_id("call"),
+        namespace=fields.get("namespace"),
     )
 
 
@@ -63,6 +77,7 @@ KINDS: Mapping[str, Callable[[ItemPlace, Json], OutputItem]] = {
     "message": new_message,
     "reasoning": new_reasoning,
     "function_call": new_function_call,
+    "custom_tool_call": new_custom_tool_call,
 }
 """Makers of new items, by the item's ``type`` in the API."""
 
