@@ -90,7 +90,7 @@ class EventWriter(HeldLog):
         events: Sequence[LoggedEvent],
         *,
         status: Status = Status.IN_PROGRESS,
-        record: tuple[str, bytes] | None = None,
+        records: Sequence[tuple[str, bytes]] = (),
     ) -> None:
         """Append events; restore the log first if Valkey has lost it.
 
@@ -100,8 +100,8 @@ class EventWriter(HeldLog):
             The next events.
         status : Status
             Status of the response after them.
-        record : tuple[str, bytes] | None
-            Kind and content of a journal record that goes into the log in the same step.
+        records : Sequence[tuple[str, bytes]]
+            Kinds and contents of journal records that go into the log in the same step.
 
         Raises
         ------
@@ -116,8 +116,11 @@ class EventWriter(HeldLog):
             The log is lost and this attempt must not restore it: it is past its deadline, or
             another attempt may have sent the client more than this one knows.
         """
-        numbers = {"number": len(self._journal), "after": len(self._events) - 1}
-        journal = [JournalRecord(**numbers, kind=record[0], data=record[1])] if record else []
+        first, after = len(self._journal), len(self._events) - 1
+        journal = [
+            JournalRecord(number=first + index, after=after, kind=kind, data=data)
+            for index, (kind, data) in enumerate(records)
+        ]
         await self._retry.run(lambda: self._append(events, status, journal))
         self._events += events
         self._journal += journal
@@ -152,7 +155,7 @@ class EventWriter(HeldLog):
         EndedError, DuplicateError, FencedError, MissingResponseError
             As `append`.
         """
-        await self.append([], record=(kind, data))
+        await self.append([], records=[(kind, data)])
 
     async def fail_lost(self, transcript: Transcript, error: dict[str, str]) -> LoggedEvent | None:
         """Create a lost log again with nothing but a failure.

@@ -1,6 +1,5 @@
 """Attempt: one attempt at a job, from the claim of its epoch to the terminal event."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -12,22 +11,23 @@ from axon.exceptions import LostPayloadError, MissingResponseError
 from axon.jobs import PRIORITIES, Job, ReceivedJob
 from axon.protocol.objects import Usage
 from axon.responses.finisher import FinishedResponse
-from axon.responses.usage import USAGE, input_record, logged_usage, report_record
+from axon.responses.usage import logged_usage
 from axon.retry import RetryPolicy
 from worker.attempt.budget import Progress
 from worker.attempt.context import AttemptContext
 from worker.attempt.endings import ResponseFailure, ending_of
 from worker.attempt.fence_watch import FenceNoticedError
+from worker.attempt.item_output import ItemOutput, logged_format
+from worker.attempt.output import Output, OutputScope
 from worker.attempt.retry_policy import ShedError
 from worker.claimers import EndedError
 from worker.engines.protocol import BusyError, FinishReason, GenerateRequest
 from worker.outcome import COMPLETED, AttemptResult
+from worker.parsers.answer_format import AnswerFormat
 from worker.pipeline.assemble import assemble, count
 from worker.pipeline.infer import Inference
-from worker.pipeline.post import post
 from worker.pipeline.retrieve import retrieve
 from worker.pipeline.stage import StageFullError
-from worker.pipeline.stream import Flush, fit, stream
 
 _CONTINUED_PRIORITY = max(PRIORITIES.values()) + 1
 """Priority of an answer that an earlier attempt has begun: its client watches it stand still."""
@@ -62,10 +62,7 @@ class Attempt:
         self._turns: list[Turn] = []
         self._request: GenerateRequest | None = None
         self._inference: Inference | None = None
-        self._logged_tokens = 0
-        self._appended_at = float("-inf")
-        self._usage: Usage | None = None
-        self._progress: Progress | None = None
+        self._output: Output | None = None
 
     @property
     def _begun(self) -> bool:
@@ -109,7 +106,7 @@ class Attempt:
             async with self._context.fence_watch.guard(
                 self._job.response_id,
                 fenced=lambda fence: fence.refuses(self._event_writer.claimed),
-                heard_at=lambda: self._appended_at,
+                heard_at=lambda: self._output.appended_at if self._output else float("-inf"),
             ):
                 return await self._answer_or_fail()
         except FenceNoticedError as error:
@@ -121,8 +118,8 @@ class Attempt:
         name, retry = self._job.response_id, self._retry
         try:
             with self._shedding_when_last():
-                async with budget.spend(name, claim, retry=retry) as self._progress:
-                    return await self._answer()
+                async with budget.spend(name, claim, retry=retry) as progress:
+                    return await self._answer(progress)
         except Exception as error:
             return await self._fail(error)
 
@@ -140,21 +137,22 @@ class Attempt:
         if self._begun:
             self._priority = _CONTINUED_PRIORITY
 
-    async def _answer(self) -> AttemptResult:
+    async def _answer(self, progress: Progress) -> AttemptResult:
         tracing = self._context.tracing
         with tracing.span("assemble"):
             self._turns = await self._retry.run(self._retrieve)
             if self._job.count_only:
                 return await self._count()
             request = self._request = await self._assemble()
-        if (status := self._transcript.message_status) is None:
+        output = self._output = self._open_output(request, progress)
+        if (finish_reason := output.generated) is None:
             with tracing.span("generate"):
-                # Without a slot: what takes the engine's time for one request takes nobody's place.
-                await self._context.engine.prepare(request)
-                finish_reason = await self._infer(request)
-        else:  # an earlier attempt has generated all of it
-            finish_reason = "stop" if status == "completed" else "length"
-        await self._finish(finish_reason, self._spent_usage(read=True))
+                finish_reason = await output.resume()
+                if finish_reason is None:
+                    # Without a slot: what takes the engine's time for one takes nobody's place.
+                    await self._context.engine.prepare(output.request)
+                    finish_reason = await self._infer(output)
+        await self._finish(finish_reason, output)
         return COMPLETED
 
     async def _retrieve(self) -> list[Turn]:
@@ -188,9 +186,33 @@ class Attempt:
                 generated_token_ids=tuple(self._transcript.token_ids),
             )
 
-    async def _infer(self, request: GenerateRequest) -> FinishReason:
+    def _open_output(self, request: GenerateRequest, progress: Progress) -> Output:
+        scope = OutputScope(
+            job=self._job,
+            transcript=self._transcript,
+            event_writer=self._event_writer,
+            context=self._context,
+            priority=self._priority,
+            progress=progress,
+        )
+        form = logged_format(self._event_writer.journal)
+        if form is None and not self._transcript.items:
+            form = self._format(request)
+        if form is None:
+            return Output(request, scope)
+        return ItemOutput(request, scope, form=form)
+
+    def _format(self, request: GenerateRequest) -> AnswerFormat | None:
+        """Return the format in which the answer is to be read; None if it is text alone."""
+        response = self._job.response
+        models = self._context.engine.info().models
+        model = next((each for each in models if each.id == request.model), None)
+        calls = bool(response["tools"]) and response["tool_choice"] != "none"
+        return AnswerFormat.of(model, request.prompt, calls=calls) if model else None
+
+    async def _infer(self, output: Output) -> FinishReason:
         inference = self._inference = Inference(
-            request,
+            output.request,
             engine=self._context.engine,
             stage=self._stages.infer,
             priority=self._priority,
@@ -202,74 +224,11 @@ class Attempt:
         finish_reason: FinishReason = "stop"
         async with aclosing(inference.flushes()) as flushes:
             async for generated in flushes:
-                flush = self._fit(await self._post(generated))
-                await self._stream(flush)
-                finish_reason = flush.finish_reason or finish_reason
-                self._usage = flush.usage
-                if flush.finish_reason and not generated.finish_reason:
-                    break  # cut: the engine would go on with what no message carries
+                if reason := await output.write(generated):
+                    finish_reason = reason
+                    if not generated.finish_reason:
+                        break  # cut: the engine would go on with what no message carries
         return finish_reason
-
-    async def _post(self, flush: Flush) -> Flush:
-        processor = self._context.post_processor
-        if processor is None:
-            return flush
-        async with self._stages.post.slot(self._priority):
-            return await post(flush, processor)
-
-    def _fit(self, flush: Flush) -> Flush:
-        """Return the flush as the client's messages have room for it."""
-        fitting = fit(flush, self._transcript)
-        prompt = self._request.prompt if self._request else None
-        if fitting is flush or flush.usage or prompt is None or not prompt.estimated:
-            return fitting
-        # The upstream would report its usage at an end that nobody waits for.
-        tokens = len(self._transcript.token_ids) + len(flush.token_ids)
-        return replace(fitting, usage=Usage(len(prompt.token_ids), output_tokens=tokens))
-
-    async def _stream(self, flush: Flush) -> None:
-        first = not self._transcript.text
-        read = self._input_usage(flush)
-        if self._job.early_usage:
-            self._transcript.early_usage = read
-        async with self._stages.stream.slot(self._priority):
-            await stream(
-                flush,
-                transcript=self._transcript,
-                event_writer=self._event_writer,
-                record=self._usage_record(flush, read),
-            )
-        self._appended_at = asyncio.get_running_loop().time()
-        self._logged_tokens += len(flush.token_ids)
-        if self._progress is not None:
-            await self._progress.made()
-        self._context.metrics.tokens("output", len(flush.token_ids), model=self._job.model)
-        if first and flush.text:
-            self._observe_first_token()
-
-    def _observe_first_token(self) -> None:
-        seconds = (self._context.clock_ms() - self._job.created_ms) / 1000
-        self._context.metrics.first_token(seconds)
-        self._context.tracing.annotate(first_token_s=seconds)
-
-    def _input_usage(self, flush: Flush) -> Usage | None:
-        """Return the tokens that the engine has read, as far as a flush tells; None if unknown."""
-        if flush.usage is not None:
-            return replace(flush.usage, output_tokens=0)
-        if self._request is None or self._request.prompt.estimated:
-            return None
-        read = len(self._request.prompt.token_ids)
-        return Usage(input_tokens=read, cached_tokens=flush.cached_tokens or 0)
-
-    def _usage_record(self, flush: Flush, read: Usage | None) -> tuple[str, bytes] | None:
-        """Return the journal record of the usage, if this flush is to bring one.
-
-        With it a terminator can tell what a response has used that it ends from outside.
-        """
-        if flush.usage is not None:
-            return USAGE, report_record(flush.usage)
-        recorded = any(record.kind == USAGE for record in self._event_writer.journal)
-        return None if recorded or read is None else (USAGE, input_record(read))
 
     def _spent_usage(self, *, read: bool) -> Usage | None:
         """Return what the response has used; None if nothing, or if it is not known.
@@ -281,17 +240,18 @@ class Attempt:
         """
         tokens = len(self._transcript.token_ids)
         logged = logged_usage(self._event_writer.journal, logged_tokens=tokens)
-        if usage := self._usage or logged:
-            return usage
+        output = self._output
+        if usage := (output.usage if output else None) or logged:
+            reasoning = max(usage.reasoning_tokens, output.reasoning_tokens if output else 0)
+            return replace(usage, reasoning_tokens=reasoning)
         if not (read or tokens) or self._request is None or self._request.prompt.estimated:
             return None
         # Nothing was flushed, or an earlier version of the worker did without the record.
         return Usage(input_tokens=len(self._request.prompt.token_ids), output_tokens=tokens)
 
-    async def _finish(self, reason: FinishReason, usage: Usage | None) -> None:
-        complete = reason == "stop"
-        closing = self._transcript.close_message(complete=complete)
-        if closing:  # no token was generated, so no flush has closed the message
+    async def _finish(self, reason: FinishReason, output: Output) -> None:
+        complete, usage = reason == "stop", self._spent_usage(read=True)
+        if closing := output.close(complete=complete):
             await self._event_writer.append(closing)
         if complete:
             event = self._transcript.end(Status.COMPLETED, usage=usage)
@@ -379,6 +339,6 @@ class Attempt:
             received = self._inference.received if self._inference else 0
             # Zero counts, too: the time series exists from the first interrupted attempt on, so
             # that an alert on its rate sees the first increase.
-            unlogged = received - self._logged_tokens
+            unlogged = received - (self._output.logged_tokens if self._output else 0)
             self._context.metrics.regenerated(unlogged, model=self._job.model)
             raise

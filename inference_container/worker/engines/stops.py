@@ -39,6 +39,11 @@ class StopScanner:
         self.open = False
         self.found: str | None = None
 
+    @property
+    def matched(self) -> int:
+        """Length of the text's longest end that a stop string begins with."""
+        return max(matcher.matched for matcher in self._matchers) if self.open else 0
+
     def find(self, piece: str) -> int | None:
         """Return the index in this piece at which the first stop string begins.
 
@@ -97,6 +102,8 @@ class ChunkBuffer:
         Stop strings.
     known : str
         The text of the ids after which the answer continues, as far as its characters are whole.
+    lengths : bool
+        Chunks have the lengths of their tokens' texts.
 
     Attributes
     ----------
@@ -104,9 +111,10 @@ class ChunkBuffer:
         Whether a stop string was found: no text follows it.
     """
 
-    def __init__(self, stop: Iterable[str] = (), *, known: str = "") -> None:
+    def __init__(self, stop: Iterable[str] = (), *, known: str = "", lengths: bool = False) -> None:
         self._scanner = StopScanner(stop)
         self.stopped = self._scanner.find(known) is not None
+        self._lengths: list[int] | None = [] if lengths else None
         self._ids: list[int] = []
         self._text = ""
         self._final_ids = self._final_characters = 0
@@ -126,6 +134,9 @@ class ChunkBuffer:
         if self.stopped:
             return
         self._ids += token_ids
+        if self._lengths is not None and token_ids:
+            # Of tokens that come together, all are taken to begin where their text does.
+            self._lengths += [0] * (len(token_ids) - 1) + [len(text)]
         if not text:
             return
         start = self._scanner.find(text)
@@ -143,7 +154,9 @@ class ChunkBuffer:
         if self.stopped or not self._final_characters:
             return None
         ids, characters = self._final_ids, self._final_characters
-        chunk = TokenChunk(self._text[:characters], tuple(self._ids[:ids]))
+        chunk = TokenChunk(
+            self._text[:characters], tuple(self._ids[:ids]), lengths=self._take_lengths(ids)
+        )
         self._ids, self._text = self._ids[ids:], self._text[characters:]
         self._final_ids = self._final_characters = 0
         return chunk
@@ -151,4 +164,12 @@ class ChunkBuffer:
     def last(self, reason: FinishReason | None) -> TokenChunk:
         """Return the chunk that ends the answer: by a stop string, else for `reason`."""
         reason = "stop" if self.stopped else reason
-        return TokenChunk(self._text, tuple(self._ids), reason, stop=self.stop)
+        lengths = self._take_lengths(len(self._ids))
+        return TokenChunk(self._text, tuple(self._ids), reason, stop=self.stop, lengths=lengths)
+
+    def _take_lengths(self, count: int) -> tuple[int, ...]:
+        if self._lengths is None:
+            return ()
+        taken = tuple(self._lengths[:count])
+        del self._lengths[:count]
+        return taken

@@ -21,6 +21,8 @@ class TextChunker:
         Stop strings.
     generated_token_ids : Iterable[int]
         Tokens of an earlier attempt; their text is not returned again.
+    lengths : bool
+        Chunks have the lengths of their tokens' texts.
 
     Attributes
     ----------
@@ -34,9 +36,11 @@ class TextChunker:
         *,
         stop: Iterable[str] = (),
         generated_token_ids: Iterable[int] = (),
+        lengths: bool = False,
     ) -> None:
         self._characters = characters
-        self._chunks = ChunkBuffer(stop, known="".join(map(characters, generated_token_ids)))
+        known = "".join(map(characters, generated_token_ids))
+        self._chunks = ChunkBuffer(stop, known=known, lengths=lengths)
         self.finished = self._chunks.stopped
 
     def end_without_tokens(self, *, budget: int) -> TokenChunk | None:

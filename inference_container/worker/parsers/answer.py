@@ -10,10 +10,14 @@ from typing_extensions import override
 from worker.parsers.markers import Markers
 from worker.parsers.pieces import Piece, Reasoning, Text, merged
 from worker.parsers.section import Section
+from worker.parsers.spans import Spans
 
 
 class AnswerParser(Protocol):
     """Finds the pieces of one answer, which arrives in parts."""
+
+    reasoning: Spans
+    """The parts of the text so far that are reasoning, with their markers."""
 
     def feed(self, text: str) -> list[Piece]:
         """Return the pieces that the next text completes; never any that a later text changes."""
@@ -86,7 +90,10 @@ class MarkedAnswer(AnswerParser):
     """
 
     def __init__(self, *, calls: CallFormat | None, reasoning: ReasoningFormat | None) -> None:
-        self._reasoning = reasoning
+        self.reasoning = Spans()
+        self._format = reasoning
+        self._fed = 0
+        """Characters of the answer so far."""
         self._sections = dict(calls.sections) if calls else {}
         at_start = dict(calls.at_start) if calls else {}
         begins = [reasoning.begin] if reasoning else []
@@ -94,7 +101,10 @@ class MarkedAnswer(AnswerParser):
         self._later = Markers(self._sections)
         self._end = Markers([reasoning.end] if reasoning else [])
         self._sections |= at_start
-        self._mode = _Mode.REASONING if reasoning and reasoning.opened else _Mode.TEXT
+        self._mode = _Mode.TEXT
+        if reasoning and reasoning.opened:
+            self._mode = _Mode.REASONING
+            self.reasoning.begin(0)
         self._section: Section | None = None
         self._before_section: _Place | None = None
         self._held = self._space = ""
@@ -106,6 +116,7 @@ class MarkedAnswer(AnswerParser):
     @override
     def feed(self, text: str) -> list[Piece]:
         pieces: list[Piece] = []
+        self._fed += len(text)
         text, self._held = self._held + text, ""
         while text:
             if self._section is not None:
@@ -144,16 +155,19 @@ class MarkedAnswer(AnswerParser):
         if marker is None:
             self._held = rest
             return ""
-        self._take(marker)
+        self._take(marker, self._fed - len(rest))
         return rest
 
-    def _take(self, marker: str) -> None:
+    def _take(self, marker: str, at: int) -> None:
+        """Take a marker that ends at this character of the answer."""
         before = _Place(self._begun, self._divided, self._space)
         self._begun, self._divided, self._space = False, True, ""
         if self._mode is _Mode.REASONING:
             self._mode = _Mode.TEXT
-        elif self._reasoning is not None and marker == self._reasoning.begin:
+            self.reasoning.end(at)
+        elif self._format is not None and marker == self._format.begin:
             self._mode = _Mode.REASONING
+            self.reasoning.begin(at - len(marker))
         else:
             self._section, self._before_section = self._sections[marker](), before
 

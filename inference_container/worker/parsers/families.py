@@ -1,16 +1,22 @@
 """Families of models: how each writes reasoning and calls, by name and by its chat template."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from worker.parsers.answer import CallFormat, ReasoningFormat
+from worker.parsers.answer import AnswerParser, CallFormat, MarkedAnswer, ReasoningFormat
+from worker.parsers.harmony import HarmonyAnswer
 from worker.parsers.json_calls import JsonCalls
 from worker.parsers.marked_calls import MarkedCalls
 from worker.parsers.mistral_calls import MARKER, MistralCalls
 from worker.parsers.section import Section, Tools
 from worker.parsers.xml_calls import FUNCTION, XmlCalls
 
+HARMONY = "harmony"
+"""Name of the format in which all of an answer is in messages, reasoning and calls among them."""
 THINK = ReasoningFormat(begin="<think>", end="</think>")
 MISTRAL_THINK = ReasoningFormat(begin="[THINK]", end="[/THINK]")
+REASONING_FORMATS: Mapping[str, ReasoningFormat] = {"think": THINK, "mistral": MISTRAL_THINK}
+"""Markers of reasoning, by the names that settings use."""
 
 
 def _token(name: str) -> str:
@@ -92,6 +98,33 @@ CALL_FORMATS: Mapping[str, Callable[[Tools], CallFormat]] = {
     "qwen3_coder": qwen3_coder,
 }
 """Makers of formats, by the names that settings use."""
+
+
+def parser_of(
+    *, calls: str | None, reasoning: str | None, opened: bool, tools: Tools
+) -> AnswerParser:
+    """Return the parser of an answer.
+
+    Parameters
+    ----------
+    calls, reasoning : str | None
+        Names of formats, or `HARMONY` in both; None to take the one or the other for text.
+    opened : bool
+        The prompt has ended with the marker that begins the reasoning.
+    tools : Tools
+        The functions that the answer may call.
+
+    Raises
+    ------
+    LookupError
+        There is no format of that name.
+    """
+    if HARMONY in (calls, reasoning):
+        return HarmonyAnswer()
+    thinks = None if reasoning is None else replace(REASONING_FORMATS[reasoning], opened=opened)
+    return MarkedAnswer(
+        calls=None if calls is None else CALL_FORMATS[calls](tools), reasoning=thinks
+    )
 
 
 def _deepseek(begin: str, *, separator: str) -> CallFormat:

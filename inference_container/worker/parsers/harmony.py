@@ -10,7 +10,17 @@ from typing_extensions import override
 
 from worker.parsers.answer import AnswerParser
 from worker.parsers.markers import Markers
-from worker.parsers.pieces import Arguments, CallBegun, CallEnded, Piece, Reasoning, Text, merged
+from worker.parsers.pieces import (
+    Arguments,
+    CallBegun,
+    CallEnded,
+    MessageEnded,
+    Piece,
+    Reasoning,
+    Text,
+    merged,
+)
+from worker.parsers.spans import Spans
 
 _START, _MESSAGE = "<|start|>", "<|message|>"
 _HEADER = Markers([_MESSAGE])
@@ -23,6 +33,8 @@ class HarmonyAnswer(AnswerParser):
     """An answer in messages: analysis is reasoning, a message with a recipient is a call."""
 
     def __init__(self) -> None:
+        self.reasoning = Spans()
+        self._fed = self._message_at = 0
         self._held = self._header = ""
         self._in_body = False
         self._call = False
@@ -31,6 +43,7 @@ class HarmonyAnswer(AnswerParser):
     @override
     def feed(self, text: str) -> list[Piece]:
         pieces: list[Piece] = []
+        self._fed += len(text)
         text, self._held = self._held + text, ""
         while text:
             before, marker, rest = (_BODY if self._in_body else _HEADER).split(text)
@@ -42,6 +55,8 @@ class HarmonyAnswer(AnswerParser):
                 self._held = rest
                 break
             if self._in_body:
+                # The marker that begins the next message is no part of this one.
+                self._message_at = self._fed - len(rest) - (len(marker) if marker == _START else 0)
                 pieces += self._end_body()
             else:
                 pieces += self._begin_body()
@@ -52,6 +67,7 @@ class HarmonyAnswer(AnswerParser):
     def end(self) -> list[Piece]:
         if not self._in_body:
             return []
+        self._message_at = self._fed
         return merged([self._kind(self._held), *self._end_body()])
 
     def _begin_body(self) -> list[Piece]:
@@ -61,9 +77,14 @@ class HarmonyAnswer(AnswerParser):
         if recipient is not None:
             self._kind = Arguments
             return [CallBegun(recipient[1])]
-        self._kind = Reasoning if channel and channel[1] == "analysis" else Text
+        self._kind = Text
+        if channel and channel[1] == "analysis":
+            self._kind = Reasoning
+            self.reasoning.begin(self._message_at)
         return []
 
     def _end_body(self) -> list[Piece]:
         self._in_body = False
-        return [CallEnded()] if self._call else []
+        if self._kind is Reasoning and self.reasoning.open:
+            self.reasoning.end(self._message_at)
+        return [CallEnded() if self._call else MessageEnded()]

@@ -37,7 +37,12 @@ class CallEnded:
     """The end of the open call."""
 
 
-Piece: TypeAlias = Text | Reasoning | CallBegun | Arguments | CallEnded
+@dataclass(frozen=True, slots=True)
+class MessageEnded:
+    """The end of a text or of reasoning, in a format whose messages have ends of their own."""
+
+
+Piece: TypeAlias = Text | Reasoning | CallBegun | Arguments | CallEnded | MessageEnded
 
 
 def merged(pieces: list[Piece]) -> list[Piece]:

@@ -57,6 +57,7 @@ class Inference:
         self._coalescer = Coalescer(
             self._generate(),
             policy=policy,
+            lengths=request.parsed,
             stuck=lambda: engine_hangs(f"it does not end the generation {request.request_id}"),
         )
 

@@ -1,7 +1,7 @@
 """stream: an engine's tokens joined into flushes, and each flush appended as one delta."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 
@@ -18,8 +18,8 @@ _CLOSE_TIMEOUT_S = 3.0
 class Flush:
     """Text and tokens that leave as one delta; the last flush of an answer has a finish reason.
 
-    `cached_tokens` is what the engine has told so far, and `stop` the stop string that ended the
-    answer, both as in `TokenChunk`.
+    `cached_tokens` is what the engine has told so far, `stop` the stop string that ended the
+    answer, and `lengths` those of the tokens' texts, all as in `TokenChunk`.
     """
 
     text: str
@@ -28,6 +28,7 @@ class Flush:
     usage: Usage | None = None
     cached_tokens: int | None = None
     stop: str | None = None
+    lengths: tuple[int, ...] = ()
 
 
 def fit(flush: Flush, transcript: Transcript) -> Flush:
@@ -47,7 +48,7 @@ async def stream(
     *,
     transcript: Transcript,
     event_writer: EventWriter,
-    record: tuple[str, bytes] | None = None,
+    records: Sequence[tuple[str, bytes]] = (),
 ) -> None:
     """Append a flush to the event log; the last one also closes the message.
 
@@ -59,8 +60,8 @@ async def stream(
         Makes the events.
     event_writer : EventWriter
         Appends them.
-    record : tuple[str, bytes] | None
-        A journal record that goes with the events (`EventWriter.append`); none without events.
+    records : Sequence[tuple[str, bytes]]
+        Journal records that go with the events (`EventWriter.append`); none without events.
 
     Raises
     ------
@@ -73,7 +74,7 @@ async def stream(
         events += transcript.close_message(complete=complete, stop=flush.stop)
     # A flush without text makes no event: the transcript keeps its token ids for the next delta.
     if events:
-        await event_writer.append(events, record=record)
+        await event_writer.append(events, records=records)
 
 
 class Coalescer:
@@ -90,6 +91,8 @@ class Coalescer:
         When the next flush is due.
     stuck : Callable[[], None]
         Called when the source does not end within 3 s after it was closed.
+    lengths : bool
+        Flushes have the lengths of their tokens' texts.
     """
 
     def __init__(
@@ -98,8 +101,10 @@ class Coalescer:
         *,
         policy: FlushPolicy,
         stuck: Callable[[], None] = lambda: None,
+        lengths: bool = False,
     ) -> None:
         self._stuck = stuck
+        self._lengths: list[int] | None = [] if lengths else None
         self._chunks = chunks
         self._policy = policy
         self._texts: list[str] = []
@@ -184,6 +189,8 @@ class Coalescer:
     def _add(self, chunk: TokenChunk) -> None:
         self._count(chunk)
         self._token_ids.extend(chunk.token_ids)
+        if self._lengths is not None:
+            self._lengths.extend(chunk.lengths or _lengths(chunk))
         self._finish_reason = chunk.finish_reason
         self._usage = chunk.usage
         self._stop = chunk.stop
@@ -218,7 +225,10 @@ class Coalescer:
             self._usage,
             cached_tokens=self._cached_tokens,
             stop=self._stop,
+            lengths=tuple(self._lengths or ()),
         )
+        if self._lengths is not None:
+            self._lengths.clear()
         self._texts.clear()
         self._token_ids.clear()
         if not self._ended.is_set():  # else nothing would set it again, and the consumer would hang
@@ -232,3 +242,8 @@ class Coalescer:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._ended.wait()
+
+
+def _lengths(chunk: TokenChunk) -> Sequence[int]:
+    """Return lengths for tokens of an engine that knows none: all begin where their chunk does."""
+    return [*(0 for _ in chunk.token_ids[1:]), len(chunk.text)] if chunk.token_ids else ()

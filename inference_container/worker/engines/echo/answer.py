@@ -32,6 +32,7 @@ class EchoAnswer:
             self._characters,
             stop=request.sampling.stop,
             generated_token_ids=range(min(start, len(self._tokens))),
+            lengths=request.parsed,
         )
 
     @property

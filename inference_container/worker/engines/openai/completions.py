@@ -94,6 +94,8 @@ class CompletionsAnswer(UpstreamAnswer):
             "return_token_ids": True,
             "include_stop_str_in_output": True,
         }
+        if request.parsed:
+            body["skip_special_tokens"] = False
         return Call(
             "completions", body | sampling_fields(request.sampling, resumed_at=len(self._ids))
         )

@@ -6,17 +6,19 @@ from typing import Any
 from worker.engines.protocol import EngineError
 
 
-def token_decoder(tokenizer: Any) -> Callable[[int], str]:
+def token_decoder(tokenizer: Any, *, special_tokens: bool = False) -> Callable[[int], str]:
     """Return a function that returns the characters that one more token completes.
 
     Parameters
     ----------
     tokenizer : tokenizers.Tokenizer
         The model's tokenizer.
+    special_tokens : bool
+        Special tokens are in the text.
     """
     from tokenizers.decoders import DecodeStream
 
-    stream = DecodeStream(skip_special_tokens=True)
+    stream = DecodeStream(skip_special_tokens=not special_tokens)
     return lambda token_id: stream.step(tokenizer, token_id) or ""
 
 

@@ -221,9 +221,10 @@ class VllmEngine(Engine, AdaptableEngine):
         await self.prepare(request)
         budget = token_budget(request, find_model(self._info.models, request.model).context_window)
         text = TextChunker(
-            token_decoder(self._tokenizer.backend_tokenizer),
+            token_decoder(self._tokenizer.backend_tokenizer, special_tokens=request.parsed),
             stop=request.sampling.stop,
             generated_token_ids=request.generated_token_ids,
+            lengths=request.parsed,
         )
         if (end := text.end_without_tokens(budget=budget)) is not None:
             yield end

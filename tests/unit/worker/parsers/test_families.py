@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from worker.parsers.answer import AnswerParser, MarkedAnswer, ReasoningFormat
 from worker.parsers.families import CALL_FORMATS, MISTRAL_THINK, THINK
 from worker.parsers.harmony import HarmonyAnswer
-from worker.parsers.pieces import Arguments, CallBegun, CallEnded, Piece, Reasoning, Text, merged
+from worker.parsers.pieces import (
+    Arguments,
+    CallBegun,
+    CallEnded,
+    MessageEnded,
+    Piece,
+    Reasoning,
+    Text,
+    merged,
+)
 
 _TOOLS = {
     "get_weather": {
@@ -166,9 +175,26 @@ _CASES: Sequence[tuple[str, str, ReasoningFormat | None, list[Piece]]] = [
             '<|message|>{"a": 1}<|call|>'
         ),
         None,
-        [Reasoning("Hm."), Text("I look."), *_call("f", '{"a": 1}')],
+        [
+            *(Reasoning("Hm."), MessageEnded(), Text("I look."), MessageEnded()),
+            *_call("f", '{"a": 1}'),
+        ],
     ),
-    ("harmony", "<|channel|>final<|message|>Rome.<|return|>", None, [Text("Rome.")]),
+    (
+        "harmony",
+        (
+            "<|channel|>commentary<|message|>I look.<|end|>"
+            "<|start|>assistant<|channel|>final<|message|>Rome."
+        ),
+        None,
+        [Text("I look."), MessageEnded(), Text("Rome."), MessageEnded()],
+    ),
+    (
+        "harmony",
+        "<|channel|>final<|message|>Rome.<|return|>",
+        None,
+        [Text("Rome."), MessageEnded()],
+    ),
 ]
 
 

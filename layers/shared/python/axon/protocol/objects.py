@@ -22,11 +22,12 @@ STOP_SEQUENCE = "stop_sequence"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one response."""
+    """Tokens of one response; those of its reasoning are among its output."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     def wire(self) -> Json:
         """Return the ``usage`` object of the API's response."""
@@ -37,7 +38,7 @@ class Usage:
                 "cache_write_tokens": 0,
             },
             "output_tokens": self.output_tokens,
-            "output_tokens_details": {"reasoning_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
             "total_tokens": self.input_tokens + self.output_tokens,
         }
 

@@ -16,7 +16,7 @@ ERROR_BYTES = 1_024
 """Longest message of a failed response's error, as JSON."""
 TEXT_BYTES = 8 * 1024
 """Text that an accepted response has room for, as JSON: about 2,000 tokens of English."""
-_LONGEST_CHARACTER = 6
+LONGEST_CHARACTER = 6
 """Bytes of a control character, as an escape; others have 4 at most, in UTF-8."""
 
 
@@ -37,7 +37,7 @@ def beginning(text: str, limit: int) -> str:
     """Return the longest beginning of a text that has at most `limit` bytes (`text_bytes`)."""
     if limit <= 0:
         return ""
-    if len(text) * _LONGEST_CHARACTER <= limit:  # nearly every delta: nothing is counted
+    if len(text) * LONGEST_CHARACTER <= limit:  # nearly every delta: nothing is counted
         return text
     text = text[:limit]  # a character has a byte at least
     if text_bytes(text) <= limit:

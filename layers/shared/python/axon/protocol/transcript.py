@@ -207,6 +207,10 @@ class Transcript:
         fields = {"name": name, "call_id": call_id, "namespace": namespace}
         return self._begin(make(self._next_place, fields))
 
+    def withdraw(self, item: OutputItem) -> None:
+        """Take back the last item, which has given no event: its place is free again."""
+        self.items.remove(item)
+
     def log(self, drafts: Iterable[Draft], token_ids: Sequence[int] = ()) -> list[LoggedEvent]:
         """Return an item's drafts with sequence numbers; the first event carries the token ids.
 

@@ -1,6 +1,6 @@
 """Usage of a response that ends: by its log, for attempts and terminators."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from axon.event_log.log import JournalRecord
 from axon.protocol.objects import Usage
@@ -16,8 +16,7 @@ worker of an earlier version: its usage is not known."""
 
 def input_record(usage: Usage) -> bytes:
     """Return the record of a prompt's tokens; those of the answer are counted in the log."""
-    cached = {"cached_tokens": usage.cached_tokens} if usage.cached_tokens else {}
-    return dumps({"input_tokens": usage.input_tokens, **cached})
+    return dumps({"input_tokens": usage.input_tokens, **_details(usage)})
 
 
 def report_record(usage: Usage) -> bytes:
@@ -27,8 +26,17 @@ def report_record(usage: Usage) -> bytes:
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
             "cached_tokens": usage.cached_tokens,
+            **_details(usage),
         }
     )
+
+
+def _details(usage: Usage) -> Mapping[str, int]:
+    details = {
+        "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+    return {name: tokens for name, tokens in details.items() if tokens}
 
 
 def logged_usage(journal: Sequence[JournalRecord], *, logged_tokens: int) -> Usage | None:
@@ -49,4 +57,5 @@ def logged_usage(journal: Sequence[JournalRecord], *, logged_tokens: int) -> Usa
         input_tokens=record["input_tokens"],
         output_tokens=record.get("output_tokens", logged_tokens),
         cached_tokens=record.get("cached_tokens", 0),
+        reasoning_tokens=record.get("reasoning_tokens", 0),
     )
