@@ -1,5 +1,5 @@
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from axon.protocol.items import FunctionCall, FunctionCallOutput, Item, Message, Reasoning, text_of
 
@@ -46,9 +46,30 @@ def test_items_include_calls_and_their_outputs() -> None:
     assert text_of(output.output) == "4"
 
 
-def test_items_include_reasoning_of_an_earlier_response() -> None:
-    item = ITEM.validate_python({"type": "reasoning", "id": "rs_1", "summary": []})
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, ""),
+        ({"encrypted_content": None, "content": None}, ""),
+        ({"encrypted_content": "gAAAAAB", "summary": [{"type": "summary_text", "text": "S"}]}, ""),
+        ({"content": "text"}, ""),
+        ({"content": [7, {"text": 7}, {"type": "reasoning_text", "text": "a"}]}, "a"),
+        ({"content": [{"type": "reasoning_text", "text": t} for t in ("a ", "b")]}, "a b"),
+    ],
+)
+def test_items_include_reasoning_of_any_server(fields: dict[str, object], text: str) -> None:
+    item = ITEM.validate_python({"type": "reasoning", "id": "rs_1", "summary": []} | fields)
     assert isinstance(item, Reasoning)
+    assert item.text == text
+
+
+@pytest.mark.parametrize("kind", ["function_call_output", "custom_tool_call_output"])
+@pytest.mark.parametrize("part", ["input_image", "input_file"])
+def test_output_of_a_call_that_is_no_text_is_refused_by_its_place(kind: str, part: str) -> None:
+    parts = [{"type": "input_text", "text": "4"}, {"type": part, "file_id": "f"}]
+    with pytest.raises(ValidationError, match="only text is supported") as caught:
+        ITEM.validate_python({"type": kind, "call_id": "c", "output": parts})
+    assert caught.value.errors()[0]["loc"][-1] == 1
 
 
 def test_item_keeps_unknown_fields() -> None:

@@ -320,6 +320,10 @@ def test_request_is_stored_unless_it_says_otherwise(store: bool | None, stored: 
     assert request.stored is stored
 
 
+def test_parser_takes_what_agents_always_include() -> None:
+    parse_event(CREATE | {"include": ["reasoning.encrypted_content"], "store": False})
+
+
 def test_parser_ignores_unknown_fields() -> None:
     request = parse_event(CREATE | {"prompt_cache_retention": "24h", "include": []})
     assert isinstance(request, CreateResponse)
