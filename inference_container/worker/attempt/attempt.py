@@ -10,6 +10,7 @@ from axon.event_log.log import LoggedEvent, Status
 from axon.exceptions import LostPayloadError, MissingResponseError
 from axon.jobs import PRIORITIES, Job, ReceivedJob
 from axon.protocol.objects import Usage
+from axon.protocol.tools import offered_tools
 from axon.responses.finisher import FinishedResponse
 from axon.responses.usage import logged_usage
 from axon.retry import RetryPolicy
@@ -207,7 +208,7 @@ class Attempt:
         response = self._job.response
         models = self._context.engine.info().models
         model = next((each for each in models if each.id == request.model), None)
-        calls = bool(response["tools"]) and response["tool_choice"] != "none"
+        calls = bool(offered_tools(response))
         return AnswerFormat.of(model, request.prompt, calls=calls) if model else None
 
     async def _infer(self, output: Output) -> FinishReason:

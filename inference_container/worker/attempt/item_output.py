@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from axon.event_log.log import JournalRecord, LoggedEvent
 from axon.protocol.objects import Usage
+from axon.protocol.tools import offered_tools
 from axon.responses.usage import USAGE, input_record, logged_usage, report_record
 from axon.serialization import dumps, loads
 from worker.attempt.output import Output, OutputScope
@@ -49,12 +50,13 @@ class ItemOutput(Output):
         super().__init__(request, scope)
         response = self._job.response
         self._form = form
+        tools = offered_tools(response)
         self._reader = AnswerReader(
-            form.parser(response["tools"]),
+            form.parser(tools),
             stop=self.request.sampling.stop,
             most_calls=response["max_tool_calls"] if response["parallel_tool_calls"] else 1,
         )
-        self._items = AnswerItems(self._transcript)
+        self._items = AnswerItems(self._transcript, tools)
         self._text: list[str] = []
         self._lengths: list[int] = []
         self._tokens = 0

@@ -1,9 +1,10 @@
 """AnswerFormat: how a model writes what is no text in one answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Self
 
+from axon.protocol.tools import OfferedTool
 from axon.serialization import dumps, loads
 from worker.engines.protocol import ModelInfo, Prompt
 from worker.parsers.answer import AnswerParser
@@ -55,15 +56,15 @@ class AnswerFormat:
         """Return the format as a journal record keeps it."""
         return dumps(asdict(self))
 
-    def parser(self, tools: Sequence[Mapping[str, Any]]) -> AnswerParser:
+    def parser(self, tools: Sequence[OfferedTool]) -> AnswerParser:
         """Return the parser of an answer.
 
         Parameters
         ----------
-        tools : Sequence[Mapping[str, Any]]
-            The request's tools.
+        tools : Sequence[OfferedTool]
+            The tools that the model saw.
         """
-        functions = {tool["name"]: tool.get("parameters") or {} for tool in tools if "name" in tool}
+        functions = {tool.name: dict(tool.parameters) for tool in tools}
         return parser_of(
             calls=self.calls, reasoning=self.reasoning, opened=self.opened, tools=functions
         )

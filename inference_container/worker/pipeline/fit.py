@@ -6,6 +6,7 @@ from math import log2
 from typing import Any
 
 from axon.conversations import Turn
+from axon.inputs import CALLS, OUTPUTS
 
 # Mean of English text (OpenAI's rule of thumb: one token is about four characters).
 _CHARACTERS_PER_TOKEN = 4
@@ -102,9 +103,9 @@ def _needed(turns: Sequence[Sequence[dict[str, Any]]]) -> list[int]:
     needed = list(range(len(turns)))
     for number, items in enumerate(turns):
         for item in items:
-            if item.get("type") == "function_call":
+            if item.get("type") in CALLS:
                 made[item["call_id"]] = number
-            elif item.get("type") == "function_call_output":
+            elif item.get("type") in OUTPUTS:
                 needed[number] = min(needed[number], made.get(item["call_id"], number))
     return needed
 

@@ -9,9 +9,11 @@ from axon.protocol.output_items.message import MessageItem
 from axon.protocol.output_items.reasoning import ReasoningItem
 from axon.protocol.output_items.text_part import Draft
 from axon.protocol.sizes import LONGEST_CHARACTER
+from axon.protocol.tools import OfferedTool, model_name
 from axon.protocol.transcript import Transcript
 from axon.serialization import loads
 from worker.engines.protocol import EngineError, FinishReason
+from worker.parsers.custom_input import CustomInput
 from worker.parsers.pieces import (
     Arguments,
     CallBegun,
@@ -36,6 +38,8 @@ class AnswerItems:
     ----------
     transcript : Transcript
         The response so far.
+    tools : Iterable[OfferedTool]
+        The tools that the model saw: a call names one of them, unless the model errs.
 
     Attributes
     ----------
@@ -43,8 +47,11 @@ class AnswerItems:
         True once the client's messages have no room for what follows: it is left out.
     """
 
-    def __init__(self, transcript: Transcript) -> None:
+    def __init__(self, transcript: Transcript, tools: Iterable[OfferedTool] = ()) -> None:
         self.full = False
+        self._tools = {tool.name: tool for tool in tools}
+        self._input: CustomInput | None = None
+        """Finds the text for the custom tool whose call is open."""
         self._transcript = transcript
         self._open: OutputItem | None = None
         self._next = 0
@@ -120,7 +127,7 @@ class AnswerItems:
                 case CallBegun(name):
                     yield from self._begin_call(name)
                 case Arguments(text):
-                    yield from self._add(text)
+                    yield from self._add(self._input.feed(text) if self._input else text)
                 case CallEnded():
                     yield from self._end_call()
                 case MessageEnded():
@@ -134,6 +141,8 @@ class AnswerItems:
 
     def _begin_call(self, name: str) -> Iterator[Draft]:
         yield from self._close()
+        tool = self._tools.get(name)
+        self._input = CustomInput() if tool and tool.custom else None
         yield from self._begin(FunctionCallItem, name)
 
     def _begin(self, kind: type[OutputItem], name: str = "") -> Iterator[Draft]:
@@ -141,7 +150,9 @@ class AnswerItems:
         transcript, index = self._transcript, self._next
         if index < self._logged:
             item = transcript.items[index]
-            called = item.name if isinstance(item, FunctionCallItem) else ""
+            called = ""
+            if isinstance(item, FunctionCallItem):
+                called = model_name(item.name, item.namespace)
             if not isinstance(item, kind) or called != name:
                 raise _other_items(transcript)
         else:
@@ -156,7 +167,10 @@ class AnswerItems:
 
     def _new(self, kind: type[OutputItem], name: str) -> OutputItem:
         if kind is FunctionCallItem:
-            return self._transcript.begin_function_call(name)
+            tool = self._tools.get(name) or OfferedTool(name=name, tool=name)
+            return self._transcript.begin_function_call(
+                tool.tool, namespace=tool.namespace, custom=tool.custom
+            )
         if kind is ReasoningItem:
             return self._transcript.begin_reasoning()
         return self._transcript.begin_message()
@@ -174,9 +188,12 @@ class AnswerItems:
                 yield from item.add_text(fitting)
 
     def _end_call(self) -> Iterator[Draft]:
+        if self._input:
+            yield from self._add(self._input.end())
         item = self._open
         if isinstance(item, FunctionCallItem) and not item.closed:
-            yield from self._close(complete=_is_json(item.arguments))
+            complete = not self.full and (bool(self._input) or _is_json(item.arguments))
+            yield from self._close(complete=complete)
 
     def _close(self, *, complete: bool = True) -> Iterator[Draft]:
         item, self._open = self._open, None

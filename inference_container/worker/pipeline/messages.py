@@ -9,6 +9,7 @@ from pydantic import ConfigDict, TypeAdapter
 from axon.conversations import Turn
 from axon.jobs import Job
 from axon.protocol.items import FunctionCall, FunctionCallOutput, Item, Message, text_of
+from axon.protocol.kept_items import as_function
 from worker.engines.protocol import ChatMessage, ToolCall
 
 _ITEMS: TypeAdapter[list[Item]] = TypeAdapter(
@@ -56,7 +57,7 @@ def _messages(items: list[dict[str, Any]], names: dict[str, str]) -> Iterator[Ch
         Names of the functions that were called before, by the ids of the calls. Those of the items
         are added: an id may come again, and an output is of the last call with it.
     """
-    for item in _ITEMS.validate_python(items):
+    for item in _ITEMS.validate_python(list(map(as_function, items))):
         match item:
             case Message(role="developer"):
                 yield ChatMessage("system", item.text)

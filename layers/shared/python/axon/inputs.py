@@ -32,7 +32,8 @@ DISCARD_S = 2.0
 
 
 CALLS = ("function_call", "custom_tool_call")
-"""Types of items that ask for an output."""
+OUTPUTS = ("function_call_output", "custom_tool_call_output")
+"""Types of items that ask for an output, and of outputs."""
 
 
 class InputPayload(PayloadReference):

@@ -133,3 +133,20 @@ def test_messages_can_leave_out_the_oldest_turns() -> None:
     shown = [m.content for m in messages_of(job, turns, without=2)]
     assert shown == ["Be brief.", "2?", "2.", "hello"]
     assert [m.content for m in messages_of(job, turns, without=3)] == ["Be brief.", "hello"]
+
+
+def test_messages_show_each_call_as_the_function_that_the_model_saw() -> None:
+    custom = {"type": "custom_tool_call", "call_id": "1", "name": "patch", "input": 'a"'}
+    namespaced = a_call("2", "find") | {"namespace": "crm"}
+    output = {"type": "custom_tool_call_output", "call_id": "1", "output": "done"}
+    calls = (ToolCall("1", "patch", '{"input":"a\\""}'), ToolCall("2", "crm__find", "{}"))
+    answers = [
+        ChatMessage("tool", "done", call_id="1", name="patch"),
+        ChatMessage("tool", "2", call_id="2", name="crm__find"),
+    ]
+    expected = [ChatMessage("assistant", "", calls=calls), *answers]
+    outputs = [output, an_output("2")]
+    # From the request, where items are kept as functions', and from an answer before.
+    assert messages_of(a_job(input=[custom, namespaced, *outputs])) == expected
+    earlier = turn(asked=[], answered=[custom, namespaced])
+    assert messages_of(a_job(input=outputs), [earlier]) == expected

@@ -6,16 +6,16 @@ stands for the tool (`axon.protocol.tools`), with what the client sent beside it
 
 from typing import Any
 
-from axon.protocol.items import (
-    Compaction,
-    CustomToolCall,
-    CustomToolCallOutput,
-    FunctionCall,
-    Item,
-)
+from axon.protocol.items import Compaction, Item
 from axon.protocol.tools import INPUT, model_name
 from axon.serialization import dumps
 
+_FUNCTIONS = {
+    "function_call": "function_call",
+    "custom_tool_call": "function_call",
+    "custom_tool_call_output": "function_call_output",
+}
+"""Types of functions' items, by those of the items that they stand for."""
 SENT_AS = "sent_as"
 """Field of a kept item with the fields that the client sent otherwise."""
 
@@ -26,23 +26,31 @@ def kept(item: Item) -> dict[str, Any]:
         return item.as_message()
     fields = item.model_dump(mode="json")
     fields.pop(SENT_AS, None)
+    return as_function(fields)
+
+
+def as_function(item: dict[str, Any]) -> dict[str, Any]:
+    """Return a call or its output as that of a function; an item that is kept so stays the same."""
+    kind = item.get("type")
+    if SENT_AS in item or kind not in _FUNCTIONS:
+        return item
     changed: dict[str, Any] = {}
-    match item:
-        case CustomToolCall():
-            arguments = dumps({INPUT: fields.pop("input")}).decode()
-            changed = {"type": "function_call", "arguments": arguments}
-        case CustomToolCallOutput():
-            changed = {"type": "function_call_output"}
-    if isinstance(item, CustomToolCall | FunctionCall):
-        namespace = (item.model_extra or {}).get("namespace")
-        if isinstance(namespace, str):
-            changed["name"] = model_name(item.name, namespace)
+    sent: dict[str, Any] = {}
+    if (function := _FUNCTIONS[kind]) != kind:
+        changed["type"] = function
+    if kind == "custom_tool_call":
+        sent["input"] = item["input"]
+        changed["arguments"] = dumps({INPUT: item["input"]}).decode()
+    if isinstance(namespace := item.get("namespace"), str) and "name" in item:
+        changed["name"] = model_name(item["name"], namespace)
     if not changed:
-        return fields
-    sent = {name: fields[name] for name in changed if name in fields}
-    if isinstance(item, CustomToolCall):
-        sent["input"] = item.input
-    return fields | changed | {SENT_AS: sent}
+        return item
+    sent |= {name: item[name] for name in changed if name in item}
+    return (
+        {name: value for name, value in item.items() if name not in sent}
+        | changed
+        | {SENT_AS: sent}
+    )
 
 
 def as_sent(item: dict[str, Any]) -> dict[str, Any]:
