@@ -49,6 +49,7 @@ class ItemOutput(Output):
     def __init__(self, request: GenerateRequest, scope: OutputScope, *, form: AnswerFormat) -> None:
         super().__init__(request, scope)
         response = self._job.response
+        tools = offered_tools(response)
         self._form = form
         tools = offered_tools(response)
         self._reader = AnswerReader(

@@ -20,6 +20,8 @@ _COMPLETE = re.compile(
     re.VERBOSE,
 )
 _LONGEST_ESCAPE = 12
+_JSON_BEGINS = '{["'
+"""First characters of JSON that has an end of its own; other arguments are a text as they are."""
 
 
 class CustomInput:
@@ -28,9 +30,15 @@ class CustomInput:
     The parts that it returns depend on the whole alone once they are joined. Arguments of another
     form are looked at when they have ended: a text in other JSON is found, and what is no such JSON
     is the text itself.
+
+    Attributes
+    ----------
+    complete : bool
+        True once the text has ended; it stays False if its JSON is cut.
     """
 
     def __init__(self) -> None:
+        self.complete = False
         self._held = ""
         self._inside = False
         self._ended = False
@@ -57,8 +65,10 @@ class CustomInput:
         self._ended = True
         try:
             value = json.loads(self._held, strict=False)
-        except ValueError:
+        except (ValueError, RecursionError):
+            self.complete = self._held.lstrip()[:1] not in _JSON_BEGINS
             return self._held
+        self.complete = True
         if not isinstance(value, dict) or INPUT not in value:
             return self._held
         found = value[INPUT]
@@ -73,7 +83,7 @@ class CustomInput:
             decoded.append(json.loads(f'"{chunk}"', strict=False))
             self._held = self._held[len(chunk) :]
             if self._held.startswith('"'):
-                self._ended = True
+                self._ended = self.complete = True
             elif self._held and (whole or _is_no_escape(self._held)):
                 decoded.append(self._held[0])  # a backslash as it is
                 self._held = self._held[1:]

@@ -192,8 +192,8 @@ class AnswerItems:
             yield from self._add(self._input.end())
         item = self._open
         if isinstance(item, FunctionCallItem) and not item.closed:
-            complete = not self.full and (bool(self._input) or _is_json(item.arguments))
-            yield from self._close(complete=complete)
+            whole = self._input.complete if self._input else _is_json(item.arguments)
+            yield from self._close(complete=whole and not self.full)
 
     def _close(self, *, complete: bool = True) -> Iterator[Draft]:
         item, self._open = self._open, None

@@ -36,6 +36,8 @@ class ScriptedEngine:
         usage: Usage | None = None,
         estimated: bool = False,
         cached_tokens: int | None = None,
+        call_format: str | None = None,
+        reasoning_format: str | None = None,
     ) -> None:
         self.tokens = list(tokens)
         self.requests: list[GenerateRequest] = []
@@ -53,7 +55,11 @@ class ScriptedEngine:
         self._failures = list(failures)
         self._token_s = token_s
         model = ModelInfo(
-            id="echo", context_window=context_window, max_output_tokens=max_output_tokens
+            id="echo",
+            context_window=context_window,
+            max_output_tokens=max_output_tokens,
+            call_format=call_format,
+            reasoning_format=reasoning_format,
         )
         self._info = EngineInfo(models=(model,), slots=4)
 

@@ -1,5 +1,6 @@
 """An output of items over a log in memory, which can be cut anywhere, as a death leaves it."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -69,6 +70,7 @@ class ItemHarness:
         self.tokens = list(tokens)
         self._stop = tuple(stop)
         self._finish: FinishReason = finish
+        self.pause_s = 0.0
         self._context = context or AttemptHarness().context(ScriptedEngine())
 
     def log(self) -> MemoryLog:
@@ -99,6 +101,8 @@ class ItemHarness:
             if output.generated or await output.resume():
                 return output
             for flush in self._flushes(len(transcript.token_ids), iter(sizes)):
+                if self.pause_s:
+                    await asyncio.sleep(self.pause_s)
                 if await output.write(flush):
                     return output
         raise AssertionError("the answer has no end")
@@ -126,5 +130,5 @@ def shown(log: MemoryLog) -> list[dict[str, Any]]:
             items[index] = fields["item"]
     for index, item in items.items():
         content = "".join(part["text"] for part in item.get("content", ()))
-        assert item.get("arguments", content) == deltas.get(index, "")
+        assert item.get("arguments", item.get("input", content)) == deltas.get(index, "")
     return [items[index] for index in sorted(items)]
