@@ -78,7 +78,7 @@ class ModelInfo:
         Tokens of an answer.
     call_format : str | None
         How the model writes calls of tools, by a name of `worker.parsers.families`; None if that is
-        not known, and its calls are text.
+        not known, and its calls look like any text.
     reasoning_format : str | None
         How it marks its reasoning, by a name of the same module; None if it does not reason.
     reasoning_opened : bool
@@ -252,9 +252,6 @@ class GenerateRequest:
         The Responses API's `text.format`; None for plain text.
     conversation_id : str
         Requests of one conversation begin with the same prompt.
-    parsed : bool
-        The answer is searched for calls and reasoning: its text has all special tokens but those
-        that end it, and its chunks have `lengths`.
     """
 
     request_id: str
@@ -265,7 +262,6 @@ class GenerateRequest:
     priority: int = 0
     text_format: Mapping[str, Any] | None = None
     conversation_id: str = ""
-    parsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,9 +285,6 @@ class TokenChunk:
     stop : str | None
         The stop string that ended the answer, in the last chunk; None if none did, or if only the
         upstream knows which.
-    lengths : tuple[int, ...]
-        Characters that each token completes, of a request that is `parsed`; empty if the engine
-        does not know them.
     """
 
     text: str
@@ -300,7 +293,6 @@ class TokenChunk:
     usage: Usage | None = None
     cached_tokens: int | None = None
     stop: str | None = None
-    lengths: tuple[int, ...] = ()
 
 
 class Engine(Protocol):
